@@ -1,0 +1,126 @@
+"""Every exception that rayanim raises, sorted by whose fault it is.
+
+::
+
+    RayanimError
+    ├── ScriptError            the user's drawing code
+    │   ├── SetupError         opening the source failed (also a TypeError)
+    │   ├── FrameError         drawing one frame failed, or gave a wrong frame
+    │   ├── ParametersError    the parameters themselves (also a ValueError)
+    │   └── NotPicklableError  the source cannot travel (also a TypeError)
+    ├── SettingsError          what the caller asked for (also a ValueError)
+    │   └── OutputError        where the film should go
+    ├── FarmError              Ray, its actors, the machines
+    │   ├── FarmStartError     Ray or the first actors did not start
+    │   └── SegmentLostError   one segment killed its actor again and again
+    └── EncodeError            FFmpeg, or the disk it writes to
+
+Every one of them survives pickling, because actors hand them to the driver.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class RayanimError(Exception):
+    """Base class of all exceptions that rayanim raises on purpose.
+
+    Parameters
+    ----------
+    message
+        What was got and what to do next, in one or a few sentences.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), dict(self.__dict__)))
+
+
+def _rebuild(cls: type[RayanimError], state: dict[str, Any]) -> RayanimError:
+    """Make an exception again from its attributes, whatever its constructor takes."""
+    error = cls.__new__(cls)
+    error.__dict__.update(state)
+    error.args = (state["message"],)
+    return error
+
+
+class ScriptError(RayanimError):
+    """The user's drawing code failed.
+
+    Parameters
+    ----------
+    message
+        What failed and what to do.
+    frame
+        The frame number, where one is known.
+    traceback_text
+        The user's own traceback as text. An exception object cannot always
+        travel from an actor to the driver, its text can.
+    """
+
+    def __init__(
+        self, message: str, *, frame: int | None = None, traceback_text: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.frame = frame
+        self.traceback_text = traceback_text
+
+
+class SetupError(ScriptError, TypeError):
+    """``setup()`` or ``start()`` raised, or gave something that cannot be drawn."""
+
+
+class FrameError(ScriptError):
+    """Drawing one frame raised, or gave a frame of the wrong kind or size."""
+
+
+class ParametersError(ScriptError, ValueError):
+    """The parameters have gaps, duplicates, too few entries, or raised."""
+
+
+class NotPicklableError(ScriptError, TypeError):
+    """The source cannot be sent to actors."""
+
+
+class SettingsError(RayanimError, ValueError):
+    """A setting is outside what makes sense; raised before any work starts."""
+
+
+class OutputError(SettingsError):
+    """The target's suffix, folder or existing file does not allow writing it."""
+
+
+class FarmError(RayanimError):
+    """Ray or its actors failed in a way that no retry could mend."""
+
+
+class FarmStartError(FarmError):
+    """Ray, the encoder actor or the first render actor did not start."""
+
+
+class SegmentLostError(FarmError):
+    """A segment ended its actor's process every time it was tried.
+
+    Parameters
+    ----------
+    message
+        What happened and what to do.
+    start, stop
+        The frames of the segment, half-open.
+    attempts
+        How often it was tried.
+    """
+
+    def __init__(self, message: str, *, start: int, stop: int, attempts: int) -> None:
+        super().__init__(message)
+        self.start = start
+        self.stop = stop
+        self.attempts = attempts
+
+
+class EncodeError(RayanimError):
+    """FFmpeg refused a frame or a file, or the disk is full."""

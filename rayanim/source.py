@@ -1,0 +1,1 @@
+"""The one protocol through which the engine sees whatever the user wrote."""
