@@ -1,1 +1,365 @@
-"""The one protocol through which the engine sees whatever the user wrote."""
+"""The one protocol through which the engine sees whatever the user wrote.
+
+One adapter per form stands here; nothing beyond this module asks which form
+it was.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rayanim.drawing.figure import (
+    AnyPixels,
+    Box,
+    FigurePixels,
+    close_figure,
+    is_figure,
+    measure_tight_box,
+    open_pixels,
+)
+from rayanim.errors import SettingsError, SetupError
+from rayanim.frames import to_rgba
+from rayanim.timeline import frame_count, frame_time_ms
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from rayanim.animator import Animator
+    from rayanim.frame_gen import FrameGenerator
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What the first frame settles for all: every actor must draw the same.
+
+    Attributes
+    ----------
+    size
+        Width and height of every frame in pixels.
+    tight_box
+        What ``bbox_inches="tight"`` cuts out, in inches; None without it.
+    """
+
+    size: tuple[int, int]
+    tight_box: Box | None = None
+
+
+class Source(Protocol):
+    """Something that draws frames by number, in any order, in any process.
+
+    A source travels by pickle before it was opened, never after.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user calls it, for messages."""
+
+    @property
+    def n_frames(self) -> int | None:
+        """How many frames there are; None where the parameters tell."""
+
+    def open(self, geometry: Geometry | None) -> None:
+        """Build what drawing needs; once per process, before `measure` and `draw`.
+
+        `geometry` is None in the first process, which is asked to `measure`.
+        """
+
+    def measure(self, index: int, params: Any) -> Geometry:
+        """Find what frame `index`, the film's first, settles for all."""
+
+    def draw(self, index: int, params: Any) -> Pixels:
+        """Frame `index` as (height, width, 4) uint8 RGBA, valid until the next call."""
+
+    def close(self) -> None:
+        """Let go of what `open` built."""
+
+
+class AnimatorSource:
+    """An `Animator`: a figure set up once, updated from frame to frame.
+
+    Parameters
+    ----------
+    animator
+        The user's object.
+    savefig_options
+        Keyword arguments of ``Figure.savefig``.
+    reuse_figure
+        False calls ``setup()`` for every frame, for comparison only.
+    """
+
+    n_frames = None
+
+    def __init__(
+        self, animator: Animator, savefig_options: dict[str, Any], *, reuse_figure: bool = True
+    ) -> None:
+        self._animator = animator
+        self._options = savefig_options
+        self._reuse_figure = reuse_figure
+        self._box: Box | None = None
+        self._pixels: AnyPixels | None = None
+        self._updated: int | None = None
+
+    @property
+    def name(self) -> str:
+        return type(self._animator).__name__
+
+    def open(self, geometry: Geometry | None) -> None:
+        self._box = None if geometry is None else geometry.tight_box
+        self._set_up()
+
+    def measure(self, index: int, params: Any) -> Geometry:
+        if self._options.get("bbox_inches") == "tight":
+            figure = self._live().figure
+            self._animator.update(index, params)
+            # Drawing this frame must not update it a second time.
+            self._updated = index
+            self._box = measure_tight_box(figure, self._options)
+            self._pixels = open_pixels(figure, self._options, self._box)
+        return Geometry(size=self._live().size, tight_box=self._box)
+
+    def draw(self, index: int, params: Any) -> Pixels:
+        pixels = self._live()
+        if self._updated != index:
+            self._animator.update(index, params)
+        self._updated = None
+        frame = pixels.draw()
+        if not self._reuse_figure:
+            self.close()
+        return frame
+
+    def close(self) -> None:
+        if self._pixels is not None:
+            self._pixels.close()
+            self._pixels = None
+
+    def _set_up(self) -> None:
+        figure = self._animator.setup()
+        if not is_figure(figure):
+            raise SetupError(
+                f"{self.name}.setup() must return a matplotlib Figure, "
+                f"got {type(figure).__name__}: {figure!r:.80}. "
+                "End it with `return fig`."
+            )
+        self._pixels = open_pixels(figure, self._options, self._box)
+
+    def _live(self) -> AnyPixels:
+        if self._pixels is None:
+            self._set_up()
+        return self._pixels  # type: ignore[return-value]
+
+
+class GeneratorSource:
+    """A `FrameGenerator` or `Act`: any instant of it can be drawn.
+
+    Parameters
+    ----------
+    generator
+        The user's object.
+    rate
+        Frames per second; frame ``i`` shows the instant ``i / rate``.
+
+    Raises
+    ------
+    SettingsError
+        If the duration is no positive, finite number of milliseconds.
+    """
+
+    def __init__(self, generator: FrameGenerator, rate: Fraction) -> None:
+        self._generator = generator
+        self._rate = rate
+        self.n_frames = frame_count(generator.duration, rate)
+        self._size: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        return type(self._generator).__name__
+
+    def open(self, geometry: Geometry | None) -> None:
+        self._generator.start()
+        self._size = self._checked_size() if geometry is None else geometry.size
+
+    def measure(self, index: int, params: Any) -> Geometry:
+        return Geometry(size=self._checked_size())
+
+    def draw(self, index: int, params: Any) -> Pixels:
+        time_ms = frame_time_ms(index, self._rate)
+        return to_rgba(self._generator.generate_at(time_ms), self._size)
+
+    def close(self) -> None:
+        self._generator.finish()
+
+    def _checked_size(self) -> tuple[int, int]:
+        size = self._generator.frame_size
+        try:
+            width_px, height_px = size
+            whole = (int(width_px), int(height_px))
+        except (TypeError, ValueError, OverflowError):
+            raise SetupError(
+                f"{self.name}.frame_size must be (width, height) in pixels, got {size!r}."
+            ) from None
+        if whole != (width_px, height_px) or min(whole) < 1:
+            raise SetupError(
+                f"{self.name}.frame_size must be two whole numbers of at least 1, got {size!r}."
+            )
+        return whole
+
+
+class FunctionSource:
+    """A plain function of the frame number, or of the time in milliseconds.
+
+    It may return all that a frame generator may, and a matplotlib figure.
+
+    Parameters
+    ----------
+    function
+        Called with one positional argument.
+    n_frames
+        How many frames there are.
+    rate
+        Given, the function is called with the time ``1000 * index / rate``;
+        None calls it with the frame number.
+    dpi
+        Pixels per inch of figures it returns; None keeps each figure's own.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        *,
+        n_frames: int | None,
+        rate: Fraction | None = None,
+        dpi: float | None = None,
+    ) -> None:
+        self._function = function
+        self._rate = rate
+        self._dpi = dpi
+        self.n_frames = n_frames
+        self._size: tuple[int, int] | None = None
+        self._first: tuple[int, Pixels] | None = None
+        self._pixels: FigurePixels | None = None
+
+    @property
+    def name(self) -> str:
+        return getattr(self._function, "__name__", type(self._function).__name__)
+
+    def open(self, geometry: Geometry | None) -> None:
+        self._size = None if geometry is None else geometry.size
+
+    def measure(self, index: int, params: Any) -> Geometry:
+        frame = self._call(index)
+        # Kept: a frame may cost minutes, and this one is needed again at once.
+        self._first = (index, frame)
+        self._size = (frame.shape[1], frame.shape[0])
+        return Geometry(size=self._size)
+
+    def draw(self, index: int, params: Any) -> Pixels:
+        first, self._first = self._first, None
+        if first is not None and first[0] == index:
+            return first[1]
+        return self._call(index)
+
+    def close(self) -> None:
+        if self._pixels is not None:
+            self._pixels.close()
+            self._pixels = None
+
+    def _call(self, index: int) -> Pixels:
+        argument = index if self._rate is None else frame_time_ms(index, self._rate)
+        result = self._function(argument)
+        if is_figure(result):
+            result = self._draw_figure(result)
+        return to_rgba(result, self._size)
+
+    def _draw_figure(self, figure: Figure) -> Pixels:
+        if self._pixels is None or self._pixels.figure is not figure:
+            # A function that makes a new figure for every frame would pile them up.
+            if self._pixels is not None:
+                close_figure(self._pixels.figure)
+            self._pixels = FigurePixels(figure, self._dpi)
+        return self._pixels.draw()
+
+
+def as_source(
+    thing: Any,
+    *,
+    rate: Fraction,
+    dpi: float | None,
+    n_frames: int | None,
+    duration_ms: float | None,
+    savefig_options: dict[str, Any] | None,
+    reuse_figure: bool = True,
+) -> Source:
+    """The source behind `thing`, whichever form it has.
+
+    Raises
+    ------
+    SettingsError
+        If it is none of the forms, or a setting does not fit its form.
+    """
+    from rayanim.animator import Animator
+    from rayanim.frame_gen import FrameGenerator
+
+    thing = _built(thing)
+    if isinstance(thing, Animator):
+        if duration_ms is not None:
+            raise SettingsError(
+                "duration goes with a function; an Animator has a number of frames: n_frames."
+            )
+        options = dict(savefig_options or {})
+        options.setdefault("dpi", "figure" if dpi is None else dpi)
+        return AnimatorSource(thing, options, reuse_figure=reuse_figure)
+    if isinstance(thing, FrameGenerator):
+        if n_frames is not None or duration_ms is not None:
+            raise SettingsError(
+                f"{type(thing).__name__} has its own duration: n_frames and duration do not "
+                "apply. Crop it, or choose frames."
+            )
+        return GeneratorSource(thing, rate)
+    if callable(thing) and not inspect.isclass(thing):
+        return _function_source(thing, rate, dpi, n_frames, duration_ms)
+    raise SettingsError(_not_a_source(thing))
+
+
+def _built(thing: Any) -> Any:
+    """A fluent builder that was not built yet is taken for what it builds."""
+    from rayanim.frame_gen import FluentFG
+
+    return thing.build() if isinstance(thing, FluentFG) else thing
+
+
+def _function_source(
+    function: Callable[[Any], Any],
+    rate: Fraction,
+    dpi: float | None,
+    n_frames: int | None,
+    duration_ms: float | None,
+) -> FunctionSource:
+    if (n_frames is None) == (duration_ms is None):
+        raise SettingsError(
+            "A function needs either n_frames=300 (it is called with the frame number) or "
+            "duration=5000 (it is called with the time in milliseconds); "
+            f"got n_frames={n_frames!r} and duration={duration_ms!r}."
+        )
+    if n_frames is not None:
+        return FunctionSource(function, n_frames=n_frames, dpi=dpi)
+    count = frame_count(duration_ms, rate)  # type: ignore[arg-type]
+    return FunctionSource(function, n_frames=count, rate=rate, dpi=dpi)
+
+
+def _not_a_source(thing: Any) -> str:
+    hint = ""
+    if inspect.isclass(thing):
+        hint = f" It is a class: give an instance, {thing.__name__}()."
+    return (
+        "What is to be rendered must be an Animator, a FrameGenerator, an Act or a function, "
+        f"got {thing!r:.120}.{hint}"
+    )

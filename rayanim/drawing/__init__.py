@@ -1,0 +1,1 @@
+"""A figure's pixels: the only room that draws with matplotlib."""

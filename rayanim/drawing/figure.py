@@ -1,0 +1,196 @@
+"""Turns a matplotlib figure into pixels, again and again, without pyplot's help.
+
+The canvas that the figure came with is put back when drawing ends, so the
+caller's backend never notices.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in inches, from the lower left corner of the figure."""
+
+
+def is_figure(thing: Any) -> bool:
+    """Whether `thing` is a matplotlib `Figure`; never imports matplotlib to find out."""
+    module = sys.modules.get("matplotlib.figure")
+    return module is not None and isinstance(thing, module.Figure)
+
+
+def close_figure(figure: Figure) -> None:
+    """Let pyplot forget `figure`, if pyplot is what made it."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close(figure)
+
+
+class FigurePixels:
+    """The pixels of one figure, drawn by Agg in full.
+
+    Parameters
+    ----------
+    figure
+        The figure to draw.
+    dpi
+        Pixels per inch; None keeps the figure's own.
+    """
+
+    def __init__(self, figure: Figure, dpi: float | None = None) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        self.figure = figure
+        self._canvas_before = figure.canvas
+        if dpi is not None and dpi != figure.dpi:
+            figure.set_dpi(dpi)
+        plain = type(figure.canvas) is FigureCanvasAgg
+        self._canvas = figure.canvas if plain else FigureCanvasAgg(figure)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of what `draw` gives."""
+        width_px, height_px = self._canvas.get_width_height(physical=True)
+        return int(width_px), int(height_px)
+
+    def draw(self) -> npt.NDArray[np.uint8]:
+        """Draw the figure as it is now.
+
+        Returns
+        -------
+        (height, width, 4) uint8 array
+            RGBA, a view that the next call overwrites.
+        """
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        return np.asarray(self._canvas.buffer_rgba())  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Give the figure its own canvas back and let pyplot forget it."""
+        if self.figure.canvas is not self._canvas_before:
+            self.figure.set_canvas(self._canvas_before)
+        close_figure(self.figure)
+
+
+class SavedFigurePixels:
+    """The pixels that ``Figure.savefig`` gives, for options that only it has.
+
+    Slower than `FigurePixels` (matplotlib lays the figure out twice), and the
+    way to cut every frame by the same box.
+
+    Parameters
+    ----------
+    figure
+        The figure to draw.
+    options
+        Keyword arguments of ``Figure.savefig`` but ``bbox_inches``.
+    box
+        What to cut out, in inches; None keeps the whole figure.
+    """
+
+    def __init__(self, figure: Figure, options: dict[str, Any], box: Box | None) -> None:
+        self.figure = figure
+        self._options = {**options, "format": "raw"}
+        self._dpi = _dpi_of(figure, options)
+        self._options["dpi"] = self._dpi
+        self._box = box
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of what `draw` gives."""
+        width_in, height_in = self.figure.get_size_inches()
+        if self._box is not None:
+            x0, y0, x1, y1 = self._box
+            width_in, height_in = x1 - x0, y1 - y0
+        return round(width_in * self._dpi), round(height_in * self._dpi)
+
+    def draw(self) -> npt.NDArray[np.uint8]:
+        """Draw the figure as it is now.
+
+        Returns
+        -------
+        (height, width, 4) uint8 array
+            RGBA, read-only.
+        """
+        from matplotlib.transforms import Bbox
+
+        memory = io.BytesIO()
+        # A Bbox, never "tight": that would measure every frame anew.
+        box = {} if self._box is None else {"bbox_inches": Bbox.from_extents(*self._box)}
+        self.figure.savefig(memory, **self._options, **box)
+        width_px, height_px = self.size
+        return np.frombuffer(memory.getbuffer(), np.uint8).reshape(height_px, width_px, 4)
+
+    def close(self) -> None:
+        """Let pyplot forget the figure."""
+        close_figure(self.figure)
+
+
+def measure_tight_box(figure: Figure, options: dict[str, Any]) -> Box:
+    """The box around all that the figure shows now, widened to whole pixels.
+
+    Parameters
+    ----------
+    figure
+        The figure, in the state of the film's first frame.
+    options
+        The ``savefig`` options; ``dpi`` and ``pad_inches`` count.
+
+    Returns
+    -------
+    tuple of float
+        x0, y0, x1, y1 in inches.
+    """
+    import matplotlib as mpl
+
+    dpi = _dpi_of(figure, options)
+    pad_in = options.get("pad_inches")
+    if pad_in is None or pad_in == "layout":
+        pad_in = mpl.rcParams["savefig.pad_inches"]
+    pixels = FigurePixels(figure)
+    figure.draw_without_rendering()
+    tight = figure.get_tightbbox(bbox_extra_artists=options.get("bbox_extra_artists"))
+    padded = tight.padded(pad_in)
+    if figure.canvas is not pixels._canvas_before:
+        figure.set_canvas(pixels._canvas_before)
+    low = np.floor(np.array([padded.x0, padded.y0]) * dpi)
+    high = np.ceil(np.array([padded.x1, padded.y1]) * dpi)
+    # matplotlib truncates box size times dpi: a hair more keeps whole pixels whole.
+    high = high + 1e-6
+    x0, y0 = low / dpi
+    x1, y1 = high / dpi
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def _dpi_of(figure: Figure, options: dict[str, Any]) -> float:
+    dpi = options.get("dpi", "figure")
+    return float(figure.dpi if dpi in (None, "figure") else dpi)
+
+
+AnyPixels = FigurePixels | SavedFigurePixels
+
+
+def open_pixels(figure: Figure, options: dict[str, Any], box: Box | None) -> AnyPixels:
+    """The quickest way to the pixels that ``savefig`` with these options would give.
+
+    Parameters
+    ----------
+    figure
+        The figure to draw.
+    options
+        Keyword arguments of ``Figure.savefig``; ``bbox_inches`` is not read.
+    box
+        The box that every frame is cut by, in inches, or None.
+    """
+    rest = set(options) - {"dpi", "bbox_inches", "pad_inches", "bbox_extra_artists", "format"}
+    if box is None and not rest:
+        return FigurePixels(figure, _dpi_of(figure, options))
+    kept = {name: options[name] for name in rest}
+    kept["dpi"] = _dpi_of(figure, options)
+    return SavedFigurePixels(figure, kept, box)

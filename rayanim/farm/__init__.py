@@ -1,0 +1,1 @@
+"""Spreads segments over actors, and puts what comes back in order."""

@@ -1,0 +1,174 @@
+"""The render step: draws a segment and converts its pixels. It stands here alone.
+
+A render actor and the in-process path call the same class, which is why they
+give the same bytes.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rayanim.errors import FrameError, RayanimError, ScriptError, SetupError
+from rayanim.farm.plan import Segment
+from rayanim.farm.randomness import SETUP, seed_for
+from rayanim.source import Geometry, Source
+
+if TYPE_CHECKING:
+    from rayanim.video.spec import StreamSpec
+
+Payload = npt.NDArray[np.uint8]
+"""(frames, frame_bytes) uint8: planar frames, packed as `StreamSpec` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a segment went, in seconds.
+
+    Attributes
+    ----------
+    draw_s, convert_s
+        Seconds in the user's code and its drawing, and in the conversion.
+    frames
+        Frames they were spent on.
+    """
+
+    draw_s: float
+    convert_s: float
+    frames: int
+
+    def __add__(self, other: Timings) -> Timings:
+        return Timings(
+            self.draw_s + other.draw_s, self.convert_s + other.convert_s, self.frames + other.frames
+        )
+
+
+NO_TIME = Timings(0.0, 0.0, 0)
+
+
+def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> None:
+    """Open `source` in this process, with random numbers that are the same in each.
+
+    Raises
+    ------
+    SetupError
+        If the user's code raises.
+    """
+    seed_for(seed, SETUP)
+    try:
+        source.open(geometry)
+    except RayanimError:
+        raise
+    except Exception as error:
+        raise SetupError(
+            f"{source.name}: opening it raised {type(error).__name__}: {error}",
+            traceback_text=traceback.format_exc(),
+        ) from error
+
+
+def measure_source(source: Source, seed: int | None, number: int, params: Any) -> Geometry:
+    """What the film's first frame settles for all.
+
+    Raises
+    ------
+    ScriptError
+        If the user's code raises.
+    """
+    seed_for(seed, number)
+    try:
+        return source.measure(number, params)
+    except ScriptError as error:
+        raise _with_frame(error, number) from error
+    except RayanimError:
+        raise
+    except Exception as error:
+        raise _frame_error(source, number, error) from error
+
+
+class SegmentRenderer:
+    """Draws segments of an open source and converts them for the encoder.
+
+    Parameters
+    ----------
+    source
+        An open source.
+    spec
+        How pixels are converted.
+    seed
+        The job's seed, see `seed_for`.
+    """
+
+    def __init__(self, source: Source, spec: StreamSpec, seed: int | None) -> None:
+        from rayanim.video.convert import FrameConverter
+
+        self._source = source
+        self._spec = spec
+        self._seed = seed
+        self._converter = FrameConverter(spec)
+
+    def render(self, segment: Segment) -> tuple[Payload, Timings]:
+        """Draw and convert all frames of `segment`.
+
+        Returns
+        -------
+        payload, timings
+
+        Raises
+        ------
+        FrameError
+            If a frame cannot be drawn or has another size than the first.
+        """
+        payload = np.empty((len(segment), self._spec.frame_bytes), np.uint8)
+        draw_s = convert_s = 0.0
+        batch = segment.batch
+        for position, number in enumerate(batch.numbers):
+            params = None if batch.params is None else batch.params[position]
+            began = time.perf_counter()
+            frame = self._draw(number, params)
+            drawn = time.perf_counter()
+            self._converter.convert(frame, payload[position])
+            draw_s += drawn - began
+            convert_s += time.perf_counter() - drawn
+        return payload, Timings(draw_s, convert_s, len(segment))
+
+    def _draw(self, number: int, params: Any) -> npt.NDArray[np.uint8]:
+        seed_for(self._seed, number)
+        try:
+            frame = self._source.draw(number, params)
+        except ScriptError as error:
+            raise _with_frame(error, number) from error
+        except RayanimError:
+            raise
+        except Exception as error:
+            raise _frame_error(self._source, number, error) from error
+        height_px, width_px = frame.shape[:2]
+        if (width_px, height_px) != self._spec.source_size:
+            raise FrameError(
+                f"Frame {number} of {self._source.name} is {width_px}x{height_px} pixels, the "
+                f"first one was {self._spec.source_size[0]}x{self._spec.source_size[1]}. All "
+                "frames of a film have one size: do not change the figure's size or dpi.",
+                frame=number,
+            )
+        return frame
+
+
+def _with_frame(error: ScriptError, number: int) -> ScriptError:
+    """The same error, naming the frame where it did not."""
+    if error.frame is not None:
+        return error
+    return FrameError(
+        f"Frame {number}: {error.message}", frame=number, traceback_text=error.traceback_text
+    )
+
+
+def _frame_error(source: Source, number: int, error: Exception) -> FrameError:
+    return FrameError(
+        f"Drawing frame {number} of {source.name} raised {type(error).__name__}: {error}",
+        frame=number,
+        traceback_text=traceback.format_exc(),
+    )
