@@ -1,0 +1,352 @@
+"""What a finished job tells: the film, the time it took and where that went."""
+
+from __future__ import annotations
+
+import base64
+import html
+import mimetypes
+import os
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+from rayanim.progress.wording import duration, three_digits
+from rayanim.settings import PerformanceSettings
+
+LARGEST_EMBEDDED_BYTES = 20 * 2**20
+"""Films from this size on are linked from a notebook, not stored in it."""
+
+EVENTS_IN_SUMMARY = 3
+
+# What browsers play, by suffix. They play a .mov that holds H.264 if it is
+# called MP4; they play no .mkv.
+FILM_TYPES = {".mp4": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
+
+Binding = Literal["drawing", "encoding", "start-up"]
+
+BINDING_TEXTS: dict[str, str] = {
+    "drawing": "drawing took longest; more actors or a quicker update() would help",
+    "encoding": "encoding took longest; a faster preset or codec would help, more actors would not",
+    "start-up": "starting and finishing took longer than drawing or encoding",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ActorChange:
+    """One decision of the controller.
+
+    Parameters
+    ----------
+    at_s
+        Seconds after the job began.
+    actors
+        Render actors wanted from then on.
+    reason
+        Why, for people.
+    """
+
+    at_s: float
+    actors: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageRates:
+    """How quick each stage is, and for how long it was busy.
+
+    Parameters
+    ----------
+    draw_fps, convert_fps, encode_fps
+        Frames per second of one busy worker of the stage; None where nothing
+        was measured.
+    draw_s, convert_s, encode_s
+        Seconds that all workers of the stage together were busy.
+    wait_s
+        Seconds that the encoder waited for frames.
+    """
+
+    draw_fps: float | None = None
+    convert_fps: float | None = None
+    encode_fps: float | None = None
+    draw_s: float = 0.0
+    convert_s: float = 0.0
+    encode_s: float = 0.0
+    wait_s: float = 0.0
+
+    @classmethod
+    def measured(
+        cls,
+        frames: int,
+        *,
+        draw_s: float = 0.0,
+        convert_s: float = 0.0,
+        encode_s: float = 0.0,
+        wait_s: float = 0.0,
+    ) -> Self:
+        """The rates of stages that each took `frames` frames in the given seconds."""
+        draw_fps, convert_fps, encode_fps = (
+            frames / busy_s if frames and busy_s > 0 else None
+            for busy_s in (draw_s, convert_s, encode_s)
+        )
+        return cls(draw_fps, convert_fps, encode_fps, draw_s, convert_s, encode_s, wait_s)
+
+
+def binding_stage(stages: StageRates, elapsed_s: float, actors: int) -> Binding:
+    """Which stage bound the job: making the others quicker would not have helped.
+
+    The longest of three times is what binds. For drawing it is the busy time
+    of drawing and converting, shared among the actors; for encoding that of
+    the one encoder; for start-up what the other two leave of the whole. As
+    drawing and encoding run side by side on actors, that remainder is the
+    least it can be: start-up is named only where it is certain. Between equals
+    drawing comes first.
+
+    Parameters
+    ----------
+    stages
+        Busy times of the job.
+    elapsed_s
+        Seconds from beginning to end.
+    actors
+        Render actors at the job's peak; 0 and 1 both mean one place that draws.
+    """
+    drawing_s = (stages.draw_s + stages.convert_s) / max(1, actors)
+    rest_s = elapsed_s - drawing_s - stages.encode_s
+    if rest_s > max(drawing_s, stages.encode_s):
+        return "start-up"
+    return "encoding" if stages.encode_s > drawing_s else "drawing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a job made, how quickly, and why not quicker.
+
+    Parameters
+    ----------
+    output
+        The finished file.
+    frames
+        Frames in it.
+    elapsed_s
+        Seconds from the call to the finished file.
+    size
+        (width, height) of the film in pixels.
+    rate
+        Frames per second of the film.
+    codec, pixel_format
+        FFmpeg's names for what was written.
+    file_bytes
+        Size of the file; 0 where none was written.
+    engine, engine_reason
+        Where the frames were drawn, in this process or on Ray, and why.
+    actors_peak
+        The most render actors that were up at once; 0 in this process.
+    start_s
+        Seconds until an actor drew its first frame: the start of Ray.
+    stages
+        What each stage took.
+    binding
+        The stage that bound the job, see `binding_stage`.
+    actor_changes
+        The controller's decisions that changed the number of actors.
+    events
+        What went wrong and was mended, in words.
+    settings
+        The performance settings that the run found; they can be saved and
+        given to the next run.
+    peak_rss_bytes
+        (process name, peak resident bytes) of each process of the job.
+    rendered
+        False for a dry run or a still.
+    """
+
+    output: Path
+    frames: int
+    elapsed_s: float
+    size: tuple[int, int]
+    rate: Fraction
+    codec: str
+    pixel_format: str
+    file_bytes: int
+    engine: Literal["local", "ray"] = "local"
+    engine_reason: str = ""
+    actors_peak: int = 0
+    start_s: float = 0.0
+    stages: StageRates = StageRates()
+    binding: Binding = "drawing"
+    actor_changes: tuple[ActorChange, ...] = ()
+    events: tuple[str, ...] = ()
+    settings: PerformanceSettings = field(default_factory=PerformanceSettings)
+    peak_rss_bytes: tuple[tuple[str, int], ...] = ()
+    rendered: bool = True
+
+    @property
+    def fps(self) -> float:
+        """Frames rendered per second of the job, start-up included."""
+        return self.frames / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def film_s(self) -> float:
+        """Length of the film in seconds."""
+        return float(self.frames / self.rate)
+
+    @property
+    def binding_text(self) -> str:
+        """The stage that bound the job, as a sentence that says what would help."""
+        return BINDING_TEXTS[self.binding]
+
+    def summary(self) -> str:
+        """Three lines for people: the film, the time, where it went; a fourth for events."""
+        if not self.rendered:
+            return self._film_line()
+        lines = [self._film_line(), self._time_line(), self._stages_line()]
+        return "\n".join(lines + ([_events_line(self.events)] if self.events else []))
+
+    __str__ = summary
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values that JSON can hold; rates as ``"30000/1001"``."""
+        return {
+            "output": str(self.output),
+            "frames": self.frames,
+            "elapsed_s": self.elapsed_s,
+            "fps": self.fps,
+            "film_s": self.film_s,
+            "size": list(self.size),
+            "rate": str(self.rate),
+            "codec": self.codec,
+            "pixel_format": self.pixel_format,
+            "file_bytes": self.file_bytes,
+            "engine": self.engine,
+            "engine_reason": self.engine_reason,
+            "actors_peak": self.actors_peak,
+            "start_s": self.start_s,
+            "stages": {name: getattr(self.stages, name) for name in StageRates.__slots__},
+            "binding": self.binding,
+            "binding_text": self.binding_text,
+            "actor_changes": [
+                {"at_s": change.at_s, "actors": change.actors, "reason": change.reason}
+                for change in self.actor_changes
+            ],
+            "events": list(self.events),
+            "settings": self.settings.to_dict(),
+            "peak_rss_bytes": [
+                {"process": process, "bytes": peak_bytes}
+                for process, peak_bytes in self.peak_rss_bytes
+            ],
+            "rendered": self.rendered,
+        }
+
+    def _film_line(self) -> str:
+        width, height = self.size
+        text = (
+            f"{self.output}: {_plural(self.frames, 'frame')} of {width}x{height} at "
+            f"{_rate_text(self.rate)} fps ({_seconds_text(self.film_s)}), "
+            f"{self.codec} {self.pixel_format}, "
+        )
+        return text + (_size_text(self.file_bytes) if self.file_bytes else "not written")
+
+    def _time_line(self) -> str:
+        ratio = self.film_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        where = "in this process"
+        if self.engine == "ray":
+            where = f"on Ray with up to {_plural(self.actors_peak, 'actor')}"
+        return (
+            f"Rendered in {_seconds_text(self.elapsed_s)}: {three_digits(self.fps)} frames/s, "
+            f"{three_digits(ratio)} times real time, {where}"
+            + (f" ({self.engine_reason})." if self.engine_reason else ".")
+        )
+
+    def _stages_line(self) -> str:
+        stages = self.stages
+        rates = [
+            f"{verb} {three_digits(fps)}"
+            for verb, fps in (
+                ("draws", stages.draw_fps),
+                ("converts", stages.convert_fps),
+                ("encodes", stages.encode_fps),
+            )
+            if fps
+        ]
+        told = f" One worker {', '.join(rates)} frames/s." if rates else ""
+        waited = f" The encoder waited {_seconds_text(stages.wait_s)}." if stages.wait_s else ""
+        return f"{self.binding_text[0].upper()}{self.binding_text[1:]}.{told}{waited}"
+
+    def _repr_html_(self) -> str:
+        """The film where a browser can play it, and the summary."""
+        return f'{self._film_html()}<pre style="white-space: pre-wrap">{_safe(str(self))}</pre>'
+
+    def _film_html(self) -> str:
+        """The film inside the page if it is small, else by its path; a link if nothing plays it."""
+        suffix = self.output.suffix.lower()
+        link = f'<a href="{_safe(_relative_url(self.output))}">{_safe(self.output.name)}</a>'
+        try:
+            kind = FILM_TYPES.get(suffix) or _image_type(suffix)
+            if kind is None:
+                return f"<div>{link}</div>" if self.output.exists() else ""
+            address = _address(self.output, kind)
+        except OSError:  # never written (a dry run), or moved since
+            return ""
+        width = min(self.size[0], 960)
+        if kind.startswith("image/"):
+            return f'<img src="{_safe(address)}" width="{width}" style="max-width: 100%">'
+        return (
+            f'<video controls loop width="{width}" style="max-width: 100%" '
+            f'src="{_safe(address)}">{link}</video>'
+        )
+
+
+def _address(path: Path, kind: str) -> str:
+    """A data URI for a small file, a relative URL for a large one."""
+    if path.stat().st_size >= LARGEST_EMBEDDED_BYTES:
+        return _relative_url(path)
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _relative_url(path: Path) -> str:
+    """The path from the working folder, which in a notebook is the notebook's, as a URL."""
+    try:
+        relative = Path(os.path.relpath(path))
+    except ValueError:  # another drive
+        relative = path
+    return quote(relative.as_posix())
+
+
+def _image_type(suffix: str) -> str | None:
+    kind = mimetypes.types_map.get(suffix)
+    return kind if kind is not None and kind.startswith("image/") else None
+
+
+def _safe(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def _events_line(events: tuple[str, ...]) -> str:
+    more = len(events) - EVENTS_IN_SUMMARY
+    told = "; ".join(" ".join(event.split()) for event in events[:EVENTS_IN_SUMMARY])
+    return told + (f"; and {more} more." if more > 0 else "." if told[-1:] != "." else "")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _rate_text(rate: Fraction) -> str:
+    """``30``, ``12.5``, or ``30000/1001`` where no short decimal is exact."""
+    short = f"{float(rate):g}"
+    return short if Fraction(short) == rate else str(rate)
+
+
+def _seconds_text(seconds: float) -> str:
+    return f"{three_digits(seconds)} s" if seconds < 99.95 else duration(seconds)
+
+
+def _size_text(size_bytes: int) -> str:
+    size = float(size_bytes)
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size_bytes} bytes" if unit == "bytes" else f"{three_digits(size)} {unit}"
+        size /= 1024
+    return f"{three_digits(size)} GiB"

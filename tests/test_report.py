@@ -1,0 +1,250 @@
+"""The report says what a job made, how quickly, and what bound it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import re
+from dataclasses import FrozenInstanceError, replace
+from fractions import Fraction
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rayanim import report as report_module
+from rayanim.report import ActorChange, Report, StageRates, binding_stage
+from rayanim.settings import PerformanceSettings
+
+STAGES = StageRates.measured(300, draw_s=6.0, convert_s=0.5, encode_s=1.5, wait_s=2.5)
+
+
+def make_report(output: Path | str = "wave.mp4", **changes: object) -> Report:
+    report = Report(
+        output=Path(output),
+        frames=300,
+        elapsed_s=5.0,
+        size=(640, 480),
+        rate=Fraction(30),
+        codec="h264",
+        pixel_format="yuv420p",
+        file_bytes=421_888,
+        engine="ray",
+        engine_reason="9 s of drawing repay Ray's start",
+        actors_peak=4,
+        start_s=3.3,
+        stages=STAGES,
+        binding="drawing",
+        actor_changes=(ActorChange(0.5, 4, "the encoder starves"),),
+        settings=PerformanceSettings(num_workers=4),
+        peak_rss_bytes=(("driver", 10), ("RenderActor", 20), ("RenderActor", 21)),
+    )
+    return replace(report, **changes)  # type: ignore[arg-type]
+
+
+class Page(HTMLParser):
+    """Collects the elements and the text of a piece of HTML."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: dict[str, dict[str, str | None]] = {}
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] = dict(attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(report: Report) -> Page:
+    return Page(report._repr_html_())
+
+
+@pytest.mark.parametrize(
+    ("stages", "elapsed_s", "actors", "bound"),
+    [
+        (StageRates(draw_s=8, convert_s=1, encode_s=0.5), 10, 0, "drawing"),
+        (StageRates(draw_s=8, convert_s=1, encode_s=0.5), 10, 1, "drawing"),
+        (StageRates(draw_s=38, convert_s=2, encode_s=5, wait_s=5), 10.5, 4, "drawing"),
+        (StageRates(draw_s=8, convert_s=2, encode_s=9, wait_s=1), 10, 4, "encoding"),
+        (StageRates(draw_s=1, convert_s=0.1, encode_s=0.5, wait_s=4), 5, 2, "start-up"),
+        # The actors grew from 1 to 8: shared among the peak, drawing looks short.
+        (StageRates(draw_s=40, encode_s=5, wait_s=5), 10, 8, "drawing"),
+        (StageRates(draw_s=5, encode_s=5), 5, 1, "drawing"),
+        (StageRates(), 3, 2, "start-up"),
+        (StageRates(), 0, 0, "drawing"),
+    ],
+)
+def test_the_longest_of_three_binds(
+    stages: StageRates, elapsed_s: float, actors: int, bound: str
+) -> None:
+    """Drawing is shared among actors, encoding is not, and start-up is what is left."""
+    assert binding_stage(stages, elapsed_s, actors) == bound
+
+
+def test_rates_are_those_of_one_busy_worker() -> None:
+    """300 frames in 6 s of drawing are 50 a second, however many actors drew."""
+    assert (STAGES.draw_fps, STAGES.convert_fps, STAGES.encode_fps) == (50, 600, 200)
+    assert StageRates.measured(0, draw_s=3).draw_fps is None
+    assert StageRates.measured(10).encode_fps is None
+
+
+def test_summary_is_three_lines_and_names_all_that_matters() -> None:
+    """File, frames, size, rate, codec; time; engine and its reason; what bound."""
+    lines = str(make_report()).splitlines()
+    assert lines[0] == ("wave.mp4: 300 frames of 640x480 at 30 fps (10.0 s), h264 yuv420p, 412 KiB")
+    assert lines[1] == (
+        "Rendered in 5.00 s: 60.0 frames/s, 2.00 times real time, on Ray with up to 4 actors "
+        "(9 s of drawing repay Ray's start)."
+    )
+    assert lines[2].startswith("Drawing took longest")
+    assert "draws 50.0, converts 600, encodes 200 frames/s" in lines[2]
+    assert "waited 2.50 s" in lines[2]
+    assert len(lines) == 3
+
+
+def test_events_are_the_fourth_line() -> None:
+    """What went wrong takes one line, whatever it contains and however often it happened."""
+    event = "an actor died while drawing frames 40 to 47;\nthey were drawn again"
+    lines = make_report(events=(event,)).summary().splitlines()
+    assert lines[3] == "an actor died while drawing frames 40 to 47; they were drawn again."
+    many = make_report(events=("a", "b", "c", "d", "e")).summary().splitlines()
+    assert many[3] == "a; b; c; and 2 more."
+
+
+def test_in_process_summary() -> None:
+    """A job without actors says that it ran in this process."""
+    assert "in this process" in str(make_report(engine="local", actors_peak=0))
+    assert "up to 1 actor (" in str(make_report(actors_peak=1))
+
+
+def test_an_unwritten_film_is_no_rendered_one() -> None:
+    """A dry run tells what the film would be, and claims no time and no file."""
+    text = str(make_report(rendered=False, file_bytes=0, elapsed_s=0.0))
+    assert "not written" in text
+    assert "Rendered" not in text
+
+
+def test_no_division_by_zero() -> None:
+    """A report of nothing can be printed."""
+    report = make_report(elapsed_s=0.0, frames=0, stages=StageRates(), engine_reason="")
+    assert report.fps == 0
+    assert "0 frames" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (Fraction(30), "30"),
+        (Fraction(25, 2), "12.5"),
+        (Fraction(30000, 1001), "30000/1001"),
+        (Fraction(2997, 100), "29.97"),
+        (Fraction(1, 3), "1/3"),
+    ],
+)
+def test_rates_are_told_exactly(rate: Fraction, text: str) -> None:
+    """29.97 and 30000/1001 are not the same rate."""
+    assert f" at {text} fps" in str(make_report(rate=rate))
+
+
+def test_to_dict_is_json() -> None:
+    """The dictionary survives JSON unchanged, and carries what is computed too."""
+    values = make_report(rate=Fraction(30000, 1001), events=("e",)).to_dict()
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert values["rate"] == "30000/1001"
+    assert values["fps"] == 60
+    assert values["size"] == [640, 480]
+    assert values["output"] == "wave.mp4"
+    assert values["stages"]["draw_fps"] == 50
+    assert values["actor_changes"] == [{"at_s": 0.5, "actors": 4, "reason": "the encoder starves"}]
+    assert [entry["bytes"] for entry in values["peak_rss_bytes"]] == [10, 20, 21]
+    assert PerformanceSettings.from_dict(values["settings"]) == PerformanceSettings(num_workers=4)
+
+
+def test_every_field_is_in_the_dictionary() -> None:
+    """A field that is added later cannot be forgotten in the JSON."""
+    assert set(Report.__slots__) <= set(make_report().to_dict())
+
+
+def test_a_report_is_a_value() -> None:
+    """It is frozen, and equal after pickling."""
+    report = make_report()
+    with pytest.raises(FrozenInstanceError):
+        report.frames = 1  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(report)) == report
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.mp4", "video/mp4"), ("a.MOV", "video/mp4"), ("a.webm", "video/webm")],
+)
+def test_a_small_film_is_inside_the_notebook(tmp_path: Path, name: str, kind: str) -> None:
+    """The bytes of the file are in the page, with controls to play them."""
+    film = tmp_path / name
+    film.write_bytes(b"\x00film\xff" * 100)
+    video = page(make_report(film)).elements["video"]
+    assert "controls" in video
+    prefix = f"data:{kind};base64,"
+    assert (video["src"] or "").startswith(prefix)
+    assert base64.b64decode((video["src"] or "").removeprefix(prefix)) == film.read_bytes()
+
+
+def test_a_large_film_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the limit on the page holds the path from the working folder, as a URL."""
+    monkeypatch.setattr(report_module, "LARGEST_EMBEDDED_BYTES", 10)
+    monkeypatch.chdir(tmp_path)
+    film = tmp_path / "out" / 'a "film" #1 <b>.mp4'
+    film.parent.mkdir()
+    film.write_bytes(b"x" * 10)
+    report = make_report(film)
+    assert page(report).elements["video"]["src"] == "out/a%20%22film%22%20%231%20%3Cb%3E.mp4"
+    film.write_bytes(b"x" * 9)
+    assert (page(report).elements["video"]["src"] or "").startswith("data:")
+
+
+def test_a_film_that_browsers_do_not_play_is_a_link(tmp_path: Path) -> None:
+    """Matroska gives the summary and a link."""
+    film = tmp_path / "a.mkv"
+    film.write_bytes(b"x")
+    shown = page(make_report(film))
+    assert "video" not in shown.elements
+    assert (shown.elements["a"]["href"] or "").endswith("a.mkv")
+    assert "300 frames" in shown.text
+
+
+def test_a_still_is_shown_as_a_picture(tmp_path: Path) -> None:
+    """A PNG is an image, not a film."""
+    still = tmp_path / "a.png"
+    still.write_bytes(b"x")
+    shown = page(make_report(still, rendered=False))
+    assert (shown.elements["img"]["src"] or "").startswith("data:image/png;base64,")
+
+
+def test_a_film_that_is_gone_leaves_the_summary(tmp_path: Path) -> None:
+    """A moved file or a dry run is no error in the notebook."""
+    for name in ("gone.mp4", "gone.mkv"):
+        shown = page(make_report(tmp_path / name))
+        assert set(shown.elements) == {"pre"}
+        assert "300 frames" in shown.text
+
+
+def test_nothing_is_read_as_html(tmp_path: Path) -> None:
+    """Names and reasons cannot smuggle elements into the page."""
+    evil = "<script>alert('x')</script>"
+    film = tmp_path / "<img src=x>.mp4"
+    film.write_bytes(b"x")
+    shown = page(make_report(film, engine_reason=evil, events=(evil,), codec='"><b>'))
+    assert set(shown.elements) == {"video", "a", "pre"}
+    assert evil in shown.text
+
+
+def test_sizes_are_readable() -> None:
+    """Bytes, KiB, MiB and GiB, never a bare large number."""
+    ends = [
+        re.sub(r".*, ", "", make_report(file_bytes=size).summary().splitlines()[0])
+        for size in (999, 2048, 5 * 2**20, 3 * 2**40)
+    ]
+    assert ends == ["999 bytes", "2.00 KiB", "5.00 MiB", "3072 GiB"]
