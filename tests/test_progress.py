@@ -189,7 +189,7 @@ def test_a_reader_that_leaves_does_not_end_the_job() -> None:
             progress.start(300, "wellenlänge.mp4")
             progress.update(STATE)
             progress.finish(END)
-    assert rb"wellenl\xe4nge" in narrow.buffer.getvalue()  # type: ignore[attr-defined]
+    assert rb"wellenl\xe4nge" in narrow.buffer.getvalue()
 
 
 # Callbacks
@@ -556,7 +556,7 @@ class Screen:
                 self.rows[-1] = ""
             elif token in ("\x1b[?25l", "\x1b[?25h"):
                 self.cursor_shown = token.endswith("h")
-            elif token != "\r" and not token.endswith("m"):
+            elif token[0] not in "\r\x1b":
                 self.rows[-1] += token
                 assert len(self.rows[-1]) <= self.width, self.rows[-1]
 
