@@ -157,17 +157,17 @@ def choose_engine(
     actors = _best_actors(costs, max_actors, cores, frames_left)
     ray_s = ray_frame_seconds(costs, max(1, actors), cores)
     if frames_left is None:
+        if max_actors < 2:
+            return Choice("local", 0, None, None, _too_few(max_actors))
         return _choose_unknown(costs, local_s, ray_s, actors, cores, elapsed_s)
     in_process_s = frames_left * local_s
     on_ray_s = _predict_ray(costs, frames_left, local_s, ray_s, cores)
     if max_actors < 2:
-        reason = f"in process: {max_actors} render actors allowed, Ray gains nothing below 2"
-        return Choice("local", 0, in_process_s, on_ray_s, reason)
-    both = f"{_seconds(in_process_s)} in process against {_seconds(on_ray_s)} on Ray"
+        return Choice("local", 0, in_process_s, on_ray_s, _too_few(max_actors))
+    both = f"{_seconds(in_process_s)} in process against {_seconds(on_ray_s)} with Ray's start"
     if on_ray_s < GAIN_NEEDED * in_process_s:
-        reason = f"on Ray with {actors} actors: {both}, its start included"
-        return Choice("ray", actors, in_process_s, on_ray_s, reason)
-    return Choice("local", 0, in_process_s, on_ray_s, f"in process: {both}, its start included")
+        return Choice("ray", actors, in_process_s, on_ray_s, f"on Ray, actors: {actors}; {both}")
+    return Choice("local", 0, in_process_s, on_ray_s, f"in process: {both}")
 
 
 def local_frame_seconds(costs: Costs, cores: int) -> float:
@@ -245,14 +245,14 @@ def _choose_unknown(
     Where the job ends just then, it has taken at most twice as long as in
     process; where it goes on, Ray's cost has been paid twice.
     """
-    if actors < 2 or ray_s >= GAIN_NEEDED * local_s:
+    if ray_s >= GAIN_NEEDED * local_s:
         return Choice("local", 0, None, None, "in process: Ray would draw no faster")
     price_s = _start_s(costs) * (1 - _start_speed(cores)) + costs.ray_stop_s
     switch_s = price_s / (1 - ray_s / local_s)
     after = f"of a job of unknown length; Ray repays its start after {_seconds(switch_s)}"
     if elapsed_s < switch_s:
         return Choice("local", 0, None, None, f"in process: {_seconds(elapsed_s)} {after}")
-    reason = f"on Ray with {actors} actors: {_seconds(elapsed_s)} {after}"
+    reason = f"on Ray, actors: {actors}; {_seconds(elapsed_s)} {after}"
     return Choice("ray", actors, None, None, reason)
 
 
@@ -286,7 +286,7 @@ def _start_s(costs: Costs) -> float:
 
 def _start_speed(cores: int) -> float:
     """Ray's start takes more than one core at times: with many, drawing is hardly slowed."""
-    return START_SPEED ** (2 / max(1, cores))
+    return float(START_SPEED ** (2 / max(1, cores)))
 
 
 def _frames_in(seconds: float, draw_s: float) -> int:
@@ -294,6 +294,10 @@ def _frames_in(seconds: float, draw_s: float) -> int:
     if draw_s * MAX_SEGMENT_FRAMES <= seconds:
         return MAX_SEGMENT_FRAMES
     return max(1, int(seconds / draw_s))
+
+
+def _too_few(max_actors: int) -> str:
+    return f"in process: render actors allowed: {max_actors}; Ray takes 2 to gain anything"
 
 
 def _seconds(seconds: float) -> str:

@@ -99,7 +99,7 @@ def initial_target(
     actor_start_s
         Seconds that an actor takes to start; no more actors than repay it.
     """
-    demand = draw_s / encode_s if encode_s > 0 else math.inf
+    demand = _first_demand(draw_s, encode_s)
     wanted = _actors(demand, HEADROOM_UP, limits.max_actors)
     draw_fps = 1 / draw_s if draw_s > 0 else None
     useful = min(wanted, _repaid(frames_left, draw_fps, actor_start_s, limits.max_actors))
@@ -132,6 +132,13 @@ def decide(
     target, reason = _target(snapshot, limits, seen)
     decision = Decision(target, target - snapshot.requested, reason)
     return decision, _remember(snapshot, limits, seen, decision)
+
+
+def _first_demand(draw_s: float, encode_s: float) -> float:
+    """Actors that keep the encoder busy; endless where encoding costs nothing."""
+    if draw_s <= 0:
+        return 0.0
+    return draw_s / encode_s if encode_s > 0 else math.inf
 
 
 def _observe(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> PolicyState:
@@ -174,7 +181,7 @@ def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tu
         return target, _step(snapshot, target, _bounds(limits))
     if snapshot.segments_left is not None and limits.clamp(snapshot.segments_left) < requested:
         target = limits.clamp(snapshot.segments_left)
-        return target, _step(snapshot, target, f"only {snapshot.segments_left} segments are left")
+        return target, _step(snapshot, target, f"segments left to draw: {snapshot.segments_left}")
     if state.wanted is not None and requested < state.wanted:
         return _replace_dead(snapshot, limits, state.wanted)
     if state.starved_since_s is not None:
@@ -186,7 +193,7 @@ def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tu
 
 def _replace_dead(snapshot: Snapshot, limits: ScalingLimits, wanted: int) -> tuple[int, str]:
     requested = snapshot.requested
-    lost = f"{wanted - requested} of {wanted} actors are gone"
+    lost = f"actors gone: {wanted - requested} of {wanted}"
     target = max(requested, min(limits.clamp(wanted), _useful(snapshot, limits)))
     if target == requested:
         return requested, f"stay at {requested}: {lost}, but the frames left repay no start"
@@ -230,7 +237,7 @@ def _stay(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> str:
     """Why nothing changes while no condition is being timed."""
     stay = f"stay at {snapshot.requested}: "
     if snapshot.pending:
-        return stay + f"{snapshot.pending} actors are still starting"
+        return stay + f"actors still starting: {snapshot.pending}"
     if not _rested(snapshot.now_s, state.changed_at_s, limits):
         return stay + "the last change has to show first"
     if not _rested(snapshot.now_s, state.arriving_at_s, limits):

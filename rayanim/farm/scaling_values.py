@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rayanim.errors import SettingsError
@@ -65,7 +66,8 @@ class Snapshot:
         """Actors it takes to keep the encoder busy; None before both rates are known."""
         if not self.draw_fps_per_actor or self.encode_fps is None:
             return None
-        return self.encode_fps / self.draw_fps_per_actor
+        demand = self.encode_fps / self.draw_fps_per_actor
+        return None if math.isnan(demand) else demand
 
     @property
     def window_share(self) -> float:
