@@ -42,11 +42,20 @@ class Scene:
     def apply(self, act_state: Any, time_ms: float, dbg: bool = False) -> None:
         """Make `act_state` what it is at `time_ms` milliseconds of this scene.
 
-        Times come in any order. With `dbg` say on standard output what happens.
+        Times come in any order. With `dbg` say on standard output what
+        happens; a scene that has nothing to say may leave the parameter out.
         """
 
     def exit(self, act_state: Any) -> None:
         """Called after `apply` where the next scene is another one, or none."""
+
+
+def _apply(scene: Scene, state: Any, time_ms: float, dbg: bool) -> None:
+    # Scenes that never say anything are often written without the parameter dbg.
+    if dbg:
+        scene.apply(state, time_ms, dbg)
+    else:
+        scene.apply(state, time_ms)
 
 
 class Stage:
@@ -77,7 +86,7 @@ class Stage:
             self.leave(state)
             scene.enter(state)
             self._current = index
-        scene.apply(state, scene_ms, dbg)
+        _apply(scene, state, scene_ms, dbg)
 
     def leave(self, state: Any) -> None:
         """Exit the scene that is on, if there is one."""
@@ -173,7 +182,7 @@ class JoinedScene(Scene):
                 print(f"at {time_ms} ms of the joined scenes: scene {index}")
             if self.sep_enters:
                 child.enter(act_state)
-            child.apply(act_state, time_ms, dbg)
+            _apply(child, act_state, time_ms, dbg)
             if self.sep_enters:
                 child.exit(act_state)
 
@@ -206,7 +215,7 @@ class _RetimedScene(Retimed[Scene], Scene):
         child_ms = self.child_time(time_ms)
         if dbg:
             print(f"at {time_ms} ms of {type(self).__name__}: its child at {child_ms} ms")
-        self.child.apply(act_state, child_ms, dbg)
+        _apply(self.child, act_state, child_ms, dbg)
 
     def exit(self, act_state: Any) -> None:
         self.child.exit(act_state)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import pickle
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -15,6 +17,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
+import rayanim.acts
+import rayanim.scenes
 from rayanim import easing
 from rayanim.acts import (
     Act,
@@ -265,6 +269,17 @@ def test_joined_scenes_last_equally_long() -> None:
             join(Step("a", 3000), Step("b", 3001))
 
 
+def test_scenes_need_not_take_dbg() -> None:
+    """A scene whose apply has no such parameter works in acts and wrappers."""
+
+    class Silent(Scene):
+        def apply(self, act_state: State, time_ms: float) -> None:  # type: ignore[override]
+            act_state.at["a"] = time_ms
+
+    chain = FluentScene(Silent()).reverse().join(Silent()).then(Silent())
+    assert applied(chain.build(), 1.25) == 0.25
+
+
 def test_debugging_tells_what_is_applied(capsys: pytest.CaptureFixture[str]) -> None:
     """With dbg each level says its child's time, without it nothing is printed."""
     scene = FluentScene(Step()).reverse().then(Step("b")).join(Step("c", 2000)).build()
@@ -482,7 +497,7 @@ def test_a_figure_renderer_without_methods_says_so() -> None:
         FigureRenderer().update(State())
 
 
-# Travel
+# Travel, examples
 
 
 @pytest.mark.parametrize("pickler", [pickle, cloudpickle])
@@ -493,3 +508,11 @@ def test_acts_travel_before_start(pickler: Any) -> None:
     act = act_of(chain.join(Step("b"), True), Step())
     twin = pickle.loads(pickler.dumps(act))
     assert [twin.generate_at(t) for t in (0, 300)] == [act.generate_at(t) for t in (0, 300)]
+
+
+@pytest.mark.parametrize("module", [rayanim.acts, rayanim.scenes])
+def test_examples_in_the_documentation_run(module: ModuleType) -> None:
+    """Every example gives what it says."""
+    failed, tried = doctest.testmod(module)
+    assert tried > 0
+    assert failed == 0

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import pickle
+import subprocess
+import sys
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -12,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import rayanim.frame_gen
 from rayanim import easing
 from rayanim.errors import FrameError, SettingsError
 from rayanim.frame_gen import (
@@ -469,3 +474,21 @@ def test_lambdas_travel_by_cloudpickle() -> None:
     """An easing from the user's script may be a lambda."""
     film = FluentFG(Clock()).dilate(lambda share: share**2).build()
     assert pickle.loads(cloudpickle.dumps(film)).child_time(500) == 250
+
+
+@pytest.mark.parametrize("module", [rayanim.frame_gen])
+def test_examples_in_the_documentation_run(module: ModuleType) -> None:
+    """Every example gives what it says."""
+    failed, tried = doctest.testmod(module)
+    assert tried > 0
+    assert failed == 0
+
+
+@pytest.mark.parametrize("name", ["frame_gen", "acts", "easing", "timeline", "frames"])
+def test_importing_loads_nothing_heavy(name: str) -> None:
+    """Describing a film needs neither Ray, PyAV, matplotlib nor Pillow."""
+    script = f"import sys, rayanim.{name}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not {"ray", "av", "matplotlib", "PIL"} & set(done.stdout.split())

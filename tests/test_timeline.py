@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import itertools
 import math
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -53,9 +55,9 @@ def maps_for(duration_ms: float) -> st.SearchStrategy[TimeMap]:
 
 
 @pytest.mark.parametrize("module", [rayanim.timeline, rayanim.easing])
-def test_time_maps_and_easings_are_pure(module: object) -> None:
+def test_time_maps_and_easings_are_pure(module: ModuleType) -> None:
     """Neither module imports Ray, PyAV, matplotlib, clocks, threads or processes."""
-    tree = ast.parse(Path(module.__file__).read_text())  # type: ignore[attr-defined]
+    tree = ast.parse(Path(str(module.__file__)).read_text())
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     imported |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     roots = {name.split(".")[0] for name in imported}
@@ -262,3 +264,11 @@ def test_a_sequence_lasts_as_long_as_its_children(lengths: list[float]) -> None:
     order = Sequence(tuple(lengths))
     assert order.duration_ms == math.fsum(lengths)
     assert all(a <= b for a, b in itertools.pairwise(order.ends_ms))
+
+
+@pytest.mark.parametrize("module", [rayanim.timeline, rayanim.easing])
+def test_examples_in_the_documentation_run(module: ModuleType) -> None:
+    """Every example gives what it says."""
+    failed, tried = doctest.testmod(module)
+    assert tried > 0
+    assert failed == 0
