@@ -25,8 +25,10 @@ both: the measured demand must have fallen by more than an eighth in between.
 Where a biased measurement says that n is enough although the encoder starves
 with n, one actor is added beyond it (a probe), and n is remembered together
 with the demand measured then (`Shortage`): the way down ends above n until the
-demand has fallen by a quarter. And too many actors do no harm that would call
-for haste: the window is bounded, so they wait.
+demand has fallen by a quarter. Where the measurement scatters more than the
+dead band is wide, or the load comes in bursts, the way down takes the highest
+demand of the last `PEAK_HOLDS` times ``hold_s``. It can afford to be late: too
+many actors do no harm, since the window is bounded and they wait.
 """
 
 from __future__ import annotations
@@ -70,6 +72,9 @@ PROBE_HOLDS = 3
 
 SHORTAGE_FADES = 0.75
 """A remembered shortage ends when the demand is below this share of what it was."""
+
+PEAK_HOLDS = 10
+"""The way down looks at the highest demand of this many times ``hold_s``."""
 
 START_REPAID = 2.0
 """An actor repays its start if its share of the frames lasts this many starts.
@@ -150,6 +155,7 @@ def _observe(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> P
     return replace(
         state,
         wanted=snapshot.requested if state.wanted is None else state.wanted,
+        peaks=_peaks(state.peaks, now, snapshot.demand, PEAK_HOLDS * limits.hold_s),
         starved_since_s=_since(state.starved_since_s, now, supply_known and _starves(snapshot)),
         full_since_s=_since(state.full_since_s, now, resting and _full(snapshot)),
     )
@@ -163,14 +169,10 @@ def _remember(
         known = _floor(shortage, snapshot.demand)
         if snapshot.requested >= known:
             shortage = Shortage(snapshot.requested, snapshot.demand)
+    state = replace(state, wanted=decision.target, shortage=shortage)
     if decision.delta == 0:
-        return replace(state, wanted=decision.target, shortage=shortage)
-    return PolicyState(
-        wanted=decision.target,
-        changed_at_s=snapshot.now_s,
-        arriving_at_s=state.arriving_at_s,
-        shortage=shortage,
-    )
+        return state
+    return replace(state, changed_at_s=snapshot.now_s, starved_since_s=None, full_since_s=None)
 
 
 def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tuple[int, str]:
@@ -187,7 +189,7 @@ def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tu
     if state.starved_since_s is not None:
         return _up(snapshot, limits, state.starved_since_s)
     if state.full_since_s is not None:
-        return _down(snapshot, limits, state.full_since_s, state.shortage)
+        return _down(snapshot, limits, state, state.full_since_s)
     return requested, _stay(snapshot, limits, state)
 
 
@@ -218,19 +220,19 @@ def _up(snapshot: Snapshot, limits: ScalingLimits, since_s: float) -> tuple[int,
 
 
 def _down(
-    snapshot: Snapshot, limits: ScalingLimits, since_s: float, shortage: Shortage | None
+    snapshot: Snapshot, limits: ScalingLimits, state: PolicyState, since_s: float
 ) -> tuple[int, str]:
     requested, full = snapshot.requested, _filled(snapshot)
-    if snapshot.demand is None:
+    if not state.peaks:
         return requested, f"stay at {requested}: {full}, but the rates are not known yet"
-    floor = _floor(shortage, snapshot.demand)
-    enough = max(_enough(snapshot.demand, HEADROOM_DOWN, limits, unknown=requested), floor)
+    peak = state.peaks[0][1]
+    enough = max(_actors(peak, HEADROOM_DOWN, limits.max_actors), _floor(state.shortage, peak))
     if enough >= requested:
         return requested, f"stay at {requested}: {full}, and fewer would starve the encoder"
     if not _held(since_s, snapshot.now_s, limits.hold_s):
         return requested, f"stay at {requested}: {full}, not yet for {limits.hold_s:g} s"
     target = limits.clamp(max(enough, math.ceil(requested / 2)))
-    return target, _step(snapshot, target, f"{full}{_demand_clause(snapshot)}")
+    return target, _step(snapshot, target, f"{full}; it took at most {peak:.1f} actors to feed it")
 
 
 def _stay(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> str:
@@ -259,6 +261,15 @@ def _starves(snapshot: Snapshot) -> bool:
 
 def _full(snapshot: Snapshot) -> bool:
     return snapshot.window_share >= FULL_SHARE and snapshot.encoder_idle_fraction <= IDLE_SHARE
+
+
+def _peaks(
+    peaks: tuple[tuple[float, float], ...], now_s: float, demand: float | None, memory_s: float
+) -> tuple[tuple[float, float], ...]:
+    recent = tuple(peak for peak in peaks if now_s - peak[0] <= memory_s)
+    if demand is None:
+        return recent
+    return (*(peak for peak in recent if peak[1] > demand), (now_s, demand))
 
 
 def _enough(demand: float | None, headroom: float, limits: ScalingLimits, *, unknown: int) -> int:

@@ -155,6 +155,9 @@ class PolicyState:
         When an actor was last seen to be still starting.
     shortage
         The largest number of actors known to be too few.
+    peaks
+        (when, demand) of the recent past, each above all that came later: the
+        first is the highest.
     """
 
     wanted: int | None = None
@@ -163,3 +166,4 @@ class PolicyState:
     changed_at_s: float | None = None
     arriving_at_s: float | None = None
     shortage: Shortage | None = None
+    peaks: tuple[tuple[float, float], ...] = ()

@@ -200,6 +200,8 @@ class Pipeline:
 
     def _encode_next(self) -> None:
         index = len(self._encoded)
+        if index == self.load.frames:
+            return
         if self._encoding or index // self.load.segment_frames not in self._drawn:
             return
         self._encoding, self._encode_begun_s = True, self.now_s

@@ -185,7 +185,7 @@ def test_a_full_queue_releases_actors_down_to_the_demand() -> None:
     assert after(FULL, 1.0) == Decision(
         2,
         -2,
-        "down from 4 to 2: the encoder's queue is 95% full; it takes 1.5 actors to feed it",
+        "down from 4 to 2: the encoder's queue is 95% full; it took at most 1.5 actors to feed it",
     )
 
 
@@ -232,6 +232,20 @@ def test_a_smaller_shortage_does_not_hide_a_larger_one() -> None:
     """After deaths the encoder starves with 3; that 6 were too few is still true."""
     state = PolicyState(wanted=4, starved_since_s=99.0, shortage=Shortage(actors=6, demand=5.0))
     assert decide(STARVING, LIMITS, state)[1].shortage == Shortage(actors=6, demand=5.0)
+
+
+def test_the_way_down_looks_at_the_highest_demand_of_late() -> None:
+    """9 s ago it took 5 actors, so that may come again; 11 s ago is forgotten."""
+    late = PolicyState(wanted=8, full_since_s=90.0, peaks=((91.0, 5.0),))
+    assert now(FULL, late, alive=8, requested=8).target == 7
+    early = PolicyState(wanted=8, full_since_s=88.0, peaks=((89.0, 5.0),))
+    assert now(FULL, early, alive=8, requested=8).target == 4
+
+
+def test_of_the_demands_seen_only_those_that_can_still_be_the_highest_are_kept() -> None:
+    """The memory stays short however long the run is."""
+    state = PolicyState(peaks=((95.0, 9.0), (97.0, 4.0), (98.0, 1.0)))
+    assert decide(BALANCED, LIMITS, state)[1].peaks == ((95.0, 9.0), (97.0, 4.0), (100.0, 3.75))
 
 
 def test_a_dead_actor_is_replaced_at_once() -> None:
@@ -492,9 +506,9 @@ def test_frames_that_become_quicker_release_actors() -> None:
     """A fifth of the cost from half way on: the surplus goes, the encoder stays fed."""
     trace = run(Load(9000, lambda index: 0.05 if index < 4500 else 0.01, cost(0.01)))
     assert trace.target_at(45) == 6
-    assert trace.target_at(60) == 2
-    assert not trace.changes(58, 90)
-    assert trace.idle_fraction(58, 90) < 0.02
+    assert trace.target_at(75) == 2
+    assert len(trace.changes(45, 90)) <= 4
+    assert trace.idle_fraction(50, 90) < 0.02
 
 
 def test_an_encoder_that_becomes_slower_releases_actors() -> None:
@@ -522,6 +536,28 @@ def test_noise_does_not_swing_it(seed: int, spread: float) -> None:
     assert len(trace.changes(0, 75)) <= 5
     assert not trace.changes(30, 75)
     assert trace.idle_fraction(25, 75) < 0.1
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_no_pipeline_out_of_a_hat_swings_it(seed: int) -> None:
+    """Costs, scatter, rare slow frames, window and start at random: one turn at most."""
+    pick = random.Random(seed)
+    draw_s, encode_s = 10 ** pick.uniform(-2, -0.7), 10 ** pick.uniform(-2, -1.3)
+    spread, slow = pick.choice([0, 0.3, 0.8]), pick.choice([1, 1, 8])
+    draw = noise(draw_s, seed + 1, spread)
+    load = Load(
+        4000,
+        lambda index: draw(index) * (slow if index % 33 == 0 else 1),
+        noise(encode_s, seed + 2, spread),
+        segment_frames=max(1, min(64, int(0.25 / draw_s))),
+        window_segments=pick.choice([8, 34, 50]),
+        start_s=pick.choice([0.5, 2.0, 8.0]),
+        length_known=pick.random() < 0.7,
+    )
+    trace = run(load, actors=pick.choice([1, 4, 16]))
+    deltas = [tick.decision.delta for tick in trace.changes(0, 0.8 * trace.took_s)]
+    assert sum(a * b < 0 for a, b in pairwise(deltas)) <= 1
+    assert len(deltas) <= 6
 
 
 def test_dead_actors_are_replaced_and_nothing_is_lost() -> None:
