@@ -12,7 +12,8 @@
     │   └── OutputError        where the film should go
     ├── FarmError              Ray, its actors, the machines
     │   ├── FarmStartError     Ray or the first actors did not start
-    │   └── SegmentLostError   one segment killed its actor again and again
+    │   ├── SegmentLostError   one segment killed its actor again and again
+    │   └── EncoderLostError   the encoder actor died, and the film cannot be begun anew
     └── EncodeError            FFmpeg, or the disk it writes to
 
 Every one of them survives pickling, because actors hand them to the driver.
@@ -120,6 +121,10 @@ class SegmentLostError(FarmError):
         self.start = start
         self.stop = stop
         self.attempts = attempts
+
+
+class EncoderLostError(FarmError):
+    """The encoder actor's process ended before the film was finished."""
 
 
 class EncodeError(RayanimError):

@@ -94,9 +94,7 @@ class _Chained(Sequence[int]):
 def _parse_part(part: str, text: str) -> range:
     found = _PART.fullmatch(part)
     if not found:
-        raise SettingsError(
-            f"frames must be such as '0-99', '3,5-10' or '1-100x5', got {text!r}."
-        )
+        raise SettingsError(f"frames must be such as '0-99', '3,5-10' or '1-100x5', got {text!r}.")
     first = int(found[1])
     last = first if found[2] is None else int(found[2])
     step = 1 if found[3] is None else int(found[3])

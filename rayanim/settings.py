@@ -7,7 +7,7 @@ import math
 import os
 import re
 import warnings
-from dataclasses import InitVar, asdict, dataclass, fields, replace
+from dataclasses import InitVar, asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -103,7 +103,8 @@ class VideoSettings:
         from PIL import ImageColor
 
         try:
-            return ImageColor.getrgb(self.background)[:3]  # type: ignore[return-value]
+            red, green, blue = ImageColor.getrgb(self.background)[:3]
+            return red, green, blue
         except (ValueError, AttributeError, TypeError):
             raise SettingsError(
                 f"background must be a colour such as 'white' or '#202020', "
@@ -247,7 +248,7 @@ class PerformanceSettings:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some settings changed."""
-        return replace(self, **dict.fromkeys(NAMES_WITHOUT_MEANING), **changes)
+        return type(self).from_dict({**self.to_dict(), **changes})
 
 
 NAMES_WITHOUT_MEANING = tuple(

@@ -94,16 +94,24 @@ class AnimatorSource:
         Keyword arguments of ``Figure.savefig``.
     reuse_figure
         False calls ``setup()`` for every frame, for comparison only.
+    height_px
+        Sets the dpi so that the figure has this height; None leaves it.
     """
 
     n_frames = None
 
     def __init__(
-        self, animator: Animator, savefig_options: dict[str, Any], *, reuse_figure: bool = True
+        self,
+        animator: Animator,
+        savefig_options: dict[str, Any],
+        *,
+        reuse_figure: bool = True,
+        height_px: int | None = None,
     ) -> None:
         self._animator = animator
         self._options = savefig_options
         self._reuse_figure = reuse_figure
+        self._height_px = height_px
         self._box: Box | None = None
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
@@ -149,6 +157,8 @@ class AnimatorSource:
                 f"got {type(figure).__name__}: {figure!r:.80}. "
                 "End it with `return fig`."
             )
+        if self._height_px is not None:
+            self._options["dpi"] = self._height_px / figure.get_figheight()
         self._pixels = open_pixels(figure, self._options, self._box)
 
     def _live(self) -> AnyPixels:
@@ -288,6 +298,54 @@ class FunctionSource:
         return self._pixels.draw()
 
 
+class ScaledSource:
+    """Another source's frames, scaled to a height, the width in proportion.
+
+    Parameters
+    ----------
+    source
+        What draws.
+    height_px
+        Height of every frame.
+    """
+
+    def __init__(self, source: Source, height_px: int) -> None:
+        self._source = source
+        self._height_px = height_px
+        self._size: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def n_frames(self) -> int | None:
+        return self._source.n_frames
+
+    def open(self, geometry: Geometry | None) -> None:
+        self._size = None if geometry is None else geometry.size
+        self._source.open(None)
+
+    def measure(self, index: int, params: Any) -> Geometry:
+        width_px, height_px = self._source.measure(index, params).size
+        scaled_px = round(width_px * self._height_px / height_px)
+        # Whole pairs of pixels: otherwise the film would be padded after scaling.
+        self._size = (max(2, scaled_px + scaled_px % 2), self._height_px)
+        return Geometry(size=self._size)
+
+    def draw(self, index: int, params: Any) -> Pixels:
+        from PIL import Image
+
+        frame = self._source.draw(index, params)
+        if self._size is None or frame.shape[1::-1] == self._size:
+            return frame
+        image = Image.fromarray(frame).resize(self._size, Image.Resampling.LANCZOS)
+        return np.asarray(image)
+
+    def close(self) -> None:
+        self._source.close()
+
+
 def as_source(
     thing: Any,
     *,
@@ -297,6 +355,7 @@ def as_source(
     duration_ms: float | None,
     savefig_options: dict[str, Any] | None,
     reuse_figure: bool = True,
+    height_px: int | None = None,
 ) -> Source:
     """The source behind `thing`, whichever form it has.
 
@@ -316,17 +375,20 @@ def as_source(
             )
         options = dict(savefig_options or {})
         options.setdefault("dpi", "figure" if dpi is None else dpi)
-        return AnimatorSource(thing, options, reuse_figure=reuse_figure)
+        return AnimatorSource(thing, options, reuse_figure=reuse_figure, height_px=height_px)
+    source: Source
     if isinstance(thing, FrameGenerator):
         if n_frames is not None or duration_ms is not None:
             raise SettingsError(
                 f"{type(thing).__name__} has its own duration: n_frames and duration do not "
                 "apply. Crop it, or choose frames."
             )
-        return GeneratorSource(thing, rate)
-    if callable(thing) and not inspect.isclass(thing):
-        return _function_source(thing, rate, dpi, n_frames, duration_ms)
-    raise SettingsError(_not_a_source(thing))
+        source = GeneratorSource(thing, rate)
+    elif callable(thing) and not inspect.isclass(thing):
+        source = _function_source(thing, rate, dpi, n_frames, duration_ms)
+    else:
+        raise SettingsError(_not_a_source(thing))
+    return source if height_px is None else ScaledSource(source, height_px)
 
 
 def _built(thing: Any) -> Any:

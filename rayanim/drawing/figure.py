@@ -51,8 +51,11 @@ class FigurePixels:
         self._canvas_before = figure.canvas
         if dpi is not None and dpi != figure.dpi:
             figure.set_dpi(dpi)
-        plain = type(figure.canvas) is FigureCanvasAgg
-        self._canvas = figure.canvas if plain else FigureCanvasAgg(figure)
+        self._canvas: FigureCanvasAgg
+        if type(figure.canvas) is FigureCanvasAgg:
+            self._canvas = figure.canvas
+        else:
+            self._canvas = FigureCanvasAgg(figure)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,8 +71,8 @@ class FigurePixels:
         (height, width, 4) uint8 array
             RGBA, a view that the next call overwrites.
         """
-        self._canvas.draw()  # type: ignore[no-untyped-call]
-        return np.asarray(self._canvas.buffer_rgba())  # type: ignore[attr-defined]
+        self._canvas.draw()
+        return np.asarray(self._canvas.buffer_rgba())
 
     def close(self) -> None:
         """Give the figure its own canvas back and let pyplot forget it."""
@@ -122,8 +125,8 @@ class SavedFigurePixels:
 
         memory = io.BytesIO()
         # A Bbox, never "tight": that would measure every frame anew.
-        box = {} if self._box is None else {"bbox_inches": Bbox.from_extents(*self._box)}
-        self.figure.savefig(memory, **self._options, **box)
+        box = None if self._box is None else Bbox.from_extents(*self._box)
+        self.figure.savefig(memory, bbox_inches=box, **self._options)
         width_px, height_px = self.size
         return np.frombuffer(memory.getbuffer(), np.uint8).reshape(height_px, width_px, 4)
 

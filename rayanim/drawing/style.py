@@ -43,7 +43,9 @@ def capture_style() -> Style | None:
     import matplotlib as mpl
 
     # Reading the backend's entry would choose one: it is left out before it is read.
-    rc = {name: mpl.rcParams[name] for name in mpl.rcParams if name not in LEFT_ALONE}
+    rc: dict[str, Any] = {
+        str(name): mpl.rcParams[name] for name in mpl.rcParams if name not in LEFT_ALONE
+    }
     return Style(rc=rc, fonts=_known_fonts(), colormaps=_registered_colormaps())
 
 
@@ -54,7 +56,7 @@ def apply_style(style: Style | None) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
-    mpl.rcParams.update(style.rc)
+    mpl.rcParams.update(style.rc)  # type: ignore[arg-type] # its keys are literals there
     for name, colormap in style.colormaps.items():
         mpl.colormaps.register(colormap, name=name, force=name in mpl.colormaps)
     missing = set(style.fonts) - set(_known_fonts(load=bool(style.fonts)))

@@ -51,13 +51,27 @@ class Dispatcher(Generic[Payload]):
         Bytes of one frame in a payload.
     limit_bytes
         Bytes of frames that may be open.
-    first
-        Index of the plan's first segment.
+    first, first_frame
+        Index of the plan's first segment, and the position of its first frame.
+
+    Attributes
+    ----------
+    drawn_frames
+        Frames drawn so far.
+    drawing_frames, drawing_segments
+        Frames and segments in the actors' hands.
     """
 
     def __init__(
-        self, plan: Iterator[Segment], *, frame_bytes: int, limit_bytes: int, first: int = 0
+        self,
+        plan: Iterator[Segment],
+        *,
+        frame_bytes: int,
+        limit_bytes: int,
+        first: int = 0,
+        first_frame: int = 0,
     ) -> None:
+        self.first_frame = first_frame
         self._plan = plan
         self._frame_bytes = frame_bytes
         self._limit_bytes = limit_bytes
@@ -67,8 +81,10 @@ class Dispatcher(Generic[Payload]):
         self._open: dict[int, Segment] = {}
         self._attempts: dict[int, int] = {}
         self._ordering: Ordering[Drawn[Payload]] = Ordering(first)
-        self._drawing_frames = 0
+        self.drawing_frames = 0
         self._open_frames = 0
+        self.drawn_frames = 0
+        self.drawing_segments = 0
 
     @property
     def in_flight_bytes(self) -> int:
@@ -78,7 +94,7 @@ class Dispatcher(Generic[Payload]):
     @property
     def queued_frames(self) -> int:
         """Frames drawn but not yet encoded: in order or waiting for their turn."""
-        return self._open_frames - self._drawing_frames
+        return self._open_frames - self.drawing_frames
 
     @property
     def early_segments(self) -> int:
@@ -98,21 +114,18 @@ class Dispatcher(Generic[Payload]):
     def take(self) -> Segment | None:
         """The next segment to draw, or None while there is none or no room."""
         if self._again:
-            segment = self._again.popleft()
-            self._drawing_frames += len(segment)
-            return segment
+            return self._hand_out(self._again.popleft())
         segment_or_none = self._peek()
         if segment_or_none is None or not self._fits(segment_or_none):
             return None
         segment, self._peeked = segment_or_none, None
         self._open[segment.index] = segment
         self._open_frames += len(segment)
-        self._drawing_frames += len(segment)
-        return segment
+        return self._hand_out(segment)
 
     def give_back(self, segment: Segment) -> None:
         """Take back a segment that was handed out and not begun."""
-        self._drawing_frames -= len(segment)
+        self._came_back(segment)
         self._again.append(segment)
         self._again = deque(sorted(self._again, key=lambda each: each.index))
 
@@ -139,7 +152,8 @@ class Dispatcher(Generic[Payload]):
 
     def drawn(self, segment: Segment, payload: Payload) -> list[Drawn[Payload]]:
         """Take a drawn segment; what may now go to the encoder, in order."""
-        self._drawing_frames -= len(segment)
+        self._came_back(segment)
+        self.drawn_frames += len(segment)
         self._attempts.pop(segment.index, None)
         return self._ordering.put(segment.index, Drawn(segment, payload))
 
@@ -147,6 +161,15 @@ class Dispatcher(Generic[Payload]):
         """The encoder has acknowledged `segment`: its bytes are free."""
         del self._open[segment.index]
         self._open_frames -= len(segment)
+
+    def _hand_out(self, segment: Segment) -> Segment:
+        self.drawing_frames += len(segment)
+        self.drawing_segments += 1
+        return segment
+
+    def _came_back(self, segment: Segment) -> None:
+        self.drawing_frames -= len(segment)
+        self.drawing_segments -= 1
 
     def _fits(self, segment: Segment) -> bool:
         wanted_bytes = (self._open_frames + len(segment)) * self._frame_bytes

@@ -30,16 +30,16 @@ def seed_for(seed: int | None, frame: int) -> None:
         return
     # Text is hashed with SHA-512 by `random.seed`: the same in every process.
     random.seed(f"rayanim {seed} {frame}")
-    np.random.seed([random.getrandbits(32) for _ in range(4)])  # noqa: NPY002 - the global one
+    np.random.seed([random.getrandbits(32) for _ in range(4)])
     random.seed(f"rayanim {seed} {frame}")
 
 
 @contextmanager
 def kept_randomness() -> Iterator[None]:
     """Give the caller's own generators back as they were."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         yield
     finally:
         random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        np.random.set_state(numpy_state)

@@ -129,32 +129,46 @@ class SegmentRenderer:
         for position, number in enumerate(batch.numbers):
             params = None if batch.params is None else batch.params[position]
             began = time.perf_counter()
-            frame = self._draw(number, params)
+            seed_for(self._seed, number)
+            frame = draw_frame(self._source, number, params, self._spec.source_size)
             drawn = time.perf_counter()
             self._converter.convert(frame, payload[position])
             draw_s += drawn - began
             convert_s += time.perf_counter() - drawn
         return payload, Timings(draw_s, convert_s, len(segment))
 
-    def _draw(self, number: int, params: Any) -> npt.NDArray[np.uint8]:
-        seed_for(self._seed, number)
-        try:
-            frame = self._source.draw(number, params)
-        except ScriptError as error:
-            raise _with_frame(error, number) from error
-        except RayanimError:
-            raise
-        except Exception as error:
-            raise _frame_error(self._source, number, error) from error
-        height_px, width_px = frame.shape[:2]
-        if (width_px, height_px) != self._spec.source_size:
-            raise FrameError(
-                f"Frame {number} of {self._source.name} is {width_px}x{height_px} pixels, the "
-                f"first one was {self._spec.source_size[0]}x{self._spec.source_size[1]}. All "
-                "frames of a film have one size: do not change the figure's size or dpi.",
-                frame=number,
-            )
-        return frame
+
+def draw_frame(
+    source: Source, number: int, params: Any, size: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
+    """Draw one frame of an open source and check its size.
+
+    Returns
+    -------
+    (height, width, 4) uint8 array
+        RGBA, valid until the source draws again.
+
+    Raises
+    ------
+    FrameError
+        If the user's code raises, or the frame is not of `size`.
+    """
+    try:
+        frame = source.draw(number, params)
+    except ScriptError as error:
+        raise _with_frame(error, number) from error
+    except RayanimError:
+        raise
+    except Exception as error:
+        raise _frame_error(source, number, error) from error
+    if frame.shape[1::-1] != size:
+        raise FrameError(
+            f"Frame {number} of {source.name} is {frame.shape[1]}x{frame.shape[0]} pixels, the "
+            f"first one was {size[0]}x{size[1]}. All frames of a film have one size: do not "
+            "change the figure's size or dpi.",
+            frame=number,
+        )
+    return frame
 
 
 def _with_frame(error: ScriptError, number: int) -> ScriptError:

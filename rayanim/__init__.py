@@ -1,0 +1,102 @@
+"""Turns Python drawing code into video, as fast as the machines at hand allow.
+
+Names are loaded when they are first used, so that ``import rayanim`` loads
+neither Ray nor matplotlib nor FFmpeg.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rayanim.animator import Animator, get_rendered_frame_ids
+    from rayanim.errors import (
+        EncodeError,
+        EncoderLostError,
+        FarmError,
+        FarmStartError,
+        FrameError,
+        NotPicklableError,
+        OutputError,
+        ParametersError,
+        RayanimError,
+        ScriptError,
+        SegmentLostError,
+        SettingsError,
+        SetupError,
+    )
+    from rayanim.feed import IndexedFrameParams
+    from rayanim.production import produce
+    from rayanim.report import Report
+    from rayanim.settings import PerformanceSettings
+
+_HOMES = {
+    "Animator": "animator",
+    "get_rendered_frame_ids": "animator",
+    "IndexedFrameParams": "feed",
+    "PerformanceSettings": "settings",
+    "Report": "report",
+    "produce": "production",
+    **dict.fromkeys(
+        (
+            "EncodeError",
+            "EncoderLostError",
+            "FarmError",
+            "FarmStartError",
+            "FrameError",
+            "NotPicklableError",
+            "OutputError",
+            "ParametersError",
+            "RayanimError",
+            "ScriptError",
+            "SegmentLostError",
+            "SettingsError",
+            "SetupError",
+        ),
+        "errors",
+    ),
+}
+
+_ROOMS = ("acts", "easing", "frame_gen", "timeline")
+
+__all__ = [
+    "Animator",
+    "EncodeError",
+    "EncoderLostError",
+    "FarmError",
+    "FarmStartError",
+    "FrameError",
+    "IndexedFrameParams",
+    "NotPicklableError",
+    "OutputError",
+    "ParametersError",
+    "PerformanceSettings",
+    "RayanimError",
+    "Report",
+    "ScriptError",
+    "SegmentLostError",
+    "SettingsError",
+    "SetupError",
+    "__version__",
+    "get_rendered_frame_ids",
+    "produce",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("rayanim")
+    if name in _ROOMS:
+        return import_module(f"rayanim.{name}")
+    if name in _HOMES:
+        value = getattr(import_module(f"rayanim.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'rayanim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_ROOMS})

@@ -1,0 +1,180 @@
+"""The two actors: thin shells around classes that also run without Ray.
+
+Failures come back as values. So whatever Ray itself raises means that an actor
+or its node is gone, and never that the user's code raised.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rayanim.errors import EncodeError, RayanimError
+from rayanim.farm.machine import process_rss_bytes
+from rayanim.farm.render import Payload, SegmentRenderer, Timings, open_source
+from rayanim.farm.shipment import Shipment, unpack
+
+if TYPE_CHECKING:
+    from rayanim.farm.plan import Segment
+    from rayanim.source import Geometry, Source
+    from rayanim.video.spec import StreamSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What an actor says when it is ready to draw."""
+
+    pid: int
+    node_id: str
+    failure: RayanimError | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnMeta:
+    """What is known of a drawn segment without its pixels."""
+
+    timings: Timings | None
+    rss_bytes: int
+    failure: RayanimError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What the encoder says of a segment.
+
+    Attributes
+    ----------
+    encode_s, wait_s
+        Seconds spent on it, and spent idle before it came.
+    """
+
+    encode_s: float
+    wait_s: float
+    rss_bytes: int
+    failure: RayanimError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the encoder says at the end."""
+
+    file_bytes: int
+    failure: RayanimError | None
+
+
+class RenderActor:
+    """Holds an open source and draws segments of it.
+
+    Parameters
+    ----------
+    shipment
+        The source.
+    geometry
+        What the first frame settled.
+    spec
+        How pixels are converted.
+    seed
+        The job's seed.
+    """
+
+    def __init__(
+        self, shipment: Shipment, geometry: Geometry, spec: StreamSpec, seed: int | None
+    ) -> None:
+        self._shipment: Shipment | None = shipment
+        self._geometry = geometry
+        self._spec = spec
+        self._seed = seed
+        self._source: Source | None = None
+        self._renderer: SegmentRenderer | None = None
+
+    def open(self) -> Hello:
+        """Unpack and open the source."""
+        import ray
+
+        failure = None
+        try:
+            self._source = unpack(self._shipment)  # type: ignore[arg-type]
+            self._shipment = None
+            open_source(self._source, self._seed, self._geometry)
+            self._renderer = SegmentRenderer(self._source, self._spec, self._seed)
+        except RayanimError as error:
+            failure = error
+        return Hello(os.getpid(), ray.get_runtime_context().get_node_id(), failure)
+
+    def render(self, segment: Segment) -> tuple[DrawnMeta, Payload | None]:
+        """Draw a segment; its pixels come as an object of their own."""
+        try:
+            payload, timings = self._renderer.render(segment)  # type: ignore[union-attr]
+        except RayanimError as error:
+            return DrawnMeta(None, process_rss_bytes(), error), None
+        return DrawnMeta(timings, process_rss_bytes(), None), payload
+
+    def close(self) -> None:
+        """Let the user's ``finish()`` run."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+class EncoderActor:
+    """Takes segments in order and writes one file.
+
+    Parameters
+    ----------
+    spec
+        The stream.
+    path
+        The file to write.
+    """
+
+    def __init__(self, spec: StreamSpec, path: str) -> None:
+        from rayanim.video.encoder import VideoEncoder
+
+        self._encoder = VideoEncoder(spec, path)
+        self._expected = 0
+        self._idle_since = time.perf_counter()
+
+    def open(self) -> int:
+        """The actor's process id, when it is ready."""
+        return os.getpid()
+
+    def encode(self, index: int, payload: Payload) -> Acknowledgement:
+        """Encode segment `index`, which must be the one after the last."""
+        began = time.perf_counter()
+        failure: RayanimError | None = None
+        try:
+            self._check_order(index)
+            self._encoder.encode(payload)
+        except RayanimError as error:
+            failure = error
+        ended = time.perf_counter()
+        wait_s, self._idle_since = began - self._idle_since, ended
+        return Acknowledgement(ended - began, wait_s, process_rss_bytes(), failure)
+
+    def finish(self) -> Finished:
+        """Write what is left and close the file."""
+        try:
+            return Finished(self._encoder.finish(), None)
+        except RayanimError as error:
+            return Finished(0, error)
+
+    def abort(self) -> None:
+        """Close without finishing and remove the file."""
+        self._encoder.abort()
+
+    def _check_order(self, index: int) -> None:
+        if index != self._expected:
+            raise EncodeError(
+                f"Segment {index} came where {self._expected} was expected: nothing more is "
+                "written. Please report this."
+            )
+        self._expected += 1
+
+
+def remote(actor_class: type[Any], **options: Any) -> Any:
+    """`actor_class` as Ray's actor class of the same name, which ``ps`` shows."""
+    import ray
+
+    return ray.remote(**options)(actor_class)

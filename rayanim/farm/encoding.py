@@ -1,0 +1,134 @@
+"""The driver's end of the encoder actor: hands it references, never pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rayanim.errors import EncoderLostError, FarmStartError
+from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
+from rayanim.farm.plan import Segment
+from rayanim.farm.pool import first_line
+
+if TYPE_CHECKING:
+    from rayanim.video.spec import StreamSpec
+
+START_LIMIT_S = 60.0
+"""A worker process starts in about half a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A segment that the encoder has not acknowledged yet.
+
+    The reference to its pixels is kept here: were it dropped, Ray might free
+    them before the encoder reads them.
+    """
+
+    segment: Segment
+    payload_ref: Any
+    when_encoded: Callable[[Segment], None]
+
+
+class EncoderLink:
+    """The encoder actor of one job.
+
+    Parameters
+    ----------
+    spec
+        The stream.
+    path
+        The file it writes; this machine's, because the actor is bound to it.
+
+    Raises
+    ------
+    FarmStartError
+        If the actor does not start.
+    """
+
+    def __init__(self, spec: StreamSpec, path: Path) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor_class = remote(EncoderActor, num_cpus=0, max_restarts=0, max_task_retries=0)
+        self._handle = actor_class.options(scheduling_strategy=here).remote(spec, str(path))
+        self._handed: dict[Any, Handed] = {}
+        try:
+            self.pid: int = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+        except ray.exceptions.RayError as error:
+            self.kill()
+            raise FarmStartError(
+                f"The encoder actor did not start: {first_line(error)}. Try workers=1."
+            ) from error
+
+    def refs(self) -> list[Any]:
+        """What to wait for."""
+        return list(self._handed)
+
+    def put(
+        self, segment: Segment, payload_ref: Any, when_encoded: Callable[[Segment], None]
+    ) -> None:
+        """Hand over the segment after the last."""
+        encode = self._handle.encode.options(name=f"encode {segment.label}")
+        ref = encode.remote(segment.index, payload_ref)
+        self._handed[ref] = Handed(segment, payload_ref, when_encoded)
+
+    def take(self, ref: Any) -> tuple[Segment, Acknowledgement] | None:
+        """What the ready `ref` acknowledges; None where it is not the encoder's.
+
+        Raises
+        ------
+        EncodeError
+            If FFmpeg or the disk refused.
+        EncoderLostError
+            If the actor died.
+        """
+        import ray
+
+        handed = self._handed.pop(ref, None)
+        if handed is None:
+            return None
+        try:
+            answer: Acknowledgement = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            raise self._lost(error) from error
+        if answer.failure is not None:
+            raise answer.failure
+        handed.when_encoded(handed.segment)
+        return handed.segment, answer
+
+    def finish(self) -> int:
+        """Close the file; its size in bytes.
+
+        Raises
+        ------
+        EncodeError
+            If FFmpeg or the disk refused.
+        EncoderLostError
+            If the actor died.
+        """
+        import ray
+
+        ref = self._handle.finish.remote()
+        try:
+            answer = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            raise self._lost(error) from error
+        if answer.failure is not None:
+            raise answer.failure
+        return int(answer.file_bytes)
+
+    def kill(self) -> None:
+        """End the actor; what it wrote stays for the caller to remove."""
+        import ray
+
+        ray.kill(self._handle)
+
+    def _lost(self, error: Exception) -> EncoderLostError:
+        return EncoderLostError(
+            f"The encoder actor died ({first_line(error)}). If memory ran out, use fewer workers "
+            "or a smaller in_flight_bytes."
+        )

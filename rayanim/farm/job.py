@@ -1,0 +1,176 @@
+"""One job: what it needs, what is counted while it runs, and what comes of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rayanim.farm.machine import process_rss_bytes
+from rayanim.farm.render import NO_TIME, Timings
+from rayanim.feed import Feed
+from rayanim.progress.protocol import Progress, ProgressState
+from rayanim.rates import RateMeter
+from rayanim.settings import Engine, PerformanceSettings
+from rayanim.source import Geometry, Source
+
+if TYPE_CHECKING:
+    from rayanim.video.spec import StreamSpec
+
+_logger = logging.getLogger("rayanim")
+
+MAX_EVENTS = 100
+"""Events that are kept; a job of days must not grow by what went wrong."""
+
+MAX_CHANGES = 1000
+"""Changes of the number of actors that are kept, for the same reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A film to be made.
+
+    Attributes
+    ----------
+    source, feed
+        What draws, and which frames with which parameters.
+    make_spec
+        Gives the stream for frames of the size that the first frame settles.
+    part_path
+        The file that is written; it is renamed by the caller.
+    settings
+        Performance settings to start with.
+    max_actors
+        The most render actors.
+    engine
+        Whether Ray is used.
+    seed
+        For the global random generators; None leaves them alone.
+    log_every
+        Log a line after so many frames drawn, and encoded; None for none.
+    """
+
+    source: Source
+    feed: Feed
+    make_spec: Callable[[Geometry], StreamSpec]
+    part_path: Path
+    settings: PerformanceSettings
+    max_actors: int
+    engine: Engine
+    seed: int | None
+    log_every: tuple[int | None, int | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The number of actors was changed."""
+
+    at_s: float
+    actors: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a running job counts, and whom it tells."""
+
+    progress: Progress
+    total: int | None
+    log_every: tuple[int | None, int | None] = (None, None)
+    began_s: float = field(default_factory=time.perf_counter)
+    frames: int = 0
+    timings: Timings = NO_TIME
+    encode_s: float = 0.0
+    wait_s: float = 0.0
+    start_s: float = 0.0
+    actors_peak: int = 0
+    changes: list[Change] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    peak_rss_bytes: dict[str, int] = field(default_factory=dict)
+    meter: RateMeter = field(default_factory=RateMeter)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the job began."""
+        return time.perf_counter() - self.began_s
+
+    def drawn(self, timings: Timings) -> None:
+        """Frames were drawn."""
+        before = self.timings.frames
+        self.timings += timings
+        self._log("drawn", self.log_every[0], before, self.timings.frames)
+
+    def encoded(self, frames: int, encode_s: float, wait_s: float) -> None:
+        """Frames are in the film."""
+        self._log("encoded", self.log_every[1], self.frames, self.frames + frames)
+        self.frames += frames
+        self.encode_s += encode_s
+        self.wait_s += wait_s
+        self.meter.update(self.frames)
+
+    def _log(self, done: str, every: int | None, before: int, now: int) -> None:
+        if every is not None and now // every > before // every:
+            of_total = "" if self.total is None else f" of {self.total}"
+            _logger.info("%d%s frames %s", now, of_total, done)
+
+    def event(self, text: str) -> None:
+        """Something that a person should know of."""
+        if len(self.events) < MAX_EVENTS:
+            self.events.append(text)
+        self.progress.message(text)
+
+    def change(self, actors: int, reason: str) -> None:
+        """The number of actors is now to be `actors`."""
+        self.actors_peak = max(self.actors_peak, actors)
+        if len(self.changes) < MAX_CHANGES:
+            self.changes.append(Change(self.elapsed_s, actors, reason))
+
+    def memory(self, process: str, rss_bytes: int) -> None:
+        """A process of this kind was seen with this resident size."""
+        self.peak_rss_bytes[process] = max(rss_bytes, self.peak_rss_bytes.get(process, 0))
+
+    def state(self, *, alive: int = 0, target: int = 0, queued_frames: int = 0) -> ProgressState:
+        """How far the job is."""
+        return ProgressState(
+            done=self.frames,
+            total=self.total,
+            fps=self.meter.rate_per_s(),
+            eta_s=self.meter.eta_s(self.total),
+            actors_alive=alive,
+            actors_target=target,
+            queued_frames=queued_frames,
+        )
+
+    def tell(self, *, alive: int = 0, target: int = 0, queued_frames: int = 0) -> None:
+        """Tell whoever watches."""
+        self.memory("driver", process_rss_bytes())
+        self.progress.update(self.state(alive=alive, target=target, queued_frames=queued_frames))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a job: the finished part file, and how it went.
+
+    Attributes
+    ----------
+    spec
+        The stream in the file.
+    file_bytes
+        Its size.
+    engine, engine_reason
+        ``local`` or ``ray``, and why.
+    settings
+        The performance settings that the run found.
+    tally
+        All that was counted.
+    """
+
+    spec: StreamSpec
+    file_bytes: int
+    engine: str
+    engine_reason: str
+    settings: PerformanceSettings
+    tally: Tally

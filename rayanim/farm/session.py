@@ -1,0 +1,188 @@
+"""Starts a Ray of our own, quietly, and leaves everything as it was found.
+
+A Ray that the caller has initialised is used and left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rayanim.errors import FarmStartError
+
+START_LIMIT_S = 120.0
+"""Ray starts in about 3 s; after this it is taken for stuck."""
+
+QUIET_ENVIRONMENT = {
+    # Workers at nice 15, Ray's default, would let any other program go first.
+    "RAY_worker_niceness": "0",
+    # Saves about a second of the start; nothing reads the metrics of a local job.
+    "RAY_enable_metrics_collection": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Without it Ray warns about CUDA_VISIBLE_DEVICES, which no actor here reads.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+class RaySession:
+    """Ray for one job.
+
+    Parameters
+    ----------
+    num_cpus
+        Render actors that may run at once.
+    store_bytes
+        Size of the object store.
+    """
+
+    def __init__(self, num_cpus: int, store_bytes: int) -> None:
+        self._num_cpus = num_cpus
+        self._store_bytes = store_bytes
+        self._ours = False
+        self._failure: BaseException | None = None
+        self._started = threading.Event()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._environment: dict[str, str] | None = None
+        self.start_s = 0.0
+
+    def start(self) -> None:
+        """Begin to start Ray; returns at once."""
+        import ray
+
+        if ray.is_initialized():
+            self._started.set()
+            return
+        self._ours = True
+        self._environment = dict(os.environ)
+        # Ray's processes end with the *thread* that made them (PR_SET_PDEATHSIG),
+        # so this one stays until `stop`.
+        self._thread = threading.Thread(target=self._hold, name="rayanim-ray", daemon=True)
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether Ray is there, or has failed to come."""
+        return self._started.is_set()
+
+    def wait(self) -> None:
+        """Wait until Ray is there.
+
+        Raises
+        ------
+        FarmStartError
+            If it failed to start.
+        """
+        if not self._started.wait(START_LIMIT_S):
+            raise FarmStartError(
+                f"Ray did not start within {START_LIMIT_S:.0f} s. "
+                "Draw in this process instead with workers=1."
+            )
+        if self._failure is not None:
+            raise FarmStartError(
+                f"Ray did not start: {type(self._failure).__name__}: {self._failure}. "
+                "Draw in this process instead with workers=1."
+            ) from self._failure
+
+    def stop(self) -> None:
+        """Shut down a Ray of our own and restore the environment."""
+        if not self._ours:
+            return
+        import ray
+
+        self._started.wait(START_LIMIT_S)
+        try:
+            ray.shutdown()
+        finally:
+            self._over.set()
+            if self._thread is not None:
+                self._thread.join(timeout=5)
+            self._restore_environment()
+            self._ours = False
+
+    def _hold(self) -> None:
+        began = time.perf_counter()
+        try:
+            self._init()
+        except BaseException as error:  # handed to the thread that waits, whatever it is
+            self._failure = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self.start_s = time.perf_counter() - began
+            self._started.set()
+        self._over.wait()
+
+    def _init(self) -> None:
+        import ray
+
+        with kept_logging(), _environment_for_ray():
+            ray.init(
+                address="local",
+                num_cpus=self._num_cpus,
+                include_dashboard=False,
+                object_store_memory=self._store_bytes,
+                logging_level=logging.ERROR,
+                log_to_driver=True,
+                # The store's allocator walks through fresh pages while freed
+                # objects wait for a batch; freeing at once halves a put's cost.
+                _system_config={"free_objects_period_milliseconds": 0},
+            )
+
+    def _restore_environment(self) -> None:
+        """Take away the variables that `ray.init` leaves behind."""
+        before = self._environment or {}
+        for name in [name for name in os.environ if name.startswith("RAY_")]:
+            if name not in before:
+                del os.environ[name]
+            elif os.environ[name] != before[name]:
+                os.environ[name] = before[name]
+
+
+@contextlib.contextmanager
+def _environment_for_ray() -> Iterator[None]:
+    """Variables that only Ray's processes are to see, set while they start."""
+    mine = {name: value for name, value in QUIET_ENVIRONMENT.items() if name not in os.environ}
+    if not _home_is_writable():
+        # Ray 2.60 writes a token into the home folder, and fails where it cannot.
+        mine.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for name in mine:
+            os.environ.pop(name, None)
+
+
+def _home_is_writable() -> bool:
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return False
+    ray_folder = home / ".ray"
+    return os.access(ray_folder if ray_folder.is_dir() else home, os.W_OK)
+
+
+@contextlib.contextmanager
+def kept_logging() -> Iterator[None]:
+    """Keep Ray from configuring loggers that are not its own."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def ray_resources() -> dict[str, Any]:
+    """What the Ray in use offers in all: ``CPU``, ``memory`` and so on."""
+    import ray
+
+    return dict(ray.cluster_resources())

@@ -1,0 +1,46 @@
+"""Turns what the engine counted into the report that the caller gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rayanim.report import ActorChange, Report, StageRates, binding_stage
+
+if TYPE_CHECKING:
+    from rayanim.farm.job import Outcome
+
+
+def report_of(target: Path, outcome: Outcome) -> Report:
+    """The report of a job whose film is at `target` now."""
+    tally, spec = outcome.tally, outcome.spec
+    elapsed_s = tally.elapsed_s
+    stages = StageRates.measured(
+        tally.frames,
+        draw_s=tally.timings.draw_s,
+        convert_s=tally.timings.convert_s,
+        encode_s=tally.encode_s,
+        wait_s=tally.wait_s,
+    )
+    return Report(
+        output=target,
+        frames=tally.frames,
+        elapsed_s=elapsed_s,
+        size=spec.size,
+        rate=spec.rate,
+        codec=spec.codec,
+        pixel_format=spec.pixel_format,
+        file_bytes=outcome.file_bytes,
+        engine="ray" if outcome.engine == "ray" else "local",
+        engine_reason=outcome.engine_reason,
+        actors_peak=tally.actors_peak,
+        start_s=tally.start_s,
+        stages=stages,
+        binding=binding_stage(stages, elapsed_s, tally.actors_peak),
+        actor_changes=tuple(
+            ActorChange(change.at_s, change.actors, change.reason) for change in tally.changes
+        ),
+        events=tuple(tally.events),
+        settings=outcome.settings,
+        peak_rss_bytes=tuple(sorted(tally.peak_rss_bytes.items())),
+    )

@@ -1,0 +1,92 @@
+"""What the command line asks of the script that it runs.
+
+`rayanim run` executes a script unchanged; the script's own call of `produce`
+or `make_video` renders. That call looks here for what the command's options
+put in the place of its own arguments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rayanim.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rayanim.progress import Progress
+    from rayanim.report import Report
+
+
+@dataclass(slots=True, kw_only=True)
+class Overrides:
+    """Options of the command, and what became of the script's calls.
+
+    Attributes
+    ----------
+    output
+        Takes the place of the script's output file; only one film can have it.
+    arguments
+        Take the place of keyword arguments of `produce`.
+    height_px
+        Height of the film's frames, the width in proportion; None leaves them.
+    quality_fps
+        The rate that goes with `height_px`, for sources that can be drawn at
+        any instant.
+    still_number
+        Draw this frame only, as an image.
+    dry_run
+        Print the plan and render nothing.
+    progress
+        Who is told how a job goes; None leaves it to the script.
+    on_report
+        Called with every report.
+    calls
+        How many films the script has asked for.
+    """
+
+    output: Path | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    height_px: int | None = None
+    quality_fps: int | None = None
+    still_number: int | None = None
+    dry_run: bool = False
+    progress: Progress | None = None
+    on_report: Callable[[Report], None] | None = None
+    calls: int = 0
+
+    def count_call(self) -> None:
+        """Note that the script asks for a film.
+
+        Raises
+        ------
+        SettingsError
+            If it is the second, and an output file was given for one.
+        """
+        self.calls += 1
+        if self.calls > 1 and self.output is not None:
+            raise SettingsError(
+                f"The script renders more than one film, and -o {self.output} can name only one. "
+                "Leave -o out, or render one by its NAME."
+            )
+
+
+_current: ContextVar[Overrides | None] = ContextVar("rayanim_overrides", default=None)
+
+
+def current() -> Overrides:
+    """The overrides in force; empty ones outside of the command line."""
+    return _current.get() or Overrides()
+
+
+@contextlib.contextmanager
+def overriding(overrides: Overrides) -> Iterator[Overrides]:
+    """Put `overrides` in force for the calls made inside."""
+    token = _current.set(overrides)
+    try:
+        yield overrides
+    finally:
+        _current.reset(token)

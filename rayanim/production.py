@@ -1,0 +1,216 @@
+"""`produce`: one job from whatever the user wrote to a finished film."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from rayanim.outcome import report_of
+from rayanim.overrides import Overrides, current
+from rayanim.progress import Progress, choose_progress
+from rayanim.request import Plan, Request
+from rayanim.settings import Engine, OddSize, PerformanceSettings
+from rayanim.target import check_target, part_of
+
+if TYPE_CHECKING:
+    from rayanim.report import Report
+
+
+def produce(
+    frame_gen: Any,
+    fps: int | float | str | Fraction = 30,
+    dpi: float | None = 100,
+    bitrate: float = -1,
+    outfile: str | os.PathLike[str] | None = None,
+    settings: PerformanceSettings | Report | None = None,
+    time_per_print: float = 15.0,
+    logger: logging.Logger | None = None,
+    *,
+    workers: int | str = "auto",
+    engine: Engine = "auto",
+    codec: str | None = None,
+    crf: float | None = None,
+    preset: str | None = None,
+    pixel_format: str | None = None,
+    odd_size: OddSize = "pad",
+    background: str = "white",
+    overwrite: bool = True,
+    progress: Any = None,
+    frames: str | None = None,
+    seed: int | None = 0,
+    param_by_frame: Iterable[Any] | None = None,
+    n_frames: int | None = None,
+    duration: float | None = None,
+    savefig_params: dict[str, Any] | None = None,
+    reuse_figure_object: bool = True,
+    drawing_log_interval: int | None = None,
+    encoding_log_interval: int | None = None,
+) -> Report:
+    """Render a film.
+
+    Parameters
+    ----------
+    frame_gen
+        A `FrameGenerator`, an `Act`, an `Animator`, or a function of the frame
+        number (with `n_frames`) or of the time in milliseconds (with
+        `duration`). A function may return RGBA bytes, an array, a Pillow
+        image or a matplotlib figure.
+    fps
+        Frames per second: a number, a `Fraction`, or text such as
+        ``"30000/1001"``.
+    dpi
+        Pixels per inch of figures that an `Animator` or a function draws;
+        None keeps each figure's own.
+    bitrate
+        Target bit rate in kilobits per second; 0 or less leaves the codec to
+        its constant quality.
+    outfile
+        Where the film goes. The suffix chooses the container: .mp4, .mov,
+        .mkv or .webm. Folders are made.
+    settings
+        Performance settings to start from, or the report of an earlier run.
+    time_per_print
+        Seconds between two lines of progress where there is no bar.
+    logger
+        Gets lines of progress.
+    workers
+        The most render actors: a number, a percentage of the cores such as
+        ``"50%"``, ``-1`` or ``"auto"`` for all cores. A number may exceed the
+        cores. 1 draws in this process.
+    engine
+        ``auto`` uses Ray where that is quicker, its start included; ``ray``
+        and ``local`` pin it.
+    codec
+        ``h264``, ``h265``, ``vp9``, ``av1``, or an FFmpeg encoder's name; None
+        takes the container's usual one.
+    crf, preset, pixel_format
+        The encoder's; None takes rayanim's defaults.
+    odd_size
+        ``pad``, ``crop``, ``scale`` or ``error``, where the pixel format needs
+        an even width and height.
+    background
+        What shows through transparent pixels where the film has no alpha.
+    overwrite
+        Whether an existing file may be replaced. It is, by a finished one only.
+    progress
+        None shows a bar where there is a terminal or a notebook and lines
+        elsewhere; False is silent; a function is called with ``(done, total)``.
+    frames
+        Which frames to render: ``"0-99"`` (inclusive), ``"3,5-10"``,
+        ``"1-100x5"``; None for all.
+    seed
+        Sets the global generators of `random` and `numpy.random` for each
+        frame, so that the film does not depend on who draws what; None leaves
+        them alone.
+    param_by_frame, n_frames
+        An `Animator`'s parameters, see `Animator.make_video`; `n_frames` also
+        makes a function one of the frame number.
+    duration
+        Milliseconds; makes a function one of the time.
+    savefig_params
+        Options of ``Figure.savefig`` for an `Animator`.
+    reuse_figure_object
+        False sets an `Animator` up for every frame, for comparison only.
+    drawing_log_interval, encoding_log_interval
+        Log a line after so many frames.
+
+    Returns
+    -------
+    Report
+        What was made, how quickly, what bound it, and the settings found.
+
+    Raises
+    ------
+    SettingsError
+        If an argument makes no sense, before any work starts.
+    ScriptError
+        If the user's code fails, with its own traceback.
+    FarmError
+        If Ray or its actors fail beyond mending.
+    EncodeError
+        If FFmpeg or the disk refuses.
+    """
+    overrides = current()
+    overrides.count_call()
+    request = Request(
+        frame_gen=frame_gen,
+        fps=fps,
+        dpi=dpi,
+        bitrate=bitrate,
+        outfile=outfile,
+        settings=settings,
+        time_per_print=time_per_print,
+        logger=logger,
+        workers=workers,
+        engine=engine,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        pixel_format=pixel_format,
+        odd_size=odd_size,
+        background=background,
+        overwrite=overwrite,
+        progress=progress,
+        frames=frames,
+        seed=seed,
+        param_by_frame=param_by_frame,
+        n_frames=n_frames,
+        duration=duration,
+        savefig_params=savefig_params,
+        reuse_figure_object=reuse_figure_object,
+        drawing_log_interval=drawing_log_interval,
+        encoding_log_interval=encoding_log_interval,
+    )
+    report = _carried_out(request.overridden(overrides).plan(), overrides)
+    if overrides.on_report is not None:
+        overrides.on_report(report)
+    return report
+
+
+def _carried_out(plan: Plan, overrides: Overrides) -> Report:
+    if overrides.still_number is not None:
+        from rayanim.still import draw_still
+
+        return draw_still(plan, overrides.still_number)
+    if overrides.dry_run:
+        from rayanim.dry_run import describe
+
+        return describe(plan)
+    return render(plan, overrides.progress)
+
+
+def render(plan: Plan, progress: Progress | None = None) -> Report:
+    """Render what was planned.
+
+    Parameters
+    ----------
+    plan
+        A checked request.
+    progress
+        Who is told; None takes what the request says.
+    """
+    from rayanim.farm.engine import JobRunner
+    from rayanim.farm.job import Job
+
+    request = plan.request
+    told = progress or choose_progress(
+        request.progress, time_per_print=request.time_per_print, logger=request.logger
+    )
+    check_target(plan.target, overwrite=request.overwrite)
+    with part_of(plan.target) as part_path:
+        job = Job(
+            source=plan.source,
+            feed=plan.feed,
+            make_spec=plan.make_spec,
+            part_path=part_path,
+            settings=plan.performance,
+            max_actors=plan.max_actors,
+            engine=request.engine,
+            seed=request.seed,
+            log_every=(request.drawing_log_interval, request.encoding_log_interval),
+        )
+        outcome = JobRunner(job, told).run()
+    return report_of(plan.target, outcome)

@@ -1,0 +1,230 @@
+"""What the caller of `produce` asked for, checked and turned into a plan."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rayanim.errors import SettingsError
+from rayanim.feed import Feed, NumberFeed, ParameterFeed
+from rayanim.overrides import Overrides
+from rayanim.selection import Selection
+from rayanim.settings import (
+    Engine,
+    OddSize,
+    PerformanceSettings,
+    VideoSettings,
+    parse_rate,
+    parse_workers,
+)
+
+if TYPE_CHECKING:
+    from rayanim.report import Report
+    from rayanim.source import Geometry, Source
+    from rayanim.video.spec import StreamSpec
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The arguments of `rayanim.produce`, which says what they mean."""
+
+    frame_gen: Any
+    fps: int | float | str | Fraction
+    dpi: float | None
+    bitrate: float
+    outfile: str | os.PathLike[str] | None
+    settings: PerformanceSettings | Report | None
+    time_per_print: float
+    logger: logging.Logger | None
+    workers: int | str
+    engine: Engine
+    codec: str | None
+    crf: float | None
+    preset: str | None
+    pixel_format: str | None
+    odd_size: OddSize
+    background: str
+    overwrite: bool
+    progress: Any
+    frames: str | None
+    seed: int | None
+    param_by_frame: Iterable[Any] | None
+    n_frames: int | None
+    duration: float | None
+    savefig_params: dict[str, Any] | None
+    reuse_figure_object: bool
+    drawing_log_interval: int | None
+    encoding_log_interval: int | None
+    height_px: int | None = None
+
+    def overridden(self, overrides: Overrides) -> Request:
+        """The request with the command line's options in the place of the script's."""
+        changes = dict(overrides.arguments)
+        if overrides.output is not None:
+            changes["outfile"] = overrides.output
+        if overrides.height_px is not None:
+            changes["height_px"] = overrides.height_px
+        by_time = self.param_by_frame is None and self.n_frames is None
+        if overrides.quality_fps is not None and "fps" not in changes and by_time:
+            # Frames that are given one by one would only play at another speed.
+            changes["fps"] = overrides.quality_fps
+        for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
+            if choice in changes and rival not in changes:
+                changes[rival] = -1 if rival == "bitrate" else None
+        return replace(self, **changes)
+
+    def plan(self) -> Plan:
+        """Check everything that can be checked before work starts.
+
+        Raises
+        ------
+        SettingsError
+            If an argument makes no sense.
+        """
+        from rayanim.farm.machine import usable_cores
+        from rayanim.source import as_source
+        from rayanim.video.codecs import check_target as check_format
+
+        rate = parse_rate(self.fps)
+        target = self._target()
+        video = self._video()
+        check_format(target.suffix, video)
+        self._check_rest()
+        source = as_source(
+            self.frame_gen,
+            rate=rate,
+            dpi=self.dpi,
+            n_frames=self.n_frames,
+            duration_ms=self.duration,
+            savefig_options=self.savefig_params,
+            reuse_figure=self.reuse_figure_object,
+            height_px=self.height_px,
+        )
+        return Plan(
+            request=self,
+            source=source,
+            feed=self._feed(source),
+            rate=rate,
+            target=target,
+            video=video,
+            performance=self._performance(),
+            max_actors=parse_workers(self.workers, cores=usable_cores()),
+        )
+
+    def _target(self) -> Path:
+        if self.outfile is None:
+            raise SettingsError(
+                "No output file: give outfile='film.mp4', or -o on the command line."
+            )
+        return Path(self.outfile).expanduser()
+
+    def _video(self) -> VideoSettings:
+        return VideoSettings(
+            codec=self.codec,
+            crf=self.crf,
+            preset=self.preset,
+            bitrate_kbps=_positive_or_none(self.bitrate),
+            pixel_format=self.pixel_format,
+            odd_size=self.odd_size,
+            background=self.background,
+        )
+
+    def _performance(self) -> PerformanceSettings:
+        if self.settings is None:
+            return PerformanceSettings()
+        found = getattr(self.settings, "settings", self.settings)
+        if not isinstance(found, PerformanceSettings):
+            raise SettingsError(
+                "settings must be PerformanceSettings or the report of an earlier run, "
+                f"got {self.settings!r:.80}."
+            )
+        return found
+
+    def _feed(self, source: Source) -> Feed:
+        selection = None if self.frames is None else Selection.parse(self.frames)
+        if source.n_frames is not None:
+            if self.param_by_frame is not None:
+                raise SettingsError(
+                    f"param_by_frame goes with an Animator; {source.name} takes no parameters."
+                )
+            return NumberFeed(source.n_frames, selection)
+        if self.param_by_frame is not None:
+            return ParameterFeed(self.param_by_frame, self.n_frames, selection)
+        if self.n_frames is None:
+            raise SettingsError(
+                f"{source.name}: how many frames? Give param_by_frame, one entry per frame, "
+                "or n_frames."
+            )
+        return NumberFeed(self.n_frames, selection)
+
+    def _check_rest(self) -> None:
+        if self.engine not in ("auto", "local", "ray"):
+            raise SettingsError(f"engine must be 'auto', 'local' or 'ray', got {self.engine!r}.")
+        if self.seed is not None and (
+            isinstance(self.seed, bool) or not isinstance(self.seed, int)
+        ):
+            raise SettingsError(f"seed must be a whole number or None, got {self.seed!r}.")
+        for name in ("n_frames", "drawing_log_interval", "encoding_log_interval"):
+            _check_count(name, getattr(self, name))
+        _check_dpi(self.dpi)
+        if self.savefig_params is not None and not isinstance(self.savefig_params, dict):
+            raise SettingsError(f"savefig_params must be a dict, got {self.savefig_params!r:.80}.")
+        _check_dpi((self.savefig_params or {}).get("dpi"))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request that has passed every check, with what it was turned into."""
+
+    request: Request
+    source: Source
+    feed: Feed
+    rate: Fraction
+    target: Path
+    video: VideoSettings
+    performance: PerformanceSettings
+    max_actors: int
+
+    def make_spec(self, geometry: Geometry) -> StreamSpec:
+        """The stream for frames of the size that the first frame settled."""
+        from rayanim.video.codecs import make_spec
+
+        spec = make_spec(self.target.suffix, self.video, geometry.size, self.rate)
+        if spec.size != spec.source_size:
+            _logger.info(
+                "%s needs an even width and height: %dx%d becomes %dx%d (odd_size=%r).",
+                spec.pixel_format,
+                *spec.source_size,
+                *spec.size,
+                spec.odd_size,
+            )
+        return spec
+
+
+def _positive_or_none(bitrate: Any) -> float | None:
+    if isinstance(bitrate, bool) or not isinstance(bitrate, (int, float)) or bitrate != bitrate:
+        raise SettingsError(
+            f"bitrate must be a number of kilobits per second, or -1 for none, got {bitrate!r}."
+        )
+    return float(bitrate) if bitrate > 0 else None
+
+
+def _check_count(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}.")
+
+
+def _check_dpi(dpi: Any) -> None:
+    if dpi is None or dpi == "figure":
+        return
+    if isinstance(dpi, bool) or not isinstance(dpi, (int, float)) or not 1 <= dpi <= 10_000:
+        raise SettingsError(f"dpi must be a number from 1 to 10000, got {dpi!r}.")

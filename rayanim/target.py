@@ -1,0 +1,99 @@
+"""The film's file: checked before work starts, replaced whole or left as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rayanim.errors import EncodeError, OutputError
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Make the folder of `path` and see that a file can be put there.
+
+    Raises
+    ------
+    OutputError
+        If `path` is a folder, exists although `overwrite` is False, or its
+        folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise OutputError(f"{str(path)!r} is a folder. Name a file in it, such as film.mp4.")
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f"{str(path)!r} exists. Choose another name, or allow replacing it: "
+            "overwrite=True, or -y on the command line."
+        )
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {str(folder)!r} cannot be made: {error.strerror}."
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"The folder {str(folder)!r} is not writable.")
+
+
+@contextlib.contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """The file to write while the film is not finished; renamed over `path` at the end.
+
+    It is locked, so that two jobs with one target do not write into each
+    other's. It goes when the job fails.
+
+    Raises
+    ------
+    OutputError
+        If another job is writing it, or it cannot be made.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        # Not truncated here: it may be another job's until the lock is ours.
+        lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise OutputError(f"{str(part)!r} cannot be written: {error.strerror}.") from error
+    try:
+        _lock(lock, part)
+        # Only from here on is the file ours to remove.
+        with _removed_on_failure(part):
+            yield part
+            _rename(part, path)
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _removed_on_failure(part: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _lock(descriptor: int, part: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: no advisory locks; two jobs with one target are not noticed
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise OutputError(
+                f"Another job is writing {str(part)!r}. Wait for it, or choose another name."
+            ) from None
+        # A file system without locks: go on without.
+
+
+def _rename(part: Path, path: Path) -> None:
+    try:
+        part.replace(path)
+    except OSError as error:
+        raise EncodeError(
+            f"The finished film could not be put at {str(path)!r}: {error.strerror}."
+        ) from error

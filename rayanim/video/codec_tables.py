@@ -1,0 +1,194 @@
+"""Containers and codecs that rayanim writes, as tables, with the reasons for each default.
+
+Measured defaults: `crf` of each codec is the one whose mean PSNR over a
+matplotlib line plot in 640x480 comes closest to that of libx264 at 18, which
+FFmpeg's H.264 guide calls visually lossless or nearly so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ENCODER_THREADS = 4
+"""Threads of every encoder, whatever the machine.
+
+libx264's and libx265's output depends on their number of threads, so a number
+taken from the machine would give other bytes on another machine. Four keep
+small machines and the encoder of a two-core laptop busy; beyond that libx264
+limits motion vectors and gains little on the flat pictures of plots.
+"""
+
+_X26X_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """One encoder of FFmpeg.
+
+    Parameters
+    ----------
+    encoder
+        FFmpeg's name of the encoder.
+    aliases
+        Other names that users know it by; the first is the codec's usual name.
+    crf, crf_range
+        Default and bounds, both included, of the constant rate factor.
+    crf_is_whole
+        True if the encoder takes whole numbers only.
+    preset, presets, preset_option
+        Default and known values of the trade of speed against size, and the
+        encoder's name for that option.
+    min_side_px, max_size
+        Smallest width and height, and largest (width, height), in pixels.
+    options
+        Further options that never change.
+    """
+
+    encoder: str
+    aliases: tuple[str, ...]
+    crf: float
+    crf_range: tuple[float, float]
+    crf_is_whole: bool
+    preset: str
+    presets: tuple[str, ...]
+    preset_option: str
+    max_size: tuple[int, int]
+    min_side_px: int = 1
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One file format, by suffix.
+
+    Parameters
+    ----------
+    suffix
+        The file name's ending, with its dot.
+    muxer
+        FFmpeg's name of the muxer.
+    codecs
+        Encoders that it takes, the default first.
+    keeps_alpha
+        True if it stores the transparency of VP9, which lies beside the
+        packets in what Matroska calls block additions.
+    """
+
+    suffix: str
+    muxer: str
+    codecs: tuple[str, ...]
+    keeps_alpha: bool = False
+
+
+CODECS: tuple[Codec, ...] = (
+    # x264's own default preset. Sides: x264 encoder/encoder.c refuses more than
+    # 16384. CRF 0 to 51: x264's --fullhelp.
+    Codec(
+        encoder="libx264",
+        aliases=("h264", "h.264", "avc", "x264"),
+        crf=18,
+        crf_range=(0, 51),
+        crf_is_whole=False,
+        preset="medium",
+        presets=_X26X_PRESETS,
+        preset_option="preset",
+        max_size=(16384, 16384),
+    ),
+    # log-level: x265 prints to stderr by itself. info: it would write its build
+    # and the CPU's features into the stream. pools: with a pool of its own size
+    # on each machine it would switch wavefront coding, and so the bytes.
+    # Sides: H.265 (08/2021) A.4.1, sqrt(8 * MaxLumaPs) of level 6.2 is 16888.
+    Codec(
+        encoder="libx265",
+        aliases=("h265", "h.265", "hevc", "x265"),
+        crf=18,
+        crf_range=(0, 51),
+        crf_is_whole=False,
+        preset="medium",
+        presets=_X26X_PRESETS,
+        preset_option="preset",
+        max_size=(16888, 16888),
+        min_side_px=16,
+        options=(("x265-params", f"log-level=none:info=0:pools={ENCODER_THREADS}"),),
+    ),
+    # deadline "good" with cpu-used 0 to 5 is libvpx's range for files; 4 is
+    # several times quicker than FFmpeg's 1 for a few percent in size. row-mt
+    # lets four threads work on small pictures too. Sides: the VP9 bitstream
+    # specification 7.2, frame_width_minus_1 has 16 bits.
+    Codec(
+        encoder="libvpx-vp9",
+        aliases=("vp9", "vpx-vp9"),
+        crf=20,
+        crf_range=(0, 63),
+        crf_is_whole=True,
+        preset="4",
+        presets=tuple("012345"),
+        preset_option="cpu-used",
+        max_size=(65536, 65536),
+        options=(("deadline", "good"), ("row-mt", "1")),
+    ),
+    # Presets: SVT-AV1's CommonQuestions recommends 4 to 6 for quality and 8 and
+    # more for speed; drawings gain little below 8. lp is its number of threads.
+    # Sides: what svt_av1_verify_settings takes.
+    Codec(
+        encoder="libsvtav1",
+        aliases=("av1", "svtav1", "svt-av1"),
+        crf=20,
+        crf_range=(0, 63),
+        crf_is_whole=True,
+        preset="8",
+        presets=tuple(str(preset) for preset in range(14)),
+        preset_option="preset",
+        max_size=(16384, 8704),
+        min_side_px=4,
+        options=(("svtav1-params", f"lp={ENCODER_THREADS}"),),
+    ),
+    # Taken for "av1" where a build of FFmpeg lacks SVT-AV1. Sides: the AV1
+    # bitstream specification 5.5.1, frame_width_bits_minus_1 has 4 bits.
+    Codec(
+        encoder="libaom-av1",
+        aliases=("av1", "aom", "aom-av1"),
+        crf=20,
+        crf_range=(0, 63),
+        crf_is_whole=True,
+        preset="6",
+        presets=tuple("012345678"),
+        preset_option="cpu-used",
+        max_size=(65536, 65536),
+        options=(("row-mt", "1"),),
+    ),
+)
+"""Every codec; where an alias belongs to two, the first that is installed is taken."""
+
+CONTAINERS: tuple[Container, ...] = (
+    Container(
+        suffix=".mp4",
+        muxer="mp4",
+        codecs=("libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"),
+    ),
+    Container(suffix=".mov", muxer="mov", codecs=("libx264", "libx265")),
+    Container(
+        suffix=".mkv",
+        muxer="matroska",
+        codecs=("libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"),
+        keeps_alpha=True,
+    ),
+    Container(
+        suffix=".webm",
+        muxer="webm",
+        codecs=("libvpx-vp9", "libsvtav1", "libaom-av1"),
+        keeps_alpha=True,
+    ),
+)
+"""Every container."""

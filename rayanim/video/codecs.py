@@ -1,0 +1,269 @@
+"""Chooses the container, codec and options of a film, and checks what was asked for."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from rayanim.errors import EncodeError, OutputError, SettingsError
+from rayanim.settings import OddSize, VideoSettings
+from rayanim.video.codec_tables import CODECS, CONTAINERS, ENCODER_THREADS, Codec, Container
+from rayanim.video.encoder import VideoEncoder
+from rayanim.video.pixel_formats import PIXEL_FORMATS, PixelFormat
+from rayanim.video.spec import StreamSpec
+
+DEFAULT_PIXEL_FORMAT = "yuv420p"
+"""What every player shows; 4:4:4 keeps thin coloured lines sharper, but browsers refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What the suffix and the settings come to, before any size is known."""
+
+    container: Container
+    codec: Codec
+    pixel_format: PixelFormat
+
+
+def check_target(suffix: str, settings: VideoSettings) -> None:
+    """Check the suffix and the settings against this build of FFmpeg.
+
+    Parameters
+    ----------
+    suffix
+        Ending of the file's name, with its dot: ``".mp4"``.
+    settings
+        What the caller asked for.
+
+    Raises
+    ------
+    OutputError
+        If no container has that suffix.
+    SettingsError
+        If the codec, pixel format, crf or preset is unknown or does not go
+        with the others.
+    """
+    _resolve(suffix, settings)
+
+
+def make_spec(
+    suffix: str, settings: VideoSettings, source_size: tuple[int, int], rate: Fraction
+) -> StreamSpec:
+    """The specification of a film, every choice made.
+
+    Parameters
+    ----------
+    suffix
+        Ending of the file's name, with its dot.
+    settings
+        What the caller asked for; None in it is filled in.
+    source_size
+        (width, height) in pixels of what is drawn.
+    rate
+        Frames per second.
+
+    Raises
+    ------
+    OutputError, SettingsError
+        As `check_target`, and if the size is no size, is odd where that is an
+        error, or is outside what the codec can encode.
+    """
+    target = _resolve(suffix, settings)
+    drawn = _checked_size(source_size)
+    size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
+    _check_limits(size, target.codec)
+    return StreamSpec(
+        source_size=drawn,
+        size=size,
+        rate=rate,
+        container=target.container.muxer,
+        codec=target.codec.encoder,
+        pixel_format=target.pixel_format.name,
+        options=_options(target, settings),
+        bitrate_kbps=settings.bitrate_kbps,
+        odd_size=settings.odd_size,
+        background=settings.background_rgb(),
+    )
+
+
+def probe(spec: StreamSpec) -> None:
+    """Encode one frame in memory, so that FFmpeg's refusals come before any work.
+
+    Raises
+    ------
+    SettingsError
+        If FFmpeg does not open the encoder or the container with these options.
+    EncodeError
+        If it opens them, and then does not take a frame.
+    """
+    try:
+        encoder = VideoEncoder(spec, None)
+    except EncodeError as error:
+        raise SettingsError(error.message) from error
+    encoder.encode(np.zeros((1, spec.frame_bytes), dtype=np.uint8))
+    encoder.finish()
+
+
+def _resolve(suffix: str, settings: VideoSettings) -> _Target:
+    container = _container(suffix)
+    codec = _codec(container, settings.codec)
+    pixel_format = _pixel_format(container, codec, settings.pixel_format)
+    _check_crf(codec, settings.crf)
+    _check_preset(codec, settings.preset)
+    return _Target(container, codec, pixel_format)
+
+
+def _container(suffix: str) -> Container:
+    for container in CONTAINERS:
+        if container.suffix == str(suffix).lower():
+            return container
+    known = ", ".join(container.suffix for container in CONTAINERS)
+    raise OutputError(
+        f"No video format has the suffix {suffix!r}. Give the file a name that ends in "
+        f"one of {known}."
+    )
+
+
+def _codec(container: Container, name: str | None) -> Codec:
+    wanted = container.codecs[0] if name is None else str(name).lower()
+    named = [codec for codec in CODECS if wanted in (codec.encoder, *codec.aliases)]
+    allowed = [codec for codec in named if codec.encoder in container.codecs]
+    if not allowed:
+        reason = f"{container.suffix} files do not hold" if named else "There is no"
+        raise SettingsError(
+            f"{reason} codec {name!r}. For {container.suffix} there are: {_codec_names(container)}."
+        )
+    for codec in allowed:
+        if _is_installed(codec):
+            return codec
+    raise SettingsError(
+        f"This build of FFmpeg (PyAV {av.__version__}) has no encoder {allowed[0].encoder!r}. "
+        f"For {container.suffix} it has: {_codec_names(container)}."
+    )
+
+
+def _codec_names(container: Container) -> str:
+    return ", ".join(
+        f"{codec.aliases[0]} ({codec.encoder})"
+        for codec in CODECS
+        if codec.encoder in container.codecs and _is_installed(codec)
+    )
+
+
+def _is_installed(codec: Codec) -> bool:
+    try:
+        av.Codec(codec.encoder, "w")
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
+
+
+def _pixel_format(container: Container, codec: Codec, name: str | None) -> PixelFormat:
+    wanted = DEFAULT_PIXEL_FORMAT if name is None else name
+    formats = _pixel_formats(container, codec)
+    if wanted not in formats:
+        raise SettingsError(
+            f"{codec.encoder} in {container.suffix} does not take the pixel format {wanted!r}. "
+            f"It takes: {', '.join(formats)}."
+        )
+    return PIXEL_FORMATS[wanted]
+
+
+def _pixel_formats(container: Container, codec: Codec) -> list[str]:
+    """Names of the formats that rayanim packs, the encoder takes and the file keeps."""
+    taken = {video_format.name for video_format in av.Codec(codec.encoder, "w").video_formats or ()}
+    return [
+        name
+        for name, pixel_format in PIXEL_FORMATS.items()
+        if name in taken and (container.keeps_alpha or not pixel_format.has_alpha)
+    ]
+
+
+def _check_crf(codec: Codec, crf: float | None) -> None:
+    if crf is None:
+        return
+    low, high = codec.crf_range
+    if not low <= crf <= high:
+        raise SettingsError(f"crf of {codec.encoder} goes from {low:g} to {high:g}, got {crf!r}.")
+    if codec.crf_is_whole and crf != int(crf):
+        raise SettingsError(f"crf of {codec.encoder} is a whole number, got {crf!r}.")
+
+
+def _check_preset(codec: Codec, preset: str | None) -> None:
+    if preset is not None and preset not in codec.presets:
+        raise SettingsError(
+            f"{codec.encoder} has no preset {preset!r}. Its presets: {', '.join(codec.presets)}."
+        )
+
+
+def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
+    codec = target.codec
+    options = [
+        ("threads", str(ENCODER_THREADS)),
+        (codec.preset_option, codec.preset if settings.preset is None else settings.preset),
+        *codec.options,
+    ]
+    if settings.bitrate_kbps is None:
+        options.append(("crf", f"{codec.crf if settings.crf is None else settings.crf:g}"))
+    if target.pixel_format.has_alpha:
+        # libvpx refuses alternate reference frames together with alpha.
+        options.append(("auto-alt-ref", "0"))
+    return tuple(options)
+
+
+def _checked_size(source_size: Any) -> tuple[int, int]:
+    try:
+        width, height = (_side_px(side) for side in source_size)
+    except (TypeError, ValueError):
+        raise SettingsError(
+            "The frame size must be a whole width and height of at least 1 px, "
+            f"got {source_size!r}."
+        ) from None
+    return width, height
+
+
+def _side_px(side: Any) -> int:
+    if isinstance(side, bool) or operator.index(side) < 1:
+        raise ValueError(side)
+    return operator.index(side)
+
+
+def _encoded_size(
+    drawn: tuple[int, int], pixel_format: PixelFormat, odd_size: OddSize
+) -> tuple[int, int]:
+    """`drawn` made a multiple of what the chroma samples span."""
+    steps = pixel_format.chroma_step
+    rest = tuple(side % step for side, step in zip(drawn, steps, strict=True))
+    if not any(rest):
+        return drawn
+    if odd_size == "error":
+        raise SettingsError(
+            f"Frames of {_times(drawn)} px cannot be {pixel_format.name}: it needs an even "
+            f"{'width and height' if steps[1] > 1 else 'width'}. Draw another size, or let "
+            "odd_size be 'pad', 'crop' or 'scale'."
+        )
+    sign = -1 if odd_size == "crop" else 1
+    width, height = (side + sign * over for side, over in zip(drawn, rest, strict=True))
+    return width, height
+
+
+def _check_limits(size: tuple[int, int], codec: Codec) -> None:
+    low = (max(1, codec.min_side_px),) * 2
+    if any(side < least for side, least in zip(size, low, strict=True)):
+        raise SettingsError(
+            f"{codec.encoder} encodes frames from {_times(low)} px, got {_times(size)} px."
+        )
+    if any(side > most for side, most in zip(size, codec.max_size, strict=True)):
+        raise SettingsError(
+            f"{codec.encoder} encodes frames up to {_times(codec.max_size)} px, "
+            f"got {_times(size)} px. Lower the dpi or the frame size."
+        )
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return "x".join(str(side) for side in size)

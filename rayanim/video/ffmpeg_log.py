@@ -1,0 +1,55 @@
+"""Keeps the codec libraries quiet, and asks FFmpeg why it refused something."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import av
+import av.logging
+
+
+def reason_for(error: Exception, retry: Callable[[], object]) -> str:
+    """FFmpeg's words for `error`, with the lines it logs when `retry` fails again.
+
+    PyAV leaves FFmpeg's log off, because its callbacks from codec threads can
+    block each other. So only a failure that has happened is tried once more
+    with the log of this thread on; the log's level is put back afterwards.
+    """
+    words = str(getattr(error, "strerror", None) or error)
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as logs:
+            _try(retry)
+    finally:
+        av.logging.set_level(level)
+    lines = dict.fromkeys(f"{name}: {message.strip()}" for _level, name, message in logs)
+    return "; ".join([words, *lines])
+
+
+def _try(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (av.FFmpegError, OSError, ValueError):
+        # Expected: it failed before, and what counts is what it logged.
+        return
+
+
+@contextmanager
+def quiet_svt(codec: str) -> Iterator[None]:
+    """Let SVT-AV1 print errors only, unless the user has chosen its log level.
+
+    It reads its level from the environment when an encoder is opened and has
+    no option for it. ``os.putenv`` shows it the variable without a change of
+    ``os.environ``.
+    """
+    if codec != "libsvtav1" or "SVT_LOG" in os.environ:
+        yield
+        return
+    os.putenv("SVT_LOG", "1")
+    try:
+        yield
+    finally:
+        os.unsetenv("SVT_LOG")

@@ -1,0 +1,70 @@
+"""Moves frames between FFmpeg's memory and packed arrays."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from rayanim.video.pixel_formats import PixelFormat
+
+Bytes = NDArray[np.uint8]
+
+
+def pack(frame: av.VideoFrame, layout: PixelFormat, size: tuple[int, int], out: Bytes) -> None:
+    """Copy the planes of `frame` into `out`, one after the other without padding.
+
+    Parameters
+    ----------
+    frame
+        A frame that has at least the planes of `layout`.
+    layout, size
+        Pixel format and (width, height) of the packed frame.
+    out
+        ``(frame_bytes,) uint8``, written in place.
+    """
+    offset = 0
+    for index, (rows, row_bytes) in enumerate(layout.plane_shapes(size)):
+        end = offset + rows * row_bytes
+        plane = _plane_rows(frame, index, rows)
+        np.copyto(out[offset:end].reshape(rows, row_bytes), plane[:, :row_bytes])
+        offset = end
+
+
+def unpack(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> av.VideoFrame:
+    """Make a frame of `packed`, sharing its memory where PyAV can.
+
+    Parameters
+    ----------
+    packed
+        ``(frame_bytes,) uint8``, C-contiguous; it may be read-only, because
+        encoders only read.
+    layout, size
+        Pixel format and (width, height) of the packed frame.
+    """
+    width, height = size
+    # from_numpy_buffer takes few planar formats, and rounds the height of
+    # yuv420p down to a multiple of 4 (PyAV 15.0 to 18.1).
+    if layout.name == "yuv420p" and height % 4 == 0 and width % 2 == 0:
+        planes = packed.reshape(height * 3 // 2, width)
+        return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+    if layout.name == "gray":
+        return av.VideoFrame.from_numpy_buffer(packed.reshape(height, width), format="gray")
+    return _copied(packed, layout, size)
+
+
+def _copied(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> av.VideoFrame:
+    frame = av.VideoFrame(*size, layout.name)
+    offset = 0
+    for index, (rows, row_bytes) in enumerate(layout.plane_shapes(size)):
+        end = offset + rows * row_bytes
+        plane = _plane_rows(frame, index, rows)
+        np.copyto(plane[:, :row_bytes], packed[offset:end].reshape(rows, row_bytes))
+        offset = end
+    return frame
+
+
+def _plane_rows(frame: av.VideoFrame, index: int, rows: int) -> Bytes:
+    """The memory of one plane as (rows, line_size), row padding included."""
+    plane = frame.planes[index]
+    return np.frombuffer(plane, dtype=np.uint8).reshape(rows, plane.line_size)
