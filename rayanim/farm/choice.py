@@ -3,9 +3,9 @@
 The model, per frame, with the processor's work spread over c cores:
 
 - In process one thread draws and then hands the frame to FFmpeg, which keeps
-  it for ``encode_call_s``. What the codec's own threads do meanwhile costs no
-  time until the cores are full:
-  ``max(draw + encode_call, (draw + encode_cpu) / c)``.
+  it for ``encode_call_s``. What the encoder does meanwhile in threads costs no
+  time until it is the slower of the two or the cores are full:
+  ``max(draw + encode_call, encode, (draw + encode_cpu) / c)``.
   How much overlaps depends on the codec's threading: with libx264 in slice
   threads nothing did on 2 cores (15 ms of drawing and 12 ms of encoding took
   27 ms), in frame threads nearly all (the call took 2 ms of the 12).
@@ -71,7 +71,8 @@ class Costs:
         Moving one frame through the object store; see `transport_seconds`.
     encode_call_s
         How long the codec keeps the thread that draws, per frame, in process.
-        None means `encode_s`: nothing overlaps.
+        None means `encode_s`: nothing overlaps. 0 where the encoder has a
+        thread of its own.
     encode_cpu_s
         Processor time of encoding a frame over all threads. None means
         `encode_s`: one core's worth.
@@ -172,7 +173,7 @@ def choose_engine(
 
 def local_frame_seconds(costs: Costs, cores: int) -> float:
     """Seconds per frame in process."""
-    return max(costs.local_frame_s, costs.processor_s / max(1, cores))
+    return max(costs.local_frame_s, costs.encode_s, costs.processor_s / max(1, cores))
 
 
 def ray_frame_seconds(costs: Costs, actors: int, cores: int) -> float:

@@ -253,7 +253,10 @@ def _stay(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> str:
 
 
 def _starves(snapshot: Snapshot) -> bool:
-    if snapshot.encoder_idle_fraction <= IDLE_SHARE or snapshot.window_share >= FULL_SHARE:
+    # What the actors hold is in the window too. Many actors fill most of it
+    # just by drawing; there is room for one more while its part would fit.
+    roomy_share = max(FULL_SHARE, snapshot.requested / (snapshot.requested + 1))
+    if snapshot.encoder_idle_fraction <= IDLE_SHARE or snapshot.window_share >= roomy_share:
         return False
     low_frames = LOW_QUEUE_S * (snapshot.encode_fps or math.inf)
     return snapshot.queued_frames < max(1.0, low_frames)

@@ -116,6 +116,12 @@ def test_a_codec_that_holds_the_drawing_thread_is_worth_an_actor_of_its_own() ->
     assert choice.actors <= 2
 
 
+def test_an_encoder_in_a_thread_of_its_own_still_sets_the_pace() -> None:
+    """The drawing thread is free at once, but the film is not done before the encoder is."""
+    costs = Costs(draw_s=0.010, encode_s=0.050, encode_call_s=0.0)
+    assert local_frame_seconds(costs, 8) == pytest.approx(0.050)
+
+
 def test_the_codecs_threads_fill_the_cores() -> None:
     """A codec that takes both cores leaves nothing for actors to gain."""
     costs = Costs(draw_s=0.010, encode_s=0.030, encode_call_s=0.020, encode_cpu_s=0.060)

@@ -88,6 +88,14 @@ def test_a_step_up_at_most_doubles() -> None:
     assert after(STARVING, 1.0, encode_fps=1e9).target == 8
 
 
+def test_a_window_used_by_many_drawing_actors_has_room_for_one_more() -> None:
+    """15 actors hold 30 of 34 segments; that is drawing, not a queue."""
+    decision = after(
+        STARVING, 3.0, alive=15, requested=15, in_flight_bytes=30, in_flight_limit_bytes=34
+    )
+    assert decision.target == 16
+
+
 def test_the_upper_limit_is_said_when_it_binds() -> None:
     """Who wonders why it is slow reads that the limit holds it."""
     assert after(STARVING, 1.0, alive=16, requested=16) == Decision(
