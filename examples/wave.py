@@ -1,6 +1,6 @@
 """A cosine wave that travels: the figure is made once, one line moves.
 
-    rayanim run examples/wave.py -o wave.mp4
+Run it with ``rayanim run examples/wave.py -o wave.mp4``.
 """
 
 import matplotlib.pyplot as plt
@@ -14,7 +14,9 @@ class Wave(rayanim.Animator):
         fig, ax = plt.subplots()
         self.x = np.linspace(0, 4 * np.pi, 200)
         (self.line,) = ax.plot(self.x, np.cos(self.x))
-        ax.set(xlim=(0, 4 * np.pi), ylim=(-1.5, 1.5), xlabel="x", ylabel="y", title="Travelling wave")
+        ax.set(
+            xlim=(0, 4 * np.pi), ylim=(-1.5, 1.5), xlabel="x", ylabel="y", title="Travelling wave"
+        )
         return fig
 
     def update(self, frame_idx, params):
