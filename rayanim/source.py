@@ -25,7 +25,7 @@ from rayanim.drawing.figure import (
     open_pixels,
 )
 from rayanim.errors import SettingsError, SetupError
-from rayanim.frames import to_rgba
+from rayanim.frames import to_rgba, to_size
 from rayanim.timeline import frame_count, frame_time_ms
 
 if TYPE_CHECKING:
@@ -208,19 +208,7 @@ class GeneratorSource:
         self._generator.finish()
 
     def _checked_size(self) -> tuple[int, int]:
-        size = self._generator.frame_size
-        try:
-            width_px, height_px = size
-            whole = (int(width_px), int(height_px))
-        except (TypeError, ValueError, OverflowError):
-            raise SetupError(
-                f"{self.name}.frame_size must be (width, height) in pixels, got {size!r}."
-            ) from None
-        if whole != (width_px, height_px) or min(whole) < 1:
-            raise SetupError(
-                f"{self.name}.frame_size must be two whole numbers of at least 1, got {size!r}."
-            )
-        return whole
+        return to_size(self._generator.frame_size)
 
 
 class FunctionSource:

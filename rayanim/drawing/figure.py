@@ -71,8 +71,8 @@ class FigurePixels:
         (height, width, 4) uint8 array
             RGBA, a view that the next call overwrites.
         """
-        self._canvas.draw()
-        return np.asarray(self._canvas.buffer_rgba())
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        return np.asarray(self._canvas.buffer_rgba())  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Give the figure its own canvas back and let pyplot forget it."""

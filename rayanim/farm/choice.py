@@ -25,6 +25,12 @@ from typing import Literal
 
 from rayanim.errors import SettingsError
 
+RAY_START_S = 3.3
+"""Starting Ray on one machine, 2 cores."""
+
+RAY_STOP_S = 1.4
+"""Shutting it down again."""
+
 START_SPEED = 0.7
 """Share of its speed that the process keeps while Ray starts, on 2 cores."""
 
@@ -85,10 +91,10 @@ class Costs:
 
     draw_s: float
     encode_s: float
-    ray_start_s: float = 3.3
+    ray_start_s: float = RAY_START_S
     actor_start_s: float = 0.8
     segment_overhead_s: float = 0.0025
-    ray_stop_s: float = 1.4
+    ray_stop_s: float = RAY_STOP_S
     transport_s: float = 0.0
     encode_call_s: float | None = None
     encode_cpu_s: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from rayanim.errors import EncoderLostError, FarmStartError, NotPicklableError
 from rayanim.farm.choice import (
+    RAY_START_S,
+    RAY_STOP_S,
     Choice,
     Costs,
     actors_by_memory,
     choose_engine,
     segment_frames,
+    transport_seconds,
 )
 from rayanim.farm.dispatch import Drawn
 from rayanim.farm.job import Job, Outcome, Tally
@@ -21,7 +25,7 @@ from rayanim.farm.local import EncoderThread, InProcess
 from rayanim.farm.machine import Machine, process_rss_bytes
 from rayanim.farm.randomness import kept_randomness
 from rayanim.farm.render import Payload
-from rayanim.farm.session import RaySession
+from rayanim.farm.session import RaySession, ray_is_running
 from rayanim.feed import Feed
 from rayanim.progress.protocol import Progress
 
@@ -90,11 +94,33 @@ class JobRunner:
         try:
             head = deque(self._sample(inside))
             choice = self._choose(inside)
+            if self._tally.total is None and choice.engine == "local":
+                choice = self._wait_and_see(inside, head, choice)
             if choice.engine == "local":
                 return self._run_locally(inside, head, choice)
             return self._run_on_ray(inside, head, choice)
         finally:
             inside.close()
+
+    def _wait_and_see(
+        self, inside: InProcess, head: deque[Drawn[Payload]], choice: Choice
+    ) -> Choice:
+        """Draw on while the length is unknown: Ray is started once it would have paid."""
+        if self._choose(inside, elapsed_s=math.inf).engine == "local":
+            return choice
+        count = self._chunk(inside)
+        while choice.engine == "local" and self._has_room(inside):
+            drawn = inside.draw(count)
+            if drawn is None:
+                return choice
+            head.append(drawn)
+            self._tally.tell(queued_frames=inside.next_frame)
+            choice = self._choose(inside)
+        return self._choose(inside, elapsed_s=math.inf)
+
+    def _has_room(self, inside: InProcess) -> bool:
+        """Whether more frames may be held while it is open who encodes them."""
+        return inside.next_frame * inside.spec.frame_bytes < self._limit_bytes // 2
 
     def _pack(self) -> None:
         from rayanim.farm.shipment import large_attributes, pack
@@ -121,21 +147,32 @@ class JobRunner:
             yield drawn
             self._tally.tell()
 
-    def _costs(self, inside: InProcess) -> Costs:
-        settings = self._job.settings
+    def _draw_s(self, inside: InProcess) -> float:
+        """Seconds to draw and convert a frame: told, or measured on the first ones."""
+        if self._job.settings.draw_ms is not None:
+            return self._job.settings.draw_ms / 1000
         sampled = inside.sampled if inside.sampled.frames else self._tally.timings
-        draw_s = (sampled.draw_s + sampled.convert_s) / max(1, sampled.frames)
-        if settings.draw_ms is not None:
-            draw_s = settings.draw_ms / 1000
+        return (sampled.draw_s + sampled.convert_s) / max(1, sampled.frames)
+
+    def _costs(self, inside: InProcess) -> Costs:
         from rayanim.video.cost import expected_encode_s
 
+        settings = self._job.settings
         encode_s = (
             expected_encode_s(inside.spec)
             if settings.encode_ms is None
             else settings.encode_ms / 1000
         )
-        # The encoder has a thread of its own in process: a call keeps nobody.
-        return Costs(draw_s=draw_s, encode_s=encode_s, encode_call_s=0.0)
+        running = ray_is_running()
+        return Costs(
+            draw_s=self._draw_s(inside),
+            encode_s=encode_s,
+            # The encoder has a thread of its own in process: a call keeps nobody.
+            encode_call_s=0.0,
+            transport_s=transport_seconds(inside.spec.frame_bytes),
+            ray_start_s=0.0 if running else RAY_START_S,
+            ray_stop_s=0.0 if running else RAY_STOP_S,
+        )
 
     def _most_actors(self) -> int:
         """What the user set, less where memory does not suffice."""
@@ -151,7 +188,7 @@ class JobRunner:
             )
         return max(1, min(by_memory, self._job.max_actors))
 
-    def _choose(self, inside: InProcess) -> Choice:
+    def _choose(self, inside: InProcess, *, elapsed_s: float | None = None) -> Choice:
         job, costs = self._job, self._costs(inside)
         total = job.feed.n_frames
         frames_left = None if total is None else total - inside.next_frame
@@ -166,7 +203,7 @@ class JobRunner:
             frames_left,
             max_actors=actors,
             cores=self._machine.cores,
-            elapsed_s=self._tally.elapsed_s,
+            elapsed_s=self._tally.elapsed_s if elapsed_s is None else elapsed_s,
         )
         if job.engine == "ray":
             choice = replace(
@@ -200,7 +237,7 @@ class JobRunner:
 
     def _chunk(self, inside: InProcess) -> int:
         """Frames of an in-process segment."""
-        by_time = int(CHUNK_S / max(1e-6, self._costs(inside).draw_s))
+        by_time = int(CHUNK_S / max(1e-6, self._draw_s(inside)))
         by_size = CHUNK_BYTES // inside.spec.frame_bytes
         return max(1, min(64, by_time, by_size))
 
@@ -222,15 +259,13 @@ class JobRunner:
         return self._outcome(inside, choice, file_bytes)
 
     def _draw_until_ready(self, inside: InProcess, session: RaySession) -> Iterator[Drawn[Payload]]:
-        count = self._chunk(inside)
-        room = self._limit_bytes // 2 // inside.spec.frame_bytes - inside.next_frame
         if self._job.engine == "ray":
             return
-        while not session.ready and room > 0:
-            drawn = inside.draw(min(count, room))
+        count = self._chunk(inside)
+        while not session.ready and self._has_room(inside):
+            drawn = inside.draw(count)
             if drawn is None:
                 return
-            room -= len(drawn.segment)
             yield drawn
             self._tally.tell(queued_frames=inside.next_frame)
 
@@ -269,7 +304,7 @@ class JobRunner:
         left = None if total is None else total - first[1]
         frames = self._job.settings.frame_batch_amount or segment_frames(
             inside.spec.frame_bytes,
-            self._costs(inside).draw_s,
+            self._draw_s(inside),
             left,
             max_actors=most,
             in_flight_bytes=self._limit_bytes,
@@ -295,7 +330,7 @@ class JobRunner:
         found = self._job.settings.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),
             encode_ms=1000 * tally.encode_s / max(1, tally.frames),
-            num_workers=tally.changes[-1].actors if tally.changes else 1,
+            num_workers=tally.usual_actors(),
         )
         return Outcome(inside.spec, file_bytes, choice.engine, choice.reason, found, tally)
 

@@ -128,6 +128,15 @@ class Tally:
         if len(self.changes) < MAX_CHANGES:
             self.changes.append(Change(self.elapsed_s, actors, reason))
 
+    def usual_actors(self) -> int:
+        """The number of actors that stood for longest; 1 in process."""
+        held_s: dict[int, float] = {}
+        end_s = self.elapsed_s
+        for change in reversed(self.changes):
+            held_s[change.actors] = held_s.get(change.actors, 0.0) + end_s - change.at_s
+            end_s = change.at_s
+        return max(held_s, key=lambda actors: held_s[actors], default=1)
+
     def memory(self, process: str, rss_bytes: int) -> None:
         """A process of this kind was seen with this resident size."""
         self.peak_rss_bytes[process] = max(rss_bytes, self.peak_rss_bytes.get(process, 0))

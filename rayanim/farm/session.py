@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rayanim.errors import FarmStartError
+
+_logger = logging.getLogger("rayanim")
 
 START_LIMIT_S = 120.0
 """Ray starts in about 3 s; after this it is taken for stuck."""
@@ -28,6 +30,10 @@ QUIET_ENVIRONMENT = {
     # Without it Ray warns about CUDA_VISIBLE_DEVICES, which no actor here reads.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+
+ALSO_SET = frozenset({"PYTHONBREAKPOINT"})
+"""Variables beside its own that `ray.init` sets and leaves."""
 
 
 class RaySession:
@@ -54,9 +60,7 @@ class RaySession:
 
     def start(self) -> None:
         """Begin to start Ray; returns at once."""
-        import ray
-
-        if ray.is_initialized():
+        if ray_is_running():
             self._started.set()
             return
         self._ours = True
@@ -129,7 +133,8 @@ class RaySession:
                 include_dashboard=False,
                 object_store_memory=self._store_bytes,
                 logging_level=logging.ERROR,
-                log_to_driver=True,
+                # Ray's own remarks and what actors print: for those who look for it.
+                log_to_driver=_logger.isEnabledFor(logging.DEBUG),
                 # The store's allocator walks through fresh pages while freed
                 # objects wait for a batch; freeing at once halves a put's cost.
                 _system_config={"free_objects_period_milliseconds": 0},
@@ -138,10 +143,11 @@ class RaySession:
     def _restore_environment(self) -> None:
         """Take away the variables that `ray.init` leaves behind."""
         before = self._environment or {}
-        for name in [name for name in os.environ if name.startswith("RAY_")]:
+        touched = [name for name in os.environ if name.startswith("RAY_") or name in ALSO_SET]
+        for name in touched:
             if name not in before:
                 del os.environ[name]
-            elif os.environ[name] != before[name]:
+            else:
                 os.environ[name] = before[name]
 
 
@@ -181,8 +187,8 @@ def kept_logging() -> Iterator[None]:
         root.setLevel(level)
 
 
-def ray_resources() -> dict[str, Any]:
-    """What the Ray in use offers in all: ``CPU``, ``memory`` and so on."""
-    import ray
-
-    return dict(ray.cluster_resources())
+def ray_is_running() -> bool:
+    """Whether the caller has initialised Ray; never imports it to find out."""
+    # Another thread may be importing Ray at this moment: then it does not run yet.
+    is_initialized = getattr(sys.modules.get("ray"), "is_initialized", None)
+    return is_initialized is not None and bool(is_initialized())

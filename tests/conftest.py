@@ -1,0 +1,46 @@
+"""What all tests share: a Ray for those that need one, and no process left behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import psutil
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+
+@pytest.fixture(scope="session")
+def shared_ray():
+    """A Ray of the session's own, with room for four actors on any machine."""
+    ray = pytest.importorskip("ray")
+    with tempfile.TemporaryDirectory(prefix="rayanim-", dir="/tmp") as folder:
+        os.environ["RAY_TMPDIR"] = folder
+        ray.init(
+            address="local",
+            num_cpus=4,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=200 * 2**20,
+            # Actors unpickle test modules by reference.
+            runtime_env={"env_vars": {"PYTHONPATH": os.path.dirname(__file__)}},
+        )
+        yield ray
+        ray.shutdown()
+        del os.environ["RAY_TMPDIR"]
+
+
+@pytest.fixture
+def on_ray(shared_ray):
+    """The session's Ray; proves that the test left no actor in it."""
+    before = _actors()
+    yield shared_ray
+    for process in psutil.wait_procs(_actors() - before, timeout=10)[1]:
+        pytest.fail(f"an actor was left: {process.name()} {process.pid}")
+
+
+def _actors() -> set[psutil.Process]:
+    mine = psutil.Process().children(recursive=True)
+    return {each for each in mine if each.name().startswith(("ray::Render", "ray::Encode"))}

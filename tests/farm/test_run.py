@@ -1,0 +1,254 @@
+"""Promises of a run on Ray: every frame once, in order, whatever dies."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import psutil
+import pytest
+from numbered import FPS, SIZE, Numbered, NumberedAnimator, numbered_frame, read_numbers
+
+import rayanim
+from rayanim.errors import (
+    EncoderLostError,
+    FrameError,
+    NotPicklableError,
+    ParametersError,
+    SegmentLostError,
+    SetupError,
+)
+
+N_FRAMES = 120
+
+
+def render(source, path, **options):
+    options = {"engine": "ray", "progress": False, **options}
+    return rayanim.produce(source, FPS, outfile=path, **options)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_frames_come_in_order_from_any_number_of_actors(on_ray, tmp_path, workers):
+    """Random delays in 1, 2 and 4 actors never reorder, lose or double a frame."""
+    report = render(Numbered(N_FRAMES, delay_s=0.005), tmp_path / "film.mp4", workers=workers)
+    assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
+    assert (report.frames, report.size, report.engine) == (N_FRAMES, SIZE, "ray")
+    assert report.actors_peak == workers
+
+
+def test_the_same_bytes_in_process_and_on_ray(on_ray, tmp_path):
+    """The file does not depend on who drew what."""
+    films = {}
+    for name, options in {
+        "local": {"engine": "local"},
+        "one": {"workers": 1},
+        "four": {"workers": 4},
+    }.items():
+        path = tmp_path / f"{name}.mp4"
+        render(NumberedAnimator(), path, param_by_frame=range(60), **options)
+        films[name] = path.read_bytes()
+    assert films["local"] == films["one"] == films["four"]
+
+
+def test_killed_actors_lose_no_frame(on_ray, tmp_path):
+    """Frames that kill -9 their actor once are drawn again, and the report says so."""
+    source = Numbered(N_FRAMES, delay_s=0.002, kill=(20, 21, 80), scratch=tmp_path)
+    report = render(source, tmp_path / "film.mp4", workers=2)
+    assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
+    assert len(report.events) == 3
+    assert all("drawn again" in event for event in report.events)
+
+
+def test_a_frame_that_always_kills_ends_the_job_naming_its_segment(on_ray, tmp_path):
+    """A poisonous frame costs three actors, then one clear error; no file is left."""
+    with pytest.raises(SegmentLostError, match="3 times") as caught:
+        render(Numbered(N_FRAMES, kill=(40,)), tmp_path / "film.mp4", workers=2)
+    assert caught.value.start <= 40 < caught.value.stop
+    assert list(tmp_path.iterdir()) == []
+
+
+def kill_soon(name: str) -> None:
+    """End the first process of the session's Ray that is called `name`."""
+    for process in psutil.Process().children(recursive=True):
+        if process.name().startswith(name):
+            process.kill()
+            return
+
+
+class KillsEncoder:
+    """Progress that kills the encoder actor after some frames, `times` times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def start(self, total, label, done=0):
+        pass
+
+    def update(self, state):
+        if state.done > 20 and self.times:
+            self.times -= 1
+            kill_soon("ray::Enc")
+
+    def message(self, text):
+        pass
+
+    def finish(self, state):
+        pass
+
+    def fail(self):
+        pass
+
+
+def test_a_dead_encoder_begins_the_film_anew(on_ray, tmp_path):
+    """The encoder's death costs time, not frames."""
+    report = render(
+        Numbered(N_FRAMES, delay_s=0.005),
+        tmp_path / "film.mp4",
+        workers=2,
+        progress=KillsEncoder(1),
+    )
+    assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
+    assert "begun anew" in report.events[0]
+
+
+def test_a_dead_encoder_with_parameters_that_are_spent_is_an_error(on_ray, tmp_path):
+    """A generator cannot be read twice: the job ends, and says why."""
+    with pytest.raises(EncoderLostError, match="encoder actor died"):
+        render(
+            NumberedAnimator(),
+            tmp_path / "film.mp4",
+            param_by_frame=slowly(N_FRAMES),
+            progress=KillsEncoder(1),
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def slowly(count):
+    for number in range(count):
+        time.sleep(0.01)
+        yield number
+
+
+def test_an_error_in_an_actor_names_the_frame_and_brings_the_traceback(on_ray, tmp_path):
+    """What the user's code raised in an actor arrives with its own lines."""
+    with pytest.raises(FrameError, match="no frame 50 today") as caught:
+        render(Numbered(N_FRAMES, fail=50), tmp_path / "film.mp4", workers=2)
+    assert caught.value.frame == 50
+    assert "generate_at" in caught.value.traceback_text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generator_of_parameters_is_streamed(on_ray, tmp_path):
+    """Parameters are pulled as frames are handed out, not listed before."""
+    ahead = []
+
+    def parameters():
+        for number in range(300):
+            ahead.append(number)
+            yield number
+
+    seen = []
+    render(
+        NumberedAnimator(),
+        tmp_path / "film.mp4",
+        param_by_frame=parameters(),
+        workers=2,
+        progress=lambda done, total: seen.append((len(ahead), done, total)),
+        settings=rayanim.PerformanceSettings(in_flight_bytes=40 * 64 * 48 * 3 // 2),
+    )
+    assert read_numbers(tmp_path / "film.mp4") == list(range(300))
+    assert max(pulled - done for pulled, done, _ in seen) <= 120
+    assert seen[0][2] is None
+
+
+def test_parameters_that_raise_end_the_job_with_their_position(on_ray, tmp_path):
+    """A generator that fails half way is told apart from drawing that fails."""
+
+    def parameters():
+        yield from range(40)
+        raise OSError("disk unplugged")
+
+    with pytest.raises(ParametersError, match="entry 40: disk unplugged"):
+        render(NumberedAnimator(), tmp_path / "film.mp4", param_by_frame=parameters())
+    assert list(tmp_path.iterdir()) == []
+
+
+class HoldsLambda(NumberedAnimator):
+    def __init__(self):
+        self.lock = __import__("threading").Lock()
+
+
+def test_what_cannot_be_pickled_is_named_before_an_actor_starts(on_ray, tmp_path):
+    """The attribute at fault stands in the message."""
+    with pytest.raises(NotPicklableError, match=r"self\.lock"):
+        render(HoldsLambda(), tmp_path / "film.mp4", param_by_frame=range(20))
+
+
+def test_what_cannot_be_pickled_is_drawn_in_process(tmp_path):
+    """Nothing needs to travel where no actor is used."""
+    report = render(HoldsLambda(), tmp_path / "film.mp4", param_by_frame=range(20), engine="local")
+    assert (report.frames, report.engine) == (20, "local")
+
+
+def fails_in_actors():
+    from numbered import in_actor
+
+    if in_actor():
+        raise ValueError("only at home")
+
+
+class HomeBird(NumberedAnimator):
+    def setup(self):
+        fails_in_actors()
+        return super().setup()
+
+
+def test_a_setup_that_fails_in_the_actor_ends_the_job(on_ray, tmp_path):
+    """The error of an actor's setup reaches the caller, and nothing hangs."""
+    with pytest.raises(SetupError, match="only at home"):
+        render(HomeBird(), tmp_path / "film.mp4", param_by_frame=range(200))
+
+
+def test_interrupting_leaves_nothing_behind(on_ray, tmp_path):
+    """Ctrl-C ends actors and encoder, and the file of before stands."""
+    target = tmp_path / "film.mp4"
+    target.write_text("the film of before")
+
+    def interrupt(done, total):
+        if done > 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render(Numbered(N_FRAMES, delay_s=0.005), target, progress=interrupt)
+    assert [each.name for each in tmp_path.iterdir()] == ["film.mp4"]
+    assert target.read_text() == "the film of before"
+
+
+def test_a_job_of_one_frame_runs_on_ray(on_ray, tmp_path):
+    """No actor has anything to do; the one frame was drawn at the start."""
+    report = render(lambda number: numbered_frame(number), tmp_path / "film.mp4", n_frames=1)
+    assert (read_numbers(tmp_path / "film.mp4"), report.frames) == ([0], 1)
+
+
+def test_large_frames_pass_through_a_small_window(on_ray, tmp_path):
+    """Frames larger than the window go through one by one instead of not at all."""
+    report = render(
+        lambda number: np.full((1080, 1920, 4), number, np.uint8),
+        tmp_path / "film.mp4",
+        n_frames=12,
+        workers=2,
+        settings=rayanim.PerformanceSettings(in_flight_bytes=1000),
+    )
+    assert (report.frames, report.size) == (12, (1920, 1080))
+
+
+def test_the_next_run_starts_from_the_settings_found(on_ray, tmp_path):
+    """A report's settings save to JSON, load, and are what the next run begins with."""
+    first = render(Numbered(60, delay_s=0.005), tmp_path / "a.mp4", workers=2)
+    first.settings.save(tmp_path / "found.json")
+    loaded = rayanim.PerformanceSettings.load(tmp_path / "found.json")
+    assert loaded == first.settings
+    assert loaded.num_workers == 2
+    assert loaded.draw_ms > 1
+    second = render(Numbered(60), tmp_path / "b.mp4", settings=loaded, workers=4)
+    assert second.actor_changes[0].actors == 2
