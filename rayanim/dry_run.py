@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from rayanim.errors import ParametersError
 from rayanim.report import Report
-from rayanim.request import Plan
+from rayanim.request import Plan, Request
+from rayanim.settings import parse_rate
+
+if TYPE_CHECKING:
+    from rayanim.source import Geometry
+
+ENGINES = {
+    "auto": "in this process or on Ray, whichever the first frames show to be quicker",
+    "local": "in this process, as asked for",
+    "ray": "on Ray, as asked for",
+}
 
 
-def describe(plan: Plan) -> Report:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport(Report):
+    """The report of a film that was only planned.
+
+    Parameters
+    ----------
+    lines
+        What the plan comes to beyond the film itself, for people.
+    max_actors, max_segment_frames
+        The most render actors, and the most frames that one draws in one go.
+    """
+
+    lines: tuple[str, ...] = ()
+    max_actors: int = 1
+    max_segment_frames: int = 1
+
+    def summary(self) -> str:
+        """The film, then the plan, one fact per line."""
+        return "\n".join([Report.summary(self), *self.lines])
+
+    __str__ = summary
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Report.to_dict`, with the bounds."""
+        bounds = {name: getattr(self, name) for name in ("max_actors", "max_segment_frames")}
+        return {**Report.to_dict(self), **bounds}
+
+
+def describe(plan: Plan) -> PlanReport:
     """Open the source here, measure its first frame and try the encoder out.
 
     Returns
     -------
-    Report
+    PlanReport
         The film as it would be, with ``rendered=False``; 0 frames where the
         parameters' iterable would have to be used up to count them.
 
@@ -23,9 +65,50 @@ def describe(plan: Plan) -> Report:
     SettingsError
         If FFmpeg refuses the stream.
     """
+    from rayanim.farm.choice import MAX_SEGMENT_FRAMES
+    from rayanim.video.codecs import probe
+
+    spec = plan.make_spec(_measured(plan))
+    probe(spec)
+    segment_frames = plan.performance.frame_batch_amount or MAX_SEGMENT_FRAMES
+    return PlanReport(
+        output=plan.target,
+        frames=plan.feed.n_frames or 0,
+        elapsed_s=0.0,
+        size=spec.size,
+        rate=spec.rate,
+        codec=spec.codec,
+        pixel_format=spec.pixel_format,
+        file_bytes=0,
+        engine="ray" if plan.request.engine == "ray" else "local",
+        engine_reason=ENGINES[plan.request.engine],
+        settings=plan.performance,
+        rendered=False,
+        lines=tuple(_lines(plan, segment_frames)),
+        max_actors=plan.max_actors,
+        max_segment_frames=segment_frames,
+    )
+
+
+def passed_over(request: Request) -> Report:
+    """What a call gets that was not carried out, because another film was asked for by name."""
+    return Report(
+        output=Path(request.outfile or ""),
+        frames=0,
+        elapsed_s=0.0,
+        size=(0, 0),
+        rate=parse_rate(request.fps),
+        codec="none",
+        pixel_format="none",
+        file_bytes=0,
+        engine_reason="passed over: another film was asked for",
+        rendered=False,
+    )
+
+
+def _measured(plan: Plan) -> Geometry:
     from rayanim.farm.randomness import kept_randomness
     from rayanim.farm.render import measure_source, open_source
-    from rayanim.video.codecs import probe
 
     seed = plan.request.seed
     first = plan.feed.take(1)
@@ -35,21 +118,28 @@ def describe(plan: Plan) -> Report:
     with kept_randomness():
         open_source(plan.source, seed, None)
         try:
-            geometry = measure_source(plan.source, seed, first.numbers[0], params)
+            return measure_source(plan.source, seed, first.numbers[0], params)
         finally:
             plan.source.close()
-    spec = plan.make_spec(geometry)
-    probe(spec)
-    return Report(
-        output=plan.target,
-        frames=plan.feed.n_frames or 0,
-        elapsed_s=0.0,
-        size=spec.size,
-        rate=spec.rate,
-        codec=spec.codec,
-        pixel_format=spec.pixel_format,
-        file_bytes=0,
-        engine_reason=f"at most {plan.max_actors} render actors",
-        settings=plan.performance,
-        rendered=False,
-    )
+
+
+def _lines(plan: Plan, segment_frames: int) -> list[str]:
+    request = plan.request
+    lines = [f"Drawn {ENGINES[request.engine]}."]
+    if plan.feed.n_frames is None:
+        lines.append("How many frames there are, only the end of param_by_frame will tell.")
+    if request.frames is not None:
+        lines.append(f"Of the whole film, frames {request.frames}.")
+    if request.engine != "local":
+        lines.append(
+            f"At most {_count(plan.max_actors, 'render actor')}, "
+            f"at most {_count(segment_frames, 'frame')} in a segment."
+        )
+    if plan.target.exists():
+        what = "is replaced" if request.overwrite else "may not be replaced: the run would stop"
+        lines.append(f"{plan.target} exists and {what}.")
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

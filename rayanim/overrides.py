@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,8 @@ class Overrides:
     ----------
     output
         Takes the place of the script's output file; only one film can have it.
+    default_output
+        The output file of a call that names none.
     arguments
         Take the place of keyword arguments of `produce`.
     height_px
@@ -42,51 +43,60 @@ class Overrides:
         Print the plan and render nothing.
     progress
         Who is told how a job goes; None leaves it to the script.
+    wanted
+        Whether a call that would render this object is carried out; None
+        carries out all.
     on_report
-        Called with every report.
+        Called with the report of every call that was carried out.
     calls
-        How many films the script has asked for.
+        How many films were asked for, those that were passed over left out.
     """
 
     output: Path | None = None
+    default_output: Path | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     height_px: int | None = None
     quality_fps: int | None = None
     still_number: int | None = None
     dry_run: bool = False
     progress: Progress | None = None
+    wanted: Callable[[Any], bool] | None = None
     on_report: Callable[[Report], None] | None = None
     calls: int = 0
 
-    def count_call(self) -> None:
-        """Note that the script asks for a film.
+    def admit(self, thing: Any) -> bool:
+        """Count a call that would render `thing`, and say whether it is carried out.
 
         Raises
         ------
         SettingsError
             If it is the second, and an output file was given for one.
         """
+        if self.wanted is not None and not self.wanted(thing):
+            return False
         self.calls += 1
         if self.calls > 1 and self.output is not None:
             raise SettingsError(
                 f"The script renders more than one film, and -o {self.output} can name only one. "
-                "Leave -o out, or render one by its NAME."
+                "Leave -o out, or choose one by its NAME after the script."
             )
+        return True
 
 
-_current: ContextVar[Overrides | None] = ContextVar("rayanim_overrides", default=None)
+# Of the process, not of a context: the script's threads are under the command too.
+_in_force: list[Overrides] = []
 
 
 def current() -> Overrides:
     """The overrides in force; empty ones outside of the command line."""
-    return _current.get() or Overrides()
+    return _in_force[-1] if _in_force else Overrides()
 
 
 @contextlib.contextmanager
 def overriding(overrides: Overrides) -> Iterator[Overrides]:
     """Put `overrides` in force for the calls made inside."""
-    token = _current.set(overrides)
+    _in_force.append(overrides)
     try:
         yield overrides
     finally:
-        _current.reset(token)
+        _in_force.remove(overrides)

@@ -134,7 +134,6 @@ def produce(
         If FFmpeg or the disk refuses.
     """
     overrides = current()
-    overrides.count_call()
     request = Request(
         frame_gen=frame_gen,
         fps=fps,
@@ -164,6 +163,10 @@ def produce(
         drawing_log_interval=drawing_log_interval,
         encoding_log_interval=encoding_log_interval,
     )
+    if not overrides.admit(frame_gen):
+        from rayanim.dry_run import passed_over
+
+        return passed_over(request)
     report = _carried_out(request.overridden(overrides).plan(), overrides)
     if overrides.on_report is not None:
         overrides.on_report(report)

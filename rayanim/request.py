@@ -63,22 +63,52 @@ class Request:
     drawing_log_interval: int | None
     encoding_log_interval: int | None
     height_px: int | None = None
+    still_number: int | None = None
 
     def overridden(self, overrides: Overrides) -> Request:
         """The request with the command line's options in the place of the script's."""
-        changes = dict(overrides.arguments)
-        if overrides.output is not None:
-            changes["outfile"] = overrides.output
+        changes = {**self._replaced_codec(overrides), **overrides.arguments}
+        outfile = overrides.output or self.outfile or overrides.default_output
+        by_time = self.param_by_frame is None and self.n_frames is None
+        if overrides.quality_fps is not None and "fps" not in changes:
+            # Frames that are given one by one would only play at another speed.
+            if by_time:
+                changes["fps"] = overrides.quality_fps
+            elif self._rate_differs(overrides.quality_fps):
+                _logger.warning(
+                    "The frames are given one by one: they keep their rate of %s fps. "
+                    "Change it with --fps.",
+                    self.fps,
+                )
+        for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
+            if choice in changes and rival not in overrides.arguments:
+                changes[rival] = -1 if rival == "bitrate" else None
+        if overrides.still_number is not None:
+            changes |= self._as_still(overrides.still_number)
+            if outfile is not None and overrides.output is None:
+                outfile = Path(outfile).with_suffix(".png")
         if overrides.height_px is not None:
             changes["height_px"] = overrides.height_px
-        by_time = self.param_by_frame is None and self.n_frames is None
-        if overrides.quality_fps is not None and "fps" not in changes and by_time:
-            # Frames that are given one by one would only play at another speed.
-            changes["fps"] = overrides.quality_fps
-        for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
-            if choice in changes and rival not in changes:
-                changes[rival] = -1 if rival == "bitrate" else None
-        return replace(self, **changes)
+        return replace(self, **{**changes, "outfile": outfile})
+
+    def _replaced_codec(self, overrides: Overrides) -> dict[str, Any]:
+        """What the script chose for its codec means nothing to another one."""
+        if overrides.arguments.get("codec", self.codec) == self.codec:
+            return {}
+        return {"crf": None, "preset": None, "pixel_format": None}
+
+    def _rate_differs(self, fps: int) -> bool:
+        return parse_rate(self.fps) != fps
+
+    def _as_still(self, number: int) -> dict[str, Any]:
+        """What a still of frame `number` needs of the film: that frame.
+
+        With a tight box, which the first frame settles, also the first.
+        """
+        first = 0 if self.frames is None else Selection.parse(self.frames).parts[0][0]
+        tight = (self.savefig_params or {}).get("bbox_inches") == "tight"
+        both = sorted({first, number} if tight else {number})
+        return {"still_number": number, "frames": ",".join(map(str, both))}
 
     def plan(self) -> Plan:
         """Check everything that can be checked before work starts.
@@ -90,12 +120,11 @@ class Request:
         """
         from rayanim.farm.machine import usable_cores
         from rayanim.source import as_source
-        from rayanim.video.codecs import check_target as check_format
 
         rate = parse_rate(self.fps)
         target = self._target()
         video = self._video()
-        check_format(target.suffix, video)
+        self._check_format(target.suffix, video)
         self._check_rest()
         source = as_source(
             self.frame_gen,
@@ -124,6 +153,16 @@ class Request:
                 "No output file: give outfile='film.mp4', or -o on the command line."
             )
         return Path(self.outfile).expanduser()
+
+    def _check_format(self, suffix: str, video: VideoSettings) -> None:
+        if self.still_number is not None:
+            from rayanim.still import check_image_suffix
+
+            check_image_suffix(suffix)
+            return
+        from rayanim.video.codecs import check_target
+
+        check_target(suffix, video)
 
     def _video(self) -> VideoSettings:
         return VideoSettings(

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rayanim.errors import OutputError, SettingsError
+from rayanim.errors import OutputError, ParametersError, SettingsError
 from rayanim.report import Report
 from rayanim.request import Plan
+from rayanim.target import check_target, part_of
 
 if TYPE_CHECKING:
-    from rayanim.feed import Batch
+    from rayanim.source import Geometry, Pixels
 
-IMAGE_CODEC = "png"
+IMAGE_PIXELS = "rgba"
+
+
+def check_image_suffix(suffix: str) -> str:
+    """Pillow's name for the image format of `suffix`, ``.png`` say.
+
+    Raises
+    ------
+    OutputError
+        If Pillow has none, or writes it without transparency.
+    """
+    from PIL import Image
+
+    name = Image.registered_extensions().get(suffix.lower())
+    if name is not None and name in Image.SAVE:
+        try:
+            Image.new("RGBA", (1, 1)).save(io.BytesIO(), format=name)
+            return name
+        except (OSError, ValueError, KeyError):  # its way of saying: no alpha
+            pass
+    raise OutputError(
+        f"{suffix!r} is no image format that Pillow writes with transparency: "
+        "name the still .png, .webp or .tiff."
+    )
 
 
 def draw_still(plan: Plan, number: int) -> Report:
@@ -22,7 +48,7 @@ def draw_still(plan: Plan, number: int) -> Report:
     Parameters
     ----------
     plan
-        The film; its target names the image.
+        The film; its target names the image, its feed holds frame `number`.
     number
         The frame's number.
 
@@ -31,60 +57,70 @@ def draw_still(plan: Plan, number: int) -> Report:
     SettingsError
         If the film has no such frame.
     OutputError
-        If Pillow knows no format for the target's suffix.
+        If the target cannot be written.
     ScriptError
         If the user's code fails.
     """
-    from rayanim.farm.randomness import kept_randomness, seed_for
-    from rayanim.farm.render import draw_frame, measure_source, open_source
-
     began_s = time.perf_counter()
-    frame = _frame(plan, number)
-    params = None if frame.params is None else frame.params[0]
-    seed = plan.request.seed
-    with kept_randomness():
-        open_source(plan.source, seed, None)
-        try:
-            geometry = measure_source(plan.source, seed, number, params)
-            seed_for(seed, number)
-            pixels = draw_frame(plan.source, number, params, geometry.size)
-            _save(pixels, plan.target)
-        finally:
-            plan.source.close()
+    check_target(plan.target, overwrite=plan.request.overwrite)
+    params = _params(plan, number)
+    pixels, geometry = _drawn(plan, params, number)
     return Report(
         output=plan.target,
         frames=1,
         elapsed_s=time.perf_counter() - began_s,
         size=geometry.size,
         rate=plan.rate,
-        codec=IMAGE_CODEC,
-        pixel_format="rgba",
+        codec=_save(pixels, plan.target).lower(),
+        pixel_format=IMAGE_PIXELS,
         file_bytes=plan.target.stat().st_size,
         rendered=False,
     )
 
 
-def _frame(plan: Plan, number: int) -> Batch:
-    """Frame `number` of the feed; those before it are passed over, never drawn."""
-    while len(batch := plan.feed.take(1)):
-        if batch.numbers[0] == number:
-            return batch
-    raise SettingsError(f"There is no frame {number}. {_there_is(plan)}")
+def _params(plan: Plan, number: int) -> dict[int, Any]:
+    """Parameters by frame number: of frame `number`, and of the one that is measured."""
+    try:
+        batch = plan.feed.take(2)
+    except ParametersError as error:
+        if error.traceback_text is not None or error.frame != number:
+            raise
+        raise SettingsError(
+            f"There is no frame {number}: param_by_frame ended before it."
+        ) from error
+    params = [None] * len(batch) if batch.params is None else batch.params
+    return dict(zip(batch.numbers, params, strict=True))
 
 
-def _there_is(plan: Plan) -> str:
-    total = plan.feed.n_frames
-    return "" if total is None else f"The film has frames 0 to {total - 1}."
+def _drawn(plan: Plan, params: dict[int, Any], number: int) -> tuple[Pixels, Geometry]:
+    from rayanim.farm.randomness import kept_randomness, seed_for
+    from rayanim.farm.render import draw_frame, measure_source, open_source
+
+    seed, first = plan.request.seed, min(params)
+    with kept_randomness():
+        open_source(plan.source, seed, None)
+        try:
+            geometry = measure_source(plan.source, seed, first, params[first])
+            seed_for(seed, number)
+            # Copied: the canvas that it is a view of ends with the source.
+            return draw_frame(plan.source, number, params[number], geometry.size).copy(), geometry
+        finally:
+            plan.source.close()
 
 
-def _save(pixels: object, path: Path) -> None:
+def _save(pixels: Pixels, path: Path) -> str:
+    """Write the image whole or not at all; the format's name."""
     from PIL import Image
 
+    name = check_image_suffix(path.suffix)
+    image = Image.fromarray(pixels)
+    with part_of(path) as part:
+        _written(lambda: image.save(part, format=name), path)
+    return name
+
+
+def _written(save: Callable[[], None], path: Path) -> None:
     try:
-        Image.fromarray(pixels).save(path)  # type: ignore[arg-type]
-    except (ValueError, KeyError) as error:
-        raise OutputError(
-            f"{path.suffix!r} is no image format that Pillow writes with transparency; use .png."
-        ) from error
-    except OSError as error:
+        save()
+    except (OSError, ValueError) as error:
         raise OutputError(f"{str(path)!r} cannot be written: {error}.") from error

@@ -1,0 +1,5 @@
+"""The command `rayanim`: parses, calls what Python users call, and prints."""
+
+from rayanim.cli.commands import main
+
+__all__ = ["main"]

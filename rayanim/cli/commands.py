@@ -1,0 +1,130 @@
+"""The commands' arguments and help, and the usage errors that click finds."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rayanim.cli.failures import INTERRUPTED, USAGE
+from rayanim.cli.options import Options, common_options, film_options
+
+SCRIPT_ARGUMENTS = "rayanim.script_arguments"
+"""Where a click context keeps what stands after ``--``."""
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the render or the script failed; 2 an option, a setting or NAME "
+    "makes no sense, or there is no such script; 130 stopped by Ctrl-C, 143 by SIGTERM; "
+    "what the script gives to sys.exit."
+)
+
+NAME_HELP = """NAME chooses among several films: a variable or a class. Of the script's own
+calls only those that render it are carried out; where none does, the
+definition of that name is rendered. What stands after -- goes to the script."""
+
+
+class Main(click.Group):
+    """Tells usage errors as all others are told."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Parse, run, and end the process with the command's exit code."""
+        arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
+        try:
+            exit_code = super().main(
+                arguments, prog_name or "rayanim", complete_var, standalone_mode=False, **extra
+            )
+        except click.ClickException as error:
+            click.echo(f"rayanim: error: {error.format_message()}", err=True)
+            exit_code = USAGE
+        except click.Abort:
+            exit_code = INTERRUPTED
+        if standalone_mode:
+            sys.exit(exit_code)
+        return exit_code
+
+
+class ScriptCommand(click.Command):
+    """A command whose words after ``--`` belong to the script."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the script's words apart before click sees them."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta[SCRIPT_ARGUMENTS] = tuple(args[at + 1 :])
+        return super().parse_args(ctx, args[:at])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """The usage line, with those words."""
+        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
+
+
+@click.group(
+    cls=Main,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="rayanim run wave.py -o wave.mp4",
+)
+@click.version_option(package_name="rayanim", message="%(prog)s %(version)s")
+def main() -> None:
+    """Turn Python drawing code into video."""
+
+
+@main.command(cls=ScriptCommand, epilog=EXIT_CODES)
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@common_options
+@film_options
+@click.pass_context
+def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
+    """Render SCRIPT's film.
+
+    SCRIPT runs as `python SCRIPT` would, and its own produce(...) or
+    make_video(...) renders; options take the place of its arguments. A SCRIPT
+    that renders nothing, but defines an Animator, FrameGenerator or Act, is
+    rendered to NAME.mp4, or SCRIPT's name with .mp4, in the current folder.
+    """
+    return _carry_out(ctx, script, given)
+
+
+@main.command(cls=ScriptCommand, epilog=EXIT_CODES)
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@click.option(
+    "--frame",
+    metavar="N",
+    type=click.IntRange(min=0),
+    required=True,
+    help="The frame's number, from 0.",
+)
+@common_options
+@click.pass_context
+def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
+    """Draw one frame of SCRIPT's film into an image.
+
+    The frame is the film's, before encoding, with its transparency. Without -o
+    it goes where the film would, as .png.
+    """
+    return _carry_out(ctx, script, given, frame)
+
+
+for _command in (run, still):
+    _command.help = f"{inspect.cleandoc(_command.help or '')}\n\n{NAME_HELP}"
+
+
+def _carry_out(
+    ctx: click.Context, script: Path, given: dict[str, Any], still_number: int | None = None
+) -> int:
+    # Here, so that --help loads none of it.
+    from rayanim.cli.run import run_script
+
+    options = Options.of(given, ctx.meta[SCRIPT_ARGUMENTS], still_number)
+    return run_script(script, options)

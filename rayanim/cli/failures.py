@@ -1,0 +1,149 @@
+"""Turns what went wrong into lines for people and an exit code for programs."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from rayanim.cli.signals import Stopped
+from rayanim.errors import RayanimError, ScriptError, SettingsError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+"""Where rayanim's own code lies; its frames tell a user nothing."""
+
+_FRAME = re.compile(r'^(?P<indent>[ |]*)File "(?P<file>.+)", line \d+, in ')
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is said of an exception.
+
+    Attributes
+    ----------
+    exit_code
+        The command's.
+    message
+        What happened; empty where the traceback says it all.
+    traceback_text
+        The user's own traceback; empty where there is none.
+    kind
+        The exception's class, for programs.
+    frame
+        The frame that failed, None where it was none.
+    """
+
+    exit_code: int
+    message: str
+    traceback_text: str = ""
+    kind: str = ""
+    frame: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The traceback, then the message, for standard error."""
+        message = f"rayanim: error: {self.message}\n" if self.message else ""
+        return self.traceback_text + message
+
+    def to_dict(self) -> dict[str, object]:
+        """The failure as plain values that JSON can hold."""
+        return {
+            "error": self.kind,
+            "text": self.message or self.traceback_text.strip().rpartition("\n")[2],
+            "frame": self.frame,
+            "traceback": self.traceback_text or None,
+            "exit_code": self.exit_code,
+        }
+
+
+def failure_of(
+    error: BaseException, *, verbose: bool = False, script: Path | None = None
+) -> Failure:
+    """What to say of `error`.
+
+    Parameters
+    ----------
+    error
+        What ended the run.
+    verbose
+        Whether rayanim's own frames are shown too.
+    script
+        The user's script; a message that comes without a traceback says which
+        of its lines led there.
+    """
+    kind, frame = type(error).__name__, getattr(error, "frame", None)
+    if isinstance(error, KeyboardInterrupt):
+        code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
+        return Failure(code, "", whole_traceback(error) if verbose else "", kind)
+    if not isinstance(error, RayanimError):
+        text = whole_traceback(error) if verbose else script_traceback(error)
+        return Failure(FAILED, "", text, kind)
+    code = USAGE if isinstance(error, SettingsError) else FAILED
+    return Failure(code, error.message, _shown(error, verbose, script), kind, frame)
+
+
+def _shown(error: RayanimError, verbose: bool, script: Path | None) -> str:
+    users = error.traceback_text if isinstance(error, ScriptError) else None
+    if verbose:
+        # An actor's traceback is text and no part of the exception's own.
+        remote = f"{users.rstrip()}\n\n" if users else ""
+        return remote + whole_traceback(error)
+    if users:
+        return without_own_frames(users)
+    return _line_of(error, script)
+
+
+def whole_traceback(error: BaseException) -> str:
+    """All of it, as Python shows it."""
+    return "".join(traceback.format_exception(error))
+
+
+def script_traceback(error: BaseException) -> str:
+    """The traceback from the script's first frame on."""
+    first = error.__traceback__
+    while first is not None and _is_own(first.tb_frame.f_code.co_filename):
+        first = first.tb_next
+    return "".join(traceback.format_exception(type(error), error, first))
+
+
+def without_own_frames(text: str) -> str:
+    """A traceback's text without the frames of rayanim's own code."""
+    kept: list[str] = []
+    hidden: str | None = None
+    for line in text.rstrip().splitlines():
+        found = _FRAME.match(line)
+        if found:
+            hidden = found["indent"] if _is_own(found["file"]) else None
+        elif hidden is not None and not _belongs(line, hidden):
+            hidden = None
+        if hidden is None:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def _belongs(line: str, indent: str) -> bool:
+    """Whether `line` goes with a frame that was indented so: its code, or its repetitions."""
+    return line.startswith((f"{indent}  ", f"{indent}[Previous line repeated"))
+
+
+def _is_own(file: str) -> bool:
+    # Actors on other machines have it elsewhere, but always installed.
+    return file.startswith(PACKAGE) or f"{os.sep}site-packages{os.sep}rayanim{os.sep}" in file
+
+
+def _line_of(error: BaseException, script: Path | None) -> str:
+    """The script's line that led to `error`, as a traceback shows it; empty where none did."""
+    if script is None:
+        return ""
+    path = str(script.absolute())
+    frames = [frame for frame in _frames(error.__traceback__) if frame.filename == path]
+    return "".join(traceback.format_list(frames[-1:]))
+
+
+def _frames(first: TracebackType | None) -> traceback.StackSummary:
+    return traceback.extract_tb(first)

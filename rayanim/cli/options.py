@@ -1,0 +1,287 @@
+"""The command's options: read with the functions that check `produce`'s own arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rayanim.errors import SettingsError
+
+# height in pixels, frames per second
+QUALITIES = {"l": (480, 15), "m": (720, 30), "h": (1080, 60), "p": (1440, 60), "k": (2160, 60)}
+
+QUALITY_HELP = (
+    "Height and rate: l is 480p15, m 720p30, h 1080p60, p 1440p60, k 2160p60. "
+    "Frames that are given one by one keep their rate."
+)
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A seed that was given, which may be None."""
+
+    value: int | None
+
+
+def read_rate(text: str) -> Any:
+    """A rate as an exact fraction; see `parse_rate`."""
+    from rayanim.settings import parse_rate
+
+    return parse_rate(text)
+
+
+def read_workers(text: str) -> int | str:
+    """The text itself, once it is known to make sense; see `parse_workers`."""
+    from rayanim.settings import parse_workers
+
+    parse_workers(text, cores=1)
+    return text
+
+
+def read_frames(text: str) -> str:
+    """The text itself, once it is known to make sense; see `Selection.parse`."""
+    from rayanim.selection import Selection
+
+    Selection.parse(text)
+    return text
+
+
+def read_crf(text: str) -> float:
+    """A constant rate factor; the codec's own limits are checked later."""
+    from rayanim.settings import VideoSettings
+
+    number = _number("crf", text)
+    VideoSettings(crf=number)
+    return number
+
+
+def read_bitrate(text: str) -> float:
+    """Kilobits per second."""
+    from rayanim.settings import VideoSettings
+
+    number = _number("bitrate", text)
+    VideoSettings(bitrate_kbps=number)
+    return number
+
+
+def read_seed(text: str) -> Seed:
+    """A whole number, or none."""
+    if text.lower() == "none":
+        return Seed(None)
+    try:
+        return Seed(int(text))
+    except ValueError:
+        raise SettingsError(f"seed must be a whole number or 'none', got {text!r}.") from None
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise SettingsError(f"{name} must be a number, got {text!r}.") from None
+    return int(number) if number.is_integer() else number
+
+
+def film_options(command: CommandT) -> CommandT:
+    """Options of `run` alone: how the film is encoded and who draws it."""
+    return _with(
+        command,
+        _checked(
+            "-j",
+            "--workers",
+            read=read_workers,
+            metavar="N|50%|auto|-1",
+            help="The most render actors: a number, a share of the cores, or all of them.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["auto", "local", "ray"]),
+            help="Draw in this process, on Ray, or where it is quicker.",
+        ),
+        _checked(
+            "--frames",
+            read=read_frames,
+            metavar="FRAMES",
+            help="Only these, ends included: 0-99, 3,5-10 or 1-100x5.",
+        ),
+        _checked("--crf", read=read_crf, metavar="N", help="Quality: lower is better and larger."),
+        click.option(
+            "--codec", metavar="NAME", help="h264, h265, vp9, av1, or an FFmpeg encoder's name."
+        ),
+        click.option("--preset", metavar="NAME", help="The encoder's own, such as slow."),
+        click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
+        _checked(
+            "--bitrate",
+            read=read_bitrate,
+            metavar="KBIT/S",
+            help="Kilobits per second, in place of a quality.",
+        ),
+        click.option("--dry-run", is_flag=True, help="Print the plan; write nothing."),
+    )
+
+
+def common_options(command: CommandT) -> CommandT:
+    """Options that `run` and `still` share."""
+    return _with(
+        command,
+        click.option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="The file to write; its suffix chooses the format.",
+        ),
+        _checked(
+            "--fps", read=read_rate, metavar="RATE", help="Frames per second: 30 or 30000/1001."
+        ),
+        click.option("-q", "--quality", type=click.Choice(list(QUALITIES)), help=QUALITY_HELP),
+        click.option(
+            "-y",
+            "--yes-overwrite",
+            "--overwrite/--no-overwrite",
+            "overwrite",
+            default=None,
+            help="Whether an existing file may be replaced. It is, by a finished one.",
+        ),
+        _checked(
+            "--seed",
+            read=read_seed,
+            metavar="N|none",
+            help="For random numbers in the drawing; none leaves them unseeded.",
+        ),
+        click.option("-p", "--preview", is_flag=True, help="Open the result."),
+        click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
+        click.option("-v", "--verbose", is_flag=True, help="Whole tracebacks, and log lines."),
+        click.option("--quiet", is_flag=True, help="Print errors only."),
+    )
+
+
+def _checked(
+    *names: str,
+    read: Callable[[str], Any],
+    metavar: str,
+    help: str,
+) -> Callable[[CommandT], CommandT]:
+    """An option that a function of rayanim's reads, whose refusal is a usage error."""
+
+    def callback(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else read(text)
+        except SettingsError as error:
+            raise click.BadParameter(error.message) from error
+
+    return click.option(*names, metavar=metavar, callback=callback, help=help)
+
+
+def _with(command: CommandT, *options: Callable[[CommandT], CommandT]) -> CommandT:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command was given, beside the script.
+
+    Attributes
+    ----------
+    name
+        Which film of the script; None where there is only one.
+    script_arguments
+        What stands after ``--``.
+    still_number
+        The frame of a still; None renders a film.
+    arguments
+        Keyword arguments of `produce` by name, those that were given.
+    """
+
+    name: str | None
+    script_arguments: tuple[str, ...]
+    still_number: int | None
+    output: Path | None
+    quality: str | None
+    dry_run: bool
+    preview: bool
+    as_json: bool
+    verbose: bool
+    quiet: bool
+    arguments: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, given: dict[str, Any], script_arguments: tuple[str, ...], still_number: int | None
+    ) -> Options:
+        """The options from click's values; what is left of them belongs to `produce`."""
+        own = {name: given.pop(name) for name in ("name", "output", "quality")}
+        flags = {name: given.pop(name) for name in ("preview", "as_json", "verbose", "quiet")}
+        dry_run = given.pop("dry_run", False)
+        arguments = {name: value for name, value in given.items() if value is not None}
+        if isinstance(arguments.get("seed"), Seed):
+            arguments["seed"] = arguments["seed"].value
+        return cls(
+            script_arguments=script_arguments,
+            still_number=still_number,
+            dry_run=dry_run,
+            arguments=arguments,
+            **own,
+            **flags,
+        )
+
+    @property
+    def height_px(self) -> int | None:
+        """Height of the frames that the quality asks for."""
+        return None if self.quality is None else QUALITIES[self.quality][0]
+
+    @property
+    def quality_fps(self) -> int | None:
+        """Rate that the quality asks for."""
+        return None if self.quality is None else QUALITIES[self.quality][1]
+
+    def check(self) -> None:
+        """Refuse before the script runs what can be refused without it.
+
+        Raises
+        ------
+        SettingsError
+            If options exclude each other, or the output's suffix is unknown.
+        """
+        if self.verbose and self.quiet:
+            raise SettingsError("-v and --quiet exclude each other.")
+        if self.arguments.get("crf") is not None and self.arguments.get("bitrate") is not None:
+            raise SettingsError(
+                "--crf and --bitrate exclude each other: the first asks for a quality, "
+                "the second for a size. Give one of them."
+            )
+        if self.output is not None:
+            self._check_output(self.output)
+
+    def _check_output(self, output: Path) -> None:
+        if output.is_dir():
+            from rayanim.target import check_target
+
+            check_target(output, overwrite=True)
+        if self.still_number is not None:
+            from rayanim.still import check_image_suffix
+
+            check_image_suffix(output.suffix)
+            return
+        from rayanim.settings import VideoSettings
+        from rayanim.video.codecs import check_target as check_format
+
+        given = self.arguments
+        # Without the codec, which the script may choose, the rest cannot be judged.
+        settings = VideoSettings()
+        if given.get("codec") is not None:
+            settings = VideoSettings(
+                codec=given["codec"],
+                crf=given.get("crf"),
+                preset=given.get("preset"),
+                pixel_format=given.get("pixel_format"),
+            )
+        check_format(output.suffix, settings)

@@ -1,0 +1,269 @@
+"""One run of the command: the script, what it renders or defines, the report, the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TextIO
+
+from rayanim.cli.failures import FAILED, Failure, failure_of
+from rayanim.cli.options import Options
+from rayanim.cli.output import (
+    Remembering,
+    preview,
+    remembering_stdout,
+    stdout_kept_clean,
+    write_json,
+    write_text,
+)
+from rayanim.cli.signals import stopping_on_signals
+from rayanim.overrides import Overrides, overriding
+from rayanim.report import Report
+
+_logger = logging.getLogger("rayanim")
+
+
+def run_script(script: Path, options: Options) -> int:
+    """Run `script` under `options`.
+
+    Returns
+    -------
+    int
+        The exit code; every failure has been told.
+    """
+    with contextlib.ExitStack() as stack:
+        if options.as_json:
+            told: Told = ToldAsJson(stack.enter_context(stdout_kept_clean()))
+        else:
+            told = Told(stack.enter_context(remembering_stdout()), quiet=options.quiet)
+        stack.enter_context(_logging(options))
+        run = _Run(script, options, told)
+        try:
+            with stopping_on_signals():
+                return run.run()
+        except BaseException as error:
+            failure = failure_of(error, verbose=options.verbose, script=script)
+            told.failure(failure, error)
+            return failure.exit_code
+
+
+class Told:
+    """Tells people: reports on standard output, all else on standard error.
+
+    Parameters
+    ----------
+    stdout
+        Standard output, which knows what the script printed itself.
+    quiet
+        Whether only errors are told.
+    """
+
+    def __init__(self, stdout: Remembering, *, quiet: bool = False) -> None:
+        self._stdout = stdout
+        self._quiet = quiet
+        self._reports: list[Report] = []
+
+    def progress(self) -> Any:
+        """Who is told how a job goes; None leaves it to the script."""
+        from rayanim.progress import NoProgress
+
+        return NoProgress() if self._quiet else None
+
+    def report(self, report: Report) -> None:
+        """A call was carried out; said at the end, the script may say it itself."""
+        self._reports.append(report)
+
+    def end(self) -> None:
+        """The script has ended: say what it has not."""
+        reports, self._reports = self._reports, []
+        for report in reports:
+            text = report.summary()
+            if not self._quiet and not self._stdout.heard(text):
+                write_text(sys.stdout, text)
+
+    def notice(self, text: str) -> None:
+        """Something that went otherwise than asked for."""
+        if not self._quiet:
+            write_text(sys.stderr, f"rayanim: {text}")
+
+    def failure(self, failure: Failure, error: BaseException) -> None:
+        """The run has failed, or was stopped."""
+        finished = [str(report.output) for report in self._reports if report.file_bytes]
+        self.end()
+        write_text(sys.stderr, failure.text)
+        if isinstance(error, KeyboardInterrupt):
+            write_text(sys.stderr, _stopped(finished))
+
+
+class ToldAsJson(Told):
+    """Tells programs: one JSON object per line on standard output.
+
+    Parameters
+    ----------
+    stdout
+        Standard output, which nobody else writes to.
+    """
+
+    def __init__(self, stdout: TextIO) -> None:
+        super().__init__(Remembering(stdout))
+
+    def progress(self) -> Any:
+        """JSON lines too."""
+        from rayanim.progress import JsonProgress
+
+        return JsonProgress(self._stdout)  # type: ignore[arg-type]
+
+    def report(self, report: Report) -> None:
+        """A line of its own, at once."""
+        super().report(report)
+        write_json(self._stdout, "report", report.to_dict())  # type: ignore[arg-type]
+
+    def end(self) -> None:
+        """Nothing: every report was told."""
+        self._reports = []
+
+    def failure(self, failure: Failure, error: BaseException) -> None:
+        """A line for programs, and the same text for people."""
+        super().failure(failure, error)
+        write_json(self._stdout, "error", failure.to_dict())  # type: ignore[arg-type]
+
+
+class _Run:
+    """Runs the script and, where it renders nothing, what it defines."""
+
+    def __init__(self, script: Path, options: Options, told: Told) -> None:
+        self._script = script
+        self._options = options
+        self._told = told
+        self._outputs: list[Path] = []
+        self._passed_over: list[str] = []
+        self._overrides = self._make_overrides()
+
+    def run(self) -> int:
+        from rayanim.scripting import as_main, check_script
+
+        check_script(self._script)
+        self._options.check()
+        # This process is ours, and a film needs no window.
+        os.environ.setdefault("MPLBACKEND", "agg")
+        with as_main(self._script, self._options.script_arguments) as module:
+            with overriding(self._overrides):
+                exit_code = self._run_in(module)
+            if exit_code == 0:
+                self._told.end()
+                self._preview()
+            return exit_code
+
+    def _run_in(self, module: ModuleType) -> int:
+        from rayanim.scripting import execute
+
+        if self._options.name is not None:
+            self._overrides.wanted = lambda thing: self._is_wanted(thing, module)
+        try:
+            execute(module)
+        except SystemExit as request:
+            exit_code = _exit_code(request)
+            if exit_code != 0:
+                return exit_code
+        if self._overrides.calls == 0:
+            self._render_found(module)
+        return 0
+
+    def _render_found(self, module: ModuleType) -> None:
+        from rayanim.discovery import choose, render_found
+
+        found = choose(
+            module.__dict__,
+            self._options.name,
+            script=str(self._script),
+            rendered=self._passed_over,
+        )
+        self._overrides.wanted = None
+        default = self._overrides.default_output
+        if default is None:
+            raise TypeError("A run always has a default output.")
+        render_found(found, default)
+
+    def _is_wanted(self, thing: Any, module: ModuleType) -> bool:
+        from rayanim.discovery import names_of
+
+        names = names_of(thing, module.__dict__)
+        if self._options.name in names:
+            return True
+        self._passed_over += names
+        _logger.info("%s is passed over: it is not %s.", names[0], self._options.name)
+        return False
+
+    def _make_overrides(self) -> Overrides:
+        options = self._options
+        suffix = ".mp4" if options.still_number is None else ".png"
+        return Overrides(
+            output=options.output,
+            default_output=Path((options.name or self._script.stem) + suffix),
+            arguments=options.arguments,
+            height_px=options.height_px,
+            quality_fps=options.quality_fps,
+            still_number=options.still_number,
+            dry_run=options.dry_run,
+            progress=self._told.progress(),
+            on_report=self._report,
+        )
+
+    def _report(self, report: Report) -> None:
+        if report.file_bytes:
+            self._outputs.append(report.output)
+        self._told.report(report)
+
+    def _preview(self) -> None:
+        for path in self._outputs if self._options.preview else ():
+            why_not = preview(path)
+            if why_not:
+                self._told.notice(why_not)
+
+
+def _exit_code(request: SystemExit) -> int:
+    """What Python makes of ``sys.exit(code)``."""
+    if request.code is None or isinstance(request.code, int):
+        return request.code or 0
+    write_text(sys.stderr, str(request.code))
+    return FAILED
+
+
+def _stopped(finished: list[str]) -> str:
+    if finished:
+        return (
+            f"rayanim: stopped. Finished before: {', '.join(finished)}. Nothing else was written."
+        )
+    return "rayanim: stopped. Nothing was written; a file of an earlier run is as it was."
+
+
+@contextlib.contextmanager
+def _logging(options: Options) -> Iterator[None]:
+    """Show rayanim's log on standard error, unless the script configures logging itself."""
+    level = logging.INFO if options.verbose else logging.WARNING
+    handler = _LogHandler()
+    before = _logger.level
+    handler.setLevel(logging.ERROR if options.quiet else level)
+    handler.setFormatter(logging.Formatter("rayanim: %(message)s"))
+    _logger.addHandler(handler)
+    if options.verbose:
+        _logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        _logger.removeHandler(handler)
+        _logger.setLevel(before)
+
+
+class _LogHandler(logging.StreamHandler[TextIO]):
+    """Standard error, silent where the root logger has handlers of its own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, once."""
+        if not logging.getLogger().handlers:
+            super().emit(record)
