@@ -90,9 +90,20 @@ def describe(plan: Plan) -> PlanReport:
     )
 
 
-def passed_over(request: Request) -> Report:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver(Report):
+    """The report of a call that was not carried out."""
+
+    def summary(self) -> str:
+        """One line."""
+        return f"{self.output}: passed over, another film was asked for"
+
+    __str__ = summary
+
+
+def passed_over(request: Request) -> PassedOver:
     """What a call gets that was not carried out, because another film was asked for by name."""
-    return Report(
+    return PassedOver(
         output=Path(request.outfile or ""),
         frames=0,
         elapsed_s=0.0,
@@ -101,7 +112,6 @@ def passed_over(request: Request) -> Report:
         codec="none",
         pixel_format="none",
         file_bytes=0,
-        engine_reason="passed over: another film was asked for",
         rendered=False,
     )
 
@@ -125,12 +135,14 @@ def _measured(plan: Plan) -> Geometry:
 
 def _lines(plan: Plan, segment_frames: int) -> list[str]:
     request = plan.request
-    lines = [f"Drawn {ENGINES[request.engine]}."]
+    # Mirrors the engine's own rule: one worker is this process.
+    here = request.engine == "local" or (request.engine == "auto" and plan.max_actors == 1)
+    lines = [f"Drawn {ENGINES['local'] if here else ENGINES[request.engine]}."]
     if plan.feed.n_frames is None:
         lines.append("How many frames there are, only the end of param_by_frame will tell.")
     if request.frames is not None:
         lines.append(f"Of the whole film, frames {request.frames}.")
-    if request.engine != "local":
+    if not here:
         lines.append(
             f"At most {_count(plan.max_actors, 'render actor')}, "
             f"at most {_count(segment_frames, 'frame')} in a segment."

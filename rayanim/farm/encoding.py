@@ -72,7 +72,7 @@ class EncoderLink:
         self, segment: Segment, payload_ref: Any, when_encoded: Callable[[Segment], None]
     ) -> None:
         """Hand over the segment after the last."""
-        encode = self._handle.encode.options(name=f"encode {segment.label}")
+        encode = self._handle.encode.options(name=f"EncoderActor.encode {segment.label}")
         ref = encode.remote(segment.index, payload_ref)
         self._handed[ref] = Handed(segment, payload_ref, when_encoded)
 

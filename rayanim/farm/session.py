@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rayanim.errors import FarmStartError
 
@@ -56,6 +58,7 @@ class RaySession:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._environment: dict[str, str] | None = None
+        self._on_sigterm: Any = None
         self.start_s = 0.0
 
     def start(self) -> None:
@@ -64,6 +67,7 @@ class RaySession:
             self._started.set()
             return
         self._ours = True
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
         self._environment = dict(os.environ)
         # Ray's processes end with the *thread* that made them (PR_SET_PDEATHSIG),
         # so this one stays until `stop`.
@@ -93,6 +97,7 @@ class RaySession:
                 f"Ray did not start: {type(self._failure).__name__}: {self._failure}. "
                 "Draw in this process instead with workers=1."
             ) from self._failure
+        self._restore_sigterm()
 
     def stop(self) -> None:
         """Shut down a Ray of our own and restore the environment."""
@@ -139,6 +144,12 @@ class RaySession:
                 # objects wait for a batch; freeing at once halves a put's cost.
                 _system_config={"free_objects_period_milliseconds": 0},
             )
+
+    def _restore_sigterm(self) -> None:
+        """Undo Ray's own handler, which ends the process without any cleaning up."""
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if self._ours and in_main_thread and self._on_sigterm is not None:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def _restore_environment(self) -> None:
         """Take away the variables that `ray.init` leaves behind."""
