@@ -1,0 +1,136 @@
+"""Every example renders, and its film shows what its drawing code draws."""
+
+from __future__ import annotations
+
+import itertools
+import runpy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from lossless import (
+    LOSSLESS,
+    Pixels,
+    assert_same_pixels,
+    draw_animator,
+    draw_function,
+    draw_generator,
+)
+
+from rayanim.overrides import Overrides, overriding
+from rayanim.report import Report
+
+FOLDER = Path(__file__).parent.parent / "examples"
+NUMBERS = [0, 1, 40, 85]
+"""The frames that are rendered: neighbours, and some that the ones before do not lead to."""
+
+Namespace = dict[str, Any]
+
+
+def _wave(names: Namespace) -> list[Pixels]:
+    frames = [(n, {"phase": 2 * np.pi * n / 90}) for n in NUMBERS]
+    return draw_animator(names["Wave"](), frames, None)
+
+
+def _panels(names: Namespace) -> list[Pixels]:
+    return draw_animator(names["Forecasts"](), [(n, None) for n in NUMBERS], None)
+
+
+def _film(names: Namespace) -> list[Pixels]:
+    return draw_generator(names["film"], NUMBERS, 30)
+
+
+def _function(names: Namespace) -> list[Pixels]:
+    return draw_function(names["ripples"], [1000 * n / 30 for n in NUMBERS])
+
+
+@dataclass(frozen=True)
+class Example:
+    """What is known of an example's film."""
+
+    size: tuple[int, int]
+    n_frames: int
+    draw: Callable[[Namespace], list[Pixels]]
+
+
+EXAMPLES = {
+    "wave": Example((640, 480), 180, _wave),
+    "panels": Example((1280, 720), 300, _panels),
+    "red_square": Example((640, 480), 180, _film),
+    "frequency_sweep": Example((1920, 1080), 255, _film),
+    "eased_scenes": Example((1280, 720), 144, _film),
+    "function": Example((960, 540), 120, _function),
+}
+
+
+def run_example(name: str, output: Path, **arguments: Any) -> tuple[Namespace, Report]:
+    """Run an example as `rayanim run` does, with other arguments for its call."""
+    reports: list[Report] = []
+    overrides = Overrides(
+        output=output,
+        arguments={"progress": False, **arguments},
+        on_report=reports.append,
+    )
+    with overriding(overrides):
+        names = runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    assert len(reports) == 1
+    return names, reports[0]
+
+
+def test_every_example_is_known() -> None:
+    """No example goes without a test."""
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_film_shows_what_the_example_draws(name: str, tmp_path: Path) -> None:
+    """The film has the right count, size and rate, and the very pixels of serial drawing."""
+    example, film = EXAMPLES[name], tmp_path / "film.mp4"
+    chosen = ",".join(map(str, NUMBERS))
+
+    names, report = run_example(name, film, frames=chosen, workers=1, **LOSSLESS)
+
+    with av.open(str(film)) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == example.size
+        assert stream.average_rate == 30
+        decoded = [frame.to_ndarray(format="gray") for frame in container.decode(stream)]
+    assert len(decoded) == report.frames == len(NUMBERS)
+    assert all((a != b).any() for a, b in itertools.pairwise(decoded))
+    assert_same_pixels(film, example.draw(names))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_whole_film_has_the_frames_it_should(name: str, tmp_path: Path) -> None:
+    """The last frame can be asked for, the one after it cannot."""
+    last = EXAMPLES[name].n_frames - 1
+
+    _, report = run_example(name, tmp_path / "film.mp4", frames=str(last), workers=1)
+
+    assert report.frames == 1
+    with pytest.raises(ValueError, match=f"no frame {last + 1}|used up|ended"):
+        run_example(name, tmp_path / "film.mp4", frames=str(last + 1), workers=1)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_importing_an_example_renders_nothing(name: str) -> None:
+    """Only running an example as a script makes a film."""
+    with overriding(Overrides()) as overrides:
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name=name)
+    assert overrides.calls == 0
+
+
+@pytest.mark.parametrize("name", ["panels", "frequency_sweep", "eased_scenes"])
+def test_actors_draw_the_same(name: str, tmp_path: Path, on_ray: Any) -> None:
+    """On two actors an example's frames are those of serial drawing."""
+    chosen = ",".join(map(str, NUMBERS))
+    film = tmp_path / "film.mp4"
+
+    names, report = run_example(name, film, frames=chosen, workers=2, engine="ray", **LOSSLESS)
+
+    assert report.engine == "ray"
+    assert_same_pixels(film, EXAMPLES[name].draw(names))
