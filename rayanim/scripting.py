@@ -84,6 +84,8 @@ def _main_module(path: Path) -> ModuleType:
     module.__file__ = file
     module.__loader__ = SourceFileLoader("__main__", file)
     module.__dict__.update(__builtins__=sys.modules["builtins"], __cached__=None)
+    if sys.version_info < (3, 14):  # later, functions stand in for the dictionary
+        module.__annotations__ = {}
     return module
 
 

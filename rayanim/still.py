@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import OutputError, ParametersError, SettingsError
+from rayanim.feed import Batch
 from rayanim.report import Report
 from rayanim.request import Plan
 from rayanim.target import check_target, part_of
@@ -80,16 +81,24 @@ def draw_still(plan: Plan, number: int) -> Report:
 
 def _params(plan: Plan, number: int) -> dict[int, Any]:
     """Parameters by frame number: of frame `number`, and of the one that is measured."""
+    params: dict[int, Any] = {}
+    while number not in params:
+        batch = _next(plan, number)
+        params[batch.numbers[0]] = None if batch.params is None else batch.params[0]
+    return params
+
+
+def _next(plan: Plan, number: int) -> Batch:
+    """One frame of the feed; nothing beyond frame `number` is taken from the user's iterable."""
     try:
-        batch = plan.feed.take(2)
+        batch = plan.feed.take(1)
     except ParametersError as error:
         if error.traceback_text is not None or error.frame != number:
             raise
-        raise SettingsError(
-            f"There is no frame {number}: param_by_frame ended before it."
-        ) from error
-    params = [None] * len(batch) if batch.params is None else batch.params
-    return dict(zip(batch.numbers, params, strict=True))
+        batch = Batch((), None)
+    if not len(batch):
+        raise SettingsError(f"There is no frame {number}: param_by_frame ended before it.")
+    return batch
 
 
 def _drawn(plan: Plan, params: dict[int, Any], number: int) -> tuple[Pixels, Geometry]:

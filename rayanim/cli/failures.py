@@ -91,7 +91,7 @@ def _shown(error: RayanimError, verbose: bool, script: Path | None) -> str:
     users = error.traceback_text if isinstance(error, ScriptError) else None
     if verbose:
         # An actor's traceback is text and no part of the exception's own.
-        remote = f"{users.rstrip()}\n\n" if users else ""
+        remote = f"{users.rstrip()}\n\n" if users and error.__cause__ is None else ""
         return remote + whole_traceback(error)
     if users:
         return without_own_frames(users)

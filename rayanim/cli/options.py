@@ -219,6 +219,8 @@ class Options:
     ) -> Options:
         """The options from click's values; what is left of them belongs to `produce`."""
         own = {name: given.pop(name) for name in ("name", "output", "quality")}
+        if given["verbose"] and given["quiet"]:
+            raise click.UsageError("-v and --quiet exclude each other.")
         flags = {name: given.pop(name) for name in ("preview", "as_json", "verbose", "quiet")}
         dry_run = given.pop("dry_run", False)
         arguments = {name: value for name, value in given.items() if value is not None}
@@ -251,8 +253,6 @@ class Options:
         SettingsError
             If options exclude each other, or the output's suffix is unknown.
         """
-        if self.verbose and self.quiet:
-            raise SettingsError("-v and --quiet exclude each other.")
         if self.arguments.get("crf") is not None and self.arguments.get("bitrate") is not None:
             raise SettingsError(
                 "--crf and --bitrate exclude each other: the first asks for a quality, "
@@ -262,10 +262,10 @@ class Options:
             self._check_output(self.output)
 
     def _check_output(self, output: Path) -> None:
-        if output.is_dir():
+        if output.exists() and not self.dry_run:
             from rayanim.target import check_target
 
-            check_target(output, overwrite=True)
+            check_target(output, overwrite=self.arguments.get("overwrite", True))
         if self.still_number is not None:
             from rayanim.still import check_image_suffix
 

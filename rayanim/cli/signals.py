@@ -53,21 +53,23 @@ def stopping_on_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, old in taken.items():
-            signal.signal(number, old if old is not None else signal.SIG_DFL)
+        # Once stopped, the process is about to end, and a second signal ends it at once.
+        if not handler.stopping:
+            for number, old in taken.items():
+                signal.signal(number, old if old is not None else signal.SIG_DFL)
 
 
 class _Handler:
     """Raises at the first signal and ends the process at the second."""
 
     def __init__(self) -> None:
-        self._stopping = False
+        self.stopping = False
 
     def __call__(self, number: int, frame: FrameType | None) -> Any:
-        if self._stopping:
+        if self.stopping:
             # Nothing may be waited for any more; Ray's processes end with this one.
             os._exit(128 + number)
-        self._stopping = True
+        self.stopping = True
         if number == signal.SIGINT:
             _say(STOPPING)
         raise Stopped(number)

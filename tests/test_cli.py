@@ -1,0 +1,458 @@
+"""The command: what it prints where, what it exits with, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+import pytest
+from numbered import Numbered, read_numbers
+from PIL import Image
+
+from rayanim.cli import main
+from rayanim.cli.failures import without_own_frames
+
+COMMAND = [sys.executable, "-c", "from rayanim.cli import main; main()"]
+
+CALLS = """
+from numbered import Numbered
+import rayanim
+if __name__ == "__main__":
+    print("hello")
+    rayanim.produce(Numbered(12), 30, outfile="film.mp4", engine="local")
+"""
+
+DEFINES = """
+from numbered import Numbered
+class Film(Numbered):
+    def __init__(self):
+        super().__init__(12)
+"""
+
+TWO = """
+from numbered import Numbered
+import rayanim
+class A(Numbered):
+    pass
+class B(Numbered):
+    pass
+def go():
+    b = B(5)
+    for thing, name in ((A(4), "a.mp4"), (b, "b.mp4")):
+        rayanim.produce(thing, 30, outfile=name, engine="local")
+go()
+"""
+
+FAILS = """
+from numbered import Numbered
+class Film(Numbered):
+    def __init__(self):
+        super().__init__(12, fail=7)
+    def generate_at(self, time_ms):
+        return super().generate_at(time_ms)
+"""
+
+SLOW = """
+from pathlib import Path
+from numbered import Numbered
+class Film(Numbered):
+    def __init__(self):
+        super().__init__(5000, delay_s=0.01)
+    def generate_at(self, time_ms):
+        if time_ms > 300:
+            Path("drawing").touch()
+        return super().generate_at(time_ms)
+"""
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """Writes a script into an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text: str, name: str = "script.py") -> str:
+        Path(name).write_text(text, encoding="utf-8")
+        return name
+
+    return write
+
+
+def call(*args: str) -> int:
+    """The exit code of the command, run in this process."""
+    return main.main(list(args), standalone_mode=False)
+
+
+def start(*args: str) -> subprocess.Popen[str]:
+    """The command in a process, and a group, of its own."""
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    return subprocess.Popen(
+        [*COMMAND, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def run(*args: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command in a process of its own."""
+    process = start(*args)
+    out, err = process.communicate(timeout=100)
+    return process.returncode, out, err
+
+
+def test_help_loads_nothing_heavy():
+    """--help and --version answer without Ray, matplotlib, FFmpeg or NumPy."""
+    code = (
+        "import sys\nfrom rayanim.cli import main\n"
+        "for args in (['--help'], ['run', '--help'], ['still', '--help'], ['--version']):\n"
+        "    assert main.main(args, standalone_mode=False) == 0\n"
+        "print({'ray', 'matplotlib', 'av', 'numpy', 'PIL', 'rich'} & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.rstrip().endswith("set()")
+    assert "--frames" in done.stdout and "Exit codes" in done.stdout
+
+
+def test_no_arguments_show_the_help(capsys):
+    """`rayanim` alone explains itself."""
+    assert call() == 0
+    assert "Commands:" in capsys.readouterr().out
+
+
+def test_the_scripts_own_call_renders(script, capsys):
+    """Progress goes to standard error, the script's words and the report to standard output."""
+    assert call("run", script(CALLS)) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("hello\nfilm.mp4: 12 frames of 64x48 at 30 fps")
+    assert "12/12 frames" in err
+    assert read_numbers("film.mp4") == list(range(12))
+
+
+def test_a_report_that_the_script_prints_is_not_printed_again(script, capsys):
+    """Scripts that print their report say it once."""
+    text = CALLS.replace("rayanim.produce(", "print(rayanim.produce(").rstrip() + ")\n"
+    assert call("run", script(text), "--frames", "0-2") == 0
+    assert capsys.readouterr().out.count("film.mp4: 3 frames") == 1
+
+
+def test_options_take_precedence(script):
+    """Output, rate and frames are the command's."""
+    options = ["-o", "x/new.mkv", "--fps", "30000/1001", "--frames", "3,5-10x5", "-j", "50%"]
+    assert call("run", script(CALLS), *options, "--crf", "20", "--preset", "fast") == 0
+    assert read_numbers("x/new.mkv") == [3, 5, 10]
+    with av.open("x/new.mkv") as container:
+        assert container.streams.video[0].average_rate == Fraction(30000, 1001)
+    assert not Path("film.mp4").exists()
+
+
+def test_a_definition_is_found_and_rendered_here(script):
+    """Without a call the film goes into the current folder, by the script's name."""
+    assert call("run", script(DEFINES), "--quiet", "--engine", "local") == 0
+    assert read_numbers("script.mp4") == list(range(12))
+
+
+def test_a_name_chooses_a_definition(script):
+    """The film is called as the definition is."""
+    text = DEFINES + "class Other(Film):\n    pass\n"
+    assert call("run", script(text), "Other", "--quiet", "--engine", "local") == 0
+    assert read_numbers("Other.mp4") == list(range(12))
+
+
+def test_a_name_chooses_among_the_scripts_calls(script):
+    """Calls for other films are passed over, so -o can name the one."""
+    assert call("run", script(TWO), "B", "-o", "only.mp4", "--quiet") == 0
+    assert read_numbers("only.mp4") == list(range(5))
+    assert sorted(path.name for path in Path.cwd().glob("*.mp4")) == ["only.mp4"]
+
+
+def test_several_definitions_are_listed(script, capsys):
+    """An ambiguous script and an unknown name are usage errors, with what there is."""
+    text = DEFINES + "class Other(Film):\n    pass\n"
+    for extra in ([], ["Nobody"]):
+        assert call("run", script(text), *extra) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("rayanim: error: script.py ")
+        assert "\n  Film   FrameGenerator class" in err and "\n  Other  " in err
+
+
+def test_words_after_two_dashes_are_the_scripts(script, capsys):
+    """They reach sys.argv unread, whatever they look like."""
+    text = "import sys\nprint(sys.argv)\n" + DEFINES
+    assert call("run", script(text), "Film", "--dry-run", "--", "-o", "x", "--", "y") == 0
+    assert "['script.py', '-o', 'x', '--', 'y']" in capsys.readouterr().out
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(script, capsys):
+    """Film, size, rate, codec, frames and bounds are told; no file and no folder appears."""
+    options = ["--dry-run", "-o", "deep/x.mp4", "-j", "3", "--engine", "auto"]
+    assert call("run", script(CALLS), *options) == 0
+    out = capsys.readouterr().out
+    assert "deep/x.mp4: 12 frames of 64x48 at 30 fps (0.40 s), libx264 yuv420p, not written" in out
+    assert "At most 3 render actors" in out
+    assert [path.name for path in Path.cwd().iterdir()] == ["script.py"]
+
+
+def test_json_is_all_there_is_on_standard_output(script):
+    """Whatever the script or a program it starts prints, standard output is JSON lines."""
+    text = "import os\nos.system('echo from a child')\n" + CALLS
+    code, out, err = run("run", script(text), "--json")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [events[0]["event"], events[-2]["event"], events[-1]["event"]] == [
+        "start",
+        "finish",
+        "report",
+    ]
+    assert events[-2]["done"] == events[-1]["frames"] == 12
+    assert "hello" in err and "from a child" in err
+
+
+def test_json_tells_failures_too(script, capsys):
+    """The last line is the error, with its frame and exit code."""
+    assert call("run", script(FAILS), "--json", "--engine", "local") == 1
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["event"], last["error"], last["frame"]) == ("error", "FrameError", 7)
+    assert last["exit_code"] == 1 and "no frame 7 today" in last["traceback"]
+
+
+def test_quiet_prints_errors_only(script, capsys):
+    """Nothing is said of a film that came out right."""
+    assert call("run", script(DEFINES), "--quiet", "--engine", "local") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--fps", "0"],
+        ["--fps", "nan"],
+        ["-j", "0"],
+        ["-j", "many"],
+        ["--frames", "9-3"],
+        ["-q", "x"],
+        ["--crf", "high"],
+        ["--crf", "99"],
+        ["--bitrate", "-5"],
+        ["--seed", "1.5"],
+        ["--crf", "20", "--bitrate", "500"],
+        ["-v", "--quiet", "-o", "film.mp4"],
+        ["-o", "film.xyz"],
+        ["-o", "film.mp4", "--codec", "cinepak"],
+        ["-o", "."],
+        ["-o", "script.py", "--no-overwrite"],
+        ["--no-such-option"],
+    ],
+)
+def test_bad_options_are_refused_before_the_script_runs(script, capsys, options):
+    """Exit code 2, one message, and the script was not touched."""
+    assert _code("run", script("open('ran', 'w')\n"), *options) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("rayanim: error: ") and "Traceback" not in err
+    assert not Path("ran").exists()
+
+
+def _code(*args: str) -> int:
+    """The exit code with which the process would end."""
+    with pytest.raises(SystemExit) as caught:
+        main.main(list(args))
+    return int(caught.value.code or 0)
+
+
+@pytest.mark.parametrize("name", ["missing.py", ".", "notebook.ipynb"])
+def test_what_is_no_script_is_a_usage_error(script, capsys, name):
+    """A missing file, a folder and a notebook are told apart from a script."""
+    script("{}", "notebook.ipynb")
+    assert call("run", name) == 2
+    assert capsys.readouterr().err.startswith("rayanim: error: ")
+
+
+def test_a_failed_frame_shows_the_users_own_code(script, capsys):
+    """First the user's traceback, without rayanim's frames, then the frame's number."""
+    assert call("run", script(FAILS), "--engine", "local") == 1
+    err = capsys.readouterr().err
+    assert 'script.py", line 7, in generate_at' in err
+    assert "RuntimeError: no frame 7 today\nrayanim: error: Drawing frame 7 of Film" in err
+    assert "draw_frame" not in err
+    assert not list(Path.cwd().glob("*.mp4*"))
+
+
+def test_verbose_shows_everything(script, capsys):
+    """Under -v rayanim's own frames are there too."""
+    assert call("run", script(FAILS), "--engine", "local", "-v") == 1
+    assert "in draw_frame" in capsys.readouterr().err
+
+
+def test_a_bad_setting_in_the_script_names_its_line(script, capsys):
+    """The script's own call is shown, and it is a usage error."""
+    assert call("run", script(CALLS.replace("30, outfile", "0, outfile"))) == 2
+    err = capsys.readouterr().err
+    assert 'script.py", line 6' in err and "rayanim: error: fps must be above 0, got 0." in err
+
+
+def test_a_script_that_raises_shows_its_traceback(script, capsys):
+    """As Python would, from the script's first line on."""
+    text = "def f():\n    return {}['x']\nf()\n"
+    assert call("run", script(text)) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1].endswith('script.py", line 3, in <module>')
+    assert lines[-1] == "KeyError: 'x'"
+
+
+def test_a_syntax_error_shows_its_place(script, capsys):
+    """File, line and caret."""
+    assert call("run", script("x = 1\ndef f(:\n")) == 1
+    err = capsys.readouterr().err
+    assert 'script.py", line 2' in err and "    ^" in err and "SyntaxError" in err
+
+
+@pytest.mark.parametrize(("value", "code"), [("3", 3), ("'sorry'", 1), ("None", 2), ("0", 2)])
+def test_sys_exit_is_the_scripts_say(script, capsys, value, code):
+    """Its code is passed on; a script that ends well has still to give a film."""
+    assert call("run", script(f"import sys\nsys.exit({value})\n")) == code
+    assert ("sorry" in capsys.readouterr().err) == (value == "'sorry'")
+
+
+def test_an_existing_film_survives_a_failure(script):
+    """The target is replaced whole or stays as it was."""
+    Path("film.mp4").write_bytes(b"before")
+    assert call("run", script(FAILS), "-o", "film.mp4", "--engine", "local") == 1
+    assert Path("film.mp4").read_bytes() == b"before"
+    assert call("run", script(DEFINES), "-o", "film.mp4", "--no-overwrite") == 2
+    assert Path("film.mp4").read_bytes() == b"before"
+    assert call("run", script(DEFINES), "-o", "film.mp4", "-y", "--engine", "local") == 0
+    assert read_numbers("film.mp4") == list(range(12))
+
+
+def test_still_draws_one_frame(script, capsys):
+    """The frame of a script's own film, or of a definition, in the film's pixels."""
+    for text, target in ((CALLS, "film.png"), (DEFINES, "script.png")):
+        assert call("still", script(text), "--frame", "7") == 0
+        with Image.open(target) as image:
+            assert np.array_equal(np.asarray(image), Numbered(12).generate_at(7000 / 30))
+    assert "film.png: 1 frame of 64x48" in capsys.readouterr().out
+    assert not list(Path.cwd().glob("*.mp4"))
+
+
+def test_still_beyond_the_end_is_a_usage_error(script, capsys):
+    """The message says which frames there are."""
+    assert call("still", script(DEFINES), "--frame", "12", "-o", "x.png") == 2
+    assert "frames 0 to 11" in capsys.readouterr().err
+    assert not Path("x.png").exists()
+
+
+def test_the_seed_can_be_given_and_taken_away(script, capsys):
+    """The same number gives the same random drawing; none leaves the generators alone."""
+    text = (
+        "import random\nfrom rayanim.frame_gen import FrameGenerator\n"
+        "class Noise(FrameGenerator):\n    duration = 100\n    frame_size = (8, 8)\n"
+        "    def generate_at(self, time_ms):\n"
+        "        return random.randbytes(256)\n"
+    )
+    name = script(text)
+    for seed, target in (("1", "a.png"), ("1", "b.png"), ("2", "c.png"), ("none", "d.png")):
+        assert call("still", name, "--frame", "1", "--seed", seed, "-o", target) == 0
+    a, b, c, d = (Path(f"{name}.png").read_bytes() for name in "abcd")
+    assert a == b and len({a, c, d}) == 3
+
+
+def test_preview_without_a_desktop_says_so(script, capsys, monkeypatch):
+    """The film is there all the same."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert call("run", script(CALLS), "-p") == 0
+    assert "film.mp4 cannot be opened from here" in capsys.readouterr().err
+
+
+def test_preview_opens_the_result(script, monkeypatch):
+    """The platform's opener gets the finished file's name."""
+    opener = Path("xdg-open" if sys.platform != "darwin" else "open")
+    opener.write_text('#!/bin/sh\necho "$1" > opened.tmp; mv opened.tmp opened\n')
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path.cwd()}:{os.environ['PATH']}")
+    assert call("run", script(CALLS), "-p", "--quiet") == 0
+    _wait_for(Path("opened"))
+    assert Path("opened").read_text().strip() == "film.mp4"
+
+
+def _wait_for(path: Path, limit_s: float = 60.0) -> None:
+    """Until `path` exists."""
+    deadline_s = time.monotonic() + limit_s
+    while not path.exists():
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"{path} never came")
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("engine", "number", "code"),
+    [("local", signal.SIGINT, 130), ("local", signal.SIGTERM, 143), ("ray", signal.SIGINT, 130)],
+)
+def test_a_signal_ends_the_run_cleanly(script, engine, number, code):
+    """The exit code says which, the old film is untouched, no part and no process is left."""
+    Path("film.mp4").write_bytes(b"before")
+    process = start("run", script(SLOW), "-o", "film.mp4", "--engine", engine, "-j", "2")
+    _wait_for(Path("drawing"))
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Nothing was written" in err and "Traceback" not in err and not out
+    assert Path("film.mp4").read_bytes() == b"before"
+    assert not list(Path.cwd().glob("*.part"))
+    assert not psutil.wait_procs(children, timeout=20)[1]
+
+
+def test_a_second_ctrl_c_ends_at_once(script):
+    """A script that holds on to the first one does not hold up the second."""
+    text = (
+        "import time\nfrom pathlib import Path\n"
+        "try:\n    Path('running').touch()\n    time.sleep(600)\n"
+        "except KeyboardInterrupt:\n    Path('caught').touch()\n    time.sleep(600)\n"
+    )
+    process = start("run", script(text))
+    for sign in ("running", "caught"):
+        _wait_for(Path(sign))
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "press Ctrl-C again" in err and not out
+
+
+def test_actors_render_what_the_script_defines(script):
+    """Classes of the script travel to Ray's actors by value; every frame is there once."""
+    helper = DEFINES.replace("super().__init__(12)", "super().__init__(COUNT)")
+    text = f"import rayanim\nCOUNT = 40\n{helper}"
+    code, out, err = run("run", script(text), "--engine", "ray", "-j", "2", "-o", "film.mp4")
+    assert code == 0, err
+    assert "on Ray" in out
+    assert read_numbers("film.mp4") == list(range(40))
+
+
+def test_own_frames_are_taken_out_of_a_traceback():
+    """Code lines, carets and repetitions go with their frame; all else stays."""
+    own = Path(without_own_frames.__code__.co_filename)
+    text = (
+        "Traceback (most recent call last):\n"
+        f'  File "{own}", line 1, in a\n    own()\n    ^^^^^\n'
+        '  File "/home/u/script.py", line 2, in b\n    theirs()\n'
+        f'  File "{own}", line 3, in c\n    own()\n  [Previous line repeated 9 more times]\n'
+        '  File "/home/u/script.py", line 4, in d\n    deeper()\n'
+        "ValueError: x\n  two lines\n"
+    )
+    shown = without_own_frames(text)
+    assert "own()" not in shown and "repeated" not in shown
+    assert "theirs()" in shown and "deeper()" in shown
+    assert shown.endswith("ValueError: x\n  two lines\n")
