@@ -13,7 +13,7 @@ from rayanim.overrides import Overrides, current
 from rayanim.progress import Progress, choose_progress
 from rayanim.request import Plan, Request
 from rayanim.settings import Engine, OddSize, PerformanceSettings
-from rayanim.target import check_target, part_of
+from rayanim.target import check_target, check_whole, part_of
 
 if TYPE_CHECKING:
     from rayanim.report import Report
@@ -216,4 +216,5 @@ def render(plan: Plan, progress: Progress | None = None) -> Report:
             log_every=(request.drawing_log_interval, request.encoding_log_interval),
         )
         outcome = JobRunner(job, told).run()
+        check_whole(part_path, outcome.file_bytes)
     return report_of(plan.target, outcome)

@@ -50,6 +50,8 @@ def part_of(path: Path) -> Iterator[Path]:
     OutputError
         If another job is writing it, or it cannot be made.
     """
+    # Absolute: an actor that writes it may run in another working folder.
+    path = path.absolute()
     part = path.with_name(path.name + ".part")
     try:
         # Not truncated here: it may be another job's until the lock is ours.
@@ -64,6 +66,22 @@ def part_of(path: Path) -> Iterator[Path]:
             _rename(part, path)
     finally:
         os.close(lock)
+
+
+def check_whole(part: Path, file_bytes: int) -> None:
+    """See that the file to be renamed is the one that the encoder finished.
+
+    Raises
+    ------
+    EncodeError
+        If its size is not what the encoder wrote.
+    """
+    found_bytes = part.stat().st_size if part.exists() else None
+    if found_bytes != file_bytes:
+        raise EncodeError(
+            f"The encoder finished {file_bytes} bytes, but {str(part)!r} has {found_bytes}. Does "
+            "something else write or remove it?"
+        )
 
 
 @contextlib.contextmanager
