@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import SettingsError
@@ -129,7 +129,7 @@ def names_of(thing: Any, namespace: Mapping[str, Any]) -> list[str]:
     return variables if kind in variables else [*variables, kind]
 
 
-def render_found(found: Definition, output: Path) -> Report:
+def render_found(found: Definition, output: str | os.PathLike[str]) -> Report:
     """Render a definition as `produce` or `make_video` would by default.
 
     Parameters

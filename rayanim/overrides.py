@@ -8,6 +8,7 @@ put in the place of its own arguments.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,9 @@ class Overrides:
         Takes the place of the script's output file; only one film can have it.
     default_output
         The output file of a call that names none.
+    folder
+        Where relative paths of the two begin, whatever folder the script goes
+        to; None is wherever it is.
     arguments
         Take the place of keyword arguments of `produce`.
     height_px
@@ -54,6 +58,7 @@ class Overrides:
 
     output: Path | None = None
     default_output: Path | None = None
+    folder: Path | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     height_px: int | None = None
     quality_fps: int | None = None
@@ -63,6 +68,15 @@ class Overrides:
     wanted: Callable[[Any], bool] | None = None
     on_report: Callable[[Report], None] | None = None
     calls: int = 0
+
+    def target(self, outfile: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+        """The output file of a call that names `outfile`."""
+        if self.output is None and outfile is not None:
+            return outfile
+        path = self.output or self.default_output
+        if path is None or self.folder is None or self.folder == Path.cwd():
+            return path  # as it was written, for messages
+        return self.folder / path
 
     def admit(self, thing: Any) -> bool:
         """Count a call that would render `thing`, and say whether it is carried out.

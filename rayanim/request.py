@@ -68,7 +68,7 @@ class Request:
     def overridden(self, overrides: Overrides) -> Request:
         """The request with the command line's options in the place of the script's."""
         changes = {**self._replaced_codec(overrides), **overrides.arguments}
-        outfile = overrides.output or self.outfile or overrides.default_output
+        outfile = overrides.target(self.outfile)
         by_time = self.param_by_frame is None and self.n_frames is None
         if overrides.quality_fps is not None and "fps" not in changes:
             # Frames that are given one by one would only play at another speed.

@@ -289,6 +289,22 @@ def test_a_failed_frame_shows_the_users_own_code(script, capsys):
     assert not list(Path.cwd().glob("*.mp4*"))
 
 
+def test_what_cannot_travel_is_named(script, capsys):
+    """One message names the attribute; the pickler's own frames are left out."""
+    text = DEFINES + "        self.lock = __import__('threading').Lock()\n"
+    assert call("run", script(text), "--engine", "ray", "-j", "2") == 1
+    err = capsys.readouterr().err
+    assert "self.lock" in err and "Traceback" not in err
+
+
+def test_a_class_that_cannot_be_made_shows_the_users_code(script, capsys):
+    """What a found class raises is shown from the script's own lines on."""
+    text = DEFINES + "        raise OSError('no data')\n"
+    assert call("run", script(text)) == 1
+    err = capsys.readouterr().err
+    assert "script.py" in err.splitlines()[1] and err.endswith("OSError: no data\n")
+
+
 def test_verbose_shows_everything(script, capsys):
     """Under -v rayanim's own frames are there too."""
     assert call("run", script(FAILS), "--engine", "local", "-v") == 1

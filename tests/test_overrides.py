@@ -72,6 +72,16 @@ def test_a_call_without_output_gets_the_default(tmp_path):
     assert read_numbers(report.output) == list(range(12))
 
 
+def test_the_commands_paths_begin_where_it_was_started(tmp_path, monkeypatch):
+    """A script that goes to another folder does not take -o with it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    report = render(Overrides(output=Path("a.mp4"), folder=tmp_path), None)
+    assert report.output == tmp_path / "a.mp4"
+    assert read_numbers(tmp_path / "a.mp4") == list(range(12))
+
+
 def test_a_second_film_does_not_fit_into_one_output(tmp_path):
     """-o names one film: the second call is refused, and the first film stays."""
     overrides = Overrides(output=tmp_path / "one.mp4")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from rayanim.cli.signals import Stopped
-from rayanim.errors import RayanimError, ScriptError, SettingsError
+from rayanim.errors import NotPicklableError, RayanimError, ScriptError, SettingsError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -93,6 +93,8 @@ def _shown(error: RayanimError, verbose: bool, script: Path | None) -> str:
         # An actor's traceback is text and no part of the exception's own.
         remote = f"{users.rstrip()}\n\n" if users and error.__cause__ is None else ""
         return remote + whole_traceback(error)
+    if isinstance(error, NotPicklableError):
+        return ""  # the pickler's own frames; the message names the attribute
     if users:
         return without_own_frames(users)
     return _line_of(error, script)

@@ -130,7 +130,8 @@ class ToldAsJson(Told):
     def failure(self, failure: Failure, error: BaseException) -> None:
         """A line for programs, and the same text for people."""
         super().failure(failure, error)
-        write_json(self._stdout, "error", failure.to_dict())  # type: ignore[arg-type]
+        told = failure.to_dict()
+        write_json(self._stdout, "error", {**told, "text": told["text"] or "stopped"})  # type: ignore[arg-type]
 
 
 class _Run:
@@ -142,6 +143,8 @@ class _Run:
         self._told = told
         self._outputs: list[Path] = []
         self._passed_over: list[str] = []
+        suffix = ".mp4" if options.still_number is None else ".png"
+        self._default_output = Path((options.name or script.stem) + suffix)
         self._overrides = self._make_overrides()
 
     def run(self) -> int:
@@ -184,10 +187,7 @@ class _Run:
             rendered=self._passed_over,
         )
         self._overrides.wanted = None
-        default = self._overrides.default_output
-        if default is None:
-            raise TypeError("A run always has a default output.")
-        render_found(found, default)
+        render_found(found, self._overrides.target(None) or self._default_output)
 
     def _is_wanted(self, thing: Any, module: ModuleType) -> bool:
         from rayanim.discovery import names_of
@@ -201,10 +201,10 @@ class _Run:
 
     def _make_overrides(self) -> Overrides:
         options = self._options
-        suffix = ".mp4" if options.still_number is None else ".png"
         return Overrides(
             output=options.output,
-            default_output=Path((options.name or self._script.stem) + suffix),
+            default_output=self._default_output,
+            folder=Path.cwd(),
             arguments=options.arguments,
             height_px=options.height_px,
             quality_fps=options.quality_fps,
