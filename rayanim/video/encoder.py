@@ -17,6 +17,7 @@ from rayanim.errors import EncodeError
 from rayanim.video.ffmpeg_log import quiet_svt, reason_for
 from rayanim.video.packing import Bytes, unpack
 from rayanim.video.spec import StreamSpec
+from rayanim.video.x264_asm import steady_options
 
 # ITU-T H.273: 1 is BT.709 for primaries, transfer and matrix; matrix 0 is RGB.
 _BT709 = 1
@@ -27,6 +28,11 @@ _FULL_RANGE = 2
 
 # Apple's players open H.265 only under this tag; FFmpeg's own choice is hev1.
 _CODEC_TAGS = {("mp4", "libx265"): "hvc1", ("mov", "libx265"): "hvc1"}
+
+# libx265 learns how far decoding runs ahead of showing from its third frame.
+# Packets of shorter films carry decoding times from memory it never wrote; as
+# one or two frames hold no B-frame, they are decoded in the order of showing.
+_X265_DELAY_FRAMES = 3
 
 # What FFmpeg, PyAV and the disk raise.
 _FAILURES = (av.FFmpegError, OSError, ValueError)
@@ -144,8 +150,13 @@ class VideoEncoder:
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(frame):
+            if frame is None and self._is_short_x265():
+                packet.dts = packet.pts
             self._container.mux(packet)
             self._packets += 1
+
+    def _is_short_x265(self) -> bool:
+        return self._spec.codec == "libx265" and self._frames < _X265_DELAY_FRAMES
 
     def _check_open(self) -> None:
         if self._failure is not None:
@@ -214,7 +225,10 @@ def _open(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, VideoSt
 def _add_stream(container: OutputContainer, spec: StreamSpec) -> VideoStream:
     width, height = spec.size
     stream = container.add_stream(
-        spec.codec, rate=spec.rate, options=dict(spec.options), time_base=1 / spec.rate
+        spec.codec,
+        rate=spec.rate,
+        options={**dict(spec.options), **steady_options(spec.codec)},
+        time_base=1 / spec.rate,
     )
     if not isinstance(stream, VideoStream):
         raise ValueError(f"{spec.codec} encodes no video")

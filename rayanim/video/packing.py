@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import av
 import numpy as np
 from numpy.typing import NDArray
@@ -67,4 +69,6 @@ def _copied(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> av.Vid
 def _plane_rows(frame: av.VideoFrame, index: int, rows: int) -> Bytes:
     """The memory of one plane as (rows, line_size), row padding included."""
     plane = frame.planes[index]
-    return np.frombuffer(plane, dtype=np.uint8).reshape(rows, plane.line_size)
+    # PyAV's stubs do not say that a plane is a buffer.
+    memory: NDArray[np.uint8] = np.frombuffer(cast(Any, plane), dtype=np.uint8)
+    return memory.reshape(rows, plane.line_size)
