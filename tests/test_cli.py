@@ -443,7 +443,8 @@ def test_a_second_ctrl_c_ends_at_once(script):
         _wait_for(Path(sign))
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    # Ended by the signal itself, which a shell shows as 130.
+    assert process.returncode == -signal.SIGINT
     assert "press Ctrl-C again" in err and not out
 
 

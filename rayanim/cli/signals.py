@@ -68,7 +68,8 @@ class _Handler:
     def __call__(self, number: int, frame: FrameType | None) -> Any:
         if self.stopping:
             # Nothing may be waited for any more; Ray's processes end with this one.
-            os._exit(128 + number)
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         self.stopping = True
         if number == signal.SIGINT:
             _say(STOPPING)
