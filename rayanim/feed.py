@@ -156,7 +156,10 @@ class ParameterFeed:
         self._available = _count(parameters, n_frames)
         if isinstance(parameters, (list, tuple)):
             _check_whole(parameters, n_frames)
-        self._ordered = _in_order(_numbered(entries, n_frames), n_frames)
+        numbered = _numbered(entries, n_frames)
+        if n_frames is None and self._available is not None:
+            numbered = _as_many_as_said(numbered, self._available)
+        self._ordered = _in_order(numbered, n_frames)
         self._wanted = None
         if selection is not None and self._available is not None:
             self._wanted = len(selection.within(self._available))
@@ -178,6 +181,7 @@ class ParameterFeed:
             if number == self._last:
                 # Nothing after it is wanted: the user's iterable is left alone.
                 self._ordered, self._last = iter(()), None
+                break
             if len(numbers) == count:
                 return Batch(numbers, params)
         if self._last is not None and self._selection is not None:
@@ -226,6 +230,24 @@ def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[tuple[in
             yield int(entry.frame_id), entry.params
         else:
             yield position, entry
+
+
+def _as_many_as_said(numbered: Iterator[Any], said: int) -> Iterator[Any]:
+    """All of `numbered`; a film is cut by the length that its parameters told before."""
+    count = 0
+    for count, entry in enumerate(numbered, 1):
+        if count == said and next(numbered, None) is not None:
+            raise ParametersError(
+                f"param_by_frame gives more than the {said} entries that its len() tells. "
+                "Mend its __len__, or give n_frames."
+            )
+        yield entry
+    if count < said:
+        raise ParametersError(
+            f"param_by_frame gave only {count} entries, although its len() tells {said}. "
+            "Mend its __len__, or give n_frames.",
+            frame=count,
+        )
 
 
 def _in_order(

@@ -20,9 +20,13 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         If `path` is a folder, exists although `overwrite` is False, or its
         folder cannot be made or written to.
     """
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise OutputError(f"{str(path)!r} cannot be a file: {_why(error)}.") from error
+    if is_folder:
         raise OutputError(f"{str(path)!r} is a folder. Name a file in it, such as film.mp4.")
-    if path.exists() and not overwrite:
+    if exists and not overwrite:
         raise OutputError(
             f"{str(path)!r} exists. Choose another name, or allow replacing it: "
             "overwrite=True, or -y on the command line."
@@ -30,10 +34,8 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     folder = path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {str(folder)!r} cannot be made: {error.strerror}."
-        ) from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"The folder {str(folder)!r} cannot be made: {_why(error)}.") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"The folder {str(folder)!r} is not writable.")
 
@@ -50,14 +52,15 @@ def part_of(path: Path) -> Iterator[Path]:
     OutputError
         If another job is writing it, or it cannot be made.
     """
-    # Absolute: an actor that writes it may run in another working folder.
-    path = path.absolute()
+    # Absolute: an actor that writes it may run in another working folder. And
+    # without links: renaming over a link would replace the link.
+    path = Path(os.path.realpath(path))
     part = path.with_name(path.name + ".part")
     try:
         # Not truncated here: it may be another job's until the lock is ours.
         lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(f"{str(part)!r} cannot be written: {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{str(part)!r} cannot be written: {_why(error)}.") from error
     try:
         _lock(lock, part)
         # Only from here on is the file ours to remove.
@@ -115,3 +118,8 @@ def _rename(part: Path, path: Path) -> None:
         raise EncodeError(
             f"The finished film could not be put at {str(path)!r}: {error.strerror}."
         ) from error
+
+
+def _why(error: OSError | ValueError) -> str:
+    """What the system says; Python's own words for a name that it never asked the system about."""
+    return getattr(error, "strerror", None) or str(error)

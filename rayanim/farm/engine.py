@@ -75,12 +75,12 @@ class JobRunner:
             Whatever went wrong; the part file is the caller's to remove.
         """
         job = self._job
-        job_may_travel = job.engine == "ray" or (job.engine == "auto" and job.max_actors > 1)
-        if job_may_travel:
-            # Before `open`: what setup() makes may not be picklable.
-            self._pack()
+        may_travel = job.engine == "ray" or (job.engine == "auto" and job.max_actors > 1)
         self._tally.progress.start(self._tally.total, job.part_path.stem)
         try:
+            if may_travel:
+                # Before the source is opened: what setup() makes may not be picklable.
+                self._pack()
             with kept_randomness():
                 outcome = self._run()
             self._tally.progress.finish(self._tally.state())
