@@ -21,8 +21,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         folder cannot be made or written to.
     """
     try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except OSError as error:
+        real = _without_links(path)
+        is_folder, exists = real.is_dir(), real.exists()
+    except (OSError, ValueError) as error:
         raise OutputError(f"{str(path)!r} cannot be a file: {_why(error)}.") from error
     if is_folder:
         raise OutputError(f"{str(path)!r} is a folder. Name a file in it, such as film.mp4.")
@@ -31,10 +32,10 @@ def check_target(path: Path, *, overwrite: bool) -> None:
             f"{str(path)!r} exists. Choose another name, or allow replacing it: "
             "overwrite=True, or -y on the command line."
         )
-    folder = path.parent
+    folder = real.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise OutputError(f"The folder {str(folder)!r} cannot be made: {_why(error)}.") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"The folder {str(folder)!r} is not writable.")
@@ -52,14 +53,12 @@ def part_of(path: Path) -> Iterator[Path]:
     OutputError
         If another job is writing it, or it cannot be made.
     """
-    # Absolute: an actor that writes it may run in another working folder. And
-    # without links: renaming over a link would replace the link.
-    path = Path(os.path.realpath(path))
+    path = _without_links(path)
     part = path.with_name(path.name + ".part")
     try:
         # Not truncated here: it may be another job's until the lock is ours.
         lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise OutputError(f"{str(part)!r} cannot be written: {_why(error)}.") from error
     try:
         _lock(lock, part)
@@ -118,6 +117,15 @@ def _rename(part: Path, path: Path) -> None:
         raise EncodeError(
             f"The finished film could not be put at {str(path)!r}: {error.strerror}."
         ) from error
+
+
+def _without_links(path: Path) -> Path:
+    """The file that `path` leads to, absolute.
+
+    An actor that writes it may run in another working folder, and renaming
+    over a link would replace the link.
+    """
+    return Path(os.path.realpath(path))
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -1,0 +1,226 @@
+"""The rooms: which module may import what, read from the source's imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import rayanim
+
+ROOT = Path(rayanim.__file__).parent
+
+PURE = (
+    "timeline",
+    "easing",
+    "farm.plan",
+    "farm.ordering",
+    "farm.dispatch",
+    "farm.scaling",
+    "farm.scaling_values",
+    "farm.choice",
+    "farm.windows",
+)
+IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
+
+# Who may import each of the three large packages, at all and when loaded.
+ROOMS_OF = {"av": {"video"}, "ray": {"farm"}, "matplotlib": {"drawing"}}
+
+# What users subclass may draw, and so import matplotlib inside functions.
+SUBCLASSED = {"animator", "acts", "frame_gen", "scenes", "fluent"}
+
+# The entry: what lies below must not know it.
+ENTRY = {"cli", "production", "request", "outcome", "overrides", "target", "discovery", "dry_run"}
+FORBIDDEN = {
+    "errors": None,
+    "easing": None,
+    "timeline": None,
+    "selection": None,
+    "settings": None,
+    "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
+    "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
+    "source": {"video", "farm", "progress"} | ENTRY,
+    "farm": ENTRY,
+    "progress": {"video", "farm", "drawing", "source"} | ENTRY,
+    "production": {"cli"},
+    "request": {"cli"},
+}
+"""Rooms by room that they must not import; None means every room but `errors`."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement.
+
+    Attributes
+    ----------
+    module
+        Where it stands, without ``rayanim.``.
+    name
+        What it imports, dotted.
+    at_load
+        Whether it runs when the module is loaded, and not in a function.
+    """
+
+    module: str
+    name: str
+    at_load: bool
+
+    @property
+    def room(self) -> str:
+        return self.module.split(".")[0]
+
+    @property
+    def package(self) -> str:
+        return self.name.split(".")[0]
+
+    @property
+    def imported_room(self) -> str | None:
+        """The room of ours that is imported, None where it is none of ours."""
+        parts = self.name.split(".")
+        return parts[1] if parts[0] == "rayanim" and len(parts) > 1 else None
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def walk(node: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    """All nodes below `node` that run, and whether a function holds them back."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        inside = in_function or isinstance(child, ast.FunctionDef | ast.Lambda)
+        yield child, inside
+        yield from walk(child, inside)
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    for node, inside in walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module_of(path), alias.name, not inside)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield Import(module_of(path), name, not inside)
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+IMPORTS = [found for path in FILES for found in imports_of(path)]
+
+
+def test_the_imports_are_read() -> None:
+    """An empty list would prove nothing."""
+    assert len(FILES) > 50
+    assert Import("settings", "rayanim.errors.SettingsError", True) in IMPORTS
+    assert any(found.name == "ray" and not found.at_load for found in IMPORTS)
+
+
+def loaded_with(module: str) -> set[str]:
+    """Our modules that loading `module` loads, itself included."""
+    known = {module_of(path) for path in FILES}
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        current = waiting.pop()
+        seen.add(current)
+        for found in IMPORTS:
+            if found.module == current and found.at_load and found.imported_room:
+                name = found.name.removeprefix("rayanim.")
+                target = name if name in known else name.rpartition(".")[0]
+                if target in known - seen:
+                    waiting.append(target)
+    return seen
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_import_neither_clocks_nor_machinery(module: str) -> None:
+    """Neither they nor what they load: they can be tested without any of it."""
+    loaded = loaded_with(module)
+    impure = [each for each in IMPORTS if each.module == module and each.package in IMPURE_PACKAGES]
+    heavy = [
+        each
+        for each in IMPORTS
+        if each.module in loaded and each.at_load and each.package in IMPURE_PACKAGES
+    ]
+    assert impure + heavy == []
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_a_lower_room_never_imports_a_higher_one(room: str) -> None:
+    """Drawing and video know neither each other nor the farm; nobody knows the CLI."""
+    forbidden = FORBIDDEN[room]
+    wrong = [
+        each
+        for each in IMPORTS
+        if each.room == room
+        and each.imported_room not in (None, room)
+        and (
+            each.imported_room != "errors" if forbidden is None else each.imported_room in forbidden
+        )
+    ]
+    assert wrong == []
+
+
+def test_only_the_command_and_its_caller_know_the_cli() -> None:
+    """``rayanim.cli`` can be taken away and everything else still works."""
+    assert [each for each in IMPORTS if each.imported_room == "cli" and each.room != "cli"] == []
+
+
+@pytest.mark.parametrize("package", ROOMS_OF)
+def test_large_packages_stay_in_their_rooms(package: str) -> None:
+    """PyAV in `video`, Ray in `farm`, matplotlib in `drawing` and in what users subclass."""
+    allowed = ROOMS_OF[package] | (SUBCLASSED if package == "matplotlib" else set())
+    assert [each for each in IMPORTS if each.package == package and each.room not in allowed] == []
+
+
+@pytest.mark.parametrize("package", ["ray", "matplotlib"])
+def test_ray_and_matplotlib_are_imported_in_functions_only(package: str) -> None:
+    """Loading a module of ours never loads them."""
+    assert [each for each in IMPORTS if each.package == package and each.at_load] == []
+
+
+# Documented names of the standard library that begin with an underscore.
+STANDARD = {"_exit"}
+
+
+def own_private_names() -> set[str]:
+    """Names with one leading underscore that rayanim itself defines."""
+    names: set[str] = set()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names.add(node.attr)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+    return {name for name in names if name.startswith("_")}
+
+
+def foreign_private_names(path: Path, own: set[str]) -> Iterator[str]:
+    """Private names of other packages that a file reads: ``x._name`` and ``"_name"``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = ""
+        if isinstance(node, ast.Attribute):
+            name = node.attr
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "setattr"):
+            name = getattr(node.args[1], "value", "")
+        private = isinstance(name, str) and name.startswith("_") and not name.startswith("__")
+        if private and name not in own | STANDARD:
+            yield name
+
+
+def test_matplotlib_s_private_names_are_used_in_one_place() -> None:
+    """They may change with any release: one module lists and guards them all."""
+    own = own_private_names()
+    used = {
+        module_of(path): names
+        for path in FILES
+        if (names := sorted(set(foreign_private_names(path, own))))
+    }
+    assert set(used) <= {"drawing.private"}, used

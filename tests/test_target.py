@@ -1,0 +1,123 @@
+"""The film's file is replaced whole, or left as it was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rayanim.errors import EncodeError, OutputError
+from rayanim.target import check_target, part_of
+
+
+def test_folders_are_made(tmp_path: Path) -> None:
+    """The way to the file is made with all its folders."""
+    check_target(tmp_path / "a" / "b" / "film.mp4", overwrite=True)
+    assert (tmp_path / "a" / "b").is_dir()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_folder_is_no_target(tmp_path: Path) -> None:
+    """The message names the folder and what is missing."""
+    with pytest.raises(OutputError, match="is a folder") as caught:
+        check_target(tmp_path, overwrite=True)
+    assert repr(str(tmp_path)) in caught.value.message
+
+
+def test_an_existing_file_may_be_protected(tmp_path: Path) -> None:
+    """It is replaced only where that is allowed."""
+    film = tmp_path / "film.mp4"
+    film.write_text("before")
+    check_target(film, overwrite=True)
+    with pytest.raises(OutputError, match="exists"):
+        check_target(film, overwrite=False)
+    assert film.read_text() == "before"
+
+
+@pytest.mark.parametrize("below", ["film.mp4", "deeper/film.mp4"])
+def test_a_file_is_no_folder(tmp_path: Path, below: str) -> None:
+    """A folder that cannot be made is said, not raised by the system."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"):
+        check_target(tmp_path / "file" / below, overwrite=True)
+
+
+def test_a_folder_without_write_permission(tmp_path: Path, monkeypatch: Any) -> None:
+    """What the system says of the folder is believed before work starts."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="not writable"):
+        check_target(tmp_path / "film.mp4", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "x" * 249 + ".mp4", "a\0b.mp4"])
+def test_names_that_the_system_refuses(tmp_path: Path, name: str) -> None:
+    """Names too long, with or without ``.part``, and null bytes are the caller's slip."""
+    with pytest.raises(OutputError):
+        check_target(tmp_path / name, overwrite=True)
+        with part_of(tmp_path / name):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_part_becomes_the_film(tmp_path: Path) -> None:
+    """The old film stands until the new one is whole."""
+    film = tmp_path / "film.mp4"
+    film.write_text("before")
+    with part_of(film) as part:
+        part.write_text("after")
+        assert film.read_text() == "before"
+    assert film.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [film]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failed_part_goes(tmp_path: Path, error: type[BaseException]) -> None:
+    """Whatever ended the job, the target is as it was and nothing else is left."""
+    film = tmp_path / "film.mp4"
+    film.write_text("before")
+    with pytest.raises(error), part_of(film) as part:
+        part.write_text("half")
+        raise error
+    assert film.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [film]
+
+
+def test_two_jobs_do_not_share_a_part(tmp_path: Path) -> None:
+    """The second is refused, and the first one's part is not touched by that."""
+    film = tmp_path / "film.mp4"
+    with part_of(film) as part:
+        part.write_text("of the first")
+        with pytest.raises(OutputError, match="Another job"), part_of(film):
+            pass
+        assert part.read_text() == "of the first"
+    assert film.read_text() == "of the first"
+
+
+def test_a_part_left_by_a_killed_job_is_no_obstacle(tmp_path: Path) -> None:
+    """A lock ends with its process: the next job takes the file over."""
+    (tmp_path / "film.mp4.part").write_text("left over, and longer than what follows")
+    with part_of(tmp_path / "film.mp4") as part:
+        part.write_text("new")
+    assert (tmp_path / "film.mp4").read_text() == "new"
+
+
+def test_a_target_that_became_a_folder_is_said(tmp_path: Path) -> None:
+    """A film that cannot be put in place is an error, and its part goes."""
+    film = tmp_path / "film.mp4"
+    with pytest.raises(EncodeError, match="could not be put"), part_of(film) as part:
+        part.write_text("whole")
+        film.mkdir()
+    assert list(tmp_path.iterdir()) == [film]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """The file that a link points to is replaced, not the link."""
+    (tmp_path / "disk").mkdir()
+    film = tmp_path / "film.mp4"
+    film.symlink_to(tmp_path / "disk" / "real.mp4")
+    with part_of(film) as part:
+        part.write_text("whole")
+    assert film.is_symlink()
+    assert (tmp_path / "disk" / "real.mp4").read_text() == "whole"
