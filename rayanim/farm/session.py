@@ -23,6 +23,9 @@ _logger = logging.getLogger("rayanim")
 START_LIMIT_S = 120.0
 """Ray starts in about 3 s; after this it is taken for stuck."""
 
+STOP_PATIENCE_S = 8.0
+"""The longest that Ctrl-C waits for a Ray that is still starting."""
+
 QUIET_ENVIRONMENT = {
     # Workers at nice 15, Ray's default, would let any other program go first.
     "RAY_worker_niceness": "0",
@@ -56,6 +59,8 @@ class RaySession:
         self._failure: BaseException | None = None
         self._started = threading.Event()
         self._over = threading.Event()
+        # Either `stop` sees that Ray has come, or its thread that it is not wanted.
+        self._handover = threading.Lock()
         self._thread: threading.Thread | None = None
         self._environment: dict[str, str] | None = None
         self._on_sigterm: Any = None
@@ -100,20 +105,29 @@ class RaySession:
         self._restore_sigterm()
 
     def stop(self) -> None:
-        """Shut down a Ray of our own and restore the environment."""
+        """Shut down a Ray of our own and restore the environment.
+
+        A Ray that is still starting is waited for, `STOP_PATIENCE_S` at most,
+        because a Ray whose driver just ends leaves two processes for a minute.
+        After that its thread shuts it down when it has come.
+        """
         if not self._ours:
             return
+        self._ours = False
+        self._started.wait(STOP_PATIENCE_S)
+        with self._handover:
+            self._over.set()
+            if not self.ready:
+                return
+        self._shut_down()
+
+    def _shut_down(self) -> None:
         import ray
 
-        self._started.wait(START_LIMIT_S)
         try:
             ray.shutdown()
         finally:
-            self._over.set()
-            if self._thread is not None:
-                self._thread.join(timeout=5)
             self._restore_environment()
-            self._ours = False
 
     def _hold(self) -> None:
         began = time.perf_counter()
@@ -125,7 +139,11 @@ class RaySession:
                 raise
         finally:
             self.start_s = time.perf_counter() - began
-            self._started.set()
+            with self._handover:
+                self._started.set()
+                abandoned = self._over.is_set()
+        if abandoned:
+            self._shut_down()
         self._over.wait()
 
     def _init(self) -> None:
