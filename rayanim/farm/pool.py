@@ -131,7 +131,8 @@ class RenderPool:
     def submit(self, number: int, segment: Segment) -> None:
         """Give a segment to actor `number`."""
         member = self._members[number]
-        render = member.handle.render.options(num_returns=2, name=f"RenderActor.render {segment.label}")
+        name = f"RenderActor.render {segment.label}"
+        render = member.handle.render.options(num_returns=2, name=name)
         meta_ref, payload_ref = render.remote(segment)
         member.held.append(segment)
         self._waiting[meta_ref] = (member, segment, payload_ref)
