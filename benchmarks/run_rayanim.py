@@ -61,7 +61,10 @@ def render(case: str, frames: int, output: str, workers: str) -> rayanim.Report:
     if case in ("wave", "panels"):
         animator: Any = {"wave": Wave, "panels": Panels}[case]()
         shares = [number / frames for number in range(frames)]
-        return animator.make_video(output, shares, drawings.FPS, num_workers=count, progress=False)
+        report: rayanim.Report = animator.make_video(
+            output, shares, drawings.FPS, num_workers=count, progress=False
+        )
+        return report
     film: Any
     if case == "sweep_kept":
         grow = acts.FluentScene(Grow()).time_rescale_exact(frames * 1000 / drawings.FPS, "ms")

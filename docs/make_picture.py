@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "panels.py"
 PICTURE = ROOT / "docs" / "panels.webp"
 
-SIZE = (560, 315)
+SIZE = (512, 288)
 EVERY = 3
 """Every third frame is kept: ten a second are smooth enough for a picture."""
 
-FRAMES = "60-239"
+FRAMES = "70-219"
 """The part in which the three forecasts part."""
 
 
@@ -41,7 +41,7 @@ def main() -> None:
         append_images=others,
         duration=1000 * EVERY // 30,
         loop=0,
-        quality=20,
+        quality=30,
         method=6,
     )
     print(f"{PICTURE}: {len(others) + 1} frames, {PICTURE.stat().st_size / 1024:.0f} KiB")

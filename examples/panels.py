@@ -44,7 +44,7 @@ class Forecasts(rayanim.Animator):
         if name == "space":
             ax.set(xlim=(-18, 18), ylim=(-24, 24), zlim=(4, 46))
             ax.set_axis_off()
-            ax.set_box_aspect((1, 1, 0.9), zoom=1.5)
+            ax.set_box_aspect((1, 1, 0.9), zoom=1.25)
             return [ax.plot([], [], [], color=colour, lw=1.4)[0] for colour in COLOURS]
         limits = {"x": (-22, 22), "z": (0, 50), "apart": (1e-4, 1e2), "plane": (0, 50)}
         ax.set(ylim=limits[name], xlim=(-22, 22) if name == "plane" else (-TAIL * STEP_S, 0))
