@@ -105,8 +105,11 @@ def probe(spec: StreamSpec) -> None:
         encoder = VideoEncoder(spec, None)
     except EncodeError as error:
         raise SettingsError(error.message) from error
-    encoder.encode(np.zeros((1, spec.frame_bytes), dtype=np.uint8))
-    encoder.finish()
+    try:
+        encoder.encode(np.zeros((1, spec.frame_bytes), dtype=np.uint8))
+        encoder.finish()
+    finally:
+        encoder.abort()
 
 
 def _resolve(suffix: str, settings: VideoSettings) -> _Target:
@@ -203,17 +206,19 @@ def _check_preset(codec: Codec, preset: str | None) -> None:
 
 def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
     codec = target.codec
-    options = [
-        ("threads", str(ENCODER_THREADS)),
-        (codec.preset_option, codec.preset if settings.preset is None else settings.preset),
-        *codec.options,
-    ]
+    options = {
+        "threads": str(ENCODER_THREADS),
+        codec.preset_option: codec.preset if settings.preset is None else settings.preset,
+        **dict(codec.options),
+    }
     if settings.bitrate_kbps is None:
-        options.append(("crf", f"{codec.crf if settings.crf is None else settings.crf:g}"))
+        options["crf"] = f"{codec.crf if settings.crf is None else settings.crf:g}"
+    else:
+        options |= dict(codec.bitrate_options)
     if target.pixel_format.has_alpha:
         # libvpx refuses alternate reference frames together with alpha.
-        options.append(("auto-alt-ref", "0"))
-    return tuple(options)
+        options["auto-alt-ref"] = "0"
+    return tuple(options.items())
 
 
 def _checked_size(source_size: Any) -> tuple[int, int]:

@@ -193,7 +193,7 @@ class VideoEncoder:
             )
         if isinstance(error, OSError) and error.strerror:
             return EncodeError(f"Cannot write {self._name()}: {error.strerror}.")
-        reason = reason_for(error, lambda: _open(self._spec, None))
+        reason = reason_for(error, lambda: _try_to_open(self._spec))
         return EncodeError(
             f"FFmpeg ({self._spec.codec}) failed at frame {self._frames} of {self._name()}: "
             f"{reason}."
@@ -212,14 +212,24 @@ def _open(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, VideoSt
     # bitexact: no dates and no random identifiers. FFmpeg opens the file once
     # more to put the index first, which nothing in memory allows.
     options = {"fflags": "+bitexact"}
-    if path is not None and spec.container in ("mp4", "mov"):
-        options["movflags"] = "+faststart"
+    if spec.container in ("mp4", "mov"):
+        # Else the film's length is rounded to a thousandth of a second.
+        options["movie_timescale"] = str(spec.rate.numerator)
+        if path is not None:
+            options["movflags"] = "+faststart"
     file = io.BytesIO() if path is None else str(path)
     container = av.open(file, "w", format=spec.container, container_options=options)
     stream = _add_stream(container, spec)
     with quiet_svt(spec.codec):
         container.start_encoding()
     return container, stream
+
+
+def _try_to_open(spec: StreamSpec) -> None:
+    # Closed at once: PyAV 15 and 16 crash if an open file in memory is left to
+    # the garbage collector.
+    container, _stream = _open(spec, None)
+    container.close()
 
 
 def _add_stream(container: OutputContainer, spec: StreamSpec) -> VideoStream:
