@@ -53,6 +53,8 @@ class Codec:
         encoder's name for that option.
     min_side_px, max_size
         Smallest width and height, and largest (width, height), in pixels.
+    max_fps
+        Highest frame rate, if the encoder has one.
     options
         Further options, the same for every film.
     bitrate_options
@@ -69,6 +71,7 @@ class Codec:
     preset_option: str
     max_size: tuple[int, int]
     min_side_px: int = 1
+    max_fps: int | None = None
     options: tuple[tuple[str, str], ...] = ()
     bitrate_options: tuple[tuple[str, str], ...] = ()
 
@@ -146,7 +149,7 @@ CODECS: tuple[Codec, ...] = (
     # From preset 7 down SVT-AV1 uses its tools for screen content: plots take half
     # the bytes of preset 8, in one and a half of its time. lp sets its threads:
     # with more than one, the bytes of its bit rate control are a matter of luck.
-    # Sides: what svt_av1_verify_settings takes.
+    # Sides and rate: what svt_av1_verify_settings takes.
     Codec(
         encoder="libsvtav1",
         aliases=("av1", "svtav1", "svt-av1"),
@@ -158,6 +161,7 @@ CODECS: tuple[Codec, ...] = (
         preset_option="preset",
         max_size=(16384, 8704),
         min_side_px=4,
+        max_fps=240,
         options=(("svtav1-params", f"lp={ENCODER_THREADS}"),),
         bitrate_options=(("svtav1-params", "lp=1"),),
     ),

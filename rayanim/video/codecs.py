@@ -71,12 +71,13 @@ def make_spec(
     ------
     OutputError, SettingsError
         As `check_target`, and if the size is no size, is odd where that is an
-        error, or is outside what the codec can encode.
+        error, or is outside what the codec can encode; or if the rate is.
     """
     target = _resolve(suffix, settings)
     drawn = _checked_size(source_size)
     size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
     _check_limits(size, target.codec)
+    _check_rate(rate, target.codec)
     return StreamSpec(
         source_size=drawn,
         size=size,
@@ -267,6 +268,14 @@ def _check_limits(size: tuple[int, int], codec: Codec) -> None:
         raise SettingsError(
             f"{codec.encoder} encodes frames up to {_times(codec.max_size)} px, "
             f"got {_times(size)} px. Lower the dpi or the frame size."
+        )
+
+
+def _check_rate(rate: Fraction, codec: Codec) -> None:
+    if codec.max_fps is not None and rate > codec.max_fps:
+        raise SettingsError(
+            f"{codec.encoder} encodes up to {codec.max_fps} fps, got {str(rate)!r}. "
+            "Lower the fps or choose another codec."
         )
 
 

@@ -41,9 +41,9 @@ _FAILURES = (av.FFmpegError, OSError, ValueError)
 class VideoEncoder:
     """Writes one film: `encode` frames, then `finish` or `abort`.
 
-    Memory is bounded by what the codec holds back to look ahead: libx264's 40
-    frames and a few per thread are 140 MB at 1920x1080 in yuv420p. The first
-    failure closes and removes the file, and every later call raises it again.
+    Memory is bounded by what the codec holds back to look ahead; with libx264 a
+    process levels off at 600 MB for 1920x1080. The first failure closes and
+    removes the file, and every later call raises it again.
 
     Parameters
     ----------

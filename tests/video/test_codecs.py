@@ -135,6 +135,12 @@ def test_sizes_outside_the_codec_are_refused(codec, size, words):
         spec_of(".mkv", size=size, codec=codec)
 
 
+def test_rate_above_the_codecs_is_refused():
+    """SVT-AV1 goes up to 240 frames per second, and the message says so."""
+    with pytest.raises(SettingsError, match="libsvtav1 encodes up to 240 fps, got '1000'"):
+        make_spec(".mp4", VideoSettings(codec="av1"), (64, 48), Fraction(1000))
+
+
 @pytest.mark.parametrize(
     ("policy", "pixel_format", "size"),
     [
