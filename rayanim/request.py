@@ -119,7 +119,7 @@ class Request:
             If an argument makes no sense.
         """
         from rayanim.farm.machine import usable_cores
-        from rayanim.source import as_source
+        from rayanim.forms import as_source
 
         rate = parse_rate(self.fps)
         target = self._target()

@@ -1,12 +1,11 @@
 """The one protocol through which the engine sees whatever the user wrote.
 
-One adapter per form stands here; nothing beyond this module asks which form
-it was.
+One adapter per form stands here; `rayanim.forms` finds the right one, and
+nothing beyond the two asks which form it was.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,12 +18,13 @@ from rayanim.drawing.figure import (
     AnyPixels,
     Box,
     FigurePixels,
-    close_figure,
+    given_box,
     is_figure,
-    measure_tight_box,
     open_pixels,
+    settle,
 )
-from rayanim.errors import SettingsError, SetupError
+from rayanim.drawing.layout import Layout, restore_layout
+from rayanim.errors import SetupError
 from rayanim.frames import to_rgba, to_size
 from rayanim.timeline import frame_count, frame_time_ms
 
@@ -45,12 +45,15 @@ class Geometry:
     ----------
     size
         Width and height of every frame in pixels.
-    tight_box
-        What ``bbox_inches="tight"`` cuts out, in inches; None without it.
+    box
+        What ``bbox_inches`` cuts out, in inches; None for whole figures.
+    layout
+        Where a figure's layout engine put the axes; None without one.
     """
 
     size: tuple[int, int]
-    tight_box: Box | None = None
+    box: Box | None = None
+    layout: Layout | None = None
 
 
 class Source(Protocol):
@@ -112,7 +115,8 @@ class AnimatorSource:
         self._options = savefig_options
         self._reuse_figure = reuse_figure
         self._height_px = height_px
-        self._box: Box | None = None
+        self._box = given_box(savefig_options)
+        self._layout: Layout | None = None
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
 
@@ -121,27 +125,32 @@ class AnimatorSource:
         return type(self._animator).__name__
 
     def open(self, geometry: Geometry | None) -> None:
-        self._box = None if geometry is None else geometry.tight_box
+        if geometry is not None:
+            self._box, self._layout = geometry.box, geometry.layout
         self._set_up()
+        self._close_unless_reused()
 
     def measure(self, index: int, params: Any) -> Geometry:
-        if self._options.get("bbox_inches") == "tight":
-            figure = self._live().figure
+        figure = self._live().figure
+        if self._first_frame_settles(figure):
             self._animator.update(index, params)
             # Drawing this frame must not update it a second time.
             self._updated = index
-            self._box = measure_tight_box(figure, self._options)
+            self._layout, self._box = settle(figure, self._options)
+            self._live().release()
             self._pixels = open_pixels(figure, self._options, self._box)
-        return Geometry(size=self._live().size, tight_box=self._box)
+        size = self._live().size
+        self._close_unless_reused()
+        return Geometry(size, self._box, self._layout)
 
     def draw(self, index: int, params: Any) -> Pixels:
         pixels = self._live()
         if self._updated != index:
+            restore_layout(pixels.figure, self._layout)
             self._animator.update(index, params)
         self._updated = None
         frame = pixels.draw()
-        if not self._reuse_figure:
-            self.close()
+        self._close_unless_reused()
         return frame
 
     def close(self) -> None:
@@ -160,6 +169,15 @@ class AnimatorSource:
         if self._height_px is not None:
             self._options["dpi"] = self._height_px / figure.get_figheight()
         self._pixels = open_pixels(figure, self._options, self._box)
+
+    def _first_frame_settles(self, figure: Figure) -> bool:
+        tight = self._options.get("bbox_inches") == "tight"
+        return tight or figure.get_layout_engine() is not None
+
+    def _close_unless_reused(self) -> None:
+        if not self._reuse_figure:
+            self.close()
+            self._updated = None
 
     def _live(self) -> AnyPixels:
         if self._pixels is None:
@@ -280,8 +298,7 @@ class FunctionSource:
     def _draw_figure(self, figure: Figure) -> Pixels:
         if self._pixels is None or self._pixels.figure is not figure:
             # A function that makes a new figure for every frame would pile them up.
-            if self._pixels is not None:
-                close_figure(self._pixels.figure)
+            self.close()
             self._pixels = FigurePixels(figure, self._dpi)
         return self._pixels.draw()
 
@@ -332,84 +349,3 @@ class ScaledSource:
 
     def close(self) -> None:
         self._source.close()
-
-
-def as_source(
-    thing: Any,
-    *,
-    rate: Fraction,
-    dpi: float | None,
-    n_frames: int | None,
-    duration_ms: float | None,
-    savefig_options: dict[str, Any] | None,
-    reuse_figure: bool = True,
-    height_px: int | None = None,
-) -> Source:
-    """The source behind `thing`, whichever form it has.
-
-    Raises
-    ------
-    SettingsError
-        If it is none of the forms, or a setting does not fit its form.
-    """
-    from rayanim.animator import Animator
-    from rayanim.frame_gen import FrameGenerator
-
-    thing = _built(thing)
-    if isinstance(thing, Animator):
-        if duration_ms is not None:
-            raise SettingsError(
-                "duration goes with a function; an Animator has a number of frames: n_frames."
-            )
-        options = dict(savefig_options or {})
-        options.setdefault("dpi", "figure" if dpi is None else dpi)
-        return AnimatorSource(thing, options, reuse_figure=reuse_figure, height_px=height_px)
-    source: Source
-    if isinstance(thing, FrameGenerator):
-        if n_frames is not None or duration_ms is not None:
-            raise SettingsError(
-                f"{type(thing).__name__} has its own duration: n_frames and duration do not "
-                "apply. Crop it, or choose frames."
-            )
-        source = GeneratorSource(thing, rate)
-    elif callable(thing) and not inspect.isclass(thing):
-        source = _function_source(thing, rate, dpi, n_frames, duration_ms)
-    else:
-        raise SettingsError(_not_a_source(thing))
-    return source if height_px is None else ScaledSource(source, height_px)
-
-
-def _built(thing: Any) -> Any:
-    """A fluent builder that was not built yet is taken for what it builds."""
-    from rayanim.frame_gen import FluentFG
-
-    return thing.build() if isinstance(thing, FluentFG) else thing
-
-
-def _function_source(
-    function: Callable[[Any], Any],
-    rate: Fraction,
-    dpi: float | None,
-    n_frames: int | None,
-    duration_ms: float | None,
-) -> FunctionSource:
-    if (n_frames is None) == (duration_ms is None):
-        raise SettingsError(
-            "A function needs either n_frames=300 (it is called with the frame number) or "
-            "duration=5000 (it is called with the time in milliseconds); "
-            f"got n_frames={n_frames!r} and duration={duration_ms!r}."
-        )
-    if n_frames is not None:
-        return FunctionSource(function, n_frames=n_frames, dpi=dpi)
-    count = frame_count(duration_ms, rate)  # type: ignore[arg-type]
-    return FunctionSource(function, n_frames=count, rate=rate, dpi=dpi)
-
-
-def _not_a_source(thing: Any) -> str:
-    hint = ""
-    if inspect.isclass(thing):
-        hint = f" It is a class: give an instance, {thing.__name__}()."
-    return (
-        "What is to be rendered must be an Animator, a FrameGenerator, an Act or a function, "
-        f"got {thing!r:.120}.{hint}"
-    )

@@ -6,12 +6,17 @@ caller's backend never notices.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from rayanim.drawing.layout import Layout, restore_layout, settled_layout
+from rayanim.errors import SettingsError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +53,7 @@ class FigurePixels:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         self.figure = figure
-        self._canvas_before = figure.canvas
+        self._canvas_before, self._dpi_before = figure.canvas, figure.dpi
         if dpi is not None and dpi != figure.dpi:
             figure.set_dpi(dpi)
         self._canvas: FigureCanvasAgg
@@ -74,10 +79,16 @@ class FigurePixels:
         self._canvas.draw()  # type: ignore[no-untyped-call]
         return np.asarray(self._canvas.buffer_rgba())  # type: ignore[no-untyped-call]
 
-    def close(self) -> None:
-        """Give the figure its own canvas back and let pyplot forget it."""
+    def release(self) -> None:
+        """Give the figure its own canvas and dpi back."""
         if self.figure.canvas is not self._canvas_before:
             self.figure.set_canvas(self._canvas_before)
+        if self.figure.dpi != self._dpi_before:
+            self.figure.set_dpi(self._dpi_before)
+
+    def close(self) -> None:
+        """Release the figure and let pyplot forget it."""
+        self.release()
         close_figure(self.figure)
 
 
@@ -111,7 +122,8 @@ class SavedFigurePixels:
         if self._box is not None:
             x0, y0, x1, y1 = self._box
             width_in, height_in = x1 - x0, y1 - y0
-        return round(width_in * self._dpi), round(height_in * self._dpi)
+        # Cut off as matplotlib does: a figure of 333.7 pixels is 333 wide.
+        return int(width_in * self._dpi), int(height_in * self._dpi)
 
     def draw(self) -> npt.NDArray[np.uint8]:
         """Draw the figure as it is now.
@@ -126,49 +138,109 @@ class SavedFigurePixels:
         memory = io.BytesIO()
         # A Bbox, never "tight": that would measure every frame anew.
         box = None if self._box is None else Bbox.from_extents(*self._box)
-        self.figure.savefig(memory, bbox_inches=box, **self._options)
+        with _without_own_box():
+            self.figure.savefig(memory, bbox_inches=box, **self._options)
         width_px, height_px = self.size
         return np.frombuffer(memory.getbuffer(), np.uint8).reshape(height_px, width_px, 4)
+
+    def release(self) -> None:
+        """Nothing of the figure was changed."""
 
     def close(self) -> None:
         """Let pyplot forget the figure."""
         close_figure(self.figure)
 
 
-def measure_tight_box(figure: Figure, options: dict[str, Any]) -> Box:
-    """The box around all that the figure shows now, widened to whole pixels.
+def given_box(options: dict[str, Any]) -> Box | None:
+    """The box that the ``savefig`` options give, None where it is to be measured or left out.
+
+    Raises
+    ------
+    SettingsError
+        If ``bbox_inches`` is nothing that ``savefig`` takes.
+    """
+    value = options.get("bbox_inches")
+    if value is None or (isinstance(value, str) and value in ("tight", "standard")):
+        return None
+    try:
+        x0, y0, x1, y1 = (float(side) for side in value.extents)
+    except (AttributeError, TypeError, ValueError):
+        raise SettingsError(
+            f"bbox_inches must be 'tight', a matplotlib Bbox in inches or None, got {value!r}."
+        ) from None
+    return x0, y0, x1, y1
+
+
+def settle(figure: Figure, options: dict[str, Any]) -> tuple[Layout | None, Box | None]:
+    """What the film's first frame, which `figure` shows, settles for all of them.
 
     Parameters
     ----------
     figure
-        The figure, in the state of the film's first frame.
+        The figure, updated to the first frame.
     options
-        The ``savefig`` options; ``dpi`` and ``pad_inches`` count.
+        The ``savefig`` options.
 
     Returns
     -------
-    tuple of float
-        x0, y0, x1, y1 in inches.
+    layout
+        Where its layout engine put the axes, None without one.
+    box
+        What every frame is cut by, None for the whole figure.
     """
+    with _as_drawn(figure, _dpi_of(figure, options)):
+        layout = settled_layout(figure)
+        box = given_box(options)
+        if options.get("bbox_inches") == "tight":
+            box = _measure_tight_box(figure, options)
+        restore_layout(figure, layout)
+    return layout, box
+
+
+def _measure_tight_box(figure: Figure, options: dict[str, Any]) -> Box:
+    """The box around all that the figure shows now, widened to whole pixels."""
     import matplotlib as mpl
 
-    dpi = _dpi_of(figure, options)
     pad_in = options.get("pad_inches")
     if pad_in is None or pad_in == "layout":
         pad_in = mpl.rcParams["savefig.pad_inches"]
-    pixels = FigurePixels(figure)
     figure.draw_without_rendering()
     tight = figure.get_tightbbox(bbox_extra_artists=options.get("bbox_extra_artists"))
     padded = tight.padded(pad_in)
-    if figure.canvas is not pixels._canvas_before:
-        figure.set_canvas(pixels._canvas_before)
-    low = np.floor(np.array([padded.x0, padded.y0]) * dpi)
-    high = np.ceil(np.array([padded.x1, padded.y1]) * dpi)
+    low = np.floor(np.array([padded.x0, padded.y0]) * figure.dpi)
+    high = np.ceil(np.array([padded.x1, padded.y1]) * figure.dpi)
     # matplotlib truncates box size times dpi: a hair more keeps whole pixels whole.
     high = high + 1e-6
-    x0, y0 = low / dpi
-    x1, y1 = high / dpi
+    x0, y0 = low / figure.dpi
+    x1, y1 = high / figure.dpi
     return float(x0), float(y0), float(x1), float(y1)
+
+
+@contextlib.contextmanager
+def _as_drawn(figure: Figure, dpi: float) -> Iterator[None]:
+    """Give `figure` an Agg canvas of `dpi` for a while: text is measured as it is drawn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas_before, dpi_before = figure.canvas, figure.dpi
+    FigureCanvasAgg(figure)
+    figure.set_dpi(dpi)
+    try:
+        yield
+    finally:
+        figure.set_canvas(canvas_before)
+        figure.set_dpi(dpi_before)
+
+
+@contextlib.contextmanager
+def _without_own_box() -> Iterator[None]:
+    """Keep ``rcParams["savefig.bbox"]``, which would cut every frame otherwise, out of it."""
+    import matplotlib as mpl
+
+    if mpl.rcParams["savefig.bbox"] is None:
+        yield
+        return
+    with mpl.rc_context({"savefig.bbox": None}):
+        yield
 
 
 def _dpi_of(figure: Figure, options: dict[str, Any]) -> float:

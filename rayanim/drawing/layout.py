@@ -1,0 +1,79 @@
+"""Keeps what a layout engine settles on from depending on the frames drawn before.
+
+``layout="constrained"`` and its kin move the axes a little further with every
+draw, from wherever the last one left them. Frames are drawn in any order by
+any number of processes: each begins from where the film's first frame settled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Bounds = tuple[float, float, float, float]
+"""x0, y0, width, height as shares of the figure."""
+
+SETTLING_DRAWS = 2
+"""matplotlib's own films jump between their first frame and the second; later
+draws move the axes by less than a pixel as long as the labels stay the same."""
+
+MARGINS = ("left", "right", "bottom", "top", "wspace", "hspace")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything stood that a layout engine moves.
+
+    Attributes
+    ----------
+    axes
+        The original and the active position of each of the figure's axes.
+    margins
+        The subplot parameters by name.
+    """
+
+    axes: tuple[tuple[Bounds, Bounds], ...]
+    margins: dict[str, float]
+
+
+def settled_layout(figure: Figure) -> Layout | None:
+    """Lay `figure` out as it is now; None where it has no layout engine.
+
+    The figure's canvas must be Agg's.
+    """
+    if figure.get_layout_engine() is None:
+        return None
+    for _ in range(SETTLING_DRAWS):
+        figure.draw_without_rendering()
+    return current_layout(figure)
+
+
+def current_layout(figure: Figure) -> Layout:
+    """Where everything stands now."""
+    axes = tuple(
+        (ax.get_position(original=True).bounds, ax.get_position().bounds) for ax in figure.axes
+    )
+    return Layout(axes, {name: getattr(figure.subplotpars, name) for name in MARGINS})
+
+
+def restore_layout(figure: Figure, layout: Layout | None) -> None:
+    """Put everything back to where it stood; axes that came later stay where they are."""
+    if layout is None:
+        return
+    engine = figure.get_layout_engine()
+    if engine is not None and engine.adjust_compatible:
+        figure.subplots_adjust(**layout.margins)
+    for ax, (original, active) in zip(figure.axes, layout.axes, strict=False):
+        _move(ax, original, active)
+
+
+def _move(ax: Axes, original: Bounds, active: Bounds) -> None:
+    # `set_position` takes the axes out of the layout: they go back in.
+    in_layout = ax.get_in_layout()
+    ax.set_position(original, which="original")
+    ax.set_position(active, which="active")
+    ax.set_in_layout(in_layout)

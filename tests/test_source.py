@@ -1,0 +1,525 @@
+"""The adapters: one protocol over every form, matplotlib's own pixels, nothing left behind."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from PIL import Image
+
+from rayanim import Animator
+from rayanim.errors import FrameError, SettingsError, SetupError
+from rayanim.farm.randomness import seed_for
+from rayanim.farm.render import draw_frame, measure_source, open_source
+from rayanim.forms import as_source
+from rayanim.frame_gen import FluentFG, FrameGenerator
+from rayanim.source import FunctionSource, GeneratorSource, ScaledSource, Source
+
+RATE = Fraction(10)
+Pixels = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left() -> Iterator[None]:
+    """Each test leaves pyplot as empty as it found it."""
+    assert plt.get_fignums() == []
+    yield
+    left = plt.get_fignums()
+    plt.close("all")
+    assert left == []
+
+
+def source_of(thing: Any, **options: Any) -> Source:
+    defaults = {"rate": RATE, "dpi": None, "n_frames": None, "duration_ms": None}
+    return as_source(thing, savefig_options=options.pop("savefig", None), **{**defaults, **options})
+
+
+def frame_of(source: Source, at: int, params: Any, size: tuple[int, int]) -> Pixels:
+    """One frame as the render step draws it, copied."""
+    seed_for(0, at)
+    return draw_frame(source, at, params, size).copy()
+
+
+def drawn(source: Source, params: list[Any]) -> list[Pixels]:
+    """All frames as the engine draws them, copied."""
+    open_source(source, 0, None)
+    try:
+        size = measure_source(source, 0, 0, params[0]).size
+        return [frame_of(source, at, each, size) for at, each in enumerate(params)]
+    finally:
+        source.close()
+
+
+def saved(figure: Figure, **options: Any) -> Pixels:
+    """The pixels that matplotlib's own ``savefig`` gives."""
+    memory = io.BytesIO()
+    figure.savefig(memory, format="png", **options)
+    return np.asarray(Image.open(memory).convert("RGBA"))
+
+
+class Line(Animator):
+    """A line, a title outside the axes and a legend.
+
+    Parameters
+    ----------
+    make_figure
+        Makes the empty figure; pyplot's by default.
+    """
+
+    def __init__(self, make_figure: Callable[[], Figure] | None = None, **look: Any) -> None:
+        self.make_figure = make_figure
+        self.look = {"figsize": (3.2, 2.4), **look}
+        self.setups = 0
+
+    def setup(self) -> Figure:
+        self.setups += 1
+        fig = plt.figure(**self.look) if self.make_figure is None else self.make_figure()
+        ax = fig.add_subplot()
+        (self.line,) = ax.plot(np.linspace(0, 1, 50), label="wave")
+        ax.legend(loc="upper right")
+        self.title = ax.set_title("start")
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.line.set_ydata(np.sin(np.linspace(0, 6, 50) + params))
+        self.title.set_text(f"phase {params:.2f}")
+
+
+def reference(params: list[float], animator: Line, **options: Any) -> list[Pixels]:
+    """The frames drawn one by one with ``savefig``."""
+    figure = animator.setup()
+    frames = []
+    for at, each in enumerate(params):
+        animator.update(at, each)
+        frames.append(saved(figure, **options))
+    plt.close(figure)
+    return frames
+
+
+def drawn_by_several(make: Callable[[], Source], params: list[Any]) -> list[Pixels]:
+    """Each frame by an actor of its own, from what the first frame settled."""
+    first = make()
+    open_source(first, 0, None)
+    geometry = measure_source(first, 0, 0, params[0])
+    first.close()
+    frames = []
+    for at, each in enumerate(params):
+        actor = make()
+        open_source(actor, 0, geometry)
+        frames.append(frame_of(actor, at, each, geometry.size))
+        actor.close()
+    return frames
+
+
+PHASES = [0.0, 1.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    "savefig",
+    [
+        {},
+        {"dpi": 50},
+        {"dpi": 137.3},
+        {"facecolor": "red", "dpi": 133.37},
+        {"transparent": True},
+        {"facecolor": "#00ff0080", "edgecolor": "blue"},
+    ],
+)
+def test_an_animator_s_frames_are_savefig_s(savefig: dict[str, Any]) -> None:
+    """Pixel for pixel, at any dpi and with any of its options."""
+    frames = drawn(source_of(Line(), savefig=savefig), PHASES)
+    for frame, expected in zip(frames, reference(PHASES, Line(), **savefig), strict=True):
+        assert np.array_equal(frame, expected)
+
+
+@pytest.mark.parametrize("dpi", [None, 60])
+def test_dpi_beside_savefig_params(dpi: float | None) -> None:
+    """`dpi` sets the size, and ``savefig_params`` have the last word."""
+    expected = reference(PHASES, Line(), dpi=dpi or 100)
+    assert np.array_equal(drawn(source_of(Line(), dpi=dpi), PHASES), expected)
+    over = drawn(source_of(Line(), dpi=30, savefig={"dpi": dpi or 100}), PHASES)
+    assert np.array_equal(over, expected)
+
+
+def test_an_animator_is_set_up_once_per_opening() -> None:
+    """`setup` builds the figure, frames only update it."""
+    animator = Line()
+    drawn(source_of(animator), PHASES)
+    assert animator.setups == 1
+
+
+@pytest.mark.parametrize("savefig", [{}, {"bbox_inches": "tight"}])
+def test_a_figure_that_is_not_reused_gives_the_same_frames(savefig: dict[str, Any]) -> None:
+    """The way of comparison sets up anew for each frame, and draws the same."""
+    animator = Line()
+    frames = drawn(source_of(animator, reuse_figure=False, savefig=savefig), PHASES)
+    assert animator.setups > len(PHASES)
+    assert np.array_equal(frames, drawn(source_of(Line(), savefig=savefig), PHASES))
+
+
+class RandomSetup(Line):
+    """A look that is drawn by lot in `setup`, and again in `update`."""
+
+    def setup(self) -> Figure:
+        fig = super().setup()
+        fig.set_facecolor((random.random(), np.random.random(), 0.5))
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, random.random())
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_chance_does_not_depend_on_who_draws(reuse: bool) -> None:
+    """An actor that begins at any frame draws it as the process that began at the first."""
+
+    def make() -> Source:
+        return source_of(RandomSetup(), reuse_figure=reuse)
+
+    assert np.array_equal(drawn_by_several(make, PHASES), drawn(make(), PHASES))
+
+
+@pytest.mark.parametrize("layout", ["constrained", "tight"])
+@pytest.mark.parametrize("savefig", [{"dpi": 50}, {"bbox_inches": "tight", "dpi": 60}])
+def test_a_layout_does_not_depend_on_the_frames_before(
+    layout: str, savefig: dict[str, Any]
+) -> None:
+    """Layout engines start each frame from where the first one settled, whoever draws it."""
+
+    def make() -> Source:
+        return source_of(Line(layout=layout), savefig=savefig)
+
+    frames = drawn(make(), PHASES)
+    assert np.array_equal(drawn_by_several(make, PHASES), frames)
+    turned = drawn(make(), [PHASES[0], *PHASES[:0:-1]])
+    assert np.array_equal([turned[0], *turned[:0:-1]], frames)
+
+
+def test_a_settled_layout_is_savefig_s() -> None:
+    """From the second frame on, which is where matplotlib's own film comes to rest."""
+    frames = drawn(source_of(Line(layout="constrained")), PHASES)
+    expected = reference(PHASES, Line(layout="constrained"))
+    assert np.array_equal(frames[1:], expected[1:])
+
+
+@pytest.mark.parametrize("savefig", [{}, {"dpi": 163.0}, {"pad_inches": 0.0}, {"dpi": 55.5}])
+def test_a_tight_box_is_one_box_for_all(savefig: dict[str, Any]) -> None:
+    """Every frame is cut by the box of the first, as ``savefig`` cuts by that box."""
+    options = {**savefig, "bbox_inches": "tight"}
+    source = source_of(Line(), savefig=options)
+    open_source(source, 0, None)
+    geometry = measure_source(source, 0, 0, PHASES[0])
+    source.close()
+    frames = drawn(source_of(Line(), savefig=options), PHASES)
+    assert {frame.shape for frame in frames} == {(*geometry.size[::-1], 4)}
+    assert geometry.box is not None
+    box = Bbox.from_extents(*geometry.box)
+    expected = reference(PHASES, Line(), **{**options, "bbox_inches": box})
+    assert np.array_equal(frames, expected)
+
+
+def test_a_tight_box_is_the_one_that_savefig_measures() -> None:
+    """At another dpi than the figure's own too, up to the pixels it is widened to."""
+    for dpi in (50, 100, 222):
+        options = {"bbox_inches": "tight", "dpi": dpi}
+        source = source_of(Line(), savefig=options)
+        open_source(source, 0, None)
+        size = measure_source(source, 0, 0, 0.0).size
+        source.close()
+        expected = reference([0.0], Line(), **options)[0]
+        assert np.abs(np.subtract(size, expected.shape[1::-1])).max() <= 2
+
+
+def test_a_box_of_the_caller_s_own_is_kept() -> None:
+    """``bbox_inches`` may be a Bbox, as for ``savefig``."""
+    savefig = {"bbox_inches": Bbox.from_extents(0.5, 0.5, 2.5, 2.0)}
+    frames = drawn(source_of(Line(), savefig=savefig), PHASES)
+    assert np.array_equal(frames, reference(PHASES, Line(), **savefig))
+
+
+@pytest.mark.parametrize("box", ["thight", (0, 0, 1, 1), 3])
+def test_a_box_that_savefig_would_not_take_is_an_error(box: Any) -> None:
+    """It is not silently left out."""
+    with pytest.raises(SettingsError, match="bbox_inches must be"):
+        source_of(Line(), savefig={"bbox_inches": box})
+
+
+@pytest.mark.parametrize("savefig", [{}, {"facecolor": "red"}])
+def test_a_style_that_saves_tight_does_not_break_the_film(savefig: dict[str, Any]) -> None:
+    """``rcParams["savefig.bbox"]`` would give every frame another size; films leave it out."""
+    with mpl.rc_context({"savefig.bbox": "tight"}):
+        frames = drawn(source_of(Line(), savefig=savefig), PHASES)
+    assert np.array_equal(frames, reference(PHASES, Line(), **savefig))
+
+
+class Wrong(Animator):
+    """Returns something else than a figure.
+
+    Parameters
+    ----------
+    result
+        What `setup` returns.
+    """
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+    def setup(self) -> Any:
+        return self.result
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("result", [None, "fig", (Figure(), None), Figure().subfigures()])
+def test_a_setup_without_a_figure_is_told_so(result: Any) -> None:
+    """A missing return, a pair of figure and axes, a part of a figure."""
+    with pytest.raises(SetupError, match=r"Wrong\.setup\(\) must return a matplotlib Figure"):
+        open_source(source_of(Wrong(result)), 0, None)
+
+
+@pytest.mark.parametrize("method", ["setup", "update"])
+def test_a_forgotten_method_is_named(method: str) -> None:
+    """A subclass without it is told which one is missing."""
+    members = {"setup": lambda self: plt.figure(), "update": lambda self, index, params: None}
+    del members[method]
+    source = source_of(type("Half", (Animator,), members)())
+    with pytest.raises((SetupError, FrameError), match=rf"Half must define {method}\("):
+        drawn(source, [None])
+
+
+class Growing(Line):
+    """Changes the figure's size in its second frame."""
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        self.line.figure.set_size_inches(3.2 + frame_idx, 2.4)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("savefig", [{}, {"facecolor": "red"}])
+def test_a_figure_that_changes_its_size_is_an_error(savefig: dict[str, Any]) -> None:
+    """The frame and both sizes are named."""
+    with pytest.raises(FrameError, match=r"Frame 1 .* is 420x240 pixels, the first .* 320x240"):
+        drawn(source_of(Growing(), savefig=savefig), PHASES)
+
+
+def state_of_the_process() -> list[Any]:
+    rc = {name: mpl.rcParams[name] for name in mpl.rcParams}
+    return [rc, random.getstate(), repr(np.random.get_state()), mpl.get_backend()]
+
+
+@pytest.mark.parametrize("savefig", [{}, {"dpi": 50, "facecolor": "red", "bbox_inches": "tight"}])
+def test_the_caller_s_figure_and_settings_are_untouched(savefig: dict[str, Any]) -> None:
+    """Canvas, dpi and size of a figure that lives on, rcParams and backend stay."""
+    figure = Figure(figsize=(3.2, 2.4), dpi=120)
+    canvas = FigureCanvasSVG(figure)
+    source = source_of(Line(lambda: figure), dpi=80, savefig=savefig)
+    before = state_of_the_process()
+    source.open(None)
+    source.measure(0, 0.0)
+    source.draw(0, 0.0)
+    source.close()
+    assert state_of_the_process() == before
+    assert figure.canvas is canvas
+    assert (figure.dpi, tuple(figure.get_size_inches())) == (120, (3.2, 2.4))
+
+
+def test_pyplot_forgets_the_figure_when_a_frame_fails() -> None:
+    """An error half way leaves no figure behind."""
+
+    class Fails(Line):
+        def update(self, frame_idx: int, params: Any) -> None:
+            raise ZeroDivisionError
+
+    with pytest.raises(FrameError, match="ZeroDivisionError"):
+        drawn(source_of(Fails()), PHASES)
+
+
+class Sweep(FrameGenerator):
+    """Frames of one colour that say the time, in any of the allowed kinds.
+
+    Parameters
+    ----------
+    wrap
+        Makes the frame of an array.
+    """
+
+    duration = 500
+    frame_size = (6, 4)
+
+    def __init__(self, wrap: Callable[[Pixels], Any] = np.asarray) -> None:
+        self.wrap = wrap
+        self.calls: list[str] = []
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def generate_at(self, time_ms: float) -> Any:
+        self.calls.append(f"{time_ms:g}")
+        return self.wrap(np.full((4, 6, 4), int(time_ms) // 2, np.uint8))
+
+    def finish(self) -> None:
+        self.calls.append("finish")
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, np.ndarray.tobytes, Image.fromarray])
+def test_a_generator_is_asked_for_each_frame_s_instant(wrap: Callable[[Pixels], Any]) -> None:
+    """It is started once, asked at ``i / rate``, and finished."""
+    generator = Sweep(wrap)
+    source = source_of(generator)
+    assert (source.n_frames, source.name) == (5, "Sweep")
+    frames = drawn(source, [None] * 5)
+    assert [int(frame[0, 0, 0]) for frame in frames] == [0, 50, 100, 150, 200]
+    assert generator.calls == ["start", "0", "100", "200", "300", "400", "finish"]
+
+
+def test_a_fluent_builder_needs_no_build() -> None:
+    """It is taken for what it builds."""
+    source = source_of(FluentFG(Sweep()).then(Sweep()))
+    assert isinstance(source, GeneratorSource)
+    assert source.n_frames == 10
+
+
+@pytest.mark.parametrize("duration", [0, -1, float("nan"), float("inf"), "long", None])
+def test_a_generator_without_a_duration_is_an_error(duration: Any) -> None:
+    """A film needs a length above zero and below for ever."""
+    generator = Sweep()
+    generator.duration = duration
+    with pytest.raises(SettingsError):
+        source_of(generator)
+
+
+@pytest.mark.parametrize("size", [(0, 4), (6, float("nan")), (6.5, 4), 6, None, (6, 4, 4), "64"])
+def test_a_senseless_frame_size_is_an_error(size: Any) -> None:
+    """What was got is quoted."""
+    generator = Sweep()
+    generator.frame_size = size
+    with pytest.raises(SettingsError, match="frame_size must be"):
+        drawn(source_of(generator), [None])
+
+
+@pytest.mark.parametrize("frame", [b"123", np.zeros((6, 4, 4), np.uint8), None, 3])
+def test_a_wrong_frame_names_its_number(frame: Any) -> None:
+    """Wrong byte counts, swapped sides and other things than frames."""
+    generator = Sweep(lambda pixels: pixels if pixels[0, 0, 0] < 100 else frame)
+    with pytest.raises(FrameError, match="Frame 2: ") as caught:
+        drawn(source_of(generator), [None] * 5)
+    assert caught.value.frame == 2
+
+
+def test_a_function_of_the_frame_number() -> None:
+    """With `n_frames` it gets the number, and each frame is asked for once."""
+    asked: list[int] = []
+
+    def dot(number: int) -> Pixels:
+        asked.append(number)
+        return np.full((2, 2, 3), number, np.uint8)
+
+    source = source_of(dot, n_frames=4)
+    assert (source.n_frames, source.name) == (4, "dot")
+    frames = drawn(source, [None] * 4)
+    assert [int(frame[0, 0, 0]) for frame in frames] == asked == [0, 1, 2, 3]
+
+
+def test_a_function_of_the_time() -> None:
+    """With `duration` it gets milliseconds."""
+    frames = drawn(source_of(lambda ms: np.full((2, 2, 3), ms, np.uint8), duration_ms=250), [0] * 3)
+    assert [int(frame[0, 0, 0]) for frame in frames] == [0, 100, 200]
+
+
+@pytest.mark.parametrize("options", [{}, {"n_frames": 3, "duration_ms": 100}])
+def test_a_function_needs_one_of_number_and_duration(options: dict[str, Any]) -> None:
+    """Neither and both are told apart from one."""
+    with pytest.raises(SettingsError, match="either n_frames=300"):
+        source_of(lambda number: number, **options)
+
+
+def test_a_function_may_make_a_figure_for_each_frame() -> None:
+    """They do not pile up in pyplot, and the last one goes too."""
+    open_figures: list[int] = []
+
+    def plot(number: int) -> Figure:
+        figure, ax = plt.subplots(figsize=(1, 1), dpi=40)
+        ax.plot([0, number])
+        open_figures.append(len(plt.get_fignums()))
+        return figure
+
+    frames = drawn(source_of(plot, n_frames=6), [None] * 6)
+    assert max(open_figures) <= 2
+    assert frames[0].shape == (40, 40, 4)
+    assert not np.array_equal(frames[1], frames[2])
+
+
+def test_a_function_may_keep_its_figure() -> None:
+    """One figure, changed from call to call, at the dpi asked for; its own comes back."""
+    figure = Figure(figsize=(1, 1), dpi=40)
+    (line,) = figure.add_subplot().plot([0, 1])
+
+    def plot(number: int) -> Figure:
+        line.set_ydata([number, 0])
+        return figure
+
+    frames = drawn(source_of(plot, n_frames=3, dpi=80), [None] * 3)
+    assert {frame.shape for frame in frames} == {(80, 80, 4)}
+    assert not np.array_equal(frames[0], frames[1])
+    assert figure.dpi == 40
+
+
+def test_a_function_whose_frames_change_size_is_an_error() -> None:
+    """The first frame settles the size."""
+    source = source_of(lambda number: np.zeros((4, 4 + number, 3), np.uint8), n_frames=3)
+    with pytest.raises(FrameError, match=r"Frame 1: .*5x4"):
+        drawn(source, [None] * 3)
+
+
+def test_frames_are_scaled_to_a_height() -> None:
+    """Generators and functions are scaled, the width in proportion and even."""
+    source = source_of(Sweep(), height_px=10)
+    assert isinstance(source, ScaledSource)
+    frames = drawn(source, [None] * 5)
+    assert {frame.shape for frame in frames} == {(10, 16, 4)}
+    assert [round(int(frame[5, 5, 0]), -1) for frame in frames] == [0, 50, 100, 150, 200]
+
+
+def test_an_animator_is_drawn_at_a_height() -> None:
+    """Figures are drawn larger, not scaled."""
+    frames = drawn(source_of(Line(), height_px=480), PHASES)
+    assert np.array_equal(frames, reference(PHASES, Line(), dpi=200))
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (Line, r"It is a class: give an instance, Line\(\)"),
+        (None, "got None"),
+        ("script.py", "got 'script.py'"),
+        (FigureCanvasAgg, "It is a class"),
+        (FunctionSource, "It is a class"),
+    ],
+)
+def test_what_cannot_be_rendered_is_quoted(thing: Any, message: str) -> None:
+    """Classes in the place of instances get the remedy."""
+    with pytest.raises(SettingsError, match=message):
+        source_of(thing)
+
+
+@pytest.mark.parametrize(
+    ("thing", "options"),
+    [(Line(), {"duration_ms": 100}), (Sweep(), {"n_frames": 5}), (Sweep(), {"duration_ms": 100})],
+)
+def test_settings_of_another_form_are_refused(thing: Any, options: dict[str, Any]) -> None:
+    """A duration means nothing to an Animator, a frame count nothing to a generator."""
+    with pytest.raises(SettingsError):
+        source_of(thing, **options)
