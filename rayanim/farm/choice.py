@@ -171,10 +171,12 @@ def choose_engine(
     on_ray_s = _predict_ray(costs, frames_left, local_s, ray_s, cores)
     if max_actors < 2:
         return Choice("local", 0, in_process_s, on_ray_s, _too_few(max_actors))
-    both = f"{_seconds(in_process_s)} in process against {_seconds(on_ray_s)} with Ray's start"
+    here, there = _seconds(in_process_s), _seconds(on_ray_s)
     if on_ray_s < GAIN_NEEDED * in_process_s:
-        return Choice("ray", actors, in_process_s, on_ray_s, f"on Ray, actors: {actors}; {both}")
-    return Choice("local", 0, in_process_s, on_ray_s, f"in process: {both}")
+        reason = f"{there} expected, Ray's start included; {here} in process"
+        return Choice("ray", actors, in_process_s, on_ray_s, reason)
+    reason = f"{here} expected; {there} on Ray, its start included"
+    return Choice("local", 0, in_process_s, on_ray_s, reason)
 
 
 def local_frame_seconds(costs: Costs, cores: int) -> float:
@@ -253,14 +255,13 @@ def _choose_unknown(
     process; where it goes on, Ray's cost has been paid twice.
     """
     if ray_s >= GAIN_NEEDED * local_s:
-        return Choice("local", 0, None, None, "in process: Ray would draw no faster")
+        return Choice("local", 0, None, None, "Ray would draw no faster")
     price_s = _start_s(costs) * (1 - _start_speed(cores)) + costs.ray_stop_s
     switch_s = price_s / (1 - ray_s / local_s)
     after = f"of a job of unknown length; Ray repays its start after {_seconds(switch_s)}"
     if elapsed_s < switch_s:
-        return Choice("local", 0, None, None, f"in process: {_seconds(elapsed_s)} {after}")
-    reason = f"on Ray, actors: {actors}; {_seconds(elapsed_s)} {after}"
-    return Choice("ray", actors, None, None, reason)
+        return Choice("local", 0, None, None, f"{_seconds(elapsed_s)} {after}")
+    return Choice("ray", actors, None, None, f"{_seconds(elapsed_s)} {after}")
 
 
 def _predict_ray(costs: Costs, frames_left: int, local_s: float, ray_s: float, cores: int) -> float:
@@ -304,7 +305,7 @@ def _frames_in(seconds: float, draw_s: float) -> int:
 
 
 def _too_few(max_actors: int) -> str:
-    return f"in process: render actors allowed: {max_actors}; Ray takes 2 to gain anything"
+    return f"render actors allowed: {max_actors}; Ray takes 2 to gain anything"
 
 
 def _seconds(seconds: float) -> str:
