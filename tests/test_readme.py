@@ -1,0 +1,58 @@
+"""The README's code runs, and its commands are those that CI runs."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+from video_reading import read_film
+
+from rayanim.cli import main
+from rayanim.overrides import Overrides, overriding
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+CONSOLE = re.findall(r"^\$ (rayanim .*)$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_a_code_block_renders(number, tmp_path, monkeypatch):
+    """Each block of Python is a whole script that makes a film."""
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "block.py"
+    script.write_text(PYTHON[number], encoding="utf-8")
+    with overriding(Overrides(arguments={"engine": "local", "progress": False})):
+        runpy.run_path(str(script), run_name="__main__")
+    films = [each for each in tmp_path.iterdir() if each.suffix in (".mp4", ".webm")]
+    assert len(films) == 1
+    assert len(read_film(films[0]).frames) >= 60
+
+
+def test_there_are_code_blocks():
+    """The pattern that finds them still does."""
+    assert len(PYTHON) >= 3
+    assert len(CONSOLE) >= 3
+
+
+@pytest.mark.parametrize("line", CONSOLE)
+def test_a_command_works(line, tmp_path, monkeypatch, capsys):
+    """Each command line is accepted and ends with success."""
+    arguments = shlex.split(line)[1:]
+    arguments = [str(ROOT / part) if part.startswith("examples/") else part for part in arguments]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--engine", "local"] if "run" in arguments else arguments)
+    assert ended.value.code in (0, None)
+
+
+def test_ci_runs_the_commands_of_the_readme():
+    """What a newcomer is told to type is what CI types."""
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "rayanim run examples/wave.py -o" in README
+    assert "rayanim run examples/wave.py -o" in ci
+    assert "python -m pytest" in README
+    assert "python -m pytest" in ci
