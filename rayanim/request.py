@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayanim.errors import SettingsError
+from rayanim.errors import OutputError, SettingsError
 from rayanim.feed import Feed, NumberFeed, ParameterFeed
 from rayanim.overrides import Overrides
 from rayanim.selection import Selection
@@ -152,7 +152,16 @@ class Request:
             raise SettingsError(
                 "No output file: give outfile='film.mp4', or -o on the command line."
             )
-        return Path(self.outfile).expanduser()
+        try:
+            return Path(self.outfile).expanduser()
+        except TypeError:
+            raise SettingsError(
+                f"outfile must be a string or a Path, got {self.outfile!r:.80}."
+            ) from None
+        except RuntimeError:
+            raise OutputError(
+                f"{str(self.outfile)!r}: there is no such user's home folder."
+            ) from None
 
     def _check_format(self, suffix: str, video: VideoSettings) -> None:
         if self.still_number is not None:
@@ -212,6 +221,8 @@ class Request:
             raise SettingsError(f"seed must be a whole number or None, got {self.seed!r}.")
         for name in ("n_frames", "drawing_log_interval", "encoding_log_interval"):
             _check_count(name, getattr(self, name))
+        if self.logger is not None and not hasattr(self.logger, "isEnabledFor"):
+            raise SettingsError(f"logger must be a logging.Logger, got {self.logger!r:.80}.")
         _check_dpi(self.dpi)
         if self.savefig_params is not None and not isinstance(self.savefig_params, dict):
             raise SettingsError(f"savefig_params must be a dict, got {self.savefig_params!r:.80}.")

@@ -6,6 +6,7 @@ nothing beyond the two asks which form it was.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +25,7 @@ from rayanim.drawing.figure import (
     settle,
 )
 from rayanim.drawing.layout import Layout, restore_layout
-from rayanim.errors import SetupError
+from rayanim.errors import RayanimError, SetupError
 from rayanim.frames import to_rgba, to_size
 from rayanim.timeline import frame_count, frame_time_ms
 
@@ -199,12 +200,14 @@ class GeneratorSource:
     ------
     SettingsError
         If the duration is no positive, finite number of milliseconds.
+    SetupError
+        If reading the duration raises.
     """
 
     def __init__(self, generator: FrameGenerator, rate: Fraction) -> None:
         self._generator = generator
         self._rate = rate
-        self.n_frames = frame_count(generator.duration, rate)
+        self.n_frames = frame_count(_duration_ms(generator), rate)
         self._size: tuple[int, int] | None = None
 
     @property
@@ -227,6 +230,25 @@ class GeneratorSource:
 
     def _checked_size(self) -> tuple[int, int]:
         return to_size(self._generator.frame_size)
+
+
+def _duration_ms(generator: FrameGenerator) -> float:
+    """The generator's own duration, the user's code behind it.
+
+    Raises
+    ------
+    SetupError
+        If it raises.
+    """
+    try:
+        return generator.duration
+    except RayanimError:
+        raise
+    except Exception as error:
+        raise SetupError(
+            f"{type(generator).__name__}.duration raised {type(error).__name__}: {error}",
+            traceback_text=traceback.format_exc(),
+        ) from error
 
 
 class FunctionSource:

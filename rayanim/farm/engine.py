@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
 from collections.abc import Iterator
@@ -81,7 +82,8 @@ class JobRunner:
             if may_travel:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._pack()
-            with kept_randomness():
+            # Without a seed the generators are the script's own affair.
+            with kept_randomness() if job.seed is not None else contextlib.nullcontext():
                 outcome = self._run()
             self._tally.progress.finish(self._tally.state())
             return outcome
@@ -96,11 +98,13 @@ class JobRunner:
             choice = self._choose(inside)
             if self._tally.total is None and choice.engine == "local":
                 choice = self._wait_and_see(inside, head, choice)
-            if choice.engine == "local":
-                return self._run_locally(inside, head, choice)
-            return self._run_on_ray(inside, head, choice)
-        finally:
-            inside.close()
+            run = self._run_locally if choice.engine == "local" else self._run_on_ray
+            outcome = run(inside, head, choice)
+        except BaseException:
+            inside.abandon()
+            raise
+        inside.close()
+        return outcome
 
     def _wait_and_see(
         self, inside: InProcess, head: deque[Drawn[Payload]], choice: Choice

@@ -6,6 +6,7 @@ a clean traceback and measure what a frame costs.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rayanim.errors import ParametersError
+from rayanim.errors import ParametersError, ScriptError
 from rayanim.farm.dispatch import Drawn
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.plan import Segment
@@ -22,6 +23,7 @@ from rayanim.farm.render import (
     Payload,
     SegmentRenderer,
     Timings,
+    close_source,
     measure_source,
     open_source,
 )
@@ -84,7 +86,7 @@ class InProcess:
             self.spec: StreamSpec = job.make_spec(self.geometry)
             probe(self.spec)
         except BaseException:
-            self.close()
+            self.abandon()
             raise
         self._renderer = SegmentRenderer(job.source, self.spec, job.seed)
         self.sampled: Timings = NO_TIME
@@ -130,10 +132,21 @@ class InProcess:
         self.sampled = _since(self._tally.timings, before) or before
 
     def close(self) -> None:
-        """Let go of the source in this process."""
+        """Let go of the source in this process.
+
+        Raises
+        ------
+        ScriptError
+            If the user's ``finish()`` raises.
+        """
         if self._is_open:
             self._is_open = False
-            self._job.source.close()
+            close_source(self._job.source)
+
+    def abandon(self) -> None:
+        """Let go of the source after a failure, whose error is the one to tell."""
+        with contextlib.suppress(ScriptError):
+            self.close()
 
 
 def _since(now: Timings, before: Timings) -> Timings | None:

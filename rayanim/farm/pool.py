@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rayanim.errors import FarmStartError, RayanimError
+from rayanim.errors import FarmStartError, NotPicklableError, RayanimError
 from rayanim.farm.actors import DrawnMeta, Hello, RenderActor, remote
 from rayanim.farm.plan import Segment
 
@@ -129,11 +129,26 @@ class RenderPool:
         return [number for _, number in sorted(slots)]
 
     def submit(self, number: int, segment: Segment) -> None:
-        """Give a segment to actor `number`."""
+        """Give a segment to actor `number`.
+
+        Raises
+        ------
+        NotPicklableError
+            If the parameters of its frames cannot travel.
+        """
         member = self._members[number]
         name = f"RenderActor.render {segment.label}"
         render = member.handle.render.options(num_returns=2, name=name)
-        meta_ref, payload_ref = render.remote(segment)
+        try:
+            meta_ref, payload_ref = render.remote(segment)
+        except TypeError as error:
+            # Ray's own text lists every object on the way to the culprit.
+            raise NotPicklableError(
+                f"The parameters of {segment.label} cannot be sent to an actor: "
+                f"{error.__cause__ or error}. Leave out of param_by_frame what cannot be pickled, "
+                "or draw in this process with workers=1.",
+                frame=segment.batch.numbers[0],
+            ) from error
         member.held.append(segment)
         self._waiting[meta_ref] = (member, segment, payload_ref)
 

@@ -71,6 +71,25 @@ def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> 
         ) from error
 
 
+def close_source(source: Source) -> None:
+    """Close `source` in this process.
+
+    Raises
+    ------
+    ScriptError
+        If the user's code raises.
+    """
+    try:
+        source.close()
+    except RayanimError:
+        raise
+    except Exception as error:
+        raise ScriptError(
+            f"{source.name}: closing it raised {type(error).__name__}: {error}",
+            traceback_text=traceback.format_exc(),
+        ) from error
+
+
 def measure_source(source: Source, seed: int | None, number: int, params: Any) -> Geometry:
     """What the film's first frame settles for all.
 
