@@ -197,11 +197,12 @@ def _environment_for_ray() -> Iterator[None]:
 
 def _home_is_writable() -> bool:
     try:
-        home = Path.home()
+        folder = Path.home() / ".ray"
     except RuntimeError:
         return False
-    ray_folder = home / ".ray"
-    return os.access(ray_folder if ray_folder.is_dir() else home, os.W_OK)
+    while not folder.exists():
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 @contextlib.contextmanager

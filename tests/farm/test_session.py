@@ -1,0 +1,123 @@
+"""A Ray of our own comes and goes without a trace; the caller's own stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parent.parent
+
+PRELUDE = """
+import faulthandler, json, logging, os, resource, signal, sys, threading, time
+import psutil
+import rayanim
+from numbered import FPS, Numbered, read_numbers
+
+class Later(logging.Handler):
+    pass
+
+def film(name, **options):
+    report = rayanim.produce(
+        Numbered(40),
+        FPS,
+        outfile=name,
+        **{"engine": "ray", "workers": 1, "progress": False, **options},
+    )
+    assert report.engine == "ray" and read_numbers(name) == list(range(40))
+
+def children():
+    psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
+    return [child.name() for child in psutil.Process().children(recursive=True)]
+
+def state():
+    import ray
+    root = logging.getLogger()
+    return {
+        "environment": dict(os.environ),
+        "handlers": [repr(handler) for handler in root.handlers],
+        "level": root.level,
+        "signals": {each.name: str(signal.getsignal(each)) for each in signal.valid_signals()
+                    if hasattr(each, "name")},
+        "folder": os.getcwd(),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "hooks": [repr(sys.excepthook), repr(threading.excepthook)],
+        "ray": ray.is_initialized(),
+    }
+"""
+
+
+def run_python(code: str, folder: Path, **environment: str) -> Any:
+    """What a fresh Python prints as JSON after running `code` in `folder`."""
+    run = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TESTS), "RAY_TMPDIR": "/tmp", **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1]), run.stderr
+
+
+def test_everything_is_left_as_it_was_by_a_whole_film_and_a_stopped_one(tmp_path: Path) -> None:
+    """Environment, loggers, signal handlers, folder, threads; no process, twice in one process."""
+    code = """
+def on_term(number, frame):
+    pass
+
+signal.signal(signal.SIGTERM, on_term)
+logging.getLogger().addHandler(Later())
+os.environ["RAY_worker_niceness"] = "3"
+before = state()
+
+def differences():
+    now = state()
+    return [(name, before[name], now[name]) for name in now if before[name] != now[name]]
+
+def interrupt(done, total):
+    if done > 5:
+        raise KeyboardInterrupt
+
+film("whole.mp4")
+found = [differences(), children()]
+try:
+    film("half.mp4", progress=interrupt)
+except KeyboardInterrupt:
+    found += [differences(), children(), os.listdir()]
+print(json.dumps(found))
+"""
+    found, stderr = run_python(code, tmp_path)
+    assert found == [[], [], [], [], ["whole.mp4"]]
+    assert stderr == ""
+
+
+def test_the_caller_s_ray_is_used_and_left_running(tmp_path: Path) -> None:
+    """Its actors are ours for a while; its resources are all free again afterwards."""
+    code = """
+import ray
+ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR")
+address = ray.get_runtime_context().gcs_address
+film("a.mp4", workers=2)
+film("b.mp4", workers=2)
+assert ray.is_initialized()
+assert ray.get_runtime_context().gcs_address == address
+deadline = time.monotonic() + 20
+while ray.available_resources().get("CPU") != 2 and time.monotonic() < deadline:
+    time.sleep(0.1)
+free = ray.available_resources()["CPU"]
+ray.shutdown()
+print(json.dumps(free))
+"""
+    assert run_python(code, tmp_path)[0] == 2
+
+
+def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
+    """A container's user often has none."""
+    code = 'film("a.mp4")\nprint(json.dumps(children()))'
+    assert run_python(code, tmp_path, HOME="/dev/null", MPLCONFIGDIR=str(tmp_path))[0] == []
