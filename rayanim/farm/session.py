@@ -59,6 +59,7 @@ class RaySession:
         self._failure: BaseException | None = None
         self._started = threading.Event()
         self._over = threading.Event()
+        self._abandoned = False
         # Either `stop` sees that Ray has come, or its thread that it is not wanted.
         self._handover = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -116,10 +117,9 @@ class RaySession:
         self._ours = False
         self._started.wait(STOP_PATIENCE_S)
         with self._handover:
-            self._over.set()
-            if not self.ready:
-                return
-        self._shut_down()
+            self._abandoned = not self.ready
+        if not self._abandoned:
+            self._shut_down()
 
     def _shut_down(self) -> None:
         import ray
@@ -127,6 +127,9 @@ class RaySession:
         try:
             ray.shutdown()
         finally:
+            # Only now may the thread end: Ray's processes would be killed with it,
+            # and two of them, orphaned by that, would stay for a minute.
+            self._over.set()
             self._restore_environment()
 
     def _hold(self) -> None:
@@ -141,9 +144,8 @@ class RaySession:
             self.start_s = time.perf_counter() - began
             with self._handover:
                 self._started.set()
-                abandoned = self._over.is_set()
-        if abandoned:
-            self._shut_down()
+            if self._abandoned:
+                self._shut_down()
         self._over.wait()
 
     def _init(self) -> None:
