@@ -49,7 +49,7 @@ class Geometry:
     box
         What ``bbox_inches`` cuts out, in inches; None for whole figures.
     layout
-        Where a figure's layout engine put the axes; None without one.
+        Where a figure's axes stand before each frame; None without one.
     """
 
     size: tuple[int, int]
@@ -132,15 +132,14 @@ class AnimatorSource:
         self._close_unless_reused()
 
     def measure(self, index: int, params: Any) -> Geometry:
-        figure = self._live().figure
-        if self._first_frame_settles(figure):
-            self._animator.update(index, params)
-            # Drawing this frame must not update it a second time.
-            self._updated = index
-            self._layout, self._box = settle(figure, self._options)
-            self._live().release()
-            self._pixels = open_pixels(figure, self._options, self._box)
-        size = self._live().size
+        pixels = self._live()
+        self._animator.update(index, params)
+        # Drawing this frame must not update it a second time.
+        self._updated = index
+        self._layout, self._box = settle(pixels.figure, self._options)
+        pixels.release()
+        self._pixels = open_pixels(pixels.figure, self._options, self._box, self._layout)
+        size = self._pixels.size
         self._close_unless_reused()
         return Geometry(size, self._box, self._layout)
 
@@ -169,11 +168,7 @@ class AnimatorSource:
             )
         if self._height_px is not None:
             self._options["dpi"] = self._height_px / figure.get_figheight()
-        self._pixels = open_pixels(figure, self._options, self._box)
-
-    def _first_frame_settles(self, figure: Figure) -> bool:
-        tight = self._options.get("bbox_inches") == "tight"
-        return tight or figure.get_layout_engine() is not None
+        self._pixels = open_pixels(figure, self._options, self._box, self._layout)
 
     def _close_unless_reused(self) -> None:
         if not self._reuse_figure:

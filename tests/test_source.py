@@ -191,6 +191,39 @@ def test_chance_does_not_depend_on_who_draws(reuse: bool) -> None:
     assert np.array_equal(drawn_by_several(make, PHASES), drawn(make(), PHASES))
 
 
+class Tightened(Line):
+    """Calls ``tight_layout()`` in each update, under labels that grow."""
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        ax = self.line.axes
+        ax.set_ylabel("label\n" * (1 + int(params)))
+        ax.get_figure().tight_layout()
+
+
+def test_tight_layout_in_updates_does_not_depend_on_the_frames_before() -> None:
+    """Each update finds the axes where the first frame left them."""
+    frames = drawn(source_of(Tightened()), PHASES)
+    assert np.array_equal(drawn_by_several(lambda: source_of(Tightened()), PHASES), frames)
+
+
+def test_a_function_s_layout_does_not_depend_on_the_frames_before() -> None:
+    """A figure that a function keeps is laid out from the same start each time."""
+
+    def make() -> Source:
+        animator = Line(layout="constrained")
+        figure = animator.setup()
+
+        def plot(number: int) -> Figure:
+            animator.update(number, PHASES[number])
+            return figure
+
+        return source_of(plot, n_frames=3)
+
+    frames = drawn(make(), [None] * 3)
+    assert np.array_equal(drawn_by_several(make, [None] * 3), frames)
+
+
 @pytest.mark.parametrize("layout", ["constrained", "tight"])
 @pytest.mark.parametrize("savefig", [{"dpi": 50}, {"bbox_inches": "tight", "dpi": 60}])
 def test_a_layout_does_not_depend_on_the_frames_before(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.drawing.layout import Layout, restore_layout, settled_layout
+from rayanim.drawing.layout import Layout, current_layout, restore_layout, settled_layout
 from rayanim.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -47,12 +47,18 @@ class FigurePixels:
         The figure to draw.
     dpi
         Pixels per inch; None keeps the figure's own.
+    layout
+        Where a layout engine begins with every frame; None is where the axes
+        stand now.
     """
 
-    def __init__(self, figure: Figure, dpi: float | None = None) -> None:
+    def __init__(
+        self, figure: Figure, dpi: float | None = None, layout: Layout | None = None
+    ) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         self.figure = figure
+        self._layout = layout or current_layout(figure)
         self._canvas_before, self._dpi_before = figure.canvas, figure.dpi
         if dpi is not None and dpi != figure.dpi:
             figure.set_dpi(dpi)
@@ -76,6 +82,7 @@ class FigurePixels:
         (height, width, 4) uint8 array
             RGBA, a view that the next call overwrites.
         """
+        _begin_layout(self.figure, self._layout)
         self._canvas.draw()  # type: ignore[no-untyped-call]
         return np.asarray(self._canvas.buffer_rgba())  # type: ignore[no-untyped-call]
 
@@ -106,10 +113,19 @@ class SavedFigurePixels:
         Keyword arguments of ``Figure.savefig`` but ``bbox_inches``.
     box
         What to cut out, in inches; None keeps the whole figure.
+    layout
+        As for `FigurePixels`.
     """
 
-    def __init__(self, figure: Figure, options: dict[str, Any], box: Box | None) -> None:
+    def __init__(
+        self,
+        figure: Figure,
+        options: dict[str, Any],
+        box: Box | None,
+        layout: Layout | None = None,
+    ) -> None:
         self.figure = figure
+        self._layout = layout or current_layout(figure)
         self._options = {**options, "format": "raw"}
         self._dpi = _dpi_of(figure, options)
         self._options["dpi"] = self._dpi
@@ -138,6 +154,7 @@ class SavedFigurePixels:
         memory = io.BytesIO()
         # A Bbox, never "tight": that would measure every frame anew.
         box = None if self._box is None else Bbox.from_extents(*self._box)
+        _begin_layout(self.figure, self._layout)
         with _without_own_box():
             self.figure.savefig(memory, bbox_inches=box, **self._options)
         width_px, height_px = self.size
@@ -171,7 +188,7 @@ def given_box(options: dict[str, Any]) -> Box | None:
     return x0, y0, x1, y1
 
 
-def settle(figure: Figure, options: dict[str, Any]) -> tuple[Layout | None, Box | None]:
+def settle(figure: Figure, options: dict[str, Any]) -> tuple[Layout, Box | None]:
     """What the film's first frame, which `figure` shows, settles for all of them.
 
     Parameters
@@ -184,7 +201,7 @@ def settle(figure: Figure, options: dict[str, Any]) -> tuple[Layout | None, Box 
     Returns
     -------
     layout
-        Where its layout engine put the axes, None without one.
+        Where the axes stand.
     box
         What every frame is cut by, None for the whole figure.
     """
@@ -243,6 +260,12 @@ def _without_own_box() -> Iterator[None]:
         yield
 
 
+def _begin_layout(figure: Figure, layout: Layout) -> None:
+    """Put the axes to where the layout engine begins; without one they are the script's own."""
+    if figure.get_layout_engine() is not None:
+        restore_layout(figure, layout)
+
+
 def _dpi_of(figure: Figure, options: dict[str, Any]) -> float:
     dpi = options.get("dpi", "figure")
     return float(figure.dpi if dpi in (None, "figure") else dpi)
@@ -251,7 +274,9 @@ def _dpi_of(figure: Figure, options: dict[str, Any]) -> float:
 AnyPixels = FigurePixels | SavedFigurePixels
 
 
-def open_pixels(figure: Figure, options: dict[str, Any], box: Box | None) -> AnyPixels:
+def open_pixels(
+    figure: Figure, options: dict[str, Any], box: Box | None, layout: Layout | None
+) -> AnyPixels:
     """The quickest way to the pixels that ``savefig`` with these options would give.
 
     Parameters
@@ -262,10 +287,12 @@ def open_pixels(figure: Figure, options: dict[str, Any], box: Box | None) -> Any
         Keyword arguments of ``Figure.savefig``; ``bbox_inches`` is not read.
     box
         The box that every frame is cut by, in inches, or None.
+    layout
+        Where a layout engine begins with every frame, or None.
     """
     rest = set(options) - {"dpi", "bbox_inches", "pad_inches", "bbox_extra_artists", "format"}
     if box is None and not rest:
-        return FigurePixels(figure, _dpi_of(figure, options))
+        return FigurePixels(figure, _dpi_of(figure, options), layout)
     kept = {name: options[name] for name in rest}
     kept["dpi"] = _dpi_of(figure, options)
-    return SavedFigurePixels(figure, kept, box)
+    return SavedFigurePixels(figure, kept, box, layout)

@@ -1,8 +1,9 @@
-"""Keeps what a layout engine settles on from depending on the frames drawn before.
+"""Keeps where the axes stand from depending on the frames drawn before.
 
-``layout="constrained"`` and its kin move the axes a little further with every
-draw, from wherever the last one left them. Frames are drawn in any order by
-any number of processes: each begins from where the film's first frame settled.
+``layout="constrained"`` and its kin, and ``tight_layout()`` in an update, move
+the axes a little further with every frame, from wherever the last one left
+them. Frames are drawn in any order by any number of processes: each begins
+from where the film's first frame settled.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MARGINS = ("left", "right", "bottom", "top", "wspace", "hspace")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything stood that a layout engine moves.
+    """Where everything stood that layouts move.
 
     Attributes
     ----------
@@ -40,15 +41,11 @@ class Layout:
     margins: dict[str, float]
 
 
-def settled_layout(figure: Figure) -> Layout | None:
-    """Lay `figure` out as it is now; None where it has no layout engine.
-
-    The figure's canvas must be Agg's.
-    """
-    if figure.get_layout_engine() is None:
-        return None
-    for _ in range(SETTLING_DRAWS):
-        figure.draw_without_rendering()
+def settled_layout(figure: Figure) -> Layout:
+    """Let the layout engine of `figure`, if it has one, come to rest; its canvas must be Agg's."""
+    if figure.get_layout_engine() is not None:
+        for _ in range(SETTLING_DRAWS):
+            figure.draw_without_rendering()
     return current_layout(figure)
 
 
@@ -57,7 +54,7 @@ def current_layout(figure: Figure) -> Layout:
     axes = tuple(
         (ax.get_position(original=True).bounds, ax.get_position().bounds) for ax in figure.axes
     )
-    return Layout(axes, {name: getattr(figure.subplotpars, name) for name in MARGINS})
+    return Layout(axes, _margins(figure))
 
 
 def restore_layout(figure: Figure, layout: Layout | None) -> None:
@@ -65,13 +62,20 @@ def restore_layout(figure: Figure, layout: Layout | None) -> None:
     if layout is None:
         return
     engine = figure.get_layout_engine()
-    if engine is not None and engine.adjust_compatible:
+    adjustable = engine is None or engine.adjust_compatible
+    if adjustable and _margins(figure) != layout.margins:
         figure.subplots_adjust(**layout.margins)
     for ax, (original, active) in zip(figure.axes, layout.axes, strict=False):
         _move(ax, original, active)
 
 
+def _margins(figure: Figure) -> dict[str, float]:
+    return {name: getattr(figure.subplotpars, name) for name in MARGINS}
+
+
 def _move(ax: Axes, original: Bounds, active: Bounds) -> None:
+    if (ax.get_position(original=True).bounds, ax.get_position().bounds) == (original, active):
+        return
     # `set_position` takes the axes out of the layout: they go back in.
     in_layout = ax.get_in_layout()
     ax.set_position(original, which="original")
