@@ -58,7 +58,11 @@ def current_layout(figure: Figure) -> Layout:
 
 
 def restore_layout(figure: Figure, layout: Layout | None) -> None:
-    """Put everything back to where it stood; axes that came later stay where they are."""
+    """Put everything back to where it stood.
+
+    Axes that came later stay where they are, and those that the script has
+    placed itself, by which it took them out of the layout.
+    """
     if layout is None:
         return
     engine = figure.get_layout_engine()
@@ -66,7 +70,8 @@ def restore_layout(figure: Figure, layout: Layout | None) -> None:
     if adjustable and _margins(figure) != layout.margins:
         figure.subplots_adjust(**layout.margins)
     for ax, (original, active) in zip(figure.axes, layout.axes, strict=False):
-        _move(ax, original, active)
+        if ax.get_in_layout():
+            _move(ax, original, active)
 
 
 def _margins(figure: Figure) -> dict[str, float]:
@@ -76,8 +81,7 @@ def _margins(figure: Figure) -> dict[str, float]:
 def _move(ax: Axes, original: Bounds, active: Bounds) -> None:
     if (ax.get_position(original=True).bounds, ax.get_position().bounds) == (original, active):
         return
-    # `set_position` takes the axes out of the layout: they go back in.
-    in_layout = ax.get_in_layout()
     ax.set_position(original, which="original")
     ax.set_position(active, which="active")
-    ax.set_in_layout(in_layout)
+    # `set_position` has taken the axes out of the layout: they go back in.
+    ax.set_in_layout(True)
