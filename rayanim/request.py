@@ -19,6 +19,7 @@ from rayanim.settings import (
     OddSize,
     PerformanceSettings,
     VideoSettings,
+    is_number,
     parse_rate,
     parse_workers,
 )
@@ -216,7 +217,7 @@ class Request:
         if self.engine not in ("auto", "local", "ray"):
             raise SettingsError(f"engine must be 'auto', 'local' or 'ray', got {self.engine!r}.")
         if self.seed is not None and (
-            isinstance(self.seed, bool) or not isinstance(self.seed, int)
+            isinstance(self.seed, bool) or not hasattr(self.seed, "__index__")
         ):
             raise SettingsError(f"seed must be a whole number or None, got {self.seed!r}.")
         for name in ("n_frames", "drawing_log_interval", "encoding_log_interval"):
@@ -259,7 +260,7 @@ class Plan:
 
 
 def _positive_or_none(bitrate: Any) -> float | None:
-    if isinstance(bitrate, bool) or not isinstance(bitrate, (int, float)) or bitrate != bitrate:
+    if not is_number(bitrate) or bitrate != bitrate:
         raise SettingsError(
             f"bitrate must be a number of kilobits per second, or -1 for none, got {bitrate!r}."
         )
@@ -276,5 +277,5 @@ def _check_count(name: str, value: Any) -> None:
 def _check_dpi(dpi: Any) -> None:
     if dpi is None or dpi == "figure":
         return
-    if isinstance(dpi, bool) or not isinstance(dpi, (int, float)) or not 1 <= dpi <= 10_000:
+    if not is_number(dpi) or not 1 <= dpi <= 10_000:
         raise SettingsError(f"dpi must be a number from 1 to 10000, got {dpi!r}.")

@@ -9,8 +9,9 @@ import re
 import warnings
 from dataclasses import InitVar, asdict, dataclass, fields
 from fractions import Fraction
+from numbers import Rational, Real
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeGuard
 
 from rayanim.errors import SettingsError
 
@@ -39,7 +40,8 @@ def parse_rate(fps: Any) -> Fraction:
     if isinstance(fps, bool) or fps is None:
         raise SettingsError(f"fps must be a number such as 30 or '30000/1001', got {fps!r}.")
     try:
-        rate = Fraction(str(fps)) if isinstance(fps, (float, str)) else Fraction(fps)
+        by_text = isinstance(fps, str) or (is_number(fps) and not isinstance(fps, Rational))
+        rate = Fraction(str(fps)) if by_text else Fraction(fps)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         raise SettingsError(
             f"fps must be a number such as 30 or '30000/1001', got {fps!r}."
@@ -112,10 +114,15 @@ class VideoSettings:
             ) from None
 
 
-def _finite(name: str, value: float | None, *, low: float, high: float) -> None:
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether `value` is a real number, Python's or NumPy's, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _finite(name: str, value: Any, *, low: float, high: float) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}.")
     if not low <= value <= high:
         raise SettingsError(f"{name} must be from {low:g} to {high:g}, got {value!r}.")

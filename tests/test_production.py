@@ -7,7 +7,9 @@ import math
 import random
 import subprocess
 import threading
+import warnings
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 from matplotlib import font_manager
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, get_named_colors_mapping
 from matplotlib.figure import Figure
+from matplotlib.scale import LinearScale, register_scale
 from numbered import FPS, SIZE, Numbered, NumberedAnimator, numbered_frame, read_numbers
 
 import rayanim
@@ -425,12 +428,22 @@ class Styled(Animator):
     def setup(self) -> Figure:
         fig, ax = plt.subplots(figsize=(1.6, 1.2))
         (self.line,) = ax.plot([0, 1])
+        ax.set_facecolor("paper of this test")
+        ax.set_prop_cycle(color=mpl.color_sequences["of-this-test"])
+        ax.set_yscale("of-this-test")
+        ax.plot([1, 0])
         ax.imshow([[0, 1]], cmap="of-this-test", extent=(0, 1, 0, 0.2), aspect="auto")
         ax.set_title("Style", fontfamily="Font of this test")
         return fig
 
     def update(self, frame_idx: int, params: Any) -> None:
         self.line.set_ydata([0, frame_idx])
+
+
+class Halved(LinearScale):
+    """An axis scale of this module."""
+
+    name = "of-this-test"
 
 
 @pytest.fixture
@@ -441,14 +454,23 @@ def style(tmp_path: Path) -> Iterator[None]:
     fonts = list(font_manager.fontManager.ttflist)
     font_manager.fontManager.addfont(font)
     mpl.colormaps.register(ListedColormap(["red", "blue"], "of-this-test"))
+    mpl.color_sequences.register("of-this-test", ["orange", "green"])
+    get_named_colors_mapping()["paper of this test"] = "#123456"
+    with warnings.catch_warnings():
+        # matplotlib 3.11 would have scales without `axis`, 3.10 knows none.
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        register_scale(Halved)
     with plt.style.context(["dark_background", {"lines.linewidth": 5, "axes.labelsize": 20}]):
         yield
     mpl.colormaps.unregister("of-this-test")
+    mpl.color_sequences.unregister("of-this-test")
+    del get_named_colors_mapping()["paper of this test"]
     font_manager.fontManager.ttflist[:] = fonts
 
 
+@pytest.mark.filterwarnings("ignore:The scale")
 def test_the_script_s_style_reaches_the_actors(on_ray: Any, tmp_path: Path, style: None) -> None:
-    """Style sheets, rcParams and colour maps set here draw the same bytes there."""
+    """Style sheets, rcParams, fonts, colours and scales of here draw the same bytes there."""
     films = {
         engine: bytes_of(tmp_path / "film.mp4", Styled(), n_frames=12, engine=engine, workers=2)
         for engine in ("local", "ray")
@@ -456,12 +478,14 @@ def test_the_script_s_style_reaches_the_actors(on_ray: Any, tmp_path: Path, styl
     assert films["local"] == films["ray"]
 
 
+@pytest.mark.filterwarnings("ignore:The scale")
 def test_the_style_of_this_test_shows(tmp_path: Path, style: None) -> None:
     """Other lines and colours give other bytes: the test above proves something."""
     styled = bytes_of(tmp_path / "film.mp4", Styled(), n_frames=2)
     with mpl.rc_context({"lines.linewidth": 1}):
         assert bytes_of(tmp_path / "film.mp4", Styled(), n_frames=2) != styled
-    mpl.colormaps.register(ListedColormap(["red", "lime"], "of-this-test"), force=True)
+    mpl.colormaps.unregister("of-this-test")
+    mpl.colormaps.register(ListedColormap(["red", "lime"], "of-this-test"))
     assert bytes_of(tmp_path / "film.mp4", Styled(), n_frames=2) != styled
     assert font_manager.findfont("Font of this test").endswith("font.ttf")
 
@@ -479,6 +503,19 @@ class Numbers(NumberedAnimator):
 
     def update(self, frame_idx: int, params: Any) -> None:
         super().update(frame_idx, frame_idx)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fps": np.float32(30), "crf": np.int64(20), "dpi": np.float32(100), "seed": np.int64(3)},
+        {"fps": np.int64(30), "bitrate": np.float64(500), "n_frames": np.int64(5)},
+    ],
+)
+def test_numbers_may_be_numpy_s(tmp_path: Path, options: dict[str, Any]) -> None:
+    """What a computation gives is taken as Python's own numbers are."""
+    report = produce(Numbers(), tmp_path / "film.mp4", **{"n_frames": 5, **options})
+    assert (report.frames, report.rate) == (5, Fraction(30))
 
 
 def test_the_report_s_settings_are_a_starting_point(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ class FigurePixels:
         return np.asarray(self._canvas.buffer_rgba())  # type: ignore[no-untyped-call]
 
     def release(self) -> None:
-        """Give the figure its own canvas and dpi back."""
+        """Give the figure its own canvas, dpi and layout back."""
+        _begin_layout(self.figure, self._layout)
         if self.figure.canvas is not self._canvas_before:
             self.figure.set_canvas(self._canvas_before)
         if self.figure.dpi != self._dpi_before:
@@ -161,10 +162,12 @@ class SavedFigurePixels:
         return np.frombuffer(memory.getbuffer(), np.uint8).reshape(height_px, width_px, 4)
 
     def release(self) -> None:
-        """Nothing of the figure was changed."""
+        """Give the figure its layout back; nothing else was changed."""
+        _begin_layout(self.figure, self._layout)
 
     def close(self) -> None:
-        """Let pyplot forget the figure."""
+        """Release the figure and let pyplot forget it."""
+        self.release()
         close_figure(self.figure)
 
 

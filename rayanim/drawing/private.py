@@ -8,10 +8,13 @@ name                                 what it is used for
 ===================================  ==========================================
 ``ColormapRegistry._builtin_cmaps``  tells a script's own colour maps from
                                      those that matplotlib ships
+``matplotlib.scale._scale_mapping``  the classes behind the names of axis scales
 ===================================  ==========================================
 """
 
 from __future__ import annotations
+
+import sys
 
 
 def shipped_colormaps() -> frozenset[str] | None:
@@ -20,3 +23,9 @@ def shipped_colormaps() -> frozenset[str] | None:
 
     shipped = getattr(mpl.colormaps, "_builtin_cmaps", None)
     return None if shipped is None else frozenset(shipped)
+
+
+def scale_classes() -> list[type]:
+    """The classes of all axis scales, those of the script included; none where it is not told."""
+    known = getattr(sys.modules.get("matplotlib.scale"), "_scale_mapping", {})
+    return list(known.values())

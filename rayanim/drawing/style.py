@@ -1,6 +1,6 @@
 """Carries matplotlib's settings from the process that made them to those that draw.
 
-A script sets ``rcParams``, registers fonts and colour maps at its top level.
+A script sets ``rcParams``, registers fonts, colours and more at its top level.
 Actors import matplotlib afresh and would draw with the defaults.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rayanim.drawing.private import shipped_colormaps
+from rayanim.drawing.registries import Additions, apply_additions, capture_additions
 
 LEFT_ALONE = frozenset({"backend", "backend_fallback", "interactive", "toolbar", "webagg.port"})
 """rcParams that belong to a process, not to the look of a figure."""
@@ -29,11 +30,14 @@ class Style:
         Files of the fonts that matplotlib knew.
     colormaps
         Colour maps by name, those that matplotlib does not ship.
+    additions
+        What else was registered.
     """
 
     rc: dict[str, Any]
     fonts: tuple[str, ...]
     colormaps: dict[str, Any]
+    additions: Additions
 
 
 def capture_style() -> Style | None:
@@ -46,7 +50,7 @@ def capture_style() -> Style | None:
     rc: dict[str, Any] = {
         str(name): mpl.rcParams[name] for name in mpl.rcParams if name not in LEFT_ALONE
     }
-    return Style(rc=rc, fonts=_known_fonts(), colormaps=_registered_colormaps())
+    return Style(rc, _known_fonts(), _registered_colormaps(), capture_additions())
 
 
 def apply_style(style: Style | None) -> None:
@@ -56,6 +60,7 @@ def apply_style(style: Style | None) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
+    apply_additions(style.additions)
     mpl.rcParams.update(style.rc)  # type: ignore[arg-type] # its keys are literals there
     for name, colormap in style.colormaps.items():
         mpl.colormaps.register(colormap, name=name, force=name in mpl.colormaps)
