@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rayanim.report import ActorChange, Report, StageRates, binding_stage
+from rayanim.report import Report, StageRates, binding_stage
 
 if TYPE_CHECKING:
     from rayanim.farm.job import Outcome
@@ -37,9 +37,7 @@ def report_of(target: Path, outcome: Outcome) -> Report:
         start_s=tally.start_s,
         stages=stages,
         binding=binding_stage(stages, elapsed_s, tally.actors_peak),
-        actor_changes=tuple(
-            ActorChange(change.at_s, change.actors, change.reason) for change in tally.changes
-        ),
+        actor_changes=tuple(tally.changes),
         events=tuple(tally.events),
         settings=outcome.settings,
         peak_rss_bytes=tuple(sorted(tally.peak_rss_bytes.items())),

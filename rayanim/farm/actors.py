@@ -13,21 +13,35 @@ from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import EncodeError, RayanimError
 from rayanim.farm.machine import process_rss_bytes
-from rayanim.farm.render import Payload, SegmentRenderer, Timings, open_source
+from rayanim.farm.plan import Segment
+from rayanim.farm.render import (
+    Blueprint,
+    Payload,
+    SegmentRenderer,
+    Timings,
+    close_source,
+    digest_of,
+    open_source,
+)
 from rayanim.farm.shipment import Shipment, unpack
 
 if TYPE_CHECKING:
-    from rayanim.farm.plan import Segment
-    from rayanim.source import Geometry, Source
+    from rayanim.source import Source
     from rayanim.video.spec import StreamSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
-    """What an actor says when it is ready to draw."""
+class Opened:
+    """What an actor says when it is ready to draw.
 
-    pid: int
-    node_id: str
+    Attributes
+    ----------
+    differs
+        Whether the film's first frame has other pixels here than in the
+        process that drew it first.
+    """
+
+    differs: bool
     failure: RayanimError | None
 
 
@@ -71,37 +85,37 @@ class RenderActor:
     ----------
     shipment
         The source.
-    geometry
-        What the first frame settled.
-    spec
-        How pixels are converted.
-    seed
-        The job's seed.
+    blueprint
+        What the first process settled.
     """
 
-    def __init__(
-        self, shipment: Shipment, geometry: Geometry, spec: StreamSpec, seed: int | None
-    ) -> None:
+    def __init__(self, shipment: Shipment, blueprint: Blueprint) -> None:
         self._shipment: Shipment | None = shipment
-        self._geometry = geometry
-        self._spec = spec
-        self._seed = seed
+        self._blueprint = blueprint
         self._source: Source | None = None
         self._renderer: SegmentRenderer | None = None
 
-    def open(self) -> Hello:
-        """Unpack and open the source."""
-        import ray
+    def hello(self) -> int:
+        """The process id: the actor is there, and about to open its source."""
+        return os.getpid()
 
-        failure = None
+    def open(self) -> Opened:
+        """Unpack and open the source, and draw the film's first frame to compare it."""
         try:
-            self._source = unpack(self._shipment)  # type: ignore[arg-type]
-            self._shipment = None
-            open_source(self._source, self._seed, self._geometry)
-            self._renderer = SegmentRenderer(self._source, self._spec, self._seed)
+            return Opened(self._open_and_compare(), None)
         except RayanimError as error:
-            failure = error
-        return Hello(os.getpid(), ray.get_runtime_context().get_node_id(), failure)
+            return Opened(False, error)
+
+    def _open_and_compare(self) -> bool:
+        blueprint = self._blueprint
+        self._source = unpack(self._shipment)  # type: ignore[arg-type]
+        self._shipment = None
+        open_source(self._source, blueprint.seed, blueprint.geometry)
+        self._renderer = SegmentRenderer(self._source, blueprint.spec, blueprint.seed)
+        if blueprint.first_digest is None:
+            return False
+        payload, _ = self._renderer.render(Segment(0, 0, 1, blueprint.first))
+        return digest_of(payload[0]) != blueprint.first_digest
 
     def render(self, segment: Segment) -> tuple[DrawnMeta, Payload | None]:
         """Draw a segment; its pixels come as an object of their own."""
@@ -111,11 +125,15 @@ class RenderActor:
             return DrawnMeta(None, process_rss_bytes(), error), None
         return DrawnMeta(timings, process_rss_bytes(), None), payload
 
-    def close(self) -> None:
-        """Let the user's ``finish()`` run."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+    def close(self) -> RayanimError | None:
+        """Let the user's ``finish()`` run; how it failed, if it did."""
+        source, self._source = self._source, None
+        try:
+            if source is not None:
+                close_source(source)
+        except RayanimError as error:
+            return error
+        return None
 
 
 class EncoderActor:
@@ -137,7 +155,7 @@ class EncoderActor:
         self._idle_since = time.perf_counter()
 
     def open(self) -> int:
-        """The actor's process id, when it is ready."""
+        """The process id: the file is open, and segments may come."""
         return os.getpid()
 
     def encode(self, index: int, payload: Payload) -> Acknowledgement:
@@ -159,10 +177,6 @@ class EncoderActor:
             return Finished(self._encoder.finish(), None)
         except RayanimError as error:
             return Finished(0, error)
-
-    def abort(self) -> None:
-        """Close without finishing and remove the file."""
-        self._encoder.abort()
 
     def _check_order(self, index: int) -> None:
         if index != self._expected:

@@ -25,6 +25,9 @@ from typing import Literal
 
 from rayanim.errors import SettingsError
 
+ACTOR_START_S = 0.8
+"""A new worker process and matplotlib's import, the user's setup aside, on 2 cores."""
+
 RAY_START_S = 3.3
 """Starting Ray on one machine, 2 cores."""
 
@@ -92,7 +95,7 @@ class Costs:
     draw_s: float
     encode_s: float
     ray_start_s: float = RAY_START_S
-    actor_start_s: float = 0.8
+    actor_start_s: float = ACTOR_START_S
     segment_overhead_s: float = 0.0025
     ray_stop_s: float = RAY_STOP_S
     transport_s: float = 0.0

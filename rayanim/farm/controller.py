@@ -14,9 +14,6 @@ from rayanim.farm.windows import SlidingSums
 TICK_S = 0.1
 """Seconds between two looks."""
 
-ACTOR_START_S = 1.0
-"""A new worker process, matplotlib's import and a figure: measured on 2 cores."""
-
 
 class Workforce(Protocol):
     """The part of a pool that the controller needs."""
@@ -49,6 +46,8 @@ class Controller:
         Bytes of frames that may be in flight.
     window_s
         Seconds over which rates are averaged.
+    actor_start_s
+        Seconds from asking for an actor to its first frame.
     """
 
     def __init__(
@@ -61,7 +60,9 @@ class Controller:
         segment_frames: int,
         limit_bytes: int,
         window_s: float,
+        actor_start_s: float,
     ) -> None:
+        self._actor_start_s = actor_start_s
         self._limits = limits
         self._pool = pool
         self._dispatcher = dispatcher
@@ -114,7 +115,7 @@ class Controller:
             encode_fps=self._encoding.fps,
             frames_left=frames_left,
             segments_left=segments_left,
-            actor_start_s=ACTOR_START_S,
+            actor_start_s=self._actor_start_s,
         )
 
     def _left(self) -> tuple[int | None, int | None]:

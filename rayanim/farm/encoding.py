@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
+from rayanim.farm.faults import first_line
 from rayanim.farm.plan import Segment
-from rayanim.farm.pool import first_line
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
+
+SILENCE_LIMIT_S = 900.0
+"""A segment of 64 frames at 4 frames a minute: slower than any preset at 2160p."""
 
 START_LIMIT_S = 60.0
 """A worker process starts in about half a second."""
@@ -57,12 +61,16 @@ class EncoderLink:
         self._handle = actor_class.options(scheduling_strategy=here).remote(spec, str(path))
         self._handed: dict[Any, Handed] = {}
         try:
-            self.pid: int = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
         except ray.exceptions.RayError as error:
             self.kill()
             raise FarmStartError(
                 f"The encoder actor did not start: {first_line(error)}. Try workers=1."
             ) from error
+        except BaseException:
+            self.kill()
+            raise
+        self._heard_s = time.perf_counter()
 
     def refs(self) -> list[Any]:
         """What to wait for."""
@@ -73,6 +81,8 @@ class EncoderLink:
     ) -> None:
         """Hand over the segment after the last."""
         encode = self._handle.encode.options(name=f"EncoderActor.encode {segment.label}")
+        if not self._handed:
+            self._heard_s = time.perf_counter()
         ref = encode.remote(segment.index, payload_ref)
         self._handed[ref] = Handed(segment, payload_ref, when_encoded)
 
@@ -97,6 +107,7 @@ class EncoderLink:
             raise self._lost(error) from error
         if answer.failure is not None:
             raise answer.failure
+        self._heard_s = time.perf_counter()
         handed.when_encoded(handed.segment)
         return handed.segment, answer
 
@@ -114,12 +125,28 @@ class EncoderLink:
 
         ref = self._handle.finish.remote()
         try:
-            answer = ray.get(ref)
+            answer = ray.get(ref, timeout=SILENCE_LIMIT_S)
         except ray.exceptions.RayError as error:
             raise self._lost(error) from error
         if answer.failure is not None:
             raise answer.failure
         return int(answer.file_bytes)
+
+    def silence_s(self) -> float:
+        """Seconds for which an answer has been due.
+
+        Raises
+        ------
+        EncoderLostError
+            If that is longer than any segment takes.
+        """
+        silence_s = time.perf_counter() - self._heard_s if self._handed else 0.0
+        if silence_s > SILENCE_LIMIT_S:
+            raise EncoderLostError(
+                f"The encoder actor has not answered for {silence_s:.0f} s. Is its process "
+                "stopped, or its disk gone?"
+            )
+        return silence_s
 
     def kill(self) -> None:
         """End the actor; what it wrote stays for the caller to remove."""

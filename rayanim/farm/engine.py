@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rayanim.errors import EncoderLostError, FarmStartError, NotPicklableError
 from rayanim.farm.choice import (
+    ACTOR_START_S,
     RAY_START_S,
     RAY_STOP_S,
     Choice,
@@ -26,17 +27,17 @@ from rayanim.farm.local import EncoderThread, InProcess
 from rayanim.farm.machine import Machine, process_rss_bytes
 from rayanim.farm.randomness import kept_randomness
 from rayanim.farm.render import Payload
-from rayanim.farm.session import RaySession, ray_is_running
+from rayanim.farm.session import RaySession, free_ray_cpus, ray_is_running
 from rayanim.feed import Feed
 from rayanim.progress.protocol import Progress
 
 if TYPE_CHECKING:
     from rayanim.farm.shipment import Shipment
 
-CHUNK_S = 0.2
+LOOK_S = 0.2
 """Seconds of in-process drawing between two looks at the clock."""
 
-CHUNK_BYTES = 16 * 2**20
+LOOK_BYTES = 16 * 2**20
 """Bytes of one in-process segment: five frames at 1920x1080 yuv420p."""
 
 RESERVE_BYTES = 512 * 2**20
@@ -64,6 +65,8 @@ class JobRunner:
         self._limit_bytes = min(
             job.settings.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
         )
+        self._allowed = min(job.max_actors, job.settings.max_workers or job.max_actors)
+        self._most: int | None = None
         self._shipment: Shipment | None = None
         self._not_picklable: NotPicklableError | None = None
 
@@ -76,7 +79,7 @@ class JobRunner:
             Whatever went wrong; the part file is the caller's to remove.
         """
         job = self._job
-        may_travel = job.engine == "ray" or (job.engine == "auto" and job.max_actors > 1)
+        may_travel = job.engine == "ray" or (job.engine == "auto" and self._allowed > 1)
         self._tally.progress.start(self._tally.total, job.part_path.stem)
         try:
             if may_travel:
@@ -112,7 +115,7 @@ class JobRunner:
         """Draw on while the length is unknown: Ray is started once it would have paid."""
         if self._choose(inside, elapsed_s=math.inf).engine == "local":
             return choice
-        count = self._chunk(inside)
+        count = self._frames_per_look(inside)
         while choice.engine == "local" and self._has_room(inside):
             drawn = inside.draw(count)
             if drawn is None:
@@ -138,6 +141,12 @@ class JobRunner:
         warning = large_attributes(self._job.source, self._shipment)
         if warning:
             self._tally.event(warning)
+
+    def _packed(self) -> Shipment:
+        """What travels; raises, before Ray starts, where nothing can."""
+        if self._shipment is None:
+            raise self._not_picklable or FarmStartError("The source was never packed.")
+        return self._shipment
 
     def _sample(self, inside: InProcess) -> Iterator[Drawn[Payload]]:
         """The first frames: one where the cost is known or Ray is asked for, else a few."""
@@ -174,23 +183,30 @@ class JobRunner:
             # The encoder has a thread of its own in process: a call keeps nobody.
             encode_call_s=0.0,
             transport_s=transport_seconds(inside.spec.frame_bytes),
+            actor_start_s=ACTOR_START_S + inside.open_s,
             ray_start_s=0.0 if running else RAY_START_S,
             ray_stop_s=0.0 if running else RAY_STOP_S,
         )
 
     def _most_actors(self) -> int:
-        """What the user set, less where memory does not suffice."""
+        """What the user set, less where memory does not suffice; found once."""
+        if self._most is None:
+            self._most = self._find_most_actors()
+        return self._most
+
+    def _find_most_actors(self) -> int:
         by_memory = actors_by_memory(
             self._machine.free_memory_bytes - self._limit_bytes,
             process_rss_bytes(),
             RESERVE_BYTES,
         )
-        if by_memory < self._job.max_actors:
+        if by_memory < self._allowed:
             self._tally.event(
-                f"Memory suffices for {by_memory} render actors, "
-                f"{self._job.max_actors} were allowed."
+                f"Memory suffices for {by_memory} render actors, {self._allowed} were allowed."
             )
-        return max(1, min(by_memory, self._job.max_actors))
+        most = max(1, min(by_memory, self._allowed))
+        # The caller's own Ray may be busy or small; asked for by name, it is waited for.
+        return most if self._job.engine == "ray" else min(most, free_ray_cpus(most))
 
     def _choose(self, inside: InProcess, *, elapsed_s: float | None = None) -> Choice:
         job, costs = self._job, self._costs(inside)
@@ -198,8 +214,8 @@ class JobRunner:
         frames_left = None if total is None else total - inside.next_frame
         if job.engine == "local":
             return _in_process("as asked for")
-        if job.engine == "auto" and (job.max_actors == 1 or frames_left == 0):
-            reason = "one worker was asked for" if job.max_actors == 1 else "no frame is left"
+        if job.engine == "auto" and (self._allowed == 1 or frames_left == 0):
+            reason = "one worker was asked for" if self._allowed == 1 else "no frame is left"
             return _in_process(reason)
         actors = self._most_actors()
         choice = choose_engine(
@@ -209,17 +225,18 @@ class JobRunner:
             cores=self._machine.cores,
             elapsed_s=self._tally.elapsed_s if elapsed_s is None else elapsed_s,
         )
+        if choice.engine == "ray" and job.engine == "auto" and self._not_picklable is not None:
+            self._tally.event(f"{self._not_picklable.message} This process draws all frames.")
+            return _in_process("the source cannot travel")
         if job.engine == "ray":
             choice = replace(
                 choice,
                 engine="ray",
-                actors=job.settings.num_workers or actors,
+                actors=min(job.settings.num_workers or actors, actors),
                 reason="as asked for",
             )
         elif choice.engine == "ray" and job.settings.num_workers is not None:
             choice = replace(choice, actors=min(job.settings.num_workers, actors))
-        if choice.engine == "ray" and self._not_picklable is not None:
-            raise self._not_picklable
         return replace(choice, actors=max(choice.actors, min(job.settings.min_workers, actors)))
 
     def _run_locally(
@@ -229,7 +246,7 @@ class JobRunner:
         try:
             while head:
                 encoder.put(head.popleft().payload)
-            count = self._chunk(inside)
+            count = self._frames_per_look(inside)
             while (drawn := inside.draw(count)) is not None:
                 encoder.put(drawn.payload)
                 self._tally.tell(queued_frames=encoder.queued_frames)
@@ -239,16 +256,17 @@ class JobRunner:
             raise
         return self._outcome(inside, choice, file_bytes)
 
-    def _chunk(self, inside: InProcess) -> int:
+    def _frames_per_look(self, inside: InProcess) -> int:
         """Frames of an in-process segment."""
-        by_time = int(CHUNK_S / max(1e-6, self._draw_s(inside)))
-        by_size = CHUNK_BYTES // inside.spec.frame_bytes
+        by_time = int(LOOK_S / max(1e-6, self._draw_s(inside)))
+        by_size = LOOK_BYTES // inside.spec.frame_bytes
         return max(1, min(64, by_time, by_size))
 
     def _run_on_ray(
         self, inside: InProcess, head: deque[Drawn[Payload]], choice: Choice
     ) -> Outcome:
-        most = max(choice.actors, self._most_actors())
+        self._packed()
+        most = self._most_actors()
         # Half as much again for what is being written and not yet counted.
         session = RaySession(most, max(128 * 2**20, self._limit_bytes * 3 // 2))
         session.start()
@@ -257,7 +275,7 @@ class JobRunner:
             head.extend(self._draw_until_ready(inside, session))
             session.wait()
             inside.close()
-            file_bytes = self._on_ray(inside, head, choice, most)
+            file_bytes = self._on_ray(inside, head, choice)
         finally:
             session.stop()
         return self._outcome(inside, choice, file_bytes)
@@ -265,7 +283,7 @@ class JobRunner:
     def _draw_until_ready(self, inside: InProcess, session: RaySession) -> Iterator[Drawn[Payload]]:
         if self._job.engine == "ray":
             return
-        count = self._chunk(inside)
+        count = self._frames_per_look(inside)
         while not session.ready and self._has_room(inside):
             drawn = inside.draw(count)
             if drawn is None:
@@ -273,15 +291,13 @@ class JobRunner:
             yield drawn
             self._tally.tell(queued_frames=inside.next_frame)
 
-    def _on_ray(
-        self, inside: InProcess, head: deque[Drawn[Payload]], choice: Choice, most: int
-    ) -> int:
+    def _on_ray(self, inside: InProcess, head: deque[Drawn[Payload]], choice: Choice) -> int:
         """Run on Ray; begin anew once if the encoder actor dies."""
         feed, first = self._job.feed, (inside.next_index, inside.next_frame)
         restarts = 0
         while True:
             try:
-                return self._pass(inside, head, choice, most, feed, first)
+                return self._pass(inside, head, choice, feed, first)
             except EncoderLostError as error:
                 again = feed.again()
                 if again is None or restarts == ENCODER_RESTARTS:
@@ -296,14 +312,12 @@ class JobRunner:
         inside: InProcess,
         head: deque[Drawn[Payload]],
         choice: Choice,
-        most: int,
         feed: Feed,
         first: tuple[int, int],
     ) -> int:
         from rayanim.farm.run import FarmRun
 
-        if self._shipment is None:
-            raise self._not_picklable or FarmStartError("The source was never packed.")
+        most = self._most_actors()
         total = feed.n_frames
         left = None if total is None else total - first[1]
         frames = self._job.settings.frame_batch_amount or segment_frames(
@@ -317,9 +331,8 @@ class JobRunner:
         run = FarmRun(
             replace(self._job, max_actors=most),
             self._tally,
-            shipment=self._shipment,
-            geometry=inside.geometry,
-            spec=inside.spec,
+            shipment=self._packed(),
+            blueprint=inside.blueprint(),
             feed=feed,
             choice=choice,
             segment_frames=frames,
@@ -334,8 +347,10 @@ class JobRunner:
         found = self._job.settings.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),
             encode_ms=1000 * tally.encode_s / max(1, tally.frames),
-            num_workers=tally.usual_actors(),
+            num_workers=self._job.settings.num_workers,
         )
+        if choice.engine == "ray":
+            found = found.replace(num_workers=tally.usual_actors())
         return Outcome(inside.spec, file_bytes, choice.engine, choice.reason, found, tally)
 
 

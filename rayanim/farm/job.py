@@ -14,6 +14,7 @@ from rayanim.farm.render import NO_TIME, Timings
 from rayanim.feed import Feed
 from rayanim.progress.protocol import Progress, ProgressState
 from rayanim.rates import RateMeter
+from rayanim.report import ActorChange
 from rayanim.settings import Engine, PerformanceSettings
 from rayanim.source import Geometry, Source
 
@@ -64,15 +65,6 @@ class Job:
     log_every: tuple[int | None, int | None] = (None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The number of actors was changed."""
-
-    at_s: float
-    actors: int
-    reason: str
-
-
 @dataclass(slots=True)
 class Tally:
     """What a running job counts, and whom it tells."""
@@ -87,7 +79,7 @@ class Tally:
     wait_s: float = 0.0
     start_s: float = 0.0
     actors_peak: int = 0
-    changes: list[Change] = field(default_factory=list)
+    changes: list[ActorChange] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     peak_rss_bytes: dict[str, int] = field(default_factory=dict)
     meter: RateMeter = field(default_factory=RateMeter)
@@ -124,9 +116,8 @@ class Tally:
 
     def change(self, actors: int, reason: str) -> None:
         """The number of actors is now to be `actors`."""
-        self.actors_peak = max(self.actors_peak, actors)
         if len(self.changes) < MAX_CHANGES:
-            self.changes.append(Change(self.elapsed_s, actors, reason))
+            self.changes.append(ActorChange(self.elapsed_s, actors, reason))
 
     def usual_actors(self) -> int:
         """The number of actors that stood for longest; 1 in process."""
@@ -155,6 +146,7 @@ class Tally:
 
     def tell(self, *, alive: int = 0, target: int = 0, queued_frames: int = 0) -> None:
         """Tell whoever watches."""
+        self.actors_peak = max(self.actors_peak, alive)
         self.memory("driver", process_rss_bytes())
         self.progress.update(self.state(alive=alive, target=target, queued_frames=queued_frames))
 

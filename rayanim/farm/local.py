@@ -20,10 +20,12 @@ from rayanim.farm.job import Job, Tally
 from rayanim.farm.plan import Segment
 from rayanim.farm.render import (
     NO_TIME,
+    Blueprint,
     Payload,
     SegmentRenderer,
     Timings,
     close_source,
+    digest_of,
     measure_source,
     open_source,
 )
@@ -79,7 +81,11 @@ class InProcess:
         first = self._ahead
         number = first.numbers[0]
         params = None if first.params is None else first.params[0]
+        began = time.perf_counter()
         open_source(job.source, job.seed, None)
+        self.open_s = time.perf_counter() - began
+        self._first = first
+        self._first_digest: bytes | None = None
         self._is_open = True
         try:
             self.geometry = measure_source(job.source, job.seed, number, params)
@@ -113,7 +119,15 @@ class InProcess:
         self._index += 1
         self._at = segment.stop
         self._tally.drawn(timings)
+        if self._first_digest is None:
+            self._first_digest = digest_of(payload[0])
         return Drawn(segment, payload)
+
+    def blueprint(self) -> Blueprint:
+        """What render actors need to draw the same frames; after the first was drawn."""
+        return Blueprint(
+            self.geometry, self.spec, self._job.seed, self._first, self._first_digest, self.open_s
+        )
 
     def sample(self) -> Iterator[Drawn[Payload]]:
         """Draw single frames until their cost is known."""

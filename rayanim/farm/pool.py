@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from rayanim.errors import FarmStartError, NotPicklableError, RayanimError
-from rayanim.farm.actors import DrawnMeta, Hello, RenderActor, remote
+from rayanim.errors import FarmStartError, FrameError, NotPicklableError, RayanimError
+from rayanim.farm.actors import DrawnMeta, Opened, RenderActor, remote
+from rayanim.farm.faults import first_line, is_code_fault, plain_text
 from rayanim.farm.plan import Segment
 
 MAX_STARTS_LOST = 3
 """Actors that may die while they start, in a row, before the job ends."""
+
+
+FINISH_LIMIT_S = 60.0
+"""What the user's ``finish()`` may take in an actor before it is ended."""
 
 
 @dataclass(slots=True)
@@ -21,21 +27,37 @@ class Member:
 
     number: int
     handle: Any
-    hello_ref: Any
-    pid: int | None = None
+    has_answered: bool = False
+    is_open: bool = False
     held: deque[Segment] = field(default_factory=deque)
     leaving: bool = False
 
-    @property
-    def alive(self) -> bool:
-        return self.pid is not None
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that an actor has not answered yet.
+
+    `segment` and `payload_ref` are None where it is not one of `render`.
+    """
+
+    member: Member
+    what: Literal["hello", "open", "render"]
+    segment: Segment | None = None
+    payload_ref: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """An actor has answered and can draw."""
+    """An actor can draw.
+
+    Attributes
+    ----------
+    differs
+        Whether the film's first frame has other pixels there.
+    """
 
     number: int
+    differs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +106,8 @@ class RenderPool:
         self._queue_size = queue_size
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
         self._members: dict[int, Member] = {}
-        self._waiting: dict[Any, tuple[Member, Segment | None, Any]] = {}
+        self._asked: dict[Any, Asked] = {}
+        self._closing: list[Any] = []
         self._numbers = 0
         self._starts_lost = 0
 
@@ -95,20 +118,21 @@ class RenderPool:
 
     @property
     def alive(self) -> int:
-        """Actors that have answered and were not told to leave."""
-        return sum(member.alive and not member.leaving for member in self._members.values())
+        """Actors that can draw and were not told to leave."""
+        return sum(member.is_open and not member.leaving for member in self._members.values())
+
+    @property
+    def answered(self) -> int:
+        """Actors whose process is there, those included that still open their source."""
+        return sum(member.has_answered for member in self._members.values())
 
     def drawing(self) -> list[Segment]:
         """What is being drawn now, one segment per busy actor."""
         return [member.held[0] for member in self._members.values() if member.held]
 
-    def pids(self) -> dict[int, int]:
-        """Process ids of the living actors by their number."""
-        return {m.number: m.pid for m in self._members.values() if m.pid is not None}
-
     def refs(self) -> list[Any]:
         """What to wait for."""
-        return list(self._waiting)
+        return list(self._asked)
 
     def apply(self, target: int) -> None:
         """Ask for actors, or release some, until `target` are requested."""
@@ -123,7 +147,7 @@ class RenderPool:
         slots = [
             (len(member.held) + extra, member.number)
             for member in self._members.values()
-            if member.alive and not member.leaving
+            if member.is_open and not member.leaving
             for extra in range(self._queue_size - len(member.held))
         ]
         return [number for _, number in sorted(slots)]
@@ -136,12 +160,16 @@ class RenderPool:
         NotPicklableError
             If the parameters of its frames cannot travel.
         """
+        import ray
+
         member = self._members[number]
         name = f"RenderActor.render {segment.label}"
         render = member.handle.render.options(num_returns=2, name=name)
         try:
             meta_ref, payload_ref = render.remote(segment)
-        except TypeError as error:
+        except ray.exceptions.RayError:
+            raise
+        except Exception as error:
             # Ray's own text lists every object on the way to the culprit.
             raise NotPicklableError(
                 f"The parameters of {segment.label} cannot be sent to an actor: "
@@ -150,7 +178,7 @@ class RenderPool:
                 frame=segment.batch.numbers[0],
             ) from error
         member.held.append(segment)
-        self._waiting[meta_ref] = (member, segment, payload_ref)
+        self._asked[meta_ref] = Asked(member, "render", segment, payload_ref)
 
     def take(self, ref: Any) -> Event | None:
         """What the ready `ref` says; None where it belongs to an actor that is gone.
@@ -164,26 +192,43 @@ class RenderPool:
         """
         import ray
 
-        found = self._waiting.pop(ref, None)
-        if found is None:
+        asked = self._asked.pop(ref, None)
+        if asked is None:
             return None
-        member, segment, payload_ref = found
         try:
             answer = ray.get(ref)
         except ray.exceptions.RayError as error:
-            return self._bury(member, error)
-        if segment is None:
-            return self._welcome(member, answer)
-        return self._collect(member, segment, payload_ref, answer)
+            if is_code_fault(error):
+                raise _failed_call(asked, error) from error
+            return self._bury(asked.member, error)
+        if asked.what == "hello":
+            asked.member.has_answered = True
+            return None
+        if asked.segment is None:
+            return self._welcome(asked.member, answer)
+        return self._collect(asked.member, asked.segment, asked.payload_ref, answer)
 
     def close(self) -> None:
-        """Let every actor finish its source, then end them."""
+        """Let every actor finish its source, then end them.
+
+        Raises
+        ------
+        ScriptError
+            If the user's ``finish()`` raised in one of them, those included
+            that were released before.
+        """
         import ray
 
-        closing = [m.handle.close.remote() for m in self._members.values() if m.alive]
-        if closing:
-            ray.wait(closing, num_returns=len(closing), timeout=5)
+        open_members = [member for member in self._members.values() if member.is_open]
+        closing = self._closing + [member.handle.close.remote() for member in open_members]
+        ready = ray.wait(closing, num_returns=len(closing), timeout=FINISH_LIMIT_S)[0]
         self.kill()
+        for ref in ready:
+            # An actor that is gone by now has nothing more to say.
+            with contextlib.suppress(ray.exceptions.RayError):
+                failure = ray.get(ref)
+                if failure is not None:
+                    raise failure
 
     def kill(self) -> None:
         """End all actors at once."""
@@ -192,34 +237,36 @@ class RenderPool:
         for member in self._members.values():
             ray.kill(member.handle)
         self._members.clear()
-        self._waiting.clear()
+        self._asked.clear()
+        self._closing.clear()
 
     def _add(self) -> None:
         self._numbers += 1
         handle = self._class.remote(*self._make_arguments())
-        member = Member(self._numbers, handle, handle.open.remote())
+        member = Member(self._numbers, handle)
         self._members[member.number] = member
-        self._waiting[member.hello_ref] = (member, None, None)
+        self._asked[handle.hello.remote()] = Asked(member, "hello")
+        self._asked[handle.open.remote()] = Asked(member, "open")
 
     def _to_release(self, count: int) -> list[Member]:
         """Those that have not answered first, then those with the least to do."""
         staying = [member for member in self._members.values() if not member.leaving]
-        staying.sort(key=lambda member: (member.alive, len(member.held), -member.number))
+        staying.sort(key=lambda member: (member.is_open, len(member.held), -member.number))
         return staying[: max(0, count)]
 
     def _let_go_if_idle(self, member: Member) -> None:
         if not member.held:
             # Queued after `close`: the user's finish() runs first.
-            member.handle.close.remote()
+            self._closing.append(member.handle.close.remote())
             member.handle.__ray_terminate__.remote()
             self._forget(member)
 
-    def _welcome(self, member: Member, hello: Hello) -> Event:
-        if hello.failure is not None:
-            raise hello.failure
+    def _welcome(self, member: Member, opened: Opened) -> Event:
+        if opened.failure is not None:
+            raise opened.failure
         self._starts_lost = 0
-        member.pid = hello.pid
-        return Joined(member.number)
+        member.is_open = True
+        return Joined(member.number, opened.differs)
 
     def _collect(
         self, member: Member, segment: Segment, payload_ref: Any, meta: DrawnMeta
@@ -234,7 +281,7 @@ class RenderPool:
     def _bury(self, member: Member, error: Exception) -> Event:
         why = first_line(error)
         self._forget(member)
-        if not member.alive:
+        if not member.is_open:
             self._starts_lost += 1
             if self._starts_lost >= MAX_STARTS_LOST:
                 raise FarmStartError(
@@ -247,14 +294,16 @@ class RenderPool:
 
     def _forget(self, member: Member) -> None:
         self._members.pop(member.number, None)
-        gone = [ref for ref, (owner, _, _) in self._waiting.items() if owner is member]
+        gone = [ref for ref, asked in self._asked.items() if asked.member is member]
         for ref in gone:
-            del self._waiting[ref]
+            del self._asked[ref]
 
 
-def first_line(error: Exception) -> str:
-    """The one line of a Ray exception that a person needs."""
-    if isinstance(error, RayanimError):
-        return error.message
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _failed_call(asked: Asked, error: Exception) -> RayanimError:
+    """What to tell when code raised that is not the user's drawing."""
+    what = "Opening the source" if asked.segment is None else f"Drawing {asked.segment.label}"
+    return FrameError(
+        f"{what} failed in the actor: {first_line(error)}",
+        frame=None if asked.segment is None else asked.segment.batch.numbers[0],
+        traceback_text=plain_text(error),
+    )

@@ -6,6 +6,7 @@ give the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import time
 import traceback
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from rayanim.errors import FrameError, RayanimError, ScriptError, SetupError
 from rayanim.farm.plan import Segment
 from rayanim.farm.randomness import SETUP, seed_for
+from rayanim.feed import Batch
 from rayanim.source import Geometry, Source
 
 if TYPE_CHECKING:
@@ -46,6 +48,35 @@ class Timings:
         return Timings(
             self.draw_s + other.draw_s, self.convert_s + other.convert_s, self.frames + other.frames
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What the first process settled, for all others to draw the same.
+
+    Attributes
+    ----------
+    geometry, spec, seed
+        What the first frame settled, the stream, and the job's seed.
+    first
+        The film's first frame.
+    first_digest
+        What `digest_of` gave for it in the first process.
+    open_s
+        Seconds that opening the source took there.
+    """
+
+    geometry: Geometry
+    spec: StreamSpec
+    seed: int | None
+    first: Batch
+    first_digest: bytes | None
+    open_s: float
+
+
+def digest_of(frame: npt.NDArray[np.uint8]) -> bytes:
+    """A short name for the bytes of one converted frame."""
+    return hashlib.blake2b(frame.data, digest_size=16).digest()
 
 
 NO_TIME = Timings(0.0, 0.0, 0)

@@ -7,21 +7,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import FarmStartError
-from rayanim.farm.choice import Choice
+from rayanim.farm.choice import ACTOR_START_S, Choice
 from rayanim.farm.controller import TICK_S, Controller
 from rayanim.farm.dispatch import Dispatcher, Drawn
 from rayanim.farm.encoding import EncoderLink
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.plan import Segment, cut
 from rayanim.farm.pool import Died, Joined, RenderPool, SegmentDrawn
-from rayanim.farm.render import Payload
+from rayanim.farm.render import Blueprint, Payload
 from rayanim.farm.scaling import ScalingLimits
 from rayanim.feed import Feed
 
 if TYPE_CHECKING:
     from rayanim.farm.shipment import Shipment
-    from rayanim.source import Geometry
-    from rayanim.video.spec import StreamSpec
 
 FIRST_ACTOR_LIMIT_S = 120.0
 """Without any living actor for this long, the job ends."""
@@ -33,6 +31,15 @@ HOLD_S = 1.0
 """Seconds for which the encoder must starve, or its queue be full, to count."""
 
 
+DIFFERENCE = (
+    "The film's first frame has other pixels in a render actor than in this process, so frames "
+    "may differ by who draws them. Usual causes: the order of a set, a module's variable that the "
+    "script changed, random numbers from a generator without a seed, the time of day. "
+    "With workers=1 one process draws all."
+)
+"""Told once. Actors draw that frame when they open the source."""
+
+
 class FarmRun:
     """One pass over the frames of a job on Ray.
 
@@ -40,7 +47,7 @@ class FarmRun:
     ----------
     job, tally
         The job and its counts.
-    shipment, geometry, spec
+    shipment, blueprint
         What render actors need.
     feed
         The frames that were not drawn yet.
@@ -58,8 +65,7 @@ class FarmRun:
         tally: Tally,
         *,
         shipment: Shipment,
-        geometry: Geometry,
-        spec: StreamSpec,
+        blueprint: Blueprint,
         feed: Feed,
         choice: Choice,
         segment_frames: int,
@@ -69,17 +75,16 @@ class FarmRun:
         import ray
 
         self._tally = tally
-        self._spec = spec
         shipment_ref = ray.put(shipment)
-        self._encoder = EncoderLink(spec, job.part_path)
+        self._encoder = EncoderLink(blueprint.spec, job.part_path)
         self._pool = RenderPool(
-            lambda: (shipment_ref, geometry, spec, job.seed),
+            lambda: (shipment_ref, blueprint),
             queue_size=job.settings.worker_queue_size,
         )
         plan = cut(feed, segment_frames, 2 * job.max_actors, index=first[0], start=first[1])
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             plan,
-            frame_bytes=spec.frame_bytes,
+            frame_bytes=blueprint.spec.frame_bytes,
             limit_bytes=limit_bytes,
             first=first[0],
             first_frame=first[1],
@@ -97,8 +102,10 @@ class FarmRun:
             segment_frames=segment_frames,
             limit_bytes=limit_bytes,
             window_s=job.settings.window_size,
+            actor_start_s=ACTOR_START_S + blueprint.open_s,
         )
         self._choice = choice
+        self._told_difference = False
         self._heard_s = self._alive_s = time.perf_counter()
 
     def run(self, head: Iterable[Drawn[Payload]]) -> int:
@@ -174,8 +181,16 @@ class FarmRun:
             self._drawn(event)
         elif isinstance(event, Died):
             self._mourn(event)
-        elif isinstance(event, Joined) and not self._tally.start_s:
+        elif isinstance(event, Joined):
+            self._joined(event)
+
+    def _joined(self, event: Joined) -> None:
+        self._heard_s = time.perf_counter()
+        if not self._tally.start_s:
             self._tally.start_s = self._tally.elapsed_s
+        if event.differs and not self._told_difference:
+            self._told_difference = True
+            self._tally.event(DIFFERENCE)
 
     def _drawn(self, event: SegmentDrawn) -> None:
         self._heard_s = time.perf_counter()
@@ -201,17 +216,21 @@ class FarmRun:
 
     def _check_signs_of_life(self) -> None:
         now_s = time.perf_counter()
-        if self._pool.alive or not self._pool.requested:
+        if self._pool.answered or not self._pool.requested:
             self._alive_s = now_s
         elif now_s - self._alive_s > FIRST_ACTOR_LIMIT_S:
             raise FarmStartError(_no_actor(self._pool.requested))
+        encoder_silence_s = self._encoder.silence_s()
         if now_s - self._heard_s > SILENCE_S:
             self._heard_s = now_s
-            drawing = ", ".join(segment.label for segment in self._pool.drawing())
-            if drawing:
-                self._tally.progress.message(
-                    f"No segment was finished for {SILENCE_S:.0f} s. Still drawing: {drawing}."
-                )
+            self._tally.progress.message(self._what_lasts(encoder_silence_s))
+
+    def _what_lasts(self, encoder_silence_s: float) -> str:
+        if encoder_silence_s > SILENCE_S:
+            return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
+        drawing = ", ".join(segment.label for segment in self._pool.drawing())
+        doing = f"drawing {drawing}" if drawing else "opening the source in render actors"
+        return f"No segment was finished for {SILENCE_S:.0f} s. Still {doing}."
 
 
 def _nothing_to_free(segment: Segment) -> None:

@@ -45,7 +45,6 @@ __all__ = [
     "Shortage",
     "Snapshot",
     "decide",
-    "initial_target",
 ]
 
 HEADROOM_UP = 1.1
@@ -83,42 +82,6 @@ It then works at least as long as it took to start.
 """
 
 
-def initial_target(
-    draw_s: float,
-    encode_s: float,
-    frames_left: int | None,
-    limits: ScalingLimits,
-    *,
-    actor_start_s: float = 0.0,
-) -> Decision:
-    """The number of actors to start with, from what the first frames cost.
-
-    Parameters
-    ----------
-    draw_s, encode_s
-        Seconds per frame: one actor's, and the busy encoder's.
-    frames_left
-        Frames to draw; None where the length is unknown.
-    limits
-        Bounds of the result.
-    actor_start_s
-        Seconds that an actor takes to start; no more actors than repay it.
-    """
-    demand = _first_demand(draw_s, encode_s)
-    wanted = _actors(demand, HEADROOM_UP, limits.max_actors)
-    draw_fps = 1 / draw_s if draw_s > 0 else None
-    useful = min(wanted, _repaid(frames_left, draw_fps, actor_start_s, limits.max_actors))
-    if frames_left is not None:
-        useful = min(useful, frames_left)
-    target = limits.clamp(useful)
-    reason = f"start with {target}: it takes {demand:.1f} actors to keep the encoder busy"
-    if useful < wanted:
-        reason += f", but {frames_left} frames repay the start of {max(1, useful)}"
-    elif target != wanted or demand > target:
-        reason += f", and {_bounds(limits)}"
-    return Decision(target, target, reason)
-
-
 def decide(
     snapshot: Snapshot, limits: ScalingLimits, state: PolicyState
 ) -> tuple[Decision, PolicyState]:
@@ -137,13 +100,6 @@ def decide(
     target, reason = _target(snapshot, limits, seen)
     decision = Decision(target, target - snapshot.requested, reason)
     return decision, _remember(snapshot, limits, seen, decision)
-
-
-def _first_demand(draw_s: float, encode_s: float) -> float:
-    """Actors that keep the encoder busy; endless where encoding costs nothing."""
-    if draw_s <= 0:
-        return 0.0
-    return draw_s / encode_s if encode_s > 0 else math.inf
 
 
 def _observe(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> PolicyState:
@@ -178,14 +134,15 @@ def _remember(
 def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tuple[int, str]:
     """The first rule that applies; each gives its reason."""
     requested = snapshot.requested
+    if state.wanted is not None and requested < state.wanted:
+        # Before the bounds: where all died at once, those would ask for the fewest.
+        return _replace_dead(snapshot, limits, state.wanted)
     if limits.clamp(requested) != requested:
         target = limits.clamp(requested)
         return target, _step(snapshot, target, _bounds(limits))
     if snapshot.segments_left is not None and limits.clamp(snapshot.segments_left) < requested:
         target = limits.clamp(snapshot.segments_left)
         return target, _step(snapshot, target, f"segments left to draw: {snapshot.segments_left}")
-    if state.wanted is not None and requested < state.wanted:
-        return _replace_dead(snapshot, limits, state.wanted)
     if state.starved_since_s is not None:
         return _up(snapshot, limits, state.starved_since_s)
     if state.full_since_s is not None:
@@ -196,7 +153,8 @@ def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tu
 def _replace_dead(snapshot: Snapshot, limits: ScalingLimits, wanted: int) -> tuple[int, str]:
     requested = snapshot.requested
     lost = f"actors gone: {wanted - requested} of {wanted}"
-    target = max(requested, min(limits.clamp(wanted), _useful(snapshot, limits)))
+    useful = min(limits.clamp(wanted), _useful(snapshot, limits))
+    target = max(limits.clamp(requested), useful)
     if target == requested:
         return requested, f"stay at {requested}: {lost}, but the frames left repay no start"
     return target, _step(snapshot, target, lost)

@@ -23,7 +23,6 @@ from rayanim.farm.scaling import (
     Shortage,
     Snapshot,
     decide,
-    initial_target,
 )
 
 LIMITS = ScalingLimits(min_actors=1, max_actors=16, hold_s=1.0, settle_s=2.0)
@@ -277,6 +276,12 @@ def test_when_all_are_dead_the_least_number_is_asked_for() -> None:
     assert decision == Decision(1, 1, "up from 0 to 1: 1 to 16 are allowed")
 
 
+def test_actors_that_all_die_at_once_are_all_asked_for_again() -> None:
+    """A loss is no reason to begin with one and double."""
+    decision = now(BALANCED, PolicyState(wanted=8), alive=0, requested=0, segments_left=40)
+    assert decision == Decision(8, 8, "up from 0 to 8: actors gone: 8 of 8")
+
+
 def test_too_many_actors_are_released_at_once() -> None:
     """The limit holds at every tick."""
     assert now(BALANCED, alive=20, requested=20) == Decision(
@@ -297,50 +302,6 @@ def test_a_pinned_number_stays_to_the_end() -> None:
     pinned = ScalingLimits(4, 4, hold_s=0, settle_s=0)
     for snapshot in (BALANCED, STARVING, FULL, replace(FULL, segments_left=0)):
         assert decide(snapshot, pinned, PolicyState())[0].delta == 0
-
-
-@pytest.mark.parametrize(
-    ("draw_s", "encode_s", "frames", "target", "reason"),
-    [
-        (0.05, 0.01, None, 6, "start with 6: it takes 5.0 actors to keep the encoder busy"),
-        (0.01, 0.05, 900, 1, "start with 1: it takes 0.2 actors to keep the encoder busy"),
-        (
-            0.5,
-            0.01,
-            900,
-            16,
-            "start with 16: it takes 50.0 actors to keep the encoder busy, and 1 to 16 are allowed",
-        ),
-        (
-            0.05,
-            0.01,
-            80,
-            2,
-            "start with 2: it takes 5.0 actors to keep the encoder busy, "
-            "but 80 frames repay the start of 2",
-        ),
-        (
-            0.05,
-            0.01,
-            0,
-            1,
-            "start with 1: it takes 5.0 actors to keep the encoder busy, "
-            "but 0 frames repay the start of 1",
-        ),
-    ],
-)
-def test_the_first_number_follows_from_the_first_frames(
-    draw_s: float, encode_s: float, frames: int | None, target: int, reason: str
-) -> None:
-    """Cost of drawing over cost of encoding, with headroom, limits and repaid starts."""
-    decision = initial_target(draw_s, encode_s, frames, LIMITS, actor_start_s=1.0)
-    assert decision == Decision(target, target, reason)
-
-
-def test_costs_too_small_to_measure_give_a_first_number_too() -> None:
-    """Nothing to encode asks for all actors, nothing to draw for one."""
-    assert initial_target(0.01, 0.0, None, LIMITS).target == 16
-    assert initial_target(0.0, 0.0, None, LIMITS).target == 1
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 4), (-1, 4), (5, 4)])
@@ -398,14 +359,6 @@ def test_the_target_is_within_the_limits_whatever_comes(
             decision.reason.split(" ")[0]
             == ("stay", "up", "down")[(decision.delta > 0) - (decision.delta < 0)]
         )
-
-
-@given(st.floats(0, 1e6), st.floats(0, 1e6), st.none() | st.integers(0, 10**9))
-def test_the_first_number_is_within_the_limits_whatever_comes(
-    draw_s: float, encode_s: float, frames: int | None
-) -> None:
-    """Free frames, endless frames and no frames included."""
-    assert 3 <= initial_target(draw_s, encode_s, frames, ScalingLimits(3, 7)).target <= 7
 
 
 @settings(deadline=None)
@@ -478,13 +431,6 @@ def test_slow_frames_get_the_actors_they_need_and_no_more() -> None:
     assert [tick.decision.target for tick in trace.changes(0, 60)] == [2, 4, 6]
     assert not trace.changes(12, 60)
     assert trace.idle_fraction(18, 60) < 0.02
-
-
-def test_a_good_first_number_is_left_alone() -> None:
-    """Started with what the first frames suggest, there is nothing to change."""
-    first = initial_target(0.05, 0.01, 6000, LIMITS, actor_start_s=1.0)
-    trace = run(Load(6000, cost(0.05), cost(0.01)), actors=first.target)
-    assert not trace.changes(0, 58)
 
 
 def test_a_demand_out_of_reach_ends_at_the_limit() -> None:

@@ -1,0 +1,37 @@
+"""Tells a machine's fault from the code's in what Ray raises."""
+
+from __future__ import annotations
+
+import re
+
+from rayanim.errors import RayanimError
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def is_code_fault(error: Exception) -> bool:
+    """Whether code raised in an actor that lives on, rather than an actor or object being gone.
+
+    Ray wraps the loss of an argument into the same class as an exception of
+    the called code; such an error is an instance of both.
+    """
+    from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+
+    wrapped = isinstance(error, RayTaskError)
+    return wrapped and not isinstance(error, (ObjectLostError, RayActorError))
+
+
+def first_line(error: Exception) -> str:
+    """The one line of an exception that a person needs."""
+    if isinstance(error, RayanimError):
+        return error.message
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, Exception):
+        return f"{type(cause).__name__}: {cause}"
+    lines = [line.strip() for line in plain_text(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def plain_text(error: Exception) -> str:
+    """All that Ray says of an error, without the colours of a terminal."""
+    return _COLOURS.sub("", str(error))
