@@ -83,6 +83,13 @@ class Source(Protocol):
     def draw(self, index: int, params: Any) -> Pixels:
         """Frame `index` as (height, width, 4) uint8 RGBA, valid until the next call."""
 
+    @property
+    def difference(self) -> str | None:
+        """What was found to be drawn differently from a full draw; None as long as nothing was.
+
+        From then on every frame is drawn in full.
+        """
+
     def close(self) -> None:
         """Let go of what `open` built."""
 
@@ -153,6 +160,10 @@ class AnimatorSource:
         self._close_unless_reused()
         return frame
 
+    @property
+    def difference(self) -> str | None:
+        return None if self._pixels is None else self._pixels.difference
+
     def close(self) -> None:
         if self._pixels is not None:
             self._pixels.close()
@@ -219,6 +230,10 @@ class GeneratorSource:
     def draw(self, index: int, params: Any) -> Pixels:
         time_ms = frame_time_ms(index, self._rate)
         return to_rgba(self._generator.generate_at(time_ms), self._size)
+
+    @property
+    def difference(self) -> str | None:
+        return None
 
     def close(self) -> None:
         self._generator.finish()
@@ -300,6 +315,10 @@ class FunctionSource:
             return first[1]
         return self._call(index)
 
+    @property
+    def difference(self) -> str | None:
+        return None if self._pixels is None else self._pixels.difference
+
     def close(self) -> None:
         if self._pixels is not None:
             self._pixels.close()
@@ -363,6 +382,10 @@ class ScaledSource:
             return frame
         image = Image.fromarray(frame).resize(self._size, Image.Resampling.LANCZOS)
         return np.asarray(image)
+
+    @property
+    def difference(self) -> str | None:
+        return self._source.difference
 
     def close(self) -> None:
         self._source.close()

@@ -47,11 +47,18 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class DrawnMeta:
-    """What is known of a drawn segment without its pixels."""
+    """What is known of a drawn segment without its pixels.
+
+    Attributes
+    ----------
+    difference
+        See `SegmentRenderer`.
+    """
 
     timings: Timings | None
     rss_bytes: int
     failure: RayanimError | None
+    difference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +126,12 @@ class RenderActor:
 
     def render(self, segment: Segment) -> tuple[DrawnMeta, Payload | None]:
         """Draw a segment; its pixels come as an object of their own."""
+        renderer: SegmentRenderer = self._renderer  # type: ignore[assignment]
         try:
-            payload, timings = self._renderer.render(segment)  # type: ignore[union-attr]
+            payload, timings = renderer.render(segment)
         except RayanimError as error:
             return DrawnMeta(None, process_rss_bytes(), error), None
-        return DrawnMeta(timings, process_rss_bytes(), None), payload
+        return DrawnMeta(timings, process_rss_bytes(), None, renderer.difference), payload
 
     def close(self) -> RayanimError | None:
         """Let the user's ``finish()`` run; how it failed, if it did."""

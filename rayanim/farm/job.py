@@ -114,6 +114,11 @@ class Tally:
             self.events.append(text)
         self.progress.message(text)
 
+    def event_once(self, text: str) -> None:
+        """An event that several actors may report."""
+        if text not in self.events:
+            self.event(text)
+
     def change(self, actors: int, reason: str) -> None:
         """The number of actors is now to be `actors`."""
         if len(self.changes) < MAX_CHANGES:

@@ -119,6 +119,8 @@ class InProcess:
         self._index += 1
         self._at = segment.stop
         self._tally.drawn(timings)
+        if self._renderer.difference is not None:
+            self._tally.event_once(self._renderer.difference)
         if self._first_digest is None:
             self._first_digest = digest_of(payload[0])
         return Drawn(segment, payload)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,6 +151,12 @@ class SegmentRenderer:
         How pixels are converted.
     seed
         The job's seed, see `seed_for`.
+
+    Attributes
+    ----------
+    difference
+        What drawing in parts was found to draw differently from a full draw,
+        as text for the user; None as long as nothing was.
     """
 
     def __init__(self, source: Source, spec: StreamSpec, seed: int | None) -> None:
@@ -160,9 +166,13 @@ class SegmentRenderer:
         self._spec = spec
         self._seed = seed
         self._converter = FrameConverter(spec)
+        self.difference: str | None = None
 
     def render(self, segment: Segment) -> tuple[Payload, Timings]:
         """Draw and convert all frames of `segment`.
+
+        Where a frame of it turns out to differ from a full draw, the segment
+        is drawn once more: the source draws everything in full from then on.
 
         Returns
         -------
@@ -173,6 +183,15 @@ class SegmentRenderer:
         FrameError
             If a frame cannot be drawn or has another size than the first.
         """
+        payload, timings = self._render_once(segment)
+        difference = self._source.difference
+        if difference is not None and self.difference is None:
+            self.difference = difference
+            payload, again = self._render_once(segment)
+            timings = replace(again, draw_s=again.draw_s + timings.draw_s)
+        return payload, timings
+
+    def _render_once(self, segment: Segment) -> tuple[Payload, Timings]:
         payload = np.empty((len(segment), self._spec.frame_bytes), np.uint8)
         draw_s = convert_s = 0.0
         batch = segment.batch

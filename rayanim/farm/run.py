@@ -105,7 +105,6 @@ class FarmRun:
             actor_start_s=ACTOR_START_S + blueprint.open_s,
         )
         self._choice = choice
-        self._told_difference = False
         self._heard_s = self._alive_s = time.perf_counter()
 
     def run(self, head: Iterable[Drawn[Payload]]) -> int:
@@ -188,9 +187,8 @@ class FarmRun:
         self._heard_s = time.perf_counter()
         if not self._tally.start_s:
             self._tally.start_s = self._tally.elapsed_s
-        if event.differs and not self._told_difference:
-            self._told_difference = True
-            self._tally.event(DIFFERENCE)
+        if event.differs:
+            self._tally.event_once(DIFFERENCE)
 
     def _drawn(self, event: SegmentDrawn) -> None:
         self._heard_s = time.perf_counter()
@@ -198,6 +196,8 @@ class FarmRun:
         if timings is not None:
             self._tally.drawn(timings)
             self._controller.drawn(timings)
+        if event.meta.difference is not None:
+            self._tally.event_once(event.meta.difference)
         self._tally.memory("RenderActor", event.meta.rss_bytes)
         for drawn in self._dispatcher.drawn(event.segment, event.payload_ref):
             self._encoder.put(drawn.segment, drawn.payload, self._dispatcher.encoded)
