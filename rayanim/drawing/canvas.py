@@ -1,0 +1,208 @@
+"""An Agg canvas that draws only what changed, to the same pixels as a full draw."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from rayanim.drawing.guard import Difference, Guard
+from rayanim.drawing.layers import Layers
+from rayanim.drawing.order import Order
+from rayanim.drawing.private import missing_names
+from rayanim.drawing.tape import TapingRenderer
+
+WORTH = 0.8
+"""Where more than this share of a full draw changed, a full draw is quicker."""
+
+LONGEST_PAUSE = 64
+"""Full draws at most between two looks at whether drawing in parts would pay again."""
+
+
+class IncrementalCanvas(FigureCanvasAgg):
+    """A ``FigureCanvasAgg`` whose `draw` leaves the pixels of matplotlib's own, sooner.
+
+    Attributes
+    ----------
+    drawn_in_parts
+        Frames that were drawn without drawing everything.
+    drawn_in_full
+        Frames that were drawn whole, by the reason why.
+    difference
+        The first difference from a full draw that was found, or None.
+    guard
+        What compares with full draws.
+    always_try
+        True draws in parts even where a full draw is likely to be quicker.
+    """
+
+    def __init__(self, figure: Figure | None = None) -> None:
+        super().__init__(figure)  # type: ignore[no-untyped-call]
+        self.drawn_in_parts = 0
+        self.drawn_in_full: Counter[str] = Counter()
+        self.difference: Difference | None = None
+        self.guard = Guard()
+        self.always_try = False
+        self._kept: TapingRenderer | None = None
+        self._kept_key: tuple[float, ...] | None = None
+        self._layers: Layers | None = None
+        self._order: Order | None = None
+        self._frames = 0
+        self._lent = True
+        self._pause = 0
+        self._pauses = 0
+        self._full_s = 0.0
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """(height, width, 4) uint8 RGBA, read-only: what was drawn last."""
+        view = self._own_renderer().pixels.view()
+        view.flags.writeable = False
+        return view
+
+    def get_renderer(self) -> TapingRenderer:
+        """The renderer; who asks may draw with it, so the next draw repaints everything."""
+        self._lent = True
+        self.renderer = self._own_renderer()
+        return self.renderer
+
+    def buffer_rgba(self) -> memoryview:
+        """The pixels drawn last, for the caller to do with as it likes."""
+        self._lent = True
+        return self._own_renderer().buffer_rgba()
+
+    def draw(self) -> None:
+        """Draw the figure as it is now."""
+        reason = self._why_full()
+        if reason:
+            self._draw_in_full(reason)
+            return
+        self._draw_in_parts()
+
+    def check(self) -> bool:
+        """Compare the pixels with a full draw; after a difference, all is drawn in full."""
+        if self._layers is None or self.difference is not None:
+            return self.difference is None
+        renderer = self._own_renderer()
+        units = self._order.units if self._order else []
+        self.difference = self.guard.compare(self.figure, renderer, units, self._frames)
+        if self.difference is not None:
+            warnings.warn(self.difference.message, RuntimeWarning, stacklevel=3)
+            self._layers = self._order = None
+        return self.difference is None
+
+    def _own_renderer(self) -> TapingRenderer:
+        width, height = self.get_width_height(physical=True)
+        key = (width, height, self.figure.dpi)
+        if self._kept is None or key != self._kept_key:
+            self._kept = TapingRenderer(width, height, self.figure.dpi)
+            self._kept_key = key
+            self._layers = self._order = None
+        return self._kept
+
+    def _why_full(self) -> str | None:
+        if self.difference is not None:
+            return "a difference was found"
+        if self._frames == 0:
+            return "the first frame"
+        if self._pause:
+            self._pause -= 1
+            return "nearly everything changes"
+        return why_whole(self)
+
+    def _draw_in_full(self, reason: str) -> None:
+        start_s = time.perf_counter()
+        super().draw()  # type: ignore[no-untyped-call]
+        self._full_s = time.perf_counter() - start_s
+        self._lent = True
+        self._frames += 1
+        self.drawn_in_full[reason] += 1
+
+    def _draw_in_parts(self) -> None:
+        renderer = self._own_renderer()
+        if self._order is None or self._layers is None:
+            self._order, self._layers = Order(self.figure), Layers(renderer)
+        start_s = time.perf_counter()
+        order, layers = self._order, self._layers
+        order.refresh(renderer, self._frames)
+        known = all(unit.tape is not None for unit in order.units)
+        if known and self._hardly_pays(order):
+            self._pauses += 1
+            self._pause = min(2**self._pauses, LONGEST_PAUSE) - 1
+            self._draw_in_full("nearly everything changes")
+            return
+        if order.changed:
+            layers.forget_order()
+        if self._lent:
+            layers.forget_pixels()
+        layers.show(order.units, self._frames)
+        order.settle()
+        self.figure.stale = False
+        self._lent = False
+        self._frames += 1
+        self.drawn_in_parts += 1
+        if known:
+            self.guard.spent(time.perf_counter() - start_s)
+            if self.guard.due(self._full_s):
+                self.check()
+
+    def _hardly_pays(self, order: Order) -> bool:
+        dirty_s = sum(unit.cost_s for unit in order.units if unit.dirty)
+        all_s = sum(unit.cost_s for unit in order.units)
+        if self.always_try or dirty_s <= WORTH * all_s:
+            self._pauses = 0
+            return False
+        return True
+
+
+def why_whole(canvas: Any) -> str | None:
+    """Why the figure of `canvas` must be drawn whole now, or None where parts will do."""
+    figure = canvas.figure
+    missing = missing_names()
+    if missing:
+        _warn_once(missing)
+        return "this matplotlib lacks " + ", ".join(missing)
+    if type(figure).draw is not Figure.draw:
+        return "the figure draws itself"
+    if not figure.get_visible() or figure.get_agg_filter() is not None:
+        return "the figure is hidden or filtered"
+    if figure.get_layout_engine() is not None and figure.axes:
+        return "a layout engine runs"
+    if figure.suppressComposite is False:
+        return "images are composited"
+    if canvas.toolbar is not None or canvas.is_saving():
+        return "the canvas belongs to a window"
+    if figure.canvas is not canvas:
+        return "the figure has another canvas"
+    if canvas.callbacks.callbacks.get("draw_event"):
+        return "something runs after each draw"
+    if mpl.rcParams["path.effects"]:
+        return "rcParams set path effects"
+    return None
+
+
+_warned: set[tuple[str, ...]] = set()
+
+
+def _warn_once(missing: tuple[str, ...]) -> None:
+    if missing not in _warned:
+        _warned.add(missing)
+        warnings.warn(
+            f"matplotlib {mpl.__version__} lacks {', '.join(missing)}: every frame is drawn in "
+            "full, which is right but slow; a newer rayanim may know it",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def has_animated_images(figure: Figure) -> bool:
+    """Whether there are animated images, which some versions draw and others do not."""
+    return any(image.get_animated() for image in figure.findobj(AxesImage))

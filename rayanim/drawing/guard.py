@@ -1,0 +1,93 @@
+"""Compares frames drawn in parts with full draws, often at first and then ever more rarely."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import RendererAgg
+
+from rayanim.drawing.boxes import Box, touch
+from rayanim.drawing.unit import Unit
+
+FIRST_CHECKS = 3
+"""The first frames drawn in parts are all compared."""
+
+SHARE = 0.03
+"""Comparing takes at most this share of the time since the comparison before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A frame drawn in parts that was not the frame drawn in full.
+
+    Attributes
+    ----------
+    frame_idx
+        Which draw of the canvas it was, counted from 0.
+    box
+        The rectangle of pixels that differ.
+    artists
+        What is drawn there, as text.
+    """
+
+    frame_idx: int
+    box: Box
+    artists: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """What to tell the user."""
+        left, top, right, bottom = self.box
+        return (
+            f"draw {self.frame_idx}: drawing only what changed gave other pixels than a full "
+            f"draw in x {left} to {right}, y {top} to {bottom} ({', '.join(self.artists)}). "
+            "From here on every frame is drawn in full. Data changed in place without telling "
+            "matplotlib is the usual cause; otherwise please report it"
+        )
+
+
+class Guard:
+    """Decides when to compare, and compares.
+
+    Attributes
+    ----------
+    checks
+        How often frames were compared so far.
+    """
+
+    def __init__(self) -> None:
+        self.checks = 0
+        self._last_s: float | None = None
+
+    def spent(self, _frame_s: float) -> None:
+        """Another frame was drawn in parts."""
+        if self._last_s is None:
+            self._last_s = time.perf_counter()
+
+    def due(self, full_s: float) -> bool:
+        """Whether the frame just drawn should be compared; a full draw takes `full_s`."""
+        if self.checks < FIRST_CHECKS:
+            return True
+        passed_s = time.perf_counter() - (self._last_s or 0.0)
+        return passed_s * SHARE > full_s
+
+    def compare(
+        self, figure: Any, renderer: RendererAgg, units: list[Unit], frame_idx: int
+    ) -> Difference | None:
+        """Draw `figure` in full; on a difference, `renderer` is left with the full draw."""
+        drawn = np.asarray(renderer.buffer_rgba()).copy()  # type: ignore[no-untyped-call]
+        renderer.clear()  # type: ignore[no-untyped-call]
+        figure.draw(renderer)
+        full = np.asarray(renderer.buffer_rgba())  # type: ignore[no-untyped-call]
+        self.checks += 1
+        self._last_s = time.perf_counter()
+        differs = (drawn != full).any(axis=2)
+        if not differs.any():
+            return None
+        rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        names = tuple(str(unit.artist) for unit in units if touch(unit.reach, box))
+        return Difference(frame_idx, box, names[:8])

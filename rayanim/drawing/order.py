@@ -1,0 +1,354 @@
+"""Follows the order in which matplotlib draws a figure, and what each part of it needs first.
+
+`Order.refresh` does for one frame what ``Figure.draw`` and ``Axes.draw`` do
+before and between the artists (autoscaling, aspects, titles), only where
+something changed, and gives the units, lowest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure, FigureBase, SubFigure
+from matplotlib.legend import Legend
+from matplotlib.spines import Spine
+
+from rayanim.drawing.private import AXES_UNSEEN
+from rayanim.drawing.space import is_plain_space, project, space_frame
+from rayanim.drawing.titles import title_relatives, update_titles
+from rayanim.drawing.unit import Unit
+from rayanim.drawing.watch import Watch
+
+FIGURE_STATE = (
+    "_dpi", "bbox", "figbbox", "bbox_inches", "dpi_scale_trans", "transFigure", "transSubfigure",
+    "suppressComposite", "canvas", "_layout_engine", "_agg_filter", "_rasterized", "_alpha",
+    "_parent_figure", "_redo_transform_rel_fig",
+)  # fmt: skip
+"""Attributes of a figure that what is in it is drawn from."""
+
+AXIS_STATE = ("_scale", "_converter", "units")
+"""Attributes of an axis that the data in its axes are drawn from."""
+
+
+class Order:
+    """All that a figure draws, lowest first.
+
+    Attributes
+    ----------
+    units
+        The units of the last frame that `refresh` was called for.
+    changed
+        Whether they are others, or in another order, than in the frame before.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        self.units: list[Unit] = []
+        self.changed = True
+        self._figure = figure
+        self._nodes: dict[int, AxesNode] = {}
+        self._loose: dict[int, Unit] = {}
+        self._contexts: list[Watch] | None = None
+        self._rc: dict[str, Any] = {}
+
+    def refresh(self, renderer: Any, frame_idx: int) -> None:
+        """Bring the layout up to date and mark the units that must be drawn."""
+        all_dirty = self._surroundings_changed()
+        seen: list[AxesNode | Unit] = list(self._walk(self._figure))
+        nodes = [node for thing in seen if isinstance(thing, AxesNode) for node in thing.family()]
+        aligned = any(_has_groups(figure) for figure in _figures(self._figure))
+        for node in nodes:
+            node.refresh(renderer, frame_idx, forced=all_dirty)
+        if aligned and any(node.decor_dirty for node in nodes):
+            for node in nodes:
+                node.touch_decor(frame_idx)
+        for node in nodes:
+            node.place_titles(renderer, frame_idx, {id(other.axes): other for other in nodes})
+        units: list[Unit] = []
+        for thing in seen:
+            if isinstance(thing, Unit):
+                thing.check(frame_idx, forced=all_dirty)
+                units.append(thing)
+            else:
+                units.extend(thing.flat())
+        self.changed = units != self.units
+        self.units = units
+        if self.changed:
+            self._forget({id(node.axes): node for node in nodes}, set(map(id, units)))
+
+    def _forget(self, nodes: dict[int, AxesNode], unit_ids: set[int]) -> None:
+        """Let go of all that is no longer part of the figure."""
+        self._nodes = nodes
+        self._loose = {key: unit for key, unit in self._loose.items() if id(unit) in unit_ids}
+        for node in nodes.values():
+            node.forget(unit_ids)
+
+    def settle(self) -> None:
+        """After a frame was drawn: watch all that was drawn anew."""
+        for unit in self.units:
+            if unit.dirty:
+                unit.settle()
+        for node in self._nodes.values():
+            node.settle()
+        if self._contexts is None or self.changed:
+            self._contexts = [_figure_watch(figure) for figure in _figures(self._figure)]
+            self._rc = dict(dict.items(mpl.rcParams))
+
+    def _surroundings_changed(self) -> bool:
+        if self._contexts is None:
+            return True
+        if any(watch.changed() for watch in self._contexts) or not dict.__eq__(
+            mpl.rcParams, self._rc
+        ):
+            self._contexts = None
+            return True
+        return False
+
+    def _walk(self, figure: FigureBase) -> Iterator[AxesNode | Unit]:
+        yield self._unit(figure.patch, figure)
+        children = [child for child in figure.get_children() if child is not figure.patch]
+        drawn = [child for child in children if not child.get_animated()]
+        for child in sorted(drawn, key=lambda artist: artist.get_zorder()):
+            if isinstance(child, SubFigure):
+                if child.get_visible():
+                    yield from self._walk(child)
+            elif isinstance(child, Axes):
+                if child.get_visible():
+                    yield self.node(child)
+            else:
+                yield self._unit(child, figure)
+
+    def node(self, axes: Axes) -> AxesNode:
+        """The node that stands for `axes`, made when it is first met."""
+        node = self._nodes.get(id(axes))
+        if node is None or node.axes is not axes:
+            node = self._nodes[id(axes)] = AxesNode(axes, self)
+        return node
+
+    def _unit(self, artist: Any, figure: FigureBase) -> Unit:
+        unit = self._loose.get(id(artist))
+        if unit is None or unit.artist is not artist:
+            home = frozenset((id(figure), id(figure.get_figure(root=True))))
+            unit = self._loose[id(artist)] = make_unit(artist, home)
+        return unit
+
+
+class AxesNode:
+    """One axes in a figure's order.
+
+    Attributes
+    ----------
+    axes
+        The axes.
+    decor_dirty
+        Whether something that titles and aligned labels depend on changed.
+    """
+
+    def __init__(self, axes: Axes, order: Order) -> None:
+        self.axes = axes
+        self.decor_dirty = True
+        self._order = order
+        figure = axes.get_figure()
+        root = axes.get_figure(root=True)
+        self._home = frozenset((id(axes), id(figure), id(root)))
+        self._units: dict[int, Unit] = {}
+        self._things: list[Unit | AxesNode] = []
+        self._context: Watch | None = None
+        self._whole = make_unit(axes, self._home)
+        self._whole.reason = "it draws itself"
+
+    def family(self) -> Iterator[AxesNode]:
+        """This axes and the insets in it, in the order in which they are drawn."""
+        yield self
+        if self.flat_kind:
+            for child in self.axes.child_axes:
+                if isinstance(child, Axes) and child.get_visible() and not child.get_animated():
+                    yield from self._order.node(child).family()
+
+    @property
+    def flat_kind(self) -> bool:
+        """Whether matplotlib draws this axes artist by artist, in a way that is known here."""
+        axes = self.axes
+        return (
+            (type(axes).draw is Axes.draw or is_plain_space(axes))
+            and axes.get_agg_filter() is None
+            and axes._rasterization_zorder is None  # type: ignore[attr-defined]
+        )
+
+    def refresh(self, renderer: Any, frame_idx: int, *, forced: bool) -> None:
+        """Autoscale and apply the aspect where it is due; mark what changed."""
+        axes: Any = self.axes
+        if not self.flat_kind:
+            self._things = [self._whole]
+            self._whole.touch(frame_idx)
+            self.decor_dirty = True
+            return
+        if any(axes._stale_viewlims.values()):
+            axes._unstale_viewLim()
+        if axes.get_axes_locator() or axes.get_aspect() != "auto" or axes.get_box_aspect() is not None:
+            apply_aspect(axes, renderer)
+        around_changed = forced or self._context is None or self._context.changed()
+        if around_changed:
+            self._context = None
+            apply_aspect(axes, renderer)
+            if is_plain_space(axes):
+                project(axes)
+        self._arrange()
+        self._check(frame_idx, forced=around_changed)
+
+    def _check(self, frame_idx: int, *, forced: bool) -> None:
+        self.decor_dirty = forced
+        spine_dirty = False
+        axis_units = []
+        for unit in self._things:
+            if isinstance(unit, AxesNode):
+                continue
+            dirty = unit.check(frame_idx, forced=forced)
+            if isinstance(unit.artist, Spine):
+                spine_dirty = spine_dirty or dirty
+            elif isinstance(unit.artist, Axis):
+                axis_units.append(unit)
+                self.decor_dirty = self.decor_dirty or dirty
+        if spine_dirty:
+            self.decor_dirty = True
+            for unit in axis_units:
+                unit.touch(frame_idx)
+
+    def touch_decor(self, frame_idx: int) -> None:
+        """Have the axis objects drawn, because they are aligned with others that changed."""
+        self.decor_dirty = True
+        for unit in self._things:
+            if isinstance(unit, Unit) and isinstance(unit.artist, Axis):
+                unit.touch(frame_idx)
+
+    def place_titles(self, renderer: Any, frame_idx: int, nodes: dict[int, AxesNode]) -> None:
+        """Move the titles where matplotlib would, if anything under them changed."""
+        if not self.flat_kind:
+            return
+        axes: Any = self.axes
+        titles = [self._units.get(id(title)) for title in all_titles(axes)]
+        units = [unit for unit in titles if unit is not None]
+        relatives = title_relatives(axes)
+        below_dirty = self.decor_dirty or any(
+            id(other) not in nodes or nodes[id(other)].decor_dirty for other in relatives
+        )
+        if not below_dirty and not any(unit.dirty for unit in units):
+            return
+        before = [unit.artist.get_position() for unit in units]
+        update_titles(axes, relatives, renderer, reuse=not below_dirty)
+        for unit, position in zip(units, before, strict=True):
+            if unit.artist.get_position() != position:
+                unit.touch(frame_idx)
+
+    def flat(self) -> Iterator[Unit]:
+        """The units, lowest first."""
+        for thing in self._things:
+            if isinstance(thing, Unit):
+                yield thing
+            else:
+                yield from thing.flat()
+
+    def forget(self, unit_ids: set[int]) -> None:
+        """Keep only the units that are among these."""
+        self._units = {key: unit for key, unit in self._units.items() if id(unit) in unit_ids}
+
+    def settle(self) -> None:
+        """Watch what all artists of the axes are drawn from."""
+        if self._context is None and self.flat_kind:
+            axes = self.axes
+            watch = Watch((), self._home)
+            watch.pick(axes, [name for name in vars(axes) if name not in AXES_UNSEEN])
+            for axis in axes._axis_map.values():  # type: ignore[attr-defined]
+                watch.pick(axis, AXIS_STATE)
+            self._context = None if watch.reason else watch
+        self.axes.stale = False
+
+    def _arrange(self) -> None:
+        """The artists in the order in which ``Axes.draw`` draws them."""
+        axes: Any = self.axes
+        artists = axes.get_children()
+        artists.remove(axes.patch)
+        framed = axes.axison and axes.get_frame_on()
+        if not framed:
+            artists = [one for one in artists if not isinstance(one, Spine)]
+        if not axes.axison:
+            axis_ids = {id(axis) for axis in axes._axis_map.values()}
+            artists = [one for one in artists if id(one) not in axis_ids]
+        artists = sorted(
+            (one for one in artists if not one.get_animated()), key=attrgetter("zorder")
+        )
+        things: list[Unit | AxesNode] = []
+        if is_plain_space(axes):
+            things = [self._unit(axes.patch), self._space_unit()]
+        elif framed:
+            things = [self._unit(axes.patch)]
+        for artist in artists:
+            if not isinstance(artist, Axes):
+                things.append(self._unit(artist))
+            elif artist.get_visible():
+                things.append(self._order.node(artist))
+        self._things = things
+
+    def _unit(self, artist: Any) -> Unit:
+        unit = self._units.get(id(artist))
+        if unit is None or unit.artist is not artist:
+            unit = self._units[id(artist)] = make_unit(artist, self._home)
+        return unit
+
+    def _space_unit(self) -> Unit:
+        unit = self._units.get(0)
+        if unit is None:
+            axes: Any = self.axes
+            roots = tuple(axes._axis_map.values())
+            unit = self._units[0] = Unit(axes.xaxis, space_frame(axes), roots, self._home)
+        return unit
+
+
+def make_unit(artist: Any, home: frozenset[int]) -> Unit:
+    """A unit that draws one artist by its own ``draw``."""
+    unit = Unit(artist, artist.draw, _roots(artist), home)
+    return unit
+
+
+def _roots(artist: Any) -> tuple[Any, ...]:
+    if isinstance(artist, Legend) and getattr(artist, "_loc", 0) == 0:
+        # It looks for the emptiest place: what it is drawn from is all the others.
+        return (artist, *_siblings(artist))
+    return (artist,)
+
+
+def _siblings(legend: Any) -> list[Any]:
+    parent = legend.parent
+    return [child for child in parent.get_children() if child is not legend] if parent else []
+
+
+def apply_aspect(axes: Any, renderer: Any) -> None:
+    """Give `axes` the position and the limits that its aspect asks for."""
+    locator = axes.get_axes_locator()
+    axes.apply_aspect(locator(axes, renderer) if locator else None)
+
+
+def all_titles(axes: Any) -> tuple[Any, Any, Any]:
+    """The three titles of `axes`."""
+    return axes.title, axes._left_title, axes._right_title
+
+
+def _figures(figure: FigureBase) -> Iterator[FigureBase]:
+    yield figure
+    for child in figure.subfigs:
+        yield from _figures(child)
+
+
+def _has_groups(figure: Any) -> bool:
+    groups = figure._align_label_groups
+    return any(next(iter(grouper), None) is not None for grouper in groups.values())
+
+
+def _figure_watch(figure: FigureBase) -> Watch:
+    watch = Watch((), frozenset((id(figure), id(figure.get_figure(root=True)))))
+    watch.pick(figure, FIGURE_STATE)
+    return watch

@@ -1,0 +1,297 @@
+"""Keeps what an artist asks of the Agg renderer, so that it can be asked again.
+
+A `TapingRenderer` is matplotlib's own `RendererAgg`. While a tape runs, a
+`Head` stands before its C++ part: each call goes through at once and is noted
+with its arguments by value and the box of pixels that it can have touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backend_bases import GraphicsContextBase
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D, Bbox, Transform, TransformedPath
+
+from rayanim.drawing.boxes import MARGIN_PX, Box, cut, from_extents, of_points, union
+
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+Extents = tuple[float, float, float, float]
+
+MITER_LIMIT = 4.0
+"""Agg's own: a sharp corner reaches at most this many half line widths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """What one artist asked of the renderer.
+
+    Attributes
+    ----------
+    calls
+        The calls with their arguments; None where only the box was kept.
+    box
+        All pixels that they can have touched.
+    """
+
+    calls: tuple[Call, ...] | None
+    box: Box | None
+
+    def replay(self) -> None:
+        """Ask the same again, in the same order."""
+        for function, args, named in self.calls or ():
+            function(*args, **named)
+
+
+class TapingRenderer(RendererAgg):
+    """matplotlib's Agg renderer, whose C++ calls can be put on a tape."""
+
+    def __init__(self, width: float, height: float, dpi: float) -> None:
+        super().__init__(width, height, dpi)  # type: ignore[no-untyped-call]
+        self._raw = self._renderer
+        self._head = Head(self._raw, int(width), int(height), dpi)
+        self._pixels: npt.NDArray[np.uint8] = np.asarray(self._raw)
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """(height, width, 4) uint8 RGBA: the buffer itself, not a copy."""
+        return self._pixels
+
+    def tape(self, draw: Callable[[Any], None], *, keep_calls: bool) -> Tape:
+        """Let `draw` draw into this renderer and return what it asked for.
+
+        Parameters
+        ----------
+        draw
+            Called with this renderer.
+        keep_calls
+            False keeps only the box: quicker, but cannot be replayed.
+        """
+        head = self._head
+        head.start(keep_calls)
+        self._renderer = head
+        self._update_methods()  # type: ignore[no-untyped-call]
+        try:
+            draw(self)
+        finally:
+            self._renderer = self._raw
+            self._update_methods()  # type: ignore[no-untyped-call]
+            self._filter_renderers.clear()
+        return head.finish()
+
+    def buffer_rgba(self) -> memoryview:
+        """The pixels drawn so far: those of a filter while one runs."""
+        kept = self._renderer is self._head
+        return memoryview(self._raw if kept else self._renderer)
+
+    def tostring_argb(self) -> bytes:
+        """The pixels as ARGB bytes."""
+        return np.asarray(self.buffer_rgba()).take([3, 0, 1, 2], axis=2).tobytes()
+
+
+class Head:
+    """Stands before the C++ renderer, passes calls on and notes them."""
+
+    def __init__(self, raw: Any, width_px: int, height_px: int, dpi: float) -> None:
+        self._raw = raw
+        self._size_px = (width_px, height_px)
+        self._px_per_point = dpi / 72
+        self._calls: list[Call] | None = None
+        self._box: Box | None = None
+
+    def start(self, keep_calls: bool) -> None:
+        """Begin an empty tape."""
+        self._calls = [] if keep_calls else None
+        self._box = None
+
+    def finish(self) -> Tape:
+        """End the tape and give it."""
+        calls = None if self._calls is None else tuple(self._calls)
+        self._calls = None
+        return Tape(calls, self._box)
+
+    def draw_path(self, gc: Any, path: Any, transform: Any, face: Any = None) -> None:
+        """Outline and fill one path."""
+        self._raw.draw_path(gc, path, transform, face)
+        clip = _clip_extents(gc)
+        if clip is None:
+            extents = of_points(path.vertices, _matrix(transform))
+            self._touch(extents, self._line_pad_px(gc))
+        else:
+            self._touch(clip, MARGIN_PX)
+        if self._calls is not None:
+            self._note("draw_path", (gc, path, transform, face), {})
+
+    def draw_markers(
+        self, gc: Any, marker: Any, marker_transform: Any, path: Any, transform: Any, face: Any
+    ) -> None:
+        """Put one small path at each vertex of another."""
+        args = (gc, marker, marker_transform, path, transform, face)
+        self._raw.draw_markers(*args)
+        clip = _clip_extents(gc)
+        if clip is None:
+            stamp = of_points(marker.vertices, _matrix(marker_transform))
+            places = of_points(path.vertices, _matrix(transform))
+            if stamp is not None and places is not None:
+                extents = tuple(a + b for a, b in zip(stamp, places, strict=True))
+                self._touch(extents, self._line_pad_px(gc))  # type: ignore[arg-type]
+        else:
+            self._touch(clip, MARGIN_PX)
+        if self._calls is not None:
+            self._note("draw_markers", args, {})
+
+    def draw_text_image(self, image: Any, x: float, y: float, angle: float, gc: Any) -> None:
+        """Put a picture of letters with its lower left corner at x, y (y downwards)."""
+        self._raw.draw_text_image(image, x, y, angle, gc)
+        height, width = np.asarray(image).shape[:2]
+        around = (width + height) if angle else 0
+        left, bottom = x - around, self._size_px[1] - y - around
+        right = x + max(width, around)
+        top = self._size_px[1] - y + max(height, around)
+        self._touch((left, bottom, right, top), MARGIN_PX)
+        if self._calls is not None:
+            picture = np.array(image, dtype=np.uint8)
+            self._calls.append(
+                (self._raw.draw_text_image, (picture, x, y, angle, freeze(gc)), {})
+            )
+
+    def draw_image(self, gc: Any, x: float, y: float, image: Any) -> None:
+        """Put an RGBA picture with its lower left corner at x, y (y upwards)."""
+        self._raw.draw_image(gc, x, y, image)
+        height, width = np.asarray(image).shape[:2]
+        self._touch((x, y, x + width, y + height), MARGIN_PX)
+        if self._calls is not None:
+            self._note("draw_image", (gc, x, y, image), {})
+
+    def draw_path_collection(self, gc: Any, *args: Any, **named: Any) -> None:
+        """Many paths, each with its own look."""
+        self._anywhere("draw_path_collection", gc, args, named)
+
+    def draw_quad_mesh(self, gc: Any, *args: Any, **named: Any) -> None:
+        """A mesh of quadrilaterals."""
+        self._anywhere("draw_quad_mesh", gc, args, named)
+
+    def draw_gouraud_triangles(self, gc: Any, *args: Any, **named: Any) -> None:
+        """Triangles with a colour at each corner."""
+        self._anywhere("draw_gouraud_triangles", gc, args, named)
+
+    def clear(self) -> None:
+        """Make all pixels transparent."""
+        self._raw.clear()
+        self._all()
+        if self._calls is not None:
+            self._calls.append((self._raw.clear, (), {}))
+
+    def copy_from_bbox(self, bbox: Any) -> Any:
+        """A copy of some pixels; what depends on it cannot be replayed."""
+        self._calls = None
+        return self._raw.copy_from_bbox(bbox)
+
+    def restore_region(self, *args: Any) -> None:
+        """Put copied pixels back; cannot be replayed."""
+        self._calls = None
+        self._raw.restore_region(*args)
+        self._all()
+
+    def _anywhere(self, name: str, gc: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        # A TypeError for an argument that this version does not know is the artist's to catch.
+        getattr(self._raw, name)(gc, *args, **named)
+        clip = _clip_extents(gc)
+        if clip is None:
+            self._all()
+        else:
+            self._touch(clip, MARGIN_PX)
+        if self._calls is not None:
+            self._note(name, (gc, *args), named)
+
+    def _note(self, name: str, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if self._calls is not None:
+            frozen = tuple(map(freeze, args))
+            kept = {key: freeze(value) for key, value in named.items()}
+            self._calls.append((getattr(self._raw, name), frozen, kept))
+
+    def _touch(self, extents: Extents | None, pad_px: float) -> None:
+        if extents is not None:
+            box = from_extents(extents, pad_px, self._size_px[1])
+            self._box = union(self._box, cut(box, *self._size_px))
+
+    def _all(self) -> None:
+        self._box = (0, 0, *self._size_px)
+
+    def _line_pad_px(self, gc: Any) -> float:
+        if gc.get_sketch_params() is not None:
+            return float("nan")
+        half_px = gc.get_linewidth() * self._px_per_point / 2
+        return float(half_px * MITER_LIMIT + MARGIN_PX + 1)
+
+
+class FrozenPath:
+    """The part of a path that the C++ renderer reads, by value."""
+
+    __slots__ = ("codes", "should_simplify", "simplify_threshold", "vertices")
+
+    def __init__(self, path: Path) -> None:
+        self.vertices = np.array(path.vertices)
+        self.codes = None if path.codes is None else np.array(path.codes)
+        self.should_simplify = path.should_simplify
+        self.simplify_threshold = path.simplify_threshold
+
+
+def freeze(thing: Any) -> Any:
+    """An argument of the renderer such that nothing done to the original changes it."""
+    if thing is None or isinstance(thing, int | float | str):
+        return thing
+    if isinstance(thing, GraphicsContextBase):
+        return _freeze_context(thing)
+    if isinstance(thing, Path):
+        return FrozenPath(thing)
+    if isinstance(thing, Transform):
+        return _matrix(thing)
+    if isinstance(thing, np.ndarray):
+        return thing.copy()
+    if isinstance(thing, tuple):
+        return tuple(map(freeze, thing))
+    if isinstance(thing, list):
+        return list(map(freeze, thing))
+    return thing
+
+
+def _freeze_context(gc: GraphicsContextBase) -> GraphicsContextBase:
+    frozen = GraphicsContextBase()
+    frozen.copy_properties(gc)  # type: ignore[no-untyped-call]
+    rectangle = gc.get_clip_rectangle()  # type: ignore[no-untyped-call]
+    if rectangle is not None:
+        frozen.set_clip_rectangle(Bbox(np.array(rectangle.get_points())))  # type: ignore[no-untyped-call]
+    path, transform = gc.get_clip_path()  # type: ignore[no-untyped-call]
+    if path is None:
+        frozen.set_clip_path(None)  # type: ignore[no-untyped-call]
+    else:
+        copied = Path(
+            np.array(path.vertices),
+            None if path.codes is None else np.array(path.codes),
+        )
+        copied.should_simplify = path.should_simplify
+        copied.simplify_threshold = path.simplify_threshold
+        clip = TransformedPath(copied, Affine2D(_matrix(transform)))
+        frozen.set_clip_path(clip)  # type: ignore[no-untyped-call]
+    return frozen
+
+
+def _matrix(transform: Any) -> npt.NDArray[np.float64] | None:
+    return None if transform is None else np.array(transform, dtype=float)
+
+
+def _clip_extents(gc: Any) -> Extents | None:
+    """The clip rectangle as the C++ renderer understands it: four zeros mean none."""
+    rectangle = gc.get_clip_rectangle()
+    if rectangle is None:
+        return None
+    (x0, y0), (x1, y1) = rectangle.get_points().tolist()
+    if x0 == y0 == x1 == y1 == 0:
+        return None
+    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)

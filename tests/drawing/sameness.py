@@ -1,0 +1,69 @@
+"""Draws the same film twice, in full and in parts, and compares every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rayanim.drawing.canvas import IncrementalCanvas
+from rayanim.drawing.guard import Guard
+
+Change = Callable[[Figure], None]
+Build = Callable[[], Figure]
+
+
+class NoGuard(Guard):
+    """Never compares, so that nothing but drawing in parts makes the pixels."""
+
+    def due(self, full_s: float) -> bool:
+        """Never."""
+        return False
+
+
+def unguarded(figure: Figure) -> IncrementalCanvas:
+    """A canvas for `figure` that only draws."""
+    canvas = IncrementalCanvas(figure)
+    canvas.guard = NoGuard()
+    canvas.always_try = True
+    return canvas
+
+
+def assert_same_as_full(build: Build, changes: Sequence[Change]) -> IncrementalCanvas:
+    """Fail unless each frame of a film has the pixels of matplotlib's own draw.
+
+    Parameters
+    ----------
+    build
+        Makes the figure; called twice, must make the same one.
+    changes
+        Applied one by one; a frame is drawn before the first and after each.
+    """
+    full_figure, parts_figure = build(), build()
+    full, parts = FigureCanvasAgg(full_figure), unguarded(parts_figure)
+    for number, change in enumerate([_nothing, _nothing, *changes]):
+        change(full_figure)
+        change(parts_figure)
+        full.draw()
+        parts.draw()
+        expected = np.asarray(full.buffer_rgba())
+        if not np.array_equal(expected, parts.pixels):
+            raise AssertionError(describe(number, expected, parts.pixels))
+    return parts
+
+
+def describe(number: int, expected: np.ndarray, got: np.ndarray) -> str:
+    """Where two frames differ."""
+    if expected.shape != got.shape:
+        return f"frame {number}: {got.shape} in place of {expected.shape}"
+    rows, columns = np.nonzero((expected != got).any(axis=2))
+    return (
+        f"frame {number}: {len(rows)} pixels differ, x {columns.min()} to {columns.max()}, "
+        f"y {rows.min()} to {rows.max()}"
+    )
+
+
+def _nothing(figure: Figure) -> None:
+    pass
