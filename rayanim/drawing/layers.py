@@ -141,13 +141,12 @@ class Layers:
 def _joined(patches: list[Patch], unit: Unit) -> list[Patch]:
     """The patches with `unit` added; those that it connects become one."""
     joined = Patch(unit.reach, [unit])
-    rest = patches
+    apart = patches
     while True:
-        apart = [patch for patch in rest if not touch(patch.box, joined.box)]
-        if len(apart) == len(rest):
+        meeting = [patch for patch in apart if touch(patch.box, joined.box)]
+        if not meeting:
             return [*apart, joined]
-        for patch in rest:
-            if touch(patch.box, joined.box):
-                joined.box = union(joined.box, patch.box)
-                joined.units.extend(patch.units)
-        rest = apart
+        apart = [patch for patch in apart if patch not in meeting]
+        for patch in meeting:
+            joined.box = union(joined.box, patch.box)
+            joined.units.extend(patch.units)

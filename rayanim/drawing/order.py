@@ -8,6 +8,7 @@ something changed, and gives the units, lowest first.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -52,6 +53,7 @@ class Order:
         self._figure = figure
         self._nodes: dict[int, AxesNode] = {}
         self._loose: dict[int, Unit] = {}
+        self._aligned: frozenset[frozenset[int]] = frozenset()
         self._contexts: list[Watch] | None = None
         self._rc: dict[str, Any] = {}
 
@@ -60,12 +62,16 @@ class Order:
         all_dirty = self._surroundings_changed()
         seen: list[AxesNode | Unit] = list(self._walk(self._figure))
         nodes = [node for thing in seen if isinstance(thing, AxesNode) for node in thing.family()]
-        aligned = any(_has_groups(figure) for figure in _figures(self._figure))
+        # Shared and twinned axes change each other: all must be in place before any is compared.
+        # Twice, and in this order, for that is what matplotlib does.
         for node in nodes:
-            node.refresh(renderer, frame_idx, forced=all_dirty)
-        if aligned and any(node.decor_dirty for node in nodes):
-            for node in nodes:
-                node.touch_decor(frame_idx)
+            node.place(renderer)
+        for node in nodes:
+            node.autoscale()
+            node.place(renderer)
+        for node in nodes:
+            node.refresh(frame_idx, forced=all_dirty)
+        self._spread(nodes, frame_idx)
         for node in nodes:
             node.place_titles(renderer, frame_idx, {id(other.axes): other for other in nodes})
         units: list[Unit] = []
@@ -79,6 +85,20 @@ class Order:
         self.units = units
         if self.changed:
             self._forget({id(node.axes): node for node in nodes}, set(map(id, units)))
+
+    def _spread(self, nodes: list[AxesNode], frame_idx: int) -> None:
+        """Have the axis objects drawn that depend on those of other axes."""
+        aligned = frozenset(chain.from_iterable(map(_groups, _figures(self._figure))))
+        if aligned != self._aligned or (aligned and any(node.decor_dirty for node in nodes)):
+            self._aligned = aligned
+            for node in nodes:
+                node.touch_decor(frame_idx)
+        moved = {id(node.axes) for node in nodes if node.surroundings_changed}
+        if moved:
+            for node in nodes:
+                # A locator that axes share counts the room of the first of them.
+                if not moved.isdisjoint(map(id, sharing_axes(node.axes))):
+                    node.touch_decor(frame_idx)
 
     def _forget(self, nodes: dict[int, AxesNode], unit_ids: set[int]) -> None:
         """Let go of all that is no longer part of the figure."""
@@ -146,11 +166,14 @@ class AxesNode:
         The axes.
     decor_dirty
         Whether something that titles and aligned labels depend on changed.
+    surroundings_changed
+        Whether something that all its artists depend on changed.
     """
 
     def __init__(self, axes: Axes, order: Order) -> None:
         self.axes = axes
         self.decor_dirty = True
+        self.surroundings_changed = True
         self._order = order
         figure = axes.get_figure()
         root = axes.get_figure(root=True)
@@ -179,24 +202,37 @@ class AxesNode:
             and axes._rasterization_zorder is None  # type: ignore[attr-defined]
         )
 
-    def refresh(self, renderer: Any, frame_idx: int, *, forced: bool) -> None:
-        """Autoscale and apply the aspect where it is due; mark what changed."""
+    def autoscale(self) -> None:
+        """Set the limits where that waits for a draw."""
         axes: Any = self.axes
+        # In each axes, for the first of several that share limits sets them for all.
+        axes._unstale_viewLim()
+
+    def place(self, renderer: Any) -> None:
+        """Apply the aspect where that can do anything."""
+        axes: Any = self.axes
+        if (
+            axes.get_axes_locator()
+            or axes.get_aspect() != "auto"
+            or axes.get_box_aspect() is not None
+            or (axes._position.get_points() != axes._originalPosition.get_points()).any()
+        ):
+            locator = axes.get_axes_locator()
+            axes.apply_aspect(locator(axes, renderer) if locator else None)
+
+    def refresh(self, frame_idx: int, *, forced: bool) -> None:
+        """Mark what changed since the last frame."""
         if not self.flat_kind:
             self._things = [self._whole]
             self._whole.touch(frame_idx)
-            self.decor_dirty = True
+            self.decor_dirty = self.surroundings_changed = True
             return
-        if any(axes._stale_viewlims.values()):
-            axes._unstale_viewLim()
-        if axes.get_axes_locator() or axes.get_aspect() != "auto" or axes.get_box_aspect() is not None:
-            apply_aspect(axes, renderer)
         around_changed = forced or self._context is None or self._context.changed()
+        self.surroundings_changed = around_changed
         if around_changed:
             self._context = None
-            apply_aspect(axes, renderer)
-            if is_plain_space(axes):
-                project(axes)
+            if is_plain_space(self.axes):
+                project(self.axes)
         self._arrange()
         self._check(frame_idx, forced=around_changed)
 
@@ -326,12 +362,6 @@ def _siblings(legend: Any) -> list[Any]:
     return [child for child in parent.get_children() if child is not legend] if parent else []
 
 
-def apply_aspect(axes: Any, renderer: Any) -> None:
-    """Give `axes` the position and the limits that its aspect asks for."""
-    locator = axes.get_axes_locator()
-    axes.apply_aspect(locator(axes, renderer) if locator else None)
-
-
 def all_titles(axes: Any) -> tuple[Any, Any, Any]:
     """The three titles of `axes`."""
     return axes.title, axes._left_title, axes._right_title
@@ -343,9 +373,16 @@ def _figures(figure: FigureBase) -> Iterator[FigureBase]:
         yield from _figures(child)
 
 
-def _has_groups(figure: Any) -> bool:
-    groups = figure._align_label_groups
-    return any(next(iter(grouper), None) is not None for grouper in groups.values())
+def _groups(figure: Any) -> Iterator[frozenset[int]]:
+    """Groups of axes whose labels or titles are aligned, as sets of their ids."""
+    for grouper in figure._align_label_groups.values():
+        yield from (frozenset(map(id, group)) for group in grouper)
+
+
+def sharing_axes(axes: Any) -> Iterator[Any]:
+    """The axes that share an axis with `axes`, without itself."""
+    for grouper in axes._shared_axes.values():
+        yield from (other for other in grouper.get_siblings(axes) if other is not axes)
 
 
 def _figure_watch(figure: FigureBase) -> Watch:

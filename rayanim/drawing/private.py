@@ -12,7 +12,9 @@ name                                 what it is used for
 ``RendererAgg._update_methods``      lets the tape's head take its place
 ``RendererAgg._filter_renderers``    emptied when drawing under a filter fails
 ``_AxesBase._unstale_viewLim``       autoscaling that waits for a draw
-``_AxesBase._stale_viewlims``        whether some waits
+``_AxesBase._position``              where an axes is, and where it was put
+and ``_originalPosition``            before its aspect was applied
+``_AxesBase._shared_axes``           axes with a common axis
 ``_AxesBase._update_title_position`` moves titles above ticks, as a draw does
 ``_AxesBase._rasterization_zorder``  axes that have one are drawn whole
 ``_AxesBase._axis_map``              the axes' axis objects
@@ -50,7 +52,8 @@ AXES_UNSEEN = UNSEEN_ATTRIBUTES | frozenset(
     "zaxis _axis_map _get_lines _get_patches_for_fill _mouseover_set _axes_locator _sharex "
     "_sharey _sharez _stale_viewlims M invM _colorbars _colorbar_info _current_image _projection_init "
     "fmt_xdata fmt_ydata fmt_zdata button_pressed _sx _sy _pan_start _zoom_info _in_autoscale "
-    "_tight _forward_navigation_events _navigate _navigate_mode _shared_axes _axisbelow".split()
+    "_tight _forward_navigation_events _navigate _navigate_mode _shared_axes _axisbelow "
+    "titleOffsetTrans _get_view _set_view _set_view_from_bbox drag_pan cla".split()
 )
 """Attributes of axes that their artists are not drawn from, or that are watched apart."""
 
@@ -78,7 +81,7 @@ def missing_names() -> tuple[str, ...]:
 
 
 AXES_NEEDED = (
-    "_unstale_viewLim", "_stale_viewlims", "_update_title_position", "_rasterization_zorder",
+    "_unstale_viewLim", "_position", "_originalPosition", "_shared_axes", "_update_title_position", "_rasterization_zorder",
     "_axis_map", "_twinned_axes",
 )  # fmt: skip
 

@@ -19,9 +19,7 @@ from operator import is_
 from typing import Any
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Ticker
 from matplotlib.backend_bases import FigureCanvasBase, RendererBase
 from matplotlib.cbook import CallbackRegistry
 from matplotlib.figure import FigureBase
@@ -32,7 +30,7 @@ from rayanim.drawing.private import TRANSFORM_CACHES, UNSEEN_ATTRIBUTES
 TRUSTED = frozenset(
     "builtins matplotlib mpl_toolkits numpy datetime dateutil zoneinfo cycler collections "
     "functools decimal fractions enum pandas re types typing pathlib uuid itertools operator "
-    "_thread threading weakref PIL".split()
+    "_thread threading weakref PIL contourpy".split()
 )
 """Top-level modules whose classes and functions draw from nothing hidden."""
 
@@ -98,7 +96,8 @@ class Watch:
     def changed(self) -> bool:
         """Whether anything differs from what was recorded."""
         for attributes, name, value in self._picks:
-            if attributes.get(name) is not value:
+            now = attributes.get(name)
+            if now is not value and not _same_atom(now, value):
                 return True
         try:
             if [attributes[name].tobytes() for attributes, name in self._leaves] != self._leaf_bytes:
@@ -200,7 +199,7 @@ class Watch:
         attributes = getattr(thing, "__dict__", None)
         if attributes is not None:
             self._watch_view(attributes.values(), tuple(attributes))
-            unseen = UNSEEN_ATTRIBUTES if isinstance(thing, Artist | Ticker) else ()
+            unseen = UNSEEN_ATTRIBUTES if _is_matplotlibs(type(thing)) else ()
             for name, value in attributes.items():
                 if name not in unseen and name not in NOISE:
                     self._pending.append(value)
@@ -222,6 +221,10 @@ class Watch:
                 self._pending.append(cell.cell_contents)
             except ValueError:
                 continue
+
+
+def _is_matplotlibs(kind: type) -> bool:
+    return any(base.__module__.startswith("matplotlib.") for base in kind.__mro__)
 
 
 def _own_kind(node: TransformNode) -> type | None:

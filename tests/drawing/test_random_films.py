@@ -1,0 +1,50 @@
+"""Whatever is in a figure and however it changes, drawing in parts gives the same pixels."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from functools import partial
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_films import CHANGES, INGREDIENTS, apply, build
+from sameness import assert_same_as_full
+
+PLACE = st.integers(0, 3)
+NUMBER = st.integers(1, 30)
+RECIPE = st.lists(st.tuples(PLACE, st.sampled_from(sorted(INGREDIENTS)), NUMBER), max_size=7)
+MOVE = st.tuples(PLACE, st.sampled_from(sorted(CHANGES)), NUMBER)
+
+
+@settings(
+    max_examples=int(os.environ.get("RAYANIM_RANDOM_FILMS", "25")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    rows=st.integers(1, 2),
+    columns=st.integers(1, 2),
+    recipe=RECIPE,
+    share=st.booleans(),
+    moves=st.lists(st.lists(MOVE, min_size=1, max_size=2), min_size=1, max_size=8),
+)
+def test_random_films_are_the_same_to_the_bit(
+    rows: int,
+    columns: int,
+    recipe: list[tuple[int, str, int]],
+    share: bool,
+    moves: list[list[tuple[int, str, int]]],
+) -> None:
+    """Random figures under random changes have the pixels of a full draw in every frame."""
+
+    def change(figure, steps):
+        for step in steps:
+            apply(figure, *step)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert_same_as_full(
+            partial(build, rows, columns, recipe, share),
+            [partial(change, steps=steps) for steps in moves],
+        )
