@@ -59,6 +59,7 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._lent = True
         self._pause = 0
         self._pauses = 0
+        self._failures = 0
         self._full_s = 0.0
 
     @property
@@ -97,6 +98,8 @@ class IncrementalCanvas(FigureCanvasAgg):
         if self.difference is not None:
             warnings.warn(self.difference.message, RuntimeWarning, stacklevel=3)
             self._layers = self._order = None
+        elif self._order is not None:
+            self._order.watch_again()
         return self.difference is None
 
     def _own_renderer(self) -> TapingRenderer:
@@ -136,6 +139,7 @@ class IncrementalCanvas(FigureCanvasAgg):
         known = all(unit.tape is not None for unit in order.units)
         if known and self._hardly_pays(order):
             self._pauses += 1
+            self._failures = 0
             self._pause = min(2**self._pauses, LONGEST_PAUSE) - 1
             self._draw_in_full("nearly everything changes")
             return
@@ -158,9 +162,11 @@ class IncrementalCanvas(FigureCanvasAgg):
         dirty_s = sum(unit.cost_s for unit in order.units if unit.dirty)
         all_s = sum(unit.cost_s for unit in order.units)
         if self.always_try or dirty_s <= WORTH * all_s:
-            self._pauses = 0
+            self._pauses = self._failures = 0
             return False
-        return True
+        # Once is no proof: a full draw by someone else makes all look new.
+        self._failures += 1
+        return self._failures > 1
 
 
 def why_whole(canvas: Any) -> str | None:

@@ -114,6 +114,19 @@ class Order:
                 unit.settle()
         for node in self._nodes.values():
             node.settle()
+        self.settle_figure()
+
+    def watch_again(self) -> None:
+        """After the whole figure was drawn elsewhere, to the same pixels."""
+        for unit in self.units:
+            unit.watch_again()
+        for node in self._nodes.values():
+            node.settle(again=True)
+        self._contexts = None
+        self.settle_figure()
+
+    def settle_figure(self) -> None:
+        """Watch what all that is in the figure is drawn from."""
         if self._contexts is None or self.changed:
             self._contexts = [_figure_watch(figure) for figure in _figures(self._figure)]
             self._rc = dict(dict.items(mpl.rcParams))
@@ -292,9 +305,9 @@ class AxesNode:
         """Keep only the units that are among these."""
         self._units = {key: unit for key, unit in self._units.items() if id(unit) in unit_ids}
 
-    def settle(self) -> None:
+    def settle(self, *, again: bool = False) -> None:
         """Watch what all artists of the axes are drawn from."""
-        if self._context is None and self.flat_kind:
+        if (again or self._context is None) and self.flat_kind:
             axes = self.axes
             watch = Watch((), self._home)
             watch.pick(axes, [name for name in vars(axes) if name not in AXES_UNSEEN])

@@ -112,6 +112,11 @@ class Unit:
             self._asked_again = False
             self._start_watch()
 
+    def watch_again(self) -> None:
+        """After the artist was drawn elsewhere, to the same pixels: what it holds now is right."""
+        if self._watch is not None and self._watch.changed():
+            self._start_watch()
+
     def _start_watch(self) -> None:
         if not self.replayable:
             self.reason = "it reads pixels back"
