@@ -60,6 +60,7 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._pause = 0
         self._pauses = 0
         self._failures = 0
+        self._glanced = False
         self._full_s = 0.0
 
     @property
@@ -121,6 +122,20 @@ class IncrementalCanvas(FigureCanvasAgg):
             return "nearly everything changes"
         return why_whole(self)
 
+    def _parts(self, renderer: TapingRenderer) -> tuple[Order, Layers]:
+        if self._order is None or self._layers is None:
+            self._order, self._layers = Order(self.figure), Layers(renderer)
+        return self._order, self._layers
+
+    def _rest(self, reason: str) -> None:
+        """Draw in full for a while, for longer each time in a row."""
+        if self._order is not None:
+            self._order.distrust()
+        self._pauses += 1
+        self._failures = 0
+        self._pause = min(2**self._pauses, LONGEST_PAUSE) - 1
+        self._draw_in_full(reason)
+
     def _draw_in_full(self, reason: str) -> None:
         start_s = time.perf_counter()
         super().draw()  # type: ignore[no-untyped-call]
@@ -128,21 +143,33 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._lent = True
         self._frames += 1
         self.drawn_in_full[reason] += 1
+        if not self._pause and self.difference is None and why_whole(self) is None:
+            renderer = self._own_renderer()
+            self._parts(renderer)[0].glance(renderer)
+            self._glanced = True
 
     def _draw_in_parts(self) -> None:
         renderer = self._own_renderer()
-        if self._order is None or self._layers is None:
-            self._order, self._layers = Order(self.figure), Layers(renderer)
-        start_s = time.perf_counter()
-        order, layers = self._order, self._layers
-        order.refresh(renderer, self._frames)
-        known = all(unit.tape is not None for unit in order.units)
-        if known and self._hardly_pays(order):
-            self._pauses += 1
-            self._failures = 0
-            self._pause = min(2**self._pauses, LONGEST_PAUSE) - 1
-            self._draw_in_full("nearly everything changes")
-            return
+        order, layers = self._parts(renderer)
+        try:
+            if self._glanced and not self.always_try and order.all_moving(renderer):
+                self._rest("limits or places of all axes change")
+                return
+            self._glanced = False
+            order.refresh(renderer, self._frames)
+            known = all(unit.tape is not None for unit in order.units)
+            if known and self._hardly_pays(order):
+                self._rest("nearly everything changes")
+                return
+            self._show(order, layers)
+        except BaseException:
+            # Half a frame is no ground for the next one.
+            self._order = self._layers = None
+            raise
+        if known and self.guard.due(self._full_s):
+            self.check()
+
+    def _show(self, order: Order, layers: Layers) -> None:
         if order.changed:
             layers.forget_order()
         if self._lent:
@@ -153,10 +180,6 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._lent = False
         self._frames += 1
         self.drawn_in_parts += 1
-        if known:
-            self.guard.spent(time.perf_counter() - start_s)
-            if self.guard.due(self._full_s):
-                self.check()
 
     def _hardly_pays(self, order: Order) -> bool:
         dirty_s = sum(unit.cost_s for unit in order.units if unit.dirty)
@@ -190,6 +213,8 @@ def why_whole(canvas: Any) -> str | None:
         return "the figure has another canvas"
     if canvas.callbacks.callbacks.get("draw_event"):
         return "something runs after each draw"
+    if has_animated_images(figure):
+        return "an image is animated"
     if mpl.rcParams["path.effects"]:
         return "rcParams set path effects"
     return None
@@ -211,4 +236,8 @@ def _warn_once(missing: tuple[str, ...]) -> None:
 
 def has_animated_images(figure: Figure) -> bool:
     """Whether there are animated images, which some versions draw and others do not."""
-    return any(image.get_animated() for image in figure.findobj(AxesImage))
+    return any(
+        isinstance(image, AxesImage) and image.get_animated()
+        for axes in figure.axes
+        for image in axes.get_children()
+    )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,29 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in inches, from the lower left corner of the figure."""
+
+
+Drawing = Literal["auto", "full"]
+"""How frames are drawn: what changed, or everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How the frames of a figure were drawn.
+
+    Attributes
+    ----------
+    in_parts
+        Frames of which only what changed was drawn.
+    in_full
+        Frames that were drawn whole, by the reason why.
+    difference
+        What differed from a full draw, as text for the user, or None.
+    """
+
+    in_parts: int
+    in_full: dict[str, int]
+    difference: str | None
 
 
 def is_figure(thing: Any) -> bool:
@@ -34,7 +58,7 @@ def close_figure(figure: Figure) -> None:
 
 
 class FigurePixels:
-    """The pixels of one figure, drawn by Agg in full.
+    """The pixels of one figure, as Agg draws it in full.
 
     Parameters
     ----------
@@ -42,20 +66,28 @@ class FigurePixels:
         The figure to draw.
     dpi
         Pixels per inch; None keeps the figure's own.
+    drawing
+        ``"auto"`` draws only what changed since the frame before, to the same
+        pixels; ``"full"`` draws everything in every frame.
     """
 
-    def __init__(self, figure: Figure, dpi: float | None = None) -> None:
+    def __init__(
+        self, figure: Figure, dpi: float | None = None, drawing: Drawing = "auto"
+    ) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        from rayanim.drawing.canvas import IncrementalCanvas
 
         self.figure = figure
         self._canvas_before = figure.canvas
         if dpi is not None and dpi != figure.dpi:
             figure.set_dpi(dpi)
         self._canvas: FigureCanvasAgg
-        if type(figure.canvas) is FigureCanvasAgg:
+        wanted = IncrementalCanvas if drawing == "auto" else FigureCanvasAgg
+        if type(figure.canvas) is wanted:
             self._canvas = figure.canvas
         else:
-            self._canvas = FigureCanvasAgg(figure)
+            self._canvas = wanted(figure)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -69,10 +101,40 @@ class FigurePixels:
         Returns
         -------
         (height, width, 4) uint8 array
-            RGBA, a view that the next call overwrites.
+            RGBA, read-only; a view that the next call overwrites.
         """
+        from rayanim.drawing.canvas import IncrementalCanvas
+
         self._canvas.draw()  # type: ignore[no-untyped-call]
+        if isinstance(self._canvas, IncrementalCanvas):
+            return self._canvas.pixels
         return np.asarray(self._canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+
+    @property
+    def ways(self) -> Ways:
+        """How the frames were drawn so far."""
+        from rayanim.drawing.canvas import IncrementalCanvas
+
+        canvas = self._canvas
+        if not isinstance(canvas, IncrementalCanvas):
+            return Ways(0, {}, None)
+        found = canvas.difference
+        return Ways(
+            canvas.drawn_in_parts, dict(canvas.drawn_in_full), found.message if found else None
+        )
+
+    def check(self) -> bool:
+        """Compare the pixels with a full draw, as at the end of a segment.
+
+        Returns
+        -------
+        bool
+            False where they differed now or before: from then on frames are drawn in full.
+        """
+        from rayanim.drawing.canvas import IncrementalCanvas
+
+        canvas = self._canvas
+        return not isinstance(canvas, IncrementalCanvas) or canvas.check()
 
     def close(self) -> None:
         """Give the figure its own canvas back and let pyplot forget it."""

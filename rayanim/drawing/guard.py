@@ -62,11 +62,6 @@ class Guard:
         self.checks = 0
         self._last_s: float | None = None
 
-    def spent(self, _frame_s: float) -> None:
-        """Another frame was drawn in parts."""
-        if self._last_s is None:
-            self._last_s = time.perf_counter()
-
     def due(self, full_s: float) -> bool:
         """Whether the frame just drawn should be compared; a full draw takes `full_s`."""
         if self.checks < FIRST_CHECKS:

@@ -8,6 +8,7 @@ something changed, and gives the units, lowest first.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -23,7 +24,7 @@ from rayanim.drawing.private import AXES_UNSEEN
 from rayanim.drawing.space import is_plain_space, project, space_frame
 from rayanim.drawing.titles import title_relatives, update_titles
 from rayanim.drawing.unit import Unit
-from rayanim.drawing.watch import Watch
+from rayanim.drawing.watch import Ground, Watch
 
 FIGURE_STATE = (
     "_dpi", "bbox", "figbbox", "bbox_inches", "dpi_scale_trans", "transFigure", "transSubfigure",
@@ -53,6 +54,7 @@ class Order:
         self._figure = figure
         self._nodes: dict[int, AxesNode] = {}
         self._loose: dict[int, Unit] = {}
+        self._glanced = False
         self._aligned: frozenset[frozenset[int]] = frozenset()
         self._contexts: list[Watch] | None = None
         self._rc: dict[str, Any] = {}
@@ -60,15 +62,9 @@ class Order:
     def refresh(self, renderer: Any, frame_idx: int) -> None:
         """Bring the layout up to date and mark the units that must be drawn."""
         all_dirty = self._surroundings_changed()
+        self._glanced = False
         seen: list[AxesNode | Unit] = list(self._walk(self._figure))
-        nodes = [node for thing in seen if isinstance(thing, AxesNode) for node in thing.family()]
-        # Shared and twinned axes change each other: all must be in place before any is compared.
-        # Twice, and in this order, for that is what matplotlib does.
-        for node in nodes:
-            node.place(renderer)
-        for node in nodes:
-            node.autoscale()
-            node.place(renderer)
+        nodes = self._nodes_in_place(seen, renderer)
         for node in nodes:
             node.refresh(frame_idx, forced=all_dirty)
         self._spread(nodes, frame_idx)
@@ -107,21 +103,48 @@ class Order:
         for node in nodes.values():
             node.forget(unit_ids)
 
+    def glance(self, renderer: Any) -> None:
+        """After a full draw: watch what the axes stand on, and nothing else."""
+        for node in self._nodes_in_place(list(self._walk(self._figure)), renderer):
+            node.settle()
+        self._glanced = True
+
+    def distrust(self) -> None:
+        """Have everything drawn in the next frame, for what was marked now was not drawn."""
+        self._contexts = None
+
+    def all_moving(self, renderer: Any) -> bool:
+        """Whether, since the glance, what is under every axes changed: no part could be kept."""
+        nodes = self._nodes_in_place(list(self._walk(self._figure)), renderer)
+        return self._glanced and bool(nodes) and all(node.moving for node in nodes)
+
+    def _nodes_in_place(self, seen: list[AxesNode | Unit], renderer: Any) -> list[AxesNode]:
+        nodes = [node for thing in seen if isinstance(thing, AxesNode) for node in thing.family()]
+        # Shared and twinned axes change each other: all must be in place before any is compared.
+        # Twice, and in this order, for that is what matplotlib does.
+        for node in nodes:
+            node.place(renderer)
+        for node in nodes:
+            node.autoscale()
+            node.place(renderer)
+        return nodes
+
     def settle(self) -> None:
         """After a frame was drawn: watch all that was drawn anew."""
+        # What many units stand on comes first: they need not watch it themselves.
+        for node in self._nodes.values():
+            node.settle()
         for unit in self.units:
             if unit.dirty:
                 unit.settle()
-        for node in self._nodes.values():
-            node.settle()
         self.settle_figure()
 
     def watch_again(self) -> None:
         """After the whole figure was drawn elsewhere, to the same pixels."""
-        for unit in self.units:
-            unit.watch_again()
         for node in self._nodes.values():
-            node.settle(again=True)
+            node.watch_again()
+        for unit in self._loose.values():
+            unit.watch_again(anew=False)
         self._contexts = None
         self.settle_figure()
 
@@ -165,8 +188,7 @@ class Order:
     def _unit(self, artist: Any, figure: FigureBase) -> Unit:
         unit = self._loose.get(id(artist))
         if unit is None or unit.artist is not artist:
-            home = frozenset((id(figure), id(figure.get_figure(root=True))))
-            unit = self._loose[id(artist)] = make_unit(artist, home)
+            unit = self._loose[id(artist)] = make_unit(artist, _ground(figure))
         return unit
 
 
@@ -188,13 +210,10 @@ class AxesNode:
         self.decor_dirty = True
         self.surroundings_changed = True
         self._order = order
-        figure = axes.get_figure()
-        root = axes.get_figure(root=True)
-        self._home = frozenset((id(axes), id(figure), id(root)))
+        self._ground = _ground(axes.get_figure(), axes)
         self._units: dict[int, Unit] = {}
         self._things: list[Unit | AxesNode] = []
-        self._context: Watch | None = None
-        self._whole = make_unit(axes, self._home)
+        self._whole = make_unit(axes, self._ground)
         self._whole.reason = "it draws itself"
 
     def family(self) -> Iterator[AxesNode]:
@@ -214,6 +233,11 @@ class AxesNode:
             and axes.get_agg_filter() is None
             and axes._rasterization_zorder is None  # type: ignore[attr-defined]
         )
+
+    @property
+    def moving(self) -> bool:
+        """Whether what all its artists stand on changed since it was last watched."""
+        return self._ground.watch is None or self._ground.watch.changed()
 
     def autoscale(self) -> None:
         """Set the limits where that waits for a draw."""
@@ -240,10 +264,10 @@ class AxesNode:
             self._whole.touch(frame_idx)
             self.decor_dirty = self.surroundings_changed = True
             return
-        around_changed = forced or self._context is None or self._context.changed()
+        around_changed = forced or self._ground.watch is None or self._ground.watch.changed()
         self.surroundings_changed = around_changed
         if around_changed:
-            self._context = None
+            self._ground.watch = None
             if is_plain_space(self.axes):
                 project(self.axes)
         self._arrange()
@@ -305,16 +329,26 @@ class AxesNode:
         """Keep only the units that are among these."""
         self._units = {key: unit for key, unit in self._units.items() if id(unit) in unit_ids}
 
-    def settle(self, *, again: bool = False) -> None:
-        """Watch what all artists of the axes are drawn from."""
-        if (again or self._context is None) and self.flat_kind:
+    def settle(self) -> None:
+        """Watch what all artists of the axes are drawn from, if that changed."""
+        if self._ground.watch is None and self.flat_kind:
             axes = self.axes
-            watch = Watch((), self._home)
+            watch = Watch((), self._ground)
             watch.pick(axes, [name for name in vars(axes) if name not in AXES_UNSEEN])
             for axis in axes._axis_map.values():  # type: ignore[attr-defined]
                 watch.pick(axis, AXIS_STATE)
-            self._context = None if watch.reason else watch
+            self._ground.watch = None if watch.reason else watch
         self.axes.stale = False
+
+    def watch_again(self) -> None:
+        """After the axes was drawn elsewhere, to the same pixels."""
+        ground = self._ground
+        anew = ground.watch is not None and ground.watch.changed()
+        if anew:
+            ground.watch = None
+            self.settle()
+        for unit in self._units.values():
+            unit.watch_again(anew=anew)
 
     def _arrange(self) -> None:
         """The artists in the order in which ``Axes.draw`` draws them."""
@@ -345,34 +379,28 @@ class AxesNode:
     def _unit(self, artist: Any) -> Unit:
         unit = self._units.get(id(artist))
         if unit is None or unit.artist is not artist:
-            unit = self._units[id(artist)] = make_unit(artist, self._home)
+            unit = self._units[id(artist)] = make_unit(artist, self._ground)
         return unit
 
     def _space_unit(self) -> Unit:
         unit = self._units.get(0)
         if unit is None:
             axes: Any = self.axes
-            roots = tuple(axes._axis_map.values())
-            unit = self._units[0] = Unit(axes.xaxis, space_frame(axes), roots, self._home)
+            roots = axes._axis_map.values
+            unit = self._units[0] = Unit(axes.xaxis, space_frame(axes), roots, self._ground)
         return unit
 
 
-def make_unit(artist: Any, home: frozenset[int]) -> Unit:
+def make_unit(artist: Any, ground: Ground) -> Unit:
     """A unit that draws one artist by its own ``draw``."""
-    unit = Unit(artist, artist.draw, _roots(artist), home)
-    return unit
+    return Unit(artist, artist.draw, partial(_roots, artist), ground)
 
 
 def _roots(artist: Any) -> tuple[Any, ...]:
     if isinstance(artist, Legend) and getattr(artist, "_loc", 0) == 0:
-        # It looks for the emptiest place: what it is drawn from is all the others.
-        return (artist, *_siblings(artist))
+        # It looks for the emptiest place: it is drawn from all the others, too.
+        return (artist, vars(artist.parent).get("_children", []))
     return (artist,)
-
-
-def _siblings(legend: Any) -> list[Any]:
-    parent = legend.parent
-    return [child for child in parent.get_children() if child is not legend] if parent else []
 
 
 def all_titles(axes: Any) -> tuple[Any, Any, Any]:
@@ -399,6 +427,10 @@ def sharing_axes(axes: Any) -> Iterator[Any]:
 
 
 def _figure_watch(figure: FigureBase) -> Watch:
-    watch = Watch((), frozenset((id(figure), id(figure.get_figure(root=True)))))
+    watch = Watch((), _ground(figure))
     watch.pick(figure, FIGURE_STATE)
     return watch
+
+
+def _ground(figure: FigureBase, *axes: Axes) -> Ground:
+    return Ground(frozenset(map(id, (figure, figure.get_figure(root=True), *axes))))

@@ -8,7 +8,7 @@ from typing import Any
 
 from rayanim.drawing.boxes import Box, inside, union
 from rayanim.drawing.tape import Tape, TapingRenderer
-from rayanim.drawing.watch import Watch
+from rayanim.drawing.watch import Ground, Watch
 
 Paint = Callable[[Any], None]
 
@@ -39,12 +39,12 @@ class Unit:
     """
 
     __slots__ = (
-        "_asked_again", "_home", "_paint", "_power", "_rest", "_roots", "_streak", "_watch", "artist", "cost_s",
+        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_streak", "_watch", "artist", "cost_s",
         "dirty", "dirty_at", "reach", "reason", "tape",
     )  # fmt: skip
 
     def __init__(
-        self, artist: Any, paint: Paint, roots: Iterable[Any], home: frozenset[int]
+        self, artist: Any, paint: Paint, roots: Callable[[], Iterable[Any]], ground: Ground
     ) -> None:
         self.artist = artist
         self.dirty = True
@@ -54,8 +54,8 @@ class Unit:
         self.cost_s = 0.0
         self.reason: str | None = None
         self._paint = paint
-        self._roots = tuple(roots)
-        self._home = home
+        self._roots = roots
+        self._ground = ground
         self._watch: Watch | None = None
         self._streak = 0
         self._power = 0
@@ -112,16 +112,16 @@ class Unit:
             self._asked_again = False
             self._start_watch()
 
-    def watch_again(self) -> None:
+    def watch_again(self, *, anew: bool) -> None:
         """After the artist was drawn elsewhere, to the same pixels: what it holds now is right."""
-        if self._watch is not None and self._watch.changed():
+        if self._watch is not None and (anew or self._watch.changed()):
             self._start_watch()
 
     def _start_watch(self) -> None:
         if not self.replayable:
             self.reason = "it reads pixels back"
         else:
-            watch = Watch(self._roots, self._home)
+            watch = Watch(self._roots(), self._ground)
             self.reason = watch.reason
             self._watch = None if watch.reason else watch
         if self.reason:

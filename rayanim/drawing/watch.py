@@ -13,9 +13,10 @@ import functools
 import types
 import weakref
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
-from operator import is_
+from operator import getitem, is_
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,27 @@ NOISE = frozenset({"_renderer", "_mouseover", "_remove_method", "stale_callback"
 Names = tuple[str, ...]
 
 
+@dataclass(slots=True)
+class Ground:
+    """What is watched for all artists of an axes or a figure at once.
+
+    Attributes
+    ----------
+    home
+        Ids of the axes and figures on which they are known to depend. Another
+        one that the walk meets makes its artist impossible to watch.
+    watch
+        What watches their transforms, limits and scales, or None.
+    """
+
+    home: frozenset[int]
+    watch: Watch | None = None
+
+    def covers(self, thing: Any) -> bool:
+        """Whether `thing` is watched for all of them."""
+        return self.watch is not None and id(thing) in self.watch._seen
+
+
 class Watch:
     """A record of the state that `roots` are drawn from.
 
@@ -63,19 +85,20 @@ class Watch:
     ----------
     roots
         Where the walk starts: artists, as a rule.
-    home
-        Axes and figures on which the artist is known to depend: watched
-        elsewhere. One that is reached and is not among them cannot be watched.
+    ground
+        What the artist stands on and need not be watched again.
     """
 
-    def __init__(self, roots: Iterable[Any], home: frozenset[int] = frozenset()) -> None:
+    def __init__(self, roots: Iterable[Any], ground: Ground) -> None:
         self.reason: str | None = None
-        self._home = home
+        self._ground = ground
         self._seen: dict[int, Any] = {}
         self._views: list[Any] = []
         self._names: list[Names | None] = []
         self._arrays: list[np.ndarray[Any, Any]] = []
-        self._picks: list[tuple[dict[str, Any], str, Any]] = []
+        self._pick_owners: list[dict[str, Any]] = []
+        self._pick_names: list[str] = []
+        self._picked: list[Any] = []
         self._leaves: list[tuple[dict[str, Any], str]] = []
         self._pending: list[Any] = list(roots)
         while self._pending:
@@ -87,7 +110,7 @@ class Watch:
         attributes = vars(thing)
         for name in names:
             if name in attributes:
-                self._picks.append((attributes, name, attributes[name]))
+                self._pick(attributes, name)
                 self._pending.append(attributes[name])
         while self._pending:
             self._visit(self._pending.pop())
@@ -95,11 +118,10 @@ class Watch:
 
     def changed(self) -> bool:
         """Whether anything differs from what was recorded."""
-        for attributes, name, value in self._picks:
-            now = attributes.get(name)
-            if now is not value and not _same_atom(now, value):
-                return True
         try:
+            picked = map(getitem, self._pick_owners, self._pick_names)
+            if not all(map(is_, picked, self._picked)) and self._picks_differ():
+                return True
             if [attributes[name].tobytes() for attributes, name in self._leaves] != self._leaf_bytes:
                 return True
             if [array.tobytes() for array in self._arrays] != self._array_bytes:
@@ -111,6 +133,18 @@ class Watch:
         if all(map(is_, chain.from_iterable(self._views), self._values)):
             return False
         return self._differs()
+
+    def _pick(self, attributes: dict[str, Any], name: str) -> None:
+        self._pick_owners.append(attributes)
+        self._pick_names.append(name)
+        self._picked.append(attributes[name])
+
+    def _picks_differ(self) -> bool:
+        now = list(map(getitem, self._pick_owners, self._pick_names))
+        if all(a is b or _same_atom(a, b) for a, b in zip(now, self._picked, strict=True)):
+            self._picked = now
+            return False
+        return True
 
     def _keep(self) -> None:
         self._values = list(chain.from_iterable(self._views))
@@ -132,7 +166,7 @@ class Watch:
         return False
 
     def _visit(self, thing: Any) -> None:
-        if isinstance(thing, ATOMS) or id(thing) in self._seen:
+        if isinstance(thing, ATOMS) or id(thing) in self._seen or self._ground.covers(thing):
             return
         self._seen[id(thing)] = thing
         if isinstance(thing, np.ndarray):
@@ -151,7 +185,7 @@ class Watch:
         elif isinstance(thing, SKIPPED):
             return
         elif isinstance(thing, Axes | FigureBase):
-            if id(thing) not in self._home:
+            if id(thing) not in self._ground.home:
                 self.reason = self.reason or "it depends on another axes or figure"
         else:
             self._visit_other(thing)
@@ -179,7 +213,7 @@ class Watch:
             if name == leaf and value is not None:
                 self._leaves.append((attributes, name))
             elif name not in TRANSFORM_CACHES:
-                self._picks.append((attributes, name, value))
+                self._pick(attributes, name)
                 self._pending.append(value)
         self._trust(type(node))
 
