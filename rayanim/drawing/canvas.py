@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from rayanim.drawing.arrangement import Arrangement
 from rayanim.drawing.guard import Difference, Guard
 from rayanim.drawing.layers import Layers
 from rayanim.drawing.order import Order
@@ -55,6 +56,7 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._kept_key: tuple[float, ...] | None = None
         self._layers: Layers | None = None
         self._order: Order | None = None
+        self._arrangement: Arrangement | None = None
         self._frames = 0
         self._lent = True
         self._pause = 0
@@ -129,8 +131,9 @@ class IncrementalCanvas(FigureCanvasAgg):
 
     def _rest(self, reason: str) -> None:
         """Draw in full for a while, for longer each time in a row."""
-        if self._order is not None:
+        if self._order is not None and self._layers is not None:
             self._order.distrust()
+            self._layers.forget_order()
         self._pauses += 1
         self._failures = 0
         self._pause = min(2**self._pauses, LONGEST_PAUSE) - 1
@@ -157,6 +160,7 @@ class IncrementalCanvas(FigureCanvasAgg):
                 return
             self._glanced = False
             order.refresh(renderer, self._frames)
+            self._lay_out(order, renderer)
             known = all(unit.tape is not None for unit in order.units)
             if known and self._hardly_pays(order):
                 self._rest("nearly everything changes")
@@ -168,6 +172,16 @@ class IncrementalCanvas(FigureCanvasAgg):
             raise
         if known and self.guard.due(self._full_s):
             self.check()
+
+    def _lay_out(self, order: Order, renderer: TapingRenderer) -> None:
+        if self._arrangement is None:
+            self._arrangement = Arrangement(self.figure)
+        if not self._arrangement.holds(order.units, order_changed=order.changed):
+            changed = order.changed
+            self._arrangement.run(order.units)
+            order.distrust()
+            order.refresh(renderer, self._frames)
+            order.changed = order.changed or changed
 
     def _show(self, order: Order, layers: Layers) -> None:
         if order.changed:
@@ -203,8 +217,9 @@ def why_whole(canvas: Any) -> str | None:
         return "the figure draws itself"
     if not figure.get_visible() or figure.get_agg_filter() is not None:
         return "the figure is hidden or filtered"
-    if figure.get_layout_engine() is not None and figure.axes:
-        return "a layout engine runs"
+    engine = figure.get_layout_engine()
+    if engine is not None and not type(engine).__module__.startswith("matplotlib."):
+        return "a layout engine that is not matplotlib's runs"
     if figure.suppressComposite is False:
         return "images are composited"
     if canvas.toolbar is not None or canvas.is_saving():

@@ -89,10 +89,10 @@ class Order:
             self._aligned = aligned
             for node in nodes:
                 node.touch_decor(frame_idx)
-        moved = {id(node.axes) for node in nodes if node.surroundings_changed}
+        moved = {id(node.axes) for node in nodes if node.decor_dirty}
         if moved:
             for node in nodes:
-                # A locator that axes share counts the room of the first of them.
+                # A locator that axes share counts the room and the labels of the first of them.
                 if not moved.isdisjoint(map(id, sharing_axes(node.axes))):
                     node.touch_decor(frame_idx)
 
@@ -213,8 +213,8 @@ class AxesNode:
         self._ground = _ground(axes.get_figure(), axes)
         self._units: dict[int, Unit] = {}
         self._things: list[Unit | AxesNode] = []
-        self._whole = make_unit(axes, self._ground)
-        self._whole.reason = "it draws itself"
+        self._children: list[Any] = []
+        self._whole = Unit(axes, axes.draw, partial(_all_in, axes), self._ground)
 
     def family(self) -> Iterator[AxesNode]:
         """This axes and the insets in it, in the order in which they are drawn."""
@@ -232,6 +232,7 @@ class AxesNode:
             (type(axes).draw is Axes.draw or is_plain_space(axes))
             and axes.get_agg_filter() is None
             and axes._rasterization_zorder is None  # type: ignore[attr-defined]
+            and "draw" not in vars(axes)
         )
 
     @property
@@ -257,21 +258,35 @@ class AxesNode:
             locator = axes.get_axes_locator()
             axes.apply_aspect(locator(axes, renderer) if locator else None)
 
+    @property
+    def watchable(self) -> bool:
+        """Whether all that the axes is drawn from can be known."""
+        axes: Any = self.axes
+        alone = len(axes._twinned_axes.get_siblings(axes)) < 2
+        return self.flat_kind or (
+            type(axes).__module__.startswith(("matplotlib.", "mpl_toolkits.mplot3d"))
+            and "draw" not in vars(axes)
+            and axes.get_agg_filter() is None
+            and alone
+        )
+
     def refresh(self, frame_idx: int, *, forced: bool) -> None:
         """Mark what changed since the last frame."""
-        if not self.flat_kind:
-            self._things = [self._whole]
-            self._whole.touch(frame_idx)
-            self.decor_dirty = self.surroundings_changed = True
-            return
         around_changed = forced or self._ground.watch is None or self._ground.watch.changed()
         self.surroundings_changed = around_changed
         if around_changed:
             self._ground.watch = None
             if is_plain_space(self.axes):
                 project(self.axes)
-        self._arrange()
-        self._check(frame_idx, forced=around_changed)
+        if self.flat_kind:
+            self._arrange()
+            self._check(frame_idx, forced=around_changed)
+        else:
+            self._things = [self._whole]
+            children = self.axes.get_children()
+            forced = around_changed or not self.watchable or children != self._children
+            self._children = children
+            self.decor_dirty = self._whole.check(frame_idx, forced=forced)
 
     def _check(self, frame_idx: int, *, forced: bool) -> None:
         self.decor_dirty = forced
@@ -295,7 +310,7 @@ class AxesNode:
         """Have the axis objects drawn, because they are aligned with others that changed."""
         self.decor_dirty = True
         for unit in self._things:
-            if isinstance(unit, Unit) and isinstance(unit.artist, Axis):
+            if isinstance(unit, Unit) and isinstance(unit.artist, Axis | Axes):
                 unit.touch(frame_idx)
 
     def place_titles(self, renderer: Any, frame_idx: int, nodes: dict[int, AxesNode]) -> None:
@@ -331,7 +346,7 @@ class AxesNode:
 
     def settle(self) -> None:
         """Watch what all artists of the axes are drawn from, if that changed."""
-        if self._ground.watch is None and self.flat_kind:
+        if self._ground.watch is None and self.watchable:
             axes = self.axes
             watch = Watch((), self._ground)
             watch.pick(axes, [name for name in vars(axes) if name not in AXES_UNSEEN])
@@ -347,7 +362,7 @@ class AxesNode:
         if anew:
             ground.watch = None
             self.settle()
-        for unit in self._units.values():
+        for unit in (self._whole, *self._units.values()):
             unit.watch_again(anew=anew)
 
     def _arrange(self) -> None:
@@ -401,6 +416,10 @@ def _roots(artist: Any) -> tuple[Any, ...]:
         # It looks for the emptiest place: it is drawn from all the others, too.
         return (artist, vars(artist.parent).get("_children", []))
     return (artist,)
+
+
+def _all_in(axes: Any) -> tuple[Any, ...]:
+    return (vars(axes)["_children"], vars(axes)["child_axes"], *axes.get_children())
 
 
 def all_titles(axes: Any) -> tuple[Any, Any, Any]:

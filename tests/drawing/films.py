@@ -460,6 +460,34 @@ def laid_out() -> Figure:
     return figure
 
 
+def change_layout(figure: Figure, step: int) -> None:
+    move_line(figure, step)
+    if step % 4 == 2:
+        figure.axes[0].set_ylabel("y" * step)
+    if step == 7:
+        figure.axes[1].plot(X, X / 10, clip_on=False)
+
+
+@film(change_layout)
+def laid_out_anew() -> Figure:
+    return laid_out()
+
+
+@film(move_line)
+def laid_out_tightly() -> Figure:
+    figure = laid_out()
+    figure.set_layout_engine("tight")
+    return figure
+
+
+@film(move_line)
+def still_polar() -> Figure:
+    figure = polar()
+    figure.axes[0].lines[0].set_data([], [])
+    figure.axes[0].lines[0].remove()
+    return figure
+
+
 @film(move_line)
 def subfigures() -> Figure:
     figure = new(5, 3)

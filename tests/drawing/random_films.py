@@ -65,6 +65,9 @@ INGREDIENTS: dict[str, Ingredient] = {
     ),
     "sketched": lambda axes, n: axes.axhline(n % 3).set_sketch_params(2, 20, 3),
     "rough": lambda axes, n: axes.axvline(n % 10, antialiased=False, rasterized=True),
+    "polar": lambda axes, n: axes.get_figure().add_axes((0.6, 0.1, 0.3, 0.4), projection="polar").plot(X, X),
+    "space": lambda axes, n: axes.get_figure().add_axes((0.1, 0.1, 0.4, 0.4), projection="3d").plot(X, X, X),
+    "surface": lambda axes, n: axes.get_figure().add_axes((0.1, 0.5, 0.4, 0.4), projection="3d").plot_surface(X[:4, None], X[None, :4], FIELD[:4, :4]),
     "log": lambda axes, n: axes.set_yscale("symlog"),
     "spine": lambda axes, n: axes.spines["left"].set_position(("data", n % 10)),
 }
@@ -119,11 +122,11 @@ def _clear(figure: Figure, axes: Any, n: int) -> None:
 
 
 def _in_place(figure: Figure, axes: Any, n: int) -> None:
-    for patch in axes.patches:
-        patch.get_path().vertices.flags.writeable and None
     for image in axes.images:
         image.get_array()[:5] = n % 3
-        image.stale = False
+    for line in axes.lines:
+        if isinstance(line.get_xdata(), np.ndarray):
+            line.get_path().vertices[:1] = n % 3
 
 
 CHANGES: dict[str, Change] = {
@@ -158,6 +161,12 @@ CHANGES: dict[str, Change] = {
     "aspect": lambda figure, axes, n: axes.set_aspect(("auto", 2.0)[n % 2], adjustable="datalim"),
     "hide axes": lambda figure, axes, n: axes.set_visible(n % 2),
     "axes order": lambda figure, axes, n: axes.set_zorder(n % 3),
+    "view": lambda figure, axes, n: axes.name == "3d" and axes.view_init(20, 30 * n),
+    "bound method": lambda figure, axes, n: axes.tick_params(labelrotation=n),
+    "best legend": lambda figure, axes, n: axes.legend(),
+    "subplots": lambda figure, axes, n: figure.subplots_adjust(left=0.1 + n % 4 / 20),
+    "layout": lambda figure, axes, n: figure.set_layout_engine((None, "tight", "constrained")[n % 3]),
+    "remove axes": lambda figure, axes, n: len(figure.axes) > 1 and axes.remove(),
     "remove": _remove,
     "clear": _clear,
     "add": lambda figure, axes, n: axes.plot(X, _numbers(n)),
@@ -171,12 +180,13 @@ CHANGES: dict[str, Change] = {
     "in place": _in_place,
     "align": lambda figure, axes, n: figure.align_labels(),
 }
-del CHANGES["in place"]
 
 
-def build(rows: int, columns: int, recipe: list[tuple[int, str, int]], share: bool) -> Figure:
+def build(
+    rows: int, columns: int, recipe: list[tuple[int, str, int]], share: bool, layout: str = "none"
+) -> Figure:
     """A figure of a grid of axes with some ingredients in each."""
-    figure = Figure(figsize=(4, 3), dpi=60)
+    figure = Figure(figsize=(4, 3), dpi=60, layout=layout)
     places = figure.subplots(rows, columns, squeeze=False, sharex=share).ravel()
     for place, name, number in recipe:
         INGREDIENTS[name](places[place % len(places)], number)

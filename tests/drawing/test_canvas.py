@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 
+import numpy as np
 import pytest
-from films import FILMS
-from sameness import assert_same_as_full
+from films import FILMS, X, wave
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from sameness import assert_same_as_full, unguarded
+
+from rayanim.drawing import canvas as canvas_module
+from rayanim.drawing.canvas import IncrementalCanvas
+from rayanim.drawing.figure import FigurePixels
+from rayanim.drawing.private import missing_names
 
 STEPS = 14
+
+
+def full_pixels(figure: Figure) -> np.ndarray:
+    """What matplotlib draws; leaves the figure with its canvas."""
+    before = figure.canvas
+    full = FigureCanvasAgg(figure)
+    full.draw()
+    figure.set_canvas(before)
+    return np.asarray(full.buffer_rgba()).copy()
 
 
 @pytest.mark.parametrize("name", list(FILMS))
@@ -17,3 +36,149 @@ def test_every_film_is_the_same_to_the_bit(name: str) -> None:
     build, step = FILMS[name]
     canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(STEPS)])
     assert canvas.drawn_in_parts + sum(canvas.drawn_in_full.values()) == STEPS + 2
+
+
+def test_only_the_line_of_a_wave_is_drawn_anew() -> None:
+    """Where a line moves, it is the only artist that runs its own drawing code."""
+    figure = wave()
+    canvas = unguarded(figure)
+    line = figure.axes[0].lines[0]
+    for number in range(5):
+        line.set_ydata(np.sin(X + number))
+        canvas.draw()
+    assert [unit.artist for unit in canvas._order.units if unit.dirty] == [line]
+    assert canvas.drawn_in_parts == 4
+
+
+def test_data_changed_in_place_is_seen() -> None:
+    """An array of an artist that is changed without a setter is drawn as it is now."""
+    figure = wave()
+    patch = figure.axes[0].fill([1, 2, 3], [0, 1, 0])[0]
+    canvas = unguarded(figure)
+    for number in range(4):
+        patch.get_path().vertices[1, 1] = number / 4
+        canvas.draw()
+        assert np.array_equal(canvas.pixels, full_pixels(figure))
+
+
+def test_guard_finds_what_cannot_be_watched() -> None:
+    """A change in an array too large to compare is found by the guard, and the film is right."""
+    figure = Figure(figsize=(3, 3), dpi=50)
+    image = figure.subplots().imshow(np.zeros((600, 600)), vmin=0, vmax=1)
+    canvas = IncrementalCanvas(figure)
+    for _ in range(3):
+        canvas.draw()
+    image.get_array()[101:140, 103:190] = 1
+    image.stale = False
+    with pytest.warns(RuntimeWarning, match="drawing only what changed gave other pixels"):
+        canvas.draw()
+        canvas.check()
+    assert canvas.difference is not None
+    assert "AxesImage" in canvas.difference.message
+    assert np.array_equal(canvas.pixels, full_pixels(figure))
+    canvas.draw()
+    assert canvas.drawn_in_full["a difference was found"] == 1
+
+
+def test_pixels_that_were_lent_are_painted_again() -> None:
+    """Whatever the caller did to the buffer or the renderer, the next frame is right."""
+    figure = wave()
+    canvas = unguarded(figure)
+    for number in range(6):
+        figure.axes[0].lines[0].set_ydata(np.sin(X + number))
+        canvas.draw()
+        assert np.array_equal(canvas.pixels, full_pixels(figure))
+        np.asarray(canvas.buffer_rgba())[:20] = 7
+        figure.axes[0].draw_artist(Line2D([0, 1], [0, 1], figure=figure, lw=30))
+
+
+def test_frames_are_read_only_views() -> None:
+    """What `FigurePixels.draw` gives cannot be written to by mistake."""
+    pixels = FigurePixels(wave())
+    frame = pixels.draw()
+    with pytest.raises(ValueError, match="read-only"):
+        frame[0] = 0
+
+
+def test_an_error_in_an_artist_leaves_the_next_frame_right() -> None:
+    """After a draw that failed, the next one has matplotlib's pixels."""
+    figure = wave()
+    canvas = unguarded(figure)
+    for _ in range(3):
+        canvas.draw()
+    text = figure.axes[0].text(1, 0, "$\\nonsense$")
+    with pytest.raises(ValueError, match="nonsense"):
+        canvas.draw()
+    text.remove()
+    for _ in range(3):
+        canvas.draw()
+        assert np.array_equal(canvas.pixels, full_pixels(figure))
+
+
+def test_draws_are_whole_where_something_runs_after_each() -> None:
+    """A callback on draws may do anything: frames are drawn in full, and the reason is said."""
+    figure = wave()
+    canvas = unguarded(figure)
+    canvas.mpl_connect("draw_event", lambda event: None)
+    for _ in range(3):
+        canvas.draw()
+    assert canvas.drawn_in_full["something runs after each draw"] == 2
+
+
+def test_no_private_name_is_missing() -> None:
+    """This matplotlib has every private name that drawing in parts needs."""
+    assert missing_names() == ()
+
+
+def test_a_missing_private_name_means_full_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one of the names, frames are drawn in full and one warning says so."""
+    monkeypatch.setattr(canvas_module, "missing_names", lambda: ("Axes._gone",))
+    figure = wave()
+    canvas = unguarded(figure)
+    canvas.draw()
+    with pytest.warns(RuntimeWarning, match=r"lacks Axes\._gone") as caught:
+        for _ in range(3):
+            canvas.draw()
+    assert len(caught) == 1
+    assert canvas.drawn_in_parts == 0
+
+
+def test_drawing_in_full_can_be_asked_for() -> None:
+    """``drawing="full"`` leaves everything to matplotlib."""
+    pixels = FigurePixels(wave(), drawing="full")
+    for _ in range(3):
+        frame = pixels.draw()
+    assert pixels.ways.in_parts == 0
+    assert np.array_equal(frame, full_pixels(pixels.figure))
+    assert pixels.check()
+
+
+def test_limits_that_always_change_are_not_recorded() -> None:
+    """Where limits change in each frame, matplotlib draws and nothing is put on tape."""
+    figure = wave()
+    canvas = IncrementalCanvas(figure)
+    for number in range(12):
+        figure.axes[0].set_xlim(0, 5 + number)
+        canvas.draw()
+    assert canvas.drawn_in_parts == 0
+
+
+def test_it_is_a_backend_of_matplotlib() -> None:
+    """A script that selects the backend by name draws with it."""
+    from rayanim.drawing import backend
+
+    manager = backend.FigureManager.create_with_canvas(backend.FigureCanvas, wave(), 1)
+    assert isinstance(manager.canvas, IncrementalCanvas)
+    manager.canvas.draw()
+
+
+def test_savefig_between_frames_changes_nothing() -> None:
+    """Saving the figure as a file leaves the next frames right."""
+    figure = wave()
+    canvas = unguarded(figure)
+    for number in range(5):
+        figure.axes[0].lines[0].set_ydata(np.sin(X + number))
+        canvas.draw()
+        assert np.array_equal(canvas.pixels, full_pixels(figure))
+        figure.savefig(io.BytesIO(), format="png", dpi=40)
+        figure.savefig(io.BytesIO(), format="svg")

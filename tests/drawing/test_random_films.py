@@ -27,6 +27,7 @@ MOVE = st.tuples(PLACE, st.sampled_from(sorted(CHANGES)), NUMBER)
     columns=st.integers(1, 2),
     recipe=RECIPE,
     share=st.booleans(),
+    layout=st.sampled_from(["none", "none", "constrained", "tight"]),
     moves=st.lists(st.lists(MOVE, min_size=1, max_size=2), min_size=1, max_size=8),
 )
 def test_random_films_are_the_same_to_the_bit(
@@ -34,6 +35,7 @@ def test_random_films_are_the_same_to_the_bit(
     columns: int,
     recipe: list[tuple[int, str, int]],
     share: bool,
+    layout: str,
     moves: list[list[tuple[int, str, int]]],
 ) -> None:
     """Random figures under random changes have the pixels of a full draw in every frame."""
@@ -45,6 +47,6 @@ def test_random_films_are_the_same_to_the_bit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert_same_as_full(
-            partial(build, rows, columns, recipe, share),
+            partial(build, rows, columns, recipe, share, layout),
             [partial(change, steps=steps) for steps in moves],
         )
