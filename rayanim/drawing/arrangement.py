@@ -55,7 +55,9 @@ class Arrangement:
 
     def _places(self) -> list[bytes]:
         """Where everything is that an engine moves, to the bit."""
-        boxes = [box for axes in self._figure.axes for box in (axes._position, axes._originalPosition)]
+        boxes = [
+            box for axes in self._figure.axes for box in (axes._position, axes._originalPosition)
+        ]
         return [
             *(box.get_points().tobytes() for box in boxes),
             *(repr(text.get_position()).encode() for text in self._figure.texts),

@@ -71,9 +71,7 @@ class FigurePixels:
         pixels; ``"full"`` draws everything in every frame.
     """
 
-    def __init__(
-        self, figure: Figure, dpi: float | None = None, drawing: Drawing = "auto"
-    ) -> None:
+    def __init__(self, figure: Figure, dpi: float | None = None, drawing: Drawing = "auto") -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         from rayanim.drawing.canvas import IncrementalCanvas

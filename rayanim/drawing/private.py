@@ -71,13 +71,18 @@ def missing_names() -> tuple[str, ...]:
     axes = figure.add_subplot()
     (line,) = axes.plot([0, 1], label="a")
     needed: tuple[tuple[object, str], ...] = (
-        *((RendererAgg(1, 1, 72), name) for name in ("_renderer", "_update_methods", "_filter_renderers")),  # type: ignore[no-untyped-call]
+        *(
+            (RendererAgg(1, 1, 72), name)
+            for name in ("_renderer", "_update_methods", "_filter_renderers")
+        ),  # type: ignore[no-untyped-call]
         *((axes, name) for name in AXES_NEEDED),
         *((figure, name) for name in ("_align_label_groups", "_localaxes")),
         (Legend(axes, [line], ["a"]), "_loc"),
         (Axes, "draw"),
     )
-    return tuple(f"{type(owner).__name__}.{name}" for owner, name in needed if not hasattr(owner, name))
+    return tuple(
+        f"{type(owner).__name__}.{name}" for owner, name in needed if not hasattr(owner, name)
+    )
 
 
 AXES_NEEDED = (

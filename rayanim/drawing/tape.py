@@ -156,9 +156,7 @@ class Head:
         self._touch((left, bottom, right, top), MARGIN_PX)
         if self._calls is not None:
             picture = np.array(image, dtype=np.uint8)
-            self._calls.append(
-                (self._raw.draw_text_image, (picture, x, y, angle, freeze(gc)), {})
-            )
+            self._calls.append((self._raw.draw_text_image, (picture, x, y, angle, freeze(gc)), {}))
 
     def draw_image(self, gc: Any, x: float, y: float, image: Any) -> None:
         """Put an RGBA picture with its lower left corner at x, y (y upwards)."""

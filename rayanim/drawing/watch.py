@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Tick
 from matplotlib.backend_bases import FigureCanvasBase, RendererBase
 from matplotlib.cbook import CallbackRegistry
 from matplotlib.figure import FigureBase
@@ -53,6 +54,14 @@ SAMPLE = 4096
 
 NOISE = frozenset({"_renderer", "_mouseover", "_remove_method", "stale_callback", "ind_offset"})
 """Attributes that drawing writes and does not read."""
+
+TICK_PARTS = ("gridline", "tick1line", "tick2line", "label1", "label2")
+
+TICK_PART_STATE = (
+    "_visible", "_transform", "_fontproperties", "_path_effects", "_agg_filter", "_clippath",
+    "clipbox",
+)  # fmt: skip
+"""What can change in a part of a tick without its stale flag."""
 
 Names = tuple[str, ...]
 
@@ -122,7 +131,9 @@ class Watch:
             picked = map(getitem, self._pick_owners, self._pick_names)
             if not all(map(is_, picked, self._picked)) and self._picks_differ():
                 return True
-            if [attributes[name].tobytes() for attributes, name in self._leaves] != self._leaf_bytes:
+            if [
+                attributes[name].tobytes() for attributes, name in self._leaves
+            ] != self._leaf_bytes:
                 return True
             if [array.tobytes() for array in self._arrays] != self._array_bytes:
                 return True
@@ -196,13 +207,17 @@ class Watch:
 
     def _visit_array(self, array: np.ndarray[Any, Any]) -> None:
         if isinstance(array, np.ma.MaskedArray):
-            self._pending.append(np.ma.getmaskarray(array) if array.mask is np.ma.nomask else array.mask)
+            self._pending.append(
+                np.ma.getmaskarray(array) if array.mask is np.ma.nomask else array.mask
+            )
             self._pending.append(array.data)
             return
         if array.dtype.hasobject:
             self._pending.extend(array.ravel().tolist() if array.size < SAMPLE else ())
         if array.nbytes > MOST_BYTES:
-            flat = array.reshape(-1, order="A") if array.flags.forc else array[:: len(array) // 64 + 1]
+            flat = (
+                array.reshape(-1, order="A") if array.flags.forc else array[:: len(array) // 64 + 1]
+            )
             array = flat[:: max(1, flat.size // SAMPLE)]
         self._arrays.append(array)
 
@@ -235,12 +250,33 @@ class Watch:
             self._watch_view(attributes.values(), tuple(attributes))
             unseen = UNSEEN_ATTRIBUTES if _is_matplotlibs(type(thing)) else ()
             for name, value in attributes.items():
-                if name not in unseen and name not in NOISE:
+                if name not in unseen and name not in NOISE and name not in TICK_PARTS:
                     self._pending.append(value)
+        if isinstance(thing, Tick):
+            for name in TICK_PARTS:
+                if name in thing.__dict__:
+                    self._visit_tick_part(thing.__dict__[name])
         for base in type(thing).__mro__:
             for name in vars(base).get("__slots__", ()):
                 if isinstance(name, str) and name not in ("__dict__", "__weakref__"):
                     self._pending.append(getattr(thing, name, None))
+
+    def _visit_tick_part(self, part: Any) -> None:
+        """Watch a part of a tick by its stale flag: there are hundreds, and each setter sets it."""
+        attributes = vars(part)
+        if id(part) in self._seen or not attributes.get("_visible", True):
+            # Hidden, it draws nothing, and what is set on it shows only with its visibility.
+            names: tuple[str, ...] = ("_visible",)
+        elif attributes.get("_stale") is False:
+            names = ("_stale", *TICK_PART_STATE)
+            self._pending.extend(attributes.get(name) for name in TICK_PART_STATE)
+        else:
+            self._pending.append(part)
+            return
+        self._seen[id(part)] = part
+        for name in names:
+            if name in attributes:
+                self._pick(attributes, name)
 
     def _trust(self, kind: type) -> None:
         if self.reason is None and kind.__module__.partition(".")[0] not in TRUSTED:

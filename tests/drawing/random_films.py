@@ -57,17 +57,23 @@ INGREDIENTS: dict[str, Ingredient] = {
     "ticks on top": lambda axes, n: axes.xaxis.tick_top(),
     "twin": lambda axes, n: axes.twinx().plot(X, np.sin(X) * n, "r"),
     "inset": lambda axes, n: axes.inset_axes((0.5, 0.5, 0.3, 0.3)).plot(X, X * n),
-    "colour bar": lambda axes, n: axes.get_figure().colorbar(
-        axes.scatter(X, X, c=X, s=4), ax=axes
-    ),
+    "colour bar": lambda axes, n: axes.get_figure().colorbar(axes.scatter(X, X, c=X, s=4), ax=axes),
     "effects": lambda axes, n: axes.plot(
         X, X / 10, path_effects=[patheffects.withStroke(linewidth=4, foreground="c")]
     ),
     "sketched": lambda axes, n: axes.axhline(n % 3).set_sketch_params(2, 20, 3),
     "rough": lambda axes, n: axes.axvline(n % 10, antialiased=False, rasterized=True),
-    "polar": lambda axes, n: axes.get_figure().add_axes((0.6, 0.1, 0.3, 0.4), projection="polar").plot(X, X),
-    "space": lambda axes, n: axes.get_figure().add_axes((0.1, 0.1, 0.4, 0.4), projection="3d").plot(X, X, X),
-    "surface": lambda axes, n: axes.get_figure().add_axes((0.1, 0.5, 0.4, 0.4), projection="3d").plot_surface(X[:4, None], X[None, :4], FIELD[:4, :4]),
+    "polar": lambda axes, n: (
+        axes.get_figure().add_axes((0.6, 0.1, 0.3, 0.4), projection="polar").plot(X, X)
+    ),
+    "space": lambda axes, n: (
+        axes.get_figure().add_axes((0.1, 0.1, 0.4, 0.4), projection="3d").plot(X, X, X)
+    ),
+    "surface": lambda axes, n: (
+        axes.get_figure()
+        .add_axes((0.1, 0.5, 0.4, 0.4), projection="3d")
+        .plot_surface(X[:4, None], X[None, :4], FIELD[:4, :4])
+    ),
     "log": lambda axes, n: axes.set_yscale("symlog"),
     "spine": lambda axes, n: axes.spines["left"].set_position(("data", n % 10)),
 }
@@ -165,7 +171,9 @@ CHANGES: dict[str, Change] = {
     "bound method": lambda figure, axes, n: axes.tick_params(labelrotation=n),
     "best legend": lambda figure, axes, n: axes.legend(),
     "subplots": lambda figure, axes, n: figure.subplots_adjust(left=0.1 + n % 4 / 20),
-    "layout": lambda figure, axes, n: figure.set_layout_engine((None, "tight", "constrained")[n % 3]),
+    "layout": lambda figure, axes, n: figure.set_layout_engine(
+        (None, "tight", "constrained")[n % 3]
+    ),
     "remove axes": lambda figure, axes, n: len(figure.axes) > 1 and axes.remove(),
     "remove": _remove,
     "clear": _clear,
