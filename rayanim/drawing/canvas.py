@@ -46,7 +46,7 @@ class IncrementalCanvas(FigureCanvasAgg):
     """
 
     def __init__(self, figure: Figure | None = None) -> None:
-        super().__init__(figure)  # type: ignore[no-untyped-call]
+        super().__init__(figure)
         self.drawn_in_parts = 0
         self.drawn_in_full: Counter[str] = Counter()
         self.difference: Difference | None = None
@@ -75,8 +75,8 @@ class IncrementalCanvas(FigureCanvasAgg):
     def get_renderer(self) -> TapingRenderer:
         """The renderer; who asks may draw with it, so the next draw repaints everything."""
         self._lent = True
-        self.renderer = self._own_renderer()
-        return self.renderer
+        renderer = self.renderer = self._own_renderer()
+        return renderer
 
     def buffer_rgba(self) -> memoryview:
         """The pixels drawn last, for the caller to do with as it likes."""
@@ -209,7 +209,7 @@ class IncrementalCanvas(FigureCanvasAgg):
 def why_whole(canvas: Any) -> str | None:
     """Why the figure of `canvas` must be drawn whole now, or None where parts will do."""
     figure = canvas.figure
-    missing = missing_names()
+    missing = missing_names(canvas._own_renderer(), figure)
     if missing:
         _warn_once(missing)
         return "this matplotlib lacks " + ", ".join(missing)

@@ -22,6 +22,9 @@ and ``_originalPosition``            before its aspect was applied
 ``_AxesBase._twinned_axes``          axes whose titles move together
 ``FigureBase._align_label_groups``   axes whose labels are aligned
 ``FigureBase._localaxes``            axes whose aspect a figure applies
+``_AxesBase._children``              what a legend looks at for its best place
+``Artist._fully_clipped_to_axes``    artists that no layout engine measures
+``Artist._stale``                    parts of ticks that were changed by a setter
 ``Legend._loc``                      a legend that looks for the best place
 ``Axes3D._axis3don``                 whether a 3D axes draws panes and axes
 ===================================  ==========================================
@@ -33,64 +36,143 @@ The attribute names in `TRANSFORM_CACHES`, `UNSEEN_ATTRIBUTES` and
 from __future__ import annotations
 
 import sys
-from functools import cache
+from typing import Any
 
 TRANSFORM_CACHES = frozenset(
-    "_invalid _parents _mtx _inverted _points _affine _transformed_path _transformed_points "
-    "_shorthand_name _shorthand_doc _is_separable".split()
+    [
+        "_invalid",
+        "_parents",
+        "_mtx",
+        "_inverted",
+        "_points",
+        "_affine",
+        "_transformed_path",
+        "_transformed_points",
+        "_shorthand_name",
+        "_shorthand_doc",
+        "_is_separable",
+    ]
 )
 """Attributes of transforms that are derived from their other attributes."""
 
 UNSEEN_ATTRIBUTES = frozenset(
-    "axes _axes figure _parent_figure _root_figure parent _parent axis colorbar _colorbar "
-    "stale_callback _callbacks callbacks _remove_method _picker _mouseover _renderer "
-    "_subplotspec _gid _url _label _cid_colorbar _id_norm colorizer_cid _sticky_edges".split()
+    [
+        "axes",
+        "_axes",
+        "figure",
+        "_parent_figure",
+        "_root_figure",
+        "parent",
+        "_parent",
+        "axis",
+        "colorbar",
+        "_colorbar",
+        "stale_callback",
+        "_callbacks",
+        "callbacks",
+        "_remove_method",
+        "_picker",
+        "_mouseover",
+        "_renderer",
+        "_subplotspec",
+        "_gid",
+        "_url",
+        "_label",
+        "_cid_colorbar",
+        "_id_norm",
+        "colorizer_cid",
+        "_sticky_edges",
+    ]
 )
 """Attributes of artists that lead upwards, or to what only events and exports read."""
 
 AXES_UNSEEN = UNSEEN_ATTRIBUTES | frozenset(
-    "_stale _children child_axes containers dataLim xy_dataLim zz_dataLim "
-    "ignore_existing_data_limits legend_ title _left_title _right_title patch spines xaxis yaxis "
-    "zaxis _axis_map _get_lines _get_patches_for_fill _mouseover_set _axes_locator _sharex "
-    "_sharey _sharez _stale_viewlims M invM _colorbars _colorbar_info _current_image _projection_init "
-    "fmt_xdata fmt_ydata fmt_zdata button_pressed _sx _sy _pan_start _zoom_info _in_autoscale "
-    "_tight _forward_navigation_events _navigate _navigate_mode _shared_axes _axisbelow "
-    "titleOffsetTrans _get_view _set_view _set_view_from_bbox drag_pan cla".split()
+    [
+        "_stale",
+        "_children",
+        "child_axes",
+        "containers",
+        "dataLim",
+        "xy_dataLim",
+        "zz_dataLim",
+        "ignore_existing_data_limits",
+        "legend_",
+        "title",
+        "_left_title",
+        "_right_title",
+        "patch",
+        "spines",
+        "xaxis",
+        "yaxis",
+        "zaxis",
+        "_axis_map",
+        "_get_lines",
+        "_get_patches_for_fill",
+        "_mouseover_set",
+        "_axes_locator",
+        "_sharex",
+        "_sharey",
+        "_sharez",
+        "_stale_viewlims",
+        "M",
+        "invM",
+        "_colorbars",
+        "_colorbar_info",
+        "_current_image",
+        "_projection_init",
+        "fmt_xdata",
+        "fmt_ydata",
+        "fmt_zdata",
+        "button_pressed",
+        "_sx",
+        "_sy",
+        "_pan_start",
+        "_zoom_info",
+        "_in_autoscale",
+        "_tight",
+        "_forward_navigation_events",
+        "_navigate",
+        "_navigate_mode",
+        "_shared_axes",
+        "_axisbelow",
+        "titleOffsetTrans",
+        "_get_view",
+        "_set_view",
+        "_set_view_from_bbox",
+        "drag_pan",
+        "cla",
+    ]
 )
 """Attributes of axes that their artists are not drawn from, or that are watched apart."""
 
 
-@cache
-def missing_names() -> tuple[str, ...]:
-    """The names above that this matplotlib lacks and drawing in parts needs."""
-    from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
-    from matplotlib.figure import Figure
+RENDERER_NEEDED = ("_renderer", "_update_methods", "_filter_renderers")
+FIGURE_NEEDED = ("_align_label_groups", "_localaxes")
+AXES_NEEDED = (
+    "_unstale_viewLim", "_stale_viewlims", "_update_title_position", "_rasterization_zorder",
+    "_axis_map", "_twinned_axes", "_position", "_originalPosition", "_shared_axes", "_children",
+)  # fmt: skip
+
+
+def missing_names(renderer: Any, figure: Any) -> tuple[str, ...]:
+    """The names that this matplotlib lacks and that drawing in parts needs.
+
+    Looked up on living objects, for some are set only when an object is made.
+    """
     from matplotlib.legend import Legend
 
-    figure = Figure(figsize=(1, 1))
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    (line,) = axes.plot([0, 1], label="a")
-    needed: tuple[tuple[object, str], ...] = (
-        *(
-            (RendererAgg(1, 1, 72), name)
-            for name in ("_renderer", "_update_methods", "_filter_renderers")
-        ),  # type: ignore[no-untyped-call]
-        *((axes, name) for name in AXES_NEEDED),
-        *((figure, name) for name in ("_align_label_groups", "_localaxes")),
-        (Legend(axes, [line], ["a"]), "_loc"),
-        (Axes, "draw"),
-    )
+    needed: list[tuple[Any, tuple[str, ...]]] = [
+        (renderer, RENDERER_NEEDED),
+        (figure, FIGURE_NEEDED),
+        (Legend, ("_loc",)),
+        *((axes, AXES_NEEDED) for axes in figure.axes[:1]),
+    ]
     return tuple(
-        f"{type(owner).__name__}.{name}" for owner, name in needed if not hasattr(owner, name)
+        f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
+        for owner, names in needed
+        for name in names
+        if not hasattr(owner, name)
     )
-
-
-AXES_NEEDED = (
-    "_unstale_viewLim", "_position", "_originalPosition", "_shared_axes", "_update_title_position", "_rasterization_zorder",
-    "_axis_map", "_twinned_axes",
-)  # fmt: skip
 
 
 def shipped_colormaps() -> frozenset[str] | None:

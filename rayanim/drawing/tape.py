@@ -53,14 +53,14 @@ class TapingRenderer(RendererAgg):
 
     def __init__(self, width: float, height: float, dpi: float) -> None:
         super().__init__(width, height, dpi)  # type: ignore[no-untyped-call]
-        self._raw = self._renderer
+        # Where the name is missing, everything is drawn in full: see `private`.
+        self._raw = getattr(self, "_renderer", None)
         self._head = Head(self._raw, int(width), int(height), dpi)
-        self._pixels: npt.NDArray[np.uint8] = np.asarray(self._raw)
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
         """(height, width, 4) uint8 RGBA: the buffer itself, not a copy."""
-        return self._pixels
+        return np.asarray(self.buffer_rgba())
 
     def tape(self, draw: Callable[[Any], None], *, keep_calls: bool) -> Tape:
         """Let `draw` draw into this renderer and return what it asked for.
@@ -86,6 +86,8 @@ class TapingRenderer(RendererAgg):
 
     def buffer_rgba(self) -> memoryview:
         """The pixels drawn so far: those of a filter while one runs."""
+        if self._raw is None:
+            return super().buffer_rgba()  # type: ignore[no-untyped-call, no-any-return]
         kept = self._renderer is self._head
         return memoryview(self._raw if kept else self._renderer)
 
@@ -259,15 +261,15 @@ def freeze(thing: Any) -> Any:
     return thing
 
 
-def _freeze_context(gc: GraphicsContextBase) -> GraphicsContextBase:
-    frozen = GraphicsContextBase()
-    frozen.copy_properties(gc)  # type: ignore[no-untyped-call]
-    rectangle = gc.get_clip_rectangle()  # type: ignore[no-untyped-call]
+def _freeze_context(gc: Any) -> Any:
+    frozen: Any = GraphicsContextBase()
+    frozen.copy_properties(gc)
+    rectangle = gc.get_clip_rectangle()
     if rectangle is not None:
-        frozen.set_clip_rectangle(Bbox(np.array(rectangle.get_points())))  # type: ignore[no-untyped-call]
-    path, transform = gc.get_clip_path()  # type: ignore[no-untyped-call]
+        frozen.set_clip_rectangle(Bbox(np.array(rectangle.get_points())))
+    path, transform = gc.get_clip_path()
     if path is None:
-        frozen.set_clip_path(None)  # type: ignore[no-untyped-call]
+        frozen.set_clip_path(None)
     else:
         copied = Path(
             np.array(path.vertices),
@@ -276,7 +278,7 @@ def _freeze_context(gc: GraphicsContextBase) -> GraphicsContextBase:
         copied.should_simplify = path.should_simplify
         copied.simplify_threshold = path.simplify_threshold
         clip = TransformedPath(copied, Affine2D(_matrix(transform)))
-        frozen.set_clip_path(clip)  # type: ignore[no-untyped-call]
+        frozen.set_clip_path(clip)
     return frozen
 
 

@@ -39,7 +39,8 @@ class Unit:
     """
 
     __slots__ = (
-        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_streak", "_watch", "artist", "cost_s",
+        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_streak", "_watch",
+        "artist", "cost_s",
         "dirty", "dirty_at", "reach", "reason", "tape",
     )  # fmt: skip
 

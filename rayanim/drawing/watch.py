@@ -30,9 +30,34 @@ from matplotlib.transforms import Affine2D, Bbox, TransformNode
 from rayanim.drawing.private import TRANSFORM_CACHES, UNSEEN_ATTRIBUTES
 
 TRUSTED = frozenset(
-    "builtins matplotlib mpl_toolkits numpy datetime dateutil zoneinfo cycler collections "
-    "functools decimal fractions enum pandas re types typing pathlib uuid itertools operator "
-    "_thread threading weakref PIL contourpy".split()
+    [
+        "builtins",
+        "matplotlib",
+        "mpl_toolkits",
+        "numpy",
+        "datetime",
+        "dateutil",
+        "zoneinfo",
+        "cycler",
+        "collections",
+        "functools",
+        "decimal",
+        "fractions",
+        "enum",
+        "pandas",
+        "re",
+        "types",
+        "typing",
+        "pathlib",
+        "uuid",
+        "itertools",
+        "operator",
+        "_thread",
+        "threading",
+        "weakref",
+        "PIL",
+        "contourpy",
+    ]
 )
 """Top-level modules whose classes and functions draw from nothing hidden."""
 
@@ -223,7 +248,7 @@ class Watch:
 
     def _visit_transform(self, node: TransformNode) -> None:
         attributes = vars(node)
-        leaf = {Affine2D: "_mtx", Bbox: "_points"}.get(_own_kind(node), "")
+        leaf = {Affine2D: "_mtx", Bbox: "_points"}.get(_own_kind(node) or object, "")
         for name, value in attributes.items():
             if name == leaf and value is not None:
                 self._leaves.append((attributes, name))

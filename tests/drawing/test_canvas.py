@@ -130,12 +130,13 @@ def test_draws_are_whole_where_something_runs_after_each() -> None:
 
 def test_no_private_name_is_missing() -> None:
     """This matplotlib has every private name that drawing in parts needs."""
-    assert missing_names() == ()
+    canvas = unguarded(wave())
+    assert missing_names(canvas.get_renderer(), canvas.figure) == ()
 
 
 def test_a_missing_private_name_means_full_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without one of the names, frames are drawn in full and one warning says so."""
-    monkeypatch.setattr(canvas_module, "missing_names", lambda: ("Axes._gone",))
+    monkeypatch.setattr(canvas_module, "missing_names", lambda renderer, figure: ("Axes._gone",))
     figure = wave()
     canvas = unguarded(figure)
     with pytest.warns(RuntimeWarning, match=r"lacks Axes\._gone") as caught:
