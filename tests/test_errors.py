@@ -46,8 +46,6 @@ def test_the_users_traceback_is_shown_where_the_error_arrives() -> None:
     """Python itself shows it, once, however often the error has travelled."""
     head = "Traceback (most recent call last):\n"
     users = 'File "wave.py", line 9, in update\nValueError: x\n'
-        'Traceback (most recent call last):\n  File "wave.py", line 9, in update\nValueError: x\n'
-    )
     error = ScriptError("Drawing frame 5 raised.", frame=5, traceback_text=f"{head}  {users}")
     for _ in range(2):
         error = pickle.loads(pickle.dumps(error))
