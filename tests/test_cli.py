@@ -432,13 +432,15 @@ def test_a_signal_ends_the_run_cleanly(script, engine, number, code):
 
 
 def test_a_second_ctrl_c_ends_at_once(script):
-    """A script that holds on to the first one does not hold up the second."""
+    """A script that holds on to the first one does not hold up the second; no part is left."""
     text = (
-        "import time\nfrom pathlib import Path\n"
-        "try:\n    Path('running').touch()\n    time.sleep(600)\n"
-        "except KeyboardInterrupt:\n    Path('caught').touch()\n    time.sleep(600)\n"
+        "import time\nfrom pathlib import Path\nimport rayanim\nfrom numbered import Numbered\n"
+        "class Film(Numbered):\n    def generate_at(self, time_ms):\n"
+        "        try:\n            Path('running').touch()\n            time.sleep(600)\n"
+        "        except KeyboardInterrupt:\n            Path('caught').touch()\n"
+        "            time.sleep(600)\n"
     )
-    process = start("run", script(text))
+    process = start("run", script(text + "film = Film(9)\n"), "film", "--engine", "local")
     for sign in ("running", "caught"):
         _wait_for(Path(sign))
         process.send_signal(signal.SIGINT)
@@ -446,6 +448,8 @@ def test_a_second_ctrl_c_ends_at_once(script):
     # Ended by the signal itself, which a shell shows as 130.
     assert process.returncode == -signal.SIGINT
     assert "press Ctrl-C again" in err and not out
+    assert err.endswith("rayanim: ended at once; unfinished films were removed.\n")
+    assert not list(Path.cwd().glob("film.mp4*"))
 
 
 def test_actors_render_what_the_script_defines(script):
