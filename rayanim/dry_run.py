@@ -21,7 +21,7 @@ ENGINES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlanReport(Report):
     """The report of a film that was only planned.
 
@@ -90,7 +90,7 @@ def describe(plan: Plan) -> PlanReport:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PassedOver(Report):
     """The report of a call that was not carried out."""
 
