@@ -83,6 +83,7 @@ def stdout_kept_clean() -> Iterator[TextIO]:
         try:
             yield stream
         finally:
+            before.flush()  # what was written past sys.stdout, while it still goes elsewhere
             sys.stdout = before
 
 
