@@ -53,6 +53,19 @@ class Main(click.Group):
             sys.exit(exit_code)
         return exit_code
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which there are."""
+        name = args[0]
+        if name not in self.commands and not name.startswith("-"):
+            script = name if name.endswith(".py") else "SCRIPT"
+            raise click.UsageError(
+                f"There is no command {name!r}. The commands are {' and '.join(self.commands)}: "
+                f"rayanim run {script}, for example."
+            )
+        return super().resolve_command(ctx, args)
+
 
 class ScriptCommand(click.Command):
     """A command whose words after ``--`` belong to the script."""
