@@ -93,7 +93,7 @@ def call(*args: str) -> int:
 
 def start(*args: str) -> subprocess.Popen[str]:
     """The command in a process, and a group, of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONUNBUFFERED": ""}
     return subprocess.Popen(
         [*COMMAND, *args],
         stdout=subprocess.PIPE,
@@ -208,6 +208,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(script, capsys):
 def test_json_is_all_there_is_on_standard_output(script):
     """Whatever the script or a program it starts prints, standard output is JSON lines."""
     text = "import os\nos.system('echo from a child')\n" + CALLS
+    text += "    import sys\n    sys.__stdout__.write('past sys.stdout')\n"
     code, out, err = run("run", script(text), "--json")
     events = [json.loads(line) for line in out.splitlines()]
     assert code == 0
@@ -217,7 +218,7 @@ def test_json_is_all_there_is_on_standard_output(script):
         "report",
     ]
     assert events[-2]["done"] == events[-1]["frames"] == 12
-    assert "hello" in err and "from a child" in err
+    assert "hello" in err and "from a child" in err and "past sys.stdout" in err
 
 
 def test_json_tells_failures_too(script, capsys):
@@ -316,6 +317,55 @@ def test_a_bad_setting_in_the_script_names_its_line(script, capsys):
     assert call("run", script(CALLS.replace("30, outfile", "0, outfile"))) == 2
     err = capsys.readouterr().err
     assert 'script.py", line 6' in err and "rayanim: error: fps must be above 0, got 0." in err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--preset", "foo"], ["--frames", "0-99"], ["--codec", "foo"], ["--crf", "60"]],
+)
+def test_a_bad_option_does_not_blame_the_script(script, capsys, options):
+    """What only the script's film can refuse is told without a line of the script."""
+    assert call("run", script(CALLS), "--quiet", *options) == 2
+    assert capsys.readouterr().err.startswith("rayanim: error: ")
+
+
+def test_suggestions_are_kept(script, capsys):
+    """A slip in a name gets the hint that Python gives."""
+    assert call("run", script("speed = 3\nprint(sped)\n")) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1].endswith('script.py", line 2, in <module>')
+    assert lines[-1] == "NameError: name 'sped' is not defined. Did you mean: 'speed'?"
+
+
+def test_a_traceback_without_the_users_lines_is_left_out(script, capsys):
+    """A setup() with a wrong signature is said in one line."""
+    text = (
+        "import rayanim\nclass Film(rayanim.Animator):\n    n_frames = 3\n"
+        "    def setup(self, extra):\n        pass\n    def update(self, p):\n        pass\n"
+    )
+    assert call("run", script(text)) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("rayanim: error: Setting up Film raised TypeError: ")
+    assert err.count("\n") == 1
+
+
+def test_an_unknown_command_lists_those_there_are(capsys):
+    """And a script's name gets the command that renders it."""
+    assert call("wave.py") == 2
+    assert capsys.readouterr().err == (
+        "rayanim: error: There is no command 'wave.py'. The commands are run and still: "
+        "rayanim run wave.py, for example.\n"
+    )
+
+
+def test_a_second_film_does_not_take_the_outputs_place(script, capsys):
+    """-o goes to the first, which is whole and reported; the second is a usage error."""
+    assert call("run", script(TWO), "-o", "only.mp4") == 2
+    out, err = capsys.readouterr()
+    assert "only.mp4: 4 frames" in out
+    assert "-o only.mp4 went to the first" in err
+    assert read_numbers("only.mp4") == list(range(4))
+    assert sorted(path.name for path in Path.cwd().glob("*.mp4")) == ["only.mp4"]
 
 
 def test_a_script_that_raises_shows_its_traceback(script, capsys):

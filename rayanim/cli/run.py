@@ -47,7 +47,9 @@ def run_script(script: Path, options: Options) -> int:
             with stopping_on_signals():
                 return run.run()
         except BaseException as error:
-            failure = failure_of(error, verbose=options.verbose, script=script)
+            failure = failure_of(
+                error, verbose=options.verbose, script=script, options=options.replacing
+            )
             told.failure(failure, error)
             return failure.exit_code
 
