@@ -264,7 +264,7 @@ class Report:
             f"{_rate_text(self.rate)} fps ({_seconds_text(self.film_s)}), "
             f"{self.codec} {self.pixel_format}, "
         )
-        return text + (_size_text(self.file_bytes) if self.file_bytes else "not written")
+        return text + (size_text(self.file_bytes) if self.file_bytes else "not written")
 
     def _time_line(self) -> str:
         ratio = self.film_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
@@ -361,7 +361,8 @@ def _seconds_text(seconds: float) -> str:
     return f"{three_digits(seconds)} s" if seconds < 99.95 else duration(seconds)
 
 
-def _size_text(size_bytes: int) -> str:
+def size_text(size_bytes: int) -> str:
+    """Bytes as ``999 bytes``, ``2.00 KiB`` or ``5.00 MiB``."""
     size = float(size_bytes)
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:

@@ -409,8 +409,23 @@ def test_still_draws_one_frame(script, capsys):
         assert call("still", script(text), "--frame", "7") == 0
         with Image.open(target) as image:
             assert np.array_equal(np.asarray(image), Numbered(12).generate_at(7000 / 30))
-    assert "film.png: 1 frame of 64x48" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith("hello\nfilm.png: frame 7 in 64x48, png rgba, ") and "fps" not in out
     assert not list(Path.cwd().glob("*.mp4"))
+
+
+def test_a_still_without_transparency_has_the_films_background(script, capsys):
+    """What shows through in the film shows through in a JPEG; no image at all is said."""
+    text = (
+        "import rayanim, numpy\n"
+        "def draw(frame):\n    return numpy.zeros((8, 8, 4), numpy.uint8)\n"
+        "rayanim.produce(draw, n_frames=2, outfile='x.mp4', background='#ff8000')\n"
+    )
+    assert call("still", script(text), "--frame", "1", "-o", "x.jpg") == 0
+    with Image.open("x.jpg") as image:
+        assert np.abs(np.asarray(image).astype(int) - (255, 128, 0)).max() <= 4
+    assert call("still", script(text), "--frame", "1", "-o", "x.mp4") == 2
+    assert ".gif, or .jpg" in capsys.readouterr().err
 
 
 def test_still_beyond_the_end_is_a_usage_error(script, capsys):

@@ -123,8 +123,9 @@ def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
 def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
     """Draw one frame of SCRIPT's film into an image.
 
-    The frame is the film's, before encoding, with its transparency. Without -o
-    it goes where the film would, as .png.
+    The frame is the film's, before encoding, with its transparency; formats
+    that have none, such as .jpg, get the film's background. Without -o it goes
+    where the film would, as .png.
     """
     return _carry_out(ctx, script, given, frame)
 
