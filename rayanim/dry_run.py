@@ -96,7 +96,7 @@ class PassedOver(Report):
 
     def summary(self) -> str:
         """One line."""
-        return f"{self.output}: passed over, another film was asked for"
+        return f"{self.output}: passed over, another film was asked for."
 
     __str__ = summary
 
