@@ -45,6 +45,9 @@ class StillReport(Report):
 
     __str__ = summary
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.output}: frame {self.number}>"
+
     def to_dict(self) -> dict[str, Any]:
         """As `Report.to_dict`, with the number."""
         return {**Report.to_dict(self), "number": self.number}
