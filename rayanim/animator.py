@@ -34,11 +34,12 @@ class Animator:
 
     Attributes
     ----------
-    fps
-        Frames per second for ``rayanim run`` of a script that never calls
-        `make_video`.
-    param_by_frame, n_frames
-        The frames' parameters for it, or how many frames there are.
+    fps, param_by_frame
+        Taken where `make_video` or `rayanim.produce` is not given them, and by
+        ``rayanim run`` of a script that calls neither.
+    n_frames
+        How many frames there are, where neither the call nor `param_by_frame`
+        tells.
 
     Examples
     --------
@@ -109,7 +110,8 @@ class Animator:
         Parameters
         ----------
         output_file
-            Where the film goes; its suffix chooses the format, its folder is made.
+            Where the film goes; its suffix chooses the format, .mp4 without one.
+            Its folder is made.
         param_by_frame
             One entry per frame, handed to `update`. Any iterable; a generator
             is streamed. Entries that are `IndexedFrameParams` may come in any
@@ -147,7 +149,9 @@ class Animator:
         codec, pixel_format
             As in `rayanim.produce`.
         **options
-            Other keyword arguments of `rayanim.produce`.
+            Other keyword arguments of `rayanim.produce`. Its names `workers`,
+            `crf`, `preset`, `progress`, `drawing_log_interval` and
+            `encoding_log_interval` may take the place of those above.
 
         Returns
         -------
@@ -166,25 +170,52 @@ class Animator:
         _check_legacy(video_mode, video_extra_ffmpeg_params, preload_factor, reuse_figure_object)
         if video_mode == "gpu" and codec is None:
             codec = "h264_nvenc"
+        named = {
+            "workers": ("num_workers", None if num_workers == -1 else num_workers),
+            "crf": ("video_quality", video_quality),
+            "preset": ("video_preset", video_preset),
+            "progress": ("disable_progress_bar", _progress(disable_progress_bar)),
+            "drawing_log_interval": ("plotting_log_interval", plotting_log_interval),
+            "encoding_log_interval": ("saving_log_interval", saving_log_interval),
+        }
         return produce(
             self,
-            self.fps if fps is None else fps,
-            dpi=options.pop("dpi", None),
+            fps,
             outfile=output_file,
-            workers=num_workers,
             codec=codec,
-            crf=video_quality,
-            preset=video_preset,
             pixel_format=pixel_format,
-            progress=options.pop("progress", _progress(disable_progress_bar)),
-            param_by_frame=self.param_by_frame if param_by_frame is None else param_by_frame,
-            n_frames=self.n_frames if n_frames is None else n_frames,
+            param_by_frame=param_by_frame,
+            n_frames=n_frames,
             savefig_params=savefig_params,
             reuse_figure_object=reuse_figure_object,
-            drawing_log_interval=plotting_log_interval,
-            encoding_log_interval=saving_log_interval,
-            **options,
+            **{"dpi": None, "workers": -1, **_under_one_name(named, options)},
         )
+
+
+def _under_one_name(named: dict[str, tuple[str, Any]], options: dict[str, Any]) -> dict[str, Any]:
+    """`options` with what was given under the other package's names.
+
+    Parameters
+    ----------
+    named
+        By `produce`'s name the other one and its value, None where it was left out.
+    options
+        What was given under `produce`'s names.
+
+    Raises
+    ------
+    SettingsError
+        If one thing was given under both.
+    """
+    given = {name: value for name, (_, value) in named.items() if value is not None}
+    for name in given:
+        if options.get(name) is not None:
+            other, value = named[name]
+            raise SettingsError(
+                f"{other}={value!r} and {name}={options[name]!r} are two names for one thing. "
+                "Give one of them."
+            )
+    return {**options, **given}
 
 
 def _progress(disable: bool | None) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,11 @@ def definitions(namespace: Mapping[str, Any]) -> list[Definition]:
 
 
 def choose(
-    namespace: Mapping[str, Any], name: str | None, *, script: str, rendered: Iterable[str] = ()
+    namespace: Mapping[str, Any],
+    name: str | None,
+    *,
+    script: str,
+    rendered: Iterable[Sequence[str]] = (),
 ) -> Definition:
     """The one definition to render.
 
@@ -89,7 +93,7 @@ def choose(
     script
         The script's name, for messages.
     rendered
-        Names of what the script renders by itself, for messages.
+        The names of each film that the script renders by itself, for messages.
 
     Raises
     ------
@@ -224,7 +228,7 @@ def _named(
     namespace: Mapping[str, Any],
     name: str,
     script: str,
-    rendered: Iterable[str],
+    rendered: Iterable[Sequence[str]],
 ) -> Definition:
     for found in there:
         if name == found.name or namespace.get(name) is found.value:
@@ -233,8 +237,7 @@ def _named(
                     f"{name} in {script} cannot be rendered as it stands: it {found.obstacle}."
                 )
             return found
-    others = [Definition(own, None) for own in dict.fromkeys(rendered)]
-    listed = _listed([found for found in there if not found.obstacle], others)
+    listed = _listed([found for found in there if not found.obstacle], rendered)
     what = f" {name} is a {type(namespace[name]).__name__}." if name in namespace else ""
     raise SettingsError(
         f"{script} has no film called {name!r}.{what}"
@@ -242,10 +245,12 @@ def _named(
     )
 
 
-def _listed(there: Iterable[Definition], rendered: Iterable[Definition] = ()) -> str:
-    lines = {found.name: "rendered by the script" for found in rendered}
-    lines |= {
-        found.name: found.obstacle or found.kind for found in there if found.name not in lines
-    }
+def _listed(there: Iterable[Definition], rendered: Iterable[Sequence[str]] = ()) -> str:
+    """A line for each film; those that the script renders go by the first of their names."""
+    films = [names for names in rendered if names]
+    lines = {names[0]: "rendered by the script" for names in films}
+    known = {name for names in films for name in names}
+    others = (found for found in there if found.name not in known)
+    lines |= {found.name: found.obstacle or found.kind for found in others}
     width = max(map(len, lines), default=0)
     return "".join(f"\n  {name:<{width}}  {what}" for name, what in lines.items())

@@ -21,7 +21,7 @@ ENGINES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlanReport(Report):
     """The report of a film that was only planned.
 
@@ -90,13 +90,13 @@ def describe(plan: Plan) -> PlanReport:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PassedOver(Report):
     """The report of a call that was not carried out."""
 
     def summary(self) -> str:
         """One line."""
-        return f"{self.output}: passed over, another film was asked for"
+        return f"{self.output}: passed over, another film was asked for."
 
     __str__ = summary
 

@@ -46,7 +46,24 @@ def _rebuild(cls: type[RayanimError], state: dict[str, Any]) -> RayanimError:
     error = cls.__new__(cls)
     error.__dict__.update(state)
     error.args = (state["message"],)
+    users = state.get("traceback_text")
+    if users is not None:
+        # The exception that it was raised from stayed behind; Python shows its text in its place.
+        error.__cause__ = _RemoteError(users)
     return error
+
+
+class _RemoteError(Exception):
+    """Stands in for the user's exception, which stayed in the process that drew.
+
+    Parameters
+    ----------
+    text
+        Its traceback.
+    """
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0].rstrip()}"
 
 
 class ScriptError(RayanimError):

@@ -22,7 +22,8 @@ class IndexedFrameParams:
     """The parameters of one frame, with the number of the frame they belong to.
 
     Lets `param_by_frame` give its entries in any order. Numbers must be
-    0 to n-1, each once.
+    0 to n-1, each once. Entries that come early are held until their turn:
+    with frame 0 at the end, all of them. Parameters are, pixels never.
 
     Parameters
     ----------
@@ -192,23 +193,36 @@ class ParameterFeed:
         return Batch(numbers, params)
 
     def again(self) -> ParameterFeed | None:
-        # An iterator is its own iterator and is spent; a container starts afresh.
-        if iter(self._parameters) is self._parameters:
+        # An iterator is its own iterator and is spent. So may be what lies behind an iterable
+        # of unknown length, a file say; what tells its length is taken for a container.
+        if _length(self._parameters) is None or iter(self._parameters) is self._parameters:
             return None
         return ParameterFeed(self._parameters, self._asked, self._selection)
 
 
 def _count(parameters: Iterable[Any], n_frames: int | None) -> int | None:
     """How many frames the parameters give, None where only their end will tell."""
-    if not isinstance(parameters, Sized):
+    available = _length(parameters)
+    if available is None:
         return n_frames
-    available = len(parameters)
     if n_frames is not None and n_frames > available:
         raise ParametersError(
             f"n_frames={n_frames}, but param_by_frame has only {available} entries. "
             "Give more entries or a smaller n_frames."
         )
     return available if n_frames is None else n_frames
+
+
+def _length(parameters: Iterable[Any]) -> int | None:
+    """``len(parameters)``, None where there is none.
+
+    Wrappers have ``__len__`` whatever they wrap, and raise from it around a
+    generator.
+    """
+    try:
+        return len(parameters) if isinstance(parameters, Sized) else None
+    except TypeError:
+        return None
 
 
 def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[tuple[int, Any]]:

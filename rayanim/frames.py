@@ -104,7 +104,8 @@ def _from_bytes(view: memoryview, size: Size | None) -> Pixels:
     if size is None:
         raise FrameError(
             f"{view.nbytes} bytes do not say how wide a frame is. "
-            "Return an array or a Pillow image, or give a frame_size."
+            "Return an array, or a Pillow image: "
+            "PIL.Image.frombytes('RGBA', (width, height), frame)."
         )
     width, height = size
     if view.nbytes != width * height * 4:

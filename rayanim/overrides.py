@@ -91,7 +91,7 @@ class Overrides:
         self.calls += 1
         if self.calls > 1 and self.output is not None:
             raise SettingsError(
-                f"The script renders more than one film, and -o {self.output} can name only one. "
+                f"The script renders more than one film: -o {self.output} went to the first. "
                 "Leave -o out, or choose one by its NAME after the script."
             )
         return True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def produce(
     frame_gen: Any,
-    fps: int | float | str | Fraction = 30,
+    fps: int | float | str | Fraction | None = None,
     dpi: float | None = 100,
     bitrate: float = -1,
     outfile: str | os.PathLike[str] | None = None,
@@ -60,7 +60,7 @@ def produce(
         image or a matplotlib figure.
     fps
         Frames per second: a number, a `Fraction`, or text such as
-        ``"30000/1001"``.
+        ``"30000/1001"``; None takes an `Animator`'s own, and 30 of all else.
     dpi
         Pixels per inch of figures that an `Animator` or a function draws;
         None keeps each figure's own.
@@ -69,7 +69,7 @@ def produce(
         its constant quality.
     outfile
         Where the film goes. The suffix chooses the container: .mp4, .mov,
-        .mkv or .webm. Folders are made.
+        .mkv or .webm; a name without one gets .mp4. Folders are made.
     settings
         Performance settings to start from, or the report of an earlier run.
     time_per_print
@@ -106,8 +106,9 @@ def produce(
         frame, so that the film does not depend on who draws what; None leaves
         them alone.
     param_by_frame, n_frames
-        An `Animator`'s parameters, see `Animator.make_video`; `n_frames` also
-        makes a function one of the frame number.
+        An `Animator`'s parameters, see `Animator.make_video`; left out, its
+        attributes of these names are taken. `n_frames` also makes a function
+        one of the frame number.
     duration
         Milliseconds; makes a function one of the time.
     savefig_params
@@ -162,7 +163,7 @@ def produce(
         reuse_figure_object=reuse_figure_object,
         drawing_log_interval=drawing_log_interval,
         encoding_log_interval=encoding_log_interval,
-    )
+    ).completed()
     if not overrides.admit(frame_gen):
         from rayanim.dry_run import passed_over
 

@@ -24,12 +24,12 @@ EVENTS_IN_SUMMARY = 3
 # called MP4; they play no .mkv.
 FILM_TYPES = {".mp4": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
 
-Binding = Literal["drawing", "encoding", "start-up"]
+Binding = Literal["drawing", "converting", "encoding", "start-up"]
 
-BINDING_TEXTS: dict[str, str] = {
-    "drawing": "drawing took longest; more actors or a quicker update() would help",
-    "encoding": "encoding took longest; a faster preset or codec would help, more actors would not",
-    "start-up": "starting and finishing took longer than drawing or encoding",
+ADVICE: dict[Binding, str] = {
+    "drawing": "a quicker drawing would help",
+    "converting": "smaller frames would help",
+    "encoding": "a faster preset or codec would help, more actors would not",
 }
 
 
@@ -96,12 +96,13 @@ class StageRates:
 def binding_stage(stages: StageRates, elapsed_s: float, actors: int) -> Binding:
     """Which stage bound the job: making the others quicker would not have helped.
 
-    The longest of three times is what binds. For drawing it is the busy time
-    of drawing and converting, shared among the actors; for encoding that of
-    the one encoder; for start-up what the other two leave of the whole. As
-    drawing and encoding run side by side on actors, that remainder is the
-    least it can be: start-up is named only where it is certain. Between equals
-    drawing comes first.
+    The longest of three times is what binds. The first is the busy time of
+    drawing and converting, which one actor does in turn, shared among the
+    actors; it is named after the larger of the two. The second is that of the
+    one encoder; the third, start-up, is what the other two leave of the whole.
+    As drawing and encoding run side by side, that remainder is the least it
+    can be: start-up is named only where it is certain. Between equals drawing
+    comes first.
 
     Parameters
     ----------
@@ -112,14 +113,16 @@ def binding_stage(stages: StageRates, elapsed_s: float, actors: int) -> Binding:
     actors
         Render actors at the job's peak; 0 and 1 both mean one place that draws.
     """
-    drawing_s = (stages.draw_s + stages.convert_s) / max(1, actors)
-    rest_s = elapsed_s - drawing_s - stages.encode_s
-    if rest_s > max(drawing_s, stages.encode_s):
+    actors_s = (stages.draw_s + stages.convert_s) / max(1, actors)
+    rest_s = elapsed_s - actors_s - stages.encode_s
+    if rest_s > max(actors_s, stages.encode_s):
         return "start-up"
-    return "encoding" if stages.encode_s > drawing_s else "drawing"
+    if stages.encode_s > actors_s:
+        return "encoding"
+    return "converting" if stages.convert_s > stages.draw_s else "drawing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Report:
     """What a job made, how quickly, and why not quicker.
 
@@ -195,7 +198,10 @@ class Report:
     @property
     def binding_text(self) -> str:
         """The stage that bound the job, as a sentence that says what would help."""
-        return BINDING_TEXTS[self.binding]
+        if self.binding == "start-up":
+            return "starting and finishing took longer than drawing or encoding"
+        actors = "" if self.engine == "local" or self.binding == "encoding" else "more actors or "
+        return f"{self._longest()} took longest; {actors}{ADVICE[self.binding]}"
 
     def summary(self) -> str:
         """Three lines for people: the film, the time, where it went; a fourth for events."""
@@ -205,6 +211,10 @@ class Report:
         return "\n".join(lines + ([_events_line(self.events)] if self.events else []))
 
     __str__ = summary
+
+    def __repr__(self) -> str:
+        told = f"{_plural(self.frames, 'frame')}, {_seconds_text(self.film_s)}"
+        return f"<{type(self).__name__} {self.output}: {told}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values that JSON can hold; rates as ``"30000/1001"``."""
@@ -239,6 +249,14 @@ class Report:
             "rendered": self.rendered,
         }
 
+    def _longest(self) -> str:
+        """The stage that bound the job, or two where neither took longest by itself."""
+        stages = self.stages
+        alone_s = max(stages.draw_s, stages.convert_s) / max(1, self.actors_peak)
+        if self.binding != "encoding" and alone_s < stages.encode_s:
+            return "drawing and converting together"
+        return self.binding
+
     def _film_line(self) -> str:
         width, height = self.size
         text = (
@@ -246,7 +264,7 @@ class Report:
             f"{_rate_text(self.rate)} fps ({_seconds_text(self.film_s)}), "
             f"{self.codec} {self.pixel_format}, "
         )
-        return text + (_size_text(self.file_bytes) if self.file_bytes else "not written")
+        return text + (size_text(self.file_bytes) if self.file_bytes else "not written")
 
     def _time_line(self) -> str:
         ratio = self.film_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
@@ -343,7 +361,8 @@ def _seconds_text(seconds: float) -> str:
     return f"{three_digits(seconds)} s" if seconds < 99.95 else duration(seconds)
 
 
-def _size_text(size_bytes: int) -> str:
+def size_text(size_bytes: int) -> str:
+    """Bytes as ``999 bytes``, ``2.00 KiB`` or ``5.00 MiB``."""
     size = float(size_bytes)
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -31,13 +31,19 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+DEFAULT_FPS = 30
+"""The rate of films that nobody gave one."""
+
+DEFAULT_SUFFIX = ".mp4"
+"""What a target without a suffix gets."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """The arguments of `rayanim.produce`, which says what they mean."""
 
     frame_gen: Any
-    fps: int | float | str | Fraction
+    fps: int | float | str | Fraction | None
     dpi: float | None
     bitrate: float
     outfile: str | os.PathLike[str] | None
@@ -65,6 +71,22 @@ class Request:
     encoding_log_interval: int | None
     height_px: int | None = None
     still_number: int | None = None
+
+    def completed(self) -> Request:
+        """The request with an `Animator`'s own attributes where arguments were left out."""
+        from rayanim.animator import Animator
+
+        thing = self.frame_gen
+        if not isinstance(thing, Animator):
+            return self if self.fps is not None else replace(self, fps=DEFAULT_FPS)
+        fps = thing.fps if self.fps is None else self.fps
+        param_by_frame, n_frames = self.param_by_frame, self.n_frames
+        if param_by_frame is None:
+            param_by_frame = thing.param_by_frame
+            # Beside parameters that tell their number it may be anything of the script's.
+            if n_frames is None and not isinstance(param_by_frame, Sized):
+                n_frames = thing.n_frames
+        return replace(self, fps=fps, param_by_frame=param_by_frame, n_frames=n_frames)
 
     def overridden(self, overrides: Overrides) -> Request:
         """The request with the command line's options in the place of the script's."""
@@ -154,7 +176,7 @@ class Request:
                 "No output file: give outfile='film.mp4', or -o on the command line."
             )
         try:
-            return Path(self.outfile).expanduser()
+            return self._with_suffix(Path(self.outfile).expanduser())
         except TypeError:
             raise SettingsError(
                 f"outfile must be a string or a Path, got {self.outfile!r:.80}."
@@ -163,6 +185,14 @@ class Request:
             raise OutputError(
                 f"{str(self.outfile)!r}: there is no such user's home folder."
             ) from None
+
+    def _with_suffix(self, path: Path) -> Path:
+        """`path`, as a film's where it is a name without any suffix."""
+        # "film." and ".film" are slips, and a folder is no film.
+        plain = path.suffix == "" and path.name.strip(".") == path.name != ""
+        if self.still_number is not None or not plain or _is_folder(path):
+            return path
+        return path.with_name(path.name + DEFAULT_SUFFIX)
 
     def _check_format(self, suffix: str, video: VideoSettings) -> None:
         if self.still_number is not None:
@@ -257,6 +287,13 @@ class Plan:
                 spec.odd_size,
             )
         return spec
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that the system does not take; `check_target` says so
+        return False
 
 
 def _positive_or_none(bitrate: Any) -> float | None:

@@ -27,6 +27,7 @@ from rayanim.drawing.figure import (
 from rayanim.drawing.layout import Layout, restore_layout
 from rayanim.errors import RayanimError, SetupError
 from rayanim.frames import to_rgba, to_size
+from rayanim.leftovers import Watch, take_off
 from rayanim.timeline import frame_count, frame_time_ms
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ class Geometry:
         What ``bbox_inches`` cuts out, in inches; None for whole figures.
     layout
         Where a figure's axes stand before each frame; None without one.
+    inner
+        Where frames are scaled, what was settled for those that are drawn.
     """
 
     size: tuple[int, int]
     box: Box | None = None
     layout: Layout | None = None
+    inner: Geometry | None = None
 
 
 class Source(Protocol):
@@ -97,6 +101,9 @@ class Source(Protocol):
 class AnimatorSource:
     """An `Animator`: a figure set up once, updated from frame to frame.
 
+    What an earlier film left on the animator is taken off here, see
+    `rayanim.leftovers`.
+
     Parameters
     ----------
     animator
@@ -119,6 +126,7 @@ class AnimatorSource:
         reuse_figure: bool = True,
         height_px: int | None = None,
     ) -> None:
+        take_off(animator)
         self._animator = animator
         self._options = savefig_options
         self._reuse_figure = reuse_figure
@@ -127,6 +135,7 @@ class AnimatorSource:
         self._layout: Layout | None = None
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
+        self._watch: Watch | None = None
 
     @property
     def name(self) -> str:
@@ -135,7 +144,9 @@ class AnimatorSource:
     def open(self, geometry: Geometry | None) -> None:
         if geometry is not None:
             self._box, self._layout = geometry.box, geometry.layout
-        self._set_up()
+        self._watch = Watch(self._animator)
+        with self._watch.noted_on_failure():
+            self._set_up()
         self._close_unless_reused()
 
     def measure(self, index: int, params: Any) -> Geometry:
@@ -165,6 +176,11 @@ class AnimatorSource:
         return None if self._pixels is None else self._pixels.difference
 
     def close(self) -> None:
+        self._close_figure()
+        if self._watch is not None:
+            self._watch.note()
+
+    def _close_figure(self) -> None:
         if self._pixels is not None:
             self._pixels.close()
             self._pixels = None
@@ -183,7 +199,7 @@ class AnimatorSource:
 
     def _close_unless_reused(self) -> None:
         if not self._reuse_figure:
-            self.close()
+            self._close_figure()
             self._updated = None
 
     def _live(self) -> AnyPixels:
@@ -194,6 +210,9 @@ class AnimatorSource:
 
 class GeneratorSource:
     """A `FrameGenerator` or `Act`: any instant of it can be drawn.
+
+    What an earlier film left on its objects is taken off here, see
+    `rayanim.leftovers`.
 
     Parameters
     ----------
@@ -211,18 +230,22 @@ class GeneratorSource:
     """
 
     def __init__(self, generator: FrameGenerator, rate: Fraction) -> None:
+        take_off(generator)
         self._generator = generator
         self._rate = rate
         self.n_frames = frame_count(_duration_ms(generator), rate)
         self._size: tuple[int, int] | None = None
+        self._watch: Watch | None = None
 
     @property
     def name(self) -> str:
         return type(self._generator).__name__
 
     def open(self, geometry: Geometry | None) -> None:
-        self._generator.start()
-        self._size = self._checked_size() if geometry is None else geometry.size
+        self._watch = Watch(self._generator)
+        with self._watch.noted_on_failure():
+            self._generator.start()
+            self._size = self._checked_size() if geometry is None else geometry.size
 
     def measure(self, index: int, params: Any) -> Geometry:
         return Geometry(size=self._checked_size())
@@ -236,7 +259,11 @@ class GeneratorSource:
         return None
 
     def close(self) -> None:
-        self._generator.finish()
+        try:
+            self._generator.finish()
+        finally:
+            if self._watch is not None:
+                self._watch.note()
 
     def _checked_size(self) -> tuple[int, int]:
         return to_size(self._generator.frame_size)
@@ -365,14 +392,15 @@ class ScaledSource:
 
     def open(self, geometry: Geometry | None) -> None:
         self._size = None if geometry is None else geometry.size
-        self._source.open(None)
+        self._source.open(None if geometry is None else geometry.inner)
 
     def measure(self, index: int, params: Any) -> Geometry:
-        width_px, height_px = self._source.measure(index, params).size
+        inner = self._source.measure(index, params)
+        width_px, height_px = inner.size
         scaled_px = round(width_px * self._height_px / height_px)
         # Whole pairs of pixels: otherwise the film would be padded after scaling.
         self._size = (max(2, scaled_px + scaled_px % 2), self._height_px)
-        return Geometry(size=self._size)
+        return Geometry(size=self._size, inner=inner)
 
     def draw(self, index: int, params: Any) -> Pixels:
         from PIL import Image

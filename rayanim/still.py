@@ -2,44 +2,82 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import OutputError, ParametersError, SettingsError
 from rayanim.feed import Batch
-from rayanim.report import Report
+from rayanim.report import Report, size_text
 from rayanim.request import Plan
 from rayanim.target import check_target, part_of
 
 if TYPE_CHECKING:
     from rayanim.source import Geometry, Pixels
 
-IMAGE_PIXELS = "rgba"
+MODES = ("RGBA", "RGB")
+"""Pillow's names for the pixels of an image, the better ones first."""
 
 
-def check_image_suffix(suffix: str) -> str:
-    """Pillow's name for the image format of `suffix`, ``.png`` say.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class StillReport(Report):
+    """The report of one frame that was drawn into an image.
+
+    Parameters
+    ----------
+    number
+        The frame's number in its film.
+    """
+
+    number: int
+
+    def summary(self) -> str:
+        """One line."""
+        width, height = self.size
+        return (
+            f"{self.output}: frame {self.number} in {width}x{height}, "
+            f"{self.codec} {self.pixel_format}, {size_text(self.file_bytes)}"
+        )
+
+    __str__ = summary
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.output}: frame {self.number}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Report.to_dict`, with the number."""
+        return {**Report.to_dict(self), "number": self.number}
+
+
+def check_image_suffix(suffix: str) -> tuple[str, str]:
+    """Pillow's names for the image format of ``.png``, say, and for the pixels it takes.
+
+    Returns
+    -------
+    format, mode
+        The mode is ``RGBA``, or ``RGB`` where the format has no transparency.
 
     Raises
     ------
     OutputError
-        If Pillow has none, or writes it without transparency.
+        If Pillow writes no such format.
     """
     from PIL import Image
 
     name = Image.registered_extensions().get(suffix.lower())
     if name is not None and name in Image.SAVE:
-        try:
-            Image.new("RGBA", (1, 1)).save(io.BytesIO(), format=name)
-            return name
-        except (OSError, ValueError, KeyError):  # its way of saying: no alpha
-            pass
+        for mode in MODES:
+            # The only way to ask; a refusal may have any of these types.
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                Image.new(mode, (1, 1)).save(io.BytesIO(), format=name)
+                return name, mode
     raise OutputError(
-        f"{suffix!r} is no image format that Pillow writes with transparency: "
-        "name the still .png, .webp or .tiff."
+        f"{suffix!r} is no image format that Pillow writes: name the still .png, .webp, .tiff "
+        "or .gif, or .jpg, which has no transparency."
     )
 
 
@@ -66,14 +104,16 @@ def draw_still(plan: Plan, number: int) -> Report:
     check_target(plan.target, overwrite=plan.request.overwrite)
     params = _params(plan, number)
     pixels, geometry = _drawn(plan, params, number)
-    return Report(
+    codec, mode = _save(pixels, plan.target, plan.video.background_rgb())
+    return StillReport(
+        number=number,
         output=plan.target,
         frames=1,
         elapsed_s=time.perf_counter() - began_s,
         size=geometry.size,
         rate=plan.rate,
-        codec=_save(pixels, plan.target).lower(),
-        pixel_format=IMAGE_PIXELS,
+        codec=codec.lower(),
+        pixel_format=mode.lower(),
         file_bytes=plan.target.stat().st_size,
         rendered=False,
     )
@@ -117,15 +157,18 @@ def _drawn(plan: Plan, params: dict[int, Any], number: int) -> tuple[Pixels, Geo
             plan.source.close()
 
 
-def _save(pixels: Pixels, path: Path) -> str:
-    """Write the image whole or not at all; the format's name."""
+def _save(pixels: Pixels, path: Path, background: tuple[int, int, int]) -> tuple[str, str]:
+    """Write the image whole or not at all; the format's name and its pixels' mode."""
     from PIL import Image
 
-    name = check_image_suffix(path.suffix)
+    name, mode = check_image_suffix(path.suffix)
     image = Image.fromarray(pixels)
+    if mode == "RGB":
+        behind = Image.new("RGBA", image.size, background)
+        image = Image.alpha_composite(behind, image).convert(mode)
     with part_of(path) as part:
         _written(lambda: image.save(part, format=name), path)
-    return name
+    return name, mode
 
 
 def _written(save: Callable[[], None], path: Path) -> None:

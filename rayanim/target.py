@@ -10,6 +10,9 @@ from pathlib import Path
 
 from rayanim.errors import EncodeError, OutputError
 
+# Of this process, for a signal handler that has no time for the jobs' own cleaning up.
+_unfinished: set[Path] = set()
+
 
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Make the folder of `path` and see that a file can be put there.
@@ -64,10 +67,19 @@ def part_of(path: Path) -> Iterator[Path]:
         _lock(lock, part)
         # Only from here on is the file ours to remove.
         with _removed_on_failure(part):
+            _unfinished.add(part)
             yield part
             _rename(part, path)
     finally:
+        _unfinished.discard(part)
         os.close(lock)
+
+
+def remove_unfinished() -> None:
+    """Remove the part files of this process, which is about to end without cleaning up."""
+    for part in tuple(_unfinished):
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def check_whole(part: Path, file_bytes: int) -> None:

@@ -13,22 +13,69 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from numbered import NumberedAnimator, read_numbers
 
-from rayanim import IndexedFrameParams, get_rendered_frame_ids
+from rayanim import Animator, IndexedFrameParams, get_rendered_frame_ids, produce
+from rayanim.dry_run import PlanReport
 from rayanim.errors import ParametersError, SettingsError
+from rayanim.overrides import Overrides, overriding
 
 
-@pytest.mark.parametrize("num_workers", [-1, -2, 1])
-def test_a_film_of_any_number_of_workers(tmp_path: Path, num_workers: int) -> None:
+def planned(animator: Animator, **options: Any) -> PlanReport:
+    """What `make_video` would do."""
+    with overriding(Overrides(dry_run=True)):
+        report = animator.make_video("film.mp4", **{"param_by_frame": range(12), **options})
+    assert isinstance(report, PlanReport)
+    return report
+
+
+def test_a_film_in_a_new_folder(tmp_path: Path) -> None:
     """The folder is made, a string is a path, every frame is there in order."""
     path = tmp_path / "new" / "film.mp4"
-    report = NumberedAnimator().make_video(str(path), range(12), 25, num_workers=num_workers)
+    report = NumberedAnimator().make_video(str(path), range(12), 25)
     assert read_numbers(path) == list(range(12))
     assert (report.frames, report.rate, report.size) == (12, 25, (64, 48))
+
+
+@pytest.mark.parametrize(
+    ("options", "actors"),
+    [
+        ({}, 8),
+        ({"num_workers": -1}, 8),
+        ({"num_workers": -2}, 7),
+        ({"num_workers": 1}, 1),
+        ({"num_workers": 20}, 20),
+        ({"workers": 3}, 3),
+        ({"workers": "50%", "num_workers": -1}, 4),
+    ],
+)
+def test_num_workers_bound_the_actors(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], actors: int
+) -> None:
+    """-1 is all cores and -2 all but one, a number itself, under either of the two names."""
+    monkeypatch.setattr("rayanim.farm.machine.usable_cores", lambda: 8)
+    assert planned(NumberedAnimator(), **options).max_actors == actors
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"video_quality": 20, "crf": 20},
+        {"video_preset": "fast", "preset": "slow"},
+        {"num_workers": 2, "workers": 2},
+        {"disable_progress_bar": True, "progress": False},
+        {"plotting_log_interval": 5, "drawing_log_interval": 5},
+        {"saving_log_interval": 5, "encoding_log_interval": 5},
+    ],
+)
+def test_one_thing_under_both_names_is_an_error(options: dict[str, Any]) -> None:
+    """It names both and what was given for each."""
+    with pytest.raises(SettingsError, match="are two names for one thing") as caught:
+        planned(NumberedAnimator(), **options)
+    assert all(f"{name}=" in caught.value.message for name in options)
 
 
 def test_no_workers_are_an_error(tmp_path: Path) -> None:
@@ -90,14 +137,67 @@ def test_a_subclass_may_bring_its_parameters(tmp_path: Path) -> None:
     assert report.rate == Fraction(24000, 1001)
 
 
+def test_produce_takes_an_animator_s_own_attributes(tmp_path: Path) -> None:
+    """As `make_video` does; arguments come first."""
+
+    class Own(NumberedAnimator):
+        fps = 24
+        param_by_frame = (4, 5)
+
+    report = produce(Own(), outfile=tmp_path / "film.mp4")
+    assert read_numbers(tmp_path / "film.mp4") == [4, 5]
+    assert report.rate == 24
+    report = produce(Own(), 10, outfile=tmp_path / "film.mp4", param_by_frame=[6], n_frames=1)
+    assert read_numbers(tmp_path / "film.mp4") == [6]
+    assert report.rate == 10
+
+
+class Counted(NumberedAnimator):
+    """Keeps a number of its own under the name `n_frames`.
+
+    Parameters
+    ----------
+    n_frames
+        Frames of its data, say.
+    """
+
+    def __init__(self, n_frames: int) -> None:
+        self.n_frames = n_frames
+
+
+@pytest.mark.parametrize("n_frames", [2, 100])
+def test_an_attribute_n_frames_does_not_cut_parameters(tmp_path: Path, n_frames: int) -> None:
+    """Neither those that were given nor those of the class: it may mean anything."""
+
+    class Own(Counted):
+        param_by_frame = (4, 5, 6)
+
+    Counted(n_frames).make_video(tmp_path / "given.mp4", [7, 8, 9])
+    Own(n_frames).make_video(tmp_path / "own.mp4")
+    assert read_numbers(tmp_path / "given.mp4") == [7, 8, 9]
+    assert read_numbers(tmp_path / "own.mp4") == [4, 5, 6]
+
+
+def test_an_attribute_n_frames_ends_endless_parameters_of_the_class(tmp_path: Path) -> None:
+    """Nothing else tells how long they are."""
+
+    class Endless(NumberedAnimator):
+        param_by_frame = itertools.count(3)
+        n_frames = 4
+
+    Endless().make_video(tmp_path / "film.mp4")
+    assert read_numbers(tmp_path / "film.mp4") == [3, 4, 5, 6]
+
+
 def test_how_many_frames_is_asked_for(tmp_path: Path) -> None:
     """Neither parameters nor `n_frames` is an error that names both."""
     with pytest.raises(SettingsError, match="param_by_frame, one entry per frame, or n_frames"):
         NumberedAnimator().make_video(tmp_path / "film.mp4")
 
 
-def test_the_animator_s_own_names_reach_the_encoder(tmp_path: Path) -> None:
-    """`video_quality`, `video_preset`, codec and pixel format are the film's."""
+@pytest.mark.parametrize("names", [("video_quality", "video_preset"), ("crf", "preset")])
+def test_quality_and_preset_reach_the_encoder(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Under the animator's names and under `produce`'s; codec and pixel format too."""
     sizes = []
     for quality in (10, 40):
         path = tmp_path / f"{quality}.mkv"
@@ -105,8 +205,7 @@ def test_the_animator_s_own_names_reach_the_encoder(tmp_path: Path) -> None:
             path,
             range(20),
             video_mode="cpu",
-            video_quality=quality,
-            video_preset="ultrafast",
+            **{names[0]: quality, names[1]: "ultrafast"},
             codec="h265",
             pixel_format="yuv444p",
         )
@@ -193,6 +292,7 @@ def test_a_generator_that_fails_names_its_entry(tmp_path: Path) -> None:
 rates = st.fractions(min_value=Fraction(1, 50), max_value=500, max_denominator=1001)
 
 
+@settings(deadline=None)
 @given(rates, rates, rates, st.integers(1, 300))
 def test_data_frames_are_picked_exactly(
     data_fps: Fraction, play_speed: Fraction, rendered_fps: Fraction, n: int

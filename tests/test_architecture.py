@@ -30,7 +30,7 @@ IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 ROOMS_OF = {"av": {"video"}, "ray": {"farm"}, "matplotlib": {"drawing"}}
 
 # What users subclass may draw, and so import matplotlib inside functions.
-SUBCLASSED = {"animator", "acts", "frame_gen", "scenes", "fluent"}
+SUBCLASSED = {"util", "animator", "acts", "frame_gen", "scenes", "fluent"}
 
 # The entry: what lies below must not know it.
 ENTRY = {"cli", "production", "request", "outcome", "overrides", "target", "discovery", "dry_run"}

@@ -93,7 +93,7 @@ def call(*args: str) -> int:
 
 def start(*args: str) -> subprocess.Popen[str]:
     """The command in a process, and a group, of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONUNBUFFERED": ""}
     return subprocess.Popen(
         [*COMMAND, *args],
         stdout=subprocess.PIPE,
@@ -142,8 +142,9 @@ def test_the_scripts_own_call_renders(script, capsys):
 
 
 def test_a_report_that_the_script_prints_is_not_printed_again(script, capsys):
-    """Scripts that print their report say it once."""
+    """Scripts that print their report say it once, however much they print after it."""
     text = CALLS.replace("rayanim.produce(", "print(rayanim.produce(").rstrip() + ")\n"
+    text += "    print('more ' * 5000)\n"
     assert call("run", script(text), "--frames", "0-2") == 0
     assert capsys.readouterr().out.count("film.mp4: 3 frames") == 1
 
@@ -208,6 +209,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(script, capsys):
 def test_json_is_all_there_is_on_standard_output(script):
     """Whatever the script or a program it starts prints, standard output is JSON lines."""
     text = "import os\nos.system('echo from a child')\n" + CALLS
+    text += "    import sys\n    sys.__stdout__.write('past sys.stdout')\n"
     code, out, err = run("run", script(text), "--json")
     events = [json.loads(line) for line in out.splitlines()]
     assert code == 0
@@ -217,7 +219,7 @@ def test_json_is_all_there_is_on_standard_output(script):
         "report",
     ]
     assert events[-2]["done"] == events[-1]["frames"] == 12
-    assert "hello" in err and "from a child" in err
+    assert "hello" in err and "from a child" in err and "past sys.stdout" in err
 
 
 def test_json_tells_failures_too(script, capsys):
@@ -318,6 +320,55 @@ def test_a_bad_setting_in_the_script_names_its_line(script, capsys):
     assert 'script.py", line 6' in err and "rayanim: error: fps must be above 0, got 0." in err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["--preset", "foo"], ["--frames", "0-99"], ["--codec", "foo"], ["--crf", "60"]],
+)
+def test_a_bad_option_does_not_blame_the_script(script, capsys, options):
+    """What only the script's film can refuse is told without a line of the script."""
+    assert call("run", script(CALLS), "--quiet", *options) == 2
+    assert capsys.readouterr().err.startswith("rayanim: error: ")
+
+
+def test_suggestions_are_kept(script, capsys):
+    """A slip in a name gets the hint that Python gives."""
+    assert call("run", script("speed = 3\nprint(sped)\n")) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1].endswith('script.py", line 2, in <module>')
+    assert lines[-1] == "NameError: name 'sped' is not defined. Did you mean: 'speed'?"
+
+
+def test_a_traceback_without_the_users_lines_is_left_out(script, capsys):
+    """A setup() with a wrong signature is said in one line."""
+    text = (
+        "import rayanim\nclass Film(rayanim.Animator):\n    n_frames = 3\n"
+        "    def setup(self, extra):\n        pass\n    def update(self, p):\n        pass\n"
+    )
+    assert call("run", script(text)) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("rayanim: error: Setting up Film raised TypeError: ")
+    assert err.count("\n") == 1
+
+
+def test_an_unknown_command_lists_those_there_are(capsys):
+    """And a script's name gets the command that renders it."""
+    assert call("wave.py") == 2
+    assert capsys.readouterr().err == (
+        "rayanim: error: There is no command 'wave.py'. The commands are run and still: "
+        "rayanim run wave.py, for example.\n"
+    )
+
+
+def test_a_second_film_does_not_take_the_outputs_place(script, capsys):
+    """-o goes to the first, which is whole and reported; the second is a usage error."""
+    assert call("run", script(TWO), "-o", "only.mp4") == 2
+    out, err = capsys.readouterr()
+    assert "only.mp4: 4 frames" in out
+    assert "-o only.mp4 went to the first" in err
+    assert read_numbers("only.mp4") == list(range(4))
+    assert sorted(path.name for path in Path.cwd().glob("*.mp4")) == ["only.mp4"]
+
+
 def test_a_script_that_raises_shows_its_traceback(script, capsys):
     """As Python would, from the script's first line on."""
     text = "def f():\n    return {}['x']\nf()\n"
@@ -359,8 +410,23 @@ def test_still_draws_one_frame(script, capsys):
         assert call("still", script(text), "--frame", "7") == 0
         with Image.open(target) as image:
             assert np.array_equal(np.asarray(image), Numbered(12).generate_at(7000 / 30))
-    assert "film.png: 1 frame of 64x48" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith("hello\nfilm.png: frame 7 in 64x48, png rgba, ") and "fps" not in out
     assert not list(Path.cwd().glob("*.mp4"))
+
+
+def test_a_still_without_transparency_has_the_films_background(script, capsys):
+    """What shows through in the film shows through in a JPEG; no image at all is said."""
+    text = (
+        "import rayanim, numpy\n"
+        "def draw(frame):\n    return numpy.zeros((8, 8, 4), numpy.uint8)\n"
+        "rayanim.produce(draw, n_frames=2, outfile='x.mp4', background='#ff8000')\n"
+    )
+    assert call("still", script(text), "--frame", "1", "-o", "x.jpg") == 0
+    with Image.open("x.jpg") as image:
+        assert np.abs(np.asarray(image).astype(int) - (255, 128, 0)).max() <= 4
+    assert call("still", script(text), "--frame", "1", "-o", "x.mp4") == 2
+    assert ".gif, or .jpg" in capsys.readouterr().err
 
 
 def test_still_beyond_the_end_is_a_usage_error(script, capsys):
@@ -432,13 +498,15 @@ def test_a_signal_ends_the_run_cleanly(script, engine, number, code):
 
 
 def test_a_second_ctrl_c_ends_at_once(script):
-    """A script that holds on to the first one does not hold up the second."""
+    """A script that holds on to the first one does not hold up the second; no part is left."""
     text = (
-        "import time\nfrom pathlib import Path\n"
-        "try:\n    Path('running').touch()\n    time.sleep(600)\n"
-        "except KeyboardInterrupt:\n    Path('caught').touch()\n    time.sleep(600)\n"
+        "import time\nfrom pathlib import Path\nimport rayanim\nfrom numbered import Numbered\n"
+        "class Film(Numbered):\n    def generate_at(self, time_ms):\n"
+        "        try:\n            Path('running').touch()\n            time.sleep(600)\n"
+        "        except KeyboardInterrupt:\n            Path('caught').touch()\n"
+        "            time.sleep(600)\n"
     )
-    process = start("run", script(text))
+    process = start("run", script(text + "film = Film(9)\n"), "film", "--engine", "local")
     for sign in ("running", "caught"):
         _wait_for(Path(sign))
         process.send_signal(signal.SIGINT)
@@ -446,6 +514,8 @@ def test_a_second_ctrl_c_ends_at_once(script):
     # Ended by the signal itself, which a shell shows as 130.
     assert process.returncode == -signal.SIGINT
     assert "press Ctrl-C again" in err and not out
+    assert err.endswith("rayanim: ended at once; unfinished films were removed.\n")
+    assert not list(Path.cwd().glob("film.mp4*"))
 
 
 def test_actors_render_what_the_script_defines(script):

@@ -125,7 +125,14 @@ def test_an_unknown_name_is_answered_with_a_list():
 def test_the_list_has_what_the_script_renders_itself():
     """Films that only the script's own calls render are part of what there is."""
     with pytest.raises(SettingsError, match="Local  rendered by the script"):
-        choose(script(Film=Film), "x", script="script.py", rendered=["Local"])
+        choose(script(Film=Film), "x", script="script.py", rendered=[["Local"]])
+
+
+def test_a_film_is_listed_once():
+    """A film that the script renders goes by its variable, not by its class too."""
+    with pytest.raises(SettingsError) as caught:
+        choose(script(Film=Film), "x", script="script.py", rendered=[["film", "Film"]] * 2)
+    assert caught.value.message.endswith("There is:\n  film  rendered by the script")
 
 
 def test_a_name_that_is_no_film_says_what_it_is():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+import traceback
 from types import ModuleType
 from typing import Any
 
@@ -39,6 +40,19 @@ def test_each_error_survives_pickling(kind: type[RayanimError], pickler: ModuleT
     back = pickler.loads(pickler.dumps(error))
     assert type(back) is kind
     assert (str(back), back.args, vars(back)) == (str(error), error.args, vars(error))
+
+
+def test_the_users_traceback_is_shown_where_the_error_arrives() -> None:
+    """Python itself shows it, once, however often the error has travelled."""
+    head = "Traceback (most recent call last):\n"
+    users = 'File "wave.py", line 9, in update\nValueError: x\n'
+    error = ScriptError("Drawing frame 5 raised.", frame=5, traceback_text=f"{head}  {users}")
+    for _ in range(2):
+        error = pickle.loads(pickle.dumps(error))
+    shown = "".join(traceback.format_exception(error))
+    assert shown.count(users) == 1
+    assert shown.endswith("ScriptError: Drawing frame 5 raised.\n")
+    assert pickle.loads(pickle.dumps(ScriptError("broken"))).__cause__ is None
 
 
 def drawn_tree() -> dict[str, str]:

@@ -101,6 +101,48 @@ def test_n_frames_cuts_an_endless_generator() -> None:
     assert source.pulled == 7
 
 
+class Spent:
+    """An iterable over data that is gone once read, as an open file or a query is.
+
+    Parameters
+    ----------
+    entries
+        What it gives, once.
+    """
+
+    def __init__(self, entries: Any) -> None:
+        self._entries = iter(entries)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (entry for entry in self._entries)
+
+
+class Wrapper(Spent):
+    """Has a length if what it wraps has one, and raises if not, as a progress bar does."""
+
+    def __len__(self) -> int:
+        raise TypeError("object of type 'generator' has no len()")
+
+
+@pytest.mark.parametrize("iterable", [Spent, Wrapper, iter])
+def test_a_stream_cannot_be_had_again(iterable: Any) -> None:
+    """Whatever is given of unknown length may be spent: it does not pass for a container."""
+    feed = ParameterFeed(iterable(range(3)))
+    assert feed.n_frames is None
+    assert drained(feed) == [(0, 0), (1, 1), (2, 2)]
+    assert feed.again() is None
+
+
+@pytest.mark.parametrize("container", [[0, 1, 2], range(3), dict.fromkeys(range(3))])
+def test_a_container_can_be_had_again(container: Any) -> None:
+    """What tells its length starts afresh."""
+    feed = ParameterFeed(container)
+    feed.take(2)
+    again = feed.again()
+    assert again is not None
+    assert drained(again) == [(0, 0), (1, 1), (2, 2)]
+
+
 @pytest.mark.parametrize("count", [1, 4, 64])
 def test_nothing_after_the_last_chosen_frame_is_read(count: int) -> None:
     """Choosing frames 2 to 5 of an endless generator ends, whatever the batch."""

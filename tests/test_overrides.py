@@ -249,9 +249,9 @@ def test_a_still_respects_no_overwrite(tmp_path):
     assert target.read_bytes() == b"before"
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".mp4", ""])
-def test_a_still_needs_an_image_format_with_alpha(tmp_path, suffix):
-    """A suffix that cannot hold transparency is refused before anything is drawn."""
+@pytest.mark.parametrize("suffix", [".xcf", ".mp4", ""])
+def test_a_still_needs_an_image_format(tmp_path, suffix):
+    """A suffix of no image is refused before anything is drawn."""
     with pytest.raises(OutputError, match="image format"):
         render(
             Overrides(output=tmp_path / f"a{suffix}", still_number=0),

@@ -38,6 +38,7 @@ from rayanim.errors import (
     SetupError,
 )
 from rayanim.frame_gen import FrameGenerator
+from rayanim.overrides import Overrides, overriding
 
 N_FRAMES = 12
 
@@ -114,12 +115,22 @@ def test_a_wrong_argument_is_one_error_before_any_work(
     assert_untouched(film)
 
 
-@pytest.mark.parametrize("name", ["film.xyz", "film", "film.gif", "film.mp4.", ".mp4"])
+@pytest.mark.parametrize("name", ["film.xyz", "film.gif", "film.mp4.", ".mp4", ".", ""])
 def test_unknown_suffixes_list_the_known_ones(tmp_path: Path, name: str) -> None:
     """The format never changes silently."""
     with pytest.raises(OutputError, match=r"\.mp4.*\.webm"):
         produce(Untouched(N_FRAMES), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_without_a_suffix_is_an_mp4(tmp_path: Path) -> None:
+    """Of `produce` and `make_video`; the report says where the film is."""
+    report = produce(Numbered(N_FRAMES), tmp_path / "film")
+    assert report.output == tmp_path / "film.mp4"
+    assert read_numbers(report.output) == list(range(N_FRAMES))
+    report = NumberedAnimator().make_video(str(tmp_path / "other"), [3, 1])
+    assert read_numbers(tmp_path / "other.mp4") == [3, 1]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["film.mp4", "other.mp4"]
 
 
 @pytest.mark.parametrize("outfile", [None, 5, b"film.mp4", "~nobody-of-that-name/film.mp4"])
@@ -493,7 +504,7 @@ def test_the_style_of_this_test_shows(tmp_path: Path, style: None) -> None:
 def test_parameters_that_cannot_travel_are_named(on_ray: Any, film: Path) -> None:
     """An entry that does not pickle is one error that names its frame, not Ray's own."""
     parameters = [threading.Lock() for _ in range(8)]
-    with pytest.raises(NotPicklableError, match=r"parameters of frame 1.* cannot be sent"):
+    with pytest.raises(NotPicklableError, match=r"parameters of frame \d.* cannot be sent"):
         produce(Numbers(), film, param_by_frame=parameters, engine="ray", workers=2)
     assert_untouched(film)
 
@@ -519,11 +530,14 @@ def test_numbers_may_be_numpy_s(tmp_path: Path, options: dict[str, Any]) -> None
 
 
 def test_the_report_s_settings_are_a_starting_point(tmp_path: Path) -> None:
-    """A report may be handed on in the place of its settings."""
+    """A report may be handed on in the place of its settings: the next run has them."""
     first = produce(Numbered(N_FRAMES), tmp_path / "film.mp4")
     assert isinstance(first.settings, PerformanceSettings)
-    second = produce(Numbered(N_FRAMES), tmp_path / "film.mp4", settings=first)
-    assert second.frames == N_FRAMES
+    assert first.settings.draw_ms is not None
+    for given in (first, first.settings):
+        with overriding(Overrides(dry_run=True)):
+            planned = produce(Numbered(N_FRAMES), tmp_path / "film.mp4", settings=given)
+        assert planned.settings == first.settings
 
 
 def test_a_callback_counts_encoded_frames(tmp_path: Path) -> None:

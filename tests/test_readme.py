@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def test_a_code_block_renders(number, tmp_path, monkeypatch):
     films = [each for each in tmp_path.iterdir() if each.suffix in (".mp4", ".webm")]
     assert len(films) == 1
     assert len(read_film(films[0]).frames) >= 60
+
+
+def test_the_example_shown_is_as_long_as_it_says():
+    """The number of lines under the picture is that of the file."""
+    name, lines = re.search(r"\((examples/\w+\.py)\), (\d+) lines", README).groups()
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) == int(lines)
+
+
+def test_the_source_archive_holds_what_its_tests_read():
+    """A test that reads a file of the repository finds it in the archive too."""
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = included["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    for path in ("rayanim", "examples", "tests", "benchmarks", "docs", ".ci", "README.md"):
+        assert path in included
+        assert (ROOT / path).exists()
 
 
 def test_there_are_code_blocks():

@@ -70,6 +70,7 @@ def page(report: Report) -> Page:
         (StageRates(draw_s=8, convert_s=1, encode_s=0.5), 10, 1, "drawing"),
         (StageRates(draw_s=38, convert_s=2, encode_s=5, wait_s=5), 10.5, 4, "drawing"),
         (StageRates(draw_s=8, convert_s=2, encode_s=9, wait_s=1), 10, 4, "encoding"),
+        (StageRates(draw_s=4, convert_s=5, encode_s=8), 10, 1, "converting"),
         (StageRates(draw_s=1, convert_s=0.1, encode_s=0.5, wait_s=4), 5, 2, "start-up"),
         # The actors grew from 1 to 8: shared among the peak, drawing looks short.
         (StageRates(draw_s=40, encode_s=5, wait_s=5), 10, 8, "drawing"),
@@ -83,6 +84,32 @@ def test_the_longest_of_three_binds(
 ) -> None:
     """Drawing is shared among actors, encoding is not, and start-up is what is left."""
     assert binding_stage(stages, elapsed_s, actors) == bound
+
+
+@pytest.mark.parametrize(
+    ("binding", "engine", "text"),
+    [
+        ("drawing", "ray", "drawing took longest; more actors or a quicker drawing would help"),
+        ("drawing", "local", "drawing took longest; a quicker drawing would help"),
+        ("converting", "local", "converting took longest; smaller frames would help"),
+        ("encoding", "local", "encoding took longest; a faster preset or codec would help"),
+    ],
+)
+def test_the_advice_fits_the_engine(binding: str, engine: str, text: str) -> None:
+    """More actors are advised where there are some."""
+    assert make_report(binding=binding, engine=engine).binding_text.startswith(text)
+
+
+def test_two_stages_can_only_together_be_the_longest() -> None:
+    """Where neither takes as long as encoding, both are named."""
+    stages = StageRates.measured(300, draw_s=5, convert_s=4, encode_s=6)
+    report = make_report(stages=stages, engine="local", actors_peak=0)
+    assert report.binding_text.startswith("drawing and converting together took longest; a quick")
+
+
+def test_a_report_is_short_where_it_is_shown_among_others() -> None:
+    """Its repr is one line."""
+    assert repr(make_report()) == "<Report wave.mp4: 300 frames, 10.0 s>"
 
 
 def test_rates_are_those_of_one_busy_worker() -> None:

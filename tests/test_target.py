@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rayanim.errors import EncodeError, OutputError
-from rayanim.target import check_target, part_of
+from rayanim.target import check_target, part_of, remove_unfinished
 
 
 def test_folders_are_made(tmp_path: Path) -> None:
@@ -82,6 +82,21 @@ def test_a_failed_part_goes(tmp_path: Path, error: type[BaseException]) -> None:
         raise error
     assert film.read_text() == "before"
     assert list(tmp_path.iterdir()) == [film]
+
+
+def test_unfinished_parts_can_be_removed_at_once(tmp_path: Path) -> None:
+    """Those that are being written go, other jobs' and finished films stay."""
+    for name in ("done.mp4", "theirs.mp4.part"):
+        (tmp_path / name).touch()
+    with part_of(tmp_path / "done.mp4"):
+        pass
+    with pytest.raises(KeyboardInterrupt), part_of(tmp_path / "film.mp4") as part:
+        part.write_text("half")
+        remove_unfinished()
+        assert not part.exists()
+        raise KeyboardInterrupt
+    remove_unfinished()
+    assert {path.name for path in tmp_path.iterdir()} == {"done.mp4", "theirs.mp4.part"}
 
 
 def test_two_jobs_do_not_share_a_part(tmp_path: Path) -> None:

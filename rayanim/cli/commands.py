@@ -53,6 +53,19 @@ class Main(click.Group):
             sys.exit(exit_code)
         return exit_code
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which there are."""
+        name = args[0]
+        if name not in self.commands and not name.startswith("-"):
+            script = name if name.endswith(".py") else "SCRIPT"
+            raise click.UsageError(
+                f"There is no command {name!r}. The commands are {' and '.join(self.commands)}: "
+                f"rayanim run {script}, for example."
+            )
+        return super().resolve_command(ctx, args)
+
 
 class ScriptCommand(click.Command):
     """A command whose words after ``--`` belong to the script."""
@@ -110,8 +123,9 @@ def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
 def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
     """Draw one frame of SCRIPT's film into an image.
 
-    The frame is the film's, before encoding, with its transparency. Without -o
-    it goes where the film would, as .png.
+    The frame is the film's, before encoding, with its transparency; formats
+    that have none, such as .jpg, get the film's background. Without -o it goes
+    where the film would, as .png.
     """
     return _carry_out(ctx, script, given, frame)
 

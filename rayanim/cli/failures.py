@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
+import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from rayanim.cli.signals import Stopped
 from rayanim.errors import NotPicklableError, RayanimError, ScriptError, SettingsError
@@ -17,7 +21,10 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 """Where rayanim's own code lies; its frames tell a user nothing."""
 
-_FRAME = re.compile(r'^(?P<indent>[ |]*)File "(?P<file>.+)", line \d+, in ')
+_BARE_HEADER = re.compile(
+    r"^Traceback \(most recent call last\):\n(?!  (?:File |\[Previous ))", re.MULTILINE
+)
+_FRAME = re.compile(r'^(?P<indent>[ |]*)File "(?P<file>.+)", line \d+', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,11 @@ class Failure:
 
 
 def failure_of(
-    error: BaseException, *, verbose: bool = False, script: Path | None = None
+    error: BaseException,
+    *,
+    verbose: bool = False,
+    script: Path | None = None,
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> Failure:
     """What to say of `error`.
 
@@ -75,6 +86,9 @@ def failure_of(
     script
         The user's script; a message that comes without a traceback says which
         of its lines led there.
+    options
+        What was asked for on the command line, by name; a message about one of
+        them is not about the script's lines.
     """
     kind, frame = type(error).__name__, getattr(error, "frame", None)
     if isinstance(error, KeyboardInterrupt):
@@ -84,7 +98,16 @@ def failure_of(
         text = whole_traceback(error) if verbose else script_traceback(error)
         return Failure(FAILED, "", text, kind)
     code = USAGE if isinstance(error, SettingsError) else FAILED
+    if isinstance(error, SettingsError) and _is_about(error.message, options):
+        script = None
     return Failure(code, error.message, _shown(error, verbose, script), kind, frame)
+
+
+def _is_about(message: str, options: Mapping[str, object]) -> bool:
+    """Whether `message` names an option, or the text that was given for it."""
+    words = [name.replace("_", " ") for name in options]
+    words += [str(value) for value in options.values() if isinstance(value, str | Path)]
+    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message) for word in words)
 
 
 def _shown(error: RayanimError, verbose: bool, script: Path | None) -> str:
@@ -96,7 +119,8 @@ def _shown(error: RayanimError, verbose: bool, script: Path | None) -> str:
     if isinstance(error, NotPicklableError):
         return ""  # the pickler's own frames; the message names the attribute
     if users:
-        return without_own_frames(users)
+        shown = without_own_frames(users)
+        return shown if _FRAME.search(shown) else ""  # else the message says as much
     return _line_of(error, script)
 
 
@@ -110,7 +134,22 @@ def script_traceback(error: BaseException) -> str:
     first = error.__traceback__
     while first is not None and _is_own(first.tb_frame.f_code.co_filename):
         first = first.tb_next
-    return "".join(traceback.format_exception(type(error), error, first))
+    return _without_bare_headers(_as_python_shows(error, first))
+
+
+def _as_python_shows(error: BaseException, first: TracebackType | None) -> str:
+    """`error` with the traceback that begins at `first`."""
+    if sys.version_info >= (3, 12):
+        return "".join(traceback.format_exception(type(error), error, first))
+    # "Did you mean" is known to the interpreter's own hook alone, and that one
+    # shows the traceback that the exception has.
+    whole = error.__traceback__
+    try:
+        with contextlib.redirect_stderr(io.StringIO()) as shown:
+            sys.__excepthook__(type(error), error.with_traceback(first), first)
+    finally:
+        error.__traceback__ = whole
+    return shown.getvalue()
 
 
 def without_own_frames(text: str) -> str:
@@ -125,7 +164,12 @@ def without_own_frames(text: str) -> str:
             hidden = None
         if hidden is None:
             kept.append(line)
-    return "\n".join(kept) + "\n"
+    return _without_bare_headers("\n".join(kept) + "\n")
+
+
+def _without_bare_headers(text: str) -> str:
+    """`text` without the headers of tracebacks that no frame is left of."""
+    return _BARE_HEADER.sub("", text)
 
 
 def _belongs(line: str, indent: str) -> bool:

@@ -245,6 +245,12 @@ class Options:
         """Rate that the quality asks for."""
         return None if self.quality is None else QUALITIES[self.quality][1]
 
+    @property
+    def replacing(self) -> dict[str, Any]:
+        """What stands in the place of the script's own arguments, by name."""
+        own = {"outfile": self.output, "frames": self.still_number}
+        return {name: value for name, value in own.items() if value is not None} | self.arguments
+
     def check(self) -> None:
         """Refuse before the script runs what can be refused without it.
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 REMEMBERED_CHARS = 10_000
-"""How much of what the script printed last is kept; a report has some 500."""
+"""How much of what the script printed last is looked at; a report has some 500."""
 
 
 class Remembering(io.TextIOBase):
-    """Stands in for a stream and remembers the end of what was written.
+    """Stands in for a stream and remembers which of the texts that it waits for were written.
 
     Parameters
     ----------
@@ -29,13 +29,18 @@ class Remembering(io.TextIOBase):
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._tail = ""
+        self._unheard: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Write and remember."""
-        self._tail = (self._tail + text)[-REMEMBERED_CHARS:]
+        if self._unheard:
+            # A text may be written in pieces, or as a part of a longer one.
+            heard = self._tail + text
+            self._unheard = [each for each in self._unheard if each not in heard]
+            self._tail = heard[-REMEMBERED_CHARS:]
         return self._stream.write(text)
 
     def flush(self) -> None:
@@ -50,9 +55,14 @@ class Remembering(io.TextIOBase):
         """The stream's own file descriptor."""
         return self._stream.fileno()
 
-    def heard(self, text: str) -> bool:
-        """Whether `text` was written lately."""
-        return text in self._tail
+    def wait_for(self, text: str) -> None:
+        """Remember from now on whether `text` is written."""
+        self._unheard.append(text)
+
+    def unheard(self) -> list[str]:
+        """The texts that were waited for in vain; forgets them."""
+        unheard, self._unheard, self._tail = self._unheard, [], ""
+        return unheard
 
 
 @contextlib.contextmanager
@@ -83,6 +93,7 @@ def stdout_kept_clean() -> Iterator[TextIO]:
         try:
             yield stream
         finally:
+            before.flush()  # what was written past sys.stdout, while it still goes elsewhere
             sys.stdout = before
 
 

@@ -47,7 +47,9 @@ def run_script(script: Path, options: Options) -> int:
             with stopping_on_signals():
                 return run.run()
         except BaseException as error:
-            failure = failure_of(error, verbose=options.verbose, script=script)
+            failure = failure_of(
+                error, verbose=options.verbose, script=script, options=options.replacing
+            )
             told.failure(failure, error)
             return failure.exit_code
 
@@ -66,7 +68,7 @@ class Told:
     def __init__(self, stdout: Remembering, *, quiet: bool = False) -> None:
         self._stdout = stdout
         self._quiet = quiet
-        self._reports: list[Report] = []
+        self._finished: list[str] = []
 
     def progress(self) -> Any:
         """Who is told how a job goes; None leaves it to the script."""
@@ -76,14 +78,14 @@ class Told:
 
     def report(self, report: Report) -> None:
         """A call was carried out; said at the end, the script may say it itself."""
-        self._reports.append(report)
+        self._stdout.wait_for(report.summary())
+        if report.file_bytes:
+            self._finished.append(str(report.output))
 
     def end(self) -> None:
         """The script has ended: say what it has not."""
-        reports, self._reports = self._reports, []
-        for report in reports:
-            text = report.summary()
-            if not self._quiet and not self._stdout.heard(text):
+        for text in self._stdout.unheard():
+            if not self._quiet:
                 write_text(sys.stdout, text)
 
     def notice(self, text: str) -> None:
@@ -93,11 +95,10 @@ class Told:
 
     def failure(self, failure: Failure, error: BaseException) -> None:
         """The run has failed, or was stopped."""
-        finished = [str(report.output) for report in self._reports if report.file_bytes]
         self.end()
         write_text(sys.stderr, failure.text)
         if isinstance(error, KeyboardInterrupt):
-            write_text(sys.stderr, _stopped(finished))
+            write_text(sys.stderr, _stopped(self._finished))
 
 
 class ToldAsJson(Told):
@@ -125,7 +126,6 @@ class ToldAsJson(Told):
 
     def end(self) -> None:
         """Nothing: every report was told."""
-        self._reports = []
 
     def failure(self, failure: Failure, error: BaseException) -> None:
         """A line for programs, and the same text for people."""
@@ -142,7 +142,7 @@ class _Run:
         self._options = options
         self._told = told
         self._outputs: list[Path] = []
-        self._passed_over: list[str] = []
+        self._passed_over: list[list[str]] = []
         suffix = ".mp4" if options.still_number is None else ".png"
         self._default_output = Path((options.name or script.stem) + suffix)
         self._overrides = self._make_overrides()
@@ -195,8 +195,8 @@ class _Run:
         names = names_of(thing, module.__dict__)
         if self._options.name in names:
             return True
-        self._passed_over += names
-        _logger.info("%s is passed over: it is not %s.", names[0], self._options.name)
+        self._passed_over.append(names)
+        _logger.info("%s: passed over, %s was asked for.", names[0], self._options.name)
         return False
 
     def _make_overrides(self) -> Overrides:

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+from rayanim.target import remove_unfinished
+
 STOPPING = b"\nrayanim: stopping; press Ctrl-C again to end at once.\n"
+ENDED = b"\nrayanim: ended at once; unfinished films were removed.\n"
 
 
 class Stopped(KeyboardInterrupt):
@@ -68,6 +71,8 @@ class _Handler:
     def __call__(self, number: int, frame: FrameType | None) -> Any:
         if self.stopping:
             # Nothing may be waited for any more; Ray's processes end with this one.
+            remove_unfinished()
+            _say(ENDED)
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.stopping = True

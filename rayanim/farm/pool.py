@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -160,23 +160,11 @@ class RenderPool:
         NotPicklableError
             If the parameters of its frames cannot travel.
         """
-        import ray
-
         member = self._members[number]
         name = f"RenderActor.render {segment.label}"
         render = member.handle.render.options(num_returns=2, name=name)
-        try:
+        with travelling(segment):
             meta_ref, payload_ref = render.remote(segment)
-        except ray.exceptions.RayError:
-            raise
-        except Exception as error:
-            # Ray's own text lists every object on the way to the culprit.
-            raise NotPicklableError(
-                f"The parameters of {segment.label} cannot be sent to an actor: "
-                f"{error.__cause__ or error}. Leave out of param_by_frame what cannot be pickled, "
-                "or draw in this process with workers=1.",
-                frame=segment.batch.numbers[0],
-            ) from error
         member.held.append(segment)
         self._asked[meta_ref] = Asked(member, "render", segment, payload_ref)
 
@@ -307,3 +295,28 @@ def _failed_call(asked: Asked, error: Exception) -> RayanimError:
         frame=None if asked.segment is None else asked.segment.batch.numbers[0],
         traceback_text=plain_text(error),
     )
+
+
+@contextlib.contextmanager
+def travelling(segment: Segment) -> Iterator[None]:
+    """Say whose parameters cannot travel, where they do not.
+
+    Raises
+    ------
+    NotPicklableError
+        In the place of what the pickler raised.
+    """
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError:
+        raise
+    except Exception as error:
+        # Ray's own text lists every object on the way to the culprit.
+        raise NotPicklableError(
+            f"The parameters of {segment.label} cannot be sent to an actor: "
+            f"{error.__cause__ or error}. Leave out of param_by_frame what cannot be pickled, "
+            "or draw in this process with workers=1.",
+            frame=segment.batch.numbers[0],
+        ) from error

@@ -97,7 +97,7 @@ def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> 
         raise
     except Exception as error:
         raise SetupError(
-            f"{source.name}: opening it raised {type(error).__name__}: {error}",
+            f"Setting up {source.name} raised {type(error).__name__}: {error}",
             traceback_text=traceback.format_exc(),
         ) from error
 

@@ -13,7 +13,7 @@ from rayanim.farm.dispatch import Dispatcher, Drawn
 from rayanim.farm.encoding import EncoderLink
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.plan import Segment, cut
-from rayanim.farm.pool import Died, Joined, RenderPool, SegmentDrawn
+from rayanim.farm.pool import Died, Joined, RenderPool, SegmentDrawn, travelling
 from rayanim.farm.render import Blueprint, Payload
 from rayanim.farm.scaling import ScalingLimits
 from rayanim.feed import Feed
@@ -76,9 +76,11 @@ class FarmRun:
 
         self._tally = tally
         shipment_ref = ray.put(shipment)
+        with travelling(Segment(0, 0, 1, blueprint.first)):
+            blueprint_ref = ray.put(blueprint)
         self._encoder = EncoderLink(blueprint.spec, job.part_path)
         self._pool = RenderPool(
-            lambda: (shipment_ref, blueprint),
+            lambda: (shipment_ref, blueprint_ref),
             queue_size=job.settings.worker_queue_size,
         )
         plan = cut(feed, segment_frames, 2 * job.max_actors, index=first[0], start=first[1])

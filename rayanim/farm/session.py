@@ -6,13 +6,15 @@ A Ray that the caller has initialised is used and left running.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +124,12 @@ class RaySession:
             self._shut_down()
 
     def _shut_down(self) -> None:
-        import ray
-
+        # A Ray that could not be imported is not there, and would fail to be once more.
+        ray = sys.modules.get("ray")
         try:
-            ray.shutdown()
+            if ray is not None:
+                with _kept_excepthook():
+                    ray.shutdown()
         finally:
             # Only now may the thread end: Ray's processes would be killed with it,
             # and two of them, orphaned by that, would stay for a minute.
@@ -149,9 +153,9 @@ class RaySession:
         self._over.wait()
 
     def _init(self) -> None:
-        import ray
+        with kept_logging(), kept_interpreter(), _environment_for_ray():
+            import ray
 
-        with kept_logging(), _environment_for_ray():
             ray.init(
                 address="local",
                 num_cpus=self._num_cpus,
@@ -159,7 +163,7 @@ class RaySession:
                 object_store_memory=self._store_bytes,
                 logging_level=logging.ERROR,
                 # Ray's own remarks and what actors print: for those who look for it.
-                log_to_driver=_logger.isEnabledFor(logging.DEBUG),
+                log_to_driver=_logger.isEnabledFor(logging.INFO),
                 # The store's allocator walks through fresh pages while freed
                 # objects wait for a batch; freeing at once halves a put's cost.
                 _system_config={"free_objects_period_milliseconds": 0},
@@ -217,6 +221,60 @@ def kept_logging() -> Iterator[None]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+@contextlib.contextmanager
+def kept_interpreter() -> Iterator[None]:
+    """Take back what importing Ray and `ray.init` set in this interpreter.
+
+    That is a hook for exceptions, filters for warnings of its own and of what
+    it imports, `faulthandler`, and a folder of packages before all others on
+    the search path. Only that is taken away: the script's thread may change
+    the path and the filters at the same time.
+    """
+    search_path, filters = list(sys.path), list(warnings.filters)
+    modules = set(sys.modules)
+    faults_shown = faulthandler.is_enabled()
+    try:
+        with _kept_excepthook():
+            yield
+    finally:
+        for entry in _added(sys.path, search_path):
+            if Path(entry).parent.name == "ray":
+                sys.path.remove(entry)
+        for added in _added(warnings.filters, filters):
+            if added[2].__module__ not in modules:
+                warnings.filters.remove(added)  # type: ignore[attr-defined]
+        if not faults_shown:
+            faulthandler.disable()
+
+
+@contextlib.contextmanager
+def _kept_excepthook() -> Iterator[None]:
+    hook = sys.excepthook
+    try:
+        yield
+    finally:
+        sys.excepthook = hook
+
+
+def _added(now: Iterable[Any], before: list[Any]) -> list[Any]:
+    return [each for each in now if each not in before]
+
+
+def free_ray_cpus(otherwise: int) -> int:
+    """CPUs that nobody holds in the Ray that the caller has initialised.
+
+    Parameters
+    ----------
+    otherwise
+        The answer where there is none: a Ray of our own has as many as are asked for.
+    """
+    if not ray_is_running():
+        return otherwise
+    import ray
+
+    return int(ray.available_resources().get("CPU", 0))
 
 
 def ray_is_running() -> bool:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TESTS = Path(__file__).parent.parent
 
 PRELUDE = """
@@ -50,8 +52,8 @@ def state():
 """
 
 
-def run_python(code: str, folder: Path, **environment: str) -> Any:
-    """What a fresh Python prints as JSON after running `code` in `folder`."""
+def fresh_python(code: str, folder: Path, **environment: str) -> Any:
+    """A fresh Python that has run `code` in `folder`."""
     run = subprocess.run(
         [sys.executable, "-c", PRELUDE + code],
         cwd=folder,
@@ -62,6 +64,12 @@ def run_python(code: str, folder: Path, **environment: str) -> Any:
         check=False,
     )
     assert run.returncode == 0, run.stderr
+    return run
+
+
+def run_python(code: str, folder: Path, **environment: str) -> Any:
+    """What a fresh Python prints as JSON after running `code` in `folder`, and on stderr."""
+    run = fresh_python(code, folder, **environment)
     return json.loads(run.stdout.splitlines()[-1]), run.stderr
 
 
@@ -115,6 +123,91 @@ ray.shutdown()
 print(json.dumps(free))
 """
     assert run_python(code, tmp_path)[0] == 2
+
+
+def test_the_interpreter_is_left_as_it_was(tmp_path: Path) -> None:
+    """Search path, warning filters, exception hook and faulthandler, film after film."""
+    code = """
+import warnings
+
+def hook(kind, error, trace):
+    pass
+
+def interpreter():
+    return [
+        list(sys.path),
+        [str(each) for each in warnings.filters],
+        faulthandler.is_enabled(),
+        repr(sys.excepthook),
+    ]
+
+found = []
+rayanim.produce(Numbered(4), FPS, outfile="first.mp4", engine="local", progress=False)
+assert "ray" not in sys.modules
+before = interpreter()
+film("second.mp4")
+found.append(interpreter() == before)
+sys.excepthook = hook
+warnings.simplefilter("error", BytesWarning)
+before = interpreter()
+film("third.mp4")
+found.append(interpreter() == before)
+print(json.dumps(found))
+"""
+    assert run_python(code, tmp_path)[0] == [True, True]
+
+
+def test_faults_go_on_to_be_shown_where_they_were(tmp_path: Path) -> None:
+    """A `faulthandler` that the script has enabled stays."""
+    code = 'faulthandler.enable()\nfilm("a.mp4")\nprint(json.dumps(faulthandler.is_enabled()))'
+    assert run_python(code, tmp_path)[0] is True
+
+
+def test_a_broken_installation_of_ray_is_one_clear_error(tmp_path: Path) -> None:
+    """It says what failed and what to do; environment and threads are as they were."""
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").write_text("raise ImportError('no _raylet here')")
+    code = """
+sys.path.insert(0, os.getcwd())
+environment, threads = dict(os.environ), threading.active_count()
+try:
+    film("a.mp4")
+except rayanim.FarmStartError as error:
+    message = error.message
+deadline = time.monotonic() + 10
+while threading.active_count() > threads and time.monotonic() < deadline:
+    time.sleep(0.05)
+same = dict(os.environ) == environment, threading.active_count() == threads
+print(json.dumps([message, *same, os.listdir()]))
+"""
+    (message, *same, left), _ = run_python(code, tmp_path)
+    assert "ImportError: no _raylet here" in message
+    assert "workers=1" in message
+    assert same == [True, True]
+    assert left == ["ray"]
+
+
+@pytest.mark.parametrize(("level", "shown"), [("INFO", True), ("WARNING", False)])
+def test_what_actors_print_is_shown_to_those_who_look(
+    tmp_path: Path, level: str, shown: bool
+) -> None:
+    """From a logger at INFO on, as `rayanim run -v` has it; else films stay quiet."""
+    code = f"""
+class Talking(Numbered):
+    def generate_at(self, time_ms):
+        from numbered import in_actor
+        if in_actor():
+            print("an actor draws", flush=True)
+        return super().generate_at(time_ms)
+
+logging.getLogger("rayanim").setLevel("{level}")
+rayanim.produce(
+    Talking(40, delay_s=0.05), FPS, outfile="a.mp4", engine="ray", workers=1, progress=False
+)
+print(json.dumps(None))
+"""
+    run = fresh_python(code, tmp_path)
+    assert ("an actor draws" in run.stdout + run.stderr) == shown
 
 
 def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
