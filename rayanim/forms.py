@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from rayanim.errors import SettingsError
-from rayanim.source import AnimatorSource, FunctionSource, GeneratorSource, ScaledSource, Source
+from rayanim.scaled import ScaledSource
+from rayanim.source import AnimatorSource, FunctionSource, GeneratorSource, Source
 from rayanim.timeline import frame_count
 
 

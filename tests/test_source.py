@@ -25,7 +25,8 @@ from rayanim.farm.randomness import seed_for
 from rayanim.farm.render import draw_frame, measure_source, open_source
 from rayanim.forms import as_source
 from rayanim.frame_gen import FluentFG, FrameGenerator
-from rayanim.source import FunctionSource, GeneratorSource, ScaledSource, Source
+from rayanim.scaled import ScaledSource
+from rayanim.source import FunctionSource, GeneratorSource, Source
 
 RATE = Fraction(10)
 Pixels = npt.NDArray[np.uint8]

@@ -33,6 +33,7 @@ class Source:
     """
 
     name = "Source"
+    difference = None
 
     def __init__(self, n_frames: int = 20, fail: str = "") -> None:
         self.n_frames = n_frames
