@@ -72,7 +72,7 @@ def move_all(seconds, dilator=None):
 
 def race():
     there = move_all(2)
-    # Frames are drawn in any order: a scene says where the dots are, also while they rest.
+    # All dots rest at their goals while they glow: joined scenes last equally long.
     rest = move_all(0.8, at_goal)
     rest = acts.FluentScene(rest).join(acts.FluentScene(Glow()).time_rescale_exact(0.8, "s"))
     # What is pushed waits unchanged, so that reverse() turns the way back only.

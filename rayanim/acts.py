@@ -24,7 +24,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import SettingsError, SetupError
-from rayanim.fluent import call_once
+from rayanim.fluent import built_all, call_once
 from rayanim.frame_gen import FrameGenerator, img_to_bytes
 from rayanim.frames import Frame, Size, to_image, to_size
 from rayanim.scenes import (
@@ -219,6 +219,11 @@ def _checked_figure(figure: Any, name: str) -> Figure:
 class Act(FrameGenerator):
     """A state, drawn as scenes change it: a frame generator like any other.
 
+    A scene finds the state as the scenes before it leave it at their ends, in
+    whatever order frames are asked for. Those between one frame and the next
+    are entered, applied and exited on the way. What cannot be made good are
+    scenes that add to the state instead of setting it; see `Scene`.
+
     Parameters
     ----------
     state
@@ -241,7 +246,7 @@ class Act(FrameGenerator):
             raise SettingsError(f"An act needs an ActRenderer to draw with, got {renderer!r}.")
         self.state = state
         self.renderer = renderer
-        self._stage = Stage(scenes)
+        self._stage = Stage(built_all(scenes, Scene))
 
     @property
     def scenes(self) -> tuple[Scene, ...]:
@@ -267,7 +272,7 @@ class Act(FrameGenerator):
 
     def setup_state(self, time_ms: float) -> None:
         """Make the state what it is at `time_ms` milliseconds, without drawing it."""
-        self._stage.apply(self.state, time_ms, False)
+        self._stage.apply(self.state, time_ms)
 
     def start(self) -> None:
         call_once("start", self.scenes, self.state)
@@ -282,6 +287,6 @@ class Act(FrameGenerator):
 
     def finish(self) -> None:
         try:
-            self._stage.leave(self.state)
+            self._stage.forget(self.state)
         finally:
             self.renderer.release()

@@ -20,13 +20,20 @@ from rayanim.fluent import (
     built_all,
     call_once,
     duration_of,
-    in_sequence,
 )
+from rayanim.stage import Stage as Stage
+from rayanim.stage import apply_scene, enter_scene, is_entered_anew
 from rayanim.timeline import clamp, same_duration
 
 
 class Scene:
-    """Changes a state with time. Every method may be left as it is."""
+    """Changes a state with time. Every method may be left as it is.
+
+    Frames are drawn in any order and by several processes. So that each shows
+    what it should, `apply` must set, not add: ``state.x = time_ms``, never
+    ``state.x += 1``. What no earlier scene sets should begin as the state has
+    it: a scene that plays later cannot tell what was there before it.
+    """
 
     @property
     def duration(self) -> float:
@@ -37,7 +44,11 @@ class Scene:
         """Get ready; called once where the frames will be drawn, before the first one."""
 
     def enter(self, act_state: Any) -> None:
-        """Called before `apply` where the scene before was another one, or none."""
+        """Called before `apply` where the scene before was another one, or none.
+
+        Also where the scene is passed over: on the way to another scene it is
+        entered, applied at its beginning and its end, and exited.
+        """
 
     def apply(self, act_state: Any, time_ms: float, dbg: bool = False) -> None:
         """Make `act_state` what it is at `time_ms` milliseconds of this scene.
@@ -48,51 +59,6 @@ class Scene:
 
     def exit(self, act_state: Any) -> None:
         """Called after `apply` where the next scene is another one, or none."""
-
-
-def _apply(scene: Scene, state: Any, time_ms: float, dbg: bool) -> None:
-    # Scenes that never say anything are often written without the parameter dbg.
-    if dbg:
-        scene.apply(state, time_ms, dbg)
-    else:
-        scene.apply(state, time_ms)
-
-
-class Stage:
-    """Scenes in sequence, and which of them the state is in now.
-
-    Parameters
-    ----------
-    scenes
-        The scenes, at least one.
-    """
-
-    def __init__(self, scenes: Any) -> None:
-        self.scenes: tuple[Scene, ...] = built_all(scenes, Scene)
-        self.order = in_sequence(self.scenes)
-        self._current: int | None = None
-
-    def at(self, time_ms: float) -> tuple[int, Scene, float]:
-        """Index of the scene at `time_ms`, the scene, and its own time in milliseconds."""
-        index, scene_ms = self.order.locate(time_ms)
-        return index, self.scenes[index], scene_ms
-
-    def apply(self, state: Any, time_ms: float, dbg: bool) -> None:
-        """Leave the scene that was on, enter the one at `time_ms`, and apply it."""
-        index, scene, scene_ms = self.at(time_ms)
-        if dbg:
-            print(f"at {time_ms} ms of the sequence: scene {index} at {scene_ms} ms")
-        if index != self._current:
-            self.leave(state)
-            scene.enter(state)
-            self._current = index
-        _apply(scene, state, scene_ms, dbg)
-
-    def leave(self, state: Any) -> None:
-        """Exit the scene that is on, if there is one."""
-        if self._current is not None:
-            left, self._current = self.scenes[self._current], None
-            left.exit(state)
 
 
 class SceneSequenceScene(Scene):
@@ -112,7 +78,7 @@ class SceneSequenceScene(Scene):
     """
 
     def __init__(self, scenes: Any) -> None:
-        self._stage = Stage(scenes)
+        self._stage = Stage(built_all(scenes, Scene))
 
     @property
     def scenes(self) -> tuple[Scene, ...]:
@@ -130,6 +96,10 @@ class SceneSequenceScene(Scene):
 
     def start(self, act_state: Any) -> None:
         call_once("start", self.scenes, act_state)
+
+    def enter(self, act_state: Any) -> None:
+        if is_entered_anew():
+            self._stage.forget(act_state)
 
     def apply(self, act_state: Any, time_ms: float, dbg: bool = False) -> None:
         # An easing may overshoot: hold the first or the last scene there.
@@ -163,6 +133,8 @@ class JoinedScene(Scene):
         self.sep_enters = sep_enters
         for child in self.children[1:]:
             _require_same_duration(self.children[0], child)
+        # The states for which the children were entered since this scene was.
+        self._begun_for: tuple[Any, ...] = ()
 
     @property
     def duration(self) -> float:
@@ -175,16 +147,21 @@ class JoinedScene(Scene):
         if not self.sep_enters:
             for child in self.children:
                 child.enter(act_state)
+        elif is_entered_anew():
+            self._begun_for = tuple(each for each in self._begun_for if each is not act_state)
 
     def apply(self, act_state: Any, time_ms: float, dbg: bool = False) -> None:
+        begun = any(each is act_state for each in self._begun_for)
         for index, child in enumerate(self.children):
             if dbg:
                 print(f"at {time_ms} ms of the joined scenes: scene {index}")
             if self.sep_enters:
-                child.enter(act_state)
-            _apply(child, act_state, time_ms, dbg)
+                enter_scene(child, act_state, where_it_was_left=begun)
+            apply_scene(child, act_state, time_ms, dbg)
             if self.sep_enters:
                 child.exit(act_state)
+        if self.sep_enters and not begun:
+            self._begun_for = (*self._begun_for, act_state)
 
     def exit(self, act_state: Any) -> None:
         if not self.sep_enters:
@@ -215,7 +192,7 @@ class _RetimedScene(Retimed[Scene], Scene):
         child_ms = self.child_time(time_ms)
         if dbg:
             print(f"at {time_ms} ms of {type(self).__name__}: its child at {child_ms} ms")
-        _apply(self.child, act_state, child_ms, dbg)
+        apply_scene(self.child, act_state, child_ms, dbg)
 
     def exit(self, act_state: Any) -> None:
         self.child.exit(act_state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import pickle
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -96,6 +97,11 @@ def act_of(*scenes: Scene) -> Act:
     return Act(State(), Shade(), scenes)
 
 
+def one_at_a_time(log: list[str]) -> bool:
+    """Whether each scene was entered, applied and exited before the next was entered."""
+    return re.fullmatch(r"(enter (\w),(\2,)+exit \2,)*", ",".join(log) + ",") is not None
+
+
 # Acts
 
 
@@ -106,7 +112,7 @@ def test_scenes_are_entered_and_exited_the_first_too() -> None:
     for time_ms in (0, 500, 1000, 1500):
         act.setup_state(time_ms)
     act.finish()
-    log = "start a,start b,enter a,a,a,exit a,enter b,b,b,exit b"
+    log = "start a,start b,enter a,a,a,a,exit a,enter b,b,b,exit b"
     assert act.state.log == log.split(",")
 
 
@@ -127,12 +133,41 @@ def test_finish_before_any_frame_exits_nothing() -> None:
 
 
 def test_scenes_may_be_asked_for_in_any_order() -> None:
-    """Going back enters the earlier scene again."""
-    act = act_of(Step("a"), Step("b"))
-    for time_ms in (1500, 0, 2000):
+    """A scene is entered with those before it at their ends, those after it at their starts."""
+    act = act_of(Step("a"), Step("b"), Step("c"))
+    for time_ms, at in (
+        (1500, {"a": 1000, "b": 500}),
+        (2500, {"a": 1000, "b": 1000, "c": 500}),
+        (500, {"a": 500, "b": 0, "c": 0}),
+        (2500, {"a": 1000, "b": 1000, "c": 500}),
+        (1500, {"a": 1000, "b": 500, "c": 0}),
+    ):
         act.setup_state(time_ms)
-    assert act.state.log == ["enter b", "b", "exit b", "enter a", "a", "exit a", "enter b", "b"]
-    assert act.state.at["b"] == 1000
+        assert act.state.at == at
+
+
+def test_scenes_on_the_way_are_entered_and_exited() -> None:
+    """Forward a scene is played to its end, backward to its beginning, and within it not at all."""
+    act = act_of(Step("a"), Step("b"), Step("c"))
+    for time_ms, log in (
+        (2000, "enter a,a,a,exit a,enter b,b,b,exit b,enter c,c"),
+        (2500, "c"),
+        (0, "c,exit c,enter b,b,b,exit b,enter a,a,a,exit a,enter a,a"),
+        (500, "a"),
+    ):
+        act.state.log.clear()
+        act.setup_state(time_ms)
+        assert act.state.log == log.split(",")
+
+
+def test_a_time_outside_changes_nothing() -> None:
+    """The scene that is on stays on."""
+    act = act_of(Step("a"), Step("b"))
+    act.setup_state(500)
+    before = list(act.state.log)
+    with pytest.raises(SettingsError, match="2001"):
+        act.setup_state(2001)
+    assert act.state.log == before
 
 
 def test_an_act_has_the_known_attributes() -> None:
@@ -244,8 +279,12 @@ def test_a_sequence_of_scenes_enters_each_properly() -> None:
     for time_ms in (0, 1000, 2000, 2500, 0):
         act.setup_state(time_ms)
     act.finish()
-    log = "enter a,a,exit a,enter b,b,exit b,enter c,c,c,exit c,enter a,a,exit a"
-    assert act.state.log == log.split(",")
+    log = act.state.log
+    there = "enter a,a,a,exit a,enter b,b,b,exit b,enter c,c,c,c,exit c"
+    assert log[: there.count(",") + 1] == there.split(",")
+    assert log[-3:] == ["enter a", "a", "exit a"]
+    assert one_at_a_time(log)
+    assert act.state.at == {"a": 0, "b": 0, "c": 0}
 
 
 def test_joined_scenes_are_on_together() -> None:
@@ -302,9 +341,8 @@ def test_push_and_pop_keep_everything() -> None:
     act = act_of(built)
     for time_ms in (0, 600):
         act.setup_state(time_ms)
-    assert act.state.at == {"a": 900, "b": 900, "c": 1000, "d": 0}
-    log = "enter c,enter d,c,d,exit c,exit d,enter a,a,exit a,enter b,b,exit b"
-    assert act.state.log == log.split(",")
+    assert act.state.at == {"a": 900, "b": 900, "c": 0, "d": 500}
+    assert act.state.log[-6:] == ["enter a", "a", "exit a", "enter b", "b", "exit b"]
 
 
 @pytest.mark.parametrize(("style", "length_ms"), [("then", 2000), ("join", 1000)])

@@ -527,18 +527,14 @@ def test_frames_are_scaled_to_a_height() -> None:
     assert [round(int(frame[5, 5, 0]), -1) for frame in frames] == [0, 50, 100, 150, 200]
 
 
-class Widening(Sweep):
-    """Its frames do not keep the size that it says."""
-
-    def generate_at(self, time_ms: float) -> Any:
-        return np.zeros((4, 6 if time_ms < 200 else 3, 4), np.uint8)
-
-
 def test_frames_to_be_scaled_are_checked_by_every_actor() -> None:
     """One of a wrong size is an error in an actor as in the first process, never stretched."""
 
     def make() -> Source:
-        return source_of(Widening(), height_px=10)
+        def narrowing(number: int) -> Pixels:
+            return np.zeros((4, 6 if number < 2 else 3, 4), np.uint8)
+
+        return source_of(narrowing, n_frames=5, height_px=10)
 
     for draw in (lambda: drawn(make(), [None] * 5), lambda: drawn_by_several(make, [None] * 5)):
         with pytest.raises(FrameError, match="Frame 2: ") as caught:
