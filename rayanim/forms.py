@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from rayanim.drawing.figure import Drawing
 from rayanim.errors import SettingsError
 from rayanim.scaled import ScaledSource
 from rayanim.source import AnimatorSource, FunctionSource, GeneratorSource, Source
@@ -23,6 +24,7 @@ def as_source(
     savefig_options: dict[str, Any] | None,
     reuse_figure: bool = True,
     height_px: int | None = None,
+    drawing: Drawing = "auto",
 ) -> Source:
     """The source behind `thing`, whichever form it has.
 
@@ -42,7 +44,9 @@ def as_source(
             )
         options = dict(savefig_options or {})
         options.setdefault("dpi", "figure" if dpi is None else dpi)
-        return AnimatorSource(thing, options, reuse_figure=reuse_figure, height_px=height_px)
+        return AnimatorSource(
+            thing, options, reuse_figure=reuse_figure, height_px=height_px, drawing=drawing
+        )
     source: Source
     if isinstance(thing, FrameGenerator):
         if n_frames is not None or duration_ms is not None:
@@ -52,7 +56,7 @@ def as_source(
             )
         source = GeneratorSource(thing, rate)
     elif callable(thing) and not inspect.isclass(thing):
-        source = _function_source(thing, rate, dpi, n_frames, duration_ms)
+        source = _function_source(thing, rate, dpi, n_frames, duration_ms, drawing)
     else:
         raise SettingsError(_not_a_source(thing))
     return source if height_px is None else ScaledSource(source, height_px)
@@ -71,6 +75,7 @@ def _function_source(
     dpi: float | None,
     n_frames: int | None,
     duration_ms: float | None,
+    drawing: Drawing,
 ) -> FunctionSource:
     if (n_frames is None) == (duration_ms is None):
         raise SettingsError(
@@ -79,9 +84,9 @@ def _function_source(
             f"got n_frames={n_frames!r} and duration={duration_ms!r}."
         )
     if n_frames is not None:
-        return FunctionSource(function, n_frames=n_frames, dpi=dpi)
+        return FunctionSource(function, n_frames=n_frames, dpi=dpi, drawing=drawing)
     count = frame_count(duration_ms, rate)  # type: ignore[arg-type]
-    return FunctionSource(function, n_frames=count, rate=rate, dpi=dpi)
+    return FunctionSource(function, n_frames=count, rate=rate, dpi=dpi, drawing=drawing)
 
 
 def _not_a_source(thing: Any) -> str:

@@ -16,6 +16,7 @@ from rayanim.settings import Engine, OddSize, PerformanceSettings
 from rayanim.target import check_target, check_whole, part_of
 
 if TYPE_CHECKING:
+    from rayanim.drawing.figure import Drawing
     from rayanim.report import Report
 
 
@@ -46,6 +47,7 @@ def produce(
     duration: float | None = None,
     savefig_params: dict[str, Any] | None = None,
     reuse_figure_object: bool = True,
+    drawing: Drawing = "auto",
     drawing_log_interval: int | None = None,
     encoding_log_interval: int | None = None,
 ) -> Report:
@@ -56,8 +58,8 @@ def produce(
     frame_gen
         A `FrameGenerator`, an `Act`, an `Animator`, or a function of the frame
         number (with `n_frames`) or of the time in milliseconds (with
-        `duration`). A function may return RGBA bytes, an array, a Pillow
-        image or a matplotlib figure.
+        `duration`). A function may return an array, a Pillow image or a
+        matplotlib figure.
     fps
         Frames per second: a number, a `Fraction`, or text such as
         ``"30000/1001"``; None takes an `Animator`'s own, and 30 of all else.
@@ -113,6 +115,10 @@ def produce(
         Milliseconds; makes a function one of the time.
     savefig_params
         Options of ``Figure.savefig`` for an `Animator`.
+    drawing
+        ``auto`` draws of a figure only what changed since the frame before, to
+        the same pixels, and compares with a full draw now and then; ``full``
+        draws everything in every frame.
     reuse_figure_object
         False sets an `Animator` up for every frame, for comparison only.
     drawing_log_interval, encoding_log_interval
@@ -161,6 +167,7 @@ def produce(
         duration=duration,
         savefig_params=savefig_params,
         reuse_figure_object=reuse_figure_object,
+        drawing=drawing,
         drawing_log_interval=drawing_log_interval,
         encoding_log_interval=encoding_log_interval,
     ).completed()

@@ -25,6 +25,7 @@ from rayanim.settings import (
 )
 
 if TYPE_CHECKING:
+    from rayanim.drawing.figure import Drawing
     from rayanim.report import Report
     from rayanim.source import Geometry, Source
     from rayanim.video.spec import StreamSpec
@@ -67,6 +68,7 @@ class Request:
     duration: float | None
     savefig_params: dict[str, Any] | None
     reuse_figure_object: bool
+    drawing: Drawing
     drawing_log_interval: int | None
     encoding_log_interval: int | None
     height_px: int | None = None
@@ -157,6 +159,7 @@ class Request:
             duration_ms=self.duration,
             savefig_options=self.savefig_params,
             reuse_figure=self.reuse_figure_object,
+            drawing=self.drawing,
             height_px=self.height_px,
         )
         return Plan(
@@ -244,6 +247,8 @@ class Request:
         return NumberFeed(self.n_frames, selection)
 
     def _check_rest(self) -> None:
+        if self.drawing not in ("auto", "full"):
+            raise SettingsError(f"drawing must be 'auto' or 'full', got {self.drawing!r}.")
         if self.engine not in ("auto", "local", "ray"):
             raise SettingsError(f"engine must be 'auto', 'local' or 'ray', got {self.engine!r}.")
         if self.seed is not None and (

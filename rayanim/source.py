@@ -18,6 +18,7 @@ import numpy.typing as npt
 from rayanim.drawing.figure import (
     AnyPixels,
     Box,
+    Drawing,
     FigurePixels,
     given_box,
     is_figure,
@@ -114,6 +115,8 @@ class AnimatorSource:
         False calls ``setup()`` for every frame, for comparison only.
     height_px
         Sets the dpi so that the figure has this height; None leaves it.
+    drawing
+        Whether the figure is drawn in parts, see `FigurePixels`.
     """
 
     n_frames = None
@@ -125,12 +128,14 @@ class AnimatorSource:
         *,
         reuse_figure: bool = True,
         height_px: int | None = None,
+        drawing: Drawing = "auto",
     ) -> None:
         take_off(animator)
         self._animator = animator
         self._options = savefig_options
         self._reuse_figure = reuse_figure
         self._height_px = height_px
+        self._drawing = drawing
         self._box = given_box(savefig_options)
         self._layout: Layout | None = None
         self._pixels: AnyPixels | None = None
@@ -156,7 +161,7 @@ class AnimatorSource:
         self._updated = index
         self._layout, self._box = settle(pixels.figure, self._options)
         pixels.release()
-        self._pixels = open_pixels(pixels.figure, self._options, self._box, self._layout)
+        self._pixels = self._opened(pixels.figure)
         size = self._pixels.size
         self._close_unless_reused()
         return Geometry(size, self._box, self._layout)
@@ -195,7 +200,10 @@ class AnimatorSource:
             )
         if self._height_px is not None:
             self._options["dpi"] = self._height_px / figure.get_figheight()
-        self._pixels = open_pixels(figure, self._options, self._box, self._layout)
+        self._pixels = self._opened(figure)
+
+    def _opened(self, figure: Figure) -> AnyPixels:
+        return open_pixels(figure, self._options, self._box, self._layout, self._drawing)
 
     def _close_unless_reused(self) -> None:
         if not self._reuse_figure:
@@ -304,6 +312,8 @@ class FunctionSource:
         None calls it with the frame number.
     dpi
         Pixels per inch of figures it returns; None keeps each figure's own.
+    drawing
+        Whether figures are drawn in parts, see `FigurePixels`.
     """
 
     def __init__(
@@ -313,8 +323,10 @@ class FunctionSource:
         n_frames: int | None,
         rate: Fraction | None = None,
         dpi: float | None = None,
+        drawing: Drawing = "auto",
     ) -> None:
         self._function = function
+        self._drawing = drawing
         self._rate = rate
         self._dpi = dpi
         self.n_frames = n_frames
@@ -362,5 +374,5 @@ class FunctionSource:
         if self._pixels is None or self._pixels.figure is not figure:
             # A function that makes a new figure for every frame would pile them up.
             self.close()
-            self._pixels = FigurePixels(figure, self._dpi)
+            self._pixels = FigurePixels(figure, self._dpi, drawing=self._drawing)
         return self._pixels.draw()

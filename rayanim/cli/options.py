@@ -104,6 +104,11 @@ def film_options(command: CommandT) -> CommandT:
             type=click.Choice(["auto", "local", "ray"]),
             help="Draw in this process, on Ray, or where it is quicker.",
         ),
+        click.option(
+            "--drawing",
+            type=click.Choice(["auto", "full"]),
+            help="Draw what changed in a figure, or everything in every frame.",
+        ),
         _checked(
             "--frames",
             read=read_frames,

@@ -349,7 +349,11 @@ AnyPixels = FigurePixels | SavedFigurePixels
 
 
 def open_pixels(
-    figure: Figure, options: dict[str, Any], box: Box | None, layout: Layout | None
+    figure: Figure,
+    options: dict[str, Any],
+    box: Box | None,
+    layout: Layout | None,
+    drawing: Drawing = "auto",
 ) -> AnyPixels:
     """The quickest way to the pixels that ``savefig`` with these options would give.
 
@@ -363,10 +367,12 @@ def open_pixels(
         The box that every frame is cut by, in inches, or None.
     layout
         Where a layout engine begins with every frame, or None.
+    drawing
+        As for `FigurePixels`.
     """
     rest = set(options) - {"dpi", "bbox_inches", "pad_inches", "bbox_extra_artists", "format"}
     if box is None and not rest:
-        return FigurePixels(figure, _dpi_of(figure, options), layout)
+        return FigurePixels(figure, _dpi_of(figure, options), layout, drawing)
     kept = {name: options[name] for name in rest}
     kept["dpi"] = _dpi_of(figure, options)
     return SavedFigurePixels(figure, kept, box, layout)

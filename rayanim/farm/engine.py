@@ -213,9 +213,13 @@ class JobRunner:
         total = job.feed.n_frames
         frames_left = None if total is None else total - inside.next_frame
         if job.engine == "local":
-            return _in_process("as asked for")
+            return _in_process("engine='local' was asked for")
         if job.engine == "auto" and (self._allowed == 1 or frames_left == 0):
-            reason = "one worker was asked for" if self._allowed == 1 else "no frame is left"
+            reason = (
+                "one actor at most is allowed"
+                if self._allowed == 1
+                else "the first frames were all"
+            )
             return _in_process(reason)
         actors = self._most_actors()
         choice = choose_engine(
@@ -227,13 +231,13 @@ class JobRunner:
         )
         if choice.engine == "ray" and job.engine == "auto" and self._not_picklable is not None:
             self._tally.event(f"{self._not_picklable.message} This process draws all frames.")
-            return _in_process("the source cannot travel")
+            return _in_process("the drawing code cannot be sent to actors")
         if job.engine == "ray":
             choice = replace(
                 choice,
                 engine="ray",
                 actors=min(job.settings.num_workers or actors, actors),
-                reason="as asked for",
+                reason="engine='ray' was asked for",
             )
         elif choice.engine == "ray" and job.settings.num_workers is not None:
             choice = replace(choice, actors=min(job.settings.num_workers, actors))

@@ -154,6 +154,8 @@ class RaySession:
 
     def _init(self) -> None:
         with kept_logging(), kept_interpreter(), _environment_for_ray():
+            # In a notebook importing Ray remarks on a missing package at level INFO.
+            logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
             import ray
 
             ray.init(

@@ -53,7 +53,7 @@ def test_300_frames_of_a_simple_plot_stay_in_process() -> None:
     """5 s of drawing are over when Ray has just started and stopped."""
     choice = choose_engine(PLOT, 300, 2, 2)
     assert (choice.engine, choice.actors) == ("local", 0)
-    assert choice.reason == "5.4 s expected; 6.8 s on Ray, its start included"
+    assert choice.reason == "5.4 s expected here, 6.8 s on Ray with its start"
 
 
 def test_many_frames_go_to_ray() -> None:
@@ -63,7 +63,7 @@ def test_many_frames_go_to_ray() -> None:
     assert choice.predicted_local_s == pytest.approx(180)
     assert choice.predicted_ray_s is not None
     assert choice.predicted_ray_s < 100
-    assert choice.reason.endswith("Ray's start included; 180.0 s in process")
+    assert choice.reason.endswith("expected with Ray's start, 180.0 s in process")
 
 
 def test_few_costly_frames_go_to_ray() -> None:
