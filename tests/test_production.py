@@ -556,7 +556,7 @@ def test_a_callback_counts_encoded_frames(tmp_path: Path) -> None:
 def test_drawing_in_parts_can_be_turned_off(tmp_path: Path, drawing: Any) -> None:
     """Both ways give the same bytes; another word is refused."""
     film = tmp_path / f"{drawing}.mp4"
-    render(NumberedAnimator(), film, param_by_frame=range(30), drawing=drawing)
+    produce(NumberedAnimator(), film, param_by_frame=range(30), drawing=drawing)
     assert read_numbers(film) == list(range(30))
     with pytest.raises(SettingsError, match="drawing must be 'auto' or 'full', got 'some'"):
-        render(NumberedAnimator(), film, param_by_frame=range(30), drawing="some")
+        produce(NumberedAnimator(), film, param_by_frame=range(30), drawing="some")
