@@ -79,12 +79,14 @@ class Order:
             self._aligned = aligned
             for node in nodes:
                 node.touch_decor(frame_idx)
+        shown = {id(node.axes) for node in nodes}
         moved = {id(node.axes) for node in nodes if node.decor_dirty}
-        if moved:
-            for node in nodes:
-                # A locator that axes share counts the room and the labels of the first of them.
-                if not moved.isdisjoint(map(id, sharing_axes(node.axes))):
-                    node.touch_decor(frame_idx)
+        for node in nodes:
+            # A locator that axes share counts the room and the labels of the first of them,
+            # also where that one is hidden, and nobody looks at it.
+            sharing = set(map(id, sharing_axes(node.axes)))
+            if not sharing.isdisjoint(moved) or not sharing <= shown:
+                node.touch_decor(frame_idx)
 
     def _forget(self, nodes: dict[int, AxesNode], unit_ids: set[int]) -> None:
         """Let go of all that is no longer part of the figure."""

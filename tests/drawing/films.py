@@ -280,6 +280,20 @@ def shared_axes() -> Figure:
     return figure
 
 
+def change_hidden(figure: Figure, step: int) -> None:
+    """What axes share is measured on the first of them, hidden or not."""
+    figure.axes[0].set_visible(step % 4 == 0)
+    figure.axes[0].tick_params(labelsize=6 + step % 6)
+
+
+@film(change_hidden)
+def shared_with_hidden_axes() -> Figure:
+    """Two axes with a common x axis, the first of which comes and goes."""
+    figure = new()
+    figure.subplots(1, 2, sharex=True)
+    return figure
+
+
 def change_inset(figure: Figure, step: int) -> None:
     figure.axes[0].child_axes[0].lines[0].set_ydata(np.sin(X + step))
     if step == 4:
