@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 
+import matplotlib
 import psutil
 import pytest
 
@@ -44,3 +46,13 @@ def on_ray(shared_ray):
 def _actors() -> set[psutil.Process]:
     mine = psutil.Process().children(recursive=True)
     return {each for each in mine if each.name().startswith(("ray::Render", "ray::Encode"))}
+
+
+@pytest.fixture(autouse=True)
+def own_matplotlib():
+    """Each test finds matplotlib's settings and pyplot's figures as the first one did."""
+    with matplotlib.rc_context():
+        yield
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close("all")
