@@ -242,10 +242,11 @@ def test_a_layout_does_not_depend_on_the_frames_before(
 
 
 def test_a_settled_layout_is_savefig_s() -> None:
-    """From the second frame on, which is where matplotlib's own film comes to rest."""
+    """Once matplotlib's own film has come to rest: with its second frame, before 3.11 its third."""
     frames = drawn(source_of(Line(layout="constrained")), PHASES)
     expected = reference(PHASES, Line(layout="constrained"))
-    assert np.array_equal(frames[1:], expected[1:])
+    rest = 1 if mpl.__version_info__ >= (3, 11) else 2
+    assert np.array_equal(frames[rest:], expected[rest:])
 
 
 @pytest.mark.parametrize("savefig", [{}, {"dpi": 163.0}, {"pad_inches": 0.0}, {"dpi": 55.5}])

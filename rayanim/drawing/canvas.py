@@ -106,10 +106,11 @@ class IncrementalCanvas(FigureCanvasAgg):
         return self.difference is None
 
     def _own_renderer(self) -> TapingRenderer:
-        width, height = self.get_width_height(physical=True)
-        key = (width, height, self.figure.dpi)
+        # Its size is matplotlib's to say: before 3.11 it may be a fraction of a pixel.
+        plain = super().get_renderer()  # type: ignore[no-untyped-call]
+        key = (plain.width, plain.height, self.figure.dpi)
         if self._kept is None or key != self._kept_key:
-            self._kept = TapingRenderer(width, height, self.figure.dpi)
+            self._kept = TapingRenderer(plain.width, plain.height, self.figure.dpi)
             self._kept_key = key
             self._layers = self._order = None
         return self._kept
