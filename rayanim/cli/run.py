@@ -46,6 +46,7 @@ def run_script(script: Path, options: Options) -> int:
         try:
             with stopping_on_signals():
                 return run.run()
+        # The last stop of every failure: it becomes a message and an exit code.
         except BaseException as error:
             failure = failure_of(
                 error, verbose=options.verbose, script=script, options=options.replacing
