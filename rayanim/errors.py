@@ -6,6 +6,7 @@
     ├── ScriptError            the user's drawing code
     │   ├── SetupError         opening the source failed (also a TypeError)
     │   ├── FrameError         drawing one frame failed, or gave a wrong frame
+    │   ├── HistoryError       a frame depends on the frames drawn before it
     │   ├── ParametersError    the parameters themselves (also a ValueError)
     │   └── NotPicklableError  the source cannot travel (also a TypeError)
     ├── SettingsError          what the caller asked for (also a ValueError)
@@ -94,6 +95,10 @@ class SetupError(ScriptError, TypeError):
 
 class FrameError(ScriptError):
     """Drawing one frame raised, or gave a frame of the wrong kind or size."""
+
+
+class HistoryError(ScriptError):
+    """A frame depends on the frames drawn before it, and the film is not drawn sequentially."""
 
 
 class ParametersError(ScriptError, ValueError):

@@ -71,6 +71,12 @@ class Batch:
         params = None if self.params is None else self.params[at]
         return Batch(self.numbers[at], params)
 
+    def __add__(self, other: Batch) -> Batch:
+        if not len(other):
+            return self
+        params = None if self.params is None else [*self.params, *(other.params or ())]
+        return Batch((*self.numbers, *other.numbers), params)
+
 
 class Feed(Protocol):
     """The frames of a film, taken from the front."""
@@ -84,6 +90,36 @@ class Feed(Protocol):
 
     def again(self) -> Feed | None:
         """The same feed from its start, or None where that cannot be had."""
+
+
+class PushedBack:
+    """A feed to which frames were given back: they come first again.
+
+    Parameters
+    ----------
+    batch
+        The frames given back.
+    feed
+        What they were taken from.
+    """
+
+    def __init__(self, batch: Batch, feed: Feed) -> None:
+        self._batch = batch
+        self._feed = feed
+
+    @property
+    def n_frames(self) -> int | None:
+        return self._feed.n_frames
+
+    def take(self, count: int) -> Batch:
+        given, self._batch = self._batch[:count], self._batch[count:]
+        if len(given) == count:
+            return given
+        rest = self._feed.take(count - len(given))
+        return given + rest if len(given) else rest
+
+    def again(self) -> Feed | None:
+        return self._feed.again()
 
 
 class NumberFeed:

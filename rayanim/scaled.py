@@ -54,6 +54,12 @@ class ScaledSource:
         image = Image.fromarray(frame).resize(self._size, Image.Resampling.LANCZOS)
         return np.asarray(image)
 
+    def advance(self, index: int, params: Any) -> None:
+        self._source.advance(index, params)
+
+    def draw_in_full(self) -> None:
+        self._source.draw_in_full()
+
     @property
     def difference(self) -> str | None:
         return self._source.difference

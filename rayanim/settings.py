@@ -20,6 +20,8 @@ MAX_FPS = 1000
 
 OddSize = Literal["pad", "crop", "scale", "error"]
 Engine = Literal["auto", "local", "ray"]
+Transport = Literal["segments", "frames"]
+OnHistory = Literal["error", "warn", "ignore"]
 
 
 def parse_rate(fps: Any) -> Fraction:

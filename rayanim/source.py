@@ -88,6 +88,12 @@ class Source(Protocol):
     def draw(self, index: int, params: Any) -> Pixels:
         """Frame `index` as (height, width, 4) uint8 RGBA, valid until the next call."""
 
+    def advance(self, index: int, params: Any) -> None:
+        """Come to the state that drawing frame `index` would leave, without drawing it."""
+
+    def draw_in_full(self) -> None:
+        """Draw everything in every frame from the next `open` on."""
+
     @property
     def difference(self) -> str | None:
         """What was found to be drawn differently from a full draw; None as long as nothing was.
@@ -176,6 +182,16 @@ class AnimatorSource:
         self._close_unless_reused()
         return frame
 
+    def advance(self, index: int, params: Any) -> None:
+        pixels = self._live()
+        if self._updated != index:
+            restore_layout(pixels.figure, self._layout)
+            self._animator.update(index, params)
+        self._updated = None
+
+    def draw_in_full(self) -> None:
+        self._drawing = "full"
+
     @property
     def difference(self) -> str | None:
         return None if self._pixels is None else self._pixels.difference
@@ -261,6 +277,12 @@ class GeneratorSource:
     def draw(self, index: int, params: Any) -> Pixels:
         time_ms = frame_time_ms(index, self._rate)
         return to_rgba(self._generator.generate_at(time_ms), self._size)
+
+    def advance(self, index: int, params: Any) -> None:
+        self._generator.generate_at(frame_time_ms(index, self._rate))
+
+    def draw_in_full(self) -> None:
+        """Nothing: what a generator draws with is its own affair."""
 
     @property
     def difference(self) -> str | None:
@@ -354,6 +376,14 @@ class FunctionSource:
             return first[1]
         return self._call(index)
 
+    def advance(self, index: int, params: Any) -> None:
+        first, self._first = self._first, None
+        if first is None or first[0] != index:
+            self._function(self._argument(index))
+
+    def draw_in_full(self) -> None:
+        self._drawing = "full"
+
     @property
     def difference(self) -> str | None:
         return None if self._pixels is None else self._pixels.difference
@@ -363,9 +393,11 @@ class FunctionSource:
             self._pixels.close()
             self._pixels = None
 
+    def _argument(self, index: int) -> float:
+        return index if self._rate is None else frame_time_ms(index, self._rate)
+
     def _call(self, index: int) -> Pixels:
-        argument = index if self._rate is None else frame_time_ms(index, self._rate)
-        result = self._function(argument)
+        result = self._function(self._argument(index))
         if is_figure(result):
             result = self._draw_figure(result)
         return to_rgba(result, self._size)

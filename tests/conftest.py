@@ -9,8 +9,15 @@ import tempfile
 import matplotlib
 import psutil
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "agg")
+
+# The same examples in every run, so that a change and not chance turns a test red;
+# HYPOTHESIS_PROFILE=search looks for others.
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("search", max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 @pytest.fixture(scope="session")

@@ -11,23 +11,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rayanim.errors import EncodeError, RayanimError
+from rayanim.errors import RayanimError
+from rayanim.farm.collectors import RawPayload
 from rayanim.farm.machine import process_rss_bytes
-from rayanim.farm.plan import Segment
-from rayanim.farm.render import (
-    Blueprint,
-    Payload,
-    SegmentRenderer,
-    Timings,
-    close_source,
-    digest_of,
-    open_source,
-)
+from rayanim.farm.plan import Place, Segment
+from rayanim.farm.render import Blueprint, Payload, Timings, close_source, open_source
 from rayanim.farm.shipment import Shipment, unpack
+from rayanim.farm.work import Worker
+from rayanim.farm.writing import Writing
 
 if TYPE_CHECKING:
     from rayanim.source import Source
-    from rayanim.video.spec import StreamSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +45,19 @@ class DrawnMeta:
 
     Attributes
     ----------
-    difference
-        See `SegmentRenderer`.
+    payload_bytes
+        Size of what was handed over.
+    difference, history, batch_digest
+        See `Work`.
     """
 
     timings: Timings | None
     rss_bytes: int
     failure: RayanimError | None
+    payload_bytes: int = 0
     difference: str | None = None
+    history: str | None = None
+    batch_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +68,15 @@ class Acknowledgement:
     ----------
     encode_s, wait_s
         Seconds spent on it, and spent idle before it came.
+    written_bytes
+        Bytes on the disk that it took; 0 where that is not known yet.
     """
 
     encode_s: float
     wait_s: float
     rss_bytes: int
     failure: RayanimError | None
+    written_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class RenderActor:
         self._shipment: Shipment | None = shipment
         self._blueprint = blueprint
         self._source: Source | None = None
-        self._renderer: SegmentRenderer | None = None
+        self._worker: Worker | None = None
 
     def hello(self) -> int:
         """The process id: the actor is there, and about to open its source."""
@@ -118,20 +120,36 @@ class RenderActor:
         self._source = unpack(self._shipment)  # type: ignore[arg-type]
         self._shipment = None
         open_source(self._source, blueprint.seed, blueprint.geometry)
-        self._renderer = SegmentRenderer(self._source, blueprint.spec, blueprint.seed)
-        if blueprint.first_digest is None:
-            return False
-        payload, _ = self._renderer.render(Segment(0, 0, 1, blueprint.first))
-        return digest_of(payload[0]) != blueprint.first_digest
+        self._worker = Worker(self._source, blueprint)
+        return self._worker.first_frame_differs()
 
-    def render(self, segment: Segment) -> tuple[DrawnMeta, Payload | None]:
-        """Draw a segment; its pixels come as an object of their own."""
-        renderer: SegmentRenderer = self._renderer  # type: ignore[assignment]
+    def render(
+        self, segment: Segment, done: RawPayload | None = None
+    ) -> tuple[DrawnMeta, Payload | None]:
+        """Draw a segment; its pixels come as an object of their own.
+
+        Parameters
+        ----------
+        segment
+            The segment.
+        done
+            Its first frames, where they were drawn before.
+        """
+        worker: Worker = self._worker  # type: ignore[assignment]
         try:
-            payload, timings = renderer.render(segment)
+            work = worker.work(segment, done)
         except RayanimError as error:
             return DrawnMeta(None, process_rss_bytes(), error), None
-        return DrawnMeta(timings, process_rss_bytes(), None, renderer.difference), payload
+        meta = DrawnMeta(
+            work.timings,
+            process_rss_bytes(),
+            None,
+            payload_bytes=_bytes_of(work.payload),
+            difference=work.difference,
+            history=work.history,
+            batch_digest=work.batch_digest,
+        )
+        return meta, work.payload
 
     def close(self) -> RayanimError | None:
         """Let the user's ``finish()`` run; how it failed, if it did."""
@@ -144,55 +162,46 @@ class RenderActor:
         return None
 
 
+def _bytes_of(payload: Payload) -> int:
+    return int(getattr(payload, "nbytes", None) or getattr(payload, "data_bytes", 0))
+
+
 class EncoderActor:
-    """Takes segments in order and writes one file.
+    """Takes segments and writes one file.
 
     Parameters
     ----------
-    spec
-        The stream.
-    path
-        The file to write.
+    writing
+        How; see `rayanim.farm.writing`.
     """
 
-    def __init__(self, spec: StreamSpec, path: str) -> None:
-        from rayanim.video.encoder import VideoEncoder
-
-        self._encoder = VideoEncoder(spec, path)
-        self._expected = 0
+    def __init__(self, writing: Writing) -> None:
+        self._writer = writing.open()
         self._idle_since = time.perf_counter()
 
     def open(self) -> int:
         """The process id: the file is open, and segments may come."""
         return os.getpid()
 
-    def encode(self, index: int, payload: Payload) -> Acknowledgement:
-        """Encode segment `index`, which must be the one after the last."""
+    def encode(self, place: Place, payload: Payload) -> Acknowledgement:
+        """Take a segment."""
         began = time.perf_counter()
         failure: RayanimError | None = None
+        written_bytes = 0
         try:
-            self._check_order(index)
-            self._encoder.encode(payload)
+            written_bytes = self._writer.put(place, payload)
         except RayanimError as error:
             failure = error
         ended = time.perf_counter()
         wait_s, self._idle_since = began - self._idle_since, ended
-        return Acknowledgement(ended - began, wait_s, process_rss_bytes(), failure)
+        return Acknowledgement(ended - began, wait_s, process_rss_bytes(), failure, written_bytes)
 
     def finish(self) -> Finished:
         """Write what is left and close the file."""
         try:
-            return Finished(self._encoder.finish(), None)
+            return Finished(self._writer.finish(), None)
         except RayanimError as error:
             return Finished(0, error)
-
-    def _check_order(self, index: int) -> None:
-        if index != self._expected:
-            raise EncodeError(
-                f"Segment {index} came where {self._expected} was expected: nothing more is "
-                "written. Please report this."
-            )
-        self._expected += 1
 
 
 def remote(actor_class: type[Any], **options: Any) -> Any:

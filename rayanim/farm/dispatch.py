@@ -11,8 +11,13 @@ others, and one is always handed out when none is open. So the segment that
 the encoder waits for is open, drawn or about to be drawn, and its
 acknowledgement frees room for the next.
 
-At 1920x1080 a yuv420p frame has 3.1 MB: the default window of 256 MiB holds
-86 of them, which for two actors is five segments of eight frames each.
+Of raw frames a segment takes its bytes of the window when it is handed out,
+since they fill up as it is drawn: at 1920x1080 a yuv420p frame has 3.1 MB, so
+the default window of 256 MiB holds 86 of them. An encoded segment's bytes are
+known, and exist, when it has been drawn (`frame_bytes` 0).
+
+When all segments are handed out, an idle actor may draw a *copy* of one that is
+still being drawn. Whichever comes first counts, the other is ignored.
 """
 
 from __future__ import annotations
@@ -31,6 +36,9 @@ Payload = TypeVar("Payload")
 MAX_ATTEMPTS = 3
 """A segment that ends its actor's process this often ends the job."""
 
+MAX_COPIES = 2
+"""Actors that may draw the same segment at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn(Generic[Payload]):
@@ -38,6 +46,16 @@ class Drawn(Generic[Payload]):
 
     segment: Segment
     payload: Payload
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open segment: how many draw it, whether one of them has, and its bytes."""
+
+    segment: Segment
+    held_bytes: int
+    drawing: int = 0
+    is_drawn: bool = False
 
 
 class Dispatcher(Generic[Payload]):
@@ -48,18 +66,21 @@ class Dispatcher(Generic[Payload]):
     plan
         The segments, in order; pulled only when there is room.
     frame_bytes
-        Bytes of one frame in a payload.
+        Bytes of one frame in a payload; 0 where only a drawn segment has any.
     limit_bytes
-        Bytes of frames that may be open.
+        Bytes that may be open.
     first, first_frame
         Index of the plan's first segment, and the position of its first frame.
+    in_order
+        Whether the encoder gets segments in the order of the film, rather than
+        as they come.
 
     Attributes
     ----------
     drawn_frames
         Frames drawn so far.
     drawing_frames, drawing_segments
-        Frames and segments in the actors' hands.
+        Frames and segments in the actors' hands, copies not counted.
     """
 
     def __init__(
@@ -70,6 +91,7 @@ class Dispatcher(Generic[Payload]):
         limit_bytes: int,
         first: int = 0,
         first_frame: int = 0,
+        in_order: bool = True,
     ) -> None:
         self.first_frame = first_frame
         self._plan = plan
@@ -78,28 +100,29 @@ class Dispatcher(Generic[Payload]):
         self._peeked: Segment | None = None
         self._exhausted = False
         self._again: deque[Segment] = deque()
-        self._open: dict[int, Segment] = {}
+        self._open: dict[int, _Open] = {}
+        # Drawn and acknowledged while another actor still draws a copy.
+        self._superseded: dict[int, int] = {}
         self._attempts: dict[int, int] = {}
-        self._ordering: Ordering[Drawn[Payload]] = Ordering(first)
-        self.drawing_frames = 0
-        self._open_frames = 0
+        self._ordering: Ordering[Drawn[Payload]] | None = Ordering(first) if in_order else None
         self.drawn_frames = 0
+        self.drawing_frames = 0
         self.drawing_segments = 0
 
     @property
     def in_flight_bytes(self) -> int:
-        """Bytes of frames handed out and not yet acknowledged."""
-        return self._open_frames * self._frame_bytes
+        """Bytes of open segments."""
+        return sum(each.held_bytes for each in self._open.values())
 
     @property
     def queued_frames(self) -> int:
         """Frames drawn but not yet encoded: in order or waiting for their turn."""
-        return self._open_frames - self.drawing_frames
+        return sum(len(each.segment) for each in self._open.values() if each.is_drawn)
 
     @property
     def early_segments(self) -> int:
         """Segments drawn that wait for one before them."""
-        return len(self._ordering)
+        return 0 if self._ordering is None else len(self._ordering)
 
     @property
     def finished(self) -> bool:
@@ -119,13 +142,37 @@ class Dispatcher(Generic[Payload]):
         if segment_or_none is None or not self._fits(segment_or_none):
             return None
         segment, self._peeked = segment_or_none, None
-        self._open[segment.index] = segment
-        self._open_frames += len(segment)
+        self._open[segment.index] = _Open(segment, len(segment) * self._frame_bytes)
         return self._hand_out(segment)
+
+    def take_copy(self, held: frozenset[int] = frozenset()) -> Segment | None:
+        """The first segment still being drawn, for one more actor; None if there is none.
+
+        Parameters
+        ----------
+        held
+            Indices of segments that this actor has already.
+        """
+        if not self.all_handed_out:
+            return None
+        for index in sorted(self._open):
+            each = self._open[index]
+            if not each.is_drawn and 0 < each.drawing < MAX_COPIES and index not in held:
+                each.drawing += 1
+                return each.segment
+        return None
+
+    def is_wanted(self, segment: Segment) -> bool:
+        """Whether nobody has drawn `segment` yet."""
+        each = self._open.get(segment.index)
+        return each is not None and not each.is_drawn
 
     def give_back(self, segment: Segment) -> None:
         """Take back a segment that was handed out and not begun."""
-        self._came_back(segment)
+        if self._leaves_others(segment):
+            return
+        self.drawing_frames -= len(segment)
+        self.drawing_segments -= 1
         self._again.append(segment)
         self._again = deque(sorted(self._again, key=lambda each: each.index))
 
@@ -137,6 +184,9 @@ class Dispatcher(Generic[Payload]):
         SegmentLostError
             If that has now happened `MAX_ATTEMPTS` times to this segment.
         """
+        if not self.is_wanted(segment):
+            self._leaves_others(segment)
+            return
         attempts = self._attempts.get(segment.index, 0) + 1
         self._attempts[segment.index] = attempts
         if attempts >= MAX_ATTEMPTS:
@@ -150,29 +200,58 @@ class Dispatcher(Generic[Payload]):
             )
         self.give_back(segment)
 
-    def drawn(self, segment: Segment, payload: Payload) -> list[Drawn[Payload]]:
-        """Take a drawn segment; what may now go to the encoder, in order."""
-        self._came_back(segment)
+    def drawn(
+        self, segment: Segment, payload: Payload, payload_bytes: int | None = None
+    ) -> list[Drawn[Payload]]:
+        """Take a drawn segment; what may now go to the encoder.
+
+        Parameters
+        ----------
+        segment, payload
+            The segment and what its actor handed back.
+        payload_bytes
+            How large that is; None keeps what `frame_bytes` foretold.
+        """
+        each = self._open.get(segment.index)
+        if each is None or each.is_drawn:
+            self._leaves_others(segment)
+            return []
+        each.drawing -= 1
+        each.is_drawn = True
+        if payload_bytes is not None:
+            each.held_bytes = payload_bytes
+        self.drawing_frames -= len(segment)
+        self.drawing_segments -= 1
         self.drawn_frames += len(segment)
         self._attempts.pop(segment.index, None)
-        return self._ordering.put(segment.index, Drawn(segment, payload))
+        drawn = Drawn(segment, payload)
+        return [drawn] if self._ordering is None else self._ordering.put(segment.index, drawn)
 
     def encoded(self, segment: Segment) -> None:
         """The encoder has acknowledged `segment`: its bytes are free."""
-        del self._open[segment.index]
-        self._open_frames -= len(segment)
+        each = self._open.pop(segment.index)
+        if each.drawing:
+            self._superseded[segment.index] = each.drawing
 
     def _hand_out(self, segment: Segment) -> Segment:
+        self._open[segment.index].drawing += 1
         self.drawing_frames += len(segment)
         self.drawing_segments += 1
         return segment
 
-    def _came_back(self, segment: Segment) -> None:
-        self.drawing_frames -= len(segment)
-        self.drawing_segments -= 1
+    def _leaves_others(self, segment: Segment) -> bool:
+        """One that drew `segment` stops; whether it is drawn, or others still draw it."""
+        each = self._open.get(segment.index)
+        if each is None:
+            left = self._superseded.pop(segment.index) - 1
+            if left:
+                self._superseded[segment.index] = left
+            return True
+        each.drawing -= 1
+        return each.is_drawn or each.drawing > 0
 
     def _fits(self, segment: Segment) -> bool:
-        wanted_bytes = (self._open_frames + len(segment)) * self._frame_bytes
+        wanted_bytes = self.in_flight_bytes + len(segment) * self._frame_bytes
         return not self._open or wanted_bytes <= self._limit_bytes
 
     def _peek(self) -> Segment | None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
 from rayanim.farm.faults import first_line
 from rayanim.farm.plan import Segment
-
-if TYPE_CHECKING:
-    from rayanim.video.spec import StreamSpec
+from rayanim.farm.writing import Writing
 
 SILENCE_LIMIT_S = 900.0
 """A segment of 64 frames at 4 frames a minute: slower than any preset at 2160p."""
+
+MAX_RESTARTS = 3
+"""Encoder actors that may be lost where what they wrote is not."""
 
 START_LIMIT_S = 60.0
 """A worker process starts in about half a second."""
@@ -27,13 +27,14 @@ START_LIMIT_S = 60.0
 class Handed:
     """A segment that the encoder has not acknowledged yet.
 
-    The reference to its pixels is kept here: were it dropped, Ray might free
-    them before the encoder reads them.
+    The reference to its payload is kept here: were it dropped, Ray might free
+    it before the encoder reads it.
     """
 
     segment: Segment
     payload_ref: Any
     when_encoded: Callable[[Segment], None]
+    batch_digest: str | None = None
 
 
 class EncoderLink:
@@ -41,10 +42,8 @@ class EncoderLink:
 
     Parameters
     ----------
-    spec
-        The stream.
-    path
-        The file it writes; this machine's, because the actor is bound to it.
+    writing
+        How it writes, on this machine: the actor is bound to it.
 
     Raises
     ------
@@ -52,14 +51,19 @@ class EncoderLink:
         If the actor does not start.
     """
 
-    def __init__(self, spec: StreamSpec, path: Path) -> None:
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
+        self._handed: dict[Any, Handed] = {}
+        self._restarts = 0
+        self._start()
+
+    def _start(self) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor_class = remote(EncoderActor, num_cpus=0, max_restarts=0, max_task_retries=0)
-        self._handle = actor_class.options(scheduling_strategy=here).remote(spec, str(path))
-        self._handed: dict[Any, Handed] = {}
+        self._handle = actor_class.options(scheduling_strategy=here).remote(self._writing)
         try:
             ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
         except ray.exceptions.RayError as error:
@@ -72,19 +76,43 @@ class EncoderLink:
             raise
         self._heard_s = time.perf_counter()
 
+    def revive(self) -> bool:
+        """Start another actor in the place of one that is lost; False where that cannot mend it.
+
+        What was written must outlast it. What it had not acknowledged is
+        handed over again.
+        """
+        if not self._writing.survives or self._restarts == MAX_RESTARTS:
+            return False
+        self._restarts += 1
+        self.kill()
+        handed, self._handed = self._handed, {}
+        self._start()
+        for each in handed.values():
+            self._hand(each)
+        return True
+
     def refs(self) -> list[Any]:
         """What to wait for."""
         return list(self._handed)
 
     def put(
-        self, segment: Segment, payload_ref: Any, when_encoded: Callable[[Segment], None]
+        self,
+        segment: Segment,
+        payload_ref: Any,
+        when_encoded: Callable[[Segment], None],
+        batch_digest: str | None = None,
     ) -> None:
-        """Hand over the segment after the last."""
-        encode = self._handle.encode.options(name=f"EncoderActor.encode {segment.label}")
+        """Hand over a segment; raw frames in the order of the film."""
         if not self._handed:
             self._heard_s = time.perf_counter()
-        ref = encode.remote(segment.index, payload_ref)
-        self._handed[ref] = Handed(segment, payload_ref, when_encoded)
+        self._hand(Handed(segment, payload_ref, when_encoded, batch_digest))
+
+    def _hand(self, handed: Handed) -> None:
+        segment = handed.segment
+        encode = self._handle.encode.options(name=f"EncoderActor.encode {segment.label}")
+        ref = encode.remote(segment.place(handed.batch_digest), handed.payload_ref)
+        self._handed[ref] = handed
 
     def take(self, ref: Any) -> tuple[Segment, Acknowledgement] | None:
         """What the ready `ref` acknowledges; None where it is not the encoder's.
@@ -98,13 +126,14 @@ class EncoderLink:
         """
         import ray
 
-        handed = self._handed.pop(ref, None)
+        handed = self._handed.get(ref)
         if handed is None:
             return None
         try:
             answer: Acknowledgement = ray.get(ref)
         except ray.exceptions.RayError as error:
             raise self._lost(error) from error
+        del self._handed[ref]
         if answer.failure is not None:
             raise answer.failure
         self._heard_s = time.perf_counter()

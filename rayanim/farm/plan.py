@@ -2,14 +2,51 @@
 
 PURE. The cut looks at the number of frames and at settings, never at who is
 quick or how many actors run.
+
+Closed segments
+---------------
+A segment that is encoded by itself begins with a keyframe, so every cut costs
+one. `closed_lengths` therefore cuts long films where libx264 and libx265 would
+put a keyframe anyway, after `GOP_FRAMES`, which costs next to nothing; short
+ones into `SHORT_FILM_PARTS`, so that as many actors have work; but nothing
+shorter than `SHORTEST_FRAMES`, below which a film is hardly more than
+keyframes. ``benchmarks/segment_sizes.py`` holds the figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rayanim.feed import Batch, Feed
+
+GOP_FRAMES = 250
+"""Frames from one keyframe to the next: the default of libx264 and libx265."""
+
+SHORT_FILM_PARTS = 16
+"""Segments of a film that is too short for `GOP_FRAMES` in each."""
+
+SHORTEST_FRAMES = 8
+"""Frames of a closed segment at least, unless the film has fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a segment stands in the film, without its parameters.
+
+    Attributes
+    ----------
+    index, start, stop
+        As a `Segment`'s.
+    batch_digest
+        Names its frames and parameters; None where that was not needed, or
+        they cannot be told.
+    """
+
+    index: int
+    start: int
+    stop: int
+    batch_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +70,10 @@ class Segment:
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    def place(self, batch_digest: str | None = None) -> Place:
+        """Where it stands."""
+        return Place(self.index, self.start, self.stop, batch_digest)
 
     @property
     def label(self) -> str:
@@ -66,6 +107,39 @@ def lengths(n_frames: int | None, segment_frames: int, tail_parts: int) -> Itera
         yield length
 
 
+def closed_lengths(n_frames: int | None, longest: int | None = None) -> Iterator[int]:
+    """How many frames each closed segment has, without end where `n_frames` is None.
+
+    Lengths differ by one at most. Where the end is unknown they grow with the
+    film, which nobody can take for a short one any more.
+
+    Parameters
+    ----------
+    n_frames
+        Frames to cut, None while that is unknown.
+    longest
+        The most frames in one segment; None leaves it to the rule above.
+    """
+    if n_frames is None:
+        yield from _growing_lengths(longest or GOP_FRAMES)
+        return
+    if longest is None:
+        by_gop = -(-n_frames // GOP_FRAMES)
+        count = max(by_gop, min(SHORT_FILM_PARTS, -(-n_frames // SHORTEST_FRAMES)))
+    else:
+        count = -(-n_frames // longest)
+    for index in range(count):
+        yield (index + 1) * n_frames // count - index * n_frames // count
+
+
+def _growing_lengths(longest: int) -> Iterator[int]:
+    done = 0
+    while True:
+        length = min(longest, max(SHORTEST_FRAMES, done // SHORT_FILM_PARTS))
+        yield length
+        done += length
+
+
 def cut(
     feed: Feed, segment_frames: int, tail_parts: int = 1, *, index: int = 0, start: int = 0
 ) -> Iterator[Segment]:
@@ -81,7 +155,25 @@ def cut(
         Where the first segment stands, when others came before it.
     """
     left = None if feed.n_frames is None else feed.n_frames - start
-    for length in lengths(left, segment_frames, tail_parts):
+    sizes = lengths(left, segment_frames, tail_parts)
+    yield from follow(feed, sizes, index=index, start=start)
+
+
+def follow(
+    feed: Feed, sizes: Iterable[int], *, index: int = 0, start: int = 0
+) -> Iterator[Segment]:
+    """Segments of what `feed` still holds, of the given numbers of frames.
+
+    Parameters
+    ----------
+    feed
+        The frames.
+    sizes
+        Frames of each segment; the last may get fewer.
+    index, start
+        Where the first segment stands, when others came before it.
+    """
+    for length in sizes:
         batch = feed.take(length)
         if not len(batch):
             return

@@ -7,25 +7,30 @@ give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from rayanim.errors import FrameError, RayanimError, ScriptError, SetupError
+from rayanim.farm.collectors import Collected, Collector, Frame, RawFrames, RawPayload
 from rayanim.farm.plan import Segment
 from rayanim.farm.randomness import SETUP, seed_for
 from rayanim.feed import Batch
+from rayanim.settings import OnHistory, Transport
 from rayanim.source import Geometry, Source
 
 if TYPE_CHECKING:
+    from rayanim.video.segment import EncodedSegment
     from rayanim.video.spec import StreamSpec
 
-Payload = npt.NDArray[np.uint8]
-"""(frames, frame_bytes) uint8: planar frames, packed as `StreamSpec` says."""
+Payload = Union[RawPayload, "EncodedSegment"]
+"""What an actor hands over of a segment: its frames, or what they were encoded to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +43,27 @@ class Timings:
         Seconds in the user's code and its drawing, and in the conversion.
     frames
         Frames they were spent on.
+    encode_s
+        Seconds in the encoder, where the segment was encoded by who drew it.
     """
 
     draw_s: float
     convert_s: float
     frames: int
+    encode_s: float = 0.0
 
     def __add__(self, other: Timings) -> Timings:
         return Timings(
-            self.draw_s + other.draw_s, self.convert_s + other.convert_s, self.frames + other.frames
+            self.draw_s + other.draw_s,
+            self.convert_s + other.convert_s,
+            self.frames + other.frames,
+            self.encode_s + other.encode_s,
         )
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds in all."""
+        return self.draw_s + self.convert_s + self.encode_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,10 @@ class Blueprint:
         What `digest_of` gave for it in the first process.
     open_s
         Seconds that opening the source took there.
+    transport
+        Whether actors hand over frames or closed segments.
+    on_history
+        What is done about a frame that depends on those drawn before it.
     """
 
     geometry: Geometry
@@ -72,6 +92,8 @@ class Blueprint:
     first: Batch
     first_digest: bytes | None
     open_s: float
+    transport: Transport = "frames"
+    on_history: OnHistory = "ignore"
 
 
 def digest_of(frame: npt.NDArray[np.uint8]) -> bytes:
@@ -141,7 +163,7 @@ def measure_source(source: Source, seed: int | None, number: int, params: Any) -
 
 
 class SegmentRenderer:
-    """Draws segments of an open source and converts them for the encoder.
+    """Draws segments of one open source; keeps the converter and its buffers.
 
     Parameters
     ----------
@@ -168,43 +190,75 @@ class SegmentRenderer:
         self._converter = FrameConverter(spec)
         self.difference: str | None = None
 
-    def render(self, segment: Segment) -> tuple[Payload, Timings]:
+    def render(self, segment: Segment) -> tuple[RawPayload, Timings]:
         """Draw and convert all frames of `segment`.
 
         Where a frame of it turns out to differ from a full draw, the segment
         is drawn once more: the source draws everything in full from then on.
-
-        Returns
-        -------
-        payload, timings
 
         Raises
         ------
         FrameError
             If a frame cannot be drawn or has another size than the first.
         """
-        payload, timings = self._render_once(segment)
-        difference = self._source.difference
-        if difference is not None and self.difference is None:
-            self.difference = difference
-            payload, again = self._render_once(segment)
+        payload, timings = self.collect(segment, RawFrames(self._spec, len(segment)))
+        if self.differs_now():
+            payload, again = self.collect(segment, RawFrames(self._spec, len(segment)))
             timings = replace(again, draw_s=again.draw_s + timings.draw_s)
         return payload, timings
 
-    def _render_once(self, segment: Segment) -> tuple[Payload, Timings]:
-        payload = np.empty((len(segment), self._spec.frame_bytes), np.uint8)
+    def differs_now(self) -> bool:
+        """Whether a difference from a full draw has been found since the last call."""
+        found = self._source.difference
+        is_new = found is not None and self.difference is None
+        self.difference = self.difference or found
+        return is_new
+
+    def convert(self, number: int, params: Any, out: Frame) -> tuple[float, float]:
+        """Draw frame `number` into `out`; the seconds of drawing and of conversion."""
+        began = time.perf_counter()
+        seed_for(self._seed, number)
+        frame = draw_frame(self._source, number, params, self._spec.source_size)
+        drawn = time.perf_counter()
+        self._converter.convert(frame, out)
+        return drawn - began, time.perf_counter() - drawn
+
+    def collect(
+        self, segment: Segment, collector: Collector[Collected]
+    ) -> tuple[Collected, Timings]:
+        """Draw and convert all frames of `segment` into `collector`, once.
+
+        Returns
+        -------
+        collected, timings
+
+        Raises
+        ------
+        FrameError
+            If a frame cannot be drawn or has another size than the first.
+        EncodeError
+            If the collector cannot take it.
+        """
+        began = time.perf_counter()
         draw_s = convert_s = 0.0
-        batch = segment.batch
-        for position, number in enumerate(batch.numbers):
-            params = None if batch.params is None else batch.params[position]
-            began = time.perf_counter()
-            seed_for(self._seed, number)
-            frame = draw_frame(self._source, number, params, self._spec.source_size)
-            drawn = time.perf_counter()
-            self._converter.convert(frame, payload[position])
-            draw_s += drawn - began
-            convert_s += time.perf_counter() - drawn
-        return payload, Timings(draw_s, convert_s, len(segment))
+        try:
+            for number, params in frames_of(segment.batch):
+                frame_draw_s, frame_convert_s = self.convert(number, params, collector.buffer())
+                collector.add()
+                draw_s += frame_draw_s
+                convert_s += frame_convert_s
+            collected = collector.finish()
+        except BaseException:
+            collector.abort()
+            raise
+        encode_s = time.perf_counter() - began - draw_s - convert_s
+        return collected, Timings(draw_s, convert_s, len(segment), encode_s)
+
+
+def frames_of(batch: Batch) -> Iterator[tuple[int, Any]]:
+    """Each frame's number and its parameters, None where the source needs none."""
+    params = itertools.repeat(None) if batch.params is None else batch.params
+    return zip(batch.numbers, params, strict=False)
 
 
 def draw_frame(

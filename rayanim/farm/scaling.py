@@ -187,6 +187,8 @@ def _down(
     enough = max(_actors(peak, HEADROOM_DOWN, limits.max_actors), _floor(state.shortage, peak))
     if enough >= requested:
         return requested, f"stay at {requested}: {full}, and fewer would starve the encoder"
+    if requested <= limits.min_actors:
+        return requested, f"stay at {requested}: {full}, but {_bounds(limits)}"
     if not _held(since_s, snapshot.now_s, limits.hold_s):
         return requested, f"stay at {requested}: {full}, not yet for {limits.hold_s:g} s"
     target = limits.clamp(max(enough, math.ceil(requested / 2)))

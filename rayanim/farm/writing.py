@@ -1,0 +1,147 @@
+"""Two ways to a file: one encoder for the whole film, or parts that are joined at the end.
+
+A `Writing` travels to the process that writes and is opened there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rayanim.errors import EncodeError, PartsError
+from rayanim.farm.plan import Place
+
+if TYPE_CHECKING:
+    from rayanim.parts.store import PartStore
+    from rayanim.video.spec import StreamSpec
+
+
+class Writer(Protocol):
+    """Takes what was drawn, and makes the file."""
+
+    def put(self, place: Place, payload: Any) -> int:
+        """Take a segment; bytes written to the disk, 0 where that is not known yet."""
+
+    def finish(self) -> int:
+        """Write the file's end; its size in bytes."""
+
+
+class Writing(Protocol):
+    """How a film is written; it pickles."""
+
+    @property
+    def survives(self) -> bool:
+        """Whether what was written outlasts the process that wrote it."""
+
+    def open(self) -> Writer:
+        """Begin to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneEncoder:
+    """Raw frames go, in order, through one encoder into one file.
+
+    Parameters
+    ----------
+    spec
+        The stream.
+    path
+        The file to write.
+    first
+        Index of the first segment.
+    """
+
+    spec: StreamSpec
+    path: Path
+    survives = False
+
+    def open(self) -> Writer:
+        return _FrameWriter(self)
+
+
+class _FrameWriter:
+    def __init__(self, writing: OneEncoder) -> None:
+        from rayanim.video.encoder import VideoEncoder
+
+        self._encoder = VideoEncoder(writing.spec, writing.path)
+        self._frames = 0
+
+    def put(self, place: Place, payload: Any) -> int:
+        if place.start != self._frames:
+            raise EncodeError(
+                f"Frames from {place.start} on came where {self._frames} was expected: nothing "
+                "more is written. Please report this."
+            )
+        self._encoder.encode(payload)
+        self._frames = place.stop
+        return 0
+
+    def finish(self) -> int:
+        return self._encoder.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Encoded segments go, as they come, into files of their own; at the end they are joined.
+
+    Parameters
+    ----------
+    spec
+        The stream.
+    path
+        The film to write at the end.
+    store
+        Where the parts are kept.
+    """
+
+    spec: StreamSpec
+    path: Path
+    store: PartStore
+    survives = True
+
+    def open(self) -> Writer:
+        return _PartWriter(self)
+
+    def join(self) -> int:
+        """Join all parts into the film.
+
+        Returns
+        -------
+        int
+            Size of the film in bytes.
+
+        Raises
+        ------
+        PartsError
+            If a part is missing or broken.
+        EncodeError
+            If the disk is full.
+        """
+        from rayanim.video.join import Joiner
+
+        indices = sorted(self.store.indices())
+        if indices != list(range(len(indices))):
+            raise PartsError(
+                f"Parts are missing in {str(self.store.path)!r}: there are {indices!r:.200}. Does "
+                "something else remove them? --resume draws them again."
+            )
+        joiner = Joiner(self.spec, self.path)
+        try:
+            for index in indices:
+                joiner.add(self.store.load(index))
+            return joiner.finish()
+        except BaseException:
+            joiner.abort()
+            raise
+
+
+class _PartWriter:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def put(self, place: Place, payload: Any) -> int:
+        return self._parts.store.put(place.index, place.start, place.batch_digest, payload)
+
+    def finish(self) -> int:
+        return self._parts.join()

@@ -1,0 +1,107 @@
+"""A source whose frames depend on those before them, made exact in any process."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from rayanim.farm.randomness import SETUP, seed_for
+from rayanim.source import Geometry, Pixels, Source
+
+
+class SequentialSource:
+    """Another source's frames, each drawn in the state that a serial run would have.
+
+    Before a frame is drawn, the updates of the frames that were skipped are
+    run without drawing them. A frame that comes before the last one drawn
+    takes a fresh start.
+
+    Parameters
+    ----------
+    source
+        What draws.
+    seed
+        The job's seed: each skipped frame gets its own random numbers too.
+    params
+        Every frame's parameters; None where the source needs none.
+    """
+
+    def __init__(self, source: Source, seed: int | None, params: Sequence[Any] | None) -> None:
+        self._source = source
+        self._seed = seed
+        self._params = params
+        self._geometry: Geometry | None = None
+        self._pristine: Source | None = None
+        # Frames whose update has run.
+        self._done = 0
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def n_frames(self) -> int | None:
+        return self._source.n_frames
+
+    @property
+    def difference(self) -> str | None:
+        return self._source.difference
+
+    def open(self, geometry: Geometry | None) -> None:
+        self._geometry = geometry
+        self._pristine = _copied(self._source)
+        self._source.open(geometry)
+
+    def measure(self, index: int, params: Any) -> Geometry:
+        self._advance_to(index)
+        self._geometry = self._source.measure(index, params)
+        return self._geometry
+
+    def draw(self, index: int, params: Any) -> Pixels:
+        if index < self._done:
+            self._start_afresh()
+        self._advance_to(index)
+        frame = self._source.draw(index, params)
+        self._done = index + 1
+        return frame
+
+    def advance(self, index: int, params: Any) -> None:
+        self._source.advance(index, params)
+        self._done = index + 1
+
+    def close(self) -> None:
+        self._source.close()
+
+    def draw_in_full(self) -> None:
+        self._source.draw_in_full()
+
+    def _start_afresh(self) -> None:
+        in_full = self._source.difference is not None
+        self._source.close()
+        if self._pristine is not None:
+            # What update() appends to may have been made before setup().
+            self._source = copy.deepcopy(self._pristine)
+        if in_full:
+            self._source.draw_in_full()
+        seed_for(self._seed, SETUP)
+        self._source.open(self._geometry)
+        self._done = 0
+
+    def _advance_to(self, index: int) -> None:
+        if self._done >= index:
+            return
+        for number in range(self._done, index):
+            seed_for(self._seed, number)
+            self._source.advance(number, None if self._params is None else self._params[number])
+        self._done = index
+        seed_for(self._seed, index)
+
+
+def _copied(source: Source) -> Source | None:
+    """A copy of `source` as it is before it is opened; None where it cannot be copied."""
+    try:
+        return copy.deepcopy(source)
+    except Exception:
+        # Whatever the user's attributes raise: setup() alone has to make the state anew.
+        return None
