@@ -14,6 +14,7 @@ from rayanim.errors import EncodeError, OutputError, PartsError
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -101,8 +102,8 @@ def read_plain(path: Path) -> bytes:
     """
     try:
         # A pipe would keep the job waiting for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_LINKS | _BINARY)
-        with open(descriptor, "rb") as file:
+        descriptor = os.open(path, os.O_RDONLY | _NO_WAIT | _NO_LINKS | _BINARY)
+        with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise PartsError("it is no plain file")
             return file.read()
@@ -112,7 +113,7 @@ def read_plain(path: Path) -> bytes:
 
 def _write_new(path: Path, data: bytes, is_synced: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BINARY
-    with open(os.open(path, flags, 0o666), "wb") as file:
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
         file.write(data)
         if is_synced:
             file.flush()

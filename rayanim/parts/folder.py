@@ -21,6 +21,7 @@ from typing import Self
 from rayanim.errors import OutputError, PartsError, ResumeError
 from rayanim.parts.disk import read_plain, write_whole
 from rayanim.parts.lock import FolderLock
+from rayanim.parts.manifest import BEGINS as MANIFEST_BEGINS
 from rayanim.parts.manifest import Manifest
 from rayanim.parts.part_file import PartInfo
 from rayanim.parts.store import PartStore, index_of
@@ -99,7 +100,12 @@ class PartsFolder:
             path.mkdir()
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be made: {error.strerror}.") from error
-        lock = FolderLock(path / LOCK)
+        try:
+            lock = FolderLock(path / LOCK)
+        except OutputError:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+            raise
         folder = cls(PartStore(path, manifest.digest), lock, set_aside)
         try:
             text = manifest.to_json().encode()
@@ -128,7 +134,7 @@ class PartsFolder:
             _check_same(path, manifest)
             _remove_unfinished(path)
         except BaseException:
-            lock.release()
+            lock.close()
             raise
         return cls(PartStore(path, manifest.digest), lock)
 
@@ -159,15 +165,16 @@ class PartsFolder:
 
     def remove(self) -> None:
         """Take away what is rayanim's; the folder goes too if nothing else is in it."""
-        _remove_ours(self.path)
-        self._lock.release()
+        with contextlib.suppress(OSError):
+            _remove_ours(self.path)
+        self._lock.close()
 
     def close(self) -> None:
         """Let another job have the folder; without a finished part it goes."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, PartsError):
             if not self.count():
                 _remove_ours(self.path)
-        self._lock.release()
+        self._lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -187,30 +194,32 @@ def _set_aside(path: Path) -> SetAside | None:
     """Put away the folder of an earlier job; one without finished parts just goes."""
     if not os.path.lexists(path):
         return None
-    if path.is_symlink() or not path.is_dir():
-        raise OutputError(
-            f"{str(path)!r} is no folder of parts, but stands where one must be made. Rename or "
-            "remove it."
-        )
-    _check_ours(path)
-    lock = FolderLock(path / LOCK)
     try:
-        return _renamed(path)
-    except OSError as error:
-        raise OutputError(f"{str(path)!r} cannot be put aside: {error.strerror}.") from error
-    finally:
-        lock.release()
+        if not _is_made_here(path):
+            raise OutputError(
+                f"{str(path)!r} is not a folder of rayanim's parts, but stands where one must be "
+                "made. Rename or remove it."
+            )
+        with contextlib.closing(FolderLock(path / LOCK)):
+            return _renamed(path)
+    except (OSError, PartsError) as error:
+        raise OutputError(f"{str(path)!r} cannot be put aside: {error}.") from error
 
 
-def _check_ours(path: Path) -> None:
-    """See that a folder was made here: it has a manifest, or a job ended before writing one."""
-    names = {each.name for each in path.iterdir()}
-    is_made_here = MANIFEST in names or LOCK in names or not names
-    if not is_made_here:
-        raise OutputError(
-            f"{str(path)!r} holds files that are not rayanim's, {min(names)!r} for one. Rename or "
-            "remove it."
-        )
+def _is_made_here(path: Path) -> bool:
+    """Whether a folder is one of ours, so that what has our files' names in it may be removed.
+
+    It has our manifest, or our empty lock where a job ended before writing or
+    while removing that; or nothing at all.
+    """
+    if path.is_symlink() or not path.is_dir():
+        return False
+    lock = path / LOCK
+    if lock.is_file() and not lock.is_symlink() and not lock.stat().st_size:
+        return True
+    with contextlib.suppress(PartsError):
+        return read_plain(path / MANIFEST).startswith(MANIFEST_BEGINS)
+    return not any(path.iterdir())
 
 
 def _renamed(path: Path) -> SetAside | None:
@@ -228,8 +237,7 @@ def _renamed(path: Path) -> SetAside | None:
 
 
 def _remove_old(old: Path) -> None:
-    is_folder = old.is_dir() and not old.is_symlink()
-    if is_folder:
+    if _is_made_here(old):
         _remove_ours(old)
     if os.path.lexists(old):
         raise OutputError(
@@ -252,9 +260,9 @@ def _remove_ours(path: Path) -> None:
 
 
 def _remove_unfinished(path: Path) -> None:
-    for each in path.iterdir():
-        if _is_ours(each.name) and _UNFINISHED.fullmatch(each.name):
-            with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        for each in list(path.iterdir()):
+            if _is_ours(each.name) and _UNFINISHED.fullmatch(each.name):
                 each.unlink()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from rayanim.errors import OutputError
 
@@ -12,7 +13,7 @@ _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 class FolderLock:
-    """An advisory lock on a file, held from its making until `release` or the process's end.
+    """An advisory lock on a file, held from its making until `close` or the process's end.
 
     Parameters
     ----------
@@ -36,14 +37,17 @@ class FolderLock:
             _lock(self._descriptor, path.parent)
             self._check_in_place(path)
         except BaseException:
-            self.release()
+            self.close()
             raise
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let others have it; nothing if that was done before."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A lock stays in its process; hand on the folder's store.")
 
     def _check_in_place(self, path: Path) -> None:
         """See that the job which held the lock did not take the file away with its folder."""
@@ -55,9 +59,7 @@ class FolderLock:
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            raise OutputError(
-                f"Another job has just taken {str(path.parent)!r} away. Begin again."
-            )
+            raise OutputError(f"Another job has just taken {str(path.parent)!r} away. Begin again.")
 
 
 def _lock(descriptor: int, folder: Path) -> None:

@@ -13,6 +13,9 @@ from typing import Any, Self
 from rayanim.errors import PartsError
 from rayanim.parts.part_file import DIGEST_BYTES, FORMAT
 
+BEGINS = b'{\n "digest": "'
+"""How the file begins, by which a folder of parts is known even where it is broken."""
+
 _WORDS = {
     "format": "the format of the parts",
     "rayanim": "rayanim's version",

@@ -178,7 +178,9 @@ def _is_packet(packet: Any) -> bool:
     if not isinstance(packet, list) or len(packet) != 3:
         return False
     size, pts, is_keyframe = packet
-    return _is_count(size) and type(pts) is int and type(is_keyframe) is int and is_keyframe in (0, 1)
+    return (
+        _is_count(size) and type(pts) is int and type(is_keyframe) is int and is_keyframe in (0, 1)
+    )
 
 
 def _is_count(value: Any) -> bool:

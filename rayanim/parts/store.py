@@ -102,11 +102,21 @@ class PartStore:
         return finished, rejected
 
     def indices(self) -> Iterator[int]:
-        """The segments that have a part, whole or not, going by its name."""
-        for each in self.path.iterdir():
-            index = index_of(each.name)
-            if index is not None:
-                yield index
+        """The segments that have a part, whole or not, going by its name.
+
+        Raises
+        ------
+        PartsError
+            If the folder cannot be read.
+        """
+        try:
+            names = [each.name for each in self.path.iterdir()]
+        except OSError as error:
+            raise PartsError(
+                f"The folder {str(self.path)!r} cannot be read: {error.strerror}. Does something "
+                "else remove it?"
+            ) from error
+        return (index for name in names if (index := index_of(name)) is not None)
 
     def _checked(self, index: int) -> tuple[PartInfo, EncodedSegment]:
         info, segment = part_from_bytes(read_plain(self.path / part_name(index)))
