@@ -39,6 +39,12 @@ def code_text(code: types.CodeType) -> str:
     return "\n".join(parts)
 
 
+def names_in(code: types.CodeType) -> set[str]:
+    """Names that `code`, and what is defined in it, may look up."""
+    inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
+    return set(code.co_names).union(*map(names_in, inner))
+
+
 def _constant_text(value: Any) -> str:
     if isinstance(value, types.CodeType):
         return f"({code_text(value)})"

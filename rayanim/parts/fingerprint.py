@@ -17,12 +17,13 @@ import os
 import sys
 import sysconfig
 import types
+from collections import deque
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from rayanim.parts.code import code_text, codes_of
+from rayanim.parts.code import code_text, codes_of, names_in
 from rayanim.parts.imports import imported_files
 from rayanim.parts.part_file import DIGEST_BYTES
 
@@ -53,6 +54,19 @@ _HOW_TO_RUN = {
 }
 """Arguments that change nothing in a film: going on with other ones is what they are for."""
 
+_LEADING = {
+    types.FunctionType,
+    types.MethodType,
+    functools.partial,
+    staticmethod,
+    classmethod,
+    property,
+    list,
+    tuple,
+    dict,
+}
+"""Python's own kinds of object that may hold the user's code."""
+
 _INSTALLED = tuple(
     os.path.realpath(path) + os.sep
     for path in {
@@ -79,11 +93,9 @@ def fingerprint(thing: Any) -> str:
     files: dict[str, None] = {}
     texts: set[str] = set()
     for bearer in _bearers(thing):
-        file = _file_of(bearer)
-        if file is None:
+        files.update(dict.fromkeys(filter(_is_users, _files_of(bearer))))
+        if _is_without_file(bearer):
             texts.add(_text_without_file(bearer))
-        elif _is_users(file):
-            files[file] = None
     texts.update(_texts_of(files))
     digest = blake2b(digest_size=DIGEST_BYTES)
     for each in sorted(blake2b(text.encode("utf-8", "replace")).digest() for text in texts):
@@ -94,40 +106,49 @@ def fingerprint(thing: Any) -> str:
 def _bearers(thing: Any) -> Iterator[type | types.FunctionType]:
     """The classes and functions in `thing`, each once; not those of the standard library."""
     seen: dict[int, Any] = {}
-    waiting = [thing]
+    waiting = deque([thing])
     while waiting:
-        each = waiting.pop(0)
+        each = waiting.popleft()
         if id(each) in seen:
             continue
         seen[id(each)] = each
         if isinstance(each, type):
             waiting += each.__mro__[1:]
-            if each.__module__ != "builtins":
-                yield each
-            continue
-        if isinstance(each, types.FunctionType):
-            yield each
-        elif not isinstance(each, types.ModuleType):
+        elif not isinstance(each, types.FunctionType):
             waiting.append(type(each))
-        waiting += _held(each)
+        if isinstance(each, type | types.FunctionType) and not _is_standard(each):
+            yield each
+        waiting += (inner for inner in _held(each) if _may_bear(inner))
 
 
-def _held(holder: Any) -> Iterator[Any]:
-    """What `holder` is made of and may be, or hold, the user's code."""
+def _held(holder: Any) -> list[Any]:
+    """What `holder` is made of."""
     inner: list[Any] = []
     if isinstance(holder, types.FunctionType):
         inner += [each.cell_contents for each in holder.__closure__ or () if _is_filled(each)]
+        inner += _globals_without_file(holder)
     elif isinstance(holder, types.MethodType):
         inner += [holder.__func__, holder.__self__]
     elif isinstance(holder, functools.partial):
         inner += [holder.func, *holder.args, *holder.keywords.values()]
-    elif isinstance(holder, list | tuple | dict):
-        if len(holder) <= MAX_HELD:
-            inner += holder.values() if isinstance(holder, dict) else holder
-    attributes = inspect.getattr_static(holder, "__dict__", None)
-    if attributes is not None and not isinstance(holder, types.ModuleType):
+    elif isinstance(holder, staticmethod | classmethod):
+        inner.append(holder.__func__)
+    elif isinstance(holder, property):
+        inner += [holder.fget, holder.fset, holder.fdel]
+    elif isinstance(holder, list | tuple | dict) and len(holder) <= MAX_HELD:
+        inner += holder.values() if isinstance(holder, dict) else holder
+    if isinstance(getattr(holder, "__dict__", None), dict | types.MappingProxyType):
         inner += list(vars(holder).values())[:MAX_HELD]
-    return (each for each in inner if _may_bear(each))
+    return inner
+
+
+def _globals_without_file(function: types.FunctionType) -> list[Any]:
+    """What a function without a file may call: where there is one, it tells."""
+    if not _is_without_file(function):
+        return []
+    known = function.__globals__
+    found = [known.get(name) for name in sorted(names_in(function.__code__))]
+    return [each for each in found if isinstance(each, type | types.FunctionType)]
 
 
 def _is_filled(cell: types.CellType) -> bool:
@@ -140,36 +161,42 @@ def _is_filled(cell: types.CellType) -> bool:
 
 def _may_bear(value: Any) -> bool:
     """Whether looking into `value` can lead to the user's code."""
-    if isinstance(
-        value, types.FunctionType | types.MethodType | functools.partial | list | tuple | dict
-    ):
-        return True
+    if isinstance(value, types.ModuleType):
+        return False
     kind = value if isinstance(value, type) else type(value)
-    if kind.__module__.partition(".")[0] == "rayanim":
+    if kind in _LEADING:
         return True
-    file = _file_of(kind) if kind.__module__ not in sys.stdlib_module_names else ""
-    return file is None or _is_users(file)
+    if _is_standard(kind):
+        return False
+    is_ours = kind.__module__.partition(".")[0] == "rayanim"
+    return is_ours or _is_without_file(kind) or any(map(_is_users, _files_of(kind)))
 
 
-def _file_of(bearer: type | types.FunctionType) -> str | None:
-    """The file that defines a class or function; None where there is none to read.
+def _is_standard(bearer: Any) -> bool:
+    """Whether a class or function is Python's own."""
+    module = bearer.__module__
+    return not isinstance(module, str) or module.partition(".")[0] in sys.stdlib_module_names
 
-    Of what is built into the interpreter, or compiled, the name of the module.
-    """
-    if isinstance(bearer, types.FunctionType):
-        return _readable(bearer.__code__.co_filename)
-    module = sys.modules.get(bearer.__module__)
-    found = _readable(getattr(module, "__file__", None))
-    if found is None:
-        codes = codes_of(bearer)
-        if not codes and bearer.__module__ != "__main__":
-            return bearer.__module__
-        found = next(filter(None, (_readable(code.co_filename) for code in codes)), None)
-    return found
+
+def _files_of(bearer: type | types.FunctionType) -> list[str]:
+    """The files that a class or function was read from."""
+    names: list[Any] = [code.co_filename for code in codes_of(bearer)]
+    if isinstance(bearer, type):
+        names.append(getattr(sys.modules.get(bearer.__module__), "__file__", None))
+    return [file for name in dict.fromkeys(names) if (file := _readable(name)) is not None]
+
+
+def _is_without_file(bearer: type | types.FunctionType) -> bool:
+    """Whether it was typed, or made by ``exec``."""
+    codes = codes_of(bearer)
+    if codes:
+        return not any(_readable(code.co_filename) for code in codes)
+    # A class without code, or a compiled one, which has a module.
+    return not _files_of(bearer) and bearer.__module__ == "__main__"
 
 
 def _readable(name: Any) -> str | None:
-    if not isinstance(name, str) or not Path(name).is_file():
+    if not isinstance(name, str) or not os.path.isfile(name):  # noqa: PTH113 - a path per value
         return None
     return os.path.realpath(name)
 
@@ -204,7 +231,7 @@ def _texts_of(files: dict[str, None]) -> Iterator[str]:
 class _WithoutHowToRun(ast.NodeTransformer):
     """Takes off arguments that change nothing in the film."""
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 - ast's own way to name it
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         called = getattr(node.func, "attr", getattr(node.func, "id", None))
         if called in _RENDERING_CALLS:
