@@ -67,12 +67,10 @@ _LEADING = {
 }
 """Python's own kinds of object that may hold the user's code."""
 
+_LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")
 _INSTALLED = tuple(
     os.path.realpath(path) + os.sep
-    for path in {
-        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        Path(__file__).parents[1],
-    }
+    for path in (*map(sysconfig.get_path, _LIBRARIES), str(Path(__file__).parents[1]))
 )
 
 
