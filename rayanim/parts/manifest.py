@@ -28,7 +28,7 @@ _WORDS = {
     "size": "the film's size",
     "source_size": "the size of what is drawn",
     "pixel_format": "the pixel format",
-    "options": "the encoder's options",
+    "options": "what the encoder is told",
     "bitrate_kbps": "the bit rate in kbit/s",
     "odd_size": "what becomes of odd sizes",
     "background": "the background",
