@@ -10,12 +10,14 @@
     │   ├── ParametersError    the parameters themselves (also a ValueError)
     │   └── NotPicklableError  the source cannot travel (also a TypeError)
     ├── SettingsError          what the caller asked for (also a ValueError)
-    │   └── OutputError        where the film should go
+    │   ├── OutputError        where the film should go
+    │   └── ResumeError        the parts of an earlier job do not fit, or there are none
     ├── FarmError              Ray, its actors, the machines
     │   ├── FarmStartError     Ray or the first actors did not start
     │   ├── SegmentLostError   one segment killed its actor again and again
     │   └── EncoderLostError   the encoder actor died, and the film cannot be begun anew
-    └── EncodeError            FFmpeg, or the disk it writes to
+    ├── EncodeError            FFmpeg, or the disk it writes to
+    └── PartsError             what lies on disk is not what was written there
 
 Every one of them survives pickling, because actors hand them to the driver.
 """
@@ -117,6 +119,10 @@ class OutputError(SettingsError):
     """The target's suffix, folder or existing file does not allow writing it."""
 
 
+class ResumeError(SettingsError):
+    """An earlier job left no parts to go on from, or they belong to another film."""
+
+
 class FarmError(RayanimError):
     """Ray or its actors failed in a way that no retry could mend."""
 
@@ -151,3 +157,7 @@ class EncoderLostError(FarmError):
 
 class EncodeError(RayanimError):
     """FFmpeg refused a frame or a file, or the disk is full."""
+
+
+class PartsError(RayanimError):
+    """A part or its manifest is broken: cut short, changed, or never rayanim's."""

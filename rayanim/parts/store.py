@@ -1,0 +1,127 @@
+"""Reads and writes the parts of one film in one folder.
+
+A store pickles, so that the encoder actor can write while the driver holds the
+folder. Parts are not synced one by one: one that a power failure cut short has
+a wrong checksum, and its segment is drawn again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rayanim.errors import PartsError
+from rayanim.parts.disk import read_plain, write_whole
+from rayanim.parts.part_file import PartInfo, part_from_bytes, part_to_bytes
+from rayanim.video.segment import EncodedSegment
+
+_PART = re.compile(r"(\d{6,9})\.part")
+
+
+def part_name(index: int) -> str:
+    """The file of segment `index`: ``000012.part``."""
+    return f"{index:06d}.part"
+
+
+def index_of(name: str) -> int | None:
+    """The inverse of `part_name`; None where `name` is no part's."""
+    found = _PART.fullmatch(name)
+    index = None if found is None else int(found[1])
+    return index if index is not None and part_name(index) == name else None
+
+
+@dataclass(frozen=True, slots=True)
+class PartStore:
+    """The parts of one film.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    film
+        Digest of the film's manifest; parts of another are not taken up.
+    """
+
+    path: Path
+    film: str
+
+    def put(self, index: int, start: int, batch_digest: str | None, segment: EncodedSegment) -> int:
+        """Write the part of one segment, whole or not at all; one that is there is replaced.
+
+        Parameters
+        ----------
+        index, start
+            The segment's number and the position of its first frame in the film.
+        batch_digest
+            See `rayanim.parts.digest.batch_digest`.
+        segment
+            What is kept.
+
+        Returns
+        -------
+        int
+            Bytes written.
+
+        Raises
+        ------
+        EncodeError
+            If the disk is full or does not take it.
+        """
+        data = part_to_bytes(index, start, batch_digest, segment, film=self.film)
+        write_whole(self.path / part_name(index), data)
+        return len(data)
+
+    def load(self, index: int) -> EncodedSegment:
+        """The segment of one part, checked as if it had never been looked at.
+
+        Raises
+        ------
+        PartsError
+            If it is missing, broken, or of another film or segment.
+        """
+        path = self.path / part_name(index)
+        try:
+            return self._checked(index)[1]
+        except PartsError as error:
+            raise PartsError(f"The part {str(path)!r} cannot be used: {error.message}.") from None
+
+    def examined(self) -> tuple[dict[int, PartInfo], dict[str, str]]:
+        """What the whole parts tell of themselves by index, and why others are rejected by name.
+
+        Every byte is read, of one part at a time.
+        """
+        finished: dict[int, PartInfo] = {}
+        rejected: dict[str, str] = {}
+        for index in sorted(self.indices()):
+            try:
+                finished[index] = self._checked(index)[0]
+            except PartsError as error:
+                rejected[part_name(index)] = error.message
+        return finished, rejected
+
+    def indices(self) -> Iterator[int]:
+        """The segments that have a part, whole or not, going by its name.
+
+        Raises
+        ------
+        PartsError
+            If the folder cannot be read.
+        """
+        try:
+            names = [each.name for each in self.path.iterdir()]
+        except OSError as error:
+            raise PartsError(
+                f"The folder {str(self.path)!r} cannot be read: {error.strerror}. Does something "
+                "else remove it?"
+            ) from error
+        return (index for name in names if (index := index_of(name)) is not None)
+
+    def _checked(self, index: int) -> tuple[PartInfo, EncodedSegment]:
+        info, segment = part_from_bytes(read_plain(self.path / part_name(index)))
+        if info.index != index:
+            raise PartsError(f"it is of segment {info.index}")
+        if info.film != self.film:
+            raise PartsError("it is of another film")
+        return info, segment

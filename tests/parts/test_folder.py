@@ -1,0 +1,567 @@
+"""The folder of parts: found again after a crash, trusted by nobody, and nothing else's harm."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_parts import manifest, segment
+
+from rayanim.errors import EncodeError, OutputError, PartsError, ResumeError
+from rayanim.parts.folder import LOCK, MANIFEST, PartsFolder, SetAside
+from rayanim.parts.part_file import part_to_bytes
+from rayanim.parts.store import index_of, part_name
+
+NAMES = [
+    "film.mp4",
+    "my film (2).mp4",
+    "\u0444\u0438\u043b\u044c\u043c \U0001f3ac.mkv",
+    "-x 'y\" $z.webm",
+    "film",
+]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """A target that is not there yet."""
+    return tmp_path / "film.mp4"
+
+
+def ended_job(film: Path, indices: tuple[int, ...] = (0, 1, 4), **changes: Any) -> Path:
+    """The folder of a job that ended before its film was whole."""
+    with PartsFolder.create(film, manifest(**changes)) as folder:
+        for index in indices:
+            folder.put(index, 30 * index, f"{index}a", segment(index))
+    return folder.path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_put_is_there_after_the_job(tmp_path: Path, name: str) -> None:
+    """Every part with what it tells of itself, under any name of a film."""
+    path = ended_job(tmp_path / name)
+    assert path == tmp_path / f"{name}.parts"
+    with PartsFolder.resume(tmp_path / name, manifest()) as folder:
+        found = folder.finished()
+        assert sorted(found) == [0, 1, 4]
+        assert folder.rejected == {}
+        assert (found[4].start, found[4].stop, found[4].batch_digest) == (120, 123, "4a")
+        assert [folder.load(index) for index in found] == [segment(index) for index in found]
+        assert found[4].file_bytes == (path / part_name(4)).stat().st_size
+        folder.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_put_tells_how_much_it_wrote_and_leaves_whole_files_only(film: Path) -> None:
+    """No file is left that is being written."""
+    with PartsFolder.create(film, manifest()) as folder:
+        written = folder.put(0, 0, None, segment())
+        assert {each.name for each in folder.path.iterdir()} == {MANIFEST, LOCK, part_name(0)}
+        assert (folder.path / part_name(0)).stat().st_size == written
+        assert folder.count() == 1
+
+
+def test_a_part_that_is_put_again_replaces_the_first(film: Path) -> None:
+    """A broken one too."""
+    with PartsFolder.create(film, manifest()) as folder:
+        folder.put(0, 0, None, segment(5))
+        (folder.path / part_name(0)).write_bytes(b"broken")
+        assert folder.finished() == {}
+        folder.put(0, 0, None, segment(7))
+        assert folder.load(0) == segment(7)
+        assert list(folder.finished()) == [0]
+        assert folder.rejected == {}
+
+
+def broken_parts(path: Path) -> Iterator[tuple[str, str]]:
+    """Breaks parts of an ended job's folder in every way: names and why they are rejected."""
+    whole = (path / part_name(1)).read_bytes()
+    of_other_film = part_to_bytes(12, 360, None, segment(12), film=manifest(seed=9).digest)
+    for index, data, reason in (
+        (10, b"", "does not begin"),
+        (11, whole[:-1], "checksum"),
+        (12, of_other_film, "another film"),
+        (13, whole, "of segment 1"),
+        (14, whole + b"x", "checksum"),
+        (15, whole.replace(b"part 1", b"part 2", 1), "format 2"),
+        (16, b"\0" * len(whole), "does not begin"),
+    ):
+        (path / part_name(index)).write_bytes(data)
+        yield part_name(index), reason
+    (path / part_name(20)).symlink_to(path / part_name(1))
+    yield part_name(20), "cannot be read"
+    (path / part_name(21)).mkdir()
+    yield part_name(21), "cannot be read|no plain file"
+    os.mkfifo(path / part_name(22))
+    yield part_name(22), "no plain file"
+
+
+def test_broken_parts_are_rejected_with_a_reason(film: Path) -> None:
+    """Those of another film, of another segment, cut short, links and pipes."""
+    expected = dict(broken_parts(ended_job(film)))
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert sorted(folder.finished()) == [0, 1, 4]
+        assert folder.rejected.keys() == expected.keys()
+        for name, reason in expected.items():
+            with pytest.raises(PartsError, match=reason) as caught:
+                folder.load(int(name.partition(".")[0]))
+            assert folder.rejected[name] in caught.value.message
+            assert name in caught.value.message
+
+
+def test_a_part_that_breaks_after_it_was_found_is_noticed(film: Path) -> None:
+    """It is checked again when it is taken up."""
+    with PartsFolder.create(film, manifest()) as folder:
+        folder.put(0, 0, None, segment())
+        assert list(folder.finished()) == [0]
+        path = folder.path / part_name(0)
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(PartsError, match=r"000000\.part.*checksum"):
+            folder.load(0)
+        path.unlink()
+        with pytest.raises(PartsError, match="No such file"):
+            folder.load(0)
+
+
+@pytest.mark.parametrize(
+    "name", ["12.part", "0000012.part", "000012.part.bak", "+00012.part", "a.part"]
+)
+def test_only_a_part_s_own_name_is_one(name: str) -> None:
+    """No segment has two files."""
+    assert index_of(name) is None
+
+
+@pytest.mark.parametrize("index", [0, 12, 999_999, 1_000_000, 12_345_678])
+def test_names_and_segments_go_together(index: int) -> None:
+    """Also beyond six digits."""
+    assert index_of(part_name(index)) == index
+
+
+def test_files_of_others_are_left_alone(film: Path) -> None:
+    """The job goes on with them beside it, and its end takes away only what is its own."""
+    path = ended_job(film)
+    (path / ".DS_Store").write_text("theirs")
+    (path / "0001.part").write_text("theirs")
+    (path / "sub").mkdir()
+    (path / "000003.part.0123abcd.tmp").write_text("of a job that was killed")
+    (path / "notes.0123abcd.tmp").write_text("theirs")
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert not (path / "000003.part.0123abcd.tmp").exists()
+        assert sorted(folder.finished()) == [0, 1, 4]
+        assert folder.rejected == {}
+        folder.remove()
+    left = {each.name for each in path.iterdir()}
+    assert left == {".DS_Store", "0001.part", "sub", "notes.0123abcd.tmp"}
+
+
+def test_a_job_without_a_finished_part_leaves_nothing(film: Path) -> None:
+    """There would be nothing to go on from."""
+    assert not ended_job(film, ()).exists()
+    assert list(film.parent.iterdir()) == []
+
+
+def test_a_new_job_keeps_the_parts_of_the_one_before(film: Path) -> None:
+    """Beside its own, where they can be renamed back and gone on from."""
+    path = ended_job(film)
+    old = film.with_name("film.mp4.parts.old")
+    with PartsFolder.create(film, manifest(seed=1)) as folder:
+        assert folder.set_aside == SetAside(old, 3)
+        assert folder.finished() == {}
+    assert not path.exists()
+    old.rename(path)
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert sorted(folder.finished()) == [0, 1, 4]
+
+
+def test_parts_set_aside_are_replaced_by_later_ones(film: Path) -> None:
+    """Only the last are kept; a job that finished nothing does not push them out."""
+    for count in (1, 2):
+        ended_job(film, tuple(range(count)))
+    ended_job(film, (0, 1, 2))
+    old = film.with_name("film.mp4.parts.old")
+    assert sum(1 for each in old.glob("*.part")) == 2
+    with PartsFolder.create(film, manifest()) as folder:
+        assert folder.set_aside == SetAside(old, 3)
+        assert folder.finished() == {}
+    with PartsFolder.create(film, manifest()) as folder:
+        assert folder.set_aside is None
+        folder.remove()
+    assert sum(1 for each in old.glob("*.part")) == 3
+
+
+def test_a_folder_left_without_parts_or_manifest_just_goes(film: Path) -> None:
+    """A job was killed just after making it, or while removing it."""
+    path = PartsFolder.path_for(film)
+    for names in ([], [LOCK], [LOCK, part_name(3)], [LOCK, f"{MANIFEST}.0123abcd.tmp"]):
+        path.mkdir()
+        for name in names:
+            (path / name).touch()
+        with PartsFolder.create(film, manifest()) as folder:
+            assert folder.set_aside is None
+            assert {each.name for each in path.iterdir()} == {LOCK, MANIFEST}
+    assert list(film.parent.iterdir()) == []
+
+
+def foreign(path: Path, kind: str) -> None:
+    """Puts something at `path` that is no folder of parts."""
+    if kind == "file":
+        path.write_text("theirs")
+    elif kind == "link":
+        (path.parent / "elsewhere").mkdir()
+        (path.parent / "elsewhere" / "kept").touch()
+        path.symlink_to(path.parent / "elsewhere", target_is_directory=True)
+    elif kind == "dangling link":
+        path.symlink_to(path.parent / "nowhere")
+    elif kind == "folder":
+        path.mkdir()
+        (path / "000001.part").write_text("theirs")
+    elif kind == "manifest":
+        path.mkdir()
+        (path / MANIFEST).write_text('{"name": "a web page"}')
+        (path / LOCK).write_text("theirs")
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """All files and folders below `folder`, with what is in them."""
+    return {
+        str(each.relative_to(folder)): each.read_bytes() if each.is_file() else None
+        for each in folder.rglob("*")
+    }
+
+
+KINDS = ["file", "link", "dangling link", "folder", "manifest"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_rayanim_s_is_neither_used_nor_touched(film: Path, kind: str) -> None:
+    """Both ways to begin name it and leave it as it is."""
+    foreign(PartsFolder.path_for(film), kind)
+    before = everything(film.parent)
+    with pytest.raises(OutputError, match=r"film\.mp4\.parts.*Rename or remove it"):
+        PartsFolder.create(film, manifest())
+    with pytest.raises(ResumeError, match=r"film\.mp4\.parts"):
+        PartsFolder.resume(film, manifest())
+    assert everything(film.parent) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_stands_where_parts_are_set_aside_is_not_touched(film: Path, kind: str) -> None:
+    """The job does not begin, and the parts stay where they were."""
+    ended_job(film)
+    foreign(film.with_name("film.mp4.parts.old"), kind)
+    before = everything(film.parent)
+    with pytest.raises(OutputError, match=r"film\.mp4\.parts\.old.*Rename or remove it"):
+        PartsFolder.create(film, manifest())
+    assert everything(film.parent) == before
+
+
+def test_resuming_without_a_folder_says_so(film: Path) -> None:
+    """And makes none."""
+    with pytest.raises(ResumeError, match="nothing to go on from"):
+        PartsFolder.resume(film, manifest())
+    assert list(film.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentences"),
+    [
+        ({"rayanim": "0.1.9"}, ["rayanim's version was 0.1.9, is 0.2.0 now"]),
+        ({"source": "ff", "n_frames": 10}, ["frames was 10, is 300", "code has changed"]),
+    ],
+)
+def test_parts_of_another_film_are_not_used(
+    film: Path, changes: dict[str, Any], sentences: list[str]
+) -> None:
+    """Every difference is named, with what to do; the parts stay."""
+    path = ended_job(film, **changes)
+    before = everything(path)
+    with pytest.raises(ResumeError) as caught:
+        PartsFolder.resume(film, manifest())
+    for sentence in [*sentences, "film.mp4.parts.old"]:
+        assert sentence in caught.value.message
+    assert everything(path) == before
+    with PartsFolder.resume(film, manifest(**changes)) as folder:
+        assert sorted(folder.finished()) == [0, 1, 4]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", manifest().to_json().encode()[:-9], b"\xff\xfe", b"null"]
+)
+def test_a_broken_manifest_is_not_used(film: Path, data: bytes) -> None:
+    """A new job may begin, and still keeps the parts."""
+    path = ended_job(film)
+    (path / MANIFEST).write_bytes(data)
+    with pytest.raises(ResumeError, match=r"manifest\.json.*cannot be used.*without resuming"):
+        PartsFolder.resume(film, manifest())
+    with PartsFolder.create(film, manifest()) as folder:
+        assert folder.set_aside == SetAside(film.with_name("film.mp4.parts.old"), 3)
+
+
+def test_a_manifest_cut_short_at_any_byte_is_not_used(film: Path) -> None:
+    """None of them is taken for one, or raises anything else."""
+    path = ended_job(film)
+    data = (path / MANIFEST).read_bytes()
+    for length in range(len(data)):
+        (path / MANIFEST).write_bytes(data[:length])
+        with pytest.raises(ResumeError):
+            PartsFolder.resume(film, manifest())
+    (path / MANIFEST).write_bytes(data)
+    PartsFolder.resume(film, manifest()).close()
+
+
+def test_a_manifest_that_is_a_link_is_not_followed(film: Path) -> None:
+    """What it points to was not written here."""
+    path = ended_job(film)
+    (path / MANIFEST).rename(film.parent / "elsewhere")
+    (path / MANIFEST).symlink_to(film.parent / "elsewhere")
+    with pytest.raises(ResumeError, match="cannot be used"):
+        PartsFolder.resume(film, manifest())
+
+
+def test_the_parts_of_a_linked_film_lie_beside_the_file_itself(tmp_path: Path) -> None:
+    """As its unfinished file does, on the same disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "film.mp4").symlink_to(tmp_path / "disk" / "real.mp4")
+    path = ended_job(tmp_path / "film.mp4")
+    assert path == tmp_path / "disk" / "real.mp4.parts"
+    PartsFolder.resume(tmp_path / "disk" / "real.mp4", manifest()).close()
+
+
+def test_a_film_that_was_resumed_can_be_resumed_again(film: Path) -> None:
+    """Parts of both runs are there."""
+    ended_job(film)
+    with PartsFolder.resume(film, manifest()) as folder:
+        folder.put(2, 60, None, segment(2))
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert sorted(folder.finished()) == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize("begin", [PartsFolder.create, PartsFolder.resume])
+def test_two_jobs_of_one_process_do_not_share_a_folder(film: Path, begin: Any) -> None:
+    """The second is refused, and the first one's parts are as they were."""
+    with PartsFolder.create(film, manifest()) as folder:
+        folder.put(0, 0, None, segment())
+        with pytest.raises(OutputError, match="Another job is using the parts"):
+            begin(film, manifest())
+        assert list(folder.finished()) == [0]
+        folder.put(1, 30, None, segment(1))
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert list(folder.finished()) == [0, 1]
+
+
+def run(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """A Python process that finds the helpers of these tests."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from sample_parts import manifest, segment
+from rayanim.parts.folder import PartsFolder
+folder = PartsFolder.create(Path(sys.argv[1]), manifest())
+folder.put(0, 0, None, segment())
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("begin", [PartsFolder.create, PartsFolder.resume])
+def test_a_folder_is_free_when_the_process_that_held_it_is_killed(film: Path, begin: Any) -> None:
+    """Refused while it lives, and found again after ``kill -9``."""
+    with run(HOLDER, film) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "ready\n"
+            with pytest.raises(OutputError, match="Another job"):
+                begin(film, manifest())
+        finally:
+            holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert folder.load(0) == segment()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from sample_parts import manifest, segment
+from rayanim.parts.folder import PartsFolder
+
+def kill_at(step):
+    def ticking(function):
+        def ticked(*arguments, **options):
+            nonlocal step
+            step -= 1
+            if not step:
+                os._exit(9)
+            return function(*arguments, **options)
+        return ticked
+    for name in ("open", "fdopen", "fsync", "rename", "replace", "mkdir", "unlink", "rmdir"):
+        setattr(os, name, ticking(getattr(os, name)))
+
+film = Path(sys.argv[1])
+if int(sys.argv[2]):
+    kill_at(int(sys.argv[2]))
+folder = PartsFolder.create(film, manifest(seed=1))
+folder.put(0, 0, None, segment())
+folder.put(1, 30, None, segment(1))
+folder.remove()
+"""
+
+
+def whole_segments(film: Path) -> list[int]:
+    """Finished segments beside `film`, of the earlier job or the one that was killed."""
+    found: list[int] = []
+    for seed in (0, 1):
+        try:
+            with PartsFolder.resume(film, manifest(seed=seed)) as folder:
+                found += folder.finished()
+                assert not folder.rejected
+        except ResumeError:
+            continue
+    old = film.with_name("film.mp4.parts.old")
+    names = [each.name for each in old.glob("*.part")]
+    return found + [index for name in names if (index := index_of(name)) is not None]
+
+
+def test_a_job_killed_at_any_step_leaves_what_can_be_used_or_replaced(tmp_path: Path) -> None:
+    """Before each of its calls of the system, on top of an earlier job's parts."""
+    steps, ended = 0, False
+    while not ended:
+        steps += 1
+        film = tmp_path / f"{steps}" / "film.mp4"
+        film.parent.mkdir()
+        ended_job(film)
+        with run(KILLED, film, steps) as job:
+            _, errors = job.communicate()
+        assert (errors, job.returncode in (0, 9)) == ("", True)
+        ended = job.returncode == 0
+        assert len(whole_segments(film)) >= 3
+        with PartsFolder.create(film, manifest()) as folder:
+            assert folder.finished() == {}
+    assert steps > 20
+
+
+def test_a_store_travels_and_a_lock_does_not(film: Path) -> None:
+    """Another process may write while this one holds the folder."""
+    with PartsFolder.create(film, manifest()) as folder:
+        store = pickle.loads(pickle.dumps(folder.store))
+        store.put(3, 90, None, segment(3))
+        assert folder.load(3) == segment(3)
+        with pytest.raises(TypeError, match="store"):
+            pickle.dumps(folder)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from sample_parts import manifest, segment
+from rayanim.errors import EncodeError
+from rayanim.parts.folder import PartsFolder
+from rayanim.video.segment import EncodedPacket, EncodedSegment
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    folder = PartsFolder.create(Path(sys.argv[1]), manifest())
+    folder.put(0, 0, None, segment())
+    folder.put(1, 30, None, EncodedSegment(1, b"", (EncodedPacket(bytes(200_000), 0, True),)))
+except EncodeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("limit_bytes", "finished"), [(50_000, [0]), (100, None)])
+def test_a_full_disk_is_told_and_what_is_finished_stays(
+    film: Path, limit_bytes: int, finished: list[int] | None
+) -> None:
+    """No half file is left; where not even the manifest fits, no folder."""
+    with run(FULL, film, limit_bytes) as job:
+        output, errors = job.communicate()
+    assert errors == ""
+    assert "The disk is full, or the file too large" in output
+    if finished is None:
+        assert list(film.parent.iterdir()) == []
+        return
+    assert not list(PartsFolder.path_for(film).glob("*.tmp"))
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert list(folder.finished()) == finished
+
+
+READ_ONLY = """
+import os, sys
+from pathlib import Path
+from sample_parts import manifest, segment
+from rayanim.errors import EncodeError, OutputError, ResumeError
+from rayanim.parts.folder import PartsFolder
+from rayanim.parts.store import PartStore
+if not os.geteuid():
+    os.seteuid(65534)
+film = Path(sys.argv[1])
+for action in (
+    lambda: PartsFolder.create(film, manifest()),
+    lambda: PartsFolder.resume(film, manifest()),
+    lambda: PartStore(PartsFolder.path_for(film), "").put(0, 0, None, segment()),
+    lambda: PartsFolder.create(film.with_name("new.mp4"), manifest()),
+):
+    try:
+        action()
+    except (EncodeError, OutputError) as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_a_folder_without_write_permission_is_told() -> None:
+    """Nothing but rayanim's own errors comes of it, and what is there stays."""
+    # Not pytest's own folder: root's cannot be entered by the user that this becomes.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        place = Path(name)
+        path = ended_job(place / "film.mp4")
+        before = everything(place)
+        path.chmod(0o555)
+        place.chmod(0o555)
+        try:
+            with run(READ_ONLY, place / "film.mp4", cwd="/") as job:
+                output, errors = job.communicate()
+        finally:
+            place.chmod(0o755)
+            path.chmod(0o755)
+        assert errors == ""
+        kinds = [line.split()[0] for line in output.splitlines()]
+        assert kinds == ["OutputError", "OutputError", "EncodeError", "OutputError"]
+        assert everything(place) == before
+
+
+def test_a_folder_removed_under_a_job_is_told(film: Path) -> None:
+    """What was written is lost, and said to be; the end of the job is no error."""
+    with PartsFolder.create(film, manifest()) as folder:
+        shutil.rmtree(folder.path)
+        with pytest.raises(EncodeError, match="No such file"):
+            folder.put(0, 0, None, segment())
+        with pytest.raises(PartsError, match="cannot be read"):
+            folder.finished()
+        folder.remove()
+    assert list(film.parent.iterdir()) == []
+
+
+def test_a_target_without_a_folder_is_told(film: Path) -> None:
+    """The way to the film is not made here."""
+    with pytest.raises(OutputError, match="cannot be made: No such file"):
+        PartsFolder.create(film / "deeper.mp4", manifest())
