@@ -7,7 +7,7 @@ import os
 import av
 
 from rayanim.video.film_file import FilmFile
-from rayanim.video.lifecycle import check_count, check_payload
+from rayanim.video.lifecycle import Lifecycle, check_count, check_payload
 from rayanim.video.packing import Bytes
 from rayanim.video.spec import StreamSpec
 from rayanim.video.stream import frame_of
@@ -42,7 +42,7 @@ class VideoEncoder:
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         self._spec = spec
         self._file = FilmFile(spec, path)
-        self._life = self._file.life
+        self._life = Lifecycle(spec, self._file.name)
         self._packets = 0
 
     def encode(self, payload: Bytes) -> None:
@@ -61,7 +61,7 @@ class VideoEncoder:
         """
         self._life.check_open()
         check_payload(payload, self._spec)
-        with self._life.step():
+        with self._life.step(self._file.give_up):
             for packed in payload:
                 self._mux(frame_of(packed, self._spec, self._life.frames))
                 self._life.frames += 1
@@ -80,14 +80,17 @@ class VideoEncoder:
             If the disk is full, FFmpeg fails, or there was no frame.
         """
         self._life.check_open()
-        with self._life.step():
+        with self._life.step(self._file.give_up):
             self._mux(None)
             check_count(self._life.frames, self._packets)
-            return self._file.close()
+            size_bytes = self._file.close()
+        self._life.end()
+        return size_bytes
 
     def abort(self) -> None:
         """Close without finishing and remove the file; nothing if it is closed already."""
-        self._life.abort()
+        if self._life.end():
+            self._file.give_up()
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         for packet in self._file.stream.encode(frame):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import av
-from av.video.stream import VideoStream
 
-from rayanim.video.lifecycle import FAILURES, Lifecycle, explained
+from rayanim.video.lifecycle import FAILURES, explained
 from rayanim.video.spec import StreamSpec
 from rayanim.video.stream import open_file
 
@@ -18,10 +18,12 @@ class FilmFile:
 
     Attributes
     ----------
-    life
-        Open, failed or closed; a failure removes the file.
+    name
+        The file's, for messages.
     stream
-        Where packets belong; its encoder may be used or left alone.
+        Where packets belong; its encoder may be used or left alone. It is gone
+        once the file is closed: PyAV frees an encoder, and ends its threads,
+        when nothing refers to it any more.
 
     Raises
     ------
@@ -29,21 +31,18 @@ class FilmFile:
         If the file cannot be opened, or FFmpeg refuses the specification.
     """
 
-    stream: VideoStream
-
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         self._path = None if path is None else Path(path).absolute()
-        name = "a trial in memory" if self._path is None else repr(str(self._path))
-        self.life = Lifecycle(spec, name, self._give_up)
+        self.name = "a trial in memory" if self._path is None else repr(str(self._path))
         is_new = self._path is not None and not self._path.exists()
         try:
             self._container, self.stream = open_file(spec, self._path)
         except FAILURES as error:
             if is_new:
                 self._remove()
-            raise explained(error, spec, name, 0) from error
+            raise explained(error, spec, self.name, 0) from error
 
-    def mux(self, packet: av.Packet) -> None:
+    def mux(self, packet: av.Packet[Any]) -> None:
         """Write a packet; the container decides when."""
         self._container.mux(packet)
 
@@ -56,19 +55,23 @@ class FilmFile:
             The file's size in bytes; 0 in memory.
         """
         self._container.close()
-        size_bytes = self._path.stat().st_size if self._path else 0
-        self.life.close()
-        return size_bytes
+        del self._container, self.stream
+        return self._path.stat().st_size if self._path else 0
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Remove the file, and close it if that has not been tried."""
         # Removed first: the end of an mp4 file rewrites it to put the index in
         # front, and gives up at once if the file has no name any more.
         self._remove()
+        if not hasattr(self, "_container"):
+            return
         try:
             self._container.close()
         except FAILURES:
             # What the end of a removed file lacks is of no matter.
-            return
+            pass
+        finally:
+            del self._container, self.stream
 
     def _remove(self) -> None:
         if self._path is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import av
 from av.video.codeccontext import VideoCodecContext
 
 from rayanim.errors import EncodeError
 from rayanim.video.film_file import FilmFile
+from rayanim.video.lifecycle import Lifecycle
 from rayanim.video.segment import EncodedPacket, EncodedSegment, segment_spec
 from rayanim.video.spec import StreamSpec
 
@@ -47,7 +49,7 @@ class Joiner:
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         self._spec = segment_spec(spec)
         self._file = FilmFile(self._spec, path)
-        self._life = self._file.life
+        self._life = Lifecycle(self._spec, self._file.name)
         context = self._file.stream.codec_context
         self._header = bytes(context.extradata or b"")
         self._delay_frames = _delay_frames(self._spec.codec, context)
@@ -64,7 +66,7 @@ class Joiner:
         self._life.check_open()
         self._check(segment)
         start = self._life.frames
-        with self._life.step():
+        with self._life.step(self._file.give_up):
             for packet in self._fitted(segment, start):
                 self._file.mux(self._timed(packet, start))
                 self._life.frames += 1
@@ -83,14 +85,17 @@ class Joiner:
             If the disk is full, or there was no segment.
         """
         self._life.check_open()
-        with self._life.step():
+        with self._life.step(self._file.give_up):
             if not self._life.frames:
                 raise ValueError("there is no frame in it")
-            return self._file.close()
+            size_bytes = self._file.close()
+        self._life.end()
+        return size_bytes
 
     def abort(self) -> None:
         """Close without finishing and remove the file; nothing if it is closed already."""
-        self._life.abort()
+        if self._life.end():
+            self._file.give_up()
 
     def _check(self, segment: EncodedSegment) -> None:
         wrong = what_is_wrong(segment, self._delay_frames)
@@ -108,7 +113,7 @@ class Joiner:
         first, *others = segment.packets
         return (replace(first, data=without_note(first.data)), *others)
 
-    def _timed(self, packet: EncodedPacket, start: int) -> av.Packet:
+    def _timed(self, packet: EncodedPacket, start: int) -> av.Packet[Any]:
         """The next packet as FFmpeg takes it, of a segment that begins at `start`."""
         timed = av.Packet(packet.data)
         timed.stream = self._file.stream

@@ -29,14 +29,11 @@ class Lifecycle:
         The film.
     name
         What is written, for messages.
-    clean_up
-        Takes away what was begun; called once at most, unless all went well.
     """
 
-    def __init__(self, spec: StreamSpec, name: str, clean_up: Callable[[], None]) -> None:
+    def __init__(self, spec: StreamSpec, name: str) -> None:
         self._spec = spec
         self._name = name
-        self._clean_up = clean_up
         self._failure: EncodeError | None = None
         self._is_open = True
         self.frames = 0
@@ -50,24 +47,27 @@ class Lifecycle:
             raise EncodeError(f"{self._name} is closed already; open a new encoder.")
 
     @contextmanager
-    def step(self) -> Iterator[None]:
-        """Turn a failure inside into an EncodeError, and end with it."""
+    def step(self, give_up: Callable[[], None]) -> Iterator[None]:
+        """Turn a failure inside into an EncodeError, and end with it.
+
+        Parameters
+        ----------
+        give_up
+            Takes away what was begun. It is not kept: a cycle of references
+            would leave the codec's memory and threads to the garbage collector.
+        """
         try:
             yield
         except FAILURES as error:
+            if self.end():
+                give_up()
             self._failure = explained(error, self._spec, self._name, self.frames)
-            self.abort()
             raise self._failure from error
 
-    def close(self) -> None:
-        """All went well: nothing may follow, and nothing is taken away."""
-        self._is_open = False
-
-    def abort(self) -> None:
-        """Give up; nothing if it is closed already."""
-        if self._is_open:
-            self._is_open = False
-            self._clean_up()
+    def end(self) -> bool:
+        """Let nothing follow; False if it had ended already."""
+        was_open, self._is_open = self._is_open, False
+        return was_open
 
 
 def check_payload(payload: Bytes, spec: StreamSpec) -> None:

@@ -105,9 +105,8 @@ class SegmentEncoder:
     def __init__(self, spec: StreamSpec) -> None:
         self._spec = segment_spec(spec)
         self._packets: list[EncodedPacket] = []
-        self._context: av.VideoCodecContext | None = None
-        self._life = Lifecycle(self._spec, "a segment", self._let_go)
-        with self._life.step():
+        self._life = Lifecycle(self._spec, "a segment")
+        with self._life.step(self._let_go):
             self._context = open_codec(self._spec)
 
     def encode(self, payload: Bytes) -> None:
@@ -126,7 +125,7 @@ class SegmentEncoder:
         """
         self._life.check_open()
         check_payload(payload, self._spec)
-        with self._life.step():
+        with self._life.step(self._let_go):
             for packed in payload:
                 self._take(frame_of(packed, self._spec, self._life.frames))
                 self._life.frames += 1
@@ -140,31 +139,27 @@ class SegmentEncoder:
             If FFmpeg fails, or there was no frame.
         """
         self._life.check_open()
-        with self._life.step():
+        with self._life.step(self._let_go):
             self._take(None)
             check_count(self._life.frames, len(self._packets))
-            header = bytes(self._codec().extradata or b"")
-        self._life.close()
-        segment = EncodedSegment(self._life.frames, header, tuple(self._packets))
-        self._let_go()
+            header = bytes(self._context.extradata or b"")
+            segment = EncodedSegment(self._life.frames, header, tuple(self._packets))
+        self.abort()
         return segment
 
     def abort(self) -> None:
         """Close the encoder; nothing if it is closed already."""
-        self._life.abort()
+        if self._life.end():
+            self._let_go()
 
     def _take(self, frame: av.VideoFrame | None) -> None:
-        for packet in self._codec().encode(frame):
+        for packet in self._context.encode(frame):
             if packet.pts is None:
                 raise ValueError("it made a packet without a time")
             self._packets.append(EncodedPacket(bytes(packet), packet.pts, packet.is_keyframe))
 
-    def _codec(self) -> av.VideoCodecContext:
-        if self._context is None:
-            raise ValueError("the encoder is closed")
-        return self._context
-
     def _let_go(self) -> None:
-        # PyAV closes an encoder when nothing refers to it.
-        self._context = None
+        # PyAV frees an encoder, and ends its threads, when nothing refers to it.
+        if hasattr(self, "_context"):
+            del self._context
         self._packets = []
