@@ -20,6 +20,13 @@ small machines busy; with more, libx264 limits how far motion vectors reach down
 a low picture.
 """
 
+KEYFRAME_DISTANCE = 250
+"""Frames from one keyframe to the next, at most, in segments.
+
+libx264's and libx265's own; libvpx's is 128 and SVT-AV1's five seconds, which
+would put a second keyframe into a segment of that length.
+"""
+
 _X26X_PRESETS = (
     "ultrafast",
     "superfast",
@@ -59,6 +66,9 @@ class Codec:
         Further options, the same for every film.
     bitrate_options
         Options that take their place where a bit rate is asked for.
+    segment_options
+        Options that take their place where the film is encoded in segments,
+        side by side, each in one thread.
     """
 
     encoder: str
@@ -74,6 +84,7 @@ class Codec:
     max_fps: int | None = None
     options: tuple[tuple[str, str], ...] = ()
     bitrate_options: tuple[tuple[str, str], ...] = ()
+    segment_options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +112,8 @@ class Container:
 
 CODECS: tuple[Codec, ...] = (
     # x264's own default preset. Sides: x264 encoder/encoder.c refuses more than
-    # 16384. CRF 0 to 51: x264's --fullhelp.
+    # 16384. CRF 0 to 51: x264's --fullhelp. cpu-independent: else each CPU takes
+    # its own shortcuts, and the AVX-512 code reads memory that it has not written.
     Codec(
         encoder="libx264",
         aliases=("h264", "h.264", "avc", "x264"),
@@ -112,6 +124,7 @@ CODECS: tuple[Codec, ...] = (
         presets=_X26X_PRESETS,
         preset_option="preset",
         max_size=(16384, 16384),
+        options=(("x264-params", "cpu-independent=1"),),
     ),
     # log-level: x265 prints to stderr by itself. info: it would write its build
     # and the CPU's features into the stream. pools: with a pool of its own size
@@ -129,6 +142,7 @@ CODECS: tuple[Codec, ...] = (
         max_size=(16888, 16888),
         min_side_px=16,
         options=(("x265-params", f"log-level=none:info=0:pools={ENCODER_THREADS}"),),
+        segment_options=(("x265-params", "log-level=none:info=0:pools=none:frame-threads=1"),),
     ),
     # deadline "good" with cpu-used 0 to 5 is libvpx's range for files; for plots
     # 3 took as long as 4 and gave smaller files, 2 took twice as long. row-mt
@@ -145,6 +159,7 @@ CODECS: tuple[Codec, ...] = (
         preset_option="cpu-used",
         max_size=(65536, 65536),
         options=(("deadline", "good"), ("row-mt", "1")),
+        segment_options=(("row-mt", "0"), ("g", str(KEYFRAME_DISTANCE))),
     ),
     # From preset 7 down SVT-AV1 uses its tools for screen content: plots take half
     # the bytes of preset 8, in one and a half of its time. lp sets its threads:
@@ -164,6 +179,7 @@ CODECS: tuple[Codec, ...] = (
         max_fps=240,
         options=(("svtav1-params", f"lp={ENCODER_THREADS}"),),
         bitrate_options=(("svtav1-params", "lp=1"),),
+        segment_options=(("svtav1-params", "lp=1"), ("g", str(KEYFRAME_DISTANCE))),
     ),
     # Taken for "av1" where a build of FFmpeg lacks SVT-AV1. Sides: the AV1
     # bitstream specification 5.5.1, frame_width_bits_minus_1 has 4 bits.
@@ -178,6 +194,7 @@ CODECS: tuple[Codec, ...] = (
         preset_option="cpu-used",
         max_size=(65536, 65536),
         options=(("row-mt", "1"),),
+        segment_options=(("row-mt", "0"), ("g", str(KEYFRAME_DISTANCE))),
     ),
 )
 """Every codec; where an alias belongs to two, the first that is installed is taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,15 +17,19 @@ def reason_for(error: Exception, retry: Callable[[], object]) -> str:
     PyAV leaves FFmpeg's log off, because its callbacks from codec threads can
     block each other. So only a failure that has happened is tried once more
     with the log of this thread on; the log's level is put back afterwards.
+
+    Meanwhile the garbage collector rests. An encoder that it freed would wait
+    for its threads while holding the interpreter, which they need to log.
     """
     words = str(getattr(error, "strerror", None) or error)
     level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture() as logs:
-            _try(retry)
-    finally:
-        av.logging.set_level(level)
+    with _no_garbage_collection():
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            with av.logging.Capture() as logs:
+                _try(retry)
+        finally:
+            av.logging.set_level(level)
     lines = dict.fromkeys(f"{name}: {message.strip()}" for _level, name, message in logs)
     return "; ".join([words, *lines])
 
@@ -35,6 +40,17 @@ def _try(action: Callable[[], object]) -> None:
     except (av.FFmpegError, OSError, ValueError):
         # Expected: it failed before, and what counts is what it logged.
         return
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager

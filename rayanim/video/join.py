@@ -1,0 +1,157 @@
+"""Joins encoded segments, in order, into one file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from rayanim.errors import EncodeError
+from rayanim.video.film_file import FilmFile
+from rayanim.video.lifecycle import Lifecycle
+from rayanim.video.segment import EncodedPacket, EncodedSegment, segment_spec
+from rayanim.video.spec import StreamSpec
+
+# How many frames decoding runs ahead of showing where B-frames refer to
+# B-frames: all presets of libx264 and libx265 that have B-frames allow it. A
+# segment of one or two frames has none, but keeps the film's distance.
+_PYRAMID_DELAY_FRAMES = 2
+
+_START_CODE = b"\0\0\1"
+# ITU-T H.264, table 7-1: supplemental enhancement information.
+_SEI = 6
+
+
+class Joiner:
+    """Writes one film: `add` its segments in order, then `finish` or `abort`.
+
+    Nothing is encoded; an encoder is opened because FFmpeg takes the film's
+    header from it. No packet is held. The first failure closes and removes the
+    file, and every later call raises it again.
+
+    Parameters
+    ----------
+    spec
+        The film's; `segment_spec` is applied to it.
+    path
+        The file to write; its suffix says nothing here. None writes to memory.
+
+    Raises
+    ------
+    EncodeError
+        If the file cannot be opened, FFmpeg refuses the specification, or the
+        film cannot be joined from segments.
+    """
+
+    def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
+        self._spec = segment_spec(spec)
+        self._file = FilmFile(self._spec, path)
+        self._life = Lifecycle(self._spec, self._file.name)
+        context = self._file.stream.codec_context
+        self._header = bytes(context.extradata or b"")
+        self._delay_frames = _delay_frames(self._spec.codec, context)
+
+    def add(self, segment: EncodedSegment) -> None:
+        """Write a segment behind those before.
+
+        Raises
+        ------
+        EncodeError
+            If the segment is none of this film's, which leaves the film as it
+            was; or if the disk is full.
+        """
+        self._life.check_open()
+        self._check(segment)
+        start = self._life.frames
+        with self._life.step(self._file.give_up):
+            for packet in self._fitted(segment, start):
+                self._file.mux(self._timed(packet, start))
+                self._life.frames += 1
+
+    def finish(self) -> int:
+        """Write the file's end.
+
+        Returns
+        -------
+        int
+            The file's size in bytes.
+
+        Raises
+        ------
+        EncodeError
+            If the disk is full, or there was no segment.
+        """
+        self._life.check_open()
+        with self._life.step(self._file.give_up):
+            if not self._life.frames:
+                raise ValueError("there is no frame in it")
+            size_bytes = self._file.close()
+        self._life.end()
+        return size_bytes
+
+    def abort(self) -> None:
+        """Close without finishing and remove the file; nothing if it is closed already."""
+        if self._life.end():
+            self._file.give_up()
+
+    def _check(self, segment: EncodedSegment) -> None:
+        wrong = what_is_wrong(segment, self._delay_frames)
+        if wrong is None and segment.header != self._header:
+            wrong = (
+                f"its header of {len(segment.header)} bytes is not the film's; was it encoded "
+                "with other settings, or by another version of FFmpeg?"
+            )
+        if wrong is not None:
+            raise EncodeError(f"A segment cannot follow frame {self._life.frames}: {wrong}")
+
+    def _fitted(self, segment: EncodedSegment, start: int) -> tuple[EncodedPacket, ...]:
+        if start == 0 or self._spec.codec != "libx264":
+            return segment.packets
+        first, *others = segment.packets
+        return (replace(first, data=without_note(first.data)), *others)
+
+    def _timed(self, packet: EncodedPacket, start: int) -> av.Packet[Any]:
+        """The next packet as FFmpeg takes it, of a segment that begins at `start`."""
+        timed = av.Packet(packet.data)
+        timed.stream = self._file.stream
+        timed.time_base = 1 / self._spec.rate
+        timed.pts = start + packet.pts
+        timed.dts = self._life.frames - self._delay_frames
+        timed.duration = 1
+        timed.is_keyframe = packet.is_keyframe
+        return timed
+
+
+def what_is_wrong(segment: EncodedSegment, delay_frames: int) -> str | None:
+    """Why packets are no whole segment, None if they are."""
+    shown = [packet.pts for packet in segment.packets]
+    if not shown or sorted(shown) != list(range(segment.n_frames)):
+        return f"its {len(shown)} packets are not those of {segment.n_frames} frames."
+    if shown[0] != 0 or not segment.packets[0].is_keyframe:
+        return "decoding cannot begin at its first packet."
+    if any(index - delay_frames > pts for index, pts in enumerate(shown)):
+        return f"a frame is shown more than {delay_frames} frames before it is decoded."
+    return None
+
+
+def without_note(packet: bytes) -> bytes:
+    """An H.264 packet (Annex B) without the note of libx264's version and settings.
+
+    libx264 begins its first packet with that note, some 700 bytes; in a film of
+    segments the first one's is enough.
+    """
+    nal = packet.find(_START_CODE) + len(_START_CODE)
+    if packet[nal] & 0x1F != _SEI:
+        return packet
+    # One zero more belongs to the next unit's start code, if it has four bytes.
+    end = packet.find(_START_CODE, nal)
+    return packet[end:]
+
+
+def _delay_frames(codec: str, context: VideoCodecContext) -> int:
+    # has_b_frames stays false for libx265, which has B-frames in every preset.
+    has_b_frames = codec == "libx265" or (codec == "libx264" and context.has_b_frames)
+    return _PYRAMID_DELAY_FRAMES if has_b_frames else 0
