@@ -54,9 +54,5 @@ class ScaledSource:
         image = Image.fromarray(frame).resize(self._size, Image.Resampling.LANCZOS)
         return np.asarray(image)
 
-    @property
-    def difference(self) -> str | None:
-        return self._source.difference
-
     def close(self) -> None:
         self._source.close()

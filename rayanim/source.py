@@ -88,13 +88,6 @@ class Source(Protocol):
     def draw(self, index: int, params: Any) -> Pixels:
         """Frame `index` as (height, width, 4) uint8 RGBA, valid until the next call."""
 
-    @property
-    def difference(self) -> str | None:
-        """What was found to be drawn differently from a full draw; None as long as nothing was.
-
-        From then on every frame is drawn in full.
-        """
-
     def close(self) -> None:
         """Let go of what `open` built."""
 
@@ -175,10 +168,6 @@ class AnimatorSource:
         frame = pixels.draw()
         self._close_unless_reused()
         return frame
-
-    @property
-    def difference(self) -> str | None:
-        return None if self._pixels is None else self._pixels.difference
 
     def close(self) -> None:
         self._close_figure()
@@ -261,10 +250,6 @@ class GeneratorSource:
     def draw(self, index: int, params: Any) -> Pixels:
         time_ms = frame_time_ms(index, self._rate)
         return to_rgba(self._generator.generate_at(time_ms), self._size)
-
-    @property
-    def difference(self) -> str | None:
-        return None
 
     def close(self) -> None:
         try:
@@ -353,10 +338,6 @@ class FunctionSource:
         if first is not None and first[0] == index:
             return first[1]
         return self._call(index)
-
-    @property
-    def difference(self) -> str | None:
-        return None if self._pixels is None else self._pixels.difference
 
     def close(self) -> None:
         if self._pixels is not None:

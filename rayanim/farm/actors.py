@@ -119,14 +119,22 @@ class RenderActor:
         self._shipment = None
         open_source(self._source, blueprint.seed, blueprint.geometry)
         self._renderer = SegmentRenderer(self._source, blueprint.spec, blueprint.seed)
+        if blueprint.in_full:
+            self._renderer.draw_in_full_from_now()
         if blueprint.first_digest is None:
             return False
         payload, _ = self._renderer.render(Segment(0, 0, 1, blueprint.first))
         return digest_of(payload[0]) != blueprint.first_digest
 
-    def render(self, segment: Segment) -> tuple[DrawnMeta, Payload | None]:
-        """Draw a segment; its pixels come as an object of their own."""
+    def render(self, segment: Segment, in_full: bool = False) -> tuple[DrawnMeta, Payload | None]:
+        """Draw a segment; its pixels come as an object of their own.
+
+        `in_full` tells that another actor found a difference: from then on this one draws
+        figures in full, too.
+        """
         renderer: SegmentRenderer = self._renderer  # type: ignore[assignment]
+        if in_full:
+            renderer.draw_in_full_from_now()
         try:
             payload, timings = renderer.render(segment)
         except RayanimError as error:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rayanim.drawing.account import Account
+from rayanim.drawing.ledger import Ledger
 from rayanim.errors import FrameError, RayanimError, ScriptError, SetupError
 from rayanim.farm.plan import Segment
 from rayanim.farm.randomness import SETUP, seed_for
@@ -38,15 +40,21 @@ class Timings:
         Seconds in the user's code and its drawing, and in the conversion.
     frames
         Frames they were spent on.
+    account
+        How figures were drawn in those frames.
     """
 
     draw_s: float
     convert_s: float
     frames: int
+    account: Account = field(default_factory=Account)
 
     def __add__(self, other: Timings) -> Timings:
         return Timings(
-            self.draw_s + other.draw_s, self.convert_s + other.convert_s, self.frames + other.frames
+            self.draw_s + other.draw_s,
+            self.convert_s + other.convert_s,
+            self.frames + other.frames,
+            self.account + other.account,
         )
 
 
@@ -64,6 +72,9 @@ class Blueprint:
         What `digest_of` gave for it in the first process.
     open_s
         Seconds that opening the source took there.
+    in_full
+        Whether figures are drawn in full, for drawing them in parts was found
+        to differ.
     """
 
     geometry: Geometry
@@ -72,6 +83,7 @@ class Blueprint:
     first: Batch
     first_digest: bytes | None
     open_s: float
+    in_full: bool = False
 
 
 def digest_of(frame: npt.NDArray[np.uint8]) -> bytes:
@@ -152,11 +164,6 @@ class SegmentRenderer:
     seed
         The job's seed, see `seed_for`.
 
-    Attributes
-    ----------
-    difference
-        What drawing in parts was found to draw differently from a full draw,
-        as text for the user; None as long as nothing was.
     """
 
     def __init__(self, source: Source, spec: StreamSpec, seed: int | None) -> None:
@@ -166,13 +173,22 @@ class SegmentRenderer:
         self._spec = spec
         self._seed = seed
         self._converter = FrameConverter(spec)
-        self.difference: str | None = None
+        self._ledger = Ledger()
+
+    @property
+    def difference(self) -> str | None:
+        """What drawing in parts was found to draw differently from a full draw, as text."""
+        return self._ledger.difference
+
+    def draw_in_full_from_now(self) -> None:
+        """Draw no figure in parts any more, for a difference was found elsewhere."""
+        self._ledger.in_full = True
 
     def render(self, segment: Segment) -> tuple[Payload, Timings]:
         """Draw and convert all frames of `segment`.
 
         Where a frame of it turns out to differ from a full draw, the segment
-        is drawn once more: the source draws everything in full from then on.
+        is drawn once more: all figures are drawn in full from then on.
 
         Returns
         -------
@@ -183,27 +199,29 @@ class SegmentRenderer:
         FrameError
             If a frame cannot be drawn or has another size than the first.
         """
+        before = self.difference
         payload, timings = self._render_once(segment)
-        difference = self._source.difference
-        if difference is not None and self.difference is None:
-            self.difference = difference
+        if self.difference != before:
             payload, again = self._render_once(segment)
             timings = replace(again, draw_s=again.draw_s + timings.draw_s)
-        return payload, timings
+        return payload, replace(timings, account=self._ledger.take())
 
     def _render_once(self, segment: Segment) -> tuple[Payload, Timings]:
         payload = np.empty((len(segment), self._spec.frame_bytes), np.uint8)
         draw_s = convert_s = 0.0
         batch = segment.batch
-        for position, number in enumerate(batch.numbers):
-            params = None if batch.params is None else batch.params[position]
-            began = time.perf_counter()
-            seed_for(self._seed, number)
-            frame = draw_frame(self._source, number, params, self._spec.source_size)
-            drawn = time.perf_counter()
-            self._converter.convert(frame, payload[position])
-            draw_s += drawn - began
-            convert_s += time.perf_counter() - drawn
+        with self._ledger.open():
+            for position, number in enumerate(batch.numbers):
+                params = None if batch.params is None else batch.params[position]
+                began = time.perf_counter()
+                with self._ledger.frame(number):
+                    seed_for(self._seed, number)
+                    frame = draw_frame(self._source, number, params, self._spec.source_size)
+                drawn = time.perf_counter()
+                self._converter.convert(frame, payload[position])
+                draw_s += drawn - began
+                convert_s += time.perf_counter() - drawn
+            self._ledger.check_at_end()
         return payload, Timings(draw_s, convert_s, len(segment))
 
 
