@@ -306,13 +306,10 @@ class Report:
 
     def _ways_text(self) -> str:
         """How figures were drawn, as a sentence; nothing where there were none."""
-        told = [f"of {_plural(self.drawn_in_parts, 'frame')} only what changed"]
-        if not self.drawn_in_parts:
-            told.clear()
-        told += [
-            f"{_plural(frames, 'frame')} in full ({why})" for why, frames in self.drawn_in_full
-        ]
-        return f" Drawn were {', '.join(told)}." if told else ""
+        whole = ", ".join(f"{frames} ({why})" for why, frames in self.drawn_in_full)
+        if not (self.drawn_in_parts or whole):
+            return ""
+        return f" Frames drawn in parts: {self.drawn_in_parts}{whole and f'; in full: {whole}'}."
 
     def _repr_html_(self) -> str:
         """The film where a browser can play it, and the summary."""

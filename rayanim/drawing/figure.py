@@ -151,19 +151,6 @@ class FigurePixels:
         if isinstance(self._canvas, IncrementalCanvas):
             self._canvas.check_at_end()
 
-    def check(self) -> bool:
-        """Compare the pixels with a full draw.
-
-        Returns
-        -------
-        bool
-            False where they differed now or before: from then on frames are drawn in full.
-        """
-        from rayanim.drawing.canvas import IncrementalCanvas
-
-        canvas = self._canvas
-        return not isinstance(canvas, IncrementalCanvas) or canvas.check()
-
     def release(self) -> None:
         """Give the figure its own canvas, dpi and layout back."""
         _begin_layout(self.figure, self._layout)
