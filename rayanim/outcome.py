@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def report_of(target: Path, outcome: Outcome) -> Report:
     """The report of a job whose film is at `target` now."""
     tally, spec = outcome.tally, outcome.spec
+    ways = tally.timings.account.ways
     elapsed_s = tally.elapsed_s
     stages = StageRates.measured(
         tally.frames,
@@ -37,6 +38,8 @@ def report_of(target: Path, outcome: Outcome) -> Report:
         start_s=tally.start_s,
         stages=stages,
         binding=binding_stage(stages, elapsed_s, tally.actors_peak),
+        drawn_in_parts=ways.in_parts,
+        drawn_in_full=tuple(sorted(ways.in_full.items(), key=lambda item: -item[1])),
         actor_changes=tuple(tally.changes),
         events=tuple(tally.events),
         settings=outcome.settings,

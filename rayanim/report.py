@@ -152,6 +152,11 @@ class Report:
         What each stage took.
     binding
         The stage that bound the job, see `binding_stage`.
+    drawn_in_parts
+        Frames of figures of which only what changed was drawn. Frames without
+        a figure are neither in it nor in `drawn_in_full`.
+    drawn_in_full
+        (reason, frames) of those that were drawn whole, most frames first.
     actor_changes
         The controller's decisions that changed the number of actors.
     events
@@ -179,6 +184,8 @@ class Report:
     start_s: float = 0.0
     stages: StageRates = StageRates()
     binding: Binding = "drawing"
+    drawn_in_parts: int = 0
+    drawn_in_full: tuple[tuple[str, int], ...] = ()
     actor_changes: tuple[ActorChange, ...] = ()
     events: tuple[str, ...] = ()
     settings: PerformanceSettings = field(default_factory=PerformanceSettings)
@@ -236,6 +243,10 @@ class Report:
             "stages": {name: getattr(self.stages, name) for name in StageRates.__slots__},
             "binding": self.binding,
             "binding_text": self.binding_text,
+            "drawn_in_parts": self.drawn_in_parts,
+            "drawn_in_full": [
+                {"reason": reason, "frames": frames} for reason, frames in self.drawn_in_full
+            ],
             "actor_changes": [
                 {"at_s": change.at_s, "actors": change.actors, "reason": change.reason}
                 for change in self.actor_changes
@@ -290,7 +301,15 @@ class Report:
         ]
         told = f" One worker {', '.join(rates)} frames/s." if rates else ""
         waited = f" The encoder waited {_seconds_text(stages.wait_s)}." if stages.wait_s else ""
-        return f"{self.binding_text[0].upper()}{self.binding_text[1:]}.{told}{waited}"
+        bound = f"{self.binding_text[0].upper()}{self.binding_text[1:]}."
+        return f"{bound}{told}{waited}{self._ways_text()}"
+
+    def _ways_text(self) -> str:
+        """How figures were drawn, as a sentence; nothing where there were none."""
+        whole = ", ".join(f"{frames} ({why})" for why, frames in self.drawn_in_full)
+        if not (self.drawn_in_parts or whole):
+            return ""
+        return f" Frames drawn in parts: {self.drawn_in_parts}{whole and f'; in full: {whole}'}."
 
     def _repr_html_(self) -> str:
         """The film where a browser can play it, and the summary."""

@@ -57,12 +57,5 @@ class ScaledSource:
     def advance(self, index: int, params: Any) -> None:
         self._source.advance(index, params)
 
-    def draw_in_full(self) -> None:
-        self._source.draw_in_full()
-
-    @property
-    def difference(self) -> str | None:
-        return self._source.difference
-
     def close(self) -> None:
         self._source.close()

@@ -44,10 +44,6 @@ class SequentialSource:
     def n_frames(self) -> int | None:
         return self._source.n_frames
 
-    @property
-    def difference(self) -> str | None:
-        return self._source.difference
-
     def open(self, geometry: Geometry | None) -> None:
         self._geometry = geometry
         self._pristine = _copied(self._source)
@@ -73,17 +69,11 @@ class SequentialSource:
     def close(self) -> None:
         self._source.close()
 
-    def draw_in_full(self) -> None:
-        self._source.draw_in_full()
-
     def _start_afresh(self) -> None:
-        in_full = self._source.difference is not None
         self._source.close()
         if self._pristine is not None:
             # What update() appends to may have been made before setup().
             self._source = copy.deepcopy(self._pristine)
-        if in_full:
-            self._source.draw_in_full()
         seed_for(self._seed, SETUP)
         self._source.open(self._geometry)
         self._done = 0

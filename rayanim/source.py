@@ -91,16 +91,6 @@ class Source(Protocol):
     def advance(self, index: int, params: Any) -> None:
         """Come to the state that drawing frame `index` would leave, without drawing it."""
 
-    def draw_in_full(self) -> None:
-        """Draw everything in every frame from the next `open` on."""
-
-    @property
-    def difference(self) -> str | None:
-        """What was found to be drawn differently from a full draw; None as long as nothing was.
-
-        From then on every frame is drawn in full.
-        """
-
     def close(self) -> None:
         """Let go of what `open` built."""
 
@@ -189,13 +179,6 @@ class AnimatorSource:
             self._animator.update(index, params)
         self._updated = None
 
-    def draw_in_full(self) -> None:
-        self._drawing = "full"
-
-    @property
-    def difference(self) -> str | None:
-        return None if self._pixels is None else self._pixels.difference
-
     def close(self) -> None:
         self._close_figure()
         if self._watch is not None:
@@ -280,13 +263,6 @@ class GeneratorSource:
 
     def advance(self, index: int, params: Any) -> None:
         self._generator.generate_at(frame_time_ms(index, self._rate))
-
-    def draw_in_full(self) -> None:
-        """Nothing: what a generator draws with is its own affair."""
-
-    @property
-    def difference(self) -> str | None:
-        return None
 
     def close(self) -> None:
         try:
@@ -380,13 +356,6 @@ class FunctionSource:
         first, self._first = self._first, None
         if first is None or first[0] != index:
             self._function(self._argument(index))
-
-    def draw_in_full(self) -> None:
-        self._drawing = "full"
-
-    @property
-    def difference(self) -> str | None:
-        return None if self._pixels is None else self._pixels.difference
 
     def close(self) -> None:
         if self._pixels is not None:

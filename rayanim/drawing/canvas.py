@@ -17,6 +17,7 @@ from matplotlib.image import AxesImage
 from rayanim.drawing.arrangement import Arrangement
 from rayanim.drawing.guard import Difference, Guard
 from rayanim.drawing.layers import Layers
+from rayanim.drawing.ledger import current
 from rayanim.drawing.order import Order
 from rayanim.drawing.private import missing_names
 from rayanim.drawing.tape import TapingRenderer
@@ -26,6 +27,9 @@ WORTH = 0.8
 
 LONGEST_PAUSE = 64
 """Full draws at most between two looks at whether drawing in parts would pay again."""
+
+
+DIFFERS = "a difference was found"
 
 
 class IncrementalCanvas(FigureCanvasAgg):
@@ -39,6 +43,10 @@ class IncrementalCanvas(FigureCanvasAgg):
         Frames that were drawn whole, by the reason why.
     difference
         The first difference from a full draw that was found, or None.
+    why_full
+        Why the last frame was drawn whole; None where it was drawn in parts.
+    refusal
+        Why every frame is drawn whole from now on, or None.
     guard
         What compares with full draws.
     always_try
@@ -50,6 +58,8 @@ class IncrementalCanvas(FigureCanvasAgg):
         self.drawn_in_parts = 0
         self.drawn_in_full: Counter[str] = Counter()
         self.difference: Difference | None = None
+        self.why_full: str | None = None
+        self.refusal: str | None = None
         self.guard = Guard()
         self.always_try = False
         self._kept: TapingRenderer | None = None
@@ -99,11 +109,24 @@ class IncrementalCanvas(FigureCanvasAgg):
         units = self._order.units if self._order else []
         self.difference = self.guard.compare(self.figure, renderer, units, self._frames)
         if self.difference is not None:
-            warnings.warn(self.difference.message, RuntimeWarning, stacklevel=3)
-            self._layers = self._order = None
+            self.refuse(DIFFERS)
+            if current() is None:
+                told = f"draw {self.difference.frame_idx}: {self.difference.message}"
+                warnings.warn(told, RuntimeWarning, stacklevel=3)
         elif self._order is not None:
             self._order.watch_again()
         return self.difference is None
+
+    def check_at_end(self) -> None:
+        """Compare the last frame at the end of a segment, where that is due."""
+        # A stale figure shows something else by now.
+        if self.why_full is None and not self.figure.stale and self.guard.due_at_end(self._full_s):
+            self.check()
+
+    def refuse(self, reason: str) -> None:
+        """Draw every frame whole from now on."""
+        self.refusal = reason
+        self._layers = self._order = None
 
     def _own_renderer(self) -> TapingRenderer:
         # Its size is matplotlib's to say: before 3.11 it may be a fraction of a pixel.
@@ -116,8 +139,8 @@ class IncrementalCanvas(FigureCanvasAgg):
         return self._kept
 
     def _why_full(self) -> str | None:
-        if self.difference is not None:
-            return "a difference was found"
+        if self.refusal is not None:
+            return self.refusal
         if self._frames == 0:
             return "the first frame"
         if self._pause:
@@ -147,7 +170,8 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._lent = True
         self._frames += 1
         self.drawn_in_full[reason] += 1
-        if not self._pause and self.difference is None and why_whole(self) is None:
+        self.why_full = reason
+        if not self._pause and self.refusal is None and why_whole(self) is None:
             renderer = self._own_renderer()
             self._parts(renderer)[0].glance(renderer)
             self._glanced = True
@@ -195,6 +219,7 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._lent = False
         self._frames += 1
         self.drawn_in_parts += 1
+        self.why_full = None
 
     def _hardly_pays(self, order: Order) -> bool:
         dirty_s = sum(unit.cost_s for unit in order.units if unit.dirty)

@@ -10,13 +10,15 @@ import contextlib
 import io
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from rayanim.drawing.account import Ways
+from rayanim.drawing.growth import Growth
 from rayanim.drawing.layout import Layout, current_layout, restore_layout, settled_layout
+from rayanim.drawing.ledger import Drawer, current
 from rayanim.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -30,23 +32,8 @@ Drawing = Literal["auto", "full"]
 """How frames are drawn: what changed, or everything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """How the frames of a figure were drawn.
-
-    Attributes
-    ----------
-    in_parts
-        Frames of which only what changed was drawn.
-    in_full
-        Frames that were drawn whole, by the reason why.
-    difference
-        What differed from a full draw, as text for the user, or None.
-    """
-
-    in_parts: int
-    in_full: dict[str, int]
-    difference: str | None
+NOT_IN_PARTS = "drawing='full' was asked for"
+SAVED = "savefig options that only savefig knows"
 
 
 def is_figure(thing: Any) -> bool:
@@ -91,6 +78,7 @@ class FigurePixels:
         from rayanim.drawing.canvas import IncrementalCanvas
 
         self.figure = figure
+        self.growth = Growth()
         self._layout = layout or current_layout(figure)
         self._canvas_before, self._dpi_before = figure.canvas, figure.dpi
         if dpi is not None and dpi != figure.dpi:
@@ -116,6 +104,10 @@ class FigurePixels:
         (height, width, 4) uint8 array
             RGBA, read-only; a view that the next call overwrites.
         """
+        return _entered(self)
+
+    def draw_now(self) -> npt.NDArray[np.uint8]:
+        """As `draw`, unseen by the ledger."""
         from rayanim.drawing.canvas import IncrementalCanvas
 
         _begin_layout(self.figure, self._layout)
@@ -131,29 +123,33 @@ class FigurePixels:
 
         canvas = self._canvas
         if not isinstance(canvas, IncrementalCanvas):
-            return Ways(0, {}, None)
-        found = canvas.difference
-        return Ways(
-            canvas.drawn_in_parts, dict(canvas.drawn_in_full), found.message if found else None
-        )
+            return Ways()
+        return Ways(canvas.drawn_in_parts, dict(canvas.drawn_in_full))
+
+    @property
+    def why_full(self) -> str | None:
+        """Why the last frame was drawn in full; None where it was drawn in parts."""
+        return getattr(self._canvas, "why_full", NOT_IN_PARTS)
 
     @property
     def difference(self) -> str | None:
         """What differed from a full draw, as text for the user, or None."""
-        return self.ways.difference
+        found = getattr(self._canvas, "difference", None)
+        return None if found is None else str(found.message)
 
-    def check(self) -> bool:
-        """Compare the pixels with a full draw, as at the end of a segment.
+    def draw_in_full_from_now(self) -> None:
+        """Draw nothing in parts any more, for a difference was found elsewhere."""
+        from rayanim.drawing.canvas import DIFFERS, IncrementalCanvas
 
-        Returns
-        -------
-        bool
-            False where they differed now or before: from then on frames are drawn in full.
-        """
+        if isinstance(self._canvas, IncrementalCanvas):
+            self._canvas.refuse(DIFFERS)
+
+    def check_at_end(self) -> None:
+        """Compare the last frame with a full draw, if that is due at the end of a segment."""
         from rayanim.drawing.canvas import IncrementalCanvas
 
-        canvas = self._canvas
-        return not isinstance(canvas, IncrementalCanvas) or canvas.check()
+        if isinstance(self._canvas, IncrementalCanvas):
+            self._canvas.check_at_end()
 
     def release(self) -> None:
         """Give the figure its own canvas, dpi and layout back."""
@@ -195,13 +191,21 @@ class SavedFigurePixels:
         layout: Layout | None = None,
     ) -> None:
         self.figure = figure
+        self.growth = Growth()
         self._layout = layout or current_layout(figure)
         self._options = {**options, "format": "raw"}
         self._dpi = _dpi_of(figure, options)
         self._options["dpi"] = self._dpi
         self._box = box
 
+    why_full = SAVED
     difference = None
+
+    def check_at_end(self) -> None:
+        """Nothing to do: every frame is drawn in full."""
+
+    def draw_in_full_from_now(self) -> None:
+        """Nothing to do."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -221,6 +225,10 @@ class SavedFigurePixels:
         (height, width, 4) uint8 array
             RGBA, read-only.
         """
+        return _entered(self)
+
+    def draw_now(self) -> npt.NDArray[np.uint8]:
+        """As `draw`, unseen by the ledger."""
         from matplotlib.transforms import Bbox
 
         memory = io.BytesIO()
@@ -240,6 +248,12 @@ class SavedFigurePixels:
         """Release the figure and let pyplot forget it."""
         self.release()
         close_figure(self.figure)
+
+
+def _entered(drawer: Drawer) -> npt.NDArray[np.uint8]:
+    """Draw, through the ledger if one is open."""
+    ledger = current()
+    return drawer.draw_now() if ledger is None else ledger.draw(drawer)
 
 
 def given_box(options: dict[str, Any]) -> Box | None:

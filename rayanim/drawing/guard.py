@@ -18,6 +18,9 @@ FIRST_CHECKS = 3
 SHARE = 0.03
 """Comparing takes at most this share of the time since the comparison before."""
 
+SHARE_BETWEEN = SHARE / 2
+"""The same amid a segment: where segments end often enough, all are compared at their ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -39,10 +42,10 @@ class Difference:
 
     @property
     def message(self) -> str:
-        """What to tell the user."""
+        """What to tell the user; which frame it was goes before it."""
         left, top, right, bottom = self.box
         return (
-            f"draw {self.frame_idx}: drawing only what changed gave other pixels than a full "
+            "drawing only what changed gave other pixels than a full "
             f"draw in x {left} to {right}, y {top} to {bottom} ({', '.join(self.artists)}). "
             "From here on every frame is drawn in full. Data changed in place without telling "
             "matplotlib is the usual cause; otherwise please report it"
@@ -66,8 +69,14 @@ class Guard:
         """Whether the frame just drawn should be compared; a full draw takes `full_s`."""
         if self.checks < FIRST_CHECKS:
             return True
-        passed_s = time.perf_counter() - (self._last_s or 0.0)
-        return passed_s * SHARE > full_s
+        return self._passed_s() * SHARE_BETWEEN > full_s
+
+    def due_at_end(self, full_s: float) -> bool:
+        """The same at the end of a segment, where less time since the last one will do."""
+        return self.checks > 0 and self._passed_s() * SHARE > full_s
+
+    def _passed_s(self) -> float:
+        return time.perf_counter() - (self._last_s or 0.0)
 
     def compare(
         self, figure: Any, renderer: RendererAgg, units: list[Unit], frame_idx: int

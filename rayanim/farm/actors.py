@@ -47,7 +47,7 @@ class DrawnMeta:
     ----------
     payload_bytes
         Size of what was handed over.
-    difference, history, batch_digest
+    difference, batch_digest
         See `Work`.
     """
 
@@ -56,7 +56,6 @@ class DrawnMeta:
     failure: RayanimError | None
     payload_bytes: int = 0
     difference: str | None = None
-    history: str | None = None
     batch_digest: str | None = None
 
 
@@ -124,7 +123,7 @@ class RenderActor:
         return self._worker.first_frame_differs()
 
     def render(
-        self, segment: Segment, done: RawPayload | None = None
+        self, segment: Segment, in_full: bool = False, done: RawPayload | None = None
     ) -> tuple[DrawnMeta, Payload | None]:
         """Draw a segment; its pixels come as an object of their own.
 
@@ -132,10 +131,15 @@ class RenderActor:
         ----------
         segment
             The segment.
+        in_full
+            Whether another actor found a difference: from then on this one
+            draws figures in full, too.
         done
-            Its first frames, where they were drawn before.
+            The segment's first frames, where they were drawn before.
         """
         worker: Worker = self._worker  # type: ignore[assignment]
+        if in_full:
+            worker.draw_in_full_from_now()
         try:
             work = worker.work(segment, done)
         except RayanimError as error:
@@ -146,7 +150,6 @@ class RenderActor:
             None,
             payload_bytes=_bytes_of(work.payload),
             difference=work.difference,
-            history=work.history,
             batch_digest=work.batch_digest,
         )
         return meta, work.payload

@@ -85,7 +85,7 @@ class HistoryCheck:
         drawn_once = list(zip(frames_of(segment.batch), kept, strict=False))
         self._checked += len(drawn_once)
         for (number, params), first in reversed(drawn_once):
-            self._renderer.convert(number, params, again)
+            self._renderer.draw_again(number, params, again)
             if not np.array_equal(first, again):
                 return Dependence(number, self._told(number, _box(first, again, self._spec)))
         return None

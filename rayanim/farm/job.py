@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rayanim.drawing.advice import advice_of
 from rayanim.farm.machine import process_rss_bytes
 from rayanim.farm.render import NO_TIME, Timings
 from rayanim.feed import Feed
@@ -81,6 +82,7 @@ class Tally:
     actors_peak: int = 0
     changes: list[ActorChange] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
     peak_rss_bytes: dict[str, int] = field(default_factory=dict)
     meter: RateMeter = field(default_factory=RateMeter)
 
@@ -93,6 +95,8 @@ class Tally:
         """Frames were drawn."""
         before = self.timings.frames
         self.timings += timings
+        for note in (*timings.account.notes, *advice_of(self.timings.account)):
+            self.event_once(note.text, note.key)
         self._log("drawn", self.log_every[0], before, self.timings.frames)
 
     def encoded(self, frames: int, encode_s: float, wait_s: float) -> None:
@@ -114,9 +118,19 @@ class Tally:
             self.events.append(text)
         self.progress.message(text)
 
-    def event_once(self, text: str) -> None:
-        """An event that several actors may report."""
-        if text not in self.events:
+    def event_once(self, text: str, key: str | None = None) -> None:
+        """An event that several actors may report, each with figures of its own.
+
+        Parameters
+        ----------
+        text
+            What to tell.
+        key
+            What all their texts have in common; None where they are the same.
+        """
+        key = key or text
+        if key not in self.told:
+            self.told.add(key)
             self.event(text)
 
     def change(self, actors: int, reason: str) -> None:

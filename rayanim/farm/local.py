@@ -119,8 +119,6 @@ class InProcess:
         self._index += 1
         self._at = segment.stop
         self._tally.drawn(timings)
-        if self._renderer.difference is not None:
-            self._tally.event_once(self._renderer.difference)
         if self._first_digest is None:
             self._first_digest = digest_of(payload[0])
         return Drawn(segment, payload)
@@ -128,7 +126,13 @@ class InProcess:
     def blueprint(self) -> Blueprint:
         """What render actors need to draw the same frames; after the first was drawn."""
         return Blueprint(
-            self.geometry, self.spec, self._job.seed, self._first, self._first_digest, self.open_s
+            self.geometry,
+            self.spec,
+            self._job.seed,
+            self._first,
+            self._first_digest,
+            self.open_s,
+            self._renderer.difference is not None,
         )
 
     def sample(self) -> Iterator[Drawn[Payload]]:

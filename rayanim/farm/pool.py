@@ -110,6 +110,7 @@ class RenderPool:
         self._closing: list[Any] = []
         self._numbers = 0
         self._starts_lost = 0
+        self._in_full = False
 
     @property
     def requested(self) -> int:
@@ -164,7 +165,7 @@ class RenderPool:
         name = f"RenderActor.render {segment.label}"
         render = member.handle.render.options(num_returns=2, name=name)
         with travelling(segment):
-            meta_ref, payload_ref = render.remote(segment)
+            meta_ref, payload_ref = render.remote(segment, self._in_full)
         member.held.append(segment)
         self._asked[meta_ref] = Asked(member, "render", segment, payload_ref)
 
@@ -261,6 +262,8 @@ class RenderPool:
     ) -> Event:
         if meta.failure is not None:
             raise meta.failure
+        # One actor has found a difference from full draws: all others stop drawing in parts.
+        self._in_full = self._in_full or meta.difference is not None
         member.held.remove(segment)
         if member.leaving:
             self._let_go_if_idle(member)

@@ -11,12 +11,14 @@ import itertools
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
+from rayanim.drawing.account import Account
+from rayanim.drawing.ledger import Ledger
 from rayanim.errors import FrameError, RayanimError, ScriptError, SetupError
 from rayanim.farm.collectors import Collected, Collector, Frame, RawFrames, RawPayload
 from rayanim.farm.plan import Segment
@@ -45,12 +47,15 @@ class Timings:
         Frames they were spent on.
     encode_s
         Seconds in the encoder, where the segment was encoded by who drew it.
+    account
+        How figures were drawn in those frames.
     """
 
     draw_s: float
     convert_s: float
     frames: int
     encode_s: float = 0.0
+    account: Account = field(default_factory=Account)
 
     def __add__(self, other: Timings) -> Timings:
         return Timings(
@@ -58,7 +63,13 @@ class Timings:
             self.convert_s + other.convert_s,
             self.frames + other.frames,
             self.encode_s + other.encode_s,
+            self.account + other.account,
         )
+
+    def after(self, others: Timings) -> Timings:
+        """These, with the time of `others`, whose frames were drawn in vain."""
+        both = self + others
+        return replace(both, frames=self.frames, account=self.account.after(others.account))
 
     @property
     def busy_s(self) -> float:
@@ -84,6 +95,9 @@ class Blueprint:
         Whether actors hand over frames or closed segments.
     on_history
         What is done about a frame that depends on those drawn before it.
+    in_full
+        Whether figures are drawn in full, for drawing them in parts was found
+        to differ.
     """
 
     geometry: Geometry
@@ -94,6 +108,7 @@ class Blueprint:
     open_s: float
     transport: Transport = "frames"
     on_history: OnHistory = "ignore"
+    in_full: bool = False
 
 
 def digest_of(frame: npt.NDArray[np.uint8]) -> bytes:
@@ -173,12 +188,6 @@ class SegmentRenderer:
         How pixels are converted.
     seed
         The job's seed, see `seed_for`.
-
-    Attributes
-    ----------
-    difference
-        What drawing in parts was found to draw differently from a full draw,
-        as text for the user; None as long as nothing was.
     """
 
     def __init__(self, source: Source, spec: StreamSpec, seed: int | None) -> None:
@@ -188,13 +197,23 @@ class SegmentRenderer:
         self._spec = spec
         self._seed = seed
         self._converter = FrameConverter(spec)
-        self.difference: str | None = None
+        self._ledger = Ledger()
+        self._knows_difference = False
+
+    @property
+    def difference(self) -> str | None:
+        """What drawing in parts was found to draw differently from a full draw, as text."""
+        return self._ledger.difference
+
+    def draw_in_full_from_now(self) -> None:
+        """Draw no figure in parts any more, for a difference was found elsewhere."""
+        self._ledger.in_full = True
 
     def render(self, segment: Segment) -> tuple[RawPayload, Timings]:
         """Draw and convert all frames of `segment`.
 
         Where a frame of it turns out to differ from a full draw, the segment
-        is drawn once more: the source draws everything in full from then on.
+        is drawn once more: all figures are drawn in full from then on.
 
         Raises
         ------
@@ -204,24 +223,14 @@ class SegmentRenderer:
         payload, timings = self.collect(segment, RawFrames(self._spec, len(segment)))
         if self.differs_now():
             payload, again = self.collect(segment, RawFrames(self._spec, len(segment)))
-            timings = replace(again, draw_s=again.draw_s + timings.draw_s)
+            timings = again.after(timings)
         return payload, timings
 
     def differs_now(self) -> bool:
         """Whether a difference from a full draw has been found since the last call."""
-        found = self._source.difference
-        is_new = found is not None and self.difference is None
-        self.difference = self.difference or found
+        is_new = self.difference is not None and not self._knows_difference
+        self._knows_difference = self.difference is not None
         return is_new
-
-    def convert(self, number: int, params: Any, out: Frame) -> tuple[float, float]:
-        """Draw frame `number` into `out`; the seconds of drawing and of conversion."""
-        began = time.perf_counter()
-        seed_for(self._seed, number)
-        frame = draw_frame(self._source, number, params, self._spec.source_size)
-        drawn = time.perf_counter()
-        self._converter.convert(frame, out)
-        return drawn - began, time.perf_counter() - drawn
 
     def collect(
         self, segment: Segment, collector: Collector[Collected]
@@ -239,20 +248,58 @@ class SegmentRenderer:
         EncodeError
             If the collector cannot take it.
         """
-        began = time.perf_counter()
-        draw_s = convert_s = 0.0
+        watch = Stopwatch()
         try:
-            for number, params in frames_of(segment.batch):
-                frame_draw_s, frame_convert_s = self.convert(number, params, collector.buffer())
-                collector.add()
-                draw_s += frame_draw_s
-                convert_s += frame_convert_s
+            with self._ledger.open():
+                for number, params in frames_of(segment.batch):
+                    self._add(number, params, collector, watch)
+                self._ledger.check_at_end()
+                watch.lap("draw")
             collected = collector.finish()
+            watch.lap("encode")
         except BaseException:
             collector.abort()
             raise
-        encode_s = time.perf_counter() - began - draw_s - convert_s
-        return collected, Timings(draw_s, convert_s, len(segment), encode_s)
+        return collected, watch.timings(len(segment), self._ledger.take())
+
+    def draw_again(self, number: int, params: Any, out: Frame) -> None:
+        """Draw frame `number` into `out` once more, without counting it."""
+        with self._ledger.open():
+            self._converter.convert(self._drawn(number, params), out)
+
+    def _add(
+        self, number: int, params: Any, collector: Collector[Any], watch: Stopwatch
+    ) -> None:
+        with self._ledger.frame(number):
+            frame = self._drawn(number, params)
+        watch.lap("draw")
+        self._converter.convert(frame, collector.buffer())
+        watch.lap("convert")
+        collector.add()
+        watch.lap("encode")
+
+    def _drawn(self, number: int, params: Any) -> npt.NDArray[np.uint8]:
+        seed_for(self._seed, number)
+        return draw_frame(self._source, number, params, self._spec.source_size)
+
+
+class Stopwatch:
+    """Adds up the seconds between laps, by what they were spent on."""
+
+    def __init__(self) -> None:
+        self._spent_s = {"draw": 0.0, "convert": 0.0, "encode": 0.0}
+        self._last_s = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """The time since the lap before went into `stage`."""
+        now_s = time.perf_counter()
+        self._spent_s[stage] += now_s - self._last_s
+        self._last_s = now_s
+
+    def timings(self, frames: int, account: Account) -> Timings:
+        """What was spent on so many frames."""
+        spent_s = self._spent_s
+        return Timings(spent_s["draw"], spent_s["convert"], frames, spent_s["encode"], account)
 
 
 def frames_of(batch: Batch) -> Iterator[tuple[int, Any]]:

@@ -198,8 +198,6 @@ class FarmRun:
         if timings is not None:
             self._tally.drawn(timings)
             self._controller.drawn(timings)
-        if event.meta.difference is not None:
-            self._tally.event_once(event.meta.difference)
         self._tally.memory("RenderActor", event.meta.rss_bytes)
         for drawn in self._dispatcher.drawn(event.segment, event.payload_ref):
             self._encoder.put(drawn.segment, drawn.payload, self._dispatcher.encoded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from rayanim.drawing.account import Note
 from rayanim.errors import HistoryError
 from rayanim.farm.collectors import Collector, EncodedFrames, RawFrames, RawPayload, Remembering
 from rayanim.farm.history import FRAMES_CHECKED, HistoryCheck
@@ -27,8 +28,6 @@ class Work:
         Where the time went.
     difference
         See `SegmentRenderer`.
-    history
-        What depends on the frames drawn before, where that is only a warning.
     batch_digest
         Names the frames and their parameters, for closed segments.
     """
@@ -36,7 +35,6 @@ class Work:
     payload: Payload
     timings: Timings
     difference: str | None = None
-    history: str | None = None
     batch_digest: str | None = None
 
 
@@ -54,11 +52,17 @@ class Worker:
     def __init__(self, source: Source, blueprint: Blueprint) -> None:
         self._blueprint = blueprint
         self._renderer = SegmentRenderer(source, blueprint.spec, blueprint.seed)
+        if blueprint.in_full:
+            self._renderer.draw_in_full_from_now()
         # Without a seed, random numbers would be taken for history.
         watched = blueprint.on_history != "ignore" and blueprint.seed is not None
         self._check: HistoryCheck | None = (
             HistoryCheck(self._renderer, blueprint.spec, source.name) if watched else None
         )
+
+    def draw_in_full_from_now(self) -> None:
+        """Draw no figure in parts any more, for a difference was found elsewhere."""
+        self._renderer.draw_in_full_from_now()
 
     def first_frame_differs(self) -> bool:
         """Whether the film's first frame has other pixels here than in the first process."""
@@ -94,12 +98,12 @@ class Worker:
         if self._renderer.differs_now():
             collector = Remembering(self._collector(segment, None), FRAMES_CHECKED)
             payload, again = self._renderer.collect(segment, collector)
-            timings, rest = replace(again, draw_s=again.draw_s + timings.draw_s), segment
+            timings, rest = again.after(timings), segment
+        timings = self._with_history(timings, rest, collector)
         return Work(
             payload,
             timings,
             self._renderer.difference,
-            self._history(rest, collector),
             self._digest(segment),
         )
 
@@ -115,14 +119,18 @@ class Worker:
             return EncodedFrames(self._blueprint.spec, done)
         return RawFrames(self._blueprint.spec, len(segment))
 
-    def _history(self, segment: Segment, collector: Remembering[Any]) -> str | None:
+    def _with_history(
+        self, timings: Timings, segment: Segment, collector: Remembering[Any]
+    ) -> Timings:
+        """`timings`, with a note where a frame turns out to depend on those before it."""
         if self._check is None:
-            return None
+            return timings
         found = self._check.compare(segment, collector.kept) if self._check.is_due else None
         self._check.count(len(segment))
-        if found is not None and self._blueprint.on_history == "error":
-            raise HistoryError(found.text, frame=found.frame)
         if found is None:
-            return None
+            return timings
+        if self._blueprint.on_history == "error":
+            raise HistoryError(found.text, frame=found.frame)
         self._check = None
-        return found.text
+        notes = (*timings.account.notes, Note("history", found.text))
+        return replace(timings, account=replace(timings.account, notes=notes))

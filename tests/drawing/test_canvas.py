@@ -153,7 +153,7 @@ def test_drawing_in_full_can_be_asked_for() -> None:
         frame = pixels.draw()
     assert pixels.ways.in_parts == 0
     assert np.array_equal(frame, full_pixels(pixels.figure))
-    assert pixels.check()
+    assert pixels.why_full == "drawing='full' was asked for"
 
 
 def test_limits_that_always_change_are_not_recorded() -> None:
