@@ -9,9 +9,11 @@ The model, per frame, with the processor's work spread over c cores:
   How much overlaps depends on the codec's threading: with libx264 in slice
   threads nothing did on 2 cores (15 ms of drawing and 12 ms of encoding took
   27 ms), in frame threads nearly all (the call took 2 ms of the 12).
-- On Ray the slowest of three sets the pace: k actors, the encoder, the cores:
+- On Ray, where raw frames go to one encoder, the slowest of three sets the pace: k actors, the encoder, the cores:
   ``max((draw + overhead) / k, encode, (draw + encode_cpu + overhead) / c)``
-  where the overhead is the way through the object store.
+  where the overhead is the way through the object store. Where actors encode
+  what they draw, there is no second: ``(draw + encode + overhead) / k`` and the
+  cores.
 
 While Ray starts, the calling process goes on drawing at `START_SPEED`, so what
 Ray costs is the speed lost then, and its stop.
@@ -85,6 +87,8 @@ class Costs:
     encode_cpu_s
         Processor time of encoding a frame over all threads. None means
         `encode_s`: one core's worth.
+    is_encoded_by_actors
+        Whether each actor encodes what it draws, rather than one encoder all.
 
     Raises
     ------
@@ -101,9 +105,10 @@ class Costs:
     transport_s: float = 0.0
     encode_call_s: float | None = None
     encode_cpu_s: float | None = None
+    is_encoded_by_actors: bool = False
 
     def __post_init__(self) -> None:
-        for name in (field.name for field in fields(self)):
+        for name in (field.name for field in fields(self) if field.name.endswith("_s")):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise SettingsError(f"{name} must be 0 or more seconds, got {value!r}.")
@@ -117,6 +122,12 @@ class Costs:
     def processor_s(self) -> float:
         """Processor seconds of one frame, drawn and encoded."""
         return self.draw_s + (self.encode_s if self.encode_cpu_s is None else self.encode_cpu_s)
+
+    @property
+    def actor_frame_s(self) -> float:
+        """Seconds per frame of one actor."""
+        encode_s = self.encode_s if self.is_encoded_by_actors else 0.0
+        return self.draw_s + encode_s + self.overhead_s
 
     @property
     def overhead_s(self) -> float:
@@ -189,7 +200,7 @@ def local_frame_seconds(costs: Costs, cores: int) -> float:
 
 def ray_frame_seconds(costs: Costs, actors: int, cores: int) -> float:
     """Seconds per frame with `actors` render actors once they run."""
-    return max((costs.draw_s + costs.overhead_s) / actors, _ray_floor_s(costs, cores))
+    return max(costs.actor_frame_s / actors, _ray_floor_s(costs, cores))
 
 
 def transport_seconds(frame_bytes: int) -> float:
@@ -279,7 +290,7 @@ def _predict_ray(costs: Costs, frames_left: int, local_s: float, ray_s: float, c
 
 def _best_actors(costs: Costs, max_actors: int, cores: int, frames_left: int | None) -> int:
     """The fewest actors that come near the best rate which encoder and cores allow."""
-    frame_s = costs.draw_s + costs.overhead_s
+    frame_s = costs.actor_frame_s
     floor_s = _ray_floor_s(costs, cores)
     needed = math.ceil(RATE_SLACK * frame_s / floor_s) if floor_s > 0 else max_actors
     most = max_actors if frames_left is None else min(max_actors, frames_left)
@@ -288,7 +299,8 @@ def _best_actors(costs: Costs, max_actors: int, cores: int, frames_left: int | N
 
 def _ray_floor_s(costs: Costs, cores: int) -> float:
     """Seconds per frame that no number of actors gets below."""
-    return max(costs.encode_s, (costs.processor_s + costs.overhead_s) / max(1, cores))
+    one_encoder_s = 0.0 if costs.is_encoded_by_actors else costs.encode_s
+    return max(one_encoder_s, (costs.processor_s + costs.overhead_s) / max(1, cores))
 
 
 def _start_s(costs: Costs) -> float:

@@ -23,7 +23,7 @@ still being drawn. Whichever comes first counts, the other is ignored.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -145,19 +145,19 @@ class Dispatcher(Generic[Payload]):
         self._open[segment.index] = _Open(segment, len(segment) * self._frame_bytes)
         return self._hand_out(segment)
 
-    def take_copy(self, held: frozenset[int] = frozenset()) -> Segment | None:
+    def take_copy(self, among: Container[int]) -> Segment | None:
         """The first segment still being drawn, for one more actor; None if there is none.
 
         Parameters
         ----------
-        held
-            Indices of segments that this actor has already.
+        among
+            Indices of the segments that are worth it.
         """
         if not self.all_handed_out:
             return None
         for index in sorted(self._open):
             each = self._open[index]
-            if not each.is_drawn and 0 < each.drawing < MAX_COPIES and index not in held:
+            if not each.is_drawn and 0 < each.drawing < MAX_COPIES and index in among:
                 each.drawing += 1
                 return each.segment
         return None

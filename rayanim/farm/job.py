@@ -16,10 +16,11 @@ from rayanim.feed import Feed
 from rayanim.progress.protocol import Progress, ProgressState
 from rayanim.rates import RateMeter
 from rayanim.report import ActorChange
-from rayanim.settings import Engine, PerformanceSettings
+from rayanim.settings import Engine, OnHistory, PerformanceSettings, Transport
 from rayanim.source import Geometry, Source
 
 if TYPE_CHECKING:
+    from rayanim.parts.keeper import Keeper
     from rayanim.video.spec import StreamSpec
 
 _logger = logging.getLogger("rayanim")
@@ -53,6 +54,14 @@ class Job:
         For the global random generators; None leaves them alone.
     log_every
         Log a line after so many frames drawn, and encoded; None for none.
+    transport
+        What actors hand over; None chooses.
+    on_history
+        What is done about a frame that depends on those drawn before it.
+    sequential
+        Whether frames are drawn in the state that a serial run would have.
+    keeper
+        Keeps finished segments; None where raw frames travel.
     """
 
     source: Source
@@ -64,6 +73,10 @@ class Job:
     engine: Engine
     seed: int | None
     log_every: tuple[int | None, int | None] = (None, None)
+    transport: Transport | None = None
+    on_history: OnHistory = "error"
+    sequential: bool = False
+    keeper: Keeper | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +89,11 @@ class Tally:
     began_s: float = field(default_factory=time.perf_counter)
     frames: int = 0
     timings: Timings = NO_TIME
+    resumed_frames: int = 0
+    written_frames: int = 0
+    written_bytes: int = 0
+    transport: str = "frames"
+    transport_reason: str = ""
     encode_s: float = 0.0
     wait_s: float = 0.0
     start_s: float = 0.0
@@ -95,6 +113,7 @@ class Tally:
         """Frames were drawn."""
         before = self.timings.frames
         self.timings += timings
+        self.encode_s += timings.encode_s
         for note in (*timings.account.notes, *advice_of(self.timings.account)):
             self.event_once(note.text, note.key)
         self._log("drawn", self.log_every[0], before, self.timings.frames)
@@ -106,6 +125,17 @@ class Tally:
         self.encode_s += encode_s
         self.wait_s += wait_s
         self.meter.update(self.frames)
+
+    def resumed(self, frames: int) -> None:
+        """Frames are in parts of an earlier job."""
+        self.resumed_frames += frames
+        self.frames += frames
+        self.meter.update(self.frames)
+
+    def written(self, frames: int, written_bytes: int) -> None:
+        """Frames are on the disk, as parts of so many bytes."""
+        self.written_frames += frames
+        self.written_bytes += written_bytes
 
     def _log(self, done: str, every: int | None, before: int, now: int) -> None:
         if every is not None and now // every > before // every:

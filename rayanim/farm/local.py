@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayanim.errors import ParametersError, ScriptError
+from rayanim.farm.collectors import RawFrames, RawPayload
 from rayanim.farm.dispatch import Drawn
+from rayanim.farm.history import Dependence, HistoryCheck
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.plan import Segment
+from rayanim.farm.plan import Place, Segment
 from rayanim.farm.render import (
     NO_TIME,
     Blueprint,
-    Payload,
     SegmentRenderer,
     Timings,
     close_source,
@@ -29,7 +30,8 @@ from rayanim.farm.render import (
     measure_source,
     open_source,
 )
-from rayanim.feed import Batch
+from rayanim.farm.transport import choose_transport
+from rayanim.feed import Batch, Feed, PushedBack
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
@@ -39,6 +41,15 @@ SAMPLE_S = 0.5
 
 SAMPLE_FRAMES = 3
 """Frames that are drawn for it at least: the first one fills matplotlib's caches."""
+
+LOOK_S = 0.2
+"""Seconds of drawing between two looks at the clock."""
+
+LOOK_BYTES = 16 * 2**20
+"""Bytes of what is drawn between them: five frames at 1920x1080 yuv420p."""
+
+LOOK_FRAMES = 64
+"""Frames drawn between them at most."""
 
 ENCODER_QUEUE = 2
 """Segments that wait for the encoder's thread. At 1080p and eight frames a
@@ -65,8 +76,6 @@ class InProcess:
     """
 
     def __init__(self, job: Job, tally: Tally) -> None:
-        from rayanim.video.codecs import probe
-
         self._job = job
         self._tally = tally
         self._at = 0
@@ -90,12 +99,30 @@ class InProcess:
         try:
             self.geometry = measure_source(job.source, job.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry)
-            probe(self.spec)
+            self.transport, self.transport_reason = choose_transport(self.spec, job.transport)
+            self._probe()
         except BaseException:
             self.abandon()
             raise
         self._renderer = SegmentRenderer(job.source, self.spec, job.seed)
+        self._history: HistoryCheck | None = None
         self.sampled: Timings = NO_TIME
+
+    def _probe(self) -> None:
+        from rayanim.video.codecs import probe
+        from rayanim.video.segment import segment_spec
+
+        probe(self.spec if self.transport == "frames" else segment_spec(self.spec))
+
+    @property
+    def feed(self) -> Feed:
+        """The frames that were not drawn yet."""
+        return PushedBack(self._ahead, self._job.feed)
+
+    @property
+    def first_digest(self) -> bytes:
+        """What `digest_of` gives for the film's first frame; after it was drawn."""
+        return self._first_digest or b""
 
     @property
     def next_index(self) -> int:
@@ -107,7 +134,7 @@ class InProcess:
         """Position in the film of the frame that comes next."""
         return self._at
 
-    def draw(self, count: int) -> Drawn[Payload] | None:
+    def draw(self, count: int) -> Drawn[RawPayload] | None:
         """Draw the next frames, `count` at most; None at the film's end."""
         batch, self._ahead = self._ahead, Batch((), None)
         if not len(batch):
@@ -118,10 +145,50 @@ class InProcess:
         payload, timings = self._renderer.render(segment)
         self._index += 1
         self._at = segment.stop
+        self._count(payload, timings)
+        return Drawn(segment, payload)
+
+    def draw_piece(self, piece: Segment) -> RawPayload | None:
+        """Draw some frames of a segment.
+
+        Returns
+        -------
+        payload or None
+            None if drawing in parts was found to differ from a full draw: then
+            the whole segment is to be drawn again.
+        """
+        payload, timings = self._renderer.collect(piece, RawFrames(self.spec, len(piece)))
+        self._count(payload, timings)
+        return None if self._renderer.differs_now() else payload
+
+    def place_of(self, segment: Segment) -> Place:
+        """Where a segment stands, named by its frames and parameters."""
+        from rayanim.parts.digest import batch_digest
+
+        return segment.place(batch_digest(segment.batch.numbers, segment.batch.params))
+
+    def history_of(self, segment: Segment, kept: list[RawPayload]) -> Dependence | None:
+        """How the first frames of a segment depend on those drawn before, if they do.
+
+        Parameters
+        ----------
+        segment
+            What was just drawn.
+        kept
+            Its first frames.
+        """
+        if self._job.on_history == "ignore" or self._job.seed is None:
+            return None
+        if self._history is None:
+            self._history = HistoryCheck(self._renderer, self.spec, self._job.source.name)
+        found = self._history.compare(segment, kept) if self._history.is_due else None
+        self._history.count(len(segment))
+        return found
+
+    def _count(self, payload: RawPayload, timings: Timings) -> None:
         self._tally.drawn(timings)
         if self._first_digest is None:
             self._first_digest = digest_of(payload[0])
-        return Drawn(segment, payload)
 
     def blueprint(self) -> Blueprint:
         """What render actors need to draw the same frames; after the first was drawn."""
@@ -132,10 +199,12 @@ class InProcess:
             self._first,
             self._first_digest,
             self.open_s,
-            self._renderer.difference is not None,
+            in_full=self._renderer.difference is not None,
+            transport=self.transport,
+            on_history="ignore" if self._job.sequential else self._job.on_history,
         )
 
-    def sample(self) -> Iterator[Drawn[Payload]]:
+    def sample(self) -> Iterator[Drawn[RawPayload]]:
         """Draw single frames until their cost is known."""
         began = time.perf_counter()
         first = self.draw(1)
@@ -167,6 +236,20 @@ class InProcess:
         """Let go of the source after a failure, whose error is the one to tell."""
         with contextlib.suppress(ScriptError):
             self.close()
+
+
+def frames_per_look(draw_s: float, spec: StreamSpec) -> int:
+    """Frames to draw in this process between two looks at the clock.
+
+    Parameters
+    ----------
+    draw_s
+        Seconds per frame.
+    spec
+        The stream.
+    """
+    by_time = int(LOOK_S / max(1e-6, draw_s))
+    return max(1, min(LOOK_FRAMES, by_time, LOOK_BYTES // spec.frame_bytes))
 
 
 def _since(now: Timings, before: Timings) -> Timings | None:
@@ -207,7 +290,7 @@ class EncoderThread:
         """Frames that wait for the encoder."""
         return sum(frames for frames, _ in self._pending)
 
-    def put(self, payload: Payload) -> None:
+    def put(self, payload: RawPayload) -> None:
         """Hand over a segment, after those before it.
 
         Raises
@@ -244,7 +327,7 @@ class EncoderThread:
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._encoder.abort()
 
-    def _encode(self, payload: Payload) -> float:
+    def _encode(self, payload: RawPayload) -> float:
         began = time.perf_counter()
         self._encoder.encode(payload)
         return time.perf_counter() - began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,19 +18,31 @@ MAX_STARTS_LOST = 3
 """Actors that may die while they start, in a row, before the job ends."""
 
 
+OVERDUE = 2.0
+"""A segment that takes this many times the usual may be drawn by another actor, too."""
+
 FINISH_LIMIT_S = 60.0
 """What the user's ``finish()`` may take in an actor before it is ended."""
 
 
 @dataclass(slots=True)
 class Member:
-    """One render actor as the driver sees it."""
+    """One render actor as the driver sees it.
+
+    Attributes
+    ----------
+    held
+        Its segments, the one that it draws first.
+    began_s
+        When it began to draw that one.
+    """
 
     number: int
     handle: Any
     has_answered: bool = False
     is_open: bool = False
     held: deque[Segment] = field(default_factory=deque)
+    began_s: float = 0.0
     leaving: bool = False
 
 
@@ -97,13 +110,10 @@ class RenderPool:
     ----------
     make_arguments
         The constructor's arguments of a new actor.
-    queue_size
-        Segments that one actor holds, the one it draws included.
     """
 
-    def __init__(self, make_arguments: Callable[[], tuple[Any, ...]], *, queue_size: int) -> None:
+    def __init__(self, make_arguments: Callable[[], tuple[Any, ...]]) -> None:
         self._make_arguments = make_arguments
-        self._queue_size = queue_size
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
         self._members: dict[int, Member] = {}
         self._asked: dict[Any, Asked] = {}
@@ -127,6 +137,15 @@ class RenderPool:
         """Actors whose process is there, those included that still open their source."""
         return sum(member.has_answered for member in self._members.values())
 
+    @property
+    def idle(self) -> list[int]:
+        """Actors that could draw and have nothing to."""
+        return [
+            member.number
+            for member in self._members.values()
+            if member.is_open and not member.leaving and not member.held
+        ]
+
     def drawing(self) -> list[Segment]:
         """What is being drawn now, one segment per busy actor."""
         return [member.held[0] for member in self._members.values() if member.held]
@@ -143,18 +162,48 @@ class RenderPool:
             member.leaving = True
             self._let_go_if_idle(member)
 
-    def free_slots(self) -> list[int]:
-        """Actors that can take a segment, the idlest first; once per free place."""
+    def free_slots(self, depth: int) -> list[int]:
+        """Actors that can take a segment, the idlest first; once per free place.
+
+        Parameters
+        ----------
+        depth
+            Segments that one actor holds, the one it draws included.
+        """
         slots = [
             (len(member.held) + extra, member.number)
             for member in self._members.values()
             if member.is_open and not member.leaving
-            for extra in range(self._queue_size - len(member.held))
+            for extra in range(depth - len(member.held))
         ]
         return [number for _, number in sorted(slots)]
 
-    def submit(self, number: int, segment: Segment) -> None:
+    def overdue(self, frame_s: float) -> set[int]:
+        """Segments that were not begun, or whose frames take much longer than others' do.
+
+        Parameters
+        ----------
+        frame_s
+            What a frame usually takes.
+        """
+        now_s = time.perf_counter()
+        found: set[int] = set()
+        for member in self._members.values():
+            for position, segment in enumerate(member.held):
+                usual_s = OVERDUE * frame_s * len(segment)
+                if position > 0 or now_s - member.began_s > usual_s:
+                    found.add(segment.index)
+        return found
+
+    def submit(self, number: int, segment: Segment, done_ref: Any = None) -> None:
         """Give a segment to actor `number`.
+
+        Parameters
+        ----------
+        number, segment
+            Who draws what.
+        done_ref
+            Reference to its first frames, where they were drawn before.
 
         Raises
         ------
@@ -165,7 +214,9 @@ class RenderPool:
         name = f"RenderActor.render {segment.label}"
         render = member.handle.render.options(num_returns=2, name=name)
         with travelling(segment):
-            meta_ref, payload_ref = render.remote(segment, self._in_full)
+            meta_ref, payload_ref = render.remote(segment, self._in_full, done_ref)
+        if not member.held:
+            member.began_s = time.perf_counter()
         member.held.append(segment)
         self._asked[meta_ref] = Asked(member, "render", segment, payload_ref)
 
@@ -200,6 +251,8 @@ class RenderPool:
     def close(self) -> None:
         """Let every actor finish its source, then end them.
 
+        One that still draws what another has drawn meanwhile is just ended.
+
         Raises
         ------
         ScriptError
@@ -208,7 +261,8 @@ class RenderPool:
         """
         import ray
 
-        open_members = [member for member in self._members.values() if member.is_open]
+        members = self._members.values()
+        open_members = [member for member in members if member.is_open and not member.held]
         closing = self._closing + [member.handle.close.remote() for member in open_members]
         ready = ray.wait(closing, num_returns=len(closing), timeout=FINISH_LIMIT_S)[0]
         self.kill()
@@ -265,6 +319,7 @@ class RenderPool:
         # One actor has found a difference from full draws: all others stop drawing in parts.
         self._in_full = self._in_full or meta.difference is not None
         member.held.remove(segment)
+        member.began_s = time.perf_counter()
         if member.leaving:
             self._let_go_if_idle(member)
         return SegmentDrawn(segment, meta, payload_ref)

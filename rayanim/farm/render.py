@@ -267,9 +267,7 @@ class SegmentRenderer:
         with self._ledger.open():
             self._converter.convert(self._drawn(number, params), out)
 
-    def _add(
-        self, number: int, params: Any, collector: Collector[Any], watch: Stopwatch
-    ) -> None:
+    def _add(self, number: int, params: Any, collector: Collector[Any], watch: Stopwatch) -> None:
         with self._ledger.frame(number):
             frame = self._drawn(number, params)
         watch.lap("draw")

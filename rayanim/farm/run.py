@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rayanim.errors import FarmStartError
+from rayanim.errors import EncoderLostError, FarmStartError
+from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.choice import ACTOR_START_S, Choice
+from rayanim.farm.collectors import RawPayload
 from rayanim.farm.controller import TICK_S, Controller
 from rayanim.farm.dispatch import Dispatcher, Drawn
 from rayanim.farm.encoding import EncoderLink
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.plan import Segment, cut
+from rayanim.farm.plan import Segment
 from rayanim.farm.pool import Died, Joined, RenderPool, SegmentDrawn, travelling
-from rayanim.farm.render import Blueprint, Payload
+from rayanim.farm.render import Blueprint, Timings
 from rayanim.farm.scaling import ScalingLimits
-from rayanim.feed import Feed
+from rayanim.farm.writing import Writing
 
 if TYPE_CHECKING:
     from rayanim.farm.shipment import Shipment
@@ -26,6 +29,9 @@ FIRST_ACTOR_LIMIT_S = 120.0
 
 SILENCE_S = 60.0
 """After this long without a finished segment, say what is being drawn."""
+
+SHORT_SEGMENT_S = 0.2
+"""Ray's 2 to 3 ms between two calls are more than a hundredth of a segment below this."""
 
 HOLD_S = 1.0
 """Seconds for which the encoder must starve, or its queue be full, to count."""
@@ -40,6 +46,43 @@ DIFFERENCE = (
 """Told once. Actors draw that frame when they open the source."""
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is to be drawn on Ray, and how it goes into the film.
+
+    Attributes
+    ----------
+    plan
+        The segments, in order.
+    writing
+        How the film is written.
+    segment_frames
+        Frames of the longest segment.
+    done_frames
+        Frames of the film that are drawn already, and not in `plan`.
+    frame_bytes
+        Bytes of a frame as it travels; 0 where segments travel encoded.
+    first_index
+        Index of the first segment, where they are written in order.
+    head
+        Raw segments drawn before, in front of the plan's first.
+    begun
+        Raw first frames of the plan's first segment.
+    settle
+        Sees to what this process still encodes; whether that is all done.
+    """
+
+    plan: Iterator[Segment]
+    writing: Writing
+    segment_frames: int
+    done_frames: int
+    frame_bytes: int
+    first_index: int = 0
+    head: Iterable[Drawn[RawPayload]] = ()
+    begun: RawPayload | None = None
+    settle: Callable[[], bool] = lambda: True
+
+
 class FarmRun:
     """One pass over the frames of a job on Ray.
 
@@ -49,14 +92,12 @@ class FarmRun:
         The job and its counts.
     shipment, blueprint
         What render actors need.
-    feed
-        The frames that were not drawn yet.
+    course
+        What is to be drawn.
     choice
-        How many actors to start with, and how many frames make a segment.
-    first
-        Index of the first segment to plan, and the position of its first frame.
+        How many actors to start with.
     limit_bytes
-        Bytes of frames that may be in flight.
+        Bytes of segments that may be in flight.
     """
 
     def __init__(
@@ -66,30 +107,30 @@ class FarmRun:
         *,
         shipment: Shipment,
         blueprint: Blueprint,
-        feed: Feed,
+        course: Course,
         choice: Choice,
-        segment_frames: int,
-        first: tuple[int, int],
         limit_bytes: int,
     ) -> None:
         import ray
 
         self._tally = tally
+        self._course = course
+        self._in_order = not course.writing.survives
+        self._depth = job.settings.worker_queue_size if self._in_order else 1
+        self._begun_ref = None if course.begun is None else ray.put(course.begun)
+        self._begun_index: int | None = None
         shipment_ref = ray.put(shipment)
         with travelling(Segment(0, 0, 1, blueprint.first)):
             blueprint_ref = ray.put(blueprint)
-        self._encoder = EncoderLink(blueprint.spec, job.part_path)
-        self._pool = RenderPool(
-            lambda: (shipment_ref, blueprint_ref),
-            queue_size=job.settings.worker_queue_size,
-        )
-        plan = cut(feed, segment_frames, 2 * job.max_actors, index=first[0], start=first[1])
+        self._encoder = EncoderLink(course.writing)
+        self._pool = RenderPool(lambda: (shipment_ref, blueprint_ref))
         self._dispatcher: Dispatcher[Any] = Dispatcher(
-            plan,
-            frame_bytes=blueprint.spec.frame_bytes,
+            course.plan,
+            frame_bytes=course.frame_bytes,
             limit_bytes=limit_bytes,
-            first=first[0],
-            first_frame=first[1],
+            first=course.first_index,
+            first_frame=course.done_frames,
+            in_order=self._in_order,
         )
         self._controller = Controller(
             ScalingLimits(
@@ -101,7 +142,7 @@ class FarmRun:
             self._pool,
             self._dispatcher,
             tally,
-            segment_frames=segment_frames,
+            segment_frames=course.segment_frames,
             limit_bytes=limit_bytes,
             window_s=job.settings.window_size,
             actor_start_s=ACTOR_START_S + blueprint.open_s,
@@ -109,13 +150,8 @@ class FarmRun:
         self._choice = choice
         self._heard_s = self._alive_s = time.perf_counter()
 
-    def run(self, head: Iterable[Drawn[Payload]]) -> int:
+    def run(self) -> int:
         """Draw and encode everything.
-
-        Parameters
-        ----------
-        head
-            Segments that were drawn in this process, before the plan's first.
 
         Returns
         -------
@@ -124,8 +160,8 @@ class FarmRun:
         """
         try:
             self._controller.begin(self._choice.actors, self._choice.reason)
-            self._put_head(head)
-            while not self._dispatcher.finished or self._encoder.refs():
+            self._put_head()
+            while not self._is_done():
                 self._hand_out()
                 self._listen()
                 self._controller.tick()
@@ -135,26 +171,69 @@ class FarmRun:
                     target=self._controller.target,
                     queued_frames=self._dispatcher.queued_frames,
                 )
-            file_bytes = self._encoder.finish()
+            file_bytes = self._finished()
             self._pool.close()
             return file_bytes
         finally:
             self._pool.kill()
             self._encoder.kill()
 
-    def _put_head(self, head: Iterable[Drawn[Payload]]) -> None:
+    def _is_done(self) -> bool:
+        settled = self._course.settle()
+        return settled and self._dispatcher.finished and not self._encoder.refs()
+
+    def _finished(self) -> int:
+        while True:
+            try:
+                return self._encoder.finish()
+            except EncoderLostError as error:
+                self._revive_encoder(error)
+
+    def _revive_encoder(self, error: EncoderLostError) -> None:
+        if not self._encoder.revive():
+            raise error
+        self._tally.event(f"{error.message} Another one goes on from what it had written.")
+
+    def _put_head(self) -> None:
         import ray
 
-        for drawn in head:
+        for drawn in self._course.head:
             # The only pixels the driver ever puts: those it drew itself.
             self._encoder.put(drawn.segment, ray.put(drawn.payload), _nothing_to_free)
 
     def _hand_out(self) -> None:
-        for number in self._pool.free_slots():
+        for number in self._pool.free_slots(self._depth):
             segment = self._dispatcher.take()
             if segment is None:
+                break
+            self._submit(number, segment)
+        if not self._in_order:
+            self._hand_out_copies()
+
+    def _submit(self, number: int, segment: Segment) -> None:
+        if self._begun_index is None:
+            # The first that is handed out is the one that was begun here.
+            self._begun_index = segment.index
+        done_ref = self._begun_ref if segment.index == self._begun_index else None
+        self._pool.submit(number, segment, done_ref)
+
+    def _hand_out_copies(self) -> None:
+        """Have idle actors draw what slow ones still draw: whichever comes first counts."""
+        timings = self._tally.timings
+        if not self._dispatcher.all_handed_out or not timings.frames:
+            return
+        idle = self._pool.idle
+        overdue = self._pool.overdue(timings.busy_s / timings.frames) if idle else ()
+        for number in idle:
+            segment = self._dispatcher.take_copy(overdue)
+            if segment is None:
                 return
-            self._pool.submit(number, segment)
+            self._tally.event_once(
+                f"{segment.label.capitalize()} took an actor longer than usual: another one "
+                "draws them, too.",
+                "overdue",
+            )
+            self._submit(number, segment)
 
     def _listen(self) -> None:
         import ray
@@ -170,12 +249,13 @@ class FarmRun:
             self._hear(ref)
 
     def _hear(self, ref: Any) -> None:
-        acknowledged = self._encoder.take(ref)
+        try:
+            acknowledged = self._encoder.take(ref)
+        except EncoderLostError as error:
+            self._revive_encoder(error)
+            return
         if acknowledged is not None:
-            segment, answer = acknowledged
-            self._tally.encoded(len(segment), answer.encode_s, answer.wait_s)
-            self._tally.memory("EncoderActor", answer.rss_bytes)
-            self._controller.encoded(len(segment), answer.encode_s, answer.wait_s)
+            self._encoded(*acknowledged)
             return
         event = self._pool.take(ref)
         if isinstance(event, SegmentDrawn):
@@ -184,6 +264,13 @@ class FarmRun:
             self._mourn(event)
         elif isinstance(event, Joined):
             self._joined(event)
+
+    def _encoded(self, segment: Segment, answer: Acknowledgement) -> None:
+        # What a frame took to encode was counted by who drew it, unless raw frames came here.
+        self._tally.encoded(len(segment), answer.encode_s if self._in_order else 0.0, answer.wait_s)
+        self._tally.written(len(segment), answer.written_bytes)
+        self._tally.memory("EncoderActor", answer.rss_bytes)
+        self._controller.encoded(len(segment), answer.encode_s, answer.wait_s)
 
     def _joined(self, event: Joined) -> None:
         self._heard_s = time.perf_counter()
@@ -194,13 +281,22 @@ class FarmRun:
 
     def _drawn(self, event: SegmentDrawn) -> None:
         self._heard_s = time.perf_counter()
+        self._tally.memory("RenderActor", event.meta.rss_bytes)
         timings = event.meta.timings
-        if timings is not None:
+        if timings is not None and self._dispatcher.is_wanted(event.segment):
             self._tally.drawn(timings)
             self._controller.drawn(timings)
-        self._tally.memory("RenderActor", event.meta.rss_bytes)
-        for drawn in self._dispatcher.drawn(event.segment, event.payload_ref):
-            self._encoder.put(drawn.segment, drawn.payload, self._dispatcher.encoded)
+            self._set_depth(timings)
+        payload_bytes = None if self._in_order else event.meta.payload_bytes
+        for drawn in self._dispatcher.drawn(event.segment, event.payload_ref, payload_bytes):
+            self._encoder.put(
+                drawn.segment, drawn.payload, self._dispatcher.encoded, event.meta.batch_digest
+            )
+
+    def _set_depth(self, timings: Timings) -> None:
+        """Short segments are queued at the actors, long ones wait until somebody is idle."""
+        if not self._in_order:
+            self._depth = 2 if timings.busy_s < SHORT_SEGMENT_S else 1
 
     def _mourn(self, event: Died) -> None:
         for segment in event.waiting:
@@ -220,10 +316,17 @@ class FarmRun:
             self._alive_s = now_s
         elif now_s - self._alive_s > FIRST_ACTOR_LIMIT_S:
             raise FarmStartError(_no_actor(self._pool.requested))
-        encoder_silence_s = self._encoder.silence_s()
+        encoder_silence_s = self._encoder_silence_s()
         if now_s - self._heard_s > SILENCE_S:
             self._heard_s = now_s
             self._tally.progress.message(self._what_lasts(encoder_silence_s))
+
+    def _encoder_silence_s(self) -> float:
+        try:
+            return self._encoder.silence_s()
+        except EncoderLostError as error:
+            self._revive_encoder(error)
+            return 0.0
 
     def _what_lasts(self, encoder_silence_s: float) -> str:
         if encoder_silence_s > SILENCE_S:

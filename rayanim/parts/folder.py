@@ -169,6 +169,12 @@ class PartsFolder:
             _remove_ours(self.path)
         self._lock.close()
 
+    def forget_set_aside(self) -> None:
+        """Take away the parts that `create` put aside; what is not rayanim's stays."""
+        if self.set_aside is not None:
+            with contextlib.suppress(OSError, OutputError):
+                _remove_old(self.set_aside.path)
+
     def close(self) -> None:
         """Let another job have the folder; without a finished part it goes."""
         with contextlib.suppress(OSError, PartsError):

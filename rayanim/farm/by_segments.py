@@ -1,0 +1,310 @@
+"""Runs a job whose segments are encoded by who draws them, and joined at the end.
+
+Theory of operation
+-------------------
+The plan depends on the film alone. This process draws its segments in order,
+and goes on doing so until the model says that Ray would be quicker; then Ray is
+started, and drawing goes on until it is there. The segment that is begun then
+travels on with the frames that are drawn already. Whoever draws, each segment
+is encoded by an encoder of its own and becomes a part on the disk.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from rayanim.errors import HistoryError
+from rayanim.farm.choice import Choice, Costs
+from rayanim.farm.choosing import Chooser
+from rayanim.farm.collectors import RawPayload
+from rayanim.farm.encoder_threads import EncoderThreads
+from rayanim.farm.history import FRAMES_CHECKED
+from rayanim.farm.job import Job, Tally
+from rayanim.farm.local import SAMPLE_FRAMES, SAMPLE_S, InProcess, frames_per_look
+from rayanim.farm.plan import GOP_FRAMES, Segment, closed_lengths, follow
+from rayanim.farm.render import Timings
+from rayanim.farm.session import RaySession
+from rayanim.farm.space import SpaceWatch
+from rayanim.farm.windows import SlidingSums
+from rayanim.farm.writing import Parts
+from rayanim.parts.keeper import Keeper
+
+STORE_BYTES = 128 * 2**20
+"""Ray's object store where only encoded segments go through it: hundreds of them."""
+
+RECENT_S = 5.0
+"""Seconds over which the cost of a frame is averaged in this process."""
+
+ENCODED_TO_MEASURE = 60
+"""Frames before which an encoder's time tells little: it looks ahead."""
+
+
+class SegmentsJob:
+    """Draws a film in closed segments.
+
+    Parameters
+    ----------
+    job, tally, chooser
+        The job, its counts, and who decides where it is drawn.
+    inside
+        Its open source in this process.
+    keeper
+        Keeps what is finished.
+    """
+
+    def __init__(
+        self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess, keeper: Keeper
+    ) -> None:
+        self._job = job
+        self._tally = tally
+        self._chooser = chooser
+        self._inside = inside
+        self._keeper = keeper
+        self._recent = SlidingSums(RECENT_S)
+        self._drawn_frames = 0
+        self._choice: Choice | None = None
+        self._session: RaySession | None = None
+
+    def run(self) -> tuple[Choice, int]:
+        """Make the part file; where it was drawn, and its bytes."""
+        longest = self._job.settings.frame_batch_amount
+        plan = follow(self._inside.feed, closed_lengths(self._tally.total, longest))
+        first = next(plan)
+        opening = self._draw(first, 0, 1)
+        self._open_parts(longest)
+        spec = self._inside.spec
+        self._parts = Parts(spec, self._job.part_path, self._store)
+        self._space = SpaceWatch(self._keeper.path.parent, self._tally)
+        self._threads = EncoderThreads(
+            spec,
+            self._parts.open(),
+            self._tally,
+            cores=self._chooser.cores,
+            limit_bytes=self._chooser.limit_bytes // 2,
+        )
+        try:
+            return self._run(self._missing(itertools.chain([first], plan)), opening)
+        finally:
+            self._threads.abort()
+            if self._session is not None:
+                self._session.stop()
+
+    def _open_parts(self, longest: int | None) -> None:
+        self._store = self._keeper.open(
+            self._inside.spec,
+            n_frames=self._tally.total,
+            segment_frames=f"closed, {longest or GOP_FRAMES} frames at most",
+            seed=self._job.seed,
+            sequential=self._job.sequential,
+            source_name=self._job.source.name,
+            first_frame=self._inside.first_digest.hex(),
+            tell=self._tally.event,
+        )
+        self._tally.resumed(self._keeper.resumed_frames)
+        self._tally.tell()
+
+    def _missing(self, plan: Iterator[Segment]) -> Iterator[Segment]:
+        """The segments of which there is no part yet."""
+        for segment in plan:
+            is_there = self._keeper.take_up(segment)
+            if is_there:
+                continue
+            if is_there is False:
+                self._tally.resumed(-len(segment))
+                self._tally.event_once(
+                    f"The part of {segment.label} was drawn with other parameters, or with such "
+                    "as have no name to compare; it is drawn again.",
+                    "other parameters",
+                )
+            yield segment
+
+    def _run(self, missing: Iterator[Segment], opening: RawPayload) -> tuple[Choice, int]:
+        for segment in missing:
+            begun = self._draw_segment(segment, opening if segment.start == 0 else None)
+            if begun is not None:
+                rest = itertools.chain([segment], missing)
+                return self._chosen(), self._on_ray(rest, begun, len(segment))
+        self._threads.finish()
+        return self._chosen(), self._parts.join()
+
+    def _chosen(self) -> Choice:
+        return self._choice or self._choose()
+
+    def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
+        """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
+        pieces = _Pieces(self._chooser.limit_bytes // 2)
+        self._threads.begin()
+        if opening is not None:
+            pieces.add(opening)
+            self._threads.add(opening)
+        while pieces.drawn < len(segment):
+            if self._is_ray_ready():
+                self._threads.drop()
+                return pieces.joined()
+            piece = self._draw(segment, pieces.drawn, self._frames_per_look())
+            if piece is None:
+                # Drawing in parts differed from a full draw somewhere in this segment.
+                self._threads.drop()
+                return self._draw_segment(segment, None)
+            pieces.add(piece)
+            self._threads.add(piece)
+            self._space.look()
+            self._tally.tell(queued_frames=self._threads.queued_frames)
+        self._check_history(segment, pieces)
+        self._threads.end(self._inside.place_of(segment))
+        return None
+
+    def _draw(self, segment: Segment, offset: int, count: int) -> RawPayload | None:
+        batch = segment.batch[offset : offset + count]
+        start = segment.start + offset
+        before = self._tally.timings
+        piece = self._inside.draw_piece(Segment(segment.index, start, start + len(batch), batch))
+        if piece is None and offset == 0 and count == 1:
+            # The film's very first frame: drawn in full now.
+            return self._draw(segment, offset, count)
+        self._learn(before)
+        return piece
+
+    def _learn(self, before: Timings) -> None:
+        """Note what the last frames cost; the first one of all fills caches, and tells little."""
+        now = self._tally.timings
+        frames = now.frames - before.frames
+        if before.frames:
+            busy_s = now.draw_s - before.draw_s + now.convert_s - before.convert_s
+            self._recent.add(time.perf_counter(), frames, busy_s)
+        self._drawn_frames += frames
+
+    def _check_history(self, segment: Segment, pieces: _Pieces) -> None:
+        """A job that is taken up again skips frames in this process, too."""
+        if self._job.sequential or not self._tally.resumed_frames:
+            return
+        found = self._inside.history_of(segment, pieces.first_frames(FRAMES_CHECKED))
+        if found is None:
+            return
+        if self._job.on_history == "error":
+            raise HistoryError(found.text, frame=found.frame)
+        self._tally.event_once(found.text, "history")
+
+    def _frames_per_look(self) -> int:
+        if not self._is_sampled():
+            return 1
+        return frames_per_look(self._draw_s(), self._inside.spec)
+
+    def _is_sampled(self) -> bool:
+        """Whether it is known what a frame costs."""
+        if self._job.settings.draw_ms is not None:
+            return True
+        spent_s = self._tally.timings.draw_s + self._tally.timings.convert_s
+        return self._drawn_frames >= SAMPLE_FRAMES and spent_s >= SAMPLE_S
+
+    def _draw_s(self) -> float:
+        """Seconds to draw and convert a frame: measured lately, or told."""
+        told_ms, fps = self._job.settings.draw_ms, self._recent.fps
+        if told_ms is not None and self._drawn_frames < SAMPLE_FRAMES:
+            return told_ms / 1000
+        timings = self._tally.timings
+        if fps is None:
+            return (timings.draw_s + timings.convert_s) / max(1, timings.frames)
+        return 1 / fps
+
+    def _costs(self) -> Costs:
+        inside, measured_s = self._inside, self._threads.frame_s
+        if measured_s is None or self._tally.frames < ENCODED_TO_MEASURE:
+            measured_s = self._chooser.encode_s(inside.spec)
+        return self._chooser.costs(inside.spec, self._draw_s(), measured_s, inside.open_s)
+
+    def _choose(self, *, elapsed_s: float | None = None) -> Choice:
+        total = self._tally.total
+        left = None
+        if total is not None:
+            left = max(0, total - self._tally.resumed_frames - self._drawn_frames)
+        return self._chooser.choose(self._costs(), left, elapsed_s=elapsed_s)
+
+    def _is_ray_ready(self) -> bool:
+        """Whether to hand over; starts Ray as soon as that pays."""
+        asked = self._job.engine == "ray"
+        if self._session is None and self._chooser.may_travel and (asked or self._is_sampled()):
+            self._choice = self._choose()
+            if self._choice.engine == "ray":
+                self._start_ray()
+        if self._session is None:
+            return False
+        if asked:
+            self._session.wait()
+        return self._session.ready
+
+    def _start_ray(self) -> None:
+        # Where nothing can travel, that is said before Ray starts.
+        _ = self._chooser.shipment
+        self._session = RaySession(self._chooser.most_actors(), STORE_BYTES)
+        self._session.start()
+
+    def _on_ray(self, plan: Iterator[Segment], begun: RawPayload, first_frames: int) -> int:
+        from rayanim.farm.run import Course, FarmRun
+
+        session, choice = self._session, self._chosen()
+        if session is not None:
+            session.wait()
+        self._inside.close()
+        done = self._tally.resumed_frames + self._drawn_frames - len(begun)
+        longest = self._job.settings.frame_batch_amount or GOP_FRAMES
+        run = FarmRun(
+            replace(self._job, max_actors=self._chooser.most_actors()),
+            self._tally,
+            shipment=self._chooser.shipment,
+            blueprint=self._inside.blueprint(),
+            course=Course(
+                plan=plan,
+                writing=self._parts,
+                segment_frames=min(longest, max(1, first_frames)),
+                done_frames=done,
+                frame_bytes=0,
+                begun=begun if len(begun) else None,
+                settle=self._settle,
+            ),
+            choice=choice,
+            limit_bytes=self._chooser.limit_bytes,
+        )
+        return run.run()
+
+    def _settle(self) -> bool:
+        self._space.look()
+        return self._threads.settle()
+
+
+class _Pieces:
+    """What is drawn of a segment, kept as long as it may have to travel.
+
+    Parameters
+    ----------
+    limit_bytes
+        Bytes that may be kept. What comes after is drawn again by an actor.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._kept: list[RawPayload] = []
+        self._kept_bytes = 0
+        self.drawn = 0
+
+    def add(self, piece: RawPayload) -> None:
+        """The next frames."""
+        is_whole = sum(map(len, self._kept)) == self.drawn
+        if is_whole and self._kept_bytes + piece.nbytes <= self._limit_bytes:
+            self._kept.append(piece)
+            self._kept_bytes += piece.nbytes
+        self.drawn += len(piece)
+
+    def joined(self) -> RawPayload:
+        """The first frames of the segment, as many as are kept."""
+        return np.concatenate(self._kept) if self._kept else np.empty((0, 0), np.uint8)
+
+    def first_frames(self, count: int) -> list[RawPayload]:
+        """The first `count` frames, where so many are kept."""
+        return [frame for piece in self._kept for frame in piece][:count]

@@ -1,0 +1,195 @@
+"""Looks at the machine and the first frames, and asks the pure model where to draw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rayanim.errors import FarmStartError, NotPicklableError
+from rayanim.farm.choice import (
+    ACTOR_START_S,
+    RAY_START_S,
+    RAY_STOP_S,
+    Choice,
+    Costs,
+    actors_by_memory,
+    choose_engine,
+    transport_seconds,
+)
+from rayanim.farm.job import Job, Tally
+from rayanim.farm.machine import Machine, process_rss_bytes
+from rayanim.farm.session import free_ray_cpus, ray_is_running
+
+if TYPE_CHECKING:
+    from rayanim.farm.shipment import Shipment
+    from rayanim.video.spec import StreamSpec
+
+RESERVE_BYTES = 512 * 2**20
+"""Memory left to the rest of the machine, and to Ray's own processes."""
+
+
+class Chooser:
+    """Decides where a job is drawn, as often as it is asked.
+
+    Parameters
+    ----------
+    job, tally
+        The job and its counts.
+
+    Attributes
+    ----------
+    limit_bytes
+        Bytes of segments that may be in flight.
+    """
+
+    def __init__(self, job: Job, tally: Tally) -> None:
+        self._job = job
+        self._tally = tally
+        self._machine = Machine.here()
+        self.limit_bytes = min(
+            job.settings.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
+        )
+        self._allowed = min(job.max_actors, job.settings.max_workers or job.max_actors)
+        self._most: int | None = None
+        self._shipment: Shipment | None = None
+        self._not_picklable: NotPicklableError | None = None
+
+    @property
+    def may_travel(self) -> bool:
+        """Whether Ray comes into question at all."""
+        engine = self._job.engine
+        return engine == "ray" or (engine == "auto" and self._allowed > 1)
+
+    @property
+    def cores(self) -> int:
+        """Cores that this process may use."""
+        return self._machine.cores
+
+    def pack(self) -> None:
+        """Pickle the source, before it is opened: what setup() makes may not be picklable."""
+        from rayanim.farm.shipment import large_attributes, pack
+
+        try:
+            self._shipment = pack(self._job.source)
+        except NotPicklableError as error:
+            # Only told if it turns out that actors are worth it.
+            self._not_picklable = error
+            return
+        warning = large_attributes(self._job.source, self._shipment)
+        if warning:
+            self._tally.event(warning)
+
+    @property
+    def shipment(self) -> Shipment:
+        """What travels; raises, before Ray starts, where nothing can."""
+        if self._shipment is None:
+            raise self._not_picklable or FarmStartError("The source was never packed.")
+        return self._shipment
+
+    def encode_s(self, spec: StreamSpec) -> float:
+        """Seconds to encode a frame: told, or expected."""
+        from rayanim.video.cost import expected_encode_s
+
+        told_ms = self._job.settings.encode_ms
+        return expected_encode_s(spec) if told_ms is None else told_ms / 1000
+
+    def costs(self, spec: StreamSpec, draw_s: float, encode_s: float, open_s: float) -> Costs:
+        """What is known of a frame and of Ray's start; all in seconds.
+
+        Parameters
+        ----------
+        spec
+            The stream.
+        draw_s
+            Drawing and converting a frame.
+        encode_s
+            Encoding it.
+        open_s
+            Opening the source.
+        """
+        running = ray_is_running()
+        by_actors = self._tally.transport == "segments"
+        return Costs(
+            draw_s=draw_s,
+            encode_s=encode_s,
+            # Encoders have threads of their own in process: a call keeps nobody.
+            encode_call_s=0.0,
+            transport_s=0.0 if by_actors else transport_seconds(spec.frame_bytes),
+            actor_start_s=ACTOR_START_S + open_s,
+            ray_start_s=0.0 if running else RAY_START_S,
+            ray_stop_s=0.0 if running else RAY_STOP_S,
+            is_encoded_by_actors=by_actors,
+        )
+
+    def most_actors(self) -> int:
+        """What the user set, less where memory does not suffice; found once."""
+        if self._most is None:
+            self._most = self._find_most_actors()
+        return self._most
+
+    def _find_most_actors(self) -> int:
+        by_memory = actors_by_memory(
+            self._machine.free_memory_bytes - self.limit_bytes,
+            process_rss_bytes(),
+            RESERVE_BYTES,
+        )
+        if by_memory < self._allowed:
+            self._tally.event(
+                f"Memory suffices for {by_memory} render actors, {self._allowed} were allowed."
+            )
+        most = max(1, min(by_memory, self._allowed))
+        # The caller's own Ray may be busy or small; asked for by name, it is waited for.
+        return most if self._job.engine == "ray" else min(most, free_ray_cpus(most))
+
+    def choose(
+        self, costs: Costs, frames_left: int | None, *, elapsed_s: float | None = None
+    ) -> Choice:
+        """Where the rest of the job is drawn.
+
+        Parameters
+        ----------
+        costs
+            See `costs`.
+        frames_left
+            Frames not yet drawn, None where their number is unknown.
+        elapsed_s
+            Seconds spent so far; None takes those since the job began.
+        """
+        job = self._job
+        if job.engine == "local":
+            return in_process("engine='local' was asked for")
+        if job.engine == "auto" and (self._allowed == 1 or frames_left == 0):
+            reason = (
+                "one actor at most is allowed"
+                if self._allowed == 1
+                else "the first frames were all"
+            )
+            return in_process(reason)
+        actors = self.most_actors()
+        choice = choose_engine(
+            costs,
+            frames_left,
+            max_actors=actors,
+            cores=self._machine.cores,
+            elapsed_s=self._tally.elapsed_s if elapsed_s is None else elapsed_s,
+        )
+        if choice.engine == "ray" and job.engine == "auto" and self._not_picklable is not None:
+            self._tally.event_once(f"{self._not_picklable.message} This process draws all frames.")
+            return in_process("the drawing code cannot be sent to actors")
+        return self._as_asked(choice, actors)
+
+    def _as_asked(self, choice: Choice, actors: int) -> Choice:
+        job, asked = self._job, self._job.settings.num_workers
+        if job.engine == "ray":
+            reason = "engine='ray' was asked for"
+            choice = replace(
+                choice, engine="ray", actors=min(asked or actors, actors), reason=reason
+            )
+        elif choice.engine == "ray" and asked is not None:
+            choice = replace(choice, actors=min(asked, actors))
+        return replace(choice, actors=max(choice.actors, min(job.settings.min_workers, actors)))
+
+
+def in_process(reason: str) -> Choice:
+    """The choice to stay."""
+    return Choice("local", 0, None, None, reason)

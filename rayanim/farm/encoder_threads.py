@@ -1,0 +1,202 @@
+"""Encodes closed segments in threads of this process, while it draws on.
+
+FFmpeg releases Python's lock while it works. One thread encodes one segment,
+as an actor would; while the last of a segment is encoded, the next one's first
+frames are taken by another thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from rayanim.farm.collectors import RawPayload
+from rayanim.farm.job import Tally
+from rayanim.farm.plan import Place
+from rayanim.farm.writing import Writer
+
+if TYPE_CHECKING:
+    from rayanim.video.spec import StreamSpec
+
+MAX_THREADS = 4
+"""Segments encoded at once: each costs the memory of an encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one segment came to."""
+
+    frames: int
+    encode_s: float
+    written_bytes: int
+
+
+class _DroppedError(Exception):
+    """The segment is not wanted any more."""
+
+
+class _Inflow:
+    """The frames of one segment on their way to its thread; None ends it."""
+
+    def __init__(self) -> None:
+        self.frames: SimpleQueue[RawPayload | Place | None] = SimpleQueue()
+
+
+class EncoderThreads:
+    """Takes segments piece by piece, and has each encoded and written.
+
+    Parameters
+    ----------
+    spec
+        The stream.
+    writer
+        Takes finished segments; called from the threads.
+    tally
+        Where frames and times are counted.
+    cores
+        Cores that this process may use.
+    limit_bytes
+        Bytes of frames that may wait. It cannot deadlock: a thread waits for
+        nobody but the next piece, and segments come one after the other.
+    """
+
+    def __init__(
+        self, spec: StreamSpec, writer: Writer, tally: Tally, *, cores: int, limit_bytes: int
+    ) -> None:
+        self._spec = spec
+        self._writer = writer
+        self._tally = tally
+        self._limit_bytes = max(limit_bytes, spec.frame_bytes)
+        self._executor = ThreadPoolExecutor(
+            min(MAX_THREADS, max(1, cores)), thread_name_prefix="rayanim-encoder"
+        )
+        self._pending: deque[Future[_Told]] = deque()
+        self._inflow: _Inflow | None = None
+        self._changed = threading.Condition()
+        self._waiting_bytes = 0
+        self._busy_s = 0.0
+        self._encoded_frames = 0
+        self._failure: BaseException | None = None
+
+    @property
+    def queued_frames(self) -> int:
+        """Frames that wait to be encoded."""
+        return self._waiting_bytes // self._spec.frame_bytes
+
+    @property
+    def frame_s(self) -> float | None:
+        """Seconds that a frame took to encode so far; None before any was."""
+        return self._busy_s / self._encoded_frames if self._encoded_frames else None
+
+    def begin(self) -> None:
+        """The pieces that follow belong to a new segment."""
+        inflow = self._inflow = _Inflow()
+        self._pending.append(self._executor.submit(self._encode, inflow))
+
+    def add(self, frames: RawPayload) -> None:
+        """Frames of the segment that was begun; waits while too many wait.
+
+        Raises
+        ------
+        EncodeError
+            If something could not be encoded or written.
+        """
+        with self._changed:
+            self._changed.wait_for(self._has_room)
+            self._waiting_bytes += frames.nbytes
+        self.settle()
+        self._into(frames)
+
+    def end(self, place: Place) -> None:
+        """All pieces of the segment were given."""
+        self._into(place)
+        self._inflow = None
+
+    def drop(self) -> None:
+        """Forget the segment that was begun."""
+        if self._inflow is not None:
+            self._into(None)
+            self._inflow = None
+
+    def settle(self) -> bool:
+        """Count what is encoded; whether that is all.
+
+        Raises
+        ------
+        EncodeError
+            If something could not be encoded or written.
+        """
+        while self._pending and self._pending[0].done():
+            self._count(self._pending.popleft())
+        return not self._pending
+
+    def finish(self) -> None:
+        """Wait until everything is encoded and written.
+
+        Raises
+        ------
+        EncodeError
+            If something could not be.
+        """
+        while self._pending:
+            self._count(self._pending.popleft())
+        self._executor.shutdown()
+
+    def abort(self) -> None:
+        """Stop. Segments of which all pieces were given are still written."""
+        self.drop()
+        self._executor.shutdown(wait=True)
+
+    def _has_room(self) -> bool:
+        return self._failure is not None or self._waiting_bytes < self._limit_bytes
+
+    def _into(self, piece: RawPayload | Place | None) -> None:
+        if self._inflow is not None:
+            self._inflow.frames.put(piece)
+
+    def _count(self, future: Future[_Told]) -> None:
+        told = future.result()
+        self._tally.encoded(told.frames, told.encode_s, 0.0)
+        self._tally.written(told.frames, told.written_bytes)
+
+    def _encode(self, inflow: _Inflow) -> _Told:
+        from rayanim.video.segment import SegmentEncoder
+
+        encode_s = 0.0
+        try:
+            encoder = SegmentEncoder(self._spec)
+            try:
+                while isinstance(piece := inflow.frames.get(), Place) is False:
+                    if piece is None:
+                        return _Told(0, 0.0, 0)
+                    encode_s += self._encode_piece(encoder, piece)  # type: ignore[arg-type]
+                began_s = time.perf_counter()
+                segment = encoder.finish()
+                written_bytes = self._writer.put(piece, segment)  # type: ignore[arg-type]
+                encode_s += time.perf_counter() - began_s
+                return _Told(segment.n_frames, encode_s, written_bytes)
+            finally:
+                encoder.abort()
+        except BaseException as error:
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+            raise
+
+    def _encode_piece(self, encoder: SegmentEncoder, piece: RawPayload) -> float:
+        began_s = time.perf_counter()
+        try:
+            encoder.encode(piece)
+        finally:
+            took_s = time.perf_counter() - began_s
+            with self._changed:
+                self._waiting_bytes -= piece.nbytes
+                self._busy_s += took_s
+                self._encoded_frames += len(piece)
+                self._changed.notify_all()
+        return took_s

@@ -1,0 +1,55 @@
+"""Sees whether the disk will hold the film, as soon as the first segments tell its size."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rayanim.farm.job import Tally
+
+FIRST_LOOK_FRAMES = 48
+"""Frames that tell what a film takes."""
+
+LOOK_EVERY_S = 10.0
+"""Others write to the disk, too."""
+
+
+class SpaceWatch:
+    """Looks at the free space now and then.
+
+    Parameters
+    ----------
+    folder
+        Where is written.
+    tally
+        Knows what is written.
+    """
+
+    def __init__(self, folder: Path, tally: Tally) -> None:
+        from rayanim.parts.disk import check_space
+
+        self._folder = folder
+        self._tally = tally
+        self._next_look_s = 0.0
+        check_space(folder, 1)
+
+    def look(self) -> None:
+        """Look, if it is time to.
+
+        Raises
+        ------
+        OutputError
+            If there is less room than what is to come needs.
+        """
+        from rayanim.parts.disk import check_space, expected_bytes
+
+        tally, now_s = self._tally, time.perf_counter()
+        if tally.total is None or tally.written_frames < FIRST_LOOK_FRAMES:
+            return
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + LOOK_EVERY_S
+        to_come = tally.total - tally.resumed_frames
+        check_space(
+            self._folder, expected_bytes(tally.written_bytes, tally.written_frames, to_come)
+        )

@@ -1,0 +1,185 @@
+"""Keeps a job's finished segments until its film is whole, and longer where it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rayanim.parts.digest import batch_digest
+from rayanim.parts.folder import PartsFolder
+from rayanim.parts.part_file import PartInfo
+
+if TYPE_CHECKING:
+    from rayanim.farm.plan import Segment
+    from rayanim.parts.store import PartStore
+    from rayanim.video.spec import StreamSpec
+
+
+class Keeper:
+    """The parts of one film, from the job's beginning to its end.
+
+    As a context, which must enclose the renaming of the film: left without an
+    error the parts go, left with one they stay.
+
+    Parameters
+    ----------
+    target
+        The film.
+    thing
+        What the user gave to be drawn; its code must not change until the job
+        is taken up again.
+    resume
+        Whether to go on from what an earlier job left.
+    keep
+        Whether the parts stay when the film is whole.
+    how_to_resume
+        What to tell the user to do to go on after a failure.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        thing: Any,
+        *,
+        resume: bool = False,
+        keep: bool = False,
+        how_to_resume: str = "Give resume=True",
+    ) -> None:
+        self._target = target
+        self._thing = thing
+        self._resume = resume
+        self._keep = keep
+        self._how_to_resume = how_to_resume
+        self._folder: PartsFolder | None = None
+        self._finished: dict[int, PartInfo] = {}
+        self._tell: Callable[[str], None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        folder, self._folder = self._folder, None
+        if folder is None:
+            return
+        if error is not None:
+            self._leave(folder)
+            return
+        folder.forget_set_aside()
+        if self._keep:
+            folder.close()
+        else:
+            folder.remove()
+
+    def open(
+        self,
+        spec: StreamSpec,
+        *,
+        n_frames: int | None,
+        segment_frames: str,
+        seed: int | None,
+        sequential: bool,
+        source_name: str,
+        first_frame: str,
+        tell: Callable[[str], None],
+    ) -> PartStore:
+        """Make or find the folder of the film's parts.
+
+        Parameters
+        ----------
+        spec
+            The stream.
+        n_frames, segment_frames, seed, sequential, source_name, first_frame
+            As a `Manifest`'s.
+        tell
+            Called with what a person should know.
+
+        Raises
+        ------
+        ResumeError
+            If an earlier job's parts were asked for and cannot be used.
+        OutputError
+            If the folder cannot be made, or another job uses it.
+        """
+        from rayanim import __version__
+        from rayanim.parts.fingerprint import fingerprint
+        from rayanim.parts.libraries import versions
+        from rayanim.parts.manifest import Manifest
+
+        manifest = Manifest(
+            rayanim=__version__,
+            libraries=versions(),
+            n_frames=n_frames,
+            segment_frames=segment_frames,
+            stream=asdict(spec),
+            seed=seed,
+            sequential=sequential,
+            source=fingerprint(self._thing),
+            source_name=source_name,
+            first_frame=first_frame,
+        )
+        self._tell = tell
+        if self._resume:
+            self._folder = PartsFolder.resume(self._target, manifest)
+            self._look_through(self._folder)
+        else:
+            self._folder = PartsFolder.create(self._target, manifest)
+            self._tell_of_set_aside(self._folder)
+        return self._folder.store
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return PartsFolder.path_for(self._target)
+
+    @property
+    def resumed_frames(self) -> int:
+        """Frames in whole parts of an earlier job."""
+        return sum(info.n_frames for info in self._finished.values())
+
+    def take_up(self, segment: Segment) -> bool | None:
+        """Whether an earlier job's part is that of `segment`; None where there is none."""
+        info = self._finished.get(segment.index)
+        if info is None:
+            return None
+        digest = batch_digest(segment.batch.numbers, segment.batch.params)
+        is_same = (info.start, info.stop) == (segment.start, segment.stop)
+        return is_same and digest is not None and digest == info.batch_digest
+
+    def _look_through(self, folder: PartsFolder) -> None:
+        self._finished = folder.finished()
+        for name, why in folder.rejected.items():
+            self._say(f"The part {name} is not used: {why}. Its frames are drawn again.")
+
+    def _tell_of_set_aside(self, folder: PartsFolder) -> None:
+        aside = folder.set_aside
+        if aside is not None:
+            self._say(
+                f"{_count(aside.segments)} of an earlier job are put aside in "
+                f"{str(aside.path)!r} until this film is whole. Resuming would go on from them: "
+                "end this job, rename the folder back, and resume."
+            )
+
+    def _leave(self, folder: PartsFolder) -> None:
+        count = folder.count()
+        folder.close()
+        if count:
+            self._say(
+                f"{_count(count)} are kept in {str(folder.path)!r}. {self._how_to_resume} to go "
+                "on from them."
+            )
+
+    def _say(self, text: str) -> None:
+        if self._tell is not None:
+            self._tell(text)
+
+
+def _count(segments: int) -> str:
+    return "1 finished segment" if segments == 1 else f"{segments} finished segments"
