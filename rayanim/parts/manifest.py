@@ -119,11 +119,16 @@ class Manifest:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON gives it back: text keys, lists for tuples, text for fractions."""
+    """`value` as JSON gives it back: text keys, lists for tuples, text for fractions.
+
+    Of equal numbers there is one form only: 500, not 500.0.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return str(value) if isinstance(value, Fraction) else value
 
 

@@ -359,6 +359,19 @@ def test_two_jobs_of_one_process_do_not_share_a_folder(film: Path, begin: Any) -
         assert list(folder.finished()) == [0, 1]
 
 
+@pytest.mark.parametrize("end", ["remove", "close"])
+def test_a_job_that_ended_does_not_touch_the_next_one_s_folder(film: Path, end: str) -> None:
+    """Ending it twice is as once."""
+    first = PartsFolder.create(film, manifest())
+    getattr(first, end)()
+    with PartsFolder.create(film, manifest()) as second:
+        first.remove()
+        first.close()
+        assert (second.path / MANIFEST).exists()
+        with pytest.raises(OutputError, match="Another job"):
+            PartsFolder.resume(film, manifest())
+
+
 def run(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     """A Python process that finds the helpers of these tests."""
     return subprocess.Popen(
