@@ -33,8 +33,12 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     OutputError
         If less is free.
     """
-    free_bytes = shutil.disk_usage(_existing(folder)).free
-    if free_bytes < needed_bytes:
+    try:
+        total_bytes, _used_bytes, free_bytes = shutil.disk_usage(_existing(folder))
+    except OSError:  # writing will tell
+        return
+    # Some file systems of networks do not know their size.
+    if total_bytes and free_bytes < needed_bytes:
         raise OutputError(
             f"The disk of {str(folder)!r} has {_megabytes(free_bytes)} free, but the film and its "
             f"parts need about {_megabytes(needed_bytes)} more. Free some space, or write "

@@ -1,11 +1,12 @@
 """Names the code that draws a film, so that a changed script does not go on from old parts.
 
-What counts are the modules that define the user's classes and functions, and
-those of the user's own that these import: their syntax trees, without comments,
-and without what a call of ``produce`` or ``make_video`` says of how to run,
-such as ``resume=True``. Installed packages and the standard library do not
-count, their versions stand in the manifest; nor do values, which the first
-frame and the parts' own digests tell. Nothing is imported or run.
+What counts are the modules that define the classes and functions which draw,
+and the user's own among those that these import: their syntax trees, without
+comments, and without what a call of ``produce`` or ``make_video`` says of how
+to run, such as ``resume=True``. What installed packages import does not count,
+nor do rayanim and the standard library, whose versions stand in the manifest;
+nor do values, which the first frame and the parts' own digests tell. Nothing is
+imported or run.
 """
 
 from __future__ import annotations
@@ -67,11 +68,11 @@ _LEADING = {
 }
 """Python's own kinds of object that may hold the user's code."""
 
-_LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")
-_INSTALLED = tuple(
-    os.path.realpath(path) + os.sep
-    for path in (*map(sysconfig.get_path, _LIBRARIES), str(Path(__file__).parents[1]))
+_RAYANIM = str(Path(__file__).resolve().parents[1]) + os.sep
+_STANDARD = tuple(
+    os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")
 )
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 def fingerprint(thing: Any) -> str:
@@ -81,7 +82,8 @@ def fingerprint(thing: Any) -> str:
     ----------
     thing
         A class, a function, or an object with the user's code in it: an
-        animator, a generator, an act with its scenes.
+        animator, a generator, an act with its scenes, a source. Before it is
+        opened: what `setup` puts on it may bring more code.
 
     Returns
     -------
@@ -91,7 +93,7 @@ def fingerprint(thing: Any) -> str:
     files: dict[str, None] = {}
     texts: set[str] = set()
     for bearer in _bearers(thing):
-        files.update(dict.fromkeys(filter(_is_users, _files_of(bearer))))
+        files.update(dict.fromkeys(filter(_counts, _files_of(bearer))))
         if _is_without_file(bearer):
             texts.add(_text_without_file(bearer))
     texts.update(_texts_of(files))
@@ -200,8 +202,15 @@ def _readable(name: Any) -> str | None:
 
 
 def _is_users(file: str) -> bool:
-    is_installed = file.startswith(_INSTALLED) or "site-packages" in Path(file).parts
-    return Path(file).is_absolute() and not is_installed and file.endswith((".py", ".pyw"))
+    """Whether a file is of the user's own project."""
+    return _counts(file) and _INSTALLED.isdisjoint(Path(file).parts)
+
+
+def _counts(file: str) -> bool:
+    """Whether a file is source code, and neither rayanim's nor Python's."""
+    is_installed = not _INSTALLED.isdisjoint(Path(file).parts)
+    is_standard = file.startswith(_STANDARD) and not is_installed
+    return file.endswith((".py", ".pyw")) and not is_standard and not file.startswith(_RAYANIM)
 
 
 def _texts_of(files: dict[str, None]) -> Iterator[str]:
@@ -219,7 +228,7 @@ def _texts_of(files: dict[str, None]) -> Iterator[str]:
         except (SyntaxError, ValueError, RecursionError):
             yield source.decode("utf-8", "replace")
             continue
-        for found in imported_files(tree, file):
+        for found in imported_files(tree, file) if _is_users(file) else ():
             if found not in seen and len(seen) < MAX_FILES and _is_users(found):
                 seen.add(found)
                 waiting.append(found)

@@ -165,6 +165,8 @@ class PartsFolder:
 
     def remove(self) -> None:
         """Take away what is rayanim's; the folder goes too if nothing else is in it."""
+        if not self._lock.is_held:
+            return
         with contextlib.suppress(OSError):
             _remove_ours(self.path)
         self._lock.close()
@@ -177,6 +179,9 @@ class PartsFolder:
 
     def close(self) -> None:
         """Let another job have the folder; without a finished part it goes."""
+        if not self._lock.is_held:
+            # What is there now may be another job's.
+            return
         with contextlib.suppress(OSError, PartsError):
             if not self.count():
                 _remove_ours(self.path)

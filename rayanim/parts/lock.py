@@ -40,6 +40,11 @@ class FolderLock:
             self.close()
             raise
 
+    @property
+    def is_held(self) -> bool:
+        """False once it was closed."""
+        return self._descriptor is not None
+
     def close(self) -> None:
         """Let others have it; nothing if that was done before."""
         descriptor, self._descriptor = self._descriptor, None

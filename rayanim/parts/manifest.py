@@ -106,10 +106,12 @@ class Manifest:
             If `text` was cut short or changed, or has another format.
         """
         values = _parsed(text)
-        digest = values.pop("digest", None)
+        values.pop("digest", None)
         _check_format(values)
         _check_fields(values)
-        if digest != _digest(values) or text != (found := cls(**values)).to_json():
+        found = cls(**values)
+        # The digest too: it is in the text.
+        if text != found.to_json():
             raise PartsError("it is not as it was written: something has changed it")
         return found
 
@@ -119,11 +121,16 @@ class Manifest:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON gives it back: text keys, lists for tuples, text for fractions."""
+    """`value` as JSON gives it back: text keys, lists for tuples, text for fractions.
+
+    Of equal numbers there is one form only: 500, not 500.0.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return str(value) if isinstance(value, Fraction) else value
 
 

@@ -41,6 +41,21 @@ def test_the_real_disk_is_asked(tmp_path: Path) -> None:
         check_space(tmp_path, 2**60)
 
 
+@pytest.mark.parametrize("failure", [OSError(errno.EACCES, "no"), None])
+def test_a_disk_that_does_not_tell_is_no_error(
+    tmp_path: Path, monkeypatch: Any, failure: OSError | None
+) -> None:
+    """Whether it says so, or says that it has no size at all."""
+
+    def usage(path: Path) -> tuple[int, int, int]:
+        if failure is not None:
+            raise failure
+        return 0, 0, 0
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    check_space(tmp_path, 1000)
+
+
 @pytest.mark.parametrize(
     ("done", "expected"),
     [

@@ -130,6 +130,38 @@ def test_a_file_that_is_no_python_any_more_is_told_by_its_text(project: Path) ->
     assert len({*before, *broken, *told(project)}) == 3
 
 
+def test_installed_code_that_draws_counts_and_what_it_imports_does_not(tmp_path: Path) -> None:
+    """A project that is installed is still the user's own drawing code."""
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    (installed / "drawn.py").write_text("import tools\nfrom rayanim import Animator\n")
+    with (installed / "drawn.py").open("a") as file:
+        file.write("class Wave(Animator):\n    def update(self, i, p):\n        return 1\n")
+    (installed / "tools.py").write_text("RED = 1\n")
+    (tmp_path / "film.py").write_text(
+        "import sys; sys.path.insert(0, sys.path[0] + '/site-packages'); import drawn\n"
+        "from rayanim.parts.fingerprint import fingerprint; print(fingerprint(drawn.Wave))\n"
+    )
+    before = told(tmp_path)
+    (installed / "tools.py").write_text("RED = 2\n")
+    assert told(tmp_path) == before
+    path = installed / "drawn.py"
+    path.write_text(path.read_text().replace("return 1", "return 2"))
+    assert told(tmp_path) != before
+
+
+@pytest.mark.parametrize("change", [("+ 1", "+ 2"), ("(1, 2)", "(1, 3)")])
+def test_a_source_is_told_by_the_user_s_object_in_it(change: tuple[str, str]) -> None:
+    """So that one call serves all forms."""
+    from rayanim.source import AnimatorSource
+
+    def of(text: str) -> str:
+        return fingerprint(AnimatorSource(made(text)["Wave"](), {"dpi": 100}))
+
+    assert of(TYPED) == of(TYPED)
+    assert of(TYPED) != of(TYPED.replace(*change))
+
+
 def made(text: str, **namespace: Any) -> dict[str, Any]:
     """What code without a file defines, as in a notebook."""
     module = types.ModuleType("typed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import shutil
@@ -357,6 +358,50 @@ def test_two_jobs_of_one_process_do_not_share_a_folder(film: Path, begin: Any) -
         folder.put(1, 30, None, segment(1))
     with PartsFolder.resume(film, manifest()) as folder:
         assert list(folder.finished()) == [0, 1]
+
+
+@pytest.mark.parametrize("end", ["remove", "close"])
+def test_a_job_that_ended_does_not_touch_the_next_one_s_folder(film: Path, end: str) -> None:
+    """Ending it twice is as once."""
+    first = PartsFolder.create(film, manifest())
+    getattr(first, end)()
+    with PartsFolder.create(film, manifest()) as second:
+        first.remove()
+        first.close()
+        assert (second.path / MANIFEST).exists()
+        with pytest.raises(OutputError, match="Another job"):
+            PartsFolder.resume(film, manifest())
+
+
+def test_a_folder_that_goes_while_its_lock_is_taken_is_not_used(
+    film: Path, monkeypatch: Any
+) -> None:
+    """The job that held it removed it: a lock on a file without a name keeps nobody out."""
+    path, real = ended_job(film), fcntl.flock
+
+    def lock_late(descriptor: int, operation: int) -> None:
+        shutil.rmtree(path)
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with pytest.raises(OutputError, match="has just taken"):
+        PartsFolder.resume(film, manifest())
+
+
+def test_the_manifest_goes_first_and_the_lock_last(film: Path, monkeypatch: Any) -> None:
+    """What is left when removing is interrupted is never taken for parts to go on from."""
+    removed: list[str] = []
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        removed.append(path.name)
+        real(path, missing_ok)
+
+    with PartsFolder.create(film, manifest()) as folder:
+        folder.put(0, 0, None, segment())
+        monkeypatch.setattr(Path, "unlink", unlink)
+        folder.remove()
+    assert removed == [MANIFEST, part_name(0), LOCK]
 
 
 def run(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:

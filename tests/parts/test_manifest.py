@@ -133,6 +133,13 @@ DIFFERENCES = [
 ]
 
 
+def test_equal_numbers_are_the_same_film() -> None:
+    """However they were written."""
+    one, two = (manifest(stream=stream_with(bitrate_kbps=each)) for each in (500, 500.0))
+    assert one.differences(two) == []
+    assert one.digest == two.digest
+
+
 @pytest.mark.parametrize(("changes", "sentence"), DIFFERENCES)
 def test_each_difference_is_a_sentence(changes: dict[str, Any], sentence: str) -> None:
     """And makes another film of it."""
