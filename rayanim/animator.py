@@ -40,6 +40,10 @@ class Animator:
     n_frames
         How many frames there are, where neither the call nor `param_by_frame`
         tells.
+    sequential
+        Set it to True where `update` builds on the frame before: appends to a
+        line, or replaces a plot every third frame. Actors then run the updates
+        that they skip, from a fresh `setup` and without drawing.
 
     Examples
     --------
@@ -61,6 +65,7 @@ class Animator:
     fps: int | float | str | Fraction = 30
     param_by_frame: Iterable[Any] | None = None
     n_frames: int | None = None
+    sequential: bool = False
 
     def setup(self) -> Figure:
         """Make the figure, keep the artists that `update` needs, return the figure."""
@@ -70,7 +75,8 @@ class Animator:
         """Change the figure so that it shows frame `frame_idx`.
 
         Frames come in any order and each actor sees only some of them: set
-        everything that a frame shows, whatever was shown before.
+        everything that a frame shows, whatever was shown before; or set
+        `sequential`.
 
         Parameters
         ----------

@@ -52,6 +52,9 @@ class Overrides:
         carries out all.
     on_report
         Called with the report of every call that was carried out.
+    how_to_resume
+        What to tell the user to do to go on after a failure; None leaves it to
+        the call.
     calls
         How many films were asked for, those that were passed over left out.
     """
@@ -67,6 +70,7 @@ class Overrides:
     progress: Progress | None = None
     wanted: Callable[[Any], bool] | None = None
     on_report: Callable[[Report], None] | None = None
+    how_to_resume: str | None = None
     calls: int = 0
 
     def target(self, outfile: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:

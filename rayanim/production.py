@@ -6,13 +6,13 @@ import logging
 import os
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rayanim.outcome import report_of
 from rayanim.overrides import Overrides, current
 from rayanim.progress import Progress, choose_progress
 from rayanim.request import Plan, Request
-from rayanim.settings import Engine, OddSize, PerformanceSettings
+from rayanim.settings import Engine, OddSize, OnHistory, PerformanceSettings, Transport
 from rayanim.target import check_target, check_whole, part_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ def produce(
     drawing: Drawing = "auto",
     drawing_log_interval: int | None = None,
     encoding_log_interval: int | None = None,
+    sequential: bool | None = None,
+    on_history: OnHistory = "error",
+    transport: Literal["auto"] | Transport = "auto",
+    segment_frames: int | None = None,
+    resume: bool = False,
+    keep_parts: bool = False,
 ) -> Report:
     """Render a film.
 
@@ -123,6 +129,26 @@ def produce(
         False sets an `Animator` up for every frame, for comparison only.
     drawing_log_interval, encoding_log_interval
         Log a line after so many frames.
+    sequential
+        True draws each frame in the state that a serial run would have: actors
+        run the updates of the frames that they skip, without drawing them.
+        None takes an `Animator`'s own.
+    on_history
+        What is done where a frame turns out to depend on those drawn before
+        it although `sequential` is not set: ``error``, ``warn`` or ``ignore``.
+    transport
+        ``segments``: who draws also encodes, and finished segments are kept
+        until the film is whole. ``frames``: raw frames go through one encoder,
+        which a target bit rate and transparency need. ``auto`` takes segments
+        where they can be joined.
+    segment_frames
+        The most frames in a segment. In ``segments`` transport it is part of
+        what decides the film's bytes; None chooses by the number of frames.
+    resume
+        Go on from the segments that an earlier job of the same film has left,
+        one that was killed, stopped or failed.
+    keep_parts
+        Keep the finished segments beside the film.
 
     Returns
     -------
@@ -133,6 +159,8 @@ def produce(
     ------
     SettingsError
         If an argument makes no sense, before any work starts.
+    ResumeError
+        If there is nothing to go on from, or it is another film's.
     ScriptError
         If the user's code fails, with its own traceback.
     FarmError
@@ -170,6 +198,12 @@ def produce(
         drawing=drawing,
         drawing_log_interval=drawing_log_interval,
         encoding_log_interval=encoding_log_interval,
+        sequential=sequential,
+        on_history=on_history,
+        transport=transport,
+        segment_frames=segment_frames,
+        resume=resume,
+        keep_parts=keep_parts,
     ).completed()
     if not overrides.admit(frame_gen):
         from rayanim.dry_run import passed_over
@@ -190,10 +224,12 @@ def _carried_out(plan: Plan, overrides: Overrides) -> Report:
         from rayanim.dry_run import describe
 
         return describe(plan)
-    return render(plan, overrides.progress)
+    return render(plan, overrides.progress, overrides.how_to_resume)
 
 
-def render(plan: Plan, progress: Progress | None = None) -> Report:
+def render(
+    plan: Plan, progress: Progress | None = None, how_to_resume: str | None = None
+) -> Report:
     """Render what was planned.
 
     Parameters
@@ -202,16 +238,27 @@ def render(plan: Plan, progress: Progress | None = None) -> Report:
         A checked request.
     progress
         Who is told; None takes what the request says.
+    how_to_resume
+        What to tell the user to do to go on after a failure.
     """
     from rayanim.farm.engine import JobRunner
     from rayanim.farm.job import Job
+    from rayanim.parts.keeper import Keeper
 
     request = plan.request
     told = progress or choose_progress(
         request.progress, time_per_print=request.time_per_print, logger=request.logger
     )
     check_target(plan.target, overwrite=request.overwrite)
-    with part_of(plan.target) as part_path:
+    keeper = Keeper(
+        plan.target,
+        request.frame_gen,
+        resume=request.resume,
+        keep=request.keep_parts,
+        how_to_resume=how_to_resume or "Give resume=True",
+    )
+    # The parts go when the film has its name, and not before.
+    with keeper, part_of(plan.target) as part_path:
         job = Job(
             source=plan.source,
             feed=plan.feed,
@@ -222,6 +269,10 @@ def render(plan: Plan, progress: Progress | None = None) -> Report:
             engine=request.engine,
             seed=request.seed,
             log_every=(request.drawing_log_interval, request.encoding_log_interval),
+            transport=plan.transport,
+            on_history=request.on_history,
+            sequential=request.is_sequential,
+            keeper=keeper,
         )
         outcome = JobRunner(job, told).run()
         check_whole(part_path, outcome.file_bytes)

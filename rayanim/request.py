@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterable, Sized
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rayanim.errors import OutputError, SettingsError
 from rayanim.feed import Feed, NumberFeed, ParameterFeed
@@ -17,7 +18,9 @@ from rayanim.selection import Selection
 from rayanim.settings import (
     Engine,
     OddSize,
+    OnHistory,
     PerformanceSettings,
+    Transport,
     VideoSettings,
     is_number,
     parse_rate,
@@ -71,6 +74,12 @@ class Request:
     drawing: Drawing
     drawing_log_interval: int | None
     encoding_log_interval: int | None
+    sequential: bool | None
+    on_history: OnHistory
+    transport: Literal["auto"] | Transport
+    segment_frames: int | None
+    resume: bool
+    keep_parts: bool
     height_px: int | None = None
     still_number: int | None = None
 
@@ -82,13 +91,25 @@ class Request:
         if not isinstance(thing, Animator):
             return self if self.fps is not None else replace(self, fps=DEFAULT_FPS)
         fps = thing.fps if self.fps is None else self.fps
+        sequential = thing.sequential if self.sequential is None else self.sequential
         param_by_frame, n_frames = self.param_by_frame, self.n_frames
         if param_by_frame is None:
             param_by_frame = thing.param_by_frame
             # Beside parameters that tell their number it may be anything of the script's.
             if n_frames is None and not isinstance(param_by_frame, Sized):
                 n_frames = thing.n_frames
-        return replace(self, fps=fps, param_by_frame=param_by_frame, n_frames=n_frames)
+        return replace(
+            self,
+            fps=fps,
+            param_by_frame=param_by_frame,
+            n_frames=n_frames,
+            sequential=sequential,
+        )
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether frames are drawn in the state that a serial run would have."""
+        return bool(self.sequential)
 
     def overridden(self, overrides: Overrides) -> Request:
         """The request with the command line's options in the place of the script's."""
@@ -162,16 +183,30 @@ class Request:
             drawing=self.drawing,
             height_px=self.height_px,
         )
+        request = self
+        if self.is_sequential:
+            request, source = self._in_sequence(source)
         return Plan(
             request=self,
             source=source,
-            feed=self._feed(source),
+            feed=request._feed(source),
             rate=rate,
             target=target,
             video=video,
             performance=self._performance(),
             max_actors=parse_workers(self.workers, cores=usable_cores()),
         )
+
+    def _in_sequence(self, source: Source) -> tuple[Request, Source]:
+        """The request and its source where each frame takes the updates before it."""
+        from rayanim.sequential import SequentialSource
+
+        if self.param_by_frame is None or source.n_frames is not None:
+            return self, SequentialSource(source, self.seed, None)
+        # Whoever skips frames needs their parameters: a generator is listed.
+        params = ParameterFeed(self.param_by_frame, self.n_frames).take(sys.maxsize).params
+        listed = replace(self, param_by_frame=params, n_frames=None)
+        return listed, SequentialSource(source, self.seed, params)
 
     def _target(self) -> Path:
         if self.outfile is None:
@@ -227,7 +262,9 @@ class Request:
                 "settings must be PerformanceSettings or the report of an earlier run, "
                 f"got {self.settings!r:.80}."
             )
-        return found
+        if self.segment_frames is None:
+            return found
+        return found.replace(frame_batch_amount=int(self.segment_frames))
 
     def _feed(self, source: Source) -> Feed:
         selection = None if self.frames is None else Selection.parse(self.frames)
@@ -255,7 +292,16 @@ class Request:
             isinstance(self.seed, bool) or not hasattr(self.seed, "__index__")
         ):
             raise SettingsError(f"seed must be a whole number or None, got {self.seed!r}.")
-        for name in ("n_frames", "drawing_log_interval", "encoding_log_interval"):
+        if self.on_history not in ("error", "warn", "ignore"):
+            raise SettingsError(
+                f"on_history must be 'error', 'warn' or 'ignore', got {self.on_history!r}."
+            )
+        if self.transport not in ("auto", "segments", "frames"):
+            raise SettingsError(
+                f"transport must be 'auto', 'segments' or 'frames', got {self.transport!r}."
+            )
+        counts = ("n_frames", "segment_frames", "drawing_log_interval", "encoding_log_interval")
+        for name in counts:
             _check_count(name, getattr(self, name))
         if self.logger is not None and not hasattr(self.logger, "isEnabledFor"):
             raise SettingsError(f"logger must be a logging.Logger, got {self.logger!r:.80}.")
@@ -277,6 +323,12 @@ class Plan:
     video: VideoSettings
     performance: PerformanceSettings
     max_actors: int
+
+    @property
+    def transport(self) -> Transport | None:
+        """What actors hand over; None where that is to be chosen."""
+        asked = self.request.transport
+        return None if asked == "auto" else asked
 
     def make_spec(self, geometry: Geometry) -> StreamSpec:
         """The stream for frames of the size that the first frame settled."""

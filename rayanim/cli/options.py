@@ -127,6 +127,36 @@ def film_options(command: CommandT) -> CommandT:
             metavar="KBIT/S",
             help="Kilobits per second, in place of a quality.",
         ),
+        click.option(
+            "--sequential/--no-sequential",
+            default=None,
+            help="Each frame builds on those before: actors run the updates that they skip.",
+        ),
+        click.option(
+            "--on-history",
+            type=click.Choice(["error", "warn", "ignore"]),
+            help="What to do where frames turn out to build on those before.",
+        ),
+        click.option(
+            "--transport",
+            type=click.Choice(["auto", "segments", "frames"]),
+            help="Encode segments where they are drawn, or all frames in one encoder.",
+        ),
+        click.option(
+            "--segment-frames",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="The most frames in a segment.",
+        ),
+        click.option(
+            "--resume",
+            is_flag=True,
+            default=None,
+            help="Go on from the segments that a stopped or failed run of this film has left.",
+        ),
+        click.option(
+            "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
+        ),
         click.option("--dry-run", is_flag=True, help="Print the plan; write nothing."),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,8 @@ class Told:
         """The run has failed, or was stopped."""
         self.end()
         write_text(sys.stderr, failure.text)
+        for note in getattr(error, "__notes__", ()):
+            write_text(sys.stderr, f"rayanim: {note}")
         if isinstance(error, KeyboardInterrupt):
             write_text(sys.stderr, _stopped(self._finished))
 
@@ -213,6 +216,7 @@ class _Run:
             dry_run=options.dry_run,
             progress=self._told.progress(),
             on_report=self._report,
+            how_to_resume=f"Run {_resuming(sys.argv)}",
         )
 
     def _report(self, report: Report) -> None:
@@ -233,6 +237,15 @@ def _exit_code(request: SystemExit) -> int:
         return request.code or 0
     write_text(sys.stderr, str(request.code))
     return FAILED
+
+
+def _resuming(command: list[str]) -> str:
+    """The command line that goes on from the parts of this one."""
+    words = ["rayanim", *command[1:]]
+    at = words.index("--") if "--" in words else len(words)
+    if "--resume" not in words[:at]:
+        words.insert(at, "--resume")
+    return shlex.join(words)
 
 
 def _stopped(finished: list[str]) -> str:

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rayanim.errors import RayanimError
 from rayanim.farm.collectors import RawPayload
 from rayanim.farm.machine import process_rss_bytes
@@ -166,7 +168,7 @@ class RenderActor:
 
 
 def _bytes_of(payload: Payload) -> int:
-    return int(getattr(payload, "nbytes", None) or getattr(payload, "data_bytes", 0))
+    return payload.nbytes if isinstance(payload, np.ndarray) else payload.data_bytes
 
 
 class EncoderActor:

@@ -12,7 +12,6 @@ is encoded by an encoder of its own and becomes a part on the disk.
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -76,7 +75,7 @@ class SegmentsJob:
         longest = self._job.settings.frame_batch_amount
         plan = follow(self._inside.feed, closed_lengths(self._tally.total, longest))
         first = next(plan)
-        opening = self._draw(first, 0, 1)
+        opening = self._draw_first(first)
         self._open_parts(longest)
         spec = self._inside.spec
         self._parts = Parts(spec, self._job.part_path, self._store)
@@ -165,11 +164,14 @@ class SegmentsJob:
         start = segment.start + offset
         before = self._tally.timings
         piece = self._inside.draw_piece(Segment(segment.index, start, start + len(batch), batch))
-        if piece is None and offset == 0 and count == 1:
-            # The film's very first frame: drawn in full now.
-            return self._draw(segment, offset, count)
         self._learn(before)
         return piece
+
+    def _draw_first(self, segment: Segment) -> RawPayload:
+        """The film's first frame; once more, in full, where it differed from a full draw."""
+        while (frame := self._draw(segment, 0, 1)) is None:
+            pass
+        return frame
 
     def _learn(self, before: Timings) -> None:
         """Note what the last frames cost; the first one of all fills caches, and tells little."""

@@ -9,7 +9,8 @@ The model, per frame, with the processor's work spread over c cores:
   How much overlaps depends on the codec's threading: with libx264 in slice
   threads nothing did on 2 cores (15 ms of drawing and 12 ms of encoding took
   27 ms), in frame threads nearly all (the call took 2 ms of the 12).
-- On Ray, where raw frames go to one encoder, the slowest of three sets the pace: k actors, the encoder, the cores:
+- On Ray, where raw frames go to one encoder, the slowest of three sets the
+  pace: k actors, the encoder, the cores:
   ``max((draw + overhead) / k, encode, (draw + encode_cpu + overhead) / c)``
   where the overhead is the way through the object store. Where actors encode
   what they draw, there is no second: ``(draw + encode + overhead) / k`` and the

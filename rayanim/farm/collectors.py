@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,8 @@ class RawFrames:
         self._count = 0
 
     def buffer(self) -> Frame:
-        return self._frames[self._count]
+        frame: Frame = self._frames[self._count]
+        return frame
 
     def add(self) -> None:
         self._count += 1
@@ -91,7 +92,8 @@ class EncodedFrames:
             self._encoder.encode(done)
 
     def buffer(self) -> Frame:
-        return self._frame[0]
+        frame: Frame = self._frame[0]
+        return frame
 
     def add(self) -> None:
         self._encoder.encode(self._frame)
@@ -103,7 +105,7 @@ class EncodedFrames:
         self._encoder.abort()
 
 
-class Remembering:
+class Remembering(Generic[Given]):
     """Hands frames on to a collector, and keeps the first few.
 
     Parameters

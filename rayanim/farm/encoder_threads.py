@@ -21,6 +21,7 @@ from rayanim.farm.plan import Place
 from rayanim.farm.writing import Writer
 
 if TYPE_CHECKING:
+    from rayanim.video.segment import SegmentEncoder
     from rayanim.video.spec import StreamSpec
 
 MAX_THREADS = 4

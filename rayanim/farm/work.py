@@ -94,6 +94,7 @@ class Worker:
         skipped = 0 if done is None else len(done)
         rest = replace(segment, start=segment.start + skipped, batch=segment.batch[skipped:])
         collector = Remembering(self._collector(rest, done), FRAMES_CHECKED)
+        payload: Payload
         payload, timings = self._renderer.collect(rest, collector)
         if self._renderer.differs_now():
             collector = Remembering(self._collector(segment, None), FRAMES_CHECKED)

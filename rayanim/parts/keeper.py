@@ -53,11 +53,16 @@ class Keeper:
         self._resume = resume
         self._keep = keep
         self._how_to_resume = how_to_resume
+        self._source = ""
         self._folder: PartsFolder | None = None
         self._finished: dict[int, PartInfo] = {}
         self._tell: Callable[[str], None] | None = None
 
     def __enter__(self) -> Self:
+        from rayanim.parts.fingerprint import fingerprint
+
+        # Before it is opened: what setup() makes is not the user's code.
+        self._source = fingerprint(self._thing)
         return self
 
     def __exit__(
@@ -70,7 +75,7 @@ class Keeper:
         if folder is None:
             return
         if error is not None:
-            self._leave(folder)
+            self._leave(folder, error)
             return
         folder.forget_set_aside()
         if self._keep:
@@ -109,7 +114,6 @@ class Keeper:
             If the folder cannot be made, or another job uses it.
         """
         from rayanim import __version__
-        from rayanim.parts.fingerprint import fingerprint
         from rayanim.parts.libraries import versions
         from rayanim.parts.manifest import Manifest
 
@@ -121,7 +125,7 @@ class Keeper:
             stream=asdict(spec),
             seed=seed,
             sequential=sequential,
-            source=fingerprint(self._thing),
+            source=self._source,
             source_name=source_name,
             first_frame=first_frame,
         )
@@ -167,13 +171,13 @@ class Keeper:
                 "end this job, rename the folder back, and resume."
             )
 
-    def _leave(self, folder: PartsFolder) -> None:
+    def _leave(self, folder: PartsFolder, error: BaseException) -> None:
         count = folder.count()
         folder.close()
         if count:
-            self._say(
-                f"{_count(count)} are kept in {str(folder.path)!r}. {self._how_to_resume} to go "
-                "on from them."
+            error.add_note(
+                f"{_count(count)} {'is' if count == 1 else 'are'} kept in {str(folder.path)!r}. "
+                f"{self._how_to_resume} to go on from there."
             )
 
     def _say(self, text: str) -> None:
