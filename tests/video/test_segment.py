@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from test_encoder import SIZE, numbered, spec_of
 
 from rayanim.errors import EncodeError
+from rayanim.video.encoder import VideoEncoder
 from rayanim.video.segment import SegmentEncoder, segment_spec, why_not_joinable
 
 CODECS = ["h264", "h265", "vp9", "av1"]
@@ -183,10 +185,28 @@ def test_segment_without_frames_is_an_error():
 
 
 def test_refused_settings_are_told_with_ffmpeg_s_words():
-    """The message names the option, and no second error follows from the first."""
+    """The message names the option, also when the same mistake is made again."""
     spec = replace(spec_of(), options=(("profile", "nonsense"),))
-    with pytest.raises(EncodeError, match=r"libx264.*nonsense"):
-        SegmentEncoder(spec)
+    for _ in range(2):
+        with pytest.raises(EncodeError, match=r"libx264.*nonsense"):
+            SegmentEncoder(spec)
+
+
+def test_asking_for_the_reason_frees_no_other_encoder():
+    """One that is busy and only the garbage collector can free would wait for its own log lines."""
+    spec = spec_of(size=(320, 240))
+    cycle = [VideoEncoder(spec, None)]
+    cycle[0].encode(numbered(spec, 60))
+    cycle.append(cycle)
+    del cycle
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        with pytest.raises(EncodeError, match="nonsense"):
+            SegmentEncoder(replace(spec, options=(("profile", "nonsense"),)))
+    finally:
+        gc.set_threshold(*thresholds)
+    assert gc.isenabled()
 
 
 def test_payload_of_another_shape_is_refused():
