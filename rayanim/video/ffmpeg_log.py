@@ -22,14 +22,8 @@ def reason_for(error: Exception, retry: Callable[[], object]) -> str:
     for its threads while holding the interpreter, which they need to log.
     """
     words = str(getattr(error, "strerror", None) or error)
-    level = av.logging.get_level()
-    with _no_garbage_collection():
-        av.logging.set_level(av.logging.ERROR)
-        try:
-            with av.logging.Capture() as logs:
-                _try(retry)
-        finally:
-            av.logging.set_level(level)
+    with _no_garbage_collection(), _log_on(), av.logging.Capture() as logs:
+        _try(retry)
     lines = dict.fromkeys(f"{name}: {message.strip()}" for _level, name, message in logs)
     return "; ".join([words, *lines])
 
@@ -40,6 +34,19 @@ def _try(action: Callable[[], object]) -> None:
     except (av.FFmpegError, OSError, ValueError):
         # Expected: it failed before, and what counts is what it logged.
         return
+
+
+@contextmanager
+def _log_on() -> Iterator[None]:
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    # Else the same failure, the second time, would have no reason.
+    av.logging.set_skip_repeated(False)
+    try:
+        yield
+    finally:
+        av.logging.set_skip_repeated(skips)
+        av.logging.set_level(level)
 
 
 @contextmanager
