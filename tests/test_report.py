@@ -133,6 +133,27 @@ def test_summary_is_three_lines_and_names_all_that_matters() -> None:
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize(
+    ("in_parts", "in_full", "told"),
+    [
+        (0, (), None),
+        (300, (), "Frames drawn in parts: 300."),
+        (297, (("a", 2), ("b", 1)), "Frames drawn in parts: 297; in full: 2 (a), 1 (b)."),
+        (0, (("a", 300),), "Frames drawn in parts: 0; in full: 300 (a)."),
+    ],
+)
+def test_how_figures_were_drawn_ends_the_third_line(
+    in_parts: int, in_full: tuple[tuple[str, int], ...], told: str | None
+) -> None:
+    """With the reasons why not in parts; films without figures have nothing to tell."""
+    report = make_report(drawn_in_parts=in_parts, drawn_in_full=in_full)
+    line = report.summary().splitlines()[2]
+    assert line.endswith(told) if told else "Frames drawn" not in line
+    whole = [{"reason": reason, "frames": frames} for reason, frames in in_full]
+    values = report.to_dict()
+    assert (values["drawn_in_parts"], values["drawn_in_full"]) == (in_parts, whole)
+
+
 def test_events_are_the_fourth_line() -> None:
     """What went wrong takes one line, whatever it contains and however often it happened."""
     event = "an actor died while drawing frames 40 to 47;\nthey were drawn again"

@@ -39,9 +39,9 @@ def _on_code(timed: Spent, drawing_s: float) -> Iterator[Note]:
     if code_s > CODE_SHARE * timed.seconds and code_ms > CODE_MS:
         yield Note(
             "code",
-            f"update() takes {_ms(code_s, timed)} of the {_ms(timed.seconds, timed)} ms of a "
-            "frame: the drawing is not what is slow. Compute before the film what does not "
-            "depend on the frame, or use more workers.",
+            "The script's own code (update(), as a rule) takes "
+            f"{_ms(code_s, timed)} of the {_ms(timed.seconds, timed)} ms of a frame: the drawing "
+            "is not what is slow. Compute in setup() what does not depend on the frame.",
         )
 
 

@@ -105,17 +105,23 @@ class IncrementalCanvas(FigureCanvasAgg):
         """Compare the pixels with a full draw; after a difference, all is drawn in full."""
         if self._layers is None or self.difference is not None:
             return self.difference is None
+        with self.guard.checking():
+            found = self._compare()
+        if found is not None and current() is None:
+            told = f"draw {found.frame_idx}: {found.message}"
+            warnings.warn(told, RuntimeWarning, stacklevel=3)
+        return found is None
+
+    def _compare(self) -> Difference | None:
         renderer = self._own_renderer()
         units = self._order.units if self._order else []
-        self.difference = self.guard.compare(self.figure, renderer, units, self._frames)
-        if self.difference is not None:
+        found = self.guard.compare(self.figure, renderer, units, self._frames)
+        if found is not None:
+            self.difference = found
             self.refuse(DIFFERS)
-            if current() is None:
-                told = f"draw {self.difference.frame_idx}: {self.difference.message}"
-                warnings.warn(told, RuntimeWarning, stacklevel=3)
         elif self._order is not None:
             self._order.watch_again()
-        return self.difference is None
+        return found
 
     def check_at_end(self) -> None:
         """Compare the last frame at the end of a segment, where that is due."""

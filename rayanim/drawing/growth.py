@@ -26,6 +26,9 @@ GROWING_LOOKS = 8
 MOST_LOOKS = 1 << 12
 """Where the number has fallen before, more looks are needed, up to so many."""
 
+MOST_BIRTHS = 10_000
+"""Artists whose place is kept, 2 MB at most."""
+
 MOST_GROUPS = 2
 """Kinds of artists that one note names."""
 
@@ -45,7 +48,8 @@ class Births:
 
     def note(self, artist: Any, frame: FrameType | None) -> None:
         """`artist` is being made, by the code at `frame` or by who called it."""
-        self._places[id(artist)] = (weakref.ref(artist), place_of(frame))
+        if len(self._places) < MOST_BIRTHS:
+            self._places[id(artist)] = (weakref.ref(artist), place_of(frame))
 
     def place(self, artist: Any) -> str | None:
         """Where `artist` was made, None where nobody listened."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,19 +66,28 @@ class Guard:
     def __init__(self) -> None:
         self.checks = 0
         self._last_s: float | None = None
+        self._cost_s = 0.0
 
     def due(self, full_s: float) -> bool:
         """Whether the frame just drawn should be compared; a full draw takes `full_s`."""
         if self.checks < FIRST_CHECKS:
             return True
-        return self._passed_s() * SHARE_BETWEEN > full_s
+        return self._passed_s() * SHARE_BETWEEN > max(full_s, self._cost_s)
 
     def due_at_end(self, full_s: float) -> bool:
         """The same at the end of a segment, where less time since the last one will do."""
-        return self.checks > 0 and self._passed_s() * SHARE > full_s
+        return self.checks > 0 and self._passed_s() * SHARE > max(full_s, self._cost_s)
 
     def _passed_s(self) -> float:
         return time.perf_counter() - (self._last_s or 0.0)
+
+    @contextlib.contextmanager
+    def checking(self) -> Iterator[None]:
+        """Whatever is done inside is the cost of one comparison."""
+        began_s = time.perf_counter()
+        yield
+        self._last_s = time.perf_counter()
+        self._cost_s = self._last_s - began_s
 
     def compare(
         self, figure: Any, renderer: RendererAgg, units: list[Unit], frame_idx: int
@@ -87,7 +98,6 @@ class Guard:
         figure.draw(renderer)
         full = np.asarray(renderer.buffer_rgba())  # type: ignore[no-untyped-call]
         self.checks += 1
-        self._last_s = time.perf_counter()
         differs = (drawn != full).any(axis=2)
         if not differs.any():
             return None

@@ -12,9 +12,10 @@ import functools
 import inspect
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,6 +79,8 @@ class FrameEntry:
         Seconds that they took.
     layouts_s
         Seconds of layouts, by who ran them.
+    aside_s
+        Seconds that do not count.
     """
 
     number: int
@@ -85,6 +88,22 @@ class FrameEntry:
     why_full: str | None = None
     drawing_s: float = 0.0
     layouts_s: dict[str, float] = field(default_factory=dict)
+    aside_s: float = 0.0
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """What is done inside is no part of the frame: neither what is drawn nor its time."""
+    ledger = current()
+    if ledger is None:
+        yield
+        return
+    token, began_s = _open.set(None), time.perf_counter()
+    try:
+        yield
+    finally:
+        _open.reset(token)
+        ledger.leave_out(time.perf_counter() - began_s)
 
 
 class Ledger:
@@ -109,12 +128,12 @@ class Ledger:
         self._notes: list[Note] = []
         self._entry = FrameEntry(-1)
         self._is_drawing = False
-        self._account = Account()
+        self._forget()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Have all that this thread draws be entered; what was entered before is forgotten."""
-        self._account = Account()
+        self._forget()
         token = _open.set(self)
         try:
             with _layouts_timed():
@@ -129,20 +148,18 @@ class Ledger:
         """Whatever is drawn inside belongs to frame `number`."""
         entry = self._entry = FrameEntry(number)
         began_s = time.perf_counter()
-        with _births_heard(self.listeners):
+        if self.listeners:
+            with _births_heard():
+                yield
+        else:
             yield
         seconds = time.perf_counter() - began_s
-        self.listeners = []
         if entry.drawers:
-            growths = [drawer.growth for drawer in entry.drawers]
-            self.listeners = [each.listener for each in growths if each.listener is not None]
-            self._enter(entry, seconds)
+            self._enter(entry, seconds - entry.aside_s)
 
     def draw(self, drawer: Drawer) -> npt.NDArray[np.uint8]:
         """Have `drawer` draw, and enter how it did."""
-        note = drawer.growth.look(drawer.figure)
-        if note is not None:
-            self._notes.append(note)
+        self._look(drawer)
         if self.in_full:
             drawer.draw_in_full_from_now()
         entry = self._entry
@@ -163,6 +180,10 @@ class Ledger:
         layouts_s = self._entry.layouts_s
         layouts_s[name] = layouts_s.get(name, 0.0) + seconds
 
+    def leave_out(self, seconds: float) -> None:
+        """So much of the frame's time was spent on something else."""
+        self._entry.aside_s += seconds
+
     def check_at_end(self) -> None:
         """Compare what the last frame shows with full draws, where that is due."""
         for drawer in self._entry.drawers:
@@ -172,17 +193,39 @@ class Ledger:
     def take(self) -> Account:
         """What was entered since the ledger was opened, and all notes not yet taken."""
         notes, self._notes = tuple(self._notes), []
-        return replace(self._account, notes=notes)
+        ways = Ways(self._in_parts, dict(self._in_full))
+        timed = Spent(self._timed, self._timed_s)
+        return Account(ways, timed, self._drawing_s, self._layouts, notes)
+
+    def _forget(self) -> None:
+        # Plain numbers: adding up values for each frame would take longer than all else here.
+        self._in_parts = self._timed = 0
+        self._timed_s = self._drawing_s = 0.0
+        self._in_full: Counter[str] = Counter()
+        self._layouts: dict[str, Spent] = {}
 
     def _enter(self, entry: FrameEntry, seconds: float) -> None:
-        why = entry.why_full
-        ways = Ways(1) if why is None else Ways(0, {why: 1})
+        if entry.why_full is None:
+            self._in_parts += 1
+        else:
+            self._in_full[entry.why_full] += 1
         self._frames += 1
         if self._frames <= WARM_UP:
-            self._account += Account(ways)
             return
-        layouts = {name: Spent(1, layout_s) for name, layout_s in entry.layouts_s.items()}
-        self._account += Account(ways, Spent(1, seconds), entry.drawing_s, layouts)
+        self._timed += 1
+        self._timed_s += seconds
+        self._drawing_s += entry.drawing_s
+        for name, layout_s in entry.layouts_s.items():
+            self._layouts[name] = self._layouts.get(name, Spent()) + Spent(1, layout_s)
+
+    def _look(self, drawer: Drawer) -> None:
+        growth = drawer.growth
+        before, note = growth.listener, growth.look(drawer.figure)
+        if note is not None:
+            self._notes.append(note)
+        if growth.listener is not before:
+            self.listeners = [each for each in self.listeners if each is not before]
+            self.listeners += [] if growth.listener is None else [growth.listener]
 
     def _learn(self, drawer: Drawer) -> None:
         if self.difference is None and drawer.difference is not None:
@@ -196,13 +239,9 @@ def _engine_name(engine: Any) -> str:
 
 
 @contextlib.contextmanager
-def _births_heard(listeners: list[Births]) -> Iterator[None]:
-    """Have artists that are made tell the open ledger, if anyone listens."""
-    module = sys.modules.get("matplotlib.artist")
-    if module is None or not listeners:
-        yield
-        return
-    with replaced(module.Artist, "__init__", _telling):
+def _births_heard() -> Iterator[None]:
+    """Have artists that are made tell the open ledger."""
+    with replaced(sys.modules["matplotlib.artist"].Artist, "__init__", _telling):
         yield
 
 

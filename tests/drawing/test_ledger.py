@@ -1,0 +1,250 @@
+"""The ledger writes down how figures are drawn, whoever draws them, and what to tell of it."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from films import X, wave
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
+from test_canvas import full_pixels
+
+from rayanim.drawing import ledger as ledger_module
+from rayanim.drawing.account import Account, Note, Spent, Ways
+from rayanim.drawing.advice import TIGHT_LAYOUT
+from rayanim.drawing.figure import FigurePixels, SavedFigurePixels, settle
+from rayanim.drawing.ledger import WARM_UP, Ledger, aside, current
+from rayanim.drawing.watch import SAMPLE
+
+Update = Callable[[Figure, int], None]
+
+
+def move(figure: Figure, number: int) -> None:
+    figure.axes[0].lines[0].set_ydata(np.sin(X + number))
+
+
+def account_of(
+    pixels: Any, n_frames: int = 5, update: Update = move, ledger: Ledger | None = None
+) -> Account:
+    """The account of a film in which each frame draws `pixels`."""
+    ledger = ledger or Ledger()
+    with ledger.open():
+        for number in range(n_frames):
+            with ledger.frame(number):
+                update(pixels.figure, number)
+                pixels.draw()
+        ledger.check_at_end()
+    return ledger.take()
+
+
+class UnseenImage:
+    """A figure with an image that is changed where nobody looks; only comparing finds it."""
+
+    def __init__(self) -> None:
+        self.figure = Figure(figsize=(3, 3), dpi=50)
+        self.image = self.figure.subplots().imshow(np.zeros((600, 600)), vmin=0, vmax=1)
+
+    def change(self) -> None:
+        values = self.image.get_array().data.reshape(-1)
+        places = np.arange(60_000, 90_000)
+        values[places[places % (values.size // SAMPLE) > 0]] = 1
+        self.image.stale = False
+        self.figure.stale = False
+
+
+def test_frames_are_counted_by_the_way_they_were_drawn() -> None:
+    """The first frame is drawn in full, the others in parts; the reason is told."""
+    account = account_of(FigurePixels(wave()))
+    assert account.ways == Ways(4, {"the first frame": 1})
+    assert account.ways.frames == 5
+    assert account.notes == ()
+
+
+def test_a_film_drawn_in_full_says_why() -> None:
+    """Asked for, or because only savefig knows the options."""
+    full = account_of(FigurePixels(wave(), drawing="full"))
+    assert full.ways == Ways(0, {"drawing='full' was asked for": 5})
+    saved = account_of(SavedFigurePixels(wave(), {"facecolor": "red"}, None))
+    assert saved.ways == Ways(0, {"savefig options that only savefig knows": 5})
+
+
+def test_a_frame_of_two_figures_is_one_frame() -> None:
+    """It was drawn in parts if both were."""
+    one, other, ledger = FigurePixels(wave()), FigurePixels(wave(), drawing="full"), Ledger()
+    with ledger.open():
+        for number, drawn in enumerate([(one,), (one, one), (one, other), ()]):
+            with ledger.frame(number):
+                for pixels in drawn:
+                    pixels.draw()
+    reasons = {"the first frame": 1, "drawing='full' was asked for": 1}
+    assert ledger.take().ways == Ways(1, reasons)
+
+
+def test_each_opening_begins_a_new_account() -> None:
+    """What was entered in one segment is not told again with the next one."""
+    pixels, ledger = FigurePixels(wave()), Ledger()
+    first, second = (account_of(pixels, ledger=ledger) for _ in range(2))
+    assert second.ways == Ways(5)
+    assert (first + second).ways == Ways(9, {"the first frame": 1})
+    assert (first + second).timed.frames == 10 - WARM_UP
+
+
+def test_nothing_is_entered_without_a_ledger() -> None:
+    """Nor in another thread than the one that opened it."""
+    pixels, ledger = FigurePixels(wave()), Ledger()
+    pixels.draw()
+    with ledger.open(), ledger.frame(0):
+        other = threading.Thread(target=pixels.draw)
+        other.start()
+        other.join()
+    assert ledger.take().ways == Ways()
+    assert current() is None
+
+
+def test_what_is_done_aside_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the frames drawn there nor the time that it takes."""
+    clock = FakeClock(monkeypatch)
+    pixels, ledger = FigurePixels(wave()), Ledger()
+
+    def update(figure: Figure, number: int) -> None:
+        with aside():
+            pixels.draw()
+            clock.pass_s(5)
+        clock.pass_s(1)
+
+    account = account_of(pixels, WARM_UP + 3, update, ledger)
+    assert account.ways == Ways(WARM_UP + 3)
+    assert account.timed == Spent(3, 3.0)
+
+
+class FakeClock:
+    """The ledger's clock, which stands still but for `pass_s`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        monkeypatch.setattr(ledger_module, "time", self)
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def pass_s(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.mark.parametrize("change_s", [0.0, 2.0])
+def test_drawing_and_the_script_s_own_code_are_timed_apart(
+    monkeypatch: pytest.MonkeyPatch, change_s: float
+) -> None:
+    """What passes outside of the figure's drawing is the script's; warming up counts for none."""
+    clock = FakeClock(monkeypatch)
+    pixels = FigurePixels(wave())
+    draw_now = pixels.draw_now
+
+    def slowly() -> Any:
+        clock.pass_s(1)
+        return draw_now()
+
+    monkeypatch.setattr(pixels, "draw_now", slowly)
+    account = account_of(pixels, WARM_UP + 4, lambda figure, number: clock.pass_s(change_s))
+    assert account.timed == Spent(4, 4 * (1 + change_s))
+    assert account.drawing_s == 4
+
+
+def constrained() -> Figure:
+    figure = Figure(layout="constrained")
+    figure.subplots().plot(X, X)
+    return figure
+
+
+def test_layouts_are_counted_by_who_runs_them() -> None:
+    """An engine runs while the figure is drawn; ``tight_layout()`` runs in the user's code."""
+    by_engine = account_of(
+        FigurePixels(constrained(), drawing="full"), WARM_UP + 3, lambda figure, number: None
+    )
+    assert {name: spent.frames for name, spent in by_engine.layouts.items()} == {"constrained": 3}
+    by_code = account_of(
+        FigurePixels(wave()), WARM_UP + 3, lambda figure, number: figure.tight_layout()
+    )
+    assert by_code.layouts[TIGHT_LAYOUT].frames == 3
+
+
+def test_a_layout_that_need_not_run_again_is_not_counted() -> None:
+    """Where only a clipped line moves, drawing in parts leaves the engine out."""
+    figure = constrained()
+    layout, _ = settle(figure, {})
+    account = account_of(FigurePixels(figure, layout=layout), 40, move)
+    assert account.ways.in_parts > 30
+    assert account.layouts.get("constrained", Spent()).frames < 10
+
+
+def test_matplotlib_s_classes_are_as_before() -> None:
+    """What is put into them while a ledger is open is gone afterwards, after an error too."""
+    methods = (ConstrainedLayoutEngine.execute, TightLayoutEngine.execute, Artist.__init__)
+    ledger = Ledger()
+    with pytest.raises(ZeroDivisionError), ledger.open():
+        assert TightLayoutEngine.execute is not methods[1]
+        with Ledger().open():
+            pass
+        assert TightLayoutEngine.execute is not methods[1]
+        raise ZeroDivisionError
+    assert methods == (ConstrainedLayoutEngine.execute, TightLayoutEngine.execute, Artist.__init__)
+
+
+def test_a_difference_at_the_end_of_a_segment_is_found_and_told_once(
+    recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note names frame, box, artists and what to do; all figures are drawn in full then."""
+    unseen, other, ledger = UnseenImage(), FigurePixels(wave()), Ledger()
+    pixels = FigurePixels(unseen.figure)
+    account_of(pixels, 3, lambda figure, number: None, ledger)
+    monkeypatch.setattr(pixels._canvas.guard, "due", lambda full_s: False)
+    monkeypatch.setattr(pixels._canvas.guard, "due_at_end", lambda full_s: True)
+    account = account_of(pixels, 1, lambda figure, number: unseen.change(), ledger)
+    assert [note.key for note in account.notes] == ["difference"]
+    text = account.notes[0].text
+    assert ledger.difference == text
+    assert text.startswith("Frame 0: drawing only what changed gave other pixels")
+    assert "AxesImage" in text
+    assert "please report" in text
+    again = account_of(pixels, 3, lambda figure, number: None, ledger)
+    assert again == Account(Ways(0, {"a difference was found": 3}), again.timed, again.drawing_s)
+    assert np.array_equal(pixels.draw(), full_pixels(unseen.figure))
+    assert account_of(other, 2, ledger=ledger).ways.in_parts == 0
+    assert [each.category for each in recwarn.list] == []
+
+
+def test_a_figure_that_was_changed_after_its_frame_is_not_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it shows at the segment's end is another picture, and no difference."""
+    pixels, ledger = FigurePixels(wave()), Ledger()
+    account_of(pixels, ledger=ledger)
+    guard = pixels._canvas.guard
+    monkeypatch.setattr(guard, "due_at_end", lambda full_s: True)
+    checks = guard.checks
+    with ledger.open():
+        with ledger.frame(0):
+            pixels.draw()
+            move(pixels.figure, 7)
+        ledger.check_at_end()
+    assert guard.checks == checks
+    with ledger.open():
+        with ledger.frame(1):
+            pixels.draw()
+        ledger.check_at_end()
+    assert guard.checks == checks + 1
+
+
+def test_an_account_travels() -> None:
+    """Actors send it with each segment."""
+    account = Account(Ways(3, {"why": 1}), Spent(4, 0.5), 0.25, {"tight": Spent(1, 0.1)})
+    assert pickle.loads(pickle.dumps(account)) == account
+    noted = Account(notes=(Note("key", "text"),))
+    assert (account + noted) == account
+    assert (account + account).layouts == {"tight": Spent(2, 0.2)}

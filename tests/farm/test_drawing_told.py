@@ -1,0 +1,249 @@
+"""What is known of how figures are drawn reaches the report, from this process and from actors."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from numbered import FPS, Numbered, NumberedAnimator, read_numbers
+
+import rayanim
+from rayanim.acts import Act, ActState, FigureRenderer, Scene
+from rayanim.drawing.account import Account, Note, Ways
+from rayanim.drawing.guard import Guard
+from rayanim.drawing.watch import SAMPLE
+from rayanim.farm.actors import DrawnMeta, RenderActor
+from rayanim.farm.job import Tally
+from rayanim.farm.plan import Segment
+from rayanim.farm.pool import Asked, Member, RenderPool
+from rayanim.farm.render import Blueprint, SegmentRenderer, Timings, open_source
+from rayanim.farm.shipment import pack
+from rayanim.feed import Batch
+from rayanim.forms import as_source
+from rayanim.progress.plain import NoProgress
+from rayanim.settings import VideoSettings
+from rayanim.source import Source
+from rayanim.video.codecs import make_spec
+
+N_FRAMES = 60
+
+
+def render(source: Any, path: Path, **options: Any) -> rayanim.Report:
+    return rayanim.produce(source, FPS, outfile=path, **{"progress": False, **options})
+
+
+class Piling(NumberedAnimator):
+    """Numbered frames with an invisible artist more in each."""
+
+    def update(self, frame_idx: int, params: int) -> None:
+        super().update(frame_idx, params)
+        self.image.axes.plot([0], [0], alpha=0)
+
+
+def test_the_report_says_how_frames_were_drawn(tmp_path: Path) -> None:
+    """All frames are accounted for, once, with the reasons of those in full."""
+    report = render(NumberedAnimator(), tmp_path / "a.mp4", n_frames=N_FRAMES, workers=1,
+                    param_by_frame=range(N_FRAMES))  # fmt: skip
+    assert read_numbers(tmp_path / "a.mp4") == list(range(N_FRAMES))
+    assert report.drawn_in_parts + sum(frames for _, frames in report.drawn_in_full) == N_FRAMES
+    assert ("the first frame", 1) in report.drawn_in_full
+    assert report.events == ()
+
+
+def test_films_without_figures_were_drawn_in_neither_way(tmp_path: Path) -> None:
+    """Nothing is said of them."""
+    report = render(Numbered(30), tmp_path / "a.mp4", workers=1)
+    assert (report.drawn_in_parts, report.drawn_in_full) == (0, ())
+
+
+def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_path: Path) -> None:
+    """Two actors that see artists pile up make one event; their frames are one sum."""
+    report = render(
+        Piling(), tmp_path / "a.mp4", param_by_frame=range(240), workers=2, engine="ray"
+    )
+    assert read_numbers(tmp_path / "a.mp4") == list(range(240))
+    assert report.drawn_in_parts + sum(frames for _, frames in report.drawn_in_full) == 240
+    piles = [event for event in report.events if "pile up" in event]
+    assert len(piles) == 1
+    assert "Line2D" in piles[0]
+    assert "test_drawing_told.py" in piles[0]
+
+
+class Shade(ActState):
+    level = 0.0
+
+
+class Rise(Scene):
+    """Brightens by steps, so that a change comes in the midst of the film."""
+
+    duration = N_FRAMES * 1000 / FPS
+
+    def apply(self, act_state: Any, time_ms: float, dbg: bool = False) -> None:
+        act_state.level = float(time_ms * FPS / 1000 > 20.5)
+
+
+class Hidden(FigureRenderer):
+    """Changes a large image in place, between the pixels that are looked at."""
+
+    def setup(self) -> Figure:
+        figure = Figure(figsize=(2, 2), dpi=50)
+        self.image = figure.add_axes((0, 0, 1, 1)).imshow(np.zeros((600, 600)), vmin=0, vmax=1)
+        return figure
+
+    def update(self, act_state: Shade) -> None:
+        values = self.image.get_array().data.reshape(-1)
+        places = np.arange(60_000, 90_000)
+        values[places[places % (values.size // SAMPLE) > 0]] = act_state.level
+        self.image.stale = False
+
+
+class HiddenAnimator(rayanim.Animator):
+    """The same as an animator."""
+
+    def setup(self) -> Figure:
+        self.renderer = Hidden()
+        return self.renderer.setup()
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        shade = Shade()
+        shade.level = float(frame_idx > 20)
+        self.renderer.update(shade)
+
+
+def act() -> Act:
+    return Act(Shade(), Hidden(), [Rise()])
+
+
+def source_of(thing: Any) -> Source:
+    return as_source(thing, rate=Fraction(FPS), dpi=None, n_frames=None, duration_ms=None,
+                     savefig_options=None)  # fmt: skip
+
+
+def renderer_of(source: Source) -> SegmentRenderer:
+    open_source(source, 0, None)
+    size = source.measure(0, None).size
+    return SegmentRenderer(source, make_spec(".mp4", VideoSettings(), size, Fraction(FPS)), 0)
+
+
+def segment(start: int, stop: int) -> Segment:
+    return Segment(start, start, stop, Batch(range(start, stop), None))
+
+
+@pytest.fixture
+def only_at_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are compared at the ends of segments alone, and at each of them."""
+    monkeypatch.setattr(Guard, "due", lambda self, full_s: False)
+    monkeypatch.setattr(Guard, "due_at_end", lambda self, full_s: True)
+
+
+@pytest.mark.parametrize("make", [act, HiddenAnimator])
+def test_a_difference_makes_the_segment_and_the_rest_be_drawn_in_full(
+    make: Any, only_at_ends: None
+) -> None:
+    """In acts as in animators: the pixels are those of a film in full, and it is said once."""
+    in_parts, in_full = renderer_of(source_of(make())), renderer_of(source_of(make()))
+    in_full.draw_in_full_from_now()
+    notes: list[Note] = []
+    for start in range(0, N_FRAMES, 15):
+        payload, timings = in_parts.render(segment(start, start + 15))
+        expected, _ = in_full.render(segment(start, start + 15))
+        assert np.array_equal(payload, expected)
+        notes += timings.account.notes
+        assert timings.account.ways.frames == 15
+    assert [note.key for note in notes] == ["difference"]
+    assert notes[0].text.startswith("Frame 29: ")
+    assert timings.account.ways == Ways(0, {"a difference was found": 15})
+    assert in_parts.difference == notes[0].text
+
+
+def test_a_difference_in_an_act_is_one_event(tmp_path: Path, only_at_ends: None) -> None:
+    """The film ends well, and the report says what happened."""
+    report = render(act(), tmp_path / "a.mp4", workers=1)
+    assert report.frames == N_FRAMES
+    assert len([event for event in report.events if "gave other pixels" in event]) == 1
+    assert "a difference was found" in dict(report.drawn_in_full)
+
+
+def blueprint_of(source: Source, **changes: Any) -> Blueprint:
+    open_source(source, 0, None)
+    geometry = source.measure(0, 0)
+    source.close()
+    spec = make_spec(".mp4", VideoSettings(), geometry.size, Fraction(FPS))
+    return Blueprint(geometry, spec, 0, Batch((0,), (0,)), None, 0.0, **changes)
+
+
+@pytest.mark.parametrize("by", ["blueprint", "segment"])
+def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> None:
+    """It is told when it is made, or with a segment; from then on it stays so."""
+    source = source_of(NumberedAnimator())
+    actor = RenderActor(pack(source), blueprint_of(source, in_full=by == "blueprint"))
+    assert actor.open().failure is None
+    frames = Segment(0, 0, 10, Batch(range(10), range(10)))
+    for told in (by == "segment", False):
+        meta, _ = actor.render(frames, told)
+        assert meta.timings is not None
+        assert meta.timings.account.ways == Ways(0, {"a difference was found": 10})
+    actor.close()
+    plt.close("all")
+
+
+class FakeCall:
+    """An actor's method that notes its arguments."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def options(self, **options: Any) -> FakeCall:
+        return self
+
+    def remote(self, *arguments: Any) -> tuple[object, object]:
+        self.calls.append(arguments)
+        return object(), object()
+
+
+class FakeHandle:
+    def __init__(self) -> None:
+        self.render = FakeCall()
+
+
+def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
+    """Segments that are handed out afterwards are drawn in full."""
+    pool = RenderPool(tuple, queue_size=2)
+    handles = [FakeHandle(), FakeHandle()]
+    for number, handle in enumerate(handles):
+        pool._members[number] = Member(number, handle, is_open=True)
+    first, second = segment(0, 1), segment(1, 2)
+    pool.submit(0, first)
+    meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
+    pool._collect(pool._members[0], first, None, meta)
+    pool.submit(1, second)
+    assert handles[0].render.calls == [(first, False)]
+    assert handles[1].render.calls == [(second, True)]
+    assert all(isinstance(asked, Asked) for asked in pool._asked.values())
+
+
+class Told(NoProgress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def test_notes_with_one_key_are_told_once() -> None:
+    """The first one's text is the event, and what people read."""
+    told = Told()
+    tally = Tally(told, None)
+    for text in ("44 lines", "45 lines"):
+        notes = (Note("pile-up", text), Note("difference", "Frame 3"))
+        tally.drawn(Timings(0.1, 0.1, 1, account=Account(notes=notes)))
+    tally.event_once("44 lines")
+    tally.event_once("44 lines")
+    assert tally.events == told.messages == ["44 lines", "Frame 3", "44 lines"]
