@@ -31,6 +31,11 @@ def numbered_frame(number: int) -> np.ndarray:
     return frame
 
 
+def files_in(folder: Path) -> list[str]:
+    """Names of what lies in a folder, finished segments left out."""
+    return sorted(each.name for each in folder.iterdir() if not each.name.endswith(".parts"))
+
+
 def read_numbers(path: str | os.PathLike[str]) -> list[int]:
     """The numbers of all frames of a film, as decoded, in order."""
     with av.open(str(path)) as container:

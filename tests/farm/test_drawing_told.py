@@ -213,7 +213,7 @@ class FakeHandle:
 
 def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     """Segments that are handed out afterwards are drawn in full."""
-    pool = RenderPool(tuple, queue_size=2)
+    pool = RenderPool(tuple)
     handles = [FakeHandle(), FakeHandle()]
     for number, handle in enumerate(handles):
         pool._members[number] = Member(number, handle, is_open=True)
@@ -222,8 +222,8 @@ def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
     pool._collect(pool._members[0], first, None, meta)
     pool.submit(1, second)
-    assert handles[0].render.calls == [(first, False)]
-    assert handles[1].render.calls == [(second, True)]
+    assert handles[0].render.calls == [(first, False, None)]
+    assert handles[1].render.calls == [(second, True, None)]
     assert all(isinstance(asked, Asked) for asked in pool._asked.values())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from numbered import FPS, Numbered, NumberedAnimator, read_numbers
+from numbered import FPS, Numbered, NumberedAnimator, files_in, read_numbers
 
 import rayanim
 from rayanim.errors import FrameError, ScriptError
@@ -65,7 +65,7 @@ def test_parameters_that_cannot_be_unpickled_name_the_frame(on_ray, tmp_path):
     with pytest.raises(FrameError, match="LookupError: not here") as caught:
         render(NumberedAnimator(), tmp_path / "film.mp4", param_by_frame=[0, *[CannotArrive()] * 9])
     assert "\x1b" not in caught.value.traceback_text
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 class FinishFails(Numbered):
@@ -80,7 +80,7 @@ def test_a_finish_that_fails_in_an_actor_is_an_error(on_ray, tmp_path):
     """As in process: it is the user's code, and the film of before stays."""
     with pytest.raises(ScriptError, match="cannot let go"):
         render(FinishFails(40), tmp_path / "film.mp4")
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch):
@@ -140,12 +140,12 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
             time.sleep(0.001)
             return bytes(64 * 48 * 4)
 
-    from rayanim.farm import choice, engine
+    from rayanim.farm import choice, choosing
 
     def always_ray(costs, frames_left, max_actors, cores, *, elapsed_s=0.0):
         return choice.Choice("ray", 2, None, None, "as the test has it")
 
-    monkeypatch.setattr(engine, "choose_engine", always_ray)
+    monkeypatch.setattr(choosing, "choose_engine", always_ray)
     report = render(Locked(), tmp_path / "film.mp4", engine="auto")
     assert report.engine == "local"
     assert "self.lock" in report.events[0]
@@ -154,8 +154,8 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
 
 def test_a_busy_ray_of_the_caller_is_not_waited_for(on_ray, tmp_path, monkeypatch):
     """In automatic mode actors that could not be placed are not counted on."""
-    from rayanim.farm import engine
+    from rayanim.farm import choosing
 
-    monkeypatch.setattr(engine, "free_ray_cpus", lambda otherwise: 0)
+    monkeypatch.setattr(choosing, "free_ray_cpus", lambda otherwise: 0)
     report = render(Numbered(100, delay_s=0.01), tmp_path / "film.mp4", engine="auto", workers=4)
     assert report.engine == "local"

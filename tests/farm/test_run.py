@@ -7,7 +7,7 @@ import time
 import numpy as np
 import psutil
 import pytest
-from numbered import FPS, SIZE, Numbered, NumberedAnimator, numbered_frame, read_numbers
+from numbered import FPS, SIZE, Numbered, NumberedAnimator, files_in, numbered_frame, read_numbers
 
 import rayanim
 from rayanim.errors import (
@@ -65,7 +65,7 @@ def test_a_frame_that_always_kills_ends_the_job_naming_its_segment(on_ray, tmp_p
     with pytest.raises(SegmentLostError, match="3 times") as caught:
         render(Numbered(N_FRAMES, kill=(40,)), tmp_path / "film.mp4", workers=2)
     assert caught.value.start <= 40 < caught.value.stop
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 def kill_soon(name: str) -> None:
@@ -101,12 +101,13 @@ class KillsEncoder:
 
 
 def test_a_dead_encoder_begins_the_film_anew(on_ray, tmp_path):
-    """The encoder's death costs time, not frames."""
+    """With raw frames the encoder's death costs time, not frames."""
     report = render(
         Numbered(N_FRAMES, delay_s=0.005),
         tmp_path / "film.mp4",
         workers=2,
         progress=KillsEncoder(1),
+        transport="frames",
     )
     assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
     assert "begun anew" in report.events[0]
@@ -120,8 +121,21 @@ def test_a_dead_encoder_with_parameters_that_are_spent_is_an_error(on_ray, tmp_p
             tmp_path / "film.mp4",
             param_by_frame=slowly(N_FRAMES),
             progress=KillsEncoder(1),
+            transport="frames",
         )
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
+
+
+def test_a_dead_encoder_of_segments_costs_nothing(on_ray, tmp_path):
+    """What it wrote is on the disk; another one goes on, also with a generator of parameters."""
+    report = render(
+        NumberedAnimator(),
+        tmp_path / "film.mp4",
+        param_by_frame=slowly(N_FRAMES),
+        progress=KillsEncoder(2),
+    )
+    assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
+    assert sum("goes on from what it had written" in event for event in report.events) == 2
 
 
 def slowly(count):
@@ -136,7 +150,7 @@ def test_an_error_in_an_actor_names_the_frame_and_brings_the_traceback(on_ray, t
         render(Numbered(N_FRAMES, fail=50), tmp_path / "film.mp4", workers=2)
     assert caught.value.frame == 50
     assert "generate_at" in caught.value.traceback_text
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 def test_a_generator_of_parameters_is_streamed(on_ray, tmp_path):
@@ -171,7 +185,7 @@ def test_parameters_that_raise_end_the_job_with_their_position(on_ray, tmp_path)
 
     with pytest.raises(ParametersError, match="entry 40: disk unplugged"):
         render(NumberedAnimator(), tmp_path / "film.mp4", param_by_frame=parameters())
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 class HoldsLambda(NumberedAnimator):
@@ -221,7 +235,7 @@ def test_interrupting_leaves_nothing_behind(on_ray, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         render(Numbered(N_FRAMES, delay_s=0.005), target, progress=interrupt)
-    assert [each.name for each in tmp_path.iterdir()] == ["film.mp4"]
+    assert files_in(tmp_path) == ["film.mp4"]
     assert target.read_text() == "the film of before"
 
 
