@@ -156,29 +156,41 @@ def test_a_line_made_elsewhere_is_told_of_without_a_place() -> None:
     assert "in all after 44 frames" in note.text
 
 
+def run_as(name: str, path: str, code: str, **names: object) -> dict[str, object]:
+    """The names that `code` leaves, run as a module of this name in this file."""
+    module: dict[str, object] = {"__name__": name, **names}
+    exec(compile(code, path, "exec"), module)
+    return module
+
+
 def test_the_place_is_the_user_s_own_line() -> None:
     """Neither matplotlib's, nor that of a package through which the user calls it."""
-    code = "def draw(figure):\n    return make(figure)\n"
-    seen: list[str] = []
-
-    def make(figure: object) -> None:
-        seen.append(place_of(inspect.currentframe()))
-
-    installed = {"make": make, "__name__": "plots"}
-    exec(compile(code, "/x/site-packages/plots.py", "exec"), installed)
-    script = {"draw": installed["draw"], "__name__": "__main__"}
-    exec(compile("draw(1)", "/home/me/script.py", "exec"), script)
-    assert seen[0].startswith("tests/") or "test_growth.py:" in seen[0]
-    theirs = {"place_of": place_of, "currentframe": inspect.currentframe, "__name__": "plots"}
-    exec(
-        compile(
-            "def draw():\n    return place_of(currentframe())\n", "/x/site-packages/p.py", "exec"
-        ),
-        theirs,
+    own = {"place_of": place_of, "currentframe": inspect.currentframe}
+    code = "def draw():\n    return place_of(currentframe())\n"
+    matplotlib_s = run_as("matplotlib.axes", "/mpl/axes.py", code, **own)
+    assert (
+        run_as("__main__", "/me/script.py", "\n\nplace = draw()", draw=matplotlib_s["draw"])[
+            "place"
+        ]
+        == "/me/script.py:3"
     )
-    script = {"draw": theirs["draw"], "__name__": "__main__"}
-    exec(compile("\n\nplace = draw()", "/home/me/script.py", "exec"), script)
-    assert script["place"] == "/home/me/script.py:3"
+    package = run_as("plots", "/x/site-packages/plots.py", code, **own)
+    assert run_as("__main__", "/me/script.py", "place = draw()", draw=package["draw"])["place"] == (
+        "/me/script.py:1"
+    )
+
+
+def test_a_package_that_is_the_film_is_the_place() -> None:
+    """Where rayanim calls installed code, there is no other line to name."""
+    own = {"place_of": place_of, "currentframe": inspect.currentframe}
+    package = run_as(
+        "plots",
+        "/x/site-packages/plots.py",
+        "def draw():\n    return place_of(currentframe())",
+        **own,
+    )
+    ours = run_as("rayanim.source", "/r/source.py", "place = draw()", draw=package["draw"])
+    assert ours["place"] == "/x/site-packages/plots.py:2"
 
 
 def test_births_remember_artists_and_not_their_ids() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from films import X, wave
+from films import FILMS, X, wave
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
@@ -239,6 +239,23 @@ def test_a_figure_that_was_changed_after_its_frame_is_not_compared(
             pixels.draw()
         ledger.check_at_end()
     assert guard.checks == checks + 1
+
+
+@pytest.mark.parametrize("name", list(FILMS))
+def test_comparing_after_each_frame_finds_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full draw at the end of a segment agrees with each film, and changes none."""
+    build, step = FILMS[name]
+    pixels, ledger = FigurePixels(build()), Ledger()
+    monkeypatch.setattr(pixels._canvas.guard, "due_at_end", lambda full_s: True)
+    for number in range(5):
+        with ledger.open():
+            with ledger.frame(number):
+                step(pixels.figure, number)
+                pixels.draw()
+            ledger.check_at_end()
+    assert ledger.difference is None
 
 
 def test_an_account_travels() -> None:
