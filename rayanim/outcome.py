@@ -16,8 +16,9 @@ def report_of(target: Path, outcome: Outcome) -> Report:
     tally, spec = outcome.tally, outcome.spec
     ways = tally.timings.account.ways
     elapsed_s = tally.elapsed_s
+    by_actors = tally.transport == "segments" and outcome.engine == "ray"
     stages = StageRates.measured(
-        tally.frames,
+        tally.frames - tally.resumed_frames,
         draw_s=tally.timings.draw_s,
         convert_s=tally.timings.convert_s,
         encode_s=tally.encode_s,
@@ -34,10 +35,13 @@ def report_of(target: Path, outcome: Outcome) -> Report:
         file_bytes=outcome.file_bytes,
         engine="ray" if outcome.engine == "ray" else "local",
         engine_reason=outcome.engine_reason,
+        transport=tally.transport,
+        transport_reason=tally.transport_reason,
+        resumed_frames=tally.resumed_frames,
         actors_peak=tally.actors_peak,
         start_s=tally.start_s,
         stages=stages,
-        binding=binding_stage(stages, elapsed_s, tally.actors_peak),
+        binding=binding_stage(stages, elapsed_s, tally.actors_peak, encoded_by_actors=by_actors),
         drawn_in_parts=ways.in_parts,
         drawn_in_full=tuple(sorted(ways.in_full.items(), key=lambda item: -item[1])),
         actor_changes=tuple(tally.changes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 from collections.abc import Iterable
 from fractions import Fraction
@@ -267,7 +268,7 @@ def render(
             settings=plan.performance,
             max_actors=plan.max_actors,
             engine=request.engine,
-            seed=request.seed,
+            seed=None if request.seed is None else operator.index(request.seed),
             log_every=(request.drawing_log_interval, request.encoding_log_interval),
             transport=plan.transport,
             on_history=request.on_history,

@@ -29,7 +29,7 @@ Binding = Literal["drawing", "converting", "encoding", "start-up"]
 ADVICE: dict[Binding, str] = {
     "drawing": "a quicker drawing would help",
     "converting": "smaller frames would help",
-    "encoding": "a faster preset or codec would help, more actors would not",
+    "encoding": "a faster preset or codec would help",
 }
 
 
@@ -93,7 +93,9 @@ class StageRates:
         return cls(draw_fps, convert_fps, encode_fps, draw_s, convert_s, encode_s, wait_s)
 
 
-def binding_stage(stages: StageRates, elapsed_s: float, actors: int) -> Binding:
+def binding_stage(
+    stages: StageRates, elapsed_s: float, actors: int, *, encoded_by_actors: bool = False
+) -> Binding:
     """Which stage bound the job: making the others quicker would not have helped.
 
     The longest of three times is what binds. The first is the busy time of
@@ -112,7 +114,12 @@ def binding_stage(stages: StageRates, elapsed_s: float, actors: int) -> Binding:
         Seconds from beginning to end.
     actors
         Render actors at the job's peak; 0 and 1 both mean one place that draws.
+    encoded_by_actors
+        Whether each actor encoded what it drew. Then the three are done in
+        turn, and the longest is what binds.
     """
+    if encoded_by_actors:
+        return _longest_in_turn(stages, elapsed_s, actors)
     actors_s = (stages.draw_s + stages.convert_s) / max(1, actors)
     rest_s = elapsed_s - actors_s - stages.encode_s
     if rest_s > max(actors_s, stages.encode_s):
@@ -120,6 +127,18 @@ def binding_stage(stages: StageRates, elapsed_s: float, actors: int) -> Binding:
     if stages.encode_s > actors_s:
         return "encoding"
     return "converting" if stages.convert_s > stages.draw_s else "drawing"
+
+
+def _longest_in_turn(stages: StageRates, elapsed_s: float, actors: int) -> Binding:
+    times_s: dict[Binding, float] = {
+        "drawing": stages.draw_s,
+        "converting": stages.convert_s,
+        "encoding": stages.encode_s,
+    }
+    actors_s = sum(times_s.values()) / max(1, actors)
+    if elapsed_s - actors_s > actors_s:
+        return "start-up"
+    return max(times_s, key=lambda name: times_s[name])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -144,6 +163,10 @@ class Report:
         Size of the file; 0 where none was written.
     engine, engine_reason
         Where the frames were drawn, in this process or on Ray, and why.
+    transport, transport_reason
+        What went to the encoder, ``segments`` or ``frames``, and why.
+    resumed_frames
+        Frames that were taken up from an earlier job's parts.
     actors_peak
         The most render actors that were up at once; 0 in this process.
     start_s
@@ -180,6 +203,9 @@ class Report:
     file_bytes: int
     engine: Literal["local", "ray"] = "local"
     engine_reason: str = ""
+    transport: str = "frames"
+    transport_reason: str = ""
+    resumed_frames: int = 0
     actors_peak: int = 0
     start_s: float = 0.0
     stages: StageRates = StageRates()
@@ -207,8 +233,10 @@ class Report:
         """The stage that bound the job, as a sentence that says what would help."""
         if self.binding == "start-up":
             return "starting and finishing took longer than drawing or encoding"
-        actors = "" if self.engine == "local" or self.binding == "encoding" else "more actors or "
-        return f"{self._longest()} took longest; {actors}{ADVICE[self.binding]}"
+        alone = self.binding == "encoding" and self.transport == "frames"
+        actors = "" if self.engine == "local" or alone else "more actors or "
+        not_actors = ", more actors would not" if alone else ""
+        return f"{self._longest()} took longest; {actors}{ADVICE[self.binding]}{not_actors}"
 
     def summary(self) -> str:
         """Three lines for people: the film, the time, where it went; a fourth for events."""
@@ -238,6 +266,9 @@ class Report:
             "file_bytes": self.file_bytes,
             "engine": self.engine,
             "engine_reason": self.engine_reason,
+            "transport": self.transport,
+            "transport_reason": self.transport_reason,
+            "resumed_frames": self.resumed_frames,
             "actors_peak": self.actors_peak,
             "start_s": self.start_s,
             "stages": {name: getattr(self.stages, name) for name in StageRates.__slots__},

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from rayanim.drawing.ledger import aside
 from rayanim.farm.randomness import SETUP, seed_for
 from rayanim.source import Geometry, Pixels, Source
 
@@ -81,9 +82,11 @@ class SequentialSource:
     def _advance_to(self, index: int) -> None:
         if self._done >= index:
             return
-        for number in range(self._done, index):
-            seed_for(self._seed, number)
-            self._source.advance(number, None if self._params is None else self._params[number])
+        with aside():
+            for number in range(self._done, index):
+                seed_for(self._seed, number)
+                params = None if self._params is None else self._params[number]
+                self._source.advance(number, params)
         self._done = index
         seed_for(self._seed, index)
 

@@ -288,7 +288,7 @@ def test_a_failed_frame_shows_the_users_own_code(script, capsys):
     assert 'script.py", line 7, in generate_at' in err
     assert "RuntimeError: no frame 7 today\nrayanim: error: Drawing frame 7 of Film" in err
     assert "draw_frame" not in err
-    assert not list(Path.cwd().glob("*.mp4*"))
+    assert not list(Path.cwd().glob("*.mp4"))
 
 
 def test_what_cannot_travel_is_named(script, capsys):

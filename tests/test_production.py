@@ -23,7 +23,15 @@ from matplotlib import font_manager
 from matplotlib.colors import ListedColormap, get_named_colors_mapping
 from matplotlib.figure import Figure
 from matplotlib.scale import LinearScale, register_scale
-from numbered import FPS, SIZE, Numbered, NumberedAnimator, numbered_frame, read_numbers
+from numbered import (
+    FPS,
+    SIZE,
+    Numbered,
+    NumberedAnimator,
+    files_in,
+    numbered_frame,
+    read_numbers,
+)
 
 import rayanim
 from rayanim import Animator, PerformanceSettings
@@ -66,8 +74,8 @@ def film(tmp_path: Path) -> Path:
 
 
 def assert_untouched(film: Path) -> None:
-    """The earlier film stands, and nothing lies beside it."""
-    assert [each.name for each in film.parent.iterdir()] == [film.name]
+    """The earlier film stands, and nothing but finished segments lies beside it."""
+    assert files_in(film.parent) == [film.name]
     assert film.read_text() == "the film of before"
 
 
