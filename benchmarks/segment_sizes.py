@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
@@ -43,9 +46,9 @@ MOST_FOR_SHORT_FILMS = 16
 Pixels = NDArray[np.uint8]
 
 
-def segment_lengths(n_frames: int, longest: int = LONGEST) -> list[int]:
-    """Frames of each segment: up to 16 of at least 8, then as few as `longest` allows."""
-    count = max(-(-n_frames // longest), min(MOST_FOR_SHORT_FILMS, -(-n_frames // SHORTEST)))
+def segment_lengths(n_frames: int, shortest: int, longest: int) -> list[int]:
+    """Frames of each segment: up to 16 of about `shortest`, or as few as `longest` allows."""
+    count = max(-(-n_frames // longest), min(MOST_FOR_SHORT_FILMS, -(-n_frames // shortest)))
     ends = [n_frames * index // count for index in range(count + 1)]
     return [stop - start for start, stop in itertools.pairwise(ends)]
 
@@ -193,14 +196,14 @@ def compare(codec: str, content: Callable[[Pixels, int], None], lengths: list[in
     )
 
 
-def print_sizes(codecs: list[str], film_frames: list[int], longest: int) -> None:
+def print_sizes(codecs: list[str], film_frames: list[int], shortest: int, longest: int) -> None:
     """Print a line for each film."""
     print(
         f"{'codec':5} {'film':5} {'frames':>6} {'segments':>8} {'one, bytes':>10} {'joined':>7}  "
         "one, joined: mean dB  one, joined: worst dB  exact"
     )
     for codec, n_frames, content in itertools.product(codecs, film_frames, CONTENTS):
-        print(compare(codec, content, segment_lengths(n_frames, longest)), flush=True)
+        print(compare(codec, content, segment_lengths(n_frames, shortest, longest)), flush=True)
 
 
 # --------------------------------------------------------------------- cost
@@ -232,6 +235,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="H.264 only, up to 600 frames")
     parser.add_argument("--codec", action="append", choices=TARGETS, help="may be given again")
     parser.add_argument("--frames", action="append", type=int, help="may be given again")
+    parser.add_argument("--shortest", type=int, default=SHORTEST, help="frames in a segment")
     parser.add_argument("--longest", type=int, default=LONGEST, help="frames in a segment")
     parser.add_argument("--cost", action="store_true", help="what short segments cost instead")
     arguments = parser.parse_args()
@@ -240,7 +244,7 @@ def main() -> None:
         print_cost(codecs)
         return
     frames = arguments.frames or ([60, 600] if arguments.quick else [60, 600, 6000])
-    print_sizes(codecs, frames, arguments.longest)
+    print_sizes(codecs, frames, arguments.shortest, arguments.longest)
 
 
 if __name__ == "__main__":
