@@ -1,0 +1,100 @@
+"""Finds the tiles of a picture that differ from the one before, and moves tiles about."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+TILE_PX = (32, 16)
+"""(width, height) of a tile; sides that any chroma step divides.
+
+Smaller ones follow a moving line more closely, but cost more to find and to move.
+"""
+
+_FLAGS_PER_WORD = 8
+
+Samples: TypeAlias = NDArray[np.unsignedinteger[Any]]
+Places: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+class TileFinder:
+    """Compares pictures of one size tile by tile.
+
+    Parameters
+    ----------
+    size
+        (width, height) of the pictures in pixels, each at least a tile's.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        width, height = size
+        tile_width, tile_height = TILE_PX
+        down, across = -(-height // tile_height), -(-width // tile_width)
+        # Two pixels are compared at a time where there are whole pairs.
+        self._pair = 1 if width % 2 else 2
+        self._differs = np.zeros((down * tile_height, across * tile_width // self._pair), np.bool_)
+        words = tile_width // self._pair // _FLAGS_PER_WORD
+        self._words = self._differs.view(np.uint64).reshape(down, tile_height, across, words)
+        self.count = down * across
+
+    def find(self, pixels: NDArray[np.uint32], before: NDArray[np.uint32]) -> Places:
+        """Upper left corners of the tiles that differ, as (rows, columns).
+
+        Corners are multiples of a tile's sides, but for tiles at the lower and right
+        edge, which are moved in to lie within the picture.
+
+        Parameters
+        ----------
+        pixels, before
+            ``(height, width) uint32``, C-contiguous.
+        """
+        width, height = self._size
+        unit = np.uint32 if self._pair == 1 else np.uint64
+        differs = self._differs[:height, : width // self._pair]
+        np.not_equal(pixels.view(unit), before.view(unit), out=differs)
+        rows, columns = np.nonzero(np.bitwise_or.reduce(self._words, axis=1).any(axis=2))
+        tile_width, tile_height = TILE_PX
+        tops = np.minimum(rows * tile_height, height - tile_height)
+        return tops, np.minimum(columns * tile_width, width - tile_width)
+
+
+class Tiled:
+    """A plane of samples whose tiles can be read and written by their corners.
+
+    Parameters
+    ----------
+    plane
+        ``(rows, columns)`` samples; it is shared, not copied.
+    step
+        Pixels per sample, horizontally and vertically.
+    """
+
+    def __init__(self, plane: Samples, step: tuple[int, int] = (1, 1)) -> None:
+        self._step = step
+        across, down = TILE_PX[0] // step[0], TILE_PX[1] // step[1]
+        rows, columns = plane.shape
+        to_next_row, to_next = plane.strides
+        self._windows = as_strided(
+            plane,
+            (down, rows - down + 1, columns - across + 1, across),
+            (to_next_row, to_next_row, to_next, to_next),
+        )
+
+    def read(self, places: Places) -> Samples:
+        """The tiles at `places` side by side: (rows of a tile, tiles, columns of a tile)."""
+        tops, lefts = self._scaled(places)
+        tiles: Samples = self._windows[:, tops, lefts]
+        return tiles
+
+    def write(self, places: Places, tiles: Samples) -> None:
+        """Put `tiles`, shaped as `read` returns them, to `places`."""
+        tops, lefts = self._scaled(places)
+        self._windows[:, tops, lefts] = tiles
+
+    def _scaled(self, places: Places) -> Places:
+        step_x, step_y = self._step
+        return (places[0] // step_y, places[1] // step_x)
