@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+
+from rayanim.video.packing import Bytes
 
 TILE_PX = (32, 16)
 """(width, height) of a tile; sides that any chroma step divides.
@@ -16,7 +17,6 @@ Smaller ones follow a moving line more closely, but cost more to find and to mov
 
 _FLAGS_PER_WORD = 8
 
-Samples: TypeAlias = NDArray[np.unsignedinteger[Any]]
 Places: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
@@ -41,7 +41,7 @@ class TileFinder:
         self._words = self._differs.view(np.uint64).reshape(down, tile_height, across, words)
         self.count = down * across
 
-    def find(self, pixels: NDArray[np.uint32], before: NDArray[np.uint32]) -> Places:
+    def find(self, rgba: Bytes, before: Bytes) -> Places:
         """Upper left corners of the tiles that differ, as (rows, columns).
 
         Corners are multiples of a tile's sides, but for tiles at the lower and right
@@ -49,13 +49,13 @@ class TileFinder:
 
         Parameters
         ----------
-        pixels, before
-            ``(height, width) uint32``, C-contiguous.
+        rgba, before
+            ``(height, width * 4) uint8``, C-contiguous.
         """
         width, height = self._size
         unit = np.uint32 if self._pair == 1 else np.uint64
         differs = self._differs[:height, : width // self._pair]
-        np.not_equal(pixels.view(unit), before.view(unit), out=differs)
+        np.not_equal(rgba.view(unit), before.view(unit), out=differs)
         rows, columns = np.nonzero(np.bitwise_or.reduce(self._words, axis=1).any(axis=2))
         tile_width, tile_height = TILE_PX
         tops = np.minimum(rows * tile_height, height - tile_height)
@@ -63,37 +63,46 @@ class TileFinder:
 
 
 class Tiled:
-    """A plane of samples whose tiles can be read and written by their corners.
+    """A plane whose tiles can be read and written by their corners.
 
     Parameters
     ----------
     plane
-        ``(rows, columns)`` samples; it is shared, not copied.
+        ``(rows, bytes of a row) uint8``, C-contiguous; it is shared, not copied.
+    pixel_bytes
+        Bytes of a sample.
     step
         Pixels per sample, horizontally and vertically.
     """
 
-    def __init__(self, plane: Samples, step: tuple[int, int] = (1, 1)) -> None:
+    def __init__(self, plane: Bytes, pixel_bytes: int, step: tuple[int, int] = (1, 1)) -> None:
         self._step = step
         across, down = TILE_PX[0] // step[0], TILE_PX[1] // step[1]
-        rows, columns = plane.shape
-        to_next_row, to_next = plane.strides
-        self._windows = as_strided(
-            plane,
-            (down, rows - down + 1, columns - across + 1, across),
-            (to_next_row, to_next_row, to_next, to_next),
-        )
+        rows, row_bytes = plane.shape
+        # A row of a tile is one element: numpy moves it at once. Elements lie
+        # over one another, one for each place where a tile may be.
+        self._piece = np.dtype((np.void, across * pixel_bytes))
+        shape = (down, rows - down + 1, row_bytes // pixel_bytes - across + 1)
+        strides = (row_bytes, row_bytes, pixel_bytes)
+        self._places = np.ndarray(shape, self._piece, plane.data, strides=strides)
 
-    def read(self, places: Places) -> Samples:
-        """The tiles at `places` side by side: (rows of a tile, tiles, columns of a tile)."""
-        tops, lefts = self._scaled(places)
-        tiles: Samples = self._windows[:, tops, lefts]
-        return tiles
+    def read(self, places: Places, tiles: Bytes) -> None:
+        """Put the tiles at `places` side by side into `tiles`.
 
-    def write(self, places: Places, tiles: Samples) -> None:
-        """Put `tiles`, shaped as `read` returns them, to `places`."""
+        Parameters
+        ----------
+        places
+            Upper left corners in pixels, as (rows, columns).
+        tiles
+            ``(rows of a tile, bytes) uint8``, for as many tiles or more.
+        """
         tops, lefts = self._scaled(places)
-        self._windows[:, tops, lefts] = tiles
+        tiles.view(self._piece)[:, : len(tops)] = self._places[:, tops, lefts]
+
+    def write(self, places: Places, tiles: Bytes) -> None:
+        """Put the first of `tiles`, side by side as `read` puts them, to `places`."""
+        tops, lefts = self._scaled(places)
+        self._places[:, tops, lefts] = tiles.view(self._piece)[:, : len(tops)]
 
     def _scaled(self, places: Places) -> Places:
         step_x, step_y = self._step
