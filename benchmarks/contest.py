@@ -61,7 +61,7 @@ class Contestant:
 
 
 CONTESTANTS = (
-    Contestant("rayanim", "run_rayanim.py", tuple(CASES), ("auto",), "crf 18, medium"),
+    Contestant("rayanim", "run_rayanim.py", tuple(CASES), ("auto",), "crf 20, veryfast+"),
     Contestant(
         "parallel-matplotlib-animation",
         "run_parallel_animate.py",
@@ -85,7 +85,7 @@ CONTESTANTS = (
         ("1",),
         "crf 23, medium",
     ),
-    Contestant("serial loop", "run_serial.py", tuple(CASES), ("1",), "crf 18, medium"),
+    Contestant("serial loop", "run_serial.py", tuple(CASES), ("1",), "crf 20, veryfast+"),
 )
 
 

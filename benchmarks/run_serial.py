@@ -52,12 +52,23 @@ def frames_of(case: str, count: int) -> Iterator[Pixels]:
     return figure_frames(kinds[case](), count)
 
 
+X264 = {
+    "crf": "20",
+    "preset": "veryfast",
+    "refs": "3",
+    "mixed-refs": "1",
+    "trellis": "1",
+    "aq-mode": "0",
+}
+"""rayanim's defaults."""
+
+
 def write(frames: Iterator[Pixels], output: str) -> None:
     """Encode `frames` as they come."""
     with av.open(output, "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=drawings.FPS)
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "18", "preset": "medium"}
+        stream.options = X264
         for number, pixels in enumerate(frames):
             if number == 0:
                 stream.height, stream.width = pixels.shape[:2]

@@ -210,6 +210,7 @@ def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str],
     options = {
         "threads": str(ENCODER_THREADS),
         codec.preset_option: codec.preset if settings.preset is None else settings.preset,
+        **(dict(codec.preset_options) if settings.preset is None else {}),
         **dict(codec.options),
     }
     if settings.bitrate_kbps is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from rayanim.video.spec import StreamSpec
 
 SECONDS_PER_PIXEL = {"libx264": 10e-9, "libx265": 40e-9, "libvpx-vp9": 60e-9, "libsvtav1": 30e-9}
-"""Processor time of plots at the default preset, measured on 2 cores."""
+"""Processor time of plots at the preset ``medium`` or the codec's default, on 2 cores."""
 
 OTHER_SECONDS_PER_PIXEL = 20e-9
 

@@ -13,24 +13,40 @@ from rayanim.video.pixel_formats import PixelFormat
 Bytes = NDArray[np.uint8]
 
 
-def pack(frame: av.VideoFrame, layout: PixelFormat, size: tuple[int, int], out: Bytes) -> None:
-    """Copy the planes of `frame` into `out`, one after the other without padding.
+def packed_planes(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> list[Bytes]:
+    """The planes of a packed frame, each (rows, bytes of a row) uint8, sharing its memory.
+
+    Parameters
+    ----------
+    packed
+        ``(frame_bytes,) uint8``, C-contiguous.
+    layout, size
+        Pixel format and (width, height) of the packed frame.
+    """
+    planes = []
+    offset = 0
+    for rows, row_bytes in layout.plane_shapes(size):
+        end = offset + rows * row_bytes
+        planes.append(packed[offset:end].reshape(rows, row_bytes))
+        offset = end
+    return planes
+
+
+def frame_planes(frame: av.VideoFrame, layout: PixelFormat, size: tuple[int, int]) -> list[Bytes]:
+    """The planes of `frame`, each (rows, bytes of a row) uint8 without the rows' padding.
 
     Parameters
     ----------
     frame
-        A frame that has at least the planes of `layout`.
+        A frame that has at least the planes of `layout`; they share its memory.
     layout, size
-        Pixel format and (width, height) of the packed frame.
-    out
-        ``(frame_bytes,) uint8``, written in place.
+        Pixel format and (width, height) of the frame.
     """
-    offset = 0
-    for index, (rows, row_bytes) in enumerate(layout.plane_shapes(size)):
-        end = offset + rows * row_bytes
-        plane = _plane_rows(frame, index, rows)
-        np.copyto(out[offset:end].reshape(rows, row_bytes), plane[:, :row_bytes])
-        offset = end
+    shapes = layout.plane_shapes(size)
+    return [
+        _plane_rows(frame, index, rows)[:, :row_bytes]
+        for index, (rows, row_bytes) in enumerate(shapes)
+    ]
 
 
 def unpack(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> av.VideoFrame:
@@ -57,12 +73,9 @@ def unpack(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> av.Vide
 
 def _copied(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> av.VideoFrame:
     frame = av.VideoFrame(*size, layout.name)
-    offset = 0
-    for index, (rows, row_bytes) in enumerate(layout.plane_shapes(size)):
-        end = offset + rows * row_bytes
-        plane = _plane_rows(frame, index, rows)
-        np.copyto(plane[:, :row_bytes], packed[offset:end].reshape(rows, row_bytes))
-        offset = end
+    places = frame_planes(frame, layout, size)
+    for place, plane in zip(places, packed_planes(packed, layout, size), strict=True):
+        np.copyto(place, plane)
     return frame
 
 

@@ -43,15 +43,22 @@ class PixelFormat:
         """True if black is 0 and white the highest sample (JPEG range)."""
         return self.colour != "yuv"
 
+    @property
+    def plane_steps(self) -> tuple[tuple[int, int], ...]:
+        """Pixels per sample of each plane, horizontally and vertically."""
+        full = (1, 1)
+        if self.colour == "gray":
+            return (full,)
+        chroma = self.chroma_step
+        return (full, chroma, chroma, full) if self.has_alpha else (full, chroma, chroma)
+
     def plane_shapes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
         """Rows and bytes per row of each plane of a frame of `size` pixels."""
         width, height = size
-        full = (height, width * self.sample_bytes)
-        if self.colour == "gray":
-            return (full,)
-        step_x, step_y = self.chroma_step
-        chroma = (-(-height // step_y), -(-width // step_x) * self.sample_bytes)
-        return (full, chroma, chroma, full) if self.has_alpha else (full, chroma, chroma)
+        return tuple(
+            (-(-height // step_y), -(-width // step_x) * self.sample_bytes)
+            for step_x, step_y in self.plane_steps
+        )
 
     def frame_bytes(self, size: tuple[int, int]) -> int:
         """Bytes of one packed frame of `size` pixels."""

@@ -181,7 +181,15 @@ def test_bitrate_takes_the_place_of_crf():
     """A film has a target size or a quality, not both."""
     by_rate, by_quality = dict(spec_of(bitrate_kbps=500).options), dict(spec_of().options)
     assert "crf" not in by_rate
-    assert by_quality["crf"] == "18"
+    assert by_quality["crf"] == "20"
+
+
+def test_refinements_of_the_default_preset_go_with_it_alone():
+    """A preset that is asked for is the encoder's own, but for what suits all plots."""
+    by_default, by_name = dict(spec_of().options), dict(spec_of(preset="veryfast").options)
+    assert set(by_default) - set(by_name) == {"refs", "mixed-refs", "trellis"}
+    assert by_default["preset"] == by_name["preset"]
+    assert by_default["aq-mode"] == by_name["aq-mode"] == "0"
 
 
 @pytest.mark.parametrize(

@@ -137,17 +137,6 @@ def test_small_and_odd_sizes_fill_the_whole_frame(size, pixel_format):
     assert (rgb >= 253).all()
 
 
-def test_transparent_pixels_show_the_background():
-    """Blending rounds to the nearest level, for every opacity."""
-    alpha = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    rgba = np.dstack([np.full((16, 16, 3), 200, np.uint8), alpha])
-    spec, converter = converter_for("yuv444p", (16, 16), background="#0a6432")
-    blended = converter._blender.opaque(rgba)[..., :3]
-    share = alpha[..., None] / 255
-    exact = 200 * share + np.array(spec.background) * (1 - share)
-    assert np.abs(blended - exact).max() <= 0.5 + 1e-9
-
-
 def test_blending_leaves_the_callers_pixels_alone():
     """The source's array is only read, a read-only one works, and later frames are not mixed."""
     rgba = solid_rgba((64, 48), (255, 0, 0, 0))
