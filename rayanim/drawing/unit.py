@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rayanim.drawing.boxes import Box, inside, union
+from rayanim.drawing.boxes import Box, inside, overlap, union, widened
 from rayanim.drawing.tape import Tape, TapingRenderer
 from rayanim.drawing.watch import Ground, Watch
 
@@ -31,7 +31,7 @@ class Unit:
     tape
         What it asked of the renderer when last drawn, or None.
     reach
-        All pixels that it has touched since the order was last planned.
+        All pixels that it has touched, and those that it is given to move in.
     cost_s
         Seconds that drawing it took when last measured.
     reason
@@ -98,6 +98,11 @@ class Unit:
             return False
         self.reach = union(self.reach, box)
         return True
+
+    def give_room(self, by_px: int) -> None:
+        """Add to its reach the pixels around it, so far as it is not clipped to fewer."""
+        limit = self.tape.limit if self.tape else None
+        self.reach = union(self.reach, overlap(widened(self.reach, by_px), limit))
 
     def settle(self) -> None:
         """After a frame in which it was drawn: watch what it was drawn from, or let it rest."""
