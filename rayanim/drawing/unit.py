@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rayanim.drawing.boxes import Box, inside, overlap, union, widened
+from rayanim.drawing.record import Record
 from rayanim.drawing.tape import Tape, TapingRenderer
 from rayanim.drawing.watch import Ground, Watch
 
@@ -14,6 +15,9 @@ Paint = Callable[[Any], None]
 
 RESTLESS = 2
 """A unit that changed in this many frames running is drawn without being asked."""
+
+CALM = 4
+"""Frames without a change after which it is looked at together with others."""
 
 LONGEST_REST = 32
 """Frames for which it is at most drawn so before it is asked again."""
@@ -74,8 +78,19 @@ class Unit:
         if self.dirty:
             self.dirty_at = frame_idx
         else:
-            self._streak = self._power = 0
+            self.rest_assured()
         return self.dirty
+
+    def rest_assured(self) -> None:
+        """It is known not to have changed."""
+        self.dirty = False
+        self._streak = self._power = 0
+
+    def record_if_calm(self, frame_idx: int) -> Record | None:
+        """What it is compared with, if it is at all and has not changed for a while."""
+        if self._watch is None or frame_idx - self.dirty_at < CALM:
+            return None
+        return self._watch.record
 
     def touch(self, frame_idx: int) -> None:
         """Have it drawn in this frame, whatever its own state."""
