@@ -14,7 +14,7 @@ from matplotlib.spines import Spine
 
 from rayanim.drawing.private import AXES_UNSEEN
 from rayanim.drawing.space import is_plain_space, project, space_frame
-from rayanim.drawing.still import Lineup, Still
+from rayanim.drawing.still import Lineup, Still, framed
 from rayanim.drawing.titles import title_relatives, update_titles
 from rayanim.drawing.unit import Unit
 from rayanim.drawing.watch import Ground, Watch
@@ -211,8 +211,8 @@ class AxesNode:
         axes: Any = self.axes
         artists = axes.get_children()
         artists.remove(axes.patch)
-        framed = axes.axison and axes.get_frame_on()
-        if not framed:
+        frame = framed(axes)
+        if not frame:
             artists = [one for one in artists if not isinstance(one, Spine)]
         if not axes.axison:
             axis_ids = {id(axis) for axis in axes._axis_map.values()}
@@ -223,7 +223,7 @@ class AxesNode:
         things: list[Unit | AxesNode] = []
         if is_plain_space(axes):
             things = [self._unit(axes.patch), self._space_unit()]
-        elif framed:
+        elif frame:
             things = [self._unit(axes.patch)]
         for artist in artists:
             if not isinstance(artist, Axes):

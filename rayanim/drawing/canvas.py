@@ -17,9 +17,11 @@ from matplotlib.image import AxesImage
 from rayanim.drawing.arrangement import Arrangement
 from rayanim.drawing.guard import Difference, Guard
 from rayanim.drawing.layers import Layers
+from rayanim.drawing.links import every_axes, in_transit
 from rayanim.drawing.order import Order
 from rayanim.drawing.private import missing_names
 from rayanim.drawing.tape import TapingRenderer
+from rayanim.drawing.unit import Unit
 
 WORTH = 0.8
 """Where more than this share of a full draw changed, a full draw is quicker."""
@@ -83,6 +85,11 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._lent = True
         return self._own_renderer().buffer_rgba()
 
+    @property
+    def units(self) -> list[Unit]:
+        """All that was drawn last in parts, lowest first."""
+        return self._order.units if self._order else []
+
     def draw(self) -> None:
         """Draw the figure as it is now."""
         reason = self._why_full()
@@ -96,8 +103,7 @@ class IncrementalCanvas(FigureCanvasAgg):
         if self._layers is None or self.difference is not None:
             return self.difference is None
         renderer = self._own_renderer()
-        units = self._order.units if self._order else []
-        self.difference = self.guard.compare(self.figure, renderer, units, self._frames)
+        self.difference = self.guard.compare(self.figure, renderer, self.units, self._frames)
         if self.difference is not None:
             warnings.warn(self.difference.message, RuntimeWarning, stacklevel=3)
             self._layers = self._order = None
@@ -231,6 +237,8 @@ def why_whole(canvas: Any) -> str | None:
         return "something runs after each draw"
     if has_animated_images(figure):
         return "an image is animated"
+    if in_transit(figure, canvas.units):
+        return "axes move on which artists of others stand"
     if mpl.rcParams["path.effects"]:
         return "rcParams set path effects"
     return None
@@ -254,6 +262,6 @@ def has_animated_images(figure: Figure) -> bool:
     """Whether there are animated images, which some versions draw and others do not."""
     return any(
         isinstance(image, AxesImage) and image.get_animated()
-        for axes in figure.axes
-        for image in axes.get_children()
+        for axes in every_axes(figure.axes)
+        for image in axes._children
     )

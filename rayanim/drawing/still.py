@@ -72,4 +72,10 @@ class Lineup:
         )
 
     def _looks_of(self, children: list[Any]) -> list[Any]:
-        return [self._axes.axison, self._axes.get_frame_on(), *map(LOOKS, children)]
+        return [framed(self._axes), self._axes.axison, *map(LOOKS, children)]
+
+
+def framed(axes: Any) -> bool:
+    """Whether `axes` has a background and spines."""
+    # Axes in 3D have no frame to ask for.
+    return bool(axes.axison and axes.get_frame_on())

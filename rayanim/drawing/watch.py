@@ -70,6 +70,9 @@ ATOMS = (
 
 SKIPPED = (CallbackRegistry, RendererBase, FigureCanvasBase)
 
+ELSEWHERE = "it depends on another axes or figure"
+"""Why an artist is drawn in every frame that stands on more than its own axes."""
+
 TICK_PARTS = ("gridline", "tick1line", "tick2line", "label1", "label2")
 
 TICK_PART_STATE = (
@@ -157,7 +160,7 @@ class Watch:
             return
         elif isinstance(thing, Axes | FigureBase):
             if id(thing) not in self._ground.home:
-                self.reason = self.reason or "it depends on another axes or figure"
+                self.reason = self.reason or ELSEWHERE
         else:
             self._visit_other(thing)
 
