@@ -183,7 +183,7 @@ class AxesNode:
         """Keep only the units that are among these."""
         self._units = {key: unit for key, unit in self._units.items() if id(unit) in unit_ids}
 
-    def settle(self) -> None:
+    def watch_ground(self) -> None:
         """Watch what all artists of the axes are drawn from, if that changed."""
         if self._ground.watch is None and self.watchable:
             axes = self.axes
@@ -192,6 +192,9 @@ class AxesNode:
             for axis in axes._axis_map.values():
                 watch.pick(axis, AXIS_STATE)
             self._ground.watch = None if watch.reason else watch
+
+    def settle(self) -> None:
+        """After a frame was drawn."""
         units = (thing for thing in self._things if isinstance(thing, Unit))
         self._still.gather(self._ground.watch, units, self._frame_idx)
         self.axes.stale = False
@@ -202,7 +205,7 @@ class AxesNode:
         anew = ground.watch is not None and ground.watch.changed()
         if anew:
             ground.watch = None
-            self.settle()
+            self.watch_ground()
         for unit in (self._whole, *self._units.values()):
             unit.watch_again(anew=anew)
 

@@ -195,6 +195,7 @@ class IncrementalCanvas(FigureCanvasAgg):
             layers.forget_order()
         if self._lent:
             layers.forget_pixels()
+        order.watch_grounds()
         layers.show(order.units, self._frames)
         order.settle()
         self.figure.stale = False

@@ -105,6 +105,8 @@ class Unit:
             start_s = time.perf_counter()
             self.tape = renderer.tape(self._paint, keep_calls=True)
             self.cost_s = time.perf_counter() - start_s
+            # At once: what is drawn after it may change it for the next frame.
+            self._start_watch()
 
     def drawn_beyond_reach(self) -> bool:
         """Whether the last drawing touched pixels where the unit never was; they are added."""
@@ -120,18 +122,18 @@ class Unit:
         self.reach = union(self.reach, overlap(widened(self.reach, by_px), limit))
 
     def settle(self) -> None:
-        """After a frame in which it was drawn: watch what it was drawn from, or let it rest."""
-        self._watch = None
+        """After a frame in which it was drawn: go on watching it, or let it rest."""
         if self._rest:
+            self._watch = None
             self._rest -= 1
             self._asked_again = not self._rest
         elif self._streak >= RESTLESS and not self._asked_again:
+            self._watch = None
             self._rest = min(2**self._power, LONGEST_REST)
             self._power += 1
         else:
             self._streak += 1
             self._asked_again = False
-            self._start_watch()
 
     def watch_again(self, *, anew: bool) -> None:
         """After the artist was drawn elsewhere, to the same pixels: what it holds now is right."""
@@ -139,6 +141,7 @@ class Unit:
             self._start_watch()
 
     def _start_watch(self) -> None:
+        self._watch = None
         if not self.replayable:
             self.reason = "it reads pixels back"
         else:

@@ -494,6 +494,22 @@ def laid_out_tightly() -> Figure:
     return figure
 
 
+def clear_once(figure: Figure, step: int) -> None:
+    if step == 2:
+        figure.axes[0].clear()
+        figure.axes[0].plot(X, np.sin(X))
+
+
+@film(clear_once)
+def spine_that_axis_moves() -> Figure:
+    """A cleared spine is put back by its axis, which is drawn after it: it lags behind a frame."""
+    figure = new()
+    axes = figure.subplots()
+    axes.set_axisbelow(False)
+    axes.spines["left"].set_position(("data", 0.7))
+    return figure
+
+
 def leave(figure: Figure, step: int) -> None:
     pass
 
