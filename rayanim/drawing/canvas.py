@@ -66,6 +66,8 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._failures = 0
         self._glanced = False
         self._full_s = 0.0
+        self._looked_up: int | None = None
+        self._missing: tuple[str, ...] = ()
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -110,6 +112,16 @@ class IncrementalCanvas(FigureCanvasAgg):
         elif self._order is not None:
             self._order.watch_again()
         return self.difference is None
+
+    def missing_names(self) -> tuple[str, ...]:
+        """The private names that this matplotlib lacks, looked up once.
+
+        Again where axes came, for what some names stand in was not there before.
+        """
+        if self._looked_up != len(self.figure.axes):
+            self._looked_up = len(self.figure.axes)
+            self._missing = missing_names(self._own_renderer(), self.figure)
+        return self._missing
 
     def _own_renderer(self) -> TapingRenderer:
         # Its size is matplotlib's to say: before 3.11 it may be a fraction of a pixel.
@@ -217,7 +229,7 @@ class IncrementalCanvas(FigureCanvasAgg):
 def why_whole(canvas: Any) -> str | None:
     """Why the figure of `canvas` must be drawn whole now, or None where parts will do."""
     figure = canvas.figure
-    missing = missing_names(canvas._own_renderer(), figure)
+    missing = canvas.missing_names()
     if missing:
         _warn_once(missing)
         return "this matplotlib lacks " + ", ".join(missing)

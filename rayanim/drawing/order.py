@@ -22,7 +22,7 @@ from rayanim.drawing.watch import Watch
 FIGURE_STATE = (
     "_dpi", "bbox", "figbbox", "bbox_inches", "dpi_scale_trans", "transFigure", "transSubfigure",
     "suppressComposite", "canvas", "_layout_engine", "_agg_filter", "_rasterized", "_alpha",
-    "_parent_figure", "_redo_transform_rel_fig",
+    "_parent_figure",
 )  # fmt: skip
 """Attributes of a figure that what is in it is drawn from."""
 

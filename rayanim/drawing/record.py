@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rayanim.drawing.private import NOISE
+
 Names = tuple[str, ...]
 AnyArray = npt.NDArray[Any]
 
@@ -30,9 +32,6 @@ SAMPLE = 4096
 
 SMALL_BYTES = 1 << 15
 """Up to here an array's bytes are compared as a string, which has the least overhead."""
-
-NOISE = frozenset({"_renderer", "_mouseover", "_remove_method", "stale_callback", "ind_offset"})
-"""Attributes that drawing writes and does not read."""
 
 
 class Mark:

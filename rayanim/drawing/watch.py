@@ -25,8 +25,8 @@ from matplotlib.cbook import CallbackRegistry
 from matplotlib.figure import FigureBase
 from matplotlib.transforms import Affine2D, Bbox, TransformNode
 
-from rayanim.drawing.private import TRANSFORM_CACHES, UNSEEN_ATTRIBUTES
-from rayanim.drawing.record import NOISE, SAMPLE, Record
+from rayanim.drawing.private import NOISE, TRANSFORM_CACHES, UNSEEN_ATTRIBUTES
+from rayanim.drawing.record import SAMPLE, Record
 
 TRUSTED = frozenset(
     [

@@ -510,6 +510,21 @@ def spine_that_axis_moves() -> Figure:
     return figure
 
 
+def move_animated(figure: Figure, step: int) -> None:
+    text = figure.axes[0].texts[0]
+    text.set_animated(step < 9)
+    text.set_position((step * 3, step % 2))
+
+
+@film(move_animated)
+def undrawn_text_in_a_tight_layout() -> Figure:
+    """The layout makes room for a text that is not drawn."""
+    figure = Figure(figsize=(4, 3), dpi=60, layout="tight")
+    wave_axes(figure)
+    figure.axes[0].text(0, 0, "a text that is not drawn")
+    return figure
+
+
 def leave(figure: Figure, step: int) -> None:
     pass
 

@@ -14,11 +14,9 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from sameness import NoGuard, assert_same_as_full, unguarded
 
-from rayanim.drawing import canvas as canvas_module
 from rayanim.drawing import record
 from rayanim.drawing.canvas import IncrementalCanvas
 from rayanim.drawing.figure import FigurePixels
-from rayanim.drawing.private import missing_names
 from rayanim.drawing.record import SAMPLE
 
 STEPS = 14
@@ -144,24 +142,6 @@ def test_draws_are_whole_where_something_runs_after_each() -> None:
     for _ in range(3):
         canvas.draw()
     assert canvas.drawn_in_full["something runs after each draw"] == 2
-
-
-def test_no_private_name_is_missing() -> None:
-    """This matplotlib has every private name that drawing in parts needs."""
-    canvas = unguarded(wave())
-    assert missing_names(canvas.get_renderer(), canvas.figure) == ()
-
-
-def test_a_missing_private_name_means_full_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without one of the names, frames are drawn in full and one warning says so."""
-    monkeypatch.setattr(canvas_module, "missing_names", lambda renderer, figure: ("Axes._gone",))
-    figure = wave()
-    canvas = unguarded(figure)
-    with pytest.warns(RuntimeWarning, match=r"lacks Axes\._gone") as caught:
-        for _ in range(3):
-            canvas.draw()
-    assert len(caught) == 1
-    assert canvas.drawn_in_parts == 0
 
 
 def test_drawing_in_full_can_be_asked_for() -> None:
