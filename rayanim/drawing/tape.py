@@ -168,7 +168,8 @@ class Head:
         left, bottom = x - around, self._size_px[1] - y - around
         right = x + max(width, around)
         top = self._size_px[1] - y + max(height, around)
-        self._touch((left, bottom, right, top), MARGIN_PX, gc)
+        # A blank is an empty picture, put anywhere.
+        self._touch((left, bottom, right, top) if width and height else None, MARGIN_PX, gc)
         if self._calls is not None:
             picture = np.array(image, dtype=np.uint8)
             self._calls.append((self._raw.draw_text_image, (picture, x, y, angle, freeze(gc)), {}))

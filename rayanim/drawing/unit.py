@@ -43,9 +43,9 @@ class Unit:
     """
 
     __slots__ = (
-        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_streak", "_watch",
-        "artist", "cost_s",
-        "dirty", "dirty_at", "reach", "reason", "tape",
+        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_streak",
+        "_touched", "_watch",
+        "artist", "cost_s", "dirty", "dirty_at", "reach", "reason", "tape",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,7 @@ class Unit:
         self.dirty_at = 0
         self.tape: Tape | None = None
         self.reach: Box | None = None
+        self._touched: Box | None = None
         self.cost_s = 0.0
         self.reason: str | None = None
         self._paint = paint
@@ -111,15 +112,17 @@ class Unit:
     def drawn_beyond_reach(self) -> bool:
         """Whether the last drawing touched pixels where the unit never was; they are added."""
         box = self.tape.box if self.tape else None
+        self._touched = union(self._touched, box)
         if inside(box, self.reach):
             return False
         self.reach = union(self.reach, box)
         return True
 
     def give_room(self, by_px: int) -> None:
-        """Add to its reach the pixels around it, so far as it is not clipped to fewer."""
+        """Let it reach so far beyond what it has touched, where it is not clipped to less."""
         limit = self.tape.limit if self.tape else None
-        self.reach = union(self.reach, overlap(widened(self.reach, by_px), limit))
+        room = overlap(widened(self._touched, by_px), limit)
+        self.reach = union(self._touched, room)
 
     def settle(self) -> None:
         """After a frame in which it was drawn: go on watching it, or let it rest."""
