@@ -9,6 +9,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from rayanim.drawing.links import every_axes
 from rayanim.drawing.unit import Unit
 
 UNMEASURED = (Line2D, Collection, AxesImage, Patch)
@@ -34,6 +35,7 @@ class Arrangement:
         return (
             self._holds
             and not order_changed
+            and not has_animated(self._figure)
             and all(
                 id(unit) in self._unmeasured and is_unmeasured(unit.artist)
                 for unit in units
@@ -67,6 +69,15 @@ class Arrangement:
 def has_engine(figure: Any) -> bool:
     """Whether ``Figure.draw`` runs a layout engine."""
     return figure.get_layout_engine() is not None and bool(figure.axes)
+
+
+def has_animated(figure: Any) -> bool:
+    """Whether there are artists that a layout engine measures and nobody draws or watches."""
+    return any(
+        child.get_animated()
+        for owner in (figure, *every_axes(figure.axes))
+        for child in owner.get_children()
+    )
 
 
 def is_unmeasured(artist: Any) -> bool:

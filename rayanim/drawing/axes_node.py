@@ -14,6 +14,7 @@ from matplotlib.spines import Spine
 
 from rayanim.drawing.private import AXES_UNSEEN
 from rayanim.drawing.space import is_plain_space, project, space_frame
+from rayanim.drawing.still import Lineup, Still, framed
 from rayanim.drawing.titles import title_relatives, update_titles
 from rayanim.drawing.unit import Unit
 from rayanim.drawing.watch import Ground, Watch
@@ -44,6 +45,9 @@ class AxesNode:
         self._units: dict[int, Unit] = {}
         self._things: list[Unit | AxesNode] = []
         self._children: list[Any] = []
+        self._still = Still()
+        self._lineup: Lineup | None = None
+        self._frame_idx = 0
         self._whole = Unit(axes, axes.draw, partial(_all_in, axes), self._ground)
 
     def family(self) -> Iterator[AxesNode]:
@@ -102,39 +106,44 @@ class AxesNode:
 
     def refresh(self, frame_idx: int, *, forced: bool) -> None:
         """Mark what changed since the last frame."""
-        around_changed = forced or self._ground.watch is None or self._ground.watch.changed()
+        self._frame_idx = frame_idx
+        still = not forced and self._still.holds(frame_idx)
+        around_changed = not still and (forced or self.moving)
         self.surroundings_changed = around_changed
         if around_changed:
             self._ground.watch = None
+            self._still.forget()
             if is_plain_space(self.axes):
                 project(self.axes)
         if self.flat_kind:
-            self._arrange()
-            self._check(frame_idx, forced=around_changed)
+            if self._lineup is None or not self._lineup.same():
+                self._arrange()
+                self._lineup = Lineup(self.axes)
+            self._check(frame_idx, forced=around_changed, still=still)
         else:
             self._things = [self._whole]
+            self._lineup = None
             children = self.axes.get_children()
             forced = around_changed or not self.watchable or children != self._children
             self._children = children
             self.decor_dirty = self._whole.check(frame_idx, forced=forced)
 
-    def _check(self, frame_idx: int, *, forced: bool) -> None:
+    def _check(self, frame_idx: int, *, forced: bool, still: bool) -> None:
         self.decor_dirty = forced
         spine_dirty = False
-        axis_units = []
         for unit in self._things:
             if isinstance(unit, AxesNode):
+                continue
+            if still and self._still.covers(unit):
+                unit.rest_assured()
                 continue
             dirty = unit.check(frame_idx, forced=forced)
             if isinstance(unit.artist, Spine):
                 spine_dirty = spine_dirty or dirty
             elif isinstance(unit.artist, Axis):
-                axis_units.append(unit)
                 self.decor_dirty = self.decor_dirty or dirty
         if spine_dirty:
-            self.decor_dirty = True
-            for unit in axis_units:
-                unit.touch(frame_idx)
+            self.touch_decor(frame_idx)
 
     def touch_decor(self, frame_idx: int) -> None:
         """Have the axis objects drawn, because they are aligned with others that changed."""
@@ -174,7 +183,7 @@ class AxesNode:
         """Keep only the units that are among these."""
         self._units = {key: unit for key, unit in self._units.items() if id(unit) in unit_ids}
 
-    def settle(self) -> None:
+    def watch_ground(self) -> None:
         """Watch what all artists of the axes are drawn from, if that changed."""
         if self._ground.watch is None and self.watchable:
             axes = self.axes
@@ -183,6 +192,11 @@ class AxesNode:
             for axis in axes._axis_map.values():
                 watch.pick(axis, AXIS_STATE)
             self._ground.watch = None if watch.reason else watch
+
+    def settle(self) -> None:
+        """After a frame was drawn."""
+        units = (thing for thing in self._things if isinstance(thing, Unit))
+        self._still.gather(self._ground.watch, units, self._frame_idx)
         self.axes.stale = False
 
     def watch_again(self) -> None:
@@ -191,7 +205,7 @@ class AxesNode:
         anew = ground.watch is not None and ground.watch.changed()
         if anew:
             ground.watch = None
-            self.settle()
+            self.watch_ground()
         for unit in (self._whole, *self._units.values()):
             unit.watch_again(anew=anew)
 
@@ -200,8 +214,8 @@ class AxesNode:
         axes: Any = self.axes
         artists = axes.get_children()
         artists.remove(axes.patch)
-        framed = axes.axison and axes.get_frame_on()
-        if not framed:
+        frame = framed(axes)
+        if not frame:
             artists = [one for one in artists if not isinstance(one, Spine)]
         if not axes.axison:
             axis_ids = {id(axis) for axis in axes._axis_map.values()}
@@ -212,7 +226,7 @@ class AxesNode:
         things: list[Unit | AxesNode] = []
         if is_plain_space(axes):
             things = [self._unit(axes.patch), self._space_unit()]
-        elif framed:
+        elif frame:
             things = [self._unit(axes.patch)]
         for artist in artists:
             if not isinstance(artist, Axes):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Box = tuple[int, int, int, int]
+Extents = tuple[float, float, float, float]
 
 MARGIN_PX = 3
 """What snapping to pixels and antialiasing can add to a shape, with one to spare."""
@@ -56,14 +57,24 @@ def inside(inner: Box | None, outer: Box | None) -> bool:
     )
 
 
-def cut(box: Box, width_px: int, height_px: int) -> Box | None:
-    """The part of `box` that lies in a frame of this size."""
-    left, top = max(box[0], 0), max(box[1], 0)
-    right, bottom = min(box[2], width_px), min(box[3], height_px)
+def overlap(first: Box | None, second: Box | None) -> Box | None:
+    """The pixels that both have."""
+    if first is None or second is None:
+        return None
+    left, top = max(first[0], second[0]), max(first[1], second[1])
+    right, bottom = min(first[2], second[2]), min(first[3], second[3])
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def from_extents(extents: tuple[float, float, float, float], pad_px: float, height_px: int) -> Box:
+def widened(box: Box | None, by_px: int) -> Box | None:
+    """`box` with so many pixels more on each side."""
+    if box is None:
+        return None
+    left, top, right, bottom = box
+    return left - by_px, top - by_px, right + by_px, bottom + by_px
+
+
+def from_extents(extents: Extents, pad_px: float, height_px: int) -> Box:
     """A box around x0, y0, x1, y1 in pixels counted upwards, widened on each side.
 
     Numbers too large for a frame are brought to its neighbourhood, NaN to
@@ -76,21 +87,39 @@ def from_extents(extents: tuple[float, float, float, float], pad_px: float, heig
 
 def of_points(
     points: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64] | None
-) -> tuple[float, float, float, float] | None:
-    """x0, y0, x1, y1 of the finite ones among (n, 2) points after a (3, 3) map; None for none."""
+) -> Extents | None:
+    """x0, y0, x1, y1 around the finite ones among (n, 2) points after a (3, 3) map.
+
+    None for none. The map is applied to the rectangle around them, so the
+    result may be too large where it turns or shears.
+    """
     points = np.asarray(points, dtype=float)
-    if matrix is not None:
-        with np.errstate(all="ignore"):
-            points = points @ matrix[:2, :2].T + matrix[:2, 2]
-    low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else (None, None)
-    if low is None or high is None:
+    if not len(points):
         return None
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+    (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    if not (math.isfinite(x0 + x1) and math.isfinite(y0 + y1)):
         points = points[np.isfinite(points).all(axis=1)]
         if not len(points):
             return None
-        low, high = points.min(axis=0), points.max(axis=0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+        (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    if matrix is None:
+        return x0, y0, x1, y1
+    (a, c, e), (b, d, f) = matrix[:2].tolist()
+    left, right = _span(a, x0, x1, c, y0, y1, e)
+    bottom, top = _span(b, x0, x1, d, y0, y1, f)
+    return left, bottom, right, top
+
+
+def _span(
+    a: float, x0: float, x1: float, b: float, y0: float, y1: float, shift: float
+) -> tuple[float, float]:
+    """The least and the largest ``a x + b y + shift`` for x and y between these."""
+    ax0, ax1, by0, by1 = a * x0, a * x1, b * y0, b * y1
+    if ax0 > ax1:
+        ax0, ax1 = ax1, ax0
+    if by0 > by1:
+        by0, by1 = by1, by0
+    return ax0 + by0 + shift, ax1 + by1 + shift
 
 
 def _whole(number: float, side: int) -> int:

@@ -18,9 +18,11 @@ from rayanim.drawing.arrangement import Arrangement
 from rayanim.drawing.guard import Difference, Guard
 from rayanim.drawing.layers import Layers
 from rayanim.drawing.ledger import current
+from rayanim.drawing.links import every_axes, in_transit
 from rayanim.drawing.order import Order
 from rayanim.drawing.private import missing_names
 from rayanim.drawing.tape import TapingRenderer
+from rayanim.drawing.unit import Unit
 
 WORTH = 0.8
 """Where more than this share of a full draw changed, a full draw is quicker."""
@@ -74,6 +76,8 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._failures = 0
         self._glanced = False
         self._full_s = 0.0
+        self._looked_up: int | None = None
+        self._missing: tuple[str, ...] = ()
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -92,6 +96,11 @@ class IncrementalCanvas(FigureCanvasAgg):
         """The pixels drawn last, for the caller to do with as it likes."""
         self._lent = True
         return self._own_renderer().buffer_rgba()
+
+    @property
+    def units(self) -> list[Unit]:
+        """All that was drawn last in parts, lowest first."""
+        return self._order.units if self._order else []
 
     def draw(self) -> None:
         """Draw the figure as it is now."""
@@ -114,8 +123,7 @@ class IncrementalCanvas(FigureCanvasAgg):
 
     def _compare(self) -> Difference | None:
         renderer = self._own_renderer()
-        units = self._order.units if self._order else []
-        found = self.guard.compare(self.figure, renderer, units, self._frames)
+        found = self.guard.compare(self.figure, renderer, self.units, self._frames)
         if found is not None:
             self.difference = found
             self.refuse(DIFFERS)
@@ -133,6 +141,16 @@ class IncrementalCanvas(FigureCanvasAgg):
         """Draw every frame whole from now on."""
         self.refusal = reason
         self._layers = self._order = None
+
+    def missing_names(self) -> tuple[str, ...]:
+        """The private names that this matplotlib lacks, looked up once.
+
+        Again where axes came, for what some names stand in was not there before.
+        """
+        if self._looked_up != len(self.figure.axes):
+            self._looked_up = len(self.figure.axes)
+            self._missing = missing_names(self._own_renderer(), self.figure)
+        return self._missing
 
     def _own_renderer(self) -> TapingRenderer:
         # Its size is matplotlib's to say: before 3.11 it may be a fraction of a pixel.
@@ -219,6 +237,7 @@ class IncrementalCanvas(FigureCanvasAgg):
             layers.forget_order()
         if self._lent:
             layers.forget_pixels()
+        order.watch_grounds()
         layers.show(order.units, self._frames)
         order.settle()
         self.figure.stale = False
@@ -241,7 +260,7 @@ class IncrementalCanvas(FigureCanvasAgg):
 def why_whole(canvas: Any) -> str | None:
     """Why the figure of `canvas` must be drawn whole now, or None where parts will do."""
     figure = canvas.figure
-    missing = missing_names(canvas._own_renderer(), figure)
+    missing = canvas.missing_names()
     if missing:
         _warn_once(missing)
         return "this matplotlib lacks " + ", ".join(missing)
@@ -262,6 +281,8 @@ def why_whole(canvas: Any) -> str | None:
         return "something runs after each draw"
     if has_animated_images(figure):
         return "an image is animated"
+    if in_transit(figure, canvas.units):
+        return "axes move on which artists of others stand"
     if mpl.rcParams["path.effects"]:
         return "rcParams set path effects"
     return None
@@ -285,6 +306,6 @@ def has_animated_images(figure: Figure) -> bool:
     """Whether there are animated images, which some versions draw and others do not."""
     return any(
         isinstance(image, AxesImage) and image.get_animated()
-        for axes in figure.axes
-        for image in axes.get_children()
+        for axes in every_axes(figure.axes)
+        for image in axes._children
     )

@@ -20,6 +20,9 @@ from rayanim.drawing.unit import Unit
 MOVES_FOR = 100
 """Frames after its last change in which a unit still counts as moving."""
 
+ROOMS_PX = (1, 8, 64, 512)
+"""Pixels around what moves that it is given to move in; the next ones when that was too small."""
+
 
 @dataclass(slots=True, eq=False)
 class Patch:
@@ -44,6 +47,7 @@ class Layers:
         self._patches: list[Patch] = []
         self._over: set[int] = set()
         self._whole = True
+        self._outgrown = 0
         self.repainted: list[Box] | None = None
 
     def forget_order(self) -> None:
@@ -70,6 +74,7 @@ class Layers:
         ):
             self._plan(units, frame_idx)
         if not self._draw_patches(units):
+            self._outgrown += 1
             self._draw_in_order(units)
 
     def _draw_in_order(self, units: list[Unit]) -> None:
@@ -93,6 +98,8 @@ class Layers:
             moves = unit.dirty or not unit.replayable or frame_idx - unit.dirty_at < MOVES_FOR
             if unit.dirty_at <= 1 and not unit.dirty:
                 moves = not unit.replayable
+            if moves:
+                unit.give_room(ROOMS_PX[min(self._outgrown, len(ROOMS_PX) - 1)])
             if moves or any(touch(unit.reach, patch.box) for patch in patches):
                 patches = _joined(patches, unit)
             else:

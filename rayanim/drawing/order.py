@@ -22,7 +22,7 @@ from rayanim.drawing.watch import Watch
 FIGURE_STATE = (
     "_dpi", "bbox", "figbbox", "bbox_inches", "dpi_scale_trans", "transFigure", "transSubfigure",
     "suppressComposite", "canvas", "_layout_engine", "_agg_filter", "_rasterized", "_alpha",
-    "_parent_figure", "_redo_transform_rel_fig",
+    "_parent_figure",
 )  # fmt: skip
 """Attributes of a figure that what is in it is drawn from."""
 
@@ -98,6 +98,7 @@ class Order:
     def glance(self, renderer: Any) -> None:
         """After a full draw: watch what the axes stand on, and nothing else."""
         for node in self._nodes_in_place(list(self._walk(self._figure)), renderer):
+            node.watch_ground()
             node.settle()
         self._glanced = True
 
@@ -121,9 +122,13 @@ class Order:
             node.place(renderer)
         return nodes
 
+    def watch_grounds(self) -> None:
+        """Before units are drawn and watched: what many stand on they need not watch themselves."""
+        for node in self._nodes.values():
+            node.watch_ground()
+
     def settle(self) -> None:
-        """After a frame was drawn: watch all that was drawn anew."""
-        # What many units stand on comes first: they need not watch it themselves.
+        """After a frame was drawn."""
         for node in self._nodes.values():
             node.settle()
         for unit in self.units:

@@ -1,42 +1,91 @@
 """matplotlib's private names that this room uses: each of them here, each guarded.
 
-Checked against matplotlib 3.10.0 to 3.11.2. A name that is missing makes the
-function that reads it answer None, and its caller do without.
-
-===================================  ==========================================
-name                                 what it is used for
-===================================  ==========================================
-``ColormapRegistry._builtin_cmaps``  tells a script's own colour maps from
-                                     those that matplotlib ships
-``matplotlib.scale._scale_mapping``  the classes behind the names of axis scales
-``RendererAgg._renderer``            the C++ renderer, before which a tape stands
-``RendererAgg._update_methods``      lets the tape's head take its place
-``RendererAgg._filter_renderers``    emptied when drawing under a filter fails
-``_AxesBase._unstale_viewLim``       autoscaling that waits for a draw
-``_AxesBase._position``              where an axes is, and where it was put
-and ``_originalPosition``            before its aspect was applied
-``_AxesBase._shared_axes``           axes with a common axis
-``_AxesBase._update_title_position`` moves titles above ticks, as a draw does
-``_AxesBase._rasterization_zorder``  axes that have one are drawn whole
-``_AxesBase._axis_map``              the axes' axis objects
-``_AxesBase._twinned_axes``          axes whose titles move together
-``FigureBase._align_label_groups``   axes whose labels are aligned
-``FigureBase._localaxes``            axes whose aspect a figure applies
-``_AxesBase._children``              what a legend looks at for its best place
-``Artist._fully_clipped_to_axes``    artists that no layout engine measures
-``Artist._stale``                    parts of ticks that were changed by a setter
-``Legend._loc``                      a legend that looks for the best place
-``Axes3D._axis3don``                 whether a 3D axes draws panes and axes
-===================================  ==========================================
-
-The attribute names in `TRANSFORM_CACHES`, `UNSEEN_ATTRIBUTES` and
-`AXES_UNSEEN` are left out of a comparison: one that a version lacks does no harm.
+`NAMES` has those that a draw in parts cannot do without: where one is missing,
+every frame is drawn in full, and a warning says so. The names in
+`TRANSFORM_CACHES`, `UNSEEN_ATTRIBUTES`, `AXES_UNSEEN` and `NOISE` are left out
+of a comparison: one that a version lacks does no harm.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+
+CHECKED_VERSIONS = ("3.10.0", "3.11.2")
+"""The oldest and the newest matplotlib with which all these names were checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateName:
+    """One name of matplotlib's that may go with any release.
+
+    Attributes
+    ----------
+    owner
+        What has it, as `owners_in` calls it.
+    name
+        The attribute.
+    use
+        What it is read for.
+    """
+
+    owner: str
+    name: str
+    use: str
+
+
+NAMES = (
+    PrivateName("renderer", "_renderer", "the C++ renderer, before which a tape stands"),
+    PrivateName("renderer", "_update_methods", "lets the tape's head take its place"),
+    PrivateName("renderer", "_filter_renderers", "emptied when drawing under a filter fails"),
+    PrivateName("figure", "_align_label_groups", "axes whose labels are aligned"),
+    PrivateName("figure", "_dpi", "what a figure is drawn from"),
+    PrivateName("figure", "_layout_engine", "what a figure is drawn from"),
+    PrivateName("figure", "_agg_filter", "what a figure is drawn from"),
+    PrivateName("figure", "_rasterized", "what a figure is drawn from"),
+    PrivateName("figure", "_alpha", "what a figure is drawn from"),
+    PrivateName("axes", "_unstale_viewLim", "autoscaling that waits for a draw"),
+    PrivateName("axes", "_stale_viewlims", "whether autoscaling waits for a draw"),
+    PrivateName("axes", "_position", "where an axes is"),
+    PrivateName("axes", "_originalPosition", "where it was put before its aspect was applied"),
+    PrivateName("axes", "_shared_axes", "axes with a common axis"),
+    PrivateName("axes", "_twinned_axes", "axes whose titles move together"),
+    PrivateName("axes", "_update_title_position", "moves titles above ticks, as a draw does"),
+    PrivateName("axes", "_rasterization_zorder", "axes that have one are drawn whole"),
+    PrivateName("axes", "_axis_map", "the axes' axis objects"),
+    PrivateName("axes", "_children", "what an axes draws, and a legend avoids"),
+    PrivateName("axes", "_left_title", "the title on the left"),
+    PrivateName("axes", "_right_title", "the title on the right"),
+    PrivateName("axis", "_scale", "what the data of an axes are drawn from"),
+    PrivateName("axis", "_converter", "what the data of an axes are drawn from"),
+    PrivateName("tick", "_stale", "whether a setter or a draw changed a tick"),
+    PrivateName("tick line", "_stale", "whether a setter or a draw changed a part of a tick"),
+    PrivateName("tick line", "_visible", "parts of ticks that draw nothing"),
+    PrivateName("tick line", "_transform", "what can change in it without a setter"),
+    PrivateName("tick line", "_path_effects", "what can change in it without a setter"),
+    PrivateName("tick line", "_agg_filter", "what can change in it without a setter"),
+    PrivateName("tick line", "_clippath", "what can change in it without a setter"),
+    PrivateName("tick label", "_stale", "whether a setter or a draw changed a part of a tick"),
+    PrivateName("tick label", "_fontproperties", "what can change in it without a setter"),
+    PrivateName("tick label", "_bbox_patch", "what can change in it without a setter"),
+    PrivateName("artist", "_visible", "the order in which an axes draws"),
+    PrivateName("artist", "_animated", "the order in which an axes draws"),
+    PrivateName("artist", "_fully_clipped_to_axes", "artists that no layout engine measures"),
+    PrivateName("matrix", "_mtx", "a transform's numbers"),
+    PrivateName("box", "_points", "a box's numbers"),
+    PrivateName("legend", "_loc", "a legend that looks for the best place"),
+    PrivateName("space", "_axis3don", "whether a 3D axes draws panes and axes"),
+)
+"""Names that a draw in parts needs."""
+
+STYLE_NAMES = (
+    PrivateName("colormaps", "_builtin_cmaps", "colour maps that need not be sent to actors"),
+    PrivateName("scales", "_scale_mapping", "the classes behind the names of axis scales"),
+)
+"""Names that carrying a script's style needs: without the first more is sent, without the
+second its own scales must be registered in ``setup``."""
 
 TRANSFORM_CACHES = frozenset(
     [
@@ -145,33 +194,41 @@ AXES_UNSEEN = UNSEEN_ATTRIBUTES | frozenset(
 )
 """Attributes of axes that their artists are not drawn from, or that are watched apart."""
 
+NOISE = frozenset({"_renderer", "_mouseover", "_remove_method", "stale_callback", "ind_offset"})
+"""Attributes that drawing writes and does not read."""
 
-RENDERER_NEEDED = ("_renderer", "_update_methods", "_filter_renderers")
-FIGURE_NEEDED = ("_align_label_groups", "_localaxes")
-AXES_NEEDED = (
-    "_unstale_viewLim", "_stale_viewlims", "_update_title_position", "_rasterization_zorder",
-    "_axis_map", "_twinned_axes", "_position", "_originalPosition", "_shared_axes", "_children",
-)  # fmt: skip
+
+def owners_in(renderer: Any, figure: Any) -> Iterator[tuple[str, Any]]:
+    """The objects that the names are looked up on, so far as the figure has them.
+
+    Living objects, for some names are set only when an object is made.
+    """
+    yield "renderer", renderer
+    yield "figure", figure
+    yield "box", figure.bbox_inches
+    yield "matrix", figure.dpi_scale_trans
+    yield "artist", figure.patch
+    legends = sys.modules.get("matplotlib.legend")
+    if legends is not None:
+        yield "legend", legends.Legend
+    for axes in figure.axes:
+        yield "axes", axes
+        if axes.name == "3d":
+            yield "space", axes
+        yield "axis", axes.xaxis
+        for tick in vars(axes.xaxis).get("majorTicks", ())[:1]:
+            yield "tick", tick
+            yield "tick line", tick.tick1line
+            yield "tick label", tick.label1
 
 
 def missing_names(renderer: Any, figure: Any) -> tuple[str, ...]:
-    """The names that this matplotlib lacks and that drawing in parts needs.
-
-    Looked up on living objects, for some are set only when an object is made.
-    """
-    from matplotlib.legend import Legend
-
-    needed: list[tuple[Any, tuple[str, ...]]] = [
-        (renderer, RENDERER_NEEDED),
-        (figure, FIGURE_NEEDED),
-        (Legend, ("_loc",)),
-        *((axes, AXES_NEEDED) for axes in figure.axes[:1]),
-    ]
+    """The names that this matplotlib lacks and that drawing in parts needs."""
+    found = dict(owners_in(renderer, figure))
     return tuple(
-        f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
-        for owner, names in needed
-        for name in names
-        if not hasattr(owner, name)
+        f"{each.owner}.{each.name}"
+        for each in NAMES
+        if each.owner in found and not hasattr(found[each.owner], each.name)
     )
 
 

@@ -7,6 +7,7 @@ with its arguments by value and the box of pixels that it can have touched.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +19,26 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.path import Path
 from matplotlib.transforms import Affine2D, Bbox, Transform, TransformedPath
 
-from rayanim.drawing.boxes import MARGIN_PX, Box, cut, from_extents, of_points, union
+from rayanim.drawing.boxes import (
+    MARGIN_PX,
+    Box,
+    Extents,
+    from_extents,
+    of_points,
+    overlap,
+    union,
+)
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-Extents = tuple[float, float, float, float]
 
 MITER_LIMIT = 4.0
 """Agg's own: a sharp corner reaches at most this many half line widths."""
+
+CAP = 1.5
+"""The corners of a projecting cap are the root of two half line widths away, all else is nearer."""
+
+EVERYWHERE = (-math.inf, -math.inf, math.inf, math.inf)
+"""Extents of what is not known to be anywhere in particular."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +51,13 @@ class Tape:
         The calls with their arguments; None where only the box was kept.
     box
         All pixels that they can have touched.
+    limit
+        The pixels that they could touch at all, for they are clipped to them.
     """
 
     calls: tuple[Call, ...] | None
     box: Box | None
+    limit: Box | None
 
     def replay(self) -> None:
         """Ask the same again, in the same order."""
@@ -105,27 +122,25 @@ class Head:
         self._px_per_point = dpi / 72
         self._calls: list[Call] | None = None
         self._box: Box | None = None
+        self._limit: Box | None = None
 
     def start(self, keep_calls: bool) -> None:
         """Begin an empty tape."""
         self._calls = [] if keep_calls else None
-        self._box = None
+        self._box = self._limit = None
 
     def finish(self) -> Tape:
         """End the tape and give it."""
         calls = None if self._calls is None else tuple(self._calls)
         self._calls = None
-        return Tape(calls, self._box)
+        return Tape(calls, self._box, self._limit)
 
     def draw_path(self, gc: Any, path: Any, transform: Any, face: Any = None) -> None:
         """Outline and fill one path."""
         self._raw.draw_path(gc, path, transform, face)
-        clip = _clip_extents(gc)
-        if clip is None:
-            extents = of_points(path.vertices, _matrix(transform))
-            self._touch(extents, self._line_pad_px(gc))
-        else:
-            self._touch(clip, MARGIN_PX)
+        extents = of_points(path.vertices, _matrix(transform))
+        corners = path.codes is not None or len(path.vertices) > 2
+        self._touch(extents, self._line_pad_px(gc, corners=corners), gc)
         if self._calls is not None:
             self._note("draw_path", (gc, path, transform, face), {})
 
@@ -135,15 +150,13 @@ class Head:
         """Put one small path at each vertex of another."""
         args = (gc, marker, marker_transform, path, transform, face)
         self._raw.draw_markers(*args)
-        clip = _clip_extents(gc)
-        if clip is None:
-            stamp = of_points(marker.vertices, _matrix(marker_transform))
-            places = of_points(path.vertices, _matrix(transform))
-            if stamp is not None and places is not None:
-                extents = tuple(a + b for a, b in zip(stamp, places, strict=True))
-                self._touch(extents, self._line_pad_px(gc))  # type: ignore[arg-type]
-        else:
-            self._touch(clip, MARGIN_PX)
+        stamp = of_points(marker.vertices, _matrix(marker_transform))
+        places = of_points(path.vertices, _matrix(transform))
+        if stamp is not None and places is not None:
+            (x0, y0, x1, y1), (left, bottom, right, top) = stamp, places
+            extents = (x0 + left, y0 + bottom, x1 + right, y1 + top)
+            # Marker and place are each moved to whole pixels.
+            self._touch(extents, self._line_pad_px(gc, corners=True) + 1, gc)
         if self._calls is not None:
             self._note("draw_markers", args, {})
 
@@ -155,7 +168,8 @@ class Head:
         left, bottom = x - around, self._size_px[1] - y - around
         right = x + max(width, around)
         top = self._size_px[1] - y + max(height, around)
-        self._touch((left, bottom, right, top), MARGIN_PX)
+        # A blank is an empty picture, put anywhere.
+        self._touch((left, bottom, right, top) if width and height else None, MARGIN_PX, gc)
         if self._calls is not None:
             picture = np.array(image, dtype=np.uint8)
             self._calls.append((self._raw.draw_text_image, (picture, x, y, angle, freeze(gc)), {}))
@@ -164,7 +178,7 @@ class Head:
         """Put an RGBA picture with its lower left corner at x, y (y upwards)."""
         self._raw.draw_image(gc, x, y, image)
         height, width = np.asarray(image).shape[:2]
-        self._touch((x, y, x + width, y + height), MARGIN_PX)
+        self._touch((x, y, x + width, y + height), MARGIN_PX, gc)
         if self._calls is not None:
             self._note("draw_image", (gc, x, y, image), {})
 
@@ -201,11 +215,7 @@ class Head:
     def _anywhere(self, name: str, gc: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
         # A TypeError for an argument that this version does not know is the artist's to catch.
         getattr(self._raw, name)(gc, *args, **named)
-        clip = _clip_extents(gc)
-        if clip is None:
-            self._all()
-        else:
-            self._touch(clip, MARGIN_PX)
+        self._touch(EVERYWHERE, 0, gc)
         if self._calls is not None:
             self._note(name, (gc, *args), named)
 
@@ -215,19 +225,29 @@ class Head:
             kept = {key: freeze(value) for key, value in named.items()}
             self._calls.append((getattr(self._raw, name), frozen, kept))
 
-    def _touch(self, extents: Extents | None, pad_px: float) -> None:
+    def _touch(self, extents: Extents | None, pad_px: float, gc: Any) -> None:
+        """Note what a call can have touched: its extents, where they are not clipped away."""
+        frame: Box = (0, 0, *self._size_px)
+        clip = _clip_extents(gc)
+        if clip is not None:
+            clipped = overlap(from_extents(clip, MARGIN_PX, self._size_px[1]), frame)
+        else:
+            clipped = frame
+        self._limit = union(self._limit, clipped)
         if extents is not None:
             box = from_extents(extents, pad_px, self._size_px[1])
-            self._box = union(self._box, cut(box, *self._size_px))
+            self._box = union(self._box, overlap(box, clipped))
 
     def _all(self) -> None:
-        self._box = (0, 0, *self._size_px)
+        self._box = self._limit = (0, 0, *self._size_px)
 
-    def _line_pad_px(self, gc: Any) -> float:
+    def _line_pad_px(self, gc: Any, *, corners: bool) -> float:
+        """How far a line reaches beyond its points."""
         if gc.get_sketch_params() is not None:
             return float("nan")
+        sharp = corners and gc.get_joinstyle() == "miter"
         half_px = gc.get_linewidth() * self._px_per_point / 2
-        return float(half_px * MITER_LIMIT + MARGIN_PX + 1)
+        return float(half_px * (MITER_LIMIT if sharp else CAP) + MARGIN_PX)
 
 
 class FrozenPath:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rayanim.drawing.boxes import Box, inside, union
+from rayanim.drawing.boxes import Box, inside, overlap, union, widened
+from rayanim.drawing.record import Record
 from rayanim.drawing.tape import Tape, TapingRenderer
 from rayanim.drawing.watch import Ground, Watch
 
@@ -14,6 +15,9 @@ Paint = Callable[[Any], None]
 
 RESTLESS = 2
 """A unit that changed in this many frames running is drawn without being asked."""
+
+CALM = 4
+"""Frames without a change after which it is looked at together with others."""
 
 LONGEST_REST = 32
 """Frames for which it is at most drawn so before it is asked again."""
@@ -31,7 +35,7 @@ class Unit:
     tape
         What it asked of the renderer when last drawn, or None.
     reach
-        All pixels that it has touched since the order was last planned.
+        All pixels that it has touched, and those that it is given to move in.
     cost_s
         Seconds that drawing it took when last measured.
     reason
@@ -39,9 +43,9 @@ class Unit:
     """
 
     __slots__ = (
-        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_streak", "_watch",
-        "artist", "cost_s",
-        "dirty", "dirty_at", "reach", "reason", "tape",
+        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_streak",
+        "_touched", "_watch",
+        "artist", "cost_s", "dirty", "dirty_at", "reach", "reason", "tape",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +56,7 @@ class Unit:
         self.dirty_at = 0
         self.tape: Tape | None = None
         self.reach: Box | None = None
+        self._touched: Box | None = None
         self.cost_s = 0.0
         self.reason: str | None = None
         self._paint = paint
@@ -74,8 +79,19 @@ class Unit:
         if self.dirty:
             self.dirty_at = frame_idx
         else:
-            self._streak = self._power = 0
+            self.rest_assured()
         return self.dirty
+
+    def rest_assured(self) -> None:
+        """It is known not to have changed."""
+        self.dirty = False
+        self._streak = self._power = 0
+
+    def record_if_calm(self, frame_idx: int) -> Record | None:
+        """What it is compared with, if it is at all and has not changed for a while."""
+        if self._watch is None or frame_idx - self.dirty_at < CALM:
+            return None
+        return self._watch.record
 
     def touch(self, frame_idx: int) -> None:
         """Have it drawn in this frame, whatever its own state."""
@@ -90,28 +106,37 @@ class Unit:
             start_s = time.perf_counter()
             self.tape = renderer.tape(self._paint, keep_calls=True)
             self.cost_s = time.perf_counter() - start_s
+            # At once: what is drawn after it may change it for the next frame.
+            self._start_watch()
 
     def drawn_beyond_reach(self) -> bool:
         """Whether the last drawing touched pixels where the unit never was; they are added."""
         box = self.tape.box if self.tape else None
+        self._touched = union(self._touched, box)
         if inside(box, self.reach):
             return False
         self.reach = union(self.reach, box)
         return True
 
+    def give_room(self, by_px: int) -> None:
+        """Let it reach so far beyond what it has touched, where it is not clipped to less."""
+        limit = self.tape.limit if self.tape else None
+        room = overlap(widened(self._touched, by_px), limit)
+        self.reach = union(self._touched, room)
+
     def settle(self) -> None:
-        """After a frame in which it was drawn: watch what it was drawn from, or let it rest."""
-        self._watch = None
+        """After a frame in which it was drawn: go on watching it, or let it rest."""
         if self._rest:
+            self._watch = None
             self._rest -= 1
             self._asked_again = not self._rest
         elif self._streak >= RESTLESS and not self._asked_again:
+            self._watch = None
             self._rest = min(2**self._power, LONGEST_REST)
             self._power += 1
         else:
             self._streak += 1
             self._asked_again = False
-            self._start_watch()
 
     def watch_again(self, *, anew: bool) -> None:
         """After the artist was drawn elsewhere, to the same pixels: what it holds now is right."""
@@ -119,6 +144,7 @@ class Unit:
             self._start_watch()
 
     def _start_watch(self) -> None:
+        self._watch = None
         if not self.replayable:
             self.reason = "it reads pixels back"
         else:

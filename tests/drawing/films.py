@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
+from matplotlib.patches import Circle, ConnectionPatch, FancyArrowPatch, Rectangle
 from matplotlib.ticker import FuncFormatter
 
 Build = Callable[[], Figure]
@@ -491,6 +491,72 @@ def laid_out_anew() -> Figure:
 def laid_out_tightly() -> Figure:
     figure = laid_out()
     figure.set_layout_engine("tight")
+    return figure
+
+
+def clear_once(figure: Figure, step: int) -> None:
+    if step == 2:
+        figure.axes[0].clear()
+        figure.axes[0].plot(X, np.sin(X))
+
+
+@film(clear_once)
+def spine_that_axis_moves() -> Figure:
+    """A cleared spine is put back by its axis, which is drawn after it: it lags behind a frame."""
+    figure = new()
+    axes = figure.subplots()
+    axes.set_axisbelow(False)
+    axes.spines["left"].set_position(("data", 0.7))
+    return figure
+
+
+def move_animated(figure: Figure, step: int) -> None:
+    text = figure.axes[0].texts[0]
+    text.set_animated(step < 9)
+    text.set_position((step * 3, step % 2))
+
+
+@film(move_animated)
+def undrawn_text_in_a_tight_layout() -> Figure:
+    """The layout makes room for a text that is not drawn."""
+    figure = Figure(figsize=(4, 3), dpi=60, layout="tight")
+    wave_axes(figure)
+    figure.axes[0].text(0, 0, "a text that is not drawn")
+    return figure
+
+
+def leave(figure: Figure, step: int) -> None:
+    pass
+
+
+@film(leave)
+def inset_in_a_tight_layout() -> Figure:
+    """The layout moves the axes after what points at the inset was placed: it lags behind."""
+    figure = Figure(figsize=(4, 3), dpi=60, layout="tight")
+    axes = figure.subplots()
+    axes.boxplot([X * 24, X])
+    axes.indicate_inset_zoom(axes.inset_axes((0.1, 0.5, 0.3, 0.3), xlim=(1, 3), ylim=(-1, 0)))
+    return figure
+
+
+def rescale_both(figure: Figure, step: int) -> None:
+    for axes in figure.axes:
+        move_line(figure, step)
+        axes.lines[0].set_ydata(np.cos(X + step) * (1 + step))
+        axes.relim()
+        axes.autoscale_view()
+
+
+@film(rescale_both)
+def line_between_axes() -> Figure:
+    """A line that belongs to the first of two axes and ends in the second."""
+    figure = new()
+    first, second = figure.subplots(1, 2)
+    for axes in (first, second):
+        axes.plot(X, np.cos(X))
+    first.add_artist(
+        ConnectionPatch((5, 0), (5, 0), coordsA=first.transData, coordsB=second.transData)
+    )
     return figure
 
 

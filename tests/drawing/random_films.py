@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
+from random_more import MORE_CHANGES, MORE_INGREDIENTS
 
 X = np.linspace(0, 10, 30)
 FIELD = np.outer(np.sin(X), np.cos(X))
@@ -76,6 +77,7 @@ INGREDIENTS: dict[str, Ingredient] = {
     ),
     "log": lambda axes, n: axes.set_yscale("symlog"),
     "spine": lambda axes, n: axes.spines["left"].set_position(("data", n % 10)),
+    **MORE_INGREDIENTS,
 }
 
 
@@ -187,21 +189,39 @@ CHANGES: dict[str, Change] = {
     "new axes": lambda figure, axes, n: figure.add_axes((0.6, 0.6, 0.3, 0.3)).plot(X, X * n),
     "in place": _in_place,
     "align": lambda figure, axes, n: figure.align_labels(),
+    **MORE_CHANGES,
 }
 
 
 def build(
-    rows: int, columns: int, recipe: list[tuple[int, str, int]], share: bool, layout: str = "none"
+    rows: int,
+    columns: int,
+    recipe: list[tuple[int, str, int]],
+    share: bool,
+    layout: str = "none",
+    parts: int = 1,
 ) -> Figure:
-    """A figure of a grid of axes with some ingredients in each."""
+    """A figure of a grid of axes with some ingredients in each, in as many subfigures."""
     figure = Figure(figsize=(4, 3), dpi=60, layout=layout)
-    places = figure.subplots(rows, columns, squeeze=False, sharex=share).ravel()
+    homes: list[Any] = [figure] if parts == 1 else list(figure.subfigures(1, parts))
+    for home in homes:
+        home.subplots(rows, columns, squeeze=False, sharex=share)
+    places = list(figure.axes)
     for place, name, number in recipe:
-        INGREDIENTS[name](places[place % len(places)], number)
+        attempt(INGREDIENTS[name], places[place % len(places)], number)
     return figure
 
 
-def apply(figure: Figure, place: int, name: str, number: int) -> None:
-    """Change something in one axes of `figure`."""
+def apply(figure: Figure, place: int, name: str, number: int) -> str:
+    """Change something in one axes of `figure`; returns what matplotlib said to it."""
     axes = figure.axes[place % len(figure.axes)]
-    CHANGES[name](figure, axes, number)
+    return attempt(CHANGES[name], figure, axes, number)
+
+
+def attempt(action: Callable[..., Any], *args: Any) -> str:
+    """Call `action`; matplotlib refuses some things on some axes. Returns the error's name."""
+    try:
+        action(*args)
+    except Exception as error:
+        return type(error).__name__
+    return ""

@@ -40,18 +40,31 @@ def assert_same_as_full(build: Build, changes: Sequence[Change]) -> IncrementalC
         Makes the figure; called twice, must make the same one.
     changes
         Applied one by one; a frame is drawn before the first and after each.
+        A figure that matplotlib cannot draw must be refused in parts, too.
     """
     full_figure, parts_figure = build(), build()
     full, parts = FigureCanvasAgg(full_figure), unguarded(parts_figure)
     for number, change in enumerate([_nothing, _nothing, *changes]):
         change(full_figure)
         change(parts_figure)
-        full.draw()
-        parts.draw()
+        refused = _refusal(full)
+        if refused != _refusal(parts):
+            raise AssertionError(f"frame {number}: a full draw said {refused!r}, another in parts")
+        if refused:
+            continue
         expected = np.asarray(full.buffer_rgba())
         if not np.array_equal(expected, parts.pixels):
             raise AssertionError(describe(number, expected, parts.pixels))
     return parts
+
+
+def _refusal(canvas: FigureCanvasAgg) -> str:
+    """Draw; what matplotlib says to a figure that it cannot draw, or nothing."""
+    try:
+        canvas.draw()
+    except (ValueError, TypeError, RuntimeError, IndexError, ArithmeticError, AttributeError) as e:
+        return f"{type(e).__name__}: {e}"
+    return ""
 
 
 def describe(number: int, expected: np.ndarray, got: np.ndarray) -> str:

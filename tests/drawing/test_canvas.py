@@ -10,14 +10,14 @@ import pytest
 from films import FILMS, X, wave
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from sameness import assert_same_as_full, unguarded
+from sameness import NoGuard, assert_same_as_full, unguarded
 
-from rayanim.drawing import canvas as canvas_module
+from rayanim.drawing import record
 from rayanim.drawing.canvas import IncrementalCanvas
 from rayanim.drawing.figure import FigurePixels
-from rayanim.drawing.private import missing_names
-from rayanim.drawing.watch import SAMPLE
+from rayanim.drawing.record import SAMPLE
 
 STEPS = 14
 
@@ -62,8 +62,8 @@ def test_data_changed_in_place_is_seen() -> None:
         assert np.array_equal(canvas.pixels, full_pixels(figure))
 
 
-def test_guard_finds_what_cannot_be_watched() -> None:
-    """A change in an array too large to compare is found by the guard, and the film is right."""
+def image_changed_beyond_the_sample() -> tuple[IncrementalCanvas, AxesImage]:
+    """A canvas whose image of 3 MB was changed in place where a sample of it does not look."""
     figure = Figure(figsize=(3, 3), dpi=50)
     image = figure.subplots().imshow(np.zeros((600, 600)), vmin=0, vmax=1)
     canvas = IncrementalCanvas(figure)
@@ -73,6 +73,22 @@ def test_guard_finds_what_cannot_be_watched() -> None:
     places = np.arange(60_000, 90_000)
     values[places[places % (values.size // SAMPLE) > 0]] = 1
     image.stale = False
+    return canvas, image
+
+
+def test_large_data_changed_in_place_is_seen() -> None:
+    """Arrays of megabytes are compared whole: a change anywhere in them is drawn."""
+    canvas, image = image_changed_beyond_the_sample()
+    canvas.guard = NoGuard()
+    canvas.draw()
+    assert np.array_equal(canvas.pixels, full_pixels(image.get_figure()))
+
+
+def test_guard_finds_what_cannot_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change in an array too large to compare is found by the guard, and the film is right."""
+    monkeypatch.setattr(record, "MOST_BYTES", 1 << 20)
+    canvas, image = image_changed_beyond_the_sample()
+    figure = image.get_figure()
     with pytest.warns(RuntimeWarning, match="drawing only what changed gave other pixels"):
         canvas.draw()
         canvas.check()
@@ -126,24 +142,6 @@ def test_draws_are_whole_where_something_runs_after_each() -> None:
     for _ in range(3):
         canvas.draw()
     assert canvas.drawn_in_full["something runs after each draw"] == 2
-
-
-def test_no_private_name_is_missing() -> None:
-    """This matplotlib has every private name that drawing in parts needs."""
-    canvas = unguarded(wave())
-    assert missing_names(canvas.get_renderer(), canvas.figure) == ()
-
-
-def test_a_missing_private_name_means_full_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without one of the names, frames are drawn in full and one warning says so."""
-    monkeypatch.setattr(canvas_module, "missing_names", lambda renderer, figure: ("Axes._gone",))
-    figure = wave()
-    canvas = unguarded(figure)
-    with pytest.warns(RuntimeWarning, match=r"lacks Axes\._gone") as caught:
-        for _ in range(3):
-            canvas.draw()
-    assert len(caught) == 1
-    assert canvas.drawn_in_parts == 0
 
 
 def test_drawing_in_full_can_be_asked_for() -> None:

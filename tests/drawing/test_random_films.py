@@ -6,6 +6,7 @@ import os
 import warnings
 from functools import partial
 
+import matplotlib as mpl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_films import CHANGES, INGREDIENTS, apply, build
@@ -34,6 +35,7 @@ ASKED = os.environ.get("RAYANIM_RANDOM_FILMS")
     recipe=RECIPE,
     share=st.booleans(),
     layout=st.sampled_from(["none", "none", "constrained", "tight"]),
+    parts=st.sampled_from([1, 1, 1, 2]),
     moves=st.lists(st.lists(MOVE, min_size=1, max_size=2), min_size=1, max_size=8),
 )
 def test_random_films_are_the_same_to_the_bit(
@@ -42,17 +44,20 @@ def test_random_films_are_the_same_to_the_bit(
     recipe: list[tuple[int, str, int]],
     share: bool,
     layout: str,
+    parts: int,
     moves: list[list[tuple[int, str, int]]],
 ) -> None:
     """Random figures under random changes have the pixels of a full draw in every frame."""
 
-    def change(figure, steps):
-        for step in steps:
-            apply(figure, *step)
+    said: dict[int, list[str]] = {}
 
-    with warnings.catch_warnings():
+    def change(figure, steps):
+        said.setdefault(id(figure), []).extend(apply(figure, *step) for step in steps)
+
+    with warnings.catch_warnings(), mpl.rc_context():
         warnings.simplefilter("ignore")
         assert_same_as_full(
-            partial(build, rows, columns, recipe, share, layout),
+            partial(build, rows, columns, recipe, share, layout, parts),
             [partial(change, steps=steps) for steps in moves],
         )
+    assert len({tuple(answers) for answers in said.values()}) == 1

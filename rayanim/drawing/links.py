@@ -1,0 +1,46 @@
+"""Knows artists that are drawn from more than one axes, and when their order cannot be followed.
+
+matplotlib brings each axes up to date only when its turn to be drawn comes. An
+artist below it that is drawn from it, too, sees the limits and the place of
+before: a draw in parts, which brings all up to date first, would be ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from matplotlib.offsetbox import AnnotationBbox
+from matplotlib.patches import ConnectionPatch
+from matplotlib.text import Annotation
+
+from rayanim.drawing.unit import Unit
+from rayanim.drawing.watch import ELSEWHERE
+
+
+def in_transit(figure: Any, units: Iterable[Unit]) -> bool:
+    """Whether axes may move in this draw while artists of others are drawn from them."""
+    everyone = list(every_axes(figure.axes))
+    pending = figure.get_layout_engine() is not None or any(map(_may_move, everyone))
+    return pending and (
+        any(unit.reason == ELSEWHERE for unit in units)
+        or any(_links(child) for axes in everyone for child in axes._children)
+        or any(map(_links, (*figure.artists, *figure.patches)))
+    )
+
+
+def every_axes(found: Iterable[Any]) -> Iterator[Any]:
+    """These axes and the insets in them."""
+    for axes in found:
+        yield axes
+        yield from every_axes(axes.child_axes)
+
+
+def _may_move(axes: Any) -> bool:
+    return axes.get_aspect() != "auto" or any(axes._stale_viewlims.values())
+
+
+def _links(artist: Any) -> bool:
+    if isinstance(artist, Annotation | AnnotationBbox):
+        return not (isinstance(artist.xycoords, str) and isinstance(artist.anncoords, str))
+    return isinstance(artist, ConnectionPatch) or type(artist).__name__ == "InsetIndicator"
