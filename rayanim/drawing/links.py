@@ -19,10 +19,15 @@ from rayanim.drawing.watch import ELSEWHERE
 
 
 def in_transit(figure: Any, units: Iterable[Unit]) -> bool:
-    """Whether axes may move in this draw while artists of others are drawn from them."""
+    """Whether axes may move in this draw after something was drawn or laid out from them."""
     everyone = list(every_axes(figure.axes))
-    pending = figure.get_layout_engine() is not None or any(map(_may_move, everyone))
-    return pending and (
+    laid_out = figure.get_layout_engine() is not None
+    rescaled = any(any(axes._stale_viewlims.values()) for axes in everyone)
+    if laid_out and rescaled:
+        # A layout may measure by the limits of before, what is not clipped to them.
+        return True
+    moving = laid_out or rescaled or any(axes.get_aspect() != "auto" for axes in everyone)
+    return moving and (
         any(unit.reason == ELSEWHERE for unit in units)
         or any(_links(child) for axes in everyone for child in axes._children)
         or any(map(_links, (*figure.artists, *figure.patches)))
@@ -34,10 +39,6 @@ def every_axes(found: Iterable[Any]) -> Iterator[Any]:
     for axes in found:
         yield axes
         yield from every_axes(axes.child_axes)
-
-
-def _may_move(axes: Any) -> bool:
-    return axes.get_aspect() != "auto" or any(axes._stale_viewlims.values())
 
 
 def _links(artist: Any) -> bool:
