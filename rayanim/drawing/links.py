@@ -26,12 +26,25 @@ def in_transit(figure: Any, units: Iterable[Unit]) -> bool:
     if laid_out and rescaled:
         # A layout may measure by the limits of before, what is not clipped to them.
         return True
-    moving = laid_out or rescaled or any(axes.get_aspect() != "auto" for axes in everyone)
+    if any(len(twins_of(axes)) > 1 and shaped(axes) for axes in everyone):
+        # Each twin that is drawn moves the others, too, those already drawn included.
+        return True
+    moving = laid_out or rescaled or any(map(shaped, everyone))
     return moving and (
         any(unit.reason == ELSEWHERE for unit in units)
         or any(_links(child) for axes in everyone for child in axes._children)
         or any(map(_links, (*figure.artists, *figure.patches)))
     )
+
+
+def shaped(axes: Any) -> bool:
+    """Whether an aspect decides about the place or the limits of `axes`."""
+    return axes.get_aspect() != "auto" or axes.get_box_aspect() is not None
+
+
+def twins_of(axes: Any) -> list[Any]:
+    """The axes that stand where `axes` stands, itself included."""
+    return list(axes._twinned_axes.get_siblings(axes))
 
 
 def every_axes(found: Iterable[Any]) -> Iterator[Any]:

@@ -540,6 +540,15 @@ def layout_before_limits() -> Figure:
     return figure
 
 
+@film(move_line)
+def twins_of_a_shape() -> Figure:
+    """Each of the twins moves the other when it is drawn, for only one of them has a shape."""
+    figure = wave()
+    figure.axes[0].set_box_aspect(0.5)
+    figure.axes[0].twinx().plot(X, np.sin(X), "r")
+    return figure
+
+
 def leave(figure: Figure, step: int) -> None:
     pass
 
