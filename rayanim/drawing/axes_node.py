@@ -12,6 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.legend import Legend
 from matplotlib.spines import Spine
 
+from rayanim.drawing.links import shaped, twins_of
 from rayanim.drawing.private import AXES_UNSEEN
 from rayanim.drawing.space import is_plain_space, project, space_frame
 from rayanim.drawing.still import Lineup, Still, framed
@@ -85,8 +86,7 @@ class AxesNode:
         axes: Any = self.axes
         if (
             axes.get_axes_locator()
-            or axes.get_aspect() != "auto"
-            or axes.get_box_aspect() is not None
+            or shaped(axes)
             or (axes._position.get_points() != axes._originalPosition.get_points()).any()
         ):
             locator = axes.get_axes_locator()
@@ -96,7 +96,7 @@ class AxesNode:
     def watchable(self) -> bool:
         """Whether all that the axes is drawn from can be known."""
         axes: Any = self.axes
-        alone = len(axes._twinned_axes.get_siblings(axes)) < 2
+        alone = len(twins_of(axes)) < 2
         return self.flat_kind or (
             type(axes).__module__.startswith(("matplotlib.", "mpl_toolkits.mplot3d"))
             and "draw" not in vars(axes)

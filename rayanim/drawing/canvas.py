@@ -282,7 +282,7 @@ def why_whole(canvas: Any) -> str | None:
     if has_animated_images(figure):
         return "an image is animated"
     if in_transit(figure, canvas.units):
-        return "axes move on which artists of others stand"
+        return "axes move after something was made from them"
     if mpl.rcParams["path.effects"]:
         return "rcParams set path effects"
     return None

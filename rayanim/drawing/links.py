@@ -19,14 +19,32 @@ from rayanim.drawing.watch import ELSEWHERE
 
 
 def in_transit(figure: Any, units: Iterable[Unit]) -> bool:
-    """Whether axes may move in this draw while artists of others are drawn from them."""
+    """Whether axes may move in this draw after something was drawn or laid out from them."""
     everyone = list(every_axes(figure.axes))
-    pending = figure.get_layout_engine() is not None or any(map(_may_move, everyone))
-    return pending and (
+    laid_out = figure.get_layout_engine() is not None
+    rescaled = any(any(axes._stale_viewlims.values()) for axes in everyone)
+    if laid_out and rescaled:
+        # A layout may measure by the limits of before, what is not clipped to them.
+        return True
+    if any(len(twins_of(axes)) > 1 and shaped(axes) for axes in everyone):
+        # Each twin that is drawn moves the others, too, those already drawn included.
+        return True
+    moving = laid_out or rescaled or any(map(shaped, everyone))
+    return moving and (
         any(unit.reason == ELSEWHERE for unit in units)
         or any(_links(child) for axes in everyone for child in axes._children)
         or any(map(_links, (*figure.artists, *figure.patches)))
     )
+
+
+def shaped(axes: Any) -> bool:
+    """Whether an aspect decides about the place or the limits of `axes`."""
+    return axes.get_aspect() != "auto" or axes.get_box_aspect() is not None
+
+
+def twins_of(axes: Any) -> list[Any]:
+    """The axes that stand where `axes` stands, itself included."""
+    return list(axes._twinned_axes.get_siblings(axes))
 
 
 def every_axes(found: Iterable[Any]) -> Iterator[Any]:
@@ -34,10 +52,6 @@ def every_axes(found: Iterable[Any]) -> Iterator[Any]:
     for axes in found:
         yield axes
         yield from every_axes(axes.child_axes)
-
-
-def _may_move(axes: Any) -> bool:
-    return axes.get_aspect() != "auto" or any(axes._stale_viewlims.values())
 
 
 def _links(artist: Any) -> bool:

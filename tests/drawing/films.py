@@ -525,6 +525,30 @@ def undrawn_text_in_a_tight_layout() -> Figure:
     return figure
 
 
+def add_line_once(figure: Figure, step: int) -> None:
+    if step == 2:
+        figure.axes[0].axis("off")
+    if step == 4:
+        figure.axes[0].plot(X, np.sin(X))
+
+
+@film(add_line_once)
+def layout_before_limits() -> Figure:
+    """The layout measures what is not clipped before the limits are brought up to date."""
+    figure = Figure(figsize=(4, 3), dpi=60, layout="constrained")
+    figure.subplots().add_patch(Rectangle((5, -1), 2, 3, clip_on=False, fill=False, lw=3))
+    return figure
+
+
+@film(move_line)
+def twins_of_a_shape() -> Figure:
+    """Each of the twins moves the other when it is drawn, for only one of them has a shape."""
+    figure = wave()
+    figure.axes[0].set_box_aspect(0.5)
+    figure.axes[0].twinx().plot(X, np.sin(X), "r")
+    return figure
+
+
 def leave(figure: Figure, step: int) -> None:
     pass
 
