@@ -16,11 +16,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
 from test_canvas import full_pixels
 
 from rayanim.drawing import ledger as ledger_module
+from rayanim.drawing import record
 from rayanim.drawing.account import Account, Note, Spent, Ways
 from rayanim.drawing.advice import TIGHT_LAYOUT
 from rayanim.drawing.figure import FigurePixels, SavedFigurePixels, settle
 from rayanim.drawing.ledger import WARM_UP, Ledger, aside, current
-from rayanim.drawing.watch import SAMPLE
+from rayanim.drawing.record import SAMPLE
 
 Update = Callable[[Figure, int], None]
 
@@ -200,6 +201,7 @@ def test_a_difference_at_the_end_of_a_segment_is_found_and_told_once(
     recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The note names frame, box, artists and what to do; all figures are drawn in full then."""
+    monkeypatch.setattr(record, "MOST_BYTES", 1 << 20)
     unseen, other, ledger = UnseenImage(), FigurePixels(wave()), Ledger()
     pixels = FigurePixels(unseen.figure)
     account_of(pixels, 3, lambda figure, number: None, ledger)

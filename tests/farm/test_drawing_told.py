@@ -14,9 +14,10 @@ from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 
 import rayanim
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
+from rayanim.drawing import record
 from rayanim.drawing.account import Account, Note, Ways
 from rayanim.drawing.guard import Guard
-from rayanim.drawing.watch import SAMPLE
+from rayanim.drawing.record import SAMPLE
 from rayanim.farm.actors import DrawnMeta, RenderActor
 from rayanim.farm.job import Tally
 from rayanim.farm.plan import Segment
@@ -35,6 +36,12 @@ N_FRAMES = 60
 
 def render(source: Any, path: Path, **options: Any) -> rayanim.Report:
     return rayanim.produce(source, FPS, outfile=path, **{"progress": False, **options})
+
+
+@pytest.fixture(autouse=True)
+def compared_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compared whole, given back as it was."""
+    monkeypatch.setattr(record, "MOST_BYTES", record.MOST_BYTES)
 
 
 class Piling(NumberedAnimator):
@@ -91,6 +98,8 @@ class Hidden(FigureRenderer):
     """Changes a large image in place, between the pixels that are looked at."""
 
     def setup(self) -> Figure:
+        # In actors too: else the whole image is compared, and nothing is hidden.
+        record.MOST_BYTES = 1 << 20
         figure = Figure(figsize=(2, 2), dpi=50)
         self.image = figure.add_axes((0, 0, 1, 1)).imshow(np.zeros((600, 600)), vmin=0, vmax=1)
         return figure
