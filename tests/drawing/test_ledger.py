@@ -243,7 +243,11 @@ def test_a_figure_that_was_changed_after_its_frame_is_not_compared(
     assert guard.checks == checks + 1
 
 
-@pytest.mark.parametrize("name", list(FILMS))
+# Drawn twice, these show two pictures, in matplotlib's own full draws too.
+UNREPEATABLE = {"spine_that_axis_moves"}
+
+
+@pytest.mark.parametrize("name", [name for name in FILMS if name not in UNREPEATABLE])
 def test_comparing_after_each_frame_finds_nothing(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
