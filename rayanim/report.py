@@ -220,8 +220,9 @@ class Report:
 
     @property
     def fps(self) -> float:
-        """Frames rendered per second of the job, start-up included."""
-        return self.frames / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        """Frames that this job rendered per second, start-up included."""
+        rendered = self.frames - self.resumed_frames
+        return rendered / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
     def film_s(self) -> float:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from rayanim.drawing.ledger import aside
 from rayanim.farm.randomness import SETUP, seed_for
 from rayanim.source import Geometry, Pixels, Source
+
+DEPTH_SHARED = 3
+"""Attributes of attributes in which what cannot be copied is looked for: a source's user's own."""
 
 
 class SequentialSource:
@@ -33,7 +37,7 @@ class SequentialSource:
         self._seed = seed
         self._params = params
         self._geometry: Geometry | None = None
-        self._pristine: Source | None = None
+        self._pristine: Source = source
         # Frames whose update has run.
         self._done = 0
 
@@ -72,9 +76,8 @@ class SequentialSource:
 
     def _start_afresh(self) -> None:
         self._source.close()
-        if self._pristine is not None:
-            # What update() appends to may have been made before setup().
-            self._source = copy.deepcopy(self._pristine)
+        # What update() appends to may have been made before setup().
+        self._source = _copied(self._pristine)
         seed_for(self._seed, SETUP)
         self._source.open(self._geometry)
         self._done = 0
@@ -91,10 +94,25 @@ class SequentialSource:
         seed_for(self._seed, index)
 
 
-def _copied(source: Source) -> Source | None:
-    """A copy of `source` as it is before it is opened; None where it cannot be copied."""
+def _copied(source: Source) -> Source:
+    """A copy of `source` as it is before it is opened.
+
+    What cannot be copied, a module or a lock for example, is shared: no film
+    shows it.
+    """
     try:
         return copy.deepcopy(source)
-    except Exception:
-        # Whatever the user's attributes raise: setup() alone has to make the state anew.
-        return None
+    except Exception:  # whatever the user's attributes raise
+        return copy.deepcopy(source, _shared(source, DEPTH_SHARED))
+
+
+def _shared(value: Any, depth: int) -> dict[int, Any]:
+    """A memo that has `copy.deepcopy` keep what it cannot copy, so many attributes deep."""
+    memo: dict[int, Any] = {}
+    for each in list(getattr(value, "__dict__", {}).values()):
+        try:
+            copy.deepcopy(each)
+        except Exception:
+            inner = _shared(each, depth - 1) if depth and not isinstance(each, ModuleType) else {}
+            memo |= inner or {id(each): each}
+    return memo

@@ -11,6 +11,7 @@ is encoded by an encoder of its own and becomes a part on the disk.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Iterator
@@ -67,6 +68,8 @@ class SegmentsJob:
         self._keeper = keeper
         self._recent = SlidingSums(RECENT_S)
         self._drawn_frames = 0
+        # In segments that were finished here.
+        self._done_frames = 0
         self._choice: Choice | None = None
         self._session: RaySession | None = None
 
@@ -87,41 +90,56 @@ class SegmentsJob:
             cores=self._chooser.cores,
             limit_bytes=self._chooser.limit_bytes // 2,
         )
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._stop_session)
+            stack.callback(self._threads.abort)
             return self._run(self._missing(itertools.chain([first], plan)), opening)
-        finally:
-            self._threads.abort()
-            if self._session is not None:
-                self._session.stop()
+
+    def _stop_session(self) -> None:
+        if self._session is not None:
+            self._session.stop()
 
     def _open_parts(self, longest: int | None) -> None:
         self._store = self._keeper.open(
             self._inside.spec,
             n_frames=self._tally.total,
-            segment_frames=f"closed, {longest or GOP_FRAMES} frames at most",
+            segment_frames=(
+                "by the number of frames" if longest is None else f"{longest} frames at most"
+            ),
             seed=self._job.seed,
             sequential=self._job.sequential,
             source_name=self._job.source.name,
             first_frame=self._inside.first_digest.hex(),
             tell=self._tally.event,
         )
-        self._tally.resumed(self._keeper.resumed_frames)
-        self._tally.tell()
+        resumed = self._keeper.resumed_frames
+        if resumed:
+            self._tally.resumed(resumed, self._keeper.resumed_bytes)
+            of_all = "" if self._tally.total is None else f" of {self._tally.total:,}"
+            self._tally.progress.message(f"{resumed:,}{of_all} frames are there already.")
+            self._tally.tell()
 
     def _missing(self, plan: Iterator[Segment]) -> Iterator[Segment]:
         """The segments of which there is no part yet."""
+        count = 0
         for segment in plan:
+            count += 1
             is_there = self._keeper.take_up(segment)
             if is_there:
                 continue
             if is_there is False:
-                self._tally.resumed(-len(segment))
-                self._tally.event_once(
-                    f"The part of {segment.label} was drawn with other parameters, or with such "
-                    "as have no name to compare; it is drawn again.",
-                    "other parameters",
-                )
+                self._refuse_part(segment)
             yield segment
+        self._tally.resumed(-self._keeper.end_at(count), 0)
+
+    def _refuse_part(self, segment: Segment) -> None:
+        info = self._keeper.info_of(segment)
+        self._tally.resumed(-info.n_frames, -info.file_bytes)
+        self._tally.event_once(
+            f"The part of {segment.label} was drawn with other parameters, or with such "
+            "as have no name to compare; it is drawn again.",
+            "other parameters",
+        )
 
     def _run(self, missing: Iterator[Segment], opening: RawPayload) -> tuple[Choice, int]:
         for segment in missing:
@@ -137,7 +155,7 @@ class SegmentsJob:
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
         """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
-        pieces = _Pieces(self._chooser.limit_bytes // 2)
+        pieces = _Pieces(self._kept_bytes())
         self._threads.begin()
         if opening is not None:
             pieces.add(opening)
@@ -157,7 +175,14 @@ class SegmentsJob:
             self._tally.tell(queued_frames=self._threads.queued_frames)
         self._check_history(segment, pieces)
         self._threads.end(self._inside.place_of(segment))
+        self._done_frames += len(segment)
         return None
+
+    def _kept_bytes(self) -> int:
+        """Bytes of a segment that may be kept to travel: half the store where they come through."""
+        if not self._chooser.may_travel:
+            return 0
+        return min(self._chooser.limit_bytes, STORE_BYTES) // 2
 
     def _draw(self, segment: Segment, offset: int, count: int) -> RawPayload | None:
         batch = segment.batch[offset : offset + count]
@@ -186,7 +211,7 @@ class SegmentsJob:
         """A job that is taken up again skips frames in this process, too."""
         if self._job.sequential or not self._tally.resumed_frames:
             return
-        found = self._inside.history_of(segment, pieces.first_frames(FRAMES_CHECKED))
+        found = self._inside.history_of(segment, pieces.first_frames)
         if found is None:
             return
         if self._job.on_history == "error":
@@ -254,7 +279,7 @@ class SegmentsJob:
         if session is not None:
             session.wait()
         self._inside.close()
-        done = self._tally.resumed_frames + self._drawn_frames - len(begun)
+        done = self._tally.resumed_frames + self._done_frames
         longest = self._job.settings.frame_batch_amount or GOP_FRAMES
         run = FarmRun(
             replace(self._job, max_actors=self._chooser.most_actors()),
@@ -291,12 +316,16 @@ class _Pieces:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
+        self._first: list[RawPayload] = []
         self._kept: list[RawPayload] = []
         self._kept_bytes = 0
         self.drawn = 0
 
     def add(self, piece: RawPayload) -> None:
         """The next frames."""
+        # Copies: a frame on its own would keep all that were drawn with it.
+        missing = FRAMES_CHECKED - len(self._first)
+        self._first += [frame.copy() for frame in piece[:missing]]
         is_whole = sum(map(len, self._kept)) == self.drawn
         if is_whole and self._kept_bytes + piece.nbytes <= self._limit_bytes:
             self._kept.append(piece)
@@ -307,6 +336,7 @@ class _Pieces:
         """The first frames of the segment, as many as are kept."""
         return np.concatenate(self._kept) if self._kept else np.empty((0, 0), np.uint8)
 
-    def first_frames(self, count: int) -> list[RawPayload]:
-        """The first `count` frames, where so many are kept."""
-        return [frame for piece in self._kept for frame in piece][:count]
+    @property
+    def first_frames(self) -> list[RawPayload]:
+        """The first frames of the segment, as many as a check of its history takes."""
+        return self._first

@@ -37,15 +37,18 @@ class _Told:
     written_bytes: int
 
 
-class _DroppedError(Exception):
-    """The segment is not wanted any more."""
-
-
 class _Inflow:
-    """The frames of one segment on their way to its thread; None ends it."""
+    """The frames of one segment on their way to its thread; None ends it.
+
+    Attributes
+    ----------
+    is_dropped
+        Whether nobody wants the segment any more: what waits is not encoded.
+    """
 
     def __init__(self) -> None:
         self.frames: SimpleQueue[RawPayload | Place | None] = SimpleQueue()
+        self.is_dropped = False
 
 
 class EncoderThreads:
@@ -121,6 +124,7 @@ class EncoderThreads:
     def drop(self) -> None:
         """Forget the segment that was begun."""
         if self._inflow is not None:
+            self._inflow.is_dropped = True
             self._into(None)
             self._inflow = None
 
@@ -175,7 +179,10 @@ class EncoderThreads:
                 while isinstance(piece := inflow.frames.get(), Place) is False:
                     if piece is None:
                         return _Told(0, 0.0, 0)
-                    encode_s += self._encode_piece(encoder, piece)  # type: ignore[arg-type]
+                    if inflow.is_dropped:
+                        self._let_go(piece)  # type: ignore[arg-type]
+                    else:
+                        encode_s += self._encode_piece(encoder, piece)  # type: ignore[arg-type]
                 began_s = time.perf_counter()
                 segment = encoder.finish()
                 written_bytes = self._writer.put(piece, segment)  # type: ignore[arg-type]
@@ -195,9 +202,13 @@ class EncoderThreads:
             encoder.encode(piece)
         finally:
             took_s = time.perf_counter() - began_s
-            with self._changed:
-                self._waiting_bytes -= piece.nbytes
-                self._busy_s += took_s
-                self._encoded_frames += len(piece)
-                self._changed.notify_all()
+            self._let_go(piece)
+        with self._changed:
+            self._busy_s += took_s
+            self._encoded_frames += len(piece)
         return took_s
+
+    def _let_go(self, piece: RawPayload) -> None:
+        with self._changed:
+            self._waiting_bytes -= piece.nbytes
+            self._changed.notify_all()

@@ -126,11 +126,15 @@ class Tally:
         self.wait_s += wait_s
         self.meter.update(self.frames)
 
-    def resumed(self, frames: int) -> None:
-        """Frames are in parts of an earlier job."""
+    def resumed(self, frames: int, written_bytes: int) -> None:
+        """Frames are in parts of an earlier job, of so many bytes; negative where they do not fit.
+
+        The rate is that of this job alone.
+        """
         self.resumed_frames += frames
         self.frames += frames
-        self.meter.update(self.frames)
+        self.written(frames, written_bytes)
+        self.meter.start(self.frames)
 
     def written(self, frames: int, written_bytes: int) -> None:
         """Frames are on the disk, as parts of so many bytes."""

@@ -281,6 +281,9 @@ class FarmRun:
 
     def _drawn(self, event: SegmentDrawn) -> None:
         self._heard_s = time.perf_counter()
+        if event.segment.index == self._begun_index:
+            # Drawn: the frames that travelled with it are not needed any more.
+            self._begun_ref = None
         self._tally.memory("RenderActor", event.meta.rss_bytes)
         timings = event.meta.timings
         if timings is not None and self._dispatcher.is_wanted(event.segment):

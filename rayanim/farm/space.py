@@ -49,7 +49,5 @@ class SpaceWatch:
         if now_s < self._next_look_s:
             return
         self._next_look_s = now_s + LOOK_EVERY_S
-        to_come = tally.total - tally.resumed_frames
-        check_space(
-            self._folder, expected_bytes(tally.written_bytes, tally.written_frames, to_come)
-        )
+        needed_bytes = expected_bytes(tally.written_bytes, tally.written_frames, tally.total)
+        check_space(self._folder, needed_bytes)

@@ -114,7 +114,7 @@ class Parts:
         Raises
         ------
         PartsError
-            If a part is missing or broken.
+            If a part is missing, broken, or none that follows the one before.
         EncodeError
             If the disk is full.
         """
@@ -128,8 +128,16 @@ class Parts:
             )
         joiner = Joiner(self.spec, self.path)
         try:
+            frames = 0
             for index in indices:
-                joiner.add(self.store.load(index))
+                info, segment = self.store.look_up(index)
+                if info.start != frames:
+                    raise PartsError(
+                        f"Part {index} in {str(self.store.path)!r} begins with frame {info.start} "
+                        f"of the film where {frames} was expected. Render without resuming."
+                    )
+                joiner.add(segment)
+                frames = info.stop
             return joiner.finish()
         except BaseException:
             joiner.abort()

@@ -43,6 +43,7 @@ _HOW_TO_RUN = {
     "keep_parts",
     "logger",
     "num_workers",
+    "on_history",
     "overwrite",
     "plotting_log_interval",
     "preload_factor",
@@ -51,6 +52,7 @@ _HOW_TO_RUN = {
     "saving_log_interval",
     "settings",
     "time_per_print",
+    "transport",
     "workers",
 }
 """Arguments that change nothing in a film: going on with other ones is what they are for."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from rayanim.errors import PartsError
 from rayanim.parts.digest import batch_digest
 from rayanim.parts.folder import PartsFolder
 from rayanim.parts.part_file import PartInfo
@@ -148,6 +150,11 @@ class Keeper:
         """Frames in whole parts of an earlier job."""
         return sum(info.n_frames for info in self._finished.values())
 
+    @property
+    def resumed_bytes(self) -> int:
+        """Bytes of those parts."""
+        return sum(info.file_bytes for info in self._finished.values())
+
     def take_up(self, segment: Segment) -> bool | None:
         """Whether an earlier job's part is that of `segment`; None where there is none."""
         info = self._finished.get(segment.index)
@@ -156,6 +163,25 @@ class Keeper:
         digest = batch_digest(segment.batch.numbers, segment.batch.params)
         is_same = (info.start, info.stop) == (segment.start, segment.stop)
         return is_same and digest is not None and digest == info.batch_digest
+
+    def info_of(self, segment: Segment) -> PartInfo:
+        """What an earlier job's part of `segment` tells of itself, where there is one."""
+        return self._finished[segment.index]
+
+    def end_at(self, segments: int) -> int:
+        """Take away the parts of an earlier job that lie behind the film's end; their frames.
+
+        A generator of parameters may give fewer than the last time.
+
+        Parameters
+        ----------
+        segments
+            How many the film has.
+        """
+        beyond = [self._finished.pop(index) for index in list(self._finished) if index >= segments]
+        if self._folder is not None:
+            self._folder.store.remove_from(segments)
+        return sum(info.n_frames for info in beyond)
 
     def _look_through(self, folder: PartsFolder) -> None:
         self._finished = folder.finished()
@@ -172,7 +198,10 @@ class Keeper:
             )
 
     def _leave(self, folder: PartsFolder, error: BaseException) -> None:
-        count = folder.count()
+        count = 0
+        # A folder that is gone is not what the job failed of.
+        with contextlib.suppress(PartsError):
+            count = folder.count()
         folder.close()
         if count:
             error.add_note(

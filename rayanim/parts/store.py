@@ -7,6 +7,7 @@ a wrong checksum, and its segment is drawn again.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,11 +82,22 @@ class PartStore:
         PartsError
             If it is missing, broken, or of another film or segment.
         """
+        return self.look_up(index)[1]
+
+    def look_up(self, index: int) -> tuple[PartInfo, EncodedSegment]:
+        """The segment of one part and what that tells of itself, checked as `load` does."""
         path = self.path / part_name(index)
         try:
-            return self._checked(index)[1]
+            return self._checked(index)
         except PartsError as error:
             raise PartsError(f"The part {str(path)!r} cannot be used: {error.message}.") from None
+
+    def remove_from(self, index: int) -> None:
+        """Take away the parts of segment `index` and of all that follow."""
+        for each in self.indices():
+            if each >= index:
+                with contextlib.suppress(OSError):
+                    (self.path / part_name(each)).unlink()
 
     def examined(self) -> tuple[dict[int, PartInfo], dict[str, str]]:
         """What the whole parts tell of themselves by index, and why others are rejected by name.
