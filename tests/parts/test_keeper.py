@@ -14,6 +14,7 @@ from rayanim.errors import ResumeError
 from rayanim.farm.plan import Segment
 from rayanim.feed import Batch
 from rayanim.parts.digest import batch_digest
+from rayanim.parts.folder import PartsFolder
 from rayanim.parts.keeper import Keeper
 
 
@@ -142,3 +143,23 @@ def test_other_settings_are_refused_and_change_nothing(film: Path) -> None:
         opened(keeper)
         assert keeper.resumed_frames == 6
     assert len(list(keeper.path.glob("*.part"))) == 2
+
+
+@pytest.mark.parametrize("step", ["forget_set_aside", "remove", "count"])
+def test_an_interrupt_while_ending_leaves_the_folder_unlocked(
+    film: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A notebook goes on in the same process, and may want the same film."""
+
+    def interrupted(folder: PartsFolder) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartsFolder, step, interrupted)
+        with pytest.raises(KeyboardInterrupt), Keeper(film, object) as keeper:
+            put(opened(keeper), 0)
+            if step == "count":
+                raise ZeroDivisionError
+    with Keeper(film, object, resume=True) as keeper:
+        opened(keeper)
+        assert keeper.resumed_frames == 3
