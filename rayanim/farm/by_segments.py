@@ -21,7 +21,7 @@ import numpy as np
 
 from rayanim.errors import HistoryError
 from rayanim.farm.choice import Choice, Costs
-from rayanim.farm.choosing import Chooser
+from rayanim.farm.choosing import Chooser, in_process
 from rayanim.farm.collectors import RawPayload
 from rayanim.farm.encoder_threads import EncoderThreads
 from rayanim.farm.history import FRAMES_CHECKED
@@ -146,12 +146,17 @@ class SegmentsJob:
             begun = self._draw_segment(segment, opening if segment.start == 0 else None)
             if begun is not None:
                 rest = itertools.chain([segment], missing)
-                return self._chosen(), self._on_ray(rest, begun, len(segment))
+                choice = self._choice or self._choose()
+                return choice, self._on_ray(choice, rest, begun, len(segment))
         self._threads.finish()
-        return self._chosen(), self._parts.join()
+        return self._chosen_here(), self._parts.join()
 
-    def _chosen(self) -> Choice:
-        return self._choice or self._choose()
+    def _chosen_here(self) -> Choice:
+        """Why all was drawn in this process."""
+        choice = self._choice or self._choose()
+        if choice.engine == "local":
+            return choice
+        return in_process("all frames were drawn before actors would have been quicker")
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
         """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
@@ -264,7 +269,9 @@ class SegmentsJob:
             return False
         if asked:
             self._session.wait()
-        return self._session.ready
+            return True
+        # Its start may have taken so long that what is left is drawn sooner here.
+        return self._session.ready and self._choose().engine == "ray"
 
     def _start_ray(self) -> None:
         # Where nothing can travel, that is said before Ray starts.
@@ -272,12 +279,13 @@ class SegmentsJob:
         self._session = RaySession(self._chooser.most_actors(), STORE_BYTES)
         self._session.start()
 
-    def _on_ray(self, plan: Iterator[Segment], begun: RawPayload, first_frames: int) -> int:
+    def _on_ray(
+        self, choice: Choice, plan: Iterator[Segment], begun: RawPayload, first_frames: int
+    ) -> int:
         from rayanim.farm.run import Course, FarmRun
 
-        session, choice = self._session, self._chosen()
-        if session is not None:
-            session.wait()
+        if self._session is not None:
+            self._session.wait()
         self._inside.close()
         done = self._tally.resumed_frames + self._done_frames
         longest = self._job.settings.frame_batch_amount or GOP_FRAMES
