@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 SIZES = {
     "wave": (640, 480),
     "panels": (2000, 400),
+    "sleep": (160, 120),
     "square": (640, 480),
     "sweep": (1920, 1080),
     "sweep_kept": (1920, 1080),
@@ -65,7 +66,7 @@ CONTESTANTS = (
     Contestant(
         "parallel-matplotlib-animation",
         "run_parallel_animate.py",
-        ("wave", "panels", "sweep_kept"),
+        ("wave", "panels", "sweep_kept", "sleep"),
         ("1", "2"),
         "crf 20, slow",
         own_environment=True,
