@@ -42,6 +42,7 @@ FORBIDDEN = {
     "settings": None,
     "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
+    "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "source": {"video", "farm", "progress"} | ENTRY,
     "farm": ENTRY,
     "progress": {"video", "farm", "drawing", "source"} | ENTRY,
