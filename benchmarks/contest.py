@@ -126,12 +126,20 @@ class Ground:
         A folder with a program called ffmpeg.
     limit_s
         Seconds after which a run is given up.
+    cores
+        How many of the machine's cores a run may use; None for all.
     """
 
     folder: Path
     peers_python: Path
     ffmpeg_folder: Path
     limit_s: float = 1800.0
+    cores: int | None = None
+
+    def confine(self) -> None:
+        """Keep this process, a contestant's before it begins, to the cores."""
+        if self.cores is not None:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: self.cores])
 
 
 def run(contestant: Contestant, case: str, frames: int, workers: str, ground: Ground) -> Outcome:
@@ -144,7 +152,12 @@ def run(contestant: Contestant, case: str, frames: int, workers: str, ground: Gr
     began = time.perf_counter()
     try:
         process = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=ground.limit_s
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=ground.limit_s,
+            preexec_fn=ground.confine,
         )
     except subprocess.TimeoutExpired:
         return Outcome(
