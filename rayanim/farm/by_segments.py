@@ -257,8 +257,11 @@ class SegmentsJob:
         """Whether to hand over; starts Ray as soon as that pays."""
         asked = self._job.engine == "ray"
         if self._session is None and self._chooser.may_travel and (asked or self._is_sampled()):
-            self._choice = self._choose()
-            if self._choice.engine == "ray":
+            choice = self._choose()
+            if self._choice is None or choice.engine == "ray":
+                # Why it stayed is what the first look says: later ones see a shorter rest.
+                self._choice = choice
+            if choice.engine == "ray":
                 self._start_ray()
         if self._session is None:
             return False
