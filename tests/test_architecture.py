@@ -23,6 +23,7 @@ PURE = (
     "farm.scaling_values",
     "farm.choice",
     "farm.windows",
+    "farm.frame_cost",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
