@@ -254,9 +254,8 @@ class Request:
         )
 
     def _performance(self) -> PerformanceSettings:
-        if self.settings is None:
-            return PerformanceSettings()
-        found = getattr(self.settings, "settings", self.settings)
+        given = PerformanceSettings() if self.settings is None else self.settings
+        found = getattr(given, "settings", given)
         if not isinstance(found, PerformanceSettings):
             raise SettingsError(
                 "settings must be PerformanceSettings or the report of an earlier run, "

@@ -354,8 +354,13 @@ class FunctionSource:
 
     def advance(self, index: int, params: Any) -> None:
         first, self._first = self._first, None
-        if first is None or first[0] != index:
-            self._function(self._argument(index))
+        if first is not None and first[0] == index:
+            return
+        result = self._function(self._argument(index))
+        if is_figure(result) and (self._pixels is None or self._pixels.figure is not result):
+            # As when drawing: the next frame may come with a figure of its own.
+            self.close()
+            self._pixels = FigurePixels(result, self._dpi, drawing=self._drawing)
 
     def close(self) -> None:
         if self._pixels is not None:

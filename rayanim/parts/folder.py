@@ -167,9 +167,11 @@ class PartsFolder:
         """Take away what is rayanim's; the folder goes too if nothing else is in it."""
         if not self._lock.is_held:
             return
-        with contextlib.suppress(OSError):
-            _remove_ours(self.path)
-        self._lock.close()
+        try:
+            with contextlib.suppress(OSError):
+                _remove_ours(self.path)
+        finally:
+            self._lock.close()
 
     def forget_set_aside(self) -> None:
         """Take away the parts that `create` put aside; what is not rayanim's stays."""
@@ -182,10 +184,12 @@ class PartsFolder:
         if not self._lock.is_held:
             # What is there now may be another job's.
             return
-        with contextlib.suppress(OSError, PartsError):
-            if not self.count():
-                _remove_ours(self.path)
-        self._lock.close()
+        try:
+            with contextlib.suppress(OSError, PartsError):
+                if not self.count():
+                    _remove_ours(self.path)
+        finally:
+            self._lock.close()
 
     def __enter__(self) -> Self:
         return self

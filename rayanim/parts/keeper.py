@@ -76,14 +76,16 @@ class Keeper:
         folder, self._folder = self._folder, None
         if folder is None:
             return
-        if error is not None:
-            self._leave(folder, error)
-            return
-        folder.forget_set_aside()
-        if self._keep:
+        try:
+            if error is not None:
+                self._leave(folder, error)
+                return
+            folder.forget_set_aside()
+            if not self._keep:
+                folder.remove()
+        finally:
+            # Whatever interrupts this: a notebook lives on, and must find the folder unlocked.
             folder.close()
-        else:
-            folder.remove()
 
     def open(
         self,
@@ -202,7 +204,6 @@ class Keeper:
         # A folder that is gone is not what the job failed of.
         with contextlib.suppress(PartsError):
             count = folder.count()
-        folder.close()
         if count:
             error.add_note(
                 f"{_count(count)} {'is' if count == 1 else 'are'} kept in {str(folder.path)!r}. "

@@ -200,3 +200,115 @@ def test_giving_back_is_no_attempt() -> None:
     for _ in range(2 * MAX_ATTEMPTS):
         dispatcher.give_back(first)
         assert dispatcher.take() == first
+
+
+class Copies(RuleBasedStateMachine):
+    """Actors of which several may draw one segment, and parts that are taken as they come."""
+
+    @initialize(n_frames=st.integers(1, 30), segment_frames=st.integers(1, 6))
+    def begin(self, n_frames: int, segment_frames: int) -> None:
+        self.n_frames = n_frames
+        self.dispatcher: Dispatcher[str] = Dispatcher(
+            cut(NumberFeed(n_frames), segment_frames),
+            frame_bytes=0,
+            limit_bytes=3 * FRAME_BYTES,
+            in_order=False,
+        )
+        self.held: list[Segment] = []
+        self.writing: list[Segment] = []
+        self.written: list[int] = []
+        self.deaths: dict[int, int] = {}
+
+    @rule()
+    def take(self) -> None:
+        segment = self.dispatcher.take()
+        if segment is not None:
+            assert segment not in self.held
+            self.held.append(segment)
+
+    @rule(worthy=st.sets(st.integers(0, 8)))
+    def copy(self, worthy: set[int]) -> None:
+        everything_is_out = self.dispatcher.all_handed_out
+        segment = self.dispatcher.take_copy(worthy)
+        if segment is None:
+            return
+        assert everything_is_out
+        assert segment.index in worthy
+        assert self.dispatcher.is_wanted(segment)
+        assert self.held.count(segment) == 1
+        self.held.append(segment)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), how=st.sampled_from(["draw", "die", "leave"]))
+    def end(self, data: st.DataObject, how: str) -> None:
+        segment = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+        deaths = self.deaths.get(segment.index, 0)
+        if how == "leave":
+            self.dispatcher.give_back(segment)
+        elif how == "die" and deaths + 1 < MAX_ATTEMPTS:
+            if self.dispatcher.is_wanted(segment):
+                self.deaths[segment.index] = deaths + 1
+            self.dispatcher.lost(segment, "killed")
+        else:
+            self._draw(segment)
+
+    def _draw(self, segment: Segment) -> None:
+        is_first = self.dispatcher.is_wanted(segment)
+        taken = self.dispatcher.drawn(segment, "packets", FRAME_BYTES)
+        assert [drawn.segment for drawn in taken] == [segment] * is_first
+        self.writing += [drawn.segment for drawn in taken]
+
+    @precondition(lambda self: self.writing)
+    @rule(data=st.data())
+    def write(self, data: st.DataObject) -> None:
+        segment = self.writing.pop(data.draw(st.integers(0, len(self.writing) - 1)))
+        self.written += segment.batch.numbers
+        self.dispatcher.encoded(segment)
+
+    @invariant()
+    def counts_leave_copies_out(self) -> None:
+        if not hasattr(self, "dispatcher"):
+            return
+        wanted = {each.index: each for each in self.held if self.dispatcher.is_wanted(each)}
+        assert self.dispatcher.drawing_segments == len(wanted)
+        assert self.dispatcher.drawing_frames == sum(map(len, wanted.values()))
+        assert self.dispatcher.in_flight_bytes == FRAME_BYTES * len(self.writing)
+        assert self.dispatcher.finished == (len(self.written) == self.n_frames)
+        assert len(self.written) == len(set(self.written))
+
+    def teardown(self) -> None:
+        """From any state every frame is written, once; late copies change nothing."""
+        if not hasattr(self, "dispatcher"):
+            return
+        while not self.dispatcher.finished:
+            while (segment := self.dispatcher.take()) is not None:
+                self.held.append(segment)
+            while self.held:
+                self._draw(self.held.pop())
+            while self.writing:
+                segment = self.writing.pop()
+                self.written += segment.batch.numbers
+                self.dispatcher.encoded(segment)
+        for segment in self.held:
+            self._draw(segment)
+        assert sorted(self.written) == list(range(self.n_frames))
+
+
+TestCopies = Copies.TestCase
+TestCopies.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_copy_s_death_is_counted_while_nobody_has_drawn_it() -> None:
+    """A segment that kills whoever draws it ends the job, copies or not."""
+    dispatcher: Dispatcher[str] = Dispatcher(
+        cut(NumberFeed(4), 4), frame_bytes=0, limit_bytes=0, in_order=False
+    )
+    segment = dispatcher.take()
+    assert segment is not None
+    for _ in range(MAX_ATTEMPTS - 1):
+        assert dispatcher.take_copy({0}) == segment
+        assert dispatcher.take_copy({0}) is None
+        dispatcher.lost(segment, "killed")
+        assert dispatcher.take() is None
+    with pytest.raises(SegmentLostError):
+        dispatcher.lost(segment, "killed")

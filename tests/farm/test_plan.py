@@ -8,7 +8,16 @@ from itertools import islice, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayanim.farm.plan import Segment, cut, lengths
+from rayanim.farm.plan import (
+    GOP_FRAMES,
+    SHORT_FILM_PARTS,
+    SHORTEST_FRAMES,
+    Segment,
+    closed_lengths,
+    cut,
+    follow,
+    lengths,
+)
 from rayanim.feed import Batch, NumberFeed, ParameterFeed
 from rayanim.selection import Selection
 
@@ -76,3 +85,39 @@ def test_labels_are_what_the_user_counts() -> None:
     """One frame is named, several from the first to the last."""
     assert Segment(0, 0, 1, Batch([7], None)).label == "frame 7"
     assert Segment(0, 0, 3, Batch([7, 9, 11], None)).label == "frames 7 to 11"
+
+
+@given(st.integers(1, 20_000), st.none() | st.integers(1, 300))
+def test_closed_segments_are_of_one_length_but_for_one_frame(n: int, longest: int | None) -> None:
+    """Nobody waits for a last long one, and none is longer than was asked for."""
+    found = list(closed_lengths(n, longest))
+    assert sum(found) == n
+    assert max(found) - min(found) <= 1
+    assert max(found) <= (longest or GOP_FRAMES)
+
+
+@given(st.integers(1, 20_000))
+def test_short_films_have_work_for_many_and_long_ones_few_keyframes(n: int) -> None:
+    """Sixteen parts as soon as there are frames for them, then what one encoder would cut."""
+    found = list(closed_lengths(n))
+    assert len(found) <= max(SHORT_FILM_PARTS, -(-n // GOP_FRAMES))
+    if n >= SHORT_FILM_PARTS * SHORTEST_FRAMES:
+        assert len(found) >= SHORT_FILM_PARTS
+    if n > SHORTEST_FRAMES:
+        assert min(found) >= SHORTEST_FRAMES // 2
+
+
+def test_an_unknown_end_is_cut_into_growing_segments() -> None:
+    """From the shortest to one encoder's, whoever draws them."""
+    found = list(islice(closed_lengths(None), 200))
+    assert found[0] == SHORTEST_FRAMES
+    assert all(later >= earlier for earlier, later in pairwise(found))
+    assert found[-1] == GOP_FRAMES
+    assert list(islice(closed_lengths(None, 5), 4)) == [5] * 4
+
+
+def test_following_ends_with_the_feed() -> None:
+    """The last segment takes what is left, and there is no empty one."""
+    segments = list(follow(NumberFeed(20), closed_lengths(None)))
+    assert [len(segment) for segment in segments] == [8, 8, 4]
+    assert list(follow(NumberFeed(16), closed_lengths(None)))[-1].stop == 16

@@ -1,0 +1,444 @@
+"""Animations that depend on the frames before: exact when asked to be, told of when not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from numbered import FPS, NumberedAnimator, in_actor, numbered_frame
+
+import rayanim
+from rayanim.errors import HistoryError
+from rayanim.farm.collectors import EncodedFrames
+from rayanim.farm.plan import Segment
+from rayanim.farm.render import Blueprint, measure_source, open_source
+from rayanim.farm.work import Worker
+from rayanim.feed import Batch, IndexedFrameParams
+from rayanim.forms import as_source
+from rayanim.sequential import SequentialSource
+from rayanim.settings import VideoSettings
+from rayanim.video.codecs import make_spec
+
+N_FRAMES = 40
+
+
+class Walk(rayanim.Animator):
+    """A random walk that appends to its line, in a list made before `setup`."""
+
+    def __init__(self, scratch: Path | None = None) -> None:
+        self.heights = [0.0]
+        self.scratch = scratch
+
+    def setup(self) -> Any:
+        fig, ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
+        ax.set_xlim(0, N_FRAMES)
+        ax.set_ylim(-8, 8)
+        (self.line,) = ax.plot([], [])
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        step = random.gauss() if params is None else params
+        self.heights.append(self.heights[-1] + step + 0.1 * np.random.rand())
+        self.line.set_data(range(len(self.heights)), self.heights)
+
+
+class MortalWalk(Walk):
+    """Ends its actor, or raises in the caller's process, once, at frame 30."""
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        if frame_idx != 30 or self.scratch is None or (self.scratch / "died").exists():
+            return
+        (self.scratch / "died").touch()
+        if in_actor():
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise RuntimeError("not today")
+
+
+class Replaced(rayanim.Animator):
+    """Bars that are replaced every third frame, the limits left to matplotlib."""
+
+    def setup(self) -> Any:
+        fig, self.ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
+        self.bars: Any = None
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        if frame_idx % 3 == 0:
+            if self.bars is not None:
+                self.bars.remove()
+            self.bars = self.ax.bar([1, 2, 3], [frame_idx + 1, 2, random.random()])
+        if frame_idx % 5 == 4:
+            self.bars[1].set_height(frame_idx)
+
+
+STATEFUL: dict[str, Callable[[], Any]] = {"walk": Walk, "replaced": Replaced}
+
+
+def render(thing: Any, path: Path, **options: Any) -> rayanim.Report:
+    options = {"n_frames": N_FRAMES, "progress": False, **options}
+    if "param_by_frame" in options:
+        del options["n_frames"]
+    return rayanim.produce(thing, FPS, outfile=path, **options)
+
+
+def serial(thing: Any, folder: Path, **options: Any) -> bytes:
+    """The film that one process draws in order."""
+    path = folder / "serial.mp4"
+    render(thing, path, **options, engine="local", workers=1)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+@pytest.mark.parametrize("transport", ["segments", "frames"])
+def test_any_number_of_actors_gives_the_serial_film(
+    on_ray: Any, tmp_path: Path, name: str, transport: Any
+) -> None:
+    """Equal to the bit with 1, 2 and 4 actors, in both transports."""
+    expected = serial(STATEFUL[name](), tmp_path, transport=transport)
+    for workers in (1, 2, 4):
+        path = tmp_path / f"{workers}.mp4"
+        report = render(
+            STATEFUL[name](),
+            path,
+            engine="ray",
+            workers=workers,
+            transport=transport,
+            sequential=True,
+        )
+        assert (report.engine, report.frames) == ("ray", N_FRAMES)
+        assert path.read_bytes() == expected
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_in_process_sequential_changes_nothing(tmp_path: Path, name: str) -> None:
+    """There the frames are drawn in order anyway."""
+    expected = serial(STATEFUL[name](), tmp_path)
+    assert serial(STATEFUL[name](), tmp_path, sequential=True) == expected
+
+
+class SequentialWalk(Walk):
+    sequential = True
+
+
+def test_the_attribute_says_it_too(on_ray: Any, tmp_path: Path) -> None:
+    """`sequential = True` on an Animator does what the argument does."""
+    render(SequentialWalk(), tmp_path / "film.mp4", engine="ray", workers=2)
+    assert (tmp_path / "film.mp4").read_bytes() == serial(Walk(), tmp_path)
+
+
+def test_the_flag_says_it_too(tmp_path: Path) -> None:
+    """On the command line chosen frames have the state of all before them."""
+    script = tmp_path / "script.py"
+    script.write_text("from test_sequential import Walk\nclass Film(Walk):\n    n_frames = 20\n")
+    command = [sys.executable, "-c", "from rayanim.cli import main; main()", "run", str(script)]
+    options = ["--sequential", "--frames", "10-19", "-o", "film.mp4", "--quiet"]
+    subprocess.run(
+        [*command, *options],
+        cwd=tmp_path,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=100,
+    )
+    expected = serial(Walk(), tmp_path, n_frames=20, frames="10-19", sequential=True)
+    assert (tmp_path / "film.mp4").read_bytes() == expected
+    without = serial(Walk(), tmp_path, n_frames=20, frames="10-19", on_history="ignore")
+    assert without != expected
+
+
+def lossless_frames(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+
+
+def test_chosen_frames_are_those_of_the_whole_film(on_ray: Any, tmp_path: Path) -> None:
+    """The updates of frames that were left out run, too."""
+    serial(Walk(), tmp_path, crf=0)
+    every = lossless_frames(tmp_path / "serial.mp4")
+    chosen = tmp_path / "chosen.mp4"
+    numbers = list(range(2, N_FRAMES, 3))
+    for engine in ("local", "ray"):
+        render(Walk(), chosen, frames="2-39x3", crf=0, sequential=True, engine=engine, workers=2)
+        assert lossless_frames(chosen) == [every[number] for number in numbers]
+
+
+STEPS = [((7 * number) % 5 - 2) / 2 for number in range(N_FRAMES)]
+
+PARAMETERS: dict[str, Callable[[], Iterable[Any]]] = {
+    "generator": lambda: (step for step in STEPS),
+    "numbered": lambda: (IndexedFrameParams(n, STEPS[n]) for n in reversed(range(N_FRAMES))),
+    "list": lambda: STEPS,
+}
+
+
+def test_parameters_of_any_kind_reach_the_skipped_updates(on_ray: Any, tmp_path: Path) -> None:
+    """A list, a generator, and entries that carry their number in any order: one film."""
+    expected = serial(Walk(), tmp_path, param_by_frame=STEPS)
+    for name, parameters in PARAMETERS.items():
+        path = tmp_path / f"{name}.mp4"
+        options: dict[str, Any] = {"engine": "ray", "workers": 2, "sequential": True}
+        render(Walk(), path, param_by_frame=parameters(), **options)
+        assert path.read_bytes() == expected, name
+
+
+def test_a_killed_actor_leaves_no_trace_in_the_state(on_ray: Any, tmp_path: Path) -> None:
+    """Another one begins anew, and its state is that of a serial run."""
+    expected = serial(Walk(), tmp_path)
+    path = tmp_path / "film.mp4"
+    report = render(MortalWalk(tmp_path), path, engine="ray", workers=2, sequential=True)
+    assert any("died while drawing" in event for event in report.events)
+    assert path.read_bytes() == expected
+
+
+def test_a_resumed_film_is_the_serial_one(tmp_path: Path) -> None:
+    """What an earlier job finished is not drawn again, its updates are run."""
+    expected = serial(Walk(), tmp_path)
+    path = tmp_path / "film.mp4"
+    options: dict[str, Any] = {"engine": "local", "sequential": True}
+    with pytest.raises(rayanim.FrameError, match="not today"):
+        render(MortalWalk(tmp_path), path, **options)
+    report = render(MortalWalk(tmp_path), path, resume=True, **options)
+    assert report.resumed_frames > 0
+    assert path.read_bytes() == expected
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_without_it_the_check_names_the_frame_and_the_remedy(
+    on_ray: Any, tmp_path: Path, name: str
+) -> None:
+    """The job ends before it makes a film that no serial run would make."""
+    with pytest.raises(HistoryError, match=r"^Frame \d+ of .*--sequential") as caught:
+        render(STATEFUL[name](), tmp_path / "film.mp4", engine="ray", workers=2)
+    assert caught.value.frame is not None
+    assert f"Frame {caught.value.frame} of" in caught.value.message
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def test_a_warning_is_told_once_and_silence_is_kept(on_ray: Any, tmp_path: Path) -> None:
+    """`warn` tells of one frame and draws on; `ignore` just draws."""
+    path = tmp_path / "film.mp4"
+    report = render(Walk(), path, engine="ray", workers=2, on_history="warn")
+    assert sum("depends on the frames drawn before" in each for each in report.events) == 1
+    assert report.frames == N_FRAMES
+    report = render(Walk(), path, engine="ray", workers=2, on_history="ignore")
+    assert not any("depends on the frames" in each for each in report.events)
+
+
+def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:
+    """There it skips frames, which a serial run does not."""
+    path = tmp_path / "film.mp4"
+    with pytest.raises(rayanim.FrameError, match="not today"):
+        render(MortalWalk(tmp_path), path, engine="local")
+    with pytest.raises(HistoryError, match="sequential=True"):
+        render(MortalWalk(tmp_path), path, engine="local", resume=True)
+
+
+class Constrained(rayanim.Animator):
+    """Labels that change their width, in a figure whose layout gives way to them."""
+
+    layout: Any = "constrained"
+
+    def setup(self) -> Any:
+        fig, self.ax = plt.subplots(figsize=(1.6, 1.2), dpi=50, layout=self.layout)
+        (self.line,) = self.ax.plot([0, 1], [0, 1])
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.line.set_ydata([0, 10 ** (frame_idx % 4)])
+        self.ax.set_ylim(0, 10 ** (frame_idx % 4))
+        self.ax.set_title(f"{frame_idx}")
+
+
+class Tight(Constrained):
+    layout = None
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        self.ax.figure.tight_layout()
+
+
+class Autoscaled(Constrained):
+    """Limits that follow the data."""
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.line.set_ydata([0, frame_idx * 3.7])
+        self.ax.relim()
+        self.ax.autoscale_view()
+
+
+def plain(number: int) -> Any:
+    return numbered_frame(number)
+
+
+def noisy(number: int) -> Any:
+    frame = numbered_frame(number)
+    frame[:8, :8, :3] = random.randrange(256)
+    frame[8:16, :8, :3] = np.random.randint(256)
+    return frame
+
+
+def figure_of(number: int) -> Any:
+    fig, ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
+    ax.plot([0, number])
+    return fig
+
+
+PURE: dict[str, Any] = {
+    "animator": NumberedAnimator,
+    "constrained": Constrained,
+    "tight": Tight,
+    "autoscaled": Autoscaled,
+    "function": lambda: plain,
+    "noise": lambda: noisy,
+    "figures": lambda: figure_of,
+}
+
+
+def source_of(thing: Any) -> Any:
+    return as_source(
+        thing,
+        rate=Fraction(FPS),
+        dpi=None,
+        n_frames=N_FRAMES,
+        duration_ms=None,
+        savefig_options=None,
+    )
+
+
+def worker_of(make: Callable[[], Any], seed: int | None = 0, on_history: Any = "error") -> Worker:
+    """What an actor does with a source, without the actor."""
+    sources = [source_of(make()) for _ in range(2)]
+    open_source(sources[0], seed, None)
+    geometry = measure_source(sources[0], seed, 0, 0)
+    sources[0].close()
+    spec = make_spec(".mp4", VideoSettings(preset="ultrafast"), geometry.size, Fraction(FPS))
+    blueprint = Blueprint(
+        geometry,
+        spec,
+        seed,
+        Batch((0,), (0,)),
+        None,
+        0.0,
+        transport="segments",
+        on_history=on_history,
+    )
+    open_source(sources[1], seed, geometry)
+    return Worker(sources[1], blueprint)
+
+
+def segment(index: int, start: int, stop: int) -> Segment:
+    numbers = range(start, stop)
+    return Segment(index, start, stop, Batch(numbers, list(numbers)))
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_drawing_raises_no_alarm(name: str) -> None:
+    """Layouts, limits, random numbers and new figures are drawn the same in any order."""
+    worker = worker_of(PURE[name])
+    for index, start in enumerate((8, 24, 16, 0)):
+        work = worker.work(segment(index, start, start + 8))
+        assert work.timings.account.notes == ()
+
+
+def test_without_a_seed_nothing_is_compared() -> None:
+    """Two draws of a random frame then differ, and history is not to blame."""
+    worker = worker_of(lambda: noisy, seed=None)
+    worker.work(segment(0, 8, 16))
+
+
+def test_a_dependence_is_told_with_its_place() -> None:
+    """The frame and the box of pixels that differ."""
+    with pytest.raises(HistoryError, match=r"Frame 10 of Walk .* in columns \d+ to \d+ and rows"):
+        worker_of(Walk).work(Segment(0, 8, 16, Batch(range(8, 16), None)))
+
+
+def test_the_check_costs_a_hundredth() -> None:
+    """After the first segment frames are drawn again only once so many were drawn."""
+    drawn: list[int] = []
+
+    def counting(number: int) -> Any:
+        drawn.append(number)
+        return numbered_frame(number)
+
+    worker = worker_of(lambda: counting)
+    drawn.clear()
+    for index in range(70):
+        worker.work(segment(index, 0, 10))
+    assert len(drawn) - 700 == 3 * 3
+
+
+class Collector:
+    """A source that notes its calls."""
+
+    name, n_frames = "Collector", None
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.state: list[int] = []
+        self.lock = threading.Lock()
+        self.module = np
+
+    def open(self, geometry: Any) -> None:
+        self.state.append(-1)
+
+    def measure(self, index: int, params: Any) -> Any:
+        return None
+
+    def draw(self, index: int, params: Any) -> Any:
+        self.state.append(index)
+        return list(self.state)
+
+    def advance(self, index: int, params: Any) -> None:
+        self.state.append(index)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_source_that_cannot_be_copied_whole_begins_anew_all_the_same() -> None:
+    """A lock or a module among its attributes is shared; what it appends to is not."""
+    source = SequentialSource(Collector(), 0, None)
+    source.open(None)
+    assert source.draw(3, None) == [-1, 0, 1, 2, 3]
+    assert source.draw(1, None) == [-1, 0, 1]
+    assert source.draw(1, None) == [-1, 0, 1]
+    assert source.draw(2, None) == [-1, 0, 1, 2]
+
+
+def figures_without_end(number: int) -> Any:
+    return plt.figure(figsize=(0.64, 0.48), dpi=100)
+
+
+def test_skipped_figures_are_let_go() -> None:
+    """A function that makes a figure for every frame leaves one at most behind."""
+    source = SequentialSource(source_of(figures_without_end), 0, None)
+    source.open(None)
+    source.draw(30, None)
+    assert len(plt.get_fignums()) <= 1
+
+
+def test_frames_that_were_drawn_before_are_encoded_first() -> None:
+    """A segment that was begun elsewhere gives the packets of a whole one."""
+    worker = worker_of(lambda: plain, on_history="ignore")
+    whole = worker.work(segment(0, 0, 12)).payload
+    spec = worker._blueprint.spec
+    raw = Worker(
+        worker._renderer._source,
+        Blueprint(worker._blueprint.geometry, spec, 0, Batch((0,), None), None, 0.0),
+    )
+    begun = raw.work(segment(0, 0, 5)).payload
+    again = worker.work(segment(0, 0, 12), begun).payload
+    assert again == whole
+    assert EncodedFrames(spec, begun).finish().n_frames == 5
