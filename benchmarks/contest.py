@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 SIZES = {
     "wave": (640, 480),
     "panels": (2000, 400),
+    "sleep": (160, 120),
     "square": (640, 480),
     "sweep": (1920, 1080),
     "sweep_kept": (1920, 1080),
@@ -65,7 +66,7 @@ CONTESTANTS = (
     Contestant(
         "parallel-matplotlib-animation",
         "run_parallel_animate.py",
-        ("wave", "panels", "sweep_kept"),
+        ("wave", "panels", "sweep_kept", "sleep"),
         ("1", "2"),
         "crf 20, slow",
         own_environment=True,
@@ -125,12 +126,20 @@ class Ground:
         A folder with a program called ffmpeg.
     limit_s
         Seconds after which a run is given up.
+    cores
+        How many of the machine's cores a run may use; None for all.
     """
 
     folder: Path
     peers_python: Path
     ffmpeg_folder: Path
     limit_s: float = 1800.0
+    cores: int | None = None
+
+    def confine(self) -> None:
+        """Keep this process, a contestant's before it begins, to the cores."""
+        if self.cores is not None:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: self.cores])
 
 
 def run(contestant: Contestant, case: str, frames: int, workers: str, ground: Ground) -> Outcome:
@@ -143,7 +152,12 @@ def run(contestant: Contestant, case: str, frames: int, workers: str, ground: Gr
     began = time.perf_counter()
     try:
         process = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=ground.limit_s
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=ground.limit_s,
+            preexec_fn=ground.confine,
         )
     except subprocess.TimeoutExpired:
         return Outcome(

@@ -5,6 +5,7 @@ Nothing here knows a library that makes films: only matplotlib, NumPy and Pillow
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,19 @@ class Wave(Drawing):
 
     def update(self, frame_idx: int, params: float) -> None:
         self.line.set_ydata(np.cos(self.x + 20 * np.pi * params))
+
+
+class Sleep(Drawing):
+    """160x120: a page that only waits, 50 ms for each frame, as if for something slow."""
+
+    def setup(self) -> Figure:
+        figure = _new_figure(1.6, 1.2)
+        self.page = figure.patch
+        return figure
+
+    def update(self, frame_idx: int, params: float) -> None:
+        time.sleep(0.05)
+        self.page.set_facecolor((params, 0.5, 0.5))
 
 
 class Panels(Drawing):

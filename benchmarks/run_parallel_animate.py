@@ -12,6 +12,10 @@ class Wave(drawings.Wave, Animator):
     pass
 
 
+class Sleep(drawings.Sleep, Animator):
+    pass
+
+
 class Panels(drawings.Panels, Animator):
     pass
 
@@ -22,7 +26,7 @@ class Sweep(drawings.Sweep, Animator):
 
 if __name__ == "__main__":
     case, frames, output, workers = sys.argv[1:]
-    animator = {"wave": Wave, "panels": Panels, "sweep_kept": Sweep}[case]()
+    animator = {"wave": Wave, "panels": Panels, "sleep": Sleep, "sweep_kept": Sweep}[case]()
     shares = [number / int(frames) for number in range(int(frames))]
     animator.make_video(
         output, param_by_frame=shares, fps=drawings.FPS, num_workers=int(workers), video_mode="cpu"

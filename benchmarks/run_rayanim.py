@@ -17,6 +17,10 @@ class Wave(drawings.Wave, rayanim.Animator):
     pass
 
 
+class Sleep(drawings.Sleep, rayanim.Animator):
+    pass
+
+
 class Panels(drawings.Panels, rayanim.Animator):
     pass
 
@@ -58,8 +62,8 @@ class KeptSweep(drawings.Sweep, acts.FigureRenderer):
 
 def render(case: str, frames: int, output: str, workers: str) -> rayanim.Report:
     count: int | str = workers if workers == "auto" else int(workers)
-    if case in ("wave", "panels"):
-        animator: Any = {"wave": Wave, "panels": Panels}[case]()
+    if case in ("wave", "panels", "sleep"):
+        animator: Any = {"wave": Wave, "panels": Panels, "sleep": Sleep}[case]()
         shares = [number / frames for number in range(frames)]
         report: rayanim.Report = animator.make_video(
             output, shares, drawings.FPS, num_workers=count, progress=False

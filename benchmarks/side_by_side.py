@@ -11,11 +11,11 @@ import os
 import platform
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import peers
-from contest import CASES, CONTESTANTS, Ground, Outcome, run
+from contest import CASES, CONTESTANTS, Contestant, Ground, Outcome, run
 from table import print_case
 
 
@@ -23,15 +23,17 @@ def main() -> int:
     """Run what the command line asks for; 1 if a run failed."""
     options = _options()
     python, ffmpeg_folder = peers.ready(options.peers)
+    less = "" if options.less is None else f" less {options.less}"
     print(
-        f"{options.frames} frames, {options.rounds} round(s), {os.cpu_count()} cores, "
+        f"{options.frames} frames{less}, {options.rounds} round(s), "
+        f"{options.cores or os.cpu_count()} cores, "
         f"Python {platform.python_version()}"
     )
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="side_by_side_") as folder:
-        ground = Ground(Path(folder), python, ffmpeg_folder, options.limit)
+        ground = Ground(Path(folder), python, ffmpeg_folder, options.limit, options.cores)
         for case in options.cases:
-            of_case = _run_case(case, options.frames, options.rounds, options.only, ground)
+            of_case = _run_case(case, options, ground)
             print_case(case, options.frames, of_case)
             outcomes += of_case
     if options.json is not None:
@@ -40,19 +42,34 @@ def main() -> int:
     return int(any(outcome.failure for outcome in outcomes))
 
 
-def _run_case(
-    case: str, frames: int, rounds: int, only: list[str], ground: Ground
-) -> list[Outcome]:
+def _run_case(case: str, options: argparse.Namespace, ground: Ground) -> list[Outcome]:
     """All contestants of a case, one after the other, as often as there are rounds."""
     outcomes = []
-    for number in range(rounds):
+    for number in range(options.rounds):
         for contestant in CONTESTANTS:
-            if case not in contestant.cases or (only and contestant.name not in only):
+            if case not in contestant.cases:
+                continue
+            if options.only and contestant.name not in options.only:
                 continue
             for workers in contestant.workers:
                 print(f"  round {number + 1}, {case}: {contestant.name} {workers}", file=sys.stderr)
-                outcomes.append(run(contestant, case, frames, workers, ground))
+                outcomes.append(_run_once(contestant, case, workers, options, ground))
     return outcomes
+
+
+def _run_once(
+    contestant: Contestant, case: str, workers: str, options: argparse.Namespace, ground: Ground
+) -> Outcome:
+    """One run; less the time of a shorter one where start-up is to be left out."""
+    outcome = run(contestant, case, options.frames, workers, ground)
+    if options.less is None:
+        return outcome
+    short = run(contestant, case, options.less, workers, ground)
+    return replace(
+        outcome,
+        seconds=max(1e-9, outcome.seconds - short.seconds),
+        failure=outcome.failure or short.failure,
+    )
 
 
 def _options() -> argparse.Namespace:
@@ -71,6 +88,13 @@ def _options() -> argparse.Namespace:
         default=peers.default_folder(),
         help="folder for the peers' environment (%(default)s)",
     )
+    parser.add_argument(
+        "--less",
+        type=int,
+        metavar="FRAMES",
+        help="take off what a film of so many frames takes: what is left has no start-up",
+    )
+    parser.add_argument("--cores", type=int, help="cores that each run may use")
     parser.add_argument("--limit", type=float, default=1800, help="seconds that a run may take")
     parser.add_argument("--json", type=Path, help="also write all runs to this file")
     return parser.parse_args()

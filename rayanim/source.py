@@ -25,7 +25,7 @@ from rayanim.drawing.figure import (
     open_pixels,
     settle,
 )
-from rayanim.drawing.layout import Layout, restore_layout
+from rayanim.drawing.layout import Layout, restore_layout, settle_limits
 from rayanim.errors import RayanimError, SetupError
 from rayanim.frames import to_rgba, to_size
 from rayanim.leftovers import Watch, take_off
@@ -178,6 +178,7 @@ class AnimatorSource:
             restore_layout(pixels.figure, self._layout)
             self._animator.update(index, params)
         self._updated = None
+        settle_limits(pixels.figure)
 
     def close(self) -> None:
         self._close_figure()

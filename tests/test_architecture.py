@@ -23,6 +23,7 @@ PURE = (
     "farm.scaling_values",
     "farm.choice",
     "farm.windows",
+    "farm.frame_cost",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
@@ -42,6 +43,7 @@ FORBIDDEN = {
     "settings": None,
     "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
+    "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "source": {"video", "farm", "progress"} | ENTRY,
     "farm": ENTRY,
     "progress": {"video", "farm", "drawing", "source"} | ENTRY,

@@ -23,6 +23,7 @@ import rayanim
 from rayanim.errors import HistoryError
 from rayanim.farm.collectors import EncodedFrames
 from rayanim.farm.plan import Segment
+from rayanim.farm.randomness import seed_for
 from rayanim.farm.render import Blueprint, measure_source, open_source
 from rayanim.farm.work import Worker
 from rayanim.feed import Batch, IndexedFrameParams
@@ -306,7 +307,7 @@ PURE: dict[str, Any] = {
 }
 
 
-def source_of(thing: Any) -> Any:
+def source_of(thing: Any, drawing: Any = "auto") -> Any:
     return as_source(
         thing,
         rate=Fraction(FPS),
@@ -314,6 +315,7 @@ def source_of(thing: Any) -> Any:
         n_frames=N_FRAMES,
         duration_ms=None,
         savefig_options=None,
+        drawing=drawing,
     )
 
 
@@ -442,3 +444,69 @@ def test_frames_that_were_drawn_before_are_encoded_first() -> None:
     again = worker.work(segment(0, 0, 12), begun).payload
     assert again == whole
     assert EncodedFrames(spec, begun).finish().n_frames == 5
+
+
+class Removed(rayanim.Animator):
+    """Bars that come and go, limits that matplotlib finds when it draws, and a layout."""
+
+    def setup(self) -> Any:
+        fig, self.ax = plt.subplots(figsize=(1.6, 1.2), dpi=50, layout="constrained")
+        self.bars: list[Any] = []
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        if frame_idx % 4 == 1:
+            self.bars.append(self.ax.bar([frame_idx], [10.0**frame_idx]))
+        if frame_idx % 4 == 3:
+            self.bars.pop(0).remove()
+        if frame_idx % 7 == 0:
+            self.ax.margins(0.01 * frame_idx)
+        self.ax.set_ylabel("y" * (frame_idx % 5))
+
+
+class Growing(Constrained):
+    """Labels that follow from the state and not from the frame's number."""
+
+    def setup(self) -> Any:
+        self.count = 0
+        return super().setup()
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.count += 1 + frame_idx % 2
+        super().update(self.count, params)
+
+
+SKIPPED: dict[str, Callable[[], Any]] = {
+    **STATEFUL,
+    "removed": Removed,
+    "growing": Growing,
+    "constrained": Constrained,
+    "tight": Tight,
+    "autoscaled": Autoscaled,
+}
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+@pytest.mark.parametrize("drawing", ["auto", "full"])
+def test_skipped_draws_leave_no_trace(name: str, drawing: Any) -> None:
+    """What matplotlib settles only when it draws, limits and layouts, is as if all were drawn."""
+
+    def opened(geometry: Any = None) -> SequentialSource:
+        source = SequentialSource(source_of(SKIPPED[name](), drawing), 0, None)
+        open_source(source, 0, geometry)
+        return source
+
+    first = opened()
+    geometry = measure_source(first, 0, 0, None)
+    every = [draw(first, number) for number in range(24)]
+    first.close()
+    for numbers in ((5, 6, 17), (23,), (16, 4, 9)):
+        source = opened(geometry)
+        for number in numbers:
+            assert np.array_equal(draw(source, number), every[number]), number
+        source.close()
+
+
+def draw(source: SequentialSource, number: int) -> Any:
+    seed_for(0, number)
+    return source.draw(number, None).copy()

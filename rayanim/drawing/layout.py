@@ -85,3 +85,16 @@ def _move(ax: Axes, original: Bounds, active: Bounds) -> None:
     ax.set_position(active, which="active")
     # `set_position` has taken the axes out of the layout: they go back in.
     ax.set_in_layout(True)
+
+
+def settle_limits(figure: Figure) -> None:
+    """Have all axes find their limits now, as drawing does, which may be asked of them later.
+
+    What is there decides: once it is taken off the axes, they would find others.
+    """
+    for ax in figure.axes:
+        # Asking is what makes matplotlib find them.
+        ax.get_xlim()
+        ax.get_ylim()
+        if hasattr(ax, "get_zlim"):
+            ax.get_zlim()

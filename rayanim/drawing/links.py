@@ -26,7 +26,7 @@ def in_transit(figure: Any, units: Iterable[Unit]) -> bool:
     if laid_out and rescaled:
         # A layout may measure by the limits of before, what is not clipped to them.
         return True
-    if any(len(twins_of(axes)) > 1 and shaped(axes) for axes in everyone):
+    if any(map(moves_twins, everyone)):
         # Each twin that is drawn moves the others, too, those already drawn included.
         return True
     moving = laid_out or rescaled or any(map(shaped, everyone))
@@ -40,6 +40,15 @@ def in_transit(figure: Any, units: Iterable[Unit]) -> bool:
 def shaped(axes: Any) -> bool:
     """Whether an aspect decides about the place or the limits of `axes`."""
     return axes.get_aspect() != "auto" or axes.get_box_aspect() is not None
+
+
+def moves_twins(axes: Any) -> bool:
+    """Whether `axes` goes, when it is drawn, to another place than its twins."""
+    twins = twins_of(axes)
+    if len(twins) == 1:
+        return False
+    places = {twin.get_position(original=True).bounds for twin in twins}
+    return shaped(axes) or len(places) > 1
 
 
 def twins_of(axes: Any) -> list[Any]:

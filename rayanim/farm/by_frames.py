@@ -62,7 +62,8 @@ class FramesJob:
     def _costs(self) -> Costs:
         inside = self._inside
         encode_s = self._chooser.encode_s(inside.spec)
-        return self._chooser.costs(inside.spec, self._draw_s(), encode_s, inside.open_s)
+        warm_up_s = inside.open_s + inside.cost.warm_up_s
+        return self._chooser.costs(inside.spec, self._draw_s(), encode_s, warm_up_s)
 
     def _wait_and_see(self, choice: Choice) -> Choice:
         """Draw on while the length is unknown: Ray is started once it would have paid."""
@@ -99,8 +100,7 @@ class FramesJob:
         """Seconds to draw and convert a frame: told, or measured on the first ones."""
         if self._job.settings.draw_ms is not None:
             return self._job.settings.draw_ms / 1000
-        sampled = self._inside.sampled if self._inside.sampled.frames else self._tally.timings
-        return (sampled.draw_s + sampled.convert_s) / max(1, sampled.frames)
+        return self._inside.cost.usual_s
 
     def _run_locally(self) -> int:
         encoder = EncoderThread(self._inside.spec, self._job.part_path, self._tally)

@@ -13,33 +13,27 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from rayanim.errors import HistoryError
+from rayanim.errors import FarmStartError, HistoryError
 from rayanim.farm.choice import Choice, Costs
 from rayanim.farm.choosing import Chooser, in_process
 from rayanim.farm.collectors import RawPayload
 from rayanim.farm.encoder_threads import EncoderThreads
 from rayanim.farm.history import FRAMES_CHECKED
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.local import SAMPLE_FRAMES, SAMPLE_S, InProcess, frames_per_look
+from rayanim.farm.local import InProcess, frames_per_look
 from rayanim.farm.plan import GOP_FRAMES, Segment, closed_lengths, follow
-from rayanim.farm.render import Timings
 from rayanim.farm.session import RaySession
 from rayanim.farm.space import SpaceWatch
-from rayanim.farm.windows import SlidingSums
 from rayanim.farm.writing import Parts
 from rayanim.parts.keeper import Keeper
 
 STORE_BYTES = 128 * 2**20
 """Ray's object store where only encoded segments go through it: hundreds of them."""
-
-RECENT_S = 5.0
-"""Seconds over which the cost of a frame is averaged in this process."""
 
 ENCODED_TO_MEASURE = 60
 """Frames before which an encoder's time tells little: it looks ahead."""
@@ -66,7 +60,6 @@ class SegmentsJob:
         self._chooser = chooser
         self._inside = inside
         self._keeper = keeper
-        self._recent = SlidingSums(RECENT_S)
         self._drawn_frames = 0
         # In segments that were finished here.
         self._done_frames = 0
@@ -192,9 +185,8 @@ class SegmentsJob:
     def _draw(self, segment: Segment, offset: int, count: int) -> RawPayload | None:
         batch = segment.batch[offset : offset + count]
         start = segment.start + offset
-        before = self._tally.timings
         piece = self._inside.draw_piece(Segment(segment.index, start, start + len(batch), batch))
-        self._learn(before)
+        self._drawn_frames += len(batch)
         return piece
 
     def _draw_first(self, segment: Segment) -> RawPayload:
@@ -202,15 +194,6 @@ class SegmentsJob:
         while (frame := self._draw(segment, 0, 1)) is None:
             pass
         return frame
-
-    def _learn(self, before: Timings) -> None:
-        """Note what the last frames cost; the first one of all fills caches, and tells little."""
-        now = self._tally.timings
-        frames = now.frames - before.frames
-        if before.frames:
-            busy_s = now.draw_s - before.draw_s + now.convert_s - before.convert_s
-            self._recent.add(time.perf_counter(), frames, busy_s)
-        self._drawn_frames += frames
 
     def _check_history(self, segment: Segment, pieces: _Pieces) -> None:
         """A job that is taken up again skips frames in this process, too."""
@@ -230,26 +213,21 @@ class SegmentsJob:
 
     def _is_sampled(self) -> bool:
         """Whether it is known what a frame costs."""
-        if self._job.settings.draw_ms is not None:
-            return True
-        spent_s = self._tally.timings.draw_s + self._tally.timings.convert_s
-        return self._drawn_frames >= SAMPLE_FRAMES and spent_s >= SAMPLE_S
+        return self._job.settings.draw_ms is not None or self._inside.cost.is_known
 
     def _draw_s(self) -> float:
         """Seconds to draw and convert a frame: measured lately, or told."""
-        told_ms, fps = self._job.settings.draw_ms, self._recent.fps
-        if told_ms is not None and self._drawn_frames < SAMPLE_FRAMES:
+        told_ms = self._job.settings.draw_ms
+        if told_ms is not None and not self._inside.cost.is_known:
             return told_ms / 1000
-        timings = self._tally.timings
-        if fps is None:
-            return (timings.draw_s + timings.convert_s) / max(1, timings.frames)
-        return 1 / fps
+        return self._inside.cost.usual_s
 
     def _costs(self) -> Costs:
         inside, measured_s = self._inside, self._threads.frame_s
         if measured_s is None or self._tally.frames < ENCODED_TO_MEASURE:
             measured_s = self._chooser.encode_s(inside.spec)
-        return self._chooser.costs(inside.spec, self._draw_s(), measured_s, inside.open_s)
+        warm_up_s = inside.open_s + inside.cost.warm_up_s
+        return self._chooser.costs(inside.spec, self._draw_s(), measured_s, warm_up_s)
 
     def _choose(self, *, elapsed_s: float | None = None) -> Choice:
         total = self._tally.total
@@ -262,16 +240,33 @@ class SegmentsJob:
         """Whether to hand over; starts Ray as soon as that pays."""
         asked = self._job.engine == "ray"
         if self._session is None and self._chooser.may_travel and (asked or self._is_sampled()):
-            self._choice = self._choose()
-            if self._choice.engine == "ray":
+            choice = self._choose()
+            if self._choice is None or choice.engine == "ray":
+                # Why it stayed is what the first look says: later ones see a shorter rest.
+                self._choice = choice
+            if choice.engine == "ray":
                 self._start_ray()
         if self._session is None:
             return False
         if asked:
             self._session.wait()
             return True
-        # Its start may have taken so long that what is left is drawn sooner here.
-        return self._session.ready and self._choose().engine == "ray"
+        return self._session.ready and self._has_come(self._session) and self._still_pays()
+
+    def _has_come(self, session: RaySession) -> bool:
+        """Whether Ray started; where it did not, this process goes on alone."""
+        try:
+            session.wait()
+        except FarmStartError as error:
+            self._tally.event_once(f"{error.message} This process draws all frames.", "no Ray")
+            self._choice = in_process("Ray did not start")
+            return False
+        return True
+
+    def _still_pays(self) -> bool:
+        """Whether Ray, now that it is there, is still worth it: frames may have become light."""
+        self._choice = self._choose()
+        return self._choice.engine == "ray"
 
     def _start_ray(self) -> None:
         # Where nothing can travel, that is said before Ray starts.

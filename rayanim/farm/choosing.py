@@ -93,7 +93,7 @@ class Chooser:
         told_ms = self._job.settings.encode_ms
         return expected_encode_s(spec) if told_ms is None else told_ms / 1000
 
-    def costs(self, spec: StreamSpec, draw_s: float, encode_s: float, open_s: float) -> Costs:
+    def costs(self, spec: StreamSpec, draw_s: float, encode_s: float, warm_up_s: float) -> Costs:
         """What is known of a frame and of Ray's start; all in seconds.
 
         Parameters
@@ -104,8 +104,8 @@ class Chooser:
             Drawing and converting a frame.
         encode_s
             Encoding it.
-        open_s
-            Opening the source.
+        warm_up_s
+            Opening the source, and what the first frames take more than others.
         """
         running = ray_is_running()
         by_actors = self._tally.transport == "segments"
@@ -115,7 +115,7 @@ class Chooser:
             # Encoders have threads of their own in process: a call keeps nobody.
             encode_call_s=0.0,
             transport_s=0.0 if by_actors else transport_seconds(spec.frame_bytes),
-            actor_start_s=ACTOR_START_S + open_s,
+            actor_start_s=ACTOR_START_S + warm_up_s,
             ray_start_s=0.0 if running else RAY_START_S,
             ray_stop_s=0.0 if running else RAY_STOP_S,
             is_encoded_by_actors=by_actors,

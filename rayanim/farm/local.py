@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from rayanim.errors import ParametersError, ScriptError
 from rayanim.farm.collectors import RawFrames, RawPayload
 from rayanim.farm.dispatch import Drawn
+from rayanim.farm.frame_cost import FrameCost
 from rayanim.farm.history import Dependence, HistoryCheck
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.plan import Place, Segment
 from rayanim.farm.render import (
-    NO_TIME,
     Blueprint,
     SegmentRenderer,
     Timings,
@@ -35,12 +35,6 @@ from rayanim.feed import Batch, Feed, PushedBack
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
-
-SAMPLE_S = 0.5
-"""Seconds of drawing that tell what a frame costs."""
-
-SAMPLE_FRAMES = 3
-"""Frames that are drawn for it at least: the first one fills matplotlib's caches."""
 
 LOOK_S = 0.2
 """Seconds of drawing between two looks at the clock."""
@@ -106,7 +100,7 @@ class InProcess:
             raise
         self._renderer = SegmentRenderer(job.source, self.spec, job.seed)
         self._history: HistoryCheck | None = None
-        self.sampled: Timings = NO_TIME
+        self.cost = FrameCost()
 
     def _probe(self) -> None:
         from rayanim.video.codecs import probe
@@ -187,6 +181,7 @@ class InProcess:
 
     def _count(self, payload: RawPayload, timings: Timings) -> None:
         self._tally.drawn(timings)
+        self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
         if self._first_digest is None:
             self._first_digest = digest_of(payload[0])
 
@@ -206,19 +201,11 @@ class InProcess:
 
     def sample(self) -> Iterator[Drawn[RawPayload]]:
         """Draw single frames until their cost is known."""
-        began = time.perf_counter()
-        first = self.draw(1)
-        if first is not None:
-            yield first
-        before = self._tally.timings
-        while time.perf_counter() - began < SAMPLE_S or self._at < SAMPLE_FRAMES:
+        while not self.cost.is_known:
             drawn = self.draw(1)
             if drawn is None:
-                break
+                return
             yield drawn
-            if time.perf_counter() - began > 4 * SAMPLE_S:
-                break
-        self.sampled = _since(self._tally.timings, before) or before
 
     def close(self) -> None:
         """Let go of the source in this process.
@@ -250,15 +237,6 @@ def frames_per_look(draw_s: float, spec: StreamSpec) -> int:
     """
     by_time = int(LOOK_S / max(1e-6, draw_s))
     return max(1, min(LOOK_FRAMES, by_time, LOOK_BYTES // spec.frame_bytes))
-
-
-def _since(now: Timings, before: Timings) -> Timings | None:
-    """What was added, without the first frame; None where nothing was."""
-    if now.frames == before.frames:
-        return None
-    return Timings(
-        now.draw_s - before.draw_s, now.convert_s - before.convert_s, now.frames - before.frames
-    )
 
 
 class EncoderThread:

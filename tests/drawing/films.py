@@ -549,6 +549,16 @@ def twins_of_a_shape() -> Figure:
     return figure
 
 
+@film(move_line)
+def twins_apart() -> Figure:
+    """Twins that were put to different places: each takes the other along when it is drawn."""
+    figure = wave()
+    twin = figure.axes[0].twinx()
+    twin.plot(X, np.sin(X), "r")
+    twin._originalPosition.p0 = (0.3, 0.3)
+    return figure
+
+
 def leave(figure: Figure, step: int) -> None:
     pass
 

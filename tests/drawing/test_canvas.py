@@ -51,6 +51,16 @@ def test_only_the_line_of_a_wave_is_drawn_anew() -> None:
     assert canvas.drawn_in_parts == 4
 
 
+@pytest.mark.parametrize(
+    "name", ["twins", "inset", "laid_out", "shared_axes", "space", "heat_map_with_colour_bar"]
+)
+def test_figures_of_many_axes_are_drawn_in_parts(name: str) -> None:
+    """What makes some of them be drawn whole is told apart from these."""
+    build, step = FILMS[name]
+    canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(3)])
+    assert canvas.drawn_in_parts == 4
+
+
 def test_data_changed_in_place_is_seen() -> None:
     """An array of an artist that is changed without a setter is drawn as it is now."""
     figure = wave()

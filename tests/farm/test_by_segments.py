@@ -146,6 +146,9 @@ class LateRay:
     def start(self) -> None:
         pass
 
+    def wait(self) -> None:
+        pass
+
     def stop(self) -> None:
         LateRay.stopped += 1
 

@@ -11,8 +11,9 @@ import pytest
 from numbered import numbered_frame, read_numbers
 
 from rayanim.errors import EncodeError, FrameError, ParametersError, ScriptError, SettingsError
+from rayanim.farm.frame_cost import SAMPLE_FRAMES
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.local import SAMPLE_FRAMES, EncoderThread, InProcess
+from rayanim.farm.local import EncoderThread, InProcess
 from rayanim.feed import NumberFeed, ParameterFeed
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import PerformanceSettings, VideoSettings
@@ -95,13 +96,12 @@ def test_frames_are_drawn_once_in_segments(tmp_path: Path) -> None:
     assert (inside.next_index, inside.next_frame) == (5, 20)
 
 
-def test_the_sample_leaves_out_the_first_frame(tmp_path: Path) -> None:
-    """It fills caches that no later frame fills: its cost is not a frame's."""
-    inside = inside_of(Source(SAMPLE_FRAMES + 1), tmp_path / "part")
-    sampled = list(inside.sample())
-    assert [len(drawn.segment) for drawn in sampled] == [1] * len(sampled)
-    assert len(sampled) >= SAMPLE_FRAMES
-    assert inside.sampled.frames == len(sampled) - 1
+def test_a_sample_goes_on_until_the_cost_is_known(tmp_path: Path) -> None:
+    """The first frames fill caches that no later frame fills; a short film ends before."""
+    inside = inside_of(Source(SAMPLE_FRAMES - 2), tmp_path / "part")
+    assert len(list(inside.sample())) == SAMPLE_FRAMES - 2
+    assert not inside.cost.is_known
+    assert inside.cost.frames == SAMPLE_FRAMES - 2
 
 
 def test_a_film_of_one_frame_has_a_sample_too(tmp_path: Path) -> None:
