@@ -476,9 +476,27 @@ class Growing(Constrained):
         super().update(self.count, params)
 
 
+class Equal(Constrained):
+    """One unit as long on both axes: drawing widens the limits that the script has set."""
+
+    layout = None
+
+    def setup(self) -> Any:
+        fig = super().setup()
+        self.ax.set_aspect("equal", adjustable="datalim")
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        if frame_idx % 3 == 0:
+            self.ax.set_xlim(0, 1 + frame_idx % 7)
+        if frame_idx % 5 == 0:
+            self.ax.set_ylim(0, 1 + frame_idx % 4)
+
+
 SKIPPED: dict[str, Callable[[], Any]] = {
     **STATEFUL,
     "removed": Removed,
+    "equal": Equal,
     "growing": Growing,
     "constrained": Constrained,
     "tight": Tight,

@@ -88,13 +88,11 @@ def _move(ax: Axes, original: Bounds, active: Bounds) -> None:
 
 
 def settle_limits(figure: Figure) -> None:
-    """Have all axes find their limits now, as drawing does, which may be asked of them later.
+    """Have all axes find their limits now, as drawing would.
 
-    What is there decides: once it is taken off the axes, they would find others.
+    What is in the axes decides: once it is taken off, they would find others.
     """
     for ax in figure.axes:
         # Asking is what makes matplotlib find them.
-        ax.get_xlim()
-        ax.get_ylim()
-        if hasattr(ax, "get_zlim"):
-            ax.get_zlim()
+        for axis in ("x", "y", "z"):
+            getattr(ax, f"get_{axis}lim", tuple)()
