@@ -23,6 +23,7 @@ from rayanim.farm.choice import Choice, Costs
 from rayanim.farm.choosing import Chooser, in_process
 from rayanim.farm.collectors import RawPayload
 from rayanim.farm.encoder_threads import EncoderThreads
+from rayanim.farm.frame_cost import SAMPLE_FRAMES
 from rayanim.farm.history import FRAMES_CHECKED
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.local import InProcess, frames_per_look
@@ -227,9 +228,10 @@ class SegmentsJob:
     def _draw_s(self) -> float:
         """Seconds to draw and convert a frame: measured lately, or told."""
         told_ms = self._job.settings.draw_ms
-        if told_ms is not None and not self._inside.cost.is_known:
+        cost = self._inside.cost
+        if told_ms is not None and cost.frames < SAMPLE_FRAMES and not cost.is_known:
             return told_ms / 1000
-        return self._inside.cost.usual_s
+        return cost.usual_s
 
     def _costs(self) -> Costs:
         inside, measured_s = self._inside, self._threads.frame_s
