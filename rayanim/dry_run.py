@@ -117,8 +117,8 @@ def passed_over(request: Request) -> PassedOver:
 
 
 def _measured(plan: Plan) -> Geometry:
-    from rayanim.farm.randomness import kept_randomness
     from rayanim.farm.render import measure_source, open_source
+    from rayanim.randomness import kept_randomness
 
     seed = plan.request.seed
     first = plan.feed.take(1)

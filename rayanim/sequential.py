@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from rayanim.drawing.ledger import aside
-from rayanim.farm.randomness import SETUP, seed_for
+from rayanim.randomness import SETUP, seed_for
 from rayanim.source import Geometry, Pixels, Source
 
 DEPTH_SHARED = 3

@@ -23,11 +23,11 @@ import rayanim
 from rayanim.errors import HistoryError
 from rayanim.farm.collectors import EncodedFrames
 from rayanim.farm.plan import Segment
-from rayanim.farm.randomness import seed_for
 from rayanim.farm.render import Blueprint, measure_source, open_source
 from rayanim.farm.work import Worker
 from rayanim.feed import Batch, IndexedFrameParams
 from rayanim.forms import as_source
+from rayanim.randomness import seed_for
 from rayanim.sequential import SequentialSource
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec

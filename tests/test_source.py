@@ -21,10 +21,10 @@ from PIL import Image
 
 from rayanim import Animator
 from rayanim.errors import FrameError, SettingsError, SetupError
-from rayanim.farm.randomness import seed_for
 from rayanim.farm.render import draw_frame, measure_source, open_source
 from rayanim.forms import as_source
 from rayanim.frame_gen import FluentFG, FrameGenerator
+from rayanim.randomness import seed_for
 from rayanim.scaled import ScaledSource
 from rayanim.source import FunctionSource, GeneratorSource, Source
 

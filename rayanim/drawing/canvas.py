@@ -19,6 +19,7 @@ from rayanim.drawing.guard import Difference, Guard
 from rayanim.drawing.layers import Layers
 from rayanim.drawing.ledger import current
 from rayanim.drawing.links import every_axes, in_transit
+from rayanim.drawing.masks import masks_mix
 from rayanim.drawing.order import Order
 from rayanim.drawing.private import missing_names
 from rayanim.drawing.tape import TapingRenderer
@@ -32,6 +33,7 @@ LONGEST_PAUSE = 64
 
 
 DIFFERS = "a difference was found"
+MIXED_MASKS = "artists share a clip path, but not how it is snapped to pixels"
 
 
 class IncrementalCanvas(FigureCanvasAgg):
@@ -78,6 +80,7 @@ class IncrementalCanvas(FigureCanvasAgg):
         self._full_s = 0.0
         self._looked_up: int | None = None
         self._missing: tuple[str, ...] = ()
+        self._masks_mix = False
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -167,6 +170,8 @@ class IncrementalCanvas(FigureCanvasAgg):
             return self.refusal
         if self._frames == 0:
             return "the first frame"
+        if self._masks_mix:
+            return MIXED_MASKS
         if self._pause:
             self._pause -= 1
             return "nearly everything changes"
@@ -219,6 +224,13 @@ class IncrementalCanvas(FigureCanvasAgg):
             # Half a frame is no ground for the next one.
             self._order = self._layers = None
             raise
+        if masks_mix(mask for unit in order.units if unit.tape for mask in unit.tape.masks):
+            self._masks_mix = True
+            self._draw_in_full(MIXED_MASKS)
+            return
+        self._frames += 1
+        self.drawn_in_parts += 1
+        self.why_full = None
         if known and self.guard.due(self._full_s):
             self.check()
 
@@ -242,9 +254,6 @@ class IncrementalCanvas(FigureCanvasAgg):
         order.settle()
         self.figure.stale = False
         self._lent = False
-        self._frames += 1
-        self.drawn_in_parts += 1
-        self.why_full = None
 
     def _hardly_pays(self, order: Order) -> bool:
         dirty_s = sum(unit.cost_s for unit in order.units if unit.dirty)

@@ -28,6 +28,7 @@ from rayanim.drawing.boxes import (
     overlap,
     union,
 )
+from rayanim.drawing.masks import Mask, mask_of
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -53,11 +54,14 @@ class Tape:
         All pixels that they can have touched.
     limit
         The pixels that they could touch at all, for they are clipped to them.
+    masks
+        The clip paths of the calls that have one.
     """
 
     calls: tuple[Call, ...] | None
     box: Box | None
     limit: Box | None
+    masks: tuple[Mask, ...] = ()
 
     def replay(self) -> None:
         """Ask the same again, in the same order."""
@@ -123,17 +127,19 @@ class Head:
         self._calls: list[Call] | None = None
         self._box: Box | None = None
         self._limit: Box | None = None
+        self._masks: list[Mask] = []
 
     def start(self, keep_calls: bool) -> None:
         """Begin an empty tape."""
         self._calls = [] if keep_calls else None
         self._box = self._limit = None
+        self._masks = []
 
     def finish(self) -> Tape:
         """End the tape and give it."""
         calls = None if self._calls is None else tuple(self._calls)
         self._calls = None
-        return Tape(calls, self._box, self._limit)
+        return Tape(calls, self._box, self._limit, tuple(self._masks))
 
     def draw_path(self, gc: Any, path: Any, transform: Any, face: Any = None) -> None:
         """Outline and fill one path."""
@@ -227,6 +233,9 @@ class Head:
 
     def _touch(self, extents: Extents | None, pad_px: float, gc: Any) -> None:
         """Note what a call can have touched: its extents, where they are not clipped away."""
+        mask = mask_of(gc)
+        if mask is not None:
+            self._masks.append(mask)
         frame: Box = (0, 0, *self._size_px)
         clip = _clip_extents(gc)
         if clip is not None:

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+
 from rayanim.drawing.boxes import Box, inside, overlap, union, widened
 from rayanim.drawing.record import Record
 from rayanim.drawing.tape import Tape, TapingRenderer
@@ -43,8 +46,8 @@ class Unit:
     """
 
     __slots__ = (
-        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_streak",
-        "_touched", "_watch",
+        "_asked_again", "_ground", "_paint", "_power", "_rest", "_roots", "_shares",
+        "_streak", "_touched", "_watch",
         "artist", "cost_s", "dirty", "dirty_at", "reach", "reason", "tape",
     )  # fmt: skip
 
@@ -59,6 +62,7 @@ class Unit:
         self._touched: Box | None = None
         self.cost_s = 0.0
         self.reason: str | None = None
+        self._shares = isinstance(artist, Axis | Axes)
         self._paint = paint
         self._roots = roots
         self._ground = ground
@@ -106,8 +110,10 @@ class Unit:
             start_s = time.perf_counter()
             self.tape = renderer.tape(self._paint, keep_calls=True)
             self.cost_s = time.perf_counter() - start_s
-            # At once: what is drawn after it may change it for the next frame.
-            self._start_watch()
+            # At once, for what is drawn after it may change it for the next frame; but axis
+            # objects that share ticks change each other in every frame, to the same ticks.
+            if not self._shares:
+                self._start_watch()
 
     def drawn_beyond_reach(self) -> bool:
         """Whether the last drawing touched pixels where the unit never was; they are added."""
@@ -137,6 +143,8 @@ class Unit:
         else:
             self._streak += 1
             self._asked_again = False
+            if self._shares:
+                self._start_watch()
 
     def watch_again(self, *, anew: bool) -> None:
         """After the artist was drawn elsewhere, to the same pixels: what it holds now is right."""

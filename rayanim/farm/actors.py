@@ -125,7 +125,11 @@ class RenderActor:
         return self._worker.first_frame_differs()
 
     def render(
-        self, segment: Segment, in_full: bool = False, done: RawPayload | None = None
+        self,
+        segment: Segment,
+        in_full: bool = False,
+        done: RawPayload | None = None,
+        is_checked: bool = False,
     ) -> tuple[DrawnMeta, Payload | None]:
         """Draw a segment; its pixels come as an object of their own.
 
@@ -138,12 +142,14 @@ class RenderActor:
             draws figures in full, too.
         done
             The segment's first frames, where they were drawn before.
+        is_checked
+            Whether to see if its frames depend on those drawn before.
         """
         worker: Worker = self._worker  # type: ignore[assignment]
         if in_full:
             worker.draw_in_full_from_now()
         try:
-            work = worker.work(segment, done)
+            work = worker.work(segment, done, is_checked=is_checked)
         except RayanimError as error:
             return DrawnMeta(None, process_rss_bytes(), error), None
         meta = DrawnMeta(
@@ -201,10 +207,10 @@ class EncoderActor:
         wait_s, self._idle_since = began - self._idle_since, ended
         return Acknowledgement(ended - began, wait_s, process_rss_bytes(), failure, written_bytes)
 
-    def finish(self) -> Finished:
-        """Write what is left and close the file."""
+    def finish(self, n_frames: int) -> Finished:
+        """Write what is left of a film of `n_frames`, and close the file."""
         try:
-            return Finished(self._writer.finish(), None)
+            return Finished(self._writer.finish(n_frames), None)
         except RayanimError as error:
             return Finished(0, error)
 

@@ -142,7 +142,7 @@ class SegmentsJob:
                 choice = self._choice or self._choose()
                 return choice, self._on_ray(choice, rest, begun, len(segment))
         self._threads.finish()
-        return self._chosen_here(), self._parts.join()
+        return self._chosen_here(), self._parts.join(self._tally.frames)
 
     def _chosen_here(self) -> Choice:
         """Why all was drawn in this process."""
@@ -159,8 +159,10 @@ class SegmentsJob:
             pieces.add(opening)
             self._threads.add(opening)
         while pieces.drawn < len(segment):
-            if self._is_ray_ready():
+            # Not where that means to draw more again than is left to draw.
+            if pieces.dropped <= len(segment) - pieces.drawn and self._is_ray_ready():
                 self._threads.drop()
+                self._drawn_frames -= pieces.dropped
                 return pieces.joined()
             piece = self._draw(segment, pieces.drawn, self._frames_per_look())
             if piece is None:
@@ -198,6 +200,13 @@ class SegmentsJob:
     def _check_history(self, segment: Segment, pieces: _Pieces) -> None:
         """A job that is taken up again skips frames in this process, too."""
         if self._job.sequential or not self._tally.resumed_frames:
+            return
+        if self._job.on_history == "ignore" or self._job.seed is None:
+            self._tally.event_once(
+                "Whether frames depend on those drawn before is not checked; a film in which "
+                "they do is not the same after resuming.",
+                "unchecked",
+            )
             return
         found = self._inside.history_of(segment, pieces.first_frames)
         if found is None:
@@ -322,17 +331,23 @@ class _Pieces:
         self._first: list[RawPayload] = []
         self._kept: list[RawPayload] = []
         self._kept_bytes = 0
+        self._kept_frames = 0
         self.drawn = 0
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were drawn and are not kept."""
+        return self.drawn - self._kept_frames
 
     def add(self, piece: RawPayload) -> None:
         """The next frames."""
         # Copies: a frame on its own would keep all that were drawn with it.
         missing = FRAMES_CHECKED - len(self._first)
         self._first += [frame.copy() for frame in piece[:missing]]
-        is_whole = sum(map(len, self._kept)) == self.drawn
-        if is_whole and self._kept_bytes + piece.nbytes <= self._limit_bytes:
+        if not self.dropped and self._kept_bytes + piece.nbytes <= self._limit_bytes:
             self._kept.append(piece)
             self._kept_bytes += piece.nbytes
+            self._kept_frames += len(piece)
         self.drawn += len(piece)
 
     def joined(self) -> RawPayload:

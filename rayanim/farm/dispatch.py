@@ -237,6 +237,20 @@ class Dispatcher(Generic[Payload]):
         drawn = Drawn(segment, payload)
         return [drawn] if self._ordering is None else self._ordering.put(segment.index, drawn)
 
+    def payload_lost(self, segment: Segment) -> None:
+        """What was drawn of `segment` is gone before the encoder had it; not in order only."""
+        each = self._open[segment.index]
+        each.is_drawn = False
+        each.held_bytes = len(segment) * self._frame_bytes
+        self.drawn_frames -= len(segment)
+        if each.drawing:
+            # A copy is still being drawn: it counts again.
+            self.drawing_frames += len(segment)
+            self.drawing_segments += 1
+            return
+        self._again.append(segment)
+        self._again = deque(sorted(self._again, key=lambda each: each.index))
+
     def encoded(self, segment: Segment) -> None:
         """The encoder has acknowledged `segment`: its bytes are free."""
         each = self._open.pop(segment.index)

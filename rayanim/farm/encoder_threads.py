@@ -94,7 +94,10 @@ class EncoderThreads:
 
     @property
     def frame_s(self) -> float | None:
-        """Seconds that a frame took to encode so far; None before any was."""
+        """Processor seconds that a frame took to encode so far; None before any was.
+
+        Not those of the clock: the thread shares the cores with the drawing.
+        """
         return self._busy_s / self._encoded_frames if self._encoded_frames else None
 
     def begin(self) -> None:
@@ -112,7 +115,11 @@ class EncoderThreads:
         """
         with self._changed:
             self._changed.wait_for(self._has_room)
-            self._waiting_bytes += frames.nbytes
+            failure = self._failure
+            self._waiting_bytes += 0 if failure else frames.nbytes
+        if failure is not None:
+            # Maybe of a segment behind a slow one, which is not settled for long.
+            raise failure
         self.settle()
         self._into(frames)
 
@@ -197,14 +204,15 @@ class EncoderThreads:
             raise
 
     def _encode_piece(self, encoder: SegmentEncoder, piece: RawPayload) -> float:
-        began_s = time.perf_counter()
+        began_s, began_cpu_s = time.perf_counter(), time.thread_time()
         try:
             encoder.encode(piece)
         finally:
             took_s = time.perf_counter() - began_s
+            cpu_s = time.thread_time() - began_cpu_s
             self._let_go(piece)
         with self._changed:
-            self._busy_s += took_s
+            self._busy_s += cpu_s
             self._encoded_frames += len(piece)
         return took_s
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
-from rayanim.farm.faults import first_line
+from rayanim.farm.faults import first_line, is_lost_argument
 from rayanim.farm.plan import Segment
 from rayanim.farm.writing import Writing
 
@@ -114,8 +114,11 @@ class EncoderLink:
         ref = encode.remote(segment.place(handed.batch_digest), handed.payload_ref)
         self._handed[ref] = handed
 
-    def take(self, ref: Any) -> tuple[Segment, Acknowledgement] | None:
+    def take(self, ref: Any) -> tuple[Segment, Acknowledgement | None] | None:
         """What the ready `ref` acknowledges; None where it is not the encoder's.
+
+        None in the place of the acknowledgement says that what was drawn was
+        lost on the way, and is to be drawn again.
 
         Raises
         ------
@@ -132,16 +135,20 @@ class EncoderLink:
         try:
             answer: Acknowledgement = ray.get(ref)
         except ray.exceptions.RayError as error:
+            if self._writing.survives and is_lost_argument(error):
+                del self._handed[ref]
+                return handed.segment, None
             raise self._lost(error) from error
         del self._handed[ref]
+        self._restarts = 0
         if answer.failure is not None:
             raise answer.failure
         self._heard_s = time.perf_counter()
         handed.when_encoded(handed.segment)
         return handed.segment, answer
 
-    def finish(self) -> int:
-        """Close the file; its size in bytes.
+    def finish(self, n_frames: int) -> int:
+        """Close the file of so many frames; its size in bytes.
 
         Raises
         ------
@@ -152,7 +159,7 @@ class EncoderLink:
         """
         import ray
 
-        ref = self._handle.finish.remote()
+        ref = self._handle.finish.remote(n_frames)
         try:
             answer = ray.get(ref, timeout=SILENCE_LIMIT_S)
         except ray.exceptions.RayError as error:

@@ -11,8 +11,8 @@ from rayanim.farm.choice import Choice
 from rayanim.farm.choosing import Chooser
 from rayanim.farm.job import Job, Outcome, Tally
 from rayanim.farm.local import InProcess
-from rayanim.farm.randomness import kept_randomness
 from rayanim.progress.protocol import Progress
+from rayanim.randomness import kept_randomness
 
 
 class JobRunner:
@@ -67,7 +67,10 @@ class JobRunner:
         return self._outcome(inside, choice, file_bytes)
 
     def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:
+        keeper = self._job.keeper
         if inside.transport == "frames":
+            if keeper is not None:
+                keeper.pass_over(inside.transport_reason, self._tally.event)
             return FramesJob(self._job, self._tally, self._chooser, inside)
         if self._job.keeper is None:
             raise RayanimError("There is nobody to keep finished segments. Please report this.")

@@ -21,6 +21,13 @@ def is_code_fault(error: Exception) -> bool:
     return wrapped and not isinstance(error, (ObjectLostError, RayActorError))
 
 
+def is_lost_argument(error: Exception) -> bool:
+    """Whether an object that a call was given is gone, rather than the actor called."""
+    from ray.exceptions import ObjectLostError, RayActorError
+
+    return isinstance(error, ObjectLostError) and not isinstance(error, RayActorError)
+
+
 def first_line(error: Exception) -> str:
     """The one line of an exception that a person needs."""
     if isinstance(error, RayanimError):

@@ -8,8 +8,10 @@ compared with what they were.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +28,7 @@ looks the same in the frame that replaces it, whatever came before.
 """
 
 DRAWN_PER_CHECKED = 100
-"""A frame in so many is drawn again: a hundredth of the time."""
+"""A frame in so many is drawn again: a hundredth of the time of a long job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,39 @@ class Dependence:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class DrawnFrame:
+    """A frame as it was drawn.
+
+    Attributes
+    ----------
+    number, params
+        The frame's number and parameters.
+    packed
+        Its converted pixels.
+    """
+
+    number: int
+    params: Any
+    packed: Frame
+
+
+class HistoryBudget:
+    """Says when to look, for all who draw together."""
+
+    def __init__(self) -> None:
+        self._checked = 0
+
+    def is_due(self, drawn_frames: int) -> bool:
+        """Whether the next segment is to be checked, after so many frames; counts it if so."""
+        if self._checked * DRAWN_PER_CHECKED > drawn_frames:
+            return False
+        self._checked += FRAMES_CHECKED
+        return True
+
+
 class HistoryCheck:
-    """Decides when to look, and looks.
+    """Looks at segments of one open source.
 
     Parameters
     ----------
@@ -54,27 +87,19 @@ class HistoryCheck:
         self._renderer = renderer
         self._spec = spec
         self._name = name
-        self._drawn = 0
-        self._checked = 0
+        self._drawn: deque[DrawnFrame] = deque(maxlen=FRAMES_CHECKED)
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the next segment is to be checked."""
-        return self._checked * DRAWN_PER_CHECKED <= self._drawn
+    def remember(self, segment: Segment, kept: Sequence[Frame]) -> None:
+        """A segment was drawn, of which these are the first frames, converted.
 
-    def count(self, frames: int) -> None:
-        """So many frames were drawn."""
-        self._drawn += frames
+        They take the place of those of segments before, as far as there are
+        enough of them: a segment of one frame has no history of its own.
+        """
+        for (number, params), packed in zip(frames_of(segment.batch), kept, strict=False):
+            self._drawn.append(DrawnFrame(number, params, packed))
 
-    def compare(self, segment: Segment, kept: Sequence[Frame]) -> Dependence | None:
-        """Draw the first frames of `segment` again, after its last.
-
-        Parameters
-        ----------
-        segment
-            What was just drawn.
-        kept
-            Its first frames, converted.
+    def compare(self) -> Dependence | None:
+        """Draw what is remembered again, the last first.
 
         Returns
         -------
@@ -82,12 +107,11 @@ class HistoryCheck:
             The first frame found that differs; None if none does.
         """
         again = np.empty(self._spec.frame_bytes, np.uint8)
-        drawn_once = list(zip(frames_of(segment.batch), kept, strict=False))
-        self._checked += len(drawn_once)
-        for (number, params), first in reversed(drawn_once):
-            self._renderer.draw_again(number, params, again)
-            if not np.array_equal(first, again):
-                return Dependence(number, self._told(number, _box(first, again, self._spec)))
+        for drawn in reversed(self._drawn):
+            self._renderer.draw_again(drawn.number, drawn.params, again)
+            if not np.array_equal(drawn.packed, again):
+                box = _box(drawn.packed, again, self._spec)
+                return Dependence(drawn.number, self._told(drawn.number, box))
         return None
 
     def _told(self, number: int, box: str) -> str:
@@ -96,15 +120,18 @@ class HistoryCheck:
             f"after others it has other pixels{box}. Spread over actors, the film is not what "
             "drawing all frames in order gives. With sequential=True (--sequential, or "
             "`sequential = True` on an Animator) each actor runs the updates that it skips, "
-            "and the film is exact."
+            "and the film is exact. If it shows the time of day, or random numbers of a "
+            "generator without a seed, only drawing from the frame's number or parameters helps."
         )
 
 
 def _box(first: Frame, again: Frame, spec: StreamSpec) -> str:
     """Where two frames differ in their first plane, in words; empty where they do not."""
     width_px, height_px = spec.size
-    plane = slice(0, width_px * height_px)
-    differs = (first[plane] != again[plane]).reshape(height_px, width_px)
+    sample_bytes = spec.layout.sample_bytes
+    plane = slice(0, width_px * height_px * sample_bytes)
+    samples = (first[plane] != again[plane]).reshape(height_px, width_px, sample_bytes)
+    differs = samples.any(2)
     rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
     if not len(rows):
         return ""

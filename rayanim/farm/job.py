@@ -131,6 +131,8 @@ class Tally:
 
         The rate is that of this job alone.
         """
+        if not frames:
+            return
         self.resumed_frames += frames
         self.frames += frames
         self.written(frames, written_bytes)

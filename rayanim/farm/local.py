@@ -18,7 +18,7 @@ from rayanim.errors import ParametersError, ScriptError
 from rayanim.farm.collectors import RawFrames, RawPayload
 from rayanim.farm.dispatch import Drawn
 from rayanim.farm.frame_cost import FrameCost
-from rayanim.farm.history import Dependence, HistoryCheck
+from rayanim.farm.history import Dependence, HistoryBudget, HistoryCheck
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.plan import Place, Segment
 from rayanim.farm.render import (
@@ -100,6 +100,7 @@ class InProcess:
             raise
         self._renderer = SegmentRenderer(job.source, self.spec, job.seed)
         self._history: HistoryCheck | None = None
+        self._history_budget = HistoryBudget()
         self.cost = FrameCost()
 
     def _probe(self) -> None:
@@ -171,13 +172,11 @@ class InProcess:
         kept
             Its first frames.
         """
-        if self._job.on_history == "ignore" or self._job.seed is None:
-            return None
         if self._history is None:
             self._history = HistoryCheck(self._renderer, self.spec, self._job.source.name)
-        found = self._history.compare(segment, kept) if self._history.is_due else None
-        self._history.count(len(segment))
-        return found
+        self._history.remember(segment, kept)
+        is_due = self._history_budget.is_due(self._tally.timings.frames)
+        return self._history.compare() if is_due else None
 
     def _count(self, payload: RawPayload, timings: Timings) -> None:
         self._tally.drawn(timings)

@@ -195,7 +195,9 @@ class RenderPool:
                     found.add(segment.index)
         return found
 
-    def submit(self, number: int, segment: Segment, done_ref: Any = None) -> None:
+    def submit(
+        self, number: int, segment: Segment, done_ref: Any = None, *, is_checked: bool = False
+    ) -> None:
         """Give a segment to actor `number`.
 
         Parameters
@@ -204,6 +206,8 @@ class RenderPool:
             Who draws what.
         done_ref
             Reference to its first frames, where they were drawn before.
+        is_checked
+            Whether to see if its frames depend on those drawn before.
 
         Raises
         ------
@@ -214,7 +218,7 @@ class RenderPool:
         name = f"RenderActor.render {segment.label}"
         render = member.handle.render.options(num_returns=2, name=name)
         with travelling(segment):
-            meta_ref, payload_ref = render.remote(segment, self._in_full, done_ref)
+            meta_ref, payload_ref = render.remote(segment, self._in_full, done_ref, is_checked)
         if not member.held:
             member.began_s = time.perf_counter()
         member.held.append(segment)

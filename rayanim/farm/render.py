@@ -22,8 +22,8 @@ from rayanim.drawing.ledger import Ledger
 from rayanim.errors import FrameError, RayanimError, ScriptError, SetupError
 from rayanim.farm.collectors import Collected, Collector, Frame, RawFrames, RawPayload
 from rayanim.farm.plan import Segment
-from rayanim.farm.randomness import SETUP, seed_for
 from rayanim.feed import Batch
+from rayanim.randomness import SETUP, seed_for
 from rayanim.settings import OnHistory, Transport
 from rayanim.source import Geometry, Source
 

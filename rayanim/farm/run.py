@@ -14,6 +14,7 @@ from rayanim.farm.collectors import RawPayload
 from rayanim.farm.controller import TICK_S, Controller
 from rayanim.farm.dispatch import Dispatcher, Drawn
 from rayanim.farm.encoding import EncoderLink
+from rayanim.farm.history import HistoryBudget
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.plan import Segment
 from rayanim.farm.pool import Died, Joined, RenderPool, SegmentDrawn, travelling
@@ -148,6 +149,7 @@ class FarmRun:
             actor_start_s=ACTOR_START_S + blueprint.open_s,
         )
         self._choice = choice
+        self._history = HistoryBudget()
         self._heard_s = self._alive_s = time.perf_counter()
 
     def run(self) -> int:
@@ -185,7 +187,7 @@ class FarmRun:
     def _finished(self) -> int:
         while True:
             try:
-                return self._encoder.finish()
+                return self._encoder.finish(self._tally.frames)
             except EncoderLostError as error:
                 self._revive_encoder(error)
 
@@ -215,7 +217,8 @@ class FarmRun:
             # The first that is handed out is the one that was begun here.
             self._begun_index = segment.index
         done_ref = self._begun_ref if segment.index == self._begun_index else None
-        self._pool.submit(number, segment, done_ref)
+        is_checked = self._history.is_due(self._tally.timings.frames)
+        self._pool.submit(number, segment, done_ref, is_checked=is_checked)
 
     def _hand_out_copies(self) -> None:
         """Have idle actors draw what slow ones still draw: whichever comes first counts."""
@@ -265,7 +268,14 @@ class FarmRun:
         elif isinstance(event, Joined):
             self._joined(event)
 
-    def _encoded(self, segment: Segment, answer: Acknowledgement) -> None:
+    def _encoded(self, segment: Segment, answer: Acknowledgement | None) -> None:
+        if answer is None:
+            self._tally.event(
+                f"What was drawn of {segment.label} was lost with its machine. "
+                "They are drawn again."
+            )
+            self._dispatcher.payload_lost(segment)
+            return
         # What a frame took to encode was counted by who drew it, unless raw frames came here.
         self._tally.encoded(len(segment), answer.encode_s if self._in_order else 0.0, answer.wait_s)
         self._tally.written(len(segment), answer.written_bytes)

@@ -72,7 +72,9 @@ class Worker:
         frames, _ = self._renderer.render(Segment(0, 0, 1, blueprint.first))
         return digest_of(frames[0]) != blueprint.first_digest
 
-    def work(self, segment: Segment, done: RawPayload | None = None) -> Work:
+    def work(
+        self, segment: Segment, done: RawPayload | None = None, *, is_checked: bool = False
+    ) -> Work:
         """Draw a segment.
 
         Parameters
@@ -81,6 +83,8 @@ class Worker:
             The segment.
         done
             Its first frames, where they were drawn before; for closed segments.
+        is_checked
+            Whether to see if its frames depend on those drawn before.
 
         Raises
         ------
@@ -100,7 +104,9 @@ class Worker:
             collector = Remembering(self._collector(segment, None), FRAMES_CHECKED)
             payload, again = self._renderer.collect(segment, collector)
             timings, rest = again.after(timings), segment
-        timings = self._with_history(timings, rest, collector)
+        if self._check is not None:
+            self._check.remember(rest, collector.kept)
+            timings = self._with_history(timings) if is_checked else timings
         return Work(
             payload,
             timings,
@@ -120,14 +126,9 @@ class Worker:
             return EncodedFrames(self._blueprint.spec, done)
         return RawFrames(self._blueprint.spec, len(segment))
 
-    def _with_history(
-        self, timings: Timings, segment: Segment, collector: Remembering[Any]
-    ) -> Timings:
+    def _with_history(self, timings: Timings) -> Timings:
         """`timings`, with a note where a frame turns out to depend on those before it."""
-        if self._check is None:
-            return timings
-        found = self._check.compare(segment, collector.kept) if self._check.is_due else None
-        self._check.count(len(segment))
+        found = None if self._check is None else self._check.compare()
         if found is None:
             return timings
         if self._blueprint.on_history == "error":

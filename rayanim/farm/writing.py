@@ -23,8 +23,14 @@ class Writer(Protocol):
     def put(self, place: Place, payload: Any) -> int:
         """Take a segment; bytes written to the disk, 0 where that is not known yet."""
 
-    def finish(self) -> int:
-        """Write the file's end; its size in bytes."""
+    def finish(self, n_frames: int) -> int:
+        """Write the file's end; its size in bytes.
+
+        Raises
+        ------
+        RayanimError
+            If so many frames were not written.
+        """
 
 
 class Writing(Protocol):
@@ -48,8 +54,6 @@ class OneEncoder:
         The stream.
     path
         The file to write.
-    first
-        Index of the first segment.
     """
 
     spec: StreamSpec
@@ -77,7 +81,12 @@ class _FrameWriter:
         self._frames = place.stop
         return 0
 
-    def finish(self) -> int:
+    def finish(self, n_frames: int) -> int:
+        if n_frames != self._frames:
+            raise EncodeError(
+                f"{self._frames} frames were encoded where the film has {n_frames}. "
+                "Please report this."
+            )
         return self._encoder.finish()
 
 
@@ -103,8 +112,13 @@ class Parts:
     def open(self) -> Writer:
         return _PartWriter(self)
 
-    def join(self) -> int:
+    def join(self, n_frames: int) -> int:
         """Join all parts into the film.
+
+        Parameters
+        ----------
+        n_frames
+            How many frames there must be.
 
         Returns
         -------
@@ -114,7 +128,8 @@ class Parts:
         Raises
         ------
         PartsError
-            If a part is missing, broken, or none that follows the one before.
+            If a part is missing, broken, or none that follows the one before,
+            or frames are missing at the end.
         EncodeError
             If the disk is full.
         """
@@ -138,6 +153,11 @@ class Parts:
                     )
                 joiner.add(segment)
                 frames = info.stop
+            if frames != n_frames:
+                raise PartsError(
+                    f"The parts in {str(self.store.path)!r} hold {frames} frames of {n_frames}. "
+                    "Does something else remove them? --resume draws them again."
+                )
             return joiner.finish()
         except BaseException:
             joiner.abort()
@@ -151,5 +171,5 @@ class _PartWriter:
     def put(self, place: Place, payload: Any) -> int:
         return self._parts.store.put(place.index, place.start, place.batch_digest, payload)
 
-    def finish(self) -> int:
-        return self._parts.join()
+    def finish(self, n_frames: int) -> int:
+        return self._parts.join(n_frames)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rayanim.errors import PartsError
+from rayanim.errors import PartsError, ResumeError
 from rayanim.parts.digest import batch_digest
 from rayanim.parts.folder import PartsFolder
 from rayanim.parts.part_file import PartInfo
@@ -141,6 +141,29 @@ class Keeper:
             self._folder = PartsFolder.create(self._target, manifest)
             self._tell_of_set_aside(self._folder)
         return self._folder.store
+
+    def pass_over(self, why: str, tell: Callable[[str], None]) -> None:
+        """No segments will be kept.
+
+        Parameters
+        ----------
+        why
+            Why raw frames travel instead.
+        tell
+            Called with what a person should know.
+
+        Raises
+        ------
+        ResumeError
+            If there was to be gone on from segments.
+        """
+        if self._resume:
+            raise ResumeError(
+                f"There are no segments to go on from: the film goes through one encoder ({why}). "
+                "Render it without resuming."
+            )
+        if self._keep:
+            tell(f"There are no parts to keep: the film goes through one encoder ({why}).")
 
     @property
     def path(self) -> Path:

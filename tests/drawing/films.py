@@ -559,6 +559,16 @@ def twins_apart() -> Figure:
     return figure
 
 
+@film(move_line)
+def snapped_markers_under_a_round_clip() -> Figure:
+    """One mask serves a line and its markers, which are to be snapped and the line is not."""
+    figure = new()
+    axes = figure.add_subplot(projection="polar")
+    axes.plot(X, X, "s--")
+    axes.plot(X, X / 2)
+    return figure
+
+
 def leave(figure: Figure, step: int) -> None:
     pass
 

@@ -223,7 +223,8 @@ def _norm(figure: Figure, axes: Any, n: int) -> None:
 def _look_of_lines(figure: Figure, axes: Any, n: int) -> None:
     for line in axes.lines:
         line.set(linestyle=("-", "--", ":")[n % 3], marker=("", "s", "*")[n % 3], lw=n % 5)
-        line.set_drawstyle(("default", "steps-post")[n % 2])
+        if type(line) is mpl.lines.Line2D:
+            line.set_drawstyle(("default", "steps-post")[n % 2])
 
 
 def _look_of_patches(figure: Figure, axes: Any, n: int) -> None:

@@ -61,6 +61,16 @@ def test_figures_of_many_axes_are_drawn_in_parts(name: str) -> None:
     assert canvas.drawn_in_parts == 4
 
 
+@pytest.mark.parametrize("name", ["shared_axes", "aligned", "twins", "wave_with_grid_above"])
+def test_nothing_is_drawn_where_nothing_changed(name: str) -> None:
+    """Axes that share ticks or labels do not make each other look changed."""
+    figure = FILMS[name][0]()
+    canvas = unguarded(figure)
+    for _ in range(4):
+        canvas.draw()
+    assert [unit.artist for unit in canvas.units if unit.dirty] == []
+
+
 def test_data_changed_in_place_is_seen() -> None:
     """An array of an artist that is changed without a setter is drawn as it is now."""
     figure = wave()

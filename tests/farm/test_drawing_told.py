@@ -231,8 +231,8 @@ def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
     pool._collect(pool._members[0], first, None, meta)
     pool.submit(1, second)
-    assert handles[0].render.calls == [(first, False, None)]
-    assert handles[1].render.calls == [(second, True, None)]
+    assert handles[0].render.calls == [(first, False, None, False)]
+    assert handles[1].render.calls == [(second, True, None, False)]
     assert all(isinstance(asked, Asked) for asked in pool._asked.values())
 
 

@@ -50,7 +50,7 @@ def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Parts) -> None:
         place = Place(index, 5 * index, 5 * index + 5, "cd")
         written_bytes = writer.put(place, encoded(5 * index, 5 * index + 5))
         assert written_bytes == (parts.store.path / f"00000{index}.part").stat().st_size
-    assert writer.finish() == parts.path.stat().st_size
+    assert writer.finish(15) == parts.path.stat().st_size
     assert read_numbers(parts.path) == list(range(15))
 
 
@@ -60,7 +60,16 @@ def test_a_missing_part_is_an_error(parts: Parts, starts: dict[int, int]) -> Non
     for index, start in starts.items():
         parts.store.put(index, start, None, encoded(start, start + 5))
     with pytest.raises(PartsError, match="Parts are missing"):
-        parts.join()
+        parts.join(10)
+    assert not parts.path.exists()
+
+
+@pytest.mark.parametrize("n_frames", [4, 6])
+def test_a_film_of_another_length_is_an_error(parts: Parts, n_frames: int) -> None:
+    """Who joins knows how many frames there must be: the last part may be what is missing."""
+    parts.store.put(0, 0, None, encoded(0, 5))
+    with pytest.raises(PartsError, match=f"5 frames of {n_frames}"):
+        parts.join(n_frames)
     assert not parts.path.exists()
 
 
@@ -70,7 +79,7 @@ def test_a_part_of_another_cut_is_an_error(parts: Parts, start: int) -> None:
     parts.store.put(0, 0, None, encoded(0, 5))
     parts.store.put(1, start, None, encoded(5, 10))
     with pytest.raises(PartsError, match=f"begins with frame {start} .* 5 was expected"):
-        parts.join()
+        parts.join(10)
     assert not parts.path.exists()
 
 
@@ -82,7 +91,7 @@ def test_a_part_that_was_changed_meanwhile_is_an_error(parts: Parts) -> None:
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(PartsError, match="checksum"):
-        parts.join()
+        parts.join(10)
     assert not parts.path.exists()
 
 
@@ -93,5 +102,5 @@ def test_one_encoder_takes_frames_in_order_alone(tmp_path: Path) -> None:
     with pytest.raises(EncodeError, match="Frames from 5 on came where 4 was expected"):
         writer.put(Place(1, 5, 8), frames(5, 8))
     writer.put(Place(1, 4, 6), frames(4, 6))
-    assert writer.finish() == (tmp_path / "film.mp4").stat().st_size
+    assert writer.finish(6) == (tmp_path / "film.mp4").stat().st_size
     assert read_numbers(tmp_path / "film.mp4") == list(range(6))

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from rayanim.farm.randomness import SETUP, kept_randomness, seed_for
+from rayanim.randomness import SETUP, kept_randomness, seed_for
 
 
 def drawn(seed: int | None, frame: int) -> tuple[float, float]:
@@ -30,7 +30,7 @@ def test_a_frame_has_its_own_numbers() -> None:
 def test_numbers_do_not_depend_on_the_process() -> None:
     """Another process, with other hashes of strings, draws the same ones."""
     code = (
-        "import random, numpy as np; from rayanim.farm.randomness import seed_for; "
+        "import random, numpy as np; from rayanim.randomness import seed_for; "
         "seed_for(3, 41); print(random.random(), float(np.random.random()))"
     )
     out = subprocess.run(
