@@ -20,6 +20,7 @@ from PIL import Image
 
 from rayanim.cli import main
 from rayanim.cli.failures import without_own_frames
+from rayanim.cli.signals import Stopped, stopping_on_signals
 
 COMMAND = [sys.executable, "-c", "from rayanim.cli import main; main()"]
 
@@ -543,3 +544,22 @@ def test_own_frames_are_taken_out_of_a_traceback():
     assert "own()" not in shown and "repeated" not in shown
     assert "theirs()" in shown and "deeper()" in shown
     assert shown.endswith("ValueError: x\n  two lines\n")
+
+
+def test_an_interrupt_that_stands_for_a_signal_is_that_signal():
+    """Ray turns whatever a signal raised into its own interrupt; exit code and notes are kept."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(Stopped) as caught, stopping_on_signals():
+            with pytest.raises(Stopped):
+                signal.raise_signal(signal.SIGTERM)
+            error = KeyboardInterrupt()
+            error.add_note("2 finished segments are kept")
+            raise error
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, handler)
+    assert before == signal.getsignal(signal.SIGTERM)
+    assert caught.value.exit_code == 143
+    assert caught.value.__notes__ == ["2 finished segments are kept"]

@@ -55,9 +55,14 @@ def stopping_on_signals() -> Iterator[None]:
         signal.signal(number, handler)
     try:
         yield
+    except KeyboardInterrupt as error:
+        if isinstance(error, Stopped) or handler.number is None:
+            raise
+        # Ray, when a signal comes while it waits, raises an interrupt of its own.
+        raise handler.stopped(error) from error
     finally:
         # Once stopped, the process is about to end, and a second signal ends it at once.
-        if not handler.stopping:
+        if handler.number is None:
             for number, old in taken.items():
                 signal.signal(number, old if old is not None else signal.SIG_DFL)
 
@@ -66,19 +71,26 @@ class _Handler:
     """Raises at the first signal and ends the process at the second."""
 
     def __init__(self) -> None:
-        self.stopping = False
+        self.number: int | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> Any:
-        if self.stopping:
+        if self.number is not None:
             # Nothing may be waited for any more; Ray's processes end with this one.
             remove_unfinished()
             _say(ENDED)
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self.stopping = True
+        self.number = number
         if number == signal.SIGINT:
             _say(STOPPING)
         raise Stopped(number)
+
+    def stopped(self, error: BaseException) -> Stopped:
+        """What was raised at the signal, with the notes of what came in its place."""
+        stopped = Stopped(self.number or signal.SIGINT)
+        for note in getattr(error, "__notes__", ()):
+            stopped.add_note(note)
+        return stopped
 
 
 def _say(text: bytes) -> None:

@@ -119,10 +119,10 @@ class Controller:
         )
 
     def _left(self) -> tuple[int | None, int | None]:
-        """Frames and segments not drawn yet, None where the end is unknown."""
+        """Frames not drawn yet and places to draw them, None where the end is unknown."""
         dispatcher, total = self._dispatcher, self._tally.total
         if dispatcher.all_handed_out:
-            return dispatcher.drawing_frames, dispatcher.drawing_segments
+            return dispatcher.drawing_frames, dispatcher.last_places
         if total is None:
             return None, None
         frames_left = total - dispatcher.first_frame - dispatcher.drawn_frames

@@ -134,6 +134,16 @@ class Dispatcher(Generic[Payload]):
         """Whether no segment is left to hand out, lost ones included."""
         return not self._again and self._peek() is None
 
+    @property
+    def last_places(self) -> int:
+        """Actors that may still have something to draw once all is handed out.
+
+        Where copies are drawn, an idle one may soon be wanted for each segment
+        that turns out to take long.
+        """
+        copies = MAX_COPIES if self._ordering is None else 1
+        return copies * self.drawing_segments
+
     def take(self) -> Segment | None:
         """The next segment to draw, or None while there is none or no room."""
         if self._again:

@@ -312,3 +312,16 @@ def test_a_copy_s_death_is_counted_while_nobody_has_drawn_it() -> None:
         assert dispatcher.take() is None
     with pytest.raises(SegmentLostError):
         dispatcher.lost(segment, "killed")
+
+
+def test_at_the_end_there_is_a_place_for_each_copy() -> None:
+    """Whoever could draw one is not let go while a segment may turn out to be slow."""
+    for in_order, places in ((True, 2), (False, 4)):
+        dispatcher: Dispatcher[str] = Dispatcher(
+            cut(NumberFeed(4), 2), frame_bytes=0, limit_bytes=0, in_order=in_order
+        )
+        first, _ = dispatcher.take(), dispatcher.take()
+        assert first is not None
+        assert dispatcher.last_places == places
+        dispatcher.drawn(first, "packets", 0)
+        assert dispatcher.last_places == places // 2
