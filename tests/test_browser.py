@@ -1,0 +1,168 @@
+"""Films joined from segments, as a browser seeks and plays them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import LIMIT_S, Questions, Shown, Watched, browser, watch
+from numbered import SIZE, numbered_frame, read_numbers
+
+from rayanim import produce
+
+pytestmark = [
+    pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH"),
+    pytest.mark.timeout(2 * LIMIT_S),
+]
+
+N_FRAMES = 50
+SEGMENT_FRAMES = 12
+JOINS = tuple(range(SEGMENT_FRAMES, N_FRAMES, SEGMENT_FRAMES))
+# A film's time is told in thousandths of a second in WebM, in millionths by the browser.
+TOLERANCE_S = 0.001
+# A matrix of BT.601 in place of BT.709 is off by up to 40.
+COLOUR_TOLERANCE = 10
+
+H264 = 'video/mp4; codecs="avc1.64001F"'
+H265 = 'video/mp4; codecs="hvc1.1.6.L93.B0"'
+VP9 = 'video/webm; codecs="vp09.00.10.08"'
+AV1_IN_MP4 = 'video/mp4; codecs="av01.0.04M.08"'
+AV1_IN_WEBM = 'video/webm; codecs="av01.0.04M.08"'
+
+KINDS = [
+    pytest.param(".mp4", "h264", "30", H264, id="mp4-h264"),
+    pytest.param(".mp4", "h264", "30000/1001", H264, id="mp4-h264-ntsc"),
+    pytest.param(".mp4", "h265", "30", H265, id="mp4-h265"),
+    pytest.param(".mp4", "av1", "30", AV1_IN_MP4, id="mp4-av1"),
+    pytest.param(".webm", "vp9", "30000/1001", VP9, id="webm-vp9-ntsc"),
+    pytest.param(".webm", "av1", "30", AV1_IN_WEBM, id="webm-av1"),
+]
+
+Draw = Callable[[int], np.ndarray]
+
+
+def at_joins() -> list[int]:
+    """The frames before, at and after each join, and the film's last; then back to its first."""
+    near = {join + offset for join in JOINS for offset in (-1, 0, 1)}
+    there = sorted({*near, N_FRAMES - 1})
+    return [*there, *there[-2::-1], 0]
+
+
+def middle_s(frame: int, fps: Fraction) -> float:
+    """The middle of the time that a frame is shown."""
+    return float((frame + Fraction(1, 2)) / fps)
+
+
+def make_film(path: Path, codec: str, fps: str, draw: Draw, crf: float | None = None) -> None:
+    """A film in segments."""
+    report = produce(
+        draw,
+        fps,
+        outfile=path,
+        codec=codec,
+        crf=crf,
+        n_frames=N_FRAMES,
+        engine="local",
+        transport="segments",
+        segment_frames=SEGMENT_FRAMES,
+    )
+    assert (report.transport, report.frames) == ("segments", N_FRAMES)
+
+
+def watch_or_skip(path: Path, questions: Questions) -> Watched:
+    watched = watch(path, questions)
+    if watched is None:
+        pytest.skip(f"this browser does not play {questions.mime}")
+    return watched
+
+
+@pytest.mark.parametrize(("suffix", "codec", "fps", "mime"), KINDS)
+def test_a_browser_finds_each_frame_at_each_join(suffix, codec, fps, mime, tmp_path):
+    """Length, size, first frame, seeks both ways, and playing across each join."""
+    path, rate = tmp_path / f"film{suffix}", Fraction(fps)
+    make_film(path, codec, fps, numbered_frame)
+    assert read_numbers(path) == list(range(N_FRAMES))
+    wanted = at_joins()
+    plays = tuple((middle_s(join - 4, rate), middle_s(join + 2, rate)) for join in JOINS)
+    watched = watch_or_skip(
+        path, Questions(mime, tuple(middle_s(frame, rate) for frame in wanted), plays)
+    )
+    length_s = pytest.approx(float(N_FRAMES / rate), abs=TOLERANCE_S)
+    assert watched.size == SIZE
+    assert watched.duration_s == length_s
+    assert watched.seekable_s == (0, length_s)
+    assert_at([watched.opened], [0], rate)
+    assert_at(watched.sought, wanted, rate)
+    for join, shown in zip(JOINS, watched.played, strict=True):
+        assert_played_across(join, shown, rate)
+
+
+def assert_at(shown: Sequence[Shown], frames: Sequence[int], fps: Fraction) -> None:
+    """These frames were shown, at their times."""
+    assert [each.number for each in shown] == list(frames)
+    assert_times(shown, frames, fps)
+
+
+def assert_times(shown: Sequence[Shown], frames: Sequence[int], fps: Fraction) -> None:
+    times_s = [float(frame / fps) for frame in frames]
+    assert [each.time_s for each in shown] == pytest.approx(times_s, abs=TOLERANCE_S)
+
+
+def assert_played_across(join: int, shown: tuple[Shown, ...], fps: Fraction) -> None:
+    """The frames came in their order, at their times, and the join lies between them.
+
+    A slow machine leaves frames out, and may have shown the next one when the
+    picture is read.
+    """
+    told = [round(each.time_s * fps) for each in shown]
+    numbers = [each.number for each in shown]
+    assert_times(shown, told, fps)
+    assert told == sorted(told)
+    assert numbers == sorted(numbers)
+    assert all(number >= frame for number, frame in zip(numbers, told, strict=True))
+    assert told[0] < join <= told[-1]
+
+
+@pytest.mark.parametrize(("suffix", "codec", "fps", "mime"), KINDS)
+def test_a_browser_shows_the_colours_that_were_drawn(suffix, codec, fps, mime, tmp_path):
+    """Sixteen colours, before and after a join: a film without colour tags would differ."""
+    path = tmp_path / f"film{suffix}"
+    make_film(path, codec, fps, coloured_frame, crf=10)
+    frames = (JOINS[0] - 1, JOINS[0])
+    questions = Questions(mime, tuple(middle_s(frame, Fraction(fps)) for frame in frames))
+    for frame, seen in zip(frames, watch_or_skip(path, questions).sought, strict=True):
+        np.testing.assert_allclose(seen.blocks, colours(frame), atol=COLOUR_TOLERANCE)
+
+
+def colours(number: int) -> np.ndarray:
+    """(16, 3) uint8 RGB: the corners of the cube, dark and bright, moved on by `number`."""
+    corners = np.array(list(itertools.product((0, 1), repeat=3)), np.uint8)
+    return np.roll(np.concatenate([corners * 130, 60 + corners * 195]), number, axis=0)
+
+
+def coloured_frame(number: int) -> np.ndarray:
+    """(48, 64, 4) uint8 RGBA of blocks in those colours, where a number's bits would be."""
+    frame = np.full((SIZE[1], SIZE[0], 4), 255, np.uint8)
+    blocks = colours(number).reshape(2, 8, 3)
+    frame[..., :3] = blocks.repeat(24, axis=0).repeat(8, axis=1)
+    return frame
+
+
+def test_a_film_that_is_none_is_told(tmp_path):
+    """What the browser cannot open is a failure, and no reason to skip."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"no film" * 1000)
+    with pytest.raises(RuntimeError, match=r"film.mp4 fails in the browser"):
+        watch(path, Questions(H264))
+
+
+def test_a_mistake_in_a_film_is_seen(tmp_path):
+    """A film of other frames than was said: the page reads pixels, not times."""
+    path = tmp_path / "film.mp4"
+    make_film(path, "h264", "30", lambda number: numbered_frame(number + 1))
+    watched = watch_or_skip(path, Questions(H264, (middle_s(SEGMENT_FRAMES, Fraction(30)),)))
+    assert watched.sought[0].number == SEGMENT_FRAMES + 1
