@@ -171,29 +171,3 @@ def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
     assert (report.engine, report.frames) == ("local", 40)
     assert "before actors would have been quicker" in report.engine_reason
     assert read_numbers(tmp_path / "film.mp4") == list(range(40))
-
-
-def test_ray_that_comes_when_little_is_left_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Actors that open their source for a few quick frames would only cost time."""
-
-    class ReadyRay(LateRay):
-        def __init__(self, num_cpus: int, store_bytes: int) -> None:
-            self.asked = 0
-
-        @property
-        def ready(self) -> bool:  # type: ignore[override]
-            self.asked += 1
-            return self.asked > 20
-
-    monkeypatch.setattr("rayanim.farm.by_segments.RaySession", ReadyRay)
-    report = rayanim.produce(
-        Numbered(40),
-        FPS,
-        outfile=tmp_path / "film.mp4",
-        workers=2,
-        settings=PerformanceSettings(draw_ms=5000.0),
-        progress=False,
-    )
-    assert (report.engine, report.frames) == ("local", 40)
