@@ -22,6 +22,7 @@ from numbered import FPS, NumberedAnimator, in_actor, numbered_frame
 import rayanim
 from rayanim.errors import HistoryError
 from rayanim.farm.collectors import EncodedFrames
+from rayanim.farm.history import FRAMES_CHECKED, HistoryBudget
 from rayanim.farm.plan import Segment
 from rayanim.farm.render import Blueprint, measure_source, open_source
 from rayanim.farm.work import Worker
@@ -350,24 +351,27 @@ def test_pure_drawing_raises_no_alarm(name: str) -> None:
     """Layouts, limits, random numbers and new figures are drawn the same in any order."""
     worker = worker_of(PURE[name])
     for index, start in enumerate((8, 24, 16, 0)):
-        work = worker.work(segment(index, start, start + 8))
+        work = worker.work(segment(index, start, start + 8), is_checked=True)
         assert work.timings.account.notes == ()
 
 
 def test_without_a_seed_nothing_is_compared() -> None:
     """Two draws of a random frame then differ, and history is not to blame."""
     worker = worker_of(lambda: noisy, seed=None)
-    worker.work(segment(0, 8, 16))
+    worker.work(segment(0, 8, 16), is_checked=True)
 
 
 def test_a_dependence_is_told_with_its_place() -> None:
     """The frame and the box of pixels that differ."""
     with pytest.raises(HistoryError, match=r"Frame 10 of Walk .* in columns \d+ to \d+ and rows"):
-        worker_of(Walk).work(Segment(0, 8, 16, Batch(range(8, 16), None)))
+        worker_of(Walk).work(Segment(0, 8, 16, Batch(range(8, 16), None)), is_checked=True)
 
 
 def test_the_check_costs_a_hundredth() -> None:
-    """After the first segment frames are drawn again only once so many were drawn."""
+    """All who draw share one budget: after the first segment a frame in a hundred."""
+    budget = HistoryBudget()
+    checked = sum(budget.is_due(10 * index) for index in range(70))
+    assert checked == 3
     drawn: list[int] = []
 
     def counting(number: int) -> Any:
@@ -375,10 +379,10 @@ def test_the_check_costs_a_hundredth() -> None:
         return numbered_frame(number)
 
     worker = worker_of(lambda: counting)
-    drawn.clear()
-    for index in range(70):
-        worker.work(segment(index, 0, 10))
-    assert len(drawn) - 700 == 3 * 3
+    for is_checked, again in ((True, FRAMES_CHECKED), (False, 0)):
+        drawn.clear()
+        worker.work(segment(0, 0, 10), is_checked=is_checked)
+        assert len(drawn) == 10 + again
 
 
 class Collector:
