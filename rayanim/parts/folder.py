@@ -71,6 +71,8 @@ class PartsFolder:
         self.set_aside = set_aside
         self.rejected: dict[str, str] = {}
         """Why parts that `finished` found are not used, by file name."""
+        self.not_compared: list[str] = []
+        """Values of the source of which `resume` cannot say whether they have changed."""
         self._lock = lock
 
     @staticmethod
@@ -131,12 +133,15 @@ class PartsFolder:
         _check_resumable(path)
         lock = FolderLock(path / LOCK)
         try:
-            _check_same(path, manifest)
+            found = _same_film(path, manifest)
             _remove_unfinished(path)
         except BaseException:
             lock.close()
             raise
-        return cls(PartStore(path, manifest.digest), lock)
+        # Its own digest: of values that cannot be told, the two manifests may have other ones.
+        folder = cls(PartStore(path, found.digest), lock)
+        folder.not_compared = found.not_compared(manifest)
+        return folder
 
     @property
     def path(self) -> Path:
@@ -295,7 +300,8 @@ def _check_resumable(path: Path) -> None:
         )
 
 
-def _check_same(path: Path, manifest: Manifest) -> None:
+def _same_film(path: Path, manifest: Manifest) -> Manifest:
+    """The manifest that is there, if it is of the same film."""
     try:
         # What cannot be decoded is no manifest, and is told as such.
         text = read_plain(path / MANIFEST).decode("ascii", "replace")
@@ -311,3 +317,4 @@ def _check_same(path: Path, manifest: Manifest) -> None:
             "that, or render without resuming: they are then kept as "
             f"{path.name + '.old'!r}."
         )
+    return found

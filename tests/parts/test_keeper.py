@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -143,6 +144,31 @@ def test_other_settings_are_refused_and_change_nothing(film: Path) -> None:
         opened(keeper)
         assert keeper.resumed_frames == 6
     assert len(list(keeper.path.glob("*.part"))) == 2
+
+
+class Thing:
+    """Drawn from its attributes."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+
+def test_other_values_are_another_film(film: Path) -> None:
+    """Named, also where the first frame is the same; those that cannot be told are said to be."""
+    with pytest.raises(ZeroDivisionError), Keeper(film, Thing(speed=1, lock=Lock())) as keeper:
+        put(opened(keeper), 0)
+        raise ZeroDivisionError
+    with (
+        pytest.raises(ResumeError, match="values of the source have changed: speed"),
+        Keeper(film, Thing(speed=2, lock=Lock()), resume=True) as keeper,
+    ):
+        opened(keeper)
+    told: list[str] = []
+    with Keeper(film, Thing(speed=1, lock=3), resume=True) as keeper:
+        opened(keeper, told)
+        assert keeper.resumed_frames == 3
+    assert len(told) == 1
+    assert "could not be compared with those of the earlier job: lock." in told[0]
 
 
 @pytest.mark.parametrize("step", ["forget_set_aside", "remove", "count"])
