@@ -213,6 +213,8 @@ class Keeper:
         return sum(info.n_frames for info in beyond)
 
     def _look_through(self, folder: PartsFolder) -> None:
+        if folder.chosen is not None:
+            self._say(folder.chosen)
         self._finished = folder.finished()
         for name, why in folder.rejected.items():
             self._say(f"The part {name} is not used: {why}. Its frames are drawn again.")
@@ -229,17 +231,19 @@ class Keeper:
             self._say(
                 f"{_count(aside.segments)} of an earlier job are put aside in "
                 f"{str(aside.path)!r} until this film is whole. Resuming would go on from them: "
-                "end this job, rename the folder back, and resume."
+                "end this job, and resume. Whichever job has more keeps them."
             )
 
     def _leave(self, folder: PartsFolder, error: BaseException) -> None:
-        count = 0
+        count, whose, path = 0, "", folder.path
         # A folder that is gone is not what the job failed of.
         with contextlib.suppress(PartsError):
             count = folder.count()
+        if folder.gives_way and folder.set_aside is not None:
+            count, whose = folder.set_aside.segments, " of an earlier job, more than of this one,"
         if count:
             error.add_note(
-                f"{_count(count)} {'is' if count == 1 else 'are'} kept in {str(folder.path)!r}. "
+                f"{_count(count)}{whose} {'is' if count == 1 else 'are'} kept in {str(path)!r}. "
                 f"{self._how_to_resume} to go on from there."
             )
 

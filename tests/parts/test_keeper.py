@@ -189,3 +189,26 @@ def test_an_interrupt_while_ending_leaves_the_folder_unlocked(
     with Keeper(film, object, resume=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 3
+
+
+def test_a_job_with_fewer_parts_gives_the_earlier_ones_their_place(film: Path) -> None:
+    """Forgetting to resume costs nothing: the note says whose parts are kept."""
+    fail_after(film, 0, 1, 2)
+    error = fail_after(film, 0)
+    assert "3 finished segments of an earlier job, more than of this one, are" in error.__notes__[0]
+    with Keeper(film, object, resume=True) as keeper:
+        opened(keeper)
+        assert keeper.resumed_frames == 9
+    assert list(film.parent.iterdir()) == []
+
+
+def test_going_on_from_parts_that_were_put_aside_is_said(film: Path) -> None:
+    """A job that was killed could not give them their place."""
+    fail_after(film, 0, 1, 2)
+    film.with_name("film.mp4.parts").rename(film.with_name("film.mp4.parts.old"))
+    told: list[str] = []
+    with Keeper(film, object, resume=True) as keeper:
+        opened(keeper, told)
+        assert keeper.resumed_frames == 9
+    assert ["3 finished segments that were put aside" in each for each in told] == [True]
+    assert list(film.parent.iterdir()) == []
