@@ -24,7 +24,7 @@ from rayanim.parts.part_file import DIGEST_BYTES
 _PICKLE_PROTOCOL = 4
 
 
-class _UntellableError(Exception):
+class UntellableError(Exception):
     """A value has no name that another process would find again."""
 
 
@@ -44,7 +44,7 @@ def batch_digest(numbers: Sequence[int], params: Sequence[Any] | None) -> str | 
         Hexadecimal digits; None where a parameter cannot be told, a lambda or
         an open file for example: the segment must then be drawn again.
     """
-    walk = _Walk()
+    walk = Walk()
     try:
         walk.add([int(number) for number in numbers])
         walk.add(None if params is None else list(params))
@@ -53,20 +53,7 @@ def batch_digest(numbers: Sequence[int], params: Sequence[Any] | None) -> str | 
     return walk.hexdigest()
 
 
-def frame_digest(pixels: npt.NDArray[Any]) -> str:
-    """Digest of one frame.
-
-    Parameters
-    ----------
-    pixels
-        Drawn or converted, any shape and type of numbers.
-    """
-    walk = _Walk()
-    walk.add(pixels)
-    return walk.hexdigest()
-
-
-class _Walk:
+class Walk:
     """One walk through values, everything that is met going into one digest."""
 
     def __init__(self) -> None:
@@ -82,14 +69,14 @@ class _Walk:
 
         Raises
         ------
-        _UntellableError
+        UntellableError
             If there is something in it that cannot be told.
         """
         kind = type(value)
         if kind in _SIMPLE:
             self._put(kind.__name__, _SIMPLE[kind](value))
         elif isinstance(value, type | FunctionType | BuiltinFunctionType):
-            self._put("by name", _importable_name(value))
+            self._add_named(value)
         elif id(value) in self._inside:
             self._put("again", b"%d" % self._inside[id(value)])
         else:
@@ -97,13 +84,26 @@ class _Walk:
             self._add_container(value, kind)
             del self._inside[id(value)]
 
+    def _add_named(self, value: type | FunctionType | BuiltinFunctionType) -> None:
+        """A class or a function."""
+        self._put("by name", _importable_name(value))
+
+    def _apart(self) -> Walk:
+        """A walk of its own, for what has no order."""
+        return Walk()
+
+    def _digest_of(self, value: Any) -> bytes:
+        walk = self._apart()
+        walk.add(value)
+        return walk.hexdigest().encode()
+
     def _add_container(self, value: Any, kind: type) -> None:
         if kind is list or kind is tuple:
             self._add_all(kind.__name__, value)
         elif kind is dict:
             self._add_all("dict", [each for item in value.items() for each in item])
         elif kind is set or kind is frozenset:
-            self._put(kind.__name__, b"".join(sorted(map(_digest_of, value))))
+            self._put(kind.__name__, b"".join(sorted(map(self._digest_of, value))))
         elif kind is np.ndarray and not value.dtype.hasobject:
             self._add_array(value)
         else:
@@ -152,12 +152,6 @@ class _Walk:
         self._digest.update(content)
 
 
-def _digest_of(value: Any) -> bytes:
-    walk = _Walk()
-    walk.add(value)
-    return walk.hexdigest().encode()
-
-
 def _importable_name(value: Any) -> bytes:
     """The name under which another process finds a class or function."""
     found: Any = sys.modules.get(value.__module__)
@@ -165,7 +159,7 @@ def _importable_name(value: Any) -> bytes:
         found = getattr(found, name, None)
     if found is not value:
         # A lambda, say: of several of that name, which one is meant?
-        raise _UntellableError(value.__qualname__)
+        raise UntellableError(value.__qualname__)
     return f"{value.__module__} {value.__qualname__}".encode()
 
 

@@ -65,8 +65,11 @@ def expected_bytes(done_bytes: int, done_frames: int, total_frames: int) -> int:
     return film_bytes + max(0, film_bytes - done_bytes)
 
 
-def write_whole(path: Path, data: bytes, *, is_synced: bool = False) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write a file under another name and rename it, so that it is whole or not there.
+
+    Nothing waits for the disk: after a power failure the file may be there and
+    cut short, so what is in it must prove itself.
 
     Parameters
     ----------
@@ -74,8 +77,6 @@ def write_whole(path: Path, data: bytes, *, is_synced: bool = False) -> None:
         The file; one that is there is replaced.
     data
         What is to be in it.
-    is_synced
-        Whether to wait until it would outlast a power failure too.
 
     Raises
     ------
@@ -85,10 +86,8 @@ def write_whole(path: Path, data: bytes, *, is_synced: bool = False) -> None:
     # Its own for each writer: two that write the same file do not mix.
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        _write_new(part, data, is_synced)
+        _write_new(part, data)
         part.replace(path)
-        if is_synced:
-            _sync_folder(path.parent)
     except OSError as error:
         raise _explained(error, path) from error
     finally:
@@ -96,8 +95,15 @@ def write_whole(path: Path, data: bytes, *, is_synced: bool = False) -> None:
             part.unlink()
 
 
-def read_plain(path: Path) -> bytes:
-    """All bytes of a file that is neither a link nor anything but a file.
+def read_plain(path: Path, limit_bytes: int = -1) -> bytes:
+    """The bytes of a file that is neither a link nor anything but a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    limit_bytes
+        How many from its beginning; all where it is negative.
 
     Raises
     ------
@@ -110,28 +116,15 @@ def read_plain(path: Path) -> bytes:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise PartsError("it is no plain file")
-            return file.read()
+            return file.read(limit_bytes)
     except OSError as error:
         raise PartsError(f"it cannot be read: {error.strerror}") from error
 
 
-def _write_new(path: Path, data: bytes, is_synced: bool) -> None:
+def _write_new(path: Path, data: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BINARY
     with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
         file.write(data)
-        if is_synced:
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in `folder` outlast a power failure, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _explained(error: OSError, path: Path) -> EncodeError:

@@ -1,12 +1,12 @@
 """Names the code that draws a film, so that a changed script does not go on from old parts.
 
-What counts are the modules that define the classes and functions which draw,
-and the user's own among those that these import: their syntax trees, without
-comments, and without what a call of ``produce`` or ``make_video`` says of how
-to run, such as ``resume=True``. What installed packages import does not count,
+What counts are the modules that define the classes and functions which draw:
+their syntax trees, without comments, and without what a call of ``produce`` or
+``make_video`` says of how to run, such as ``resume=True``. So do the user's own
+among those that these import, as they are written: trees of a whole project
+would take longer than a short film. What installed packages import does not count,
 nor do rayanim and the standard library, whose versions stand in the manifest;
-nor do values, which the first frame and the parts' own digests tell. Nothing is
-imported or run.
+nor do values, see `rayanim.parts.values`. Nothing is imported or run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import sysconfig
 import types
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from rayanim.parts.code import code_text, codes_of, names_in
-from rayanim.parts.imports import imported_files
+from rayanim.parts.imports import Import, imported_files, imports_in
 from rayanim.parts.part_file import DIGEST_BYTES
 
 MAX_HELD = 1000
@@ -33,6 +34,9 @@ MAX_HELD = 1000
 
 MAX_FILES = 200
 """A project larger than that is told by the files that are nearest to what draws."""
+
+MAX_TREE_BYTES = 200_000
+"""A longer file is told as it is written: its tree would take a tenth of a second."""
 
 _RENDERING_CALLS = {"produce", "make_video"}
 _HOW_TO_RUN = {
@@ -93,14 +97,14 @@ def fingerprint(thing: Any) -> str:
         Hexadecimal digits, the same in every process as long as the code is.
     """
     files: dict[str, None] = {}
-    texts: set[str] = set()
+    texts: set[bytes] = set()
     for bearer in _bearers(thing):
         files.update(dict.fromkeys(filter(_counts, _files_of(bearer))))
         if _is_without_file(bearer):
-            texts.add(_text_without_file(bearer))
-    texts.update(_texts_of(files))
+            texts.add(_digest(_text_without_file(bearer)))
+    texts.update(_digests_of(files))
     digest = blake2b(digest_size=DIGEST_BYTES)
-    for each in sorted(blake2b(text.encode("utf-8", "replace")).digest() for text in texts):
+    for each in sorted(texts):
         digest.update(each)
     return digest.hexdigest()
 
@@ -215,26 +219,62 @@ def _counts(file: str) -> bool:
     return file.endswith((".py", ".pyw")) and not is_standard and not file.startswith(_RAYANIM)
 
 
-def _texts_of(files: dict[str, None]) -> Iterator[str]:
-    """The normalised text of each file, and of the user's own files that these import."""
-    waiting, seen = list(files), set(files)
+def _digests_of(files: dict[str, None]) -> Iterator[bytes]:
+    """Digests of each file, and of the user's own files that these import."""
+    waiting, seen = deque(files), set(files)
+    looked_up: set[tuple[str, Import]] = set()
     while waiting:
-        file = waiting.pop(0)
+        file = waiting.popleft()
         try:
-            source = Path(file).read_bytes()
+            module = _module(file, file in files)
         except OSError:  # removed since it was loaded: it cannot be told any more
-            yield f"no file {Path(file).name}"
+            yield _digest(f"no file {Path(file).name}")
             continue
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError):
-            yield source.decode("utf-8", "replace")
+        yield module.digest
+        if not _is_users(file):
             continue
-        for found in imported_files(tree, file) if _is_users(file) else ():
+        folder = str(Path(file).parent)
+        # Modules of a project import the same ones.
+        wanted = {each: (folder if each[0] else "", each) for each in module.imports}
+        new = tuple(each for each, key in wanted.items() if key not in looked_up)
+        looked_up.update(wanted.values())
+        for found in imported_files(new, file):
             if found not in seen and len(seen) < MAX_FILES and _is_users(found):
                 seen.add(found)
                 waiting.append(found)
-        yield ast.dump(_WithoutHowToRun().visit(tree))
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """What is read of a file."""
+
+    digest: bytes
+    imports: tuple[Import, ...]
+
+
+def _module(file: str, is_drawing: bool) -> _Module:
+    """What a file tells; read once in a process as long as it does not change."""
+    found = Path(file).stat()
+    is_tree = is_drawing and found.st_size <= MAX_TREE_BYTES
+    return _read(file, is_tree, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=2 * MAX_FILES)
+def _read(file: str, is_tree: bool, _mtime_ns: int, _size_bytes: int) -> _Module:
+    source = Path(file).read_bytes()
+    text = source.decode("utf-8", "replace")
+    return _Module(_digest(_normalised(source) if is_tree else text), imports_in(text))
+
+
+def _normalised(source: bytes) -> str:
+    try:
+        return ast.dump(_WithoutHowToRun().visit(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError):
+        return source.decode("utf-8", "replace")
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "replace")).digest()
 
 
 class _WithoutHowToRun(ast.NodeTransformer):

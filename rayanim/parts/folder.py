@@ -13,38 +13,27 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from rayanim.errors import OutputError, PartsError, ResumeError
+from rayanim.parts.aside import (
+    LOCK,
+    MANIFEST,
+    SetAside,
+    aside_of,
+    count_usable,
+    put_back,
+    remove_folder,
+    remove_ours,
+    remove_unfinished,
+    set_aside,
+)
 from rayanim.parts.disk import read_plain, write_whole
 from rayanim.parts.lock import FolderLock
-from rayanim.parts.manifest import BEGINS as MANIFEST_BEGINS
 from rayanim.parts.manifest import Manifest
 from rayanim.parts.part_file import PartInfo
-from rayanim.parts.store import PartStore, index_of
-from rayanim.video.segment import EncodedSegment
-
-MANIFEST, LOCK = "manifest.json", "lock"
-_UNFINISHED = re.compile(r"(.+)\.[0-9a-f]{8}\.tmp")
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """Parts of an earlier job that a new one did not take up.
-
-    Attributes
-    ----------
-    path
-        Where they are now.
-    segments
-        How many are finished.
-    """
-
-    path: Path
-    segments: int
+from rayanim.parts.store import PartStore
 
 
 class PartsFolder:
@@ -71,7 +60,13 @@ class PartsFolder:
         self.set_aside = set_aside
         self.rejected: dict[str, str] = {}
         """Why parts that `finished` found are not used, by file name."""
+        self.not_compared: list[str] = []
+        """Values of the source of which `resume` cannot say whether they have changed."""
+        self.chosen: str | None = None
+        """Why `resume` went on from parts that were put aside, where it did."""
         self._lock = lock
+        # Of the same film, with nothing in it that is needed once that is whole.
+        self._needless: list[Path] = []
 
     @staticmethod
     def path_for(target: Path) -> Path:
@@ -83,8 +78,9 @@ class PartsFolder:
     def create(cls, target: Path, manifest: Manifest) -> Self:
         """A new and empty folder; finished parts of an earlier job are kept beside it.
 
-        They are renamed to ``film.mp4.parts.old``, in place of those that were
-        there before them.
+        They are renamed to ``film.mp4.parts.old``, where they take the place of
+        fewer parts; of fewer than are there, nothing is kept. If this job ends
+        with fewer still, `close` gives them their name back.
 
         Raises
         ------
@@ -95,7 +91,10 @@ class PartsFolder:
             If the disk is full.
         """
         path = cls.path_for(target)
-        set_aside = _set_aside(path)
+        aside = set_aside(path)
+        old = aside_of(path)
+        if aside is None and _is_same_film(old, manifest):
+            aside = SetAside(old, count_usable(old))
         try:
             path.mkdir()
         except OSError as error:
@@ -106,18 +105,20 @@ class PartsFolder:
             with contextlib.suppress(OSError):
                 path.rmdir()
             raise
-        folder = cls(PartStore(path, manifest.digest), lock, set_aside)
+        folder = cls(PartStore(path, manifest.digest), lock, aside)
         try:
-            text = manifest.to_json().encode()
-            write_whole(path / MANIFEST, text, is_synced=True)
+            write_whole(path / MANIFEST, manifest.to_json().encode())
         except BaseException:
-            folder.remove()
+            folder.close()
             raise
         return folder
 
     @classmethod
     def resume(cls, target: Path, manifest: Manifest) -> Self:
         """The folder that an earlier job left for the same film.
+
+        Where one was put aside that has more parts of it, that one, which takes
+        the other's place unless this is of another film.
 
         Raises
         ------
@@ -128,33 +129,32 @@ class PartsFolder:
             If another job uses it.
         """
         path = cls.path_for(target)
-        _check_resumable(path)
-        lock = FolderLock(path / LOCK)
+        used, chosen = _best(path, manifest)
+        _check_resumable(used)
+        lock = FolderLock(used / LOCK)
         try:
-            _check_same(path, manifest)
-            _remove_unfinished(path)
+            found = _same_film(used, manifest)
+            remove_unfinished(used)
         except BaseException:
             lock.close()
             raise
-        return cls(PartStore(path, manifest.digest), lock)
+        # Its own digest: of values that cannot be told, the two manifests may have other ones.
+        folder = cls(PartStore(used, found.digest), lock)
+        folder.not_compared = found.not_compared(manifest)
+        folder.chosen = chosen
+        if used == path and _is_same_film(aside_of(path), manifest):
+            folder._needless.append(aside_of(path))
+        return folder
 
     @property
     def path(self) -> Path:
         """The folder."""
         return self.store.path
 
-    def put(self, index: int, start: int, batch_digest: str | None, segment: EncodedSegment) -> int:
-        """Write one part, see `PartStore.put`."""
-        return self.store.put(index, start, batch_digest, segment)
-
-    def load(self, index: int) -> EncodedSegment:
-        """Read one part, see `PartStore.load`."""
-        return self.store.load(index)
-
     def finished(self) -> dict[int, PartInfo]:
         """The parts that are whole and of this film, by index; every byte of them is read.
 
-        The others are in `rejected`; `put` replaces them.
+        The others are in `rejected`; `PartStore.put` replaces them.
         """
         found, self.rejected = self.store.examined()
         return found
@@ -163,31 +163,54 @@ class PartsFolder:
         """How many parts there are, going by their names."""
         return sum(1 for _ in self.store.indices())
 
+    @property
+    def gives_way(self) -> bool:
+        """Whether `close` puts back what `create` put aside: there are more parts in that."""
+        if self.set_aside is None:
+            return False
+        # A folder that something else removed has none.
+        with contextlib.suppress(PartsError):
+            return self.count() < self.set_aside.segments
+        return True
+
     def remove(self) -> None:
         """Take away what is rayanim's; the folder goes too if nothing else is in it."""
         if not self._lock.is_held:
             return
         try:
             with contextlib.suppress(OSError):
-                _remove_ours(self.path)
+                remove_ours(self.path)
         finally:
             self._lock.close()
 
     def forget_set_aside(self) -> None:
-        """Take away the parts that `create` put aside; what is not rayanim's stays."""
+        """Take away other parts that the film, now whole, was not made from.
+
+        Those that `create` put aside, and those of the same film that `resume`
+        found beside its own. What is not rayanim's stays.
+        """
         if self.set_aside is not None:
+            self._needless.append(self.set_aside.path)
+            self.set_aside = None
+        while self._needless:
             with contextlib.suppress(OSError, OutputError):
-                _remove_old(self.set_aside.path)
+                remove_folder(self._needless.pop())
 
     def close(self) -> None:
-        """Let another job have the folder; without a finished part it goes."""
+        """Let another job have the folder; without a finished part it goes.
+
+        So it does if more parts were put aside, which then take its place.
+        """
         if not self._lock.is_held:
             # What is there now may be another job's.
             return
         try:
+            aside = self.set_aside if self.gives_way else None
             with contextlib.suppress(OSError, PartsError):
-                if not self.count():
-                    _remove_ours(self.path)
+                if aside is not None or not self.count():
+                    remove_ours(self.path)
+            if aside is not None:
+                put_back(aside, self.path)
         finally:
             self._lock.close()
 
@@ -198,87 +221,42 @@ class PartsFolder:
         self.close()
 
 
-def _is_ours(name: str) -> bool:
-    """Whether a file of this name is rayanim's, if it lies in a folder of parts."""
-    unfinished = _UNFINISHED.fullmatch(name)
-    name = unfinished[1] if unfinished else name
-    return name in (MANIFEST, LOCK) or index_of(name) is not None
+def _best(path: Path, manifest: Manifest) -> tuple[Path, str | None]:
+    """The folder of the same film with the most parts, and why it is not `path` where it is not.
 
-
-def _set_aside(path: Path) -> SetAside | None:
-    """Put away the folder of an earlier job; one without finished parts just goes."""
-    if not os.path.lexists(path):
-        return None
-    try:
-        if not _is_made_here(path):
-            raise OutputError(
-                f"{str(path)!r} is not a folder of rayanim's parts, but stands where one must be "
-                "made. Rename or remove it."
-            )
-        with contextlib.closing(FolderLock(path / LOCK)):
-            return _renamed(path)
-    except (OSError, PartsError) as error:
-        raise OutputError(f"{str(path)!r} cannot be put aside: {error}.") from error
-
-
-def _is_made_here(path: Path) -> bool:
-    """Whether a folder is one of ours, so that what has our files' names in it may be removed.
-
-    It has our manifest, or our empty lock where a job ended before writing or
-    while removing that; or nothing at all.
+    Where none is of the same film, the one to tell of.
     """
-    if path.is_symlink() or not path.is_dir():
+    old = aside_of(path)
+    if not _is_same_film(old, manifest):
+        is_only = os.path.lexists(old) and not os.path.lexists(path)
+        return (old if is_only else path), None
+    is_same, segments = _is_same_film(path, manifest), count_usable(old)
+    if is_same and count_usable(path) >= segments:
+        return path, None
+    if is_same or not count_usable(path):
+        # Fewer, of the same film: all that is lost is a little time.
+        with contextlib.suppress(OutputError):
+            remove_folder(path)
+    reason = f"{segments} finished segments that were put aside in {str(old)!r} are gone on from"
+    if os.path.lexists(path):
+        return old, f"{reason}; {str(path)!r} is not of this film, and stays."
+    old.rename(path)
+    return path, f"{reason}, and have their name back: {str(path)!r}."
+
+
+def _is_same_film(path: Path, manifest: Manifest) -> bool:
+    """Whether a folder has parts of this film."""
+    if not count_usable(path):
         return False
-    lock = path / LOCK
-    if lock.is_file() and not lock.is_symlink() and not lock.stat().st_size:
-        return True
-    with contextlib.suppress(PartsError):
-        return read_plain(path / MANIFEST).startswith(MANIFEST_BEGINS)
-    return not any(path.iterdir())
+    try:
+        return not _read_manifest(path).differences(manifest)
+    except PartsError:
+        return False
 
 
-def _renamed(path: Path) -> SetAside | None:
-    segments = sum(1 for _ in PartStore(path, "").indices())
-    if not segments or not (path / MANIFEST).exists():
-        # Parts without a manifest can never be used: a job was ended while removing them.
-        _remove_ours(path)
-        if not path.exists():
-            return None
-    old = path.with_name(path.name + ".old")
-    if os.path.lexists(old):
-        _remove_old(old)
-    path.rename(old)
-    return SetAside(old, segments)
-
-
-def _remove_old(old: Path) -> None:
-    if _is_made_here(old):
-        _remove_ours(old)
-    if os.path.lexists(old):
-        raise OutputError(
-            f"{str(old)!r} is in the way and holds what is not rayanim's. Rename or remove it."
-        )
-
-
-def _remove_ours(path: Path) -> None:
-    """Remove rayanim's files, and the folder if nothing else is in it.
-
-    The manifest goes first: if this is interrupted, what remains is not taken
-    for parts to go on from. The lock goes last.
-    """
-    names = [each.name for each in path.iterdir() if _is_ours(each.name)]
-    for name in sorted(names, key=lambda name: (name == LOCK, name != MANIFEST)):
-        with contextlib.suppress(OSError):
-            (path / name).unlink()
-    with contextlib.suppress(OSError):
-        path.rmdir()
-
-
-def _remove_unfinished(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        for each in list(path.iterdir()):
-            if _is_ours(each.name) and _UNFINISHED.fullmatch(each.name):
-                each.unlink()
+def _read_manifest(path: Path) -> Manifest:
+    # What cannot be decoded is no manifest, and is told as such.
+    return Manifest.from_json(read_plain(path / MANIFEST).decode("ascii", "replace"))
 
 
 def _check_resumable(path: Path) -> None:
@@ -295,11 +273,10 @@ def _check_resumable(path: Path) -> None:
         )
 
 
-def _check_same(path: Path, manifest: Manifest) -> None:
+def _same_film(path: Path, manifest: Manifest) -> Manifest:
+    """The manifest that is there, if it is of the same film."""
     try:
-        # What cannot be decoded is no manifest, and is told as such.
-        text = read_plain(path / MANIFEST).decode("ascii", "replace")
-        found = Manifest.from_json(text)
+        found = _read_manifest(path)
     except PartsError as error:
         raise ResumeError(
             f"{str(path / MANIFEST)!r} cannot be used: {error.message}. Render without resuming."
@@ -311,3 +288,4 @@ def _check_same(path: Path, manifest: Manifest) -> None:
             "that, or render without resuming: they are then kept as "
             f"{path.name + '.old'!r}."
         )
+    return found

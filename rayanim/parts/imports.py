@@ -1,45 +1,75 @@
-"""Finds the files that a module imports, without importing them."""
+"""Finds the files that a module imports, without importing or even parsing it."""
 
 from __future__ import annotations
 
-import ast
 import os
+import re
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+_IMPORT = re.compile(
+    r"(?:^|[;:])[ \t]*"
+    r"(?:from[ \t]+(\.*)[ \t]*([\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n#;]*)"
+    r"|import[ \t]+([^\n#;]*))",
+    re.MULTILINE,
+)
+_COMMENT = re.compile(r"#[^\n]*")
 
-def imported_files(tree: ast.Module, file: str) -> list[str]:
-    """The source files that the imports in `tree` lead to, in the order of the statements.
+Import = tuple[int, str]
+"""How many dots a name begins with, and the rest of it."""
+
+
+def imports_in(source: str) -> tuple[Import, ...]:
+    """The names that the imports in a module's source lead to, each once, in order.
 
     Imports in functions count too: whether one has run already must not make
-    a difference. What hooks of installed packages would find is not found.
+    a difference. What stands in a text and reads like an import counts as one.
+    """
+    found: dict[Import, None] = {}
+    for dots, module, names, plain in _IMPORT.findall(source.replace("\\\n", " ")):
+        if plain:
+            found.update(dict.fromkeys((0, name) for name in _names(plain)))
+        else:
+            # What is imported from a package may be a module of it.
+            inner = (".".join(filter(None, (module, name))) for name in _names(names))
+            found.update(dict.fromkeys((len(dots), name) for name in inner))
+    return tuple(found)
+
+
+def imported_files(imports: tuple[Import, ...], file: str) -> list[str]:
+    """The source files that imports lead to.
+
+    What hooks of installed packages would find is not found.
 
     Parameters
     ----------
-    tree
-        The module.
+    imports
+        See `imports_in`.
     file
-        Where it lies, for relative imports.
+        Where the module lies, for relative imports.
     """
     found: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found.update(dict.fromkeys(_files(alias.name, None)))
-        elif isinstance(node, ast.ImportFrom):
-            folder = Path(file).parents[node.level - 1] if node.level else None
-            # What is imported from a package may be a module of it.
-            for alias in node.names:
-                name = ".".join(filter(None, (node.module, alias.name)))
-                found.update(dict.fromkeys(_files(name, folder)))
+    for level, name in imports:
+        parents = Path(file).parents
+        if level > len(parents):
+            continue
+        folder = str(parents[level - 1]) if level else None
+        found.update(dict.fromkeys(_files(name, folder)))
     return list(found)
 
 
-def _files(name: str, folder: Path | None) -> Iterator[str]:
+def _names(text: str) -> Iterator[str]:
+    for entry in _COMMENT.sub("", text).strip(" \t()").split(","):
+        name = entry.split(" as ")[0].strip()
+        if name.replace(".", "").isidentifier() or name == "*":
+            yield name
+
+
+def _files(name: str, folder: str | None) -> Iterator[str]:
     """The files of a dotted name's modules and packages, as far as there are any."""
-    path = None if folder is None else [str(folder)]
+    path = None if folder is None else [folder]
     if path is None and name.partition(".")[0] in sys.stdlib_module_names:
         return
     full = ""

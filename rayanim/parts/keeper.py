@@ -31,8 +31,8 @@ class Keeper:
     target
         The film.
     thing
-        What the user gave to be drawn; its code must not change until the job
-        is taken up again.
+        What the user gave to be drawn; its code and its values must not change
+        until the job is taken up again.
     resume
         Whether to go on from what an earlier job left.
     keep
@@ -56,15 +56,18 @@ class Keeper:
         self._keep = keep
         self._how_to_resume = how_to_resume
         self._source = ""
+        self._values: dict[str, str | None] = {}
         self._folder: PartsFolder | None = None
         self._finished: dict[int, PartInfo] = {}
         self._tell: Callable[[str], None] | None = None
 
     def __enter__(self) -> Self:
         from rayanim.parts.fingerprint import fingerprint
+        from rayanim.parts.values import value_digests
 
-        # Before it is opened: what setup() makes is not the user's code.
+        # Before it is opened: what setup() makes is neither the user's code nor a value of it.
         self._source = fingerprint(self._thing)
+        self._values = value_digests(self._thing)
         return self
 
     def __exit__(
@@ -130,6 +133,7 @@ class Keeper:
             seed=seed,
             sequential=sequential,
             source=self._source,
+            values=self._values,
             source_name=source_name,
             first_frame=first_frame,
         )
@@ -209,9 +213,17 @@ class Keeper:
         return sum(info.n_frames for info in beyond)
 
     def _look_through(self, folder: PartsFolder) -> None:
+        if folder.chosen is not None:
+            self._say(folder.chosen)
         self._finished = folder.finished()
         for name, why in folder.rejected.items():
             self._say(f"The part {name} is not used: {why}. Its frames are drawn again.")
+        if folder.not_compared:
+            self._say(
+                "Values of the source could not be compared with those of the earlier job: "
+                f"{', '.join(folder.not_compared)}. If they have changed, so do frames in the "
+                "midst of the film."
+            )
 
     def _tell_of_set_aside(self, folder: PartsFolder) -> None:
         aside = folder.set_aside
@@ -219,17 +231,19 @@ class Keeper:
             self._say(
                 f"{_count(aside.segments)} of an earlier job are put aside in "
                 f"{str(aside.path)!r} until this film is whole. Resuming would go on from them: "
-                "end this job, rename the folder back, and resume."
+                "end this job, and resume. Whichever job has more keeps them."
             )
 
     def _leave(self, folder: PartsFolder, error: BaseException) -> None:
-        count = 0
+        count, whose, path = 0, "", folder.path
         # A folder that is gone is not what the job failed of.
         with contextlib.suppress(PartsError):
             count = folder.count()
+        if folder.gives_way and folder.set_aside is not None:
+            count, whose = folder.set_aside.segments, " of an earlier job, more than of this one,"
         if count:
             error.add_note(
-                f"{_count(count)} {'is' if count == 1 else 'are'} kept in {str(folder.path)!r}. "
+                f"{_count(count)}{whose} {'is' if count == 1 else 'are'} kept in {str(path)!r}. "
                 f"{self._how_to_resume} to go on from there."
             )
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 
 _PACKAGES = ("matplotlib", "numpy", "pillow")
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Python, the processor's kind and the libraries with their versions.
 
     Encoders choose their code by the kind of processor; Python's own version
@@ -19,7 +23,10 @@ def versions() -> dict[str, str]:
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     packages = {name: _version(name) for name in _PACKAGES}
-    return {"python": python, "machine": platform.machine(), **packages, **library_versions()}
+    machine = platform.machine()
+    return MappingProxyType(
+        {"python": python, "machine": machine, **packages, **library_versions()}
+    )
 
 
 def _version(package: str) -> str:

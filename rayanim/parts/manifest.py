@@ -39,6 +39,8 @@ _UNREADABLE = {
 }
 """Digests: that they differ says all, their values say nothing."""
 
+_MAX_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -62,6 +64,9 @@ class Manifest:
         As asked for.
     source
         Fingerprint of the drawing code, see `rayanim.parts.fingerprint`.
+    values
+        Digests of the values that it draws from, by name, None where one
+        cannot be told; see `rayanim.parts.values`.
     source_name
         What the user calls it.
     first_frame
@@ -78,6 +83,7 @@ class Manifest:
     seed: int | None
     sequential: bool
     source: str
+    values: Mapping[str, str | None]
     source_name: str
     first_frame: str
     format: int = field(default=FORMAT)
@@ -85,6 +91,7 @@ class Manifest:
     def __post_init__(self) -> None:
         object.__setattr__(self, "libraries", plain(self.libraries))
         object.__setattr__(self, "stream", plain(self.stream))
+        object.__setattr__(self, "values", plain(self.values))
 
     @property
     def digest(self) -> str:
@@ -118,6 +125,11 @@ class Manifest:
     def differences(self, other: Manifest) -> list[str]:
         """What has changed from this manifest to `other`, in sentences for people."""
         return list(_differences(asdict(self), asdict(other)))
+
+    def not_compared(self, other: Manifest) -> list[str]:
+        """Names of the values that cannot be told in this manifest or in `other`."""
+        names = dict.fromkeys([*self.values, *other.values])
+        return [name for name in names if _is_untold(name, self.values, other.values)]
 
 
 def plain(value: Any) -> Any:
@@ -177,6 +189,10 @@ def _is_versions(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_text, value.values()))
 
 
+def _is_digests(value: Any) -> bool:
+    return isinstance(value, dict) and all(each is None or _is_hex(each) for each in value.values())
+
+
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rayanim": (_is_text, "text"),
     "libraries": (_is_versions, "an object of texts"),
@@ -186,6 +202,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (_is_whole_or_none, "a whole number or null"),
     "sequential": (lambda value: isinstance(value, bool), "true or false"),
     "source": (_is_hex, "hexadecimal digits"),
+    "values": (_is_digests, "an object of hexadecimal digits or nulls"),
     "source_name": (_is_text, "text"),
     "first_frame": (_is_hex, "hexadecimal digits"),
     "format": (_is_whole, "a whole number"),
@@ -206,12 +223,29 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for name, was in before.items():
         if was == now[name]:
             continue
-        if name in _UNREADABLE:
+        if name == "values":
+            yield from _changed_values(was, now[name])
+        elif name in _UNREADABLE:
             yield _UNREADABLE[name]
         elif isinstance(was, dict):
             yield from _entries(was, now[name])
         else:
             yield _sentence(name, was, now[name])
+
+
+def _changed_values(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    changed = [
+        name
+        for name in dict.fromkeys([*before, *now])
+        if not _is_untold(name, before, now) and before.get(name) != now.get(name)
+    ]
+    if changed:
+        others = "" if len(changed) <= _MAX_NAMED else f" and {len(changed) - _MAX_NAMED} more"
+        yield f"values of the source have changed: {', '.join(changed[:_MAX_NAMED])}{others}"
+
+
+def _is_untold(name: str, *manifests: Mapping[str, str | None]) -> bool:
+    return any(name in values and values[name] is None for values in manifests)
 
 
 def _entries(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:

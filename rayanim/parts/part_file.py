@@ -36,6 +36,9 @@ FORMAT = 1
 
 DIGEST_BYTES = 32
 
+BEGINS = b"rayanim part "
+"""How each part begins, of any format."""
+
 _FIRST_LINE = re.compile(rb"rayanim part (\d{1,9}) ([0-9a-f]{64})")
 # Longer than any first line: the rest of a foreign file is not searched for one.
 _FIRST_LINE_BYTES = 100

@@ -1,8 +1,9 @@
 """Reads and writes the parts of one film in one folder.
 
 A store pickles, so that the encoder actor can write while the driver holds the
-folder. Parts are not synced one by one: one that a power failure cut short has
-a wrong checksum, and its segment is drawn again.
+folder. Nothing is synced: a part that a power failure cut short has a wrong
+checksum, and its segment is drawn again. Of a manifest that it cut short, which
+was written half a minute before at most, the film is drawn anew.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ def manifest(**changes: Any) -> Manifest:
         "seed": 0,
         "sequential": False,
         "source": "ab12",
+        "values": {"speed": "12ab", "lock": None},
         "source_name": "Wäve \udc80",
         "first_frame": "cd34",
     }

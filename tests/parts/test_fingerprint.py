@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from rayanim import acts
 from rayanim.animator import Animator
+from rayanim.parts import fingerprint as fingerprint_module
 from rayanim.parts.fingerprint import fingerprint
 
 SCRIPT = """
@@ -93,12 +95,40 @@ def test_it_changes_with_the_code(project: Path, file: str) -> None:
 
 
 def test_it_does_not_change_with_what_draws_nothing(project: Path) -> None:
-    """Comments, layout, and modules that the script does not lead to."""
+    """Comments and layout where drawing is defined, and modules that it does not lead to."""
     before = told(project)
     (project / "unrelated.py").write_text("RED = 2\n")
     path = project / "film.py"
     path.write_text("# a comment\n" + path.read_text().replace("size = 5", "size  =  (5)  # px"))
     assert told(project) == before
+
+
+def test_a_changed_file_is_read_again_in_one_process(tmp_path: Path, monkeypatch: Any) -> None:
+    """What was read of it before is kept only as long as it stays the same."""
+    (tmp_path / "kept_drawing.py").write_text("import kept_helper\ndef draw(i):\n    return 1\n")
+    (tmp_path / "kept_helper.py").write_text("RED = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    draw = importlib.import_module("kept_drawing").draw
+    found = [fingerprint(draw), fingerprint(draw)]
+    (tmp_path / "kept_helper.py").write_text("RED = 22\n")
+    found.append(fingerprint(draw))
+    (tmp_path / "kept_drawing.py").write_text("import kept_helper\ndef draw(i):\n    return 22\n")
+    found.append(fingerprint(draw))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def test_a_long_file_is_told_as_it_is_written(tmp_path: Path, monkeypatch: Any) -> None:
+    """Reading its tree would take too long: a comment makes another film of it."""
+    monkeypatch.setattr(fingerprint_module, "MAX_TREE_BYTES", 100)
+    path = tmp_path / "long_drawing.py"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = []
+    for comment in ("", "# short\n", "# long\n" * 30, "# longer\n" * 30):
+        path.write_text("def draw(i):\n    return 1\n" + comment)
+        found.append(fingerprint(importlib.import_module("long_drawing").draw))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
 
 
 def test_going_on_with_other_settings_is_no_other_film(project: Path) -> None:
@@ -216,7 +246,7 @@ def test_code_without_a_file_is_the_same_in_every_process() -> None:
 
 
 def test_values_do_not_count() -> None:
-    """Parameters and attributes are told by the first frame and the parts' own digests."""
+    """Attributes and parameters have digests of their own."""
     wave = made(TYPED)["Wave"]
     one, two = wave(), wave()
     one.data, two.data = [1, 2, object()], {"x": 3}

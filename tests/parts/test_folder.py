@@ -18,7 +18,8 @@ import pytest
 from sample_parts import manifest, segment
 
 from rayanim.errors import EncodeError, OutputError, PartsError, ResumeError
-from rayanim.parts.folder import LOCK, MANIFEST, PartsFolder, SetAside
+from rayanim.parts.aside import LOCK, MANIFEST, SetAside
+from rayanim.parts.folder import PartsFolder
 from rayanim.parts.part_file import part_to_bytes
 from rayanim.parts.store import index_of, part_name
 
@@ -41,7 +42,7 @@ def ended_job(film: Path, indices: tuple[int, ...] = (0, 1, 4), **changes: Any) 
     """The folder of a job that ended before its film was whole."""
     with PartsFolder.create(film, manifest(**changes)) as folder:
         for index in indices:
-            folder.put(index, 30 * index, f"{index}a", segment(index))
+            folder.store.put(index, 30 * index, f"{index}a", segment(index))
     return folder.path
 
 
@@ -55,7 +56,7 @@ def test_what_was_put_is_there_after_the_job(tmp_path: Path, name: str) -> None:
         assert sorted(found) == [0, 1, 4]
         assert folder.rejected == {}
         assert (found[4].start, found[4].stop, found[4].batch_digest) == (120, 123, "4a")
-        assert [folder.load(index) for index in found] == [segment(index) for index in found]
+        assert [folder.store.load(index) for index in found] == [segment(index) for index in found]
         assert found[4].file_bytes == (path / part_name(4)).stat().st_size
         folder.remove()
     assert list(tmp_path.iterdir()) == []
@@ -64,7 +65,7 @@ def test_what_was_put_is_there_after_the_job(tmp_path: Path, name: str) -> None:
 def test_put_tells_how_much_it_wrote_and_leaves_whole_files_only(film: Path) -> None:
     """No file is left that is being written."""
     with PartsFolder.create(film, manifest()) as folder:
-        written = folder.put(0, 0, None, segment())
+        written = folder.store.put(0, 0, None, segment())
         assert {each.name for each in folder.path.iterdir()} == {MANIFEST, LOCK, part_name(0)}
         assert (folder.path / part_name(0)).stat().st_size == written
         assert folder.count() == 1
@@ -73,11 +74,11 @@ def test_put_tells_how_much_it_wrote_and_leaves_whole_files_only(film: Path) -> 
 def test_a_part_that_is_put_again_replaces_the_first(film: Path) -> None:
     """A broken one too."""
     with PartsFolder.create(film, manifest()) as folder:
-        folder.put(0, 0, None, segment(5))
+        folder.store.put(0, 0, None, segment(5))
         (folder.path / part_name(0)).write_bytes(b"broken")
         assert folder.finished() == {}
-        folder.put(0, 0, None, segment(7))
-        assert folder.load(0) == segment(7)
+        folder.store.put(0, 0, None, segment(7))
+        assert folder.store.load(0) == segment(7)
         assert list(folder.finished()) == [0]
         assert folder.rejected == {}
 
@@ -113,7 +114,7 @@ def test_broken_parts_are_rejected_with_a_reason(film: Path) -> None:
         assert folder.rejected.keys() == expected.keys()
         for name, reason in expected.items():
             with pytest.raises(PartsError, match=reason) as caught:
-                folder.load(int(name.partition(".")[0]))
+                folder.store.load(int(name.partition(".")[0]))
             assert folder.rejected[name] in caught.value.message
             assert name in caught.value.message
 
@@ -121,17 +122,17 @@ def test_broken_parts_are_rejected_with_a_reason(film: Path) -> None:
 def test_a_part_that_breaks_after_it_was_found_is_noticed(film: Path) -> None:
     """It is checked again when it is taken up."""
     with PartsFolder.create(film, manifest()) as folder:
-        folder.put(0, 0, None, segment())
+        folder.store.put(0, 0, None, segment())
         assert list(folder.finished()) == [0]
         path = folder.path / part_name(0)
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(data)
         with pytest.raises(PartsError, match=r"000000\.part.*checksum"):
-            folder.load(0)
+            folder.store.load(0)
         path.unlink()
         with pytest.raises(PartsError, match="No such file"):
-            folder.load(0)
+            folder.store.load(0)
 
 
 @pytest.mark.parametrize(
@@ -178,26 +179,130 @@ def test_a_new_job_keeps_the_parts_of_the_one_before(film: Path) -> None:
     with PartsFolder.create(film, manifest(seed=1)) as folder:
         assert folder.set_aside == SetAside(old, 3)
         assert folder.finished() == {}
-    assert not path.exists()
-    old.rename(path)
+        assert not list(path.glob("*.part"))
+    assert not old.exists()
     with PartsFolder.resume(film, manifest()) as folder:
         assert sorted(folder.finished()) == [0, 1, 4]
 
 
-def test_parts_set_aside_are_replaced_by_later_ones(film: Path) -> None:
-    """Only the last are kept; a job that finished nothing does not push them out."""
-    for count in (1, 2):
+def parts_in(path: Path) -> int:
+    return sum(1 for _ in path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("jobs", "kept", "aside"),
+    [
+        ((1, 2, 3), 3, 2),
+        ((13, 2), 13, 0),
+        ((13, 2, 1), 13, 0),
+        ((13, 0), 13, 0),
+        ((2, 13, 3), 13, 0),
+        ((3, 3), 3, 3),
+    ],
+)
+def test_more_parts_are_never_given_up_for_fewer(
+    film: Path, jobs: tuple[int, ...], kept: int, aside: int
+) -> None:
+    """Whatever jobs end without their film being whole."""
+    for count in jobs:
         ended_job(film, tuple(range(count)))
-    ended_job(film, (0, 1, 2))
+    path = PartsFolder.path_for(film)
+    assert (parts_in(path), parts_in(path.with_name("film.mp4.parts.old"))) == (kept, aside)
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert len(folder.finished()) == kept
+
+
+def killed_job(film: Path, count: int, **changes: Any) -> None:
+    """As a job that puts `count` parts and is killed, after another was put aside."""
+    folder = PartsFolder.create(film, manifest(**changes))
+    for index in range(count):
+        folder.store.put(index, 30 * index, None, segment(index))
+    folder._lock.close()
+
+
+def test_parts_aside_stay_where_the_job_between_was_killed_with_fewer(film: Path) -> None:
+    """A third job does not push them out, and gives them their name back."""
+    ended_job(film, tuple(range(5)))
+    killed_job(film, 2)
     old = film.with_name("film.mp4.parts.old")
-    assert sum(1 for each in old.glob("*.part")) == 2
     with PartsFolder.create(film, manifest()) as folder:
-        assert folder.set_aside == SetAside(old, 3)
-        assert folder.finished() == {}
-    with PartsFolder.create(film, manifest()) as folder:
-        assert folder.set_aside is None
+        assert folder.set_aside == SetAside(old, 5)
+        assert (folder.count(), parts_in(old)) == (0, 5)
+    assert (parts_in(folder.path), old.exists()) == (5, False)
+
+
+@pytest.mark.parametrize("own", [0, 1, 2])
+def test_resuming_finds_the_folder_with_more_parts(film: Path, own: int) -> None:
+    """Also where it was put aside by a job that forgot to resume; it says so."""
+    ended_job(film, (0, 1, 4))
+    killed_job(film, own)
+    old = film.with_name("film.mp4.parts.old")
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert sorted(folder.finished()) == [0, 1, 4]
+        assert "3 finished segments" in str(folder.chosen)
+        assert "have their name back" in str(folder.chosen)
+        assert not old.exists()
+        folder.forget_set_aside()
         folder.remove()
-    assert sum(1 for each in old.glob("*.part")) == 3
+    assert list(film.parent.iterdir()) == []
+
+
+def test_resuming_takes_the_same_film_s_parts(film: Path) -> None:
+    """Those of another film in its place are neither used nor touched, whatever is more."""
+    ended_job(film, (0, 1, 4))
+    killed_job(film, 2, seed=1)
+    path, old = PartsFolder.path_for(film), film.with_name("film.mp4.parts.old")
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert folder.path == old
+        assert sorted(folder.finished()) == [0, 1, 4]
+        assert "is not of this film, and stays" in str(folder.chosen)
+        folder.store.put(2, 60, None, segment(2))
+    assert (parts_in(path), parts_in(old)) == (2, 4)
+    with PartsFolder.resume(film, manifest(seed=1)) as folder:
+        assert (folder.path, folder.chosen, len(folder.finished())) == (path, None, 2)
+
+
+def test_parts_of_another_film_that_are_aside_are_not_found(film: Path) -> None:
+    """What differs is named."""
+    ended_job(film)
+    PartsFolder.path_for(film).rename(film.with_name("film.mp4.parts.old"))
+    with pytest.raises(ResumeError, match="the seed was 0, is 1 now"):
+        PartsFolder.resume(film, manifest(seed=1))
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_whole_film_needs_no_parts_that_are_aside(film: Path, same: bool) -> None:
+    """Of the same film they go; those of another one, that this job did not find, stay."""
+    ended_job(film, (0,), seed=0 if same else 1)
+    old = film.with_name("film.mp4.parts.old")
+    PartsFolder.path_for(film).rename(old)
+    with PartsFolder.create(film, manifest()) as folder:
+        folder.forget_set_aside()
+        folder.remove()
+    assert old.exists() != same
+
+
+def test_a_whole_film_that_was_resumed_leaves_no_fewer_parts(film: Path) -> None:
+    """Both folders of it go."""
+    ended_job(film, (0,))
+    killed_job(film, 2)
+    with PartsFolder.resume(film, manifest()) as folder:
+        assert len(folder.finished()) == 2
+        folder.forget_set_aside()
+        folder.remove()
+    assert list(film.parent.iterdir()) == []
+
+
+def test_parts_that_come_after_the_end_are_no_obstacle(film: Path) -> None:
+    """An encoder that is killed late writes one more: without manifest or lock it is still ours."""
+    path = ended_job(film)
+    late = (path / part_name(4)).read_bytes()
+    shutil.rmtree(path)
+    path.mkdir()
+    (path / part_name(4)).write_bytes(late)
+    (path / f"{part_name(5)}.0123abcd.tmp").write_bytes(late[:40])
+    with PartsFolder.create(film, manifest()) as folder:
+        assert (folder.set_aside, folder.finished()) == (None, {})
 
 
 def test_a_folder_left_without_parts_or_manifest_just_goes(film: Path) -> None:
@@ -342,7 +447,7 @@ def test_a_film_that_was_resumed_can_be_resumed_again(film: Path) -> None:
     """Parts of both runs are there."""
     ended_job(film)
     with PartsFolder.resume(film, manifest()) as folder:
-        folder.put(2, 60, None, segment(2))
+        folder.store.put(2, 60, None, segment(2))
     with PartsFolder.resume(film, manifest()) as folder:
         assert sorted(folder.finished()) == [0, 1, 2, 4]
 
@@ -351,11 +456,11 @@ def test_a_film_that_was_resumed_can_be_resumed_again(film: Path) -> None:
 def test_two_jobs_of_one_process_do_not_share_a_folder(film: Path, begin: Any) -> None:
     """The second is refused, and the first one's parts are as they were."""
     with PartsFolder.create(film, manifest()) as folder:
-        folder.put(0, 0, None, segment())
+        folder.store.put(0, 0, None, segment())
         with pytest.raises(OutputError, match="Another job is using the parts"):
             begin(film, manifest())
         assert list(folder.finished()) == [0]
-        folder.put(1, 30, None, segment(1))
+        folder.store.put(1, 30, None, segment(1))
     with PartsFolder.resume(film, manifest()) as folder:
         assert list(folder.finished()) == [0, 1]
 
@@ -398,7 +503,7 @@ def test_the_manifest_goes_first_and_the_lock_last(film: Path, monkeypatch: Any)
         real(path, missing_ok)
 
     with PartsFolder.create(film, manifest()) as folder:
-        folder.put(0, 0, None, segment())
+        folder.store.put(0, 0, None, segment())
         monkeypatch.setattr(Path, "unlink", unlink)
         folder.remove()
     assert removed == [MANIFEST, part_name(0), LOCK]
@@ -423,7 +528,7 @@ from pathlib import Path
 from sample_parts import manifest, segment
 from rayanim.parts.folder import PartsFolder
 folder = PartsFolder.create(Path(sys.argv[1]), manifest())
-folder.put(0, 0, None, segment())
+folder.store.put(0, 0, None, segment())
 print("ready", flush=True)
 sys.stdin.readline()
 """
@@ -442,7 +547,7 @@ def test_a_folder_is_free_when_the_process_that_held_it_is_killed(film: Path, be
             holder.send_signal(signal.SIGKILL)
         holder.communicate()
     with PartsFolder.resume(film, manifest()) as folder:
-        assert folder.load(0) == segment()
+        assert folder.store.load(0) == segment()
 
 
 KILLED = """
@@ -460,15 +565,15 @@ def kill_at(step):
                 os._exit(9)
             return function(*arguments, **options)
         return ticked
-    for name in ("open", "fdopen", "fsync", "rename", "replace", "mkdir", "unlink", "rmdir"):
+    for name in ("open", "fdopen", "rename", "replace", "mkdir", "unlink", "rmdir"):
         setattr(os, name, ticking(getattr(os, name)))
 
 film = Path(sys.argv[1])
 if int(sys.argv[2]):
     kill_at(int(sys.argv[2]))
 folder = PartsFolder.create(film, manifest(seed=1))
-folder.put(0, 0, None, segment())
-folder.put(1, 30, None, segment(1))
+folder.store.put(0, 0, None, segment())
+folder.store.put(1, 30, None, segment(1))
 folder.remove()
 """
 
@@ -511,7 +616,7 @@ def test_a_store_travels_and_a_lock_does_not(film: Path) -> None:
     with PartsFolder.create(film, manifest()) as folder:
         store = pickle.loads(pickle.dumps(folder.store))
         store.put(3, 90, None, segment(3))
-        assert folder.load(3) == segment(3)
+        assert folder.store.load(3) == segment(3)
         with pytest.raises(TypeError, match="store"):
             pickle.dumps(folder)
 
@@ -526,8 +631,8 @@ from rayanim.video.segment import EncodedPacket, EncodedSegment
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     folder = PartsFolder.create(Path(sys.argv[1]), manifest())
-    folder.put(0, 0, None, segment())
-    folder.put(1, 30, None, EncodedSegment(1, b"", (EncodedPacket(bytes(200_000), 0, True),)))
+    folder.store.put(0, 0, None, segment())
+    folder.store.put(1, 30, None, EncodedSegment(1, b"", (EncodedPacket(bytes(200_000), 0, True),)))
 except EncodeError as error:
     print(error)
 """
@@ -599,7 +704,7 @@ def test_a_folder_removed_under_a_job_is_told(film: Path) -> None:
     with PartsFolder.create(film, manifest()) as folder:
         shutil.rmtree(folder.path)
         with pytest.raises(EncodeError, match="No such file"):
-            folder.put(0, 0, None, segment())
+            folder.store.put(0, 0, None, segment())
         with pytest.raises(PartsError, match="cannot be read"):
             folder.finished()
         folder.remove()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -145,6 +146,31 @@ def test_other_settings_are_refused_and_change_nothing(film: Path) -> None:
     assert len(list(keeper.path.glob("*.part"))) == 2
 
 
+class Thing:
+    """Drawn from its attributes."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+
+def test_other_values_are_another_film(film: Path) -> None:
+    """Named, also where the first frame is the same; those that cannot be told are said to be."""
+    with pytest.raises(ZeroDivisionError), Keeper(film, Thing(speed=1, lock=Lock())) as keeper:
+        put(opened(keeper), 0)
+        raise ZeroDivisionError
+    with (
+        pytest.raises(ResumeError, match="values of the source have changed: speed"),
+        Keeper(film, Thing(speed=2, lock=Lock()), resume=True) as keeper,
+    ):
+        opened(keeper)
+    told: list[str] = []
+    with Keeper(film, Thing(speed=1, lock=3), resume=True) as keeper:
+        opened(keeper, told)
+        assert keeper.resumed_frames == 3
+    assert len(told) == 1
+    assert "could not be compared with those of the earlier job: lock." in told[0]
+
+
 @pytest.mark.parametrize("step", ["forget_set_aside", "remove", "count"])
 def test_an_interrupt_while_ending_leaves_the_folder_unlocked(
     film: Path, monkeypatch: pytest.MonkeyPatch, step: str
@@ -163,3 +189,26 @@ def test_an_interrupt_while_ending_leaves_the_folder_unlocked(
     with Keeper(film, object, resume=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 3
+
+
+def test_a_job_with_fewer_parts_gives_the_earlier_ones_their_place(film: Path) -> None:
+    """Forgetting to resume costs nothing: the note says whose parts are kept."""
+    fail_after(film, 0, 1, 2)
+    error = fail_after(film, 0)
+    assert "3 finished segments of an earlier job, more than of this one, are" in error.__notes__[0]
+    with Keeper(film, object, resume=True) as keeper:
+        opened(keeper)
+        assert keeper.resumed_frames == 9
+    assert list(film.parent.iterdir()) == []
+
+
+def test_going_on_from_parts_that_were_put_aside_is_said(film: Path) -> None:
+    """A job that was killed could not give them their place."""
+    fail_after(film, 0, 1, 2)
+    film.with_name("film.mp4.parts").rename(film.with_name("film.mp4.parts.old"))
+    told: list[str] = []
+    with Keeper(film, object, resume=True) as keeper:
+        opened(keeper, told)
+        assert keeper.resumed_frames == 9
+    assert ["3 finished segments that were put aside" in each for each in told] == [True]
+    assert list(film.parent.iterdir()) == []

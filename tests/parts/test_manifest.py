@@ -76,6 +76,8 @@ def test_every_field_is_needed(name: str) -> None:
         ("sequential", 0),
         ("source", "xyz"),
         ("source", ""),
+        ("values", {"speed": "x"}),
+        ("values", None),
         ("source_name", None),
         ("first_frame", 12),
         ("format", "1"),
@@ -128,6 +130,10 @@ DIFFERENCES = [
     ({"seed": None}, "the seed was 0, is not given now"),
     ({"sequential": True}, "sequential was False, is True now"),
     ({"source": "ff"}, "the drawing code has changed"),
+    (
+        {"values": {"speed": "ff", "lock": "ab", "size": "ab"}},
+        "values of the source have changed: speed, size",
+    ),
     ({"source_name": "Line"}, "what is drawn was Wäve \udc80, is Line now"),
     ({"first_frame": "ff"}, "the first frame has other pixels"),
 ]
@@ -155,6 +161,23 @@ def test_all_differences_are_named_and_none_where_there_is_none() -> None:
         changes |= each
     assert changes.keys() | {"format"} == VALUES.keys()
     assert len(manifest().differences(manifest(**changes, format=2))) == len(changes) + 1
+
+
+@pytest.mark.parametrize("values", [{"speed": None, "lock": "ab"}, {"speed": "12ab"}])
+def test_values_that_cannot_be_told_are_no_difference(values: dict[str, Any]) -> None:
+    """On either side; they are named as not compared."""
+    now = manifest(values=values)
+    assert manifest().differences(now) == now.differences(manifest()) == []
+    expected = {"lock"} | ({"speed"} if values["speed"] is None else set())
+    assert set(manifest().not_compared(now)) == set(now.not_compared(manifest())) == expected
+
+
+def test_of_many_changed_values_some_are_named() -> None:
+    """A sentence stays one."""
+    now = manifest(values={f"v{number}": "ab" for number in range(9)})
+    assert manifest(values={}).differences(now) == [
+        "values of the source have changed: v0, v1, v2, v3, v4 and 4 more"
+    ]
 
 
 def test_versions_name_what_decides_bytes() -> None:
