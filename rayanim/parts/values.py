@@ -105,7 +105,7 @@ class _Left:
     """What drawing changed on an object: digests before and after, by name."""
 
     thing: Any
-    changes: dict[str, tuple[str | None, str | None]]
+    changes: dict[str, tuple[str, str | None]]
 
 
 def _named_values(thing: Any) -> Iterator[tuple[str, Any]]:
