@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from rayanim.errors import EncodeError, OutputError
+from rayanim.lock import FileLock, why
 
 # Of this process, for a signal handler that has no time for the jobs' own cleaning up.
 _unfinished: set[Path] = set()
@@ -27,7 +27,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         real = _without_links(path)
         is_folder, exists = real.is_dir(), real.exists()
     except (OSError, ValueError) as error:
-        raise OutputError(f"{str(path)!r} cannot be a file: {_why(error)}.") from error
+        raise OutputError(f"{str(path)!r} cannot be a file: {why(error)}.") from error
     if is_folder:
         raise OutputError(f"{str(path)!r} is a folder. Name a file in it, such as film.mp4.")
     if exists and not overwrite:
@@ -39,7 +39,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The folder {str(folder)!r} cannot be made: {_why(error)}.") from error
+        raise OutputError(f"The folder {str(folder)!r} cannot be made: {why(error)}.") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"The folder {str(folder)!r} is not writable.")
 
@@ -58,21 +58,17 @@ def part_of(path: Path) -> Iterator[Path]:
     """
     path = _without_links(path)
     part = path.with_name(path.name + ".part")
-    try:
-        # Not truncated here: it may be another job's until the lock is ours.
-        lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(f"{str(part)!r} cannot be written: {_why(error)}.") from error
-    try:
-        _lock(lock, part)
-        # Only from here on is the file ours to remove.
-        with _removed_on_failure(part):
-            _unfinished.add(part)
-            yield part
-            _rename(part, path)
-    finally:
-        _unfinished.discard(part)
-        os.close(lock)
+    # Not truncated by the lock: until it is ours, it may be another job's.
+    taken = f"Another job is writing {str(part)!r}. Wait for it, or choose another name."
+    with contextlib.closing(FileLock(part, taken)):
+        try:
+            # Only from here on is the file ours to remove.
+            with _removed_on_failure(part):
+                _unfinished.add(part)
+                yield part
+                _rename(part, path)
+        finally:
+            _unfinished.discard(part)
 
 
 def remove_unfinished() -> None:
@@ -107,21 +103,6 @@ def _removed_on_failure(part: Path) -> Iterator[None]:
         raise
 
 
-def _lock(descriptor: int, part: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: no advisory locks; two jobs with one target are not noticed
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise OutputError(
-                f"Another job is writing {str(part)!r}. Wait for it, or choose another name."
-            ) from None
-        # A file system without locks: go on without.
-
-
 def _rename(part: Path, path: Path) -> None:
     try:
         part.replace(path)
@@ -138,8 +119,3 @@ def _without_links(path: Path) -> Path:
     over a link would replace the link.
     """
     return Path(os.path.realpath(path))
-
-
-def _why(error: OSError | ValueError) -> str:
-    """What the system says; Python's own words for a name that it never asked the system about."""
-    return getattr(error, "strerror", None) or str(error)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rayanim.errors import OutputError, PartsError
+from rayanim.lock import FileLock
 from rayanim.parts.disk import read_plain
-from rayanim.parts.lock import FolderLock
 from rayanim.parts.manifest import BEGINS as MANIFEST_BEGINS
 from rayanim.parts.part_file import BEGINS as PART_BEGINS
 from rayanim.parts.store import PartStore, index_of
@@ -37,6 +37,18 @@ class SetAside:
 
     path: Path
     segments: int
+
+
+def lock_of(path: Path) -> FileLock:
+    """The lock of the folder `path`, held until it is closed.
+
+    Raises
+    ------
+    OutputError
+        If another job uses the folder.
+    """
+    taken = f"Another job is using the parts in {str(path)!r}. Wait for it, or choose another name."
+    return FileLock(path / LOCK, taken)
 
 
 def aside_of(path: Path) -> Path:
@@ -68,7 +80,7 @@ def set_aside(path: Path) -> SetAside | None:
                 f"{str(path)!r} is not a folder of rayanim's parts, but stands where one must be "
                 "made. Rename or remove it."
             )
-        with contextlib.closing(FolderLock(path / LOCK)):
+        with contextlib.closing(lock_of(path)):
             return _moved(path)
     except (OSError, PartsError) as error:
         raise OutputError(f"{str(path)!r} cannot be put aside: {error}.") from error
@@ -90,7 +102,7 @@ def remove_folder(path: Path) -> None:
         If another job uses it, or something stays.
     """
     if _is_made_here(path):
-        with contextlib.closing(FolderLock(path / LOCK)):
+        with contextlib.closing(lock_of(path)):
             remove_ours(path)
     if os.path.lexists(path):
         raise OutputError(

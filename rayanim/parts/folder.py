@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Self
 
 from rayanim.errors import OutputError, PartsError, ResumeError
+from rayanim.lock import FileLock
 from rayanim.parts.aside import (
-    LOCK,
     MANIFEST,
     SetAside,
     aside_of,
     count_usable,
+    lock_of,
     put_back,
     remove_folder,
     remove_ours,
@@ -30,7 +31,6 @@ from rayanim.parts.aside import (
     set_aside,
 )
 from rayanim.parts.disk import read_plain, write_whole
-from rayanim.parts.lock import FolderLock
 from rayanim.parts.manifest import Manifest
 from rayanim.parts.part_file import PartInfo
 from rayanim.parts.store import PartStore
@@ -53,9 +53,7 @@ class PartsFolder:
         What `create` found and kept.
     """
 
-    def __init__(
-        self, store: PartStore, lock: FolderLock, set_aside: SetAside | None = None
-    ) -> None:
+    def __init__(self, store: PartStore, lock: FileLock, set_aside: SetAside | None = None) -> None:
         self.store = store
         self.set_aside = set_aside
         self.rejected: dict[str, str] = {}
@@ -100,7 +98,7 @@ class PartsFolder:
         except OSError as error:
             raise OutputError(f"{str(path)!r} cannot be made: {error.strerror}.") from error
         try:
-            lock = FolderLock(path / LOCK)
+            lock = lock_of(path)
         except OutputError:
             with contextlib.suppress(OSError):
                 path.rmdir()
@@ -131,7 +129,7 @@ class PartsFolder:
         path = cls.path_for(target)
         used, chosen = _best(path, manifest)
         _check_resumable(used)
-        lock = FolderLock(used / LOCK)
+        lock = lock_of(used)
         try:
             found = _same_film(used, manifest)
             remove_unfinished(used)

@@ -17,6 +17,7 @@ from rayanim.parts.part_file import PartInfo
 if TYPE_CHECKING:
     from rayanim.farm.plan import Segment
     from rayanim.parts.store import PartStore
+    from rayanim.parts.values import DrawnFrom
     from rayanim.video.spec import StreamSpec
 
 
@@ -56,18 +57,18 @@ class Keeper:
         self._keep = keep
         self._how_to_resume = how_to_resume
         self._source = ""
-        self._values: dict[str, str | None] = {}
+        self._values: DrawnFrom | None = None
         self._folder: PartsFolder | None = None
         self._finished: dict[int, PartInfo] = {}
         self._tell: Callable[[str], None] | None = None
 
     def __enter__(self) -> Self:
         from rayanim.parts.fingerprint import fingerprint
-        from rayanim.parts.values import value_digests
+        from rayanim.parts.values import DrawnFrom
 
         # Before it is opened: what setup() makes is neither the user's code nor a value of it.
         self._source = fingerprint(self._thing)
-        self._values = value_digests(self._thing)
+        self._values = DrawnFrom(self._thing)
         return self
 
     def __exit__(
@@ -82,6 +83,8 @@ class Keeper:
         try:
             if error is not None:
                 self._leave(folder, error)
+                if self._values is not None:
+                    self._values.note()
                 return
             folder.forget_set_aside()
             if not self._keep:
@@ -133,7 +136,7 @@ class Keeper:
             seed=seed,
             sequential=sequential,
             source=self._source,
-            values=self._values,
+            values={} if self._values is None else self._values.digests,
             source_name=source_name,
             first_frame=first_frame,
         )

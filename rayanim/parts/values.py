@@ -17,8 +17,9 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -62,6 +63,51 @@ def value_digests(thing: Any) -> dict[str, str | None]:
         return {name: _digest(value, budget) for name, value in _named_values(thing)}
 
 
+class DrawnFrom:
+    """The values of one source as a film finds them, and as drawing leaves them.
+
+    What drawing fills or counts, a cache say, is not the user's change: where an
+    object is as a film in this process left it, it counts as it was before that.
+
+    Parameters
+    ----------
+    thing
+        The user's object, before it is opened.
+    """
+
+    # By id: not every object can be a key. The object is kept so that its id stays its own.
+    _left: ClassVar[dict[int, _Left]] = {}
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+        self.digests = value_digests(thing)
+        left = self._left.get(id(thing))
+        if left is not None:
+            for name, (before, after) in left.changes.items():
+                if self.digests.get(name) == after:
+                    self.digests[name] = before
+
+    def note(self) -> None:
+        """Keep what drawing has changed, after a film that failed and may be gone on with."""
+        after = value_digests(self._thing)
+        changes = {
+            name: (before, after.get(name))
+            for name, before in self.digests.items()
+            if before is not None and after.get(name) not in (None, before)
+        }
+        self._left.clear()
+        if changes:
+            self._left[id(self._thing)] = _Left(self._thing, changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What drawing changed on an object: digests before and after, by name."""
+
+    thing: Any
+    changes: dict[str, tuple[str, str | None]]
+
+
 def _named_values(thing: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(thing, type):
         return
@@ -78,16 +124,11 @@ def _has_attributes(thing: Any) -> bool:
 
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
-    passed_over = {MARK} | (_PARAMETERS if _is_animator(thing) else set())
+    takes_parameters = hasattr(type(thing), "param_by_frame")
+    passed_over = {MARK} | (_PARAMETERS if takes_parameters else set())
     for name, value in vars(thing).items():
         if name not in passed_over:
             yield str(name), value
-
-
-def _is_animator(thing: Any) -> bool:
-    from rayanim.animator import Animator
-
-    return isinstance(thing, Animator)
 
 
 def _variables(function: types.FunctionType) -> Iterator[tuple[str, Any]]:

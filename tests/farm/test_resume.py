@@ -389,6 +389,42 @@ def test_a_cut_manifest_ends_the_job(film: Path, left: int) -> None:
     assert [each.name for each in film.parent.glob("film*")] == ["film.mp4"]
 
 
+class Late(Stopped):
+    """Its speed shows from the second frame on only."""
+
+    def __init__(self, scratch: Path, speed: int) -> None:
+        super().__init__(scratch)
+        self.speed = speed
+        self.seen: list[int] = []
+
+    def generate_at(self, time_ms: float) -> Any:
+        self.seen.append(1)
+        return super().generate_at(time_ms * self.speed)
+
+
+def test_another_value_of_the_source_is_another_film(film: Path, whole: str) -> None:
+    """Although code and first frame are the same; nothing of the two is mixed."""
+    stop_at(film, 45, Late(film.parent, 1))
+    with pytest.raises(ResumeError, match="values of the source have changed: speed"):
+        render(Late(film.parent, 2), film, resume=True)
+    assert len(parts_of(film)) == 5
+    report = render(Late(film.parent, 1), film, resume=True)
+    assert (sha(film), report.resumed_frames) == (whole, 40)
+
+
+def test_what_drawing_appends_to_is_no_other_value(film: Path, whole: str) -> None:
+    """The same object, in the same process, is gone on with."""
+    late = Late(film.parent, 1)
+    stop_at(film, 45, late)
+    assert len(late.seen) > 40
+    report = render(late, film, resume=True)
+    assert (sha(film), report.resumed_frames) == (whole, 40)
+    stop_at(film, 45, late)
+    late.speed = 2
+    with pytest.raises(ResumeError, match="values of the source have changed: speed"):
+        render(late, film, resume=True)
+
+
 CHANGED: dict[str, tuple[dict[str, Any], str]] = {
     "fps": ({"fps": 25}, "the number of frames was 96, is 80 now; the frame rate was 30, is 25"),
     "codec": ({"codec": "h265"}, "codec was libx264, is libx265 now"),
@@ -525,8 +561,10 @@ def test_without_resuming_older_parts_are_put_aside_until_the_film_is_whole(
     stop_at(film, 45)
     old = film.with_name("film.mp4.parts.old")
     stop_at(film, 20)
-    assert len(list(old.glob("*.part"))) == 5
-    assert len(parts_of(film)) == 2
+    # The job with fewer gave way.
+    assert (len(parts_of(film)), old.exists()) == (5, False)
+    stop_at(film, 70)
+    assert (len(parts_of(film)), len(list(old.glob("*.part")))) == (8, 5)
     report = render(Stopped(film.parent), film)
     assert any("put aside" in event for event in report.events)
     assert (sha(film), report.resumed_frames) == (whole, 0)

@@ -617,7 +617,7 @@ def test_a_store_travels_and_a_lock_does_not(film: Path) -> None:
         store = pickle.loads(pickle.dumps(folder.store))
         store.put(3, 90, None, segment(3))
         assert folder.store.load(3) == segment(3)
-        with pytest.raises(TypeError, match="store"):
+        with pytest.raises(TypeError, match="stays in its process"):
             pickle.dumps(folder)
 
 

@@ -1,4 +1,4 @@
-"""Keeps two jobs from using one folder of parts at the same time."""
+"""Keeps two jobs from using one file at the same time."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ from typing import NoReturn
 from rayanim.errors import OutputError
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 
 
-class FolderLock:
+class FileLock:
     """An advisory lock on a file, held from its making until `close` or the process's end.
 
     Parameters
     ----------
     path
-        The file; it is made, and stays.
+        The file; it is made, not truncated, and stays.
+    taken
+        What is said where another job holds it.
 
     Raises
     ------
     OutputError
-        If another job holds it, or it cannot be made.
+        If another job holds it, has just removed it, or it cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, taken: str) -> None:
         try:
-            self._descriptor: int | None = os.open(
-                path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NO_LINKS, 0o666
-            )
-        except OSError as error:
-            raise OutputError(f"{str(path)!r} cannot be written: {error.strerror}.") from error
+            flags = os.O_RDWR | os.O_CREAT | _CLOSE_ON_EXEC | _NO_LINKS
+            self._descriptor: int | None = os.open(path, flags, 0o666)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{str(path)!r} cannot be written: {why(error)}.") from error
         try:
-            _lock(self._descriptor, path.parent)
+            _lock(self._descriptor, taken)
             self._check_in_place(path)
         except BaseException:
             self.close()
@@ -52,10 +54,10 @@ class FolderLock:
             os.close(descriptor)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A lock stays in its process; hand on the folder's store.")
+        raise TypeError("A lock stays in its process; hand on what it guards.")
 
     def _check_in_place(self, path: Path) -> None:
-        """See that the job which held the lock did not take the file away with its folder."""
+        """See that the job which held the lock did not take the file away."""
         descriptor = self._descriptor
         try:
             is_same = descriptor is not None and os.path.samestat(
@@ -64,10 +66,15 @@ class FolderLock:
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            raise OutputError(f"Another job has just taken {str(path.parent)!r} away. Begin again.")
+            raise OutputError(f"Another job has just taken {str(path)!r} away. Begin again.")
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def why(error: OSError | ValueError) -> str:
+    """What the system says; Python's own words for a name that it never asked the system about."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _lock(descriptor: int, taken: str) -> None:
     try:
         import fcntl
     except ImportError:  # Windows: no advisory locks; two jobs with one target are not noticed
@@ -76,8 +83,5 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise OutputError(
-                f"Another job is using the parts in {str(folder)!r}. Wait for it, or choose "
-                "another name."
-            ) from None
+            raise OutputError(taken) from None
         # A file system without locks: go on without.
