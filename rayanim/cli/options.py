@@ -146,7 +146,7 @@ def film_options(command: CommandT) -> CommandT:
             "--segment-frames",
             type=click.IntRange(min=1),
             metavar="N",
-            help="The most frames in a segment.",
+            help="The most frames in a segment; part of what decides the film's bytes.",
         ),
         click.option(
             "--resume",
