@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rayanim.errors import ParametersError
 from rayanim.report import Report
 from rayanim.request import Plan, Request
-from rayanim.settings import parse_rate
+from rayanim.settings import Transport, parse_rate
 
 if TYPE_CHECKING:
     from rayanim.source import Geometry
@@ -65,12 +65,13 @@ def describe(plan: Plan) -> PlanReport:
     SettingsError
         If FFmpeg refuses the stream.
     """
-    from rayanim.farm.choice import MAX_SEGMENT_FRAMES
+    from rayanim.farm.transport import choose_transport
     from rayanim.video.codecs import probe
 
     spec = plan.make_spec(_measured(plan))
     probe(spec)
-    segment_frames = plan.performance.frame_batch_amount or MAX_SEGMENT_FRAMES
+    transport, transport_reason = choose_transport(spec, plan.transport)
+    segment_frames = _longest_segment(plan, transport)
     return PlanReport(
         output=plan.target,
         frames=plan.feed.n_frames or 0,
@@ -82,6 +83,8 @@ def describe(plan: Plan) -> PlanReport:
         file_bytes=0,
         engine="ray" if plan.request.engine == "ray" else "local",
         engine_reason=ENGINES[plan.request.engine],
+        transport=transport,
+        transport_reason=transport_reason,
         settings=plan.performance,
         rendered=False,
         lines=tuple(_lines(plan, segment_frames)),
@@ -131,6 +134,19 @@ def _measured(plan: Plan) -> Geometry:
             return measure_source(plan.source, seed, first.numbers[0], params)
         finally:
             plan.source.close()
+
+
+def _longest_segment(plan: Plan, transport: Transport) -> int:
+    """The most frames in a segment."""
+    from rayanim.farm.choice import MAX_SEGMENT_FRAMES
+    from rayanim.farm.plan import GOP_FRAMES, closed_lengths
+
+    asked, n_frames = plan.performance.frame_batch_amount, plan.feed.n_frames
+    if transport == "frames":
+        return asked or MAX_SEGMENT_FRAMES
+    if n_frames is None:
+        return asked or GOP_FRAMES
+    return max(closed_lengths(n_frames, asked), default=1)
 
 
 def _lines(plan: Plan, segment_frames: int) -> list[str]:

@@ -310,7 +310,8 @@ class Report:
         return text + (size_text(self.file_bytes) if self.file_bytes else "not written")
 
     def _time_line(self) -> str:
-        ratio = self.film_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        rendered_s = float((self.frames - self.resumed_frames) / self.rate)
+        ratio = rendered_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
         where = "in this process"
         if self.engine == "ray":
             where = f"on Ray with up to {_plural(self.actors_peak, 'actor')}"
@@ -318,6 +319,11 @@ class Report:
             f"Rendered in {_seconds_text(self.elapsed_s)}: {three_digits(self.fps)} frames/s, "
             f"{three_digits(ratio)} times real time, {where}"
             + (f" ({self.engine_reason})." if self.engine_reason else ".")
+            + (
+                f" {_plural(self.resumed_frames, 'frame')} were there already."
+                if self.resumed_frames
+                else ""
+            )
         )
 
     def _stages_line(self) -> str:
@@ -394,8 +400,8 @@ def _safe(text: str) -> str:
 
 def _events_line(events: tuple[str, ...]) -> str:
     more = len(events) - EVENTS_IN_SUMMARY
-    told = "; ".join(" ".join(event.split()) for event in events[:EVENTS_IN_SUMMARY])
-    return told + (f"; and {more} more." if more > 0 else "." if told[-1:] != "." else "")
+    told = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:EVENTS_IN_SUMMARY])
+    return told + (f"; and {more} more." if more > 0 else ".")
 
 
 def _plural(number: int, noun: str) -> str:

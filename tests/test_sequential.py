@@ -532,3 +532,18 @@ def test_skipped_draws_leave_no_trace(name: str, drawing: Any) -> None:
 def draw(source: SequentialSource, number: int) -> Any:
     seed_for(0, number)
     return source.draw(number, None).copy()
+
+
+def test_a_selection_of_a_film_with_history_is_noticed_in_process(tmp_path: Path) -> None:
+    """Frames are skipped there, too: what they would have added is missing."""
+    with pytest.raises(HistoryError, match="depends on the frames drawn before"):
+        rayanim.produce(
+            Walk(),
+            30,
+            outfile=tmp_path / "film.mp4",
+            param_by_frame=range(60),
+            frames="20-59",
+            engine="local",
+            progress=False,
+        )
+    assert not (tmp_path / "film.mp4").exists()

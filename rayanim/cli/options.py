@@ -128,11 +128,6 @@ def film_options(command: CommandT) -> CommandT:
             help="Kilobits per second, in place of a quality.",
         ),
         click.option(
-            "--sequential/--no-sequential",
-            default=None,
-            help="Each frame builds on those before: actors run the updates that they skip.",
-        ),
-        click.option(
             "--on-history",
             type=click.Choice(["error", "warn", "ignore"]),
             help="What to do where frames turn out to build on those before.",
@@ -189,6 +184,11 @@ def common_options(command: CommandT) -> CommandT:
             read=read_seed,
             metavar="N|none",
             help="For random numbers in the drawing; none leaves them unseeded.",
+        ),
+        click.option(
+            "--sequential/--no-sequential",
+            default=None,
+            help="Each frame builds on those before: the updates that are skipped are run.",
         ),
         click.option("-p", "--preview", is_flag=True, help="Open the result."),
         click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),

@@ -199,13 +199,17 @@ class SegmentsJob:
         return frame
 
     def _check_history(self, segment: Segment, pieces: _Pieces) -> None:
-        """A job that is taken up again skips frames in this process, too."""
-        if self._job.sequential or not self._tally.resumed_frames:
+        """Where frames are skipped, history counts in this process, too.
+
+        They are in a job that is taken up again, and where some frames are selected.
+        """
+        skips = self._tally.resumed_frames or segment.batch.numbers[0] != segment.start
+        if self._job.sequential or not skips:
             return
         if self._job.on_history == "ignore" or self._job.seed is None:
             self._tally.event_once(
                 "Whether frames depend on those drawn before is not checked; a film in which "
-                "they do is not the same after resuming.",
+                "they do is another one where some are skipped.",
                 "unchecked",
             )
             return

@@ -188,9 +188,9 @@ def choose_engine(
         return Choice("local", 0, in_process_s, on_ray_s, _too_few(max_actors))
     here, there = _seconds(in_process_s), _seconds(on_ray_s)
     if on_ray_s < GAIN_NEEDED * in_process_s:
-        reason = f"{there} expected with Ray's start, {here} in process"
+        reason = f"for the rest {there} expected with Ray's start, {here} in process"
         return Choice("ray", actors, in_process_s, on_ray_s, reason)
-    reason = f"{here} expected here, {there} on Ray with its start"
+    reason = f"for the rest {here} expected here, {there} on Ray with its start"
     return Choice("local", 0, in_process_s, on_ray_s, reason)
 
 

@@ -33,10 +33,13 @@ class SetAside:
         Where they are now.
     segments
         How many are finished.
+    is_same_film
+        Whether the new job could have gone on from them.
     """
 
     path: Path
     segments: int
+    is_same_film: bool = False
 
 
 def lock_of(path: Path) -> FileLock:

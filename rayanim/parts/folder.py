@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -93,6 +94,8 @@ class PartsFolder:
         old = aside_of(path)
         if aside is None and _is_same_film(old, manifest):
             aside = SetAside(old, count_usable(old))
+        if aside is not None:
+            aside = replace(aside, is_same_film=_is_same_film(aside.path, manifest))
         try:
             path.mkdir()
         except OSError as error:
@@ -163,13 +166,17 @@ class PartsFolder:
 
     @property
     def gives_way(self) -> bool:
-        """Whether `close` puts back what `create` put aside: there are more parts in that."""
+        """Whether `close` puts back what `create` put aside: there are more parts in that.
+
+        Another film's take the place of none.
+        """
         if self.set_aside is None:
             return False
+        count = 0
         # A folder that something else removed has none.
         with contextlib.suppress(PartsError):
-            return self.count() < self.set_aside.segments
-        return True
+            count = self.count()
+        return count < (self.set_aside.segments if self.set_aside.is_same_film else 1)
 
     def remove(self) -> None:
         """Take away what is rayanim's; the folder goes too if nothing else is in it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rayanim.errors import PartsError, ResumeError
+from rayanim.errors import HistoryError, PartsError, ResumeError, ScriptError
 from rayanim.parts.digest import batch_digest
 from rayanim.parts.folder import PartsFolder
 from rayanim.parts.part_file import PartInfo
@@ -81,6 +81,10 @@ class Keeper:
         if folder is None:
             return
         try:
+            if isinstance(error, HistoryError):
+                # What was drawn so is not worth going on from.
+                folder.remove()
+                return
             if error is not None:
                 self._leave(folder, error)
                 if self._values is not None:
@@ -230,12 +234,19 @@ class Keeper:
 
     def _tell_of_set_aside(self, folder: PartsFolder) -> None:
         aside = folder.set_aside
-        if aside is not None:
-            self._say(
-                f"{_count(aside.segments)} of an earlier job are put aside in "
-                f"{str(aside.path)!r} until this film is whole. Resuming would go on from them: "
-                "end this job, and resume. Whichever job has more keeps them."
-            )
+        if aside is None:
+            return
+        whose = "an earlier job" if aside.is_same_film else "another film"
+        advice = (
+            " Resuming would go on from them: end this job, and resume. Whichever job has more "
+            "keeps them."
+            if aside.is_same_film
+            else ""
+        )
+        self._say(
+            f"{_count(aside.segments)} of {whose} are put aside in {str(aside.path)!r} until this "
+            f"film is whole.{advice}"
+        )
 
     def _leave(self, folder: PartsFolder, error: BaseException) -> None:
         count, whose, path = 0, "", folder.path
@@ -243,11 +254,14 @@ class Keeper:
         with contextlib.suppress(PartsError):
             count = folder.count()
         if folder.gives_way and folder.set_aside is not None:
-            count, whose = folder.set_aside.segments, " of an earlier job, more than of this one,"
-        if count:
+            count = folder.set_aside.segments
+            same = folder.set_aside.is_same_film
+            whose = " of an earlier job, more than of this one," if same else " of another film"
+        if count and not whose.endswith("film"):
+            if_same = ", if its code stays as it is" if isinstance(error, ScriptError) else ""
             error.add_note(
                 f"{_count(count)}{whose} {'is' if count == 1 else 'are'} kept in {str(path)!r}. "
-                f"{self._how_to_resume} to go on from there."
+                f"{self._how_to_resume} to go on from there{if_same}."
             )
 
     def _say(self, text: str) -> None:

@@ -252,7 +252,11 @@ def _entries(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """Differences in what a dictionary holds."""
     for name in dict.fromkeys([*before, *now]):
         was, is_now = before.get(name, "absent"), now.get(name, "absent")
-        if was != is_now:
+        if was == is_now:
+            continue
+        if name == "options" and isinstance(was, list) and isinstance(is_now, list):
+            yield from _entries(dict(was), dict(is_now))
+        else:
             yield _sentence(name, was, is_now)
 
 

@@ -53,7 +53,7 @@ def test_300_frames_of_a_simple_plot_stay_in_process() -> None:
     """5 s of drawing are over when Ray has just started and stopped."""
     choice = choose_engine(PLOT, 300, 2, 2)
     assert (choice.engine, choice.actors) == ("local", 0)
-    assert choice.reason == "5.4 s expected here, 6.8 s on Ray with its start"
+    assert choice.reason == "for the rest 5.4 s expected here, 6.8 s on Ray with its start"
 
 
 def test_many_frames_go_to_ray() -> None:

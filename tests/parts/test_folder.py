@@ -226,9 +226,21 @@ def test_parts_aside_stay_where_the_job_between_was_killed_with_fewer(film: Path
     killed_job(film, 2)
     old = film.with_name("film.mp4.parts.old")
     with PartsFolder.create(film, manifest()) as folder:
-        assert folder.set_aside == SetAside(old, 5)
+        assert folder.set_aside == SetAside(old, 5, is_same_film=True)
         assert (folder.count(), parts_in(old)) == (0, 5)
     assert (parts_in(folder.path), old.exists()) == (5, False)
+
+
+def test_another_film_s_parts_do_not_push_out_the_new_one_s(film: Path) -> None:
+    """However many they are; where the new one has none, they get their name back."""
+    ended_job(film, tuple(range(5)))
+    old = film.with_name("film.mp4.parts.old")
+    with PartsFolder.create(film, manifest(seed=7)) as folder:
+        assert folder.set_aside == SetAside(old, 5, is_same_film=False)
+    assert (parts_in(folder.path), old.exists()) == (5, False)
+    with PartsFolder.create(film, manifest(seed=7)) as folder:
+        folder.store.put(0, 0, None, segment(0))
+    assert (parts_in(folder.path), parts_in(old)) == (1, 5)
 
 
 @pytest.mark.parametrize("own", [0, 1, 2])

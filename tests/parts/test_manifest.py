@@ -119,8 +119,8 @@ DIFFERENCES = [
     ({"stream": stream_with(rate=60)}, "the frame rate was 30000/1001, is 60 now"),
     ({"stream": stream_with(size=(640, 480))}, "the film's size was 642x480, is 640x480 now"),
     (
-        {"stream": stream_with(options=(("crf", "18"),))},
-        "what the encoder is told was crf=23, preset=medium, is crf=18 now",
+        {"stream": stream_with(options=(("crf", "18"), ("preset", "medium")))},
+        "crf was 23, is 18 now",
     ),
     (
         {"stream": stream_with(background=(0, 0, 0))},
