@@ -541,8 +541,8 @@ def test_a_selection_of_a_film_with_history_is_noticed_in_process(tmp_path: Path
             Walk(),
             30,
             outfile=tmp_path / "film.mp4",
-            param_by_frame=range(60),
-            frames="20-59",
+            n_frames=N_FRAMES,
+            frames="10-39",
             engine="local",
             progress=False,
         )
