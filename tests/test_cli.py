@@ -548,7 +548,8 @@ def test_own_frames_are_taken_out_of_a_traceback():
 
 def test_an_interrupt_that_stands_for_a_signal_is_that_signal():
     """Ray turns whatever a signal raised into its own interrupt; exit code and notes are kept."""
-    before = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
         with pytest.raises(Stopped) as caught, stopping_on_signals():
             with pytest.raises(Stopped):
@@ -557,9 +558,7 @@ def test_an_interrupt_that_stands_for_a_signal_is_that_signal():
             error.add_note("2 finished segments are kept")
             raise error
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        for number, handler in before.items():
             signal.signal(number, handler)
-    assert before == signal.getsignal(signal.SIGTERM)
     assert caught.value.exit_code == 143
     assert caught.value.__notes__ == ["2 finished segments are kept"]
