@@ -5,6 +5,7 @@ Nothing here knows a library that makes films: only matplotlib, NumPy and Pillow
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -16,6 +17,10 @@ from PIL import Image, ImageDraw
 FPS = 50
 """Frames per second of every film: a frame lasts whole milliseconds, so that a
 duration means the same number of frames to everyone."""
+
+
+SLEEP_S = float(os.environ.get("SLEEP_MS", "50")) / 1000
+"""What a frame of `Sleep` takes."""
 
 
 class Drawing:
@@ -57,7 +62,7 @@ class Wave(Drawing):
 
 
 class Sleep(Drawing):
-    """160x120: a page that only waits, 50 ms for each frame, as if for something slow."""
+    """160x120: a page that only waits for each frame, as if for something slow."""
 
     def setup(self) -> Figure:
         figure = _new_figure(1.6, 1.2)
@@ -65,7 +70,7 @@ class Sleep(Drawing):
         return figure
 
     def update(self, frame_idx: int, params: float) -> None:
-        time.sleep(0.05)
+        time.sleep(SLEEP_S)
         self.page.set_facecolor((params, 0.5, 0.5))
 
 

@@ -15,7 +15,7 @@ from contest import CONTESTANTS, Ground, run
 from scaling_plot import plot
 from throughput import Steady, in_process, on_ray
 
-FEW, MORE = 200, 600
+FEW, MORE = 100, 300
 """Frames per worker of a peer's two runs: their difference leaves the start out."""
 
 
