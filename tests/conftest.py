@@ -52,7 +52,15 @@ def on_ray(shared_ray):
 
 def _actors() -> set[psutil.Process]:
     mine = psutil.Process().children(recursive=True)
-    return {each for each in mine if each.name().startswith(("ray::Render", "ray::Encode"))}
+    return {each for each in mine if _name(each).startswith(("ray::Render", "ray::Encode"))}
+
+
+def _name(process: psutil.Process) -> str:
+    """Its name; nothing for one that has just ended."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 @pytest.fixture(autouse=True)
