@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
+    from rayanim.cluster import ClusterSettings
     from rayanim.errors import (
+        BudgetError,
+        ClusterError,
         EncodeError,
         EncoderLostError,
         FarmError,
@@ -38,12 +41,15 @@ if TYPE_CHECKING:
 _HOMES = {
     "Animator": "animator",
     "get_rendered_frame_ids": "animator",
+    "ClusterSettings": "cluster",
     "IndexedFrameParams": "feed",
     "PerformanceSettings": "settings",
     "Report": "report",
     "produce": "production",
     **dict.fromkeys(
         (
+            "BudgetError",
+            "ClusterError",
             "EncodeError",
             "EncoderLostError",
             "FarmError",
@@ -70,6 +76,9 @@ _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
     "Animator",
+    "BudgetError",
+    "ClusterError",
+    "ClusterSettings",
     "EncodeError",
     "EncoderLostError",
     "FarmError",

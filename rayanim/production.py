@@ -17,6 +17,7 @@ from rayanim.settings import Engine, OddSize, OnHistory, PerformanceSettings, Tr
 from rayanim.target import check_target, check_whole, part_of
 
 if TYPE_CHECKING:
+    from rayanim.cluster import ClusterSettings
     from rayanim.drawing.figure import Drawing
     from rayanim.report import Report
 
@@ -57,6 +58,8 @@ def produce(
     segment_frames: int | None = None,
     resume: bool = False,
     keep_parts: bool = False,
+    address: str | None = None,
+    cluster: ClusterSettings | None = None,
 ) -> Report:
     """Render a film.
 
@@ -88,7 +91,8 @@ def produce(
     workers
         The most render actors: a number, a percentage of the cores such as
         ``"50%"``, ``-1`` or ``"auto"`` for all cores. A number may exceed the
-        cores. 1 draws in this process.
+        cores. 1 draws in this process. With an `address` the cores are the
+        cluster's.
     engine
         ``auto`` uses Ray where that is quicker, its start included; ``ray``
         and ``local`` pin it.
@@ -150,6 +154,12 @@ def produce(
         one that was killed, stopped or failed.
     keep_parts
         Keep the finished segments beside the film.
+    address
+        A Ray cluster that this machine belongs to: ``auto``, or ``HOST:PORT``
+        of its head. None looks into ``RAY_ADDRESS``, and without one Ray runs
+        on this machine alone; so it does with ``local``.
+    cluster
+        What may be asked of the cluster, and what is sent to it.
 
     Returns
     -------
@@ -165,7 +175,8 @@ def produce(
     ScriptError
         If the user's code fails, with its own traceback.
     FarmError
-        If Ray or its actors fail beyond mending.
+        If Ray or its actors fail beyond mending, or the cluster cannot be
+        reached.
     EncodeError
         If FFmpeg or the disk refuses.
     """
@@ -205,6 +216,8 @@ def produce(
         segment_frames=segment_frames,
         resume=resume,
         keep_parts=keep_parts,
+        address=address,
+        cluster=cluster,
     ).completed()
     if not overrides.admit(frame_gen):
         from rayanim.dry_run import passed_over
@@ -274,6 +287,7 @@ def render(
             on_history=request.on_history,
             sequential=request.is_sequential,
             keeper=keeper,
+            cluster=plan.cluster,
         )
         outcome = JobRunner(job, told).run()
         check_whole(part_path, outcome.file_bytes)

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rayanim.cluster import ClusterRequest, ClusterSettings, cluster_request
 from rayanim.errors import OutputError, SettingsError
 from rayanim.feed import Feed, NumberFeed, ParameterFeed
 from rayanim.overrides import Overrides
@@ -80,6 +81,8 @@ class Request:
     segment_frames: int | None
     resume: bool
     keep_parts: bool
+    address: str | None = None
+    cluster: ClusterSettings | None = None
     height_px: int | None = None
     still_number: int | None = None
 
@@ -195,6 +198,7 @@ class Request:
             video=video,
             performance=self._performance(),
             max_actors=parse_workers(self.workers, cores=usable_cores()),
+            cluster=cluster_request(self.address, self.cluster, self.workers, self.engine),
         )
 
     def _in_sequence(self, source: Source) -> tuple[Request, Source]:
@@ -261,9 +265,14 @@ class Request:
                 "settings must be PerformanceSettings or the report of an earlier run, "
                 f"got {self.settings!r:.80}."
             )
-        if self.segment_frames is None:
-            return found
-        return found.replace(frame_batch_amount=int(self.segment_frames))
+        changes: dict[str, Any] = {}
+        if self.segment_frames is not None:
+            changes["frame_batch_amount"] = int(self.segment_frames)
+        for name in ("min_workers", "max_workers"):
+            bound = getattr(self.cluster, name, None)
+            if bound is not None:
+                changes[name] = bound
+        return found.replace(**changes) if changes else found
 
     def _feed(self, source: Source) -> Feed:
         selection = None if self.frames is None else Selection.parse(self.frames)
@@ -322,6 +331,7 @@ class Plan:
     video: VideoSettings
     performance: PerformanceSettings
     max_actors: int
+    cluster: ClusterRequest | None = None
 
     @property
     def transport(self) -> Transport | None:

@@ -14,6 +14,9 @@ HEAVY = ("ray", "av", "matplotlib", "click", "PIL", "rich")
 
 PUBLIC = [
     "Animator",
+    "BudgetError",
+    "ClusterError",
+    "ClusterSettings",
     "EncodeError",
     "EncoderLostError",
     "FarmError",

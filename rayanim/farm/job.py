@@ -20,6 +20,7 @@ from rayanim.settings import Engine, OnHistory, PerformanceSettings, Transport
 from rayanim.source import Geometry, Source
 
 if TYPE_CHECKING:
+    from rayanim.cluster import ClusterRequest
     from rayanim.parts.keeper import Keeper
     from rayanim.video.spec import StreamSpec
 
@@ -62,6 +63,8 @@ class Job:
         Whether frames are drawn in the state that a serial run would have.
     keeper
         Keeps finished segments; None where raw frames travel.
+    cluster
+        The cluster to run on; None for a Ray on this machine.
     """
 
     source: Source
@@ -77,6 +80,7 @@ class Job:
     on_history: OnHistory = "error"
     sequential: bool = False
     keeper: Keeper | None = None
+    cluster: ClusterRequest | None = None
 
 
 @dataclass(slots=True)
