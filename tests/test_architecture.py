@@ -24,6 +24,8 @@ PURE = (
     "farm.choice",
     "farm.windows",
     "farm.frame_cost",
+    "travel.plan",
+    "travel.rules",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
@@ -45,6 +47,7 @@ FORBIDDEN = {
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "source": {"video", "farm", "progress"} | ENTRY,
+    "travel": {"drawing", "video", "farm", "parts", "source", "jobs"} | ENTRY,
     "farm": ENTRY,
     "progress": {"video", "farm", "drawing", "source"} | ENTRY,
     "production": {"cli"},
