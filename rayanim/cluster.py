@@ -275,9 +275,7 @@ def cluster_request(
             f"engine='local' and {address.origin} exclude each other: the first draws in this "
             "process, the second on a cluster. Leave one of them out."
         )
-    return ClusterRequest(
-        address=address, settings=settings or ClusterSettings(), workers=workers
-    )
+    return ClusterRequest(address=address, settings=settings or ClusterSettings(), workers=workers)
 
 
 SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

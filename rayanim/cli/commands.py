@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rayanim.cli.cluster_options import cluster_options
 from rayanim.cli.failures import INTERRUPTED, USAGE
 from rayanim.cli.options import Options, common_options, film_options
 
@@ -96,6 +97,7 @@ def main() -> None:
 @click.argument("name", required=False)
 @common_options
 @film_options
+@cluster_options
 @click.pass_context
 def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
     """Render SCRIPT's film.

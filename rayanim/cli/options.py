@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from rayanim.cli.cluster_options import cluster_settings
 from rayanim.errors import SettingsError
 
 # height in pixels, frames per second
@@ -258,7 +259,9 @@ class Options:
             raise click.UsageError("-v and --quiet exclude each other.")
         flags = {name: given.pop(name) for name in ("preview", "as_json", "verbose", "quiet")}
         dry_run = given.pop("dry_run", False)
+        on_cluster = cluster_settings(given)
         arguments = {name: value for name, value in given.items() if value is not None}
+        arguments |= on_cluster
         if isinstance(arguments.get("seed"), Seed):
             arguments["seed"] = arguments["seed"].value
         return cls(

@@ -191,6 +191,7 @@ class SegmentsJob:
             ),
             choice=choice,
             limit_bytes=self._chooser.limit_bytes,
+            link=self._chooser.link,
         )
         return run.run()
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayanim.cluster import Address, ClusterRequest
-from rayanim.errors import ClusterError, FarmError, RayanimError
+from rayanim.errors import ClusterError, RayanimError
 from rayanim.farm.faults import first_line
 from rayanim.farm.fleet import version_fault
 from rayanim.farm.ray_internals import Seen, latest_address, look_at, use_token_if_there_is_one
@@ -46,7 +46,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0
 SETTINGS_FRAME = 4
 """The type of the frame that the server has to answer with."""
 
-TOKEN_ADVICE = (
+WHAT_TO_SET = (
     "Set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN or its file in "
     "RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on the head prints it)."
 )
@@ -94,10 +94,10 @@ class ClusterRay:
                 runtime_env=runtime_env,
             )
 
-    def failed(self, error: BaseException | None) -> FarmError:
+    def failed(self, error: BaseException | None) -> RayanimError:
         """One message for all that Ray may say."""
         if isinstance(error, RayanimError):
-            raise error
+            return error
         origin = self.request.address.origin
         if error is None:
             what = f"did not come about within {CONNECT_LIMIT_S:.0f} s"
@@ -195,7 +195,7 @@ def _seen(found: str, address: Address) -> Seen | None:
     except ray.exceptions.AuthenticationError as error:
         raise ClusterError(
             f"{address.origin}: the cluster at {found} refuses this process: {_token_fault()}. "
-            f"{TOKEN_ADVICE}"
+            f"{WHAT_TO_SET}"
         ) from error
     except ray.exceptions.RayError as error:
         raise ClusterError(

@@ -41,7 +41,11 @@ class JobRunner:
         """
         job = self._job
         self._tally.progress.start(self._tally.total, job.part_path.stem)
+        link = self._chooser.link
         try:
+            if link is not None:
+                # Meanwhile the first frames are drawn here.
+                link.start()
             if self._chooser.may_travel:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
@@ -53,6 +57,9 @@ class JobRunner:
         except BaseException:
             self._tally.progress.fail()
             raise
+        finally:
+            if link is not None:
+                link.session.stop()
 
     def _run(self) -> Outcome:
         inside = InProcess(self._job, self._tally)

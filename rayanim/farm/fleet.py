@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rayanim.cluster import ClusterSettings
+from rayanim.settings import parse_workers
 
 SMALL = 1e-4
 """Ray counts resources in ten-thousandths."""
@@ -92,6 +93,36 @@ def room_on(node: Node, need: Need) -> int:
 def room(nodes: Iterable[Node], need: Need) -> int:
     """Render actors that fit on all of them."""
     return sum(room_on(node, need) for node in nodes)
+
+
+def most_actors(workers: int | str, max_workers: int | None, room_now: int) -> int:
+    """The most render actors that may be asked for; 0 where that is not to be told.
+
+    A number may exceed what there is room for: the actors beyond wait, and a
+    cluster that can grow adds nodes for them. Where only `max_workers` is
+    given, it is that number. A share is one of the room that there is now.
+
+    Parameters
+    ----------
+    workers
+        As the caller gave it; see `parse_workers`.
+    max_workers
+        A bound of the caller's.
+    room_now
+        Actors for which the cluster's nodes have room.
+    """
+    if workers == "auto" and max_workers is not None:
+        return max_workers
+    if is_share(workers) and room_now == 0:
+        return max_workers or 0
+    most = parse_workers(workers, cores=room_now)
+    return most if max_workers is None else min(most, max_workers)
+
+
+def is_share(workers: int | str) -> bool:
+    """Whether `workers` is a share of what there is, and no number."""
+    parse_workers(workers, cores=1)
+    return parse_workers(workers, cores=1000) != parse_workers(workers, cores=2000)
 
 
 def affordable_memory(nodes: Iterable[Node], need: Need, memory_bytes: int) -> int:

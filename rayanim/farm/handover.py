@@ -111,7 +111,7 @@ class Handover:
     def _start_ray(self) -> None:
         # Where nothing can travel, that is said before Ray starts.
         _ = self._chooser.shipment
-        self._session = RaySession(self._chooser.most_actors(), STORE_BYTES)
+        self._session = self._chooser.session(STORE_BYTES)
         self._session.start()
 
     def _has_come(self, session: RaySession) -> bool:

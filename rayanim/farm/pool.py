@@ -12,6 +12,7 @@ from typing import Any, Literal
 from rayanim.errors import FarmStartError, FrameError, NotPicklableError, RayanimError
 from rayanim.farm.actors import DrawnMeta, Opened, RenderActor, remote
 from rayanim.farm.faults import first_line, is_code_fault, plain_text
+from rayanim.farm.fleet import Need
 from rayanim.farm.plan import Segment
 
 MAX_STARTS_LOST = 3
@@ -110,11 +111,17 @@ class RenderPool:
     ----------
     make_arguments
         The constructor's arguments of a new actor.
+    need
+        What an actor takes of a cluster's node; None where Ray runs on this
+        machine alone.
     """
 
-    def __init__(self, make_arguments: Callable[[], tuple[Any, ...]]) -> None:
+    def __init__(
+        self, make_arguments: Callable[[], tuple[Any, ...]], need: Need | None = None
+    ) -> None:
         self._make_arguments = make_arguments
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
+        self.need = need
         self._members: dict[int, Member] = {}
         self._asked: dict[Any, Asked] = {}
         self._closing: list[Any] = []
@@ -289,7 +296,7 @@ class RenderPool:
 
     def _add(self) -> None:
         self._numbers += 1
-        handle = self._class.remote(*self._make_arguments())
+        handle = self._class.options(**_options(self.need)).remote(*self._make_arguments())
         member = Member(self._numbers, handle)
         self._members[member.number] = member
         self._asked[handle.hello.remote()] = Asked(member, "hello")
@@ -347,6 +354,21 @@ class RenderPool:
         gone = [ref for ref, asked in self._asked.items() if asked.member is member]
         for ref in gone:
             del self._asked[ref]
+
+
+def _options(need: Need | None) -> dict[str, Any]:
+    """Ray's options for an actor that takes `need`, spread over the nodes."""
+    if need is None:
+        return {}
+    amounts = dict(need.resources)
+    options: dict[str, Any] = {"num_cpus": amounts.pop("CPU"), "scheduling_strategy": "SPREAD"}
+    if "memory" in amounts:
+        options["memory"] = amounts.pop("memory")
+    if amounts:
+        options["resources"] = amounts
+    if need.labels:
+        options["label_selector"] = dict(need.labels)
+    return options
 
 
 def _failed_call(asked: Asked, error: Exception) -> RayanimError:

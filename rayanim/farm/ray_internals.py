@@ -80,7 +80,7 @@ def look_at(address: str, limit_s: float) -> Seen | None:
     """
     try:
         from ray._private.services import find_node_ids
-        from ray._raylet import GcsClient
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]
     except ImportError:
         return None
     client = GcsClient(address=address)

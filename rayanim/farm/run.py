@@ -23,6 +23,7 @@ from rayanim.farm.scaling import ScalingLimits
 from rayanim.farm.writing import Writing
 
 if TYPE_CHECKING:
+    from rayanim.farm.cluster_link import ClusterLink
     from rayanim.farm.shipment import Shipment
 
 FIRST_ACTOR_LIMIT_S = 120.0
@@ -99,6 +100,8 @@ class FarmRun:
         How many actors to start with.
     limit_bytes
         Bytes of segments that may be in flight.
+    link
+        The cluster; None for a Ray on this machine.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class FarmRun:
         course: Course,
         choice: Choice,
         limit_bytes: int,
+        link: ClusterLink | None = None,
     ) -> None:
         import ray
 
@@ -124,7 +128,9 @@ class FarmRun:
         with travelling(Segment(0, 0, 1, blueprint.first)):
             blueprint_ref = ray.put(blueprint)
         self._encoder = EncoderLink(course.writing)
-        self._pool = RenderPool(lambda: (shipment_ref, blueprint_ref))
+        self._pool = RenderPool(
+            lambda: (shipment_ref, blueprint_ref), None if link is None else link.need()
+        )
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             course.plan,
             frame_bytes=course.frame_bytes,

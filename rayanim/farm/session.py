@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rayanim.errors import FarmError, FarmStartError
+from rayanim.errors import FarmStartError, RayanimError
 from rayanim.farm.quiet import (
     environment_for_ray,
     kept_excepthook,
@@ -46,7 +46,7 @@ class Beginning(Protocol):
         """Call ``ray.init``; its own logging is kept out of the caller's."""
         ...
 
-    def failed(self, error: BaseException | None) -> FarmError:
+    def failed(self, error: BaseException | None) -> RayanimError:
         """What to raise where it failed; None where it took too long."""
         ...
 
@@ -89,7 +89,7 @@ class LocalRay:
                 _system_config={"free_objects_period_milliseconds": 0},
             )
 
-    def failed(self, error: BaseException | None) -> FarmError:
+    def failed(self, error: BaseException | None) -> RayanimError:
         """What to do instead: draw in this process."""
         what = f" within {START_LIMIT_S:.0f} s"
         if error is not None:
@@ -123,7 +123,9 @@ class RaySession:
         self.start_s = 0.0
 
     def start(self) -> None:
-        """Begin to start Ray; returns at once."""
+        """Begin to start Ray; returns at once, and does nothing where it was begun."""
+        if self._thread is not None:
+            return
         if ray_is_running():
             self._started.set()
             return
@@ -145,7 +147,7 @@ class RaySession:
 
         Raises
         ------
-        FarmError
+        RayanimError
             If it failed to come.
         """
         if not self._started.wait(self._beginning.limit_s):
