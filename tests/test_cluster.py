@@ -1,4 +1,4 @@
-"""Where a cluster is and what may be asked of it: refused before any work where it makes no sense."""
+"""Where a cluster is and what may be asked of it; what makes no sense is refused at once."""
 
 from __future__ import annotations
 
