@@ -19,11 +19,14 @@ PURE = (
     "farm.plan",
     "farm.ordering",
     "farm.dispatch",
+    "farm.roster",
     "farm.scaling",
     "farm.scaling_values",
     "farm.choice",
     "farm.windows",
     "farm.frame_cost",
+    "travel.plan",
+    "travel.rules",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
@@ -45,6 +48,7 @@ FORBIDDEN = {
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "source": {"video", "farm", "progress"} | ENTRY,
+    "travel": {"drawing", "video", "farm", "parts", "source", "jobs"} | ENTRY,
     "farm": ENTRY,
     "progress": {"video", "farm", "drawing", "source"} | ENTRY,
     "production": {"cli"},
