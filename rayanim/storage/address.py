@@ -11,7 +11,7 @@ from typing import TypeAlias
 from rayanim.errors import OutputError
 
 # Two letters at least: ``C:\\films`` is a path.
-_URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
+_URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.:-]+)://(?P<rest>.*)", re.DOTALL)
 # What `Path` makes of a URL of a store: ``s3://bucket/film.mp4`` loses a slash.
 _MANGLED = re.compile(r"(s3a?|gc?s|abfss?|az|adl|memory):/[^/]")
 

@@ -47,7 +47,7 @@ def persistently(
     explain: Callable[[BaseException], Refusal],
     *,
     limit_s: float,
-    pauses_s: tuple[float, ...] = PAUSES_S,
+    pauses_s: tuple[float, ...],
 ) -> ResultT:
     """What `call` gives, tried once more after each pause unless its refusal is lasting.
 

@@ -70,6 +70,9 @@ class RemoteStore:
         If there is no client for the protocol, or it refuses the options.
     """
 
+    pauses_s = PAUSES_S
+    """Between tries of what the store once took."""
+
     def __init__(self, protocol: str, options: Mapping[str, Any] | None = None) -> None:
         self._protocol = protocol
         self._options = dict(options or {})
@@ -261,12 +264,13 @@ class RemoteStore:
         call: Callable[[], ResultT],
         *,
         limit_s: float = CALL_LIMIT_S,
-        pauses_s: tuple[float, ...] = PAUSES_S,
+        pauses_s: tuple[float, ...] | None = None,
         is_writing: bool = False,
     ) -> ResultT:
         def explain(error: BaseException) -> Refusal:
             return refusal_of(error, url.protocol, url.bucket, is_writing=is_writing)
 
+        pauses_s = self.pauses_s if pauses_s is None else pauses_s
         return persistently(call, explain, limit_s=limit_s, pauses_s=pauses_s)
 
 
