@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
     from rayanim.cluster import ClusterSettings
     from rayanim.errors import (
-        BudgetError,
         ClusterError,
         EncodeError,
         EncoderLostError,
@@ -48,7 +47,6 @@ _HOMES = {
     "produce": "production",
     **dict.fromkeys(
         (
-            "BudgetError",
             "ClusterError",
             "EncodeError",
             "EncoderLostError",
@@ -76,7 +74,6 @@ _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
     "Animator",
-    "BudgetError",
     "ClusterError",
     "ClusterSettings",
     "EncodeError",

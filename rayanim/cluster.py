@@ -113,14 +113,10 @@ class ClusterSettings:
         Bounds for the number of render actors. None for the upper one means
         what `workers` says. Actors for which there is no room yet wait: they
         are what makes a cluster that can grow add nodes.
-    max_node_hours
-        What the job may cost: hours, summed over the nodes on which render
-        actors run. Near it no more actors are asked for; at it the job
-        ends, and keeps its parts.
     actor_cpus
         CPUs that Ray sets aside for each render actor.
     actor_memory_bytes
-        Memory that Ray sets aside for each; None measures it on the first one.
+        Memory that Ray sets aside for each; None sets none aside.
     resources
         Other resources that each needs, by name.
     keep_head_free
@@ -143,7 +139,6 @@ class ClusterSettings:
 
     min_workers: int | None = None
     max_workers: int | None = None
-    max_node_hours: float | None = None
     actor_cpus: float = 1.0
     actor_memory_bytes: int | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
@@ -160,8 +155,6 @@ class ClusterSettings:
             raise SettingsError(
                 f"min_workers={self.min_workers} is above max_workers={self.max_workers}."
             )
-        if self.max_node_hours is not None:
-            _check_positive("max_node_hours", self.max_node_hours)
         _check_positive("actor_cpus", self.actor_cpus)
         _check_memory(self.actor_memory_bytes)
         _check_resources(self.resources)

@@ -16,7 +16,6 @@
     ├── FarmError              Ray, its actors, the machines
     │   ├── FarmStartError     Ray or the first actors did not start
     │   ├── ClusterError       the cluster cannot be reached, or does not fit this process
-    │   ├── BudgetError        the cluster has cost what it may
     │   ├── SegmentLostError   one segment killed its actor again and again
     │   └── EncoderLostError   the encoder actor died, and the film cannot be begun anew
     ├── EncodeError            FFmpeg, or the disk it writes to
@@ -140,10 +139,6 @@ class FarmStartError(FarmError):
 
 class ClusterError(FarmError):
     """The cluster at the given address cannot be reached, refuses, or does not fit."""
-
-
-class BudgetError(FarmError):
-    """The job has used as many node-hours as it may; its parts are kept."""
 
 
 class SegmentLostError(FarmError):

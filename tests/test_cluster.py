@@ -77,7 +77,6 @@ def test_drawing_here_and_a_cluster_exclude_each_other(monkeypatch: pytest.Monke
     [
         ({"min_workers": 0}, "min_workers"),
         ({"min_workers": 4, "max_workers": 2}, "above max_workers=2"),
-        ({"max_node_hours": 0}, "max_node_hours"),
         ({"actor_cpus": -1}, "actor_cpus"),
         ({"actor_memory_bytes": 2}, "16 MiB"),
         ({"resources": {"CPU": 2}}, "actor_cpus"),

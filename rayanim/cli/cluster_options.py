@@ -17,7 +17,6 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 FIELDS = {
     "min_workers": "min_workers",
     "max_workers": "max_workers",
-    "max_node_hours": "max_node_hours",
     "actor_cpus": "actor_cpus",
     "actor_memory_bytes": "actor_memory",
     "resources": "resources",
@@ -92,18 +91,12 @@ def cluster_options(command: CommandT) -> CommandT:
             metavar="N",
             help="The most; a cluster that can grow adds nodes for them.",
         ),
-        click.option(
-            "--max-node-hours",
-            type=float,
-            metavar="H",
-            help="End the job, and keep its parts, when its nodes have run for so long in sum.",
-        ),
         click.option("--actor-cpus", type=float, metavar="N", help="CPUs set aside for an actor."),
         _read(
             "--actor-memory",
             read=parse_size,
             metavar="SIZE",
-            help="Memory set aside for an actor, such as 2GB; measured where it is left out.",
+            help="Memory set aside for an actor, such as 2GB.",
         ),
         _read("--resources", read=read_amounts, metavar="JSON", help="What else an actor needs."),
         click.option(
