@@ -34,6 +34,9 @@ class Overrides:
     folder
         Where relative paths of the two begin, whatever folder the script goes
         to; None is wherever it is.
+    films
+        Where all relative paths begin, those that the script names too; None
+        leaves them to `folder` and to the script.
     arguments
         Take the place of keyword arguments of `produce`.
     height_px
@@ -62,6 +65,7 @@ class Overrides:
     output: Path | None = None
     default_output: Path | None = None
     folder: Path | None = None
+    films: Path | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     height_px: int | None = None
     quality_fps: int | None = None
@@ -75,12 +79,22 @@ class Overrides:
 
     def target(self, outfile: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
         """The output file of a call that names `outfile`."""
+        if self.films is not None:
+            return self._below_films(self.output or outfile or self.default_output)
         if self.output is None and outfile is not None:
             return outfile
         path = self.output or self.default_output
         if path is None or self.folder is None or self.folder == Path.cwd():
             return path  # as it was written, for messages
         return self.folder / path
+
+    def _below_films(self, path: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+        """`path` in the folder for films; an absolute one and a URL stay what they are."""
+        if self.films is None or path is None or "://" in str(path):
+            return path
+        target = self.films / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
 
     def admit(self, thing: Any) -> bool:
         """Count a call that would render `thing`, and say whether it is carried out.

@@ -21,6 +21,7 @@ PUBLIC = [
     "FrameError",
     "HistoryError",
     "IndexedFrameParams",
+    "JobError",
     "NotPicklableError",
     "OutputError",
     "PackageError",

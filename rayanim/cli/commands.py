@@ -16,6 +16,9 @@ from rayanim.cli.options import Options, common_options, film_options
 SCRIPT_ARGUMENTS = "rayanim.script_arguments"
 """Where a click context keeps what stands after ``--``."""
 
+OWN_ARGUMENTS = "rayanim.own_arguments"
+"""Where it keeps what stands before, as it was written."""
+
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the render or the script failed; 2 an option, a setting or NAME "
     "makes no sense, or there is no such script; 130 stopped by Ctrl-C, 143 by SIGTERM; "
@@ -74,6 +77,7 @@ class ScriptCommand(click.Command):
         """Keep the script's words apart before click sees them."""
         at = args.index("--") if "--" in args else len(args)
         ctx.meta[SCRIPT_ARGUMENTS] = tuple(args[at + 1 :])
+        ctx.meta[OWN_ARGUMENTS] = tuple(args[:at])
         return super().parse_args(ctx, args[:at])
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 from rayanim.cli.signals import Stopped
-from rayanim.errors import NotPicklableError, RayanimError, ScriptError, SettingsError
+from rayanim.errors import JobError, NotPicklableError, RayanimError, ScriptError, SettingsError
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, CLUSTER, INTERRUPTED = 1, 2, 3, 130
 
 PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 """Where rayanim's own code lies; its frames tell a user nothing."""
@@ -97,7 +97,9 @@ def failure_of(
     if not isinstance(error, RayanimError):
         text = whole_traceback(error) if verbose else script_traceback(error)
         return Failure(FAILED, "", text, kind)
-    code = USAGE if isinstance(error, SettingsError) else FAILED
+    code = FAILED
+    if isinstance(error, SettingsError | JobError):
+        code = USAGE if isinstance(error, SettingsError) else CLUSTER
     if isinstance(error, SettingsError) and _is_about(error.message, options):
         script = None
     return Failure(code, error.message, _shown(error, verbose, script), kind, frame)

@@ -153,6 +153,9 @@ def film_options(command: CommandT) -> CommandT:
             "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
         ),
         click.option("--dry-run", is_flag=True, help="Print the plan; write nothing."),
+        # What a submitted job's driver is told; see rayanim.jobs.driver.
+        click.option("--films-folder", hidden=True, type=click.Path(path_type=Path)),
+        click.option("--resume-command", hidden=True),
     )
 
 
@@ -232,6 +235,11 @@ class Options:
         What stands after ``--``.
     still_number
         The frame of a still; None renders a film.
+    films_folder
+        Where all relative targets go, those of the script too; None leaves
+        them in the current folder.
+    resume_command
+        The command that goes on where this one stops; None is this one itself.
     arguments
         Keyword arguments of `produce` by name, those that were given.
     """
@@ -241,6 +249,8 @@ class Options:
     still_number: int | None
     output: Path | None
     quality: str | None
+    films_folder: Path | None
+    resume_command: str | None
     dry_run: bool
     preview: bool
     as_json: bool
@@ -254,6 +264,7 @@ class Options:
     ) -> Options:
         """The options from click's values; what is left of them belongs to `produce`."""
         own = {name: given.pop(name) for name in ("name", "output", "quality")}
+        of_jobs = {name: given.pop(name, None) for name in ("films_folder", "resume_command")}
         if given["verbose"] and given["quiet"]:
             raise click.UsageError("-v and --quiet exclude each other.")
         flags = {name: given.pop(name) for name in ("preview", "as_json", "verbose", "quiet")}
@@ -267,6 +278,7 @@ class Options:
             dry_run=dry_run,
             arguments=arguments,
             **own,
+            **of_jobs,
             **flags,
         )
 
@@ -300,7 +312,7 @@ class Options:
                 "the second for a size. Give one of them."
             )
         if self.output is not None:
-            self._check_output(self.output)
+            self._check_output((self.films_folder or Path()) / self.output)
 
     def _check_output(self, output: Path) -> None:
         if output.exists() and not self.dry_run:
