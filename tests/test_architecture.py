@@ -30,7 +30,7 @@ PURE = (
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
 # Who may import each of the three large packages, at all and when loaded.
-ROOMS_OF = {"av": {"video"}, "ray": {"farm"}, "matplotlib": {"drawing"}}
+ROOMS_OF = {"av": {"video"}, "ray": {"farm", "jobs"}, "matplotlib": {"drawing"}}
 
 # What users subclass may draw, and so import matplotlib inside functions.
 SUBCLASSED = {"util", "animator", "acts", "frame_gen", "scenes", "fluent"}

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -103,6 +103,25 @@ def failure_of(
     if isinstance(error, SettingsError) and _is_about(error.message, options):
         script = None
     return Failure(code, error.message, _shown(error, verbose, script), kind, frame)
+
+
+@contextlib.contextmanager
+def told_failures(*, verbose: bool = False) -> Iterator[list[int]]:
+    """Tell what goes wrong inside, where no script of the user's runs.
+
+    Yields
+    ------
+    list of int
+        Exit codes, of which the last one counts: 0, unless others are appended
+        or something goes wrong.
+    """
+    codes = [0]
+    try:
+        yield codes
+    except (RayanimError, KeyboardInterrupt) as error:
+        failure = failure_of(error, verbose=verbose)
+        sys.stderr.write(failure.text)
+        codes.append(failure.exit_code)
 
 
 def _is_about(message: str, options: Mapping[str, object]) -> bool:

@@ -90,7 +90,7 @@ def _number(name: str, text: str) -> float:
 
 def film_options(command: CommandT) -> CommandT:
     """Options of `run` alone: how the film is encoded and who draws it."""
-    return _with(
+    return with_options(
         command,
         _checked(
             "-j",
@@ -161,7 +161,7 @@ def film_options(command: CommandT) -> CommandT:
 
 def common_options(command: CommandT) -> CommandT:
     """Options that `run` and `still` share."""
-    return _with(
+    return with_options(
         command,
         click.option(
             "-o",
@@ -217,7 +217,8 @@ def _checked(
     return click.option(*names, metavar=metavar, callback=callback, help=help)
 
 
-def _with(command: CommandT, *options: Callable[[CommandT], CommandT]) -> CommandT:
+def with_options(command: CommandT, *options: Callable[[CommandT], CommandT]) -> CommandT:
+    """`command` with `options`, in their order."""
     for option in reversed(options):
         command = option(command)
     return command
@@ -298,8 +299,13 @@ class Options:
         own = {"outfile": self.output, "frames": self.still_number}
         return {name: value for name, value in own.items() if value is not None} | self.arguments
 
-    def check(self) -> None:
+    def check(self, *, is_here: bool = True) -> None:
         """Refuse before the script runs what can be refused without it.
+
+        Parameters
+        ----------
+        is_here
+            Whether the output goes to this machine.
 
         Raises
         ------
@@ -312,10 +318,10 @@ class Options:
                 "the second for a size. Give one of them."
             )
         if self.output is not None:
-            self._check_output((self.films_folder or Path()) / self.output)
+            self._check_output((self.films_folder or Path()) / self.output, is_here)
 
-    def _check_output(self, output: Path) -> None:
-        if output.exists() and not self.dry_run:
+    def _check_output(self, output: Path, is_here: bool) -> None:
+        if is_here and output.exists() and not self.dry_run:
             from rayanim.target import check_target
 
             check_target(output, overwrite=self.arguments.get("overwrite", True))

@@ -232,13 +232,13 @@ class _Run:
             self._outputs.append(report.output)
         self._told.report(report)
         if report.file_bytes and self._options.films_folder is not None:
-            self._offer(report.output)
+            self._offer(report.output, self._options.films_folder)
 
-    def _offer(self, film: Path) -> None:
+    def _offer(self, film: Path, films: Path) -> None:
         """Tell whoever submitted this job how the film can be fetched."""
         from rayanim.jobs.offer import offer
 
-        offered = offer(film)
+        offered = offer(film.absolute(), films)
         if offered is not None:
             self._told.event("film", offered.to_dict())
 

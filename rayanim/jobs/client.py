@@ -31,7 +31,6 @@ TAIL_POLL_S = 0.25
 OLDEST_RAY = (2, 55)
 
 
-
 class JobsClient:
     """The Jobs API of one cluster.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,14 @@ class LogReader:
         rest, self._rest = self._rest, ""
         if rest:
             yield from read_line(rest)
+
+
+def read_log(pieces: Iterable[str]) -> Iterator[Text | Event]:
+    """What a whole log says."""
+    reader = LogReader()
+    for piece in pieces:
+        yield from reader.feed(piece)
+    yield from reader.end()
 
 
 def read_line(line: str) -> Iterator[Text | Event]:

@@ -26,6 +26,8 @@ class Offer:
     ----------
     output
         Where it lies on its node.
+    relative
+        Its path below the folder for films; its name where it lies elsewhere.
     name
         Where it can be found in the node's log folder.
     size_bytes, sha256
@@ -39,6 +41,7 @@ class Offer:
     """
 
     output: str
+    relative: str
     name: str
     size_bytes: int
     sha256: str
@@ -55,14 +58,23 @@ class Offer:
         return cls(**{name: values[name] for name in cls.__slots__})
 
 
-def offer(film: Path) -> Offer | None:
-    """Offer `film`, which lies on this node; None where this is no job's driver."""
+def offer(film: Path, films: Path) -> Offer | None:
+    """Offer `film`, which lies on this node; None where this is no job's driver.
+
+    Parameters
+    ----------
+    film
+        The finished file, absolute.
+    films
+        The folder for films.
+    """
     logs, job = os.environ.get(LOG_FOLDER), os.environ.get(JOB)
     if not logs or not job or not film.is_file():
         return None
     name = f"{job}-{hashlib.sha256(str(film).encode()).hexdigest()[:8]}{film.suffix}"
     _link(Path(logs) / name, film.resolve())
-    return _described(film, name)
+    relative = film.relative_to(films) if film.is_relative_to(films) else Path(film.name)
+    return _described(film, relative.as_posix(), name)
 
 
 def _link(link: Path, film: Path) -> None:
@@ -73,7 +85,7 @@ def _link(link: Path, film: Path) -> None:
         link.symlink_to(film)
 
 
-def _described(film: Path, name: str) -> Offer:
+def _described(film: Path, relative: str, name: str) -> Offer:
     digest, newlines, size_bytes, last = hashlib.sha256(), 0, 0, b""
     with film.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -81,4 +93,5 @@ def _described(film: Path, name: str) -> Offer:
             newlines += block.count(b"\n")
             size_bytes += len(block)
             last = block[-1:]
-    return Offer(str(film), name, size_bytes, digest.hexdigest(), newlines, last == b"\n")
+    found = digest.hexdigest()
+    return Offer(str(film), relative, name, size_bytes, found, newlines, last == b"\n")
