@@ -19,21 +19,27 @@ PURE = (
     "farm.plan",
     "farm.ordering",
     "farm.dispatch",
+    "farm.roster",
     "farm.scaling",
     "farm.scaling_values",
     "farm.choice",
     "farm.windows",
     "farm.frame_cost",
+    "doctor.facts",
+    "doctor.findings",
+    "doctor.judge",
+    "doctor.judge_cluster",
     "travel.plan",
     "travel.rules",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
 # Who may import each of the three large packages, at all and when loaded.
-ROOMS_OF = {"av": {"video"}, "ray": {"farm", "jobs"}, "matplotlib": {"drawing"}}
+ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor", "jobs"}, "matplotlib": {"drawing"}}
 
-# What users subclass may draw, and so import matplotlib inside functions.
-SUBCLASSED = {"util", "animator", "acts", "frame_gen", "scenes", "fluent"}
+# What users subclass may draw, and so import matplotlib inside functions;
+# the doctor's test film does as a user's script.
+SUBCLASSED = {"util", "animator", "acts", "frame_gen", "scenes", "fluent", "doctor"}
 
 # The entry: what lies below must not know it.
 ENTRY = {"cli", "production", "request", "outcome", "overrides", "target", "discovery", "dry_run"}
@@ -50,6 +56,7 @@ FORBIDDEN = {
     "travel": {"drawing", "video", "farm", "parts", "source", "jobs"} | ENTRY,
     "farm": ENTRY,
     "progress": {"video", "farm", "drawing", "source"} | ENTRY,
+    "doctor": ENTRY,
     "production": {"cli"},
     "request": {"cli"},
 }

@@ -580,14 +580,30 @@ def kill_at(step):
     for name in ("open", "fdopen", "rename", "replace", "mkdir", "unlink", "rmdir"):
         setattr(os, name, ticking(getattr(os, name)))
 
-film = Path(sys.argv[1])
-if int(sys.argv[2]):
-    kill_at(int(sys.argv[2]))
-folder = PartsFolder.create(film, manifest(seed=1))
-folder.store.put(0, 0, None, segment())
-folder.store.put(1, 30, None, segment(1))
-folder.remove()
+def job(film, step):
+    kill_at(step)
+    folder = PartsFolder.create(film, manifest(seed=1))
+    folder.store.put(0, 0, None, segment())
+    folder.store.put(1, 30, None, segment(1))
+    folder.remove()
+
+# Each job is a process of its own, forked from one that has everything imported.
+for line in sys.stdin:
+    step, film = line.rstrip().split(" ", 1)
+    child = os.fork()
+    if not child:
+        job(Path(film), int(step))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+def ended_with(jobs: subprocess.Popen[str], step: int, film: Path) -> int:
+    """The exit code of a job that is killed before its call number `step`."""
+    assert jobs.stdin is not None
+    assert jobs.stdout is not None
+    print(step, film, file=jobs.stdin, flush=True)
+    return int(jobs.stdout.readline())
 
 
 def whole_segments(film: Path) -> list[int]:
@@ -607,19 +623,19 @@ def whole_segments(film: Path) -> list[int]:
 
 def test_a_job_killed_at_any_step_leaves_what_can_be_used_or_replaced(tmp_path: Path) -> None:
     """Before each of its calls of the system, on top of an earlier job's parts."""
-    steps, ended = 0, False
-    while not ended:
-        steps += 1
-        film = tmp_path / f"{steps}" / "film.mp4"
-        film.parent.mkdir()
-        ended_job(film)
-        with run(KILLED, film, steps) as job:
-            _, errors = job.communicate()
-        assert (errors, job.returncode in (0, 9)) == ("", True)
-        ended = job.returncode == 0
-        assert len(whole_segments(film)) >= 3
-        with PartsFolder.create(film, manifest()) as folder:
-            assert folder.finished() == {}
+    steps, code = 0, 9
+    with run(KILLED) as jobs:
+        while code == 9:
+            steps += 1
+            film = tmp_path / f"{steps}" / "film.mp4"
+            film.parent.mkdir()
+            ended_job(film)
+            code = ended_with(jobs, steps, film)
+            assert len(whole_segments(film)) >= 3
+            with PartsFolder.create(film, manifest()) as folder:
+                assert folder.finished() == {}
+        _, errors = jobs.communicate()
+    assert (errors, code) == ("", 0)
     assert steps > 20
 
 
