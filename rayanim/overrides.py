@@ -8,7 +8,6 @@ put in the place of its own arguments.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from rayanim.errors import SettingsError
 if TYPE_CHECKING:
     from rayanim.progress import Progress
     from rayanim.report import Report
+    from rayanim.storage.address import Address, Outfile
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,8 +62,8 @@ class Overrides:
         How many films were asked for, those that were passed over left out.
     """
 
-    output: Path | None = None
-    default_output: Path | None = None
+    output: Address | None = None
+    default_output: Address | None = None
     folder: Path | None = None
     films: Path | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Overrides:
     how_to_resume: str | None = None
     calls: int = 0
 
-    def target(self, outfile: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    def target(self, outfile: Outfile | None) -> Outfile | None:
         """The output file of a call that names `outfile`."""
         if self.films is not None:
             return self._below_films(self.output or outfile or self.default_output)
@@ -88,11 +88,16 @@ class Overrides:
             return path  # as it was written, for messages
         return self.folder / path
 
-    def _below_films(self, path: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
-        """`path` in the folder for films; an absolute one and a URL stay what they are."""
-        if self.films is None or path is None or "://" in str(path):
-            return path
-        target = self.films / path
+    def _below_films(self, outfile: Outfile | None) -> Outfile | None:
+        """`outfile` in the folder for films; an absolute path and a URL stay what they are."""
+        if self.films is None or outfile is None:
+            return outfile
+        from rayanim.storage.address import address_of
+
+        address = address_of(outfile)
+        if not isinstance(address, Path):
+            return outfile
+        target = self.films / address
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 

@@ -43,12 +43,14 @@ SUBCLASSED = {"util", "animator", "acts", "frame_gen", "scenes", "fluent", "doct
 
 # The entry: what lies below must not know it.
 ENTRY = {"cli", "production", "request", "outcome", "overrides", "target", "discovery", "dry_run"}
+ENTRY |= {"disk_target", "remote_target", "unfinished"}
 FORBIDDEN = {
     "errors": None,
     "easing": None,
     "timeline": None,
     "selection": None,
     "settings": None,
+    "storage": None,
     "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,

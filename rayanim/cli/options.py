@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from rayanim.errors import SettingsError
+from rayanim.storage.address import Address, address_of
 
 # height in pixels, frames per second
 QUALITIES = {"l": (480, 15), "m": (720, 30), "h": (1080, 60), "p": (1440, 60), "k": (2160, 60)}
@@ -163,12 +164,12 @@ def common_options(command: CommandT) -> CommandT:
     """Options that `run` and `still` share."""
     return with_options(
         command,
-        click.option(
+        _checked(
             "-o",
             "--output",
+            read=address_of,
             metavar="FILE",
-            type=click.Path(path_type=Path),
-            help="The file to write; its suffix chooses the format.",
+            help="The file to write, or s3://bucket/FILE; its suffix chooses the format.",
         ),
         _checked(
             "--fps", read=read_rate, metavar="RATE", help="Frames per second: 30 or 30000/1001."
@@ -248,7 +249,7 @@ class Options:
     name: str | None
     script_arguments: tuple[str, ...]
     still_number: int | None
-    output: Path | None
+    output: Address | None
     quality: str | None
     films_folder: Path | None
     resume_command: str | None
@@ -318,13 +319,16 @@ class Options:
                 "the second for a size. Give one of them."
             )
         if self.output is not None:
-            self._check_output((self.films_folder or Path()) / self.output, is_here)
+            output = self.output
+            if self.films_folder is not None and isinstance(output, Path):
+                output = self.films_folder / output
+            self._check_output(output, is_here)
 
-    def _check_output(self, output: Path, is_here: bool) -> None:
-        if is_here and output.exists() and not self.dry_run:
-            from rayanim.target import check_target
+    def _check_output(self, output: Address, is_here: bool) -> None:
+        if is_here and not self.dry_run:
+            from rayanim.target import target_at
 
-            check_target(output, overwrite=self.arguments.get("overwrite", True))
+            target_at(output).check_early(overwrite=self.arguments.get("overwrite", True))
         if self.still_number is not None:
             from rayanim.still import check_image_suffix
 

@@ -25,6 +25,7 @@ from rayanim.cli.output import (
 from rayanim.cli.signals import stopping_on_signals
 from rayanim.overrides import Overrides, overriding
 from rayanim.report import Report
+from rayanim.storage.address import Address
 
 _logger = logging.getLogger("rayanim")
 
@@ -152,7 +153,7 @@ class _Run:
         self._script = script
         self._options = options
         self._told = told
-        self._outputs: list[Path] = []
+        self._outputs: list[Address] = []
         self._passed_over: list[list[str]] = []
         suffix = ".mp4" if options.still_number is None else ".png"
         self._default_output = Path((options.name or script.stem) + suffix)
@@ -231,8 +232,9 @@ class _Run:
         if report.file_bytes:
             self._outputs.append(report.output)
         self._told.report(report)
-        if report.file_bytes and self._options.films_folder is not None:
-            self._offer(report.output, self._options.films_folder)
+        films = self._options.films_folder
+        if report.file_bytes and films is not None and isinstance(report.output, Path):
+            self._offer(report.output, films)
 
     def _offer(self, film: Path, films: Path) -> None:
         """Tell whoever submitted this job how the film can be fetched."""

@@ -64,7 +64,7 @@ class Submission:
                 "--fetch waits for the film and --no-wait does not. Leave one of them out; "
                 "rayanim fetch JOB brings the film later."
             )
-        if self.fetch and options.output is not None and "://" in str(options.output):
+        if self.fetch and options.output is not None and not isinstance(options.output, Path):
             raise OutputError(
                 f"--fetch brings the film from the cluster, and {options.output} is a URL, which "
                 "both sides can read. Leave one of them out."
@@ -130,7 +130,8 @@ def _see_through(client: JobsClient, name: str, submission: Submission, options:
         return job
     quiet = options.quiet or options.as_json
     if submission.fetch:
-        for film in fetch_films(client, job, shown.films, options.output, quiet=quiet):
+        output = options.output if isinstance(options.output, Path) else None
+        for film in fetch_films(client, job, shown.films, output, quiet=quiet):
             if options.preview and (why_not := preview(film)):
                 write_text(sys.stderr, f"rayanim: {why_not}")
     elif shown.films and not quiet:
