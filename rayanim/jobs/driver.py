@@ -7,6 +7,7 @@ the node's own for films; the rest is a command line of rayanim's.
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -95,12 +96,12 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(2)
     _know_log_folder()
     name, command, *rest = arguments
-    from rayanim.cli import main as run
-
     options = ["--films-folder", str(films_folder(name))]
     if os.environ.get(RESUME_VARIABLE):
         options += ["--resume-command", os.environ[RESUME_VARIABLE]]
-    run([command, *options, *rest])
+    # As anybody would call it: the command is above this room.
+    sys.argv = ["rayanim", command, *options, *rest]
+    runpy.run_module("rayanim", run_name="__main__")
 
 
 if __name__ == "__main__":
