@@ -36,7 +36,7 @@ PURE = (
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
 # Who may import each of the three large packages, at all and when loaded.
-ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor"}, "matplotlib": {"drawing"}}
+ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor", "jobs"}, "matplotlib": {"drawing"}}
 
 # What users subclass may draw, and so import matplotlib inside functions;
 # the doctor's test film does as a user's script.

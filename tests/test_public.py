@@ -23,6 +23,7 @@ PUBLIC = [
     "FrameError",
     "HistoryError",
     "IndexedFrameParams",
+    "JobError",
     "NotPicklableError",
     "OutputError",
     "PackageError",

@@ -23,6 +23,7 @@ from rayanim.errors import ClusterError, RayanimError
 from rayanim.farm.faults import first_line
 from rayanim.farm.fleet import version_fault
 from rayanim.farm.ray_internals import Seen, latest_address, look_at, use_token_if_there_is_one
+from rayanim.farm.token import wants_token
 from rayanim.travel.environment import packed
 from rayanim.travel.luggage import baggage_of
 
@@ -80,9 +81,9 @@ class ClusterRay:
             If the script's folder cannot travel.
         """
         address = self.request.address
-        use_token_if_there_is_one()
         found = located(address)
         check_reach(found, address)
+        choose_token(found)
         check_fit(found, address)
         with _runtime_env(self.request) as runtime_env:
             import ray
@@ -167,6 +168,20 @@ def _answer_to_preface(host: str, port: int) -> bytes | None:
 
 def _is_http2(answer: bytes | None) -> bool:
     return answer is None or (len(answer) >= 4 and answer[3] == SETTINGS_FRAME)
+
+
+def choose_token(found: str) -> None:
+    """Send Ray's token where the cluster wants one, and nowhere else.
+
+    A driver that sends it to a cluster without authentication can use the
+    head's actors alone: to those of other nodes it is unknown.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if wants_token(found):
+        use_token_if_there_is_one()
+    else:
+        os.environ["RAY_AUTH_MODE"] = "disabled"
 
 
 def check_fit(found: str, address: Address) -> None:
