@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import operator
 import os
+import secrets
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,12 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from rayanim.outcome import report_of
 from rayanim.overrides import Overrides, current
 from rayanim.progress import Progress, choose_progress
+from rayanim.recording import finished, recorded
 from rayanim.request import Plan, Request
 from rayanim.settings import Engine, OddSize, OnHistory, PerformanceSettings, Transport
 from rayanim.target import check_target, check_whole, part_of
 
 if TYPE_CHECKING:
     from rayanim.drawing.figure import Drawing
+    from rayanim.events import Listener
+    from rayanim.farm.job import Outcome
+    from rayanim.farm.naming import JobName
     from rayanim.report import Report
 
 
@@ -57,6 +62,7 @@ def produce(
     segment_frames: int | None = None,
     resume: bool = False,
     keep_parts: bool = False,
+    log_json: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Render a film.
 
@@ -150,6 +156,9 @@ def produce(
         one that was killed, stopped or failed.
     keep_parts
         Keep the finished segments beside the film.
+    log_json
+        Add a line of JSON to this file for each event of the job, ``"-"`` for
+        standard error; ``docs/events.md`` lists them.
 
     Returns
     -------
@@ -205,6 +214,7 @@ def produce(
         segment_frames=segment_frames,
         resume=resume,
         keep_parts=keep_parts,
+        log_json=log_json,
     ).completed()
     if not overrides.admit(frame_gen):
         from rayanim.dry_run import passed_over
@@ -242,14 +252,35 @@ def render(
     how_to_resume
         What to tell the user to do to go on after a failure.
     """
-    from rayanim.farm.engine import JobRunner
-    from rayanim.farm.job import Job
-    from rayanim.parts.keeper import Keeper
+    from rayanim.farm.naming import JobName
 
     request = plan.request
     told = progress or choose_progress(
         request.progress, time_per_print=request.time_per_print, logger=request.logger
     )
+    name = JobName.of(plan.target.stem, secrets.token_hex(4))
+    with recorded(
+        request.log_json,
+        name,
+        output=plan.target,
+        frames=plan.feed.n_frames,
+        resume=request.resume,
+        complain=told.message,
+    ) as log:
+        report = report_of(plan.target, _made(plan, name, told, log, how_to_resume))
+        log.tell(finished(report))
+    return report
+
+
+def _made(
+    plan: Plan, name: JobName, told: Progress, log: Listener, how_to_resume: str | None
+) -> Outcome:
+    """The film at its target, and how it came there."""
+    from rayanim.farm.engine import JobRunner
+    from rayanim.farm.job import Job
+    from rayanim.parts.keeper import Keeper
+
+    request = plan.request
     check_target(plan.target, overwrite=request.overwrite)
     keeper = Keeper(
         plan.target,
@@ -274,7 +305,8 @@ def render(
             on_history=request.on_history,
             sequential=request.is_sequential,
             keeper=keeper,
+            name=name,
         )
-        outcome = JobRunner(job, told).run()
+        outcome = JobRunner(job, told, log).run()
         check_whole(part_path, outcome.file_bytes)
-    return report_of(plan.target, outcome)
+    return outcome

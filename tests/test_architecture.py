@@ -24,6 +24,8 @@ PURE = (
     "farm.choice",
     "farm.windows",
     "farm.frame_cost",
+    "farm.naming",
+    "events",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
@@ -41,6 +43,7 @@ FORBIDDEN = {
     "timeline": None,
     "selection": None,
     "settings": None,
+    "events": None,
     "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,

@@ -97,13 +97,19 @@ class RenderActor:
         The source.
     blueprint
         What the first process settled.
+    label
+        What Ray's tools and log lines call it, ``3 of wave`` say.
     """
 
-    def __init__(self, shipment: Shipment, blueprint: Blueprint) -> None:
+    def __init__(self, shipment: Shipment, blueprint: Blueprint, label: str = "") -> None:
+        self._label = label
         self._shipment: Shipment | None = shipment
         self._blueprint = blueprint
         self._source: Source | None = None
         self._worker: Worker | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self._label}".rstrip()
 
     def hello(self) -> int:
         """The process id: the actor is there, and about to open its source."""
@@ -184,11 +190,17 @@ class EncoderActor:
     ----------
     writing
         How; see `rayanim.farm.writing`.
+    label
+        What Ray's tools and log lines call it, ``of wave`` say.
     """
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, writing: Writing, label: str = "") -> None:
+        self._label = label
         self._writer = writing.open()
         self._idle_since = time.perf_counter()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self._label}".rstrip()
 
     def open(self) -> int:
         """The process id: the file is open, and segments may come."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rayanim.errors import FarmStartError, FrameError, NotPicklableError, RayanimError
+from rayanim.events import ActorAsked, ActorJoined, ActorReleased, Listener, Nobody
 from rayanim.farm.actors import DrawnMeta, Opened, RenderActor, remote
 from rayanim.farm.faults import first_line, is_code_fault, plain_text
+from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
 
 MAX_STARTS_LOST = 3
@@ -31,6 +33,8 @@ class Member:
 
     Attributes
     ----------
+    asked_s
+        When it was asked for.
     held
         Its segments, the one that it draws first.
     began_s
@@ -39,6 +43,7 @@ class Member:
 
     number: int
     handle: Any
+    asked_s: float
     has_answered: bool = False
     is_open: bool = False
     held: deque[Segment] = field(default_factory=deque)
@@ -77,6 +82,7 @@ class Joined:
 class SegmentDrawn:
     """An actor has drawn a segment; its pixels stay where they are."""
 
+    number: int
     segment: Segment
     meta: DrawnMeta
     payload_ref: Any
@@ -109,11 +115,22 @@ class RenderPool:
     Parameters
     ----------
     make_arguments
-        The constructor's arguments of a new actor.
+        The constructor's first arguments of a new actor.
+    name
+        What the job and its actors are called.
+    log
+        Who is told of actors that come and go.
     """
 
-    def __init__(self, make_arguments: Callable[[], tuple[Any, ...]]) -> None:
+    def __init__(
+        self,
+        make_arguments: Callable[[], tuple[Any, ...]],
+        name: JobName,
+        log: Listener | None = None,
+    ) -> None:
         self._make_arguments = make_arguments
+        self._name = name
+        self._log = log or Nobody()
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
         self._members: dict[int, Member] = {}
         self._asked: dict[Any, Asked] = {}
@@ -215,8 +232,8 @@ class RenderPool:
             If the parameters of its frames cannot travel.
         """
         member = self._members[number]
-        name = f"RenderActor.render {segment.label}"
-        render = member.handle.render.options(num_returns=2, name=name)
+        # Without a name of its own: Ray keeps nine series of metrics for each name it meets.
+        render = member.handle.render.options(num_returns=2)
         with travelling(segment):
             meta_ref, payload_ref = render.remote(segment, self._in_full, done_ref, is_checked)
         if not member.held:
@@ -289,8 +306,11 @@ class RenderPool:
 
     def _add(self) -> None:
         self._numbers += 1
-        handle = self._class.remote(*self._make_arguments())
-        member = Member(self._numbers, handle)
+        number, name = self._numbers, self._name
+        actor_class = self._class.options(name=name.render_actor(number))
+        handle = actor_class.remote(*self._make_arguments(), f"{number} of {name.film}")
+        member = Member(number, handle, time.perf_counter())
+        self._log.tell(ActorAsked(actor=number))
         self._members[member.number] = member
         self._asked[handle.hello.remote()] = Asked(member, "hello")
         self._asked[handle.open.remote()] = Asked(member, "open")
@@ -306,6 +326,7 @@ class RenderPool:
             # Queued after `close`: the user's finish() runs first.
             self._closing.append(member.handle.close.remote())
             member.handle.__ray_terminate__.remote()
+            self._log.tell(ActorReleased(actor=member.number))
             self._forget(member)
 
     def _welcome(self, member: Member, opened: Opened) -> Event:
@@ -313,6 +334,8 @@ class RenderPool:
             raise opened.failure
         self._starts_lost = 0
         member.is_open = True
+        waited_s = time.perf_counter() - member.asked_s
+        self._log.tell(ActorJoined(actor=member.number, waited_s=waited_s))
         return Joined(member.number, opened.differs)
 
     def _collect(
@@ -326,7 +349,7 @@ class RenderPool:
         member.began_s = time.perf_counter()
         if member.leaving:
             self._let_go_if_idle(member)
-        return SegmentDrawn(segment, meta, payload_ref)
+        return SegmentDrawn(member.number, segment, meta, payload_ref)
 
     def _bury(self, member: Member, error: Exception) -> Event:
         why = first_line(error)
