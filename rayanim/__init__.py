@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         HistoryError,
         NotPicklableError,
         OutputError,
+        PackageError,
         ParametersError,
         PartsError,
         RayanimError,
@@ -51,6 +52,7 @@ _HOMES = {
             "HistoryError",
             "NotPicklableError",
             "OutputError",
+            "PackageError",
             "ParametersError",
             "PartsError",
             "RayanimError",
@@ -77,6 +79,7 @@ __all__ = [
     "IndexedFrameParams",
     "NotPicklableError",
     "OutputError",
+    "PackageError",
     "ParametersError",
     "PartsError",
     "PerformanceSettings",
@@ -95,9 +98,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
-
-        return version("rayanim")
+        return _version()
     if name in _ROOMS:
         return import_module(f"rayanim.{name}")
     if name in _HOMES:
@@ -105,6 +106,15 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     raise AttributeError(f"module 'rayanim' has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import version
+    from importlib.resources import files
+
+    # A package that has travelled to a cluster left its metadata behind.
+    travelled = files(__name__) / "TRAVELLED_VERSION"
+    return travelled.read_text() if travelled.is_file() else version("rayanim")
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@
     │   └── NotPicklableError  the source cannot travel (also a TypeError)
     ├── SettingsError          what the caller asked for (also a ValueError)
     │   ├── OutputError        where the film should go
+    │   ├── PackageError       the script's folder cannot travel to a cluster
     │   └── ResumeError        the parts of an earlier job do not fit, or there are none
     ├── FarmError              Ray, its actors, the machines
     │   ├── FarmStartError     Ray or the first actors did not start
@@ -117,6 +118,10 @@ class SettingsError(RayanimError, ValueError):
 
 class OutputError(SettingsError):
     """The target's suffix, folder or existing file does not allow writing it."""
+
+
+class PackageError(SettingsError):
+    """The script's folder is too large to travel, cannot be read, or is not there."""
 
 
 class ResumeError(SettingsError):

@@ -26,6 +26,8 @@ PURE = (
     "farm.frame_cost",
     "farm.naming",
     "events",
+    "travel.plan",
+    "travel.rules",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
@@ -48,6 +50,7 @@ FORBIDDEN = {
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "source": {"video", "farm", "progress"} | ENTRY,
+    "travel": {"drawing", "video", "farm", "parts", "source", "jobs"} | ENTRY,
     "farm": ENTRY,
     "progress": {"video", "farm", "drawing", "source"} | ENTRY,
     "production": {"cli"},

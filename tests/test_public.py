@@ -23,6 +23,7 @@ PUBLIC = [
     "IndexedFrameParams",
     "NotPicklableError",
     "OutputError",
+    "PackageError",
     "ParametersError",
     "PartsError",
     "PerformanceSettings",

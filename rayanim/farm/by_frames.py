@@ -12,8 +12,9 @@ from rayanim.farm.choice import Choice, Costs, segment_frames
 from rayanim.farm.choosing import Chooser
 from rayanim.farm.collectors import RawPayload
 from rayanim.farm.dispatch import Drawn
+from rayanim.farm.film_thread import EncoderThread
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.local import EncoderThread, InProcess, frames_per_look
+from rayanim.farm.local import InProcess
 from rayanim.farm.plan import cut
 from rayanim.farm.session import RaySession
 from rayanim.farm.writing import OneEncoder
@@ -63,13 +64,13 @@ class FramesJob:
         inside = self._inside
         encode_s = self._chooser.encode_s(inside.spec)
         warm_up_s = inside.open_s + inside.cost.warm_up_s
-        return self._chooser.costs(inside.spec, self._draw_s(), encode_s, warm_up_s)
+        return self._chooser.costs(inside.spec, self._inside.cost.usual_s, encode_s, warm_up_s)
 
     def _wait_and_see(self, choice: Choice) -> Choice:
         """Draw on while the length is unknown: Ray is started once it would have paid."""
         if self._choose(elapsed_s=math.inf).engine == "local":
             return choice
-        count = frames_per_look(self._draw_s(), self._inside.spec)
+        count = self._inside.frames_per_look()
         while choice.engine == "local" and self._has_room():
             drawn = self._inside.draw(count)
             if drawn is None:
@@ -96,18 +97,12 @@ class FramesJob:
             yield drawn
             self._tally.tell()
 
-    def _draw_s(self) -> float:
-        """Seconds to draw and convert a frame: told, or measured on the first ones."""
-        if self._job.settings.draw_ms is not None:
-            return self._job.settings.draw_ms / 1000
-        return self._inside.cost.usual_s
-
     def _run_locally(self) -> int:
         encoder = EncoderThread(self._inside.spec, self._job.part_path, self._tally)
         try:
             while self._head:
                 encoder.put(self._head.popleft().payload)
-            count = frames_per_look(self._draw_s(), self._inside.spec)
+            count = self._inside.frames_per_look()
             while (drawn := self._inside.draw(count)) is not None:
                 encoder.put(drawn.payload)
                 self._tally.tell(queued_frames=encoder.queued_frames)
@@ -135,7 +130,7 @@ class FramesJob:
     def _draw_until_ready(self, session: RaySession) -> Iterator[Drawn[RawPayload]]:
         if self._job.engine == "ray":
             return
-        count = frames_per_look(self._draw_s(), self._inside.spec)
+        count = self._inside.frames_per_look()
         while not session.ready and self._has_room():
             drawn = self._inside.draw(count)
             if drawn is None:
@@ -168,7 +163,7 @@ class FramesJob:
         left = None if feed.n_frames is None else feed.n_frames - first[1]
         frames = self._job.settings.frame_batch_amount or segment_frames(
             spec.frame_bytes,
-            self._draw_s(),
+            self._inside.cost.usual_s,
             left,
             max_actors=most,
             in_flight_bytes=limit_bytes,

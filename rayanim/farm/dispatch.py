@@ -22,8 +22,8 @@ still being drawn. Whichever comes first counts, the other is ignored.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Iterator
+import heapq
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -81,6 +81,10 @@ class Dispatcher(Generic[Payload]):
         Frames drawn so far.
     drawing_frames, drawing_segments
         Frames and segments in the actors' hands, copies not counted.
+    in_flight_bytes
+        Bytes of open segments.
+    queued_frames
+        Frames drawn but not yet encoded: in order or waiting for their turn.
     """
 
     def __init__(
@@ -99,7 +103,8 @@ class Dispatcher(Generic[Payload]):
         self._limit_bytes = limit_bytes
         self._peeked: Segment | None = None
         self._exhausted = False
-        self._again: deque[Segment] = deque()
+        # Indices of open segments that nobody draws any more, as a heap.
+        self._again: list[int] = []
         self._open: dict[int, _Open] = {}
         # Drawn and acknowledged while another actor still draws a copy.
         self._superseded: dict[int, int] = {}
@@ -108,16 +113,9 @@ class Dispatcher(Generic[Payload]):
         self.drawn_frames = 0
         self.drawing_frames = 0
         self.drawing_segments = 0
-
-    @property
-    def in_flight_bytes(self) -> int:
-        """Bytes of open segments."""
-        return sum(each.held_bytes for each in self._open.values())
-
-    @property
-    def queued_frames(self) -> int:
-        """Frames drawn but not yet encoded: in order or waiting for their turn."""
-        return sum(len(each.segment) for each in self._open.values() if each.is_drawn)
+        # Counted along: thousands of segments are open where thousands of actors draw.
+        self.in_flight_bytes = 0
+        self.queued_frames = 0
 
     @property
     def early_segments(self) -> int:
@@ -147,15 +145,16 @@ class Dispatcher(Generic[Payload]):
     def take(self) -> Segment | None:
         """The next segment to draw, or None while there is none or no room."""
         if self._again:
-            return self._hand_out(self._again.popleft())
+            return self._hand_out(self._open[heapq.heappop(self._again)])
         segment_or_none = self._peek()
         if segment_or_none is None or not self._fits(segment_or_none):
             return None
         segment, self._peeked = segment_or_none, None
-        self._open[segment.index] = _Open(segment, len(segment) * self._frame_bytes)
-        return self._hand_out(segment)
+        self._open[segment.index] = each = _Open(segment, 0)
+        self._hold(each, len(segment) * self._frame_bytes)
+        return self._hand_out(each)
 
-    def take_copy(self, among: Container[int]) -> Segment | None:
+    def take_copy(self, among: Collection[int]) -> Segment | None:
         """The first segment still being drawn, for one more actor; None if there is none.
 
         Parameters
@@ -165,12 +164,11 @@ class Dispatcher(Generic[Payload]):
         """
         if not self.all_handed_out:
             return None
-        for index in sorted(self._open):
-            each = self._open[index]
-            if not each.is_drawn and 0 < each.drawing < MAX_COPIES and index in among:
-                each.drawing += 1
-                return each.segment
-        return None
+        first = min(filter(self._may_be_copied, among), default=None)
+        if first is None:
+            return None
+        self._open[first].drawing += 1
+        return self._open[first].segment
 
     def is_wanted(self, segment: Segment) -> bool:
         """Whether nobody has drawn `segment` yet."""
@@ -183,8 +181,7 @@ class Dispatcher(Generic[Payload]):
             return
         self.drawing_frames -= len(segment)
         self.drawing_segments -= 1
-        self._again.append(segment)
-        self._again = deque(sorted(self._again, key=lambda each: each.index))
+        heapq.heappush(self._again, segment.index)
 
     def lost(self, segment: Segment, why: str) -> None:
         """Take back a segment whose actor died while drawing it.
@@ -229,10 +226,11 @@ class Dispatcher(Generic[Payload]):
         each.drawing -= 1
         each.is_drawn = True
         if payload_bytes is not None:
-            each.held_bytes = payload_bytes
+            self._hold(each, payload_bytes)
         self.drawing_frames -= len(segment)
         self.drawing_segments -= 1
         self.drawn_frames += len(segment)
+        self.queued_frames += len(segment)
         self._attempts.pop(segment.index, None)
         drawn = Drawn(segment, payload)
         return [drawn] if self._ordering is None else self._ordering.put(segment.index, drawn)
@@ -241,27 +239,37 @@ class Dispatcher(Generic[Payload]):
         """What was drawn of `segment` is gone before the encoder had it; not in order only."""
         each = self._open[segment.index]
         each.is_drawn = False
-        each.held_bytes = len(segment) * self._frame_bytes
+        self._hold(each, len(segment) * self._frame_bytes)
         self.drawn_frames -= len(segment)
+        self.queued_frames -= len(segment)
         if each.drawing:
             # A copy is still being drawn: it counts again.
             self.drawing_frames += len(segment)
             self.drawing_segments += 1
             return
-        self._again.append(segment)
-        self._again = deque(sorted(self._again, key=lambda each: each.index))
+        heapq.heappush(self._again, segment.index)
 
     def encoded(self, segment: Segment) -> None:
         """The encoder has acknowledged `segment`: its bytes are free."""
         each = self._open.pop(segment.index)
+        self.in_flight_bytes -= each.held_bytes
+        self.queued_frames -= len(segment)
         if each.drawing:
             self._superseded[segment.index] = each.drawing
 
-    def _hand_out(self, segment: Segment) -> Segment:
-        self._open[segment.index].drawing += 1
-        self.drawing_frames += len(segment)
+    def _hand_out(self, each: _Open) -> Segment:
+        each.drawing += 1
+        self.drawing_frames += len(each.segment)
         self.drawing_segments += 1
-        return segment
+        return each.segment
+
+    def _hold(self, each: _Open, held_bytes: int) -> None:
+        self.in_flight_bytes += held_bytes - each.held_bytes
+        each.held_bytes = held_bytes
+
+    def _may_be_copied(self, index: int) -> bool:
+        each = self._open.get(index)
+        return each is not None and not each.is_drawn and 0 < each.drawing < MAX_COPIES
 
     def _leaves_others(self, segment: Segment) -> bool:
         """One that drew `segment` stops; whether it is drawn, or others still draw it."""

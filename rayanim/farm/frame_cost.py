@@ -24,9 +24,16 @@ SAMPLE_LIMIT_S = 3.0
 
 
 class FrameCost:
-    """Seconds per frame, measured as frames are drawn."""
+    """Seconds per frame, measured as frames are drawn.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    told_s
+        What an earlier run found; it holds until enough is measured.
+    """
+
+    def __init__(self, told_s: float | None = None) -> None:
+        self._told_s = told_s
         self._lately: deque[float] = deque(maxlen=LATELY)
         self._first: list[float] = []
         self._frames = 0
@@ -44,7 +51,11 @@ class FrameCost:
 
     @property
     def is_known(self) -> bool:
-        """Whether enough was drawn to tell."""
+        """Whether enough was drawn to tell, or it was told."""
+        return self._told_s is not None or self._is_measured
+
+    @property
+    def _is_measured(self) -> bool:
         if self._spent_s >= SAMPLE_LIMIT_S:
             return self._frames > 1
         return self._frames >= SAMPLE_FRAMES and self._spent_s >= SAMPLE_S
@@ -56,10 +67,16 @@ class FrameCost:
 
     @property
     def usual_s(self) -> float:
-        """Seconds that a frame takes lately; 0 before the first."""
-        return median(self._lately) if self._lately else 0.0
+        """Seconds that a frame takes lately; 0 before the first where nothing was told."""
+        if self._told_s is not None and self._frames < SAMPLE_FRAMES and not self._is_measured:
+            return self._told_s
+        return self._lately_s
 
     @property
     def warm_up_s(self) -> float:
         """What the first frames took more than usual: whoever else draws pays it too."""
-        return sum(max(0.0, cost_s - self.usual_s) for cost_s in self._first)
+        return sum(max(0.0, cost_s - self._lately_s) for cost_s in self._first)
+
+    @property
+    def _lately_s(self) -> float:
+        return median(self._lately) if self._lately else 0.0

@@ -1,4 +1,4 @@
-"""The in-process path: the same render step and the same encoder, without Ray.
+"""Draws frames in this process, with the same render step as an actor.
 
 It is also how every job begins: the first frames show the user's mistakes with
 a clean traceback and measure what a frame costs.
@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayanim.errors import ParametersError, ScriptError
@@ -44,10 +41,6 @@ LOOK_BYTES = 16 * 2**20
 
 LOOK_FRAMES = 64
 """Frames drawn between them at most."""
-
-ENCODER_QUEUE = 2
-"""Segments that wait for the encoder's thread. At 1080p and eight frames a
-segment that is 50 MB. It cannot deadlock: the thread waits for nobody."""
 
 
 class InProcess:
@@ -101,7 +94,8 @@ class InProcess:
         self._renderer = SegmentRenderer(job.source, self.spec, job.seed)
         self._history: HistoryCheck | None = None
         self._history_budget = HistoryBudget()
-        self.cost = FrameCost()
+        told_ms = job.settings.draw_ms
+        self.cost = FrameCost(None if told_ms is None else told_ms / 1000)
 
     def _probe(self) -> None:
         from rayanim.video.codecs import probe
@@ -206,6 +200,11 @@ class InProcess:
                 return
             yield drawn
 
+    def frames_per_look(self) -> int:
+        """Frames to draw between two looks at the clock."""
+        by_time = int(LOOK_S / max(1e-6, self.cost.usual_s))
+        return max(1, min(LOOK_FRAMES, by_time, LOOK_BYTES // self.spec.frame_bytes))
+
     def close(self) -> None:
         """Let go of the source in this process.
 
@@ -222,93 +221,3 @@ class InProcess:
         """Let go of the source after a failure, whose error is the one to tell."""
         with contextlib.suppress(ScriptError):
             self.close()
-
-
-def frames_per_look(draw_s: float, spec: StreamSpec) -> int:
-    """Frames to draw in this process between two looks at the clock.
-
-    Parameters
-    ----------
-    draw_s
-        Seconds per frame.
-    spec
-        The stream.
-    """
-    by_time = int(LOOK_S / max(1e-6, draw_s))
-    return max(1, min(LOOK_FRAMES, by_time, LOOK_BYTES // spec.frame_bytes))
-
-
-class EncoderThread:
-    """The encoder in a thread of this process, so that drawing and encoding overlap.
-
-    FFmpeg releases Python's lock while it works.
-
-    Parameters
-    ----------
-    spec
-        The stream.
-    path
-        The file to write.
-    tally
-        Where what was encoded is counted.
-    """
-
-    def __init__(self, spec: StreamSpec, path: Path, tally: Tally) -> None:
-        from rayanim.video.encoder import VideoEncoder
-
-        self._encoder = VideoEncoder(spec, path)
-        self._tally = tally
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="rayanim-encoder")
-        self._pending: deque[tuple[int, Future[float]]] = deque()
-        self._began_s = time.perf_counter()
-
-    @property
-    def queued_frames(self) -> int:
-        """Frames that wait for the encoder."""
-        return sum(frames for frames, _ in self._pending)
-
-    def put(self, payload: RawPayload) -> None:
-        """Hand over a segment, after those before it.
-
-        Raises
-        ------
-        EncodeError
-            If an earlier one could not be encoded.
-        """
-        while len(self._pending) > ENCODER_QUEUE:
-            self._settle()
-        self._pending.append((len(payload), self._executor.submit(self._encode, payload)))
-        while self._pending and self._pending[0][1].done():
-            self._settle()
-
-    def finish(self) -> int:
-        """Encode what is left and close the file.
-
-        Returns
-        -------
-        int
-            Size of the file in bytes.
-        """
-        while self._pending:
-            self._settle()
-        began = time.perf_counter()
-        file_bytes = self._executor.submit(self._encoder.finish).result()
-        self._tally.encode_s += time.perf_counter() - began
-        self._executor.shutdown()
-        in_all_s = time.perf_counter() - self._began_s
-        self._tally.wait_s = max(0.0, in_all_s - self._tally.encode_s)
-        return file_bytes
-
-    def abort(self) -> None:
-        """Stop and remove the file."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._encoder.abort()
-
-    def _encode(self, payload: RawPayload) -> float:
-        began = time.perf_counter()
-        self._encoder.encode(payload)
-        return time.perf_counter() - began
-
-    def _settle(self) -> None:
-        frames, future = self._pending.popleft()
-        self._tally.encoded(frames, future.result(), 0.0)

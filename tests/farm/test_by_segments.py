@@ -13,8 +13,8 @@ from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 
 import rayanim
 from rayanim.errors import RayanimError
-from rayanim.farm.by_segments import _Pieces
 from rayanim.farm.job import Tally
+from rayanim.farm.pieces import Pieces
 from rayanim.farm.space import SpaceWatch
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import PerformanceSettings
@@ -27,7 +27,7 @@ def piece(start: int, stop: int) -> Any:
 
 def test_what_is_kept_of_a_begun_segment_is_its_beginning() -> None:
     """Once a piece had no room, no later one may be kept, however small."""
-    pieces = _Pieces(50)
+    pieces = Pieces(50)
     for start, stop in ((0, 2), (2, 6), (6, 7)):
         pieces.add(piece(start, stop))
     assert pieces.drawn == 7
@@ -36,7 +36,7 @@ def test_what_is_kept_of_a_begun_segment_is_its_beginning() -> None:
 
 def test_nothing_may_be_kept_but_the_first_frames() -> None:
     """Those are compared, and do not hold what was drawn with them."""
-    pieces = _Pieces(0)
+    pieces = Pieces(0)
     drawn = piece(0, 2)
     pieces.add(drawn)
     pieces.add(piece(2, 20))
@@ -157,7 +157,7 @@ def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report says so, and the Ray that was started is stopped."""
-    monkeypatch.setattr("rayanim.farm.by_segments.RaySession", LateRay)
+    monkeypatch.setattr("rayanim.farm.handover.RaySession", LateRay)
     monkeypatch.setattr(LateRay, "stopped", 0)
     report = rayanim.produce(
         Numbered(40),

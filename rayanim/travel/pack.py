@@ -1,0 +1,72 @@
+"""Writes packages: the script's folder as a zip file, rayanim's own code as a folder."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+from rayanim.errors import PackageError
+from rayanim.travel.plan import Entry, PackagePlan
+
+_BLOCK_BYTES = 2**20
+_EARLIEST = (1980, 1, 1, 0, 0, 0)
+"""Every file's time in a package, so that the same files give the same package."""
+
+
+def write_package(folder: Path, plan: PackagePlan, target: Path) -> None:
+    """Write the files of `plan` into a zip file; the same files give the same bytes.
+
+    Ray knows a package by the hash of its bytes: one that is there already is
+    not sent again.
+
+    Raises
+    ------
+    PackageError
+        If a file has gone or grown since it was listed.
+    """
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
+        if not plan.entries:  # Ray takes no empty package
+            package.writestr(_header(".empty", 0o644), b"")
+        for entry in plan.entries:
+            try:
+                _add(package, folder, entry)
+            except OSError as error:
+                raise PackageError(
+                    f"{folder / entry.path} cannot be read any more ({error.strerror}). "
+                    "Wait until nothing writes into the folder, or leave it out with --exclude."
+                ) from error
+
+
+def _add(package: zipfile.ZipFile, folder: Path, entry: Entry) -> None:
+    source = folder / entry.path
+    header = _header(entry.path.as_posix(), source.stat().st_mode & 0o777)
+    with source.open("rb") as reading, package.open(header, "w") as writing:
+        left_bytes = entry.size_bytes  # what grows meanwhile must not pass Ray's limit
+        while left_bytes and (block := reading.read(min(_BLOCK_BYTES, left_bytes))):
+            writing.write(block)
+            left_bytes -= len(block)
+
+
+def _header(name: str, mode: int) -> zipfile.ZipInfo:
+    header = zipfile.ZipInfo(name, _EARLIEST)
+    header.compress_type = zipfile.ZIP_DEFLATED
+    header.external_attr = mode << 16
+    return header
+
+
+def stage_rayanim(parent: Path) -> Path:
+    """Copy this rayanim's code below `parent`, with its version.
+
+    Returns
+    -------
+    Path
+        The package's folder.
+    """
+    from rayanim import __version__
+
+    source = Path(__file__).resolve().parent.parent
+    copy = parent / source.name
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.py[co]"))
+    (copy / "TRAVELLED_VERSION").write_text(__version__)
+    return copy
