@@ -191,7 +191,7 @@ class SegmentRetried(SegmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEncoded(SegmentEvent):
-    """The film's one encoder has taken a segment of raw frames."""
+    """The encoder actor of a film of raw frames has taken a segment."""
 
     level: ClassVar[Level] = "debug"
 

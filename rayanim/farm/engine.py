@@ -67,6 +67,7 @@ class JobRunner:
             inside.abandon()
             raise
         inside.close()
+        self._tally.chosen(choice.engine, choice.reason, choice.actors)
         return self._outcome(inside, choice, file_bytes)
 
     def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rayanim.drawing.advice import advice_of
 from rayanim.events import (
+    EngineChosen,
     Event,
     JobResumed,
     Listener,
@@ -109,6 +110,7 @@ class Tally:
     written_bytes: int = 0
     transport: str = "frames"
     transport_reason: str = ""
+    engine: str = ""
     encode_s: float = 0.0
     wait_s: float = 0.0
     start_s: float = 0.0
@@ -203,6 +205,27 @@ class Tally:
         """A segment is drawn again, for this reason; `text` tells people."""
         self.segments_retried += 1
         self.event(text, SegmentRetried.of(segment, reason=reason))
+
+    def drawn_here(self, segment: Segment, before: Timings) -> None:
+        """A segment was drawn in this process, since the time that was counted `before`."""
+        now = self.timings
+        self.log.tell(
+            SegmentDrawn.of(
+                segment,
+                actor=None,
+                draw_s=now.draw_s - before.draw_s,
+                convert_s=now.convert_s - before.convert_s,
+                encode_s=now.encode_s - before.encode_s,
+            )
+        )
+
+    def chosen(self, engine: str, reason: str, actors: int) -> None:
+        """Where frames are drawn from now on; told once until it is another place."""
+        if engine != self.engine:
+            self.engine = engine
+            self.log.tell(
+                EngineChosen(engine=engine, reason=reason, actors=actors, transport=self.transport)
+            )
 
     def change(self, actors: int, reason: str) -> None:
         """The number of actors is now to be `actors`."""

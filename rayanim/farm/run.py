@@ -125,6 +125,7 @@ class FarmRun:
         with travelling(Segment(0, 0, 1, blueprint.first)):
             blueprint_ref = ray.put(blueprint)
         tally.passes += 1
+        tally.chosen("ray", choice.reason, choice.actors)
         name = job.name.in_pass(tally.passes)
         self._encoder = EncoderLink(course.writing, name)
         self._pool = RenderPool(lambda: (shipment_ref, blueprint_ref), name, tally.log)
