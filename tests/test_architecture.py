@@ -19,6 +19,7 @@ PURE = (
     "farm.plan",
     "farm.ordering",
     "farm.dispatch",
+    "farm.roster",
     "farm.scaling",
     "farm.scaling_values",
     "farm.choice",

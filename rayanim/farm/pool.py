@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from rayanim.errors import FarmStartError, FrameError, NotPicklableError, RayanimError
@@ -15,6 +14,7 @@ from rayanim.farm.actors import DrawnMeta, Opened, RenderActor, remote
 from rayanim.farm.faults import first_line, is_code_fault, plain_text
 from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
+from rayanim.farm.roster import Member, Roster
 
 MAX_STARTS_LOST = 3
 """Actors that may die while they start, in a row, before the job ends."""
@@ -25,30 +25,6 @@ OVERDUE = 2.0
 
 FINISH_LIMIT_S = 60.0
 """What the user's ``finish()`` may take in an actor before it is ended."""
-
-
-@dataclass(slots=True)
-class Member:
-    """One render actor as the driver sees it.
-
-    Attributes
-    ----------
-    asked_s
-        When it was asked for.
-    held
-        Its segments, the one that it draws first.
-    began_s
-        When it began to draw that one.
-    """
-
-    number: int
-    handle: Any
-    asked_s: float
-    has_answered: bool = False
-    is_open: bool = False
-    held: deque[Segment] = field(default_factory=deque)
-    began_s: float = 0.0
-    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +108,7 @@ class RenderPool:
         self._name = name
         self._log = log or Nobody()
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
-        self._members: dict[int, Member] = {}
+        self._roster = Roster()
         self._asked: dict[Any, Asked] = {}
         self._closing: list[Any] = []
         self._numbers = 0
@@ -142,30 +118,26 @@ class RenderPool:
     @property
     def requested(self) -> int:
         """Actors asked for, those included that have answered."""
-        return sum(not member.leaving for member in self._members.values())
+        return self._roster.requested
 
     @property
     def alive(self) -> int:
         """Actors that can draw and were not told to leave."""
-        return sum(member.is_open and not member.leaving for member in self._members.values())
+        return self._roster.alive
 
     @property
     def answered(self) -> int:
         """Actors whose process is there, those included that still open their source."""
-        return sum(member.has_answered for member in self._members.values())
+        return self._roster.answered
 
     @property
     def idle(self) -> list[int]:
         """Actors that could draw and have nothing to."""
-        return [
-            member.number
-            for member in self._members.values()
-            if member.is_open and not member.leaving and not member.held
-        ]
+        return self._roster.idle()
 
     def drawing(self) -> list[Segment]:
         """What is being drawn now, one segment per busy actor."""
-        return [member.held[0] for member in self._members.values() if member.held]
+        return self._roster.drawing()
 
     def refs(self) -> list[Any]:
         """What to wait for."""
@@ -175,25 +147,13 @@ class RenderPool:
         """Ask for actors, or release some, until `target` are requested."""
         for _ in range(target - self.requested):
             self._add()
-        for member in self._to_release(self.requested - target):
-            member.leaving = True
+        for member in self._roster.to_release(self.requested - target):
+            self._roster.leave(member)
             self._let_go_if_idle(member)
 
-    def free_slots(self, depth: int) -> list[int]:
-        """Actors that can take a segment, the idlest first; once per free place.
-
-        Parameters
-        ----------
-        depth
-            Segments that one actor holds, the one it draws included.
-        """
-        slots = [
-            (len(member.held) + extra, member.number)
-            for member in self._members.values()
-            if member.is_open and not member.leaving
-            for extra in range(depth - len(member.held))
-        ]
-        return [number for _, number in sorted(slots)]
+    def free_places(self, depth: int) -> Iterator[int]:
+        """See `Roster.free_places`."""
+        return self._roster.free_places(depth)
 
     def overdue(self, frame_s: float) -> set[int]:
         """Segments that were not begun, or whose frames take much longer than others' do.
@@ -205,7 +165,7 @@ class RenderPool:
         """
         now_s = time.perf_counter()
         found: set[int] = set()
-        for member in self._members.values():
+        for member in self._roster:
             for position, segment in enumerate(member.held):
                 usual_s = OVERDUE * frame_s * len(segment)
                 if position > 0 or now_s - member.began_s > usual_s:
@@ -231,15 +191,15 @@ class RenderPool:
         NotPicklableError
             If the parameters of its frames cannot travel.
         """
-        member = self._members[number]
+        member = self._roster[number]
         # Without a name of its own: Ray keeps nine series of metrics for each name it meets.
         render = member.handle.render.options(num_returns=2)
         with travelling(segment):
             meta_ref, payload_ref = render.remote(segment, self._in_full, done_ref, is_checked)
         if not member.held:
             member.began_s = time.perf_counter()
-        member.held.append(segment)
-        self._asked[meta_ref] = Asked(member, "render", segment, payload_ref)
+        self._roster.begin(member, segment)
+        self._note(meta_ref, Asked(member, "render", segment, payload_ref))
 
     def take(self, ref: Any) -> Event | None:
         """What the ready `ref` says; None where it belongs to an actor that is gone.
@@ -256,6 +216,7 @@ class RenderPool:
         asked = self._asked.pop(ref, None)
         if asked is None:
             return None
+        asked.member.refs.discard(ref)
         try:
             answer = ray.get(ref)
         except ray.exceptions.RayError as error:
@@ -263,7 +224,7 @@ class RenderPool:
                 raise _failed_call(asked, error) from error
             return self._bury(asked.member, error)
         if asked.what == "hello":
-            asked.member.has_answered = True
+            self._roster.answer(asked.member)
             return None
         if asked.segment is None:
             return self._welcome(asked.member, answer)
@@ -282,8 +243,7 @@ class RenderPool:
         """
         import ray
 
-        members = self._members.values()
-        open_members = [member for member in members if member.is_open and not member.held]
+        open_members = [each for each in self._roster if each.is_open and not each.held]
         closing = self._closing + [member.handle.close.remote() for member in open_members]
         ready = ray.wait(closing, num_returns=len(closing), timeout=FINISH_LIMIT_S)[0]
         self.kill()
@@ -298,9 +258,9 @@ class RenderPool:
         """End all actors at once."""
         import ray
 
-        for member in self._members.values():
+        for member in self._roster:
             ray.kill(member.handle)
-        self._members.clear()
+        self._roster = Roster()
         self._asked.clear()
         self._closing.clear()
 
@@ -309,17 +269,15 @@ class RenderPool:
         number, name = self._numbers, self._name
         actor_class = self._class.options(name=name.render_actor(number))
         handle = actor_class.remote(*self._make_arguments(), f"{number} of {name.film}")
-        member = Member(number, handle, time.perf_counter())
+        member = Member(number, handle, asked_s=time.perf_counter())
         self._log.tell(ActorAsked(actor=number))
-        self._members[member.number] = member
-        self._asked[handle.hello.remote()] = Asked(member, "hello")
-        self._asked[handle.open.remote()] = Asked(member, "open")
+        self._roster.add(member)
+        self._note(handle.hello.remote(), Asked(member, "hello"))
+        self._note(handle.open.remote(), Asked(member, "open"))
 
-    def _to_release(self, count: int) -> list[Member]:
-        """Those that have not answered first, then those with the least to do."""
-        staying = [member for member in self._members.values() if not member.leaving]
-        staying.sort(key=lambda member: (member.is_open, len(member.held), -member.number))
-        return staying[: max(0, count)]
+    def _note(self, ref: Any, asked: Asked) -> None:
+        self._asked[ref] = asked
+        asked.member.refs.add(ref)
 
     def _let_go_if_idle(self, member: Member) -> None:
         if not member.held:
@@ -333,7 +291,7 @@ class RenderPool:
         if opened.failure is not None:
             raise opened.failure
         self._starts_lost = 0
-        member.is_open = True
+        self._roster.open(member)
         waited_s = time.perf_counter() - member.asked_s
         self._log.tell(ActorJoined(actor=member.number, waited_s=waited_s))
         return Joined(member.number, opened.differs)
@@ -345,7 +303,7 @@ class RenderPool:
             raise meta.failure
         # One actor has found a difference from full draws: all others stop drawing in parts.
         self._in_full = self._in_full or meta.difference is not None
-        member.held.remove(segment)
+        self._roster.end(member, segment)
         member.began_s = time.perf_counter()
         if member.leaving:
             self._let_go_if_idle(member)
@@ -366,10 +324,9 @@ class RenderPool:
         return Died(member.number, why, held[0] if held else None, held[1:])
 
     def _forget(self, member: Member) -> None:
-        self._members.pop(member.number, None)
-        gone = [ref for ref, asked in self._asked.items() if asked.member is member]
-        for ref in gone:
-            del self._asked[ref]
+        self._roster.remove(member)
+        for ref in member.refs:
+            self._asked.pop(ref, None)
 
 
 def _failed_call(asked: Asked, error: Exception) -> RayanimError:

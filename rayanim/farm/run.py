@@ -212,7 +212,7 @@ class FarmRun:
             self._encoder.put(drawn.segment, ray.put(drawn.payload), _nothing_to_free)
 
     def _hand_out(self) -> None:
-        for number in self._pool.free_slots(self._depth):
+        for number in self._pool.free_places(self._depth):
             segment = self._dispatcher.take()
             if segment is None:
                 break

@@ -22,8 +22,9 @@ from rayanim.farm.actors import DrawnMeta, RenderActor
 from rayanim.farm.job import Tally
 from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
-from rayanim.farm.pool import Asked, Member, RenderPool
+from rayanim.farm.pool import Asked, RenderPool
 from rayanim.farm.render import Blueprint, SegmentRenderer, Timings, open_source
+from rayanim.farm.roster import Member
 from rayanim.farm.shipment import pack
 from rayanim.feed import Batch
 from rayanim.forms import as_source
@@ -226,11 +227,11 @@ def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     pool = RenderPool(tuple, JobName())
     handles = [FakeHandle(), FakeHandle()]
     for number, handle in enumerate(handles):
-        pool._members[number] = Member(number, handle, 0.0, is_open=True)
+        pool._roster.add(Member(number, handle, is_open=True))
     first, second = segment(0, 1), segment(1, 2)
     pool.submit(0, first)
     meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
-    pool._collect(pool._members[0], first, None, meta)
+    pool._collect(pool._roster[0], first, None, meta)
     pool.submit(1, second)
     assert handles[0].render.calls == [(first, False, None, False)]
     assert handles[1].render.calls == [(second, True, None, False)]
