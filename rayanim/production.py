@@ -6,7 +6,7 @@ import logging
 import operator
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ from rayanim.progress import Progress, choose_progress
 from rayanim.recording import finished, recorded
 from rayanim.request import Plan, Request
 from rayanim.settings import Engine, OddSize, OnHistory, PerformanceSettings, Transport
-from rayanim.target import check_target, check_whole, part_of
+from rayanim.target import check_whole, target_at
 
 if TYPE_CHECKING:
     from rayanim.drawing.figure import Drawing
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rayanim.farm.job import Outcome
     from rayanim.farm.naming import JobName
     from rayanim.report import Report
+    from rayanim.storage.address import Outfile
 
 
 def produce(
@@ -31,7 +32,7 @@ def produce(
     fps: int | float | str | Fraction | None = None,
     dpi: float | None = 100,
     bitrate: float = -1,
-    outfile: str | os.PathLike[str] | None = None,
+    outfile: Outfile | None = None,
     settings: PerformanceSettings | Report | None = None,
     time_per_print: float = 15.0,
     logger: logging.Logger | None = None,
@@ -63,6 +64,7 @@ def produce(
     resume: bool = False,
     keep_parts: bool = False,
     log_json: str | os.PathLike[str] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Report:
     """Render a film.
 
@@ -83,8 +85,10 @@ def produce(
         Target bit rate in kilobits per second; 0 or less leaves the codec to
         its constant quality.
     outfile
-        Where the film goes. The suffix chooses the container: .mp4, .mov,
-        .mkv or .webm; a name without one gets .mp4. Folders are made.
+        Where the film goes: a path, or the URL of a store that fsspec knows,
+        ``s3://bucket/film.mp4`` say, where the finished segments lie until
+        then, too. The suffix chooses the container: .mp4, .mov, .mkv or .webm;
+        a name without one gets .mp4. Folders are made.
     settings
         Performance settings to start from, or the report of an earlier run.
     time_per_print
@@ -159,6 +163,9 @@ def produce(
     log_json
         Add a line of JSON to this file for each event of the job, ``"-"`` for
         standard error; ``docs/events.md`` lists them.
+    storage_options
+        What fsspec's client of a store takes, where the environment does not
+        tell: ``{"endpoint_url": ...}`` say.
 
     Returns
     -------
@@ -215,6 +222,7 @@ def produce(
         resume=resume,
         keep_parts=keep_parts,
         log_json=log_json,
+        storage_options=storage_options,
     ).completed()
     if not overrides.admit(frame_gen):
         from rayanim.dry_run import passed_over
@@ -262,7 +270,7 @@ def render(
     with recorded(
         request.log_json,
         name,
-        output=plan.target,
+        output=str(plan.target),
         frames=plan.feed.n_frames,
         resume=request.resume,
         complain=told.message,
@@ -281,16 +289,17 @@ def _made(
     from rayanim.parts.keeper import Keeper
 
     request = plan.request
-    check_target(plan.target, overwrite=request.overwrite)
+    target = target_at(plan.target, request.storage_options)
+    target.check(overwrite=request.overwrite)
     keeper = Keeper(
-        plan.target,
+        target.parts,
         request.frame_gen,
         resume=request.resume,
         keep=request.keep_parts,
         how_to_resume=how_to_resume or "Give resume=True",
     )
     # The parts go when the film has its name, and not before.
-    with keeper, part_of(plan.target) as part_path:
+    with target.claimed(), keeper, target.part() as part_path:
         job = Job(
             source=plan.source,
             feed=plan.feed,

@@ -70,7 +70,9 @@ class EncoderLink:
         actor_class = remote(EncoderActor, num_cpus=0, max_restarts=0, max_task_retries=0)
         self._numbers += 1
         placed = actor_class.options(
-            scheduling_strategy=here, name=self._name.encoder_actor(self._numbers)
+            scheduling_strategy=here,
+            name=self._name.encoder_actor(self._numbers),
+            max_concurrency=self._writing.width,
         )
         self._handle = placed.remote(self._writing, f"of {self._name.film}")
         try:
