@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, replace
@@ -80,6 +81,7 @@ class Request:
     segment_frames: int | None
     resume: bool
     keep_parts: bool
+    log_json: str | os.PathLike[str] | None
     storage_options: Mapping[str, Any] | None
     address: str | None = None
     cluster: ClusterSettings | None = None
@@ -318,6 +320,8 @@ class Request:
             )
         if self.logger is not None and not hasattr(self.logger, "isEnabledFor"):
             raise SettingsError(f"logger must be a logging.Logger, got {self.logger!r:.80}.")
+        if self.log_json is not None and not isinstance(self.log_json, str | os.PathLike):
+            raise SettingsError(f"log_json must be a file's name, got {self.log_json!r:.80}.")
         _check_dpi(self.dpi)
         if self.savefig_params is not None and not isinstance(self.savefig_params, dict):
             raise SettingsError(f"savefig_params must be a dict, got {self.savefig_params!r:.80}.")

@@ -82,6 +82,16 @@ def read_seed(text: str) -> Seed:
         raise SettingsError(f"seed must be a whole number or 'none', got {text!r}.") from None
 
 
+def read_log(text: str) -> str:
+    """Where the log goes, whatever folder the script goes to."""
+    if text.endswith(".py"):
+        raise SettingsError(
+            f"log-json would write into the script {text!r}. Put the option behind the script, or "
+            "name a file: --log-json=FILE."
+        )
+    return text if text == "-" else str(Path(text).absolute())
+
+
 def _number(name: str, text: str) -> float:
     try:
         number = float(text)
@@ -154,6 +164,14 @@ def film_options(command: CommandT) -> CommandT:
         click.option(
             "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
         ),
+        _checked(
+            "--log-json",
+            read=read_log,
+            metavar="FILE",
+            is_flag=False,
+            flag_value="-",
+            help="Add a JSON line per event of the job to FILE, or without one to standard error.",
+        ),
         click.option("--dry-run", is_flag=True, help="Print the plan; write nothing."),
         # What a submitted job's driver is told; see rayanim.jobs.driver.
         click.option("--films-folder", hidden=True, type=click.Path(path_type=Path)),
@@ -207,6 +225,7 @@ def _checked(
     read: Callable[[str], Any],
     metavar: str,
     help: str,
+    **rest: Any,
 ) -> Callable[[CommandT], CommandT]:
     """An option that a function of rayanim's reads, whose refusal is a usage error."""
 
@@ -216,7 +235,7 @@ def _checked(
         except SettingsError as error:
             raise click.BadParameter(error.message) from error
 
-    return click.option(*names, metavar=metavar, callback=callback, help=help)
+    return click.option(*names, metavar=metavar, callback=callback, help=help, **rest)
 
 
 def with_options(command: CommandT, *options: Callable[[CommandT], CommandT]) -> CommandT:

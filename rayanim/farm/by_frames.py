@@ -51,6 +51,7 @@ class FramesJob:
         choice = self._choose()
         if self._tally.total is None and choice.engine == "local":
             choice = self._wait_and_see(choice)
+        self._tally.chosen(choice.engine, choice.reason, choice.actors)
         if choice.engine == "local":
             return choice, self._run_locally()
         return choice, self._run_on_ray(choice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from rayanim.errors import RayanimError
+from rayanim.events import Listener, Nobody
 from rayanim.farm.by_frames import FramesJob
 from rayanim.farm.by_segments import SegmentsJob
 from rayanim.farm.choice import Choice
@@ -24,11 +25,13 @@ class JobRunner:
         The job.
     progress
         Who is told how it goes.
+    log
+        Who is told what happens.
     """
 
-    def __init__(self, job: Job, progress: Progress) -> None:
+    def __init__(self, job: Job, progress: Progress, log: Listener | None = None) -> None:
         self._job = job
-        self._tally = Tally(progress, job.feed.n_frames, job.log_every)
+        self._tally = Tally(progress, job.feed.n_frames, job.log_every, log=log or Nobody())
         self._chooser = Chooser(job, self._tally)
 
     def run(self) -> Outcome:
@@ -71,6 +74,7 @@ class JobRunner:
             inside.abandon()
             raise
         inside.close()
+        self._tally.chosen(choice.engine, choice.reason, choice.actors)
         return self._outcome(inside, choice, file_bytes)
 
     def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:

@@ -105,6 +105,7 @@ class Handover:
         if self._choice is None or choice.engine == "ray":
             # Why it stayed is what the first look says: later ones see a shorter rest.
             self._choice = choice
+            self._tally.chosen(choice.engine, choice.reason, choice.actors)
         if choice.engine == "ray":
             self._start_ray()
 
