@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
+    from rayanim.cluster import ClusterSettings
     from rayanim.errors import (
+        ClusterError,
         EncodeError,
         EncoderLostError,
         FarmError,
         FarmStartError,
         FrameError,
         HistoryError,
+        JobError,
         NotPicklableError,
         OutputError,
         PackageError,
@@ -38,18 +41,21 @@ if TYPE_CHECKING:
 _HOMES = {
     "Animator": "animator",
     "get_rendered_frame_ids": "animator",
+    "ClusterSettings": "cluster",
     "IndexedFrameParams": "feed",
     "PerformanceSettings": "settings",
     "Report": "report",
     "produce": "production",
     **dict.fromkeys(
         (
+            "ClusterError",
             "EncodeError",
             "EncoderLostError",
             "FarmError",
             "FarmStartError",
             "FrameError",
             "HistoryError",
+            "JobError",
             "NotPicklableError",
             "OutputError",
             "PackageError",
@@ -70,6 +76,8 @@ _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
     "Animator",
+    "ClusterError",
+    "ClusterSettings",
     "EncodeError",
     "EncoderLostError",
     "FarmError",
@@ -77,6 +85,7 @@ __all__ = [
     "FrameError",
     "HistoryError",
     "IndexedFrameParams",
+    "JobError",
     "NotPicklableError",
     "OutputError",
     "PackageError",

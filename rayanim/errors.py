@@ -15,6 +15,8 @@
     │   └── ResumeError        the parts of an earlier job do not fit, or there are none
     ├── FarmError              Ray, its actors, the machines
     │   ├── FarmStartError     Ray or the first actors did not start
+    │   ├── ClusterError       the cluster cannot be reached, or does not fit this process
+    │   ├── JobError           a cluster's Jobs API: cannot be reached, refuses, lost the job
     │   ├── SegmentLostError   one segment killed its actor again and again
     │   └── EncoderLostError   the encoder actor died, and the film cannot be begun anew
     ├── EncodeError            FFmpeg, or the disk it writes to
@@ -134,6 +136,14 @@ class FarmError(RayanimError):
 
 class FarmStartError(FarmError):
     """Ray, the encoder actor or the first render actor did not start."""
+
+
+class ClusterError(FarmError):
+    """The cluster at the given address cannot be reached, refuses, or does not fit."""
+
+
+class JobError(FarmError):
+    """A cluster's Jobs API cannot be reached or refuses us, or a job or its film is lost there."""
 
 
 class SegmentLostError(FarmError):

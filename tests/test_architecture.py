@@ -23,8 +23,11 @@ PURE = (
     "farm.scaling",
     "farm.scaling_values",
     "farm.choice",
+    "farm.fleet",
     "farm.windows",
     "farm.frame_cost",
+    "farm.naming",
+    "events",
     "doctor.facts",
     "doctor.findings",
     "doctor.judge",
@@ -35,7 +38,7 @@ PURE = (
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
 # Who may import each of the three large packages, at all and when loaded.
-ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor"}, "matplotlib": {"drawing"}}
+ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor", "jobs"}, "matplotlib": {"drawing"}}
 
 # What users subclass may draw, and so import matplotlib inside functions;
 # the doctor's test film does as a user's script.
@@ -50,6 +53,7 @@ FORBIDDEN = {
     "timeline": None,
     "selection": None,
     "settings": None,
+    "events": None,
     "storage": None,
     "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rayanim.errors import FarmStartError, FrameError, NotPicklableError, RayanimError
+from rayanim.events import ActorAsked, ActorJoined, ActorReleased, Listener, Nobody
 from rayanim.farm.actors import DrawnMeta, Opened, RenderActor, remote
 from rayanim.farm.faults import first_line, is_code_fault, plain_text
+from rayanim.farm.fleet import Need
+from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
 from rayanim.farm.roster import Member, Roster
 
@@ -56,6 +59,7 @@ class Joined:
 class SegmentDrawn:
     """An actor has drawn a segment; its pixels stay where they are."""
 
+    number: int
     segment: Segment
     meta: DrawnMeta
     payload_ref: Any
@@ -88,12 +92,28 @@ class RenderPool:
     Parameters
     ----------
     make_arguments
-        The constructor's arguments of a new actor.
+        The constructor's first arguments of a new actor.
+    name
+        What the job and its actors are called.
+    log
+        Who is told of actors that come and go.
+    need
+        What an actor takes of a cluster's node; None where Ray runs on this
+        machine alone.
     """
 
-    def __init__(self, make_arguments: Callable[[], tuple[Any, ...]]) -> None:
+    def __init__(
+        self,
+        make_arguments: Callable[[], tuple[Any, ...]],
+        name: JobName,
+        log: Listener | None = None,
+        need: Need | None = None,
+    ) -> None:
         self._make_arguments = make_arguments
+        self._name = name
+        self._log = log or Nobody()
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
+        self.need = need
         self._roster = Roster()
         self._asked: dict[Any, Asked] = {}
         self._closing: list[Any] = []
@@ -178,8 +198,8 @@ class RenderPool:
             If the parameters of its frames cannot travel.
         """
         member = self._roster[number]
-        name = f"RenderActor.render {segment.label}"
-        render = member.handle.render.options(num_returns=2, name=name)
+        # Without a name of its own: Ray keeps nine series of metrics for each name it meets.
+        render = member.handle.render.options(num_returns=2)
         with travelling(segment):
             meta_ref, payload_ref = render.remote(segment, self._in_full, done_ref, is_checked)
         if not member.held:
@@ -252,8 +272,13 @@ class RenderPool:
 
     def _add(self) -> None:
         self._numbers += 1
-        handle = self._class.remote(*self._make_arguments())
-        member = Member(self._numbers, handle)
+        number, name = self._numbers, self._name
+        actor_class = self._class.options(
+            **{**_options(self.need), "name": name.render_actor(number)}
+        )
+        handle = actor_class.remote(*self._make_arguments(), f"{number} of {name.film}")
+        member = Member(number, handle, asked_s=time.perf_counter())
+        self._log.tell(ActorAsked(actor=number))
         self._roster.add(member)
         self._note(handle.hello.remote(), Asked(member, "hello"))
         self._note(handle.open.remote(), Asked(member, "open"))
@@ -267,6 +292,7 @@ class RenderPool:
             # Queued after `close`: the user's finish() runs first.
             self._closing.append(member.handle.close.remote())
             member.handle.__ray_terminate__.remote()
+            self._log.tell(ActorReleased(actor=member.number))
             self._forget(member)
 
     def _welcome(self, member: Member, opened: Opened) -> Event:
@@ -274,6 +300,8 @@ class RenderPool:
             raise opened.failure
         self._starts_lost = 0
         self._roster.open(member)
+        waited_s = time.perf_counter() - member.asked_s
+        self._log.tell(ActorJoined(actor=member.number, waited_s=waited_s))
         return Joined(member.number, opened.differs)
 
     def _collect(
@@ -287,7 +315,7 @@ class RenderPool:
         member.began_s = time.perf_counter()
         if member.leaving:
             self._let_go_if_idle(member)
-        return SegmentDrawn(segment, meta, payload_ref)
+        return SegmentDrawn(member.number, segment, meta, payload_ref)
 
     def _bury(self, member: Member, error: Exception) -> Event:
         why = first_line(error)
@@ -307,6 +335,21 @@ class RenderPool:
         self._roster.remove(member)
         for ref in member.refs:
             self._asked.pop(ref, None)
+
+
+def _options(need: Need | None) -> dict[str, Any]:
+    """Ray's options for an actor that takes `need`, spread over the nodes."""
+    if need is None:
+        return {}
+    amounts = dict(need.resources)
+    options: dict[str, Any] = {"num_cpus": amounts.pop("CPU"), "scheduling_strategy": "SPREAD"}
+    if "memory" in amounts:
+        options["memory"] = amounts.pop("memory")
+    if amounts:
+        options["resources"] = amounts
+    if need.labels:
+        options["label_selector"] = dict(need.labels)
+    return options
 
 
 def _failed_call(asked: Asked, error: Exception) -> RayanimError:

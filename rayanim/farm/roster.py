@@ -22,6 +22,8 @@ class Member:
     ----------
     handle
         What calls reach it by.
+    asked_s
+        When it was asked for.
     held
         Its segments, the one that it draws first.
     began_s
@@ -32,6 +34,7 @@ class Member:
 
     number: int
     handle: Any
+    asked_s: float = 0.0
     has_answered: bool = False
     is_open: bool = False
     held: deque[Segment] = field(default_factory=deque)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rayanim import events
 from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.choice import ACTOR_START_S, Choice
@@ -15,7 +16,7 @@ from rayanim.farm.controller import TICK_S, Controller
 from rayanim.farm.dispatch import Dispatcher, Drawn
 from rayanim.farm.encoding import EncoderLink
 from rayanim.farm.history import HistoryBudget
-from rayanim.farm.job import Job, Tally
+from rayanim.farm.job import Job, Tally, drawn_event
 from rayanim.farm.plan import Segment
 from rayanim.farm.pool import Died, Joined, RenderPool, SegmentDrawn, travelling
 from rayanim.farm.render import Blueprint, Timings
@@ -23,6 +24,7 @@ from rayanim.farm.scaling import ScalingLimits
 from rayanim.farm.writing import Writing
 
 if TYPE_CHECKING:
+    from rayanim.farm.cluster_link import ClusterLink
     from rayanim.farm.shipment import Shipment
 
 FIRST_ACTOR_LIMIT_S = 120.0
@@ -99,6 +101,8 @@ class FarmRun:
         How many actors to start with.
     limit_bytes
         Bytes of segments that may be in flight.
+    link
+        The cluster; None for a Ray on this machine.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class FarmRun:
         course: Course,
         choice: Choice,
         limit_bytes: int,
+        link: ClusterLink | None = None,
     ) -> None:
         import ray
 
@@ -123,8 +128,16 @@ class FarmRun:
         shipment_ref = ray.put(shipment)
         with travelling(Segment(0, 0, 1, blueprint.first)):
             blueprint_ref = ray.put(blueprint)
-        self._encoder = EncoderLink(course.writing)
-        self._pool = RenderPool(lambda: (shipment_ref, blueprint_ref))
+        tally.passes += 1
+        tally.chosen("ray", choice.reason, choice.actors)
+        name = job.name.in_pass(tally.passes)
+        self._encoder = EncoderLink(course.writing, name)
+        self._pool = RenderPool(
+            lambda: (shipment_ref, blueprint_ref),
+            name,
+            tally.log,
+            None if link is None else link.need(),
+        )
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             course.plan,
             frame_bytes=course.frame_bytes,
@@ -194,7 +207,11 @@ class FarmRun:
     def _revive_encoder(self, error: EncoderLostError) -> None:
         if not self._encoder.revive():
             raise error
-        self._tally.event(f"{error.message} Another one goes on from what it had written.")
+        self._tally.event(
+            f"{error.message} Another one goes on from what it had written.",
+            events.EncoderLost(reason=error.message),
+        )
+        self._tally.log.tell(events.EncoderRevived())
 
     def _put_head(self) -> None:
         import ray
@@ -270,15 +287,22 @@ class FarmRun:
 
     def _encoded(self, segment: Segment, answer: Acknowledgement | None) -> None:
         if answer is None:
-            self._tally.event(
+            self._tally.retried(
+                segment,
+                "what was drawn was lost with its machine",
                 f"What was drawn of {segment.label} was lost with its machine. "
-                "They are drawn again."
+                "They are drawn again.",
             )
             self._dispatcher.payload_lost(segment)
             return
         # What a frame took to encode was counted by who drew it, unless raw frames came here.
         self._tally.encoded(len(segment), answer.encode_s if self._in_order else 0.0, answer.wait_s)
         self._tally.written(len(segment), answer.written_bytes)
+        self._tally.log.tell(
+            events.SegmentEncoded.of(segment, encode_s=answer.encode_s, wait_s=answer.wait_s)
+            if self._in_order
+            else events.PartKept.of(segment, written_bytes=answer.written_bytes)
+        )
         self._tally.memory("EncoderActor", answer.rss_bytes)
         self._controller.encoded(len(segment), answer.encode_s, answer.wait_s)
 
@@ -298,6 +322,7 @@ class FarmRun:
         timings = event.meta.timings
         if timings is not None and self._dispatcher.is_wanted(event.segment):
             self._tally.drawn(timings)
+            self._tally.log.tell(drawn_event(event.segment, timings, event.number))
             self._controller.drawn(timings)
             self._set_depth(timings)
         payload_bytes = None if self._in_order else event.meta.payload_bytes
@@ -315,11 +340,19 @@ class FarmRun:
         for segment in event.waiting:
             self._dispatcher.give_back(segment)
         if event.drawing is None:
-            self._tally.event(f"Render actor {event.number} died while idle ({event.why}).")
+            self._tally.event(
+                f"Render actor {event.number} died while idle ({event.why}).",
+                events.ActorDied(actor=event.number, reason=event.why),
+            )
             return
-        self._tally.event(
+        start, stop = event.drawing.start, event.drawing.stop
+        died = events.ActorDied(actor=event.number, reason=event.why, start=start, stop=stop)
+        self._tally.log.tell(died)
+        self._tally.retried(
+            event.drawing,
+            event.why,
             f"Render actor {event.number} died while drawing {event.drawing.label} "
-            f"({event.why}). They are drawn again."
+            f"({event.why}). They are drawn again.",
         )
         self._dispatcher.lost(event.drawing, event.why)
 
