@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
 from rayanim.farm.faults import first_line, is_lost_argument
+from rayanim.farm.machine import wait_for_end
 from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
 from rayanim.farm.writing import Writing
@@ -19,6 +20,9 @@ SILENCE_LIMIT_S = 900.0
 
 MAX_RESTARTS = 3
 """Encoder actors that may be lost where what they wrote is not."""
+
+END_LIMIT_S = 10.0
+"""A process that was killed ends at once, unless its disk does not answer."""
 
 START_LIMIT_S = 60.0
 """A worker process starts in about half a second."""
@@ -59,7 +63,11 @@ class EncoderLink:
         self._name = name
         self._numbers = 0
         self._handed: dict[Any, Handed] = {}
+        # Of all parts that are there, for an actor in the place of this one: 3 MB for
+        # the 40,000 segments of ten million frames.
+        self._found: set[int] = set()
         self._restarts = 0
+        self._pid: int | None = None
         self._start()
 
     def _start(self) -> None:
@@ -76,7 +84,7 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writing, f"of {self._name.film}")
         try:
-            ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            self._pid = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
         except ray.exceptions.RayError as error:
             self.kill()
             raise FarmStartError(
@@ -99,6 +107,7 @@ class EncoderLink:
         self.kill()
         handed, self._handed = self._handed, {}
         self._start()
+        self._handle.found.remote(tuple(self._found))
         for each in handed.values():
             self._hand(each)
         return True
@@ -106,6 +115,13 @@ class EncoderLink:
     def refs(self) -> list[Any]:
         """What to wait for."""
         return list(self._handed)
+
+    def found(self, indices: Iterable[int]) -> None:
+        """Tell it of segments whose parts it did not put: it may join them to the film."""
+        news = tuple(indices)
+        if news:
+            self._found.update(news)
+            self._handle.found.remote(news)
 
     def put(
         self,
@@ -155,6 +171,8 @@ class EncoderLink:
         if answer.failure is not None:
             raise answer.failure
         self._heard_s = time.perf_counter()
+        if self._writing.survives:
+            self._found.add(handed.segment.index)
         handed.when_encoded(handed.segment)
         return handed.segment, answer
 
@@ -196,10 +214,17 @@ class EncoderLink:
         return silence_s
 
     def kill(self) -> None:
-        """End the actor; what it wrote stays for the caller to remove."""
+        """End the actor; what it wrote stays for the caller to remove.
+
+        Its process is of this machine. It is waited for, or it might still
+        write to a file that another one has begun anew, or that was removed.
+        """
         import ray
 
         ray.kill(self._handle)
+        pid, self._pid = self._pid, None
+        if pid is not None:
+            wait_for_end(pid, END_LIMIT_S)
 
     def _lost(self, error: Exception) -> EncoderLostError:
         return EncoderLostError(
