@@ -24,6 +24,7 @@ PURE = (
     "farm.scaling_values",
     "farm.choice",
     "farm.fleet",
+    "farm.fleet_use",
     "farm.windows",
     "farm.frame_cost",
     "farm.naming",

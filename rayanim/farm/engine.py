@@ -89,6 +89,7 @@ class JobRunner:
 
     def _outcome(self, inside: InProcess, choice: Choice, file_bytes: int) -> Outcome:
         tally = self._tally
+        tally.there_are(actors=0, nodes=0)
         timings = tally.timings
         found = self._job.settings.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),

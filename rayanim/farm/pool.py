@@ -137,6 +137,11 @@ class RenderPool:
         return self._roster.answered
 
     @property
+    def nodes(self) -> int:
+        """Nodes on which there are actors."""
+        return self._roster.nodes
+
+    @property
     def idle(self) -> list[int]:
         """Actors that could draw and have nothing to."""
         return self._roster.idle()
@@ -230,6 +235,7 @@ class RenderPool:
                 raise _failed_call(asked, error) from error
             return self._bury(asked.member, error)
         if asked.what == "hello":
+            asked.member.node = answer.node
             self._roster.answer(asked.member)
             return None
         if asked.segment is None:

@@ -181,6 +181,7 @@ class FarmRun:
                 self._listen()
                 self._controller.tick()
                 self._check_signs_of_life()
+                self._tally.there_are(self._pool.alive, self._pool.nodes)
                 self._tally.tell(
                     alive=self._pool.alive,
                     target=self._controller.target,

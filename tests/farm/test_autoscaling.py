@@ -1,0 +1,102 @@
+"""A cluster that grows: Ray's autoscaler adds nodes for our actors, and takes them away again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from heads import Head, started_head
+
+TESTS = Path(__file__).parent.parent
+BOUND = 3
+FRAMES = 240
+
+# A process of its own: Ray is loaded with this head's environment.
+DRIVER = f"""
+import json, sys, threading, time
+import ray
+import rayanim
+from numbered import FPS, Numbered, read_numbers
+
+address, folder = sys.argv[1:]
+
+def render_nodes():
+    return sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
+
+def wait_for(nodes):
+    deadline_s = time.monotonic() + 60
+    while (seen := render_nodes()) != nodes and time.monotonic() < deadline_s:
+        time.sleep(0.2)
+    return seen
+
+def film(name, **options):
+    return rayanim.produce(
+        Numbered({FRAMES}, delay_s=0.1),
+        FPS,
+        outfile=f"{{folder}}/{{name}}",
+        segment_frames=8,
+        progress=lambda done, total: most.append(render_nodes()) if ray.is_initialized() else None,
+        **options,
+    )
+
+most = []
+ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+before = render_nodes()
+report = film(
+    "grown.mp4",
+    engine="ray",
+    address=address,
+    cluster=rayanim.ClusterSettings(max_workers={BOUND} + 1),
+    log_json=f"{{folder}}/log.jsonl",
+)
+after = wait_for(0)
+print(json.dumps({{
+    "before": before,
+    "most": max(most),
+    "after": after,
+    "numbers": read_numbers(report.output),
+    "report": report.to_dict(),
+}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def growing_head():
+    """A head that draws nothing itself and adds up to `BOUND` nodes of one processor each."""
+    pytest.importorskip("ray")
+    node = {"resources": {"CPU": 1, "object_store_memory": 100 * 2**20}, "max_workers": BOUND}
+    with started_head(cpus=0, growing=node, RAY_AUTH_MODE="disabled") as head:
+        yield head
+
+
+def drive(head: Head, folder: Path) -> dict[str, object]:
+    run = subprocess.run(
+        [sys.executable, "-c", DRIVER, head.address, str(folder)],
+        env=head.environment | {"PYTHONPATH": str(TESTS)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@pytest.mark.timeout(300)
+def test_nodes_come_for_our_actors_and_go_after_them(growing_head: Head, tmp_path: Path) -> None:
+    """From no render node to the bound and back to none, asked for by pending actors alone."""
+    seen = drive(growing_head, tmp_path)
+    assert (seen["before"], seen["most"], seen["after"]) == (0, BOUND, 0)
+    assert seen["numbers"] == list(range(FRAMES))
+    report = seen["report"]
+    assert report["engine"] == "ray" and report["actor_changes"][0]["actors"] == BOUND + 1
+    sizes = report["fleet_sizes"]
+    assert report["nodes_peak"] == report["actors_peak"] == BOUND
+    assert [size["at_s"] for size in sizes] == sorted(size["at_s"] for size in sizes)
+    assert max(size["nodes"] for size in sizes) == max(size["actors"] for size in sizes) == BOUND
+    assert (sizes[-1]["actors"], sizes[-1]["nodes"]) == (0, 0)
+    assert 0 < report["node_hours"] <= BOUND * report["elapsed_s"] / 3600
+    assert "nodes" in (tmp_path / "log.jsonl").read_text()
