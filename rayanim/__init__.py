@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
     from rayanim.cluster import ClusterSettings
     from rayanim.errors import (
+        BudgetError,
         ClusterError,
         EncodeError,
         EncoderLostError,
@@ -48,6 +49,7 @@ _HOMES = {
     "produce": "production",
     **dict.fromkeys(
         (
+            "BudgetError",
             "ClusterError",
             "EncodeError",
             "EncoderLostError",
@@ -76,6 +78,7 @@ _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
     "Animator",
+    "BudgetError",
     "ClusterError",
     "ClusterSettings",
     "EncodeError",

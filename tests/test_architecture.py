@@ -23,6 +23,7 @@ PURE = (
     "farm.scaling",
     "farm.scaling_values",
     "farm.choice",
+    "farm.budget",
     "farm.fleet",
     "farm.fleet_use",
     "farm.windows",

@@ -152,6 +152,7 @@ class FarmRun:
                 max_actors=job.max_actors,
                 hold_s=HOLD_S,
                 settle_s=job.settings.perf_delay,
+                max_node_s=None if job.cluster is None else job.cluster.settings.max_node_s,
             ),
             self._pool,
             self._dispatcher,
@@ -181,7 +182,6 @@ class FarmRun:
                 self._listen()
                 self._controller.tick()
                 self._check_signs_of_life()
-                self._tally.there_are(self._pool.alive, self._pool.nodes)
                 self._tally.tell(
                     alive=self._pool.alive,
                     target=self._controller.target,

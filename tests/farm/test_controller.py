@@ -24,6 +24,7 @@ class Pool:
     def __init__(self) -> None:
         self.requested = 0
         self.alive = 0
+        self.nodes = 0
         self.applied: list[int] = []
 
     def apply(self, target: int) -> None:
