@@ -15,6 +15,7 @@
     │   └── ResumeError        the parts of an earlier job do not fit, or there are none
     ├── FarmError              Ray, its actors, the machines
     │   ├── FarmStartError     Ray or the first actors did not start
+    │   ├── FarmSilentError    no actor said anything for far longer than drawing takes
     │   ├── SegmentLostError   one segment killed its actor again and again
     │   └── EncoderLostError   the encoder actor died, and the film cannot be begun anew
     ├── EncodeError            FFmpeg, or the disk it writes to
@@ -134,6 +135,10 @@ class FarmError(RayanimError):
 
 class FarmStartError(FarmError):
     """Ray, the encoder actor or the first render actor did not start."""
+
+
+class FarmSilentError(FarmError):
+    """No actor said anything for far longer than drawing a segment takes."""
 
 
 class SegmentLostError(FarmError):

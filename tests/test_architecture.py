@@ -20,6 +20,8 @@ PURE = (
     "farm.ordering",
     "farm.dispatch",
     "farm.roster",
+    "farm.nodes",
+    "farm.overdue",
     "farm.scaling",
     "farm.scaling_values",
     "farm.choice",

@@ -17,6 +17,7 @@ PUBLIC = [
     "EncodeError",
     "EncoderLostError",
     "FarmError",
+    "FarmSilentError",
     "FarmStartError",
     "FrameError",
     "HistoryError",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from typing import Any
 
 from rayanim.errors import RayanimError
+
+ANSWER_LIMIT_S = 10.0
+"""For fetching an answer that is said to be there: it comes from a living node at once."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -12,13 +17,32 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 def is_code_fault(error: Exception) -> bool:
     """Whether code raised in an actor that lives on, rather than an actor or object being gone.
 
-    Ray wraps the loss of an argument into the same class as an exception of
-    the called code; such an error is an instance of both.
+    Ray wraps the loss of an argument, and an object store or a disk that is
+    full, into the same class as an exception of the called code; such an error
+    is an instance of both.
     """
-    from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+    from ray.exceptions import RayTaskError
 
-    wrapped = isinstance(error, RayTaskError)
-    return wrapped and not isinstance(error, (ObjectLostError, RayActorError))
+    return isinstance(error, RayTaskError) and not _is_machine_fault(error)
+
+
+def _is_machine_fault(error: Exception) -> bool:
+    from ray.exceptions import (
+        ObjectLostError,
+        ObjectStoreFullError,
+        OutOfDiskError,
+        OutOfMemoryError,
+        RayActorError,
+    )
+
+    machine_faults = (
+        ObjectLostError,
+        RayActorError,
+        ObjectStoreFullError,
+        OutOfDiskError,
+        OutOfMemoryError,
+    )
+    return isinstance(error, machine_faults)
 
 
 def is_lost_argument(error: Exception) -> bool:
@@ -42,3 +66,34 @@ def first_line(error: Exception) -> str:
 def plain_text(error: Exception) -> str:
     """All that Ray says of an error, without the colours of a terminal."""
     return _COLOURS.sub("", str(error))
+
+
+def node_of(handle: Any) -> str | None:
+    """The node of an actor that died before it could say it; None where Ray does not know."""
+    # There is no public way without Ray's dashboard. What goes wrong in here is
+    # no reason to end a job: the death is then counted for no node.
+    with contextlib.suppress(Exception):
+        import ray
+
+        entry = ray._private.state.actors(handle._actor_id.hex())
+        return str(entry["Address"]["NodeID"]) or None
+    return None
+
+
+def usable_nodes() -> dict[str, str]:
+    """Nodes that are alive and may have actors: their ids, and how a person knows them."""
+    import ray
+
+    return {
+        node["NodeID"]: node["NodeManagerAddress"]
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+    }
+
+
+def node_label(node: str) -> str:
+    """How a person tells one node from others: the start of its id, and its address."""
+    import ray
+
+    addresses = {each["NodeID"]: each["NodeManagerAddress"] for each in ray.nodes()}
+    return f"{node[:8]} ({addresses.get(node, 'gone')})"

@@ -22,6 +22,10 @@ class Member:
     ----------
     handle
         What calls reach it by.
+    node
+        Where it lives; None before it has said so.
+    answered_s
+        When it said so.
     held
         Its segments, the one that it draws first.
     began_s
@@ -33,6 +37,8 @@ class Member:
     number: int
     handle: Any
     has_answered: bool = False
+    node: str | None = None
+    answered_s: float = 0.0
     is_open: bool = False
     held: deque[Segment] = field(default_factory=deque)
     began_s: float = 0.0
@@ -68,6 +74,9 @@ class Roster:
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self._members.values())
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._members
 
     def __getitem__(self, number: int) -> Member:
         return self._members[number]
