@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from rayanim.report import Report
+    from rayanim.storage.address import Outfile
 
 __all__ = ["Animator", "IndexedFrameParams", "get_rendered_frame_ids"]
 
@@ -91,7 +91,7 @@ class Animator:
 
     def make_video(
         self,
-        output_file: str | os.PathLike[str],
+        output_file: Outfile,
         param_by_frame: Iterable[Any] | None = None,
         fps: int | float | str | Fraction | None = None,
         n_frames: int | None = None,

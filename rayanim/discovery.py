@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from rayanim.errors import SettingsError
 
 if TYPE_CHECKING:
     from rayanim.report import Report
+    from rayanim.storage.address import Outfile
 
 DEFAULT_FPS = 30
 """The rate of a found generator that does not say one: `produce`'s own default."""
@@ -133,7 +133,7 @@ def names_of(thing: Any, namespace: Mapping[str, Any]) -> list[str]:
     return variables if kind in variables else [*variables, kind]
 
 
-def render_found(found: Definition, output: str | os.PathLike[str]) -> Report:
+def render_found(found: Definition, output: Outfile) -> Report:
     """Render a definition as `produce` or `make_video` would by default.
 
     Parameters

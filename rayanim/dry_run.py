@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import ParametersError
 from rayanim.report import Report
 from rayanim.request import Plan, Request
 from rayanim.settings import Transport, parse_rate
+from rayanim.storage.address import address_of
+from rayanim.target import target_at
 
 if TYPE_CHECKING:
     from rayanim.source import Geometry
@@ -107,7 +108,7 @@ class PassedOver(Report):
 def passed_over(request: Request) -> PassedOver:
     """What a call gets that was not carried out, because another film was asked for by name."""
     return PassedOver(
-        output=Path(request.outfile or ""),
+        output=address_of(request.outfile or ""),
         frames=0,
         elapsed_s=0.0,
         size=(0, 0),
@@ -163,7 +164,7 @@ def _lines(plan: Plan, segment_frames: int) -> list[str]:
             f"At most {_count(plan.max_actors, 'render actor')}, "
             f"at most {_count(segment_frames, 'frame')} in a segment."
         )
-    if plan.target.exists():
+    if target_at(plan.target, request.storage_options).exists():
         what = "is replaced" if request.overwrite else "may not be replaced: the run would stop"
         lines.append(f"{plan.target} exists and {what}.")
     return lines

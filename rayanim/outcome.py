@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayanim.report import Report, StageRates, binding_stage
 
 if TYPE_CHECKING:
     from rayanim.farm.job import Outcome
+    from rayanim.storage.address import Address
 
 
-def report_of(target: Path, outcome: Outcome) -> Report:
+def report_of(target: Address, outcome: Outcome) -> Report:
     """The report of a job whose film is at `target` now."""
     tally, spec = outcome.tally, outcome.spec
     ways = tally.timings.account.ways

@@ -8,7 +8,6 @@ put in the place of its own arguments.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from rayanim.errors import SettingsError
 if TYPE_CHECKING:
     from rayanim.progress import Progress
     from rayanim.report import Report
+    from rayanim.storage.address import Address, Outfile
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,8 +59,8 @@ class Overrides:
         How many films were asked for, those that were passed over left out.
     """
 
-    output: Path | None = None
-    default_output: Path | None = None
+    output: Address | None = None
+    default_output: Address | None = None
     folder: Path | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     height_px: int | None = None
@@ -73,7 +73,7 @@ class Overrides:
     how_to_resume: str | None = None
     calls: int = 0
 
-    def target(self, outfile: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    def target(self, outfile: Outfile | None) -> Outfile | None:
         """The output file of a call that names `outfile`."""
         if self.output is None and outfile is not None:
             return outfile

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,11 +13,12 @@ from rayanim.overrides import Overrides, current
 from rayanim.progress import Progress, choose_progress
 from rayanim.request import Plan, Request
 from rayanim.settings import Engine, OddSize, OnHistory, PerformanceSettings, Transport
-from rayanim.target import check_target, check_whole, part_of
+from rayanim.target import check_whole, target_at
 
 if TYPE_CHECKING:
     from rayanim.drawing.figure import Drawing
     from rayanim.report import Report
+    from rayanim.storage.address import Outfile
 
 
 def produce(
@@ -26,7 +26,7 @@ def produce(
     fps: int | float | str | Fraction | None = None,
     dpi: float | None = 100,
     bitrate: float = -1,
-    outfile: str | os.PathLike[str] | None = None,
+    outfile: Outfile | None = None,
     settings: PerformanceSettings | Report | None = None,
     time_per_print: float = 15.0,
     logger: logging.Logger | None = None,
@@ -57,6 +57,7 @@ def produce(
     segment_frames: int | None = None,
     resume: bool = False,
     keep_parts: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Report:
     """Render a film.
 
@@ -77,8 +78,10 @@ def produce(
         Target bit rate in kilobits per second; 0 or less leaves the codec to
         its constant quality.
     outfile
-        Where the film goes. The suffix chooses the container: .mp4, .mov,
-        .mkv or .webm; a name without one gets .mp4. Folders are made.
+        Where the film goes: a path, or the URL of a store that fsspec knows,
+        ``s3://bucket/film.mp4`` say, where the finished segments lie until
+        then, too. The suffix chooses the container: .mp4, .mov, .mkv or .webm;
+        a name without one gets .mp4. Folders are made.
     settings
         Performance settings to start from, or the report of an earlier run.
     time_per_print
@@ -150,6 +153,9 @@ def produce(
         one that was killed, stopped or failed.
     keep_parts
         Keep the finished segments beside the film.
+    storage_options
+        What fsspec's client of a store takes, where the environment does not
+        tell: ``{"endpoint_url": ...}`` say.
 
     Returns
     -------
@@ -205,6 +211,7 @@ def produce(
         segment_frames=segment_frames,
         resume=resume,
         keep_parts=keep_parts,
+        storage_options=storage_options,
     ).completed()
     if not overrides.admit(frame_gen):
         from rayanim.dry_run import passed_over
@@ -250,16 +257,17 @@ def render(
     told = progress or choose_progress(
         request.progress, time_per_print=request.time_per_print, logger=request.logger
     )
-    check_target(plan.target, overwrite=request.overwrite)
+    target = target_at(plan.target, request.storage_options)
+    target.check(overwrite=request.overwrite)
     keeper = Keeper(
-        plan.target,
+        target.parts,
         request.frame_gen,
         resume=request.resume,
         keep=request.keep_parts,
         how_to_resume=how_to_resume or "Give resume=True",
     )
     # The parts go when the film has its name, and not before.
-    with keeper, part_of(plan.target) as part_path:
+    with target.claimed(), keeper, target.part() as part_path:
         job = Job(
             source=plan.source,
             feed=plan.feed,

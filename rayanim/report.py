@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from rayanim.progress.wording import duration, three_digits
 from rayanim.settings import PerformanceSettings
+from rayanim.storage.address import Address
 
 LARGEST_EMBEDDED_BYTES = 20 * 2**20
 """Films from this size on are linked from a notebook, not stored in it."""
@@ -148,7 +149,7 @@ class Report:
     Parameters
     ----------
     output
-        The finished file.
+        The finished file: a path, or the URL of a store.
     frames
         Frames in it.
     elapsed_s
@@ -193,7 +194,7 @@ class Report:
         False for a dry run or a still.
     """
 
-    output: Path
+    output: Address
     frames: int
     elapsed_s: float
     size: tuple[int, int]
@@ -355,6 +356,8 @@ class Report:
 
     def _film_html(self) -> str:
         """The film inside the page if it is small, else by its path; a link if nothing plays it."""
+        if not isinstance(self.output, Path):
+            return f"<div>{_safe(str(self.output))}</div>"
         suffix = self.output.suffix.lower()
         link = f'<a href="{_safe(_relative_url(self.output))}">{_safe(self.output.name)}</a>'
         try:

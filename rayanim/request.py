@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rayanim.errors import OutputError, SettingsError
@@ -26,6 +24,7 @@ from rayanim.settings import (
     parse_rate,
     parse_workers,
 )
+from rayanim.storage.address import Address, Outfile, address_of
 
 if TYPE_CHECKING:
     from rayanim.drawing.figure import Drawing
@@ -50,7 +49,7 @@ class Request:
     fps: int | float | str | Fraction | None
     dpi: float | None
     bitrate: float
-    outfile: str | os.PathLike[str] | None
+    outfile: Outfile | None
     settings: PerformanceSettings | Report | None
     time_per_print: float
     logger: logging.Logger | None
@@ -80,6 +79,7 @@ class Request:
     segment_frames: int | None
     resume: bool
     keep_parts: bool
+    storage_options: Mapping[str, Any] | None
     height_px: int | None = None
     still_number: int | None = None
 
@@ -132,7 +132,7 @@ class Request:
         if overrides.still_number is not None:
             changes |= self._as_still(overrides.still_number)
             if outfile is not None and overrides.output is None:
-                outfile = Path(outfile).with_suffix(".png")
+                outfile = address_of(outfile).with_suffix(".png")
         if overrides.height_px is not None:
             changes["height_px"] = overrides.height_px
         return replace(self, **{**changes, "outfile": outfile})
@@ -208,13 +208,13 @@ class Request:
         listed = replace(self, param_by_frame=params, n_frames=None)
         return listed, SequentialSource(source, self.seed, params)
 
-    def _target(self) -> Path:
+    def _target(self) -> Address:
         if self.outfile is None:
             raise SettingsError(
                 "No output file: give outfile='film.mp4', or -o on the command line."
             )
         try:
-            return self._with_suffix(Path(self.outfile).expanduser())
+            return self._with_suffix(address_of(self.outfile).expanduser())
         except TypeError:
             raise SettingsError(
                 f"outfile must be a string or a Path, got {self.outfile!r:.80}."
@@ -224,7 +224,7 @@ class Request:
                 f"{str(self.outfile)!r}: there is no such user's home folder."
             ) from None
 
-    def _with_suffix(self, path: Path) -> Path:
+    def _with_suffix(self, path: Address) -> Address:
         """`path`, as a film's where it is a name without any suffix."""
         # "film." and ".film" are slips, and a folder is no film.
         plain = path.suffix == "" and path.name.strip(".") == path.name != ""
@@ -302,6 +302,11 @@ class Request:
         counts = ("n_frames", "segment_frames", "drawing_log_interval", "encoding_log_interval")
         for name in counts:
             _check_count(name, getattr(self, name))
+        if not isinstance(self.storage_options, Mapping | None):
+            raise SettingsError(
+                "storage_options must be a dict of what fsspec's client takes, got a "
+                f"{type(self.storage_options).__name__}."
+            )
         if self.logger is not None and not hasattr(self.logger, "isEnabledFor"):
             raise SettingsError(f"logger must be a logging.Logger, got {self.logger!r:.80}.")
         _check_dpi(self.dpi)
@@ -318,7 +323,7 @@ class Plan:
     source: Source
     feed: Feed
     rate: Fraction
-    target: Path
+    target: Address
     video: VideoSettings
     performance: PerformanceSettings
     max_actors: int
@@ -345,7 +350,7 @@ class Plan:
         return spec
 
 
-def _is_folder(path: Path) -> bool:
+def _is_folder(path: Address) -> bool:
     try:
         return path.is_dir()
     except OSError:  # a name that the system does not take; `check_target` says so

@@ -7,14 +7,13 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import OutputError, ParametersError, SettingsError
 from rayanim.feed import Batch
 from rayanim.report import Report, size_text
 from rayanim.request import Plan
-from rayanim.target import check_target, part_of
+from rayanim.target import Target, target_at
 
 if TYPE_CHECKING:
     from rayanim.source import Geometry, Pixels
@@ -101,10 +100,11 @@ def draw_still(plan: Plan, number: int) -> Report:
         If the user's code fails.
     """
     began_s = time.perf_counter()
-    check_target(plan.target, overwrite=plan.request.overwrite)
+    target = target_at(plan.target, plan.request.storage_options)
+    target.check(overwrite=plan.request.overwrite)
     params = _params(plan, number)
     pixels, geometry = _drawn(plan, params, number)
-    codec, mode = _save(pixels, plan.target, plan.video.background_rgb())
+    codec, mode, file_bytes = _save(pixels, target, plan.video.background_rgb())
     return StillReport(
         number=number,
         output=plan.target,
@@ -114,7 +114,7 @@ def draw_still(plan: Plan, number: int) -> Report:
         rate=plan.rate,
         codec=codec.lower(),
         pixel_format=mode.lower(),
-        file_bytes=plan.target.stat().st_size,
+        file_bytes=file_bytes,
         rendered=False,
     )
 
@@ -157,22 +157,23 @@ def _drawn(plan: Plan, params: dict[int, Any], number: int) -> tuple[Pixels, Geo
             plan.source.close()
 
 
-def _save(pixels: Pixels, path: Path, background: tuple[int, int, int]) -> tuple[str, str]:
-    """Write the image whole or not at all; the format's name and its pixels' mode."""
+def _save(pixels: Pixels, target: Target, background: tuple[int, int, int]) -> tuple[str, str, int]:
+    """Write the image whole or not at all; the format's name, its pixels' mode, and its bytes."""
     from PIL import Image
 
-    name, mode = check_image_suffix(path.suffix)
+    name, mode = check_image_suffix(target.address.suffix)
     image = Image.fromarray(pixels)
     if mode == "RGB":
         behind = Image.new("RGBA", image.size, background)
         image = Image.alpha_composite(behind, image).convert(mode)
-    with part_of(path) as part:
-        _written(lambda: image.save(part, format=name), path)
-    return name, mode
+    with target.claimed(), target.part() as part:
+        _written(lambda: image.save(part, format=name), target)
+        file_bytes = part.stat().st_size
+    return name, mode, file_bytes
 
 
-def _written(save: Callable[[], None], path: Path) -> None:
+def _written(save: Callable[[], None], target: Target) -> None:
     try:
         save()
     except (OSError, ValueError) as error:
-        raise OutputError(f"{str(path)!r} cannot be written: {error}.") from error
+        raise OutputError(f"{str(target.address)!r} cannot be written: {error}.") from error

@@ -1,85 +1,106 @@
-"""The film's file: checked before work starts, replaced whole or left as it was."""
+"""Where a film goes: checked before work starts, replaced whole or left as it was."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rayanim.errors import EncodeError, OutputError
-from rayanim.lock import FileLock, why
+from rayanim.errors import EncodeError
+from rayanim.storage.address import Address, Url
 
-# Of this process, for a signal handler that has no time for the jobs' own cleaning up.
-_unfinished: set[Path] = set()
+if TYPE_CHECKING:
+    from rayanim.parts.folders import Folder
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Make the folder of `path` and see that a file can be put there.
+class Target(Protocol):
+    """The place of one finished film or still."""
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for people."""
+
+    @property
+    def parts(self) -> Folder:
+        """Where the parts of the film lie until it is whole."""
+
+    def exists(self) -> bool:
+        """Whether something is there already.
+
+        Raises
+        ------
+        OutputError
+            If that cannot be told.
+        """
+
+    def check_early(self, *, overwrite: bool) -> None:
+        """`check`, as far as it needs nothing that a script says, and no network.
+
+        Raises
+        ------
+        OutputError
+            As `check` does.
+        """
+
+    def check(self, *, overwrite: bool) -> None:
+        """See that a film can be put there.
+
+        Raises
+        ------
+        OutputError
+            If it cannot, or something is there although `overwrite` is False.
+        """
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Keep other jobs from it, for longer than `part` does where that is needed.
+
+        Raises
+        ------
+        OutputError
+            If another job is writing it.
+        """
+
+    def part(self) -> AbstractContextManager[Path]:
+        """The file to write while the film is not finished; it takes its place at the end.
+
+        It is of this machine, and goes when the job fails.
+
+        Raises
+        ------
+        OutputError
+            If another job is writing it, or it cannot be made.
+        EncodeError
+            At the end, if it cannot take its place.
+        """
+
+
+def target_at(address: Address, storage_options: Mapping[str, Any] | None = None) -> Target:
+    """The target at an address.
+
+    Parameters
+    ----------
+    address
+        A path, or the URL of a store.
+    storage_options
+        What fsspec's client of the store takes.
 
     Raises
     ------
     OutputError
-        If `path` is a folder, exists although `overwrite` is False, or its
-        folder cannot be made or written to.
+        If there is no client for the store, or the URL names no object.
     """
-    try:
-        real = _without_links(path)
-        is_folder, exists = real.is_dir(), real.exists()
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{str(path)!r} cannot be a file: {why(error)}.") from error
-    if is_folder:
-        raise OutputError(f"{str(path)!r} is a folder. Name a file in it, such as film.mp4.")
-    if exists and not overwrite:
-        raise OutputError(
-            f"{str(path)!r} exists. Choose another name, or allow replacing it: "
-            "overwrite=True, or -y on the command line."
-        )
-    folder = real.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {str(folder)!r} cannot be made: {why(error)}.") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"The folder {str(folder)!r} is not writable.")
+    if isinstance(address, Url):
+        from rayanim.remote_target import RemoteTarget
 
+        return RemoteTarget(address, storage_options)
+    from rayanim.disk_target import DiskTarget
 
-@contextlib.contextmanager
-def part_of(path: Path) -> Iterator[Path]:
-    """The file to write while the film is not finished; renamed over `path` at the end.
-
-    It is locked, so that two jobs with one target do not write into each
-    other's. It goes when the job fails.
-
-    Raises
-    ------
-    OutputError
-        If another job is writing it, or it cannot be made.
-    """
-    path = _without_links(path)
-    part = path.with_name(path.name + ".part")
-    # Not truncated by the lock: until it is ours, it may be another job's.
-    taken = f"Another job is writing {str(part)!r}. Wait for it, or choose another name."
-    with contextlib.closing(FileLock(part, taken)):
-        try:
-            # Only from here on is the file ours to remove.
-            with _removed_on_failure(part):
-                _unfinished.add(part)
-                yield part
-                _rename(part, path)
-        finally:
-            _unfinished.discard(part)
-
-
-def remove_unfinished() -> None:
-    """Remove the part files of this process, which is about to end without cleaning up."""
-    for part in tuple(_unfinished):
-        with contextlib.suppress(OSError):
-            part.unlink()
+    return DiskTarget(address)
 
 
 def check_whole(part: Path, file_bytes: int) -> None:
-    """See that the file to be renamed is the one that the encoder finished.
+    """See that the file that is to take its place is the one that the encoder finished.
 
     Raises
     ------
@@ -92,30 +113,3 @@ def check_whole(part: Path, file_bytes: int) -> None:
             f"The encoder finished {file_bytes} bytes, but {str(part)!r} has {found_bytes}. Does "
             "something else write or remove it?"
         )
-
-
-@contextlib.contextmanager
-def _removed_on_failure(part: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _rename(part: Path, path: Path) -> None:
-    try:
-        part.replace(path)
-    except OSError as error:
-        raise EncodeError(
-            f"The finished film could not be put at {str(path)!r}: {error.strerror}."
-        ) from error
-
-
-def _without_links(path: Path) -> Path:
-    """The file that `path` leads to, absolute.
-
-    An actor that writes it may run in another working folder, and renaming
-    over a link would replace the link.
-    """
-    return Path(os.path.realpath(path))

@@ -27,25 +27,32 @@ PURE = (
     "farm.choice",
     "farm.windows",
     "farm.frame_cost",
+    "doctor.facts",
+    "doctor.findings",
+    "doctor.judge",
+    "doctor.judge_cluster",
     "travel.plan",
     "travel.rules",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
 # Who may import each of the three large packages, at all and when loaded.
-ROOMS_OF = {"av": {"video"}, "ray": {"farm"}, "matplotlib": {"drawing"}}
+ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor"}, "matplotlib": {"drawing"}}
 
-# What users subclass may draw, and so import matplotlib inside functions.
-SUBCLASSED = {"util", "animator", "acts", "frame_gen", "scenes", "fluent"}
+# What users subclass may draw, and so import matplotlib inside functions;
+# the doctor's test film does as a user's script.
+SUBCLASSED = {"util", "animator", "acts", "frame_gen", "scenes", "fluent", "doctor"}
 
 # The entry: what lies below must not know it.
 ENTRY = {"cli", "production", "request", "outcome", "overrides", "target", "discovery", "dry_run"}
+ENTRY |= {"disk_target", "remote_target", "unfinished"}
 FORBIDDEN = {
     "errors": None,
     "easing": None,
     "timeline": None,
     "selection": None,
     "settings": None,
+    "storage": None,
     "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
@@ -53,6 +60,7 @@ FORBIDDEN = {
     "travel": {"drawing", "video", "farm", "parts", "source", "jobs"} | ENTRY,
     "farm": ENTRY,
     "progress": {"video", "farm", "drawing", "source"} | ENTRY,
+    "doctor": ENTRY,
     "production": {"cli"},
     "request": {"cli"},
 }

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from rayanim.disk_target import DiskTarget
 from rayanim.errors import EncodeError, OutputError
-from rayanim.target import check_target, part_of, remove_unfinished
+from rayanim.unfinished import remove_unfinished
 
 
 def test_folders_are_made(tmp_path: Path) -> None:
     """The way to the file is made with all its folders."""
-    check_target(tmp_path / "a" / "b" / "film.mp4", overwrite=True)
+    DiskTarget(tmp_path / "a" / "b" / "film.mp4").check(overwrite=True)
     assert (tmp_path / "a" / "b").is_dir()
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
@@ -22,7 +23,7 @@ def test_folders_are_made(tmp_path: Path) -> None:
 def test_a_folder_is_no_target(tmp_path: Path) -> None:
     """The message names the folder and what is missing."""
     with pytest.raises(OutputError, match="is a folder") as caught:
-        check_target(tmp_path, overwrite=True)
+        DiskTarget(tmp_path).check(overwrite=True)
     assert repr(str(tmp_path)) in caught.value.message
 
 
@@ -30,9 +31,9 @@ def test_an_existing_file_may_be_protected(tmp_path: Path) -> None:
     """It is replaced only where that is allowed."""
     film = tmp_path / "film.mp4"
     film.write_text("before")
-    check_target(film, overwrite=True)
+    DiskTarget(film).check(overwrite=True)
     with pytest.raises(OutputError, match="exists"):
-        check_target(film, overwrite=False)
+        DiskTarget(film).check(overwrite=False)
     assert film.read_text() == "before"
 
 
@@ -41,22 +42,22 @@ def test_a_file_is_no_folder(tmp_path: Path, below: str) -> None:
     """A folder that cannot be made is said, not raised by the system."""
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made"):
-        check_target(tmp_path / "file" / below, overwrite=True)
+        DiskTarget(tmp_path / "file" / below).check(overwrite=True)
 
 
 def test_a_folder_without_write_permission(tmp_path: Path, monkeypatch: Any) -> None:
     """What the system says of the folder is believed before work starts."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(OutputError, match="not writable"):
-        check_target(tmp_path / "film.mp4", overwrite=True)
+        DiskTarget(tmp_path / "film.mp4").check(overwrite=True)
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "x" * 249 + ".mp4", "a\0b.mp4"])
 def test_names_that_the_system_refuses(tmp_path: Path, name: str) -> None:
     """Names too long, with or without ``.part``, and null bytes are the caller's slip."""
     with pytest.raises(OutputError):
-        check_target(tmp_path / name, overwrite=True)
-        with part_of(tmp_path / name):
+        DiskTarget(tmp_path / name).check(overwrite=True)
+        with DiskTarget(tmp_path / name).part():
             pass
     assert list(tmp_path.iterdir()) == []
 
@@ -65,7 +66,7 @@ def test_a_finished_part_becomes_the_film(tmp_path: Path) -> None:
     """The old film stands until the new one is whole."""
     film = tmp_path / "film.mp4"
     film.write_text("before")
-    with part_of(film) as part:
+    with DiskTarget(film).part() as part:
         part.write_text("after")
         assert film.read_text() == "before"
     assert film.read_text() == "after"
@@ -77,7 +78,7 @@ def test_a_failed_part_goes(tmp_path: Path, error: type[BaseException]) -> None:
     """Whatever ended the job, the target is as it was and nothing else is left."""
     film = tmp_path / "film.mp4"
     film.write_text("before")
-    with pytest.raises(error), part_of(film) as part:
+    with pytest.raises(error), DiskTarget(film).part() as part:
         part.write_text("half")
         raise error
     assert film.read_text() == "before"
@@ -88,9 +89,9 @@ def test_unfinished_parts_can_be_removed_at_once(tmp_path: Path) -> None:
     """Those that are being written go, other jobs' and finished films stay."""
     for name in ("done.mp4", "theirs.mp4.part"):
         (tmp_path / name).touch()
-    with part_of(tmp_path / "done.mp4"):
+    with DiskTarget(tmp_path / "done.mp4").part():
         pass
-    with pytest.raises(KeyboardInterrupt), part_of(tmp_path / "film.mp4") as part:
+    with pytest.raises(KeyboardInterrupt), DiskTarget(tmp_path / "film.mp4").part() as part:
         part.write_text("half")
         remove_unfinished()
         assert not part.exists()
@@ -102,9 +103,9 @@ def test_unfinished_parts_can_be_removed_at_once(tmp_path: Path) -> None:
 def test_two_jobs_do_not_share_a_part(tmp_path: Path) -> None:
     """The second is refused, and the first one's part is not touched by that."""
     film = tmp_path / "film.mp4"
-    with part_of(film) as part:
+    with DiskTarget(film).part() as part:
         part.write_text("of the first")
-        with pytest.raises(OutputError, match="Another job"), part_of(film):
+        with pytest.raises(OutputError, match="Another job"), DiskTarget(film).part():
             pass
         assert part.read_text() == "of the first"
     assert film.read_text() == "of the first"
@@ -113,7 +114,7 @@ def test_two_jobs_do_not_share_a_part(tmp_path: Path) -> None:
 def test_a_part_left_by_a_killed_job_is_no_obstacle(tmp_path: Path) -> None:
     """A lock ends with its process: the next job takes the file over."""
     (tmp_path / "film.mp4.part").write_text("left over, and longer than what follows")
-    with part_of(tmp_path / "film.mp4") as part:
+    with DiskTarget(tmp_path / "film.mp4").part() as part:
         part.write_text("new")
     assert (tmp_path / "film.mp4").read_text() == "new"
 
@@ -121,7 +122,7 @@ def test_a_part_left_by_a_killed_job_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_target_that_became_a_folder_is_said(tmp_path: Path) -> None:
     """A film that cannot be put in place is an error, and its part goes."""
     film = tmp_path / "film.mp4"
-    with pytest.raises(EncodeError, match="could not be put"), part_of(film) as part:
+    with pytest.raises(EncodeError, match="could not be put"), DiskTarget(film).part() as part:
         part.write_text("whole")
         film.mkdir()
     assert list(tmp_path.iterdir()) == [film]
@@ -132,7 +133,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     film = tmp_path / "film.mp4"
     film.symlink_to(tmp_path / "disk" / "real.mp4")
-    with part_of(film) as part:
+    with DiskTarget(film).part() as part:
         part.write_text("whole")
     assert film.is_symlink()
     assert (tmp_path / "disk" / "real.mp4").read_text() == "whole"

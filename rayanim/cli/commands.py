@@ -130,6 +130,41 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
     return _carry_out(ctx, script, given, frame)
 
 
+DOCTOR_EXIT_CODES = (
+    "Exit codes: 0 all is well; 1 something must be mended; 2 an option makes no sense."
+)
+
+
+@main.command(epilog=DOCTOR_EXIT_CODES)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    envvar="RAY_ADDRESS",
+    help="A Ray cluster to look at, too: 'auto' for the one that runs on this machine, or the "
+    "head's HOST:PORT. Otherwise the variable RAY_ADDRESS.",
+)
+@click.option(
+    "--timeout",
+    "limit_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="How long the cluster's nodes have to answer; those that do not are named.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
+def doctor(address: str | None, limit_s: float, as_json: bool) -> int:
+    """Look for what is not well here and on a cluster, and say what to do.
+
+    Versions, codecs, fonts, memory, disks, Ray's token; and whether each of the
+    cluster's nodes draws and encodes the same test film to the same bytes as
+    this machine.
+    """
+    from rayanim.cli.doctor import run_doctor
+
+    return run_doctor(address, as_json=as_json, limit_s=limit_s)
+
+
 for _command in (run, still):
     _command.help = f"{inspect.cleandoc(_command.help or '')}\n\n{NAME_HELP}"
 

@@ -15,6 +15,7 @@ from types import MappingProxyType, TracebackType
 
 from rayanim.cli.signals import Stopped
 from rayanim.errors import NotPicklableError, RayanimError, ScriptError, SettingsError
+from rayanim.storage.address import Url
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -106,7 +107,7 @@ def failure_of(
 def _is_about(message: str, options: Mapping[str, object]) -> bool:
     """Whether `message` names an option, or the text that was given for it."""
     words = [name.replace("_", " ") for name in options]
-    words += [str(value) for value in options.values() if isinstance(value, str | Path)]
+    words += [str(value) for value in options.values() if isinstance(value, str | Path | Url)]
     return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message) for word in words)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from rayanim.errors import SettingsError
+from rayanim.storage.address import Address, address_of
 
 # height in pixels, frames per second
 QUALITIES = {"l": (480, 15), "m": (720, 30), "h": (1080, 60), "p": (1440, 60), "k": (2160, 60)}
@@ -160,12 +160,12 @@ def common_options(command: CommandT) -> CommandT:
     """Options that `run` and `still` share."""
     return _with(
         command,
-        click.option(
+        _checked(
             "-o",
             "--output",
+            read=address_of,
             metavar="FILE",
-            type=click.Path(path_type=Path),
-            help="The file to write; its suffix chooses the format.",
+            help="The file to write, or s3://bucket/FILE; its suffix chooses the format.",
         ),
         _checked(
             "--fps", read=read_rate, metavar="RATE", help="Frames per second: 30 or 30000/1001."
@@ -239,7 +239,7 @@ class Options:
     name: str | None
     script_arguments: tuple[str, ...]
     still_number: int | None
-    output: Path | None
+    output: Address | None
     quality: str | None
     dry_run: bool
     preview: bool
@@ -302,11 +302,11 @@ class Options:
         if self.output is not None:
             self._check_output(self.output)
 
-    def _check_output(self, output: Path) -> None:
-        if output.exists() and not self.dry_run:
-            from rayanim.target import check_target
+    def _check_output(self, output: Address) -> None:
+        if not self.dry_run:
+            from rayanim.target import target_at
 
-            check_target(output, overwrite=self.arguments.get("overwrite", True))
+            target_at(output).check_early(overwrite=self.arguments.get("overwrite", True))
         if self.still_number is not None:
             from rayanim.still import check_image_suffix
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from rayanim.storage.address import Address
+
 REMEMBERED_CHARS = 10_000
 """How much of what the script printed last is looked at; a report has some 500."""
 
@@ -131,7 +133,7 @@ def write_text(stream: TextIO | None, text: str) -> None:
         QuietStream(stream).write(text if text.endswith("\n") else f"{text}\n")
 
 
-def preview(path: Path) -> str | None:
+def preview(path: Address) -> str | None:
     """Open `path` with what the desktop opens it with.
 
     Returns
@@ -139,6 +141,8 @@ def preview(path: Path) -> str | None:
     str or None
         Why that is not possible; None where it was.
     """
+    if not isinstance(path, Path):
+        return f"{path} cannot be opened from here: it is not on this machine."
     if sys.platform == "win32":
         os.startfile(path)  # noqa: S606
         return None

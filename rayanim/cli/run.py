@@ -25,6 +25,7 @@ from rayanim.cli.output import (
 from rayanim.cli.signals import stopping_on_signals
 from rayanim.overrides import Overrides, overriding
 from rayanim.report import Report
+from rayanim.storage.address import Address
 
 _logger = logging.getLogger("rayanim")
 
@@ -145,7 +146,7 @@ class _Run:
         self._script = script
         self._options = options
         self._told = told
-        self._outputs: list[Path] = []
+        self._outputs: list[Address] = []
         self._passed_over: list[list[str]] = []
         suffix = ".mp4" if options.still_number is None else ".png"
         self._default_output = Path((options.name or script.stem) + suffix)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from rayanim.target import remove_unfinished
+from rayanim.unfinished import remove_unfinished
 
 STOPPING = b"\nrayanim: stopping; press Ctrl-C again to end at once.\n"
 ENDED = b"\nrayanim: ended at once; unfinished films were removed.\n"

@@ -7,6 +7,7 @@ or its node is gone, and never that the user's code raised.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,10 @@ class EncoderActor:
 
     def __init__(self, writing: Writing) -> None:
         self._writer = writing.open()
-        self._idle_since = time.perf_counter()
+        self._width = writing.width
+        # Ray calls from as many threads as segments are written at once.
+        self._answering = threading.Lock()
+        self._answered_s = time.perf_counter()
 
     def open(self) -> int:
         """The process id: the file is open, and segments may come."""
@@ -221,9 +225,17 @@ class EncoderActor:
             written_bytes = self._writer.put(place, payload)
         except RayanimError as error:
             failure = error
-        ended = time.perf_counter()
-        wait_s, self._idle_since = began - self._idle_since, ended
-        return Acknowledgement(ended - began, wait_s, process_rss_bytes(), failure, written_bytes)
+        # What it took of the actor: others were written at the same time.
+        took_s = (time.perf_counter() - began) / self._width
+        return Acknowledgement(
+            took_s, self._idle_s(took_s), process_rss_bytes(), failure, written_bytes
+        )
+
+    def _idle_s(self, took_s: float) -> float:
+        """Seconds since the last answer that were not spent on this one."""
+        with self._answering:
+            since_s, self._answered_s = self._answered_s, time.perf_counter()
+            return max(0.0, self._answered_s - since_s - took_s)
 
     def finish(self, n_frames: int) -> Finished:
         """Write what is left of a film of `n_frames`, and close the file."""

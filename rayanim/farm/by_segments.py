@@ -67,7 +67,9 @@ class SegmentsJob:
         store = resumption.open()
         spec = self._inside.spec
         self._parts = Parts(spec, self._job.part_path, store)
-        self._space = SpaceWatch(self._keeper.path.parent, self._tally)
+        self._space = SpaceWatch(
+            self._job.part_path.parent, self._tally, with_parts=self._keeper.takes_disk
+        )
         self._threads = EncoderThreads(
             spec,
             self._parts.open(),

@@ -23,7 +23,7 @@ Ray costs is the speed lost then, and its stop.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from rayanim.errors import SettingsError
@@ -45,6 +45,14 @@ GAIN_NEEDED = 0.95
 
 So staying in process never costs more than a twentieth of what was predicted,
 which leaves as much again for errors of the prediction.
+"""
+
+PRICE_DOUBT = 2.0
+"""Ray must win although its start and stop take this many times what they usually do.
+
+On a machine that does other work they did, and a job that moves then is slower for it.
+A job that stays although Ray would have started as quickly as usual loses no more than
+that price.
 """
 
 RATE_SLACK = 0.97
@@ -187,7 +195,8 @@ def choose_engine(
     if max_actors < 2:
         return Choice("local", 0, in_process_s, on_ray_s, _too_few(max_actors))
     here, there = _seconds(in_process_s), _seconds(on_ray_s)
-    if on_ray_s < GAIN_NEEDED * in_process_s:
+    on_slow_ray_s = _predict_ray(_doubted(costs), frames_left, local_s, ray_s, cores)
+    if on_ray_s < GAIN_NEEDED * in_process_s and on_slow_ray_s < in_process_s:
         reason = f"for the rest {there} expected with Ray's start, {here} in process"
         return Choice("ray", actors, in_process_s, on_ray_s, reason)
     reason = f"for the rest {here} expected here, {there} on Ray with its start"
@@ -302,6 +311,16 @@ def _ray_floor_s(costs: Costs, cores: int) -> float:
     """Seconds per frame that no number of actors gets below."""
     one_encoder_s = 0.0 if costs.is_encoded_by_actors else costs.encode_s
     return max(one_encoder_s, (costs.processor_s + costs.overhead_s) / max(1, cores))
+
+
+def _doubted(costs: Costs) -> Costs:
+    """The costs where Ray starts and stops slowly."""
+    return replace(
+        costs,
+        ray_start_s=PRICE_DOUBT * costs.ray_start_s,
+        ray_stop_s=PRICE_DOUBT * costs.ray_stop_s,
+        actor_start_s=PRICE_DOUBT * costs.actor_start_s,
+    )
 
 
 def _start_s(costs: Costs) -> float:

@@ -71,7 +71,9 @@ class EncoderLink:
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor_class = remote(EncoderActor, num_cpus=0, max_restarts=0, max_task_retries=0)
-        self._handle = actor_class.options(scheduling_strategy=here).remote(self._writing)
+        self._handle = actor_class.options(
+            scheduling_strategy=here, max_concurrency=self._writing.width
+        ).remote(self._writing)
         try:
             ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
         except ray.exceptions.RayError as error:

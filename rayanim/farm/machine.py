@@ -20,6 +20,10 @@ from typing import Self
 ROOT = Path("/")
 """Where ``proc`` and ``sys`` are found; tests give a folder of their own."""
 
+V1_LIMIT = "memory.limit_in_bytes"
+NO_LIMIT_BYTES = 2**60
+"""A group's limit above this is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -86,6 +90,15 @@ def cgroup_free_bytes(*, root: Path = ROOT) -> int | None:
     rooms += [_v1_free_bytes(group) for group in _groups(root, "memory")]
     known = [room for room in rooms if room is not None]
     return max(0, min(known)) if known else None
+
+
+def cgroup_memory_bytes(*, root: Path = ROOT) -> int | None:
+    """The tightest memory limit above this process in bytes; None without one."""
+    limits = [_v2_limit(group) for group in _groups(root, None)]
+    limits += [_integer(_text(group / V1_LIMIT)) for group in _groups(root, "memory")]
+    # Version 1 writes nearly 2**63 where there is no limit.
+    known = [limit for limit in limits if limit is not None and limit < NO_LIMIT_BYTES]
+    return min(known, default=None)
 
 
 def _machine_free_bytes(root: Path) -> int:
@@ -162,18 +175,22 @@ def _ratio(quota_us: int | None, period_us: int | None) -> float | None:
 
 
 def _v2_free_bytes(group: Path) -> int | None:
-    # At "high" the kernel throttles, at "max" it kills: stay below both.
-    limits = [_integer(_text(group / name)) for name in ("memory.max", "memory.high")]
     return _free_bytes(
-        min((limit for limit in limits if limit is not None), default=None),
+        _v2_limit(group),
         _integer(_text(group / "memory.current")),
         _statistic(group, "inactive_file") + _statistic(group, "slab_reclaimable"),
     )
 
 
+def _v2_limit(group: Path) -> int | None:
+    # At "high" the kernel throttles, at "max" it kills: stay below both.
+    limits = [_integer(_text(group / name)) for name in ("memory.max", "memory.high")]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def _v1_free_bytes(group: Path) -> int | None:
     return _free_bytes(
-        _integer(_text(group / "memory.limit_in_bytes")),
+        _integer(_text(group / V1_LIMIT)),
         _integer(_text(group / "memory.usage_in_bytes")),
         _statistic(group, "total_inactive_file"),
     )

@@ -23,13 +23,16 @@ class SpaceWatch:
         Where is written.
     tally
         Knows what is written.
+    with_parts
+        Whether the parts are written there, too.
     """
 
-    def __init__(self, folder: Path, tally: Tally) -> None:
+    def __init__(self, folder: Path, tally: Tally, *, with_parts: bool = True) -> None:
         from rayanim.parts.disk import check_space
 
         self._folder = folder
         self._tally = tally
+        self._with_parts = with_parts
         self._next_look_s = 0.0
         check_space(folder, 1)
 
@@ -49,5 +52,7 @@ class SpaceWatch:
         if now_s < self._next_look_s:
             return
         self._next_look_s = now_s + LOOK_EVERY_S
-        needed_bytes = expected_bytes(tally.written_bytes, tally.written_frames, tally.total)
+        needed_bytes = expected_bytes(
+            tally.written_bytes, tally.written_frames, tally.total, with_parts=self._with_parts
+        )
         check_space(self._folder, needed_bytes)

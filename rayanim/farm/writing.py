@@ -40,6 +40,10 @@ class Writing(Protocol):
     def survives(self) -> bool:
         """Whether what was written outlasts the process that wrote it."""
 
+    @property
+    def width(self) -> int:
+        """How many segments are worth writing at once."""
+
     def open(self) -> Writer:
         """Begin to write."""
 
@@ -59,6 +63,7 @@ class OneEncoder:
     spec: StreamSpec
     path: Path
     survives = False
+    width = 1
 
     def open(self) -> Writer:
         return _FrameWriter(self)
@@ -109,6 +114,11 @@ class Parts:
     store: PartStore
     survives = True
 
+    @property
+    def width(self) -> int:
+        """How many parts are worth writing at once."""
+        return self.store.width
+
     def open(self) -> Writer:
         return _PartWriter(self)
 
@@ -144,8 +154,7 @@ class Parts:
         joiner = Joiner(self.spec, self.path)
         try:
             frames = 0
-            for index in indices:
-                info, segment = self.store.look_up(index)
+            for index, (info, segment) in enumerate(self.store.look_up_all(indices)):
                 if info.start != frames:
                     raise PartsError(
                         f"Part {index} in {str(self.store.path)!r} begins with frame {info.start} "

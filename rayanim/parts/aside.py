@@ -7,19 +7,17 @@ a folder that has as many.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from rayanim.errors import OutputError, PartsError
-from rayanim.lock import FileLock
-from rayanim.parts.disk import read_plain
+from rayanim.parts.disk_folder import LOCK
+from rayanim.parts.folders import MANIFEST, Folder
 from rayanim.parts.manifest import BEGINS as MANIFEST_BEGINS
 from rayanim.parts.part_file import BEGINS as PART_BEGINS
 from rayanim.parts.store import PartStore, index_of
+from rayanim.storage.address import Address
 
-MANIFEST, LOCK = "manifest.json", "lock"
 _UNFINISHED = re.compile(r"(.+)\.[0-9a-f]{8}\.tmp")
 
 
@@ -29,7 +27,7 @@ class SetAside:
 
     Attributes
     ----------
-    path
+    folder
         Where they are now.
     segments
         How many are finished.
@@ -37,30 +35,23 @@ class SetAside:
         Whether the new job could have gone on from them.
     """
 
-    path: Path
+    folder: Folder
     segments: int
     is_same_film: bool = False
 
-
-def lock_of(path: Path) -> FileLock:
-    """The lock of the folder `path`, held until it is closed.
-
-    Raises
-    ------
-    OutputError
-        If another job uses the folder.
-    """
-    taken = f"Another job is using the parts in {str(path)!r}. Wait for it, or choose another name."
-    return FileLock(path / LOCK, taken)
+    @property
+    def path(self) -> Address:
+        """The folder's, for people."""
+        return self.folder.path
 
 
-def aside_of(path: Path) -> Path:
-    """Where the parts in the folder `path` are put: ``film.mp4.parts.old``."""
-    return path.with_name(path.name + ".old")
+def aside_of(folder: Folder) -> Folder:
+    """Where the parts in `folder` are put: ``film.mp4.parts.old``."""
+    return folder.beside(".old")
 
 
-def set_aside(path: Path) -> SetAside | None:
-    """Make room for a new folder at `path`.
+def set_aside(folder: Folder) -> SetAside | None:
+    """Make room for a new folder in the place of `folder`.
 
     Finished parts that are there are put aside. Where more are aside already,
     those stay, and these go.
@@ -68,35 +59,35 @@ def set_aside(path: Path) -> SetAside | None:
     Returns
     -------
     SetAside or None
-        What is aside then; None where nothing was at `path`, or no finished part.
+        What is aside then; None where nothing was there, or no finished part.
 
     Raises
     ------
     OutputError
         If another job uses it, or there is something that is not rayanim's.
     """
-    if not os.path.lexists(path):
-        return None
     try:
-        if not _is_made_here(path):
+        if not folder.exists():
+            return None
+        if not _is_made_here(folder):
             raise OutputError(
-                f"{str(path)!r} is not a folder of rayanim's parts, but stands where one must be "
-                "made. Rename or remove it."
+                f"{str(folder.path)!r} is not a folder of rayanim's parts, but stands where one "
+                "must be made. Rename or remove it."
             )
-        with contextlib.closing(lock_of(path)):
-            return _moved(path)
+        with contextlib.closing(folder.lock()):
+            return _moved(folder)
     except (OSError, PartsError) as error:
-        raise OutputError(f"{str(path)!r} cannot be put aside: {error}.") from error
+        raise OutputError(f"{str(folder.path)!r} cannot be put aside: {_why(error)}.") from error
 
 
-def put_back(aside: SetAside, path: Path) -> None:
-    """Give parts that were put aside their name back, if nothing is at `path`."""
+def put_back(aside: SetAside, folder: Folder) -> None:
+    """Give parts that were put aside their name back, if nothing has it."""
     with contextlib.suppress(OSError):
-        if not os.path.lexists(path):
-            aside.path.rename(path)
+        if not folder.exists():
+            aside.folder.move_to(folder)
 
 
-def remove_folder(path: Path) -> None:
+def remove_folder(folder: Folder) -> None:
     """Take away a folder of parts that no job uses; what is not rayanim's stays.
 
     Raises
@@ -104,46 +95,43 @@ def remove_folder(path: Path) -> None:
     OutputError
         If another job uses it, or something stays.
     """
-    if _is_made_here(path):
-        with contextlib.closing(lock_of(path)):
-            remove_ours(path)
-    if os.path.lexists(path):
+    if _is_made_here(folder):
+        with contextlib.closing(folder.lock()):
+            remove_ours(folder)
+    if folder.exists():
         raise OutputError(
-            f"{str(path)!r} is in the way and holds what is not rayanim's. Rename or remove it."
+            f"{str(folder.path)!r} is in the way and holds what is not rayanim's. Rename or "
+            "remove it."
         )
 
 
-def remove_ours(path: Path) -> None:
+def remove_ours(folder: Folder) -> None:
     """Remove rayanim's files, and the folder if nothing else is in it.
 
     The manifest goes first: if this is interrupted, what remains is not taken
     for parts to go on from. The lock goes last.
     """
-    names = [each.name for each in path.iterdir() if _is_ours(each.name)]
-    for name in sorted(names, key=lambda name: (name == LOCK, name != MANIFEST)):
-        with contextlib.suppress(OSError):
-            (path / name).unlink()
-    with contextlib.suppress(OSError):
-        path.rmdir()
+    names = [name for name in folder.names() if _is_ours(name)]
+    folder.remove(sorted(names, key=lambda name: (name == LOCK, name != MANIFEST)))
+    folder.discard()
 
 
-def remove_unfinished(path: Path) -> None:
+def remove_unfinished(folder: Folder) -> None:
     """Remove the files that a job was writing when it was killed."""
     with contextlib.suppress(OSError):
-        for each in list(path.iterdir()):
-            if _is_ours(each.name) and _UNFINISHED.fullmatch(each.name):
-                each.unlink()
+        names = folder.names()
+        folder.remove([name for name in names if _is_ours(name) and _UNFINISHED.fullmatch(name)])
 
 
-def count_usable(path: Path) -> int:
+def count_usable(folder: Folder) -> int:
     """How many parts a folder has, going by their names; 0 where it has no manifest.
 
     Parts without one can never be used: a job was ended while removing them.
     """
-    if path.is_symlink() or not (path / MANIFEST).exists():
+    if not folder.has(MANIFEST) or not folder.is_plain():
         return 0
     with contextlib.suppress(PartsError):
-        return sum(1 for _ in PartStore(path, "").indices())
+        return sum(1 for _ in PartStore(folder, "").indices())
     return 0
 
 
@@ -154,46 +142,49 @@ def _is_ours(name: str) -> bool:
     return name in (MANIFEST, LOCK) or index_of(name) is not None
 
 
-def _is_made_here(path: Path) -> bool:
+def _is_made_here(folder: Folder) -> bool:
     """Whether a folder is one of ours, so that what has our files' names in it may be removed.
 
     It has our manifest, or our empty lock where a job ended before writing or
     while removing that; or nothing but parts, which an encoder that outlived its
     job may have left; or nothing at all.
     """
-    if path.is_symlink() or not path.is_dir():
+    if not folder.is_plain():
         return False
-    lock = path / LOCK
-    if lock.is_file() and not lock.is_symlink() and not lock.stat().st_size:
+    if folder.was_locked_by_us():
         return True
     with contextlib.suppress(PartsError):
-        return read_plain(path / MANIFEST).startswith(MANIFEST_BEGINS)
-    return all(_is_ours(each.name) and _is_part(each) for each in path.iterdir())
+        return folder.read(MANIFEST).startswith(MANIFEST_BEGINS)
+    return all(_is_ours(name) and _is_part(folder, name) for name in folder.names())
 
 
-def _is_part(path: Path) -> bool:
+def _is_part(folder: Folder, name: str) -> bool:
     """Whether a file begins as a part does; also one that is being written."""
     try:
-        begins = read_plain(path, len(PART_BEGINS))
+        begins = folder.read(name, len(PART_BEGINS))
     except PartsError:
         return False
     return begins == PART_BEGINS or not begins
 
 
-def _moved(path: Path) -> SetAside | None:
-    old = aside_of(path)
-    segments, there = count_usable(path), count_usable(old)
+def _moved(folder: Folder) -> SetAside | None:
+    old = aside_of(folder)
+    segments, there = count_usable(folder), count_usable(old)
     if segments and segments >= there:
-        if os.path.lexists(old):
+        if old.exists():
             remove_folder(old)
     else:
-        remove_ours(path)
-        if not path.exists():
+        remove_ours(folder)
+        if not folder.exists():
             return SetAside(old, there) if segments else None
-        if os.path.lexists(old):
+        if old.exists():
             raise OutputError(
-                f"{str(path)!r} holds what is not rayanim's, and {str(old)!r} is there already. "
-                "Rename or remove one of them."
+                f"{str(folder.path)!r} holds what is not rayanim's, and {str(old.path)!r} is there "
+                "already. Rename or remove one of them."
             )
-    path.rename(old)
+    folder.move_to(old)
     return SetAside(old, segments)
+
+
+def _why(error: OSError | PartsError) -> str:
+    return getattr(error, "strerror", None) or str(error)

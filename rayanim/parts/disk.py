@@ -46,7 +46,9 @@ def check_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def expected_bytes(done_bytes: int, done_frames: int, total_frames: int) -> int:
+def expected_bytes(
+    done_bytes: int, done_frames: int, total_frames: int, *, with_parts: bool = True
+) -> int:
     """How much is still to be written: the parts that are missing, and the joined film.
 
     Both are there at once, as the parts go when the film is whole. What is to
@@ -58,11 +60,13 @@ def expected_bytes(done_bytes: int, done_frames: int, total_frames: int) -> int:
         The parts that are on disk already; without frames nothing can be told: 0.
     total_frames
         Frames of the whole film.
+    with_parts
+        Whether the parts are on this disk.
     """
     if done_frames <= 0:
         return 0
     film_bytes = -(-done_bytes * total_frames // done_frames)
-    return film_bytes + max(0, film_bytes - done_bytes)
+    return film_bytes + (max(0, film_bytes - done_bytes) if with_parts else 0)
 
 
 def write_whole(path: Path, data: bytes) -> None:

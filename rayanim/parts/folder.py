@@ -4,7 +4,7 @@
 
     film.mp4.parts/
         manifest.json     of which film the parts are
-        lock              held by the job that uses the folder
+        lock              held by the job that uses the folder; on a disk only
         000000.part       one finished segment each, see `rayanim.parts.part_file`
         000007.part.5e0a91b2.tmp    being written, or left by a job that was killed
 """
@@ -12,33 +12,29 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Self
 
 from rayanim.errors import OutputError, PartsError, ResumeError
-from rayanim.lock import FileLock
 from rayanim.parts.aside import (
-    MANIFEST,
     SetAside,
     aside_of,
     count_usable,
-    lock_of,
     put_back,
     remove_folder,
     remove_ours,
     remove_unfinished,
     set_aside,
 )
-from rayanim.parts.disk import read_plain, write_whole
+from rayanim.parts.folders import MANIFEST, Folder, Lock
 from rayanim.parts.manifest import Manifest
 from rayanim.parts.part_file import PartInfo
 from rayanim.parts.store import PartStore
+from rayanim.storage.address import Address
 
 
 class PartsFolder:
-    """The parts of one film on disk, used by one job at a time.
+    """The parts of one film, used by one job at a time.
 
     Made by `create` or `resume`; ended by `remove` when the film is whole, by
     `close` when it is not. As a context it closes.
@@ -54,7 +50,7 @@ class PartsFolder:
         What `create` found and kept.
     """
 
-    def __init__(self, store: PartStore, lock: FileLock, set_aside: SetAside | None = None) -> None:
+    def __init__(self, store: PartStore, lock: Lock, set_aside: SetAside | None = None) -> None:
         self.store = store
         self.set_aside = set_aside
         self.rejected: dict[str, str] = {}
@@ -65,17 +61,11 @@ class PartsFolder:
         """Why `resume` went on from parts that were put aside, where it did."""
         self._lock = lock
         # Of the same film, with nothing in it that is needed once that is whole.
-        self._needless: list[Path] = []
-
-    @staticmethod
-    def path_for(target: Path) -> Path:
-        """The folder beside the file that `target` leads to: ``film.mp4.parts``."""
-        real = Path(os.path.realpath(target))
-        return real.with_name(real.name + ".parts")
+        self._needless: list[Folder] = []
 
     @classmethod
-    def create(cls, target: Path, manifest: Manifest) -> Self:
-        """A new and empty folder; finished parts of an earlier job are kept beside it.
+    def create(cls, place: Folder, manifest: Manifest) -> Self:
+        """A new and empty folder in `place`; finished parts of an earlier job are kept beside it.
 
         They are renamed to ``film.mp4.parts.old``, where they take the place of
         fewer parts; of fewer than are there, nothing is kept. If this job ends
@@ -89,34 +79,32 @@ class PartsFolder:
         EncodeError
             If the disk is full.
         """
-        path = cls.path_for(target)
-        aside = set_aside(path)
-        old = aside_of(path)
-        if aside is None and _is_same_film(old, manifest):
-            aside = SetAside(old, count_usable(old))
-        if aside is not None:
-            aside = replace(aside, is_same_film=_is_same_film(aside.path, manifest))
+        aside = set_aside(place)
+        old = aside_of(place)
         try:
-            path.mkdir()
+            if aside is None and _is_same_film(old, manifest):
+                aside = SetAside(old, count_usable(old))
+            if aside is not None:
+                aside = replace(aside, is_same_film=_is_same_film(aside.folder, manifest))
+            place.make()
         except OSError as error:
-            raise OutputError(f"{str(path)!r} cannot be made: {error.strerror}.") from error
+            raise OutputError(f"{str(place.path)!r} cannot be made: {error.strerror}.") from error
         try:
-            lock = lock_of(path)
+            lock = place.lock()
         except OutputError:
-            with contextlib.suppress(OSError):
-                path.rmdir()
+            place.discard()
             raise
-        folder = cls(PartStore(path, manifest.digest), lock, aside)
+        folder = cls(PartStore(place, manifest.digest), lock, aside)
         try:
-            write_whole(path / MANIFEST, manifest.to_json().encode())
+            place.write(MANIFEST, manifest.to_json().encode())
         except BaseException:
             folder.close()
             raise
         return folder
 
     @classmethod
-    def resume(cls, target: Path, manifest: Manifest) -> Self:
-        """The folder that an earlier job left for the same film.
+    def resume(cls, place: Folder, manifest: Manifest) -> Self:
+        """The folder that an earlier job of the same film left in `place`.
 
         Where one was put aside that has more parts of it, that one, which takes
         the other's place unless this is of another film.
@@ -129,10 +117,19 @@ class PartsFolder:
         OutputError
             If another job uses it.
         """
-        path = cls.path_for(target)
-        used, chosen = _best(path, manifest)
+        try:
+            return cls._resumed(place, manifest)
+        except OSError as error:
+            raise ResumeError(
+                f"The parts in {str(place.path)!r} cannot be gone on from: "
+                f"{error.strerror or error}."
+            ) from error
+
+    @classmethod
+    def _resumed(cls, place: Folder, manifest: Manifest) -> Self:
+        used, chosen = _best(place, manifest)
         _check_resumable(used)
-        lock = lock_of(used)
+        lock = used.lock()
         try:
             found = _same_film(used, manifest)
             remove_unfinished(used)
@@ -143,13 +140,13 @@ class PartsFolder:
         folder = cls(PartStore(used, found.digest), lock)
         folder.not_compared = found.not_compared(manifest)
         folder.chosen = chosen
-        if used == path and _is_same_film(aside_of(path), manifest):
-            folder._needless.append(aside_of(path))
+        if used is place and _is_same_film(aside_of(place), manifest):
+            folder._needless.append(aside_of(place))
         return folder
 
     @property
-    def path(self) -> Path:
-        """The folder."""
+    def path(self) -> Address:
+        """Where it is, for people."""
         return self.store.path
 
     def finished(self) -> dict[int, PartInfo]:
@@ -184,7 +181,7 @@ class PartsFolder:
             return
         try:
             with contextlib.suppress(OSError):
-                remove_ours(self.path)
+                remove_ours(self.store.folder)
         finally:
             self._lock.close()
 
@@ -195,7 +192,7 @@ class PartsFolder:
         found beside its own. What is not rayanim's stays.
         """
         if self.set_aside is not None:
-            self._needless.append(self.set_aside.path)
+            self._needless.append(self.set_aside.folder)
             self.set_aside = None
         while self._needless:
             with contextlib.suppress(OSError, OutputError):
@@ -213,9 +210,9 @@ class PartsFolder:
             aside = self.set_aside if self.gives_way else None
             with contextlib.suppress(OSError, PartsError):
                 if aside is not None or not self.count():
-                    remove_ours(self.path)
+                    remove_ours(self.store.folder)
             if aside is not None:
-                put_back(aside, self.path)
+                put_back(aside, self.store.folder)
         finally:
             self._lock.close()
 
@@ -226,71 +223,74 @@ class PartsFolder:
         self.close()
 
 
-def _best(path: Path, manifest: Manifest) -> tuple[Path, str | None]:
-    """The folder of the same film with the most parts, and why it is not `path` where it is not.
+def _best(folder: Folder, manifest: Manifest) -> tuple[Folder, str | None]:
+    """The folder of the same film with the most parts, and why it is not `folder` where it is not.
 
     Where none is of the same film, the one to tell of.
     """
-    old = aside_of(path)
+    old = aside_of(folder)
     if not _is_same_film(old, manifest):
-        is_only = os.path.lexists(old) and not os.path.lexists(path)
-        return (old if is_only else path), None
-    is_same, segments = _is_same_film(path, manifest), count_usable(old)
-    if is_same and count_usable(path) >= segments:
-        return path, None
-    if is_same or not count_usable(path):
+        is_only = old.exists() and not folder.exists()
+        return (old if is_only else folder), None
+    is_same, segments = _is_same_film(folder, manifest), count_usable(old)
+    if is_same and count_usable(folder) >= segments:
+        return folder, None
+    if is_same or not count_usable(folder):
         # Fewer, of the same film: all that is lost is a little time.
         with contextlib.suppress(OutputError):
-            remove_folder(path)
-    reason = f"{segments} finished segments that were put aside in {str(old)!r} are gone on from"
-    if os.path.lexists(path):
-        return old, f"{reason}; {str(path)!r} is not of this film, and stays."
-    old.rename(path)
-    return path, f"{reason}, and have their name back: {str(path)!r}."
+            remove_folder(folder)
+    reason = (
+        f"{segments} finished segments that were put aside in {str(old.path)!r} are gone on from"
+    )
+    if folder.exists():
+        return old, f"{reason}; {str(folder.path)!r} is not of this film, and stays."
+    old.move_to(folder)
+    return folder, f"{reason}, and have their name back: {str(folder.path)!r}."
 
 
-def _is_same_film(path: Path, manifest: Manifest) -> bool:
+def _is_same_film(folder: Folder, manifest: Manifest) -> bool:
     """Whether a folder has parts of this film."""
-    if not count_usable(path):
+    if not count_usable(folder):
         return False
     try:
-        return not _read_manifest(path).differences(manifest)
+        return not _read_manifest(folder).differences(manifest)
     except PartsError:
         return False
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(folder: Folder) -> Manifest:
     # What cannot be decoded is no manifest, and is told as such.
-    return Manifest.from_json(read_plain(path / MANIFEST).decode("ascii", "replace"))
+    return Manifest.from_json(folder.read(MANIFEST).decode("ascii", "replace"))
 
 
-def _check_resumable(path: Path) -> None:
-    if not os.path.lexists(path):
+def _check_resumable(folder: Folder) -> None:
+    path = str(folder.path)
+    if not folder.exists():
         raise ResumeError(
-            f"There is nothing to go on from: no folder {str(path)!r}. Render without resuming."
+            f"There is nothing to go on from: no folder {path!r}. Render without resuming."
         )
-    if path.is_symlink() or not path.is_dir():
-        raise ResumeError(f"{str(path)!r} is a link or a file, and no folder of parts.")
-    if not (path / MANIFEST).exists():
+    if not folder.is_plain():
+        raise ResumeError(f"{path!r} is a link or a file, and no folder of parts.")
+    if not folder.has(MANIFEST):
         raise ResumeError(
-            f"{str(path)!r} has no {MANIFEST}: it holds no parts to go on from. Render without "
-            "resuming."
+            f"{path!r} has no {MANIFEST}: it holds no parts to go on from. Render without resuming."
         )
 
 
-def _same_film(path: Path, manifest: Manifest) -> Manifest:
+def _same_film(folder: Folder, manifest: Manifest) -> Manifest:
     """The manifest that is there, if it is of the same film."""
     try:
-        found = _read_manifest(path)
+        found = _read_manifest(folder)
     except PartsError as error:
         raise ResumeError(
-            f"{str(path / MANIFEST)!r} cannot be used: {error.message}. Render without resuming."
+            f"{str(folder.path / MANIFEST)!r} cannot be used: {error.message}. Render without "
+            "resuming."
         ) from error
     differences = found.differences(manifest)
     if differences:
         raise ResumeError(
-            f"The parts in {str(path)!r} are of another film: {'; '.join(differences)}. Undo "
-            "that, or render without resuming: they are then kept as "
-            f"{path.name + '.old'!r}."
+            f"The parts in {str(folder.path)!r} are of another film: {'; '.join(differences)}. "
+            "Undo that, or render without resuming: they are then kept as "
+            f"{aside_of(folder).path.name!r}."
         )
     return found

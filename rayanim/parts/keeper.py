@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rayanim.errors import HistoryError, PartsError, ResumeError, ScriptError
 from rayanim.parts.digest import batch_digest
 from rayanim.parts.folder import PartsFolder
+from rayanim.parts.folders import Folder
 from rayanim.parts.part_file import PartInfo
+from rayanim.storage.address import Address
 
 if TYPE_CHECKING:
     from rayanim.farm.plan import Segment
@@ -29,8 +30,8 @@ class Keeper:
 
     Parameters
     ----------
-    target
-        The film.
+    place
+        Where the parts of the film lie.
     thing
         What the user gave to be drawn; its code and its values must not change
         until the job is taken up again.
@@ -44,14 +45,14 @@ class Keeper:
 
     def __init__(
         self,
-        target: Path,
+        place: Folder,
         thing: Any,
         *,
         resume: bool = False,
         keep: bool = False,
         how_to_resume: str = "Give resume=True",
     ) -> None:
-        self._target = target
+        self._place = place
         self._thing = thing
         self._resume = resume
         self._keep = keep
@@ -146,10 +147,10 @@ class Keeper:
         )
         self._tell = tell
         if self._resume:
-            self._folder = PartsFolder.resume(self._target, manifest)
+            self._folder = PartsFolder.resume(self._place, manifest)
             self._look_through(self._folder)
         else:
-            self._folder = PartsFolder.create(self._target, manifest)
+            self._folder = PartsFolder.create(self._place, manifest)
             self._tell_of_set_aside(self._folder)
         return self._folder.store
 
@@ -177,9 +178,14 @@ class Keeper:
             tell(f"There are no parts to keep: the film goes through one encoder ({why}).")
 
     @property
-    def path(self) -> Path:
-        """The folder."""
-        return PartsFolder.path_for(self._target)
+    def path(self) -> Address:
+        """The folder's, for people."""
+        return self._place.path
+
+    @property
+    def takes_disk(self) -> bool:
+        """Whether parts take room on the disk that the film is written to."""
+        return self._place.is_on_disk
 
     @property
     def resumed_frames(self) -> int:

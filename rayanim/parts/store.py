@@ -1,22 +1,21 @@
 """Reads and writes the parts of one film in one folder.
 
 A store pickles, so that the encoder actor can write while the driver holds the
-folder. Nothing is synced: a part that a power failure cut short has a wrong
-checksum, and its segment is drawn again. Of a manifest that it cut short, which
-was written half a minute before at most, the film is drawn anew.
+folder. On a disk nothing is synced: a part that a power failure cut short has a
+wrong checksum, and its segment is drawn again. Of a manifest that it cut short,
+which was written half a minute before at most, the film is drawn anew.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from rayanim.errors import PartsError
-from rayanim.parts.disk import read_plain, write_whole
+from rayanim.parts.folders import Folder
 from rayanim.parts.part_file import PartInfo, part_from_bytes, part_to_bytes
+from rayanim.storage.address import Address
 from rayanim.video.segment import EncodedSegment
 
 _PART = re.compile(r"(\d{6,9})\.part")
@@ -40,14 +39,24 @@ class PartStore:
 
     Attributes
     ----------
-    path
-        The folder.
+    folder
+        Where they lie.
     film
         Digest of the film's manifest; parts of another are not taken up.
     """
 
-    path: Path
+    folder: Folder
     film: str
+
+    @property
+    def path(self) -> Address:
+        """The folder's, for people."""
+        return self.folder.path
+
+    @property
+    def width(self) -> int:
+        """How many parts are worth writing at once."""
+        return self.folder.width
 
     def put(self, index: int, start: int, batch_digest: str | None, segment: EncodedSegment) -> int:
         """Write the part of one segment, whole or not at all; one that is there is replaced.
@@ -72,7 +81,7 @@ class PartStore:
             If the disk is full or does not take it.
         """
         data = part_to_bytes(index, start, batch_digest, segment, film=self.film)
-        write_whole(self.path / part_name(index), data)
+        self.folder.write(part_name(index), data)
         return len(data)
 
     def load(self, index: int) -> EncodedSegment:
@@ -93,26 +102,34 @@ class PartStore:
         except PartsError as error:
             raise PartsError(f"The part {str(path)!r} cannot be used: {error.message}.") from None
 
+    def look_up_all(self, indices: Iterable[int]) -> Iterator[tuple[PartInfo, EncodedSegment]]:
+        """`look_up` of each, in order; up to `width` of them are in memory."""
+        return self.folder.each(self.look_up, indices)
+
     def remove_from(self, index: int) -> None:
         """Take away the parts of segment `index` and of all that follow."""
-        for each in self.indices():
-            if each >= index:
-                with contextlib.suppress(OSError):
-                    (self.path / part_name(each)).unlink()
+        self.folder.remove([part_name(each) for each in self.indices() if each >= index])
 
     def examined(self) -> tuple[dict[int, PartInfo], dict[str, str]]:
         """What the whole parts tell of themselves by index, and why others are rejected by name.
 
-        Every byte is read, of one part at a time.
+        Every byte is read, of up to `width` parts at a time.
         """
         finished: dict[int, PartInfo] = {}
         rejected: dict[str, str] = {}
-        for index in sorted(self.indices()):
-            try:
-                finished[index] = self._checked(index)[0]
-            except PartsError as error:
-                rejected[part_name(index)] = error.message
+        indices = sorted(self.indices())
+        for index, told in zip(indices, self.folder.each(self._examined, indices), strict=True):
+            if isinstance(told, PartInfo):
+                finished[index] = told
+            else:
+                rejected[part_name(index)] = told
         return finished, rejected
+
+    def _examined(self, index: int) -> PartInfo | str:
+        try:
+            return self._checked(index)[0]
+        except PartsError as error:
+            return error.message
 
     def indices(self) -> Iterator[int]:
         """The segments that have a part, whole or not, going by its name.
@@ -123,7 +140,7 @@ class PartStore:
             If the folder cannot be read.
         """
         try:
-            names = [each.name for each in self.path.iterdir()]
+            names = self.folder.names()
         except OSError as error:
             raise PartsError(
                 f"The folder {str(self.path)!r} cannot be read: {error.strerror}. Does something "
@@ -132,7 +149,7 @@ class PartStore:
         return (index for name in names if (index := index_of(name)) is not None)
 
     def _checked(self, index: int) -> tuple[PartInfo, EncodedSegment]:
-        info, segment = part_from_bytes(read_plain(self.path / part_name(index)))
+        info, segment = part_from_bytes(self.folder.read(part_name(index)))
         if info.index != index:
             raise PartsError(f"it is of segment {info.index}")
         if info.film != self.film:

@@ -14,14 +14,16 @@ Build = Callable[[], Figure]
 Step = Callable[[Figure, int], None]
 
 FILMS: dict[str, tuple[Build, Step]] = {}
+STEPS: dict[str, int] = {}
 X = np.linspace(0, 10, 60)
 
 
-def film(step: Step) -> Callable[[Build], Build]:
-    """Register a film under the name of the function that builds it."""
+def film(step: Step, n_steps: int = 7) -> Callable[[Build], Build]:
+    """Register a film, of steps that differ, under the name of the function that builds it."""
 
     def register(build: Build) -> Build:
         FILMS[build.__name__] = (build, step)
+        STEPS[build.__name__] = n_steps
         return build
 
     return register
@@ -367,7 +369,7 @@ def swap(figure: Figure, step: int) -> None:
         axes.plot(X, np.sin(X))
 
 
-@film(swap)
+@film(swap, n_steps=12)
 def added_and_removed() -> Figure:
     figure = wave()
     figure.axes[0].axhline(0.5, lw=5)
@@ -384,7 +386,7 @@ def look(figure: Figure, step: int) -> None:
     figure.axes[0].set_facecolor("w" if step < 7 else "y")
 
 
-@film(look)
+@film(look, n_steps=10)
 def looks() -> Figure:
     figure = wave()
     figure.axes[0].plot(X, np.sin(X), lw=6)
@@ -410,7 +412,7 @@ def change_scale(figure: Figure, step: int) -> None:
     figure.axes[0].set_yscale(("linear", "symlog", "log")[step // 3 % 3])
 
 
-@film(change_scale)
+@film(change_scale, n_steps=12)
 def scales() -> Figure:
     return wave()
 
@@ -456,7 +458,7 @@ def whole(figure: Figure, step: int) -> None:
         figure.axes[0].remove()
 
 
-@film(whole)
+@film(whole, n_steps=12)
 def figure_changes() -> Figure:
     figure = new()
     wave_axes(figure, 1, 2, 1)
@@ -482,7 +484,7 @@ def change_layout(figure: Figure, step: int) -> None:
         figure.axes[1].plot(X, X / 10, clip_on=False)
 
 
-@film(change_layout)
+@film(change_layout, n_steps=10)
 def laid_out_anew() -> Figure:
     return laid_out()
 
@@ -516,7 +518,7 @@ def move_animated(figure: Figure, step: int) -> None:
     text.set_position((step * 3, step % 2))
 
 
-@film(move_animated)
+@film(move_animated, n_steps=12)
 def undrawn_text_in_a_tight_layout() -> Figure:
     """The layout makes room for a text that is not drawn."""
     figure = Figure(figsize=(4, 3), dpi=60, layout="tight")

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from films import FILMS, X, wave
+from films import FILMS, STEPS, X, wave
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -18,8 +18,6 @@ from rayanim.drawing import record
 from rayanim.drawing.canvas import IncrementalCanvas
 from rayanim.drawing.figure import FigurePixels
 from rayanim.drawing.record import SAMPLE
-
-STEPS = 14
 
 
 def full_pixels(figure: Figure) -> np.ndarray:
@@ -35,8 +33,8 @@ def full_pixels(figure: Figure) -> np.ndarray:
 def test_every_film_is_the_same_to_the_bit(name: str) -> None:
     """Each frame of each film has the pixels of a full draw."""
     build, step = FILMS[name]
-    canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(STEPS)])
-    assert canvas.drawn_in_parts + sum(canvas.drawn_in_full.values()) == STEPS + 2
+    canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(STEPS[name])])
+    assert canvas.drawn_in_parts + sum(canvas.drawn_in_full.values()) == STEPS[name] + 2
 
 
 def test_only_the_line_of_a_wave_is_drawn_anew() -> None:

@@ -255,7 +255,7 @@ def test_comparing_after_each_frame_finds_nothing(
     build, step = FILMS[name]
     pixels, ledger = FigurePixels(build()), Ledger()
     monkeypatch.setattr(pixels._canvas.guard, "due_at_end", lambda full_s: True)
-    for number in range(5):
+    for number in range(4):
         with ledger.open():
             with ledger.frame(number):
                 step(pixels.figure, number)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rayanim.errors import SettingsError
 from rayanim.farm.choice import (
+    GAIN_NEEDED,
     MAX_SEGMENT_FRAMES,
     Choice,
     Costs,
@@ -292,3 +293,13 @@ def test_actors_fit_into_what_memory_is_left(
 def test_a_full_hd_frame_takes_some_milliseconds_through_the_store() -> None:
     """3.1 MB were measured to take 4 to 6 ms."""
     assert 0.004 <= transport_seconds(HD_BYTES) <= 0.006
+
+
+def test_ray_must_win_though_it_starts_slowly() -> None:
+    """A gain that is smaller than Ray's start and stop once more is not risked."""
+    costs = Costs(draw_s=0.0025, encode_s=0.005, encode_call_s=0.0, is_encoded_by_actors=True)
+    stays = choose_engine(costs, 2000, max_actors=4, cores=4)
+    assert stays.predicted_ray_s is not None and stays.predicted_local_s is not None
+    assert stays.predicted_ray_s < GAIN_NEEDED * stays.predicted_local_s
+    assert stays.engine == "local"
+    assert choose_engine(costs, 40_000, max_actors=4, cores=4).engine == "ray"

@@ -13,6 +13,7 @@ from numbered import SIZE, numbered_frame, read_numbers
 from rayanim.errors import EncodeError, PartsError
 from rayanim.farm.plan import Place
 from rayanim.farm.writing import OneEncoder, Parts
+from rayanim.parts.disk_folder import DiskFolder
 from rayanim.parts.store import PartStore
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
@@ -40,7 +41,7 @@ def encoded(start: int, stop: int) -> EncodedSegment:
 def parts(tmp_path: Path) -> Parts:
     """A folder for parts, and a film to be."""
     (tmp_path / "parts").mkdir()
-    return Parts(SPEC, tmp_path / "film.mp4", PartStore(tmp_path / "parts", "ab"))
+    return Parts(SPEC, tmp_path / "film.mp4", PartStore(DiskFolder(tmp_path / "parts"), "ab"))
 
 
 def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Parts) -> None:

@@ -6,8 +6,11 @@ import dataclasses
 import json
 from fractions import Fraction
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
+from rayanim.disk_target import DiskTarget
+from rayanim.parts.disk_folder import DiskFolder
 from rayanim.parts.manifest import Manifest
 from rayanim.video.segment import EncodedPacket, EncodedSegment
 from rayanim.video.spec import StreamSpec
@@ -21,6 +24,11 @@ SPEC = StreamSpec(
     pixel_format="yuv420p",
     options=(("crf", "23"), ("preset", "medium")),
 )
+
+
+def beside(film: Path) -> DiskFolder:
+    """Where the parts of a film lie."""
+    return DiskTarget(film).parts
 
 
 def segment(index: int = 0, n_frames: int = 3) -> EncodedSegment:

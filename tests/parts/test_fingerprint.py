@@ -47,6 +47,17 @@ if __name__ == "__main__":
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A script, a module beside it and a package."""
+    return written(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What is told of a project that nobody changes; it is the same wherever that lies."""
+    return told(written(tmp_path_factory.mktemp("unchanged")))
+
+
+def written(tmp_path: Path) -> Path:
+    """The project, in a folder."""
     (tmp_path / "film.py").write_text(SCRIPT.replace("MAIN", "pass"))
     (tmp_path / "helpers.py").write_text("def move(what):\n    import colours\n")
     (tmp_path / "colours.py").write_text("RED = 1\n")
@@ -83,24 +94,22 @@ def test_it_is_the_same_in_every_process(project: Path) -> None:
 @pytest.mark.parametrize(
     "file", ["film.py", "helpers.py", "colours.py", "shapes/circle.py", "shapes/units.py"]
 )
-def test_it_changes_with_the_code(project: Path, file: str) -> None:
+def test_it_changes_with_the_code(project: Path, file: str, unchanged: list[str]) -> None:
     """Of the script, and of the user's own modules that it leads to, imported by now or not."""
-    before = told(project)
     path = project / file
     path.write_text(path.read_text() + "\nNEW = 2\n")
     after = told(project)
-    assert [now != was for now, was in zip(after, before, strict=True)] == [True, True]
+    assert [now != was for now, was in zip(after, unchanged, strict=True)] == [True, True]
     path.write_text(path.read_text().replace("\nNEW = 2\n", ""))
-    assert told(project) == before
+    assert told(project) == unchanged
 
 
-def test_it_does_not_change_with_what_draws_nothing(project: Path) -> None:
+def test_it_does_not_change_with_what_draws_nothing(project: Path, unchanged: list[str]) -> None:
     """Comments and layout where drawing is defined, and modules that it does not lead to."""
-    before = told(project)
     (project / "unrelated.py").write_text("RED = 2\n")
     path = project / "film.py"
     path.write_text("# a comment\n" + path.read_text().replace("size = 5", "size  =  (5)  # px"))
-    assert told(project) == before
+    assert told(project) == unchanged
 
 
 def test_a_changed_file_is_read_again_in_one_process(tmp_path: Path, monkeypatch: Any) -> None:
@@ -150,14 +159,15 @@ def test_other_calls_keep_what_they_are_told(project: Path) -> None:
     assert told(project, "one.py") != told(project, "two.py")
 
 
-def test_a_file_that_is_no_python_any_more_is_told_by_its_text(project: Path) -> None:
+def test_a_file_that_is_no_python_any_more_is_told_by_its_text(
+    project: Path, unchanged: list[str]
+) -> None:
     """A module that is being edited while the film begins, say."""
-    before = told(project)
     (project / "colours.py").write_text("RED = ")
     broken = told(project)
     (project / "colours.py").write_text("RED = (")
     # The class and the function stand in one file, and so have one fingerprint.
-    assert len({*before, *broken, *told(project)}) == 3
+    assert len({*unchanged, *broken, *told(project)}) == 3
 
 
 def test_installed_code_that_draws_counts_and_what_it_imports_does_not(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_parts import manifest, segment
+from sample_parts import beside, manifest, segment
 
 from rayanim.errors import EncodeError, OutputError, PartsError, ResumeError
-from rayanim.parts.aside import LOCK, MANIFEST, SetAside
+from rayanim.parts.aside import SetAside
+from rayanim.parts.disk_folder import LOCK, DiskFolder
 from rayanim.parts.folder import PartsFolder
+from rayanim.parts.folders import MANIFEST
 from rayanim.parts.part_file import part_to_bytes
 from rayanim.parts.store import index_of, part_name
 
@@ -40,7 +42,7 @@ def film(tmp_path: Path) -> Path:
 
 def ended_job(film: Path, indices: tuple[int, ...] = (0, 1, 4), **changes: Any) -> Path:
     """The folder of a job that ended before its film was whole."""
-    with PartsFolder.create(film, manifest(**changes)) as folder:
+    with PartsFolder.create(beside(film), manifest(**changes)) as folder:
         for index in indices:
             folder.store.put(index, 30 * index, f"{index}a", segment(index))
     return folder.path
@@ -51,7 +53,7 @@ def test_what_was_put_is_there_after_the_job(tmp_path: Path, name: str) -> None:
     """Every part with what it tells of itself, under any name of a film."""
     path = ended_job(tmp_path / name)
     assert path == tmp_path / f"{name}.parts"
-    with PartsFolder.resume(tmp_path / name, manifest()) as folder:
+    with PartsFolder.resume(beside(tmp_path / name), manifest()) as folder:
         found = folder.finished()
         assert sorted(found) == [0, 1, 4]
         assert folder.rejected == {}
@@ -64,7 +66,7 @@ def test_what_was_put_is_there_after_the_job(tmp_path: Path, name: str) -> None:
 
 def test_put_tells_how_much_it_wrote_and_leaves_whole_files_only(film: Path) -> None:
     """No file is left that is being written."""
-    with PartsFolder.create(film, manifest()) as folder:
+    with PartsFolder.create(beside(film), manifest()) as folder:
         written = folder.store.put(0, 0, None, segment())
         assert {each.name for each in folder.path.iterdir()} == {MANIFEST, LOCK, part_name(0)}
         assert (folder.path / part_name(0)).stat().st_size == written
@@ -73,7 +75,7 @@ def test_put_tells_how_much_it_wrote_and_leaves_whole_files_only(film: Path) -> 
 
 def test_a_part_that_is_put_again_replaces_the_first(film: Path) -> None:
     """A broken one too."""
-    with PartsFolder.create(film, manifest()) as folder:
+    with PartsFolder.create(beside(film), manifest()) as folder:
         folder.store.put(0, 0, None, segment(5))
         (folder.path / part_name(0)).write_bytes(b"broken")
         assert folder.finished() == {}
@@ -109,7 +111,7 @@ def broken_parts(path: Path) -> Iterator[tuple[str, str]]:
 def test_broken_parts_are_rejected_with_a_reason(film: Path) -> None:
     """Those of another film, of another segment, cut short, links and pipes."""
     expected = dict(broken_parts(ended_job(film)))
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert sorted(folder.finished()) == [0, 1, 4]
         assert folder.rejected.keys() == expected.keys()
         for name, reason in expected.items():
@@ -121,7 +123,7 @@ def test_broken_parts_are_rejected_with_a_reason(film: Path) -> None:
 
 def test_a_part_that_breaks_after_it_was_found_is_noticed(film: Path) -> None:
     """It is checked again when it is taken up."""
-    with PartsFolder.create(film, manifest()) as folder:
+    with PartsFolder.create(beside(film), manifest()) as folder:
         folder.store.put(0, 0, None, segment())
         assert list(folder.finished()) == [0]
         path = folder.path / part_name(0)
@@ -157,7 +159,7 @@ def test_files_of_others_are_left_alone(film: Path) -> None:
     (path / "sub").mkdir()
     (path / "000003.part.0123abcd.tmp").write_text("of a job that was killed")
     (path / "notes.0123abcd.tmp").write_text("theirs")
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert not (path / "000003.part.0123abcd.tmp").exists()
         assert sorted(folder.finished()) == [0, 1, 4]
         assert folder.rejected == {}
@@ -176,12 +178,12 @@ def test_a_new_job_keeps_the_parts_of_the_one_before(film: Path) -> None:
     """Beside its own, where they can be renamed back and gone on from."""
     path = ended_job(film)
     old = film.with_name("film.mp4.parts.old")
-    with PartsFolder.create(film, manifest(seed=1)) as folder:
-        assert folder.set_aside == SetAside(old, 3)
+    with PartsFolder.create(beside(film), manifest(seed=1)) as folder:
+        assert folder.set_aside == SetAside(DiskFolder(old), 3)
         assert folder.finished() == {}
         assert not list(path.glob("*.part"))
     assert not old.exists()
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert sorted(folder.finished()) == [0, 1, 4]
 
 
@@ -206,15 +208,15 @@ def test_more_parts_are_never_given_up_for_fewer(
     """Whatever jobs end without their film being whole."""
     for count in jobs:
         ended_job(film, tuple(range(count)))
-    path = PartsFolder.path_for(film)
+    path = beside(film).path
     assert (parts_in(path), parts_in(path.with_name("film.mp4.parts.old"))) == (kept, aside)
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert len(folder.finished()) == kept
 
 
 def killed_job(film: Path, count: int, **changes: Any) -> None:
     """As a job that puts `count` parts and is killed, after another was put aside."""
-    folder = PartsFolder.create(film, manifest(**changes))
+    folder = PartsFolder.create(beside(film), manifest(**changes))
     for index in range(count):
         folder.store.put(index, 30 * index, None, segment(index))
     folder._lock.close()
@@ -225,8 +227,8 @@ def test_parts_aside_stay_where_the_job_between_was_killed_with_fewer(film: Path
     ended_job(film, tuple(range(5)))
     killed_job(film, 2)
     old = film.with_name("film.mp4.parts.old")
-    with PartsFolder.create(film, manifest()) as folder:
-        assert folder.set_aside == SetAside(old, 5, is_same_film=True)
+    with PartsFolder.create(beside(film), manifest()) as folder:
+        assert folder.set_aside == SetAside(DiskFolder(old), 5, is_same_film=True)
         assert (folder.count(), parts_in(old)) == (0, 5)
     assert (parts_in(folder.path), old.exists()) == (5, False)
 
@@ -235,10 +237,10 @@ def test_another_film_s_parts_do_not_push_out_the_new_one_s(film: Path) -> None:
     """However many they are; where the new one has none, they get their name back."""
     ended_job(film, tuple(range(5)))
     old = film.with_name("film.mp4.parts.old")
-    with PartsFolder.create(film, manifest(seed=7)) as folder:
-        assert folder.set_aside == SetAside(old, 5, is_same_film=False)
+    with PartsFolder.create(beside(film), manifest(seed=7)) as folder:
+        assert folder.set_aside == SetAside(DiskFolder(old), 5, is_same_film=False)
     assert (parts_in(folder.path), old.exists()) == (5, False)
-    with PartsFolder.create(film, manifest(seed=7)) as folder:
+    with PartsFolder.create(beside(film), manifest(seed=7)) as folder:
         folder.store.put(0, 0, None, segment(0))
     assert (parts_in(folder.path), parts_in(old)) == (1, 5)
 
@@ -249,7 +251,7 @@ def test_resuming_finds_the_folder_with_more_parts(film: Path, own: int) -> None
     ended_job(film, (0, 1, 4))
     killed_job(film, own)
     old = film.with_name("film.mp4.parts.old")
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert sorted(folder.finished()) == [0, 1, 4]
         assert "3 finished segments" in str(folder.chosen)
         assert "have their name back" in str(folder.chosen)
@@ -263,23 +265,23 @@ def test_resuming_takes_the_same_film_s_parts(film: Path) -> None:
     """Those of another film in its place are neither used nor touched, whatever is more."""
     ended_job(film, (0, 1, 4))
     killed_job(film, 2, seed=1)
-    path, old = PartsFolder.path_for(film), film.with_name("film.mp4.parts.old")
-    with PartsFolder.resume(film, manifest()) as folder:
+    path, old = beside(film).path, film.with_name("film.mp4.parts.old")
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert folder.path == old
         assert sorted(folder.finished()) == [0, 1, 4]
         assert "is not of this film, and stays" in str(folder.chosen)
         folder.store.put(2, 60, None, segment(2))
     assert (parts_in(path), parts_in(old)) == (2, 4)
-    with PartsFolder.resume(film, manifest(seed=1)) as folder:
+    with PartsFolder.resume(beside(film), manifest(seed=1)) as folder:
         assert (folder.path, folder.chosen, len(folder.finished())) == (path, None, 2)
 
 
 def test_parts_of_another_film_that_are_aside_are_not_found(film: Path) -> None:
     """What differs is named."""
     ended_job(film)
-    PartsFolder.path_for(film).rename(film.with_name("film.mp4.parts.old"))
+    beside(film).path.rename(film.with_name("film.mp4.parts.old"))
     with pytest.raises(ResumeError, match="the seed was 0, is 1 now"):
-        PartsFolder.resume(film, manifest(seed=1))
+        PartsFolder.resume(beside(film), manifest(seed=1))
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -287,8 +289,8 @@ def test_a_whole_film_needs_no_parts_that_are_aside(film: Path, same: bool) -> N
     """Of the same film they go; those of another one, that this job did not find, stay."""
     ended_job(film, (0,), seed=0 if same else 1)
     old = film.with_name("film.mp4.parts.old")
-    PartsFolder.path_for(film).rename(old)
-    with PartsFolder.create(film, manifest()) as folder:
+    beside(film).path.rename(old)
+    with PartsFolder.create(beside(film), manifest()) as folder:
         folder.forget_set_aside()
         folder.remove()
     assert old.exists() != same
@@ -298,7 +300,7 @@ def test_a_whole_film_that_was_resumed_leaves_no_fewer_parts(film: Path) -> None
     """Both folders of it go."""
     ended_job(film, (0,))
     killed_job(film, 2)
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert len(folder.finished()) == 2
         folder.forget_set_aside()
         folder.remove()
@@ -313,18 +315,18 @@ def test_parts_that_come_after_the_end_are_no_obstacle(film: Path) -> None:
     path.mkdir()
     (path / part_name(4)).write_bytes(late)
     (path / f"{part_name(5)}.0123abcd.tmp").write_bytes(late[:40])
-    with PartsFolder.create(film, manifest()) as folder:
+    with PartsFolder.create(beside(film), manifest()) as folder:
         assert (folder.set_aside, folder.finished()) == (None, {})
 
 
 def test_a_folder_left_without_parts_or_manifest_just_goes(film: Path) -> None:
     """A job was killed just after making it, or while removing it."""
-    path = PartsFolder.path_for(film)
+    path = beside(film).path
     for names in ([], [LOCK], [LOCK, part_name(3)], [LOCK, f"{MANIFEST}.0123abcd.tmp"]):
         path.mkdir()
         for name in names:
             (path / name).touch()
-        with PartsFolder.create(film, manifest()) as folder:
+        with PartsFolder.create(beside(film), manifest()) as folder:
             assert folder.set_aside is None
             assert {each.name for each in path.iterdir()} == {LOCK, MANIFEST}
     assert list(film.parent.iterdir()) == []
@@ -363,12 +365,12 @@ KINDS = ["file", "link", "dangling link", "folder", "manifest"]
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_not_rayanim_s_is_neither_used_nor_touched(film: Path, kind: str) -> None:
     """Both ways to begin name it and leave it as it is."""
-    foreign(PartsFolder.path_for(film), kind)
+    foreign(beside(film).path, kind)
     before = everything(film.parent)
     with pytest.raises(OutputError, match=r"film\.mp4\.parts.*Rename or remove it"):
-        PartsFolder.create(film, manifest())
+        PartsFolder.create(beside(film), manifest())
     with pytest.raises(ResumeError, match=r"film\.mp4\.parts"):
-        PartsFolder.resume(film, manifest())
+        PartsFolder.resume(beside(film), manifest())
     assert everything(film.parent) == before
 
 
@@ -379,14 +381,14 @@ def test_what_stands_where_parts_are_set_aside_is_not_touched(film: Path, kind: 
     foreign(film.with_name("film.mp4.parts.old"), kind)
     before = everything(film.parent)
     with pytest.raises(OutputError, match=r"film\.mp4\.parts\.old.*Rename or remove it"):
-        PartsFolder.create(film, manifest())
+        PartsFolder.create(beside(film), manifest())
     assert everything(film.parent) == before
 
 
 def test_resuming_without_a_folder_says_so(film: Path) -> None:
     """And makes none."""
     with pytest.raises(ResumeError, match="nothing to go on from"):
-        PartsFolder.resume(film, manifest())
+        PartsFolder.resume(beside(film), manifest())
     assert list(film.parent.iterdir()) == []
 
 
@@ -404,11 +406,11 @@ def test_parts_of_another_film_are_not_used(
     path = ended_job(film, **changes)
     before = everything(path)
     with pytest.raises(ResumeError) as caught:
-        PartsFolder.resume(film, manifest())
+        PartsFolder.resume(beside(film), manifest())
     for sentence in [*sentences, "film.mp4.parts.old"]:
         assert sentence in caught.value.message
     assert everything(path) == before
-    with PartsFolder.resume(film, manifest(**changes)) as folder:
+    with PartsFolder.resume(beside(film), manifest(**changes)) as folder:
         assert sorted(folder.finished()) == [0, 1, 4]
 
 
@@ -420,9 +422,9 @@ def test_a_broken_manifest_is_not_used(film: Path, data: bytes) -> None:
     path = ended_job(film)
     (path / MANIFEST).write_bytes(data)
     with pytest.raises(ResumeError, match=r"manifest\.json.*cannot be used.*without resuming"):
-        PartsFolder.resume(film, manifest())
-    with PartsFolder.create(film, manifest()) as folder:
-        assert folder.set_aside == SetAside(film.with_name("film.mp4.parts.old"), 3)
+        PartsFolder.resume(beside(film), manifest())
+    with PartsFolder.create(beside(film), manifest()) as folder:
+        assert folder.set_aside == SetAside(DiskFolder(film.with_name("film.mp4.parts.old")), 3)
 
 
 def test_a_manifest_cut_short_at_any_byte_is_not_used(film: Path) -> None:
@@ -432,9 +434,9 @@ def test_a_manifest_cut_short_at_any_byte_is_not_used(film: Path) -> None:
     for length in range(len(data)):
         (path / MANIFEST).write_bytes(data[:length])
         with pytest.raises(ResumeError):
-            PartsFolder.resume(film, manifest())
+            PartsFolder.resume(beside(film), manifest())
     (path / MANIFEST).write_bytes(data)
-    PartsFolder.resume(film, manifest()).close()
+    PartsFolder.resume(beside(film), manifest()).close()
 
 
 def test_a_manifest_that_is_a_link_is_not_followed(film: Path) -> None:
@@ -443,7 +445,7 @@ def test_a_manifest_that_is_a_link_is_not_followed(film: Path) -> None:
     (path / MANIFEST).rename(film.parent / "elsewhere")
     (path / MANIFEST).symlink_to(film.parent / "elsewhere")
     with pytest.raises(ResumeError, match="cannot be used"):
-        PartsFolder.resume(film, manifest())
+        PartsFolder.resume(beside(film), manifest())
 
 
 def test_the_parts_of_a_linked_film_lie_beside_the_file_itself(tmp_path: Path) -> None:
@@ -452,42 +454,42 @@ def test_the_parts_of_a_linked_film_lie_beside_the_file_itself(tmp_path: Path) -
     (tmp_path / "film.mp4").symlink_to(tmp_path / "disk" / "real.mp4")
     path = ended_job(tmp_path / "film.mp4")
     assert path == tmp_path / "disk" / "real.mp4.parts"
-    PartsFolder.resume(tmp_path / "disk" / "real.mp4", manifest()).close()
+    PartsFolder.resume(beside(tmp_path / "disk" / "real.mp4"), manifest()).close()
 
 
 def test_a_film_that_was_resumed_can_be_resumed_again(film: Path) -> None:
     """Parts of both runs are there."""
     ended_job(film)
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         folder.store.put(2, 60, None, segment(2))
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert sorted(folder.finished()) == [0, 1, 2, 4]
 
 
 @pytest.mark.parametrize("begin", [PartsFolder.create, PartsFolder.resume])
 def test_two_jobs_of_one_process_do_not_share_a_folder(film: Path, begin: Any) -> None:
     """The second is refused, and the first one's parts are as they were."""
-    with PartsFolder.create(film, manifest()) as folder:
+    with PartsFolder.create(beside(film), manifest()) as folder:
         folder.store.put(0, 0, None, segment())
         with pytest.raises(OutputError, match="Another job is using the parts"):
-            begin(film, manifest())
+            begin(beside(film), manifest())
         assert list(folder.finished()) == [0]
         folder.store.put(1, 30, None, segment(1))
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert list(folder.finished()) == [0, 1]
 
 
 @pytest.mark.parametrize("end", ["remove", "close"])
 def test_a_job_that_ended_does_not_touch_the_next_one_s_folder(film: Path, end: str) -> None:
     """Ending it twice is as once."""
-    first = PartsFolder.create(film, manifest())
+    first = PartsFolder.create(beside(film), manifest())
     getattr(first, end)()
-    with PartsFolder.create(film, manifest()) as second:
+    with PartsFolder.create(beside(film), manifest()) as second:
         first.remove()
         first.close()
         assert (second.path / MANIFEST).exists()
         with pytest.raises(OutputError, match="Another job"):
-            PartsFolder.resume(film, manifest())
+            PartsFolder.resume(beside(film), manifest())
 
 
 def test_a_folder_that_goes_while_its_lock_is_taken_is_not_used(
@@ -502,7 +504,7 @@ def test_a_folder_that_goes_while_its_lock_is_taken_is_not_used(
 
     monkeypatch.setattr(fcntl, "flock", lock_late)
     with pytest.raises(OutputError, match="has just taken"):
-        PartsFolder.resume(film, manifest())
+        PartsFolder.resume(beside(film), manifest())
 
 
 def test_the_manifest_goes_first_and_the_lock_last(film: Path, monkeypatch: Any) -> None:
@@ -514,7 +516,7 @@ def test_the_manifest_goes_first_and_the_lock_last(film: Path, monkeypatch: Any)
         removed.append(path.name)
         real(path, missing_ok)
 
-    with PartsFolder.create(film, manifest()) as folder:
+    with PartsFolder.create(beside(film), manifest()) as folder:
         folder.store.put(0, 0, None, segment())
         monkeypatch.setattr(Path, "unlink", unlink)
         folder.remove()
@@ -537,9 +539,9 @@ def run(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
 HOLDER = """
 import sys
 from pathlib import Path
-from sample_parts import manifest, segment
+from sample_parts import beside, manifest, segment
 from rayanim.parts.folder import PartsFolder
-folder = PartsFolder.create(Path(sys.argv[1]), manifest())
+folder = PartsFolder.create(beside(Path(sys.argv[1])), manifest())
 folder.store.put(0, 0, None, segment())
 print("ready", flush=True)
 sys.stdin.readline()
@@ -554,18 +556,18 @@ def test_a_folder_is_free_when_the_process_that_held_it_is_killed(film: Path, be
             assert holder.stdout is not None
             assert holder.stdout.readline() == "ready\n"
             with pytest.raises(OutputError, match="Another job"):
-                begin(film, manifest())
+                begin(beside(film), manifest())
         finally:
             holder.send_signal(signal.SIGKILL)
         holder.communicate()
-    with PartsFolder.resume(film, manifest()) as folder:
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert folder.store.load(0) == segment()
 
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from sample_parts import manifest, segment
+from sample_parts import beside, manifest, segment
 from rayanim.parts.folder import PartsFolder
 
 def kill_at(step):
@@ -580,14 +582,30 @@ def kill_at(step):
     for name in ("open", "fdopen", "rename", "replace", "mkdir", "unlink", "rmdir"):
         setattr(os, name, ticking(getattr(os, name)))
 
-film = Path(sys.argv[1])
-if int(sys.argv[2]):
-    kill_at(int(sys.argv[2]))
-folder = PartsFolder.create(film, manifest(seed=1))
-folder.store.put(0, 0, None, segment())
-folder.store.put(1, 30, None, segment(1))
-folder.remove()
+def job(film, step):
+    kill_at(step)
+    folder = PartsFolder.create(beside(film), manifest(seed=1))
+    folder.store.put(0, 0, None, segment())
+    folder.store.put(1, 30, None, segment(1))
+    folder.remove()
+
+# Each job is a process of its own, forked from one that has everything imported.
+for line in sys.stdin:
+    step, film = line.rstrip().split(" ", 1)
+    child = os.fork()
+    if not child:
+        job(Path(film), int(step))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+def ended_with(jobs: subprocess.Popen[str], step: int, film: Path) -> int:
+    """The exit code of a job that is killed before its call number `step`."""
+    assert jobs.stdin is not None
+    assert jobs.stdout is not None
+    print(step, film, file=jobs.stdin, flush=True)
+    return int(jobs.stdout.readline())
 
 
 def whole_segments(film: Path) -> list[int]:
@@ -595,7 +613,7 @@ def whole_segments(film: Path) -> list[int]:
     found: list[int] = []
     for seed in (0, 1):
         try:
-            with PartsFolder.resume(film, manifest(seed=seed)) as folder:
+            with PartsFolder.resume(beside(film), manifest(seed=seed)) as folder:
                 found += folder.finished()
                 assert not folder.rejected
         except ResumeError:
@@ -607,25 +625,25 @@ def whole_segments(film: Path) -> list[int]:
 
 def test_a_job_killed_at_any_step_leaves_what_can_be_used_or_replaced(tmp_path: Path) -> None:
     """Before each of its calls of the system, on top of an earlier job's parts."""
-    steps, ended = 0, False
-    while not ended:
-        steps += 1
-        film = tmp_path / f"{steps}" / "film.mp4"
-        film.parent.mkdir()
-        ended_job(film)
-        with run(KILLED, film, steps) as job:
-            _, errors = job.communicate()
-        assert (errors, job.returncode in (0, 9)) == ("", True)
-        ended = job.returncode == 0
-        assert len(whole_segments(film)) >= 3
-        with PartsFolder.create(film, manifest()) as folder:
-            assert folder.finished() == {}
+    steps, code = 0, 9
+    with run(KILLED) as jobs:
+        while code == 9:
+            steps += 1
+            film = tmp_path / f"{steps}" / "film.mp4"
+            film.parent.mkdir()
+            ended_job(film)
+            code = ended_with(jobs, steps, film)
+            assert len(whole_segments(film)) >= 3
+            with PartsFolder.create(beside(film), manifest()) as folder:
+                assert folder.finished() == {}
+        _, errors = jobs.communicate()
+    assert (errors, code) == ("", 0)
     assert steps > 20
 
 
 def test_a_store_travels_and_a_lock_does_not(film: Path) -> None:
     """Another process may write while this one holds the folder."""
-    with PartsFolder.create(film, manifest()) as folder:
+    with PartsFolder.create(beside(film), manifest()) as folder:
         store = pickle.loads(pickle.dumps(folder.store))
         store.put(3, 90, None, segment(3))
         assert folder.store.load(3) == segment(3)
@@ -636,13 +654,13 @@ def test_a_store_travels_and_a_lock_does_not(film: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-from sample_parts import manifest, segment
+from sample_parts import beside, manifest, segment
 from rayanim.errors import EncodeError
 from rayanim.parts.folder import PartsFolder
 from rayanim.video.segment import EncodedPacket, EncodedSegment
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
-    folder = PartsFolder.create(Path(sys.argv[1]), manifest())
+    folder = PartsFolder.create(beside(Path(sys.argv[1])), manifest())
     folder.store.put(0, 0, None, segment())
     folder.store.put(1, 30, None, EncodedSegment(1, b"", (EncodedPacket(bytes(200_000), 0, True),)))
 except EncodeError as error:
@@ -662,15 +680,15 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(
     if finished is None:
         assert list(film.parent.iterdir()) == []
         return
-    assert not list(PartsFolder.path_for(film).glob("*.tmp"))
-    with PartsFolder.resume(film, manifest()) as folder:
+    assert not list(beside(film).path.glob("*.tmp"))
+    with PartsFolder.resume(beside(film), manifest()) as folder:
         assert list(folder.finished()) == finished
 
 
 READ_ONLY = """
 import os, sys
 from pathlib import Path
-from sample_parts import manifest, segment
+from sample_parts import beside, manifest, segment
 from rayanim.errors import EncodeError, OutputError, ResumeError
 from rayanim.parts.folder import PartsFolder
 from rayanim.parts.store import PartStore
@@ -678,10 +696,10 @@ if not os.geteuid():
     os.seteuid(65534)
 film = Path(sys.argv[1])
 for action in (
-    lambda: PartsFolder.create(film, manifest()),
-    lambda: PartsFolder.resume(film, manifest()),
-    lambda: PartStore(PartsFolder.path_for(film), "").put(0, 0, None, segment()),
-    lambda: PartsFolder.create(film.with_name("new.mp4"), manifest()),
+    lambda: PartsFolder.create(beside(film), manifest()),
+    lambda: PartsFolder.resume(beside(film), manifest()),
+    lambda: PartStore(beside(film), "").put(0, 0, None, segment()),
+    lambda: PartsFolder.create(beside(film.with_name("new.mp4")), manifest()),
 ):
     try:
         action()
@@ -713,7 +731,7 @@ def test_a_folder_without_write_permission_is_told() -> None:
 
 def test_a_folder_removed_under_a_job_is_told(film: Path) -> None:
     """What was written is lost, and said to be; the end of the job is no error."""
-    with PartsFolder.create(film, manifest()) as folder:
+    with PartsFolder.create(beside(film), manifest()) as folder:
         shutil.rmtree(folder.path)
         with pytest.raises(EncodeError, match="No such file"):
             folder.store.put(0, 0, None, segment())
@@ -726,4 +744,4 @@ def test_a_folder_removed_under_a_job_is_told(film: Path) -> None:
 def test_a_target_without_a_folder_is_told(film: Path) -> None:
     """The way to the film is not made here."""
     with pytest.raises(OutputError, match="cannot be made: No such file"):
-        PartsFolder.create(film / "deeper.mp4", manifest())
+        PartsFolder.create(beside(film / "deeper.mp4"), manifest())

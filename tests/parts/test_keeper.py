@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 import pytest
-from sample_parts import SPEC, segment
+from sample_parts import SPEC, beside, segment
 
 from rayanim.errors import ResumeError
 from rayanim.farm.plan import Segment
@@ -51,7 +51,7 @@ def put(store: Any, index: int, params: Sequence[Any] | None = None) -> None:
 
 
 def fail_after(film: Path, *indices: int, params: Sequence[Any] | None = None) -> BaseException:
-    with pytest.raises(ZeroDivisionError) as caught, Keeper(film, object) as keeper:
+    with pytest.raises(ZeroDivisionError) as caught, Keeper(beside(film), object) as keeper:
         store = opened(keeper)
         for index in indices:
             put(store, index, params)
@@ -64,7 +64,7 @@ def test_parts_go_with_success_and_stay_with_failure(film: Path) -> None:
     error = fail_after(film, 0, 1, 4)
     assert "3 finished segments are kept" in error.__notes__[0]
     assert "Give resume=True to go on from there" in error.__notes__[0]
-    with Keeper(film, object, resume=True) as keeper:
+    with Keeper(beside(film), object, resume=True) as keeper:
         opened(keeper)
         assert (keeper.resumed_frames, keeper.path.exists()) == (9, True)
         assert keeper.resumed_bytes == sum(
@@ -82,7 +82,7 @@ def test_a_job_without_a_part_leaves_nothing(film: Path) -> None:
 def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(film: Path) -> None:
     """A wrong argument costs nobody their work."""
     fail_after(film, 0)
-    with pytest.raises(KeyError), Keeper(film, object):
+    with pytest.raises(KeyError), Keeper(beside(film), object):
         raise KeyError
     assert len(list(film.with_name("film.mp4.parts").glob("*.part"))) == 1
 
@@ -90,7 +90,7 @@ def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(film: Path) -
 def test_only_the_same_frames_are_taken_up(film: Path) -> None:
     """Same place, same numbers, same parameters."""
     fail_after(film, 0, 1, params=["a", "b", "c"])
-    with Keeper(film, object, resume=True) as keeper:
+    with Keeper(beside(film), object, resume=True) as keeper:
         opened(keeper)
         assert keeper.take_up(planned(0, ["a", "b", "c"])) is True
         assert keeper.take_up(planned(0, ["a", "b", "d"])) is False
@@ -104,7 +104,7 @@ def test_parameters_without_a_name_are_drawn_again(film: Path) -> None:
     """Of two lambdas nobody can say that they are one."""
     params = [lambda: 1] * 3
     fail_after(film, 0, params=params)
-    with Keeper(film, object, resume=True) as keeper:
+    with Keeper(beside(film), object, resume=True) as keeper:
         opened(keeper)
         assert keeper.take_up(planned(0, params)) is False
 
@@ -115,7 +115,7 @@ def test_parts_behind_the_end_go(film: Path) -> None:
     parts = film.with_name("film.mp4.parts")
     (parts / "000003.part").write_bytes(b"broken")
     told: list[str] = []
-    with Keeper(film, object, resume=True) as keeper:
+    with Keeper(beside(film), object, resume=True) as keeper:
         store = opened(keeper, told)
         assert keeper.end_at(2) == 3
         assert sorted(store.indices()) == [0, 1]
@@ -126,7 +126,7 @@ def test_parts_behind_the_end_go(film: Path) -> None:
 
 def test_a_folder_that_is_gone_hides_no_error(film: Path) -> None:
     """What the job failed of is what is told."""
-    with pytest.raises(ZeroDivisionError), Keeper(film, object) as keeper:
+    with pytest.raises(ZeroDivisionError), Keeper(beside(film), object) as keeper:
         put(opened(keeper), 0)
         shutil.rmtree(keeper.path)
         raise ZeroDivisionError
@@ -137,10 +137,10 @@ def test_other_settings_are_refused_and_change_nothing(film: Path) -> None:
     fail_after(film, 0, 1)
     with (
         pytest.raises(ResumeError, match="the seed was 0, is 5 now"),
-        Keeper(film, object, resume=True) as keeper,
+        Keeper(beside(film), object, resume=True) as keeper,
     ):
         opened(keeper, seed=5)
-    with Keeper(film, object, resume=True, keep=True) as keeper:
+    with Keeper(beside(film), object, resume=True, keep=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 6
     assert len(list(keeper.path.glob("*.part"))) == 2
@@ -155,16 +155,19 @@ class Thing:
 
 def test_other_values_are_another_film(film: Path) -> None:
     """Named, also where the first frame is the same; those that cannot be told are said to be."""
-    with pytest.raises(ZeroDivisionError), Keeper(film, Thing(speed=1, lock=Lock())) as keeper:
+    with (
+        pytest.raises(ZeroDivisionError),
+        Keeper(beside(film), Thing(speed=1, lock=Lock())) as keeper,
+    ):
         put(opened(keeper), 0)
         raise ZeroDivisionError
     with (
         pytest.raises(ResumeError, match="values of the source have changed: speed"),
-        Keeper(film, Thing(speed=2, lock=Lock()), resume=True) as keeper,
+        Keeper(beside(film), Thing(speed=2, lock=Lock()), resume=True) as keeper,
     ):
         opened(keeper)
     told: list[str] = []
-    with Keeper(film, Thing(speed=1, lock=3), resume=True) as keeper:
+    with Keeper(beside(film), Thing(speed=1, lock=3), resume=True) as keeper:
         opened(keeper, told)
         assert keeper.resumed_frames == 3
     assert len(told) == 1
@@ -182,11 +185,11 @@ def test_an_interrupt_while_ending_leaves_the_folder_unlocked(
 
     with monkeypatch.context() as patch:
         patch.setattr(PartsFolder, step, interrupted)
-        with pytest.raises(KeyboardInterrupt), Keeper(film, object) as keeper:
+        with pytest.raises(KeyboardInterrupt), Keeper(beside(film), object) as keeper:
             put(opened(keeper), 0)
             if step == "count":
                 raise ZeroDivisionError
-    with Keeper(film, object, resume=True) as keeper:
+    with Keeper(beside(film), object, resume=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 3
 
@@ -196,7 +199,7 @@ def test_a_job_with_fewer_parts_gives_the_earlier_ones_their_place(film: Path) -
     fail_after(film, 0, 1, 2)
     error = fail_after(film, 0)
     assert "3 finished segments of an earlier job, more than of this one, are" in error.__notes__[0]
-    with Keeper(film, object, resume=True) as keeper:
+    with Keeper(beside(film), object, resume=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 9
     assert list(film.parent.iterdir()) == []
@@ -207,7 +210,7 @@ def test_going_on_from_parts_that_were_put_aside_is_said(film: Path) -> None:
     fail_after(film, 0, 1, 2)
     film.with_name("film.mp4.parts").rename(film.with_name("film.mp4.parts.old"))
     told: list[str] = []
-    with Keeper(film, object, resume=True) as keeper:
+    with Keeper(beside(film), object, resume=True) as keeper:
         opened(keeper, told)
         assert keeper.resumed_frames == 9
     assert ["3 finished segments that were put aside" in each for each in told] == [True]

@@ -1,0 +1,305 @@
+"""What is found out about a machine and a cluster, before anything is judged.
+
+PURE. The same `Look` is taken of this machine and of every node, so that the
+two can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One package that rayanim needs.
+
+    Attributes
+    ----------
+    name
+        Its name, as pip knows it.
+    wanted
+        The versions that rayanim takes, such as ``>=2.55,<2.61``; empty where any.
+    version
+        The one that is installed; None where none is.
+    is_wanted
+        Whether that is one of those.
+    failure
+        Why it cannot be imported; None where it can, or was not tried.
+    """
+
+    name: str
+    wanted: str
+    version: str | None
+    is_wanted: bool = True
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What is installed.
+
+    Attributes
+    ----------
+    python
+        Python's version.
+    packages
+        Those that rayanim needs, rayanim itself first.
+    has_cluster_extra
+        Whether Ray has its parts for the dashboard, jobs and metrics.
+    libraries
+        What decides a film's bytes, by name, with versions: those of FFmpeg,
+        the kind of processor.
+    """
+
+    python: str
+    packages: tuple[Package, ...]
+    has_cluster_extra: bool
+    libraries: Mapping[str, str]
+
+    def version(self, name: str) -> str | None:
+        """The version of the package `name`; None where it is missing."""
+        return next((each.version for each in self.packages if each.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """One encoder of FFmpeg, and what came of encoding a frame with it.
+
+    Attributes
+    ----------
+    name
+        FFmpeg's name.
+    codec
+        What it encodes: ``h264``, ``h265``, ``vp9`` or ``av1``.
+    is_hardware
+        Whether a GPU or the like does the work.
+    failure
+        Why it does not work; None where it does.
+    """
+
+    name: str
+    codec: str
+    is_hardware: bool
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fonts:
+    """The fonts that matplotlib finds, and its settings.
+
+    Attributes
+    ----------
+    families
+        Names of all families.
+    family
+        What ``font.family`` asks for, by the settings.
+    default_file
+        Name of the file that is taken for it.
+    default_digest
+        Names that file's bytes.
+    default_is_fallback
+        Whether none of the families asked for was found.
+    cache_folder
+        Where the list of fonts is kept.
+    cache_is_temporary
+        Whether that folder ends with the process, as the usual one cannot be written.
+    settings_file
+        The ``matplotlibrc`` that was read.
+    settings
+        What it sets otherwise than matplotlib does, as text by name.
+    """
+
+    families: frozenset[str]
+    family: tuple[str, ...]
+    default_file: str
+    default_digest: str
+    default_is_fallback: bool
+    cache_folder: str
+    cache_is_temporary: bool
+    settings_file: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to work with; all sizes in bytes.
+
+    Attributes
+    ----------
+    host
+        The machine's name.
+    cores, usable_cores
+        Processor cores of the hardware, and those that affinity and the
+        control group (cgroup) let the process use.
+    memory_bytes, free_memory_bytes
+        Memory of the hardware, and what may still be taken.
+    group_memory_bytes
+        What the control group lets be taken in all; None without a limit.
+    shared_memory_bytes
+        Size of ``/dev/shm``, where Ray keeps its objects; None where there is none.
+    temp_folder
+        Where Ray puts its sockets, logs and what it spills.
+    temp_bytes, temp_free_bytes
+        Size of the disk it is on, and what is free there.
+    temp_is_writable
+        Whether a file can be written there.
+    home
+        The home folder; empty where none is known.
+    home_is_writable
+        Whether a file can be written there.
+    """
+
+    host: str
+    cores: int
+    usable_cores: int
+    memory_bytes: int
+    free_memory_bytes: int
+    group_memory_bytes: int | None
+    shared_memory_bytes: int | None
+    temp_folder: str
+    temp_bytes: int
+    temp_free_bytes: int
+    temp_is_writable: bool
+    home: str
+    home_is_writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The test film as it came out in one process; digests are hexadecimal.
+
+    Attributes
+    ----------
+    panels
+        Digest of the pixels of each panel, by what it shows.
+    frames
+        Digest of all pixels of all frames.
+    segments
+        Digest of the encoded segment, by encoder.
+    failures
+        Why an encoder gave none, by encoder.
+    """
+
+    panels: Mapping[str, str]
+    frames: str
+    segments: Mapping[str, str]
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that one process sees of the machine it runs on.
+
+    Attributes
+    ----------
+    software, machine
+        What is installed, and what there is to work with.
+    fonts, drawn, encoders
+        None, or none, where the packages that they need cannot be imported.
+    failure
+        Why the test film could not be drawn; None where it could.
+    """
+
+    software: Software
+    machine: Machine
+    fonts: Fonts | None = None
+    drawn: Drawn | None = None
+    encoders: tuple[Encoder, ...] = ()
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Ray's token for authentication, as this process would find it.
+
+    Attributes
+    ----------
+    mode
+        ``RAY_AUTH_MODE``; None where it is not set.
+    origin
+        Where the token stands: ``RAY_AUTH_TOKEN``, or a file; None without a token.
+    is_usable
+        Whether it can be read and is not empty.
+    readable_by_others
+        Whether it stands in a file that other users may read.
+    """
+
+    mode: str | None
+    origin: str | None
+    is_usable: bool = False
+    readable_by_others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of a cluster; sizes in bytes.
+
+    Attributes
+    ----------
+    node_id
+        Ray's name for it.
+    address
+        Its address.
+    is_head
+        Whether the cluster's head runs there.
+    is_driver
+        Whether this process runs there.
+    cpus
+        Processor cores as Ray was told.
+    memory_bytes, store_bytes
+        Memory for processes and for objects as Ray was told.
+    labels
+        Its labels.
+    ray, python
+        Versions there; None where the node did not answer.
+    rayanim
+        rayanim's version there; None where it is not installed, or unknown.
+    look
+        What a process there saw; None where rayanim could not look.
+    failure
+        Why not.
+    """
+
+    node_id: str
+    address: str
+    is_head: bool
+    is_driver: bool
+    cpus: float
+    memory_bytes: float
+    store_bytes: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ray: str | None = None
+    python: str | None = None
+    rayanim: str | None = None
+    look: Look | None = None
+    failure: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages; nodes of one machine share an address."""
+        return f"{self.address} ({self.node_id[:8]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster, as far as it could be reached.
+
+    Attributes
+    ----------
+    address
+        What was asked for.
+    failure, remedy
+        Why it could not be reached, and what to do; None where it was.
+    ray, python
+        The cluster's versions, where it was.
+    nodes
+        Its nodes, the head first.
+    """
+
+    address: str
+    failure: str | None = None
+    remedy: str | None = None
+    ray: str | None = None
+    python: str | None = None
+    nodes: tuple[Node, ...] = ()

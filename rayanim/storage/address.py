@@ -1,0 +1,142 @@
+"""Reads where a film goes: a path on this machine, or the URL of a store."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+from rayanim.errors import OutputError
+
+# Two letters at least: ``C:\\films`` is a path.
+_URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.:-]+)://(?P<rest>.*)", re.DOTALL)
+# What `Path` makes of a URL of a store: ``s3://bucket/film.mp4`` loses a slash.
+_MANGLED = re.compile(r"(s3a?|gc?s|abfss?|az|adl|memory):/[^/]")
+
+ON_THIS_MACHINE = ("file", "local")
+"""Protocols of paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """The address of something in a store: ``s3://bucket/films/film.mp4``.
+
+    It has what a `Path` has that needs no look at the store.
+
+    Parameters
+    ----------
+    text
+        All of it.
+    """
+
+    text: str
+
+    @property
+    def protocol(self) -> str:
+        """What comes before ``://``."""
+        return self.text.partition("://")[0]
+
+    @property
+    def rest(self) -> str:
+        """What comes after it: ``bucket/films/film.mp4``."""
+        return self.text.partition("://")[2]
+
+    @property
+    def bucket(self) -> str:
+        """What comes first in `rest`."""
+        return self.rest.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """What comes last: ``film.mp4``; empty where the URL ends with a slash."""
+        return self.rest.rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        """The name's: ``.mp4``."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def stem(self) -> str:
+        """The name without it."""
+        return PurePosixPath(self.name).stem
+
+    def expanduser(self) -> Url:
+        """The same: a store has no home folders."""
+        return self
+
+    def is_dir(self) -> bool:
+        """Whether it ends as a folder's address does."""
+        return not self.name
+
+    def with_name(self, name: str) -> Url:
+        """Another address beside this one."""
+        return Url(self.text.removesuffix(self.name) + name)
+
+    def with_suffix(self, suffix: str) -> Url:
+        """The same with another suffix."""
+        return self.with_name(self.stem + suffix)
+
+    def __truediv__(self, name: str) -> Url:
+        return Url(f"{self.text.rstrip('/')}/{name}")
+
+    def __rtruediv__(self, folder: object) -> Url:
+        """As for an absolute path: a folder in front of it is of no matter."""
+        return self
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Address: TypeAlias = Path | Url
+
+Outfile: TypeAlias = str | os.PathLike[str] | Url
+"""An address as users write it."""
+
+
+def address_of(given: Outfile) -> Address:
+    """What a user wrote, read by its form.
+
+    ``file://`` is a path on this machine, on a disk that others share maybe.
+
+    Raises
+    ------
+    OutputError
+        If it is a URL that no film can have.
+    TypeError
+        If `given` is neither text nor a path.
+    """
+    if isinstance(given, Url):
+        return given
+    text = os.fspath(given)
+    found = _URL.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        _check_not_mangled(given, text)
+        return Path(text)
+    protocol, rest = found["protocol"].lower(), found["rest"]
+    if protocol in ON_THIS_MACHINE:
+        return _path_of(text, rest)
+    if "::" in protocol or "::" in rest:
+        raise OutputError(f"{text!r} chains addresses. Give that of the store alone.")
+    return Url(f"{protocol}://{rest}")
+
+
+def _path_of(text: str, rest: str) -> Path:
+    path = rest.removeprefix("localhost")
+    if not path.startswith("/"):
+        raise OutputError(
+            f"{text!r} names a host, or a path that is not whole: three slashes begin one, "
+            f"as in 'file:///{path}'."
+        )
+    return Path(path)
+
+
+def _check_not_mangled(given: object, text: str) -> None:
+    if isinstance(given, Path) and _MANGLED.match(text):
+        protocol, _colon, rest = text.partition(":/")
+        raise OutputError(
+            f"{text!r}: a Path loses one of a URL's slashes. Give the address as text: "
+            f"'{protocol}://{rest}'."
+        )

@@ -1,0 +1,187 @@
+"""What is said of a machine, from made facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rayanim.doctor.facts import Encoder, Fonts, Look, Machine, Package, Software, Token
+from rayanim.doctor.findings import Finding, is_well, merged, summary
+from rayanim.doctor.judge import judge_encoders, judge_machine, judge_resources
+
+GIB = 2**30
+
+MACHINE = Machine(
+    host="here",
+    cores=8,
+    usable_cores=8,
+    memory_bytes=32 * GIB,
+    free_memory_bytes=20 * GIB,
+    group_memory_bytes=None,
+    shared_memory_bytes=16 * GIB,
+    temp_folder="/tmp",
+    temp_bytes=100 * GIB,
+    temp_free_bytes=50 * GIB,
+    temp_is_writable=True,
+    home="/home/me",
+    home_is_writable=True,
+)
+FONTS = Fonts(
+    families=frozenset({"DejaVu Sans", "STIXGeneral"}),
+    family=("sans-serif",),
+    default_file="DejaVuSans.ttf",
+    default_digest="aa",
+    default_is_fallback=False,
+    cache_folder="/home/me/.cache/matplotlib",
+    cache_is_temporary=False,
+    settings_file="matplotlibrc",
+    settings={},
+)
+SOFTWARE = Software(
+    python="3.12.1",
+    packages=(
+        Package("rayanim", "", "0.1.0"),
+        Package("av", ">=15", "18.1.0"),
+        Package("matplotlib", ">=3.10", "3.11.0"),
+        Package("ray", ">=2.55", "2.60.0"),
+    ),
+    has_cluster_extra=True,
+    libraries={"libavcodec": "62", "machine": "x86_64"},
+)
+ENCODERS = tuple(
+    Encoder(name, codec, False)
+    for name, codec in (
+        ("libx264", "h264"),
+        ("libx265", "h265"),
+        ("libvpx-vp9", "vp9"),
+        ("libsvtav1", "av1"),
+    )
+)
+LOOK = Look(SOFTWARE, MACHINE, FONTS, None, ENCODERS)
+TOKEN = Token(None, None)
+
+
+def said_of(look: Look, token: Token = TOKEN) -> list[Finding]:
+    return [each for each in judge_machine(look, token) if each.level != "well"]
+
+
+def with_package(**changes: object) -> Look:
+    av = replace(SOFTWARE.packages[1], **changes)  # type: ignore[arg-type]
+    packages = (SOFTWARE.packages[0], av, *SOFTWARE.packages[2:])
+    return replace(LOOK, software=replace(SOFTWARE, packages=packages))
+
+
+def test_a_sound_machine_has_nothing_to_mend() -> None:
+    """Each thing that was looked at is told, and all is well."""
+    assert said_of(LOOK) == []
+    assert {each.topic for each in judge_machine(LOOK, TOKEN)} >= {"Python", "av", "h264", "home"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "told"),
+    [
+        ({"version": None}, "mend", "pip install 'av>=15'"),
+        ({"failure": "ImportError: libGL.so.1"}, "mend", "--force-reinstall"),
+        ({"version": "12.0", "is_wanted": False}, "note", "'av>=15'"),
+    ],
+)
+def test_a_package_that_is_not_right_is_told_with_the_command(
+    changes: dict[str, object], level: str, told: str
+) -> None:
+    """Missing, broken, or of a version that was not tested."""
+    (finding,) = said_of(with_package(**changes))
+    assert (finding.level, finding.topic) == (level, "av")
+    assert told in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "topic", "level", "told"),
+    [
+        ({"free_memory_bytes": GIB // 2}, "memory", "note", "-j 1"),
+        ({"shared_memory_bytes": 64 * 2**20}, "shared memory", "note", "--shm-size"),
+        ({"temp_is_writable": False}, "temporary files", "mend", "RAY_TMPDIR"),
+        ({"temp_folder": "/scratch/" + "x" * 60}, "temporary files", "mend", "40 characters"),
+        ({"temp_free_bytes": 2 * GIB}, "temporary files", "note", "another disk"),
+        ({"home_is_writable": False}, "home", "mend", "RAY_AUTH_MODE=disabled"),
+        ({"home": "", "home_is_writable": False}, "home", "mend", "HOME"),
+    ],
+)
+def test_what_a_machine_lacks_is_told_with_what_to_do(
+    changes: dict[str, object], topic: str, level: str, told: str
+) -> None:
+    """One finding each, and none beside it."""
+    (finding,) = said_of(replace(LOOK, machine=replace(MACHINE, **changes)))  # type: ignore[arg-type]
+    assert (finding.topic, finding.level) == (topic, level)
+    assert told in finding.remedy
+
+
+def test_an_unwritable_home_does_no_harm_where_the_token_is_elsewhere() -> None:
+    """Ray writes there only if it has to make a token."""
+    look = replace(LOOK, machine=replace(MACHINE, home_is_writable=False))
+    assert said_of(look, Token(None, "RAY_AUTH_TOKEN", is_usable=True)) == []
+    assert said_of(look, Token("disabled", None)) == []
+
+
+def test_limits_of_a_container_are_told() -> None:
+    """Its cores and its memory, beside the hardware's."""
+    machine = replace(MACHINE, usable_cores=2, group_memory_bytes=4 * GIB)
+    text = " ".join(each.text for each in judge_resources(machine))
+    assert "2 of 8" in text and "may use 4 GiB of 32 GiB" in text
+
+
+def test_h264_must_work_and_the_other_codecs_may_lack() -> None:
+    """H.264 is what films are by default; the others are asked for by name."""
+    broken = tuple(replace(each, failure="no such encoder") for each in ENCODERS)
+    levels = {each.topic: each.level for each in judge_encoders(broken)}
+    assert levels == {"h264": "mend", "h265": "note", "vp9": "note", "av1": "note"}
+
+
+def test_one_working_encoder_is_enough_for_a_codec() -> None:
+    """A build that lacks libaom encodes AV1 with SVT-AV1."""
+    two = (*ENCODERS, Encoder("libaom-av1", "av1", False, "missing"))
+    assert [each.level for each in judge_encoders(two)] == ["well"] * 4
+
+
+def test_hardware_that_does_not_work_is_no_ill() -> None:
+    """FFmpeg lists encoders whose device is missing; the reason is told once for all of them."""
+    failure = "Operation not permitted; h264_nvenc: Cannot load libcuda.so.1"
+    two = [
+        Encoder(f"{codec}_nvenc", codec, True, failure.replace("h264", codec))
+        for codec in ("h264", "av1")
+    ]
+    (finding,) = judge_encoders((*two, Encoder("h264_qsv", "h264", True)))
+    assert finding.level == "well"
+    assert finding.text.startswith("h264_qsv work")
+    assert "h264_nvenc, av1_nvenc: Cannot load libcuda.so.1" in finding.text
+
+
+def test_fonts_that_stand_in_and_a_lost_cache_are_told() -> None:
+    """Both change films or cost time, and neither stops a film."""
+    fonts = replace(FONTS, default_is_fallback=True, family=("Arial",), cache_is_temporary=True)
+    found = {each.topic: each for each in said_of(replace(LOOK, fonts=fonts))}
+    assert set(found) == {"fonts", "font cache"}
+    assert "Arial" in found["fonts"].text and "MPLCONFIGDIR" in found["font cache"].remedy
+
+
+def test_a_film_that_cannot_be_drawn_must_be_mended() -> None:
+    """Its own words are told."""
+    (finding,) = said_of(replace(LOOK, failure="ValueError: no such backend"))
+    assert finding.level == "mend" and "no such backend" in finding.text
+
+
+def test_the_same_finding_on_several_nodes_is_told_once() -> None:
+    """The nodes are named, three in a line, all of them for programs."""
+    same = [Finding("note", "memory", "little", "more", (f"n{i}",)) for i in range(5)]
+    (finding,) = merged([*same[:3], *same[3:]])
+    assert finding.where == "n0, n1, n2 and 2 more"
+    assert finding.to_dict()["nodes"] == ["n0", "n1", "n2", "n3", "n4"]
+
+
+def test_the_summary_counts() -> None:
+    """What is worth knowing does not make a machine unwell."""
+    note, mend = Finding("note", "a", "b"), Finding("mend", "a", "b")
+    assert is_well([note]) and not is_well([note, mend])
+    assert summary([]) == "All is well."
+    assert summary([note]) == "All is well; one thing to know of."
+    assert summary([mend, mend, note]) == "2 things to mend, 1 to know of."

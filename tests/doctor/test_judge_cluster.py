@@ -1,0 +1,151 @@
+"""What is said of a cluster, from made facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from doctor.test_judge import FONTS, LOOK, MACHINE, SOFTWARE
+from rayanim.doctor.facts import Cluster, Drawn, Look, Node, Package, Token
+from rayanim.doctor.findings import Finding
+from rayanim.doctor.judge_cluster import judge_cluster, judge_token
+
+DRAWN = Drawn({"text": "a", "lines": "b"}, "all", {"libx264": "x", "libvpx-vp9": "y"})
+HERE = replace(LOOK, drawn=DRAWN)
+
+
+def node(name: str = "n", look: Look | None = HERE, **more: Any) -> Node:
+    versions = {"ray": "2.60.0", "python": "3.12.1", "rayanim": "0.1.0"}
+    return Node(
+        name, "10.0.0.1", False, False, 8.0, 2**34, 2**32, **{**versions, **more}, look=look
+    )
+
+
+def said_of(*nodes: Node) -> list[Finding]:
+    cluster = Cluster("10.0.0.1:6379", ray="2.60.0", python="3.12.1", nodes=nodes)
+    return [each for each in judge_cluster(HERE, cluster) if each.level != "well"]
+
+
+def drawing(**changes: Any) -> Look:
+    return replace(HERE, drawn=replace(DRAWN, **changes))
+
+
+def test_nodes_that_draw_alike_are_well() -> None:
+    """That all were compared is told."""
+    cluster = Cluster("auto", ray="2.60.0", python="3.12.1", nodes=(node("a"), node("b")))
+    found = judge_cluster(HERE, cluster)
+    assert [each.level for each in found] == ["well", "well"]
+    assert "2 nodes, 16 CPUs" in found[0].text and "all 2 nodes" in found[1].text
+
+
+def test_a_cluster_that_cannot_be_reached_is_one_finding() -> None:
+    """With why, and what to do."""
+    (finding,) = judge_cluster(HERE, Cluster("h:1", "h:1 cannot be reached", "start it"))
+    assert (finding.level, finding.text, finding.remedy) == (
+        "mend",
+        "h:1 cannot be reached",
+        "start it",
+    )
+
+
+def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() -> None:
+    """The panels that differ, and the versions that explain it."""
+    packages = (*SOFTWARE.packages[:2], Package("matplotlib", ">=3.10", "3.10.1"))
+    other = replace(
+        drawing(frames="other", panels={"text": "z", "lines": "b"}),
+        software=replace(SOFTWARE, packages=(*packages, SOFTWARE.packages[3])),
+    )
+    (finding,) = said_of(node("good"), node("strange", other))
+    assert (finding.level, finding.topic) == ("mend", "pixels")
+    assert "strange" in finding.where and "good" not in finding.where
+    assert finding.text.startswith("text come")
+    assert "matplotlib 3.10.1 there, 3.11.0 here" in finding.text
+
+
+def test_other_fonts_explain_other_text() -> None:
+    """Another file under the same name, what is missing, what is more."""
+    fonts = replace(FONTS, default_digest="bb", families=frozenset({"DejaVu Sans", "Arial"}))
+    (finding,) = said_of(node(look=replace(drawing(frames="other"), fonts=fonts)))
+    assert "another file of that name" in finding.text
+    assert "fonts missing there: STIXGeneral" in finding.text
+    assert "fonts missing here: Arial" in finding.text
+
+
+def test_other_pixels_without_a_cause_are_told_as_that() -> None:
+    """They are no less wrong."""
+    (finding,) = said_of(node(look=drawing(frames="other")))
+    assert finding.level == "mend" and "no reason that shows" in finding.text
+
+
+def test_other_fonts_with_the_same_pixels_are_worth_knowing() -> None:
+    """Another film may ask for those."""
+    fonts = replace(FONTS, settings={"font.size": "14.0"})
+    (finding,) = said_of(node(look=replace(HERE, fonts=fonts)))
+    assert (finding.level, finding.topic) == ("note", "versions")
+    assert "font.size (14.0)" in finding.text
+
+
+def test_other_bytes_of_the_same_pixels_are_told_by_encoder() -> None:
+    """The film plays, but its SHA-256 depends on who encoded what."""
+    (finding,) = said_of(node(look=drawing(segments={"libx264": "other", "libvpx-vp9": "y"})))
+    assert (finding.level, finding.topic) == ("note", "bytes")
+    assert finding.text.startswith("libx264 gives")
+
+
+def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
+    """Segments would fail there."""
+    look = drawing(segments={"libvpx-vp9": "y"}, failures={"libx264": "not in this build"})
+    (finding,) = said_of(node(look=look))
+    assert finding.level == "mend" and "libx264 does not work there" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("made", "level", "told"),
+    [
+        (node(look=None, failure="it did not answer within 60 s"), "mend", "60 s"),
+        (node(look=None, rayanim=None), "note", "is not installed there"),
+        (node(look=None, rayanim="0.0.9"), "note", "is 0.0.9 there and 0.1.0 here"),
+        (node(ray="2.59.0"), "mend", "is 2.59.0 there and 2.60.0 here"),
+        (node(python="3.11.2"), "mend", "3.11.2 there and 3.12.1 here"),
+        (node(look=replace(HERE, drawn=None, failure="MemoryError")), "mend", "MemoryError"),
+        (
+            node(look=replace(HERE, machine=replace(MACHINE, usable_cores=4))),
+            "note",
+            "told 8 CPUs, processes may use 4",
+        ),
+        (
+            node(look=replace(HERE, machine=replace(MACHINE, shared_memory_bytes=2**26))),
+            "note",
+            "/dev/shm has 64 MiB",
+        ),
+    ],
+)
+def test_what_a_node_lacks_is_told_with_its_name(made: Node, level: str, told: str) -> None:
+    """One finding each."""
+    (finding,) = said_of(node("well"), made)
+    assert finding.level == level and told in finding.text
+    assert finding.nodes == (made.name,)
+    assert finding.remedy
+
+
+def test_another_patch_of_python_is_no_difference() -> None:
+    """Code travels between those."""
+    assert said_of(node(python="3.12.9")) == []
+
+
+@pytest.mark.parametrize(
+    ("token", "level", "told"),
+    [
+        (Token(None, None), "well", "none"),
+        (Token("token", None), "mend", "no usable token"),
+        (Token("token", "/f", is_usable=False), "mend", "/f"),
+        (Token(None, "/f", is_usable=True, readable_by_others=True), "note", "every user"),
+        (Token("token", "/f", is_usable=True), "well", "/f"),
+    ],
+)
+def test_the_token_is_judged(token: Token, level: str, told: str) -> None:
+    """Missing where it is asked for, or open to all."""
+    finding = judge_token(token, None)
+    assert finding.level == level and told in finding.text

@@ -1,0 +1,57 @@
+"""What a user wrote is a path or a URL by its form alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rayanim.errors import OutputError
+from rayanim.storage.address import Url, address_of
+
+
+@pytest.mark.parametrize(
+    "text", ["film.mp4", "C:\\films\\film.mp4", "C:/film.mp4", "s3:/x", "a://b"]
+)
+def test_what_has_no_protocol_is_a_path(text: str) -> None:
+    """A drive's letter is no protocol."""
+    assert address_of(text) == Path(text)
+
+
+def test_a_url_stays_as_it_was_written() -> None:
+    """No slash is lost, and only its protocol's letters count as equal."""
+    url = address_of("S3://Films/a b/Film.MP4")
+    assert (str(url), url.name, url.suffix) == ("s3://Films/a b/Film.MP4", "Film.MP4", ".MP4")
+    assert isinstance(url, Url)
+    assert (url.bucket, address_of(url)) == ("Films", url)
+
+
+def test_a_url_has_neighbours_as_a_path_has() -> None:
+    """Its name can be changed, and a folder in front of it is of no matter."""
+    url = Url("s3://films/a/film.mp4")
+    assert str(url.with_name("b.mp4")) == "s3://films/a/b.mp4"
+    assert str(url.with_suffix(".png")) == "s3://films/a/film.png"
+    assert str(Url("memory://a") / "b") == "memory://a/b"
+    assert Path("/folder") / url == url  # type: ignore[operator]
+
+
+def test_a_file_url_is_a_path_of_this_machine() -> None:
+    """With three slashes, or with this machine's name."""
+    assert address_of("file:///shared/film.mp4") == Path("/shared/film.mp4")
+    assert address_of("FILE://localhost/shared/film.mp4") == Path("/shared/film.mp4")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("file://shared/film.mp4", "file:///shared/film.mp4"),
+        ("simplecache::s3://films/film.mp4", "store alone"),
+        ("zip://a.mp4::s3://films/a.zip", "store alone"),
+        (Path("s3://films/film.mp4"), "'s3://films/film.mp4'"),
+    ],
+)
+def test_slips_are_told_with_what_was_meant(given: str | Path, told: str) -> None:
+    """A host where there is none, a chain, and a URL that went through a Path."""
+    with pytest.raises(OutputError, match=r"address|three slashes") as caught:
+        address_of(given)
+    assert told in caught.value.message
