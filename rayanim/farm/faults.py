@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from typing import Any
 
 from rayanim.errors import RayanimError
 
@@ -66,18 +64,6 @@ def first_line(error: Exception) -> str:
 def plain_text(error: Exception) -> str:
     """All that Ray says of an error, without the colours of a terminal."""
     return _COLOURS.sub("", str(error))
-
-
-def node_of(handle: Any) -> str | None:
-    """The node of an actor that died before it could say it; None where Ray does not know."""
-    # There is no public way without Ray's dashboard. What goes wrong in here is
-    # no reason to end a job: the death is then counted for no node.
-    with contextlib.suppress(Exception):
-        import ray
-
-        entry = ray._private.state.actors(handle._actor_id.hex())
-        return str(entry["Address"]["NodeID"]) or None
-    return None
 
 
 def usable_nodes() -> dict[str, str]:

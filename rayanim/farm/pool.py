@@ -14,7 +14,6 @@ from rayanim.farm.faults import (
     ANSWER_LIMIT_S,
     first_line,
     is_code_fault,
-    node_of,
     usable_nodes,
 )
 from rayanim.farm.overdue import Holding, Pace
@@ -364,8 +363,6 @@ class RenderPool:
 
     def _bury(self, member: Member, error: Exception) -> Event:
         why = first_line(error)
-        if member.node is None:
-            member.node = node_of(member.handle)
         self._end(member)
         if not member.is_open:
             self._starts_lost += 1
