@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
+    from rayanim.cluster import ClusterSettings
     from rayanim.errors import (
+        ClusterError,
         EncodeError,
         EncoderLostError,
         FarmError,
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
         FarmStartError,
         FrameError,
         HistoryError,
+        JobError,
         NotPicklableError,
         OutputError,
         PackageError,
@@ -39,12 +42,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "Animator": "animator",
     "get_rendered_frame_ids": "animator",
+    "ClusterSettings": "cluster",
     "IndexedFrameParams": "feed",
     "PerformanceSettings": "settings",
     "Report": "report",
     "produce": "production",
     **dict.fromkeys(
         (
+            "ClusterError",
             "EncodeError",
             "EncoderLostError",
             "FarmError",
@@ -52,6 +57,7 @@ _HOMES = {
             "FarmStartError",
             "FrameError",
             "HistoryError",
+            "JobError",
             "NotPicklableError",
             "OutputError",
             "PackageError",
@@ -72,6 +78,8 @@ _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
     "Animator",
+    "ClusterError",
+    "ClusterSettings",
     "EncodeError",
     "EncoderLostError",
     "FarmError",
@@ -80,6 +88,7 @@ __all__ = [
     "FrameError",
     "HistoryError",
     "IndexedFrameParams",
+    "JobError",
     "NotPicklableError",
     "OutputError",
     "PackageError",

@@ -34,6 +34,9 @@ class Overrides:
     folder
         Where relative paths of the two begin, whatever folder the script goes
         to; None is wherever it is.
+    films
+        Where all relative paths begin, those that the script names too; None
+        leaves them to `folder` and to the script.
     arguments
         Take the place of keyword arguments of `produce`.
     height_px
@@ -62,6 +65,7 @@ class Overrides:
     output: Address | None = None
     default_output: Address | None = None
     folder: Path | None = None
+    films: Path | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     height_px: int | None = None
     quality_fps: int | None = None
@@ -75,12 +79,27 @@ class Overrides:
 
     def target(self, outfile: Outfile | None) -> Outfile | None:
         """The output file of a call that names `outfile`."""
+        if self.films is not None:
+            return self._below_films(self.output or outfile or self.default_output)
         if self.output is None and outfile is not None:
             return outfile
         path = self.output or self.default_output
         if path is None or self.folder is None or self.folder == Path.cwd():
             return path  # as it was written, for messages
         return self.folder / path
+
+    def _below_films(self, outfile: Outfile | None) -> Outfile | None:
+        """`outfile` in the folder for films; an absolute path and a URL stay what they are."""
+        if self.films is None or outfile is None:
+            return outfile
+        from rayanim.storage.address import address_of
+
+        address = address_of(outfile)
+        if not isinstance(address, Path):
+            return outfile
+        target = self.films / address
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
 
     def admit(self, thing: Any) -> bool:
         """Count a call that would render `thing`, and say whether it is carried out.

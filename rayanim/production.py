@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import operator
+import os
+import secrets
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,12 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from rayanim.outcome import report_of
 from rayanim.overrides import Overrides, current
 from rayanim.progress import Progress, choose_progress
+from rayanim.recording import finished, recorded
 from rayanim.request import Plan, Request
 from rayanim.settings import Engine, OddSize, OnHistory, PerformanceSettings, Transport
 from rayanim.target import check_whole, target_at
 
 if TYPE_CHECKING:
+    from rayanim.cluster import ClusterSettings
     from rayanim.drawing.figure import Drawing
+    from rayanim.events import Listener
+    from rayanim.farm.job import Outcome
+    from rayanim.farm.naming import JobName
     from rayanim.report import Report
     from rayanim.storage.address import Outfile
 
@@ -57,6 +64,9 @@ def produce(
     segment_frames: int | None = None,
     resume: bool = False,
     keep_parts: bool = False,
+    address: str | None = None,
+    cluster: ClusterSettings | None = None,
+    log_json: str | os.PathLike[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Report:
     """Render a film.
@@ -91,7 +101,8 @@ def produce(
     workers
         The most render actors: a number, a percentage of the cores such as
         ``"50%"``, ``-1`` or ``"auto"`` for all cores. A number may exceed the
-        cores. 1 draws in this process.
+        cores. 1 draws in this process. With an `address` the cores are the
+        cluster's.
     engine
         ``auto`` uses Ray where that is quicker, its start included; ``ray``
         and ``local`` pin it.
@@ -153,6 +164,15 @@ def produce(
         one that was killed, stopped or failed.
     keep_parts
         Keep the finished segments beside the film.
+    address
+        A Ray cluster that this machine belongs to: ``auto``, or ``HOST:PORT``
+        of its head. None looks into ``RAY_ADDRESS``, and without one Ray runs
+        on this machine alone; so it does with ``local``.
+    cluster
+        What may be asked of the cluster, and what is sent to it.
+    log_json
+        Add a line of JSON to this file for each event of the job, ``"-"`` for
+        standard error; ``docs/events.md`` lists them.
     storage_options
         What fsspec's client of a store takes, where the environment does not
         tell: ``{"endpoint_url": ...}`` say.
@@ -171,7 +191,8 @@ def produce(
     ScriptError
         If the user's code fails, with its own traceback.
     FarmError
-        If Ray or its actors fail beyond mending.
+        If Ray or its actors fail beyond mending, or the cluster cannot be
+        reached.
     EncodeError
         If FFmpeg or the disk refuses.
     """
@@ -211,6 +232,9 @@ def produce(
         segment_frames=segment_frames,
         resume=resume,
         keep_parts=keep_parts,
+        address=address,
+        cluster=cluster,
+        log_json=log_json,
         storage_options=storage_options,
     ).completed()
     if not overrides.admit(frame_gen):
@@ -249,14 +273,35 @@ def render(
     how_to_resume
         What to tell the user to do to go on after a failure.
     """
-    from rayanim.farm.engine import JobRunner
-    from rayanim.farm.job import Job
-    from rayanim.parts.keeper import Keeper
+    from rayanim.farm.naming import JobName
 
     request = plan.request
     told = progress or choose_progress(
         request.progress, time_per_print=request.time_per_print, logger=request.logger
     )
+    name = JobName.of(plan.target.stem, secrets.token_hex(4))
+    with recorded(
+        request.log_json,
+        name,
+        output=str(plan.target),
+        frames=plan.feed.n_frames,
+        resume=request.resume,
+        complain=told.message,
+    ) as log:
+        report = report_of(plan.target, _made(plan, name, told, log, how_to_resume))
+        log.tell(finished(report))
+    return report
+
+
+def _made(
+    plan: Plan, name: JobName, told: Progress, log: Listener, how_to_resume: str | None
+) -> Outcome:
+    """The film at its target, and how it came there."""
+    from rayanim.farm.engine import JobRunner
+    from rayanim.farm.job import Job
+    from rayanim.parts.keeper import Keeper
+
+    request = plan.request
     target = target_at(plan.target, request.storage_options)
     target.check(overwrite=request.overwrite)
     keeper = Keeper(
@@ -282,7 +327,9 @@ def render(
             on_history=request.on_history,
             sequential=request.is_sequential,
             keeper=keeper,
+            cluster=plan.cluster,
+            name=name,
         )
-        outcome = JobRunner(job, told).run()
+        outcome = JobRunner(job, told, log).run()
         check_whole(part_path, outcome.file_bytes)
-    return report_of(plan.target, outcome)
+    return outcome

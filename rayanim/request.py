@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
+from rayanim.cluster import ClusterRequest, ClusterSettings, cluster_request
 from rayanim.errors import OutputError, SettingsError
 from rayanim.feed import Feed, NumberFeed, ParameterFeed
 from rayanim.overrides import Overrides
@@ -79,7 +81,10 @@ class Request:
     segment_frames: int | None
     resume: bool
     keep_parts: bool
+    log_json: str | os.PathLike[str] | None
     storage_options: Mapping[str, Any] | None
+    address: str | None = None
+    cluster: ClusterSettings | None = None
     height_px: int | None = None
     still_number: int | None = None
 
@@ -195,6 +200,7 @@ class Request:
             video=video,
             performance=self._performance(),
             max_actors=parse_workers(self.workers, cores=usable_cores()),
+            cluster=cluster_request(self.address, self.cluster, self.workers, self.engine),
         )
 
     def _in_sequence(self, source: Source) -> tuple[Request, Source]:
@@ -261,9 +267,14 @@ class Request:
                 "settings must be PerformanceSettings or the report of an earlier run, "
                 f"got {self.settings!r:.80}."
             )
-        if self.segment_frames is None:
-            return found
-        return found.replace(frame_batch_amount=int(self.segment_frames))
+        changes: dict[str, Any] = {}
+        if self.segment_frames is not None:
+            changes["frame_batch_amount"] = int(self.segment_frames)
+        for name in ("min_workers", "max_workers"):
+            bound = getattr(self.cluster, name, None)
+            if bound is not None:
+                changes[name] = bound
+        return found.replace(**changes) if changes else found
 
     def _feed(self, source: Source) -> Feed:
         selection = None if self.frames is None else Selection.parse(self.frames)
@@ -309,6 +320,8 @@ class Request:
             )
         if self.logger is not None and not hasattr(self.logger, "isEnabledFor"):
             raise SettingsError(f"logger must be a logging.Logger, got {self.logger!r:.80}.")
+        if self.log_json is not None and not isinstance(self.log_json, str | os.PathLike):
+            raise SettingsError(f"log_json must be a file's name, got {self.log_json!r:.80}.")
         _check_dpi(self.dpi)
         if self.savefig_params is not None and not isinstance(self.savefig_params, dict):
             raise SettingsError(f"savefig_params must be a dict, got {self.savefig_params!r:.80}.")
@@ -327,6 +340,7 @@ class Plan:
     video: VideoSettings
     performance: PerformanceSettings
     max_actors: int
+    cluster: ClusterRequest | None = None
 
     @property
     def transport(self) -> Transport | None:

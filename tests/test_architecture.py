@@ -22,11 +22,16 @@ PURE = (
     "farm.roster",
     "farm.nodes",
     "farm.overdue",
+    "farm.openings",
+    "farm.placing",
     "farm.scaling",
     "farm.scaling_values",
     "farm.choice",
+    "farm.fleet",
     "farm.windows",
     "farm.frame_cost",
+    "farm.naming",
+    "events",
     "doctor.facts",
     "doctor.findings",
     "doctor.judge",
@@ -37,7 +42,7 @@ PURE = (
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
 # Who may import each of the three large packages, at all and when loaded.
-ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor"}, "matplotlib": {"drawing"}}
+ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor", "jobs"}, "matplotlib": {"drawing"}}
 
 # What users subclass may draw, and so import matplotlib inside functions;
 # the doctor's test film does as a user's script.
@@ -52,6 +57,7 @@ FORBIDDEN = {
     "timeline": None,
     "selection": None,
     "settings": None,
+    "events": None,
     "storage": None,
     "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
     "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,

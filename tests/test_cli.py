@@ -355,7 +355,8 @@ def test_an_unknown_command_lists_those_there_are(capsys):
     """And a script's name gets the command that renders it."""
     assert call("wave.py") == 2
     assert capsys.readouterr().err == (
-        "rayanim: error: There is no command 'wave.py'. The commands are run and still: "
+        "rayanim: error: There is no command 'wave.py'. The commands are "
+        "run, still, doctor, submit, status, logs, stop, fetch: "
         "rayanim run wave.py, for example.\n"
     )
 

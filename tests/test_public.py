@@ -14,6 +14,8 @@ HEAVY = ("ray", "av", "matplotlib", "click", "PIL", "rich")
 
 PUBLIC = [
     "Animator",
+    "ClusterError",
+    "ClusterSettings",
     "EncodeError",
     "EncoderLostError",
     "FarmError",
@@ -22,6 +24,7 @@ PUBLIC = [
     "FrameError",
     "HistoryError",
     "IndexedFrameParams",
+    "JobError",
     "NotPicklableError",
     "OutputError",
     "PackageError",

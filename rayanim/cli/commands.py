@@ -10,21 +10,17 @@ from typing import Any
 
 import click
 
+from rayanim.cli import jobs
+from rayanim.cli.cluster_options import cluster_options
 from rayanim.cli.failures import INTERRUPTED, USAGE
 from rayanim.cli.options import Options, common_options, film_options
-
-SCRIPT_ARGUMENTS = "rayanim.script_arguments"
-"""Where a click context keeps what stands after ``--``."""
+from rayanim.cli.script_command import NAME_HELP, SCRIPT_ARGUMENTS, ScriptCommand
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the render or the script failed; 2 an option, a setting or NAME "
     "makes no sense, or there is no such script; 130 stopped by Ctrl-C, 143 by SIGTERM; "
     "what the script gives to sys.exit."
 )
-
-NAME_HELP = """NAME chooses among several films: a variable or a class. Of the script's own
-calls only those that render it are carried out; where none does, the
-definition of that name is rendered. What stands after -- goes to the script."""
 
 
 class Main(click.Group):
@@ -61,24 +57,10 @@ class Main(click.Group):
         if name not in self.commands and not name.startswith("-"):
             script = name if name.endswith(".py") else "SCRIPT"
             raise click.UsageError(
-                f"There is no command {name!r}. The commands are {' and '.join(self.commands)}: "
+                f"There is no command {name!r}. The commands are {', '.join(self.commands)}: "
                 f"rayanim run {script}, for example."
             )
         return super().resolve_command(ctx, args)
-
-
-class ScriptCommand(click.Command):
-    """A command whose words after ``--`` belong to the script."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the script's words apart before click sees them."""
-        at = args.index("--") if "--" in args else len(args)
-        ctx.meta[SCRIPT_ARGUMENTS] = tuple(args[at + 1 :])
-        return super().parse_args(ctx, args[:at])
-
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """The usage line, with those words."""
-        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
 
 
 @click.group(
@@ -96,6 +78,7 @@ def main() -> None:
 @click.argument("name", required=False)
 @common_options
 @film_options
+@cluster_options
 @click.pass_context
 def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
     """Render SCRIPT's film.
@@ -167,6 +150,10 @@ def doctor(address: str | None, limit_s: float, as_json: bool) -> int:
 
 for _command in (run, still):
     _command.help = f"{inspect.cleandoc(_command.help or '')}\n\n{NAME_HELP}"
+
+
+for _command in jobs.COMMANDS:
+    main.add_command(_command)
 
 
 def _carry_out(

@@ -8,16 +8,16 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 from rayanim.cli.signals import Stopped
-from rayanim.errors import NotPicklableError, RayanimError, ScriptError, SettingsError
+from rayanim.errors import JobError, NotPicklableError, RayanimError, ScriptError, SettingsError
 from rayanim.storage.address import Url
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, CLUSTER, INTERRUPTED = 1, 2, 3, 130
 
 PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 """Where rayanim's own code lies; its frames tell a user nothing."""
@@ -98,10 +98,31 @@ def failure_of(
     if not isinstance(error, RayanimError):
         text = whole_traceback(error) if verbose else script_traceback(error)
         return Failure(FAILED, "", text, kind)
-    code = USAGE if isinstance(error, SettingsError) else FAILED
+    code = FAILED
+    if isinstance(error, SettingsError | JobError):
+        code = USAGE if isinstance(error, SettingsError) else CLUSTER
     if isinstance(error, SettingsError) and _is_about(error.message, options):
         script = None
     return Failure(code, error.message, _shown(error, verbose, script), kind, frame)
+
+
+@contextlib.contextmanager
+def told_failures(*, verbose: bool = False) -> Iterator[list[int]]:
+    """Tell what goes wrong inside, where no script of the user's runs.
+
+    Yields
+    ------
+    list of int
+        Exit codes, of which the last one counts: 0, unless others are appended
+        or something goes wrong.
+    """
+    codes = [0]
+    try:
+        yield codes
+    except (RayanimError, KeyboardInterrupt) as error:
+        failure = failure_of(error, verbose=verbose)
+        sys.stderr.write(failure.text)
+        codes.append(failure.exit_code)
 
 
 def _is_about(message: str, options: Mapping[str, object]) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from rayanim.cli.cluster_options import cluster_settings
 from rayanim.errors import SettingsError
 from rayanim.storage.address import Address, address_of
 
@@ -80,6 +82,16 @@ def read_seed(text: str) -> Seed:
         raise SettingsError(f"seed must be a whole number or 'none', got {text!r}.") from None
 
 
+def read_log(text: str) -> str:
+    """Where the log goes, whatever folder the script goes to."""
+    if text.endswith(".py"):
+        raise SettingsError(
+            f"log-json would write into the script {text!r}. Put the option behind the script, or "
+            "name a file: --log-json=FILE."
+        )
+    return text if text == "-" else str(Path(text).absolute())
+
+
 def _number(name: str, text: str) -> float:
     try:
         number = float(text)
@@ -90,7 +102,7 @@ def _number(name: str, text: str) -> float:
 
 def film_options(command: CommandT) -> CommandT:
     """Options of `run` alone: how the film is encoded and who draws it."""
-    return _with(
+    return with_options(
         command,
         _checked(
             "-j",
@@ -152,13 +164,24 @@ def film_options(command: CommandT) -> CommandT:
         click.option(
             "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
         ),
+        _checked(
+            "--log-json",
+            read=read_log,
+            metavar="FILE",
+            is_flag=False,
+            flag_value="-",
+            help="Add a JSON line per event of the job to FILE, or without one to standard error.",
+        ),
         click.option("--dry-run", is_flag=True, help="Print the plan; write nothing."),
+        # What a submitted job's driver is told; see rayanim.jobs.driver.
+        click.option("--films-folder", hidden=True, type=click.Path(path_type=Path)),
+        click.option("--resume-command", hidden=True),
     )
 
 
 def common_options(command: CommandT) -> CommandT:
     """Options that `run` and `still` share."""
-    return _with(
+    return with_options(
         command,
         _checked(
             "-o",
@@ -202,6 +225,7 @@ def _checked(
     read: Callable[[str], Any],
     metavar: str,
     help: str,
+    **rest: Any,
 ) -> Callable[[CommandT], CommandT]:
     """An option that a function of rayanim's reads, whose refusal is a usage error."""
 
@@ -211,10 +235,11 @@ def _checked(
         except SettingsError as error:
             raise click.BadParameter(error.message) from error
 
-    return click.option(*names, metavar=metavar, callback=callback, help=help)
+    return click.option(*names, metavar=metavar, callback=callback, help=help, **rest)
 
 
-def _with(command: CommandT, *options: Callable[[CommandT], CommandT]) -> CommandT:
+def with_options(command: CommandT, *options: Callable[[CommandT], CommandT]) -> CommandT:
+    """`command` with `options`, in their order."""
     for option in reversed(options):
         command = option(command)
     return command
@@ -232,6 +257,11 @@ class Options:
         What stands after ``--``.
     still_number
         The frame of a still; None renders a film.
+    films_folder
+        Where all relative targets go, those of the script too; None leaves
+        them in the current folder.
+    resume_command
+        The command that goes on where this one stops; None is this one itself.
     arguments
         Keyword arguments of `produce` by name, those that were given.
     """
@@ -241,6 +271,8 @@ class Options:
     still_number: int | None
     output: Address | None
     quality: str | None
+    films_folder: Path | None
+    resume_command: str | None
     dry_run: bool
     preview: bool
     as_json: bool
@@ -254,11 +286,14 @@ class Options:
     ) -> Options:
         """The options from click's values; what is left of them belongs to `produce`."""
         own = {name: given.pop(name) for name in ("name", "output", "quality")}
+        of_jobs = {name: given.pop(name, None) for name in ("films_folder", "resume_command")}
         if given["verbose"] and given["quiet"]:
             raise click.UsageError("-v and --quiet exclude each other.")
         flags = {name: given.pop(name) for name in ("preview", "as_json", "verbose", "quiet")}
         dry_run = given.pop("dry_run", False)
+        on_cluster = cluster_settings(given)
         arguments = {name: value for name, value in given.items() if value is not None}
+        arguments |= on_cluster
         if isinstance(arguments.get("seed"), Seed):
             arguments["seed"] = arguments["seed"].value
         return cls(
@@ -267,6 +302,7 @@ class Options:
             dry_run=dry_run,
             arguments=arguments,
             **own,
+            **of_jobs,
             **flags,
         )
 
@@ -286,8 +322,13 @@ class Options:
         own = {"outfile": self.output, "frames": self.still_number}
         return {name: value for name, value in own.items() if value is not None} | self.arguments
 
-    def check(self) -> None:
+    def check(self, *, is_here: bool = True) -> None:
         """Refuse before the script runs what can be refused without it.
+
+        Parameters
+        ----------
+        is_here
+            Whether the output goes to this machine.
 
         Raises
         ------
@@ -300,10 +341,13 @@ class Options:
                 "the second for a size. Give one of them."
             )
         if self.output is not None:
-            self._check_output(self.output)
+            output = self.output
+            if self.films_folder is not None and isinstance(output, Path):
+                output = self.films_folder / output
+            self._check_output(output, is_here)
 
-    def _check_output(self, output: Address) -> None:
-        if not self.dry_run:
+    def _check_output(self, output: Address, is_here: bool) -> None:
+        if is_here and not self.dry_run:
             from rayanim.target import target_at
 
             target_at(output).check_early(overwrite=self.arguments.get("overwrite", True))

@@ -85,6 +85,9 @@ class Told:
         if report.file_bytes:
             self._finished.append(str(report.output))
 
+    def event(self, name: str, values: dict[str, Any]) -> None:
+        """Something that only programs are told."""
+
     def end(self) -> None:
         """The script has ended: say what it has not."""
         for text in self._stdout.unheard():
@@ -127,7 +130,11 @@ class ToldAsJson(Told):
     def report(self, report: Report) -> None:
         """A line of its own, at once."""
         super().report(report)
-        write_json(self._stdout, "report", report.to_dict())  # type: ignore[arg-type]
+        self.event("report", {**report.to_dict(), "text": report.summary()})
+
+    def event(self, name: str, values: dict[str, Any]) -> None:
+        """A line of its own, at once."""
+        write_json(self._stdout, name, values)  # type: ignore[arg-type]
 
     def end(self) -> None:
         """Nothing: every report was told."""
@@ -136,7 +143,7 @@ class ToldAsJson(Told):
         """A line for programs, and the same text for people."""
         super().failure(failure, error)
         told = failure.to_dict()
-        write_json(self._stdout, "error", {**told, "text": told["text"] or "stopped"})  # type: ignore[arg-type]
+        self.event("error", {**told, "text": told["text"] or "stopped"})
 
 
 class _Run:
@@ -217,13 +224,25 @@ class _Run:
             dry_run=options.dry_run,
             progress=self._told.progress(),
             on_report=self._report,
-            how_to_resume=f"Run {_resuming(sys.argv)}",
+            films=options.films_folder,
+            how_to_resume=f"Run {options.resume_command or resuming(sys.argv)}",
         )
 
     def _report(self, report: Report) -> None:
         if report.file_bytes:
             self._outputs.append(report.output)
         self._told.report(report)
+        films = self._options.films_folder
+        if report.file_bytes and films is not None and isinstance(report.output, Path):
+            self._offer(report.output, films)
+
+    def _offer(self, film: Path, films: Path) -> None:
+        """Tell whoever submitted this job how the film can be fetched."""
+        from rayanim.jobs.offer import offer
+
+        offered = offer(film.absolute(), films)
+        if offered is not None:
+            self._told.event("film", offered.to_dict())
 
     def _preview(self) -> None:
         for path in self._outputs if self._options.preview else ():
@@ -240,7 +259,7 @@ def _exit_code(request: SystemExit) -> int:
     return FAILED
 
 
-def _resuming(command: list[str]) -> str:
+def resuming(command: list[str]) -> str:
     """The command line that goes on from the parts of this one."""
     words = ["rayanim", *command[1:]]
     at = words.index("--") if "--" in words else len(words)

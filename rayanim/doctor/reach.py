@@ -6,36 +6,18 @@ import logging
 import os
 import socket
 import stat
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 from rayanim.doctor.facts import Token
+from rayanim.farm.token import wants_token
 
 CONNECT_LIMIT_S = 5.0
 """For a connection to the head's port, which a reachable head accepts at once."""
 
 INIT_LIMIT_S = 60.0
 """For Ray's own steps after that; they take a second or two."""
-
-
-ASK_LIMIT_S = 30.0
-"""Loading Ray takes a second, the answer a fraction; a head that is gone is waited for 10 s."""
-
-WANTS_TOKEN = 3
-ASK = f"""
-import sys
-import ray
-from ray._private.services import canonicalize_bootstrap_address
-from ray._raylet import GcsClient
-try:
-    GcsClient(address=canonicalize_bootstrap_address(sys.argv[1])).get_all_node_info(timeout=10)
-except ray.exceptions.AuthenticationError:
-    sys.exit({WANTS_TOKEN})
-"""
-"""Read in Ray 2.55 to 2.60; where another release has other names, no token is sent."""
 
 
 class UnreachableError(Exception):
@@ -102,25 +84,6 @@ def connect(address: str, token: Token) -> Any:
     import ray
 
     return ray
-
-
-def wants_token(address: str, *, limit_s: float = ASK_LIMIT_S) -> bool:
-    """Whether the cluster at `address` refuses who brings no token.
-
-    Asked in a process of its own, for a process can load Ray in one mode only.
-    """
-    try:
-        run = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", ASK, address],
-            env={**os.environ, "RAY_AUTH_MODE": "disabled"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return False  # what is wrong shows when it is connected to
-    return run.returncode == WANTS_TOKEN
 
 
 def _init(address: str, failure: list[BaseException]) -> None:

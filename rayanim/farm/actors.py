@@ -114,13 +114,19 @@ class RenderActor:
         The source.
     blueprint
         What the first process settled.
+    label
+        What Ray's tools and log lines call it, ``3 of wave`` say.
     """
 
-    def __init__(self, shipment: Shipment, blueprint: Blueprint) -> None:
+    def __init__(self, shipment: Shipment, blueprint: Blueprint, label: str = "") -> None:
+        self._label = label
         self._shipment: Shipment | None = shipment
         self._blueprint = blueprint
         self._source: Source | None = None
         self._worker: Worker | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self._label}".rstrip()
 
     def hello(self) -> Greeting:
         """The actor is there, and about to open its source."""
@@ -203,14 +209,20 @@ class EncoderActor:
     ----------
     writing
         How; see `rayanim.farm.writing`.
+    label
+        What Ray's tools and log lines call it, ``of wave`` say.
     """
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, writing: Writing, label: str = "") -> None:
+        self._label = label
         self._writer = writing.open()
         self._width = writing.width
         # Ray calls from as many threads as segments are written at once.
         self._answering = threading.Lock()
         self._answered_s = time.perf_counter()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self._label}".rstrip()
 
     def open(self) -> int:
         """The process id: the file is open, and segments may come."""

@@ -51,6 +51,7 @@ class FramesJob:
         choice = self._choose()
         if self._tally.total is None and choice.engine == "local":
             choice = self._wait_and_see(choice)
+        self._tally.chosen(choice.engine, choice.reason, choice.actors)
         if choice.engine == "local":
             return choice, self._run_locally()
         return choice, self._run_on_ray(choice)
@@ -116,7 +117,7 @@ class FramesJob:
         _ = self._chooser.shipment
         limit_bytes = self._chooser.limit_bytes
         # Half as much again for what is being written and not yet counted.
-        session = RaySession(self._chooser.most_actors(), max(128 * 2**20, limit_bytes * 3 // 2))
+        session = self._chooser.session(max(128 * 2**20, limit_bytes * 3 // 2))
         session.start()
         try:
             # What is drawn while Ray starts counts: it is the film's beginning.
@@ -185,6 +186,7 @@ class FramesJob:
             ),
             choice=choice,
             limit_bytes=limit_bytes,
+            link=self._chooser.link,
         )
         return run.run()
 

@@ -98,7 +98,7 @@ class SegmentsJob:
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
         """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
-        pieces = Pieces(self._kept_bytes())
+        pieces, before = Pieces(self._kept_bytes()), self._tally.timings
         self._threads.begin()
         if opening is not None:
             pieces.add(opening)
@@ -120,6 +120,7 @@ class SegmentsJob:
             self._space.look()
             self._tally.tell(queued_frames=self._threads.queued_frames)
         self._check_history(segment, pieces)
+        self._tally.drawn_here(segment, before)
         self._threads.end(self._inside.place_of(segment))
         self._done_frames += len(segment)
         return None
@@ -193,6 +194,7 @@ class SegmentsJob:
             ),
             choice=choice,
             limit_bytes=self._chooser.limit_bytes,
+            link=self._chooser.link,
         )
         return run.run()
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from rayanim.errors import FarmStartError, NotPicklableError
 from rayanim.farm.choice import (
     ACTOR_START_S,
+    CLUSTER_ACTOR_START_S,
+    CLUSTER_STOP_S,
+    NODE_START_S,
     RAY_START_S,
     RAY_STOP_S,
     Choice,
@@ -16,13 +19,18 @@ from rayanim.farm.choice import (
     choose_engine,
     transport_seconds,
 )
+from rayanim.farm.cluster_link import ClusterLink
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.machine import Machine, process_rss_bytes
-from rayanim.farm.session import free_ray_cpus, ray_is_running
+from rayanim.farm.session import LocalRay, RaySession, free_ray_cpus, ray_is_running
+from rayanim.settings import parse_workers
 
 if TYPE_CHECKING:
     from rayanim.farm.shipment import Shipment
     from rayanim.video.spec import StreamSpec
+
+UNTOLD = 1_000_000
+"""Stands for the number of a cluster's CPUs while nobody knows it."""
 
 RESERVE_BYTES = 512 * 2**20
 """Memory left to the rest of the machine, and to Ray's own processes."""
@@ -49,7 +57,12 @@ class Chooser:
         self.limit_bytes = min(
             job.settings.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
         )
-        self._allowed = min(job.max_actors, job.settings.max_workers or job.max_actors)
+        self.link = None if job.cluster is None else ClusterLink(job.cluster)
+        most = job.max_actors
+        if job.cluster is not None:
+            # How many a share comes to is known when the cluster has answered.
+            most = parse_workers(job.cluster.workers, cores=UNTOLD)
+        self._allowed = min(most, job.settings.max_workers or most)
         self._most: int | None = None
         self._shipment: Shipment | None = None
         self._not_picklable: NotPicklableError | None = None
@@ -107,7 +120,7 @@ class Chooser:
         warm_up_s
             Opening the source, and what the first frames take more than others.
         """
-        running = ray_is_running()
+        actor_start_s, start_s, stop_s = self._starts()
         by_actors = self._tally.transport == "segments"
         return Costs(
             draw_s=draw_s,
@@ -115,11 +128,34 @@ class Chooser:
             # Encoders have threads of their own in process: a call keeps nobody.
             encode_call_s=0.0,
             transport_s=0.0 if by_actors else transport_seconds(spec.frame_bytes),
-            actor_start_s=ACTOR_START_S + warm_up_s,
-            ray_start_s=0.0 if running else RAY_START_S,
-            ray_stop_s=0.0 if running else RAY_STOP_S,
+            actor_start_s=actor_start_s + warm_up_s,
+            ray_start_s=start_s,
+            ray_stop_s=stop_s,
             is_encoded_by_actors=by_actors,
         )
+
+    def _starts(self) -> tuple[float, float, float]:
+        """Seconds until an actor is there, until Ray is, and until Ray is gone again."""
+        if self.link is not None:
+            is_there = self.link.is_there
+            has_room = not is_there or self.link.free() > 0
+            actor_s = CLUSTER_ACTOR_START_S if has_room else NODE_START_S
+            return actor_s, 0.0, CLUSTER_STOP_S
+        if ray_is_running():
+            return ACTOR_START_S, 0.0, 0.0
+        return ACTOR_START_S, RAY_START_S, RAY_STOP_S
+
+    def session(self, store_bytes: int) -> RaySession:
+        """Ray for this job: the cluster's, or one of our own.
+
+        Parameters
+        ----------
+        store_bytes
+            Size of the object store of one of our own.
+        """
+        if self.link is not None:
+            return self.link.session
+        return RaySession(LocalRay(self.most_actors(), store_bytes))
 
     def most_actors(self) -> int:
         """What the user set, less where memory does not suffice; found once."""
@@ -128,6 +164,8 @@ class Chooser:
         return self._most
 
     def _find_most_actors(self) -> int:
+        if self.link is not None:
+            return min(self.link.most_actors(), self._allowed)
         by_memory = actors_by_memory(
             self._machine.free_memory_bytes - self.limit_bytes,
             process_rss_bytes(),
@@ -165,18 +203,29 @@ class Chooser:
                 else "the first frames were all"
             )
             return in_process(reason)
+        if not self._can_tell():
+            return in_process("the cluster had not answered yet")
         actors = self.most_actors()
         choice = choose_engine(
             costs,
             frames_left,
             max_actors=actors,
             cores=self._machine.cores,
+            ray_cores=None if self.link is None else actors,
             elapsed_s=self._tally.elapsed_s if elapsed_s is None else elapsed_s,
         )
         if choice.engine == "ray" and job.engine == "auto" and self._not_picklable is not None:
             self._tally.event_once(f"{self._not_picklable.message} This process draws all frames.")
             return in_process("the drawing code cannot be sent to actors")
         return self._as_asked(choice, actors)
+
+    def _can_tell(self) -> bool:
+        """Whether it is known how many actors there may be; waits where Ray was asked for."""
+        if self.link is None:
+            return True
+        if self._job.engine == "ray":
+            self.link.session.wait()
+        return self.link.is_there
 
     def _as_asked(self, choice: Choice, actors: int) -> Choice:
         job, asked = self._job, self._job.settings.num_workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from rayanim.farm.dispatch import Dispatcher
@@ -48,6 +49,8 @@ class Controller:
         Seconds over which rates are averaged.
     actor_start_s
         Seconds from asking for an actor to its first frame.
+    clock
+        Gives seconds that never go back; None for the machine's.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class Controller:
         limit_bytes: int,
         window_s: float,
         actor_start_s: float,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        self._clock = clock or time.perf_counter
         self._actor_start_s = actor_start_s
         self._limits = limits
         self._pool = pool
@@ -83,15 +88,15 @@ class Controller:
 
     def drawn(self, timings: Timings) -> None:
         """An actor has drawn a segment."""
-        self._drawing.add(time.perf_counter(), timings.frames, timings.draw_s + timings.convert_s)
+        self._drawing.add(self._clock(), timings.frames, timings.draw_s + timings.convert_s)
 
     def encoded(self, frames: int, encode_s: float, wait_s: float) -> None:
         """The encoder has taken a segment."""
-        self._encoding.add(time.perf_counter(), frames, encode_s, wait_s)
+        self._encoding.add(self._clock(), frames, encode_s, wait_s)
 
     def tick(self) -> None:
         """Look, decide and apply, unless the last time was just now."""
-        now_s = time.perf_counter()
+        now_s = self._clock()
         if now_s < self._next_tick_s:
             return
         self._next_tick_s = now_s + TICK_S

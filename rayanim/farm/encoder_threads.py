@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from rayanim.events import PartKept
 from rayanim.farm.collectors import RawPayload
 from rayanim.farm.job import Tally
 from rayanim.farm.plan import Place
@@ -35,6 +36,7 @@ class _Told:
     frames: int
     encode_s: float
     written_bytes: int
+    place: Place | None = None
 
 
 class _Inflow:
@@ -175,6 +177,8 @@ class EncoderThreads:
         told = future.result()
         self._tally.encoded(told.frames, told.encode_s, 0.0)
         self._tally.written(told.frames, told.written_bytes)
+        if told.place is not None:
+            self._tally.log.tell(PartKept.of(told.place, written_bytes=told.written_bytes))
 
     def _encode(self, inflow: _Inflow) -> _Told:
         from rayanim.video.segment import SegmentEncoder
@@ -194,7 +198,7 @@ class EncoderThreads:
                 segment = encoder.finish()
                 written_bytes = self._writer.put(piece, segment)  # type: ignore[arg-type]
                 encode_s += time.perf_counter() - began_s
-                return _Told(segment.n_frames, encode_s, written_bytes)
+                return _Told(segment.n_frames, encode_s, written_bytes, piece)  # type: ignore[arg-type]
             finally:
                 encoder.abort()
         except BaseException as error:

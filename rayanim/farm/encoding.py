@@ -11,6 +11,7 @@ from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
 from rayanim.farm.arrivals import Fetched
 from rayanim.farm.faults import first_line, is_lost_argument
+from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
 from rayanim.farm.writing import Writing
 
@@ -51,6 +52,8 @@ class EncoderLink:
     ----------
     writing
         How it writes, on this machine: the actor is bound to it.
+    name
+        What the job and its actors are called.
 
     Raises
     ------
@@ -58,8 +61,10 @@ class EncoderLink:
         If the actor does not start.
     """
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, writing: Writing, name: JobName) -> None:
         self._writing = writing
+        self._name = name
+        self._numbers = 0
         self._handed: dict[Any, Handed] = {}
         self._restarts = 0
         self._slowest_s: float | None = None
@@ -71,9 +76,13 @@ class EncoderLink:
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor_class = remote(EncoderActor, num_cpus=0, max_restarts=0, max_task_retries=0)
-        self._handle = actor_class.options(
-            scheduling_strategy=here, max_concurrency=self._writing.width
-        ).remote(self._writing)
+        self._numbers += 1
+        placed = actor_class.options(
+            scheduling_strategy=here,
+            name=self._name.encoder_actor(self._numbers),
+            max_concurrency=self._writing.width,
+        )
+        self._handle = placed.remote(self._writing, f"of {self._name.film}")
         try:
             ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
         except ray.exceptions.RayError as error:
@@ -120,8 +129,8 @@ class EncoderLink:
 
     def _hand(self, handed: Handed) -> None:
         segment = handed.segment
-        encode = self._handle.encode.options(name=f"EncoderActor.encode {segment.label}")
-        ref = encode.remote(segment.place(handed.batch_digest), handed.payload.ref)
+        place = segment.place(handed.batch_digest)
+        ref = self._handle.encode.remote(place, handed.payload.ref)
         self._handed[ref] = handed
 
     def take(self, ref: Any) -> tuple[Segment, Acknowledgement | None] | None:

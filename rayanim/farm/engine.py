@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from rayanim.errors import RayanimError
+from rayanim.events import Listener, Nobody
 from rayanim.farm.by_frames import FramesJob
 from rayanim.farm.by_segments import SegmentsJob
 from rayanim.farm.choice import Choice
@@ -24,11 +25,13 @@ class JobRunner:
         The job.
     progress
         Who is told how it goes.
+    log
+        Who is told what happens.
     """
 
-    def __init__(self, job: Job, progress: Progress) -> None:
+    def __init__(self, job: Job, progress: Progress, log: Listener | None = None) -> None:
         self._job = job
-        self._tally = Tally(progress, job.feed.n_frames, job.log_every)
+        self._tally = Tally(progress, job.feed.n_frames, job.log_every, log=log or Nobody())
         self._chooser = Chooser(job, self._tally)
 
     def run(self) -> Outcome:
@@ -41,7 +44,11 @@ class JobRunner:
         """
         job = self._job
         self._tally.progress.start(self._tally.total, job.part_path.stem)
+        link = self._chooser.link
         try:
+            if link is not None:
+                # Meanwhile the first frames are drawn here.
+                link.start()
             if self._chooser.may_travel:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
@@ -53,6 +60,9 @@ class JobRunner:
         except BaseException:
             self._tally.progress.fail()
             raise
+        finally:
+            if link is not None:
+                link.session.stop()
 
     def _run(self) -> Outcome:
         inside = InProcess(self._job, self._tally)
@@ -64,6 +74,7 @@ class JobRunner:
             inside.abandon()
             raise
         inside.close()
+        self._tally.chosen(choice.engine, choice.reason, choice.actors)
         return self._outcome(inside, choice, file_bytes)
 
     def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:

@@ -66,17 +66,6 @@ def plain_text(error: Exception) -> str:
     return _COLOURS.sub("", str(error))
 
 
-def usable_nodes() -> dict[str, str]:
-    """Nodes that are alive and may have actors: their ids, and how a person knows them."""
-    import ray
-
-    return {
-        node["NodeID"]: node["NodeManagerAddress"]
-        for node in ray.nodes()
-        if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
-    }
-
-
 def node_label(node: str) -> str:
     """How a person tells one node from others: the start of its id, and its address."""
     import ray

@@ -105,13 +105,14 @@ class Handover:
         if self._choice is None or choice.engine == "ray":
             # Why it stayed is what the first look says: later ones see a shorter rest.
             self._choice = choice
+            self._tally.chosen(choice.engine, choice.reason, choice.actors)
         if choice.engine == "ray":
             self._start_ray()
 
     def _start_ray(self) -> None:
         # Where nothing can travel, that is said before Ray starts.
         _ = self._chooser.shipment
-        self._session = RaySession(self._chooser.most_actors(), STORE_BYTES)
+        self._session = self._chooser.session(STORE_BYTES)
         self._session.start()
 
     def _has_come(self, session: RaySession) -> bool:

@@ -10,7 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayanim.drawing.advice import advice_of
+from rayanim.events import (
+    EngineChosen,
+    Event,
+    JobResumed,
+    Listener,
+    Nobody,
+    Notice,
+    ScalingDecided,
+    SegmentDrawn,
+    SegmentRetried,
+)
 from rayanim.farm.machine import process_rss_bytes
+from rayanim.farm.naming import JobName
+from rayanim.farm.plan import Segment
 from rayanim.farm.render import NO_TIME, Timings
 from rayanim.feed import Feed
 from rayanim.progress.protocol import Progress, ProgressState
@@ -20,6 +33,7 @@ from rayanim.settings import Engine, OnHistory, PerformanceSettings, Transport
 from rayanim.source import Geometry, Source
 
 if TYPE_CHECKING:
+    from rayanim.cluster import ClusterRequest
     from rayanim.parts.keeper import Keeper
     from rayanim.video.spec import StreamSpec
 
@@ -62,6 +76,10 @@ class Job:
         Whether frames are drawn in the state that a serial run would have.
     keeper
         Keeps finished segments; None where raw frames travel.
+    cluster
+        The cluster to run on; None for a Ray on this machine.
+    name
+        What the job is called in Ray's tools, logs and metrics.
     """
 
     source: Source
@@ -77,6 +95,8 @@ class Job:
     on_history: OnHistory = "error"
     sequential: bool = False
     keeper: Keeper | None = None
+    cluster: ClusterRequest | None = None
+    name: JobName = field(default_factory=JobName)
 
 
 @dataclass(slots=True)
@@ -94,14 +114,19 @@ class Tally:
     written_bytes: int = 0
     transport: str = "frames"
     transport_reason: str = ""
+    engine: str = ""
     encode_s: float = 0.0
     wait_s: float = 0.0
     start_s: float = 0.0
     actors_peak: int = 0
+    actors_wanted: int = 0
+    segments_retried: int = 0
     changes: list[ActorChange] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
     peak_rss_bytes: dict[str, int] = field(default_factory=dict)
+    passes: int = 0
+    log: Listener = field(default_factory=Nobody)
     meter: RateMeter = field(default_factory=RateMeter)
 
     @property
@@ -133,6 +158,8 @@ class Tally:
         """
         if not frames:
             return
+        if frames > 0:
+            self.log.tell(JobResumed(frames=frames, written_bytes=written_bytes))
         self.resumed_frames += frames
         self.frames += frames
         self.written(frames, written_bytes)
@@ -148,10 +175,19 @@ class Tally:
             of_total = "" if self.total is None else f" of {self.total}"
             _logger.info("%d%s frames %s", now, of_total, done)
 
-    def event(self, text: str) -> None:
-        """Something that a person should know of."""
+    def event(self, text: str, happened: Event | None = None) -> None:
+        """Something that a person should know of.
+
+        Parameters
+        ----------
+        text
+            What to tell people.
+        happened
+            What to tell the log; None where that is the text itself.
+        """
         if len(self.events) < MAX_EVENTS:
             self.events.append(text)
+        self.log.tell(happened or Notice(text=text))
         self.progress.message(text)
 
     def event_once(self, text: str, key: str | None = None) -> None:
@@ -169,8 +205,37 @@ class Tally:
             self.told.add(key)
             self.event(text)
 
+    def retried(self, segment: Segment, reason: str, text: str) -> None:
+        """A segment is drawn again, for this reason; `text` tells people."""
+        self.segments_retried += 1
+        self.event(text, SegmentRetried.of(segment, reason=reason))
+
+    def drawn_here(self, segment: Segment, before: Timings) -> None:
+        """A segment was drawn in this process, since the time that was counted `before`."""
+        now = self.timings
+        self.log.tell(
+            SegmentDrawn.of(
+                segment,
+                actor=None,
+                draw_s=now.draw_s - before.draw_s,
+                convert_s=now.convert_s - before.convert_s,
+                encode_s=now.encode_s - before.encode_s,
+            )
+        )
+
+    def chosen(self, engine: str, reason: str, actors: int) -> None:
+        """Where frames are drawn from now on; told once until it is another place."""
+        if engine != self.engine:
+            self.engine = engine
+            self.log.tell(
+                EngineChosen(engine=engine, reason=reason, actors=actors, transport=self.transport)
+            )
+
     def change(self, actors: int, reason: str) -> None:
         """The number of actors is now to be `actors`."""
+        delta = actors - self.actors_wanted
+        self.actors_wanted = actors
+        self.log.tell(ScalingDecided(target=actors, delta=delta, reason=reason))
         if len(self.changes) < MAX_CHANGES:
             self.changes.append(ActorChange(self.elapsed_s, actors, reason))
 
@@ -230,3 +295,14 @@ class Outcome:
     engine_reason: str
     settings: PerformanceSettings
     tally: Tally
+
+
+def drawn_event(segment: Segment, timings: Timings, actor: int | None) -> SegmentDrawn:
+    """What the log is told of a drawn segment; `actor` is None in this process."""
+    return SegmentDrawn.of(
+        segment,
+        actor=actor,
+        draw_s=timings.draw_s,
+        convert_s=timings.convert_s,
+        encode_s=timings.encode_s,
+    )

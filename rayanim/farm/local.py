@@ -131,10 +131,12 @@ class InProcess:
         if not len(batch):
             return None
         segment = Segment(self._index, self._at, self._at + len(batch), batch)
+        before = self._tally.timings
         payload, timings = self._renderer.render(segment)
         self._index += 1
         self._at = segment.stop
         self._count(payload, timings)
+        self._tally.drawn_here(segment, before)
         return Drawn(segment, payload)
 
     def draw_piece(self, piece: Segment) -> RawPayload | None:

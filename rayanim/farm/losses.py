@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rayanim.errors import HistoryError, RayanimError
+from rayanim.events import ActorDied
 from rayanim.farm.arrivals import PayloadLost
+from rayanim.farm.cluster_link import usable_nodes
 from rayanim.farm.dispatch import Dispatcher
-from rayanim.farm.faults import node_label, usable_nodes
+from rayanim.farm.faults import node_label
 from rayanim.farm.job import Tally
 from rayanim.farm.nodes import MAX_FAILURES, NodeBook
 from rayanim.farm.pool import RenderPool
@@ -49,14 +51,8 @@ class Losses:
         """
         for segment in event.waiting:
             self._dispatcher.give_back(segment)
-        who = f"Render actor {event.number}"
-        if event.drawing is None:
-            self._tally.event(f"{who} died while idle ({event.why}).")
-        else:
-            self._tally.event(
-                f"{who} died while drawing {event.drawing.label} ({event.why}). "
-                "They are drawn again."
-            )
+        self._tell_of(event)
+        if event.drawing is not None:
             self._dispatcher.lost(event.drawing, event.why)
         index = None if event.drawing is None else event.drawing.index
         self._count(event.node, event.why, index=index)
@@ -69,21 +65,28 @@ class Losses:
         for segment in (event.drawing, *event.waiting):
             if segment is not None:
                 self._dispatcher.give_back(segment)
-        self._tally.event(f"Render actor {number} is not waited for any more: it says nothing.")
+        self._tally.event(
+            f"Render actor {number} is not waited for any more: it says nothing.",
+            _in_log(event),
+        )
         self._count(event.node, event.why)
 
     def never_opened(self, number: int) -> None:
         """An actor that opens its source for ever, where others were quick, is ended."""
         event = self._pool.give_up(number, "never opened the source")
         if event is not None:
-            self._tally.event(f"Render actor {number} does not open its source: it is ended.")
+            self._tally.event(
+                f"Render actor {number} does not open its source: it is ended.", _in_log(event)
+            )
             self._count(event.node, event.why, weight=MAX_FAILURES)
 
     def payload_lost(self, event: PayloadLost) -> None:
         """What was drawn is gone before it was here."""
-        self._tally.event(
+        self._tally.retried(
+            event.segment,
+            event.why,
             f"What was drawn of {event.segment.label} was lost with its machine ({event.why}). "
-            "They are drawn again."
+            "They are drawn again.",
         )
         self._dispatcher.give_back(event.segment)
 
@@ -102,15 +105,31 @@ class Losses:
         seen_elsewhere = event.node is None or self._book.has_failed_before(event.segment.index)
         if seen_elsewhere or not others or isinstance(event.failure, HistoryError):
             raise event.failure
-        self._tally.event(
-            f"{event.failure.message} That was on node {_named(event.node)}; another one tries."
+        self._tally.retried(
+            event.segment,
+            event.failure.message,
+            f"{event.failure.message} That was on node {_named(event.node)}; another one tries.",
         )
         self._dispatcher.give_back(event.segment)
         self._count(event.node, event.failure.message, index=event.segment.index)
 
+    def _tell_of(self, event: Died) -> None:
+        if event.drawing is None:
+            self._tally.event(
+                f"Render actor {event.number} died while idle ({event.why}).", _in_log(event)
+            )
+            return
+        self._tally.log.tell(_in_log(event))
+        self._tally.retried(
+            event.drawing,
+            event.why,
+            f"Render actor {event.number} died while drawing {event.drawing.label} ({event.why}). "
+            "They are drawn again.",
+        )
+
     def _cannot_open(self, event: Refused) -> None:
         failure, node = event.failure, event.node
-        others = set(usable_nodes()) - {node, *self._book.left_out}
+        others = usable_nodes(self._pool.need) - {node, *self._book.left_out}
         if node is None or not others or (self.refusal is not None and not self._pool.alive):
             raise failure
         self.refusal = failure
@@ -134,6 +153,16 @@ class Losses:
     def _leave_out(self, node: str) -> None:
         for segment in self._pool.leave_out(node):
             self._dispatcher.give_back(segment)
+
+
+def _in_log(event: Died) -> ActorDied:
+    drawing = event.drawing
+    return ActorDied(
+        actor=event.number,
+        reason=event.why,
+        start=None if drawing is None else drawing.start,
+        stop=None if drawing is None else drawing.stop,
+    )
 
 
 def _named(node: str | None) -> str:

@@ -7,32 +7,21 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from rayanim.errors import FarmStartError, RayanimError
+from rayanim.events import ActorAsked, ActorJoined, ActorReleased, Listener, Nobody
 from rayanim.farm.actors import DrawnMeta, Greeting, Opened, RenderActor, remote
 from rayanim.farm.arrivals import Arrivals, Fetched, PayloadLost, SegmentDrawn, Travelling
 from rayanim.farm.closing import Closing
-from rayanim.farm.faults import (
-    ANSWER_LIMIT_S,
-    first_line,
-    is_code_fault,
-    usable_nodes,
-)
+from rayanim.farm.cluster_link import usable_nodes
+from rayanim.farm.faults import ANSWER_LIMIT_S, first_line, is_code_fault
+from rayanim.farm.fleet import Need
+from rayanim.farm.naming import JobName
+from rayanim.farm.openings import MAX_LOST, MOST_NODES_TRIED, Openings
 from rayanim.farm.overdue import Holding, Pace
+from rayanim.farm.placing import options
 from rayanim.farm.plan import Segment
 from rayanim.farm.pool_events import Died, Event, Joined, Refused
 from rayanim.farm.roster import Member, Roster
 from rayanim.farm.sending import Asked, failed_call, travelling
-
-MAX_STARTS_LOST = 3
-"""Actors that may die while they start, in a row and for each node, before the job ends."""
-
-MOST_NODES_TRIED = 4
-"""Nodes on which actors may die while they start, before the job ends."""
-
-OPEN_LIMIT_S = 30.0
-"""What opening the source may take, however quick others were."""
-
-OPEN_FACTOR = 10.0
-"""How many times longer than the slowest so far it may take."""
 
 
 class RenderPool:
@@ -41,7 +30,14 @@ class RenderPool:
     Parameters
     ----------
     make_arguments
-        The constructor's arguments of a new actor.
+        The constructor's first arguments of a new actor.
+    name
+        What the job and its actors are called.
+    log
+        Who is told of actors that come and go.
+    need
+        What an actor takes of a cluster's node; None where Ray runs on this
+        machine alone.
     here
         The driver's node: what is drawn there has no way to go.
     pins_payloads
@@ -51,22 +47,27 @@ class RenderPool:
     def __init__(
         self,
         make_arguments: Callable[[], tuple[Any, ...]],
+        name: JobName,
+        log: Listener | None = None,
+        need: Need | None = None,
         *,
         here: str | None = None,
         pins_payloads: bool = False,
     ) -> None:
         self._make_arguments = make_arguments
+        self._name = name
+        self._log = log or Nobody()
         self._here = here
         self._arrivals = Arrivals(pins=pins_payloads)
         self._left_out: list[str] = []
         self._heard_s: dict[str, float] = {}
-        self._slowest_open_s: float | None = None
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
+        self.need = need
         self._roster = Roster()
         self._asked: dict[Any, Asked] = {}
         self._closing = Closing()
         self._numbers = 0
-        self._starts_lost = 0
+        self._openings = Openings()
         self._in_full = False
 
     @property
@@ -170,8 +171,8 @@ class RenderPool:
             If the parameters of its frames cannot travel.
         """
         member = self._roster[number]
-        name = f"RenderActor.render {segment.label}"
-        render = member.handle.render.options(num_returns=2, name=name)
+        # Without a name of its own: Ray keeps nine series of metrics for each name it meets.
+        render = member.handle.render.options(num_returns=2)
         with travelling(segment):
             meta_ref, payload_ref = render.remote(segment, self._in_full, done_ref, is_checked)
         if not member.held:
@@ -234,9 +235,7 @@ class RenderPool:
 
     def slow_to_open(self) -> list[int]:
         """Actors that have been opening their source for far longer than any other took."""
-        if self._slowest_open_s is None:
-            return []
-        limit_s = max(OPEN_LIMIT_S, OPEN_FACTOR * self._slowest_open_s)
+        limit_s = self._openings.limit_s
         now_s = time.perf_counter()
         return [
             member.number
@@ -282,21 +281,16 @@ class RenderPool:
 
     def _add(self) -> None:
         self._numbers += 1
-        handle = self._class.options(**self._placement()).remote(*self._make_arguments())
-        member = Member(self._numbers, handle)
+        number, name = self._numbers, self._name
+        actor_class = self._class.options(
+            **options(self.need, self._left_out), name=name.render_actor(number)
+        )
+        handle = actor_class.remote(*self._make_arguments(), f"{number} of {name.film}")
+        member = Member(number, handle, asked_s=time.perf_counter())
+        self._log.tell(ActorAsked(actor=number))
         self._roster.add(member)
         self._note(handle.hello.remote(), Asked(member, "hello"))
         self._note(handle.open.remote(), Asked(member, "open"))
-
-    def _placement(self) -> dict[str, Any]:
-        """Options that keep a new actor away from the nodes that are left out.
-
-        Ray labels each node with its id. Ray 2.60 reads only the first id of a
-        list with blanks in it.
-        """
-        if not self._left_out:
-            return {}
-        return {"label_selector": {"ray.io/node-id": f"!in({','.join(self._left_out)})"}}
 
     def _note(self, ref: Any, asked: Asked) -> None:
         self._asked[ref] = asked
@@ -307,6 +301,7 @@ class RenderPool:
             # Queued after `close`: the user's finish() runs first.
             self._closing.add(member.handle, member.node)
             member.handle.__ray_terminate__.remote()
+            self._log.tell(ActorReleased(actor=member.number))
             self._forget(member)
 
     def _greet(self, member: Member, greeting: Greeting) -> Event | None:
@@ -326,10 +321,11 @@ class RenderPool:
     def _welcome(self, member: Member, opened: Opened) -> Event:
         if opened.failure is not None:
             return self._refuse(member, None, opened.failure)
-        self._starts_lost = 0
-        open_s = time.perf_counter() - member.answered_s
-        self._slowest_open_s = max(self._slowest_open_s or 0.0, open_s)
+        now_s = time.perf_counter()
+        self._openings.done(now_s - member.answered_s)
         self._roster.open(member)
+        waited_s = now_s - member.asked_s
+        self._log.tell(ActorJoined(actor=member.number, waited_s=waited_s))
         return Joined(member.number, opened.differs)
 
     def _collect(
@@ -365,22 +361,23 @@ class RenderPool:
         why = first_line(error)
         self._end(member)
         if not member.is_open:
-            self._starts_lost += 1
-            if self._starts_lost >= self._most_starts_lost():
-                raise FarmStartError(
-                    f"{self._starts_lost} render actors in a row died while they opened the source "
-                    f"({why}). Does setup() or start() need more memory than there is? "
-                    "Try workers=1."
-                ) from error
+            self._lose_start(error)
         held = tuple(member.held)
         return Died(member.number, member.node, why, held[0] if held else None, held[1:])
 
-    def _most_starts_lost(self) -> int:
-        """More where there are other nodes to go to, or actors that draw."""
-        if self._starts_lost < MAX_STARTS_LOST:
-            return MAX_STARTS_LOST
-        nodes = MOST_NODES_TRIED if self.alive else len(usable_nodes())
-        return MAX_STARTS_LOST * max(1, min(MOST_NODES_TRIED, nodes))
+    def _lose_start(self, error: Exception) -> None:
+        openings = self._openings
+        openings.lost += 1
+        if openings.lost < MAX_LOST:
+            return
+        # While others draw, there is no hurry to end the job.
+        nodes = MOST_NODES_TRIED if self.alive else len(usable_nodes(self.need))
+        if openings.too_many_lost(nodes):
+            raise FarmStartError(
+                f"{openings.lost} render actors in a row died while they opened the source "
+                f"({first_line(error)}). Does setup() or start() need more memory than there is? "
+                "Try workers=1."
+            ) from error
 
     def _end(self, member: Member) -> None:
         import ray

@@ -22,6 +22,8 @@ class Member:
     ----------
     handle
         What calls reach it by.
+    asked_s
+        When it was asked for.
     node
         Where it lives; None before it has said so.
     answered_s
@@ -36,6 +38,7 @@ class Member:
 
     number: int
     handle: Any
+    asked_s: float = 0.0
     has_answered: bool = False
     node: str | None = None
     answered_s: float = 0.0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rayanim import events
 from rayanim.errors import EncoderLostError, FarmSilentError, FarmStartError
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.arrivals import Fetched, PayloadLost, SegmentDrawn
@@ -16,7 +17,7 @@ from rayanim.farm.controller import TICK_S, Controller
 from rayanim.farm.dispatch import Dispatcher, Drawn
 from rayanim.farm.encoding import EncoderLink
 from rayanim.farm.handout import HandOut
-from rayanim.farm.job import Job, Tally
+from rayanim.farm.job import Job, Tally, drawn_event
 from rayanim.farm.losses import Losses
 from rayanim.farm.nodes import NodeBook
 from rayanim.farm.plan import Segment
@@ -28,6 +29,7 @@ from rayanim.farm.sending import travelling
 from rayanim.farm.writing import Writing
 
 if TYPE_CHECKING:
+    from rayanim.farm.cluster_link import ClusterLink
     from rayanim.farm.shipment import Shipment
 
 FIRST_ACTOR_LIMIT_S = 120.0
@@ -107,6 +109,8 @@ class FarmRun:
         How many actors to start with.
     limit_bytes
         Bytes of segments that may be in flight.
+    link
+        The cluster; None for a Ray on this machine.
     """
 
     def __init__(
@@ -119,6 +123,7 @@ class FarmRun:
         course: Course,
         choice: Choice,
         limit_bytes: int,
+        link: ClusterLink | None = None,
     ) -> None:
         import ray
 
@@ -128,9 +133,15 @@ class FarmRun:
         shipment_ref = ray.put(shipment)
         with travelling(Segment(0, 0, 1, blueprint.first)):
             blueprint_ref = ray.put(blueprint)
-        self._encoder = EncoderLink(course.writing)
+        tally.passes += 1
+        tally.chosen("ray", choice.reason, choice.actors)
+        name = job.name.in_pass(tally.passes)
+        self._encoder = EncoderLink(course.writing, name)
         self._pool = RenderPool(
             lambda: (shipment_ref, blueprint_ref),
+            name,
+            tally.log,
+            None if link is None else link.need(),
             here=ray.get_runtime_context().get_node_id(),
             pins_payloads=self._in_order,
         )
@@ -215,7 +226,11 @@ class FarmRun:
     def _revive_encoder(self, error: EncoderLostError) -> None:
         if not self._encoder.revive():
             raise error
-        self._tally.event(f"{error.message} Another one goes on from what it had written.")
+        self._tally.event(
+            f"{error.message} Another one goes on from what it had written.",
+            events.EncoderLost(reason=error.message),
+        )
+        self._tally.log.tell(events.EncoderRevived())
 
     def _put_head(self) -> None:
         import ray
@@ -272,9 +287,11 @@ class FarmRun:
 
     def _encoded(self, segment: Segment, answer: Acknowledgement | None) -> None:
         if answer is None:
-            self._tally.event(
+            self._tally.retried(
+                segment,
+                "what was drawn was lost with its machine",
                 f"What was drawn of {segment.label} was lost with its machine. "
-                "They are drawn again."
+                "They are drawn again.",
             )
             self._dispatcher.payload_lost(segment)
             return
@@ -282,6 +299,11 @@ class FarmRun:
         # What a frame took to encode was counted by who drew it, unless raw frames came here.
         self._tally.encoded(len(segment), answer.encode_s if self._in_order else 0.0, answer.wait_s)
         self._tally.written(len(segment), answer.written_bytes)
+        self._tally.log.tell(
+            events.SegmentEncoded.of(segment, encode_s=answer.encode_s, wait_s=answer.wait_s)
+            if self._in_order
+            else events.PartKept.of(segment, written_bytes=answer.written_bytes)
+        )
         self._tally.memory("EncoderActor", answer.rss_bytes)
         self._controller.encoded(len(segment), answer.encode_s, answer.wait_s)
 
@@ -302,6 +324,7 @@ class FarmRun:
         timings = event.meta.timings
         if timings is not None and self._dispatcher.is_wanted(event.segment):
             self._tally.drawn(timings)
+            self._tally.log.tell(drawn_event(event.segment, timings, event.number))
             self._controller.drawn(timings)
         self._hand_out.drawn(event.segment, timings)
         payload_bytes = None if self._in_order else event.meta.payload_bytes

@@ -5,20 +5,22 @@ A Ray that the caller has initialised is used and left running.
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-import warnings
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from rayanim.errors import FarmStartError
+from rayanim.errors import FarmStartError, RayanimError
+from rayanim.farm.quiet import (
+    environment_for_ray,
+    kept_excepthook,
+    kept_interpreter,
+    kept_logging,
+)
 
 _logger = logging.getLogger("rayanim")
 
@@ -28,25 +30,32 @@ START_LIMIT_S = 120.0
 STOP_PATIENCE_S = 8.0
 """The longest that Ctrl-C waits for a Ray that is still starting."""
 
-QUIET_ENVIRONMENT = {
-    # Workers at nice 15, Ray's default, would let any other program go first.
-    "RAY_worker_niceness": "0",
-    # Saves about a second of the start; nothing reads the metrics of a local job.
-    "RAY_enable_metrics_collection": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # Without it Ray warns about CUDA_VISIBLE_DEVICES, which no actor here reads.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-
-
 ALSO_SET = frozenset({"PYTHONBREAKPOINT"})
 """Variables beside its own that `ray.init` sets and leaves."""
 
 
-class RaySession:
-    """Ray for one job.
+class Beginning(Protocol):
+    """How a process comes to have Ray."""
 
-    Parameters
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which it is taken for stuck."""
+        ...
+
+    def init(self) -> None:
+        """Call ``ray.init``; its own logging is kept out of the caller's."""
+        ...
+
+    def failed(self, error: BaseException | None) -> RayanimError:
+        """What to raise where it failed; None where it took too long."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRay:
+    """A Ray of our own on this machine.
+
+    Attributes
     ----------
     num_cpus
         Render actors that may run at once.
@@ -54,9 +63,53 @@ class RaySession:
         Size of the object store.
     """
 
-    def __init__(self, num_cpus: int, store_bytes: int) -> None:
-        self._num_cpus = num_cpus
-        self._store_bytes = store_bytes
+    num_cpus: int
+    store_bytes: int
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which it is taken for stuck."""
+        return START_LIMIT_S
+
+    def init(self) -> None:
+        """Start it."""
+        with environment_for_ray():
+            import ray
+
+            ray.init(
+                address="local",
+                num_cpus=self.num_cpus,
+                include_dashboard=False,
+                object_store_memory=self.store_bytes,
+                logging_level=logging.ERROR,
+                # Ray's own remarks and what actors print: for those who look for it.
+                log_to_driver=_logger.isEnabledFor(logging.INFO),
+                # The store's allocator walks through fresh pages while freed
+                # objects wait for a batch; freeing at once halves a put's cost.
+                _system_config={"free_objects_period_milliseconds": 0},
+            )
+
+    def failed(self, error: BaseException | None) -> RayanimError:
+        """What to do instead: draw in this process."""
+        what = f" within {START_LIMIT_S:.0f} s"
+        if error is not None:
+            what = f": {type(error).__name__}: {error}"
+        return FarmStartError(
+            f"Ray did not start{what}. Draw in this process instead with workers=1."
+        )
+
+
+class RaySession:
+    """Ray for one job.
+
+    Parameters
+    ----------
+    beginning
+        How it comes: a Ray of our own, or a connection to a cluster.
+    """
+
+    def __init__(self, beginning: Beginning) -> None:
+        self._beginning = beginning
         self._ours = False
         self._failure: BaseException | None = None
         self._started = threading.Event()
@@ -70,7 +123,9 @@ class RaySession:
         self.start_s = 0.0
 
     def start(self) -> None:
-        """Begin to start Ray; returns at once."""
+        """Begin to start Ray; returns at once, and does nothing where it was begun."""
+        if self._thread is not None:
+            return
         if ray_is_running():
             self._started.set()
             return
@@ -92,19 +147,13 @@ class RaySession:
 
         Raises
         ------
-        FarmStartError
-            If it failed to start.
+        RayanimError
+            If it failed to come.
         """
-        if not self._started.wait(START_LIMIT_S):
-            raise FarmStartError(
-                f"Ray did not start within {START_LIMIT_S:.0f} s. "
-                "Draw in this process instead with workers=1."
-            )
+        if not self._started.wait(self._beginning.limit_s):
+            raise self._beginning.failed(None)
         if self._failure is not None:
-            raise FarmStartError(
-                f"Ray did not start: {type(self._failure).__name__}: {self._failure}. "
-                "Draw in this process instead with workers=1."
-            ) from self._failure
+            raise self._beginning.failed(self._failure) from self._failure
         self._restore_sigterm()
 
     def stop(self) -> None:
@@ -128,7 +177,7 @@ class RaySession:
         ray = sys.modules.get("ray")
         try:
             if ray is not None:
-                with _kept_excepthook():
+                with kept_excepthook():
                     ray.shutdown()
         finally:
             # Only now may the thread end: Ray's processes would be killed with it,
@@ -153,23 +202,10 @@ class RaySession:
         self._over.wait()
 
     def _init(self) -> None:
-        with kept_logging(), kept_interpreter(), _environment_for_ray():
+        with kept_logging(), kept_interpreter():
             # In a notebook importing Ray remarks on a missing package at level INFO.
             logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
-            import ray
-
-            ray.init(
-                address="local",
-                num_cpus=self._num_cpus,
-                include_dashboard=False,
-                object_store_memory=self._store_bytes,
-                logging_level=logging.ERROR,
-                # Ray's own remarks and what actors print: for those who look for it.
-                log_to_driver=_logger.isEnabledFor(logging.INFO),
-                # The store's allocator walks through fresh pages while freed
-                # objects wait for a batch; freeing at once halves a put's cost.
-                _system_config={"free_objects_period_milliseconds": 0},
-            )
+            self._beginning.init()
 
     def _restore_sigterm(self) -> None:
         """Undo Ray's own handler, which ends the process without any cleaning up."""
@@ -186,82 +222,6 @@ class RaySession:
                 del os.environ[name]
             else:
                 os.environ[name] = before[name]
-
-
-@contextlib.contextmanager
-def _environment_for_ray() -> Iterator[None]:
-    """Variables that only Ray's processes are to see, set while they start."""
-    mine = {name: value for name, value in QUIET_ENVIRONMENT.items() if name not in os.environ}
-    if not _home_is_writable():
-        # Ray 2.60 writes a token into the home folder, and fails where it cannot.
-        mine.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.update(mine)
-    try:
-        yield
-    finally:
-        for name in mine:
-            os.environ.pop(name, None)
-
-
-def _home_is_writable() -> bool:
-    try:
-        folder = Path.home() / ".ray"
-    except RuntimeError:
-        return False
-    while not folder.exists():
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
-
-
-@contextlib.contextmanager
-def kept_logging() -> Iterator[None]:
-    """Keep Ray from configuring loggers that are not its own."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-
-
-@contextlib.contextmanager
-def kept_interpreter() -> Iterator[None]:
-    """Take back what importing Ray and `ray.init` set in this interpreter.
-
-    That is a hook for exceptions, filters for warnings of its own and of what
-    it imports, `faulthandler`, and a folder of packages before all others on
-    the search path. Only that is taken away: the script's thread may change
-    the path and the filters at the same time.
-    """
-    search_path, filters = list(sys.path), list(warnings.filters)
-    modules = set(sys.modules)
-    faults_shown = faulthandler.is_enabled()
-    try:
-        with _kept_excepthook():
-            yield
-    finally:
-        for entry in _added(sys.path, search_path):
-            if Path(entry).parent.name == "ray":
-                sys.path.remove(entry)
-        for added in _added(warnings.filters, filters):
-            if added[2].__module__ not in modules:
-                warnings.filters.remove(added)  # type: ignore[attr-defined]
-        if not faults_shown:
-            faulthandler.disable()
-
-
-@contextlib.contextmanager
-def _kept_excepthook() -> Iterator[None]:
-    hook = sys.excepthook
-    try:
-        yield
-    finally:
-        sys.excepthook = hook
-
-
-def _added(now: Iterable[Any], before: list[Any]) -> list[Any]:
-    return [each for each in now if each not in before]
 
 
 def free_ray_cpus(otherwise: int) -> int:

@@ -45,6 +45,7 @@ _HOW_TO_RUN = {
     "encoding_log_interval",
     "engine",
     "keep_parts",
+    "log_json",
     "logger",
     "num_workers",
     "on_history",

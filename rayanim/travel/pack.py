@@ -56,7 +56,7 @@ def _header(name: str, mode: int) -> zipfile.ZipInfo:
 
 
 def stage_rayanim(parent: Path) -> Path:
-    """Copy this rayanim's code below `parent`, with its version.
+    """Copy this rayanim's code below `parent`, with its version and what it needs.
 
     Returns
     -------
@@ -69,4 +69,15 @@ def stage_rayanim(parent: Path) -> Path:
     copy = parent / source.name
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.py[co]"))
     (copy / "TRAVELLED_VERSION").write_text(__version__)
+    (copy / "TRAVELLED_REQUIREMENTS").write_text("\n".join(own_requirements()))
     return copy
+
+
+def own_requirements() -> list[str]:
+    """What rayanim needs, extras left out: ``av<19,>=15.0`` and so on."""
+    from importlib.metadata import requires
+
+    travelled = Path(__file__).resolve().parent.parent / "TRAVELLED_REQUIREMENTS"
+    if travelled.is_file():
+        return travelled.read_text().splitlines()
+    return [each for each in requires("rayanim") or () if ";" not in each]

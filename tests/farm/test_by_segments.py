@@ -15,6 +15,7 @@ import rayanim
 from rayanim.errors import RayanimError
 from rayanim.farm.job import Tally
 from rayanim.farm.pieces import Pieces
+from rayanim.farm.session import LocalRay
 from rayanim.farm.space import SpaceWatch
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import PerformanceSettings
@@ -140,7 +141,7 @@ class LateRay:
 
     stopped = 0
 
-    def __init__(self, num_cpus: int, store_bytes: int) -> None:
+    def __init__(self, place: LocalRay) -> None:
         self.ready = False
 
     def start(self) -> None:
@@ -157,7 +158,7 @@ def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report says so, and the Ray that was started is stopped."""
-    monkeypatch.setattr("rayanim.farm.handover.RaySession", LateRay)
+    monkeypatch.setattr("rayanim.farm.choosing.RaySession", LateRay)
     monkeypatch.setattr(LateRay, "stopped", 0)
     report = rayanim.produce(
         Numbered(40),

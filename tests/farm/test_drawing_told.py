@@ -20,6 +20,7 @@ from rayanim.drawing.guard import Guard
 from rayanim.drawing.record import SAMPLE
 from rayanim.farm.actors import DrawnMeta, RenderActor
 from rayanim.farm.job import Tally
+from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
 from rayanim.farm.pool import RenderPool
 from rayanim.farm.render import Blueprint, SegmentRenderer, Timings, open_source
@@ -224,7 +225,7 @@ class FakeHandle:
 
 def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     """Segments that are handed out afterwards are drawn in full."""
-    pool = RenderPool(tuple)
+    pool = RenderPool(tuple, JobName())
     handles = [FakeHandle(), FakeHandle()]
     for number, handle in enumerate(handles):
         pool._roster.add(Member(number, handle, is_open=True))

@@ -142,7 +142,7 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
 
     from rayanim.farm import choice, choosing
 
-    def always_ray(costs, frames_left, max_actors, cores, *, elapsed_s=0.0):
+    def always_ray(costs, frames_left, max_actors, cores, **others):
         return choice.Choice("ray", 2, None, None, "as the test has it")
 
     monkeypatch.setattr(choosing, "choose_engine", always_ray)

@@ -1,0 +1,71 @@
+"""Prints and plots how far it goes; docs/how-far-it-goes.md says how to read it.
+
+``PYTHONPATH=benchmarks python -m simulation [--quick] [--plot FILE]``
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from simulation.job import simulate
+from simulation.plot import plot
+from simulation.scenario import Result, Scenario
+
+SEGMENTS_EACH = 40
+"""Segments of 250 frames that each actor draws: 500 s of 50 ms frames."""
+
+LOSSES = {
+    "no loss": {},
+    "a node a minute": {"loss_every_s": 60.0},
+    "a tenth every 2 min": {"loss_every_s": 120.0, "loss_share": 0.1},
+}
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="no more than 1,000 actors")
+    parser.add_argument("--plot", type=Path, help="write the curves to this picture")
+    options = parser.parse_args()
+    most = 1_000 if options.quick else 10_000
+    sizes = [size for size in (10, 30, 100, 300, 1_000, 3_000, 10_000) if size <= most]
+    scaling = [_run("long film", _long_film(size)) for size in sizes]
+    for name, fault in LOSSES.items():
+        for size in (100, 1_000):
+            _run(name, replace(_long_film(size), **fault))
+    for longest in (None, 100, 30, 8):
+        label = f"30,000 frames, {longest or 250} a segment"
+        _run(label, Scenario(30_000, 10_000 if most == 10_000 else 1_000, longest=longest))
+    for minutes in (1, 10, 100):
+        for autoscaled in (False, True):
+            film = Scenario(minutes * 1500, 100, frame_s=0.5, autoscaled=autoscaled)
+            _run(f"{minutes} min film, " + ("autoscaled" if autoscaled else "fixed"), film)
+    if options.plot is not None:
+        plot(scaling, options.plot)
+
+
+def _long_film(actors: int) -> Scenario:
+    # The largest would take minutes to simulate, and is bound long before its end.
+    each = SEGMENTS_EACH if actors <= 3_000 else SEGMENTS_EACH // 4
+    return Scenario(each * 250 * actors, actors)
+
+
+def _run(label: str, scenario: Scenario) -> Result:
+    result = simulate(scenario)
+    busy = ", ".join(f"{name} {share:.0%}" for name, share in result.busy.items())
+    print(
+        f"{label}: {scenario.actors:,} actors on {scenario.nodes:,} nodes, "
+        f"{scenario.frames:,} frames: {result.of_ideal:.2f} of ideal, joined "
+        f"{result.of_ideal_joined:.2f}; {result.drawn_s:,.0f} s + "
+        f"{result.took_s - result.drawn_s:,.0f} s; busy: {busy}; most waiting: "
+        f"{result.most_inbox} answers, {result.most_encoder} parts; "
+        f"{result.node_s / 3600:.2f} node-hours; job ended by {result.ends_job} segments",
+        flush=True,
+    )
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What is simulated: the film, the cluster, what things cost and what goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds and bytes that are not drawing.
+
+    Attributes
+    ----------
+    submit_s, hear_s
+        The driver's time to send one call, and to take one answer and note it.
+    wait_ref_s
+        The driver's time per outstanding call in one turn of its loop.
+    call_s
+        Between the driver's sending and the actor's beginning, and back.
+    part_s, part_byte_s
+        The encoder actor's time for a part, and for each byte of it.
+    link_bytes_per_s
+        What the head's network takes.
+    join_part_s, join_frame_s
+        Joining one part, and each of its frames, to the film.
+    actor_start_s
+        From a place on a node to the first frame.
+    detect_s
+        Until the driver hears that a node is gone.
+    """
+
+    submit_s: float = 0.3e-3
+    hear_s: float = 0.07e-3
+    wait_ref_s: float = 0.9e-6
+    call_s: float = 0.8e-3
+    part_s: float = 0.6e-3
+    part_byte_s: float = 1e-9
+    link_bytes_per_s: float = 1.25e9
+    join_part_s: float = 0.285e-3
+    join_frame_s: float = 8.2e-6
+    actor_start_s: float = 1.3
+    detect_s: float = 15.0
+
+
+FREE = Costs(0, 0, 0, 0, 0, 0, float("inf"), 0, 0, 0, 0)
+"""Nothing costs anything: what is left is the closed form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One simulated job.
+
+    Attributes
+    ----------
+    frames, frame_s, frame_bytes
+        The film: its length, seconds to draw and encode a frame, and bytes of one encoded.
+    scatter
+        Standard deviation of a segment's time, as a share of it.
+    longest
+        Frames of a segment at most; None for the plan's own rule.
+    actors, actors_per_node
+        The most actors, and how many a node holds.
+    autoscaled
+        Whether nodes come when actors wait for a place, and go when idle; all are there otherwise.
+    node_start_s, node_idle_s
+        Until a node has come, and until an idle one goes.
+    loss_every_s, loss_share
+        A loss of so many nodes, as a share of those there (one at least), so often; 0 for never.
+    back_s
+        Shortest and longest time until a lost node is there again.
+    """
+
+    frames: int
+    actors: int
+    frame_s: float = 0.05
+    frame_bytes: int = 4_000
+    scatter: float = 0.05
+    longest: int | None = None
+    actors_per_node: int = 10
+    autoscaled: bool = False
+    node_start_s: float = 60.0
+    node_idle_s: float = 60.0
+    loss_every_s: float = 0.0
+    loss_share: float = 0.0
+    back_s: tuple[float, float] = (30.0, 120.0)
+    seed: int = 0
+    costs: Costs = field(default_factory=Costs)
+
+    @property
+    def nodes(self) -> int:
+        """Nodes that hold all actors."""
+        return -(-self.actors // self.actors_per_node)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of it.
+
+    Attributes
+    ----------
+    written
+        The segments' first and last positions, in the order of writing.
+    drawn_s, took_s
+        Until the last part was written, and until the film was joined.
+    driver_busy_s, encoder_busy_s, link_busy_s
+        Seconds in which each had something to do; joining not counted.
+    node_s
+        Seconds of nodes that were paid for.
+    ends_job
+        Segments of which so many actors were lost that a real job ends; here it goes on.
+    most_inbox, most_encoder
+        The most answers that waited for the driver, and parts for the encoder.
+    """
+
+    scenario: Scenario
+    written: tuple[tuple[int, int], ...]
+    drawn_s: float
+    took_s: float
+    driver_busy_s: float
+    encoder_busy_s: float
+    link_busy_s: float
+    node_s: float
+    ends_job: int
+    most_inbox: int
+    most_encoder: int
+
+    @property
+    def of_ideal(self) -> float:
+        """Frames per second until all is drawn, as a share of actors times one actor's."""
+        ideal_s = self.scenario.frames * self.scenario.frame_s / self.scenario.actors
+        return ideal_s / self.drawn_s
+
+    @property
+    def of_ideal_joined(self) -> float:
+        """The same until the film is joined."""
+        return self.of_ideal * self.drawn_s / self.took_s
+
+    @property
+    def busy(self) -> dict[str, float]:
+        """Shares of the time in which driver, encoder actor and head's network were busy."""
+        return {
+            "driver": self.driver_busy_s / self.drawn_s,
+            "encoder": self.encoder_busy_s / self.drawn_s,
+            "network": self.link_busy_s / self.drawn_s,
+        }

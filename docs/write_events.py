@@ -1,0 +1,68 @@
+"""Writes docs/events.md from the kinds of events, so that the page is what the code says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from rayanim.events import KINDS, Event
+
+PAGE = Path(__file__).with_name("events.md")
+
+INTRODUCTION = """\
+# The log of a job's events
+
+`rayanim run script.py --log-json render.jsonl` (`produce(..., log_json="render.jsonl")`) adds one
+line to the file for each event of the job: a JSON object, in ASCII. `--log-json` without a file
+writes to standard error. Behind the script: `--log-json script.py` would name the log.
+
+```json
+{"time": "2026-03-01T09:30:12.345Z", "level": "warning", "event": "actor_died", "job": "wave",
+ "run": "3f2a91bc", "actor": 3, "reason": "ActorDiedError: ...", "start": 250, "stop": 500}
+```
+
+(On one line.) These fields are on every line:
+
+| field | what |
+|---|---|
+| `time` | when, ISO 8601 in UTC, to the millisecond |
+| `level` | `debug` (a line or two per segment), `info`, `warning` or `error` |
+| `event` | one of the kinds below |
+| `job` | the film's name without its suffix |
+| `run` | tells jobs for films of one name apart; part of the actors' names in Ray |
+
+Frames are half-open, `start` to before `stop`, as positions in the film. Times that end in `_s` are
+seconds, of all frames of a segment together. A number that is not known is `null`.
+
+A log that cannot be written any more, because its disk is full say, does not end the job: that is
+told once among the progress, and a `log_gap` counts what is missing as soon as lines can be written
+again. After 64 MiB of one job its segments' lines are left out, after 128 MiB all but the last one.
+Texts end after 2,000 characters.
+
+`--json` is something else: progress and the report for the program that runs the command, on
+standard output. Both can be given.
+"""
+
+
+def described(kind: type[Event]) -> Iterator[str]:
+    """The lines about one kind."""
+    yield f"\n## `{kind.name()}` ({kind.level})\n"
+    yield " ".join(inspect.getdoc(kind).split()) + "\n"
+    if fields(kind):
+        yield "| field | type |\n|---|---|"
+        for field in fields(kind):
+            yield f"| `{field.name}` | {str(field.type).replace(' | None', ' or null')} |"
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [INTRODUCTION.rstrip("\n")]
+    for kind in KINDS:
+        lines += described(kind)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

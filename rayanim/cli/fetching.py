@@ -1,0 +1,79 @@
+"""Fetches a job's films to this machine, with a bar."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rayanim.cli.output import write_text
+from rayanim.errors import JobError, SettingsError
+from rayanim.jobs.client import JobsClient
+from rayanim.jobs.fetch import fetch
+from rayanim.jobs.job import Job
+from rayanim.jobs.offer import Offer
+from rayanim.progress.choose import can_show_bar
+from rayanim.report import size_text
+
+
+def targets(films: Sequence[Offer], output: Path | None) -> list[tuple[Offer, Path]]:
+    """Where each film goes on this machine.
+
+    Raises
+    ------
+    SettingsError
+        If all were to go to one file.
+    """
+    if output is None:
+        return [(film, Path(film.relative)) for film in films]
+    if len(films) > 1:
+        names = ", ".join(film.relative for film in films)
+        raise SettingsError(f"The job has made more than one film ({names}): leave -o out.")
+    return [(films[0], output)]
+
+
+def fetch_films(
+    client: JobsClient, job: Job, films: Sequence[Offer], output: Path | None, *, quiet: bool
+) -> list[Path]:
+    """Bring films here.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    JobError
+        If a film cannot be had any more.
+    """
+    brought = []
+    for film, target in targets(films, output):
+        if job.node_id is None:
+            raise JobError(f"Ray does not know any more on which node {film.output} lies.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _bar(target, film.size_bytes, quiet=quiet) as on_bytes:
+            fetch(client, job.node_id, film, target, on_bytes=on_bytes)
+        brought.append(target)
+        if not quiet:
+            told = (
+                f"rayanim: {target} was fetched: {size_text(film.size_bytes)}, its hash is right."
+            )
+            write_text(sys.stderr, told)
+    return brought
+
+
+@contextlib.contextmanager
+def _bar(target: Path, size_bytes: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    if quiet or not can_show_bar(sys.stderr):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"fetching {target.name}", total=size_bytes)
+        yield lambda done_bytes: progress.update(task, completed=done_bytes)

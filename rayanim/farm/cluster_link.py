@@ -1,0 +1,151 @@
+"""A job's connection to its cluster, and what is seen of the cluster through it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rayanim.cluster import ClusterRequest, ClusterSettings
+from rayanim.errors import ClusterError
+from rayanim.farm.connecting import ClusterRay, located
+from rayanim.farm.fleet import Need, Node, affordable_memory, most_actors, room, room_on
+from rayanim.farm.session import RaySession, ray_is_running
+
+
+class ClusterLink:
+    """The cluster of one job.
+
+    Parameters
+    ----------
+    request
+        Which it is, and what may be asked of it.
+    """
+
+    def __init__(self, request: ClusterRequest) -> None:
+        self._request = request
+        self.session = RaySession(ClusterRay(request))
+
+    @property
+    def settings(self) -> ClusterSettings:
+        """What may be asked of it."""
+        return self._request.settings
+
+    def start(self) -> None:
+        """Begin to connect; returns at once.
+
+        Raises
+        ------
+        ClusterError
+            If the script has connected to another cluster.
+        """
+        if ray_is_running():
+            self._check_same()
+        self.session.start()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be asked; raises where the connection has failed.
+
+        Raises
+        ------
+        ClusterError
+            If it cannot be reached, or does not fit.
+        """
+        if not self.session.ready:
+            return False
+        self.session.wait()
+        return True
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Its living nodes."""
+        return living_nodes()
+
+    def need(self, memory_bytes: int | None = None) -> Need:
+        """What one render actor takes.
+
+        Parameters
+        ----------
+        memory_bytes
+            What one was measured to take; None where none was.
+        """
+        nodes = self.nodes()
+        head = next((node.node_id for node in nodes if node.is_head), None)
+        need = Need.of(self.settings, head)
+        if memory_bytes is None or self.settings.actor_memory_bytes is not None:
+            return need
+        return Need.of(self.settings, head, affordable_memory(nodes, need, memory_bytes))
+
+    def room(self) -> int:
+        """Render actors for which its nodes have room, when nobody else uses them."""
+        return room(self.nodes(), self.need())
+
+    def free(self) -> int:
+        """Render actors for which there is room now."""
+        import ray
+
+        free_cpus = ray.available_resources().get("CPU", 0.0)
+        return min(self.room(), int(free_cpus / self.settings.actor_cpus))
+
+    def most_actors(self) -> int:
+        """The most render actors that the caller allows.
+
+        Raises
+        ------
+        ClusterError
+            If there is room for none, and nobody has said how many to wait for.
+        """
+        here = self.room()
+        most = most_actors(self._request.workers, self.settings.max_workers, here)
+        if most == 0:
+            raise ClusterError(
+                f"{self._request.address.origin}: none of the cluster's {len(self.nodes())} nodes "
+                f"has room for a render actor, which takes {_told(self.need())}. If the cluster "
+                "adds nodes on demand, say up to how many actors: --max-workers N."
+            )
+        return most
+
+    def _check_same(self) -> None:
+        import ray
+
+        there = ray.get_runtime_context().gcs_address
+        asked = located(self._request.address)
+        if (
+            self._request.address.text != "auto"
+            and asked.rpartition(":")[2] != (there.rpartition(":")[2])
+        ):
+            raise ClusterError(
+                f"{self._request.address.origin}: this process is connected to the Ray at {there} "
+                "already. Leave the address out to use that one, or call ray.shutdown() first."
+            )
+
+
+def living_nodes() -> tuple[Node, ...]:
+    """The nodes of the cluster that this process is connected to."""
+    import ray
+
+    return tuple(_node(each) for each in ray.nodes() if each["Alive"])
+
+
+def usable_nodes(need: Need | None) -> set[str]:
+    """Ids of the living nodes that are large enough for a render actor.
+
+    Parameters
+    ----------
+    need
+        What one takes; None for one core.
+    """
+    need = need or Need(resources={"CPU": 1.0})
+    return {node.node_id for node in living_nodes() if room_on(node, need)}
+
+
+def _node(told: Mapping[str, Any]) -> Node:
+    resources = told["Resources"]
+    return Node(
+        told["NodeID"], resources, told.get("Labels") or {}, "node:__internal_head__" in resources
+    )
+
+
+def _told(need: Need) -> str:
+    amounts = [f"{name} {amount:g}" for name, amount in need.resources.items()]
+    labels = [f"{name}={value}" for name, value in need.labels.items()]
+    return ", ".join(amounts + labels)

@@ -1,0 +1,108 @@
+"""The driver of a submitted job, on the cluster: checks what is there, then runs the command.
+
+``python -m rayanim.jobs.driver FILMS run ...``: FILMS names the folder below
+the node's own for films; the rest is a command line of rayanim's.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from rayanim.jobs.offer import JOB, LOG_FOLDER
+from rayanim.jobs.request import RESUME_VARIABLE
+
+OLDEST_PYTHON = (3, 11)
+
+FILMS = "RAYANIM_FILMS"
+"""A variable of the head's: where films go whose paths are relative."""
+
+# Modules that are called otherwise than the package that brings them.
+MODULES = {"pillow": "PIL"}
+
+
+def missing(requirements: Iterable[str]) -> list[str]:
+    """Those of `requirements` that this Python cannot import."""
+    return [each for each in requirements if find_spec(_module_of(each)) is None]
+
+
+def _module_of(requirement: str) -> str:
+    name = ""
+    for char in requirement:
+        if not (char.isalnum() or char in "-_."):
+            break
+        name += char
+    return MODULES.get(name.lower(), name.replace("-", "_"))
+
+
+def complaint(version: tuple[int, ...], lacking: Sequence[str], python: str) -> str | None:
+    """What a cluster that cannot run rayanim is told; None where it can."""
+    if version < OLDEST_PYTHON:
+        found, oldest = (".".join(map(str, each)) for each in (version, OLDEST_PYTHON))
+        return (
+            f"The cluster's Python is {found} ({python}), and rayanim needs {oldest} or newer. "
+            f"Start its nodes with another one; the head runs what is called python on its PATH."
+        )
+    if not lacking:
+        return None
+    quoted = " ".join(f"'{each}'" for each in lacking)
+    options = " ".join(f"--pip '{each}'" for each in lacking)
+    return (
+        f"The cluster's Python ({python}) lacks {', '.join(map(_module_of, lacking))}. Install "
+        f"what it lacks on every node (pip install {quoted}), or have it installed for this job: "
+        f"{options}. If it is installed there, activate its environment before ray start: the head "
+        "runs what is called python on its PATH."
+    )
+
+
+def films_folder(name: str) -> Path:
+    """The folder for the films of the job's script, on this node."""
+    given = os.environ.get(FILMS)
+    for parent in (given, "~/rayanim", Path(tempfile.gettempdir()) / "rayanim"):
+        folder = Path(parent or "").expanduser() / name
+        try:
+            if parent:
+                folder.mkdir(parents=True, exist_ok=True)
+                return folder
+        except OSError:
+            if parent == given:
+                raise
+    raise OSError(f"There is no folder for films: set {FILMS} on the head to one.")
+
+
+def _know_log_folder() -> None:
+    """Tell the command where this job's log is: the file that Ray has made standard output."""
+    try:
+        log = Path("/proc/self/fd/1").readlink()
+    except OSError:
+        return
+    if log.name.startswith("job-driver-"):
+        os.environ[LOG_FOLDER] = str(log.parent)
+        os.environ[JOB] = log.name.removeprefix("job-driver-").removesuffix(".log")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command line, and end the process with its exit code."""
+    from rayanim.travel.pack import own_requirements
+
+    problem = complaint(tuple(sys.version_info[:2]), missing(own_requirements()), sys.executable)
+    if problem is not None:
+        print(f"rayanim: error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    _know_log_folder()
+    name, command, *rest = arguments
+    options = ["--films-folder", str(films_folder(name))]
+    if os.environ.get(RESUME_VARIABLE):
+        options += ["--resume-command", os.environ[RESUME_VARIABLE]]
+    # As anybody would call it: the command is above this room.
+    sys.argv = ["rayanim", command, *options, *rest]
+    runpy.run_module("rayanim", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

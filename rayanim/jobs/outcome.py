@@ -1,0 +1,76 @@
+"""Decides what the end of a job means: an exit code, and what to do next."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from rayanim.jobs.job import Job
+from rayanim.jobs.request import RESUME_KEY
+
+DONE, FAILED, LOST, STOPPED = 0, 1, 3, 143
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job has ended, for the one who submitted it.
+
+    Attributes
+    ----------
+    exit_code
+        The command's.
+    text
+        What to say beside what the job has said itself; empty for nothing.
+    """
+
+    exit_code: int
+    text: str = ""
+
+
+def outcome_of(job: Job, *, has_told_error: bool) -> Outcome:
+    """What the end of `job` means.
+
+    Parameters
+    ----------
+    job
+        One that has ended.
+    has_told_error
+        Whether rayanim itself has said in the job what went wrong.
+    """
+    name = job.submission_id
+    if job.status == "SUCCEEDED":
+        return Outcome(DONE)
+    if job.status == "STOPPED":
+        return Outcome(STOPPED, f"{name} was stopped.{how_to_go_on(job)}")
+    code = job.exit_code
+    if code is None:
+        return Outcome(LOST, f"{name} was lost: {job.message or 'its node is gone'}")
+    if code < 0 or code in (137, 139):
+        return Outcome(
+            LOST,
+            f"{name}: its driver was ended by {_signal_name(code)}, as where memory ends."
+            f"{how_to_go_on(job)}",
+        )
+    if has_told_error:
+        return Outcome(code, "")
+    if code == 127:
+        return Outcome(
+            LOST,
+            f"{name}: the head has no python on its PATH. Activate the environment that Ray is "
+            "installed in before ray start, or use an image that has one.",
+        )
+    return Outcome(code or FAILED, f"{name} failed with exit code {code}.")
+
+
+def how_to_go_on(job: Job) -> str:
+    """A sentence with the command that goes on from a job's parts; empty where none is known."""
+    command = job.metadata.get(RESUME_KEY)
+    return f" To go on from its parts: {command}" if command else ""
+
+
+def _signal_name(code: int) -> str:
+    number = -code if code < 0 else code - 128
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,103 @@
+"""Where a cluster is and what may be asked of it; what makes no sense is refused at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rayanim.cluster import ClusterSettings, cluster_request, parse_size, read_address
+from rayanim.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "text", "origin"),
+    [
+        ("auto", {}, "auto", "address='auto'"),
+        ("10.0.0.1:6379", {}, "10.0.0.1:6379", "address='10.0.0.1:6379'"),
+        (None, {"RAY_ADDRESS": "head:1234"}, "head:1234", "RAY_ADDRESS=head:1234"),
+        ("auto", {"RAY_ADDRESS": "head:1234"}, "head:1234", "RAY_ADDRESS=head:1234"),
+        ("other:1", {"RAY_ADDRESS": "head:1234"}, "other:1", "address='other:1'"),
+    ],
+)
+def test_an_address_is_taken_as_ray_takes_it(
+    given: str | None, environment: dict[str, str], text: str, origin: str
+) -> None:
+    """What is given goes before the environment, which goes before looking for a cluster."""
+    found = read_address(given, environment)
+    assert found is not None
+    assert (found.text, found.origin) == (text, origin)
+
+
+@pytest.mark.parametrize("given", [None, "local"])
+def test_without_an_address_ray_stays_here(given: str | None) -> None:
+    """``local`` does so whatever the environment says."""
+    environment = {} if given is None else {"RAY_ADDRESS": "head:1234"}
+    assert read_address(given, environment) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "command"),
+    [
+        ("ray://10.0.0.1:10001", "rayanim submit SCRIPT.py --address http://10.0.0.1:8265"),
+        ("http://head:8265", "rayanim submit SCRIPT.py --address http://head:8265"),
+    ],
+)
+def test_an_address_that_takes_jobs_names_the_command_to_use(given: str, command: str) -> None:
+    """Ray Client and the dashboard are no place for a driver."""
+    for origin, request in (
+        (f"address='{given}'", {"given": given, "environment": {}}),
+        (f"RAY_ADDRESS={given}", {"given": None, "environment": {"RAY_ADDRESS": given}}),
+    ):
+        with pytest.raises(SettingsError) as refused:
+            read_address(**request)  # type: ignore[arg-type]
+        assert command in refused.value.message
+        assert refused.value.message.startswith(origin)
+
+
+@pytest.mark.parametrize("given", ["head", "head:", "head:99999", "head:0", ":6379", 7, ""])
+def test_what_is_no_address_is_refused(given: Any) -> None:
+    """A host alone would otherwise be looked for, and not found, for a minute."""
+    with pytest.raises(SettingsError, match="HOST:PORT"):
+        read_address(given, {})
+
+
+def test_drawing_here_and_a_cluster_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address in the environment gives way."""
+    with pytest.raises(SettingsError, match="exclude each other"):
+        cluster_request("auto", None, "auto", "local")
+    monkeypatch.setenv("RAY_ADDRESS", "head:1234")
+    assert cluster_request(None, None, "auto", "local") is None
+    found = cluster_request(None, None, 4, "auto")
+    assert found is not None and found.workers == 4 and found.settings == ClusterSettings()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"min_workers": 0}, "min_workers"),
+        ({"min_workers": 4, "max_workers": 2}, "above max_workers=2"),
+        ({"actor_cpus": -1}, "actor_cpus"),
+        ({"actor_memory_bytes": 2}, "16 MiB"),
+        ({"resources": {"CPU": 2}}, "actor_cpus"),
+        ({"resources": {"x": 0}}, "resources"),
+        ({"label_selector": {"role": 1}}, "label_selector"),
+        ({"packages": "numpy"}, "packages"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any], told: str) -> None:
+    """With what was got, before anything is asked of a cluster."""
+    with pytest.raises(SettingsError, match=told):
+        ClusterSettings(**wrong)
+
+
+def test_sizes_are_read_as_people_write_them() -> None:
+    """Decimal units, binary ones, and a bare number of bytes."""
+    assert [parse_size(each) for each in ("2GB", "1.5 GiB", "800m", "12")] == [
+        2_000_000_000,
+        1_610_612_736,
+        838_860_800,
+        12,
+    ]
+    with pytest.raises(SettingsError, match="got 'two'"):
+        parse_size("two")

@@ -1,0 +1,81 @@
+"""The simulated farm draws every frame once, is the same each time, and agrees with arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation.job import simulate
+from simulation.scenario import FREE, Result, Scenario
+
+
+def is_whole(result: Result) -> bool:
+    """Whether each frame of the film was written once."""
+    stops = [0]
+    for start, stop in sorted(result.written):
+        if start != stops[-1]:
+            return False
+        stops.append(stop)
+    return stops[-1] == result.scenario.frames
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    frames=st.integers(1, 3000),
+    actors=st.integers(1, 12),
+    actors_per_node=st.integers(1, 4),
+    autoscaled=st.booleans(),
+    every_s=st.floats(7, 60),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+def test_whatever_nodes_are_lost_every_frame_is_written_once(
+    frames: int,
+    actors: int,
+    actors_per_node: int,
+    autoscaled: bool,
+    every_s: float,
+    share: float,
+    seed: int,
+) -> None:
+    """Nothing lost, nothing twice."""
+    scenario = Scenario(
+        frames,
+        actors,
+        longest=40,
+        actors_per_node=actors_per_node,
+        autoscaled=autoscaled,
+        loss_every_s=every_s,
+        loss_share=share,
+        seed=seed,
+    )
+    assert is_whole(simulate(scenario))
+
+
+def test_losses_cost_time() -> None:
+    """The nodes that are taken away are missed."""
+    calm = Scenario(100_000, 20)
+    stormy = Scenario(100_000, 20, loss_every_s=60, loss_share=0.5)
+    assert simulate(stormy).drawn_s > 1.1 * simulate(calm).drawn_s
+
+
+def test_one_seed_gives_one_run() -> None:
+    """Figures can be had again; another seed gives others."""
+    scenarios = [Scenario(20_000, 8, loss_every_s=30, seed=seed) for seed in (1, 1, 2)]
+    first, again, other = map(simulate, scenarios)
+    assert first == again
+    assert first.drawn_s != other.drawn_s
+
+
+@pytest.mark.parametrize("actors", [1, 2, 8, 16])
+def test_where_nothing_costs_anything_n_actors_are_n_times_one(actors: int) -> None:
+    """The closed form: frames times seconds, divided by actors."""
+    scenario = Scenario(16 * 250, actors, scatter=0.0, costs=FREE)
+    assert simulate(scenario).drawn_s == pytest.approx(16 * 250 * 0.05 / actors)
+
+
+def test_an_idle_farm_pays_for_fewer_nodes() -> None:
+    """A short film does not fetch all the nodes there could be."""
+    fixed = Scenario(1500, 100, frame_s=0.5)
+    grown = Scenario(1500, 100, frame_s=0.5, autoscaled=True)
+    assert simulate(grown).node_s < simulate(fixed).node_s
