@@ -20,6 +20,7 @@ PUBLIC = [
     "EncodeError",
     "EncoderLostError",
     "FarmError",
+    "FarmSilentError",
     "FarmStartError",
     "FrameError",
     "HistoryError",
