@@ -47,7 +47,7 @@ class JobRunner:
         link = self._chooser.link
         try:
             if link is not None:
-                # Meanwhile the first frames are drawn here.
+                # Once it has been checked, the first frames are drawn here meanwhile.
                 link.start()
             if self._chooser.may_travel:
                 # Before the source is opened: what setup() makes may not be picklable.

@@ -101,6 +101,8 @@ def clean_environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return kept | {
         "HOME": str(folder),
+        # Actors unpickle test modules by reference.
+        "PYTHONPATH": str(Path(__file__).parent.parent),
         "RAY_TMPDIR": str(folder),
         "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(folder / "mpl")),
     }

@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 from heads import Head, started_head
 
-TESTS = Path(__file__).parent.parent
 BOUND = 3
 FRAMES = 240
 
 # A process of its own: Ray is loaded with this head's environment.
 DRIVER = f"""
-import json, sys, threading, time
+import json, os, pathlib, sys, time
 import ray
 import rayanim
-from numbered import FPS, Numbered, read_numbers
+from numbered import FPS, Numbered, in_actor, read_numbers
 
 address, folder = sys.argv[1:]
 
@@ -32,21 +31,26 @@ def wait_for(nodes):
         time.sleep(0.2)
     return seen
 
-def film(name, **options):
-    return rayanim.produce(
-        Numbered({FRAMES}, delay_s=0.1),
-        FPS,
-        outfile=f"{{folder}}/{{name}}",
-        segment_frames=8,
-        progress=lambda done, total: most.append(render_nodes()) if ray.is_initialized() else None,
-        **options,
-    )
+class Film(Numbered):
+    seen = pathlib.Path(folder, "seen")
 
+    def generate_at(self, time_ms):
+        if in_actor():
+            self.seen.joinpath(str(os.getpid())).touch()
+            # However long the nodes take to come, there is something left to draw for each.
+            time.sleep(0.02 if len(os.listdir(self.seen)) >= {BOUND} else 1)
+        return super().generate_at(time_ms)
+
+Film.seen.mkdir()
 most = []
 ray.init(address=address, logging_level="ERROR", log_to_driver=False)
 before = render_nodes()
-report = film(
-    "grown.mp4",
+report = rayanim.produce(
+    Film({FRAMES}),
+    FPS,
+    outfile=f"{{folder}}/grown.mp4",
+    segment_frames=6,
+    progress=lambda done, total: most.append(render_nodes()),
     engine="ray",
     address=address,
     cluster=rayanim.ClusterSettings(max_workers={BOUND} + 1),
@@ -75,7 +79,7 @@ def growing_head():
 def drive(head: Head, folder: Path) -> dict[str, object]:
     run = subprocess.run(
         [sys.executable, "-c", DRIVER, head.address, str(folder)],
-        env=head.environment | {"PYTHONPATH": str(TESTS)},
+        env=head.environment,
         cwd=folder,
         capture_output=True,
         text=True,
