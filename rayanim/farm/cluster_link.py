@@ -109,8 +109,7 @@ class ClusterLink:
         ClusterError
             If there is room for none, and nobody has said how many to wait for.
         """
-        here = self.room()
-        most = most_actors(self._request.workers, self.settings.max_workers, here)
+        most = self.most_with(self.need())
         if most == 0:
             raise ClusterError(
                 f"{self._request.address.origin}: none of the cluster's {len(self.nodes())} nodes "
@@ -118,6 +117,11 @@ class ClusterLink:
                 "adds nodes on demand, say up to how many actors: --max-workers N."
             )
         return most
+
+    def most_with(self, need: Need) -> int:
+        """The most render actors that the caller allows, if each takes `need`; 0 if none fits."""
+        here = room(self.nodes(), need)
+        return most_actors(self._request.workers, self.settings.max_workers, here)
 
     def _check_same(self) -> None:
         import ray

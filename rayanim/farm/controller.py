@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from rayanim.errors import BudgetError
@@ -90,6 +91,16 @@ class Controller:
         self.target = target
         self._pool.apply(target)
         self._tally.change(target, reason)
+
+    @property
+    def most(self) -> int:
+        """The most actors that there may be."""
+        return self._limits.max_actors
+
+    def bound(self, most: int) -> None:
+        """There may be no more than `most` actors from now on."""
+        fewest = min(self._limits.min_actors, most)
+        self._limits = replace(self._limits, min_actors=fewest, max_actors=most)
 
     def drawn(self, timings: Timings) -> None:
         """An actor has drawn a segment."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayanim import events
 from rayanim.errors import EncoderLostError, FarmSilentError, FarmStartError
+from rayanim.farm.actor_memory import ActorMemory
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.arrivals import Fetched, PayloadLost, SegmentDrawn
 from rayanim.farm.choice import ACTOR_START_S, Choice
@@ -169,6 +170,7 @@ class FarmRun:
             window_s=job.settings.window_size,
             actor_start_s=ACTOR_START_S + blueprint.open_s,
         )
+        self._memory = ActorMemory(link, self._pool, self._controller, tally)
         self._choice = choice
         self._segment_frames = course.segment_frames
         self._open_s = blueprint.open_s
@@ -321,6 +323,7 @@ class FarmRun:
     def _drawn(self, event: SegmentDrawn) -> None:
         self._heard_s = time.perf_counter()
         self._tally.memory("RenderActor", event.meta.rss_bytes)
+        self._memory.seen(event.meta.rss_bytes)
         self._book.drawn(event.node, event.segment.index)
         timings = event.meta.timings
         if timings is not None and self._dispatcher.is_wanted(event.segment):
