@@ -208,6 +208,8 @@ class FarmRun:
                     target=self._controller.target,
                     queued_frames=self._dispatcher.queued_frames,
                 )
+            # Nodes may go while the film is joined.
+            self._pool.apply(0)
             file_bytes = self._finished()
             self._pool.close(self._hand_out.late.silent_nodes)
             return file_bytes
