@@ -99,10 +99,11 @@ def submit_script(
 
 def _submit(script: Path, submission: Submission, options: Options, words: Sequence[str]) -> int:
     from rayanim.jobs.client import JobsClient
-    from rayanim.scripting import check_script
+    from rayanim.scripting import check_script, check_syntax
     from rayanim.travel import packed
 
     check_script(script)
+    check_syntax(script)
     submission.check(options)
     options.check(is_here=submission.fetch)
     baggage = _baggage(script, submission)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -203,6 +204,7 @@ def _make_client(address: str | None) -> Any:
             "Submitting to a cluster needs Ray with its dashboard, which is not installed here "
             f"({error}): pip install 'rayanim[cluster]'."
         ) from error
+    _keep_ray_quiet()
 
     class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
         """Ray's client; what Ray would wait for without end ends here."""
@@ -229,6 +231,12 @@ def _make_client(address: str | None) -> Any:
             return str(answer.json()["ray_version"])
 
     return Client(address)
+
+
+def _keep_ray_quiet() -> None:
+    """Show Ray's warnings alone: each package that it sends is a line of its log otherwise."""
+    for handler in logging.getLogger("ray").handlers:
+        handler.setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TOKEN = "0123456789abcdef" * 4
-START_LIMIT_S = 60
+START_LIMIT_S = 150
 
 
 @dataclass(frozen=True, slots=True)
