@@ -31,6 +31,9 @@ TAIL_POLL_S = 0.25
 
 OLDEST_RAY = (2, 55)
 
+LOG_NAME = "job-driver-{}.log"
+"""What Ray calls the file of a job's log, on the node of its driver."""
+
 
 class JobsClient:
     """The Jobs API of one cluster.
@@ -119,15 +122,27 @@ class JobsClient:
             loop.close()
 
     def log(self, job: Job, lines: int = -1) -> Iterator[str]:
-        """Read the last `lines` lines of a job's log, -1 for all; nothing while there is none."""
+        """Read the last `lines` lines of a job's log, -1 for all; nothing while there is none.
+
+        Raises
+        ------
+        JobError
+            If it cannot be read any more.
+        """
         if job.node_id is None:
             return
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
-        with self._told(job.submission_id):
-            query = {"submission_id": job.submission_id, "lines": str(lines)}
-            with self._client.read_file(query) as answer:
-                if answer.ok:  # else not written yet, or its node is gone
-                    yield from map(decode, answer.iter_content(2**16))
+        # By its file: asked for by the job alone, Ray 2.60 answers with an error.
+        name = LOG_NAME.format(job.submission_id)
+        query = {"node_id": job.node_id, "filename": name, "lines": str(lines)}
+        with self._told(job.submission_id), self._client.read_file(query) as answer:
+            if answer.ok:
+                yield from map(decode, answer.iter_content(2**16))
+            elif job.has_ended:  # else it is not written yet
+                raise JobError(
+                    f"The log of {job.submission_id} cannot be read any more: its node is gone. "
+                    f"Ray says: {answer.text[:300]!r}."
+                )
 
     @contextlib.contextmanager
     def file(self, node_id: str, name: str, lines: int) -> Iterator[Iterator[bytes]]:

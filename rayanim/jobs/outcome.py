@@ -53,8 +53,8 @@ def outcome_of(job: Job, error: Mapping[str, Any] | None) -> Outcome:
     if code < 0 or code in (137, 139):
         return Outcome(
             LOST,
-            f"{name}: its driver was ended by {_signal_name(code)}, as where memory ends."
-            f"{how_to_go_on(job)}",
+            f"{name}: its driver was ended by {_signal_name(code)}, as happens where memory runs "
+            f"out.{how_to_go_on(job)}",
         )
     if error is not None:
         return Outcome(code, hint(error))

@@ -42,7 +42,9 @@ def test_ray_client_is_refused_with_the_address_to_use() -> None:
         read_address("ray://head:10001", {})
 
 
-@pytest.mark.parametrize("given", ["ftp://head", "http:///ray", "head:port", "http://head:99999999"])
+@pytest.mark.parametrize(
+    "given", ["ftp://head", "http:///ray", "head:port", "http://head:99999999"]
+)
 def test_what_is_no_address_is_refused(given: str) -> None:
     """By what was got."""
     with pytest.raises(SettingsError, match=given.removeprefix("http://")):
