@@ -61,13 +61,16 @@ def started_cluster(home: Path) -> Iterator[Cluster]:
         temp = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="rj", ignore_cleanup_errors=True)
         )
-        environment = _environment(home, Path(temp))
-        gcs, dashboard = free_ports(2)
+        environment = own_environment(home, Path(temp))
+        gcs, dashboard, client = free_ports(3)
         stack.callback(_check_nothing_left, temp)
         for place in (
-            ("--head", f"--port={gcs}", f"--temp-dir={temp}", f"--dashboard-port={dashboard}"),
+            (
+                "--head", f"--port={gcs}", f"--temp-dir={temp}",
+                f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}",
+            ),
             (f"--address=127.0.0.1:{gcs}",),
-        ):
+        ):  # fmt: skip
             stack.callback(_end, _start_node(place, environment, home))
         yield Cluster(f"http://127.0.0.1:{dashboard}", home, environment)
 
@@ -124,7 +127,8 @@ def _command_line(process: psutil.Process) -> str:
     return ""
 
 
-def _environment(home: Path, temp: Path) -> dict[str, str]:
+def own_environment(home: Path, temp: Path) -> dict[str, str]:
+    """Of processes that know nobody else's Ray, and have a token."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     token = home / "token"
     token.write_text(TOKEN)
@@ -134,6 +138,7 @@ def _environment(home: Path, temp: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": str(temp),
+        "RAY_enable_metrics_collection": "0",  # starts sooner, and nobody reads them
         "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(home / "mpl")),
         "RAY_JOB_START_TIMEOUT_SECONDS": "240",
     }
