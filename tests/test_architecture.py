@@ -26,6 +26,7 @@ PURE = (
     "farm.fleet",
     "farm.windows",
     "farm.frame_cost",
+    "farm.metrics",
     "farm.naming",
     "events",
     "doctor.facts",
