@@ -15,6 +15,7 @@
     │   └── ResumeError        the parts of an earlier job do not fit, or there are none
     ├── FarmError              Ray, its actors, the machines
     │   ├── FarmStartError     Ray or the first actors did not start
+    │   ├── FarmSilentError    no actor said anything for far longer than drawing takes
     │   ├── ClusterError       the cluster cannot be reached, or does not fit this process
     │   ├── JobError           a cluster's Jobs API: cannot be reached, refuses, lost the job
     │   ├── SegmentLostError   one segment killed its actor again and again
@@ -136,6 +137,10 @@ class FarmError(RayanimError):
 
 class FarmStartError(FarmError):
     """Ray, the encoder actor or the first render actor did not start."""
+
+
+class FarmSilentError(FarmError):
+    """No actor said anything for far longer than drawing a segment takes."""
 
 
 class ClusterError(FarmError):

@@ -19,6 +19,7 @@ PUBLIC = [
     "EncodeError",
     "EncoderLostError",
     "FarmError",
+    "FarmSilentError",
     "FarmStartError",
     "FrameError",
     "HistoryError",

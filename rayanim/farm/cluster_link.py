@@ -8,7 +8,7 @@ from typing import Any
 from rayanim.cluster import ClusterRequest, ClusterSettings
 from rayanim.errors import ClusterError
 from rayanim.farm.connecting import ClusterRay, located
-from rayanim.farm.fleet import Need, Node, affordable_memory, most_actors, room
+from rayanim.farm.fleet import Need, Node, affordable_memory, most_actors, room, room_on
 from rayanim.farm.session import RaySession, ray_is_running
 
 
@@ -124,6 +124,18 @@ def living_nodes() -> tuple[Node, ...]:
     import ray
 
     return tuple(_node(each) for each in ray.nodes() if each["Alive"])
+
+
+def usable_nodes(need: Need | None) -> set[str]:
+    """Ids of the living nodes that are large enough for a render actor.
+
+    Parameters
+    ----------
+    need
+        What one takes; None for one core.
+    """
+    need = need or Need(resources={"CPU": 1.0})
+    return {node.node_id for node in living_nodes() if room_on(node, need)}
 
 
 def _node(told: Mapping[str, Any]) -> Node:

@@ -148,11 +148,17 @@ def matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
     return all(_matches_one(labels.get(name), wanted) for name, wanted in selector.items())
 
 
-def _matches_one(value: str | None, wanted: str) -> bool:
+def parse_selector(wanted: str) -> tuple[bool, tuple[str, ...]]:
+    """Whether one of Ray's label selectors names what a label must not be, and what it names."""
     negated, plain = wanted.startswith("!"), wanted.removeprefix("!")
     several = re.fullmatch(r"in\((.*)\)", plain)
-    values = [each.strip() for each in several[1].split(",")] if several else [plain]
-    return (value in values) != negated
+    named = [each.strip() for each in several[1].split(",")] if several else [plain]
+    return negated, tuple(each for each in named if each)
+
+
+def _matches_one(value: str | None, wanted: str) -> bool:
+    negated, named = parse_selector(wanted)
+    return (value in named) != negated
 
 
 def version_fault(

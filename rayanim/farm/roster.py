@@ -24,6 +24,10 @@ class Member:
         What calls reach it by.
     asked_s
         When it was asked for.
+    node
+        Where it lives; None before it has said so.
+    answered_s
+        When it said so.
     held
         Its segments, the one that it draws first.
     began_s
@@ -36,6 +40,8 @@ class Member:
     handle: Any
     asked_s: float = 0.0
     has_answered: bool = False
+    node: str | None = None
+    answered_s: float = 0.0
     is_open: bool = False
     held: deque[Segment] = field(default_factory=deque)
     began_s: float = 0.0
@@ -71,6 +77,9 @@ class Roster:
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self._members.values())
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._members
 
     def __getitem__(self, number: int) -> Member:
         return self._members[number]
