@@ -32,6 +32,7 @@ PURE = (
     "farm.fleet_use",
     "farm.windows",
     "farm.frame_cost",
+    "farm.metrics",
     "farm.naming",
     "events",
     "doctor.facts",
