@@ -1,4 +1,4 @@
-"""On Ray the encoder actor joins the film while it is drawn, whoever put the parts, whatever dies."""
+"""On Ray the encoder actor joins the film while it is drawn, whoever put the parts."""
 
 from __future__ import annotations
 
