@@ -96,6 +96,19 @@ def look_at(address: str, limit_s: float) -> Seen | None:
     )
 
 
+def node_of_actor(handle: Any) -> str | None:
+    """The node on which an actor lives or lived; None where that cannot be found out.
+
+    Ray's exception names the machine's address alone, which several nodes may share.
+    """
+    try:
+        from ray._private.state import actors
+
+        return actors(handle._actor_id.hex())["Address"]["NodeID"] or None
+    except (ImportError, AttributeError, KeyError, TypeError):
+        return None
+
+
 def _metadata(client: Any) -> dict[str, str]:
     try:
         from ray._common.usage.usage_lib import get_cluster_metadata
