@@ -23,6 +23,7 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         convert_s=tally.timings.convert_s,
         encode_s=tally.encode_s,
         wait_s=tally.wait_s,
+        write_s=tally.write_s,
     )
     return Report(
         output=target,

@@ -66,6 +66,9 @@ class StageRates:
         Seconds that all workers of the stage together were busy.
     wait_s
         Seconds that the encoder waited for frames.
+    write_s
+        Seconds in which finished parts were written, and joined; of all
+        threads together.
     """
 
     draw_fps: float | None = None
@@ -75,6 +78,7 @@ class StageRates:
     convert_s: float = 0.0
     encode_s: float = 0.0
     wait_s: float = 0.0
+    write_s: float = 0.0
 
     @classmethod
     def measured(
@@ -85,13 +89,15 @@ class StageRates:
         convert_s: float = 0.0,
         encode_s: float = 0.0,
         wait_s: float = 0.0,
+        write_s: float = 0.0,
     ) -> Self:
         """The rates of stages that each took `frames` frames in the given seconds."""
         draw_fps, convert_fps, encode_fps = (
             frames / busy_s if frames and busy_s > 0 else None
             for busy_s in (draw_s, convert_s, encode_s)
         )
-        return cls(draw_fps, convert_fps, encode_fps, draw_s, convert_s, encode_s, wait_s)
+        rates = (draw_fps, convert_fps, encode_fps)
+        return cls(*rates, draw_s, convert_s, encode_s, wait_s, write_s)
 
 
 def binding_stage(

@@ -30,6 +30,7 @@ PURE = (
     "farm.fleet",
     "farm.windows",
     "farm.frame_cost",
+    "farm.metrics",
     "farm.naming",
     "events",
     "doctor.facts",

@@ -10,6 +10,7 @@ from rayanim.farm.by_frames import FramesJob
 from rayanim.farm.by_segments import SegmentsJob
 from rayanim.farm.choice import Choice
 from rayanim.farm.choosing import Chooser
+from rayanim.farm.exporter import Exporter
 from rayanim.farm.job import Job, Outcome, Tally
 from rayanim.farm.local import InProcess
 from rayanim.progress.protocol import Progress
@@ -31,7 +32,13 @@ class JobRunner:
 
     def __init__(self, job: Job, progress: Progress, log: Listener | None = None) -> None:
         self._job = job
-        self._tally = Tally(progress, job.feed.n_frames, job.log_every, log=log or Nobody())
+        self._tally = Tally(
+            progress,
+            job.feed.n_frames,
+            job.log_every,
+            log=log or Nobody(),
+            exporter=Exporter(job.name),
+        )
         self._chooser = Chooser(job, self._tally)
 
     def run(self) -> Outcome:

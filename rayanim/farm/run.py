@@ -47,7 +47,6 @@ SILENCE_FACTOR = 20.0
 HOLD_S = 1.0
 """Seconds for which the encoder must starve, or its queue be full, to count."""
 
-
 DIFFERENCE = (
     "The film's first frame has other pixels in a render actor than in this process, so frames "
     "may differ by who draws them. Usual causes: the order of a set, a module's variable that the "
@@ -191,6 +190,7 @@ class FarmRun:
         int
             Size of the finished file in bytes.
         """
+        self._tally.exporter.begin()
         try:
             self._controller.begin(self._choice.actors, self._choice.reason)
             self._put_head()
@@ -202,6 +202,7 @@ class FarmRun:
                 self._check_signs_of_life()
                 self._tally.tell(
                     alive=self._pool.alive,
+                    asked_for=self._pool.requested,
                     target=self._controller.target,
                     queued_frames=self._dispatcher.queued_frames,
                 )
@@ -211,15 +212,19 @@ class FarmRun:
         finally:
             self._pool.kill()
             self._encoder.kill()
+            self._tally.exporter.end(self._tally)
 
     def _is_done(self) -> bool:
         settled = self._course.settle()
         return settled and self._dispatcher.finished and not self._encoder.refs()
 
     def _finished(self) -> int:
+        began_s = self._tally.elapsed_s
         while True:
             try:
-                return self._encoder.finish(self._tally.frames)
+                file_bytes = self._encoder.finish(self._tally.frames)
+                self._tally.ended(self._tally.elapsed_s - began_s, is_encoding=self._in_order)
+                return file_bytes
             except EncoderLostError as error:
                 self._revive_encoder(error)
 
@@ -296,9 +301,10 @@ class FarmRun:
             self._dispatcher.payload_lost(segment)
             return
         self._heard_s = time.perf_counter()
-        # What a frame took to encode was counted by who drew it, unless raw frames came here.
-        self._tally.encoded(len(segment), answer.encode_s if self._in_order else 0.0, answer.wait_s)
-        self._tally.written(len(segment), answer.written_bytes)
+        # What was encoded by who drew it is only written here.
+        encode_s, write_s = (answer.encode_s, 0.0) if self._in_order else (0.0, answer.encode_s)
+        self._tally.encoded(len(segment), encode_s, answer.wait_s)
+        self._tally.written(len(segment), answer.written_bytes, write_s)
         self._tally.log.tell(
             events.SegmentEncoded.of(segment, encode_s=answer.encode_s, wait_s=answer.wait_s)
             if self._in_order
