@@ -103,10 +103,11 @@ def node_of_actor(handle: Any) -> str | None:
     """
     try:
         from ray._private.state import actors
-
-        return actors(handle._actor_id.hex())["Address"]["NodeID"] or None
-    except (ImportError, AttributeError, KeyError, TypeError):
+    except ImportError:
         return None
+    actor_id = getattr(handle, "_actor_id", None)
+    told = {} if actor_id is None else actors(actor_id.hex()) or {}
+    return told.get("Address", {}).get("NodeID") or None
 
 
 def _metadata(client: Any) -> dict[str, str]:
