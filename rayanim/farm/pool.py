@@ -87,6 +87,11 @@ class RenderPool:
         return self._roster.answered
 
     @property
+    def nodes(self) -> int:
+        """Nodes on which there are actors."""
+        return self._roster.nodes
+
+    @property
     def idle(self) -> list[int]:
         """Actors that could draw and have nothing to."""
         return self._roster.idle()
