@@ -6,6 +6,7 @@ with a bridge in it, and the addresses exist between them alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,6 +20,9 @@ from typing import IO
 NETWORK = "10.77.0"
 HEAD_PORT = 6379
 START_LIMIT_S = 90.0
+
+ATTEMPTS = 3
+"""On a busy machine Ray's agents may take longer to start than a node waits for them."""
 
 
 def why_not() -> str | None:
@@ -80,8 +84,7 @@ class Machines:
                 process.kill()
                 process.wait()
         for name in (*self._names, self.switch):
-            for pid in self._pids(name):
-                os.kill(pid, signal.SIGKILL)
+            self._kill_all(name)
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
     def address(self, number: int) -> str:
@@ -114,15 +117,16 @@ class Machines:
             if number == 1
             else [f"--address={self.address(1)}:{HEAD_PORT}"]
         )
-        said = self._folder / f"ray-{number}.txt"
-        with open(said, "wb") as out:
-            self._start(
-                number,
-                out,
-                *(str(ray), "start", "--block", *role),
-                *(f"--node-ip-address={self.address(number)}", "--disable-usage-stats", *options),
-            )
-        self._wait_for(said, "Ray runtime started")
+        where = f"--node-ip-address={self.address(number)}"
+        command = (str(ray), "start", "--block", *role, where, "--disable-usage-stats", *options)
+        for attempt in range(1, ATTEMPTS + 1):
+            said = self._folder / f"ray-{number}-{attempt}.txt"
+            with open(said, "wb") as out:
+                self._start(number, out, *command)
+            if self._waited_for(said, "Ray runtime started"):
+                return
+            self._kill_all(self._names[number - 1])
+        raise RuntimeError(f"machine {number} did not become a node: {said.read_text()}")
 
     def _start(self, number: int, out: IO[bytes], *command: str) -> None:
         self._started.append(
@@ -135,12 +139,13 @@ class Machines:
             )
         )
 
-    def _wait_for(self, said: Path, text: str) -> None:
+    def _waited_for(self, said: Path, text: str) -> bool:
         until_s = time.monotonic() + START_LIMIT_S
         while text not in said.read_text():
             if self._started[-1].poll() is not None or time.monotonic() > until_s:
-                raise RuntimeError(f"waited for {text!r}, got {said.read_text()!r}")
+                return False
             time.sleep(0.2)
+        return True
 
     def _wire(self) -> None:
         _ip("netns", "add", self.switch)
@@ -159,9 +164,12 @@ class Machines:
             _ip("-n", name, "link", "set", "dev", "lo", "up")
             _ip("-n", name, "link", "set", "dev", "eth0", "up")
 
-    def _pids(self, name: str) -> list[int]:
+    def _kill_all(self, name: str) -> None:
+        """End what runs in one of our namespaces."""
         listed = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
-        return [int(pid) for pid in listed.stdout.split()]
+        for pid in listed.stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def _ip(*arguments: str) -> None:

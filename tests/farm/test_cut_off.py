@@ -88,6 +88,8 @@ def machines(tmp_path_factory):
             "RAY_TMPDIR": folder,
             "PYTHONPATH": str(TESTS),
             "RAY_AUTH_MODE": "disabled",
+            # Three nodes on one machine: what starts has enough to do.
+            "RAY_enable_metrics_collection": "0",
             "RAY_worker_niceness": "0",
         }
         with Machines(3, environment, said) as made:
