@@ -22,6 +22,7 @@ FIELDS = {
     "resources": "resources",
     "keep_head_free": "keep_head_free",
     "label_selector": "label_selector",
+    "max_node_hours": "max_node_hours",
     "packages": "pip",
     "working_dir": "working_dir",
     "exclude": "exclude",
@@ -119,6 +120,12 @@ def cluster_options(command: CommandT) -> CommandT:
             help="Draw on the Ray cluster that this machine belongs to; also RAY_ADDRESS.",
         ),
         actor_options,
+        click.option(
+            "--max-node-hours",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="N",
+            help="The most that the film may cost: hours of nodes that hold actors, added up.",
+        ),
         click.option(
             "--working-dir",
             type=click.Path(exists=True, file_okay=False),

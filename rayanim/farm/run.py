@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayanim import events
 from rayanim.errors import EncoderLostError, FarmSilentError, FarmStartError
+from rayanim.farm.actor_memory import ActorMemory
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.arrivals import Fetched, PayloadLost, SegmentDrawn
 from rayanim.farm.choice import ACTOR_START_S, Choice
@@ -158,6 +159,7 @@ class FarmRun:
                 max_actors=job.max_actors,
                 hold_s=HOLD_S,
                 settle_s=job.settings.perf_delay,
+                max_node_s=None if job.cluster is None else job.cluster.settings.max_node_s,
             ),
             self._pool,
             self._dispatcher,
@@ -167,6 +169,7 @@ class FarmRun:
             window_s=job.settings.window_size,
             actor_start_s=ACTOR_START_S + blueprint.open_s,
         )
+        self._memory = ActorMemory(link, self._pool, self._controller, tally)
         self._choice = choice
         self._segment_frames = course.segment_frames
         self._open_s = blueprint.open_s
@@ -206,6 +209,8 @@ class FarmRun:
                     target=self._controller.target,
                     queued_frames=self._dispatcher.queued_frames,
                 )
+            # Nodes may go while the film is joined.
+            self._pool.apply(0)
             file_bytes = self._finished()
             self._pool.close(self._hand_out.late.silent_nodes)
             return file_bytes
@@ -326,6 +331,7 @@ class FarmRun:
     def _drawn(self, event: SegmentDrawn) -> None:
         self._heard_s = time.perf_counter()
         self._tally.memory("RenderActor", event.meta.rss_bytes)
+        self._memory.seen(event.meta.rss_bytes)
         self._book.drawn(event.node, event.segment.index)
         timings = event.meta.timings
         if timings is not None and self._dispatcher.is_wanted(event.segment):
