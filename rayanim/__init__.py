@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
     from rayanim.cluster import ClusterSettings
     from rayanim.errors import (
+        BudgetError,
         ClusterError,
         EncodeError,
         EncoderLostError,
         FarmError,
+        FarmSilentError,
         FarmStartError,
         FrameError,
         HistoryError,
@@ -48,10 +50,12 @@ _HOMES = {
     "produce": "production",
     **dict.fromkeys(
         (
+            "BudgetError",
             "ClusterError",
             "EncodeError",
             "EncoderLostError",
             "FarmError",
+            "FarmSilentError",
             "FarmStartError",
             "FrameError",
             "HistoryError",
@@ -76,11 +80,13 @@ _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
     "Animator",
+    "BudgetError",
     "ClusterError",
     "ClusterSettings",
     "EncodeError",
     "EncoderLostError",
     "FarmError",
+    "FarmSilentError",
     "FarmStartError",
     "FrameError",
     "HistoryError",

@@ -15,8 +15,10 @@
     │   └── ResumeError        the parts of an earlier job do not fit, or there are none
     ├── FarmError              Ray, its actors, the machines
     │   ├── FarmStartError     Ray or the first actors did not start
+    │   ├── FarmSilentError    no actor said anything for far longer than drawing takes
     │   ├── ClusterError       the cluster cannot be reached, or does not fit this process
     │   ├── JobError           a cluster's Jobs API: cannot be reached, refuses, lost the job
+    │   ├── BudgetError        the job has used up what it may cost
     │   ├── SegmentLostError   one segment killed its actor again and again
     │   └── EncoderLostError   the encoder actor died, and the film cannot be begun anew
     ├── EncodeError            FFmpeg, or the disk it writes to
@@ -138,12 +140,20 @@ class FarmStartError(FarmError):
     """Ray, the encoder actor or the first render actor did not start."""
 
 
+class FarmSilentError(FarmError):
+    """No actor said anything for far longer than drawing a segment takes."""
+
+
 class ClusterError(FarmError):
     """The cluster at the given address cannot be reached, refuses, or does not fit."""
 
 
 class JobError(FarmError):
     """A cluster's Jobs API cannot be reached or refuses us, or a job or its film is lost there."""
+
+
+class BudgetError(FarmError):
+    """The job has held nodes for as long as the caller allows, and is not done."""
 
 
 class SegmentLostError(FarmError):

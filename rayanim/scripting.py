@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import platform
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
-from rayanim.errors import SettingsError
+from rayanim.errors import ScriptError, SettingsError
 
 
 def check_script(path: Path) -> None:
@@ -71,9 +73,32 @@ def execute(module: ModuleType) -> None:
     path = module.__file__
     if path is None:
         raise SettingsError(f"{module!r} belongs to no file.")
+    exec(_code_of(path), module.__dict__)  # noqa: S102
+
+
+def check_syntax(path: Path) -> None:
+    """See that `path` is Python, without running any of it.
+
+    Raises
+    ------
+    ScriptError
+        If it is not.
+    """
+    try:
+        _code_of(str(path))
+    except (SyntaxError, ValueError) as error:  # the latter for a null character
+        shown = "".join(traceback.format_exception_only(error))
+        raise ScriptError(
+            f"{path} is no Python that {platform.python_version()} reads, and was not sent.",
+            traceback_text=shown,
+        ) from error
+
+
+def _code_of(path: str) -> CodeType:
     with io.open_code(path) as file:
         source = file.read()
-    exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+    code: CodeType = compile(source, path, "exec", dont_inherit=True)
+    return code
 
 
 def _main_module(path: Path) -> ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -11,7 +12,14 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from rayanim.farm.quiet import environment_for_ray
+
 os.environ.setdefault("MPLBACKEND", "agg")
+
+# Each of the many processes that tests start imports some thousand modules. Where nothing
+# keeps them compiled, compiling them anew takes several times as long as all else does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The same examples in every run, so that a change and not chance turns a test red;
 # HYPOTHESIS_PROFILE=search looks for others.
@@ -26,19 +34,42 @@ def shared_ray():
     ray = pytest.importorskip("ray")
     with tempfile.TemporaryDirectory(prefix="rayanim-", dir="/tmp") as folder:
         os.environ["RAY_TMPDIR"] = folder
-        ray.init(
-            address="local",
-            num_cpus=4,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            object_store_memory=200 * 2**20,
-            # Actors unpickle test modules by reference.
-            runtime_env={"env_vars": {"PYTHONPATH": os.path.dirname(__file__)}},
-        )
+        with _environment_of_actors():
+            _start(ray)
         yield ray
         ray.shutdown()
         del os.environ["RAY_TMPDIR"]
+
+
+@contextlib.contextmanager
+def _environment_of_actors():
+    """What they inherit while Ray starts: they unpickle test modules by reference.
+
+    A runtime environment would say it too, but then Ray begins every worker
+    twice, importing itself each time, and none of those begun in advance fits.
+    """
+    with pytest.MonkeyPatch.context() as patch, environment_for_ray():
+        patch.setenv("PYTHONPATH", os.path.dirname(__file__), prepend=os.pathsep)
+        yield
+
+
+def _start(ray):
+    """Start it; once more where the machine was too busy for the 30 s that Ray allows itself."""
+    for is_last in (False, True):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=4,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=200 * 2**20,
+            )
+            return
+        except Exception:
+            ray.shutdown()
+            if is_last:
+                raise
 
 
 @pytest.fixture

@@ -14,11 +14,13 @@ HEAVY = ("ray", "av", "matplotlib", "click", "PIL", "rich")
 
 PUBLIC = [
     "Animator",
+    "BudgetError",
     "ClusterError",
     "ClusterSettings",
     "EncodeError",
     "EncoderLostError",
     "FarmError",
+    "FarmSilentError",
     "FarmStartError",
     "FrameError",
     "HistoryError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -22,6 +22,7 @@ FIELDS = {
     "resources": "resources",
     "keep_head_free": "keep_head_free",
     "label_selector": "label_selector",
+    "max_node_hours": "max_node_hours",
     "packages": "pip",
     "working_dir": "working_dir",
     "exclude": "exclude",
@@ -73,15 +74,9 @@ def cluster_settings(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def cluster_options(command: CommandT) -> CommandT:
-    """Options of `run` for a cluster that this machine belongs to."""
+def actor_options(command: CommandT) -> CommandT:
+    """Options of `run` and `submit` for what may be asked of a cluster."""
     options = (
-        _read(
-            "--address",
-            read=read_given_address,
-            metavar="auto|HOST:PORT",
-            help="Draw on the Ray cluster that this machine belongs to; also RAY_ADDRESS.",
-        ),
         click.option(
             "--min-workers", type=click.IntRange(min=1), metavar="N", help="The fewest actors."
         ),
@@ -111,6 +106,26 @@ def cluster_options(command: CommandT) -> CommandT:
             metavar="JSON",
             help="Draw on nodes with these labels only.",
         ),
+    )
+    return _with(command, options)
+
+
+def cluster_options(command: CommandT) -> CommandT:
+    """Options of `run` for a cluster that this machine belongs to."""
+    options = (
+        _read(
+            "--address",
+            read=read_given_address,
+            metavar="auto|HOST:PORT",
+            help="Draw on the Ray cluster that this machine belongs to; also RAY_ADDRESS.",
+        ),
+        actor_options,
+        click.option(
+            "--max-node-hours",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="N",
+            help="The most that the film may cost: hours of nodes that hold actors, added up.",
+        ),
         click.option(
             "--working-dir",
             type=click.Path(exists=True, file_okay=False),
@@ -130,6 +145,10 @@ def cluster_options(command: CommandT) -> CommandT:
             help="Install this on the nodes first; may be repeated, and name a file of them.",
         ),
     )
+    return _with(command, options)
+
+
+def _with(command: CommandT, options: Sequence[Callable[[CommandT], CommandT]]) -> CommandT:
     for option in reversed(options):
         command = option(command)
     return command

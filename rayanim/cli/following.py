@@ -53,7 +53,7 @@ def see_through(
             write_text(sys.stderr, f"rayanim: {told}")
             return code
     shown.end()
-    outcome = outcome_of(job, has_told_error=shown.has_told_error)
+    outcome = outcome_of(job, shown.error)
     if outcome.text:
         write_text(sys.stderr, f"rayanim: error: {outcome.text}")
     return outcome.exit_code or job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ def show_status(address: str | None, name: str | None, *, as_json: bool) -> int:
         client = JobsClient(address)
         jobs = [Known(job) for job in (client.jobs() if name is None else [client.job(name)])]
         for known in jobs:
-            known.learn(read_log(client.log(known.job, LINES_LOOKED_AT)))
+            with contextlib.suppress(JobError):  # a log may be gone with its node
+                known.learn(read_log(client.log(known.job, LINES_LOOKED_AT)))
         if as_json:
             for known in jobs:
                 write_text(sys.stdout, json.dumps(known.to_dict()))

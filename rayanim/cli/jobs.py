@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from rayanim.cli.cluster_options import actor_options
 from rayanim.cli.options import Options, common_options, film_options, with_options
 from rayanim.cli.script_command import NAME_HELP, SCRIPT_ARGUMENTS, ScriptCommand, words_again
 
@@ -98,6 +99,7 @@ def submit_options(command: CommandT) -> CommandT:
 @submit_options
 @common_options
 @film_options
+@actor_options
 @click.pass_context
 def submit(ctx: click.Context, /, script: Path, **given: Any) -> int:
     """Render SCRIPT's film on a Ray cluster.

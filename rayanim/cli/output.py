@@ -19,6 +19,30 @@ REMEMBERED_CHARS = 10_000
 """How much of what the script printed last is looked at; a report has some 500."""
 
 
+class Awaited:
+    """Texts that somebody else may say, and whether they were said."""
+
+    def __init__(self) -> None:
+        self._tail = ""
+        self._unheard: list[str] = []
+
+    def wait_for(self, text: str) -> None:
+        """Remember from now on whether `text` is said."""
+        self._unheard.append(text)
+
+    def hear(self, text: str) -> None:
+        """Somebody has said `text`: one of them in pieces, or as a part of a longer one."""
+        if self._unheard:
+            heard = self._tail + text
+            self._unheard = [each for each in self._unheard if each not in heard]
+            self._tail = heard[-REMEMBERED_CHARS:]
+
+    def unheard(self) -> list[str]:
+        """The texts that were waited for in vain; forgets them."""
+        unheard, self._unheard, self._tail = self._unheard, [], ""
+        return unheard
+
+
 class Remembering(io.TextIOBase):
     """Stands in for a stream and remembers which of the texts that it waits for were written.
 
@@ -30,19 +54,14 @@ class Remembering(io.TextIOBase):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._tail = ""
-        self._unheard: list[str] = []
+        self._awaited = Awaited()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Write and remember."""
-        if self._unheard:
-            # A text may be written in pieces, or as a part of a longer one.
-            heard = self._tail + text
-            self._unheard = [each for each in self._unheard if each not in heard]
-            self._tail = heard[-REMEMBERED_CHARS:]
+        self._awaited.hear(text)
         return self._stream.write(text)
 
     def flush(self) -> None:
@@ -59,12 +78,11 @@ class Remembering(io.TextIOBase):
 
     def wait_for(self, text: str) -> None:
         """Remember from now on whether `text` is written."""
-        self._unheard.append(text)
+        self._awaited.wait_for(text)
 
     def unheard(self) -> list[str]:
         """The texts that were waited for in vain; forgets them."""
-        unheard, self._unheard, self._tail = self._unheard, [], ""
-        return unheard
+        return self._awaited.unheard()
 
 
 @contextlib.contextmanager

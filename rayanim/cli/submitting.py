@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rayanim.jobs.request import JobRequest
     from rayanim.travel import Baggage
 
+NAME_OPTION = "--submission-id"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -99,10 +101,11 @@ def submit_script(
 
 def _submit(script: Path, submission: Submission, options: Options, words: Sequence[str]) -> int:
     from rayanim.jobs.client import JobsClient
-    from rayanim.scripting import check_script
+    from rayanim.scripting import check_script, check_syntax
     from rayanim.travel import packed
 
     check_script(script)
+    check_syntax(script)
     submission.check(options)
     options.check(is_here=submission.fetch)
     baggage = _baggage(script, submission)
@@ -206,7 +209,7 @@ def _request(
     line = ["--json", *(["-o", str(output)] if output else []), *words, there]
     line += [options.name] if options.name else []
     line += ["--", *options.script_arguments] if options.script_arguments else []
-    again = resuming(sys.argv)
+    again = going_on(sys.argv)
     own = {jobs.METADATA_KEY: __version__, jobs.SCRIPT_KEY: there, jobs.RESUME_KEY: again}
     films = jobs.films_folder(folder or script.resolve().parent, _owner())
     return jobs.JobRequest(
@@ -217,6 +220,18 @@ def _request(
         | own,
         resources=submission.resources,
     )
+
+
+def going_on(command: list[str]) -> str:
+    """The command line that goes on from the parts of this one, as a job of another name."""
+    words = list(command)
+    end = words.index("--") if "--" in words else len(words)
+    for at in reversed(range(end)):
+        if words[at] == NAME_OPTION:
+            del words[at : at + 2]
+        elif words[at].startswith(f"{NAME_OPTION}="):
+            del words[at]
+    return resuming(words)
 
 
 def _owner() -> str:

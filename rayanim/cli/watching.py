@@ -11,15 +11,18 @@ from dataclasses import fields
 from types import FrameType
 from typing import Any, Literal
 
-from rayanim.cli.output import write_text
+from rayanim.cli.output import Awaited, write_text
 from rayanim.jobs.log import Event
 from rayanim.jobs.offer import Offer
 from rayanim.progress import NoProgress, Progress, ProgressState, choose_progress
-from rayanim.progress.streams import is_terminal
+from rayanim.progress.streams import QuietStream, is_terminal
 
 Answer = Literal["stop", "leave", "watch"]
 
 QUESTION = "rayanim: stop the job, leave it running, or go on watching? [s/l/w] "
+
+OWN_LINE = "rayanim: "
+"""How each line begins that rayanim writes for people."""
 
 
 class Shown:
@@ -36,25 +39,25 @@ class Shown:
     ----------
     films
         What the job has offered.
-    has_told_error
-        Whether rayanim has said there what went wrong.
+    error
+        What it has reported of a failure, as plain values; None for nothing.
     """
 
     def __init__(self, *, quiet: bool = False, with_progress: bool = True) -> None:
         self.films: list[Offer] = []
-        self.has_told_error = False
+        self.error: dict[str, Any] | None = None
         self._quiet = quiet
         self._progress: Progress = NoProgress()
         if with_progress and not quiet:
             self._progress = choose_progress()
-        self._reports: list[str] = []
+        self._reports = Awaited()
         self._label = ""
         self._state: ProgressState | None = None
 
     def text(self, text: str) -> None:
-        """What the script prints goes to standard output."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        """What the script prints goes to standard output, what rayanim says to standard error."""
+        self._reports.hear(text)
+        QuietStream(sys.stderr if text.startswith(OWN_LINE) else sys.stdout).write(text)
 
     def event(self, event: Event) -> None:
         """Show or remember what rayanim reports."""
@@ -92,9 +95,9 @@ class Shown:
     def end(self) -> None:
         """The job has ended: say what it has reported."""
         self.pause()
-        for text in self._reports if not self._quiet else ():
-            write_text(sys.stdout, text)
-        self._reports.clear()
+        for text in self._reports.unheard():  # others the script has printed itself
+            if not self._quiet:
+                write_text(sys.stdout, text)
 
     def _start(self, values: dict[str, Any]) -> None:
         self._label = values.get("label") or ""
@@ -117,14 +120,14 @@ class Shown:
         self._state = None
 
     def _report(self, values: dict[str, Any]) -> None:
-        self._reports.append(str(values.get("text") or values.get("output")))
+        self._reports.wait_for(str(values.get("text") or values.get("output")))
 
     def _film(self, values: dict[str, Any]) -> None:
         self.films.append(Offer.of(values))
 
     def _error(self, values: dict[str, Any]) -> None:
         # The job has written the same for people, beside this event.
-        self.has_told_error = True
+        self.error = values
 
 
 class ShownAsJson(Shown):
@@ -135,8 +138,7 @@ class ShownAsJson(Shown):
 
     def text(self, text: str) -> None:
         """Standard output is the program's."""
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        QuietStream(sys.stderr).write(text)
 
     def event(self, event: Event) -> None:
         """A line of its own."""

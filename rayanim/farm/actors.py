@@ -29,6 +29,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Greeting:
+    """What an actor says first: that it is there, and where.
+
+    Attributes
+    ----------
+    pid
+        Its process.
+    node
+        Ray's id of its node.
+    """
+
+    pid: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """What an actor says when it is ready to draw.
 
@@ -113,9 +129,11 @@ class RenderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def hello(self) -> int:
-        """The process id: the actor is there, and about to open its source."""
-        return os.getpid()
+    def hello(self) -> Greeting:
+        """The actor is there, and about to open its source."""
+        import ray
+
+        return Greeting(os.getpid(), ray.get_runtime_context().get_node_id())
 
     def open(self) -> Opened:
         """Unpack and open the source, and draw the film's first frame to compare it."""

@@ -100,7 +100,10 @@ class SegmentsJob:
                 return choice, self._on_ray(choice, rest, begun, len(segment))
         self._threads.finish()
         choice = self._handover.chosen_here(self._drawn_frames)
-        return choice, self._writer.finish(self._tally.frames)
+        began_s = self._tally.elapsed_s
+        file_bytes = self._writer.finish(self._tally.frames)
+        self._tally.ended(self._tally.elapsed_s - began_s, is_encoding=False)
+        return choice, file_bytes
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
         """Draw a segment here; what is drawn of it where it is better drawn on Ray."""

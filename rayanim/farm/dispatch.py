@@ -16,14 +16,16 @@ since they fill up as it is drawn: at 1920x1080 a yuv420p frame has 3.1 MB, so
 the default window of 256 MiB holds 86 of them. An encoded segment's bytes are
 known, and exist, when it has been drawn (`frame_bytes` 0).
 
-When all segments are handed out, an idle actor may draw a *copy* of one that is
-still being drawn. Whichever comes first counts, the other is ignored.
+A segment that is overdue may be handed out once more, as a *copy*, while its
+actor goes on. Whichever comes first counts, the other is ignored. Of raw frames
+a copy's bytes come on top of the window: while there are new segments at most
+a quarter of the actors draw copies (`rayanim.farm.overdue`).
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -136,16 +138,22 @@ class Dispatcher(Generic[Payload]):
     def last_places(self) -> int:
         """Actors that may still have something to draw once all is handed out.
 
-        Where copies are drawn, an idle one may soon be wanted for each segment
-        that turns out to take long.
+        An idle one may soon be wanted for each segment that turns out to take
+        long.
         """
-        copies = MAX_COPIES if self._ordering is None else 1
-        return copies * self.drawing_segments
+        return MAX_COPIES * self.drawing_segments
 
-    def take(self) -> Segment | None:
-        """The next segment to draw, or None while there is none or no room."""
-        if self._again:
-            return self._hand_out(self._open[heapq.heappop(self._again)])
+    def take(self, avoid: Container[int] = ()) -> Segment | None:
+        """The next segment to draw, or None while there is none or no room.
+
+        Parameters
+        ----------
+        avoid
+            Indices of segments that were lost and are left to other actors.
+        """
+        again = self._pop_again(avoid)
+        if again is not None:
+            return self._hand_out(self._open[again])
         segment_or_none = self._peek()
         if segment_or_none is None or not self._fits(segment_or_none):
             return None
@@ -162,8 +170,6 @@ class Dispatcher(Generic[Payload]):
         among
             Indices of the segments that are worth it.
         """
-        if not self.all_handed_out:
-            return None
         first = min(filter(self._may_be_copied, among), default=None)
         if first is None:
             return None
@@ -256,6 +262,18 @@ class Dispatcher(Generic[Payload]):
         self.queued_frames -= len(segment)
         if each.drawing:
             self._superseded[segment.index] = each.drawing
+
+    def _pop_again(self, avoid: Container[int]) -> int | None:
+        """The first segment that was lost and is not left to others; None if there is none."""
+        if not self._again:
+            return None
+        if self._again[0] not in avoid:
+            return heapq.heappop(self._again)
+        index = min((index for index in self._again if index not in avoid), default=None)
+        if index is not None:
+            self._again.remove(index)
+            heapq.heapify(self._again)
+        return index
 
     def _hand_out(self, each: _Open) -> Segment:
         each.drawing += 1

@@ -37,6 +37,7 @@ class _Told:
     encode_s: float
     written_bytes: int
     place: Place | None = None
+    write_s: float = 0.0
 
 
 class _Inflow:
@@ -176,7 +177,7 @@ class EncoderThreads:
     def _count(self, future: Future[_Told]) -> None:
         told = future.result()
         self._tally.encoded(told.frames, told.encode_s, 0.0)
-        self._tally.written(told.frames, told.written_bytes)
+        self._tally.written(told.frames, told.written_bytes, told.write_s)
         if told.place is not None:
             self._tally.log.tell(PartKept.of(told.place, written_bytes=told.written_bytes))
 
@@ -196,9 +197,11 @@ class EncoderThreads:
                         encode_s += self._encode_piece(encoder, piece)  # type: ignore[arg-type]
                 began_s = time.perf_counter()
                 segment = encoder.finish()
+                encoded_s = time.perf_counter()
+                encode_s += encoded_s - began_s
                 written_bytes = self._writer.put(piece, segment)  # type: ignore[arg-type]
-                encode_s += time.perf_counter() - began_s
-                return _Told(segment.n_frames, encode_s, written_bytes, piece)  # type: ignore[arg-type]
+                write_s = time.perf_counter() - encoded_s
+                return _Told(segment.n_frames, encode_s, written_bytes, piece, write_s)  # type: ignore[arg-type]
             finally:
                 encoder.abort()
         except BaseException as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
+from rayanim.farm.arrivals import Fetched
 from rayanim.farm.faults import first_line, is_lost_argument
 from rayanim.farm.machine import wait_for_end
 from rayanim.farm.naming import JobName
@@ -17,6 +18,12 @@ from rayanim.farm.writing import Writing
 
 SILENCE_LIMIT_S = 900.0
 """A segment of 64 frames at 4 frames a minute: slower than any preset at 2160p."""
+
+SHORTEST_LIMIT_S = 120.0
+"""A disk, or a store behind a network, may be busy for so long."""
+
+SILENCE_FACTOR = 30.0
+"""How many times longer than any before a segment may take the encoder."""
 
 MAX_RESTARTS = 3
 """Encoder actors that may be lost where what they wrote is not."""
@@ -32,12 +39,12 @@ START_LIMIT_S = 60.0
 class Handed:
     """A segment that the encoder has not acknowledged yet.
 
-    The reference to its payload is kept here: were it dropped, Ray might free
-    it before the encoder reads it.
+    Its payload is kept here: were it dropped, Ray might free it before the
+    encoder reads it.
     """
 
     segment: Segment
-    payload_ref: Any
+    payload: Fetched
     when_encoded: Callable[[Segment], None]
     batch_digest: str | None = None
 
@@ -68,6 +75,7 @@ class EncoderLink:
         self._found: set[int] = set()
         self._restarts = 0
         self._pid: int | None = None
+        self._slowest_s: float | None = None
         self._start()
 
     def _start(self) -> None:
@@ -126,19 +134,19 @@ class EncoderLink:
     def put(
         self,
         segment: Segment,
-        payload_ref: Any,
+        payload: Fetched,
         when_encoded: Callable[[Segment], None],
         batch_digest: str | None = None,
     ) -> None:
         """Hand over a segment; raw frames in the order of the film."""
         if not self._handed:
             self._heard_s = time.perf_counter()
-        self._hand(Handed(segment, payload_ref, when_encoded, batch_digest))
+        self._hand(Handed(segment, payload, when_encoded, batch_digest))
 
     def _hand(self, handed: Handed) -> None:
         segment = handed.segment
         place = segment.place(handed.batch_digest)
-        ref = self._handle.encode.remote(place, handed.payload_ref)
+        ref = self._handle.encode.remote(place, handed.payload.ref)
         self._handed[ref] = handed
 
     def take(self, ref: Any) -> tuple[Segment, Acknowledgement | None] | None:
@@ -173,6 +181,7 @@ class EncoderLink:
         self._heard_s = time.perf_counter()
         if self._writing.survives:
             self._found.add(handed.segment.index)
+        self._slowest_s = max(self._slowest_s or 0.0, answer.encode_s)
         handed.when_encoded(handed.segment)
         return handed.segment, answer
 
@@ -203,15 +212,20 @@ class EncoderLink:
         Raises
         ------
         EncoderLostError
-            If that is longer than any segment takes.
+            If that is far longer than any segment takes.
         """
         silence_s = time.perf_counter() - self._heard_s if self._handed else 0.0
-        if silence_s > SILENCE_LIMIT_S:
+        if silence_s > self._limit_s():
             raise EncoderLostError(
                 f"The encoder actor has not answered for {silence_s:.0f} s. Is its process "
                 "stopped, or its disk gone?"
             )
         return silence_s
+
+    def _limit_s(self) -> float:
+        if self._slowest_s is None:
+            return SILENCE_LIMIT_S
+        return min(SILENCE_LIMIT_S, max(SHORTEST_LIMIT_S, SILENCE_FACTOR * self._slowest_s))
 
     def kill(self) -> None:
         """End the actor; what it wrote stays for the caller to remove.

@@ -10,6 +10,7 @@ from rayanim.farm.by_frames import FramesJob
 from rayanim.farm.by_segments import SegmentsJob
 from rayanim.farm.choice import Choice
 from rayanim.farm.choosing import Chooser
+from rayanim.farm.exporter import Exporter
 from rayanim.farm.job import Job, Outcome, Tally
 from rayanim.farm.local import InProcess
 from rayanim.progress.protocol import Progress
@@ -31,7 +32,13 @@ class JobRunner:
 
     def __init__(self, job: Job, progress: Progress, log: Listener | None = None) -> None:
         self._job = job
-        self._tally = Tally(progress, job.feed.n_frames, job.log_every, log=log or Nobody())
+        self._tally = Tally(
+            progress,
+            job.feed.n_frames,
+            job.log_every,
+            log=log or Nobody(),
+            exporter=Exporter(job.name),
+        )
         self._chooser = Chooser(job, self._tally)
 
     def run(self) -> Outcome:
@@ -47,7 +54,7 @@ class JobRunner:
         link = self._chooser.link
         try:
             if link is not None:
-                # Meanwhile the first frames are drawn here.
+                # Once it has been checked, the first frames are drawn here meanwhile.
                 link.start()
             if self._chooser.may_travel:
                 # Before the source is opened: what setup() makes may not be picklable.
@@ -89,6 +96,7 @@ class JobRunner:
 
     def _outcome(self, inside: InProcess, choice: Choice, file_bytes: int) -> Outcome:
         tally = self._tally
+        tally.there_are(actors=0, nodes=0)
         timings = tally.timings
         found = self._job.settings.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),

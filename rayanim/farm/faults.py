@@ -6,19 +6,41 @@ import re
 
 from rayanim.errors import RayanimError
 
+ANSWER_LIMIT_S = 10.0
+"""For fetching an answer that is said to be there: it comes from a living node at once."""
+
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def is_code_fault(error: Exception) -> bool:
     """Whether code raised in an actor that lives on, rather than an actor or object being gone.
 
-    Ray wraps the loss of an argument into the same class as an exception of
-    the called code; such an error is an instance of both.
+    Ray wraps the loss of an argument, and an object store or a disk that is
+    full, into the same class as an exception of the called code; such an error
+    is an instance of both.
     """
-    from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+    from ray.exceptions import RayTaskError
 
-    wrapped = isinstance(error, RayTaskError)
-    return wrapped and not isinstance(error, (ObjectLostError, RayActorError))
+    return isinstance(error, RayTaskError) and not _is_machine_fault(error)
+
+
+def _is_machine_fault(error: Exception) -> bool:
+    from ray.exceptions import (
+        ObjectLostError,
+        ObjectStoreFullError,
+        OutOfDiskError,
+        OutOfMemoryError,
+        RayActorError,
+    )
+
+    machine_faults = (
+        ObjectLostError,
+        RayActorError,
+        ObjectStoreFullError,
+        OutOfDiskError,
+        OutOfMemoryError,
+    )
+    return isinstance(error, machine_faults)
 
 
 def is_lost_argument(error: Exception) -> bool:
@@ -42,3 +64,11 @@ def first_line(error: Exception) -> str:
 def plain_text(error: Exception) -> str:
     """All that Ray says of an error, without the colours of a terminal."""
     return _COLOURS.sub("", str(error))
+
+
+def node_label(node: str) -> str:
+    """How a person tells one node from others: the start of its id, and its address."""
+    import ray
+
+    addresses = {each["NodeID"]: each["NodeManagerAddress"] for each in ray.nodes()}
+    return f"{node[:8]} ({addresses.get(node, 'gone')})"

@@ -13,6 +13,15 @@ from rayanim.settings import parse_workers
 SMALL = 1e-4
 """Ray counts resources in ten-thousandths."""
 
+MEMORY_MARGIN = 1.25
+"""An actor is set aside this many times what the first one took after its first segment.
+
+Caches of fonts and of the canvas still grow a little then.
+"""
+
+MEMORY_STEP_BYTES = 64 * 2**20
+"""Actors that take about as much as each other ask for the same."""
+
 NODE_ID_LABEL = "ray.io/node-id"
 """A label that Ray gives to each node."""
 
@@ -140,6 +149,11 @@ def affordable_memory(nodes: Iterable[Node], need: Need, memory_bytes: int) -> i
     return int(min(memory_bytes, largest)) if largest else memory_bytes
 
 
+def memory_to_ask(rss_bytes: int) -> int:
+    """Bytes to set aside for an actor that was seen to take `rss_bytes`, in steps of 64 MiB."""
+    return math.ceil(rss_bytes * MEMORY_MARGIN / MEMORY_STEP_BYTES) * MEMORY_STEP_BYTES
+
+
 def matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
     """Whether a node's labels are such as a selector of Ray's asks for.
 
@@ -148,11 +162,17 @@ def matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
     return all(_matches_one(labels.get(name), wanted) for name, wanted in selector.items())
 
 
-def _matches_one(value: str | None, wanted: str) -> bool:
+def parse_selector(wanted: str) -> tuple[bool, tuple[str, ...]]:
+    """Whether one of Ray's label selectors names what a label must not be, and what it names."""
     negated, plain = wanted.startswith("!"), wanted.removeprefix("!")
     several = re.fullmatch(r"in\((.*)\)", plain)
-    values = [each.strip() for each in several[1].split(",")] if several else [plain]
-    return (value in values) != negated
+    named = [each.strip() for each in several[1].split(",")] if several else [plain]
+    return negated, tuple(each for each in named if each)
+
+
+def _matches_one(value: str | None, wanted: str) -> bool:
+    negated, named = parse_selector(wanted)
+    return (value in named) != negated
 
 
 def version_fault(

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rayanim.actor_history import ActorChange
 from rayanim.drawing.advice import advice_of
 from rayanim.events import (
     EngineChosen,
     Event,
+    FleetChanged,
     JobResumed,
     Listener,
     Nobody,
@@ -21,6 +23,8 @@ from rayanim.events import (
     SegmentDrawn,
     SegmentRetried,
 )
+from rayanim.farm.exporter import Exporter
+from rayanim.farm.fleet_use import FleetUse
 from rayanim.farm.machine import process_rss_bytes
 from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
@@ -28,7 +32,6 @@ from rayanim.farm.render import NO_TIME, Timings
 from rayanim.feed import Feed
 from rayanim.progress.protocol import Progress, ProgressState
 from rayanim.rates import RateMeter
-from rayanim.report import ActorChange
 from rayanim.settings import Engine, OnHistory, PerformanceSettings, Transport
 from rayanim.source import Geometry, Source
 
@@ -99,6 +102,25 @@ class Job:
     name: JobName = field(default_factory=JobName)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many actors and waiting frames there are at one moment.
+
+    Attributes
+    ----------
+    alive, asked_for, wanted
+        Render actors that can draw, that Ray was asked for, and that the
+        controller wants.
+    queued_frames
+        Frames that the encoder has not taken yet.
+    """
+
+    alive: int = 0
+    asked_for: int = 0
+    wanted: int = 0
+    queued_frames: int = 0
+
+
 @dataclass(slots=True)
 class Tally:
     """What a running job counts, and whom it tells."""
@@ -117,6 +139,7 @@ class Tally:
     engine: str = ""
     encode_s: float = 0.0
     wait_s: float = 0.0
+    write_s: float = 0.0
     start_s: float = 0.0
     actors_peak: int = 0
     actors_wanted: int = 0
@@ -125,9 +148,12 @@ class Tally:
     events: list[str] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
     peak_rss_bytes: dict[str, int] = field(default_factory=dict)
+    fleet: FleetUse = field(default_factory=FleetUse)
     passes: int = 0
     log: Listener = field(default_factory=Nobody)
     meter: RateMeter = field(default_factory=RateMeter)
+    standing: Standing = Standing()
+    exporter: Exporter = field(default_factory=lambda: Exporter(JobName()))
 
     @property
     def elapsed_s(self) -> float:
@@ -165,10 +191,18 @@ class Tally:
         self.written(frames, written_bytes)
         self.meter.start(self.frames)
 
-    def written(self, frames: int, written_bytes: int) -> None:
-        """Frames are on the disk, as parts of so many bytes."""
+    def written(self, frames: int, written_bytes: int, write_s: float = 0.0) -> None:
+        """Frames are on the disk, as parts of so many bytes, after so many seconds of writing."""
         self.written_frames += frames
         self.written_bytes += written_bytes
+        self.write_s += write_s
+
+    def ended(self, took_s: float, *, is_encoding: bool) -> None:
+        """The file's end is written: what was left in the encoder, or all parts joined."""
+        if is_encoding:
+            self.encode_s += took_s
+        else:
+            self.write_s += took_s
 
     def _log(self, done: str, every: int | None, before: int, now: int) -> None:
         if every is not None and now // every > before // every:
@@ -264,11 +298,20 @@ class Tally:
             queued_frames=queued_frames,
         )
 
-    def tell(self, *, alive: int = 0, target: int = 0, queued_frames: int = 0) -> None:
+    def there_are(self, actors: int, nodes: int) -> None:
+        """So many render actors can draw, and there are some on so many nodes."""
+        if self.fleet.note(self.elapsed_s, actors, nodes):
+            self.log.tell(FleetChanged(actors=actors, nodes=nodes))
+
+    def tell(
+        self, *, alive: int = 0, asked_for: int = 0, target: int = 0, queued_frames: int = 0
+    ) -> None:
         """Tell whoever watches."""
         self.actors_peak = max(self.actors_peak, alive)
         self.memory("driver", process_rss_bytes())
         self.progress.update(self.state(alive=alive, target=target, queued_frames=queued_frames))
+        self.standing = Standing(alive, asked_for, target, queued_frames)
+        self.exporter.look(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,88 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
-from rayanim.errors import FarmStartError, FrameError, NotPicklableError, RayanimError
+from rayanim.errors import FarmStartError, RayanimError
 from rayanim.events import ActorAsked, ActorJoined, ActorReleased, Listener, Nobody
-from rayanim.farm.actors import DrawnMeta, Opened, RenderActor, remote
-from rayanim.farm.faults import first_line, is_code_fault, plain_text
+from rayanim.farm.actors import DrawnMeta, Greeting, Opened, RenderActor, remote
+from rayanim.farm.arrivals import Arrivals, Fetched, PayloadLost, SegmentDrawn, Travelling
+from rayanim.farm.closing import Closing
+from rayanim.farm.cluster_link import usable_nodes
+from rayanim.farm.faults import ANSWER_LIMIT_S, first_line, is_code_fault
 from rayanim.farm.fleet import Need
 from rayanim.farm.naming import JobName
+from rayanim.farm.openings import MAX_LOST, MOST_NODES_TRIED, Openings
+from rayanim.farm.overdue import Holding, Pace
+from rayanim.farm.placing import options
 from rayanim.farm.plan import Segment
+from rayanim.farm.pool_events import Died, Event, Joined, Refused
+from rayanim.farm.ray_internals import node_of_actor
 from rayanim.farm.roster import Member, Roster
-
-MAX_STARTS_LOST = 3
-"""Actors that may die while they start, in a row, before the job ends."""
-
-
-OVERDUE = 2.0
-"""A segment that takes this many times the usual may be drawn by another actor, too."""
-
-FINISH_LIMIT_S = 60.0
-"""What the user's ``finish()`` may take in an actor before it is ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A call that an actor has not answered yet.
-
-    `segment` and `payload_ref` are None where it is not one of `render`.
-    """
-
-    member: Member
-    what: Literal["hello", "open", "render"]
-    segment: Segment | None = None
-    payload_ref: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """An actor can draw.
-
-    Attributes
-    ----------
-    differs
-        Whether the film's first frame has other pixels there.
-    """
-
-    number: int
-    differs: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentDrawn:
-    """An actor has drawn a segment; its pixels stay where they are."""
-
-    number: int
-    segment: Segment
-    meta: DrawnMeta
-    payload_ref: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Died:
-    """An actor is gone.
-
-    Attributes
-    ----------
-    drawing
-        The segment that it was drawing, if any.
-    waiting
-        Segments that it had not begun.
-    """
-
-    number: int
-    why: str
-    drawing: Segment | None
-    waiting: tuple[Segment, ...]
-
-
-Event = Joined | SegmentDrawn | Died
+from rayanim.farm.sending import Asked, failed_call, travelling
 
 
 class RenderPool:
@@ -100,6 +39,10 @@ class RenderPool:
     need
         What an actor takes of a cluster's node; None where Ray runs on this
         machine alone.
+    here
+        The driver's node: what is drawn there has no way to go.
+    pins_payloads
+        Whether what was drawn is kept in the object store until it is encoded.
     """
 
     def __init__(
@@ -108,17 +51,24 @@ class RenderPool:
         name: JobName,
         log: Listener | None = None,
         need: Need | None = None,
+        *,
+        here: str | None = None,
+        pins_payloads: bool = False,
     ) -> None:
         self._make_arguments = make_arguments
         self._name = name
         self._log = log or Nobody()
+        self._here = here
+        self._arrivals = Arrivals(pins=pins_payloads)
+        self._left_out: list[str] = []
+        self._heard_s: dict[str, float] = {}
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
         self.need = need
         self._roster = Roster()
         self._asked: dict[Any, Asked] = {}
-        self._closing: list[Any] = []
+        self._closing = Closing()
         self._numbers = 0
-        self._starts_lost = 0
+        self._openings = Openings()
         self._in_full = False
 
     @property
@@ -135,6 +85,11 @@ class RenderPool:
     def answered(self) -> int:
         """Actors whose process is there, those included that still open their source."""
         return self._roster.answered
+
+    @property
+    def nodes(self) -> int:
+        """Nodes on which there are actors."""
+        return self._roster.nodes
 
     @property
     def idle(self) -> list[int]:
@@ -161,22 +116,46 @@ class RenderPool:
         """See `Roster.free_places`."""
         return self._roster.free_places(depth)
 
-    def overdue(self, frame_s: float) -> set[int]:
-        """Segments that were not begun, or whose frames take much longer than others' do.
+    def node_of(self, number: int) -> str | None:
+        """Where actor `number` lives."""
+        return self._roster[number].node
+
+    def working_nodes(self) -> set[str]:
+        """Nodes with actors that can draw."""
+        return {each.node for each in self._roster if each.can_take and each.node is not None}
+
+    def heard_ago_s(self) -> dict[str, float]:
+        """Seconds since something came from each node that has actors."""
+        now_s = time.perf_counter()
+        working = self.working_nodes()
+        return {node: now_s - self._heard_s.get(node, now_s) for node in working}
+
+    def holdings(self, pace: Pace, is_wanted: Callable[[Segment], bool]) -> Iterator[Holding]:
+        """What all actors hold, and what is on its way from them.
 
         Parameters
         ----------
-        frame_s
-            What a frame usually takes.
+        pace
+            How long segments take.
+        is_wanted
+            Whether nobody has drawn a segment.
         """
         now_s = time.perf_counter()
-        found: set[int] = set()
         for member in self._roster:
             for position, segment in enumerate(member.held):
-                usual_s = OVERDUE * frame_s * len(segment)
-                if position > 0 or now_s - member.began_s > usual_s:
-                    found.add(segment.index)
-        return found
+                yield Holding(
+                    member.number,
+                    member.node,
+                    segment.index,
+                    now_s - member.began_s if position == 0 else None,
+                    pace.expected_s(len(segment)),
+                    is_wanted(segment),
+                )
+        for each in self._arrivals:
+            wanted = is_wanted(each.segment)
+            age_s, usual_s = now_s - each.since_s, self._arrivals.slowest_s
+            index = each.segment.index
+            yield Holding(each.number, each.node, index, age_s, usual_s, wanted)
 
     def submit(
         self, number: int, segment: Segment, done_ref: Any = None, *, is_checked: bool = False
@@ -212,8 +191,6 @@ class RenderPool:
 
         Raises
         ------
-        RayanimError
-            If the user's code raised in the actor.
         FarmStartError
             If actors die while they start.
         """
@@ -222,24 +199,66 @@ class RenderPool:
         asked = self._asked.pop(ref, None)
         if asked is None:
             return None
-        asked.member.refs.discard(ref)
+        member = asked.member
+        member.refs.discard(ref)
         try:
-            answer = ray.get(ref)
+            answer = ray.get(ref, timeout=ANSWER_LIMIT_S)
         except ray.exceptions.RayError as error:
             if is_code_fault(error):
-                raise _failed_call(asked, error) from error
-            return self._bury(asked.member, error)
+                return self._refuse(member, asked.segment, failed_call(asked, error))
+            return self._bury(member, error)
         if asked.what == "hello":
-            self._roster.answer(asked.member)
-            return None
+            return self._greet(member, answer)
+        self._heard(member)
         if asked.segment is None:
-            return self._welcome(asked.member, answer)
-        return self._collect(asked.member, asked.segment, asked.payload_ref, answer)
+            return self._welcome(member, answer)
+        return self._collect(member, asked.segment, asked.payload_ref, answer)
 
-    def close(self) -> None:
+    def arrived(self) -> list[SegmentDrawn | PayloadLost]:
+        """What was drawn and is here now."""
+        return self._arrivals.take()
+
+    def patience_s(self, otherwise_s: float) -> float:
+        """Seconds to wait for other things at most before `arrived` is asked again."""
+        return self._arrivals.look_again_s(otherwise_s)
+
+    def give_up(self, number: int, why: str) -> Died | None:
+        """End an actor that nobody waits for; None where it is gone already."""
+        if number not in self._roster:
+            return None
+        member = self._roster[number]
+        self._end(member)
+        held = tuple(member.held)
+        return Died(number, member.node, why, held[0] if held else None, held[1:])
+
+    def leave_out(self, node: str) -> list[Segment]:
+        """End all actors on `node`, and ask for no more there; the segments that they held."""
+        self._left_out.append(node)
+        there = [member for member in self._roster if member.node == node]
+        for member in there:
+            self._end(member)
+        return [segment for member in there for segment in member.held]
+
+    def slow_to_open(self) -> list[int]:
+        """Actors that have been opening their source for far longer than any other took."""
+        limit_s = self._openings.limit_s
+        now_s = time.perf_counter()
+        return [
+            member.number
+            for member in self._roster
+            if member.has_answered and not member.is_open and now_s - member.answered_s > limit_s
+        ]
+
+    def close(self, silent_nodes: Collection[str] = ()) -> None:
         """Let every actor finish its source, then end them.
 
-        One that still draws what another has drawn meanwhile is just ended.
+        One that still draws what another has drawn meanwhile is just ended, and
+        so are those on nodes that say nothing.
+
+        Parameters
+        ----------
+        silent_nodes
+            Such nodes.
 
         Raises
         ------
@@ -247,21 +266,16 @@ class RenderPool:
             If the user's ``finish()`` raised in one of them, those included
             that were released before.
         """
-        import ray
-
-        open_members = [each for each in self._roster if each.is_open and not each.held]
-        closing = self._closing + [member.handle.close.remote() for member in open_members]
-        ready = ray.wait(closing, num_returns=len(closing), timeout=FINISH_LIMIT_S)[0]
+        for each in self._roster:
+            if each.is_open and not each.held:
+                self._closing.add(each.handle, each.node)
+        answers = self._closing.wait(silent_nodes)
         self.kill()
-        for ref in ready:
-            # An actor that is gone by now has nothing more to say.
-            with contextlib.suppress(ray.exceptions.RayError):
-                failure = ray.get(ref)
-                if failure is not None:
-                    raise failure
+        for failure in answers:
+            raise failure
 
     def kill(self) -> None:
-        """End all actors at once."""
+        """End all actors at once; does not wait for any, so that frozen ones do no harm."""
         import ray
 
         for member in self._roster:
@@ -269,12 +283,13 @@ class RenderPool:
         self._roster = Roster()
         self._asked.clear()
         self._closing.clear()
+        self._arrivals.clear()
 
     def _add(self) -> None:
         self._numbers += 1
         number, name = self._numbers, self._name
         actor_class = self._class.options(
-            **{**_options(self.need), "name": name.render_actor(number)}
+            **options(self.need, self._left_out), name=name.render_actor(number)
         )
         handle = actor_class.remote(*self._make_arguments(), f"{number} of {name.film}")
         member = Member(number, handle, asked_s=time.perf_counter())
@@ -290,98 +305,95 @@ class RenderPool:
     def _let_go_if_idle(self, member: Member) -> None:
         if not member.held:
             # Queued after `close`: the user's finish() runs first.
-            self._closing.append(member.handle.close.remote())
+            self._closing.add(member.handle, member.node)
             member.handle.__ray_terminate__.remote()
             self._log.tell(ActorReleased(actor=member.number))
             self._forget(member)
 
+    def _greet(self, member: Member, greeting: Greeting) -> Event | None:
+        member.node = greeting.node
+        member.answered_s = time.perf_counter()
+        self._heard(member)
+        self._roster.answer(member)
+        if member.node in self._left_out:
+            # It was asked for before its node was left out.
+            return self.give_up(member.number, "its node is left out")
+        return None
+
+    def _heard(self, member: Member) -> None:
+        if member.node is not None:
+            self._heard_s[member.node] = time.perf_counter()
+
     def _welcome(self, member: Member, opened: Opened) -> Event:
         if opened.failure is not None:
-            raise opened.failure
-        self._starts_lost = 0
+            return self._refuse(member, None, opened.failure)
+        now_s = time.perf_counter()
+        self._openings.done(now_s - member.answered_s)
         self._roster.open(member)
-        waited_s = time.perf_counter() - member.asked_s
+        waited_s = now_s - member.asked_s
         self._log.tell(ActorJoined(actor=member.number, waited_s=waited_s))
         return Joined(member.number, opened.differs)
 
     def _collect(
         self, member: Member, segment: Segment, payload_ref: Any, meta: DrawnMeta
-    ) -> Event:
+    ) -> Event | None:
         if meta.failure is not None:
-            raise meta.failure
+            return self._refuse(member, segment, meta.failure)
         # One actor has found a difference from full draws: all others stop drawing in parts.
         self._in_full = self._in_full or meta.difference is not None
+        self._put_down(member, segment)
+        if member.node == self._here:
+            return SegmentDrawn(member.number, member.node, segment, meta, Fetched(payload_ref))
+        since_s = time.perf_counter()
+        self._arrivals.add(
+            payload_ref, Travelling(member.number, member.node, segment, meta, since_s)
+        )
+        return None
+
+    def _put_down(self, member: Member, segment: Segment) -> None:
         self._roster.end(member, segment)
         member.began_s = time.perf_counter()
         if member.leaving:
             self._let_go_if_idle(member)
-        return SegmentDrawn(member.number, segment, meta, payload_ref)
+
+    def _refuse(self, member: Member, segment: Segment | None, failure: RayanimError) -> Event:
+        if segment is None:
+            self._end(member)
+        else:
+            self._put_down(member, segment)
+        return Refused(member.number, member.node, segment, failure)
 
     def _bury(self, member: Member, error: Exception) -> Event:
         why = first_line(error)
-        self._forget(member)
+        self._end(member)
         if not member.is_open:
-            self._starts_lost += 1
-            if self._starts_lost >= MAX_STARTS_LOST:
-                raise FarmStartError(
-                    f"{MAX_STARTS_LOST} render actors in a row died while they opened the source "
-                    f"({why}). Does setup() or start() need more memory than there is? "
-                    "Try workers=1."
-                ) from error
+            self._lose_start(error)
         held = tuple(member.held)
-        return Died(member.number, why, held[0] if held else None, held[1:])
+        # One that has never said where it lives died there all the same.
+        node = member.node or node_of_actor(member.handle)
+        return Died(member.number, node, why, held[0] if held else None, held[1:])
+
+    def _lose_start(self, error: Exception) -> None:
+        openings = self._openings
+        openings.lost += 1
+        if openings.lost < MAX_LOST:
+            return
+        # While others draw, there is no hurry to end the job.
+        nodes = MOST_NODES_TRIED if self.alive else len(usable_nodes(self.need))
+        if openings.too_many_lost(nodes):
+            raise FarmStartError(
+                f"{openings.lost} render actors in a row died while they opened the source "
+                f"({first_line(error)}). Does setup() or start() need more memory than there is? "
+                "Try workers=1."
+            ) from error
+
+    def _end(self, member: Member) -> None:
+        import ray
+
+        ray.kill(member.handle)
+        self._forget(member)
 
     def _forget(self, member: Member) -> None:
         self._roster.remove(member)
         for ref in member.refs:
             self._asked.pop(ref, None)
-
-
-def _options(need: Need | None) -> dict[str, Any]:
-    """Ray's options for an actor that takes `need`, spread over the nodes."""
-    if need is None:
-        return {}
-    amounts = dict(need.resources)
-    options: dict[str, Any] = {"num_cpus": amounts.pop("CPU"), "scheduling_strategy": "SPREAD"}
-    if "memory" in amounts:
-        options["memory"] = amounts.pop("memory")
-    if amounts:
-        options["resources"] = amounts
-    if need.labels:
-        options["label_selector"] = dict(need.labels)
-    return options
-
-
-def _failed_call(asked: Asked, error: Exception) -> RayanimError:
-    """What to tell when code raised that is not the user's drawing."""
-    what = "Opening the source" if asked.segment is None else f"Drawing {asked.segment.label}"
-    return FrameError(
-        f"{what} failed in the actor: {first_line(error)}",
-        frame=None if asked.segment is None else asked.segment.batch.numbers[0],
-        traceback_text=plain_text(error),
-    )
-
-
-@contextlib.contextmanager
-def travelling(segment: Segment) -> Iterator[None]:
-    """Say whose parameters cannot travel, where they do not.
-
-    Raises
-    ------
-    NotPicklableError
-        In the place of what the pickler raised.
-    """
-    import ray
-
-    try:
-        yield
-    except ray.exceptions.RayError:
-        raise
-    except Exception as error:
-        # Ray's own text lists every object on the way to the culprit.
-        raise NotPicklableError(
-            f"The parameters of {segment.label} cannot be sent to an actor: "
-            f"{error.__cause__ or error}. Leave out of param_by_frame what cannot be pickled, "
-            "or draw in this process with workers=1.",
-            frame=segment.batch.numbers[0],
-        ) from error

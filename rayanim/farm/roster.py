@@ -6,7 +6,7 @@ so that a turn costs the same with 10 actors as with 10,000.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,10 @@ class Member:
         What calls reach it by.
     asked_s
         When it was asked for.
+    node
+        Where it lives; None before it has said so.
+    answered_s
+        When it said so.
     held
         Its segments, the one that it draws first.
     began_s
@@ -36,6 +40,8 @@ class Member:
     handle: Any
     asked_s: float = 0.0
     has_answered: bool = False
+    node: str | None = None
+    answered_s: float = 0.0
     is_open: bool = False
     held: deque[Segment] = field(default_factory=deque)
     began_s: float = 0.0
@@ -65,6 +71,7 @@ class Roster:
         self._members: dict[int, Member] = {}
         # Those that can take segments, by how many they hold; dicts are ordered sets.
         self._by_held: list[dict[int, None]] = [{}]
+        self._on_node: Counter[str] = Counter()
         self.requested = 0
         self.alive = 0
         self.answered = 0
@@ -72,8 +79,16 @@ class Roster:
     def __iter__(self) -> Iterator[Member]:
         return iter(self._members.values())
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._members
+
     def __getitem__(self, number: int) -> Member:
         return self._members[number]
+
+    @property
+    def nodes(self) -> int:
+        """Nodes on which actors have answered."""
+        return len(self._on_node)
 
     def add(self, member: Member) -> None:
         """An actor was asked for."""
@@ -86,6 +101,8 @@ class Roster:
         if not member.has_answered:
             member.has_answered = True
             self.answered += 1
+            if member.node is not None:
+                self._on_node[member.node] += 1
 
     def open(self, member: Member) -> None:
         """It can draw."""
@@ -118,6 +135,10 @@ class Roster:
             return
         self._strike(member)
         self.answered -= member.has_answered
+        if member.has_answered and member.node is not None:
+            self._on_node[member.node] -= 1
+            if not self._on_node[member.node]:
+                del self._on_node[member.node]
         self.requested -= not member.leaving
 
     def idle(self) -> list[int]:

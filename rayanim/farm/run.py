@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayanim import events
-from rayanim.errors import EncoderLostError, FarmStartError
+from rayanim.errors import EncoderLostError, FarmSilentError, FarmStartError
+from rayanim.farm.actor_memory import ActorMemory
 from rayanim.farm.actors import Acknowledgement
+from rayanim.farm.arrivals import Fetched, PayloadLost, SegmentDrawn
 from rayanim.farm.choice import ACTOR_START_S, Choice
 from rayanim.farm.collectors import RawPayload
 from rayanim.farm.controller import TICK_S, Controller
 from rayanim.farm.dispatch import Dispatcher, Drawn
 from rayanim.farm.encoding import EncoderLink
-from rayanim.farm.history import HistoryBudget
+from rayanim.farm.handout import HandOut
 from rayanim.farm.job import Job, Tally, drawn_event
+from rayanim.farm.losses import Losses
+from rayanim.farm.nodes import NodeBook
 from rayanim.farm.plan import Segment
-from rayanim.farm.pool import Died, Joined, RenderPool, SegmentDrawn, travelling
-from rayanim.farm.render import Blueprint, Timings
+from rayanim.farm.pool import RenderPool
+from rayanim.farm.pool_events import Died, Event, Joined, Refused
+from rayanim.farm.render import Blueprint
 from rayanim.farm.scaling import ScalingLimits
+from rayanim.farm.sending import travelling
 from rayanim.farm.writing import Writing
 
 if TYPE_CHECKING:
@@ -33,12 +39,14 @@ FIRST_ACTOR_LIMIT_S = 120.0
 SILENCE_S = 60.0
 """After this long without a finished segment, say what is being drawn."""
 
-SHORT_SEGMENT_S = 0.2
-"""Ray's 2 to 3 ms between two calls are more than a hundredth of a segment below this."""
+SILENCE_LIMIT_S = 900.0
+"""After this long without anything from actors or encoder, the job ends."""
+
+SILENCE_FACTOR = 20.0
+"""How many times longer than expected a segment, or opening the source, may take."""
 
 HOLD_S = 1.0
 """Seconds for which the encoder must starve, or its queue be full, to count."""
-
 
 DIFFERENCE = (
     "The film's first frame has other pixels in a render actor than in this process, so frames "
@@ -126,9 +134,6 @@ class FarmRun:
         self._tally = tally
         self._course = course
         self._in_order = not course.writing.survives
-        self._depth = job.settings.worker_queue_size if self._in_order else 1
-        self._begun_ref = None if course.begun is None else ray.put(course.begun)
-        self._begun_index: int | None = None
         shipment_ref = ray.put(shipment)
         with travelling(Segment(0, 0, 1, blueprint.first)):
             blueprint_ref = ray.put(blueprint)
@@ -141,6 +146,8 @@ class FarmRun:
             name,
             tally.log,
             None if link is None else link.need(),
+            here=ray.get_runtime_context().get_node_id(),
+            pins_payloads=self._in_order,
         )
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             course.plan,
@@ -156,6 +163,7 @@ class FarmRun:
                 max_actors=job.max_actors,
                 hold_s=HOLD_S,
                 settle_s=job.settings.perf_delay,
+                max_node_s=None if job.cluster is None else job.cluster.settings.max_node_s,
             ),
             self._pool,
             self._dispatcher,
@@ -165,9 +173,21 @@ class FarmRun:
             window_s=job.settings.window_size,
             actor_start_s=ACTOR_START_S + blueprint.open_s,
         )
+        self._memory = ActorMemory(link, self._pool, self._controller, tally)
         self._choice = choice
-        self._history = HistoryBudget()
-        self._heard_s = self._alive_s = time.perf_counter()
+        self._segment_frames = course.segment_frames
+        self._open_s = blueprint.open_s
+        self._book = NodeBook()
+        self._losses = Losses(self._pool, self._dispatcher, tally, self._book)
+        self._hand_out = HandOut(
+            self._pool,
+            self._dispatcher,
+            tally,
+            self._book,
+            depth=job.settings.worker_queue_size if self._in_order else None,
+            begun_ref=None if course.begun is None else ray.put(course.begun),
+        )
+        self._told_s = self._heard_s = self._alive_s = time.perf_counter()
 
     def run(self) -> int:
         """Draw and encode everything.
@@ -177,25 +197,31 @@ class FarmRun:
         int
             Size of the finished file in bytes.
         """
+        self._tally.exporter.begin()
         try:
             self._controller.begin(self._choice.actors, self._choice.reason)
             self._put_head()
             while not self._is_done():
-                self._hand_out()
+                self._hand_out.hand_out()
                 self._listen()
+                self._give_up_the_hung()
                 self._controller.tick()
                 self._check_signs_of_life()
                 self._tally.tell(
                     alive=self._pool.alive,
+                    asked_for=self._pool.requested,
                     target=self._controller.target,
                     queued_frames=self._dispatcher.queued_frames,
                 )
+            # Nodes may go while the film is joined.
+            self._pool.apply(0)
             file_bytes = self._finished()
-            self._pool.close()
+            self._pool.close(self._hand_out.late.silent_nodes)
             return file_bytes
         finally:
             self._pool.kill()
             self._encoder.kill()
+            self._tally.exporter.end(self._tally)
 
     def _is_done(self) -> bool:
         settled = self._course.settle()
@@ -203,9 +229,12 @@ class FarmRun:
         return settled and self._dispatcher.finished and not self._encoder.refs()
 
     def _finished(self) -> int:
+        began_s = self._tally.elapsed_s
         while True:
             try:
-                return self._encoder.finish(self._tally.frames)
+                file_bytes = self._encoder.finish(self._tally.frames)
+                self._tally.ended(self._tally.elapsed_s - began_s, is_encoding=self._in_order)
+                return file_bytes
             except EncoderLostError as error:
                 self._revive_encoder(error)
 
@@ -223,42 +252,7 @@ class FarmRun:
 
         for drawn in self._course.head:
             # The only pixels the driver ever puts: those it drew itself.
-            self._encoder.put(drawn.segment, ray.put(drawn.payload), _nothing_to_free)
-
-    def _hand_out(self) -> None:
-        for number in self._pool.free_places(self._depth):
-            segment = self._dispatcher.take()
-            if segment is None:
-                break
-            self._submit(number, segment)
-        if not self._in_order:
-            self._hand_out_copies()
-
-    def _submit(self, number: int, segment: Segment) -> None:
-        if self._begun_index is None:
-            # The first that is handed out is the one that was begun here.
-            self._begun_index = segment.index
-        done_ref = self._begun_ref if segment.index == self._begun_index else None
-        is_checked = self._history.is_due(self._tally.timings.frames)
-        self._pool.submit(number, segment, done_ref, is_checked=is_checked)
-
-    def _hand_out_copies(self) -> None:
-        """Have idle actors draw what slow ones still draw: whichever comes first counts."""
-        timings = self._tally.timings
-        if not self._dispatcher.all_handed_out or not timings.frames:
-            return
-        idle = self._pool.idle
-        overdue = self._pool.overdue(timings.busy_s / timings.frames) if idle else ()
-        for number in idle:
-            segment = self._dispatcher.take_copy(overdue)
-            if segment is None:
-                return
-            self._tally.event_once(
-                f"{segment.label.capitalize()} took an actor longer than usual: another one "
-                "draws them, too.",
-                "overdue",
-            )
-            self._submit(number, segment)
+            self._encoder.put(drawn.segment, Fetched(ray.put(drawn.payload)), _nothing_to_free)
 
     def _listen(self) -> None:
         import ray
@@ -267,11 +261,20 @@ class FarmRun:
         if not refs:
             time.sleep(TICK_S)
             return
-        ready, _ = ray.wait(refs, num_returns=1, timeout=TICK_S, fetch_local=False)
+        patience_s = self._pool.patience_s(TICK_S)
+        ready, _ = ray.wait(refs, num_returns=1, timeout=patience_s, fetch_local=False)
         if ready and len(refs) > 1:
             ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
         for ref in ready:
             self._hear(ref)
+        for event in self._pool.arrived():
+            self._heed(event)
+
+    def _give_up_the_hung(self) -> None:
+        for number in self._hand_out.look():
+            self._losses.given_up(number)
+        for number in self._pool.slow_to_open():
+            self._losses.never_opened(number)
 
     def _hear(self, ref: Any) -> None:
         try:
@@ -282,13 +285,20 @@ class FarmRun:
         if acknowledged is not None:
             self._encoded(*acknowledged)
             return
-        event = self._pool.take(ref)
-        if isinstance(event, SegmentDrawn):
-            self._drawn(event)
-        elif isinstance(event, Died):
-            self._mourn(event)
-        elif isinstance(event, Joined):
-            self._joined(event)
+        self._heed(self._pool.take(ref))
+
+    def _heed(self, event: Event | None) -> None:
+        match event:
+            case SegmentDrawn():
+                self._drawn(event)
+            case PayloadLost():
+                self._losses.payload_lost(event)
+            case Died():
+                self._losses.died(event)
+            case Refused():
+                self._losses.refused(event)
+            case Joined():
+                self._joined(event)
 
     def _encoded(self, segment: Segment, answer: Acknowledgement | None) -> None:
         if answer is None:
@@ -300,9 +310,11 @@ class FarmRun:
             )
             self._dispatcher.payload_lost(segment)
             return
-        # What a frame took to encode was counted by who drew it, unless raw frames came here.
-        self._tally.encoded(len(segment), answer.encode_s if self._in_order else 0.0, answer.wait_s)
-        self._tally.written(len(segment), answer.written_bytes)
+        self._heard_s = time.perf_counter()
+        # What was encoded by who drew it is only written here.
+        encode_s, write_s = (answer.encode_s, 0.0) if self._in_order else (0.0, answer.encode_s)
+        self._tally.encoded(len(segment), encode_s, answer.wait_s)
+        self._tally.written(len(segment), answer.written_bytes, write_s)
         self._tally.log.tell(
             events.SegmentEncoded.of(segment, encode_s=answer.encode_s, wait_s=answer.wait_s)
             if self._in_order
@@ -313,6 +325,9 @@ class FarmRun:
 
     def _joined(self, event: Joined) -> None:
         self._heard_s = time.perf_counter()
+        node = self._pool.node_of(event.number)
+        if node is not None:
+            self._book.seen(node)
         if not self._tally.start_s:
             self._tally.start_s = self._tally.elapsed_s
         if event.differs:
@@ -320,57 +335,44 @@ class FarmRun:
 
     def _drawn(self, event: SegmentDrawn) -> None:
         self._heard_s = time.perf_counter()
-        if event.segment.index == self._begun_index:
-            # Drawn: the frames that travelled with it are not needed any more.
-            self._begun_ref = None
         self._tally.memory("RenderActor", event.meta.rss_bytes)
+        self._memory.seen(event.meta.rss_bytes)
+        self._book.drawn(event.node, event.segment.index)
         timings = event.meta.timings
         if timings is not None and self._dispatcher.is_wanted(event.segment):
             self._tally.drawn(timings)
             self._tally.log.tell(drawn_event(event.segment, timings, event.number))
             self._controller.drawn(timings)
-            self._set_depth(timings)
+        self._hand_out.drawn(event.segment, timings)
         payload_bytes = None if self._in_order else event.meta.payload_bytes
-        for drawn in self._dispatcher.drawn(event.segment, event.payload_ref, payload_bytes):
+        for drawn in self._dispatcher.drawn(event.segment, event.payload, payload_bytes):
             self._encoder.put(
                 drawn.segment, drawn.payload, self._dispatcher.encoded, event.meta.batch_digest
             )
-
-    def _set_depth(self, timings: Timings) -> None:
-        """Short segments are queued at the actors, long ones wait until somebody is idle."""
-        if not self._in_order:
-            self._depth = 2 if timings.busy_s < SHORT_SEGMENT_S else 1
-
-    def _mourn(self, event: Died) -> None:
-        for segment in event.waiting:
-            self._dispatcher.give_back(segment)
-        if event.drawing is None:
-            self._tally.event(
-                f"Render actor {event.number} died while idle ({event.why}).",
-                events.ActorDied(actor=event.number, reason=event.why),
-            )
-            return
-        start, stop = event.drawing.start, event.drawing.stop
-        died = events.ActorDied(actor=event.number, reason=event.why, start=start, stop=stop)
-        self._tally.log.tell(died)
-        self._tally.retried(
-            event.drawing,
-            event.why,
-            f"Render actor {event.number} died while drawing {event.drawing.label} "
-            f"({event.why}). They are drawn again.",
-        )
-        self._dispatcher.lost(event.drawing, event.why)
 
     def _check_signs_of_life(self) -> None:
         now_s = time.perf_counter()
         if self._pool.answered or not self._pool.requested:
             self._alive_s = now_s
         elif now_s - self._alive_s > FIRST_ACTOR_LIMIT_S:
-            raise FarmStartError(_no_actor(self._pool.requested))
+            raise self._losses.refusal or FarmStartError(_no_actor(self._pool.requested))
         encoder_silence_s = self._encoder_silence_s()
-        if now_s - self._heard_s > SILENCE_S:
-            self._heard_s = now_s
-            self._tally.progress.message(self._what_lasts(encoder_silence_s))
+        silence_s = now_s - self._heard_s
+        if silence_s > self._silence_limit_s():
+            raise FarmSilentError(
+                f"Nothing was heard for {silence_s:.0f} s. {self._what_lasts(encoder_silence_s)} "
+                "Does drawing wait for something that never comes?"
+            )
+        if now_s - max(self._told_s, self._heard_s) > SILENCE_S:
+            self._told_s = now_s
+            self._tally.progress.message(
+                f"No segment was finished for {silence_s:.0f} s. "
+                f"{self._what_lasts(encoder_silence_s)}"
+            )
+
+    def _silence_limit_s(self) -> float:
+        expected_s = self._hand_out.pace.expected_s(self._segment_frames) or 0.0
+        return max(SILENCE_LIMIT_S, SILENCE_FACTOR * max(expected_s, self._open_s))
 
     def _encoder_silence_s(self) -> float:
         try:
@@ -384,7 +386,7 @@ class FarmRun:
             return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
         drawing = ", ".join(segment.label for segment in self._pool.drawing())
         doing = f"drawing {drawing}" if drawing else "opening the source in render actors"
-        return f"No segment was finished for {SILENCE_S:.0f} s. Still {doing}."
+        return f"Still {doing}."
 
 
 def _nothing_to_free(segment: Segment) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ TAIL_POLL_S = 0.25
 """How often whoever follows a log may do something else."""
 
 OLDEST_RAY = (2, 55)
+
+LOG_NAME = "job-driver-{}.log"
+"""What Ray calls the file of a job's log, on the node of its driver."""
 
 
 class JobsClient:
@@ -118,15 +122,27 @@ class JobsClient:
             loop.close()
 
     def log(self, job: Job, lines: int = -1) -> Iterator[str]:
-        """Read the last `lines` lines of a job's log, -1 for all; nothing while there is none."""
+        """Read the last `lines` lines of a job's log, -1 for all; nothing while there is none.
+
+        Raises
+        ------
+        JobError
+            If it cannot be read any more.
+        """
         if job.node_id is None:
             return
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
-        with self._told(job.submission_id):
-            query = {"submission_id": job.submission_id, "lines": str(lines)}
-            with self._client.read_file(query) as answer:
-                if answer.ok:  # else not written yet, or its node is gone
-                    yield from map(decode, answer.iter_content(2**16))
+        # By its file: asked for by the job alone, Ray 2.60 answers with an error.
+        name = LOG_NAME.format(job.submission_id)
+        query = {"node_id": job.node_id, "filename": name, "lines": str(lines)}
+        with self._told(job.submission_id), self._client.read_file(query) as answer:
+            if answer.ok:
+                yield from map(decode, answer.iter_content(2**16))
+            elif job.has_ended:  # else it is not written yet
+                raise JobError(
+                    f"The log of {job.submission_id} cannot be read any more: its node is gone. "
+                    f"Ray says: {answer.text[:300]!r}."
+                )
 
     @contextlib.contextmanager
     def file(self, node_id: str, name: str, lines: int) -> Iterator[Iterator[bytes]]:
@@ -203,6 +219,7 @@ def _make_client(address: str | None) -> Any:
             "Submitting to a cluster needs Ray with its dashboard, which is not installed here "
             f"({error}): pip install 'rayanim[cluster]'."
         ) from error
+    _keep_ray_quiet()
 
     class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
         """Ray's client; what Ray would wait for without end ends here."""
@@ -229,6 +246,12 @@ def _make_client(address: str | None) -> Any:
             return str(answer.json()["ray_version"])
 
     return Client(address)
+
+
+def _keep_ray_quiet() -> None:
+    """Show Ray's warnings alone: each package that it sends is a line of its log otherwise."""
+    for handler in logging.getLogger("ray").handlers:
+        handler.setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ LONGEST_LINE_CHARS = 2**20
 _MARK = '{"event": "'
 
 # What Ray's supervisor of the job writes into the same log.
-_RAYS_OWN = ("Running entrypoint for job ",)
+_RAYS_OWN = re.compile(r"Running entrypoint for job |[-\d]+ [:,\d]+\tINFO job_manager\.py:\d+ -- ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def read_line(line: str) -> Iterator[Text | Event]:
     event = _event(mark + after) if mark else None
     if event is None:
         before = line
-    if before and not before.startswith(_RAYS_OWN):
+    if before and not _RAYS_OWN.match(before):
         yield Text(before)
     if event is not None:
         yield event

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rayanim.jobs.job import Job
 from rayanim.jobs.request import RESUME_KEY
@@ -27,15 +30,16 @@ class Outcome:
     text: str = ""
 
 
-def outcome_of(job: Job, *, has_told_error: bool) -> Outcome:
+def outcome_of(job: Job, error: Mapping[str, Any] | None) -> Outcome:
     """What the end of `job` means.
 
     Parameters
     ----------
     job
         One that has ended.
-    has_told_error
-        Whether rayanim itself has said in the job what went wrong.
+    error
+        What rayanim itself has said in the job of what went wrong, the values of
+        its event ``error``; None for nothing.
     """
     name = job.submission_id
     if job.status == "SUCCEEDED":
@@ -44,15 +48,16 @@ def outcome_of(job: Job, *, has_told_error: bool) -> Outcome:
         return Outcome(STOPPED, f"{name} was stopped.{how_to_go_on(job)}")
     code = job.exit_code
     if code is None:
-        return Outcome(LOST, f"{name} was lost: {job.message or 'its node is gone'}")
+        why = (job.message or "its node is gone").rstrip(".")
+        return Outcome(LOST, f"{name} was lost: {why}.{how_to_go_on(job)}")
     if code < 0 or code in (137, 139):
         return Outcome(
             LOST,
-            f"{name}: its driver was ended by {_signal_name(code)}, as where memory ends."
-            f"{how_to_go_on(job)}",
+            f"{name}: its driver was ended by {_signal_name(code)}, as happens where memory runs "
+            f"out.{how_to_go_on(job)}",
         )
-    if has_told_error:
-        return Outcome(code, "")
+    if error is not None:
+        return Outcome(code, hint(error))
     if code == 127:
         return Outcome(
             LOST,
@@ -60,6 +65,18 @@ def outcome_of(job: Job, *, has_told_error: bool) -> Outcome:
             "installed in before ray start, or use an image that has one.",
         )
     return Outcome(code or FAILED, f"{name} failed with exit code {code}.")
+
+
+def hint(error: Mapping[str, Any]) -> str:
+    """What to do about an error that a script meets on a cluster and not at home; else nothing."""
+    found = re.search(r"No module named '(\w+)", str(error.get("text")))
+    if found is None:
+        return ""
+    return (
+        f"The cluster's Python has no module {found[1]!r}. A package is installed for this job by "
+        "--pip NAME; a module of yours goes along if it lies in the script's folder, or in the "
+        "one that --working-dir names."
+    )
 
 
 def how_to_go_on(job: Job) -> str:

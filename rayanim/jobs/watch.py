@@ -106,6 +106,8 @@ class Watch:
         while not is_over():
             try:
                 self._read(is_over)
+                if is_over():
+                    break
                 job = self._look()
             except JobError as error:
                 self._lost(error)

@@ -228,11 +228,9 @@ class Copies(RuleBasedStateMachine):
 
     @rule(worthy=st.sets(st.integers(0, 8)))
     def copy(self, worthy: set[int]) -> None:
-        everything_is_out = self.dispatcher.all_handed_out
         segment = self.dispatcher.take_copy(worthy)
         if segment is None:
             return
-        assert everything_is_out
         assert segment.index in worthy
         assert self.dispatcher.is_wanted(segment)
         assert self.held.count(segment) == 1
@@ -316,7 +314,7 @@ def test_a_copy_s_death_is_counted_while_nobody_has_drawn_it() -> None:
 
 def test_at_the_end_there_is_a_place_for_each_copy() -> None:
     """Whoever could draw one is not let go while a segment may turn out to be slow."""
-    for in_order, places in ((True, 2), (False, 4)):
+    for in_order, places in ((True, 4), (False, 4)):
         dispatcher: Dispatcher[str] = Dispatcher(
             cut(NumberFeed(4), 2), frame_bytes=0, limit_bytes=0, in_order=in_order
         )

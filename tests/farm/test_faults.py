@@ -10,6 +10,7 @@ from numbered import FPS, Numbered, NumberedAnimator, files_in, read_numbers
 import rayanim
 from rayanim.errors import FrameError, ScriptError
 from rayanim.farm import encoding, run
+from rayanim.farm.roster import Roster
 from rayanim.frame_gen import FrameGenerator
 
 
@@ -39,12 +40,18 @@ class SlowToOpen(Numbered):
         from numbered import in_actor
 
         if in_actor():
-            time.sleep(6)
+            time.sleep(3)
 
 
 def test_a_slow_opening_is_not_taken_for_a_missing_actor(on_ray, tmp_path, monkeypatch):
     """The limit for an actor's first sign of life does not count the user's own setup."""
-    monkeypatch.setattr(run, "FIRST_ACTOR_LIMIT_S", 5)
+    answer = Roster.answer
+
+    def answer_and_shorten_the_limit(roster, member):
+        answer(roster, member)
+        monkeypatch.setattr(run, "FIRST_ACTOR_LIMIT_S", 1)
+
+    monkeypatch.setattr(Roster, "answer", answer_and_shorten_the_limit)
     report = render(SlowToOpen(20), tmp_path / "film.mp4")
     assert (report.frames, report.engine) == (20, "ray")
 
@@ -87,7 +94,6 @@ def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch
     """A stopped encoder ends in the film begun anew, not in a hang."""
     import psutil
 
-    monkeypatch.setattr(encoding, "SILENCE_LIMIT_S", 1.0)
     stopped = []
 
     def stop_encoder(done, total):
@@ -96,6 +102,7 @@ def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch
             stopped.extend(p for p in children if p.name().startswith("ray::Enc"))
             for process in stopped:
                 process.suspend()
+                monkeypatch.setattr(encoding, "SILENCE_LIMIT_S", 2.0)
 
     report = render(Numbered(80, delay_s=0.005), tmp_path / "film.mp4", progress=stop_encoder)
     for process in stopped:

@@ -198,13 +198,13 @@ def film_class(script: Path) -> Any:
     return module.Film
 
 
-@pytest.mark.parametrize(("number", "engine"), [(10, "local"), (48, "local"), (86, "local")])
+@pytest.mark.parametrize("number", [10, 86])
 def test_a_driver_killed_loses_what_was_in_flight_at_most(
-    film: Path, whole: str, number: int, engine: str
+    film: Path, whole: str, number: int
 ) -> None:
-    """After kill -9 at 10, 50 and 90 % the film is the undisturbed one to the bit."""
+    """After kill -9 at 10 and 90 % the film is the undisturbed one to the bit."""
     script = script_in(film.parent)
-    process = paused_run([sys.executable, str(script), engine], film.parent, number)
+    process = paused_run([sys.executable, str(script), "local"], film.parent, number)
     process.kill()
     process.wait()
     assert film.read_text() == "the film of before"
@@ -226,7 +226,7 @@ def test_a_driver_killed_loses_what_was_in_flight_at_most(
 def test_a_driver_killed_on_ray_loses_what_was_in_flight_at_most(
     film: Path, whole: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Segments that actors finished are taken up by a job in one process."""
+    """At 50 %: segments that actors finished are taken up by a job in one process."""
     script = script_in(film.parent)
     command = [sys.executable, str(script), "ray"]
     process = paused_run(command, film.parent, 48, start_new_session=True)

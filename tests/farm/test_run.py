@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import numpy as np
@@ -68,12 +69,14 @@ def test_a_frame_that_always_kills_ends_the_job_naming_its_segment(on_ray, tmp_p
     assert files_in(tmp_path) == []
 
 
-def kill_soon(name: str) -> None:
-    """End the first process of the session's Ray that is called `name`."""
+def kill_soon(name: str) -> bool:
+    """End the first living process of the session's Ray that is called `name`; if there is one."""
     for process in psutil.Process().children(recursive=True):
-        if process.name().startswith(name):
-            process.kill()
-            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name().startswith(name) and process.status() != psutil.STATUS_ZOMBIE:
+                process.kill()
+                return True
+    return False
 
 
 class KillsEncoder:
@@ -86,9 +89,8 @@ class KillsEncoder:
         pass
 
     def update(self, state):
-        if state.done > 20 and self.times:
+        if state.done > 20 and self.times and kill_soon("ray::Enc"):
             self.times -= 1
-            kill_soon("ray::Enc")
 
     def message(self, text):
         pass

@@ -1,4 +1,4 @@
-"""A Ray head of a test's own: other ports, its own folders, token authentication on."""
+"""A Ray cluster of a test's own: other ports, its own folders, token authentication on."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 TOKEN = "0123456789abcdef" * 4
-START_LIMIT_S = 60
+
+START_LIMIT_S = 90
+ATTEMPTS = 3
+"""Ray gives up a node that has not started within 30 s, which a busy machine may need."""
+
+STARTED = "Ray runtime started."
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """A head that runs.
+class Cluster:
+    """A head and a node that run.
 
     Attributes
     ----------
@@ -38,59 +44,111 @@ class Head:
     environment: dict[str, str]
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody listens at, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 @contextlib.contextmanager
-def started_head(home: Path) -> Iterator[Head]:
-    """Start a head as a child; end it, and nobody else's, in the end."""
-    # Ray's sockets have paths of 107 bytes at most.
-    with tempfile.TemporaryDirectory(prefix="rj", ignore_cleanup_errors=True) as temp:
-        dashboard = free_port()
-        environment = _environment(home, Path(temp))
+def started_cluster(home: Path, nodes: int = 2, **variables: str) -> Iterator[Cluster]:
+    """Start a head and more nodes as children; end them, and nobody else's, in the end.
+
+    Parameters
+    ----------
+    home
+        Their home folder.
+    nodes
+        How many there are, the head included.
+    variables
+        Of their environment.
+    """
+    with contextlib.ExitStack() as stack:
+        # Ray's sockets have paths of 107 bytes at most.
+        temp = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="rj", ignore_cleanup_errors=True)
+        )
+        environment = own_environment(home, Path(temp)) | variables
+        gcs, dashboard, client = free_ports(3)
+        stack.callback(_check_nothing_left, temp)
+        for place in (
+            (
+                "--head", f"--port={gcs}", f"--temp-dir={temp}",
+                f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}",
+            ),
+            *[(f"--address=127.0.0.1:{gcs}",)] * (nodes - 1),
+        ):  # fmt: skip
+            stack.callback(_end, _start_node(place, environment, home))
+        yield Cluster(f"http://127.0.0.1:{dashboard}", home, environment)
+
+
+def _start_node(
+    place: tuple[str, ...], environment: dict[str, str], home: Path
+) -> subprocess.Popen[bytes]:
+    for _ in range(ATTEMPTS):
+        agent, metrics = free_ports(2)
         command = [
-            str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
-            f"--port={free_port()}", f"--dashboard-port={dashboard}", f"--temp-dir={temp}",
-            "--num-cpus=2", f"--object-store-memory={100 * 2**20}", "--include-dashboard=true",
-            "--disable-usage-stats",
+            str(Path(sys.executable).parent / "ray"), "start", *place, "--block", "--num-cpus=2",
+            f"--object-store-memory={100 * 2**20}", "--disable-usage-stats",
+            "--node-ip-address=127.0.0.1",
+            f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}",
         ]  # fmt: skip
-        with (home / "head.out").open("wb") as out:
-            head = subprocess.Popen(command, env=environment, stdout=out, stderr=out, cwd=home)
-        try:
-            address = f"http://127.0.0.1:{dashboard}"
-            _wait_for(address, head)
-            yield Head(address, home, environment)
-        finally:
-            head.send_signal(signal.SIGTERM)
-            head.wait(60)
+        out = home / f"ray{place[0]}.out".replace("/", "_")
+        with out.open("wb") as file:
+            node = subprocess.Popen(command, env=environment, stdout=file, stderr=file, cwd=home)
+        if _has_started(node, out):
+            return node
+        _end(node)
+    raise RuntimeError(out.read_text())
 
 
-def _environment(home: Path, temp: Path) -> dict[str, str]:
+def _has_started(node: subprocess.Popen[bytes], out: Path) -> bool:
+    deadline_s = time.monotonic() + START_LIMIT_S
+    while node.poll() is None and time.monotonic() < deadline_s:
+        if STARTED in out.read_text():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def _end(node: subprocess.Popen[bytes]) -> None:
+    node.send_signal(signal.SIGTERM)
+    try:
+        node.wait(60)
+    except subprocess.TimeoutExpired:
+        node.kill()
+        node.wait()
+
+
+def _check_nothing_left(temp: str) -> None:
+    left = [each for each in psutil.process_iter() if temp in _command_line(each)]
+    _, alive = psutil.wait_procs(left, timeout=20)
+    for each in alive:
+        each.kill()
+    assert not alive, [_command_line(each)[:200] for each in alive]
+
+
+def _command_line(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def own_environment(home: Path, temp: Path) -> dict[str, str]:
+    """Of processes that know nobody else's Ray, and have a token."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    token = home / "token"
+    token.write_text(TOKEN)
     return kept | {
         "HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": TOKEN,
+        "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": str(temp),
+        "RAY_enable_metrics_collection": "0",  # starts sooner, and nobody reads them
         "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(home / "mpl")),
-        "RAY_JOB_START_TIMEOUT_SECONDS": "120",
+        "RAY_JOB_START_TIMEOUT_SECONDS": "240",
     }
-
-
-def _wait_for(address: str, head: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + START_LIMIT_S
-    request = urllib.request.Request(
-        f"{address}/api/version", headers={"Authorization": f"Bearer {TOKEN}"}
-    )
-    while True:
-        try:
-            urllib.request.urlopen(request, timeout=5).close()
-            return
-        except OSError:
-            if head.poll() is not None or time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.3)

@@ -1,0 +1,188 @@
+"""Tells which segments are overdue, and which actors are waited for in vain; PURE.
+
+A frozen or cut-off node says nothing: its calls stay open until Ray has given
+the node up, which takes 15 s and more. How long a segment takes is known from
+those before it, and often tells earlier. An overdue segment may be slow, too:
+so its actor goes on, and another one draws a copy. Whichever comes first
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+OVERDUE = 2.0
+"""After so many times the expected an actor with nothing else to do may draw a copy."""
+
+FAR_OVERDUE = 4.0
+"""After so many times the expected a copy goes before new segments."""
+
+GIVEN_UP = 10.0
+"""After so many times the expected an actor is ended that nobody waits for any more."""
+
+SLACK_S = 2.0
+"""What a call may take beyond drawing: Ray's own delays on a busy machine."""
+
+COPIED_SHARE = 0.25
+"""The share of the actors that may draw copies while there are new segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long frames have taken so far, encoding included where actors encode.
+
+    Attributes
+    ----------
+    frame_s
+        What a frame takes on average; None before the first.
+    slowest_s
+        What a frame took in the slowest segment.
+    arrival_s
+        What the slowest payload took from its actor's node to the driver's.
+    """
+
+    frame_s: float | None = None
+    slowest_s: float = 0.0
+    arrival_s: float = 0.0
+
+    def expected_s(self, frames: int) -> float | None:
+        """What a segment of so many frames may well take; None before one was drawn.
+
+        In a film with heavy scenes the slowest segment says more than the average.
+        """
+        if self.frame_s is None:
+            return None
+        return frames * max(self.frame_s, self.slowest_s / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A segment in an actor's hands, or on its way from there to the driver's node.
+
+    Attributes
+    ----------
+    number, node
+        The actor, and where it lives.
+    index
+        The segment.
+    age_s
+        Seconds since it was begun, or since it was drawn where it is on its
+        way; None where it was not begun.
+    expected_s
+        What that may well take; None where nothing is known.
+    is_wanted
+        Whether nobody else has drawn it.
+    """
+
+    number: int
+    node: str | None
+    index: int
+    age_s: float | None
+    expected_s: float | None
+    is_wanted: bool = True
+
+    def is_late(self, factor: float, slack_s: float = 0.0) -> bool:
+        """Whether it has lasted so many times the expected, and the slack."""
+        if self.age_s is None or self.expected_s is None:
+            return False
+        return self.age_s > factor * self.expected_s + slack_s
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """What is overdue at one moment.
+
+    Attributes
+    ----------
+    overdue
+        Segments that an actor with nothing else to do may draw, too, with the
+        nodes where they are being drawn.
+    far_overdue
+        Those that go before new ones, at most `copies_left` of them.
+    silent_nodes
+        Nodes from which nothing came since one of their segments was due. They
+        get nothing new.
+    given_up
+        Actors that nobody waits for: another one has drawn their segment, or
+        their node is silent.
+    copies_left
+        Copies that may be begun while there are new segments.
+    """
+
+    overdue: Mapping[int, frozenset[str | None]]
+    far_overdue: Mapping[int, frozenset[str | None]]
+    silent_nodes: frozenset[str]
+    given_up: tuple[int, ...]
+    copies_left: int
+
+
+NOTHING_LATE = Lateness({}, {}, frozenset(), (), 0)
+
+
+def look_for_late(
+    holdings: Iterable[Holding], heard_ago_s: Mapping[str, float], actors: int
+) -> Lateness:
+    """What is overdue.
+
+    Parameters
+    ----------
+    holdings
+        What all actors hold.
+    heard_ago_s
+        Seconds since something came from each node.
+    actors
+        Actors that can draw.
+    """
+    all_held = list(holdings)
+    far_actors = {each.number for each in all_held if each.is_late(FAR_OVERDUE, SLACK_S)}
+    silent = frozenset(_silent_nodes(all_held, far_actors, heard_ago_s))
+    wanted = [each for each in all_held if each.is_wanted]
+    # What waits behind an overdue segment is no better off.
+    far = [each for each in wanted if each.number in far_actors]
+    idle_worthy = [each for each in wanted if each.age_s is None or each.is_late(OVERDUE)]
+    copies = len(wanted) - len({each.index for each in wanted})
+    return Lateness(
+        overdue=_with_nodes([*idle_worthy, *far], wanted),
+        far_overdue=_with_nodes(far, wanted),
+        silent_nodes=silent,
+        given_up=tuple(
+            sorted(
+                {
+                    each.number
+                    for each in all_held
+                    if each.is_late(GIVEN_UP, SLACK_S)
+                    and (not each.is_wanted or each.node in silent)
+                }
+            )
+        ),
+        copies_left=max(0, 1 + int(actors * COPIED_SHARE) - copies),
+    )
+
+
+def _silent_nodes(
+    holdings: list[Holding], far_actors: set[int], heard_ago_s: Mapping[str, float]
+) -> Iterable[str]:
+    """Nodes that said nothing for half of the time that an overdue segment lasts.
+
+    One node alone is never silent: there is nobody to do its work.
+    """
+    if len(heard_ago_s) < 2:
+        return
+    for each in holdings:
+        if each.number not in far_actors or each.age_s is None or each.node is None:
+            continue
+        if heard_ago_s.get(each.node, 0.0) > max(SLACK_S, each.age_s / 2):
+            yield each.node
+
+
+def _with_nodes(
+    chosen: list[Holding], wanted: list[Holding]
+) -> Mapping[int, frozenset[str | None]]:
+    if not chosen:
+        return {}
+    nodes: dict[int, set[str | None]] = {each.index: set() for each in chosen}
+    for each in wanted:
+        if each.index in nodes:
+            nodes[each.index].add(each.node)
+    return {index: frozenset(names) for index, names in nodes.items()}

@@ -1,0 +1,45 @@
+"""The script that the tests submit: numbered frames with noise beside them, a note of who drew.
+
+``film.py NOTES FRAMES DELAY_S``: NOTES is a folder; each node that draws
+leaves a file there that has its name.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numbered import FPS, SIZE, Numbered
+
+import rayanim
+
+
+class Film(Numbered):
+    """Numbered frames in a corner of noise, so that the file is some megabytes large."""
+
+    frame_size = (160, 120)
+
+    def __init__(self, notes: Path, n_frames: int, delay_s: float) -> None:
+        super().__init__(n_frames, delay_s)
+        self.notes = notes
+
+    def generate_at(self, time_ms: float) -> np.ndarray:
+        (self.notes / node()).touch()
+        numbered = super().generate_at(time_ms)
+        noise = np.random.default_rng(round(time_ms)).integers(0, 256, (120, 160, 4), np.uint8)
+        noise[: SIZE[1], : SIZE[0]] = numbered
+        return noise
+
+
+def node() -> str:
+    """Where this process runs."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else "driver"
+
+
+if __name__ == "__main__":
+    print("hello from the script")
+    given = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    print(rayanim.produce(Film(*given), FPS, outfile="film.mp4"))

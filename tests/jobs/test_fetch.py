@@ -1,0 +1,144 @@
+"""A film comes whole or not at all, however often the connection breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rayanim.errors import JobError, OutputError
+from rayanim.jobs.fetch import ATTEMPTS, fetch
+from rayanim.jobs.offer import Offer
+
+FILM = random.Random(7).randbytes(300_000)
+
+
+def offer_of(content: bytes) -> Offer:
+    return Offer(
+        output="/films/wave.mp4",
+        relative="wave.mp4",
+        name="job-1.mp4",
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        newlines=content.count(b"\n"),
+        ends_with_newline=content.endswith(b"\n"),
+    )
+
+
+class LineServer:
+    """Gives the last lines of a file as Ray's dashboard does, and breaks off when told to.
+
+    Parameters
+    ----------
+    content
+        The file's.
+    breaks
+        After how many bytes each connection breaks; those after them hold.
+    """
+
+    def __init__(self, content: bytes, breaks: tuple[int, ...] = ()) -> None:
+        self.content = content
+        self.breaks = list(breaks)
+        self.asked: list[int] = []
+        self.sent_bytes = 0
+
+    @contextlib.contextmanager
+    def file(self, node_id: str, name: str, lines: int) -> Iterator[Iterator[bytes]]:
+        assert (node_id, name) == ("node-1", "job-1.mp4")
+        self.asked.append(lines)
+        yield self._blocks(lines)
+
+    def _blocks(self, lines: int) -> Iterator[bytes]:
+        kept = _lines(self.content)
+        rest = self.content if lines < 0 else b"".join(kept[len(kept) - lines :])
+        limit = self.breaks.pop(0) if self.breaks else len(rest)
+        for start in range(0, min(limit, len(rest)), 4096):
+            block = rest[start : min(start + 4096, limit)]
+            self.sent_bytes += len(block)
+            yield block
+        if limit < len(rest):
+            raise JobError("The connection has broken.")
+
+
+def _lines(content: bytes) -> list[bytes]:
+    parts = content.split(b"\n")
+    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+@pytest.mark.parametrize("content", [FILM, FILM + b"\n", b"no newline", b"\n\n\n"])
+def test_a_film_arrives_as_it_is(tmp_path: Path, content: bytes) -> None:
+    """Whatever its bytes are, and nothing else is left beside it."""
+    target = tmp_path / "wave.mp4"
+    fetch(LineServer(content), "node-1", offer_of(content), target)
+    assert target.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("content", [FILM, FILM + b"\n", b"\n" * 10_000])
+def test_a_connection_that_breaks_is_gone_on_from(tmp_path: Path, content: bytes) -> None:
+    """At the last newline that has come, so that hardly a byte comes twice."""
+    server = LineServer(content, breaks=(len(content) // 3, len(content) // 4))
+    target, seen = tmp_path / "wave.mp4", list[int]()
+    fetch(server, "node-1", offer_of(content), target, on_bytes=seen.append, pause_s=0)
+    assert target.read_bytes() == content
+    assert server.asked[0] == -1 and len(server.asked) == 3 and min(server.asked[1:]) > 0
+    longest = max(map(len, _lines(content)))
+    assert server.sent_bytes <= len(content) + 2 * longest
+    assert seen[-1] == len(content)
+
+
+def test_a_fetch_that_was_killed_is_gone_on_from_by_the_next(tmp_path: Path) -> None:
+    """What lies there counts; the target is as it was until the film is whole."""
+    target = tmp_path / "wave.mp4"
+    target.write_bytes(b"the film of yesterday")
+    server = LineServer(FILM, breaks=(100_000, *(0,) * ATTEMPTS))
+    with pytest.raises(JobError, match="broken"):
+        fetch(server, "node-1", offer_of(FILM), target, pause_s=0)
+    assert target.read_bytes() == b"the film of yesterday"
+    again = LineServer(FILM)
+    fetch(again, "node-1", offer_of(FILM), target)
+    assert target.read_bytes() == FILM
+    assert again.sent_bytes < 201_000
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_film_with_another_hash_is_refused(tmp_path: Path) -> None:
+    """One byte is enough; the target stays, and what has come does not."""
+    target = tmp_path / "wave.mp4"
+    target.write_bytes(b"the film of yesterday")
+    spoilt = bytearray(FILM)
+    spoilt[150_000] ^= 1
+    with pytest.raises(JobError, match="not the film that the job has finished"):
+        fetch(LineServer(bytes(spoilt)), "node-1", offer_of(FILM), target)
+    assert target.read_bytes() == b"the film of yesterday"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("content", [FILM + b"more", FILM[:-1]])
+def test_a_film_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Longer or shorter than what was offered, it is another one by now."""
+    target = tmp_path / "wave.mp4"
+    with pytest.raises(JobError):
+        fetch(LineServer(content), "node-1", offer_of(FILM), target, pause_s=0)
+    assert not target.exists()
+
+
+def test_what_is_left_of_another_film_is_not_gone_on_from(tmp_path: Path) -> None:
+    """The same target, another hash: it is read from its beginning."""
+    target, old = tmp_path / "wave.mp4", FILM[::-1]
+    with pytest.raises(JobError):
+        broken = LineServer(old, breaks=(50_000, *(0,) * ATTEMPTS))
+        fetch(broken, "node-1", offer_of(old), target, pause_s=0)
+    server = LineServer(FILM)
+    fetch(server, "node-1", offer_of(FILM), target)
+    assert server.asked == [-1] and target.read_bytes() == FILM
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """With where the film still is."""
+    with pytest.raises(OutputError, match=r"still on the cluster: /films/wave\.mp4"):
+        fetch(LineServer(FILM), "node-1", offer_of(FILM), tmp_path / "no" / "wave.mp4")

@@ -1,0 +1,270 @@
+"""`rayanim submit`, `status`, `logs` and `fetch` against a real cluster with a token."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from numbered import read_numbers
+
+from jobs.command import LIMIT_S, begin, make_project, run, wait_until
+from jobs.cutting_proxy import CuttingProxy
+from jobs.head import Cluster
+
+pytestmark = pytest.mark.timeout(300)
+
+FRAMES = 120
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A film that was submitted and fetched, beside the same film made here."""
+
+    project: Path
+    told: subprocess.CompletedProcess[str]
+    fetched: Path
+    local: Path
+
+    @property
+    def job(self) -> str:
+        return re.findall(r"rayanim-film-[0-9a-f]{8}", self.told.stderr)[0]
+
+
+@pytest.fixture(scope="module")
+def finished(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One job for the tests of a finished one; it draws beside the head."""
+    project = make_project(tmp_path_factory.mktemp("finished") / "project")
+    arguments = ("--", str(project / "notes"), str(FRAMES), "0.01")
+    (project / "here.mp4").write_text("the film of yesterday")
+    options = ("--fetch", "-o", "here.mp4", "--engine", "ray", "--keep-head-free")
+    told = run(cluster, "submit", "film.py", *options, *arguments, cwd=project)
+    assert told.returncode == 0, told.stdout + told.stderr
+    local = ["run", "film.py", "-o", "local.mp4", "--engine", "local", *arguments]
+    assert run(cluster, *local, cwd=project).returncode == 0
+    return Finished(project, told, project / "here.mp4", project / "local.mp4")
+
+
+def test_the_film_that_comes_back_is_the_local_one(finished: Finished) -> None:
+    """To the byte, in the place of the one that was there; nothing else is left."""
+    assert sha256(finished.fetched) == sha256(finished.local)
+    assert read_numbers(finished.fetched) == list(range(FRAMES))
+    names = {each.name for each in finished.project.iterdir()}
+    assert names - {"__pycache__"} == {
+        "film.py", "numbered.py", "notes", "here.mp4", "local.mp4",
+    }  # fmt: skip
+
+
+def test_the_terminal_shows_what_the_script_says_and_no_more(finished: Finished) -> None:
+    """The report once, though the script prints it too; nothing of Ray's log."""
+    lines = finished.told.stdout.splitlines()
+    assert lines[0] == "hello from the script"
+    assert re.match(r"/\S*/here\.mp4: 120 frames of 160x120 at 30 fps", lines[1])
+    assert sum("120 frames of" in line for line in lines) == 1
+    assert "INFO" not in finished.told.stdout + finished.told.stderr
+    assert '{"event"' not in finished.told.stdout + finished.told.stderr
+    told = finished.told.stderr.splitlines()
+    assert all(line.startswith(("rayanim: ", "here.mp4: ")) for line in told), told
+    assert told[-1].startswith("rayanim: here.mp4 was fetched")
+
+
+def test_a_job_draws_on_the_cluster_s_other_nodes(finished: Finished) -> None:
+    """It finds the cluster that it runs on, and its first frames show the script's mistakes."""
+    nodes = {each.name for each in (finished.project / "notes").iterdir()} - {"driver"}
+    assert len(nodes) >= 1 and all(re.fullmatch("[0-9a-f]{56}", each) for each in nodes)
+    assert "on the Ray cluster" in finished.told.stdout or "actors" in finished.told.stdout
+
+
+def test_its_status_is_known_afterwards(cluster: Cluster, finished: Finished) -> None:
+    """In a table, in sentences, and for programs."""
+    table = run(cluster, "status", cwd=finished.project).stdout
+    [row] = [line for line in table.splitlines() if line.startswith(finished.job)]
+    assert re.search(rf"succeeded +film\.py +{FRAMES}/{FRAMES} \(100%\)", row)
+    told = json.loads(run(cluster, "status", finished.job, "--json", cwd=finished.project).stdout)
+    assert (told["status"], told["exit_code"], told["done"]) == ("SUCCEEDED", 0, FRAMES)
+    text = run(cluster, "status", finished.job, cwd=finished.project).stdout
+    assert f"rayanim fetch {finished.job}" in text and "120 frames of 160x120" in text
+
+
+def test_its_log_is_read_afterwards(cluster: Cluster, finished: Finished) -> None:
+    """As it was shown, and once more to its end for one who follows."""
+    for options in ((), ("-f",)):
+        shown = run(cluster, "logs", finished.job, *options, cwd=finished.project)
+        assert shown.returncode == 0
+        assert shown.stdout == finished.told.stdout
+    as_json = run(cluster, "logs", finished.job, "--json", cwd=finished.project).stdout
+    kinds = [json.loads(line)["event"] for line in as_json.splitlines()]
+    assert kinds[0] == "start" and "progress" in kinds
+    assert kinds[-1] == "film" and kinds.count("report") == 1
+
+
+def test_a_fetch_that_breaks_and_is_killed_is_gone_on_from(
+    cluster: Cluster, finished: Finished, tmp_path: Path
+) -> None:
+    """Until the film is whole, what was there before stays as it was."""
+    target = tmp_path / "film.mp4"
+    target.write_text("the film of yesterday")
+    half_bytes = finished.local.stat().st_size // 2
+
+    def grown_bytes() -> int:
+        return sum(each.stat().st_size for each in tmp_path.glob("film.mp4.*.fetch"))
+
+    with CuttingProxy(cluster.address, cut_bytes=half_bytes // 2, stall_bytes=half_bytes) as proxy:
+        fetching = begin(
+            cluster, "fetch", finished.job, "--address", proxy.address, "-o", "film.mp4",
+            cwd=tmp_path,
+        )  # fmt: skip
+        wait_until(lambda: proxy.has_stalled or fetching.poll() is not None, "no stall")
+        assert fetching.poll() is None, fetching.communicate()
+        wait_until(lambda: grown_bytes() > half_bytes // 2, "what was passed on is not written")
+        fetching.kill()
+        fetching.communicate()
+    assert target.read_text() == "the film of yesterday"
+    rest = run(cluster, "fetch", finished.job, "-o", "film.mp4", cwd=tmp_path)
+    assert rest.returncode == 0, rest.stderr
+    assert "its hash is right" in rest.stderr
+    assert sha256(target) == sha256(finished.local)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_film_that_was_written_to_is_refused(
+    cluster: Cluster, finished: Finished, tmp_path: Path
+) -> None:
+    """One byte on the cluster is enough; what is here stays."""
+    [film] = (cluster.home / "rayanim").glob("*/here.mp4")
+    content = film.read_bytes()
+    film.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+    (tmp_path / "here.mp4").write_text("the film of yesterday")
+    try:
+        refused = run(cluster, "fetch", finished.job, cwd=tmp_path)
+    finally:
+        film.write_bytes(content)
+    assert refused.returncode == 3
+    assert "not the film that the job has finished" in refused.stderr
+    assert (tmp_path / "here.mp4").read_text() == "the film of yesterday"
+    assert [each.name for each in tmp_path.iterdir()] == ["here.mp4"]
+
+
+FAULTY = {
+    "missing": "import no_such_package\n",
+    "crash": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
+    "raises": (
+        "import rayanim\n"
+        "import matplotlib.pyplot as plt\n"
+        "class Film(rayanim.Animator):\n"
+        "    def setup(self):\n"
+        "        return plt.figure()\n"
+        "    def update(self, frame_idx, params):\n"
+        "        return 1 / (frame_idx - 7)\n"
+        "Film().make_video('film.mp4', range(30))\n"
+    ),
+    "exits": "import sys\nsys.exit(42)\n",
+}
+
+
+@pytest.fixture(scope="module")
+def faulty(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[int, str]]:
+    """How jobs with mistakes in them ended: exit code and all that was shown."""
+    folder = tmp_path_factory.mktemp("faulty")
+    begun = {}
+    for name, script in FAULTY.items():
+        (folder / f"{name}.py").write_text(script)
+        begun[name] = begin(cluster, "submit", f"{name}.py", cwd=folder)
+    ended = {}
+    for name, process in begun.items():
+        out, err = process.communicate(timeout=LIMIT_S)
+        ended[name] = process.returncode, out + err
+    return ended
+
+
+def test_a_missing_package_is_named_with_the_remedy(faulty: dict[str, tuple[int, str]]) -> None:
+    """The traceback shows the script's own line."""
+    code, told = faulty["missing"]
+    assert code == 1
+    assert "ModuleNotFoundError: No module named 'no_such_package'" in told
+    assert 'missing.py", line 1' in told and "--pip" in told
+
+
+def test_a_crash_of_the_driver_is_told_as_one(faulty: dict[str, tuple[int, str]]) -> None:
+    """By the signal that ended it."""
+    code, told = faulty["crash"]
+    assert code == 3 and "SIGKILL" in told and "--resume" in told
+
+
+def test_an_update_that_raises_is_shown_with_its_line(faulty: dict[str, tuple[int, str]]) -> None:
+    """And its frame, and without lines of rayanim's own."""
+    code, told = faulty["raises"]
+    assert code == 1
+    assert 'raises.py", line 7, in update' in told and "ZeroDivisionError" in told
+    assert re.search(r"rayanim: error: .*frame 7", told)
+    assert told.count("rayanim: error: ") == 1 and "site-packages/rayanim" not in told
+
+
+def test_a_script_s_own_exit_code_is_the_command_s(faulty: dict[str, tuple[int, str]]) -> None:
+    """With a word, for the script has said none."""
+    code, told = faulty["exits"]
+    assert code == 42 and "failed with exit code 42" in told
+
+
+def test_a_syntax_error_is_found_before_anything_is_sent(tmp_path: Path, cluster: Cluster) -> None:
+    """Nobody listens at the address, and nobody is asked."""
+    (tmp_path / "wrong.py").write_text("import rayanim\nrayanim.produce(\n")
+    told = run(cluster, "submit", "wrong.py", "--address", "http://127.0.0.1:9", cwd=tmp_path)
+    assert told.returncode == 1
+    assert 'wrong.py", line 2' in told.stderr and "SyntaxError" in told.stderr
+    assert "was not sent" in told.stderr
+
+
+def test_a_folder_with_a_large_file_is_refused_before_anything_is_sent(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    """The file is named, with what leaves it behind; then it stays, and the rest is sent."""
+    (tmp_path / "wave.py").write_text("")
+    with (tmp_path / "measured.raw").open("wb") as file:
+        file.truncate(2**30)
+    nobody = ("--address", "http://127.0.0.1:9")
+    told = run(cluster, "submit", "wave.py", *nobody, cwd=tmp_path)
+    assert told.returncode == 2
+    assert "measured.raw (1.00 GiB)" in told.stderr and "--exclude measured.raw" in told.stderr
+    told = run(cluster, "submit", "wave.py", *nobody, "--exclude", "measured.raw", cwd=tmp_path)
+    assert told.returncode == 3 and "cannot be reached" in told.stderr
+
+
+def test_a_token_that_is_missing_or_wrong_is_told_with_what_to_set(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Each way of having none its own words, and exit code 3."""
+    (tmp_path / "wrong").write_text("f" * 64)
+    cases = {
+        "there is none here: set RAY_AUTH_TOKEN": {"RAY_AUTH_MODE": None},
+        "RAY_AUTH_MODE is 'disabled' here: set RAY_AUTH_MODE=token": {"RAY_AUTH_MODE": "disabled"},
+        "is not this cluster's: set RAY_AUTH_TOKEN": {
+            "RAY_AUTH_TOKEN_PATH": str(tmp_path / "wrong")
+        },
+    }
+    for words, variables in cases.items():
+        environment = dict(cluster.environment)
+        if variables.get("RAY_AUTH_MODE", "") is None:
+            del environment["RAY_AUTH_MODE"], environment["RAY_AUTH_TOKEN_PATH"]
+            variables = {}
+        without = Cluster(cluster.address, cluster.home, environment)
+        told = run(without, "status", cwd=tmp_path, **variables)
+        assert told.returncode == 3, told
+        assert words in told.stderr, told.stderr
+
+
+def test_a_job_that_does_not_exist_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    """As a mistake of the caller's."""
+    for command in ("logs", "stop"):
+        told = run(cluster, command, "nobody", cwd=tmp_path)
+        assert told.returncode == 2 and "knows no job 'nobody'" in told.stderr, command

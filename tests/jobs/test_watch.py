@@ -1,0 +1,128 @@
+"""A job is followed through broken connections: nothing is told twice, and nothing is lost."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rayanim.errors import JobError
+from rayanim.jobs.job import Job
+from rayanim.jobs.log import Event
+from rayanim.jobs.watch import Watch
+
+LOG = "".join(
+    f"frame {number}\n" + json.dumps({"event": "progress", "done": number}) + "\n"
+    for number in range(20)
+)
+
+
+def job(status: str, message: str = "") -> Job:
+    return Job("job-1", status, message, None, "node-1", 1.0, None, {})
+
+
+class FakeCluster:
+    """Plays a log to its end, breaking off where it is told to.
+
+    Parameters
+    ----------
+    breaks
+        After how many characters each connection breaks; None for never.
+    statuses
+        What is known of the job, one after the other; the last one stays.
+    """
+
+    def __init__(self, breaks: tuple[int | None, ...], statuses: tuple[str, ...]) -> None:
+        self._breaks = itertools.chain(breaks, itertools.repeat(None))
+        self._statuses = itertools.chain(statuses, itertools.repeat(statuses[-1]))
+
+    def job(self, submission_id: str) -> Job:
+        status = next(self._statuses)
+        if status == "silent":
+            raise JobError("The cluster cannot be reached.")
+        return job(status)
+
+    def tail(self, submission_id: str) -> Iterator[str | None]:
+        limit = next(self._breaks)
+        for start in range(0, len(LOG) if limit is None else limit, 7):
+            yield LOG[start : start + 7][: None if limit is None else limit - start]
+            yield None
+        if limit is not None:
+            raise JobError("The connection has broken.")
+
+    def log(self, job: Job, lines: int = -1) -> Iterator[str]:
+        yield LOG
+
+
+class Heard:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.events: list[Any] = []
+        self.notices: list[str] = []
+
+    def text(self, text: str) -> None:
+        self.texts.append(text)
+
+    def event(self, event: Event) -> None:
+        self.events.append(event.values["done"])
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    @property
+    def has_all(self) -> bool:
+        lines = [f"frame {number}\n" for number in range(20)]
+        return self.texts == lines and self.events == list(range(20))
+
+
+@pytest.mark.parametrize("breaks", [(), (0,), (1, 100, 99), (300, 300, 700), (len(LOG),)])
+def test_each_line_is_told_once(breaks: tuple[int, ...]) -> None:
+    """In its order, however often the connection breaks, and wherever."""
+    heard = Heard()
+    cluster = FakeCluster(breaks, (*["RUNNING"] * 4, "SUCCEEDED"))
+    ended = Watch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
+    assert ended is not None and ended.status == "SUCCEEDED"
+    assert heard.has_all
+    assert len(heard.notices) == bool(breaks)
+
+
+def test_the_end_of_a_log_is_told_where_the_job_ended_meanwhile() -> None:
+    """A connection that breaks in the job's last seconds keeps nothing back."""
+    heard = Heard()
+    cluster = FakeCluster((150, 100), ("RUNNING", "FAILED"))
+    Watch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
+    assert heard.has_all
+
+
+def test_a_cluster_that_is_silent_for_long_is_given_up() -> None:
+    """After a while without an answer, with what was said last."""
+    clock = itertools.count(0, 10)
+    cluster = FakeCluster((100, *[0] * 100), ("silent",))
+    heard = Heard()
+    watch = Watch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    with pytest.raises(JobError, match="broken"):
+        watch.follow(lambda: False)
+    assert heard.notices == ["the connection has broken, the job goes on; trying again."]
+
+
+def test_who_has_had_enough_may_come_back() -> None:
+    """Nothing is told again to one who goes on watching."""
+    heard = Heard()
+    watch = Watch(FakeCluster((), ("SUCCEEDED",)), "job-1", heard, reconnect_s=0)
+    assert watch.follow(lambda: len(heard.texts) == 5) is None
+    assert len(heard.texts) == 5
+    watch.follow(lambda: False)
+    assert heard.has_all
+
+
+def test_a_job_that_waits_is_told_once() -> None:
+    """With what Ray says about it."""
+    heard = Heard()
+    cluster = FakeCluster((0, 0, 0), ("PENDING", "PENDING", "PENDING", "SUCCEEDED"))
+    Watch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
+    assert [each for each in heard.notices if "waits" in each] == ["the job waits to be started."]
