@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from simulation.scenario import Result
 
@@ -141,10 +140,7 @@ def _node_hours(films: Mapping[str, tuple[Result, Result]]) -> Figure:
         cost.bar_label(hours, fmt="%.2f", fontsize=8)
         time.bar_label(minutes, fmt="%.1f", fontsize=8)
     for axes, title in ((cost, "node-hours"), (time, "minutes until the film is finished")):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xticks(at, list(films))
         axes.set(title=title, xlabel="film of")
-        axes.set_ylim(top=axes.get_ylim()[1] * 2)
     cost.legend(frameon=False, loc="upper left")
     return figure
