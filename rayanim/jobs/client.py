@@ -53,6 +53,7 @@ class JobsClient:
     """
 
     def __init__(self, given: str | None = None) -> None:
+        self._given = given
         found = read_address(given, os.environ)
         send_token_if_there()
         # Ray would put the variables' address before the one that was given.
@@ -60,6 +61,10 @@ class JobsClient:
             self._client = _make_client(found)
         self.address: str = self._client.get_address()
         self._check_version()
+
+    def command(self, words: str) -> str:
+        """A command line that speaks to the same cluster: ``rayanim stop JOB``, say."""
+        return f"rayanim {words}{f' --address {self._given}' if self._given else ''}"
 
     def submit(self, request: JobRequest) -> str:
         """Send the packages and start the job.
