@@ -18,7 +18,7 @@ import pytest
 from jobs.command import LIMIT_S, Terminal, begin, make_project, run, wait_until
 from jobs.head import Cluster
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 LONG = ("3000", "0.05")
 """Frames, and seconds for each: nobody waits for the end."""

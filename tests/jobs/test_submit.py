@@ -16,7 +16,7 @@ from jobs.command import LIMIT_S, begin, make_project, run, run_all, wait_until
 from jobs.cutting_proxy import CuttingProxy
 from jobs.head import Cluster
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 FRAMES = 120
 
