@@ -218,6 +218,7 @@ def _make_client(address: str | None) -> Any:
     """Ray's own client, with a limit on every request."""
     try:
         import aiohttp  # noqa: F401 - what ray[default] brings, and ray alone lacks
+        import requests
         from ray.job_submission import JobSubmissionClient
     except ImportError as error:
         raise JobError(
@@ -225,6 +226,20 @@ def _make_client(address: str | None) -> Any:
             f"({error}): pip install 'rayanim[cluster]'."
         ) from error
     _keep_ray_quiet()
+
+    class Streamed(requests.Response):
+        """An answer that is read piece by piece.
+
+        Ray looks for its own errors in the text of every answer, and so would
+        have the whole file in memory before its first byte is seen.
+        """
+
+        @property
+        def text(self) -> str:
+            return "" if self.ok else super().text
+
+    def streamed(answer: requests.Response, **given: Any) -> None:
+        answer.__class__ = Streamed
 
     class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
         """Ray's client; what Ray would wait for without end ends here."""
@@ -243,6 +258,7 @@ def _make_client(address: str | None) -> Any:
                 params={**query, "timeout": str(24 * 3600)},
                 stream=True,
                 timeout=(CONNECT_LIMIT_S, STREAM_LIMIT_S),
+                hooks={"response": streamed},
             )
 
         def ray_version(self) -> str:
