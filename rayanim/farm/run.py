@@ -79,6 +79,9 @@ class Course:
         Raw first frames of the plan's first segment.
     settle
         Sees to what this process still encodes; whether that is all done.
+    found
+        Segments of which parts came to be there since the last call, other
+        than by the encoder actor.
     """
 
     plan: Iterator[Segment]
@@ -90,6 +93,7 @@ class Course:
     head: Iterable[Drawn[RawPayload]] = ()
     begun: RawPayload | None = None
     settle: Callable[[], bool] = lambda: True
+    found: Callable[[], Iterable[int]] = lambda: ()
 
 
 class FarmRun:
@@ -220,6 +224,7 @@ class FarmRun:
 
     def _is_done(self) -> bool:
         settled = self._course.settle()
+        self._encoder.found(self._course.found())
         return settled and self._dispatcher.finished and not self._encoder.refs()
 
     def _finished(self) -> int:
