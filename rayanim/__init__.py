@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
     from rayanim.cluster import ClusterSettings
     from rayanim.errors import (
+        BudgetError,
         ClusterError,
         EncodeError,
         EncoderLostError,
@@ -49,6 +50,7 @@ _HOMES = {
     "produce": "production",
     **dict.fromkeys(
         (
+            "BudgetError",
             "ClusterError",
             "EncodeError",
             "EncoderLostError",
@@ -78,6 +80,7 @@ _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
     "Animator",
+    "BudgetError",
     "ClusterError",
     "ClusterSettings",
     "EncodeError",

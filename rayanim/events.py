@@ -169,6 +169,14 @@ class ActorReleased(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FleetChanged(Event):
+    """There are render actors on another number of nodes; so many of them can draw."""
+
+    actors: int
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentDrawn(SegmentEvent):
     """A segment was drawn; `actor` is None in the calling process."""
 
@@ -252,6 +260,7 @@ KINDS: tuple[type[Event], ...] = (
     ActorJoined,
     ActorDied,
     ActorReleased,
+    FleetChanged,
     SegmentDrawn,
     SegmentRetried,
     SegmentEncoded,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rayanim.report import Report, StageRates, binding_stage
+from rayanim.report import Report
+from rayanim.stages import StageRates, binding_stage
 
 if TYPE_CHECKING:
     from rayanim.farm.job import Outcome
@@ -46,6 +47,9 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         drawn_in_parts=ways.in_parts,
         drawn_in_full=tuple(sorted(ways.in_full.items(), key=lambda item: -item[1])),
         actor_changes=tuple(tally.changes),
+        fleet_sizes=tuple(tally.fleet.sizes),
+        nodes_peak=tally.fleet.nodes_peak,
+        node_hours=tally.fleet.node_hours,
         events=tuple(tally.events),
         settings=outcome.settings,
         peak_rss_bytes=tuple(sorted(tally.peak_rss_bytes.items())),

@@ -16,6 +16,11 @@ from rayanim.farm.quiet import environment_for_ray
 
 os.environ.setdefault("MPLBACKEND", "agg")
 
+# Each of the many processes that tests start imports some thousand modules. Where nothing
+# keeps them compiled, compiling them anew takes several times as long as all else does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # The same examples in every run, so that a change and not chance turns a test red;
 # HYPOTHESIS_PROFILE=search looks for others.
 settings.register_profile("steady", derandomize=True)

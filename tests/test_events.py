@@ -24,6 +24,7 @@ FIELDS = {
     "actor_joined": "actor waited_s",
     "actor_died": "actor reason start stop",
     "actor_released": "actor",
+    "fleet_changed": "actors nodes",
     "segment_drawn": "segment start stop actor draw_s convert_s encode_s",
     "segment_retried": "segment start stop reason",
     "segment_encoded": "segment start stop encode_s wait_s",

@@ -14,6 +14,7 @@ HEAVY = ("ray", "av", "matplotlib", "click", "PIL", "rich")
 
 PUBLIC = [
     "Animator",
+    "BudgetError",
     "ClusterError",
     "ClusterSettings",
     "EncodeError",

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from rayanim import report as report_module
-from rayanim.report import ActorChange, Report, StageRates, binding_stage
+from rayanim import film_html
+from rayanim.actor_history import ActorChange, FleetSize
+from rayanim.report import Report
 from rayanim.settings import PerformanceSettings
+from rayanim.stages import StageRates, binding_stage
 
 STAGES = StageRates.measured(300, draw_s=6.0, convert_s=0.5, encode_s=1.5, wait_s=2.5)
 
@@ -37,6 +39,7 @@ def make_report(output: Path | str = "wave.mp4", **changes: object) -> Report:
         stages=STAGES,
         binding="drawing",
         actor_changes=(ActorChange(0.5, 4, "the encoder starves"),),
+        fleet_sizes=(FleetSize(1.5, 4, 2), FleetSize(4.5, 0, 0)),
         settings=PerformanceSettings(num_workers=4),
         peak_rss_bytes=(("driver", 10), ("RenderActor", 20), ("RenderActor", 21)),
     )
@@ -169,6 +172,13 @@ def test_in_process_summary() -> None:
     assert "up to 1 actor (" in str(make_report(actors_peak=1))
 
 
+def test_nodes_are_told_where_there_were_several() -> None:
+    """With the time for which they were held, which is what a cluster costs."""
+    assert "node" not in str(make_report(nodes_peak=1, node_hours=0.02))
+    line = make_report(nodes_peak=3, node_hours=0.02).summary().splitlines()[1]
+    assert "with up to 4 actors on 3 nodes for 0.02 node-hours (" in line
+
+
 def test_an_unwritten_film_is_no_rendered_one() -> None:
     """A dry run tells what the film would be, and claims no time and no file."""
     text = str(make_report(rendered=False, file_bytes=0, elapsed_s=0.0))
@@ -208,6 +218,10 @@ def test_to_dict_is_json() -> None:
     assert values["output"] == "wave.mp4"
     assert values["stages"]["draw_fps"] == 50
     assert values["actor_changes"] == [{"at_s": 0.5, "actors": 4, "reason": "the encoder starves"}]
+    assert values["fleet_sizes"] == [
+        {"at_s": 1.5, "actors": 4, "nodes": 2},
+        {"at_s": 4.5, "actors": 0, "nodes": 0},
+    ]
     assert [entry["bytes"] for entry in values["peak_rss_bytes"]] == [10, 20, 21]
     assert PerformanceSettings.from_dict(values["settings"]) == PerformanceSettings(num_workers=4)
 
@@ -242,7 +256,7 @@ def test_a_small_film_is_inside_the_notebook(tmp_path: Path, name: str, kind: st
 
 def test_a_large_film_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the limit on the page holds the path from the working folder, as a URL."""
-    monkeypatch.setattr(report_module, "LARGEST_EMBEDDED_BYTES", 10)
+    monkeypatch.setattr(film_html, "LARGEST_EMBEDDED_BYTES", 10)
     monkeypatch.chdir(tmp_path)
     film = tmp_path / "out" / 'a "film" #1 <b>.mp4'
     film.parent.mkdir()

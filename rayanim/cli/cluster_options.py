@@ -22,6 +22,7 @@ FIELDS = {
     "resources": "resources",
     "keep_head_free": "keep_head_free",
     "label_selector": "label_selector",
+    "max_node_hours": "max_node_hours",
     "packages": "pip",
     "working_dir": "working_dir",
     "exclude": "exclude",
@@ -104,6 +105,12 @@ def actor_options(command: CommandT) -> CommandT:
             read=read_texts,
             metavar="JSON",
             help="Draw on nodes with these labels only.",
+        ),
+        click.option(
+            "--max-node-hours",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="N",
+            help="The most that the film may cost: hours of nodes that hold actors, added up.",
         ),
     )
     return _with(command, options)

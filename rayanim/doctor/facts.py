@@ -148,6 +148,8 @@ class Machine:
         The home folder; empty where none is known.
     home_is_writable
         Whether a file can be written there.
+    omp_threads
+        What ``OMP_NUM_THREADS`` says; empty where it is not set.
     """
 
     host: str
@@ -163,6 +165,7 @@ class Machine:
     temp_is_writable: bool
     home: str
     home_is_writable: bool
+    omp_threads: str = ""
 
 
 @dataclass(frozen=True, slots=True)

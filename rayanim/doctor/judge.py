@@ -174,6 +174,7 @@ def judge_fonts(fonts: Fonts) -> Iterator[Finding]:
 def judge_resources(machine: Machine) -> Iterator[Finding]:
     """Cores, memory, shared memory and the temporary folder."""
     yield _cores(machine)
+    yield _threads(machine)
     yield _memory(machine)
     if machine.shared_memory_bytes is not None:
         yield _shared_memory(machine.shared_memory_bytes)
@@ -185,6 +186,20 @@ def _cores(machine: Machine) -> Finding:
     if machine.usable_cores < machine.cores:
         text += f" of {machine.cores} (affinity or the container's limit)"
     return Finding("well", "cores", text)
+
+
+def _threads(machine: Machine) -> Finding:
+    """Threads of OpenMP, which NumPy's BLAS heeds too, and which multiply with the actors."""
+    if machine.omp_threads in ("", "1"):
+        told = "as many in each render actor as Ray sets CPUs aside for it, 1 unless told otherwise"
+        return Finding("well", "OpenMP threads", told if not machine.omp_threads else "1")
+    return Finding(
+        "note",
+        "OpenMP threads",
+        f"OMP_NUM_THREADS={machine.omp_threads} holds in each render actor, so that actors "
+        "together may run more threads than there are cores",
+        "unset it: Ray then gives each actor as many as it has CPUs (--actor-cpus)",
+    )
 
 
 def _memory(machine: Machine) -> Finding:

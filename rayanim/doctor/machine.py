@@ -42,6 +42,7 @@ def find_machine(*, root: Path = ROOT, shared_memory: Path = SHARED_MEMORY) -> M
         temp_is_writable=is_writable(_existing(temp_folder)),
         home="" if home is None else str(home),
         home_is_writable=home is not None and is_writable(home),
+        omp_threads=os.environ.get("OMP_NUM_THREADS", ""),
     )
 
 

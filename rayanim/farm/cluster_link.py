@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from rayanim.errors import ClusterError
 from rayanim.farm.connecting import ClusterRay, located
 from rayanim.farm.fleet import Need, Node, affordable_memory, most_actors, room, room_on
 from rayanim.farm.session import RaySession, ray_is_running
+
+LOOK_EVERY_S = 0.02
+"""Seconds between two looks at a connection that is being checked."""
 
 
 class ClusterLink:
@@ -23,7 +27,8 @@ class ClusterLink:
 
     def __init__(self, request: ClusterRequest) -> None:
         self._request = request
-        self.session = RaySession(ClusterRay(request))
+        self._ray = ClusterRay(request)
+        self.session = RaySession(self._ray)
 
     @property
     def settings(self) -> ClusterSettings:
@@ -31,16 +36,26 @@ class ClusterLink:
         return self._request.settings
 
     def start(self) -> None:
-        """Begin to connect; returns at once.
+        """Begin to connect; returns as soon as the cluster is known to take this process.
+
+        That is in 1 to 2 s. What an address is wrong for is so told before
+        anything is drawn, while connecting and sending go on meanwhile.
 
         Raises
         ------
         ClusterError
-            If the script has connected to another cluster.
+            If the cluster cannot be reached or does not fit, or the script has
+            connected to another one.
         """
         if ray_is_running():
             self._check_same()
         self.session.start()
+        until_s = time.monotonic() + self._ray.limit_s
+        while not (self.session.ready or self._ray.checked.wait(LOOK_EVERY_S)):
+            if time.monotonic() > until_s:
+                raise self._ray.failed(None)
+        if self.session.ready:
+            self.session.wait()
 
     @property
     def is_there(self) -> bool:
@@ -94,8 +109,7 @@ class ClusterLink:
         ClusterError
             If there is room for none, and nobody has said how many to wait for.
         """
-        here = self.room()
-        most = most_actors(self._request.workers, self.settings.max_workers, here)
+        most = self.most_with(self.need())
         if most == 0:
             raise ClusterError(
                 f"{self._request.address.origin}: none of the cluster's {len(self.nodes())} nodes "
@@ -103,6 +117,11 @@ class ClusterLink:
                 "adds nodes on demand, say up to how many actors: --max-workers N."
             )
         return most
+
+    def most_with(self, need: Need) -> int:
+        """The most render actors that the caller allows, if each takes `need`; 0 if none fits."""
+        here = room(self.nodes(), need)
+        return most_actors(self._request.workers, self.settings.max_workers, here)
 
     def _check_same(self) -> None:
         import ray

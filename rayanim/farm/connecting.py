@@ -13,9 +13,10 @@ import logging
 import os
 import platform
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rayanim.cluster import Address, ClusterRequest
@@ -61,9 +62,12 @@ class ClusterRay:
     ----------
     request
         The cluster, and what is sent to it.
+    checked
+        Set once the cluster is known to take this process.
     """
 
     request: ClusterRequest
+    checked: threading.Event = field(default_factory=threading.Event)
 
     @property
     def limit_s(self) -> float:
@@ -85,6 +89,7 @@ class ClusterRay:
         check_reach(found, address)
         choose_token(found)
         check_fit(found, address)
+        self.checked.set()
         with _runtime_env(self.request) as runtime_env:
             import ray
 

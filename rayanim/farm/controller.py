@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
+from rayanim.errors import BudgetError
+from rayanim.farm.budget import used_up
 from rayanim.farm.dispatch import Dispatcher
 from rayanim.farm.job import Tally
 from rayanim.farm.render import Timings
@@ -24,6 +27,9 @@ class Workforce(Protocol):
 
     @property
     def alive(self) -> int: ...
+
+    @property
+    def nodes(self) -> int: ...
 
     def apply(self, target: int) -> None: ...
 
@@ -86,6 +92,16 @@ class Controller:
         self._pool.apply(target)
         self._tally.change(target, reason)
 
+    @property
+    def most(self) -> int:
+        """The most actors that there may be."""
+        return self._limits.max_actors
+
+    def bound(self, most: int) -> None:
+        """There may be no more than `most` actors from now on."""
+        fewest = min(self._limits.min_actors, most)
+        self._limits = replace(self._limits, min_actors=fewest, max_actors=most)
+
     def drawn(self, timings: Timings) -> None:
         """An actor has drawn a segment."""
         self._drawing.add(self._clock(), timings.frames, timings.draw_s + timings.convert_s)
@@ -95,12 +111,23 @@ class Controller:
         self._encoding.add(self._clock(), frames, encode_s, wait_s)
 
     def tick(self) -> None:
-        """Look, decide and apply, unless the last time was just now."""
+        """Look, decide and apply, unless the last time was just now.
+
+        Raises
+        ------
+        BudgetError
+            If the job has used up what it may cost.
+        """
         now_s = self._clock()
         if now_s < self._next_tick_s:
             return
         self._next_tick_s = now_s + TICK_S
-        decision, self._state = decide(self._snapshot(now_s), self._limits, self._state)
+        self._tally.there_are(self._pool.alive, self._pool.nodes)
+        snapshot = self._snapshot(now_s)
+        spent = used_up(snapshot, self._limits)
+        if spent is not None:
+            raise BudgetError(spent)
+        decision, self._state = decide(snapshot, self._limits, self._state)
         if decision.delta:
             self.target = decision.target
             self._pool.apply(decision.target)
@@ -121,6 +148,9 @@ class Controller:
             frames_left=frames_left,
             segments_left=segments_left,
             actor_start_s=self._actor_start_s,
+            nodes=self._pool.nodes,
+            spent_node_s=self._tally.fleet.node_s,
+            seconds_left=self._tally.meter.eta_s(self._tally.total),
         )
 
     def _left(self) -> tuple[int | None, int | None]:

@@ -54,7 +54,7 @@ class JobRunner:
         link = self._chooser.link
         try:
             if link is not None:
-                # Meanwhile the first frames are drawn here.
+                # Once it has been checked, the first frames are drawn here meanwhile.
                 link.start()
             if self._chooser.may_travel:
                 # Before the source is opened: what setup() makes may not be picklable.
@@ -96,6 +96,7 @@ class JobRunner:
 
     def _outcome(self, inside: InProcess, choice: Choice, file_bytes: int) -> Outcome:
         tally = self._tally
+        tally.there_are(actors=0, nodes=0)
         timings = tally.timings
         found = self._job.settings.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),

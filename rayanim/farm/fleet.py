@@ -13,6 +13,15 @@ from rayanim.settings import parse_workers
 SMALL = 1e-4
 """Ray counts resources in ten-thousandths."""
 
+MEMORY_MARGIN = 1.25
+"""An actor is set aside this many times what the first one took after its first segment.
+
+Caches of fonts and of the canvas still grow a little then.
+"""
+
+MEMORY_STEP_BYTES = 64 * 2**20
+"""Actors that take about as much as each other ask for the same."""
+
 NODE_ID_LABEL = "ray.io/node-id"
 """A label that Ray gives to each node."""
 
@@ -138,6 +147,11 @@ def affordable_memory(nodes: Iterable[Node], need: Need, memory_bytes: int) -> i
         (node.resources.get("memory", 0.0) for node in nodes if room_on(node, without)), default=0.0
     )
     return int(min(memory_bytes, largest)) if largest else memory_bytes
+
+
+def memory_to_ask(rss_bytes: int) -> int:
+    """Bytes to set aside for an actor that was seen to take `rss_bytes`, in steps of 64 MiB."""
+    return math.ceil(rss_bytes * MEMORY_MARGIN / MEMORY_STEP_BYTES) * MEMORY_STEP_BYTES
 
 
 def matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:

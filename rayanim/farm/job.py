@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rayanim.actor_history import ActorChange
 from rayanim.drawing.advice import advice_of
 from rayanim.events import (
     EngineChosen,
     Event,
+    FleetChanged,
     JobResumed,
     Listener,
     Nobody,
@@ -22,6 +24,7 @@ from rayanim.events import (
     SegmentRetried,
 )
 from rayanim.farm.exporter import Exporter
+from rayanim.farm.fleet_use import FleetUse
 from rayanim.farm.machine import process_rss_bytes
 from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
@@ -29,7 +32,6 @@ from rayanim.farm.render import NO_TIME, Timings
 from rayanim.feed import Feed
 from rayanim.progress.protocol import Progress, ProgressState
 from rayanim.rates import RateMeter
-from rayanim.report import ActorChange
 from rayanim.settings import Engine, OnHistory, PerformanceSettings, Transport
 from rayanim.source import Geometry, Source
 
@@ -146,6 +148,7 @@ class Tally:
     events: list[str] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
     peak_rss_bytes: dict[str, int] = field(default_factory=dict)
+    fleet: FleetUse = field(default_factory=FleetUse)
     passes: int = 0
     log: Listener = field(default_factory=Nobody)
     meter: RateMeter = field(default_factory=RateMeter)
@@ -294,6 +297,11 @@ class Tally:
             actors_target=target,
             queued_frames=queued_frames,
         )
+
+    def there_are(self, actors: int, nodes: int) -> None:
+        """So many render actors can draw, and there are some on so many nodes."""
+        if self.fleet.note(self.elapsed_s, actors, nodes):
+            self.log.tell(FleetChanged(actors=actors, nodes=nodes))
 
     def tell(
         self, *, alive: int = 0, asked_for: int = 0, target: int = 0, queued_frames: int = 0

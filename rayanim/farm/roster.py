@@ -6,7 +6,7 @@ so that a turn costs the same with 10 actors as with 10,000.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +71,7 @@ class Roster:
         self._members: dict[int, Member] = {}
         # Those that can take segments, by how many they hold; dicts are ordered sets.
         self._by_held: list[dict[int, None]] = [{}]
+        self._on_node: Counter[str] = Counter()
         self.requested = 0
         self.alive = 0
         self.answered = 0
@@ -84,6 +85,11 @@ class Roster:
     def __getitem__(self, number: int) -> Member:
         return self._members[number]
 
+    @property
+    def nodes(self) -> int:
+        """Nodes on which actors have answered."""
+        return len(self._on_node)
+
     def add(self, member: Member) -> None:
         """An actor was asked for."""
         self._members[member.number] = member
@@ -95,6 +101,8 @@ class Roster:
         if not member.has_answered:
             member.has_answered = True
             self.answered += 1
+            if member.node is not None:
+                self._on_node[member.node] += 1
 
     def open(self, member: Member) -> None:
         """It can draw."""
@@ -127,6 +135,10 @@ class Roster:
             return
         self._strike(member)
         self.answered -= member.has_answered
+        if member.has_answered and member.node is not None:
+            self._on_node[member.node] -= 1
+            if not self._on_node[member.node]:
+                del self._on_node[member.node]
         self.requested -= not member.leaving
 
     def idle(self) -> list[int]:
@@ -155,6 +167,9 @@ class Roster:
     def to_release(self, count: int) -> list[Member]:
         """The members to let go first: such as have not answered, then those with the least to do.
 
+        Of those the ones on nodes with the fewest actors go first, so that nodes
+        are empty soon, and can go.
+
         Parameters
         ----------
         count
@@ -163,8 +178,12 @@ class Roster:
         if count <= 0:
             return []
         staying = [member for member in self if not member.leaving]
-        staying.sort(key=lambda member: (member.is_open, len(member.held), -member.number))
+        staying.sort(key=self._dispensability)
         return staying[:count]
+
+    def _dispensability(self, member: Member) -> tuple[bool, int, int, str, int]:
+        node = member.node or ""
+        return member.is_open, len(member.held), self._on_node[node], node, -member.number
 
     def _enlist(self, member: Member) -> None:
         if member.can_take:

@@ -36,6 +36,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from rayanim.farm.budget import too_dear
 from rayanim.farm.scaling_values import Decision, PolicyState, ScalingLimits, Shortage, Snapshot
 
 __all__ = [
@@ -170,6 +171,9 @@ def _up(snapshot: Snapshot, limits: ScalingLimits, since_s: float) -> tuple[int,
     wait_s = limits.hold_s if needed > requested else PROBE_HOLDS * limits.hold_s
     if not _held(since_s, snapshot.now_s, wait_s):
         return requested, f"stay at {requested}: {starving}, not yet for {wait_s:g} s"
+    dear = too_dear(snapshot, limits)
+    if dear is not None:
+        return requested, f"stay at {requested}: {starving}, but {dear}"
     wanted = limits.clamp(min(max(needed, requested + 1), 2 * requested))
     target = min(wanted, _useful(snapshot, limits))
     if target <= requested:

@@ -41,6 +41,13 @@ class Snapshot:
         the length is unknown.
     actor_start_s
         Seconds from asking for an actor to its first frame.
+    nodes
+        Nodes on which there are actors.
+    spent_node_s
+        Seconds for which nodes were held so far, of all nodes together.
+    seconds_left
+        Seconds to the end of the film at the present rate; None where that
+        cannot be said.
     """
 
     now_s: float
@@ -55,6 +62,9 @@ class Snapshot:
     frames_left: int | None
     segments_left: int | None
     actor_start_s: float
+    nodes: int = 0
+    spent_node_s: float = 0.0
+    seconds_left: float | None = None
 
     @property
     def pending(self) -> int:
@@ -88,6 +98,9 @@ class ScalingLimits:
     settle_s
         Seconds after a change, and after the last new actor answered, in which
         nothing changes.
+    max_node_s
+        The most seconds for which nodes may be held, of all nodes together;
+        None for no bound.
 
     Raises
     ------
@@ -100,6 +113,7 @@ class ScalingLimits:
     max_actors: int
     hold_s: float = 1.0
     settle_s: float = 2.0
+    max_node_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_actors <= self.max_actors:

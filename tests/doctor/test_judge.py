@@ -123,6 +123,14 @@ def test_an_unwritable_home_does_no_harm_where_the_token_is_elsewhere() -> None:
     assert said_of(look, Token("disabled", None)) == []
 
 
+def test_threads_that_multiply_are_told() -> None:
+    """Ray gives each actor as many as it has processors, unless the variable says otherwise."""
+    assert said_of(replace(LOOK, machine=replace(MACHINE, omp_threads="1"))) == []
+    (finding,) = said_of(replace(LOOK, machine=replace(MACHINE, omp_threads="8")))
+    assert (finding.topic, finding.level) == ("OpenMP threads", "note")
+    assert "OMP_NUM_THREADS=8" in finding.text and "--actor-cpus" in finding.remedy
+
+
 def test_limits_of_a_container_are_told() -> None:
     """Its cores and its memory, beside the hardware's."""
     machine = replace(MACHINE, usable_cores=2, group_memory_bytes=4 * GIB)

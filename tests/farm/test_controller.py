@@ -24,6 +24,7 @@ class Pool:
     def __init__(self) -> None:
         self.requested = 0
         self.alive = 0
+        self.nodes = 0
         self.applied: list[int] = []
 
     def apply(self, target: int) -> None:
@@ -184,11 +185,14 @@ def test_the_controller_looks_no_oftener_than_its_tick(clock: Clock) -> None:
 
 
 def test_what_is_left_is_known_to_the_last_segment(clock: Clock) -> None:
-    """Frames and segments left count down to none, those in the actors' hands included."""
+    """Frames and segments left count down to none, those in the actors' hands included.
+
+    Once all is handed out there is work for a second actor on each: a copy.
+    """
     farm = Farm(clock, n_frames=35)
     assert farm.controller._left() == (35, 4)
     segments = [farm.dispatcher.take() for _ in range(4)]
-    assert farm.controller._left() == (35, 4)
+    assert farm.controller._left() == (35, 8)
     for segment in segments:
         assert segment is not None
         farm.dispatcher.drawn(segment, "")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from jobs.head import Cluster, started_cluster
 from numbered import read_numbers
 
 from rayanim.farm import exporter
@@ -209,63 +205,25 @@ def test_the_page_lists_each_metric_with_what_it_means() -> None:
         assert metric.description in page
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A Ray head that runs.
-
-    Attributes
-    ----------
-    address
-        ``HOST:PORT``.
-    environment
-        Of a process that may speak to it.
-    """
-
-    address: str
-    environment: dict[str, str]
-
-
 @pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
-    """A head with an agent that serves metrics; it passes them on every second."""
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A node whose agent serves metrics; processes pass theirs on every second."""
     pytest.importorskip(
         "ray.dashboard.optional_deps",
         reason="a node that serves metrics needs pip install '.[cluster]'",
         exc_type=ImportError,
     )
-    # Ray's sockets have paths of 107 bytes at most.
-    with tempfile.TemporaryDirectory(prefix="rm", dir="/tmp", ignore_cleanup_errors=True) as temp:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {
-            "HOME": temp,
-            "RAY_TMPDIR": temp,
-            "RAY_AUTH_MODE": "disabled",
-            "RAY_metrics_report_interval_ms": "1000",
-            "PYTHONPATH": str(ROOT / "tests"),
-            "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", f"{temp}/mpl"),
-        }
-        command = [
-            str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
-            f"--port={port}", f"--temp-dir={temp}", "--num-cpus=2", "--disable-usage-stats",
-            f"--object-store-memory={100 * 2**20}", "--include-dashboard=false",
-            "--node-ip-address=127.0.0.1",
-        ]  # fmt: skip
-        out = Path(temp) / "head.out"
-        with out.open("wb") as file:
-            process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
-        try:
-            wait_until(lambda: "Ray runtime started" in out.read_text(), process)
-            yield Head(f"127.0.0.1:{port}", environment)
-        finally:
-            children = psutil.Process(process.pid).children(recursive=True)
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-            assert not psutil.wait_procs(children, timeout=30)[1]
+    with started_cluster(
+        tmp_path_factory.mktemp("home"),
+        nodes=1,
+        PYTHONPATH=str(ROOT / "tests"),
+        RAY_enable_metrics_collection="1",
+        RAY_metrics_report_interval_ms="1000",
+    ) as found:
+        yield found
 
 
-def wait_until(is_so: Any, process: subprocess.Popen[Any]) -> Any:
+def wait_until(is_so: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
     """What `is_so` gives as soon as it is true, while the process lives."""
     deadline_s = time.monotonic() + LIMIT_S
     while not (found := is_so()):
@@ -276,12 +234,12 @@ def wait_until(is_so: Any, process: subprocess.Popen[Any]) -> Any:
 
 # Frame 100 waits to be seen, in the middle of the film; frame 20 kills its actor once.
 DRIVER = """
-import json, os, sys, time
+import json, sys, time
 from pathlib import Path
 from numbered import FPS, Numbered
 import rayanim
 
-address, folder = sys.argv[1], Path(sys.argv[2])
+folder = Path(sys.argv[1])
 
 class Watched(Numbered):
     def generate_at(self, time_ms):
@@ -301,7 +259,7 @@ report = rayanim.produce(
     Watched(120, kill=(20,), scratch=folder),
     FPS,
     outfile=folder / "wave.mp4",
-    address=address,
+    address="auto",
     engine="ray",
     workers=2,
     segment_frames=12,
@@ -331,10 +289,10 @@ def read(endpoint: str) -> Told:
 
 
 @pytest.mark.timeout(2 * LIMIT_S)
-def test_a_node_s_endpoint_tells_what_the_report_says(head: Head, tmp_path: Path) -> None:
+def test_a_node_s_endpoint_tells_what_the_report_says(head: Cluster, tmp_path: Path) -> None:
     """During the run there are actors and frames; afterwards every count is the report's."""
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, head.address, str(tmp_path)],
+        [sys.executable, "-c", DRIVER, str(tmp_path)],
         env=head.environment,
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,

@@ -30,9 +30,9 @@ class Company(RuleBasedStateMachine):
     def pick(self, data: st.DataObject) -> Member:
         return data.draw(st.sampled_from(list(self.roster)))
 
-    @rule()
-    def add(self) -> None:
-        self.roster.add(Member(next(self.numbers), None))
+    @rule(node=st.sampled_from(["a", "b", "c"]))
+    def add(self, node: str) -> None:
+        self.roster.add(Member(next(self.numbers), None, node=node))
 
     @precondition(lambda self: list(self.roster))
     @rule(data=st.data(), step=st.sampled_from(["answer", "open", "leave", "remove"]))
@@ -76,6 +76,7 @@ class Company(RuleBasedStateMachine):
         assert self.roster.requested == sum(not each.leaving for each in members)
         assert self.roster.alive == sum(each.is_open and not each.leaving for each in members)
         assert self.roster.answered == sum(each.has_answered for each in members)
+        assert self.roster.nodes == len({each.node for each in members if each.has_answered})
         idle = {each.number for each in members if each.can_take and not each.held}
         assert set(self.roster.idle()) == idle
         assert self.roster.drawing() == [each.held[0] for each in members if each.held]
@@ -97,3 +98,14 @@ def test_those_who_have_not_come_are_released_first_then_the_idlest() -> None:
     roster.leave(roster[3])
     assert [each.number for each in roster.to_release(1)] == [1]
     assert roster.to_release(0) == roster.to_release(-1) == []
+
+
+def test_nodes_with_few_actors_are_emptied_first() -> None:
+    """A node on which nothing runs can go; one of ten actors less saves nothing."""
+    roster = Roster()
+    for number, node in enumerate(["a", "b", "c", "b", "a", "a"]):
+        member = Member(number, None, node=node)
+        roster.add(member)
+        roster.answer(member)
+        roster.open(member)
+    assert [each.node for each in roster.to_release(4)] == ["c", "b", "b", "a"]

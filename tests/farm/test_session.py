@@ -22,21 +22,26 @@ from numbered import FPS, Numbered, read_numbers
 class Later(logging.Handler):
     pass
 
-def film(name, **options):
-    report = rayanim.produce(
-        Numbered(40),
-        FPS,
-        outfile=name,
-        **{"engine": "ray", "workers": 1, "progress": False, **options},
-    )
-    assert report.engine == "ray" and read_numbers(name) == list(range(40))
+class Talking(Numbered):
+    def generate_at(self, time_ms):
+        from numbered import in_actor
+        if in_actor():
+            print("an actor draws", flush=True)
+        return super().generate_at(time_ms)
+
+def film(name, source=None, **options):
+    source = source or Numbered(40)
+    options = {"engine": "ray", "workers": 1, "progress": False, **options}
+    report = rayanim.produce(source, FPS, outfile=name, **options)
+    assert report.engine == options["engine"]
+    assert read_numbers(name) == list(range(source.n_frames))
 
 def children():
     psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
     return [child.name() for child in psutil.Process().children(recursive=True)]
 
 def state():
-    import ray
+    ray = sys.modules.get("ray")
     root = logging.getLogger()
     return {
         "environment": dict(os.environ),
@@ -47,7 +52,7 @@ def state():
         "folder": os.getcwd(),
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "hooks": [repr(sys.excepthook), repr(threading.excepthook)],
-        "ray": ray.is_initialized(),
+        "ray": ray is not None and ray.is_initialized(),
     }
 """
 
@@ -73,36 +78,92 @@ def run_python(code: str, folder: Path, **environment: str) -> Any:
     return json.loads(run.stdout.splitlines()[-1]), run.stderr
 
 
-def test_everything_is_left_as_it_was_by_a_whole_film_and_a_stopped_one(tmp_path: Path) -> None:
-    """Environment, loggers, signal handlers, folder, threads; no process, twice in one process."""
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What two films of one process leave: a whole one, with Ray's import, and a stopped one.
+
+    Before the second the script has a hook and a filter of its own and shows
+    its faults.
+    """
+    folder = tmp_path_factory.mktemp("films")
     code = """
+import warnings
+
 def on_term(number, frame):
     pass
 
-signal.signal(signal.SIGTERM, on_term)
-logging.getLogger().addHandler(Later())
-os.environ["RAY_worker_niceness"] = "3"
-before = state()
-
-def differences():
-    now = state()
-    return [(name, before[name], now[name]) for name in now if before[name] != now[name]]
+def hook(kind, error, trace):
+    pass
 
 def interrupt(done, total):
     if done > 5:
         raise KeyboardInterrupt
 
-film("whole.mp4")
-found = [differences(), children()]
+def interpreter():
+    return {
+        "path": list(sys.path),
+        "filters": [str(each) for each in warnings.filters],
+        "faults": faulthandler.is_enabled(),
+    }
+
+def differences(before):
+    now = {**state(), **interpreter()}
+    return [(name, before[name], now[name]) for name in now if before[name] != now[name]]
+
+film("local.mp4", Numbered(4), engine="local")
+imported = "ray" in sys.modules
+signal.signal(signal.SIGTERM, on_term)
+logging.getLogger().addHandler(Later())
+os.environ["RAY_worker_niceness"] = "3"
+before = {**state(), **interpreter()}
+film("whole.mp4", Talking(40, delay_s=0.02))
+whole = differences(before), children()
+sys.excepthook = hook
+warnings.simplefilter("error", BytesWarning)
+faulthandler.enable()
+before = {**state(), **interpreter()}
 try:
     film("half.mp4", progress=interrupt)
 except KeyboardInterrupt:
-    found += [differences(), children(), sorted(os.listdir())]
+    half = differences(before), children()
+found = {"imported": imported, "whole": whole, "half": half, "files": sorted(os.listdir())}
 print(json.dumps(found))
 """
-    found, stderr = run_python(code, tmp_path)
-    assert found == [[], [], [], [], ["half.mp4.parts", "whole.mp4"]]
-    assert stderr == ""
+    run = fresh_python(code, folder)
+    said, last = run.stdout.splitlines()[:-1], run.stdout.splitlines()[-1]
+    return {**json.loads(last), "said": [*said, *run.stderr.splitlines()]}
+
+
+@pytest.mark.parametrize("film", ["whole", "half"])
+def test_a_film_leaves_everything_as_it_was(trace: dict[str, Any], film: str) -> None:
+    """Environment, loggers, signal handlers, folder, threads, hooks, filters, path; no process.
+
+    A `faulthandler` that the script has enabled stays; one that it has not is off again.
+    """
+    assert trace[film] == [[], []]
+    assert trace["files"] == ["half.mp4.parts", "local.mp4", "whole.mp4"]
+
+
+def test_ray_is_not_imported_for_a_film_of_this_process(trace: dict[str, Any]) -> None:
+    """What engine="local" draws needs none of it."""
+    assert not trace["imported"]
+
+
+def test_films_are_quiet(trace: dict[str, Any]) -> None:
+    """Nothing of Ray's is printed, nor what its actors print, but to those who look."""
+    assert trace["said"] == []
+
+
+def test_what_actors_print_is_shown_to_those_who_look(tmp_path: Path) -> None:
+    """From a logger at INFO on, as `rayanim run -v` has it. A container's user has no home."""
+    code = """
+logging.getLogger("rayanim").setLevel("INFO")
+film("a.mp4", Talking(40, delay_s=0.05))
+print(json.dumps(children()))
+"""
+    run = fresh_python(code, tmp_path, HOME="/dev/null", MPLCONFIGDIR=str(tmp_path))
+    assert "an actor draws" in run.stdout + run.stderr
+    assert json.loads(run.stdout.splitlines()[-1]) == []
 
 
 def test_the_caller_s_ray_is_used_and_left_running(tmp_path: Path) -> None:
@@ -123,44 +184,6 @@ ray.shutdown()
 print(json.dumps(free))
 """
     assert run_python(code, tmp_path)[0] == 2
-
-
-def test_the_interpreter_is_left_as_it_was(tmp_path: Path) -> None:
-    """Search path, warning filters, exception hook and faulthandler, film after film."""
-    code = """
-import warnings
-
-def hook(kind, error, trace):
-    pass
-
-def interpreter():
-    return [
-        list(sys.path),
-        [str(each) for each in warnings.filters],
-        faulthandler.is_enabled(),
-        repr(sys.excepthook),
-    ]
-
-found = []
-rayanim.produce(Numbered(4), FPS, outfile="first.mp4", engine="local", progress=False)
-assert "ray" not in sys.modules
-before = interpreter()
-film("second.mp4")
-found.append(interpreter() == before)
-sys.excepthook = hook
-warnings.simplefilter("error", BytesWarning)
-before = interpreter()
-film("third.mp4")
-found.append(interpreter() == before)
-print(json.dumps(found))
-"""
-    assert run_python(code, tmp_path)[0] == [True, True]
-
-
-def test_faults_go_on_to_be_shown_where_they_were(tmp_path: Path) -> None:
-    """A `faulthandler` that the script has enabled stays."""
-    code = 'faulthandler.enable()\nfilm("a.mp4")\nprint(json.dumps(faulthandler.is_enabled()))'
-    assert run_python(code, tmp_path)[0] is True
 
 
 def test_a_broken_installation_of_ray_is_one_clear_error(tmp_path: Path) -> None:
@@ -185,32 +208,3 @@ print(json.dumps([message, *same, os.listdir()]))
     assert "workers=1" in message
     assert same == [True, True]
     assert left == ["ray"]
-
-
-@pytest.mark.parametrize(("level", "shown"), [("INFO", True), ("WARNING", False)])
-def test_what_actors_print_is_shown_to_those_who_look(
-    tmp_path: Path, level: str, shown: bool
-) -> None:
-    """From a logger at INFO on, as `rayanim run -v` has it; else films stay quiet."""
-    code = f"""
-class Talking(Numbered):
-    def generate_at(self, time_ms):
-        from numbered import in_actor
-        if in_actor():
-            print("an actor draws", flush=True)
-        return super().generate_at(time_ms)
-
-logging.getLogger("rayanim").setLevel("{level}")
-rayanim.produce(
-    Talking(40, delay_s=0.05), FPS, outfile="a.mp4", engine="ray", workers=1, progress=False
-)
-print(json.dumps(None))
-"""
-    run = fresh_python(code, tmp_path)
-    assert ("an actor draws" in run.stdout + run.stderr) == shown
-
-
-def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
-    """A container's user often has none."""
-    code = 'film("a.mp4")\nprint(json.dumps(children()))'
-    assert run_python(code, tmp_path, HOME="/dev/null", MPLCONFIGDIR=str(tmp_path))[0] == []

@@ -54,14 +54,24 @@ def free_ports(number: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def started_cluster(home: Path) -> Iterator[Cluster]:
-    """Start a head and a second node as children; end them, and nobody else's, in the end."""
+def started_cluster(home: Path, nodes: int = 2, **variables: str) -> Iterator[Cluster]:
+    """Start a head and more nodes as children; end them, and nobody else's, in the end.
+
+    Parameters
+    ----------
+    home
+        Their home folder.
+    nodes
+        How many there are, the head included.
+    variables
+        Of their environment.
+    """
     with contextlib.ExitStack() as stack:
         # Ray's sockets have paths of 107 bytes at most.
         temp = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="rj", ignore_cleanup_errors=True)
         )
-        environment = own_environment(home, Path(temp))
+        environment = own_environment(home, Path(temp)) | variables
         gcs, dashboard, client = free_ports(3)
         stack.callback(_check_nothing_left, temp)
         for place in (
@@ -69,7 +79,7 @@ def started_cluster(home: Path) -> Iterator[Cluster]:
                 "--head", f"--port={gcs}", f"--temp-dir={temp}",
                 f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}",
             ),
-            (f"--address=127.0.0.1:{gcs}",),
+            *[(f"--address=127.0.0.1:{gcs}",)] * (nodes - 1),
         ):  # fmt: skip
             stack.callback(_end, _start_node(place, environment, home))
         yield Cluster(f"http://127.0.0.1:{dashboard}", home, environment)
