@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
 from rayanim.farm.arrivals import Fetched
 from rayanim.farm.faults import first_line, is_lost_argument
-from rayanim.farm.machine import wait_for_end
+from rayanim.farm.machine import Witness
 from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
 from rayanim.farm.writing import Writing
@@ -74,7 +75,9 @@ class EncoderLink:
         # the 40,000 segments of ten million frames.
         self._found: set[int] = set()
         self._restarts = 0
-        self._pid: int | None = None
+        # How often each was in the hands of an actor that was lost: one may end them all.
+        self._losses: Counter[int] = Counter()
+        self._witness: Witness | None = None
         self._slowest_s: float | None = None
         self._start()
 
@@ -92,7 +95,7 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writing, f"of {self._name.film}")
         try:
-            self._pid = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            pid = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
         except ray.exceptions.RayError as error:
             self.kill()
             raise FarmStartError(
@@ -101,6 +104,7 @@ class EncoderLink:
         except BaseException:
             self.kill()
             raise
+        self._witness = Witness(pid)
         self._heard_s = time.perf_counter()
 
     def revive(self) -> bool:
@@ -109,7 +113,11 @@ class EncoderLink:
         What was written must outlast it. What it had not acknowledged is
         handed over again.
         """
-        if not self._writing.survives or self._restarts == MAX_RESTARTS:
+        self._losses.update(each.segment.index for each in self._handed.values())
+        most_losses = max(
+            (self._losses[each.segment.index] for each in self._handed.values()), default=0
+        )
+        if not self._writing.survives or max(self._restarts + 1, most_losses) > MAX_RESTARTS:
             return False
         self._restarts += 1
         self.kill()
@@ -176,6 +184,7 @@ class EncoderLink:
             raise self._lost(error) from error
         del self._handed[ref]
         self._restarts = 0
+        del self._losses[handed.segment.index]
         if answer.failure is not None:
             raise answer.failure
         self._heard_s = time.perf_counter()
@@ -236,9 +245,9 @@ class EncoderLink:
         import ray
 
         ray.kill(self._handle)
-        pid, self._pid = self._pid, None
-        if pid is not None:
-            wait_for_end(pid, END_LIMIT_S)
+        witness, self._witness = self._witness, None
+        if witness is not None:
+            witness.see_the_end(END_LIMIT_S)
 
     def _lost(self, error: Exception) -> EncoderLostError:
         return EncoderLostError(

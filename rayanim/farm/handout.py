@@ -109,18 +109,20 @@ class HandOut:
             self._pool.heard_ago_s(),
             self._pool.alive,
         )
+        if self.late.patience_s > self.pace.slowest_s:
+            self.pace = replace(self.pace, slowest_s=self.late.patience_s)
         return self.late.given_up
 
     def _next_for(self, number: int, node: str | None) -> Segment | None:
         late = self.late
         if late.copies_left and late.far_overdue:
-            segment = self._copy(late.far_overdue, node)
+            segment = self._copy(late.far_overdue, number, node)
             if segment is not None:
                 self.late = replace(late, copies_left=late.copies_left - 1)
                 return segment
         segment = self._dispatcher.take(self._to_avoid(node))
         if segment is None and self._dispatcher.all_handed_out and number in self._pool.idle:
-            segment = self._copy(late.overdue, node)
+            segment = self._copy(late.overdue, number, node)
         return segment
 
     def _to_avoid(self, node: str | None) -> frozenset[int]:
@@ -129,13 +131,14 @@ class HandOut:
         return self._book.to_avoid(node, self._pool.working_nodes() - self.late.silent_nodes)
 
     def _copy(
-        self, overdue: Mapping[int, frozenset[str | None]], node: str | None
+        self, overdue: Mapping[int, frozenset[str | None]], number: int, node: str | None
     ) -> Segment | None:
-        """A copy of what another node draws; of what this one does where it is alone."""
+        """A copy of what another node draws, or another actor where there is but one node."""
         if not overdue:
             return None
         alone = len(self._pool.working_nodes()) < 2
         among = {index for index, nodes in overdue.items() if alone or node not in nodes}
+        among -= {segment.index for segment in self._pool.held_by(number)}
         segment = self._dispatcher.take_copy(among)
         if segment is not None:
             self._tally.event_once(

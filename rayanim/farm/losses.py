@@ -12,6 +12,7 @@ from rayanim.farm.dispatch import Dispatcher
 from rayanim.farm.faults import node_label
 from rayanim.farm.job import Tally
 from rayanim.farm.nodes import MAX_FAILURES, NodeBook
+from rayanim.farm.plan import Segment
 from rayanim.farm.pool import RenderPool
 from rayanim.farm.pool_events import Died, Refused
 
@@ -51,11 +52,13 @@ class Losses:
         """
         for segment in event.waiting:
             self._dispatcher.give_back(segment)
-        self._tell_of(event)
+        wanted = None
+        if event.drawing is not None and self._dispatcher.is_wanted(event.drawing):
+            wanted = event.drawing
+        self._tell_of(event, wanted)
         if event.drawing is not None:
             self._dispatcher.lost(event.drawing, event.why)
-        index = None if event.drawing is None else event.drawing.index
-        self._count(event.node, event.why, index=index)
+        self._count(event.node, event.why, index=None if wanted is None else wanted.index)
 
     def given_up(self, number: int) -> None:
         """An actor that nobody waits for is ended; it is to blame, not its segment."""
@@ -82,12 +85,13 @@ class Losses:
 
     def payload_lost(self, event: PayloadLost) -> None:
         """What was drawn is gone before it was here."""
-        self._tally.retried(
-            event.segment,
-            event.why,
-            f"What was drawn of {event.segment.label} was lost with its machine ({event.why}). "
-            "They are drawn again.",
-        )
+        if self._dispatcher.is_wanted(event.segment):
+            self._tally.retried(
+                event.segment,
+                event.why,
+                f"What was drawn of {event.segment.label} was lost with its machine "
+                f"({event.why}). They are drawn again.",
+            )
         self._dispatcher.give_back(event.segment)
 
     def refused(self, event: Refused) -> None:
@@ -101,9 +105,16 @@ class Losses:
         if event.segment is None:
             self._cannot_open(event)
             return
+        if isinstance(event.failure, HistoryError):
+            raise event.failure
+        if not self._dispatcher.is_wanted(event.segment):
+            # Another actor has drawn it: what failed here was its copy.
+            self._dispatcher.give_back(event.segment)
+            self._count(event.node, event.failure.message)
+            return
         others = self._pool.working_nodes() - {event.node}
         seen_elsewhere = event.node is None or self._book.has_failed_before(event.segment.index)
-        if seen_elsewhere or not others or isinstance(event.failure, HistoryError):
+        if seen_elsewhere or not others:
             raise event.failure
         self._tally.retried(
             event.segment,
@@ -113,17 +124,18 @@ class Losses:
         self._dispatcher.give_back(event.segment)
         self._count(event.node, event.failure.message, index=event.segment.index)
 
-    def _tell_of(self, event: Died) -> None:
-        if event.drawing is None:
+    def _tell_of(self, event: Died, wanted: Segment | None) -> None:
+        if wanted is None:
+            doing = "idle" if event.drawing is None else "drawing what others had drawn"
             self._tally.event(
-                f"Render actor {event.number} died while idle ({event.why}).", _in_log(event)
+                f"Render actor {event.number} died while {doing} ({event.why}).", _in_log(event)
             )
             return
         self._tally.log.tell(_in_log(event))
         self._tally.retried(
-            event.drawing,
+            wanted,
             event.why,
-            f"Render actor {event.number} died while drawing {event.drawing.label} ({event.why}). "
+            f"Render actor {event.number} died while drawing {wanted.label} ({event.why}). "
             "They are drawn again.",
         )
 

@@ -77,12 +77,34 @@ def process_rss_bytes(*, root: Path = ROOT) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def wait_for_end(pid: int, limit_s: float) -> None:
-    """Wait until a process of this machine is gone, for so many seconds at most."""
-    import psutil
+class Witness:
+    """Sees a process of this machine end.
 
-    with contextlib.suppress(psutil.Error):
-        psutil.Process(pid).wait(limit_s)
+    Parameters
+    ----------
+    pid
+        Its number, while it lives: another process may have that later.
+    """
+
+    def __init__(self, pid: int) -> None:
+        import psutil
+
+        self._process: psutil.Process | None = None
+        with contextlib.suppress(psutil.Error):
+            self._process = psutil.Process(pid)
+
+    def see_the_end(self, limit_s: float) -> None:
+        """Wait for its end; kill it after so many seconds, and wait as long once more."""
+        import psutil
+
+        if self._process is None:
+            return
+        with contextlib.suppress(psutil.Error):
+            try:
+                self._process.wait(limit_s)
+            except psutil.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(limit_s)
 
 
 def cgroup_cores(*, root: Path = ROOT) -> int | None:

@@ -38,13 +38,10 @@ class Pace:
         What a frame takes on average; None before the first.
     slowest_s
         What a frame took in the slowest segment.
-    arrival_s
-        What the slowest payload took from its actor's node to the driver's.
     """
 
     frame_s: float | None = None
     slowest_s: float = 0.0
-    arrival_s: float = 0.0
 
     def expected_s(self, frames: int) -> float | None:
         """What a segment of so many frames may well take; None before one was drawn.
@@ -73,6 +70,11 @@ class Holding:
         What that may well take; None where nothing is known.
     is_wanted
         Whether nobody else has drawn it.
+    frames
+        How many it has.
+    travels
+        Whether it is drawn and on its way. Its actor draws something else by
+        now: a slow link says nothing against it.
     """
 
     number: int
@@ -81,12 +83,19 @@ class Holding:
     age_s: float | None
     expected_s: float | None
     is_wanted: bool = True
+    frames: int = 1
+    travels: bool = False
 
     def is_late(self, factor: float, slack_s: float = 0.0) -> bool:
         """Whether it has lasted so many times the expected, and the slack."""
         if self.age_s is None or self.expected_s is None:
             return False
         return self.age_s > factor * self.expected_s + slack_s
+
+    @property
+    def frame_s(self) -> float:
+        """What a frame of it has taken so far."""
+        return (self.age_s or 0.0) / max(1, self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,9 @@ class Lateness:
         their node is silent.
     copies_left
         Copies that may be begun while there are new segments.
+    patience_s
+        What a frame took in the segments that are given up though nobody else
+        has drawn them: wherever they are drawn next, they may well take as long.
     """
 
     overdue: Mapping[int, frozenset[str | None]]
@@ -115,6 +127,7 @@ class Lateness:
     silent_nodes: frozenset[str]
     given_up: tuple[int, ...]
     copies_left: int
+    patience_s: float = 0.0
 
 
 NOTHING_LATE = Lateness({}, {}, frozenset(), (), 0)
@@ -135,45 +148,50 @@ def look_for_late(
         Actors that can draw.
     """
     all_held = list(holdings)
-    far_actors = {each.number for each in all_held if each.is_late(FAR_OVERDUE, SLACK_S)}
-    silent = frozenset(_silent_nodes(all_held, far_actors, heard_ago_s))
+    drawing = [each for each in all_held if not each.travels]
+    far_actors = {each.number for each in drawing if each.is_late(FAR_OVERDUE, SLACK_S)}
+    silent = frozenset(_silent_nodes(drawing, far_actors, heard_ago_s))
     wanted = [each for each in all_held if each.is_wanted]
     # What waits behind an overdue segment is no better off.
-    far = [each for each in wanted if each.number in far_actors]
+    far = [
+        each
+        for each in wanted
+        if (each.is_late(FAR_OVERDUE, SLACK_S) if each.travels else each.number in far_actors)
+    ]
+    given_up = [
+        each
+        for each in drawing
+        if each.is_late(GIVEN_UP, SLACK_S) and (not each.is_wanted or each.node in silent)
+    ]
     idle_worthy = [each for each in wanted if each.age_s is None or each.is_late(OVERDUE)]
     copies = len(wanted) - len({each.index for each in wanted})
     return Lateness(
         overdue=_with_nodes([*idle_worthy, *far], wanted),
         far_overdue=_with_nodes(far, wanted),
         silent_nodes=silent,
-        given_up=tuple(
-            sorted(
-                {
-                    each.number
-                    for each in all_held
-                    if each.is_late(GIVEN_UP, SLACK_S)
-                    and (not each.is_wanted or each.node in silent)
-                }
-            )
-        ),
+        given_up=tuple(sorted({each.number for each in given_up})),
         copies_left=max(0, 1 + int(actors * COPIED_SHARE) - copies),
+        patience_s=max((each.frame_s for each in given_up if each.is_wanted), default=0.0),
     )
 
 
 def _silent_nodes(
     holdings: list[Holding], far_actors: set[int], heard_ago_s: Mapping[str, float]
-) -> Iterable[str]:
+) -> set[str]:
     """Nodes that said nothing for half of the time that an overdue segment lasts.
 
-    One node alone is never silent: there is nobody to do its work.
+    Never all of them: then the film's frames take that long, and there would be
+    nobody to do their work. One node alone is not silent, therefore.
     """
-    if len(heard_ago_s) < 2:
-        return
-    for each in holdings:
-        if each.number not in far_actors or each.age_s is None or each.node is None:
-            continue
-        if heard_ago_s.get(each.node, 0.0) > max(SLACK_S, each.age_s / 2):
-            yield each.node
+    silent = {
+        each.node
+        for each in holdings
+        if each.number in far_actors
+        and each.age_s is not None
+        and each.node is not None
+        and heard_ago_s.get(each.node, 0.0) > max(SLACK_S, each.age_s / 2)
+    }
+    return silent if set(heard_ago_s) - silent else set()
 
 
 def _with_nodes(

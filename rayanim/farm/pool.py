@@ -14,6 +14,7 @@ from rayanim.farm.closing import Closing
 from rayanim.farm.cluster_link import usable_nodes
 from rayanim.farm.faults import ANSWER_LIMIT_S, first_line, is_code_fault
 from rayanim.farm.fleet import Need
+from rayanim.farm.holdings import all_holdings
 from rayanim.farm.naming import JobName
 from rayanim.farm.openings import MAX_LOST, MOST_NODES_TRIED, Openings
 from rayanim.farm.overdue import Holding, Pace
@@ -96,6 +97,10 @@ class RenderPool:
         """Actors that could draw and have nothing to."""
         return self._roster.idle()
 
+    def held_by(self, number: int) -> Collection[Segment]:
+        """What actor `number` draws and is to draw."""
+        return self._roster[number].held
+
     def drawing(self) -> list[Segment]:
         """What is being drawn now, one segment per busy actor."""
         return self._roster.drawing()
@@ -140,22 +145,7 @@ class RenderPool:
         is_wanted
             Whether nobody has drawn a segment.
         """
-        now_s = time.perf_counter()
-        for member in self._roster:
-            for position, segment in enumerate(member.held):
-                yield Holding(
-                    member.number,
-                    member.node,
-                    segment.index,
-                    now_s - member.began_s if position == 0 else None,
-                    pace.expected_s(len(segment)),
-                    is_wanted(segment),
-                )
-        for each in self._arrivals:
-            wanted = is_wanted(each.segment)
-            age_s, usual_s = now_s - each.since_s, self._arrivals.slowest_s
-            index = each.segment.index
-            yield Holding(each.number, each.node, index, age_s, usual_s, wanted)
+        return all_holdings(self._roster, self._arrivals, pace, is_wanted)
 
     def submit(
         self, number: int, segment: Segment, done_ref: Any = None, *, is_checked: bool = False
@@ -282,7 +272,7 @@ class RenderPool:
             ray.kill(member.handle)
         self._roster = Roster()
         self._asked.clear()
-        self._closing.clear()
+        self._closing.kill()
         self._arrivals.clear()
 
     def _add(self) -> None:
@@ -303,12 +293,17 @@ class RenderPool:
         asked.member.refs.add(ref)
 
     def _let_go_if_idle(self, member: Member) -> None:
-        if not member.held:
-            # Queued after `close`: the user's finish() runs first.
-            self._closing.add(member.handle, member.node)
-            member.handle.__ray_terminate__.remote()
-            self._log.tell(ActorReleased(actor=member.number))
-            self._forget(member)
+        if member.held:
+            return
+        self._log.tell(ActorReleased(actor=member.number))
+        if not member.is_open:
+            # Calls that wait would keep it: Ray would go on to find it a node, and start it.
+            self._end(member)
+            return
+        self._closing.add(member.handle, member.node)
+        # Queued after `close`: the user's finish() runs first.
+        member.handle.__ray_terminate__.remote()
+        self._forget(member)
 
     def _greet(self, member: Member, greeting: Greeting) -> Event | None:
         member.node = greeting.node
@@ -366,20 +361,23 @@ class RenderPool:
     def _bury(self, member: Member, error: Exception) -> Event:
         why = first_line(error)
         self._end(member)
-        if not member.is_open:
-            self._lose_start(error)
         held = tuple(member.held)
         # One that has never said where it lives died there all the same.
         node = member.node or node_of_actor(member.handle)
+        if not member.is_open:
+            self._lose_start(node, error)
         return Died(member.number, node, why, held[0] if held else None, held[1:])
 
-    def _lose_start(self, error: Exception) -> None:
-        openings = self._openings
+    def _lose_start(self, node: str | None, error: Exception) -> None:
+        openings, usable = self._openings, usable_nodes(self.need)
+        if node is not None and node not in usable:
+            # Its machine has gone, and all on it: that says nothing of the source.
+            return
         openings.lost += 1
         if openings.lost < MAX_LOST:
             return
         # While others draw, there is no hurry to end the job.
-        nodes = MOST_NODES_TRIED if self.alive else len(usable_nodes(self.need))
+        nodes = MOST_NODES_TRIED if self.alive else len(usable)
         if openings.too_many_lost(nodes):
             raise FarmStartError(
                 f"{openings.lost} render actors in a row died while they opened the source "

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayanim import events
-from rayanim.errors import EncoderLostError, FarmSilentError, FarmStartError
-from rayanim.farm import first_actor
+from rayanim.errors import EncoderLostError
 from rayanim.farm.actor_memory import ActorMemory
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.arrivals import Fetched, PayloadLost, SegmentDrawn
@@ -28,14 +27,12 @@ from rayanim.farm.pool_events import Died, Event, Joined, Refused
 from rayanim.farm.render import Blueprint
 from rayanim.farm.scaling import ScalingLimits
 from rayanim.farm.sending import travelling
+from rayanim.farm.vigil import Vigil
 from rayanim.farm.writing import Writing
 
 if TYPE_CHECKING:
     from rayanim.farm.cluster_link import ClusterLink
     from rayanim.farm.shipment import Shipment
-
-SILENCE_S = 60.0
-"""After this long without a finished segment, say what is being drawn."""
 
 SILENCE_LIMIT_S = 900.0
 """After this long without anything from actors or encoder, the job ends."""
@@ -155,23 +152,7 @@ class FarmRun:
             first_frame=course.done_frames,
             in_order=self._in_order,
         )
-        self._controller = Controller(
-            ScalingLimits(
-                min_actors=min(job.settings.min_workers, job.max_actors),
-                max_actors=job.max_actors,
-                hold_s=HOLD_S,
-                settle_s=job.settings.perf_delay,
-                max_node_s=None if job.cluster is None else job.cluster.settings.max_node_s,
-            ),
-            self._pool,
-            self._dispatcher,
-            tally,
-            segment_frames=course.segment_frames,
-            limit_bytes=limit_bytes,
-            window_s=job.settings.window_size,
-            actor_start_s=ACTOR_START_S + blueprint.open_s,
-        )
-        self._had_room = link is None or link.room() > 0
+        self._controller = self._make_controller(job, limit_bytes, blueprint.open_s)
         self._memory = ActorMemory(link, self._pool, self._controller, tally)
         self._choice = choice
         self._segment_frames = course.segment_frames
@@ -186,7 +167,31 @@ class FarmRun:
             depth=job.settings.worker_queue_size if self._in_order else None,
             begun_ref=None if course.begun is None else ray.put(course.begun),
         )
-        self._told_s = self._heard_s = self._alive_s = time.perf_counter()
+        self._vigil = Vigil(
+            self._pool,
+            tally,
+            link,
+            limit_s=self._silence_limit_s,
+            refusal=lambda: self._losses.refusal,
+        )
+
+    def _make_controller(self, job: Job, limit_bytes: int, open_s: float) -> Controller:
+        return Controller(
+            ScalingLimits(
+                min_actors=min(job.settings.min_workers, job.max_actors),
+                max_actors=job.max_actors,
+                hold_s=HOLD_S,
+                settle_s=job.settings.perf_delay,
+                max_node_s=None if job.cluster is None else job.cluster.settings.max_node_s,
+            ),
+            self._pool,
+            self._dispatcher,
+            self._tally,
+            segment_frames=self._course.segment_frames,
+            limit_bytes=limit_bytes,
+            window_s=job.settings.window_size,
+            actor_start_s=ACTOR_START_S + open_s,
+        )
 
     def run(self) -> int:
         """Draw and encode everything.
@@ -205,7 +210,7 @@ class FarmRun:
                 self._listen()
                 self._give_up_the_hung()
                 self._controller.tick()
-                self._check_signs_of_life()
+                self._vigil.look(self._encoder_silence_s())
                 self._tally.tell(
                     alive=self._pool.alive,
                     asked_for=self._pool.requested,
@@ -257,15 +262,16 @@ class FarmRun:
         import ray
 
         refs = self._pool.refs() + self._encoder.refs()
-        if not refs:
-            time.sleep(TICK_S)
-            return
         patience_s = self._pool.patience_s(TICK_S)
-        ready, _ = ray.wait(refs, num_returns=1, timeout=patience_s, fetch_local=False)
-        if ready and len(refs) > 1:
-            ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
-        for ref in ready:
-            self._hear(ref)
+        if not refs:
+            time.sleep(patience_s)
+        else:
+            ready, _ = ray.wait(refs, num_returns=1, timeout=patience_s, fetch_local=False)
+            if ready and len(refs) > 1:
+                ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
+            for ref in ready:
+                self._hear(ref)
+        # Drawn segments may be on their way while nothing else is.
         for event in self._pool.arrived():
             self._heed(event)
 
@@ -309,7 +315,7 @@ class FarmRun:
             )
             self._dispatcher.payload_lost(segment)
             return
-        self._heard_s = time.perf_counter()
+        self._vigil.heard()
         # What was encoded by who drew it is only written here.
         encode_s, write_s = (answer.encode_s, 0.0) if self._in_order else (0.0, answer.encode_s)
         self._tally.encoded(len(segment), encode_s, answer.wait_s)
@@ -323,7 +329,7 @@ class FarmRun:
         self._controller.encoded(len(segment), answer.encode_s, answer.wait_s)
 
     def _joined(self, event: Joined) -> None:
-        self._heard_s = time.perf_counter()
+        self._vigil.heard()
         node = self._pool.node_of(event.number)
         if node is not None:
             self._book.seen(node)
@@ -333,7 +339,7 @@ class FarmRun:
             self._tally.event_once(DIFFERENCE)
 
     def _drawn(self, event: SegmentDrawn) -> None:
-        self._heard_s = time.perf_counter()
+        self._vigil.heard()
         self._tally.memory("RenderActor", event.meta.rss_bytes)
         self._memory.seen(event.meta.rss_bytes)
         self._book.drawn(event.node, event.segment.index)
@@ -349,26 +355,6 @@ class FarmRun:
                 drawn.segment, drawn.payload, self._dispatcher.encoded, event.meta.batch_digest
             )
 
-    def _check_signs_of_life(self) -> None:
-        now_s = time.perf_counter()
-        if self._pool.answered or not self._pool.requested:
-            self._alive_s = now_s
-        elif now_s - self._alive_s > first_actor.limit_s(self._had_room):
-            raise self._losses.refusal or self._none_came()
-        encoder_silence_s = self._encoder_silence_s()
-        silence_s = now_s - self._heard_s
-        if silence_s > self._silence_limit_s():
-            raise FarmSilentError(
-                f"Nothing was heard for {silence_s:.0f} s. {self._what_lasts(encoder_silence_s)} "
-                "Does drawing wait for something that never comes?"
-            )
-        if now_s - max(self._told_s, self._heard_s) > SILENCE_S:
-            self._told_s = now_s
-            self._tally.progress.message(
-                f"No segment was finished for {silence_s:.0f} s. "
-                f"{self._what_lasts(encoder_silence_s)}"
-            )
-
     def _silence_limit_s(self) -> float:
         expected_s = self._hand_out.pace.expected_s(self._segment_frames) or 0.0
         return max(SILENCE_LIMIT_S, SILENCE_FACTOR * max(expected_s, self._open_s))
@@ -379,25 +365,6 @@ class FarmRun:
         except EncoderLostError as error:
             self._revive_encoder(error)
             return 0.0
-
-    def _what_lasts(self, encoder_silence_s: float) -> str:
-        if encoder_silence_s > SILENCE_S:
-            return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
-        pool = self._pool
-        return first_actor.what_lasts(pool.drawing(), pool.answered, pool.requested)
-
-    def _none_came(self) -> FarmStartError:
-        import ray
-
-        there, free = ray.cluster_resources(), ray.available_resources()
-        return FarmStartError(
-            first_actor.none_came(
-                self._pool.requested,
-                first_actor.limit_s(self._had_room),
-                there.get("CPU", 0),
-                free.get("CPU", 0),
-            )
-        )
 
 
 def _nothing_to_free(segment: Segment) -> None:

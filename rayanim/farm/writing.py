@@ -38,9 +38,6 @@ class Writer(Protocol):
             If so many frames were not written.
         """
 
-    def abort(self) -> None:
-        """Stop, and remove the file; nothing if it is finished."""
-
 
 class Writing(Protocol):
     """How a film is written; it pickles."""
@@ -105,9 +102,6 @@ class _FrameWriter:
                 "Please report this."
             )
         return self._encoder.finish()
-
-    def abort(self) -> None:
-        self._encoder.abort()
 
 
 @dataclass(frozen=True, slots=True)

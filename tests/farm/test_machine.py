@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rayanim.farm import machine
-from rayanim.farm.machine import Machine, cgroup_cores, cgroup_free_bytes
+from rayanim.farm.machine import Machine, Witness, cgroup_cores, cgroup_free_bytes
 
 MIB = 2**20
 
@@ -252,3 +254,22 @@ def test_resident_size_is_counted_in_pages(tmp_path: Path) -> None:
     """The kernel's file gives pages, of whatever size they are here."""
     root = plant(tmp_path, {"proc/self/statm": "900 25 10 1 0 40 0\n"})
     assert machine.process_rss_bytes(root=root) == 25 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_stopped_process_is_killed_before_its_work_is_begun_anew() -> None:
+    """It might go on one day, and write to a file that is another's by then."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    try:
+        witness = Witness(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        witness.see_the_end(0.2)
+        assert not psutil.pid_exists(process.pid)
+    finally:
+        process.kill()
+
+
+def test_a_process_that_is_gone_is_not_waited_for() -> None:
+    """Nor is another one ended that has its number by now."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    Witness(process.pid).see_the_end(100.0)

@@ -89,6 +89,34 @@ def test_one_node_alone_is_never_silent():
     assert look_for_late([holding(age_s=100.0)], {"a": 100.0}, 1).silent_nodes == frozenset()
 
 
+def test_where_all_nodes_say_nothing_none_is_silent():
+    """Then the frames take that long: nobody is ended, and somebody goes on to draw."""
+    age_s = 100 * GIVEN_UP
+    held = [holding(1, 1, "a", age_s), holding(2, 2, "b", age_s)]
+    late = look_for_late(held, {"a": age_s, "b": age_s}, 2)
+    assert late.silent_nodes == frozenset() and late.given_up == ()
+
+
+def test_what_is_given_up_unfinished_may_take_as_long_elsewhere():
+    """Else a heavy scene would be begun again and again, and ended each time."""
+    age_s = GIVEN_UP + SLACK_S + 0.1
+    unfinished = Holding(1, "a", 1, age_s, 1.0, frames=10)
+    late = look_for_late([unfinished, holding(2, 2, "b", 0.1)], {"a": age_s, "b": 0.0}, 2)
+    assert late.given_up == (1,)
+    assert late.patience_s == pytest.approx(age_s / 10)
+    assert look_for_late([holding(age_s=0.1)], TALKATIVE, 2).patience_s == 0.0
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_what_travels_slowly_says_nothing_against_its_actor(is_wanted):
+    """It is drawn again elsewhere where it is wanted; the actor draws something else by now."""
+    age_s = GIVEN_UP + SLACK_S + 0.1
+    on_its_way = Holding(1, "a", 7, age_s, 1.0, is_wanted, travels=True)
+    late = look_for_late([on_its_way, holding(8, 1, "a", 0.1)], {"a": age_s, "b": 0.0}, 2)
+    assert late.given_up == () and late.silent_nodes == frozenset()
+    assert set(late.far_overdue) == ({7} if is_wanted else set())
+
+
 def test_copies_are_bounded_while_there_are_new_segments():
     """One, and one more for every four actors; those that run count."""
     age_s = FAR_OVERDUE + SLACK_S + 0.1
