@@ -28,6 +28,7 @@ PURE = (
     "farm.scaling_values",
     "farm.choice",
     "farm.budget",
+    "farm.first_actor",
     "farm.fleet",
     "farm.fleet_use",
     "farm.windows",
