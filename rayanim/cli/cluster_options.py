@@ -106,6 +106,12 @@ def actor_options(command: CommandT) -> CommandT:
             metavar="JSON",
             help="Draw on nodes with these labels only.",
         ),
+        click.option(
+            "--max-node-hours",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="N",
+            help="The most that the film may cost: hours of nodes that hold actors, added up.",
+        ),
     )
     return _with(command, options)
 
@@ -120,12 +126,6 @@ def cluster_options(command: CommandT) -> CommandT:
             help="Draw on the Ray cluster that this machine belongs to; also RAY_ADDRESS.",
         ),
         actor_options,
-        click.option(
-            "--max-node-hours",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="N",
-            help="The most that the film may cost: hours of nodes that hold actors, added up.",
-        ),
         click.option(
             "--working-dir",
             type=click.Path(exists=True, file_okay=False),

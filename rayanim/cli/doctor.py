@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
-from rayanim.cli.failures import FAILED
+from rayanim.cli.failures import FAILED, told_failures
 from rayanim.cli.output import stdout_kept_clean, write_json, write_text
 
 if TYPE_CHECKING:
@@ -19,18 +19,21 @@ COLOURS = {"well": "green", "note": "yellow", "mend": "red"}
 
 
 def run_doctor(address: str | None, *, as_json: bool, limit_s: float) -> int:
-    """Examine, print, and give the exit code: 0 where nothing must be mended, else 1."""
+    """Examine, print, and give the exit code.
+
+    0 where nothing must be mended, 1 where something must, 2 where `address` is none.
+    """
     # matplotlib and Ray print remarks of their own.
-    with stdout_kept_clean() as stdout:
+    with told_failures() as exit_codes, stdout_kept_clean() as stdout:
         from rayanim.doctor.examine import examine
 
         found = examine(address, limit_s=limit_s)
-        exit_code = 0 if found.is_well else FAILED
+        exit_codes.append(0 if found.is_well else FAILED)
         if as_json:
-            _print_json(stdout, found, exit_code)
+            _print_json(stdout, found, exit_codes[-1])
         else:
             _print_text(stdout, found)
-    return exit_code
+    return exit_codes[-1]
 
 
 def _print_json(stdout: TextIO, found: Examination, exit_code: int) -> None:

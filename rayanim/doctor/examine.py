@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rayanim.cluster import read_address
 from rayanim.doctor.facts import Cluster, Look, Token
 from rayanim.doctor.findings import Finding, is_well, summary
 from rayanim.doctor.judge import judge_machine
@@ -69,12 +70,19 @@ def examine(address: str | None = None, *, limit_s: float = ANSWER_LIMIT_S) -> E
         ``auto`` or the head's ``HOST:PORT``; None looks at this machine alone.
     limit_s
         Seconds that all nodes together have to answer.
+
+    Raises
+    ------
+    SettingsError
+        If `address` is none that a driver can connect to.
     """
+    # As where a film is made; what the environment says is not asked for here.
+    cluster_address = None if address is None else read_address(address, {})
     here, token = look_here(), find_token()
     cluster = None
-    if address is not None and here.software.version("ray") is not None:
+    if cluster_address is not None and here.software.version("ray") is not None:
         version = str(here.software.version("rayanim"))
-        cluster = survey(address, token, version, limit_s=limit_s)
+        cluster = survey(cluster_address.text, token, version, limit_s=limit_s)
     return Examination(
         here,
         token,

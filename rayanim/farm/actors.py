@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +249,10 @@ class EncoderActor:
         with self._answering:
             since_s, self._answered_s = self._answered_s, time.perf_counter()
             return max(0.0, self._answered_s - since_s - took_s)
+
+    def found(self, indices: Iterable[int]) -> None:
+        """Hear of parts that others put."""
+        self._writer.found(indices)
 
     def finish(self, n_frames: int) -> Finished:
         """Write what is left of a film of `n_frames`, and close the file."""

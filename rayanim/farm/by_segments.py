@@ -1,4 +1,4 @@
-"""Runs a job whose segments are encoded by who draws them, and joined at the end.
+"""Runs a job whose segments are encoded by who draws them, and joined to the film.
 
 Theory of operation
 -------------------
@@ -6,7 +6,9 @@ The plan depends on the film alone. This process draws its segments in order,
 and goes on doing so until the model says that Ray would be quicker; then Ray is
 started, and drawing goes on until it is there. The segment that is begun then
 travels on with the frames that are drawn already. Whoever draws, each segment
-is encoded by an encoder of its own and becomes a part on the disk.
+is encoded by an encoder of its own and becomes a part on the disk. Parts are
+joined while others are drawn: in the encoder actor, or here where no Ray can
+come. Where one can and does not, they are joined at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from rayanim.farm.pieces import Pieces
 from rayanim.farm.plan import GOP_FRAMES, Segment, closed_lengths, follow
 from rayanim.farm.resumption import Resumption
 from rayanim.farm.space import SpaceWatch
-from rayanim.farm.writing import Parts
+from rayanim.farm.writing import Parts, PartWriter
 from rayanim.parts.keeper import Keeper
 
 
@@ -68,11 +70,13 @@ class SegmentsJob:
         spec = self._inside.spec
         self._parts = Parts(spec, self._job.part_path, store)
         self._space = SpaceWatch(
-            self._job.part_path.parent, self._tally, with_parts=self._keeper.takes_disk
+            self._job.part_path, self._tally, with_parts=self._keeper.takes_disk
         )
+        # What may go on elsewhere is joined there: one process writes the film.
+        self._writer = PartWriter(self._parts, joins=not self._chooser.may_travel)
         self._threads = EncoderThreads(
             spec,
-            self._parts.open(),
+            self._writer,
             self._tally,
             cores=self._chooser.cores,
             limit_bytes=self._chooser.limit_bytes // 2,
@@ -82,8 +86,10 @@ class SegmentsJob:
         )
         with contextlib.ExitStack() as stack:
             stack.callback(self._handover.stop)
+            stack.callback(self._writer.abort)
             stack.callback(self._threads.abort)
-            return self._run(resumption.missing(itertools.chain([first], plan)), opening)
+            missing = resumption.missing(itertools.chain([first], plan), self._writer.found)
+            return self._run(missing, opening)
 
     def _run(self, missing: Iterator[Segment], opening: RawPayload) -> tuple[Choice, int]:
         for segment in missing:
@@ -95,7 +101,7 @@ class SegmentsJob:
         self._threads.finish()
         choice = self._handover.chosen_here(self._drawn_frames)
         began_s = self._tally.elapsed_s
-        file_bytes = self._parts.join(self._tally.frames)
+        file_bytes = self._writer.finish(self._tally.frames)
         self._tally.ended(self._tally.elapsed_s - began_s, is_encoding=False)
         return choice, file_bytes
 
@@ -194,6 +200,7 @@ class SegmentsJob:
                 frame_bytes=0,
                 begun=begun if len(begun) else None,
                 settle=self._settle,
+                found=self._writer.take_found,
             ),
             choice=choice,
             limit_bytes=self._chooser.limit_bytes,

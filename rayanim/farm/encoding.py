@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
 from rayanim.farm.arrivals import Fetched
 from rayanim.farm.faults import first_line, is_lost_argument
+from rayanim.farm.machine import wait_for_end
 from rayanim.farm.naming import JobName
 from rayanim.farm.plan import Segment
 from rayanim.farm.writing import Writing
@@ -26,6 +27,9 @@ SILENCE_FACTOR = 30.0
 
 MAX_RESTARTS = 3
 """Encoder actors that may be lost where what they wrote is not."""
+
+END_LIMIT_S = 10.0
+"""A process that was killed ends at once, unless its disk does not answer."""
 
 START_LIMIT_S = 60.0
 """A worker process starts in about half a second."""
@@ -66,7 +70,11 @@ class EncoderLink:
         self._name = name
         self._numbers = 0
         self._handed: dict[Any, Handed] = {}
+        # Of all parts that are there, for an actor in the place of this one: 3 MB for
+        # the 40,000 segments of ten million frames.
+        self._found: set[int] = set()
         self._restarts = 0
+        self._pid: int | None = None
         self._slowest_s: float | None = None
         self._start()
 
@@ -84,7 +92,7 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writing, f"of {self._name.film}")
         try:
-            ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            self._pid = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
         except ray.exceptions.RayError as error:
             self.kill()
             raise FarmStartError(
@@ -107,6 +115,7 @@ class EncoderLink:
         self.kill()
         handed, self._handed = self._handed, {}
         self._start()
+        self._handle.found.remote(tuple(self._found))
         for each in handed.values():
             self._hand(each)
         return True
@@ -114,6 +123,13 @@ class EncoderLink:
     def refs(self) -> list[Any]:
         """What to wait for."""
         return list(self._handed)
+
+    def found(self, indices: Iterable[int]) -> None:
+        """Tell it of segments whose parts it did not put: it may join them to the film."""
+        news = tuple(indices)
+        if news:
+            self._found.update(news)
+            self._handle.found.remote(news)
 
     def put(
         self,
@@ -163,6 +179,8 @@ class EncoderLink:
         if answer.failure is not None:
             raise answer.failure
         self._heard_s = time.perf_counter()
+        if self._writing.survives:
+            self._found.add(handed.segment.index)
         self._slowest_s = max(self._slowest_s or 0.0, answer.encode_s)
         handed.when_encoded(handed.segment)
         return handed.segment, answer
@@ -210,10 +228,17 @@ class EncoderLink:
         return min(SILENCE_LIMIT_S, max(SHORTEST_LIMIT_S, SILENCE_FACTOR * self._slowest_s))
 
     def kill(self) -> None:
-        """End the actor; what it wrote stays for the caller to remove."""
+        """End the actor; what it wrote stays for the caller to remove.
+
+        Its process is of this machine. It is waited for, or it might still
+        write to a file that another one has begun anew, or that was removed.
+        """
         import ray
 
         ray.kill(self._handle)
+        pid, self._pid = self._pid, None
+        if pid is not None:
+            wait_for_end(pid, END_LIMIT_S)
 
     def _lost(self, error: Exception) -> EncoderLostError:
         return EncoderLostError(

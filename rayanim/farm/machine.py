@@ -10,6 +10,7 @@ operating system's own figures stand, and outside Linux those of psutil.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator
@@ -74,6 +75,14 @@ def process_rss_bytes(*, root: Path = ROOT) -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def wait_for_end(pid: int, limit_s: float) -> None:
+    """Wait until a process of this machine is gone, for so many seconds at most."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(pid).wait(limit_s)
 
 
 def cgroup_cores(*, root: Path = ROOT) -> int | None:

@@ -39,3 +39,37 @@ class Ordering(Generic[Item]):
             released.append(self._early.pop(self._next))
             self._next += 1
         return released
+
+
+class Prefix:
+    """How far indices that come in any order, some of them twice, are there without a gap.
+
+    Attributes
+    ----------
+    next
+        The first index that was not taken.
+    """
+
+    def __init__(self) -> None:
+        self.next = 0
+        self._early: set[int] = set()
+
+    def add(self, index: int) -> bool:
+        """Note that `index` is there; False if it was before."""
+        is_new = index >= self.next and index not in self._early
+        if is_new:
+            self._early.add(index)
+        return is_new
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is one to take."""
+        return self.next in self._early
+
+    def take(self) -> range:
+        """All that follow those taken before without a gap."""
+        first = self.next
+        while self.next in self._early:
+            self._early.remove(self.next)
+            self.next += 1
+        return range(first, self.next)

@@ -20,6 +20,7 @@ from rayanim.farm.overdue import Holding, Pace
 from rayanim.farm.placing import options
 from rayanim.farm.plan import Segment
 from rayanim.farm.pool_events import Died, Event, Joined, Refused
+from rayanim.farm.ray_internals import node_of_actor
 from rayanim.farm.roster import Member, Roster
 from rayanim.farm.sending import Asked, failed_call, travelling
 
@@ -368,7 +369,9 @@ class RenderPool:
         if not member.is_open:
             self._lose_start(error)
         held = tuple(member.held)
-        return Died(member.number, member.node, why, held[0] if held else None, held[1:])
+        # One that has never said where it lives died there all the same.
+        node = member.node or node_of_actor(member.handle)
+        return Died(member.number, node, why, held[0] if held else None, held[1:])
 
     def _lose_start(self, error: Exception) -> None:
         openings = self._openings

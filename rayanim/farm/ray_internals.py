@@ -96,6 +96,20 @@ def look_at(address: str, limit_s: float) -> Seen | None:
     )
 
 
+def node_of_actor(handle: Any) -> str | None:
+    """The node on which an actor lives or lived; None where that cannot be found out.
+
+    Ray's exception names the machine's address alone, which several nodes may share.
+    """
+    try:
+        from ray._private.state import actors
+    except ImportError:
+        return None
+    actor_id = getattr(handle, "_actor_id", None)
+    told = {} if actor_id is None else actors(actor_id.hex()) or {}
+    return told.get("Address", {}).get("NodeID") or None
+
+
 def _metadata(client: Any) -> dict[str, str]:
     try:
         from ray._common.usage.usage_lib import get_cluster_metadata

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from rayanim.farm.job import Job, Tally
@@ -59,13 +59,16 @@ class Resumption:
         self._tally.progress.message(f"{resumed:,}{of_all} frames are there already.")
         self._tally.tell()
 
-    def missing(self, plan: Iterator[Segment]) -> Iterator[Segment]:
-        """The segments of `plan` of which there is no part."""
+    def missing(
+        self, plan: Iterator[Segment], found: Callable[[tuple[int]], None]
+    ) -> Iterator[Segment]:
+        """The segments of `plan` of which there is no part; `found` is told of each other."""
         count = 0
         for segment in plan:
             count += 1
             is_there = self._keeper.take_up(segment)
             if is_there:
+                found((segment.index,))
                 continue
             if is_there is False:
                 self._refuse(segment)

@@ -167,6 +167,9 @@ class Roster:
     def to_release(self, count: int) -> list[Member]:
         """The members to let go first: such as have not answered, then those with the least to do.
 
+        Of those the ones on nodes with the fewest actors go first, so that nodes
+        are empty soon, and can go.
+
         Parameters
         ----------
         count
@@ -175,8 +178,12 @@ class Roster:
         if count <= 0:
             return []
         staying = [member for member in self if not member.leaving]
-        staying.sort(key=lambda member: (member.is_open, len(member.held), -member.number))
+        staying.sort(key=self._dispensability)
         return staying[:count]
+
+    def _dispensability(self, member: Member) -> tuple[bool, int, int, str, int]:
+        node = member.node or ""
+        return member.is_open, len(member.held), self._on_node[node], node, -member.number
 
     def _enlist(self, member: Member) -> None:
         if member.can_take:

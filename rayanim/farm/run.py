@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayanim import events
 from rayanim.errors import EncoderLostError, FarmSilentError, FarmStartError
+from rayanim.farm import first_actor
 from rayanim.farm.actor_memory import ActorMemory
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.arrivals import Fetched, PayloadLost, SegmentDrawn
@@ -32,9 +33,6 @@ from rayanim.farm.writing import Writing
 if TYPE_CHECKING:
     from rayanim.farm.cluster_link import ClusterLink
     from rayanim.farm.shipment import Shipment
-
-FIRST_ACTOR_LIMIT_S = 120.0
-"""Without any living actor for this long, the job ends."""
 
 SILENCE_S = 60.0
 """After this long without a finished segment, say what is being drawn."""
@@ -81,6 +79,9 @@ class Course:
         Raw first frames of the plan's first segment.
     settle
         Sees to what this process still encodes; whether that is all done.
+    found
+        Segments of which parts came to be there since the last call, other
+        than by the encoder actor.
     """
 
     plan: Iterator[Segment]
@@ -92,6 +93,7 @@ class Course:
     head: Iterable[Drawn[RawPayload]] = ()
     begun: RawPayload | None = None
     settle: Callable[[], bool] = lambda: True
+    found: Callable[[], Iterable[int]] = lambda: ()
 
 
 class FarmRun:
@@ -169,6 +171,7 @@ class FarmRun:
             window_s=job.settings.window_size,
             actor_start_s=ACTOR_START_S + blueprint.open_s,
         )
+        self._had_room = link is None or link.room() > 0
         self._memory = ActorMemory(link, self._pool, self._controller, tally)
         self._choice = choice
         self._segment_frames = course.segment_frames
@@ -221,6 +224,7 @@ class FarmRun:
 
     def _is_done(self) -> bool:
         settled = self._course.settle()
+        self._encoder.found(self._course.found())
         return settled and self._dispatcher.finished and not self._encoder.refs()
 
     def _finished(self) -> int:
@@ -349,8 +353,8 @@ class FarmRun:
         now_s = time.perf_counter()
         if self._pool.answered or not self._pool.requested:
             self._alive_s = now_s
-        elif now_s - self._alive_s > FIRST_ACTOR_LIMIT_S:
-            raise self._losses.refusal or FarmStartError(_no_actor(self._pool.requested))
+        elif now_s - self._alive_s > first_actor.limit_s(self._had_room):
+            raise self._losses.refusal or self._none_came()
         encoder_silence_s = self._encoder_silence_s()
         silence_s = now_s - self._heard_s
         if silence_s > self._silence_limit_s():
@@ -379,21 +383,22 @@ class FarmRun:
     def _what_lasts(self, encoder_silence_s: float) -> str:
         if encoder_silence_s > SILENCE_S:
             return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
-        drawing = ", ".join(segment.label for segment in self._pool.drawing())
-        doing = f"drawing {drawing}" if drawing else "opening the source in render actors"
-        return f"Still {doing}."
+        pool = self._pool
+        return first_actor.what_lasts(pool.drawing(), pool.answered, pool.requested)
+
+    def _none_came(self) -> FarmStartError:
+        import ray
+
+        there, free = ray.cluster_resources(), ray.available_resources()
+        return FarmStartError(
+            first_actor.none_came(
+                self._pool.requested,
+                first_actor.limit_s(self._had_room),
+                there.get("CPU", 0),
+                free.get("CPU", 0),
+            )
+        )
 
 
 def _nothing_to_free(segment: Segment) -> None:
     """Segments drawn in this process never were in the dispatcher's window."""
-
-
-def _no_actor(requested: int) -> str:
-    import ray
-
-    offered = ray.cluster_resources().get("CPU", 0)
-    return (
-        f"No render actor started within {FIRST_ACTOR_LIMIT_S:.0f} s: {requested} were asked for, "
-        f"and this Ray has {offered:g} CPUs in all, {ray.available_resources().get('CPU', 0):g} of "
-        "them free. Free some, or draw in this process with workers=1."
-    )

@@ -19,22 +19,22 @@ class SpaceWatch:
 
     Parameters
     ----------
-    folder
-        Where is written.
+    film
+        The file that is written, on this machine.
     tally
         Knows what is written.
     with_parts
-        Whether the parts are written there, too.
+        Whether the parts are written beside it, too.
     """
 
-    def __init__(self, folder: Path, tally: Tally, *, with_parts: bool = True) -> None:
+    def __init__(self, film: Path, tally: Tally, *, with_parts: bool = True) -> None:
         from rayanim.parts.disk import check_space
 
-        self._folder = folder
+        self._film = film
         self._tally = tally
         self._with_parts = with_parts
         self._next_look_s = 0.0
-        check_space(folder, 1)
+        check_space(film.parent, 1)
 
     def look(self) -> None:
         """Look, if it is time to.
@@ -53,6 +53,10 @@ class SpaceWatch:
             return
         self._next_look_s = now_s + LOOK_EVERY_S
         needed_bytes = expected_bytes(
-            tally.written_bytes, tally.written_frames, tally.total, with_parts=self._with_parts
+            tally.written_bytes,
+            tally.written_frames,
+            tally.total,
+            joined_bytes=self._film.stat().st_size if self._film.exists() else 0,
+            with_parts=self._with_parts,
         )
-        check_space(self._folder, needed_bytes)
+        check_space(self._film.parent, needed_bytes)

@@ -1,15 +1,18 @@
-"""Two ways to a file: one encoder for the whole film, or parts that are joined at the end.
+"""Two ways to a file: one encoder for the whole film, or parts that are joined.
 
 A `Writing` travels to the process that writes and is opened there.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rayanim.errors import EncodeError, PartsError
+from rayanim.errors import EncodeError
+from rayanim.farm.joining import Joining
 from rayanim.farm.plan import Place
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ class Writer(Protocol):
     def put(self, place: Place, payload: Any) -> int:
         """Take a segment; bytes written to the disk, 0 where that is not known yet."""
 
+    def found(self, indices: Iterable[int]) -> None:
+        """Of these segments there is a part that another process put, or an earlier job."""
+
     def finish(self, n_frames: int) -> int:
         """Write the file's end; its size in bytes.
 
@@ -31,6 +37,9 @@ class Writer(Protocol):
         RayanimError
             If so many frames were not written.
         """
+
+    def abort(self) -> None:
+        """Stop, and remove the file; nothing if it is finished."""
 
 
 class Writing(Protocol):
@@ -86,6 +95,9 @@ class _FrameWriter:
         self._frames = place.stop
         return 0
 
+    def found(self, indices: Iterable[int]) -> None:
+        """Nothing: there are no parts."""
+
     def finish(self, n_frames: int) -> int:
         if n_frames != self._frames:
             raise EncodeError(
@@ -94,10 +106,13 @@ class _FrameWriter:
             )
         return self._encoder.finish()
 
+    def abort(self) -> None:
+        self._encoder.abort()
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Encoded segments go, as they come, into files of their own; at the end they are joined.
+    """Encoded segments go, as they come, into files of their own, which are joined to the film.
 
     Parameters
     ----------
@@ -120,65 +135,56 @@ class Parts:
         return self.store.width
 
     def open(self) -> Writer:
-        return _PartWriter(self)
-
-    def join(self, n_frames: int) -> int:
-        """Join all parts into the film.
-
-        Parameters
-        ----------
-        n_frames
-            How many frames there must be.
-
-        Returns
-        -------
-        int
-            Size of the film in bytes.
-
-        Raises
-        ------
-        PartsError
-            If a part is missing, broken, or none that follows the one before,
-            or frames are missing at the end.
-        EncodeError
-            If the disk is full.
-        """
-        from rayanim.video.join import Joiner
-
-        indices = sorted(self.store.indices())
-        if indices != list(range(len(indices))):
-            raise PartsError(
-                f"Parts are missing in {str(self.store.path)!r}: there are {indices!r:.200}. Does "
-                "something else remove them? --resume draws them again."
-            )
-        joiner = Joiner(self.spec, self.path)
-        try:
-            frames = 0
-            for index, (info, segment) in enumerate(self.store.look_up_all(indices)):
-                if info.start != frames:
-                    raise PartsError(
-                        f"Part {index} in {str(self.store.path)!r} begins with frame {info.start} "
-                        f"of the film where {frames} was expected. Render without resuming."
-                    )
-                joiner.add(segment)
-                frames = info.stop
-            if frames != n_frames:
-                raise PartsError(
-                    f"The parts in {str(self.store.path)!r} hold {frames} frames of {n_frames}. "
-                    "Does something else remove them? --resume draws them again."
-                )
-            return joiner.finish()
-        except BaseException:
-            joiner.abort()
-            raise
+        return PartWriter(self)
 
 
-class _PartWriter:
-    def __init__(self, parts: Parts) -> None:
+class PartWriter:
+    """Puts parts, and joins those to the film of which all before are there.
+
+    Parameters
+    ----------
+    parts
+        Where to.
+    joins
+        Whether it joins before the end. Without, another one may take its
+        place, which is told of the parts by `take_found`.
+    """
+
+    def __init__(self, parts: Parts, *, joins: bool = True) -> None:
         self._parts = parts
+        self._joining: Joining | None = None
+        # Filled by several threads: a deque's two ends need no lock.
+        self._found: deque[int] = deque()
+        if joins:
+            self._join()
 
     def put(self, place: Place, payload: Any) -> int:
-        return self._parts.store.put(place.index, place.start, place.batch_digest, payload)
+        written_bytes = self._parts.store.put(place.index, place.start, place.batch_digest, payload)
+        if self._joining is None:
+            self._found.append(place.index)
+        else:
+            self._joining.add(place.index, place.start, payload)
+        return written_bytes
+
+    def found(self, indices: Iterable[int]) -> None:
+        if self._joining is None:
+            self._found.extend(indices)
+        else:
+            self._joining.found(indices)
+
+    def take_found(self) -> list[int]:
+        """The segments of which parts came to be there since the last call, where it joins none."""
+        return [self._found.popleft() for _ in range(len(self._found))]
 
     def finish(self, n_frames: int) -> int:
-        return self._parts.join(n_frames)
+        return self._join().finish(n_frames)
+
+    def abort(self) -> None:
+        if self._joining is not None:
+            self._joining.abort()
+
+    def _join(self) -> Joining:
+        if self._joining is None:
+            parts = self._parts
+            self._joining = Joining(parts.spec, parts.path, parts.store)
+        return self._joining

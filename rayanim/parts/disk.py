@@ -47,9 +47,14 @@ def check_space(folder: Path, needed_bytes: int) -> None:
 
 
 def expected_bytes(
-    done_bytes: int, done_frames: int, total_frames: int, *, with_parts: bool = True
+    done_bytes: int,
+    done_frames: int,
+    total_frames: int,
+    *,
+    joined_bytes: int = 0,
+    with_parts: bool = True,
 ) -> int:
-    """How much is still to be written: the parts that are missing, and the joined film.
+    """How much is still to be written: the parts that are missing, and the rest of the film.
 
     Both are there at once, as the parts go when the film is whole. What is to
     come is taken to be like what is done.
@@ -60,13 +65,16 @@ def expected_bytes(
         The parts that are on disk already; without frames nothing can be told: 0.
     total_frames
         Frames of the whole film.
+    joined_bytes
+        What is in the film already.
     with_parts
         Whether the parts are on this disk.
     """
     if done_frames <= 0:
         return 0
     film_bytes = -(-done_bytes * total_frames // done_frames)
-    return film_bytes + (max(0, film_bytes - done_bytes) if with_parts else 0)
+    parts_bytes = max(0, film_bytes - done_bytes) if with_parts else 0
+    return parts_bytes + max(0, film_bytes - joined_bytes)
 
 
 def write_whole(path: Path, data: bytes) -> None:

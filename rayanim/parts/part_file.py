@@ -106,8 +106,8 @@ def part_to_bytes(
         "start": start,
     }
     line = json.dumps(described, separators=(",", ":")).encode() + b"\n"
-    body = b"".join([line, segment.header, *(each.data for each in packets)])
-    return b"rayanim part %d %s\n" % (FORMAT, _digest(body)) + body
+    body = [line, segment.header, *(each.data for each in packets)]
+    return b"".join([b"rayanim part %d %s\n" % (FORMAT, _digest(*body)), *body])
 
 
 def part_from_bytes(data: bytes) -> tuple[PartInfo, EncodedSegment]:
@@ -120,10 +120,11 @@ def part_from_bytes(data: bytes) -> tuple[PartInfo, EncodedSegment]:
     """
     body = _checked_body(data)
     # The digest is right: what follows was written so, or made by hand.
-    line, newline, content = body.partition(b"\n")
-    if not newline:
+    end = data.find(b"\n", len(data) - len(body))
+    if end < 0:
         raise PartsError("it has no second line")
-    described = _described(line)
+    content = memoryview(data)[end + 1 :]
+    described = _described(data[len(data) - len(body) : end])
     sizes = [described["header"], *(packet[0] for packet in described["packets"])]
     if sum(sizes) != len(content):
         raise PartsError(f"its packets have {sum(sizes)} bytes, but {len(content)} are there")
@@ -138,22 +139,25 @@ def part_from_bytes(data: bytes) -> tuple[PartInfo, EncodedSegment]:
     return info, _segment(described, content)
 
 
-def _checked_body(data: bytes) -> bytes:
-    """What follows the first line, if it is what was written."""
+def _checked_body(data: bytes) -> memoryview:
+    """What follows the first line, if it is what was written; a view, for it may be large."""
     end = data.find(b"\n", 0, _FIRST_LINE_BYTES)
     found = _FIRST_LINE.fullmatch(data[:end]) if end >= 0 else None
     if found is None:
         raise PartsError("it does not begin as a part does: cut short, or not rayanim's")
     if found[1] != b"%d" % FORMAT:
         raise PartsError(f"it has format {int(found[1])}, this rayanim reads format {FORMAT}")
-    body = data[end + 1 :]
+    body = memoryview(data)[end + 1 :]
     if found[2] != _digest(body):
         raise PartsError("its checksum is wrong: it was cut short or changed")
     return body
 
 
-def _digest(body: bytes) -> bytes:
-    return blake2b(body, digest_size=DIGEST_BYTES).hexdigest().encode()
+def _digest(*pieces: bytes | memoryview) -> bytes:
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest().encode()
 
 
 def _described(line: bytes) -> dict[str, Any]:
@@ -190,10 +194,10 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def _segment(described: dict[str, Any], content: bytes) -> EncodedSegment:
+def _segment(described: dict[str, Any], content: memoryview) -> EncodedSegment:
     at = described["header"]
-    header, packets = content[:at], []
+    header, packets = bytes(content[:at]), []
     for size, pts, is_keyframe in described["packets"]:
-        packets.append(EncodedPacket(content[at : at + size], pts, bool(is_keyframe)))
+        packets.append(EncodedPacket(bytes(content[at : at + size]), pts, bool(is_keyframe)))
         at += size
     return EncodedSegment(described["frames"], header, tuple(packets))

@@ -9,14 +9,17 @@ which was written half a minute before at most, the film is drawn anew.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rayanim.errors import PartsError
 from rayanim.parts.folders import Folder
 from rayanim.parts.part_file import PartInfo, part_from_bytes, part_to_bytes
 from rayanim.storage.address import Address
 from rayanim.video.segment import EncodedSegment
+
+ResultT = TypeVar("ResultT")
 
 _PART = re.compile(r"(\d{6,9})\.part")
 
@@ -102,9 +105,9 @@ class PartStore:
         except PartsError as error:
             raise PartsError(f"The part {str(path)!r} cannot be used: {error.message}.") from None
 
-    def look_up_all(self, indices: Iterable[int]) -> Iterator[tuple[PartInfo, EncodedSegment]]:
-        """`look_up` of each, in order; up to `width` of them are in memory."""
-        return self.folder.each(self.look_up, indices)
+    def each(self, call: Callable[[int], ResultT], indices: Iterable[int]) -> Iterator[ResultT]:
+        """What `call` gives for each segment, in order, up to `width` of them ahead of time."""
+        return self.folder.each(call, indices)
 
     def remove_from(self, index: int) -> None:
         """Take away the parts of segment `index` and of all that follow."""

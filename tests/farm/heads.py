@@ -78,7 +78,7 @@ def started_head(
         environment = clean_environment(folder) | variables
         command = [
             str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
-            f"--port={port}", f"--temp-dir={temp}", f"--num-cpus={cpus}",
+            f"--port={port}", f"--num-cpus={cpus}",
             f"--object-store-memory={100 * 2**20}", "--include-dashboard=false",
             "--disable-usage-stats", *options,
         ]  # fmt: skip

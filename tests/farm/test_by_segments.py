@@ -61,17 +61,20 @@ def test_a_resumed_job_counts_its_own_rate() -> None:
 def test_the_space_for_a_resumed_film_is_that_of_all_its_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parts that are missing, and the film joined of all."""
+    """The parts that are missing, and what is not joined of the film."""
     asked: list[int] = []
     monkeypatch.setattr(
         "rayanim.parts.disk.check_space", lambda folder, needed_bytes: asked.append(needed_bytes)
     )
     tally = Tally(NoProgress(), 1000)
-    watch = SpaceWatch(tmp_path, tally)
+    film = tmp_path / "film.mp4.part"
+    watch = SpaceWatch(film, tally)
     watch.look()
     tally.resumed(600, 60_000)
     watch.look()
-    assert asked == [1, 100_000 + 40_000]
+    film.write_bytes(bytes(30_000))
+    SpaceWatch(film, tally).look()
+    assert asked == [1, 100_000 + 40_000, 1, 70_000 + 40_000]
 
 
 @pytest.mark.parametrize("segment_frames", [1, 7, 48, 500])

@@ -9,7 +9,7 @@ from numbered import FPS, Numbered, NumberedAnimator, files_in, read_numbers
 
 import rayanim
 from rayanim.errors import FrameError, ScriptError
-from rayanim.farm import encoding, run
+from rayanim.farm import encoding, first_actor
 from rayanim.farm.roster import Roster
 from rayanim.frame_gen import FrameGenerator
 
@@ -49,7 +49,7 @@ def test_a_slow_opening_is_not_taken_for_a_missing_actor(on_ray, tmp_path, monke
 
     def answer_and_shorten_the_limit(roster, member):
         answer(roster, member)
-        monkeypatch.setattr(run, "FIRST_ACTOR_LIMIT_S", 1)
+        monkeypatch.setattr(first_actor, "ROOM_LIMIT_S", 1)
 
     monkeypatch.setattr(Roster, "answer", answer_and_shorten_the_limit)
     report = render(SlowToOpen(20), tmp_path / "film.mp4", workers=1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayanim.farm.ordering import Ordering
+from rayanim.farm.ordering import Ordering, Prefix
 
 
 @given(st.permutations(range(15)), st.integers(0, 100))
@@ -32,3 +32,20 @@ def test_an_item_comes_once(index: int) -> None:
     with pytest.raises(ValueError, match=f"item {index} came twice"):
         ordering.put(index, "again")
     assert ordering.put(1, "second") == ["second", "third"]
+
+
+@given(st.lists(st.integers(0, 12)), st.data())
+def test_a_prefix_is_taken_once_without_a_gap(indices: list[int], data: st.DataObject) -> None:
+    """In whatever order they come and are taken, and however often one comes."""
+    prefix, arrived, taken = Prefix(), set[int](), list[int]()
+    for index in indices:
+        assert prefix.add(index) == (index not in arrived)
+        arrived.add(index)
+        if data.draw(st.booleans()):
+            is_ready = prefix.is_ready
+            run = prefix.take()
+            assert is_ready == bool(run)
+            taken += run
+    taken += prefix.take()
+    assert taken == list(range(next(each for each in range(14) if each not in arrived)))
+    assert (prefix.next, prefix.is_ready) == (len(taken), False)

@@ -307,11 +307,14 @@ def test_a_job_that_is_stopped_twice_goes_on_twice(film: Path, whole: str) -> No
 
 
 def test_a_full_disk_keeps_what_was_finished(film: Path, tmp_path: Path) -> None:
-    """A part that is not taken, then the film that is not: told, and gone on from."""
+    """A part that is not taken, then the film that is not: told, and gone on from.
+
+    The film is joined while others are drawn, so its failure may come before the last.
+    """
     script = script_in(film.parent)
     (film.parent / "noise").touch()
     command = [sys.executable, str(script), "local"]
-    for limit_bytes, kept in ((9_000, 5), (60_000, N_FRAMES // SEGMENT)):
+    for limit_bytes, at_least in ((9_000, 5), (60_000, 10)):
         process = subprocess.run(
             [*command, str(limit_bytes)],
             cwd=film.parent,
@@ -323,12 +326,15 @@ def test_a_full_disk_keeps_what_was_finished(film: Path, tmp_path: Path) -> None
         )
         assert process.returncode == 1
         assert "EncodeError: The disk is full" in process.stderr
-        assert f"{kept} finished segments are kept" in process.stderr
+        told = re.search(r"(\d+) finished segments are kept", process.stderr)
+        assert told is not None
+        kept = int(told[1])
+        assert at_least <= kept <= N_FRAMES // SEGMENT
         assert film.read_text() == "the film of before"
         shutil.rmtree(film.with_name("film.mp4.parts.old"), ignore_errors=True)
     drawn(film.parent)
     render(film_class(script)(), film, resume=True)
-    assert drawn(film.parent) == [0]
+    assert_drawn(film.parent, [0, *range(kept * SEGMENT, N_FRAMES)])
     render(film_class(script)(), tmp_path / "again.mp4")
     assert sha(film) == sha(tmp_path / "again.mp4")
 

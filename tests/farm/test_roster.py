@@ -98,3 +98,14 @@ def test_those_who_have_not_come_are_released_first_then_the_idlest() -> None:
     roster.leave(roster[3])
     assert [each.number for each in roster.to_release(1)] == [1]
     assert roster.to_release(0) == roster.to_release(-1) == []
+
+
+def test_nodes_with_few_actors_are_emptied_first() -> None:
+    """A node on which nothing runs can go; one of ten actors less saves nothing."""
+    roster = Roster()
+    for number, node in enumerate(["a", "b", "c", "b", "a", "a"]):
+        member = Member(number, None, node=node)
+        roster.add(member)
+        roster.answer(member)
+        roster.open(member)
+    assert [each.node for each in roster.to_release(4)] == ["c", "b", "b", "a"]

@@ -61,7 +61,7 @@ def test_a_missing_part_is_an_error(parts: Parts, starts: dict[int, int]) -> Non
     for index, start in starts.items():
         parts.store.put(index, start, None, encoded(start, start + 5))
     with pytest.raises(PartsError, match="Parts are missing"):
-        parts.join(10)
+        parts.open().finish(10)
     assert not parts.path.exists()
 
 
@@ -70,7 +70,7 @@ def test_a_film_of_another_length_is_an_error(parts: Parts, n_frames: int) -> No
     """Who joins knows how many frames there must be: the last part may be what is missing."""
     parts.store.put(0, 0, None, encoded(0, 5))
     with pytest.raises(PartsError, match=f"5 frames of {n_frames}"):
-        parts.join(n_frames)
+        parts.open().finish(n_frames)
     assert not parts.path.exists()
 
 
@@ -80,7 +80,7 @@ def test_a_part_of_another_cut_is_an_error(parts: Parts, start: int) -> None:
     parts.store.put(0, 0, None, encoded(0, 5))
     parts.store.put(1, start, None, encoded(5, 10))
     with pytest.raises(PartsError, match=f"begins with frame {start} .* 5 was expected"):
-        parts.join(10)
+        parts.open().finish(10)
     assert not parts.path.exists()
 
 
@@ -92,7 +92,7 @@ def test_a_part_that_was_changed_meanwhile_is_an_error(parts: Parts) -> None:
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(PartsError, match="checksum"):
-        parts.join(10)
+        parts.open().finish(10)
     assert not parts.path.exists()
 
 

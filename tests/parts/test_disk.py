@@ -56,6 +56,13 @@ def test_a_disk_that_does_not_tell_is_no_error(
     check_space(tmp_path, 1000)
 
 
+def test_what_is_joined_already_takes_no_more_room() -> None:
+    """While a film is joined as it is drawn, its part on the disk is counted once."""
+    assert expected_bytes(60, 6, 10, joined_bytes=50) == 40 + 50
+    assert expected_bytes(60, 6, 10, joined_bytes=50, with_parts=False) == 50
+    assert expected_bytes(100, 10, 10, joined_bytes=101) == 0
+
+
 @pytest.mark.parametrize(
     ("done", "expected"),
     [
