@@ -24,7 +24,7 @@ from rayanim.farm.losses import Losses
 from rayanim.farm.nodes import NodeBook
 from rayanim.farm.plan import Segment
 from rayanim.farm.pool import RenderPool
-from rayanim.farm.pool_events import Died, Event, Joined, Refused
+from rayanim.farm.pool_events import DIFFERENCE, Died, Event, Joined, Refused
 from rayanim.farm.render import Blueprint
 from rayanim.farm.scaling import ScalingLimits
 from rayanim.farm.sending import travelling
@@ -45,14 +45,6 @@ SILENCE_FACTOR = 20.0
 
 HOLD_S = 1.0
 """Seconds for which the encoder must starve, or its queue be full, to count."""
-
-DIFFERENCE = (
-    "The film's first frame has other pixels in a render actor than in this process, so frames "
-    "may differ by who draws them. Usual causes: the order of a set, a module's variable that the "
-    "script changed, random numbers from a generator without a seed, the time of day. "
-    "With workers=1 one process draws all."
-)
-"""Told once. Actors draw that frame when they open the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,14 +381,11 @@ class FarmRun:
     def _none_came(self) -> FarmStartError:
         import ray
 
-        there, free = ray.cluster_resources(), ray.available_resources()
+        offered = (ray.cluster_resources(), ray.available_resources())
+        cpus, free_cpus = (each.get("CPU", 0) for each in offered)
+        waited_s = first_actor.limit_s(self._had_room)
         return FarmStartError(
-            first_actor.none_came(
-                self._pool.requested,
-                first_actor.limit_s(self._had_room),
-                there.get("CPU", 0),
-                free.get("CPU", 0),
-            )
+            first_actor.none_came(self._pool.requested, waited_s, cpus, free_cpus)
         )
 
 
