@@ -166,12 +166,9 @@ def test_auto_without_a_cluster_says_how_to_begin_one(monkeypatch: pytest.Monkey
     assert "ray start --head" in refused.value.message
 
 
-@pytest.mark.parametrize("variables", [{}, {"RAY_AUTH_MODE": "token"}], ids=["unsaid", "said"])
-def test_the_right_token_opens_a_cluster(
-    token_head: Head, local_sha: str, tmp_path: Path, variables: dict[str, str]
-) -> None:
-    """Whether or not RAY_AUTH_MODE says that it is to be sent."""
-    environment = without_authentication(token_head, RAY_AUTH_TOKEN=TOKEN, **variables)
+def test_the_right_token_opens_a_cluster(token_head: Head, local_sha: str, tmp_path: Path) -> None:
+    """Without RAY_AUTH_MODE, too: that the cluster wants a token is found out."""
+    environment = without_authentication(token_head, RAY_AUTH_TOKEN=TOKEN)
     ((engine, sha, *_),) = tries([token_head.address], environment, tmp_path)
     assert (engine, sha) == ("ray", local_sha)
 
