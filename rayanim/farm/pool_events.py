@@ -8,6 +8,14 @@ from rayanim.errors import RayanimError
 from rayanim.farm.arrivals import PayloadLost, SegmentDrawn
 from rayanim.farm.plan import Segment
 
+DIFFERENCE = (
+    "The film's first frame has other pixels in a render actor than in this process, so frames "
+    "may differ by who draws them. Usual causes: the order of a set, a module's variable that the "
+    "script changed, random numbers from a generator without a seed, the time of day. "
+    "With workers=1 one process draws all."
+)
+"""Told once of a `Joined` that differs. Actors draw that frame when they open the source."""
+
 
 @dataclass(frozen=True, slots=True)
 class Joined:

@@ -21,7 +21,7 @@ from rayanim.farm.losses import Losses
 from rayanim.farm.nodes import NodeBook
 from rayanim.farm.plan import Segment
 from rayanim.farm.pool import RenderPool
-from rayanim.farm.pool_events import Died, Event, Joined, Refused
+from rayanim.farm.pool_events import DIFFERENCE, Died, Event, Joined, Refused
 from rayanim.farm.render import Blueprint
 from rayanim.farm.scaling import ScalingLimits
 from rayanim.farm.sending import travelling
@@ -39,14 +39,6 @@ SILENCE_FACTOR = 20.0
 
 HOLD_S = 1.0
 """Seconds for which the encoder must starve, or its queue be full, to count."""
-
-DIFFERENCE = (
-    "The film's first frame has other pixels in a render actor than in this process, so frames "
-    "may differ by who draws them. Usual causes: the order of a set, a module's variable that the "
-    "script changed, random numbers from a generator without a seed, the time of day. "
-    "With workers=1 one process draws all."
-)
-"""Told once. Actors draw that frame when they open the source."""
 
 
 class FarmRun:
