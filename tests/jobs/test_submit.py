@@ -257,7 +257,7 @@ def test_a_token_that_is_missing_or_wrong_is_told_with_what_to_set(
         if variables.get("RAY_AUTH_MODE", "") is None:
             del environment["RAY_AUTH_MODE"], environment["RAY_AUTH_TOKEN_PATH"]
             variables = {}
-        without = Cluster(cluster.address, cluster.home, environment)
+        without = Cluster(cluster.address, cluster.gcs, cluster.home, environment)
         told = run(without, "status", cwd=tmp_path, **variables)
         assert told.returncode == 3, told
         assert words in told.stderr, told.stderr
