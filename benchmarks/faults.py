@@ -98,15 +98,7 @@ def _row(case: Case, run: Run, whole: Run) -> str:
 def _run(cluster: Any, harm_done: Harm | None, n_frames: int, frame_s: float) -> Run:
     with tempfile.TemporaryDirectory(prefix="faults_") as name:
         folder = Path(name)
-        once = harm.Once(lambda: None if harm_done is None else harm_done(cluster))
-        began: list[float] = []
-
-        def watch(done: int, total: int | None) -> None:
-            # The first frame is drawn in this process; the second comes from an actor.
-            if done > 1 and not began:
-                began.append(time.perf_counter())
-            once(done, total)
-
+        once = harm.Once(lambda: None if harm_done is None else harm_done(cluster), folder)
         rayanim.produce(
             harm.Traced(n_frames, folder, delay_s=frame_s),
             FPS,
@@ -116,9 +108,9 @@ def _run(cluster: Any, harm_done: Harm | None, n_frames: int, frame_s: float) ->
             workers=harm.ACTORS,
             segment_frames=harm.SEGMENT,
             on_history="ignore",
-            progress=watch,
+            progress=once,
         )
-        seconds = time.perf_counter() - began[0]
+        seconds = time.perf_counter() - (once.began_s or 0.0)
         digest = hashlib.sha256((folder / "film.mp4").read_bytes()).hexdigest()
         return Run(seconds, harm.drawn_again(folder), digest)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,10 +22,15 @@ if str(TESTS) not in sys.path:
 
 from numbered import FPS, Numbered, in_actor  # noqa: E402
 
+from rayanim.progress.protocol import ProgressState  # noqa: E402
+
 SEGMENT = 10
 ACTORS = 3
 IN_HAND = 2 * SEGMENT
 """Frames that an actor holds at most: those that it draws, and those that wait there."""
+
+LEFT_OUT = "left out"
+"""What the engine says of a node that gets no more actors."""
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 WATCHFUL = {
@@ -43,6 +49,8 @@ class Traced(Numbered):
     """
 
     frame_size = (320, 240)
+    takes_its_time = False
+    """Whether frames take a second in actors until a node is left out."""
 
     def __init__(self, n_frames: int, notes: Path, **how: Any) -> None:
         super().__init__(n_frames, **how)
@@ -53,6 +61,8 @@ class Traced(Numbered):
             with open(self.notes / f"drawn-{os.getpid()}", "a") as note:
                 note.write(f"{round(time_ms * FPS / 1000)}\n")
             self.suffer()
+            if self.takes_its_time and not (self.notes / LEFT_OUT).exists():
+                time.sleep(1.0)
         small = super().generate_at(time_ms)
         frame = np.full((240, 320, 4), 255, np.uint8)
         frame[: small.shape[0], : small.shape[1]] = small
@@ -180,17 +190,46 @@ def end_the_frozen(cluster: Any) -> None:
 class Once:
     """Progress that does `harm` when a quarter of the film is done.
 
+    Parameters
+    ----------
+    harm
+        What it does.
+    notes
+        Folder where it leaves a note as soon as a node is left out.
+
     Attributes
     ----------
     is_done
         Whether it has.
+    began_s
+        When the first frames came from actors; None before.
     """
 
-    def __init__(self, harm: Callable[[], None]) -> None:
+    def __init__(self, harm: Callable[[], None], notes: Path) -> None:
         self._harm = harm
+        self._notes = notes
         self.is_done = False
+        self.began_s: float | None = None
 
-    def __call__(self, done: int, total: int | None) -> None:
-        if not self.is_done and total and done >= total // 4:
+    def start(self, total: int | None, label: str, done: int = 0) -> None:
+        """Nothing."""
+
+    def update(self, state: ProgressState) -> None:
+        """See how far the film is."""
+        # The first frame is drawn in this process.
+        if state.done > 1 and self.began_s is None:
+            self.began_s = time.perf_counter()
+        if not self.is_done and state.total and state.done >= state.total // 4:
             self.is_done = True
             self._harm()
+
+    def message(self, text: str) -> None:
+        """See what is told."""
+        if LEFT_OUT in text:
+            (self._notes / LEFT_OUT).touch()
+
+    def finish(self, state: ProgressState) -> None:
+        """Nothing."""
+
+    def fail(self) -> None:
+        """Nothing."""

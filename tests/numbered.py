@@ -112,9 +112,10 @@ class NumberedAnimator(Animator):
     """A figure whose pixels are the bits of its parameter."""
 
     def setup(self):
-        import matplotlib.pyplot as plt
+        # Without pyplot, whose import takes an actor as long as matplotlib's own.
+        from matplotlib.figure import Figure
 
-        fig = plt.figure(figsize=(0.64, 0.48), dpi=100)
+        fig = Figure(figsize=(0.64, 0.48), dpi=100)
         ax = fig.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
         self.image = ax.imshow(np.zeros((2, 8)), vmin=0, vmax=1, cmap="gray", aspect="auto")

@@ -1,6 +1,6 @@
 """Prints and plots how far it goes; docs/how-far-it-goes.md says how to read it.
 
-``PYTHONPATH=benchmarks python -m simulation [--quick] [--plot FILE]``
+``PYTHONPATH=benchmarks python -m simulation [--quick] [--check] [--plots FOLDER]``
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from simulation.job import simulate
-from simulation.plot import plot
+from simulation.plot import plot_all
 from simulation.scenario import Result, Scenario
 
 SEGMENTS_EACH = 40
@@ -23,27 +23,50 @@ LOSSES = {
 }
 
 
+LENGTHS_MIN = (1, 10, 100)
+"""Films whose node-hours are compared, in minutes at 25 frames a second."""
+
+
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="no more than 1,000 actors")
-    parser.add_argument("--plot", type=Path, help="write the curves to this picture")
+    parser.add_argument("--plots", type=Path, help="write the pictures to this folder")
+    parser.add_argument("--check", action="store_true", help="only what real runs can be held to")
     options = parser.parse_args()
+    if options.check:
+        _check()
+        return
     most = 1_000 if options.quick else 10_000
     sizes = [size for size in (10, 30, 100, 300, 1_000, 3_000, 10_000) if size <= most]
     scaling = [_run("long film", _long_film(size)) for size in sizes]
+    losses = {}
     for name, fault in LOSSES.items():
         for size in (100, 1_000):
-            _run(name, replace(_long_film(size), **fault))
+            losses[name] = _run(name, replace(_long_film(size), **fault))
     for longest in (None, 100, 30, 8):
         label = f"30,000 frames, {longest or 250} a segment"
-        _run(label, Scenario(30_000, 10_000 if most == 10_000 else 1_000, longest=longest))
-    for minutes in (1, 10, 100):
-        for autoscaled in (False, True):
-            film = Scenario(minutes * 1500, 100, frame_s=0.5, autoscaled=autoscaled)
-            _run(f"{minutes} min film, " + ("autoscaled" if autoscaled else "fixed"), film)
-    if options.plot is not None:
-        plot(scaling, options.plot)
+        _run(label, Scenario(30_000, most, longest=longest))
+    films = {
+        f"{minutes} min": (_film(minutes, False), _film(minutes, True)) for minutes in LENGTHS_MIN
+    }
+    if options.plots is not None:
+        plot_all(options.plots, scaling, losses, films)
+
+
+def _check() -> None:
+    """Frames that sleep 200 ms, ten to a segment: ``SLEEP_MS=200 python scaling.py``."""
+    for size in (2, 4, 8, 16, 32, 64):
+        frames = 10 * 100 * size
+        _run(
+            "check",
+            Scenario(frames, size, frame_s=0.2, scatter=0.0, longest=10, actors_per_node=64),
+        )
+
+
+def _film(minutes: int, autoscaled: bool) -> Result:
+    film = Scenario(minutes * 1500, 100, frame_s=0.5, autoscaled=autoscaled)
+    return _run(f"{minutes} min film, " + ("autoscaled" if autoscaled else "fixed"), film)
 
 
 def _long_film(actors: int) -> Scenario:
@@ -55,12 +78,15 @@ def _long_film(actors: int) -> Scenario:
 def _run(label: str, scenario: Scenario) -> Result:
     result = simulate(scenario)
     busy = ", ".join(f"{name} {share:.0%}" for name, share in result.busy.items())
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in result.megabytes_per_s.items())
     print(
         f"{label}: {scenario.actors:,} actors on {scenario.nodes:,} nodes, "
-        f"{scenario.frames:,} frames: {result.of_ideal:.2f} of ideal, joined "
-        f"{result.of_ideal_joined:.2f}; {result.drawn_s:,.0f} s + "
-        f"{result.took_s - result.drawn_s:,.0f} s; busy: {busy}; most waiting: "
-        f"{result.most_inbox} answers, {result.most_encoder} parts; "
+        f"{scenario.frames:,} frames: {result.of_ideal:.3f} of ideal, joined "
+        f"{result.of_ideal_joined:.3f}, finished {result.of_ideal_finished:.3f}; "
+        f"{result.drawn_s:,.0f} s + {result.joined_s - result.drawn_s:,.1f} s + "
+        f"{result.took_s - result.joined_s:,.1f} s; busy: {busy}; most waiting: "
+        f"{result.most_inbox} answers, {result.most_encoder} segments, {result.most_early} parts, "
+        f"{result.most_in_flight_bytes / 2**20:.0f} MiB; MB/s: {rates}; "
         f"{result.node_s / 3600:.2f} node-hours; job ended by {result.ends_job} segments",
         flush=True,
     )

@@ -8,6 +8,7 @@ from functools import partial
 from rayanim.errors import SegmentLostError
 from rayanim.farm.controller import TICK_S, Controller
 from rayanim.farm.dispatch import Dispatcher
+from rayanim.farm.handout import LOOK_S
 from rayanim.farm.job import Tally
 from rayanim.farm.plan import GOP_FRAMES, Segment, closed_lengths, follow
 from rayanim.farm.render import Timings
@@ -17,8 +18,12 @@ from rayanim.feed import NumberFeed
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import PerformanceSettings
 from simulation.agenda import Agenda, Server
+from simulation.encoder import Encoder
 from simulation.nodes import Nodes
 from simulation.scenario import Result, Scenario
+
+SAMPLE_S = 5.0
+"""Seconds between two looks at how far the film is."""
 
 SHORT_SEGMENT_S = 0.2
 """Segments shorter than this are queued at the actors, as on Ray."""
@@ -42,7 +47,7 @@ class SimulatedJob:
         self._scenario, self._costs = scenario, scenario.costs
         self._agenda = Agenda()
         self._nodes = Nodes(scenario, self._agenda, self._tell)
-        self._link, self._encoder = Server(self._agenda), Server(self._agenda)
+        self._link, self._encoder = Server(self._agenda), Encoder(scenario, self._agenda)
         self._dispatcher: Dispatcher[None] = Dispatcher(
             follow(NumberFeed(scenario.frames), closed_lengths(scenario.frames, scenario.longest)),
             frame_bytes=0,
@@ -65,35 +70,55 @@ class SimulatedJob:
         self._is_busy = False
         self._busy_s = 0.0
         self._depth = 1
-        self._encoder_free_s = 0.0
+        self._most_in_flight_bytes = 0
+        self._sampled = 0
+        self._next_look_s = 0.0
+        self._samples: list[tuple[float, int, int, int]] = []
         self._ended: set[int] = set()
         self._written: list[tuple[int, int]] = []
 
     def run(self) -> Result:
-        """Simulate until the film is joined."""
+        """Simulate until the film is finished."""
         first = 1 if self._scenario.autoscaled else self._scenario.actors
         self._controller.begin(first, "simulated")
         self._agenda.after(TICK_S, self._tick)
+        self._agenda.after(0.0, self._sample)
         while not self._dispatcher.finished:
             self._agenda.step()
-        return self._result()
+        drawn_s, node_s, busy_s = self._agenda.now_s, self._nodes.paid_s(), self._busy_s
+        while not self._encoder.is_done:
+            self._agenda.step()
+        return self._result(drawn_s, node_s, busy_s)
 
-    def _result(self) -> Result:
-        scenario, costs, drawn_s = self._scenario, self._costs, self._agenda.now_s
-        join_s = len(self._written) * costs.join_part_s + scenario.frames * costs.join_frame_s
+    def _result(self, drawn_s: float, node_s: float, busy_s: float) -> Result:
+        scenario, joined_s = self._scenario, self._agenda.now_s
+        move_s = scenario.frames * scenario.frame_bytes * self._costs.move_byte_s
         return Result(
             scenario=scenario,
             written=tuple(self._written),
             drawn_s=drawn_s,
-            took_s=drawn_s + join_s,
-            driver_busy_s=self._busy_s,
-            encoder_busy_s=self._encoder.busy_s,
+            joined_s=joined_s,
+            took_s=joined_s + move_s,
+            driver_busy_s=busy_s,
+            encoder_busy_s=self._encoder.core.busy_s,
             link_busy_s=self._link.busy_s,
-            node_s=self._nodes.paid_s(),
+            node_s=node_s,
             ends_job=len(self._ended),
             most_inbox=self._most_inbox,
-            most_encoder=self._encoder.most,
+            most_encoder=self._encoder.core.most,
+            most_early=self._encoder.most_early,
+            most_in_flight_bytes=self._most_in_flight_bytes,
+            read_parts=self._encoder.read_parts,
+            samples=tuple(self._samples),
         )
+
+    def _sample(self) -> None:
+        frames = sum(stop - start for start, stop in self._written[self._sampled :])
+        self._sampled = len(self._written)
+        before = self._samples[-1][1] if self._samples else 0
+        now_s, drawing = self._agenda.now_s, self._dispatcher.drawing_segments
+        self._samples.append((now_s, before + frames, self._encoder.frames, drawing))
+        self._agenda.after(SAMPLE_S, self._sample)
 
     def _tick(self) -> None:
         self._turn()
@@ -115,12 +140,15 @@ class SimulatedJob:
         calls = sum(message() for message in heard)
         calls += self._hand_out()
         self._controller.tick()
-        outstanding = self._dispatcher.drawing_segments + self._encoder.waiting
+        outstanding = self._dispatcher.drawing_segments + self._encoder.core.waiting
         seconds = (
             calls * self._costs.submit_s
             + len(heard) * self._costs.hear_s
             + outstanding * self._costs.wait_ref_s
         )
+        if self._agenda.now_s >= self._next_look_s:
+            self._next_look_s = self._agenda.now_s + LOOK_S
+            seconds += outstanding * self._costs.look_ref_s
         self._busy_s += seconds
         self._is_busy = True
         self._agenda.after(seconds, self._turned)
@@ -188,14 +216,13 @@ class SimulatedJob:
         return 1
 
     def _arrived(self, segment: Segment, size: int) -> None:
-        seconds = self._costs.part_s + size * self._costs.part_byte_s
-        wait_s = max(0.0, self._agenda.now_s - self._encoder_free_s)
+        in_flight_bytes = self._dispatcher.in_flight_bytes
+        self._most_in_flight_bytes = max(self._most_in_flight_bytes, in_flight_bytes)
 
-        def done() -> None:
-            self._encoder_free_s = self._agenda.now_s
+        def done(seconds: float, wait_s: float) -> None:
             self._hear(partial(self._encoded, segment, seconds, wait_s))
 
-        self._encoder.serve(seconds, done)
+        self._encoder.take(segment, size, done)
 
     def _encoded(self, segment: Segment, seconds: float, wait_s: float) -> int:
         self._dispatcher.encoded(segment)

@@ -66,6 +66,11 @@ class Nodes:
         """As a pool's."""
         return self.roster.alive
 
+    @property
+    def nodes(self) -> int:
+        """As a pool's."""
+        return self.roster.nodes
+
     def apply(self, target: int) -> None:
         """Ask for actors, or release some."""
         for _ in range(target - self.requested):
@@ -102,6 +107,7 @@ class Nodes:
             node.free -= 1
             if not node.free:
                 del self._roomy[number]
+            member.node = str(number)
             node.members[member.number] = member
             self._where[member.number] = node
             start_s = self._scenario.costs.actor_start_s

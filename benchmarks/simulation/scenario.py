@@ -15,14 +15,20 @@ class Costs:
         The driver's time to send one call, and to take one answer and note it.
     wait_ref_s
         The driver's time per outstanding call in one turn of its loop.
+    look_ref_s
+        The same for a look at what is overdue, every quarter of a second.
     call_s
         Between the driver's sending and the actor's beginning, and back.
-    part_s, part_byte_s
-        The encoder actor's time for a part, and for each byte of it.
+    part_s, part_frame_s, part_byte_s
+        The encoder actor's time to take a part and write it, for each of its frames and bytes.
     link_bytes_per_s
         What the head's network takes.
-    join_part_s, join_frame_s
-        Joining one part, and each of its frames, to the film.
+    join_part_s, join_frame_s, join_byte_s
+        The same to join a part that is in its memory.
+    read_part_s, read_frame_s, read_byte_s
+        The same to read one back that was not kept there.
+    move_byte_s
+        Moving a byte of the finished film, so that the index stands in front.
     actor_start_s
         From a place on a node to the first frame.
     detect_s
@@ -32,17 +38,24 @@ class Costs:
     submit_s: float = 0.3e-3
     hear_s: float = 0.07e-3
     wait_ref_s: float = 0.9e-6
+    look_ref_s: float = 3e-6
     call_s: float = 0.8e-3
-    part_s: float = 0.6e-3
-    part_byte_s: float = 1e-9
+    part_s: float = 0.5e-3
+    part_frame_s: float = 2.4e-6
+    part_byte_s: float = 2.2e-9
     link_bytes_per_s: float = 1.25e9
-    join_part_s: float = 0.285e-3
-    join_frame_s: float = 8.2e-6
+    join_part_s: float = 0.05e-3
+    join_frame_s: float = 5.2e-6
+    join_byte_s: float = 0.9e-9
+    read_part_s: float = 0.05e-3
+    read_frame_s: float = 3.4e-6
+    read_byte_s: float = 1.65e-9
+    move_byte_s: float = 0.7e-9
     actor_start_s: float = 1.3
     detect_s: float = 15.0
 
 
-FREE = Costs(0, 0, 0, 0, 0, 0, float("inf"), 0, 0, 0, 0)
+FREE = Costs(*[0.0] * 8, float("inf"), *[0.0] * 9)
 """Nothing costs anything: what is left is the closed form."""
 
 
@@ -100,21 +113,29 @@ class Result:
     ----------
     written
         The segments' first and last positions, in the order of writing.
-    drawn_s, took_s
-        Until the last part was written, and until the film was joined.
+    drawn_s, joined_s, took_s
+        Until the last part was written, until all were joined, and until the film was finished.
     driver_busy_s, encoder_busy_s, link_busy_s
-        Seconds in which each had something to do; joining not counted.
+        Seconds in which each had something to do; moving the film not counted.
     node_s
         Seconds of nodes that were paid for.
     ends_job
         Segments of which so many actors were lost that a real job ends; here it goes on.
-    most_inbox, most_encoder
-        The most answers that waited for the driver, and parts for the encoder.
+    most_inbox, most_encoder, most_early
+        The most answers that waited for the driver, segments for the encoder, and parts to be
+        joined.
+    most_in_flight_bytes
+        The most bytes that were drawn and not written.
+    read_parts
+        Parts that were read back to be joined.
+    samples
+        Seconds, frames written, frames joined and actors that draw, now and then.
     """
 
     scenario: Scenario
     written: tuple[tuple[int, int], ...]
     drawn_s: float
+    joined_s: float
     took_s: float
     driver_busy_s: float
     encoder_busy_s: float
@@ -123,6 +144,10 @@ class Result:
     ends_job: int
     most_inbox: int
     most_encoder: int
+    most_early: int
+    most_in_flight_bytes: int
+    read_parts: int
+    samples: tuple[tuple[float, int, int, int], ...]
 
     @property
     def of_ideal(self) -> float:
@@ -132,14 +157,30 @@ class Result:
 
     @property
     def of_ideal_joined(self) -> float:
-        """The same until the film is joined."""
+        """The same until the film is joined, but for moving it."""
+        return self.of_ideal * self.drawn_s / self.joined_s
+
+    @property
+    def of_ideal_finished(self) -> float:
+        """The same until the film is finished."""
         return self.of_ideal * self.drawn_s / self.took_s
+
+    @property
+    def megabytes_per_s(self) -> dict[str, float]:
+        """What goes through the head's network and object store, and to and from its disk."""
+        film = self.scenario.frames * self.scenario.frame_bytes / 1e6
+        mean_part = film / len(self.written)
+        return {
+            "network into the head, object store": film / self.drawn_s,
+            "disk, written: parts and film": 2 * film / self.joined_s,
+            "disk, read back to be joined": self.read_parts * mean_part / self.joined_s,
+        }
 
     @property
     def busy(self) -> dict[str, float]:
         """Shares of the time in which driver, encoder actor and head's network were busy."""
         return {
             "driver": self.driver_busy_s / self.drawn_s,
-            "encoder": self.encoder_busy_s / self.drawn_s,
+            "encoder": self.encoder_busy_s / self.joined_s,
             "network": self.link_busy_s / self.drawn_s,
         }

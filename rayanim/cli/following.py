@@ -43,13 +43,13 @@ def see_through(
     """
     watch = Watch(client, name, shown)
     with remembering_signals() as interruption:
-        while (job := _followed(watch, name, shown, interruption)) is None:
+        while (job := _followed(watch, client, name, shown, interruption)) is None:
             answer, code = asks(interruption), interruption.exit_code
             interruption.forget()
             if answer == "watch":
                 shown.go_on()
                 continue
-            told = stopped(client, name) if answer == "stop" else how_to_come_back(name)
+            told = stopped(client, name) if answer == "stop" else how_to_come_back(client, name)
             write_text(sys.stderr, f"rayanim: {told}")
             return code
     shown.end()
@@ -59,18 +59,26 @@ def see_through(
     return outcome.exit_code or job
 
 
-def _followed(watch: Watch, name: str, shown: Shown, interruption: Interruption) -> Job | None:
+def _followed(
+    watch: Watch, client: JobsClient, name: str, shown: Shown, interruption: Interruption
+) -> Job | None:
     try:
         return watch.follow(interruption.has_come)
     except JobError as error:
-        raise JobError(f"{error.message} If it still runs, {how_to_come_back(name)}") from error
+        again = client.command(f"logs -f {name}")
+        raise JobError(f"{error.message} If {name} still runs: {again}") from error
     finally:
         shown.pause()
 
 
-def how_to_come_back(name: str) -> str:
-    """What to say of a job that nobody watches any more."""
-    return f"{name} goes on. To see it: rayanim logs -f {name}; to end it: rayanim stop {name}"
+def how_to_come_back(client: JobsClient, name: str) -> str:
+    """What to say of a job that nobody watches any more, in a few lines."""
+    return (
+        f"{name} goes on.\n"
+        f"  to see it:       {client.command(f'logs -f {name}')}\n"
+        f"  to end it:       {client.command(f'stop {name}')}\n"
+        f"  to bring a film: {client.command(f'fetch {name}')}"
+    )
 
 
 def stopped(client: JobsClient, name: str) -> str:
@@ -87,7 +95,7 @@ def stopped(client: JobsClient, name: str) -> str:
         if time.monotonic() > deadline_s:
             raise JobError(
                 f"{name} has not ended {STOP_LIMIT_S:.0f} s after it was told to. "
-                f"Look at it: rayanim status {name}"
+                f"Look at it: {client.command(f'status {name}')}"
             )
         time.sleep(0.5)
     if job.status == "STOPPED":

@@ -34,7 +34,7 @@ def show_status(address: str | None, name: str | None, *, as_json: bool) -> int:
             for known in jobs:
                 write_text(sys.stdout, json.dumps(known.to_dict()))
         elif name is not None:
-            write_text(sys.stdout, jobs[0].describe())
+            write_text(sys.stdout, jobs[0].describe(client.command(f"fetch {name}")))
         else:
             print_table(jobs, client.address)
     return codes[-1]

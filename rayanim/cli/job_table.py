@@ -76,8 +76,14 @@ class Known:
             "error": self.error or None,
         }
 
-    def describe(self) -> str:
-        """All of it, in lines for people."""
+    def describe(self, fetching: str) -> str:
+        """All of it, in lines for people.
+
+        Parameters
+        ----------
+        fetching
+            The command line that brings its films here.
+        """
         job = self.job
         lines = [f"{job.submission_id}: {job.status.lower()}, {job.script}, {_times(job)}"]
         if self.state is not None and not self.reports:
@@ -88,7 +94,7 @@ class Known:
         elif job.message and job.status in ("PENDING", "FAILED"):
             lines.append(job.message.splitlines()[0])
         if self.films:
-            lines.append(f"To bring it here: rayanim fetch {job.submission_id}")
+            lines.append(f"To bring it here: {fetching}")
         elif job.has_ended and (again := how_to_go_on(job)):
             lines.append(again.strip())
         return "\n".join(lines)

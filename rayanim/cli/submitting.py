@@ -17,11 +17,12 @@ from rayanim.cli.options import Options
 from rayanim.cli.output import preview, write_text
 from rayanim.cli.run import resuming
 from rayanim.errors import OutputError, PackageError, SettingsError
+from rayanim.report import size_text
 
 if TYPE_CHECKING:
     from rayanim.jobs.client import JobsClient
     from rayanim.jobs.request import JobRequest
-    from rayanim.travel import Baggage
+    from rayanim.travel import Baggage, PackagePlan
 
 NAME_OPTION = "--submission-id"
 
@@ -115,8 +116,10 @@ def _submit(script: Path, submission: Submission, options: Options, words: Seque
                 write_text(sys.stderr, f"rayanim: {note}")
         client = JobsClient(submission.address)
         request = _request(script, submission, options, words, baggage.folder, package.runtime_env)
+        if not options.quiet:
+            write_text(sys.stderr, f"rayanim: sending {_sent(package.plan)} to {client.address}")
         name = client.submit(request)
-    _tell_submitted(client, name, submission, options)
+    _tell_submitted(name, submission, options)
     if submission.no_wait:
         return 0
     return _see_through(client, name, submission, options)
@@ -132,25 +135,33 @@ def _see_through(client: JobsClient, name: str, submission: Submission, options:
     if isinstance(job, int):
         return job
     quiet = options.quiet or options.as_json
-    if submission.fetch:
+    if submission.fetch and not shown.films:
+        write_text(sys.stderr, f"rayanim: {name} has finished no film that could be brought here.")
+    elif submission.fetch:
         output = options.output if isinstance(options.output, Path) else None
         for film in fetch_films(client, job, shown.films, output, quiet=quiet):
             if options.preview and (why_not := preview(film)):
                 write_text(sys.stderr, f"rayanim: {why_not}")
     elif shown.films and not quiet:
-        write_text(sys.stderr, f"rayanim: to bring the film here: rayanim fetch {name}")
+        again = client.command(f"fetch {name}")
+        write_text(sys.stderr, f"rayanim: to bring the film here: {again}")
     return 0
 
 
-def _tell_submitted(
-    client: JobsClient, name: str, submission: Submission, options: Options
-) -> None:
+def _sent(plan: PackagePlan | None) -> str:
+    if plan is None:
+        return "the job"
+    many = "1 file" if len(plan.entries) == 1 else f"{len(plan.entries)} files"
+    return f"{many} ({size_text(sum(each.size_bytes for each in plan.entries))})"
+
+
+def _tell_submitted(name: str, submission: Submission, options: Options) -> None:
     if submission.no_wait:
         write_text(
             sys.stdout, json.dumps({"event": "job", "job": name}) if options.as_json else name
         )
     if not options.quiet:
-        write_text(sys.stderr, f"rayanim: {name} was submitted to {client.address}.")
+        write_text(sys.stderr, f"rayanim: {name} was submitted")
 
 
 def _baggage(script: Path, submission: Submission) -> Baggage:

@@ -16,6 +16,8 @@ from rayanim.jobs.log import Event
 from rayanim.jobs.offer import Offer
 from rayanim.progress import NoProgress, Progress, ProgressState, choose_progress
 from rayanim.progress.streams import QuietStream, is_terminal
+from rayanim.progress.terminal import BarProgress
+from rayanim.progress.wording import sentence
 
 Answer = Literal["stop", "leave", "watch"]
 
@@ -53,6 +55,7 @@ class Shown:
         self._reports = Awaited()
         self._label = ""
         self._state: ProgressState | None = None
+        self._has_bar = False
 
     def text(self, text: str) -> None:
         """What the script prints goes to standard output, what rayanim says to standard error."""
@@ -83,13 +86,18 @@ class Shown:
             write_text(sys.stderr, f"rayanim: {text}")
 
     def pause(self) -> None:
-        """Leave the bar where it is, so that the terminal is free."""
-        if self._state is not None:
-            self._progress.fail()
+        """Free the terminal: how far the job is stands there in words, in the bar's place."""
+        if self._state is None or not self._has_bar:
+            return
+        self._has_bar = False
+        if isinstance(self._progress, BarProgress):
+            self._progress.leave()
+            write_text(sys.stderr, sentence(self._state, self._label))
 
     def go_on(self) -> None:
         """Show the bar again."""
         if self._state is not None:
+            self._has_bar = True
             self._progress.start(self._state.total, self._label, self._state.done)
 
     def end(self) -> None:
@@ -116,8 +124,8 @@ class Shown:
         self._progress.finish(state_of(values))
 
     def _fail(self, values: dict[str, Any]) -> None:
-        self.pause()
         self._state = None
+        self._progress.fail()
 
     def _report(self, values: dict[str, Any]) -> None:
         self._reports.wait_for(str(values.get("text") or values.get("output")))

@@ -157,7 +157,8 @@ class FramesJob:
                 self._head.clear()
 
     def _pass(self, choice: Choice, feed: Feed, first: tuple[int, int]) -> int:
-        from rayanim.farm.run import Course, FarmRun
+        from rayanim.farm.course import Course
+        from rayanim.farm.run import FarmRun
 
         spec, most = self._inside.spec, self._chooser.most_actors()
         limit_bytes = self._chooser.limit_bytes

@@ -181,7 +181,8 @@ class SegmentsJob:
     def _on_ray(
         self, choice: Choice, plan: Iterator[Segment], begun: RawPayload, first_frames: int
     ) -> int:
-        from rayanim.farm.run import Course, FarmRun
+        from rayanim.farm.course import Course
+        from rayanim.farm.run import FarmRun
 
         self._handover.wait()
         self._inside.close()

@@ -65,6 +65,7 @@ class HandOut:
         self._begun_index: int | None = None
         self._history = HistoryBudget()
         self._next_look_s = 0.0
+        self._is_back = False
         self.late: Lateness = NOTHING_LATE
         self.pace = Pace()
 
@@ -103,13 +104,24 @@ class HandOut:
         now_s = time.perf_counter()
         if now_s < self._next_look_s or self.pace.frame_s is None:
             return ()
-        self._next_look_s = now_s + LOOK_S
+        late_s, self._next_look_s = now_s - self._next_look_s, now_s + LOOK_S
+        if self._was_away(late_s):
+            return ()
         self.late = look_for_late(
             self._pool.holdings(self.pace, self._dispatcher.is_wanted),
             self._pool.heard_ago_s(),
             self._pool.alive,
         )
         return self.late.given_up
+
+    def _was_away(self, late_s: float) -> bool:
+        """Whether the driver was held up, and has not heard what was said meanwhile.
+
+        It waits for a new encoder actor, say, or the user's progress function
+        does something. Never twice in a row: on a busy machine each turn is slow.
+        """
+        self._is_back = late_s > LOOK_S and not self._is_back
+        return self._is_back
 
     def _next_for(self, number: int, node: str | None) -> Segment | None:
         late = self.late

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayanim import events
@@ -14,9 +12,9 @@ from rayanim.farm.actor_memory import ActorMemory
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.arrivals import Fetched, PayloadLost, SegmentDrawn
 from rayanim.farm.choice import ACTOR_START_S, Choice
-from rayanim.farm.collectors import RawPayload
 from rayanim.farm.controller import TICK_S, Controller
-from rayanim.farm.dispatch import Dispatcher, Drawn
+from rayanim.farm.course import Course
+from rayanim.farm.dispatch import Dispatcher
 from rayanim.farm.encoding import EncoderLink
 from rayanim.farm.handout import HandOut
 from rayanim.farm.job import Job, Tally, drawn_event
@@ -28,7 +26,6 @@ from rayanim.farm.pool_events import Died, Event, Joined, Refused
 from rayanim.farm.render import Blueprint
 from rayanim.farm.scaling import ScalingLimits
 from rayanim.farm.sending import travelling
-from rayanim.farm.writing import Writing
 
 if TYPE_CHECKING:
     from rayanim.farm.cluster_link import ClusterLink
@@ -53,47 +50,6 @@ DIFFERENCE = (
     "With workers=1 one process draws all."
 )
 """Told once. Actors draw that frame when they open the source."""
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What is to be drawn on Ray, and how it goes into the film.
-
-    Attributes
-    ----------
-    plan
-        The segments, in order.
-    writing
-        How the film is written.
-    segment_frames
-        Frames of the longest segment.
-    done_frames
-        Frames of the film that are drawn already, and not in `plan`.
-    frame_bytes
-        Bytes of a frame as it travels; 0 where segments travel encoded.
-    first_index
-        Index of the first segment, where they are written in order.
-    head
-        Raw segments drawn before, in front of the plan's first.
-    begun
-        Raw first frames of the plan's first segment.
-    settle
-        Sees to what this process still encodes; whether that is all done.
-    found
-        Segments of which parts came to be there since the last call, other
-        than by the encoder actor.
-    """
-
-    plan: Iterator[Segment]
-    writing: Writing
-    segment_frames: int
-    done_frames: int
-    frame_bytes: int
-    first_index: int = 0
-    head: Iterable[Drawn[RawPayload]] = ()
-    begun: RawPayload | None = None
-    settle: Callable[[], bool] = lambda: True
-    found: Callable[[], Iterable[int]] = lambda: ()
 
 
 class FarmRun:

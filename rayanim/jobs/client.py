@@ -53,6 +53,7 @@ class JobsClient:
     """
 
     def __init__(self, given: str | None = None) -> None:
+        self._given = given
         found = read_address(given, os.environ)
         send_token_if_there()
         # Ray would put the variables' address before the one that was given.
@@ -60,6 +61,10 @@ class JobsClient:
             self._client = _make_client(found)
         self.address: str = self._client.get_address()
         self._check_version()
+
+    def command(self, words: str) -> str:
+        """A command line that speaks to the same cluster: ``rayanim stop JOB``, say."""
+        return f"rayanim {words}{f' --address {self._given}' if self._given else ''}"
 
     def submit(self, request: JobRequest) -> str:
         """Send the packages and start the job.
@@ -213,6 +218,7 @@ def _make_client(address: str | None) -> Any:
     """Ray's own client, with a limit on every request."""
     try:
         import aiohttp  # noqa: F401 - what ray[default] brings, and ray alone lacks
+        import requests
         from ray.job_submission import JobSubmissionClient
     except ImportError as error:
         raise JobError(
@@ -220,6 +226,20 @@ def _make_client(address: str | None) -> Any:
             f"({error}): pip install 'rayanim[cluster]'."
         ) from error
     _keep_ray_quiet()
+
+    class Streamed(requests.Response):
+        """An answer that is read piece by piece.
+
+        Ray looks for its own errors in the text of every answer, and so would
+        have the whole file in memory before its first byte is seen.
+        """
+
+        @property
+        def text(self) -> str:
+            return "" if self.ok else super().text
+
+    def streamed(answer: requests.Response, **given: Any) -> None:
+        answer.__class__ = Streamed
 
     class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
         """Ray's client; what Ray would wait for without end ends here."""
@@ -238,6 +258,7 @@ def _make_client(address: str | None) -> Any:
                 params={**query, "timeout": str(24 * 3600)},
                 stream=True,
                 timeout=(CONNECT_LIMIT_S, STREAM_LIMIT_S),
+                hooks={"response": streamed},
             )
 
         def ray_version(self) -> str:

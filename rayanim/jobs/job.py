@@ -9,6 +9,15 @@ from rayanim.jobs.request import SCRIPT_KEY
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
+NEVER_STARTED = (
+    "RUNTIME_ENV_SETUP_FAILURE",
+    "JOB_SUPERVISOR_ACTOR_START_TIMEOUT",
+    "JOB_SUPERVISOR_ACTOR_START_FAILURE",
+    "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE",
+    "JOB_ENTRYPOINT_COMMAND_START_ERROR",
+)
+"""Ray's kinds of failure after which nothing of the job has run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -30,6 +39,8 @@ class Job:
         Seconds since 1970; None while they are to come.
     metadata
         Texts by name that were kept with it.
+    failure
+        Ray's kind of failure; empty where there is none.
     """
 
     submission_id: str
@@ -40,11 +51,17 @@ class Job:
     started_s: float | None
     ended_s: float | None
     metadata: dict[str, str]
+    failure: str = ""
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing of it will change any more."""
         return self.status in ENDED
+
+    @property
+    def was_never_started(self) -> bool:
+        """Whether it has failed before anything of it could run."""
+        return self.failure in NEVER_STARTED
 
     @property
     def script(self) -> str:
@@ -56,11 +73,17 @@ class Job:
         """What of Ray's ``JobDetails`` is used here."""
         return cls(
             submission_id=details.submission_id,
-            status=str(getattr(details.status, "value", details.status)),
+            status=_text(details.status),
             message=details.message or "",
             exit_code=details.driver_exit_code,
             node_id=details.driver_node_id,
             started_s=details.start_time / 1000 if details.start_time else None,
             ended_s=details.end_time / 1000 if details.end_time else None,
             metadata=details.metadata or {},
+            failure=_text(details.error_type or ""),
         )
+
+
+def _text(value: Any) -> str:
+    """A text that may have come as a member of an enumeration."""
+    return str(getattr(value, "value", value))

@@ -13,6 +13,9 @@ from rayanim.jobs.request import RESUME_KEY
 
 DONE, FAILED, LOST, STOPPED = 0, 1, 3, 143
 
+LONGEST_CHARS = 2000
+"""Of Ray's own message, what is shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -47,6 +50,8 @@ def outcome_of(job: Job, error: Mapping[str, Any] | None) -> Outcome:
     if job.status == "STOPPED":
         return Outcome(STOPPED, f"{name} was stopped.{how_to_go_on(job)}")
     code = job.exit_code
+    if job.was_never_started:
+        return Outcome(LOST, f"{name} could not be started: {_shortened(job.message)}")
     if code is None:
         why = (job.message or "its node is gone").rstrip(".")
         return Outcome(LOST, f"{name} was lost: {why}.{how_to_go_on(job)}")
@@ -83,6 +88,13 @@ def how_to_go_on(job: Job) -> str:
     """A sentence with the command that goes on from a job's parts; empty where none is known."""
     command = job.metadata.get(RESUME_KEY)
     return f" To go on from its parts: {command}" if command else ""
+
+
+def _shortened(message: str) -> str:
+    """Its beginning and its end: what pip says fills pages, and says the cause last."""
+    if len(message) <= LONGEST_CHARS:
+        return message
+    return f"{message[: LONGEST_CHARS // 4]} [...] {message[-3 * LONGEST_CHARS // 4 :]}"
 
 
 def _signal_name(code: int) -> str:

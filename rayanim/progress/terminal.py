@@ -95,6 +95,12 @@ class BarProgress:
         self._line.end(self._line.state, ok=False)
         self._close()
 
+    def leave(self) -> None:
+        """Take the bar off the screen: the job goes on, and nobody watches it."""
+        if self._live is not None:
+            self._live.transient = True
+        self._close()
+
     def _redraw(self) -> None:
         if self._live is not None:
             self._live.refresh()

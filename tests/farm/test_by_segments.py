@@ -88,7 +88,8 @@ def test_any_length_of_segments_gives_the_same_frames(
             FPS,
             outfile=tmp_path / f"{engine}.mp4",
             engine=engine,
-            workers=2,
+            # A film of one segment gives a second actor nothing to do.
+            workers=2 if segment_frames < 48 else 1,
             segment_frames=segment_frames,
             progress=False,
         )
@@ -104,16 +105,16 @@ def test_a_segment_that_is_begun_here_is_finished_by_an_actor(on_ray: Any, tmp_p
         NumberedAnimator(),
         FPS,
         outfile=tmp_path / "film.mp4",
-        param_by_frame=list(range(400)),
+        param_by_frame=list(range(200)),
         workers=2,
         # Told to be slow, so that automatic mode goes to Ray at once.
         settings=PerformanceSettings(draw_ms=5000.0),
         progress=lambda done, total: told.append((done, total)),
     )
     assert report.engine == "ray"
-    assert read_numbers(tmp_path / "film.mp4") == list(range(400))
+    assert read_numbers(tmp_path / "film.mp4") == list(range(200))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (400, 400)
+    assert told[-1] == (200, 200)
 
 
 def test_jobs_leave_no_thread_and_no_open_file(tmp_path: Path) -> None:

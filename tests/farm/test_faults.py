@@ -52,7 +52,7 @@ def test_a_slow_opening_is_not_taken_for_a_missing_actor(on_ray, tmp_path, monke
         monkeypatch.setattr(first_actor, "ROOM_LIMIT_S", 1)
 
     monkeypatch.setattr(Roster, "answer", answer_and_shorten_the_limit)
-    report = render(SlowToOpen(20), tmp_path / "film.mp4")
+    report = render(SlowToOpen(20), tmp_path / "film.mp4", workers=1)
     assert (report.frames, report.engine) == (20, "ray")
 
 
@@ -70,7 +70,12 @@ def _refuse():
 def test_parameters_that_cannot_be_unpickled_name_the_frame(on_ray, tmp_path):
     """That is the script's fault: no actor is taken for dead, nothing is tried again."""
     with pytest.raises(FrameError, match="LookupError: not here") as caught:
-        render(NumberedAnimator(), tmp_path / "film.mp4", param_by_frame=[0, *[CannotArrive()] * 9])
+        render(
+            NumberedAnimator(),
+            tmp_path / "film.mp4",
+            param_by_frame=[0, *[CannotArrive()] * 9],
+            workers=1,
+        )
     assert "\x1b" not in caught.value.traceback_text
     assert files_in(tmp_path) == []
 
@@ -84,9 +89,12 @@ class FinishFails(Numbered):
 
 
 def test_a_finish_that_fails_in_an_actor_is_an_error(on_ray, tmp_path):
-    """As in process: it is the user's code, and the film of before stays."""
+    """As in process: it is the user's code, and the film of before stays.
+
+    One actor: those that still draw what another has drawn are ended without it.
+    """
     with pytest.raises(ScriptError, match="cannot let go"):
-        render(FinishFails(40), tmp_path / "film.mp4")
+        render(FinishFails(40), tmp_path / "film.mp4", workers=1)
     assert files_in(tmp_path) == []
 
 

@@ -24,13 +24,13 @@ N_FRAMES = 120
 
 
 def render(source, path, **options):
-    options = {"engine": "ray", "progress": False, **options}
+    options = {"engine": "ray", "workers": 2, "progress": False, **options}
     return rayanim.produce(source, FPS, outfile=path, **options)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_frames_come_in_order_from_any_number_of_actors(on_ray, tmp_path, workers):
-    """Random delays in 1, 2 and 4 actors never reorder, lose or double a frame."""
+    """Random delays in 1 and 4 actors, as in 2 below, never reorder, lose or double a frame."""
     report = render(Numbered(N_FRAMES, delay_s=0.005), tmp_path / "film.mp4", workers=workers)
     assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
     assert (report.frames, report.size, report.engine) == (N_FRAMES, SIZE, "ray")
@@ -41,15 +41,11 @@ def test_frames_come_in_order_from_any_number_of_actors(on_ray, tmp_path, worker
 def test_the_same_bytes_in_process_and_on_ray(on_ray, tmp_path):
     """The file does not depend on who drew what."""
     films = {}
-    for name, options in {
-        "local": {"engine": "local"},
-        "one": {"workers": 1},
-        "four": {"workers": 4},
-    }.items():
+    for name, options in {"local": {"engine": "local"}, "two": {"workers": 2}}.items():
         path = tmp_path / f"{name}.mp4"
         render(NumberedAnimator(), path, param_by_frame=range(60), **options)
         films[name] = path.read_bytes()
-    assert films["local"] == films["one"] == films["four"]
+    assert films["local"] == films["two"]
 
 
 def test_killed_actors_lose_no_frame(on_ray, tmp_path):
@@ -64,7 +60,7 @@ def test_killed_actors_lose_no_frame(on_ray, tmp_path):
 def test_a_frame_that_always_kills_ends_the_job_naming_its_segment(on_ray, tmp_path):
     """A poisonous frame costs three actors, then one clear error; no file is left."""
     with pytest.raises(SegmentLostError, match="3 times") as caught:
-        render(Numbered(N_FRAMES, kill=(40,)), tmp_path / "film.mp4", workers=2)
+        render(Numbered(N_FRAMES, kill=(40,)), tmp_path / "film.mp4", workers=1)
     assert caught.value.start <= 40 < caught.value.stop
     assert files_in(tmp_path) == []
 
@@ -122,6 +118,7 @@ def test_a_dead_encoder_with_parameters_that_are_spent_is_an_error(on_ray, tmp_p
             NumberedAnimator(),
             tmp_path / "film.mp4",
             param_by_frame=slowly(N_FRAMES),
+            workers=1,
             progress=KillsEncoder(1),
             transport="frames",
         )
@@ -134,6 +131,7 @@ def test_a_dead_encoder_of_segments_costs_nothing(on_ray, tmp_path):
         NumberedAnimator(),
         tmp_path / "film.mp4",
         param_by_frame=slowly(N_FRAMES),
+        workers=1,
         progress=KillsEncoder(2),
     )
     assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
@@ -223,7 +221,7 @@ class HomeBird(NumberedAnimator):
 def test_a_setup_that_fails_in_the_actor_ends_the_job(on_ray, tmp_path):
     """The error of an actor's setup reaches the caller, and nothing hangs."""
     with pytest.raises(SetupError, match="only at home"):
-        render(HomeBird(), tmp_path / "film.mp4", param_by_frame=range(200))
+        render(HomeBird(), tmp_path / "film.mp4", param_by_frame=range(200), workers=1)
 
 
 def test_interrupting_leaves_nothing_behind(on_ray, tmp_path):

@@ -95,16 +95,16 @@ def test_actors_make_the_film_of_one_process(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], name: str
 ) -> None:
     """In every container and codec."""
-    report = render(Random(), tmp_path / name, engine="ray", workers=2, **FORMATS[name])
+    report = render(Random(), tmp_path / name, engine="ray", workers=1, **FORMATS[name])
     assert (report.engine, report.transport, report.frames) == ("ray", "segments", N_FRAMES)
     assert sha(tmp_path / name) == expected[name]
 
 
-@pytest.mark.parametrize("workers", [1, 4, "auto"])
+@pytest.mark.parametrize("workers", [2, 4])
 def test_any_number_of_actors(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], workers: Any
 ) -> None:
-    """One, four, or as many as there are cores; two are above."""
+    """Two, four; one is above."""
     render(Random(), tmp_path / "film.mp4", engine="ray", workers=workers)
     assert sha(tmp_path / "film.mp4") == expected["film.mp4"]
 

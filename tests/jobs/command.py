@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,14 +34,45 @@ def run(
     cluster: Cluster, *arguments: str, cwd: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """The command, to its end."""
+    return _run(cluster, ["-m", "rayanim", *arguments], cwd, variables)
+
+
+def _run(
+    cluster: Cluster, words: list[str], cwd: Path, variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "rayanim", *arguments],
+        [sys.executable, *words],
         cwd=cwd,
         env=cluster.environment | {"RAY_API_SERVER_ADDRESS": cluster.address} | variables,
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
     )
+
+
+SERIES = """
+import contextlib, io, json, sys
+from rayanim.cli import main
+for words in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(words)
+        except SystemExit as ended:
+            code = ended.code or 0
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+
+
+def run_all(cluster: Cluster, *lines: str, cwd: Path) -> list[subprocess.CompletedProcess[str]]:
+    """Several commands in one process, which loads Ray once."""
+    code = ["-c", SERIES, json.dumps([shlex.split(line) for line in lines])]
+    ended = _run(cluster, code, cwd, {})
+    assert ended.returncode == 0, ended.stderr
+    told = [json.loads(line) for line in ended.stdout.splitlines()]
+    return [
+        subprocess.CompletedProcess(line, *each) for line, each in zip(lines, told, strict=True)
+    ]
 
 
 def begin(cluster: Cluster, *arguments: str, cwd: Path) -> subprocess.Popen[str]:

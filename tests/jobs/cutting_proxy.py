@@ -64,6 +64,8 @@ class CuttingProxy:
             limit_bytes = self._limits.pop(0) if is_film and self._limits else None
             threading.Thread(target=_pump, args=(here, there), daemon=True).start()
             self._answer(there, here, limit_bytes)
+            # A mere close would wait for the thread that reads there.
+            here.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, there: socket.socket, here: socket.socket, limit_bytes: int | None) -> None:
         passed_bytes = 0

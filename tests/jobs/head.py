@@ -18,8 +18,8 @@ import psutil
 
 TOKEN = "0123456789abcdef" * 4
 
-START_LIMIT_S = 90
-ATTEMPTS = 3
+START_LIMIT_S = 150
+ATTEMPTS = 2
 """Ray gives up a node that has not started within 30 s, which a busy machine may need."""
 
 STARTED = "Ray runtime started."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rayanim.jobs.job import Job
@@ -40,6 +42,16 @@ def test_a_driver_whose_node_is_gone_is_lost() -> None:
     """With Ray's own sentence, where there is one, and how to go on."""
     outcome = outcome_of(job("FAILED", None, "The node died."), None)
     assert outcome.exit_code == 3 and "The node died." in outcome.text and AGAIN in outcome.text
+
+
+def test_a_job_that_never_started_says_why() -> None:
+    """By the end of what Ray says, where pip says the cause; there is nothing to go on from."""
+    message = "Failed to set up the runtime environment" + "\n  pip" * 1000 + "\nno such package"
+    failed = replace(job("FAILED", None, message), failure="RUNTIME_ENV_SETUP_FAILURE")
+    outcome = outcome_of(failed, None)
+    assert outcome.exit_code == 3 and len(outcome.text) < 2200
+    assert outcome.text.startswith("job-1 could not be started: Failed to set up")
+    assert outcome.text.endswith("no such package")
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 42])

@@ -19,7 +19,7 @@ from video_reading import read_film
 
 from jobs.head import free_ports, own_environment
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[2]
 SECTION = re.search(

@@ -18,7 +18,7 @@ import pytest
 from jobs.command import LIMIT_S, Terminal, begin, make_project, run, wait_until
 from jobs.head import Cluster
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 LONG = ("3000", "0.05")
 """Frames, and seconds for each: nobody waits for the end."""
@@ -37,7 +37,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(cluster: Cluster, project: Path) -> dict[str, subprocess.CompletedProcess[str]]:
     """A job with all of Ray's own options, followed, looked at and stopped."""
     options = [
-        "--no-wait", "--submission-id", "long-one", "--metadata-json", '{"team": "maps"}',
+        "--address", cluster.address, "--no-wait", "--submission-id", "long-one",
+        "--metadata-json", '{"team": "maps"}',
         "--entrypoint-num-cpus", "0.5", "--working-dir", "..", "--runtime-env", "../env.yaml",
     ]  # fmt: skip
     engine = ["--engine", "ray", "-j", "2", "--segment-frames", "4"]
@@ -63,9 +64,14 @@ def test_ray_s_own_options_do_what_they_do_in_ray(
     """As Ray's own API tells of the job."""
     assert stopped["submit"].stdout == "long-one\n"
     code = (
+        "import json\n"
         "from ray.job_submission import JobSubmissionClient as Client\n"
+        "from ray.util.state import list_actors\n"
         f"job = Client({cluster.address!r}).get_job_info('long-one')\n"
-        "print(job.model_dump_json())"
+        f"actors = list_actors(address={cluster.address!r}, detail=True)\n"
+        "[driver] = [each for each in actors if each.name.endswith('_job_actor_long-one')]\n"
+        "print(json.dumps({**json.loads(job.model_dump_json()), "
+        "'takes': driver.required_resources}))"
     )
     asked = subprocess.run(
         [sys.executable, "-c", code],
@@ -79,6 +85,7 @@ def test_ray_s_own_options_do_what_they_do_in_ray(
     assert told["runtime_env"]["env_vars"]["COLOUR"] == "blue"
     assert told["runtime_env"]["working_dir"].startswith("gcs://")
     assert "project/film.py" in told["entrypoint"]
+    assert told["takes"]["CPU"] == 0.5
 
 
 def test_a_job_that_is_stopped_says_how_to_go_on(
@@ -114,17 +121,18 @@ def test_ctrl_c_asks_what_to_do_with_the_job(
     """It may be watched on, left to itself, or stopped; a bar shows what it has done already."""
     terminal.wait_for("was submitted")
     terminal.wait_for("frames")
-    for answer in ("", "w"):
+    for answers in ("x\nw\n", "w\n"):  # what is no answer is asked for again
         terminal.type("\x03")
+        terminal.wait_for("frames (")  # in words, in the place of the bar
         terminal.wait_for("stop the job, leave it running, or go on watching?")
-        terminal.type(f"{answer}x\nw\n" if not answer else "w\n")
+        terminal.type(answers)
         terminal.wait_for("fps")
     terminal.type("\x03")
     terminal.wait_for("[s/l/w]")
     terminal.type("l\n")
     assert terminal.end() == 130
     [name] = re.findall("rayanim stop (rayanim-film-[0-9a-f]+)", terminal.screen)
-    assert "goes on. To see it:" in terminal.screen
+    assert f"rayanim logs -f {name} --address {cluster.address}" in terminal.screen
     known = json.loads(run(cluster, "status", name, "--json", cwd=project).stdout)
     assert known["status"] == "RUNNING" and known["done"] >= 8
     assert run(cluster, "stop", name, cwd=project).returncode == 0

@@ -1,0 +1,79 @@
+"""A job's name, command line and folder for films."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from rayanim.cli.submitting import going_on
+from rayanim.errors import SettingsError
+from rayanim.jobs import request
+
+
+def test_a_job_is_called_after_its_script() -> None:
+    """By characters that every log file's name may have."""
+    assert request.make_submission_id(Path("a b/wäve 2.py"), "1f") == "rayanim-w-ve-2-1f"
+    assert request.make_submission_id(Path("???.py"), "1f") == "rayanim-script-1f"
+    for name in (request.make_submission_id(Path("x" * 300), "1f"), "my.job_1-a"):
+        assert request.check_submission_id(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "../x", "-x", "a b", "x" * 102])
+def test_a_name_that_is_no_file_s_is_refused(name: str) -> None:
+    """Ray would make a log file of it."""
+    with pytest.raises(SettingsError, match="submission ID"):
+        request.check_submission_id(name)
+
+
+def test_the_command_line_arrives_as_it_was_written() -> None:
+    """Through the shell that Ray gives it to."""
+    words = ["--json", "-o", "my film.mp4", "it's.py", "--", "$HOME", "*"]
+    line = request.entrypoint("films-1", words)
+    assert shlex.split(line) == [
+        "exec", "python", "-m", "rayanim.jobs.driver", "films-1", "run", *words,
+    ]  # fmt: skip
+
+
+def test_films_of_one_folder_go_to_one_place() -> None:
+    """Those of another folder, or of somebody else, to another."""
+    mine = request.films_folder(Path("/home/me/film"), "me@here")
+    assert mine == request.films_folder(Path("/home/me/film"), "me@here")
+    others = {
+        request.films_folder(Path("/home/me/other/film"), "me@here"),
+        request.films_folder(Path("/home/me/film"), "you@here"),
+    }
+    assert len(others | {mine}) == 3 and all(each.startswith("film-") for each in others)
+
+
+def test_a_script_outside_the_folder_that_travels_is_refused(tmp_path: Path) -> None:
+    """It would not be there."""
+    script = tmp_path / "deep" / "wave.py"
+    assert request.relative_script(script, tmp_path) == "deep/wave.py"
+    with pytest.raises(SettingsError, match=r"wave\.py.*other"):
+        request.relative_script(script, tmp_path / "other")
+
+
+def test_variables_of_the_user_s_stay() -> None:
+    """Ours are added to them."""
+    theirs = {"env_vars": {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}, "pip": ["x"]}
+    made = request.with_variables(theirs, "rayanim submit wave.py --resume")
+    assert made["pip"] == ["x"] and made["env_vars"]["A"] == "1"
+    assert made["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "90"
+    assert made["env_vars"][request.RESUME_VARIABLE] == "rayanim submit wave.py --resume"
+    assert theirs["env_vars"] == {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        ("wave.py", "wave.py --resume"),
+        ("wave.py --resume", "wave.py --resume"),
+        ("--submission-id x wave.py", "wave.py --resume"),
+        ("--submission-id=x wave.py -- --submission-id y", "wave.py --resume -- --submission-id y"),
+    ],
+)
+def test_a_job_is_gone_on_with_under_another_name(given: str, again: str) -> None:
+    """A cluster takes each name once."""
+    assert going_on(["/bin/rayanim", "submit", *given.split()]) == f"rayanim submit {again}"
