@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from rayanim.cli.failures import told_failures
@@ -111,8 +111,8 @@ def _submit(script: Path, submission: Submission, options: Options, words: Seque
     options.check(is_here=submission.fetch)
     baggage = _baggage(script, submission)
     with packed(baggage) as package:
-        for note in package.plan.notes() if package.plan else ():
-            if not options.quiet:
+        if package.plan is not None and not options.quiet:
+            for note in package.plan.notes(_target_in(baggage.folder, options)):
                 write_text(sys.stderr, f"rayanim: {note}")
         client = JobsClient(submission.address)
         request = _request(script, submission, options, words, baggage.folder, package.runtime_env)
@@ -146,6 +146,14 @@ def _see_through(client: JobsClient, name: str, submission: Submission, options:
         again = client.command(f"fetch {name}")
         write_text(sys.stderr, f"rayanim: to bring the film here: {again}")
     return 0
+
+
+def _target_in(folder: Path | None, options: Options) -> PurePosixPath | None:
+    """The film to be made, relative to the folder that travels; None where it lies elsewhere."""
+    if folder is None or not isinstance(options.output, Path):
+        return None
+    target, parent = options.output.absolute(), folder.resolve()
+    return PurePosixPath(target.relative_to(parent)) if target.is_relative_to(parent) else None
 
 
 def _sent(plan: PackagePlan | None) -> str:

@@ -79,8 +79,14 @@ class PackagePlan:
         """The files that are worth a word, the largest first."""
         return tuple(each for each in _largest(self.entries) if each.size_bytes >= LARGE_FILE_BYTES)
 
-    def notes(self) -> list[str]:
-        """What a person should know of it: what is large, and what of theirs stays behind."""
+    def notes(self, target: PurePosixPath | None = None) -> list[str]:
+        """What a person should know of it: what is large, and what of theirs stays behind.
+
+        Parameters
+        ----------
+        target
+            The film to be made, relative to the folder: nobody will miss the one that is there.
+        """
         notes = []
         if self.large:
             notes.append(
@@ -88,7 +94,9 @@ class PackagePlan:
                 f"{_listed(self.large)}. What the script does not need can stay behind: "
                 "name it in .rayignore, or with --exclude."
             )
-        surprising = [each for each in self.left if each.reason in _WORTH_A_WORD]
+        surprising = [
+            each for each in self.left if each.reason in _WORTH_A_WORD and each.path != target
+        ]
         if surprising:
             notes.append(_said_of(surprising))
         return notes

@@ -160,10 +160,12 @@ def test_large_files_and_films_left_behind_are_told() -> None:
         LeftBehind(PurePosixPath(".git"), "version control", is_folder=True),
         LeftBehind(PurePosixPath("data"), ".gitignore", is_folder=True),
     ]
-    large, missing = plan_package(entries, left, limit_bytes=2**30, folder="here").notes()
+    plan = plan_package(entries, left, limit_bytes=2**30, folder="here")
+    large, missing = plan.notes()
     assert "b.bin (30.0 MiB), a.bin (20.0 MiB)" in large
     assert "data/ (.gitignore), intro.mp4 (a film)" in missing
     assert ".git/" not in missing
+    assert "intro.mp4" not in plan.notes(PurePosixPath("intro.mp4"))[1]
     assert plan_package(entries[:1], [], limit_bytes=2**30, folder="here").notes() == []
 
 
