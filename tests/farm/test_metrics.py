@@ -239,7 +239,7 @@ from pathlib import Path
 from numbered import FPS, Numbered
 import rayanim
 
-folder = Path(sys.argv[1])
+address, folder = sys.argv[1], Path(sys.argv[2])
 
 class Watched(Numbered):
     def generate_at(self, time_ms):
@@ -259,7 +259,7 @@ report = rayanim.produce(
     Watched(120, kill=(20,), scratch=folder),
     FPS,
     outfile=folder / "wave.mp4",
-    address="auto",
+    address=address,
     engine="ray",
     workers=2,
     segment_frames=12,
@@ -292,7 +292,7 @@ def read(endpoint: str) -> Told:
 def test_a_node_s_endpoint_tells_what_the_report_says(head: Cluster, tmp_path: Path) -> None:
     """During the run there are actors and frames; afterwards every count is the report's."""
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(tmp_path)],
+        [sys.executable, "-c", DRIVER, head.gcs, str(tmp_path)],
         env=head.environment,
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,

@@ -33,6 +33,8 @@ class Cluster:
     ----------
     address
         Of its dashboard.
+    gcs
+        ``HOST:PORT`` of its head, for drivers that join it.
     home
         The home folder of all that runs there and here.
     environment
@@ -40,6 +42,7 @@ class Cluster:
     """
 
     address: str
+    gcs: str
     home: Path
     environment: dict[str, str]
 
@@ -82,7 +85,7 @@ def started_cluster(home: Path, nodes: int = 2, **variables: str) -> Iterator[Cl
             *[(f"--address=127.0.0.1:{gcs}",)] * (nodes - 1),
         ):  # fmt: skip
             stack.callback(_end, _start_node(place, environment, home))
-        yield Cluster(f"http://127.0.0.1:{dashboard}", home, environment)
+        yield Cluster(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{gcs}", home, environment)
 
 
 def _start_node(
