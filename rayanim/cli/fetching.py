@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rayanim.cli.output import write_text
 from rayanim.errors import JobError, SettingsError
@@ -26,11 +26,28 @@ def targets(films: Sequence[Offer], output: Path | None) -> list[tuple[Offer, Pa
         If all were to go to one file.
     """
     if output is None:
-        return [(film, Path(film.relative)) for film in films]
+        return [(film, below_here(film)) for film in films]
     if len(films) > 1:
         names = ", ".join(film.relative for film in films)
         raise SettingsError(f"The job has made more than one film ({names}): leave -o out.")
     return [(films[0], output)]
+
+
+def below_here(film: Offer) -> Path:
+    """Where `film` goes below the current folder.
+
+    Any program of a job can write what its log says: a path that leads out of
+    the folder counts for its name alone.
+
+    Raises
+    ------
+    SettingsError
+        If it names no file.
+    """
+    path = PurePosixPath(film.relative)
+    if not path.name or "\0" in film.relative or path.name == "..":
+        raise SettingsError(f"The job offers {film.relative!r}, which names no file: give -o.")
+    return Path(path.name) if path.is_absolute() or ".." in path.parts else Path(path)
 
 
 def fetch_films(

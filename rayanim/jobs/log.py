@@ -4,12 +4,72 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
-EVENTS = ("start", "progress", "message", "finish", "fail", "report", "film", "error")
-"""The events of ``rayanim run --json``, and ``film``, which only a job tells."""
+Check = Callable[[Any], bool]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    # As large as a signed 64-bit number at most: whoever divides it has to stay below infinity.
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_count(value) or (isinstance(value, float) and isfinite(value) and value >= 0)
+
+
+def _or_nothing(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+_OPTIONAL_STATE: Mapping[str, Check] = MappingProxyType(
+    {
+        "label": _or_nothing(_is_text),
+        "total": _or_nothing(_is_count),
+        "fps": _or_nothing(_is_amount),
+        "eta_s": _or_nothing(_is_amount),
+        "actors_alive": _is_count,
+        "actors_target": _is_count,
+        "queued_frames": _is_count,
+    }
+)
+_STATE: Mapping[str, Check] = MappingProxyType({"done": _is_count})
+_OFFER: Mapping[str, Check] = MappingProxyType(
+    {
+        "output": _is_text,
+        "relative": _is_text,
+        "name": _is_text,
+        "size_bytes": _is_count,
+        "sha256": _is_text,
+        "newlines": _is_count,
+        "ends_with_newline": lambda value: isinstance(value, bool),
+    }
+)
+
+EVENTS: Mapping[str, Mapping[str, Check]] = MappingProxyType(
+    {
+        "start": _STATE,
+        "progress": _STATE,
+        "message": {**_STATE, "text": _is_text},
+        "finish": _STATE,
+        "fail": _STATE,
+        "report": {"text": _is_text},
+        "film": _OFFER,
+        "error": {"text": _is_text},
+    }
+)
+"""The events of ``rayanim run --json``, and ``film``, which only a job tells; what each must say.
+
+A script may print lines like them: those that say something else are its own.
+"""
 
 LONGEST_LINE_CHARS = 2**20
 """What is longer is no event, and is passed on in pieces: 4 MB at most are held."""
@@ -36,7 +96,7 @@ class Event:
     kind
         One of `EVENTS`.
     values
-        What it says, by name.
+        What it says, by name; what `EVENTS` asks for is among it.
     """
 
     kind: str
@@ -87,7 +147,17 @@ def read_line(line: str) -> Iterator[Text | Event]:
 def _event(text: str) -> Event | None:
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for brackets without end
         return None
     kind = values.pop("event")
-    return Event(kind, values) if kind in EVENTS else None
+    return Event(kind, values) if _is_ours(kind, values) else None
+
+
+def _is_ours(kind: Any, values: dict[str, Any]) -> bool:
+    if not isinstance(kind, str) or kind not in EVENTS:
+        return False
+    needed = EVENTS[kind]
+    optional = _OPTIONAL_STATE if "done" in needed else {}
+    return all(name in values and check(values[name]) for name, check in needed.items()) and all(
+        check(values[name]) for name, check in optional.items() if name in values
+    )

@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rayanim.errors import JobError, OutputError
+from rayanim.cli.fetching import targets
+from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.fetch import ATTEMPTS, fetch
 from rayanim.jobs.offer import Offer
 
@@ -142,3 +144,25 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With where the film still is."""
     with pytest.raises(OutputError, match=r"still on the cluster: /films/wave\.mp4"):
         fetch(LineServer(FILM), "node-1", offer_of(FILM), tmp_path / "no" / "wave.mp4")
+
+
+@pytest.mark.parametrize(
+    ("told", "target"),
+    [
+        ("a/wave.mp4", "a/wave.mp4"),
+        ("/etc/wave.mp4", "wave.mp4"),
+        ("../../wave.mp4", "wave.mp4"),
+        ("a/../../wave.mp4", "wave.mp4"),
+    ],
+)
+def test_a_film_stays_below_the_current_folder(told: str, target: str) -> None:
+    """Whatever path the job's log tells, which any of its programs can write."""
+    offer = replace(offer_of(FILM), relative=told)
+    assert targets([offer], None) == [(offer, Path(target))]
+
+
+@pytest.mark.parametrize("told", ["", "..", "/", "a/.."])
+def test_a_path_that_names_no_file_is_refused(told: str) -> None:
+    """Nothing can be written there."""
+    with pytest.raises(SettingsError, match="names no file"):
+        targets([replace(offer_of(FILM), relative=told)], None)

@@ -12,7 +12,7 @@ LOG = (
     "2026-01-01 12:00:00,000\tINFO job_manager.py:568 -- Runtime env is setting up.\n"
     "Running entrypoint for job rayanim-wave-1: exec python -m rayanim.jobs.driver\n"
     "hello\n"
-    '{"event": "start", "label": "wave.mp4"}\n'
+    '{"event": "start", "label": "wave.mp4", "done": 0}\n'
     'no end{"event": "progress", "done": 3}\n'
     '{"event": "lunch"}\n'
     '{"event": "progress", \n'
@@ -23,7 +23,7 @@ LOG = (
 
 TOLD = [
     Text("hello\n"),
-    Event("start", {"label": "wave.mp4"}),
+    Event("start", {"label": "wave.mp4", "done": 0}),
     Text("no end"),
     Event("progress", {"done": 3}),
     Text('{"event": "lunch"}\n'),
@@ -56,3 +56,20 @@ def test_values_keep_what_json_keeps() -> None:
     values = {"text": 'a "quoted"\n{"event": "x"} line', "frame": None}
     [told] = read_log([json.dumps({"event": "error", **values}) + "\n"])
     assert told == Event("error", values)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "progress"}',
+        '{"event": "progress", "done": "half"}',
+        '{"event": "start", "done": 1, "total": "all"}',
+        '{"event": "finish", "done": 1, "fps": NaN}',
+        '{"event": "film", "output": "/films/wave.mp4"}',
+        '{"event": "error", "text": 7}',
+        '{"event": "", "event": ["start"]}',
+    ],
+)
+def test_an_event_that_lacks_what_ours_say_is_the_scripts(line: str) -> None:
+    """It is passed on as text, and nobody looks for what it does not hold."""
+    assert list(read_log([line + "\n"])) == [Text(line + "\n")]
