@@ -27,7 +27,7 @@ class Clock:
 
 @dataclass
 class Pool:
-    """Two actors on two nodes; what they hold is `age_s` old as the driver knows it."""
+    """Two actors on two nodes, with what is `age_s` old as the driver knows it; a third node speaks."""
 
     alive: int = 2
     age_s: float = 0.0
@@ -38,7 +38,7 @@ class Pool:
         return [Holding(1, "a", 0, self.age_s, 1.0), Holding(2, "b", 1, self.age_s, 1.0)]
 
     def heard_ago_s(self):
-        return {"a": self.age_s, "b": self.age_s}
+        return {"a": self.age_s, "b": self.age_s, "c": 0.0}
 
 
 @pytest.fixture
