@@ -27,7 +27,7 @@ class Clock:
 
 @dataclass
 class Pool:
-    """Two actors on two nodes, with what is `age_s` old as the driver knows it; a third node speaks."""
+    """Two actors on two nodes, silent for `age_s` as the driver knows it; a third node speaks."""
 
     alive: int = 2
     age_s: float = 0.0
