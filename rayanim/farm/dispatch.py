@@ -19,7 +19,7 @@ known, and exist, when it has been drawn (`frame_bytes` 0).
 A segment that is overdue may be handed out once more, as a *copy*, while its
 actor goes on. Whichever comes first counts, the other is ignored. Of raw frames
 a copy's bytes come on top of the window: while there are new segments at most
-a quarter of the actors draw copies (`rayanim.farm.overdue`).
+one actor and a quarter of all draw copies (`rayanim.farm.overdue`).
 """
 
 from __future__ import annotations

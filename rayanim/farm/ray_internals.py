@@ -106,8 +106,12 @@ def node_of_actor(handle: Any) -> str | None:
     except ImportError:
         return None
     actor_id = getattr(handle, "_actor_id", None)
-    told = {} if actor_id is None else actors(actor_id.hex()) or {}
-    return told.get("Address", {}).get("NodeID") or None
+    if actor_id is None:
+        return None
+    try:
+        return actors(actor_id.hex())["Address"]["NodeID"] or None
+    except (AttributeError, KeyError, TypeError):  # another Ray tells it in another way
+        return None
 
 
 def _metadata(client: Any) -> dict[str, str]:

@@ -109,12 +109,11 @@ class Watch:
                 if is_over():
                     break
                 job = self._look()
-            except JobError as error:
-                self._lost(error)
-            else:
                 if job.has_ended:
                     self._finish(job)
                     return job
+            except JobError as error:
+                self._lost(error)
             if not is_over():
                 time.sleep(self._reconnect_s)
         return None
