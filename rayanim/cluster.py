@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 from rayanim.errors import SettingsError
+
+_logger = logging.getLogger("rayanim")
 
 RAY_ADDRESS = "RAY_ADDRESS"
 """The variable in which Ray's own tools look for an address."""
@@ -105,7 +108,7 @@ class ClusterSettings:
     """What may be asked of a cluster, and what is sent to it.
 
     The two bounds hold on one machine too; all else counts only where an
-    address is given, or where the script has connected to Ray itself.
+    address is given (``auto``, where the script has connected to Ray itself).
 
     Parameters
     ----------
@@ -127,7 +130,7 @@ class ClusterSettings:
         The most that the job may cost: hours for which render actors hold
         nodes, of all nodes together. Where the film would take more at its
         present rate no actors are added, and a job that has used it up ends,
-        with what it has drawn kept for `resume`. None sets no bound.
+        with its finished segments kept for `resume`. None sets no bound.
     packages
         Requirements that pip installs on each node; a name that ends in
         ``.txt`` is a file of them.
@@ -169,6 +172,18 @@ class ClusterSettings:
         _check_labels(self.label_selector)
         for name in ("packages", "exclude"):
             _check_texts(name, getattr(self, name))
+
+    @property
+    def counts_on_clusters_only(self) -> tuple[str, ...]:
+        """Names of those that were given and mean nothing on one machine."""
+        plain = ClusterSettings()
+        given = (each.name for each in fields(self))
+        return tuple(
+            name
+            for name in given
+            if name not in ("min_workers", "max_workers")
+            and getattr(self, name) != getattr(plain, name)
+        )
 
     @property
     def max_node_s(self) -> float | None:
@@ -259,6 +274,9 @@ def cluster_request(
 ) -> ClusterRequest | None:
     """The cluster that a call of `produce` asks for; None where Ray stays on this machine.
 
+    Settings that mean something on a cluster only are not refused here: a script
+    that carries them is tried at home first. They are told, once.
+
     Parameters
     ----------
     given, settings, workers, engine
@@ -271,10 +289,9 @@ def cluster_request(
     """
     if settings is not None and not isinstance(settings, ClusterSettings):
         raise SettingsError(f"cluster must be ClusterSettings, got {settings!r:.80}.")
-    if engine == "local" and given is None:
-        return None
-    address = read_address(given)
+    address = None if engine == "local" and given is None else read_address(given)
     if address is None:
+        _tell_of_idle(settings)
         return None
     if engine == "local":
         raise SettingsError(
@@ -282,6 +299,17 @@ def cluster_request(
             "process, the second on a cluster. Leave one of them out."
         )
     return ClusterRequest(address=address, settings=settings or ClusterSettings(), workers=workers)
+
+
+def _tell_of_idle(settings: ClusterSettings | None) -> None:
+    idle = () if settings is None else settings.counts_on_clusters_only
+    if idle:
+        _logger.warning(
+            "On this machine alone %s mean%s nothing; address='auto' (--address auto) draws on "
+            "the Ray cluster that it belongs to.",
+            ", ".join(idle),
+            "s" if len(idle) == 1 else "",
+        )
 
 
 SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

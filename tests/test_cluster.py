@@ -8,6 +8,7 @@ import pytest
 
 from rayanim.cluster import ClusterSettings, cluster_request, parse_size, read_address
 from rayanim.errors import SettingsError
+from rayanim.farm.connecting import same_place
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,38 @@ def test_drawing_here_and_a_cluster_exclude_each_other(monkeypatch: pytest.Monke
     assert cluster_request(None, None, "auto", "local") is None
     found = cluster_request(None, None, 4, "auto")
     assert found is not None and found.workers == 4 and found.settings == ClusterSettings()
+
+
+def test_what_counts_on_clusters_alone_is_told_at_home(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cap on the cost that nobody looks at, say; bounds for the actors do count."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    bounds = ClusterSettings(min_workers=1, max_workers=2)
+    assert cluster_request(None, bounds, "auto", "auto") is None
+    assert not caplog.records
+    capped = ClusterSettings(max_node_hours=1, keep_head_free=True, max_workers=2)
+    assert cluster_request(None, capped, "auto", "auto") is None
+    assert "keep_head_free, max_node_hours mean nothing" in caplog.text
+    caplog.clear()
+    assert cluster_request("auto", capped, "auto", "auto") is not None
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("127.0.0.1:6379", "127.0.0.1:6379", True),
+        ("localhost:6379", "127.0.0.1:6379", True),
+        ("127.0.0.1:6379", "127.0.0.1:6380", False),
+        ("203.0.113.7:6379", "127.0.0.1:6379", False),
+        ("[::1]:6379", "127.0.0.1:6379", True),
+        ("no-such-host.invalid:6379", "127.0.0.1:6379", True),
+    ],
+)
+def test_two_names_of_one_head_are_told_from_two_heads(one: str, other: str, same: bool) -> None:
+    """By what they stand for; a name that cannot be looked up here gets the benefit."""
+    assert same_place(one, other) == same
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def used_up(snapshot: Snapshot, limits: ScalingLimits) -> str | None:
     missing = "" if left is None else f", with {left} frames still to draw"
     return (
         f"The {hours_text(most_s)} node-hours that max_node_hours (--max-node-hours) allows are "
-        f"used up{missing}. A job that resumes this one may use as many again."
+        f"used up{missing}."
     )
 
 

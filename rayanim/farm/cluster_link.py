@@ -8,7 +8,7 @@ from typing import Any
 
 from rayanim.cluster import ClusterRequest, ClusterSettings
 from rayanim.errors import ClusterError
-from rayanim.farm.connecting import ClusterRay, located
+from rayanim.farm.connecting import ClusterRay, located, same_place
 from rayanim.farm.fleet import Need, Node, affordable_memory, most_actors, room, room_on
 from rayanim.farm.session import RaySession, ray_is_running
 
@@ -127,11 +127,8 @@ class ClusterLink:
         import ray
 
         there = ray.get_runtime_context().gcs_address
-        asked = located(self._request.address)
-        if (
-            self._request.address.text != "auto"
-            and asked.rpartition(":")[2] != (there.rpartition(":")[2])
-        ):
+        asked = self._request.address
+        if asked.text != "auto" and not same_place(located(asked), there):
             raise ClusterError(
                 f"{self._request.address.origin}: this process is connected to the Ray at {there} "
                 "already. Leave the address out to use that one, or call ray.shutdown() first."

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from rayanim.cluster import Address, ClusterRequest
 from rayanim.errors import ClusterError, RayanimError
 from rayanim.farm.faults import first_line
@@ -134,6 +136,24 @@ def located(address: Address) -> str:
             "address out to draw on this machine alone."
         )
     return found
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two ``HOST:PORT`` mean one listener, as far as names can be told apart here."""
+    (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
+    if port != other_port:
+        return False
+    found, others = _addresses(host.strip("[]")), _addresses(other_host.strip("[]"))
+    here = {each.address for known in psutil.net_if_addrs().values() for each in known}
+    return not (found and others) or bool(found & others) or bool(found & here and others & here)
+
+
+def _addresses(host: str) -> set[str]:
+    """What a name stands for; nothing where nobody knows it."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
 
 
 def check_reach(found: str, address: Address) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rayanim.errors import EncoderLostError, FarmStartError
@@ -25,6 +26,9 @@ SHORTEST_LIMIT_S = 120.0
 
 SILENCE_FACTOR = 30.0
 """How many times longer than any before a segment may take the encoder."""
+
+LOOK_S = 1.0
+"""How often a film that is being finished is looked at."""
 
 MAX_RESTARTS = 3
 """Encoder actors that may be lost where what they wrote is not."""
@@ -202,15 +206,22 @@ class EncoderLink:
         EncodeError
             If FFmpeg or the disk refused.
         EncoderLostError
-            If the actor died.
+            If the actor died, or writes nothing for `SILENCE_LIMIT_S`.
         """
         import ray
 
         ref = self._handle.finish.remote(n_frames)
-        try:
-            answer = ray.get(ref, timeout=SILENCE_LIMIT_S)
-        except ray.exceptions.RayError as error:
-            raise self._lost(error) from error
+        film = _Growth(self._writing.path)
+        answer = None
+        while answer is None:
+            try:
+                answer = ray.get(ref, timeout=LOOK_S)
+            except ray.exceptions.GetTimeoutError:
+                # Nobody can say how long a disk takes for the rest of a long film.
+                if film.stands_still_s() > SILENCE_LIMIT_S:
+                    raise _silent(film.stands_still_s()) from None
+            except ray.exceptions.RayError as error:
+                raise self._lost(error) from error
         if answer.failure is not None:
             raise answer.failure
         return int(answer.file_bytes)
@@ -225,10 +236,7 @@ class EncoderLink:
         """
         silence_s = time.perf_counter() - self._heard_s if self._handed else 0.0
         if silence_s > self._limit_s():
-            raise EncoderLostError(
-                f"The encoder actor has not answered for {silence_s:.0f} s. Is its process "
-                "stopped, or its disk gone?"
-            )
+            raise _silent(silence_s)
         return silence_s
 
     def _limit_s(self) -> float:
@@ -254,3 +262,30 @@ class EncoderLink:
             f"The encoder actor died ({first_line(error)}). If memory ran out, use fewer workers "
             "or a smaller in_flight_bytes."
         )
+
+
+class _Growth:
+    """Tells for how long nobody has written to a file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._changed_s = time.perf_counter()
+
+    def stands_still_s(self) -> float:
+        """Seconds since it was first seen as it is now, or since the first look."""
+        try:
+            told = self._path.stat()
+            now = told.st_size, told.st_mtime_ns
+        except OSError:
+            now = None
+        if now != self._seen:
+            self._seen, self._changed_s = now, time.perf_counter()
+        return time.perf_counter() - self._changed_s
+
+
+def _silent(silence_s: float) -> EncoderLostError:
+    return EncoderLostError(
+        f"The encoder actor has not answered for {silence_s:.0f} s. Is its process stopped, or "
+        "its disk gone?"
+    )

@@ -65,13 +65,16 @@ class Losses:
         event = self._pool.give_up(number, "took far longer than others")
         if event is None:
             return
-        for segment in (event.drawing, *event.waiting):
+        text = f"Render actor {number} is not waited for any more: it says nothing."
+        drawing = event.drawing
+        if drawing is not None and self._dispatcher.is_wanted(drawing):
+            self._tally.log.tell(_in_log(event))
+            self._tally.retried(drawing, event.why, f"{text} Drawn again: {drawing.label}.")
+        else:
+            self._tally.event(text, _in_log(event))
+        for segment in (drawing, *event.waiting):
             if segment is not None:
                 self._dispatcher.give_back(segment)
-        self._tally.event(
-            f"Render actor {number} is not waited for any more: it says nothing.",
-            _in_log(event),
-        )
         self._count(event.node, event.why)
 
     def never_opened(self, number: int) -> None:

@@ -43,6 +43,10 @@ class Writing(Protocol):
     """How a film is written; it pickles."""
 
     @property
+    def path(self) -> Path:
+        """The file that the film is written to, on the machine of its encoder."""
+
+    @property
     def survives(self) -> bool:
         """Whether what was written outlasts the process that wrote it."""
 

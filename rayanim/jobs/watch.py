@@ -103,36 +103,51 @@ class Watch:
             If the cluster has not answered for a while.
         """
         self._answered_s = self._clock()
+        ended: Job | None = None
         while not is_over():
             try:
-                self._read(is_over)
-                if is_over():
-                    break
-                job = self._look()
-                if job.has_ended:
-                    self._finish(job)
-                    return job
+                if ended is None:
+                    self._read(is_over)
+                    if is_over():
+                        break
+                    job = self._look()
+                    ended = job if job.has_ended else None
+                if ended is not None:
+                    self._finish(ended)
+                    return ended
             except JobError as error:
-                self._lost(error)
+                if self._is_lost():
+                    if ended is None:
+                        raise
+                    self._listener.notice(f"the end of its log cannot be read. {error.message}")
+                    return ended
             if not is_over():
                 time.sleep(self._reconnect_s)
         return None
 
     def _read(self, is_over: Callable[[], bool]) -> None:
-        """Read the log, which is told from its beginning each time, as far as it is new."""
-        at_chars, looked_s = 0, self._clock()
-        for piece in self._cluster.tail(self._id):
+        """Read the log until the job ends, and see to it that somebody is there."""
+        looked_s = self._clock()
+        for piece in self._new(self._cluster.tail(self._id)):
             if is_over():
                 return
-            if piece is not None:
-                self._tell(piece[max(0, self._told_chars - at_chars) :])
-                at_chars += len(piece)
+            if piece:
+                self._tell(piece)
             elif self._clock() - looked_s >= LOOK_S:
                 looked_s = self._clock()
                 self._look()
 
+    def _new(self, pieces: Iterator[str | None]) -> Iterator[str]:
+        """What was not told yet of a log that is told from its beginning; may be empty."""
+        at_chars = 0
+        for piece in pieces:
+            text = piece or ""
+            if text:
+                self._answered_s = self._clock()
+            yield text[max(0, self._told_chars - at_chars) :]
+            at_chars += len(text)
+
     def _tell(self, piece: str) -> None:
-        self._answered_s = self._clock()
         self._told_chars += len(piece)
         self._pass_on(self._reader.feed(piece))
 
@@ -151,17 +166,18 @@ class Watch:
             self._listener.notice(f"the job waits to be started. {job.message}".rstrip())
         return job
 
-    def _lost(self, error: JobError) -> None:
-        silent_s = self._clock() - self._answered_s
-        if silent_s >= self._lost_after_s:
-            raise error
+    def _is_lost(self) -> bool:
+        """Whether a connection that has broken is given up."""
+        if self._clock() - self._answered_s >= self._lost_after_s:
+            return True
         if not self._has_broken:
             self._listener.notice("the connection has broken, the job goes on; trying again.")
         self._has_broken = True
+        return False
 
     def _finish(self, job: Job) -> None:
         """Tell the end of the log, what a broken connection has kept back included."""
         if self._has_broken:
-            rest = "".join(self._cluster.log(job))[self._told_chars :]
-            self._tell(rest)
+            for piece in self._new(self._cluster.log(job)):
+                self._tell(piece)
         self._pass_on(self._reader.end())

@@ -99,6 +99,40 @@ def test_the_end_of_a_log_is_told_where_the_job_ended_meanwhile() -> None:
     assert heard.has_all
 
 
+class LosesItsEnd(FakeCluster):
+    """Breaks off in the log of a job that has ended, some times or for ever."""
+
+    def __init__(self, ends: tuple[int | None, ...]) -> None:
+        super().__init__((150,), ("FAILED",))
+        self._ends = itertools.chain(ends[:-1], itertools.repeat(ends[-1]))
+
+    def log(self, job: Job, lines: int = -1) -> Iterator[str]:
+        limit = next(self._ends)
+        for start in range(0, len(LOG) if limit is None else limit, 50):
+            yield LOG[start : start + 50]
+        if limit is not None:
+            raise JobError("Its node is gone.")
+
+
+def test_the_end_of_a_log_that_breaks_off_is_read_again() -> None:
+    """From where it broke: nothing is told twice."""
+    heard = Heard()
+    watch = Watch(LosesItsEnd((0, 200, None)), "job-1", heard, reconnect_s=0)
+    ended = watch.follow(lambda: False)
+    assert ended is not None and ended.status == "FAILED"
+    assert heard.has_all
+
+
+def test_a_job_whose_log_is_gone_has_ended_all_the_same() -> None:
+    """How it ended is known; that its last lines are missing is said."""
+    clock = itertools.count(0, 10)
+    heard = Heard()
+    watch = Watch(LosesItsEnd((0,)), "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    ended = watch.follow(lambda: False)
+    assert ended is not None and ended.status == "FAILED"
+    assert heard.notices[-1] == "the end of its log cannot be read. Its node is gone."
+
+
 def test_a_cluster_that_is_silent_for_long_is_given_up() -> None:
     """After a while without an answer, with what was said last."""
     clock = itertools.count(0, 10)
