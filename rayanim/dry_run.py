@@ -121,7 +121,7 @@ def passed_over(request: Request) -> PassedOver:
 
 
 def _measured(plan: Plan) -> Geometry:
-    from rayanim.farm.render import measure_source, open_source
+    from rayanim.farm.rendering.render import measure_source, open_source
     from rayanim.randomness import kept_randomness
 
     seed = plan.request.seed
@@ -139,8 +139,8 @@ def _measured(plan: Plan) -> Geometry:
 
 def _longest_segment(plan: Plan, transport: Transport) -> int:
     """The most frames in a segment."""
-    from rayanim.farm.choice import MAX_SEGMENT_FRAMES
-    from rayanim.farm.plan import GOP_FRAMES, closed_lengths
+    from rayanim.farm.choosing.model import MAX_SEGMENT_FRAMES
+    from rayanim.farm.planning.plan import GOP_FRAMES, closed_lengths
 
     asked, n_frames = plan.performance.frame_batch_amount, plan.feed.n_frames
     if transport == "frames":

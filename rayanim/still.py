@@ -142,7 +142,7 @@ def _next(plan: Plan, number: int) -> Batch:
 
 
 def _drawn(plan: Plan, params: dict[int, Any], number: int) -> tuple[Pixels, Geometry]:
-    from rayanim.farm.render import draw_frame, measure_source, open_source
+    from rayanim.farm.rendering.render import draw_frame, measure_source, open_source
     from rayanim.randomness import kept_randomness, seed_for
 
     seed, first = plan.request.seed, min(params)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-from rayanim.farm.quiet import environment_for_ray
+from rayanim.farm.connection.quiet import environment_for_ray
 
 os.environ.setdefault("MPLBACKEND", "agg")
 

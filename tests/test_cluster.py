@@ -8,7 +8,7 @@ import pytest
 
 from rayanim.cluster import ClusterSettings, cluster_request, parse_size, read_address
 from rayanim.errors import SettingsError
-from rayanim.farm.connecting import same_place
+from rayanim.farm.connection.connecting import same_place
 
 
 @pytest.mark.parametrize(

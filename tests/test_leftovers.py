@@ -13,7 +13,7 @@ from numbered import FPS, SIZE, NumberedAnimator, numbered_frame, read_numbers
 
 from rayanim import acts, produce
 from rayanim.errors import SetupError
-from rayanim.farm.shipment import pack
+from rayanim.farm.rendering.shipment import pack
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.leftovers import MARK, Watch, take_off
 

@@ -20,11 +20,11 @@ from numbered import FPS, NumberedAnimator, in_actor, numbered_frame
 import rayanim
 from rayanim.cli import main
 from rayanim.errors import HistoryError
-from rayanim.farm.collectors import EncodedFrames
-from rayanim.farm.history import FRAMES_CHECKED, HistoryBudget
-from rayanim.farm.plan import Segment
-from rayanim.farm.render import Blueprint, measure_source, open_source
-from rayanim.farm.work import Worker
+from rayanim.farm.planning.plan import Segment
+from rayanim.farm.rendering.collectors import EncodedFrames
+from rayanim.farm.rendering.history import FRAMES_CHECKED, HistoryBudget
+from rayanim.farm.rendering.render import Blueprint, measure_source, open_source
+from rayanim.farm.rendering.work import Worker
 from rayanim.feed import Batch, IndexedFrameParams
 from rayanim.forms import as_source
 from rayanim.randomness import seed_for

@@ -21,7 +21,7 @@ from PIL import Image
 
 from rayanim import Animator
 from rayanim.errors import FrameError, SettingsError, SetupError
-from rayanim.farm.render import draw_frame, measure_source, open_source
+from rayanim.farm.rendering.render import draw_frame, measure_source, open_source
 from rayanim.forms import as_source
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.randomness import seed_for

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from itertools import count
 
-from rayanim.farm.dispatch import Dispatcher
-from rayanim.farm.plan import Segment, cut
-from rayanim.farm.roster import Member, Roster
+from rayanim.farm.planning.dispatch import Dispatcher
+from rayanim.farm.planning.plan import Segment, cut
+from rayanim.farm.pool.roster import Member, Roster
 from rayanim.feed import NumberFeed
 
 SEGMENTS = 1000

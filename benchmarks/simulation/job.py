@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import partial
 
 from rayanim.errors import SegmentLostError
-from rayanim.farm.controller import TICK_S, Controller
-from rayanim.farm.dispatch import Dispatcher
-from rayanim.farm.handout import LOOK_S
 from rayanim.farm.job import Tally
-from rayanim.farm.plan import GOP_FRAMES, Segment, closed_lengths, follow
-from rayanim.farm.render import Timings
-from rayanim.farm.roster import Member
-from rayanim.farm.scaling import ScalingLimits
+from rayanim.farm.planning.dispatch import Dispatcher
+from rayanim.farm.planning.plan import GOP_FRAMES, Segment, closed_lengths, follow
+from rayanim.farm.pool.roster import Member
+from rayanim.farm.rendering.render import Timings
+from rayanim.farm.running.controller import TICK_S, Controller
+from rayanim.farm.running.handout import LOOK_S
+from rayanim.farm.scaling.policy import ScalingLimits
 from rayanim.feed import NumberFeed
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import PerformanceSettings

@@ -12,7 +12,7 @@ from rayanim.doctor.software import find_software
 from rayanim.errors import RayanimError
 
 if TYPE_CHECKING:
-    from rayanim.farm.shipment import Shipment
+    from rayanim.farm.rendering.shipment import Shipment
 
 
 def look_here(shipment: Shipment | None = None, *, with_encoders: bool = True) -> Look:

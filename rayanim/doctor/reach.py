@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rayanim.doctor.facts import Token
-from rayanim.farm.token import wants_token
+from rayanim.farm.connection.token import wants_token
 
 CONNECT_LIMIT_S = 5.0
 """For a connection to the head's port, which a reachable head accepts at once."""

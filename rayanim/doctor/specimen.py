@@ -16,10 +16,10 @@ import numpy as np
 from rayanim.animator import Animator
 from rayanim.doctor.facts import Drawn
 from rayanim.errors import EncodeError, SettingsError
-from rayanim.farm.collectors import EncodedFrames
-from rayanim.farm.plan import Segment
-from rayanim.farm.render import SegmentRenderer, close_source, measure_source, open_source
-from rayanim.farm.shipment import Shipment, pack, unpack
+from rayanim.farm.planning.plan import Segment
+from rayanim.farm.rendering.collectors import EncodedFrames
+from rayanim.farm.rendering.render import SegmentRenderer, close_source, measure_source, open_source
+from rayanim.farm.rendering.shipment import Shipment, pack, unpack
 from rayanim.feed import Batch
 from rayanim.randomness import kept_randomness
 from rayanim.settings import VideoSettings

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rayanim.errors import RayanimError
-from rayanim.farm.collectors import RawPayload
 from rayanim.farm.machine import process_rss_bytes
-from rayanim.farm.plan import Place, Segment
-from rayanim.farm.render import Blueprint, Payload, Timings, close_source, open_source
-from rayanim.farm.shipment import Shipment, unpack
-from rayanim.farm.work import Worker
-from rayanim.farm.writing import Writing
+from rayanim.farm.planning.plan import Place, Segment
+from rayanim.farm.rendering.collectors import RawPayload
+from rayanim.farm.rendering.render import Blueprint, Payload, Timings, close_source, open_source
+from rayanim.farm.rendering.shipment import Shipment, unpack
+from rayanim.farm.rendering.work import Worker
+from rayanim.farm.writing.writers import Writing
 
 if TYPE_CHECKING:
     from rayanim.source import Source
@@ -209,7 +209,7 @@ class EncoderActor:
     Parameters
     ----------
     writing
-        How; see `rayanim.farm.writing`.
+        How; see `rayanim.farm.writing.writers`.
     label
         What Ray's tools and log lines call it, ``of wave`` say.
     """

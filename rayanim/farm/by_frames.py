@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rayanim.errors import EncoderLostError
-from rayanim.farm.choice import Choice, Costs, segment_frames
-from rayanim.farm.choosing import Chooser
-from rayanim.farm.collectors import RawPayload
-from rayanim.farm.dispatch import Drawn
-from rayanim.farm.film_thread import EncoderThread
+from rayanim.farm.choosing.look import Chooser
+from rayanim.farm.choosing.model import Choice, Costs, segment_frames
+from rayanim.farm.connection.session import RaySession
+from rayanim.farm.in_process.film_thread import EncoderThread
+from rayanim.farm.in_process.local import InProcess
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.local import InProcess
-from rayanim.farm.plan import cut
-from rayanim.farm.session import RaySession
-from rayanim.farm.writing import OneEncoder
+from rayanim.farm.planning.dispatch import Drawn
+from rayanim.farm.planning.plan import cut
+from rayanim.farm.rendering.collectors import RawPayload
+from rayanim.farm.writing.writers import OneEncoder
 from rayanim.feed import Feed
 
 ENCODER_RESTARTS = 1
@@ -157,8 +157,8 @@ class FramesJob:
                 self._head.clear()
 
     def _pass(self, choice: Choice, feed: Feed, first: tuple[int, int]) -> int:
-        from rayanim.farm.course import Course
-        from rayanim.farm.run import FarmRun
+        from rayanim.farm.running.course import Course
+        from rayanim.farm.running.run import FarmRun
 
         spec, most = self._inside.spec, self._chooser.most_actors()
         limit_bytes = self._chooser.limit_bytes

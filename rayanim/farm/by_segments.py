@@ -19,18 +19,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rayanim.errors import HistoryError
-from rayanim.farm.choice import Choice
-from rayanim.farm.choosing import Chooser
-from rayanim.farm.collectors import RawPayload
-from rayanim.farm.encoder_threads import EncoderThreads
-from rayanim.farm.handover import STORE_BYTES, Handover
+from rayanim.farm.choosing.handover import STORE_BYTES, Handover
+from rayanim.farm.choosing.look import Chooser
+from rayanim.farm.choosing.model import Choice
+from rayanim.farm.in_process.encoder_threads import EncoderThreads
+from rayanim.farm.in_process.local import InProcess
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.local import InProcess
-from rayanim.farm.pieces import Pieces
-from rayanim.farm.plan import GOP_FRAMES, Segment, closed_lengths, follow
+from rayanim.farm.planning.plan import GOP_FRAMES, Segment, closed_lengths, follow
+from rayanim.farm.rendering.collectors import RawPayload
+from rayanim.farm.rendering.pieces import Pieces
 from rayanim.farm.resumption import Resumption
 from rayanim.farm.space import SpaceWatch
-from rayanim.farm.writing import Parts, PartWriter
+from rayanim.farm.writing.writers import Parts, PartWriter
 from rayanim.parts.keeper import Keeper
 
 
@@ -181,8 +181,8 @@ class SegmentsJob:
     def _on_ray(
         self, choice: Choice, plan: Iterator[Segment], begun: RawPayload, first_frames: int
     ) -> int:
-        from rayanim.farm.course import Course
-        from rayanim.farm.run import FarmRun
+        from rayanim.farm.running.course import Course
+        from rayanim.farm.running.run import FarmRun
 
         self._handover.wait()
         self._inside.close()

@@ -8,11 +8,11 @@ from rayanim.errors import RayanimError
 from rayanim.events import Listener, Nobody
 from rayanim.farm.by_frames import FramesJob
 from rayanim.farm.by_segments import SegmentsJob
-from rayanim.farm.choice import Choice
-from rayanim.farm.choosing import Chooser
+from rayanim.farm.choosing.look import Chooser
+from rayanim.farm.choosing.model import Choice
 from rayanim.farm.exporter import Exporter
+from rayanim.farm.in_process.local import InProcess
 from rayanim.farm.job import Job, Outcome, Tally
-from rayanim.farm.local import InProcess
 from rayanim.progress.protocol import Progress
 from rayanim.randomness import kept_randomness
 

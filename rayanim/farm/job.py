@@ -24,11 +24,11 @@ from rayanim.events import (
     SegmentRetried,
 )
 from rayanim.farm.exporter import Exporter
-from rayanim.farm.fleet_use import FleetUse
 from rayanim.farm.machine import process_rss_bytes
 from rayanim.farm.naming import JobName
-from rayanim.farm.plan import Segment
-from rayanim.farm.render import NO_TIME, Timings
+from rayanim.farm.planning.plan import Segment
+from rayanim.farm.rendering.render import NO_TIME, Timings
+from rayanim.farm.scaling.fleet_use import FleetUse
 from rayanim.feed import Feed
 from rayanim.progress.protocol import Progress, ProgressState
 from rayanim.rates import RateMeter

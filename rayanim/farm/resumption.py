@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from rayanim.farm.in_process.local import InProcess
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.local import InProcess
-from rayanim.farm.plan import Segment
+from rayanim.farm.planning.plan import Segment
 
 if TYPE_CHECKING:
     from rayanim.parts.keeper import Keeper

@@ -16,7 +16,7 @@ from rayanim.parts.part_file import PartInfo
 from rayanim.storage.address import Address
 
 if TYPE_CHECKING:
-    from rayanim.farm.plan import Segment
+    from rayanim.farm.planning.plan import Segment
     from rayanim.parts.store import PartStore
     from rayanim.parts.values import DrawnFrom
     from rayanim.video.spec import StreamSpec

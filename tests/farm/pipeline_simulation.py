@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from rayanim.farm.scaling import Decision, PolicyState, ScalingLimits, Snapshot, decide
+from rayanim.farm.scaling.policy import Decision, PolicyState, ScalingLimits, Snapshot, decide
 
 FRAME_BYTES = 1_000_000
 TICK_S = 0.5

@@ -6,9 +6,9 @@ import pytest
 from test_controller import Silence
 
 from rayanim.cluster import ClusterSettings
-from rayanim.farm.actor_memory import ActorMemory
-from rayanim.farm.fleet import Need, Node, memory_to_ask, most_actors, room
 from rayanim.farm.job import Tally
+from rayanim.farm.running.actor_memory import ActorMemory
+from rayanim.farm.scaling.fleet import Need, Node, memory_to_ask, most_actors, room
 
 GIB = 2**30
 MIB = 2**20

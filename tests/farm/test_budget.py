@@ -8,8 +8,8 @@ import pytest
 
 from rayanim.cluster import ClusterSettings
 from rayanim.errors import SettingsError
-from rayanim.farm.budget import hours_text, too_dear, used_up
-from rayanim.farm.scaling import PolicyState, ScalingLimits, Snapshot, decide
+from rayanim.farm.scaling.budget import hours_text, too_dear, used_up
+from rayanim.farm.scaling.policy import PolicyState, ScalingLimits, Snapshot, decide
 
 HOUR_S = 3600.0
 LIMITS = ScalingLimits(min_actors=1, max_actors=16, max_node_s=2 * HOUR_S)

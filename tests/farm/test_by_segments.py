@@ -13,9 +13,9 @@ from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 
 import rayanim
 from rayanim.errors import RayanimError
+from rayanim.farm.connection.session import LocalRay
 from rayanim.farm.job import Tally
-from rayanim.farm.pieces import Pieces
-from rayanim.farm.session import LocalRay
+from rayanim.farm.rendering.pieces import Pieces
 from rayanim.farm.space import SpaceWatch
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import PerformanceSettings
@@ -162,7 +162,7 @@ def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report says so, and the Ray that was started is stopped."""
-    monkeypatch.setattr("rayanim.farm.choosing.RaySession", LateRay)
+    monkeypatch.setattr("rayanim.farm.choosing.look.RaySession", LateRay)
     monkeypatch.setattr(LateRay, "stopped", 0)
     report = rayanim.produce(
         Numbered(40),

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rayanim.errors import SettingsError
-from rayanim.farm.choice import (
+from rayanim.farm.choosing.model import (
     GAIN_NEEDED,
     MAX_SEGMENT_FRAMES,
     Choice,

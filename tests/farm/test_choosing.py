@@ -11,9 +11,9 @@ import pytest
 from numbered import SIZE, NumberedAnimator
 
 from rayanim.errors import NotPicklableError
-from rayanim.farm import choosing
-from rayanim.farm.choice import Costs
-from rayanim.farm.choosing import Chooser
+from rayanim.farm.choosing import look as choosing
+from rayanim.farm.choosing.look import Chooser
+from rayanim.farm.choosing.model import Costs
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.machine import Machine
 from rayanim.feed import NumberFeed

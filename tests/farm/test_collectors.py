@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rayanim.errors import EncodeError
-from rayanim.farm.collectors import Collector, EncodedFrames, RawFrames, Remembering
+from rayanim.farm.rendering.collectors import Collector, EncodedFrames, RawFrames, Remembering
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.segment import SegmentEncoder

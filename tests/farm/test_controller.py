@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rayanim.farm import controller as module
-from rayanim.farm.controller import Controller
-from rayanim.farm.dispatch import Dispatcher
 from rayanim.farm.job import Tally
-from rayanim.farm.plan import Segment, cut
-from rayanim.farm.render import Timings
-from rayanim.farm.scaling import ScalingLimits
+from rayanim.farm.planning.dispatch import Dispatcher
+from rayanim.farm.planning.plan import Segment, cut
+from rayanim.farm.rendering.render import Timings
+from rayanim.farm.running import controller as module
+from rayanim.farm.running.controller import Controller
+from rayanim.farm.scaling.policy import ScalingLimits
 from rayanim.feed import NumberFeed
 from rayanim.progress.protocol import ProgressState
 

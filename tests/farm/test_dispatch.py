@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 )
 
 from rayanim.errors import SegmentLostError
-from rayanim.farm.dispatch import MAX_ATTEMPTS, Dispatcher, Drawn
-from rayanim.farm.plan import Segment, cut
+from rayanim.farm.planning.dispatch import MAX_ATTEMPTS, Dispatcher, Drawn
+from rayanim.farm.planning.plan import Segment, cut
 from rayanim.feed import NumberFeed
 
 FRAME_BYTES = 10

@@ -21,12 +21,12 @@ from rayanim.drawing.record import SAMPLE
 from rayanim.farm.actors import DrawnMeta, RenderActor
 from rayanim.farm.job import Tally
 from rayanim.farm.naming import JobName
-from rayanim.farm.plan import Segment
-from rayanim.farm.pool import RenderPool
-from rayanim.farm.render import Blueprint, SegmentRenderer, Timings, open_source
-from rayanim.farm.roster import Member
-from rayanim.farm.sending import Asked
-from rayanim.farm.shipment import pack
+from rayanim.farm.planning.plan import Segment
+from rayanim.farm.pool.render_pool import RenderPool
+from rayanim.farm.pool.roster import Member
+from rayanim.farm.pool.sending import Asked
+from rayanim.farm.rendering.render import Blueprint, SegmentRenderer, Timings, open_source
+from rayanim.farm.rendering.shipment import pack
 from rayanim.feed import Batch
 from rayanim.forms import as_source
 from rayanim.progress.plain import NoProgress

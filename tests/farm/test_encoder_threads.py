@@ -11,9 +11,9 @@ import pytest
 from numbered import SIZE, numbered_frame
 
 from rayanim.errors import EncodeError
-from rayanim.farm.encoder_threads import EncoderThreads
+from rayanim.farm.in_process.encoder_threads import EncoderThreads
 from rayanim.farm.job import Tally
-from rayanim.farm.plan import Place
+from rayanim.farm.planning.plan import Place
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec

@@ -9,8 +9,9 @@ from numbered import FPS, Numbered, NumberedAnimator, files_in, read_numbers
 
 import rayanim
 from rayanim.errors import FrameError, ScriptError
-from rayanim.farm import encoding, first_actor
-from rayanim.farm.roster import Roster
+from rayanim.farm.pool import first_actor
+from rayanim.farm.pool.roster import Roster
+from rayanim.farm.running import encoder_link as encoding
 from rayanim.frame_gen import FrameGenerator
 
 
@@ -156,7 +157,8 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
             time.sleep(0.001)
             return bytes(64 * 48 * 4)
 
-    from rayanim.farm import choice, choosing
+    from rayanim.farm.choosing import look as choosing
+    from rayanim.farm.choosing import model as choice
 
     def always_ray(costs, frames_left, max_actors, cores, **others):
         return choice.Choice("ray", 2, None, None, "as the test has it")
@@ -170,7 +172,7 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
 
 def test_a_busy_ray_of_the_caller_is_not_waited_for(on_ray, tmp_path, monkeypatch):
     """In automatic mode actors that could not be placed are not counted on."""
-    from rayanim.farm import choosing
+    from rayanim.farm.choosing import look as choosing
 
     monkeypatch.setattr(choosing, "free_ray_cpus", lambda otherwise: 0)
     report = render(Numbered(100, delay_s=0.01), tmp_path / "film.mp4", engine="auto", workers=4)

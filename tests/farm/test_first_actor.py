@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rayanim.farm.first_actor import NODE_LIMIT_S, ROOM_LIMIT_S, limit_s, none_came, what_lasts
-from rayanim.farm.plan import Segment
+from rayanim.farm.planning.plan import Segment
+from rayanim.farm.pool.first_actor import NODE_LIMIT_S, ROOM_LIMIT_S, limit_s, none_came, what_lasts
 from rayanim.feed import Batch
 
 DRAWN = Segment(0, 0, 8, Batch(range(8), None))

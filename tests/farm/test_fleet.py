@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rayanim.cluster import ClusterSettings
-from rayanim.farm.fleet import (
+from rayanim.farm.scaling.fleet import (
     Need,
     Node,
     affordable_memory,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayanim.actor_history import FleetSize
-from rayanim.farm.fleet_use import MOST_SIZES, FleetUse
+from rayanim.farm.scaling.fleet_use import MOST_SIZES, FleetUse
 
 
 def test_each_change_is_kept_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rayanim.farm.frame_cost import SAMPLE_FRAMES, SAMPLE_LIMIT_S, SAMPLE_S, FrameCost
+from rayanim.farm.in_process.frame_cost import SAMPLE_FRAMES, SAMPLE_LIMIT_S, SAMPLE_S, FrameCost
 
 
 def cost_of(*costs_s: float) -> FrameCost:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rayanim.farm import handout
-from rayanim.farm.dispatch import Dispatcher
-from rayanim.farm.handout import LOOK_S, HandOut
+from rayanim.farm.faults.nodes import NodeBook
+from rayanim.farm.faults.overdue import Holding, Pace
 from rayanim.farm.job import Tally
-from rayanim.farm.nodes import NodeBook
-from rayanim.farm.overdue import Holding, Pace
+from rayanim.farm.planning.dispatch import Dispatcher
+from rayanim.farm.running import handout
+from rayanim.farm.running.handout import LOOK_S, HandOut
 from rayanim.progress.plain import NoProgress
 
 

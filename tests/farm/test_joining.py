@@ -15,10 +15,10 @@ import pytest
 from numbered import SIZE, numbered_frame, read_numbers
 
 from rayanim.errors import EncodeError, PartsError
-from rayanim.farm import joining
-from rayanim.farm.joining import Joining
-from rayanim.farm.plan import Place
-from rayanim.farm.writing import Parts, PartWriter
+from rayanim.farm.planning.plan import Place
+from rayanim.farm.writing import joining
+from rayanim.farm.writing.joining import Joining
+from rayanim.farm.writing.writers import Parts, PartWriter
 from rayanim.parts.disk_folder import DiskFolder
 from rayanim.parts.store import PartStore
 from rayanim.settings import VideoSettings

@@ -11,10 +11,10 @@ import pytest
 from numbered import numbered_frame, read_numbers
 
 from rayanim.errors import EncodeError, FrameError, ParametersError, ScriptError, SettingsError
-from rayanim.farm.film_thread import EncoderThread
-from rayanim.farm.frame_cost import SAMPLE_FRAMES
+from rayanim.farm.in_process.film_thread import EncoderThread
+from rayanim.farm.in_process.frame_cost import SAMPLE_FRAMES
+from rayanim.farm.in_process.local import InProcess
 from rayanim.farm.job import Job, Tally
-from rayanim.farm.local import InProcess
 from rayanim.feed import NumberFeed, ParameterFeed
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import PerformanceSettings, VideoSettings

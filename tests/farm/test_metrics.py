@@ -23,8 +23,8 @@ from rayanim.farm.exporter import Exporter
 from rayanim.farm.job import Tally
 from rayanim.farm.metrics import JOB_LABELS, METRICS, increment
 from rayanim.farm.naming import JobName
-from rayanim.farm.plan import Segment
-from rayanim.farm.render import Timings
+from rayanim.farm.planning.plan import Segment
+from rayanim.farm.rendering.render import Timings
 from rayanim.feed import Batch
 from rayanim.progress import NoProgress
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayanim.farm.nodes import FORGIVEN_BY, MAX_FAILURES, NodeBook
+from rayanim.farm.faults.nodes import FORGIVEN_BY, MAX_FAILURES, NodeBook
 
 
 def book_of(*nodes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rayanim.farm.openings import FACTOR, LIMIT_S, MAX_LOST, MOST_NODES_TRIED, Openings
+from rayanim.farm.faults.openings import FACTOR, LIMIT_S, MAX_LOST, MOST_NODES_TRIED, Openings
 
 
 def test_the_first_opening_may_take_for_ever():

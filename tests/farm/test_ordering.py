@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayanim.farm.ordering import Ordering, Prefix
+from rayanim.farm.planning.ordering import Ordering, Prefix
 
 
 @given(st.permutations(range(15)), st.integers(0, 100))

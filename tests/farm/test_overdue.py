@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rayanim.farm.overdue import (
+from rayanim.farm.faults.overdue import (
     FAR_OVERDUE,
     GIVEN_UP,
     NOTHING_LATE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rayanim.farm.fleet import NODE_ID_LABEL, Need, matches
-from rayanim.farm.placing import options, selector
+from rayanim.farm.pool.placing import options, selector
+from rayanim.farm.scaling.fleet import NODE_ID_LABEL, Need, matches
 
 NODES = {each: {NODE_ID_LABEL: each} for each in "abcd"}
 

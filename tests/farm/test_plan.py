@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayanim.farm.plan import (
+from rayanim.farm.planning.plan import (
     GOP_FRAMES,
     SHORT_FILM_PARTS,
     SHORTEST_FRAMES,

@@ -21,7 +21,7 @@ from numbered import FPS, SIZE, Numbered, NumberedAnimator, numbered_frame, read
 
 import rayanim
 from rayanim.errors import EncodeError, FrameError, OutputError, ResumeError
-from rayanim.farm.history import FRAMES_CHECKED
+from rayanim.farm.rendering.history import FRAMES_CHECKED
 
 N_FRAMES = 96
 SEGMENT = 8

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rayanim.farm.plan import Segment
-from rayanim.farm.roster import Member, Roster
+from rayanim.farm.planning.plan import Segment
+from rayanim.farm.pool.roster import Member, Roster
 from rayanim.feed import Batch
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline_simulation import Load, Trace, simulate
 
 from rayanim.errors import SettingsError
-from rayanim.farm.scaling import (
+from rayanim.farm.scaling.policy import (
     HEADROOM_DOWN,
     Decision,
     PolicyState,

@@ -17,8 +17,8 @@ from numbered import FPS, Numbered
 import rayanim
 from rayanim.cluster import Address
 from rayanim.errors import ClusterError
-from rayanim.farm import connecting
-from rayanim.farm.ray_internals import Seen
+from rayanim.farm.connection import connecting
+from rayanim.farm.connection.ray_internals import Seen
 
 # A head takes seconds to start, and a minute on a machine that does much else.
 pytestmark = pytest.mark.timeout(300)

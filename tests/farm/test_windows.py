@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rayanim.farm.windows import SlidingSums
+from rayanim.farm.scaling.windows import SlidingSums
 
 
 def test_nothing_is_known_at_first() -> None:

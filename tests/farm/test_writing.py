@@ -11,8 +11,8 @@ import pytest
 from numbered import SIZE, numbered_frame, read_numbers
 
 from rayanim.errors import EncodeError, PartsError
-from rayanim.farm.plan import Place
-from rayanim.farm.writing import OneEncoder, Parts
+from rayanim.farm.planning.plan import Place
+from rayanim.farm.writing.writers import OneEncoder, Parts
 from rayanim.parts.disk_folder import DiskFolder
 from rayanim.parts.store import PartStore
 from rayanim.settings import VideoSettings

@@ -12,7 +12,7 @@ import pytest
 from sample_parts import SPEC, beside, segment
 
 from rayanim.errors import ResumeError
-from rayanim.farm.plan import Segment
+from rayanim.farm.planning.plan import Segment
 from rayanim.feed import Batch
 from rayanim.parts.digest import batch_digest
 from rayanim.parts.folder import PartsFolder

@@ -1,0 +1,301 @@
+"""Connects this process to a Ray cluster, after checks that end in one clear message.
+
+Ray itself looks for a head that is not there for a minute, and says of a wrong
+token or version what its own layers see of it. So it is asked in steps first:
+does anything listen there, does it speak Ray's protocol, does it take our
+token, are its versions ours, and does this machine belong to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from rayanim.cluster import Address, ClusterRequest
+from rayanim.errors import ClusterError, RayanimError
+from rayanim.farm.connection.blame import first_line
+from rayanim.farm.connection.ray_internals import (
+    Seen,
+    latest_address,
+    look_at,
+    use_token_if_there_is_one,
+)
+from rayanim.farm.connection.token import wants_token
+from rayanim.farm.scaling.fleet import version_fault
+from rayanim.travel.environment import packed
+from rayanim.travel.luggage import baggage_of
+
+_logger = logging.getLogger("rayanim")
+
+REACH_LIMIT_S = 5.0
+"""A head anywhere in a data centre answers within milliseconds."""
+
+LOOK_LIMIT_S = 10.0
+"""A head that is busy may take a few seconds to list its nodes."""
+
+JOINING_S = 10.0
+"""Seconds that a node which is just starting may take to be listed."""
+
+CONNECT_LIMIT_S = 120.0
+"""Connecting takes 1 to 2 s, and as long again as the script's folder takes to be sent."""
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""How a client begins HTTP/2, and empty settings (RFC 9113, 3.4); gRPC is spoken over it."""
+
+SETTINGS_FRAME = 4
+"""The type of the frame that the server has to answer with."""
+
+WHAT_TO_SET = (
+    "Set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN or its file in "
+    "RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on the head prints it)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRay:
+    """A connection to a cluster.
+
+    Attributes
+    ----------
+    request
+        The cluster, and what is sent to it.
+    checked
+        Set once the cluster is known to take this process.
+    """
+
+    request: ClusterRequest
+    checked: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which it is taken for stuck."""
+        return CONNECT_LIMIT_S
+
+    def init(self) -> None:
+        """Connect.
+
+        Raises
+        ------
+        ClusterError
+            If the cluster cannot be reached, or does not fit.
+        PackageError
+            If the script's folder cannot travel.
+        """
+        address = self.request.address
+        found = located(address)
+        check_reach(found, address)
+        choose_token(found)
+        check_fit(found, address)
+        self.checked.set()
+        with _runtime_env(self.request) as runtime_env:
+            import ray
+
+            ray.init(
+                address=found,
+                logging_level=logging.ERROR,
+                log_to_driver=_logger.isEnabledFor(logging.INFO),
+                runtime_env=runtime_env,
+            )
+
+    def failed(self, error: BaseException | None) -> RayanimError:
+        """One message for all that Ray may say."""
+        if isinstance(error, RayanimError):
+            return error
+        origin = self.request.address.origin
+        if error is None:
+            what = f"did not come about within {CONNECT_LIMIT_S:.0f} s"
+        else:
+            said = first_line(error) if isinstance(error, Exception) else repr(error)
+            what = f"failed: {said}"
+        return ClusterError(
+            f"The connection to the Ray cluster ({origin}) {what}. `ray status` on this machine "
+            "shows whether the cluster is well."
+        )
+
+
+def located(address: Address) -> str:
+    """``HOST:PORT`` of the head.
+
+    Raises
+    ------
+    ClusterError
+        If it is to be found out, and there is none.
+    """
+    if address.text != "auto":
+        return address.text
+    found = latest_address()
+    if found is None:
+        raise ClusterError(
+            f"{address.origin}: no Ray cluster runs on this machine. Begin one with "
+            "`ray start --head`, join one with `ray start --address=HOST:PORT`, or leave the "
+            "address out to draw on this machine alone."
+        )
+    return found
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two ``HOST:PORT`` mean one listener, as far as names can be told apart here."""
+    (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
+    if port != other_port:
+        return False
+    found, others = _addresses(host.strip("[]")), _addresses(other_host.strip("[]"))
+    here = {each.address for known in psutil.net_if_addrs().values() for each in known}
+    return not (found and others) or bool(found & others) or bool(found & here and others & here)
+
+
+def _addresses(host: str) -> set[str]:
+    """What a name stands for; nothing where nobody knows it."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
+
+
+def check_reach(found: str, address: Address) -> None:
+    """See that a cluster's head listens at `found`.
+
+    Raises
+    ------
+    ClusterError
+        If nothing does within `REACH_LIMIT_S`, or something else.
+    """
+    host, _, port = found.rpartition(":")
+    try:
+        answer = _answer_to_preface(host.strip("[]"), int(port))
+    except OSError as error:
+        why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        raise ClusterError(
+            f"{address.origin}: nothing answers at {found} ({why}). Does the cluster's head run "
+            "there, and is its port open? `ray start --head` prints its address."
+        ) from error
+    if not _is_http2(answer):
+        raise ClusterError(
+            f"{address.origin}: what answers at {found} is no head of a Ray cluster. Its port is "
+            "6379 unless another was given to `ray start --head --port`; 8265, the dashboard's, "
+            f"is for `rayanim submit SCRIPT.py --address http://{host}:8265`."
+        )
+
+
+def _answer_to_preface(host: str, port: int) -> bytes | None:
+    """The first bytes of what listens there; None where it is not asked."""
+    with socket.create_connection((host, port), REACH_LIMIT_S) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return None
+        connection.settimeout(REACH_LIMIT_S)
+        connection.sendall(PREFACE)
+        return connection.recv(9)
+
+
+def _is_http2(answer: bytes | None) -> bool:
+    return answer is None or (len(answer) >= 4 and answer[3] == SETTINGS_FRAME)
+
+
+def choose_token(found: str) -> None:
+    """Send Ray's token where the cluster wants one, and nowhere else.
+
+    A driver that sends it to a cluster without authentication can use the
+    head's actors alone: to those of other nodes it is unknown.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if wants_token(found):
+        use_token_if_there_is_one()
+    else:
+        os.environ["RAY_AUTH_MODE"] = "disabled"
+
+
+def check_fit(found: str, address: Address) -> None:
+    """See that the cluster takes this process: token, versions, and a node here.
+
+    Raises
+    ------
+    ClusterError
+        If it does not.
+    """
+    until_s = time.monotonic() + JOINING_S
+    while (seen := _seen(found, address)) is not None:
+        _check_versions(seen, address)
+        if seen.here:
+            return
+        if time.monotonic() > until_s:
+            raise ClusterError(_no_node_here(found, address, seen))
+        time.sleep(0.5)
+
+
+def _seen(found: str, address: Address) -> Seen | None:
+    import ray
+
+    try:
+        return look_at(found, LOOK_LIMIT_S)
+    except ray.exceptions.AuthenticationError as error:
+        raise ClusterError(
+            f"{address.origin}: the cluster at {found} refuses this process: {_token_fault()}. "
+            f"{WHAT_TO_SET}"
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"{address.origin}: the head at {found} does not answer ({first_line(error)})."
+        ) from error
+
+
+def _token_fault() -> str:
+    mode = os.environ.get("RAY_AUTH_MODE")
+    if mode is None:
+        return "it wants a token, and there is none here"
+    if mode != "token":
+        return f"it wants a token, and RAY_AUTH_MODE={mode} says to send none"
+    return "its token is another one"
+
+
+def _check_versions(seen: Seen, address: Address) -> None:
+    if seen.ray_version is None or seen.python_version is None:
+        return
+    import ray
+
+    # As strict as Ray itself, which refuses where this passes.
+    by_minor = os.environ.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL") == "minor"
+    fault = version_fault(
+        {"ray": seen.ray_version, "python": seen.python_version},
+        {"ray": ray.__version__, "python": platform.python_version()},
+        2 if by_minor else 3,
+    )
+    if fault is not None:
+        raise ClusterError(
+            f"{address.origin}: the cluster's versions are not those of this process: {fault}. "
+            "Run the script with the Python and Ray that the cluster was started with: pickled "
+            "code does not pass between them."
+        )
+
+
+def _no_node_here(found: str, address: Address, seen: Seen) -> str:
+    nodes = ", ".join(seen.hosts[:3]) + (", ..." if len(seen.hosts) > 3 else "")
+    host = found.rpartition(":")[0]
+    return (
+        f"{address.origin}: this machine is no node of the cluster at {found} (its nodes: "
+        f"{nodes or 'none'}), and a driver has to run on one. Run `ray start --address={found}` "
+        "here first, or send the script: `rayanim submit SCRIPT.py --address "
+        f"http://{host}:8265`."
+    )
+
+
+@contextlib.contextmanager
+def _runtime_env(request: ClusterRequest) -> Iterator[dict[str, Any] | None]:
+    """What the job's processes find on every node; None where a submitted job has it already."""
+    baggage = baggage_of(request.settings, os.environ)
+    if baggage is None:
+        yield None
+        return
+    with packed(baggage) as luggage:
+        for note in luggage.plan.notes() if luggage.plan else ():
+            _logger.warning("%s", note)
+        yield luggage.runtime_env

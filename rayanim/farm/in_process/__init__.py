@@ -1,0 +1,1 @@
+"""Draws and encodes in this process, without Ray."""

@@ -1,0 +1,314 @@
+"""How many render actors there should be: a pure policy, from the encoder's queue.
+
+Theory of operation
+-------------------
+The set point: frames arrive just fast enough that the encoder never starves
+and its queue never fills. `decide` is called every tick with a `Snapshot` and
+the state that it returned the tick before; it has no clock and no effects.
+
+*Demand* is the encoder's rate divided by one busy actor's, in actors.
+
+- The encoder **starves** when it idles while little is queued and the window
+  for frames in flight has room. If that holds for ``hold_s``, actors are added
+  up to `HEADROOM_UP` times the demand, at most doubling.
+- The queue is **full** when the window is nearly used up while the encoder
+  works. If that holds for ``hold_s``, actors are released down to
+  `HEADROOM_DOWN` times the demand, at most halving.
+- If the encoder idles while the window is full, the frame that comes next is a
+  slow one and the others wait behind it. More actors would have no room to
+  draw in, fewer would draw it no sooner: nothing changes.
+
+Why it cannot swing between n and n + 1 while the rates stay as they are.
+Going up from n by the demand r means ``HEADROOM_UP * r > n``, coming back to n
+means ``HEADROOM_DOWN * r <= n``. As ``HEADROOM_DOWN > HEADROOM_UP``, no r does
+both: the measured demand must have fallen by more than an eighth in between.
+Where a biased measurement says that n is enough although the encoder starves
+with n, one actor is added beyond it (a probe), and n is remembered together
+with the demand measured then (`Shortage`): the way down ends above n until the
+demand has fallen by a quarter. Where the measurement scatters more than the
+dead band is wide, or the load comes in bursts, the way down takes the highest
+demand of the last `PEAK_HOLDS` times ``hold_s``. It can afford to be late: too
+many actors do no harm, since the window is bounded and they wait.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from rayanim.farm.scaling.budget import too_dear
+from rayanim.farm.scaling.values import Decision, PolicyState, ScalingLimits, Shortage, Snapshot
+
+__all__ = [
+    "Decision",
+    "PolicyState",
+    "ScalingLimits",
+    "Shortage",
+    "Snapshot",
+    "decide",
+]
+
+HEADROOM_UP = 1.1
+"""Actors are added until they draw this many times what the encoder takes."""
+
+HEADROOM_DOWN = 1.25
+"""Actors are released only if the rest draw this many times what it takes."""
+
+IDLE_SHARE = 0.1
+"""An encoder that is idle for a larger share of the window than this is not fed."""
+
+FULL_SHARE = 0.8
+"""The window is full from this share on: a segment more might not fit."""
+
+LOW_QUEUE_S = 1.0
+"""Less than this much work for the encoder is a low queue, in seconds.
+
+Actors hand over about a quarter of a second of drawing at a time and hold two
+segments, so at steady state half a second of frames waits for its turn.
+"""
+
+PROBE_HOLDS = 3
+"""An actor beyond the demand needs proof for this many times ``hold_s``."""
+
+SHORTAGE_FADES = 0.75
+"""A remembered shortage ends when the demand is below this share of what it was."""
+
+PEAK_HOLDS = 10
+"""The way down looks at the highest demand of this many times ``hold_s``."""
+
+START_REPAID = 2.0
+"""An actor repays its start if its share of the frames lasts this many starts.
+
+It then works at least as long as it took to start.
+"""
+
+
+def decide(
+    snapshot: Snapshot, limits: ScalingLimits, state: PolicyState
+) -> tuple[Decision, PolicyState]:
+    """The decision for this tick and the state for the next.
+
+    Parameters
+    ----------
+    snapshot
+        What the controller sees now.
+    limits
+        Bounds that the target stays within, whatever the snapshot says.
+    state
+        What the previous call returned, or ``PolicyState()`` at first.
+    """
+    seen = _observe(snapshot, limits, state)
+    target, reason = _target(snapshot, limits, seen)
+    decision = Decision(target, target - snapshot.requested, reason)
+    return decision, _remember(snapshot, limits, seen, decision)
+
+
+def _observe(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> PolicyState:
+    """Follow since when each condition holds; a restless time counts for neither."""
+    now = snapshot.now_s
+    state = replace(state, arriving_at_s=now) if snapshot.pending else state
+    resting = _rested(now, state.changed_at_s, limits)
+    supply_known = resting and _rested(now, state.arriving_at_s, limits)
+    return replace(
+        state,
+        wanted=snapshot.requested if state.wanted is None else state.wanted,
+        peaks=_peaks(state.peaks, now, snapshot.demand, PEAK_HOLDS * limits.hold_s),
+        starved_since_s=_since(state.starved_since_s, now, supply_known and _starves(snapshot)),
+        full_since_s=_since(state.full_since_s, now, resting and _full(snapshot)),
+    )
+
+
+def _remember(
+    snapshot: Snapshot, limits: ScalingLimits, state: PolicyState, decision: Decision
+) -> PolicyState:
+    shortage = state.shortage
+    if _held(state.starved_since_s, snapshot.now_s, limits.hold_s) and snapshot.demand:
+        known = _floor(shortage, snapshot.demand)
+        if snapshot.requested >= known:
+            shortage = Shortage(snapshot.requested, snapshot.demand)
+    state = replace(state, wanted=decision.target, shortage=shortage)
+    if decision.delta == 0:
+        return state
+    return replace(state, changed_at_s=snapshot.now_s, starved_since_s=None, full_since_s=None)
+
+
+def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tuple[int, str]:
+    """The first rule that applies; each gives its reason."""
+    requested = snapshot.requested
+    if state.wanted is not None and requested < state.wanted:
+        # Before the bounds: where all died at once, those would ask for the fewest.
+        return _replace_dead(snapshot, limits, state.wanted)
+    if limits.clamp(requested) != requested:
+        target = limits.clamp(requested)
+        return target, _step(snapshot, target, _bounds(limits))
+    if snapshot.segments_left is not None and limits.clamp(snapshot.segments_left) < requested:
+        target = limits.clamp(snapshot.segments_left)
+        return target, _step(snapshot, target, f"segments left to draw: {snapshot.segments_left}")
+    if state.starved_since_s is not None:
+        return _up(snapshot, limits, state.starved_since_s)
+    if state.full_since_s is not None:
+        return _down(snapshot, limits, state, state.full_since_s)
+    return requested, _stay(snapshot, limits, state)
+
+
+def _replace_dead(snapshot: Snapshot, limits: ScalingLimits, wanted: int) -> tuple[int, str]:
+    requested = snapshot.requested
+    lost = f"actors gone: {wanted - requested} of {wanted}"
+    useful = min(limits.clamp(wanted), _useful(snapshot, limits))
+    target = max(limits.clamp(requested), useful)
+    if target == requested:
+        return requested, f"stay at {requested}: {lost}, but the frames left repay no start"
+    return target, _step(snapshot, target, lost)
+
+
+def _up(snapshot: Snapshot, limits: ScalingLimits, since_s: float) -> tuple[int, str]:
+    requested, starving = snapshot.requested, _starving(snapshot)
+    if requested >= limits.max_actors:
+        return requested, f"stay at {requested}: {starving}, but {_bounds(limits)}"
+    if snapshot.draw_fps_per_actor is None:
+        return requested, f"stay at {requested}: {starving}, but no actor has drawn a segment yet"
+    needed = _enough(snapshot.demand, HEADROOM_UP, limits, unknown=2 * requested)
+    wait_s = limits.hold_s if needed > requested else PROBE_HOLDS * limits.hold_s
+    if not _held(since_s, snapshot.now_s, wait_s):
+        return requested, f"stay at {requested}: {starving}, not yet for {wait_s:g} s"
+    dear = too_dear(snapshot, limits)
+    if dear is not None:
+        return requested, f"stay at {requested}: {starving}, but {dear}"
+    wanted = limits.clamp(min(max(needed, requested + 1), 2 * requested))
+    target = min(wanted, _useful(snapshot, limits))
+    if target <= requested:
+        return requested, f"stay at {requested}: {starving}, but the frames left repay no start"
+    return target, _step(snapshot, target, f"{starving}{_demand_clause(snapshot)}")
+
+
+def _down(
+    snapshot: Snapshot, limits: ScalingLimits, state: PolicyState, since_s: float
+) -> tuple[int, str]:
+    requested, full = snapshot.requested, _filled(snapshot)
+    if not state.peaks:
+        return requested, f"stay at {requested}: {full}, but the rates are not known yet"
+    peak = state.peaks[0][1]
+    enough = max(_actors(peak, HEADROOM_DOWN, limits.max_actors), _floor(state.shortage, peak))
+    if enough >= requested:
+        return requested, f"stay at {requested}: {full}, and fewer would starve the encoder"
+    if requested <= limits.min_actors:
+        return requested, f"stay at {requested}: {full}, but {_bounds(limits)}"
+    if not _held(since_s, snapshot.now_s, limits.hold_s):
+        return requested, f"stay at {requested}: {full}, not yet for {limits.hold_s:g} s"
+    target = limits.clamp(max(enough, math.ceil(requested / 2)))
+    return target, _step(snapshot, target, f"{full}; it took at most {peak:.1f} actors to feed it")
+
+
+def _stay(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> str:
+    """Why nothing changes while no condition is being timed."""
+    stay = f"stay at {snapshot.requested}: "
+    if snapshot.pending:
+        return stay + f"actors still starting: {snapshot.pending}"
+    if not _rested(snapshot.now_s, state.changed_at_s, limits):
+        return stay + "the last change has to show first"
+    if not _rested(snapshot.now_s, state.arriving_at_s, limits):
+        return stay + "the new actors have to show first"
+    if snapshot.encoder_idle_fraction > IDLE_SHARE:
+        return stay + (
+            f"the encoder idled {_percent(snapshot.encoder_idle_fraction)}, but "
+            f"{snapshot.queued_frames} frames wait behind a slower one"
+        )
+    return stay + "the encoder is fed and its queue has room"
+
+
+def _starves(snapshot: Snapshot) -> bool:
+    # What the actors hold is in the window too. Many actors fill most of it
+    # just by drawing; there is room for one more while its part would fit.
+    roomy_share = max(FULL_SHARE, snapshot.requested / (snapshot.requested + 1))
+    if snapshot.encoder_idle_fraction <= IDLE_SHARE or snapshot.window_share >= roomy_share:
+        return False
+    low_frames = LOW_QUEUE_S * (snapshot.encode_fps or math.inf)
+    return snapshot.queued_frames < max(1.0, low_frames)
+
+
+def _full(snapshot: Snapshot) -> bool:
+    return snapshot.window_share >= FULL_SHARE and snapshot.encoder_idle_fraction <= IDLE_SHARE
+
+
+def _peaks(
+    peaks: tuple[tuple[float, float], ...], now_s: float, demand: float | None, memory_s: float
+) -> tuple[tuple[float, float], ...]:
+    recent = tuple(peak for peak in peaks if now_s - peak[0] <= memory_s)
+    if demand is None:
+        return recent
+    return (*(peak for peak in recent if peak[1] > demand), (now_s, demand))
+
+
+def _enough(demand: float | None, headroom: float, limits: ScalingLimits, *, unknown: int) -> int:
+    return unknown if demand is None else _actors(demand, headroom, limits.max_actors)
+
+
+def _actors(demand: float, headroom: float, most: int) -> int:
+    """Whole actors for `demand` with headroom, at least 1, at most `most`."""
+    return most if demand * headroom >= most else max(1, math.ceil(demand * headroom))
+
+
+def _floor(shortage: Shortage | None, demand: float) -> int:
+    """The fewest actors that are not known to be too few."""
+    if shortage is None or demand < SHORTAGE_FADES * shortage.demand:
+        return 1
+    return shortage.actors + 1
+
+
+def _useful(snapshot: Snapshot, limits: ScalingLimits) -> int:
+    """Actors that have a segment to draw and repay their start."""
+    repaid = _repaid(
+        snapshot.frames_left,
+        snapshot.draw_fps_per_actor,
+        snapshot.actor_start_s,
+        limits.max_actors,
+    )
+    return repaid if snapshot.segments_left is None else min(repaid, snapshot.segments_left)
+
+
+def _repaid(frames_left: int | None, draw_fps: float | None, start_s: float, most: int) -> int:
+    if frames_left is None or not draw_fps or start_s <= 0:
+        return most
+    return int(min(most, frames_left / draw_fps / (START_REPAID * start_s)))
+
+
+def _rested(now_s: float, moved_at_s: float | None, limits: ScalingLimits) -> bool:
+    return moved_at_s is None or now_s - moved_at_s >= limits.settle_s
+
+
+def _since(since_s: float | None, now_s: float, holds: bool) -> float | None:
+    if not holds:
+        return None
+    return now_s if since_s is None else since_s
+
+
+def _held(since_s: float | None, now_s: float, hold_s: float) -> bool:
+    return since_s is not None and now_s - since_s >= hold_s
+
+
+def _step(snapshot: Snapshot, target: int, why: str) -> str:
+    direction = "up" if target > snapshot.requested else "down"
+    return f"{direction} from {snapshot.requested} to {target}: {why}"
+
+
+def _starving(snapshot: Snapshot) -> str:
+    return (
+        f"the encoder idled {_percent(snapshot.encoder_idle_fraction)} "
+        f"with {snapshot.queued_frames} frames queued"
+    )
+
+
+def _filled(snapshot: Snapshot) -> str:
+    return f"the encoder's queue is {_percent(snapshot.window_share)} full"
+
+
+def _demand_clause(snapshot: Snapshot) -> str:
+    return "" if snapshot.demand is None else f"; it takes {snapshot.demand:.1f} actors to feed it"
+
+
+def _bounds(limits: ScalingLimits) -> str:
+    return f"{limits.min_actors} to {limits.max_actors} are allowed"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"

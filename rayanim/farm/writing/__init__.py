@@ -1,0 +1,1 @@
+"""From segments to a file: parts, joined while others draw, or one encoder."""

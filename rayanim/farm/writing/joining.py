@@ -1,0 +1,229 @@
+"""Joins the parts of a film in a thread, each as soon as all before it are there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rayanim.errors import PartsError
+from rayanim.farm.planning.ordering import Prefix
+
+if TYPE_CHECKING:
+    from rayanim.parts.store import PartStore
+    from rayanim.video.join import Joiner
+    from rayanim.video.segment import EncodedSegment
+    from rayanim.video.spec import StreamSpec
+
+HELD_BYTES = 64 * 2**20
+"""Memory for segments that wait to be joined, so that their parts need not be read
+again: some 10,000 frames of plots in 1920x1080. Of what does not fit the part is read,
+so nothing waits for room."""
+
+PACKET_BYTES = 200
+"""What Python's objects for a packet take besides its bytes."""
+
+
+class Joining:
+    """One film, joined while others still draw it.
+
+    The parts stay where they are: this only reads them. The film's file is
+    begun with its first part, by a thread that takes the time it finds. The
+    first failure ends it and removes the file; every later call raises it.
+
+    Parameters
+    ----------
+    spec
+        The stream.
+    path
+        The film to write.
+    store
+        Where the parts are kept.
+    """
+
+    def __init__(self, spec: StreamSpec, path: Path, store: PartStore) -> None:
+        self._spec = spec
+        self._path = path
+        self._store = store
+        self._prefix = Prefix()
+        self._held = _Held(HELD_BYTES)
+        self._changed = threading.Condition()
+        self._count: int | None = None
+        self._n_frames = 0
+        self._is_stopped = False
+        self._failure: BaseException | None = None
+        self._frames = 0
+        self._file_bytes = 0
+        self._thread = threading.Thread(target=self._work, name="rayanim-join", daemon=True)
+        self._thread.start()
+
+    @property
+    def frames(self) -> int:
+        """Frames that are in the film so far."""
+        return self._frames
+
+    def add(self, index: int, start: int, segment: EncodedSegment) -> None:
+        """There is a part of segment `index`, whose first frame is the film's `start`.
+
+        Raises
+        ------
+        PartsError, EncodeError
+            If parts before could not be joined.
+        """
+        with self._changed:
+            self._check()
+            if self._prefix.add(index):
+                self._held.put(index, start, segment)
+                self._changed.notify()
+
+    def found(self, indices: Iterable[int]) -> None:
+        """There are parts of these segments, which others put."""
+        with self._changed:
+            for index in indices:
+                self._prefix.add(index)
+            self._changed.notify()
+
+    def finish(self, n_frames: int) -> int:
+        """Join what is left, of all parts that are there now, and write the film's end.
+
+        Parameters
+        ----------
+        n_frames
+            How many frames there must be.
+
+        Returns
+        -------
+        int
+            Size of the film in bytes.
+
+        Raises
+        ------
+        PartsError
+            If a part is missing, broken, or none that follows the one before,
+            or frames are missing at the end.
+        EncodeError
+            If the disk is full.
+        """
+        try:
+            indices = self._all_parts()
+            self.found(indices)
+            with self._changed:
+                self._count, self._n_frames = len(indices), n_frames
+                self._changed.notify()
+            # It waits for nobody but the disk, or a store that has limits of its own.
+            self._thread.join()
+        except BaseException:
+            self.abort()
+            raise
+        self._check()
+        return self._file_bytes
+
+    def abort(self) -> None:
+        """Stop and remove the file; nothing if it is finished."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _all_parts(self) -> list[int]:
+        indices = sorted(self._store.indices())
+        if indices != list(range(len(indices))):
+            raise PartsError(
+                f"Parts are missing in {str(self._store.path)!r}: there are {indices!r:.200}. "
+                "Does something else remove them? --resume draws them again."
+            )
+        return indices
+
+    def _work(self) -> None:
+        from rayanim.video.join import Joiner
+
+        joiner: Joiner | None = None
+        try:
+            for run in self._runs():
+                joiner = joiner or Joiner(self._spec, self._path)
+                self._join(joiner, run)
+            if self._is_stopped or joiner is None:
+                return
+            self._check_length()
+            self._file_bytes = joiner.finish()
+        except BaseException as error:
+            # Told by whoever calls next: nobody waits for this thread but `finish`.
+            self._failure = error
+        finally:
+            if joiner is not None:
+                joiner.abort()
+
+    def _runs(self) -> Iterator[range]:
+        """Parts to be joined next; those that have come meanwhile, until all have."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_news)
+                if self._is_stopped:
+                    return
+                run = self._prefix.take()
+                is_last = self._has_all()
+            yield run
+            if is_last:
+                return
+
+    def _has_news(self) -> bool:
+        return self._is_stopped or self._prefix.is_ready or self._has_all()
+
+    def _has_all(self) -> bool:
+        return self._count is not None and self._prefix.next >= self._count
+
+    def _join(self, joiner: Joiner, run: range) -> None:
+        for index, (start, segment) in zip(run, self._store.each(self._take, run), strict=True):
+            if self._is_stopped:
+                return
+            if start != self._frames:
+                raise PartsError(
+                    f"Part {index} in {str(self._store.path)!r} begins with frame {start} of the "
+                    f"film where {self._frames} was expected. Render without resuming."
+                )
+            joiner.add(segment)
+            self._frames += segment.n_frames
+
+    def _take(self, index: int) -> tuple[int, EncodedSegment]:
+        with self._changed:
+            held = self._held.pop(index)
+        if held is not None:
+            return held
+        info, segment = self._store.look_up(index)
+        return info.start, segment
+
+    def _check_length(self) -> None:
+        if self._frames != self._n_frames:
+            raise PartsError(
+                f"The parts in {str(self._store.path)!r} hold {self._frames} frames of "
+                f"{self._n_frames}. Does something else remove them? --resume draws them again."
+            )
+
+
+class _Held:
+    """Segments by index, of so many bytes at most; what would be more is not taken."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._left_bytes = limit_bytes
+        self._segments: dict[int, tuple[int, EncodedSegment]] = {}
+
+    def put(self, index: int, start: int, segment: EncodedSegment) -> None:
+        taken_bytes = _memory_bytes(segment)
+        if taken_bytes <= self._left_bytes:
+            self._left_bytes -= taken_bytes
+            self._segments[index] = start, segment
+
+    def pop(self, index: int) -> tuple[int, EncodedSegment] | None:
+        held = self._segments.pop(index, None)
+        if held is not None:
+            self._left_bytes += _memory_bytes(held[1])
+        return held
+
+
+def _memory_bytes(segment: EncodedSegment) -> int:
+    return segment.data_bytes + PACKET_BYTES * len(segment.packets)
