@@ -148,7 +148,8 @@ class PerformanceSettings:
         Bounds for the number of render actors. ``min == max`` pins it. None
         for the upper one means cores and free memory.
     frame_batch_amount
-        Frames per segment; None chooses from the cost and size of a frame.
+        Frames per segment; None chooses: for closed segments by the film's
+        number of frames alone, for raw frames by the cost and size of one.
     worker_queue_size
         Segments that one actor holds, the one it draws included.
     in_flight_bytes

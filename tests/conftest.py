@@ -28,6 +28,11 @@ settings.register_profile("search", max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
+def pytest_collection_modifyitems(items):
+    """A process has one Ray at a time: tests on a cluster come before the session's own starts."""
+    items.sort(key=lambda item: "shared_cluster" not in item.fixturenames)
+
+
 @pytest.fixture(scope="session")
 def shared_ray():
     """A Ray of the session's own, with room for four actors on any machine."""

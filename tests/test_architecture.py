@@ -22,6 +22,7 @@ PURE = (
     "farm.pool.roster",
     "farm.faults.nodes",
     "farm.faults.overdue",
+    "farm.faults.silence",
     "farm.faults.openings",
     "farm.pool.placing",
     "farm.scaling.policy",

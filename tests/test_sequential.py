@@ -238,8 +238,13 @@ def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     with pytest.raises(rayanim.FrameError, match="not today"):
         render(MortalWalk(tmp_path), path, engine="local")
-    with pytest.raises(HistoryError, match="sequential=True"):
+    before = len(list(path.with_name("film.mp4.parts").glob("*.part")))
+    with pytest.raises(HistoryError, match="sequential=True") as caught:
         render(MortalWalk(tmp_path), path, engine="local", resume=True)
+    assert "and on_history='warn'" in caught.value.__notes__[0]
+    assert len(list(path.with_name("film.mp4.parts").glob("*.part"))) >= before > 0
+    report = render(MortalWalk(tmp_path), path, engine="local", resume=True, on_history="warn")
+    assert report.resumed_frames > 0
 
 
 class Constrained(rayanim.Animator):

@@ -99,6 +99,14 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """What the encoder says once its file is open."""
+
+    pid: int
+    failure: RayanimError | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """What the encoder says at the end."""
 
@@ -216,7 +224,7 @@ class EncoderActor:
 
     def __init__(self, writing: Writing, label: str = "") -> None:
         self._label = label
-        self._writer = writing.open()
+        self._writing = writing
         self._width = writing.width
         # Ray calls from as many threads as segments are written at once.
         self._answering = threading.Lock()
@@ -225,9 +233,13 @@ class EncoderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def open(self) -> int:
-        """The process id: the file is open, and segments may come."""
-        return os.getpid()
+    def open(self) -> Begun:
+        """Open the file: segments may come after that."""
+        try:
+            self._writer = self._writing.open()
+        except RayanimError as error:
+            return Begun(os.getpid(), error)
+        return Begun(os.getpid(), None)
 
     def encode(self, place: Place, payload: Payload) -> Acknowledgement:
         """Take a segment."""

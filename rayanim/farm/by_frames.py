@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rayanim.errors import EncoderLostError
-from rayanim.farm.choosing.look import Chooser
+from rayanim.errors import EncoderLostError, FarmStartError
+from rayanim.farm.choosing.look import Chooser, in_process
 from rayanim.farm.choosing.model import Choice, Costs, segment_frames
 from rayanim.farm.connection.session import RaySession
 from rayanim.farm.in_process.film_thread import EncoderThread
@@ -54,7 +54,7 @@ class FramesJob:
         self._tally.chosen(choice.engine, choice.reason, choice.actors)
         if choice.engine == "local":
             return choice, self._run_locally()
-        return choice, self._run_on_ray(choice)
+        return self._run_on_ray(choice)
 
     def _choose(self, *, elapsed_s: float | None = None) -> Choice:
         total = self._job.feed.n_frames
@@ -112,7 +112,7 @@ class FramesJob:
             encoder.abort()
             raise
 
-    def _run_on_ray(self, choice: Choice) -> int:
+    def _run_on_ray(self, choice: Choice) -> tuple[Choice, int]:
         # Where nothing can travel, that is said before Ray starts.
         _ = self._chooser.shipment
         limit_bytes = self._chooser.limit_bytes
@@ -124,9 +124,14 @@ class FramesJob:
             self._head.extend(self._draw_until_ready(session))
             session.wait()
             self._inside.close()
-            return self._on_ray(choice)
+            return choice, self._on_ray(choice)
+        except FarmStartError as error:
+            if self._job.engine != "auto" or not self._inside.is_open:
+                raise
+            self._tally.event_once(f"{error.message} This process draws all frames.", "no Ray")
         finally:
             session.stop()
+        return in_process("Ray did not start"), self._run_locally()
 
     def _draw_until_ready(self, session: RaySession) -> Iterator[Drawn[RawPayload]]:
         if self._job.engine == "ray":
@@ -152,7 +157,7 @@ class FramesJob:
                     raise
                 restarts += 1
                 self._tally.event(f"{error.message} The film is begun anew.")
-                self._tally.frames = 0
+                self._tally.begin_anew()
                 feed, first = again, (0, 0)
                 self._head.clear()
 
@@ -182,6 +187,7 @@ class FramesJob:
                 segment_frames=frames,
                 done_frames=first[1],
                 frame_bytes=spec.frame_bytes,
+                frame_s=self._inside.cost.usual_s,
                 first_index=first[0],
                 head=_drained(self._head),
             ),

@@ -28,6 +28,7 @@ from rayanim.farm.job import Job, Tally
 from rayanim.farm.planning.plan import GOP_FRAMES, Segment, closed_lengths, follow
 from rayanim.farm.rendering.collectors import RawPayload
 from rayanim.farm.rendering.pieces import Pieces
+from rayanim.farm.rendering.render import NO_TIME, Timings
 from rayanim.farm.resumption import Resumption
 from rayanim.farm.space import SpaceWatch
 from rayanim.farm.writing.writers import Parts, PartWriter
@@ -107,7 +108,9 @@ class SegmentsJob:
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
         """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
-        pieces, before = Pieces(self._kept_bytes()), self._tally.timings
+        pieces = Pieces(self._kept_bytes())
+        # The opening is all that was drawn before it is given.
+        begun = (NO_TIME, 0) if opening is not None else (self._tally.timings, self._drawn_frames)
         self._threads.begin()
         if opening is not None:
             pieces.add(opening)
@@ -123,13 +126,14 @@ class SegmentsJob:
             if piece is None:
                 # Drawing in parts differed from a full draw somewhere in this segment.
                 self._threads.drop()
+                self._forget_since(*begun)
                 return self._draw_segment(segment, None)
             pieces.add(piece)
             self._threads.add(piece)
             self._space.look()
             self._tally.tell(queued_frames=self._threads.queued_frames)
         self._check_history(segment, pieces)
-        self._tally.drawn_here(segment, before)
+        self._tally.drawn_here(segment, begun[0])
         self._threads.end(self._inside.place_of(segment))
         self._done_frames += len(segment)
         return None
@@ -150,8 +154,13 @@ class SegmentsJob:
     def _draw_first(self, segment: Segment) -> RawPayload:
         """The film's first frame; once more, in full, where it differed from a full draw."""
         while (frame := self._draw(segment, 0, 1)) is None:
-            pass
+            self._forget_since(NO_TIME, 0)
         return frame
+
+    def _forget_since(self, timings: Timings, drawn_frames: int) -> None:
+        """Frames that are drawn again count once; their time was spent all the same."""
+        self._tally.drawn_in_vain_since(timings)
+        self._drawn_frames = drawn_frames
 
     def _check_history(self, segment: Segment, pieces: Pieces) -> None:
         """Where frames are skipped, history counts in this process, too.
@@ -199,6 +208,7 @@ class SegmentsJob:
                 segment_frames=min(longest, max(1, first_frames)),
                 done_frames=done,
                 frame_bytes=0,
+                frame_s=self._inside.cost.usual_s,
                 begun=begun if len(begun) else None,
                 settle=self._settle,
                 found=self._writer.take_found,

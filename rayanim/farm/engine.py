@@ -10,6 +10,7 @@ from rayanim.farm.by_frames import FramesJob
 from rayanim.farm.by_segments import SegmentsJob
 from rayanim.farm.choosing.look import Chooser
 from rayanim.farm.choosing.model import Choice
+from rayanim.farm.connection.blame import told_as_ours
 from rayanim.farm.exporter import Exporter
 from rayanim.farm.in_process.local import InProcess
 from rayanim.farm.job import Job, Outcome, Tally
@@ -60,7 +61,8 @@ class JobRunner:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
             # Without a seed the generators are the script's own affair.
-            with kept_randomness() if job.seed is not None else contextlib.nullcontext():
+            kept = kept_randomness() if job.seed is not None else contextlib.nullcontext()
+            with kept, told_as_ours():
                 outcome = self._run()
             self._tally.progress.finish(self._tally.state())
             return outcome
@@ -101,7 +103,6 @@ class JobRunner:
         found = self._job.settings.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),
             encode_ms=1000 * tally.encode_s / max(1, tally.frames - tally.resumed_frames),
-            num_workers=self._job.settings.num_workers,
         )
         if choice.engine == "ray":
             found = found.replace(num_workers=tally.usual_actors())

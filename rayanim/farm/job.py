@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,6 +169,10 @@ class Tally:
             self.event_once(note.text, note.key)
         self._log("drawn", self.log_every[0], before, self.timings.frames)
 
+    def drawn_in_vain_since(self, before: Timings) -> None:
+        """Frames that were drawn since `before` was counted are drawn again."""
+        self.timings = replace(self.timings, frames=before.frames, account=before.account)
+
     def encoded(self, frames: int, encode_s: float, wait_s: float) -> None:
         """Frames are in the film."""
         self._log("encoded", self.log_every[1], self.frames, self.frames + frames)
@@ -176,6 +180,13 @@ class Tally:
         self.encode_s += encode_s
         self.wait_s += wait_s
         self.meter.update(self.frames)
+
+    def begin_anew(self) -> None:
+        """What was drawn and encoded is lost, and counts for nothing."""
+        self.frames = self.written_frames = self.written_bytes = 0
+        self.timings = NO_TIME
+        self.encode_s = self.wait_s = 0.0
+        self.meter = RateMeter()
 
     def resumed(self, frames: int, written_bytes: int) -> None:
         """Frames are in parts of an earlier job, of so many bytes; negative where they do not fit.

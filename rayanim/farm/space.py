@@ -1,14 +1,22 @@
-"""Sees whether the disk will hold the film, as soon as the first segments tell its size."""
+"""Sees whether the disk will hold the film, as soon as the first segments tell its size.
+
+The first segments may be the heaviest. So what they foretell is told at first, and ends
+the job only when a good part of the film bears it out.
+"""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
+from rayanim.errors import OutputError
 from rayanim.farm.job import Tally
 
 FIRST_LOOK_FRAMES = 48
 """Frames that tell what a film takes."""
+
+BORNE_OUT = 0.1
+"""The share of the film that says enough of the rest."""
 
 LOOK_EVERY_S = 10.0
 """Others write to the disk, too."""
@@ -42,7 +50,8 @@ class SpaceWatch:
         Raises
         ------
         OutputError
-            If there is less room than what is to come needs.
+            If there is less room than what is to come needs, by a good part of
+            the film.
         """
         from rayanim.parts.disk import check_space, expected_bytes
 
@@ -59,4 +68,9 @@ class SpaceWatch:
             joined_bytes=self._film.stat().st_size if self._film.exists() else 0,
             with_parts=self._with_parts,
         )
-        check_space(self._film.parent, needed_bytes)
+        try:
+            check_space(self._film.parent, needed_bytes)
+        except OutputError as error:
+            if tally.written_frames >= BORNE_OUT * tally.total:
+                raise
+            tally.event_once(f"If all frames are like the first ones: {error.message}", "space")

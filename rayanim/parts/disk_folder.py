@@ -34,6 +34,7 @@ class DiskFolder:
     path: Path
     is_on_disk = True
     width = 1
+    patience_s = 120.0  # a disk may be busy with other things for so long
 
     def beside(self, suffix: str) -> DiskFolder:
         """The folder of this name and `suffix`."""

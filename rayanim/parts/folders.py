@@ -44,6 +44,10 @@ class Folder(Protocol):
     def width(self) -> int:
         """How many files are worth reading or writing at once."""
 
+    @property
+    def patience_s(self) -> float:
+        """Seconds that writing a file may take before something is wrong."""
+
     def beside(self, suffix: str) -> Self:
         """The folder of this name and `suffix`."""
 

@@ -82,10 +82,6 @@ class Keeper:
         if folder is None:
             return
         try:
-            if isinstance(error, HistoryError):
-                # What was drawn so is not worth going on from.
-                folder.remove()
-                return
             if error is not None:
                 self._leave(folder, error)
                 if self._values is not None:
@@ -264,10 +260,9 @@ class Keeper:
             same = folder.set_aside.is_same_film
             whose = " of an earlier job, more than of this one," if same else " of another film"
         if count and not whose.endswith("film"):
-            if_same = ", if its code stays as it is" if isinstance(error, ScriptError) else ""
             error.add_note(
                 f"{_count(count)}{whose} {'is' if count == 1 else 'are'} kept in {str(path)!r}. "
-                f"{self._how_to_resume} to go on from there{if_same}."
+                f"{self._how_to_resume}{_condition(error)}."
             )
 
     def _say(self, text: str) -> None:
@@ -277,3 +272,14 @@ class Keeper:
 
 def _count(segments: int) -> str:
     return "1 finished segment" if segments == 1 else f"{segments} finished segments"
+
+
+def _condition(error: BaseException) -> str:
+    """What else has to be so when a job is taken up again."""
+    if isinstance(error, HistoryError):
+        return (
+            " and on_history='warn' (--on-history warn) to go on from there all the same, where "
+            "the frames are right as they are"
+        )
+    same = ", if its code stays as it is" if isinstance(error, ScriptError) else ""
+    return f" to go on from there{same}"

@@ -39,6 +39,11 @@ class RemoteFolder:
         return {**self.__dict__, "_guard": None}
 
     @property
+    def patience_s(self) -> float:
+        """What all its tries may take, and as long again as one for what waits before them."""
+        return self._store.patience_s
+
+    @property
     def width(self) -> int:
         """How many files are worth reading or writing at once."""
         return self._store.width

@@ -61,6 +61,11 @@ class PartStore:
         """How many parts are worth writing at once."""
         return self.folder.width
 
+    @property
+    def patience_s(self) -> float:
+        """Seconds that writing a part may take before something is wrong."""
+        return self.folder.patience_s
+
     def put(self, index: int, start: int, batch_digest: str | None, segment: EncodedSegment) -> int:
         """Write the part of one segment, whole or not at all; one that is there is replaced.
 

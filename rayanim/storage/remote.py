@@ -33,6 +33,9 @@ FIRST_CALL_LIMIT_S = 20.0
 SLOWEST_BYTES_PER_S = 250_000
 """An upload that is slower has stalled."""
 
+PATIENCE_S = CALL_LIMIT_S * (len(PAUSES_S) + 2) + sum(PAUSES_S)
+"""All tries of a call and the pauses between them, and one for what waits before it."""
+
 _FIRST: dict[str, Any] = {"limit_s": FIRST_CALL_LIMIT_S, "pauses_s": ()}
 
 WIDTH = 16
@@ -77,6 +80,11 @@ class RemoteStore:
         self._protocol = protocol
         self._options = dict(options or {})
         self._open()
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds after which a call has failed, with all its tries."""
+        return PATIENCE_S
 
     def _open(self) -> None:
         self._client = _client(self._protocol, self._options)

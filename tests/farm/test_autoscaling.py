@@ -108,8 +108,9 @@ def test_nodes_come_for_our_actors_and_go_after_them(growing_head: Head, tmp_pat
         {line["actor"] for line in lines if line["event"] == f"actor_{what}"}
         for what in ("asked", "joined", "released")
     )
-    assert (len(asked), len(joined)) == (BOUND + 1, BOUND)
-    # Nobody waits any longer for the one for which no node came.
-    assert asked - joined < released
+    # One more than there are nodes for; it may still come where another one has just gone.
+    assert len(asked) == BOUND + 1 and len(joined) >= BOUND
+    # Nobody waits any longer for one for which no node came.
+    assert asked - joined <= released
     changes = [line["nodes"] for line in lines if line["event"] == "fleet_changed"]
     assert changes[-1] == 0 and max(changes) == BOUND

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rayanim.errors import RayanimError
 from rayanim.farm.connection.session import LocalRay
 from rayanim.farm.job import Tally
 from rayanim.farm.rendering.pieces import Pieces
+from rayanim.farm.rendering.render import Timings
 from rayanim.farm.space import SpaceWatch
 from rayanim.progress.plain import NoProgress
 from rayanim.settings import PerformanceSettings
@@ -176,3 +178,63 @@ def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
     assert (report.engine, report.frames) == ("local", 40)
     assert "before actors would have been quicker" in report.engine_reason
     assert read_numbers(tmp_path / "film.mp4") == list(range(40))
+
+
+class NoRay(LateRay):
+    """A Ray that does not start."""
+
+    ready = True
+
+    def __init__(self, place: LocalRay) -> None:
+        pass
+
+    def wait(self) -> None:
+        raise rayanim.FarmStartError("Ray did not start: no shared memory.")
+
+
+@pytest.mark.parametrize("transport", ["segments", "frames"])
+def test_where_ray_does_not_start_this_process_draws_the_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    """It is told; whoever asks for Ray gets the error."""
+    monkeypatch.setattr("rayanim.farm.choosing.look.RaySession", NoRay)
+    film = tmp_path / "film.mp4"
+    options: dict[str, Any] = {
+        "workers": 2,
+        "settings": PerformanceSettings(draw_ms=5000.0),
+        "progress": False,
+        "transport": transport,
+    }
+    report = rayanim.produce(Numbered(40), FPS, outfile=film, **options)
+    assert (report.engine, report.engine_reason) == ("local", "Ray did not start")
+    assert any("no shared memory. This process draws" in event for event in report.events)
+    assert read_numbers(film) == list(range(40))
+    with pytest.raises(rayanim.FarmStartError, match="no shared memory"):
+        rayanim.produce(Numbered(40), FPS, outfile=film, engine="ray", **options)
+    assert read_numbers(film) == list(range(40))
+
+
+def test_heavy_first_frames_are_told_and_end_no_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A title of noise before a still film; when a tenth of it bears that out, the job ends."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: (10**12, 0, 5 * 10**6))
+    tally = Tally(NoProgress(), 1000)
+    tally.written(60, 600_000)
+    SpaceWatch(tmp_path / "film.mp4.part", tally).look()
+    assert "If all frames are like the first ones: The disk" in tally.events[0]
+    tally.written(40, 400_000)
+    with pytest.raises(rayanim.OutputError, match="Free some space"):
+        SpaceWatch(tmp_path / "film.mp4.part", tally).look()
+
+
+def test_frames_that_are_drawn_again_count_once(tmp_path: Path) -> None:
+    """Their time was spent all the same."""
+    tally = Tally(NoProgress(), 10)
+    tally.drawn(Timings(1.0, 0.5, 5))
+    before = tally.timings
+    tally.drawn(Timings(2.0, 0.5, 3))
+    tally.drawn_in_vain_since(before)
+    assert (tally.timings.frames, tally.timings.draw_s) == (5, 3.0)
+    tally.begin_anew()
+    assert (tally.frames, tally.timings.frames, tally.encode_s) == (0, 0, 0.0)

@@ -52,6 +52,8 @@ class Farm(RuleBasedStateMachine):
         self.limit_bytes = limit_frames * FRAME_BYTES
         self.dispatcher = dispatcher_of(n_frames, segment_frames, limit_frames, first)
         self.held: list[Segment] = []
+        # Drawn, and waiting for one before them.
+        self.early = 0
         self.encoder: deque[Segment] = deque()
         self.encoded: list[int] = []
         self.deaths: dict[int, int] = {}
@@ -73,9 +75,11 @@ class Farm(RuleBasedStateMachine):
     def _drawn(self, segment: Segment) -> None:
         self.refused = False
         self.held.remove(segment)
+        self.early += 1
         for drawn in self.dispatcher.drawn(segment, f"pixels of {segment.index}"):
             assert drawn == Drawn(drawn.segment, f"pixels of {drawn.segment.index}")
             self.encoder.append(drawn.segment)
+            self.early -= 1
 
     @rule(segment=consumes(in_hand))
     def die(self, segment: Segment | None) -> None:
@@ -114,8 +118,7 @@ class Farm(RuleBasedStateMachine):
         """Only a segment that is alone may be larger than the window."""
         if not hasattr(self, "dispatcher"):
             return
-        open_segments = len(self.held) + len(self.encoder) + self.dispatcher.early_segments
-        if open_segments > 1:
+        if len(self.held) + len(self.encoder) + self.early > 1:
             assert self.dispatcher.in_flight_bytes <= self.limit_bytes
 
     @invariant()
@@ -218,6 +221,7 @@ class Copies(RuleBasedStateMachine):
         self.writing: list[Segment] = []
         self.written: list[int] = []
         self.deaths: dict[int, int] = {}
+        self.coming: set[int] = set()
 
     @rule()
     def take(self) -> None:
@@ -237,6 +241,14 @@ class Copies(RuleBasedStateMachine):
         self.held.append(segment)
 
     @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def travel(self, data: st.DataObject) -> None:
+        segment = self.held[data.draw(st.integers(0, len(self.held) - 1))]
+        if self.dispatcher.is_wanted(segment):
+            self.coming.add(segment.index)
+        self.dispatcher.on_its_way(segment, FRAME_BYTES)
+
+    @precondition(lambda self: self.held)
     @rule(data=st.data(), how=st.sampled_from(["draw", "die", "leave"]))
     def end(self, data: st.DataObject, how: str) -> None:
         segment = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
@@ -249,9 +261,12 @@ class Copies(RuleBasedStateMachine):
             self.dispatcher.lost(segment, "killed")
         else:
             self._draw(segment)
+        if segment not in self.held:
+            self.coming.discard(segment.index)
 
     def _draw(self, segment: Segment) -> None:
         is_first = self.dispatcher.is_wanted(segment)
+        self.coming.discard(segment.index)
         taken = self.dispatcher.drawn(segment, "packets", FRAME_BYTES)
         assert [drawn.segment for drawn in taken] == [segment] * is_first
         self.writing += [drawn.segment for drawn in taken]
@@ -270,7 +285,8 @@ class Copies(RuleBasedStateMachine):
         wanted = {each.index: each for each in self.held if self.dispatcher.is_wanted(each)}
         assert self.dispatcher.drawing_segments == len(wanted)
         assert self.dispatcher.drawing_frames == sum(map(len, wanted.values()))
-        assert self.dispatcher.in_flight_bytes == FRAME_BYTES * len(self.writing)
+        here_or_coming = len(self.writing) + len(self.coming)
+        assert self.dispatcher.in_flight_bytes == FRAME_BYTES * here_or_coming
         assert self.dispatcher.finished == (len(self.written) == self.n_frames)
         assert len(self.written) == len(set(self.written))
 
@@ -294,6 +310,21 @@ class Copies(RuleBasedStateMachine):
 
 TestCopies = Copies.TestCase
 TestCopies.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_what_is_on_its_way_fills_the_window() -> None:
+    """Whoever draws faster than the network carries waits, and is not lost in the stores."""
+    dispatcher: Dispatcher[str] = Dispatcher(
+        cut(NumberFeed(9), 3), frame_bytes=0, limit_bytes=3 * FRAME_BYTES, in_order=False
+    )
+    first = dispatcher.take()
+    assert first is not None
+    dispatcher.on_its_way(first, 4 * FRAME_BYTES)
+    assert dispatcher.take() is None
+    dispatcher.drawn(first, "packets", 4 * FRAME_BYTES)
+    assert dispatcher.take() is None
+    dispatcher.encoded(first)
+    assert dispatcher.take() is not None
 
 
 def test_a_copy_s_death_is_counted_while_nobody_has_drawn_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rayanim.farm.planning.plan import Segment
@@ -30,6 +32,13 @@ def test_a_silent_job_says_what_it_waits_for(
 ) -> None:
     """Drawing, the user's setup, and room are three different things."""
     assert what_lasts(drawing, answered, 4).startswith(told)
+
+
+def test_of_many_segments_the_first_are_named() -> None:
+    """A thousand actors' work would fill the terminal each minute."""
+    many = [replace(DRAWN, index=index) for index in range(1000)]
+    told = what_lasts(many, 1000, 1000)
+    assert told.endswith(", and 997 other segments.") and len(told) < 100
 
 
 @pytest.mark.parametrize(("cpus", "told"), [(2, "workers=1"), (0, "autoscaler")])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 
-from rayanim.errors import RayanimError
+from rayanim.errors import FarmError, RayanimError
 
 ANSWER_LIMIT_S = 10.0
 """For fetching an answer that is said to be there: it comes from a living node at once."""
@@ -41,6 +43,27 @@ def _is_machine_fault(error: Exception) -> bool:
         OutOfMemoryError,
     )
     return isinstance(error, machine_faults)
+
+
+@contextlib.contextmanager
+def told_as_ours() -> Iterator[None]:
+    """Turn what Ray itself raises, where nobody expected it, into one message.
+
+    Raises
+    ------
+    FarmError
+        In the place of an exception of Ray's.
+    """
+    try:
+        yield
+    except Exception as error:
+        # By its name: without Ray there is nothing to import, and nothing to turn.
+        if type(error).__module__.partition(".")[0] != "ray":
+            raise
+        raise FarmError(
+            f"Ray failed ({first_line(error)}). Where its object store or its disk is full, "
+            "fewer workers or a smaller in_flight_bytes help."
+        ) from error
 
 
 def is_lost_argument(error: Exception) -> bool:

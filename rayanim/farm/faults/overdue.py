@@ -38,19 +38,27 @@ class Pace:
         What a frame takes on average; None before the first.
     slowest_s
         What a frame took in the slowest segment.
+    patience_s
+        See `Lateness`: what a frame may take that nobody has drawn yet.
     """
 
     frame_s: float | None = None
     slowest_s: float = 0.0
+    patience_s: float = 0.0
 
-    def expected_s(self, frames: int) -> float | None:
-        """What a segment of so many frames may well take; None before one was drawn.
+    @property
+    def known_s(self) -> float:
+        """What a frame may well take, by those that were drawn; 0 before the first.
 
         In a film with heavy scenes the slowest segment says more than the average.
         """
+        return max(self.frame_s or 0.0, self.slowest_s / 2)
+
+    def expected_s(self, frames: int) -> float | None:
+        """What a segment of so many frames may well take; None before one was drawn."""
         if self.frame_s is None:
             return None
-        return frames * max(self.frame_s, self.slowest_s / 2)
+        return frames * max(self.known_s, self.patience_s / 2)
 
 
 @dataclass(frozen=True, slots=True)

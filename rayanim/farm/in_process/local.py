@@ -207,6 +207,11 @@ class InProcess:
         by_time = int(LOOK_S / max(1e-6, self.cost.usual_s))
         return max(1, min(LOOK_FRAMES, by_time, LOOK_BYTES // self.spec.frame_bytes))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can be drawn here."""
+        return self._is_open
+
     def close(self) -> None:
         """Let go of the source in this process.
 

@@ -14,7 +14,8 @@ acknowledgement frees room for the next.
 Of raw frames a segment takes its bytes of the window when it is handed out,
 since they fill up as it is drawn: at 1920x1080 a yuv420p frame has 3.1 MB, so
 the default window of 256 MiB holds 86 of them. An encoded segment's bytes are
-known, and exist, when it has been drawn (`frame_bytes` 0).
+known, and exist, when it has been drawn (`frame_bytes` 0): from then on they
+count, also while they are on their way from another node.
 
 A segment that is overdue may be handed out once more, as a *copy*, while its
 actor goes on. Whichever comes first counts, the other is ignored. Of raw frames
@@ -120,11 +121,6 @@ class Dispatcher(Generic[Payload]):
         self.queued_frames = 0
 
     @property
-    def early_segments(self) -> int:
-        """Segments drawn that wait for one before them."""
-        return 0 if self._ordering is None else len(self._ordering)
-
-    @property
     def finished(self) -> bool:
         """Whether every segment of the plan was acknowledged."""
         return not self._open and self._peek() is None
@@ -185,6 +181,7 @@ class Dispatcher(Generic[Payload]):
         """Take back a segment that was handed out and not begun."""
         if self._leaves_others(segment):
             return
+        self._hold(self._open[segment.index], len(segment) * self._frame_bytes)
         self.drawing_frames -= len(segment)
         self.drawing_segments -= 1
         heapq.heappush(self._again, segment.index)
@@ -212,6 +209,15 @@ class Dispatcher(Generic[Payload]):
                 attempts=attempts,
             )
         self.give_back(segment)
+
+    def on_its_way(self, segment: Segment, payload_bytes: int) -> None:
+        """A segment is drawn elsewhere and not here yet: its bytes count already.
+
+        Of one whose size was foretold, or that others have drawn, nothing changes.
+        """
+        each = self._open.get(segment.index)
+        if each is not None and not each.is_drawn and not self._frame_bytes:
+            self._hold(each, max(each.held_bytes, payload_bytes))
 
     def drawn(
         self, segment: Segment, payload: Payload, payload_bytes: int | None = None

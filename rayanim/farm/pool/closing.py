@@ -32,7 +32,8 @@ class Closing:
         import ray
 
         for handle, _ in self._asked.values():
-            ray.kill(handle)
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(handle)
         self._asked.clear()
 
     def wait(self, silent_nodes: Collection[str]) -> list[RayanimError]:

@@ -32,6 +32,14 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class OnItsWay:
+    """An actor has drawn a segment, and so many bytes of it come here."""
+
+    segment: Segment
+    payload_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Died:
     """An actor is gone.
 
@@ -72,4 +80,4 @@ class Refused:
     failure: RayanimError
 
 
-Event = Joined | SegmentDrawn | PayloadLost | Died | Refused
+Event = Joined | OnItsWay | SegmentDrawn | PayloadLost | Died | Refused

@@ -9,6 +9,9 @@ from rayanim.farm.planning.plan import Segment
 ROOM_LIMIT_S = 120.0
 """Where there is room for an actor, it is there in seconds, unless others hold that room."""
 
+MOST_NAMED = 3
+"""Segments that a message names, of the many that are being drawn."""
+
 NODE_LIMIT_S = 900.0
 """Where a cluster has to add a node first: clouds take one to five minutes, large images longer."""
 
@@ -29,7 +32,10 @@ def what_lasts(drawing: Sequence[Segment], answered: int, requested: int) -> str
         Render actors whose process is there, and those asked for.
     """
     if drawing:
-        return f"Still drawing {', '.join(segment.label for segment in drawing)}."
+        named = [segment.label for segment in drawing[:MOST_NAMED]]
+        more = len(drawing) - len(named)
+        others = f", and {more} other segments" if more else ""
+        return f"Still drawing {', '.join(named)}{others}."
     if answered:
         return "Still opening the source in render actors."
     actors = "a render actor" if requested == 1 else f"{requested} render actors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from rayanim.farm.naming import JobName
 from rayanim.farm.planning.plan import Segment
 from rayanim.farm.pool.arrivals import Arrivals, Fetched, PayloadLost, SegmentDrawn, Travelling
 from rayanim.farm.pool.closing import Closing
-from rayanim.farm.pool.events import Died, Event, Joined, Refused
+from rayanim.farm.pool.events import Died, Event, Joined, OnItsWay, Refused
 from rayanim.farm.pool.holdings import all_holdings
 from rayanim.farm.pool.placing import options
 from rayanim.farm.pool.roster import Member, Roster
@@ -198,7 +199,8 @@ class RenderPool:
                 return self._refuse(member, asked.segment, failed_call(asked, error))
             return self._bury(member, error)
         if asked.what == "hello":
-            return self._greet(member, answer)
+            self._greet(member, answer)
+            return None
         self._heard(member)
         if asked.segment is None:
             return self._welcome(member, answer)
@@ -269,7 +271,8 @@ class RenderPool:
         import ray
 
         for member in self._roster:
-            ray.kill(member.handle)
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(member.handle)
         self._roster = Roster()
         self._asked.clear()
         self._closing.kill()
@@ -305,15 +308,15 @@ class RenderPool:
         member.handle.__ray_terminate__.remote()
         self._forget(member)
 
-    def _greet(self, member: Member, greeting: Greeting) -> Event | None:
+    def _greet(self, member: Member, greeting: Greeting) -> None:
         member.node = greeting.node
         member.answered_s = time.perf_counter()
         self._heard(member)
         self._roster.answer(member)
         if member.node in self._left_out:
-            # It was asked for before its node was left out.
-            return self.give_up(member.number, "its node is left out")
-        return None
+            # It was asked for before its node was left out, and nothing was asked of it yet.
+            self._log.tell(ActorReleased(actor=member.number))
+            self._end(member)
 
     def _heard(self, member: Member) -> None:
         if member.node is not None:
@@ -343,7 +346,7 @@ class RenderPool:
         self._arrivals.add(
             payload_ref, Travelling(member.number, member.node, segment, meta, since_s)
         )
-        return None
+        return OnItsWay(segment, meta.payload_bytes)
 
     def _put_down(self, member: Member, segment: Segment) -> None:
         self._roster.end(member, segment)

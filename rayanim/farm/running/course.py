@@ -27,6 +27,8 @@ class Course:
         Frames of the film that are drawn already, and not in `plan`.
     frame_bytes
         Bytes of a frame as it travels; 0 where segments travel encoded.
+    frame_s
+        What a frame took lately in this process, drawn and converted.
     first_index
         Index of the first segment, where they are written in order.
     head
@@ -45,6 +47,7 @@ class Course:
     segment_frames: int
     done_frames: int
     frame_bytes: int
+    frame_s: float = 0.0
     first_index: int = 0
     head: Iterable[Drawn[RawPayload]] = ()
     begun: RawPayload | None = None

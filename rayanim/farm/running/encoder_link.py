@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -9,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rayanim.errors import EncoderLostError, FarmStartError
-from rayanim.farm.actors import Acknowledgement, EncoderActor, remote
-from rayanim.farm.connection.blame import first_line, is_lost_argument
+from rayanim.errors import EncodeError, EncoderLostError, FarmStartError, RayanimError
+from rayanim.farm.actors import Acknowledgement, Begun, EncoderActor, remote
+from rayanim.farm.connection.blame import first_line, is_code_fault, is_lost_argument
 from rayanim.farm.machine import Witness
 from rayanim.farm.naming import JobName
 from rayanim.farm.planning.plan import Segment
@@ -20,9 +21,6 @@ from rayanim.farm.writing.writers import Writing
 
 SILENCE_LIMIT_S = 900.0
 """A segment of 64 frames at 4 frames a minute: slower than any preset at 2160p."""
-
-SHORTEST_LIMIT_S = 120.0
-"""A disk, or a store behind a network, may be busy for so long."""
 
 SILENCE_FACTOR = 30.0
 """How many times longer than any before a segment may take the encoder."""
@@ -55,7 +53,7 @@ class Handed:
 
 
 class EncoderLink:
-    """The encoder actor of one job.
+    """The encoder actor of one job; there is none until `start`.
 
     Parameters
     ----------
@@ -63,11 +61,6 @@ class EncoderLink:
         How it writes, on this machine: the actor is bound to it.
     name
         What the job and its actors are called.
-
-    Raises
-    ------
-    FarmStartError
-        If the actor does not start.
     """
 
     def __init__(self, writing: Writing, name: JobName) -> None:
@@ -83,9 +76,18 @@ class EncoderLink:
         self._losses: Counter[int] = Counter()
         self._witness: Witness | None = None
         self._slowest_s: float | None = None
-        self._start()
+        self._handle: Any = None
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the actor, and have it open its file.
+
+        Raises
+        ------
+        FarmStartError
+            If it does not start.
+        EncodeError
+            If the file cannot be opened.
+        """
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -99,7 +101,9 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writing, f"of {self._name.film}")
         try:
-            pid = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            begun: Begun = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            if begun.failure is not None:
+                raise begun.failure
         except ray.exceptions.RayError as error:
             self.kill()
             raise FarmStartError(
@@ -108,7 +112,7 @@ class EncoderLink:
         except BaseException:
             self.kill()
             raise
-        self._witness = Witness(pid)
+        self._witness = Witness(begun.pid)
         self._heard_s = time.perf_counter()
 
     def revive(self) -> bool:
@@ -126,7 +130,7 @@ class EncoderLink:
         self._restarts += 1
         self.kill()
         handed, self._handed = self._handed, {}
-        self._start()
+        self.start()
         self._handle.found.remote(tuple(self._found))
         for each in handed.values():
             self._hand(each)
@@ -185,7 +189,7 @@ class EncoderLink:
             if self._writing.survives and is_lost_argument(error):
                 del self._handed[ref]
                 return handed.segment, None
-            raise self._lost(error) from error
+            raise _failed(error) from error
         del self._handed[ref]
         self._restarts = 0
         del self._losses[handed.segment.index]
@@ -221,7 +225,7 @@ class EncoderLink:
                 if film.stands_still_s() > SILENCE_LIMIT_S:
                     raise _silent(film.stands_still_s()) from None
             except ray.exceptions.RayError as error:
-                raise self._lost(error) from error
+                raise _failed(error) from error
         if answer.failure is not None:
             raise answer.failure
         return int(answer.file_bytes)
@@ -242,7 +246,15 @@ class EncoderLink:
     def _limit_s(self) -> float:
         if self._slowest_s is None:
             return SILENCE_LIMIT_S
-        return min(SILENCE_LIMIT_S, max(SHORTEST_LIMIT_S, SILENCE_FACTOR * self._slowest_s))
+        return min(SILENCE_LIMIT_S, max(self._writing.patience_s, SILENCE_FACTOR * self._slowest_s))
+
+    def settle(self, limit_s: float) -> None:
+        """Wait for what was handed over, where it outlasts the actor."""
+        import ray
+
+        if self._handed and self._writing.survives:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.wait(list(self._handed), num_returns=len(self._handed), timeout=limit_s)
 
     def kill(self) -> None:
         """End the actor; what it wrote stays for the caller to remove.
@@ -252,16 +264,13 @@ class EncoderLink:
         """
         import ray
 
-        ray.kill(self._handle)
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(handle)
         witness, self._witness = self._witness, None
         if witness is not None:
             witness.see_the_end(END_LIMIT_S)
-
-    def _lost(self, error: Exception) -> EncoderLostError:
-        return EncoderLostError(
-            f"The encoder actor died ({first_line(error)}). If memory ran out, use fewer workers "
-            "or a smaller in_flight_bytes."
-        )
 
 
 class _Growth:
@@ -282,6 +291,16 @@ class _Growth:
         if now != self._seen:
             self._seen, self._changed_s = now, time.perf_counter()
         return time.perf_counter() - self._changed_s
+
+
+def _failed(error: Exception) -> RayanimError:
+    """What an answer that did not come says: code that failed would fail in another actor, too."""
+    if is_code_fault(error):
+        return EncodeError(f"Writing the film failed in the encoder actor ({first_line(error)}).")
+    return EncoderLostError(
+        f"The encoder actor died ({first_line(error)}). If memory ran out, use fewer workers "
+        "or a smaller in_flight_bytes."
+    )
 
 
 def _silent(silence_s: float) -> EncoderLostError:

@@ -112,8 +112,8 @@ class HandOut:
             self._pool.heard_ago_s(),
             self._pool.alive,
         )
-        if self.late.patience_s > self.pace.slowest_s:
-            self.pace = replace(self.pace, slowest_s=self.late.patience_s)
+        if self.late.patience_s > self.pace.patience_s:
+            self.pace = replace(self.pace, patience_s=self.late.patience_s)
         return self.late.given_up
 
     def _was_away(self, late_s: float) -> bool:

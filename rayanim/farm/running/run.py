@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,13 @@ from rayanim import events
 from rayanim.errors import EncoderLostError
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.choosing.model import ACTOR_START_S, Choice
+from rayanim.farm.faults import silence
 from rayanim.farm.faults.nodes import NodeBook
 from rayanim.farm.job import Job, Tally, drawn_event
 from rayanim.farm.planning.dispatch import Dispatcher
 from rayanim.farm.planning.plan import Segment
 from rayanim.farm.pool.arrivals import Fetched, PayloadLost, SegmentDrawn
-from rayanim.farm.pool.events import DIFFERENCE, Died, Event, Joined, Refused
+from rayanim.farm.pool.events import DIFFERENCE, Died, Event, Joined, OnItsWay, Refused
 from rayanim.farm.pool.render_pool import RenderPool
 from rayanim.farm.pool.sending import travelling
 from rayanim.farm.rendering.render import Blueprint
@@ -31,11 +33,8 @@ if TYPE_CHECKING:
     from rayanim.farm.connection.cluster_link import ClusterLink
     from rayanim.farm.rendering.shipment import Shipment
 
-SILENCE_LIMIT_S = 900.0
-"""After this long without anything from actors or encoder, the job ends."""
-
-SILENCE_FACTOR = 20.0
-"""How many times longer than expected a segment, or opening the source, may take."""
+SETTLE_S = 5.0
+"""What may still be written of a job that has failed: a part takes milliseconds."""
 
 HOLD_S = 1.0
 """Seconds for which the encoder must starve, or its queue be full, to count."""
@@ -103,7 +102,6 @@ class FarmRun:
         self._controller = self._make_controller(job, limit_bytes, blueprint.open_s)
         self._memory = ActorMemory(link, self._pool, self._controller, tally)
         self._choice = choice
-        self._segment_frames = course.segment_frames
         self._open_s = blueprint.open_s
         self._book = NodeBook()
         self._losses = Losses(self._pool, self._dispatcher, tally, self._book)
@@ -149,31 +147,37 @@ class FarmRun:
         int
             Size of the finished file in bytes.
         """
-        self._tally.exporter.begin()
-        try:
-            self._controller.begin(self._choice.actors, self._choice.reason)
-            self._put_head()
-            while not self._is_done():
-                self._hand_out.hand_out()
-                self._listen()
-                self._give_up_the_hung()
-                self._controller.tick()
-                self._vigil.look(self._encoder_silence_s())
-                self._tally.tell(
-                    alive=self._pool.alive,
-                    asked_for=self._pool.requested,
-                    target=self._controller.target,
-                    queued_frames=self._dispatcher.queued_frames,
-                )
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._tally.exporter.end, self._tally)
+            stack.callback(self._encoder.kill)
+            stack.callback(self._pool.kill)
+            # What ends the job early is no reason to lose what is drawn.
+            stack.callback(self._encoder.settle, SETTLE_S)
+            self._tally.exporter.begin()
+            self._encoder.start()
+            self._draw_all()
             # Nodes may go while the film is joined.
             self._pool.apply(0)
+            self._tally.there_are(self._pool.alive, self._pool.nodes)
             file_bytes = self._finished()
             self._pool.close(self._hand_out.late.silent_nodes)
             return file_bytes
-        finally:
-            self._pool.kill()
-            self._encoder.kill()
-            self._tally.exporter.end(self._tally)
+
+    def _draw_all(self) -> None:
+        self._controller.begin(self._choice.actors, self._choice.reason)
+        self._put_head()
+        while not self._is_done():
+            self._hand_out.hand_out()
+            self._listen()
+            self._give_up_the_hung()
+            self._controller.tick()
+            self._vigil.look(self._encoder_silence_s())
+            self._tally.tell(
+                alive=self._pool.alive,
+                asked_for=self._pool.requested,
+                target=self._controller.target,
+                queued_frames=self._dispatcher.queued_frames,
+            )
 
     def _is_done(self) -> bool:
         settled = self._course.settle()
@@ -242,6 +246,8 @@ class FarmRun:
 
     def _heed(self, event: Event | None) -> None:
         match event:
+            case OnItsWay():
+                self._dispatcher.on_its_way(event.segment, event.payload_bytes)
             case SegmentDrawn():
                 self._drawn(event)
             case PayloadLost():
@@ -304,8 +310,8 @@ class FarmRun:
             )
 
     def _silence_limit_s(self) -> float:
-        expected_s = self._hand_out.pace.expected_s(self._segment_frames) or 0.0
-        return max(SILENCE_LIMIT_S, SILENCE_FACTOR * max(expected_s, self._open_s))
+        frame_s = max(self._course.frame_s, self._hand_out.pace.known_s)
+        return silence.limit_s(self._course.segment_frames, frame_s, self._open_s)
 
     def _encoder_silence_s(self) -> float:
         try:

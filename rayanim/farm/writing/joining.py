@@ -132,10 +132,13 @@ class Joining:
 
     def _all_parts(self) -> list[int]:
         indices = sorted(self._store.indices())
-        if indices != list(range(len(indices))):
+        missing = sorted(set(range(indices[-1] + 1)) - set(indices)) if indices else []
+        if missing:
+            named = ", ".join(map(str, missing[:3])) + (" ..." if len(missing) > 3 else "")
             raise PartsError(
-                f"Parts are missing in {str(self._store.path)!r}: there are {indices!r:.200}. "
-                "Does something else remove them? --resume draws them again."
+                f"{len(missing)} parts of {indices[-1] + 1} are missing in "
+                f"{str(self._store.path)!r}: {named}. Does something else remove them? "
+                "--resume draws them again."
             )
         return indices
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
 
 
+DISK_PATIENCE_S = 120.0
+"""A disk may be busy with other things for so long."""
+
+
 class Writer(Protocol):
     """Takes what was drawn, and makes the file."""
 
@@ -54,6 +58,10 @@ class Writing(Protocol):
     def width(self) -> int:
         """How many segments are worth writing at once."""
 
+    @property
+    def patience_s(self) -> float:
+        """Seconds that writing one may take before something is wrong."""
+
     def open(self) -> Writer:
         """Begin to write."""
 
@@ -74,6 +82,7 @@ class OneEncoder:
     path: Path
     survives = False
     width = 1
+    patience_s = DISK_PATIENCE_S
 
     def open(self) -> Writer:
         return _FrameWriter(self)
@@ -131,6 +140,11 @@ class Parts:
     def width(self) -> int:
         """How many parts are worth writing at once."""
         return self.store.width
+
+    @property
+    def patience_s(self) -> float:
+        """A store tries for as long by itself, and then says what is wrong."""
+        return self.store.patience_s
 
     def open(self) -> Writer:
         return PartWriter(self)
