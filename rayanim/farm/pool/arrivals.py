@@ -50,7 +50,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentDrawn:
+class Arrived:
     """An actor has drawn a segment, and it is here."""
 
     number: int
@@ -115,7 +115,7 @@ class Arrivals:
         youngest_s = next(reversed(self._coming.values())).since_s
         return EAGER_LOOK_S if time.perf_counter() - youngest_s < EAGER_S else otherwise_s
 
-    def take(self) -> list[SegmentDrawn | PayloadLost]:
+    def take(self) -> list[Arrived | PayloadLost]:
         """What has come, and what never will."""
         import ray
 
@@ -130,7 +130,7 @@ class Arrivals:
         """Nothing is waited for any more."""
         self._coming.clear()
 
-    def _arrived(self, ref: Any) -> SegmentDrawn | PayloadLost:
+    def _arrived(self, ref: Any) -> Arrived | PayloadLost:
         import ray
 
         each = self._coming.pop(ref)
@@ -141,4 +141,4 @@ class Arrivals:
             except ray.exceptions.RayError as error:
                 return PayloadLost(each.number, each.node, each.segment, first_line(error))
         self.slowest_s = max(self.slowest_s, time.perf_counter() - each.since_s)
-        return SegmentDrawn(each.number, each.node, each.segment, each.meta, Fetched(ref, pin))
+        return Arrived(each.number, each.node, each.segment, each.meta, Fetched(ref, pin))

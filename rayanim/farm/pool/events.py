@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rayanim.errors import RayanimError
 from rayanim.farm.planning.plan import Segment
-from rayanim.farm.pool.arrivals import PayloadLost, SegmentDrawn
+from rayanim.farm.pool.arrivals import Arrived, PayloadLost
 
 DIFFERENCE = (
     "The film's first frame has other pixels in a render actor than in this process, so frames "
@@ -80,4 +80,4 @@ class Refused:
     failure: RayanimError
 
 
-Event = Joined | OnItsWay | SegmentDrawn | PayloadLost | Died | Refused
+Event = Joined | OnItsWay | Arrived | PayloadLost | Died | Refused

@@ -7,23 +7,23 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from rayanim.errors import FarmStartError, RayanimError
+from rayanim.errors import RayanimError
 from rayanim.events import ActorAsked, ActorJoined, ActorReleased, Listener, Nobody
 from rayanim.farm.actors import DrawnMeta, Greeting, Opened, RenderActor, remote
 from rayanim.farm.connection.blame import ANSWER_LIMIT_S, first_line, is_code_fault
-from rayanim.farm.connection.cluster_link import usable_nodes
 from rayanim.farm.connection.ray_internals import node_of_actor
-from rayanim.farm.faults.openings import MAX_LOST, MOST_NODES_TRIED, Openings
+from rayanim.farm.faults.openings import Openings
 from rayanim.farm.faults.overdue import Holding, Pace
 from rayanim.farm.naming import JobName
 from rayanim.farm.planning.plan import Segment
-from rayanim.farm.pool.arrivals import Arrivals, Fetched, PayloadLost, SegmentDrawn, Travelling
+from rayanim.farm.pool.arrivals import Arrivals, Arrived, Fetched, PayloadLost, Travelling
 from rayanim.farm.pool.closing import Closing
 from rayanim.farm.pool.events import Died, Event, Joined, OnItsWay, Refused
 from rayanim.farm.pool.holdings import all_holdings
 from rayanim.farm.pool.placing import options
 from rayanim.farm.pool.roster import Member, Roster
 from rayanim.farm.pool.sending import Asked, failed_call, travelling
+from rayanim.farm.pool.starts import count_lost_start
 from rayanim.farm.scaling.fleet import Need
 
 
@@ -206,11 +206,11 @@ class RenderPool:
             return self._welcome(member, answer)
         return self._collect(member, asked.segment, asked.payload_ref, answer)
 
-    def arrived(self) -> list[SegmentDrawn | PayloadLost]:
+    def arrived(self) -> list[Arrived | PayloadLost]:
         """What was drawn and is here now."""
         return self._arrivals.take()
 
-    def patience_s(self, otherwise_s: float) -> float:
+    def look_again_s(self, otherwise_s: float) -> float:
         """Seconds to wait for other things at most before `arrived` is asked again."""
         return self._arrivals.look_again_s(otherwise_s)
 
@@ -341,7 +341,7 @@ class RenderPool:
         self._in_full = self._in_full or meta.difference is not None
         self._put_down(member, segment)
         if member.node == self._here:
-            return SegmentDrawn(member.number, member.node, segment, meta, Fetched(payload_ref))
+            return Arrived(member.number, member.node, segment, meta, Fetched(payload_ref))
         since_s = time.perf_counter()
         self._arrivals.add(
             payload_ref, Travelling(member.number, member.node, segment, meta, since_s)
@@ -368,25 +368,8 @@ class RenderPool:
         # One that has never said where it lives died there all the same.
         node = member.node or node_of_actor(member.handle)
         if not member.is_open:
-            self._lose_start(node, error)
+            count_lost_start(self._openings, node, error, need=self.need, alive=self.alive)
         return Died(member.number, node, why, held[0] if held else None, held[1:])
-
-    def _lose_start(self, node: str | None, error: Exception) -> None:
-        openings, usable = self._openings, usable_nodes(self.need)
-        if node is not None and node not in usable:
-            # Its machine has gone, and all on it: that says nothing of the source.
-            return
-        openings.lost += 1
-        if openings.lost < MAX_LOST:
-            return
-        # While others draw, there is no hurry to end the job.
-        nodes = MOST_NODES_TRIED if self.alive else len(usable)
-        if openings.too_many_lost(nodes):
-            raise FarmStartError(
-                f"{openings.lost} render actors in a row died while they opened the source "
-                f"({first_line(error)}). Does setup() or start() need more memory than there is? "
-                "Try workers=1."
-            ) from error
 
     def _end(self, member: Member) -> None:
         import ray

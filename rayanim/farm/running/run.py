@@ -15,7 +15,7 @@ from rayanim.farm.faults.nodes import NodeBook
 from rayanim.farm.job import Job, Tally, drawn_event
 from rayanim.farm.planning.dispatch import Dispatcher
 from rayanim.farm.planning.plan import Segment
-from rayanim.farm.pool.arrivals import Fetched, PayloadLost, SegmentDrawn
+from rayanim.farm.pool.arrivals import Arrived, Fetched, PayloadLost
 from rayanim.farm.pool.events import DIFFERENCE, Died, Event, Joined, OnItsWay, Refused
 from rayanim.farm.pool.render_pool import RenderPool
 from rayanim.farm.pool.sending import travelling
@@ -214,7 +214,7 @@ class FarmRun:
         import ray
 
         refs = self._pool.refs() + self._encoder.refs()
-        patience_s = self._pool.patience_s(TICK_S)
+        patience_s = self._pool.look_again_s(TICK_S)
         if not refs:
             time.sleep(patience_s)
         else:
@@ -248,7 +248,7 @@ class FarmRun:
         match event:
             case OnItsWay():
                 self._dispatcher.on_its_way(event.segment, event.payload_bytes)
-            case SegmentDrawn():
+            case Arrived():
                 self._drawn(event)
             case PayloadLost():
                 self._losses.payload_lost(event)
@@ -292,7 +292,7 @@ class FarmRun:
         if event.differs:
             self._tally.event_once(DIFFERENCE)
 
-    def _drawn(self, event: SegmentDrawn) -> None:
+    def _drawn(self, event: Arrived) -> None:
         self._vigil.heard()
         self._tally.memory("RenderActor", event.meta.rss_bytes)
         self._memory.seen(event.meta.rss_bytes)
