@@ -15,6 +15,8 @@ import psutil
 import pytest
 from matplotlib.font_manager import FontManager, fontManager, json_dump
 
+pytestmark = pytest.mark.clusters
+
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 

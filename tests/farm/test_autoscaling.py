@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from heads import Head, started_head
 
+pytestmark = pytest.mark.clusters
+
 BOUND = 3
 FRAMES = 240
 

@@ -12,7 +12,7 @@ import pytest
 from heads import Head, started_head
 
 # A head takes seconds to start, and a minute on a machine that does much else.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.clusters, pytest.mark.timeout(300)]
 
 FRAMES = 240
 CPUS = 4

@@ -27,7 +27,7 @@ from rayanim.errors import SegmentLostError
 N_FRAMES = 240
 BROKEN = "RAYANIM_TEST_BROKEN"
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.clusters, pytest.mark.timeout(180)]
 
 
 class TakesItsTime(Traced):

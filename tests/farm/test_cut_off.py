@@ -14,6 +14,8 @@ import pytest
 from namespaces import HEAD_PORT, Machines, why_not
 from numbered import read_numbers
 
+pytestmark = pytest.mark.clusters
+
 N_FRAMES = 400
 TESTS = Path(__file__).parent.parent
 

@@ -21,7 +21,7 @@ from rayanim.farm.connection import connecting
 from rayanim.farm.connection.ray_internals import Seen
 
 # A head takes seconds to start, and a minute on a machine that does much else.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.clusters, pytest.mark.timeout(300)]
 
 FRAMES = 24
 TOKEN = "0123456789abcdef" * 4
