@@ -135,7 +135,10 @@ class Watch:
                 self._tell(piece)
             elif self._clock() - looked_s >= LOOK_S:
                 looked_s = self._clock()
-                self._look()
+                if self._look().has_ended:
+                    # The log's connection died without a word: its end is asked for otherwise.
+                    self._has_broken = True
+                    return
 
     def _new(self, pieces: Iterator[str | None]) -> Iterator[str]:
         """What was not told yet of a log that is told from its beginning; may be empty."""

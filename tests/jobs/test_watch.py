@@ -99,6 +99,25 @@ def test_the_end_of_a_log_is_told_where_the_job_ended_meanwhile() -> None:
     assert heard.has_all
 
 
+class FallsSilent(FakeCluster):
+    """Its log says nothing more after a while, and does not end."""
+
+    def tail(self, submission_id: str) -> Iterator[str | None]:
+        yield LOG[:100]
+        yield from itertools.repeat(None)
+
+
+def test_a_connection_that_died_without_a_word_keeps_nobody_waiting() -> None:
+    """The job has ended, as another connection tells, and so does watching it."""
+    clock = itertools.count(0, 4)
+    heard = Heard()
+    cluster = FallsSilent((), ("RUNNING", "RUNNING", "SUCCEEDED"))
+    watch = Watch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    ended = watch.follow(lambda: False)
+    assert ended is not None and ended.status == "SUCCEEDED"
+    assert heard.has_all
+
+
 class LosesItsEnd(FakeCluster):
     """Breaks off in the log of a job that has ended, some times or for ever."""
 
