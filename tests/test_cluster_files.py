@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -108,3 +109,70 @@ def test_each_command_that_is_named_exists() -> None:
     for name, rest in named:
         options = {option for each in main.commands[name].params for option in each.opts}
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest)) <= options, (name, rest)
+
+
+SIZES = {"ray-up": 8 * 16, "kuberay": 10 * 8}
+"""CPUs of each kind's cluster when all of its nodes are there."""
+
+
+def test_each_command_for_a_cluster_that_starts_at_nothing_says_how_many_actors() -> None:
+    """As many as the cluster's CPUs: none of its nodes is there to tell the number by."""
+    readme = (CLUSTER / "README.md").read_text()
+    sections = {kind: readme.split(f"]({kind})")[1].split("\n## ")[0] for kind in SIZES}
+    sections["kuberay"] += (CLUSTER / "kuberay" / "rayjob.yaml").read_text()
+    for kind, section in sections.items():
+        commands = re.findall(r"\brayanim (?:run|submit) [^\n`#]*", section)
+        assert len(commands) >= 2
+        for command in commands:
+            assert f"--max-workers {SIZES[kind]}" in command, command
+
+
+def test_the_sizes_are_those_of_the_files() -> None:
+    """Machines times their CPUs, which the machines' names or the pods' limits say."""
+    cpus = {"c7i.4xlarge": 16, "n2-standard-16": 16}
+    for name in ("aws", "gcp"):
+        config = yaml.safe_load((CLUSTER / "ray-up" / f"{name}.yaml").read_text())
+        render = config["available_node_types"]["render"]
+        node = render["node_config"]
+        machine = node.get("InstanceType") or node["machineType"]
+        assert render["max_workers"] * cpus[machine] == SIZES["ray-up"]
+        assert config["max_workers"] == render["max_workers"]
+    for spec in specs():
+        (workers,) = spec["workerGroupSpecs"]
+        (container,) = workers["template"]["spec"]["containers"]
+        limit = int(container["resources"]["limits"]["cpu"])
+        assert workers["maxReplicas"] * limit == SIZES["kuberay"]
+
+
+@pytest.mark.parametrize("path", RAY_UP, ids=lambda path: path.name)
+def test_every_shell_of_a_machine_finds_its_environment(path: Path, tmp_path: Path) -> None:
+    """Before Ubuntu's .bashrc turns away shells that are not interactive; and written once."""
+    (tmp_path / ".bashrc").write_text("case $- in *i*) ;; *) return;; esac\n")
+    (command,) = yaml.safe_load(path.read_text())["initialization_commands"]
+    script = f"{command}; {command}; source ~/.bashrc; echo $RAY_AUTH_MODE $PATH"
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    run = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith(f"token {tmp_path}/rayanim-env/bin:")
+    assert (tmp_path / ".bashrc").read_text().count("rayanim-env") == 1
+
+
+@pytest.mark.parametrize("path", RAY_UP, ids=lambda path: path.name)
+def test_a_machine_gets_what_the_package_is_built_of_and_no_more(path: Path) -> None:
+    """Neither .git nor films go along, and the folder is not the one films are put in."""
+    mounts = yaml.safe_load(path.read_text())["file_mounts"]
+    sources = {name: given for name, given in mounts.items() if given.startswith("..")}
+    copied = re.findall(r"^COPY (.*) \S+$", (CLUSTER / "image" / "Dockerfile").read_text(), re.M)
+    names = {name for line in copied for name in line.split()}
+    assert {Path(given).name for given in sources.values()} == names
+    for target, given in sources.items():
+        assert (path.parent / given).exists()
+        assert target == f"/home/ubuntu/rayanim-source/{Path(given).name}"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_tasks_of_slurm_get_the_cpus_that_ray_is_told(path: Path) -> None:
+    """srun is told what sbatch was."""
+    text = path.read_text()
+    assert "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK" in text.split("srun --")[0]

@@ -5,12 +5,15 @@
 #SBATCH --exclusive
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=32
+#SBATCH --mem=0
 #SBATCH --time=04:00:00
 set -euo pipefail
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 # The token lies in the home folder that all nodes share: ray get-auth-token --generate
 export RAY_AUTH_MODE=token
+# srun does not take this over from sbatch by itself, since Slurm 22.05.
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 
 # `ray symmetric-run` ends every Ray of this user on these nodes: not for shared ones.
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" \
