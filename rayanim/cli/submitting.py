@@ -174,6 +174,7 @@ def _tell_submitted(name: str, submission: Submission, options: Options) -> None
 
 def _baggage(script: Path, submission: Submission) -> Baggage:
     from rayanim.travel import Baggage
+    from rayanim.travel.luggage import of_its_own
 
     runtime_env = _runtime_env(submission)
     working_dir = submission.working_dir or runtime_env.pop("working_dir", None)
@@ -181,7 +182,7 @@ def _baggage(script: Path, submission: Submission) -> Baggage:
         # Packed already, by somebody who knows what is in it.
         runtime_env["working_dir"], folder = working_dir, None
     else:
-        folder = Path(working_dir) if working_dir else script.resolve().parent
+        folder = Path(working_dir) if working_dir else of_its_own(script.resolve().parent)
     return Baggage(
         folder=folder,
         excludes=submission.excludes,

@@ -11,9 +11,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import rayanim
+from rayanim.cluster import ClusterSettings
 from rayanim.errors import PackageError
 from rayanim.travel import Baggage, Entry, LeftBehind, PackagePlan, packed
 from rayanim.travel.environment import plan_folder
+from rayanim.travel.luggage import baggage_of, of_its_own
 from rayanim.travel.plan import plan_package
 
 
@@ -67,6 +69,33 @@ def test_the_scripts_own_files_travel_and_nothing_else(tmp_path: Path) -> None:
         "wave.mp4.part": "an output of rayanim",
         "wave.mp4.parts": "an output of rayanim",
     }
+
+
+def test_secrets_stay_behind_and_are_named(tmp_path: Path) -> None:
+    """Every job of a cluster can read a package; one that must travel is asked for."""
+    secret = [".aws/credentials", ".env", ".env.local", ".netrc", ".ssh/config", "deep/id_rsa"]
+    names = ["wave.py", "key.pem", "public.pem", ".local/lib/x.py", ".config/gcloud/x", *secret]
+    folder = make(tmp_path, dict.fromkeys(names, "") | {".rayignore": "!public.pem\n"})
+    plan = plan_folder(folder)
+    assert travelling(plan) == [".rayignore", "public.pem", "wave.py"]
+    assert {name for name, why in reasons(plan).items() if why == "a secret"} == {
+        ".aws", ".env", ".env.local", ".netrc", ".ssh", "deep/id_rsa", "key.pem",
+    }  # fmt: skip
+    [note] = plan.notes()
+    assert ".env (a secret)" in note and ".local/" not in note
+
+
+def test_the_home_folder_travels_only_if_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that lies in it would take all of a person's files along."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "wave.py"))
+    with pytest.raises(PackageError, match="folder of its own"):
+        baggage_of(ClusterSettings(), {})
+    named = baggage_of(ClusterSettings(working_dir=tmp_path), {})
+    assert named is not None and named.folder == tmp_path
+    assert of_its_own(tmp_path / "films") == tmp_path / "films"
 
 
 def test_ignore_files_mean_what_they_mean_to_git(tmp_path: Path) -> None:
