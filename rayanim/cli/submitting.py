@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from rayanim.cli.command_line import going_on
 from rayanim.cli.failures import told_failures
 from rayanim.cli.options import Options
 from rayanim.cli.output import preview, write_text
-from rayanim.cli.run import resuming
 from rayanim.errors import OutputError, PackageError, SettingsError
 from rayanim.report import size_text
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from rayanim.jobs.client import JobsClient
     from rayanim.jobs.request import JobRequest
     from rayanim.travel import Baggage, PackagePlan
-
-NAME_OPTION = "--submission-id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,18 +238,6 @@ def _request(
         | own,
         resources=submission.resources,
     )
-
-
-def going_on(command: list[str]) -> str:
-    """The command line that goes on from the parts of this one, as a job of another name."""
-    words = list(command)
-    end = words.index("--") if "--" in words else len(words)
-    for at in reversed(range(end)):
-        if words[at] == NAME_OPTION:
-            del words[at : at + 2]
-        elif words[at].startswith(f"{NAME_OPTION}="):
-            del words[at]
-    return resuming(words)
 
 
 def _owner() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rayanim.cli.submitting import going_on
+from rayanim.cli.command_line import going_on
 from rayanim.errors import SettingsError
 from rayanim.jobs import request
 
@@ -77,3 +77,19 @@ def test_variables_of_the_user_s_stay() -> None:
 def test_a_job_is_gone_on_with_under_another_name(given: str, again: str) -> None:
     """A cluster takes each name once."""
     assert going_on(["/bin/rayanim", "submit", *given.split()]) == f"rayanim submit {again}"
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        ("--runtime-env-json {KEY} wave.py", "--runtime-env-json ... wave.py --resume"),
+        ("--metadata-json={KEY} wave.py", "--metadata-json=... wave.py --resume"),
+        ("--address https://me:KEY@head:8265", "--address https://...@head:8265 --resume"),
+        ("--pip git+https://KEY@host/a.git", "--pip git+https://...@host/a.git --resume"),
+        ("--pip git+ssh://git@host/a.git", "--pip git+ssh://git@host/a.git --resume"),
+        ("-o s3://films/a@b.mp4", "-o s3://films/a@b.mp4 --resume"),
+    ],
+)
+def test_a_command_line_that_is_kept_has_no_secrets(given: str, again: str) -> None:
+    """It stands in logs, in the dashboard, and in the environment of every actor."""
+    assert going_on(["rayanim", "submit", *given.split()]) == f"rayanim submit {again}"
