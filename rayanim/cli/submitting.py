@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from rayanim.cli.command_line import going_on
-from rayanim.cli.failures import told_failures
+from rayanim.cli.failures import FAILED, told_failures
 from rayanim.cli.options import Options
 from rayanim.cli.output import preview, write_text
 from rayanim.errors import OutputError, PackageError, SettingsError
@@ -106,6 +106,7 @@ def _submit(script: Path, submission: Submission, options: Options, words: Seque
     check_script(script)
     check_syntax(script)
     submission.check(options)
+    check_log(words)
     options.check(is_here=submission.fetch)
     baggage = _baggage(script, submission)
     with packed(baggage) as package:
@@ -134,10 +135,13 @@ def _see_through(client: JobsClient, name: str, submission: Submission, options:
         return job
     quiet = options.quiet or options.as_json
     if submission.fetch and not shown.films:
-        write_text(sys.stderr, f"rayanim: {name} has finished no film that could be brought here.")
-    elif submission.fetch:
+        told = f"rayanim: error: {name} has finished no film that could be brought here."
+        write_text(sys.stderr, told)
+        return FAILED
+    if submission.fetch:
         output = options.output if isinstance(options.output, Path) else None
-        for film in fetch_films(client, job, shown.films, output, quiet=quiet):
+        overwrite = options.arguments.get("overwrite") is not False
+        for film in fetch_films(client, job, shown.films, output, quiet=quiet, overwrite=overwrite):
             if options.preview and (why_not := preview(film)):
                 write_text(sys.stderr, f"rayanim: {why_not}")
     elif shown.films and not quiet:
@@ -224,6 +228,8 @@ def _request(
     output = options.output
     if output is not None and submission.fetch:
         output = Path(output.name)  # here it goes where -o says
+    if submission.fetch:  # what may be replaced is here, not there
+        words = [word for word in words if word != "--no-overwrite"]
     line = ["--json", *(["-o", str(output)] if output else []), *words, there]
     line += [options.name] if options.name else []
     line += ["--", *options.script_arguments] if options.script_arguments else []
@@ -238,6 +244,23 @@ def _request(
         | own,
         resources=submission.resources,
     )
+
+
+def check_log(words: Sequence[str]) -> None:
+    """Refuse a log in the folder where the script runs: Ray removes it with the job.
+
+    Raises
+    ------
+    SettingsError
+        If ``--log-json`` names such a file.
+    """
+    log = words[words.index("--log-json") + 1] if "--log-json" in words else "-"
+    if log != "-" and not Path(log).is_absolute():
+        raise SettingsError(
+            f"--log-json {log} would be written on the cluster, into the copy of the script's "
+            "folder that Ray removes. Name an absolute path there, or none: --log-json alone "
+            "writes to standard error, which rayanim logs JOB shows."
+        )
 
 
 def _owner() -> str:

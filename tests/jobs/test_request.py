@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from rayanim.cli.command_line import going_on
+from rayanim.cli.jobs import submit
+from rayanim.cli.script_command import words_again
+from rayanim.cli.submitting import check_log
 from rayanim.errors import SettingsError
 from rayanim.jobs import request
 
@@ -93,3 +96,17 @@ def test_a_job_is_gone_on_with_under_another_name(given: str, again: str) -> Non
 def test_a_command_line_that_is_kept_has_no_secrets(given: str, again: str) -> None:
     """It stands in logs, in the dashboard, and in the environment of every actor."""
     assert going_on(["rayanim", "submit", *given.split()]) == f"rayanim submit {again}"
+
+
+def test_a_log_that_would_go_with_the_job_is_refused() -> None:
+    """Ray removes the copy of the script's folder in which it would lie."""
+    for words in (["--log-json", "-"], ["--log-json", "/shared/log"], []):
+        check_log(words)
+    with pytest.raises(SettingsError, match="absolute path"):
+        check_log(["--crf", "20", "--log-json", "log"])
+
+
+def test_an_option_without_its_value_goes_on_without_one() -> None:
+    """What click makes of it is not what it writes."""
+    context = submit.make_context("submit", ["wave.py", "--log-json", "--crf", "20"])
+    assert words_again(context, ["log_json", "crf"]) == ["--log-json", "-", "--crf", "20"]
