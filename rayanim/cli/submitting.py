@@ -16,6 +16,7 @@ from rayanim.cli.command_line import going_on
 from rayanim.cli.failures import FAILED, told_failures
 from rayanim.cli.options import Options
 from rayanim.cli.output import preview, write_text
+from rayanim.cli.signals import stopping_on_signals
 from rayanim.errors import OutputError, PackageError, SettingsError
 from rayanim.report import size_text
 
@@ -109,19 +110,32 @@ def _submit(script: Path, submission: Submission, options: Options, words: Seque
     check_log(words)
     options.check(is_here=submission.fetch)
     baggage = _baggage(script, submission)
-    with packed(baggage) as package:
+    # A signal must leave no packages behind.
+    with stopping_on_signals(), packed(baggage) as package:
         if package.plan is not None and not options.quiet:
             for note in package.plan.notes(_target_in(baggage.folder, options)):
                 write_text(sys.stderr, f"rayanim: {note}")
         client = JobsClient(submission.address)
         request = _request(script, submission, options, words, baggage.folder, package.runtime_env)
         if not options.quiet:
-            write_text(sys.stderr, f"rayanim: sending {_sent(package.plan)} to {client.address}")
-        name = client.submit(request)
+            told = f"sending {_sent(package.plan)} to {client.address} as {request.submission_id}"
+            write_text(sys.stderr, f"rayanim: {told}")
+        name = _sent_off(client, request)
     _tell_submitted(name, submission, options)
     if submission.no_wait:
         return 0
     return _see_through(client, name, submission, options)
+
+
+def _sent_off(client: JobsClient, request: JobRequest) -> str:
+    """Submit the job; whoever interrupts that is told that it may be there all the same."""
+    try:
+        return client.submit(request)
+    except KeyboardInterrupt:
+        name = request.submission_id
+        told = f"{name} was perhaps submitted: {client.command(f'status {name}')} tells."
+        write_text(sys.stderr, f"rayanim: {told} To end it: {client.command(f'stop {name}')}")
+        raise
 
 
 def _see_through(client: JobsClient, name: str, submission: Submission, options: Options) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from rayanim.cli.command_line import going_on
 from rayanim.cli.jobs import submit
 from rayanim.cli.script_command import words_again
-from rayanim.cli.submitting import check_log
+from rayanim.cli.signals import Stopped
+from rayanim.cli.submitting import _sent_off, check_log
 from rayanim.errors import SettingsError
 from rayanim.jobs import request
 
@@ -110,3 +112,22 @@ def test_an_option_without_its_value_goes_on_without_one() -> None:
     """What click makes of it is not what it writes."""
     context = submit.make_context("submit", ["wave.py", "--log-json", "--crf", "20"])
     assert words_again(context, ["log_json", "crf"]) == ["--log-json", "-", "--crf", "20"]
+
+
+class StoppedWhileSending:
+    """A client whose user has had enough before the cluster answered."""
+
+    def submit(self, request: object) -> str:
+        raise Stopped(signal.SIGTERM)
+
+    def command(self, words: str) -> str:
+        return f"rayanim {words}"
+
+
+def test_a_job_that_was_perhaps_submitted_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name is random, and nobody else knows it."""
+    made = request.JobRequest(submission_id="job-1", entrypoint="", runtime_env={}, metadata={})
+    with pytest.raises(Stopped):
+        _sent_off(StoppedWhileSending(), made)  # type: ignore[arg-type]
+    told = capsys.readouterr().err
+    assert "rayanim status job-1" in told and "rayanim stop job-1" in told

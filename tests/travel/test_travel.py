@@ -16,6 +16,7 @@ from rayanim.errors import PackageError
 from rayanim.travel import Baggage, Entry, LeftBehind, PackagePlan, packed
 from rayanim.travel.environment import plan_folder
 from rayanim.travel.luggage import baggage_of, of_its_own
+from rayanim.travel.pack import write_package
 from rayanim.travel.plan import plan_package
 
 
@@ -291,3 +292,20 @@ def test_a_runtime_environment_of_the_users_is_added_to(tmp_path: Path) -> None:
         packed(Baggage(packages=["lacking.txt"])),
     ):
         pass
+
+
+def test_a_file_that_grows_is_not_cut(tmp_path: Path) -> None:
+    """Half a line of a data file would travel, and nobody be told."""
+    folder = make(tmp_path / "film", {"points.csv": "1"})
+    plan = plan_folder(folder)
+    make(folder, {"points.csv": "1, 2"})
+    with pytest.raises(PackageError, match=r"points\.csv cannot be read any more \(it grows\)"):
+        write_package(folder, plan, tmp_path / "folder.zip")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+def test_a_full_disk_for_packages_is_told_as_that(tmp_path: Path) -> None:
+    """Nothing is wrong with the user's folder."""
+    folder = make(tmp_path, {"points.csv": "1" * 100})
+    with pytest.raises(PackageError, match="TMPDIR"):
+        write_package(folder, plan_folder(folder), Path("/dev/full"))
