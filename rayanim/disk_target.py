@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,11 +109,31 @@ def _make_writable(folder: Path) -> None:
 
 def _rename(part: Path, path: Path) -> None:
     try:
+        _write_through(part, os.O_RDWR)
         part.replace(path)
+        _write_through(path.parent, os.O_RDONLY)
     except OSError as error:
         raise EncodeError(
             f"The finished film could not be put at {str(path)!r}: {error.strerror}."
         ) from error
+
+
+def _write_through(path: Path, flags: int) -> None:
+    """Wait until a film, or the folder with its name, is on the disk and not in memory alone.
+
+    Once per film: else a machine that loses its power soon after could have
+    neither the old film nor the new one, whose parts go next.
+    """
+    if path.is_dir() and os.name == "nt":  # Windows opens no folder
+        return
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without it
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _without_links(path: Path) -> Path:

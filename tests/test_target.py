@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,20 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
         part.write_text("whole")
     assert film.is_symlink()
     assert (tmp_path / "disk" / "real.mp4").read_text() == "whole"
+
+
+def test_a_film_is_on_the_disk_before_it_replaces_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its name after that, before the parts go that it was made of."""
+    film = tmp_path / "film.mp4"
+    film.write_text("old")
+    synced: list[tuple[bool, str]] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), film.read_text()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with DiskTarget(film).part() as part:
+        part.write_text("new")
+    assert synced == [(False, "old"), (True, "new")]

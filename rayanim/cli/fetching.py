@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from rayanim.cli.output import write_text
-from rayanim.errors import JobError, SettingsError
+from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.client import JobsClient
 from rayanim.jobs.fetch import fetch
 from rayanim.jobs.job import Job
@@ -20,17 +20,34 @@ from rayanim.report import size_text
 def targets(films: Sequence[Offer], output: Path | None) -> list[tuple[Offer, Path]]:
     """Where each film goes on this machine.
 
+    Of a film that its job has made again, the last one counts.
+
     Raises
     ------
     SettingsError
-        If all were to go to one file.
+        If two were to go to one file.
     """
+    films = list({film.output: film for film in films}.values())
     if output is None:
-        return [(film, below_here(film)) for film in films]
+        return _apart([(film, below_here(film)) for film in films])
     if len(films) > 1:
         names = ", ".join(film.relative for film in films)
         raise SettingsError(f"The job has made more than one film ({names}): leave -o out.")
     return [(films[0], output)]
+
+
+def _apart(found: list[tuple[Offer, Path]]) -> list[tuple[Offer, Path]]:
+    """`found` itself, once each film is known to have a file of its own."""
+    taken: dict[Path, Offer] = {}
+    for film, target in found:
+        first = taken.setdefault(target, film)
+        if first is not film:
+            raise SettingsError(
+                f"{first.output} and {film.output} would both be {str(target)!r} here. They are "
+                "still on the cluster; give them different names in the script, or paths that "
+                "are relative."
+            )
+    return found
 
 
 def below_here(film: Offer) -> Path:
@@ -51,7 +68,13 @@ def below_here(film: Offer) -> Path:
 
 
 def fetch_films(
-    client: JobsClient, job: Job, films: Sequence[Offer], output: Path | None, *, quiet: bool
+    client: JobsClient,
+    job: Job,
+    films: Sequence[Offer],
+    output: Path | None,
+    *,
+    quiet: bool,
+    overwrite: bool = True,
 ) -> list[Path]:
     """Bring films here.
 
@@ -64,9 +87,14 @@ def fetch_films(
     ------
     JobError
         If a film cannot be had any more.
+    OutputError
+        If one would replace a file although `overwrite` is False.
     """
     brought = []
-    for film, target in targets(films, output):
+    found = targets(films, output)
+    if not overwrite:
+        check_free(found, client.command(f"fetch {job.submission_id}"))
+    for film, target in found:
         if job.node_id is None:
             raise JobError(f"Ray does not know any more on which node {film.output} lies.")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +107,22 @@ def fetch_films(
             )
             write_text(sys.stderr, told)
     return brought
+
+
+def check_free(found: Sequence[tuple[Offer, Path]], again: str) -> None:
+    """See that no film would replace a file.
+
+    Raises
+    ------
+    OutputError
+        If one would; `again` is the command that brings it all the same.
+    """
+    for _, target in found:
+        if target.exists():
+            raise OutputError(
+                f"{str(target)!r} exists, and --no-overwrite keeps it. The film is still on the "
+                f"cluster: {again} -o FILE"
+            )
 
 
 @contextlib.contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
+from rayanim.cli.command_line import resuming
 from rayanim.cli.failures import FAILED, Failure, failure_of
 from rayanim.cli.options import Options
 from rayanim.cli.output import (
@@ -257,15 +257,6 @@ def _exit_code(request: SystemExit) -> int:
         return request.code or 0
     write_text(sys.stderr, str(request.code))
     return FAILED
-
-
-def resuming(command: list[str]) -> str:
-    """The command line that goes on from the parts of this one."""
-    words = ["rayanim", *command[1:]]
-    at = words.index("--") if "--" in words else len(words)
-    if "--resume" not in words[:at]:
-        words.insert(at, "--resume")
-    return shlex.join(words)
 
 
 def _stopped(finished: list[str]) -> str:

@@ -54,4 +54,6 @@ def _words_of(option: click.Option, value: object) -> list[str]:
     if option.is_flag:
         return [(option.opts if value else option.secondary_opts)[-1]]
     values = value if isinstance(value, list) else [value]
-    return [word for each in values for word in (option.opts[-1], str(each))]
+    # Of an option that was given without its value click has a mark of its own.
+    texts = [each if isinstance(each, str) else str(option.flag_value) for each in values]
+    return [word for text in texts for word in (option.opts[-1], text)]

@@ -49,7 +49,7 @@ def stopping_on_signals() -> Iterator[None]:
         yield
         return
     handler = _Handler()
-    before = {number: signal.getsignal(number) for number in _signals()}
+    before = {number: signal.getsignal(number) for number in ending_signals()}
     taken = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
     for number in taken:
         signal.signal(number, handler)
@@ -99,6 +99,7 @@ def _say(text: bytes) -> None:
         os.write(2, text)
 
 
-def _signals() -> list[signal.Signals]:
+def ending_signals() -> list[signal.Signals]:
+    """Those that ask a process to end, as far as this system has them."""
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     return [getattr(signal, name) for name in names if hasattr(signal, name)]

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from rayanim.cli.failures import told_failures
+from rayanim.cli.command_line import going_on
+from rayanim.cli.failures import FAILED, told_failures
 from rayanim.cli.options import Options
 from rayanim.cli.output import preview, write_text
-from rayanim.cli.run import resuming
+from rayanim.cli.signals import stopping_on_signals
 from rayanim.errors import OutputError, PackageError, SettingsError
 from rayanim.report import size_text
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from rayanim.jobs.client import JobsClient
     from rayanim.jobs.request import JobRequest
     from rayanim.travel import Baggage, PackagePlan
-
-NAME_OPTION = "--submission-id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,21 +107,35 @@ def _submit(script: Path, submission: Submission, options: Options, words: Seque
     check_script(script)
     check_syntax(script)
     submission.check(options)
+    check_log(words)
     options.check(is_here=submission.fetch)
     baggage = _baggage(script, submission)
-    with packed(baggage) as package:
+    # A signal must leave no packages behind.
+    with stopping_on_signals(), packed(baggage) as package:
         if package.plan is not None and not options.quiet:
             for note in package.plan.notes(_target_in(baggage.folder, options)):
                 write_text(sys.stderr, f"rayanim: {note}")
         client = JobsClient(submission.address)
         request = _request(script, submission, options, words, baggage.folder, package.runtime_env)
         if not options.quiet:
-            write_text(sys.stderr, f"rayanim: sending {_sent(package.plan)} to {client.address}")
-        name = client.submit(request)
+            told = f"sending {_sent(package.plan)} to {client.address} as {request.submission_id}"
+            write_text(sys.stderr, f"rayanim: {told}")
+        name = _sent_off(client, request)
     _tell_submitted(name, submission, options)
     if submission.no_wait:
         return 0
     return _see_through(client, name, submission, options)
+
+
+def _sent_off(client: JobsClient, request: JobRequest) -> str:
+    """Submit the job; whoever interrupts that is told that it may be there all the same."""
+    try:
+        return client.submit(request)
+    except KeyboardInterrupt:
+        name = request.submission_id
+        told = f"{name} was perhaps submitted: {client.command(f'status {name}')} tells."
+        write_text(sys.stderr, f"rayanim: {told} To end it: {client.command(f'stop {name}')}")
+        raise
 
 
 def _see_through(client: JobsClient, name: str, submission: Submission, options: Options) -> int:
@@ -136,10 +149,13 @@ def _see_through(client: JobsClient, name: str, submission: Submission, options:
         return job
     quiet = options.quiet or options.as_json
     if submission.fetch and not shown.films:
-        write_text(sys.stderr, f"rayanim: {name} has finished no film that could be brought here.")
-    elif submission.fetch:
+        told = f"rayanim: error: {name} has finished no film that could be brought here."
+        write_text(sys.stderr, told)
+        return FAILED
+    if submission.fetch:
         output = options.output if isinstance(options.output, Path) else None
-        for film in fetch_films(client, job, shown.films, output, quiet=quiet):
+        overwrite = options.arguments.get("overwrite") is not False
+        for film in fetch_films(client, job, shown.films, output, quiet=quiet, overwrite=overwrite):
             if options.preview and (why_not := preview(film)):
                 write_text(sys.stderr, f"rayanim: {why_not}")
     elif shown.films and not quiet:
@@ -174,6 +190,7 @@ def _tell_submitted(name: str, submission: Submission, options: Options) -> None
 
 def _baggage(script: Path, submission: Submission) -> Baggage:
     from rayanim.travel import Baggage
+    from rayanim.travel.luggage import of_its_own
 
     runtime_env = _runtime_env(submission)
     working_dir = submission.working_dir or runtime_env.pop("working_dir", None)
@@ -181,7 +198,7 @@ def _baggage(script: Path, submission: Submission) -> Baggage:
         # Packed already, by somebody who knows what is in it.
         runtime_env["working_dir"], folder = working_dir, None
     else:
-        folder = Path(working_dir) if working_dir else script.resolve().parent
+        folder = Path(working_dir) if working_dir else of_its_own(script.resolve().parent)
     return Baggage(
         folder=folder,
         excludes=submission.excludes,
@@ -225,6 +242,8 @@ def _request(
     output = options.output
     if output is not None and submission.fetch:
         output = Path(output.name)  # here it goes where -o says
+    if submission.fetch:  # what may be replaced is here, not there
+        words = [word for word in words if word != "--no-overwrite"]
     line = ["--json", *(["-o", str(output)] if output else []), *words, there]
     line += [options.name] if options.name else []
     line += ["--", *options.script_arguments] if options.script_arguments else []
@@ -241,16 +260,21 @@ def _request(
     )
 
 
-def going_on(command: list[str]) -> str:
-    """The command line that goes on from the parts of this one, as a job of another name."""
-    words = list(command)
-    end = words.index("--") if "--" in words else len(words)
-    for at in reversed(range(end)):
-        if words[at] == NAME_OPTION:
-            del words[at : at + 2]
-        elif words[at].startswith(f"{NAME_OPTION}="):
-            del words[at]
-    return resuming(words)
+def check_log(words: Sequence[str]) -> None:
+    """Refuse a log in the folder where the script runs: Ray removes it with the job.
+
+    Raises
+    ------
+    SettingsError
+        If ``--log-json`` names such a file.
+    """
+    log = words[words.index("--log-json") + 1] if "--log-json" in words else "-"
+    if log != "-" and not Path(log).is_absolute():
+        raise SettingsError(
+            f"--log-json {log} would be written on the cluster, into the copy of the script's "
+            "folder that Ray removes. Name an absolute path there, or none: --log-json alone "
+            "writes to standard error, which rayanim logs JOB shows."
+        )
 
 
 def _owner() -> str:

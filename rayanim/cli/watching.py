@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from rayanim.cli.output import Awaited, write_text
+from rayanim.cli.signals import ending_signals
 from rayanim.jobs.log import Event
 from rayanim.jobs.offer import Offer
 from rayanim.progress import NoProgress, Progress, ProgressState, choose_progress
@@ -191,7 +192,7 @@ def remembering_signals() -> Iterator[Interruption]:
     """Remember SIGINT, SIGTERM and SIGHUP inside, where they would end this process."""
     interruption = Interruption()
     before: dict[int, Any] = {}
-    for number in map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+    for number in map(int, ending_signals()):
         if signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, interruption)
     try:

@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from rayanim.jobs.address import DASHBOARD_PORT, VARIABLES, read_address
 from rayanim.jobs.job import Job
 from rayanim.jobs.request import METADATA_KEY, JobRequest
 from rayanim.jobs.token import send_token_if_there, why_refused
+from rayanim.masking import masked
 
 if TYPE_CHECKING:
     import requests
@@ -57,14 +59,14 @@ class JobsClient:
         found = read_address(given, os.environ)
         send_token_if_there()
         # Ray would put the variables' address before the one that was given.
-        with _without_variables(), _told(found or "this machine"):
+        with _without_variables(), _told(masked(found or "this machine")):
             self._client = _make_client(found)
-        self.address: str = self._client.get_address()
+        self.address: str = masked(self._client.get_address())
         self._check_version()
 
     def command(self, words: str) -> str:
         """A command line that speaks to the same cluster: ``rayanim stop JOB``, say."""
-        return f"rayanim {words}{f' --address {self._given}' if self._given else ''}"
+        return f"rayanim {words}{f' --address {masked(self._given)}' if self._given else ''}"
 
     def submit(self, request: JobRequest) -> str:
         """Send the packages and start the job.
@@ -292,14 +294,15 @@ def _told(address: str, submission_id: str | None = None) -> Iterator[None]:
     except (JobError, SettingsError):
         raise
     except Exception as error:
-        if "Authentication" in type(error).__name__ or " 401" in str(error) or " 403" in str(error):
+        status = _status_of(error)
+        if "Authentication" in type(error).__name__ or status in (401, 403):
             raise JobError(f"The cluster at {address} refused us. {why_refused()}") from error
-        if submission_id and ("404" in str(error) or "does not exist" in str(error)):
+        if submission_id and status == 404:
             raise SettingsError(
                 f"The cluster at {address} knows no job {submission_id!r}. "
                 "Those that it knows: rayanim status."
             ) from error
-        if isinstance(error, (RuntimeError, ValueError)) and "Request failed" in str(error):
+        if status is not None:
             raise JobError(f"The cluster at {address} refused the request: {error}") from error
         raise JobError(
             f"The cluster at {address} cannot be reached ({type(error).__name__}: "
@@ -307,6 +310,16 @@ def _told(address: str, submission_id: str | None = None) -> Iterator[None]:
             "reached from here (ssh -L, kubectl port-forward)? Its address is given by --address, "
             "or RAY_API_SERVER_ADDRESS."
         ) from error
+
+
+def _status_of(error: Exception) -> int | None:
+    """The HTTP status that `error` tells of; None where nobody has answered."""
+    status = getattr(error, "status", None)  # aiohttp's, where a websocket is refused
+    if isinstance(status, int):
+        return status
+    # Ray's. Names and addresses in the rest of a message may hold any number.
+    found = re.match(r"Request failed with status code (\d{3})", str(error))
+    return int(found[1]) if found else None
 
 
 def _short(error: Exception) -> str:

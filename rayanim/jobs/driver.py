@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rayanim.jobs.offer import JOB, LOG_FOLDER
-from rayanim.jobs.request import RESUME_VARIABLE
+from rayanim.jobs.request import JOB, LOG_FOLDER, RESUME_VARIABLE
 
 OLDEST_PYTHON = (3, 11)
 
@@ -86,11 +85,16 @@ def _know_log_folder() -> None:
         os.environ[JOB] = log.name.removeprefix("job-driver-").removesuffix(".log")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run the command line, and end the process with its exit code."""
+def _lacking() -> str | None:
+    # Only a Python that is new enough can import it.
     from rayanim.travel.pack import own_requirements
 
-    problem = complaint(tuple(sys.version_info[:2]), missing(own_requirements()), sys.executable)
+    return complaint(OLDEST_PYTHON, missing(own_requirements()), sys.executable)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command line, and end the process with its exit code."""
+    problem = complaint(tuple(sys.version_info[:2]), [], sys.executable) or _lacking()
     if problem is not None:
         print(f"rayanim: error: {problem}", file=sys.stderr)
         sys.exit(2)

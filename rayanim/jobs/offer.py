@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-LOG_FOLDER, JOB = "RAYANIM_JOB_LOGS", "RAYANIM_JOB"
-"""Variables that tell a job's driver where its node's log folder is, and the job's name."""
+from rayanim.jobs.request import JOB, LOG_FOLDER
 
 _BLOCK_BYTES = 2**20
 

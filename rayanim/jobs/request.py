@@ -23,6 +23,9 @@ RESUME_KEY = "rayanim_resume"
 RESUME_VARIABLE = "RAYANIM_RESUME_COMMAND"
 """Tells the driver that command."""
 
+LOG_FOLDER, JOB = "RAYANIM_JOB_LOGS", "RAYANIM_JOB"
+"""Variables that tell a job's driver where its node's log folder is, and the job's name."""
+
 STOP_WAIT_S = 20
 """Seconds from SIGTERM to SIGKILL for a job that is stopped: its parts are finished meanwhile."""
 

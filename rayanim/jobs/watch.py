@@ -18,6 +18,9 @@ RECONNECT_S = 2.0
 LOOK_S = 10.0
 """How often a silent job is looked at: a connection may have died without a word."""
 
+SILENT_S = 60.0
+"""A connection that has said nothing for so long is made anew, for the log may go on without it."""
+
 
 class Listener(Protocol):
     """Someone who is told what a job does."""
@@ -81,7 +84,9 @@ class Watch:
         self._reader = LogReader()
         self._told_chars = 0
         self._answered_s = clock()
+        self._heard_s = clock()
         self._has_broken = False
+        self._may_lack_text = False
         self._waits_told = False
 
     def follow(self, is_over: Callable[[], bool]) -> Job | None:
@@ -126,8 +131,8 @@ class Watch:
         return None
 
     def _read(self, is_over: Callable[[], bool]) -> None:
-        """Read the log until the job ends, and see to it that somebody is there."""
-        looked_s = self._clock()
+        """Read the log until the job ends or the connection seems dead."""
+        looked_s = self._heard_s = self._clock()
         for piece in self._new(self._cluster.tail(self._id)):
             if is_over():
                 return
@@ -135,9 +140,8 @@ class Watch:
                 self._tell(piece)
             elif self._clock() - looked_s >= LOOK_S:
                 looked_s = self._clock()
-                if self._look().has_ended:
-                    # The log's connection died without a word: its end is asked for otherwise.
-                    self._has_broken = True
+                if self._look().has_ended or looked_s - self._heard_s >= SILENT_S:
+                    self._may_lack_text = True
                     return
 
     def _new(self, pieces: Iterator[str | None]) -> Iterator[str]:
@@ -146,7 +150,7 @@ class Watch:
         for piece in pieces:
             text = piece or ""
             if text:
-                self._answered_s = self._clock()
+                self._answered_s = self._heard_s = self._clock()
             yield text[max(0, self._told_chars - at_chars) :]
             at_chars += len(text)
 
@@ -175,12 +179,12 @@ class Watch:
             return True
         if not self._has_broken:
             self._listener.notice("the connection has broken, the job goes on; trying again.")
-        self._has_broken = True
+        self._has_broken = self._may_lack_text = True
         return False
 
     def _finish(self, job: Job) -> None:
-        """Tell the end of the log, what a broken connection has kept back included."""
-        if self._has_broken:
+        """Tell the end of the log, what a dead connection has kept back included."""
+        if self._may_lack_text:
             for piece in self._new(self._cluster.log(job)):
                 self._tell(piece)
         self._pass_on(self._reader.end())

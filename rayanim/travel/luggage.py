@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rayanim.cluster import ClusterSettings
+from rayanim.errors import PackageError
 from rayanim.travel.environment import Baggage
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -24,12 +26,36 @@ def baggage_of(settings: ClusterSettings, environment: Mapping[str, str]) -> Bag
         What the caller asks for.
     environment
         This process's variables.
+
+    Raises
+    ------
+    PackageError
+        If the script lies in the home folder itself, and no other was named.
     """
     if JOB_VARIABLE in environment:
         return None
     given = settings.working_dir
-    folder = script_folder(sys.modules["__main__"]) if given is None else Path(given)
+    folder = Path(given) if given else of_its_own(script_folder(sys.modules["__main__"]))
     return Baggage(folder=folder, excludes=settings.exclude, packages=settings.packages)
+
+
+def of_its_own(folder: Path | None) -> Path | None:
+    """`folder` itself, once it is known not to be the home folder, which holds all of a person's.
+
+    Raises
+    ------
+    PackageError
+        If it is.
+    """
+    # A user without a home folder, as containers have them, is no error here.
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111
+    if folder is None or folder.resolve() != home.resolve():
+        return folder
+    raise PackageError(
+        f"The script lies in the home folder, {str(folder)!r}, and all of it would travel to the "
+        "cluster, keys and passwords included. Put the script into a folder of its own, or name "
+        "the folder that is to travel: --working-dir, or ClusterSettings(working_dir=...)."
+    )
 
 
 def script_folder(main: ModuleType) -> Path | None:

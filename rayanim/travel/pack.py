@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from rayanim.errors import PackageError
 from rayanim.travel.plan import Entry, PackagePlan
@@ -23,29 +26,55 @@ def write_package(folder: Path, plan: PackagePlan, target: Path) -> None:
     Raises
     ------
     PackageError
-        If a file has gone or grown since it was listed.
+        If a file has gone or grown since it was listed, or `target` cannot be written.
     """
+    try:
+        _write(folder, plan, target)
+    except OSError as error:
+        raise PackageError(
+            f"The package cannot be written to {str(target.parent)!r} ({error.strerror}). "
+            "Set TMPDIR to a folder that has room for it."
+        ) from error
+
+
+def _write(folder: Path, plan: PackagePlan, target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
         if not plan.entries:  # Ray takes no empty package
             package.writestr(_header(".empty", 0o644), b"")
         for entry in plan.entries:
-            try:
-                _add(package, folder, entry)
-            except OSError as error:
-                raise PackageError(
-                    f"{folder / entry.path} cannot be read any more ({error.strerror}). "
-                    "Wait until nothing writes into the folder, or leave it out with --exclude."
-                ) from error
+            _add(package, folder / entry.path, entry)
 
 
-def _add(package: zipfile.ZipFile, folder: Path, entry: Entry) -> None:
-    source = folder / entry.path
-    header = _header(entry.path.as_posix(), source.stat().st_mode & 0o777)
-    with source.open("rb") as reading, package.open(header, "w") as writing:
-        left_bytes = entry.size_bytes  # what grows meanwhile must not pass Ray's limit
-        while left_bytes and (block := reading.read(min(_BLOCK_BYTES, left_bytes))):
-            writing.write(block)
+def _add(package: zipfile.ZipFile, source: Path, entry: Entry) -> None:
+    with _told(source):
+        mode, reading = source.stat().st_mode & 0o777, source.open("rb")
+    with reading, package.open(_header(entry.path.as_posix(), mode), "w") as writing:
+        left_bytes = entry.size_bytes
+        while block := _read(source, reading):
             left_bytes -= len(block)
+            if left_bytes < 0:  # it must not pass Ray's limit, nor travel in part
+                raise _changed(source, "it grows")
+            writing.write(block)
+
+
+def _read(source: Path, reading: IO[bytes]) -> bytes:
+    with _told(source):
+        return reading.read(_BLOCK_BYTES)
+
+
+@contextlib.contextmanager
+def _told(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _changed(source, str(error.strerror)) from error
+
+
+def _changed(source: Path, what: str) -> PackageError:
+    return PackageError(
+        f"{source} cannot be read any more ({what}). "
+        "Wait until nothing writes into the folder, or leave it out with --exclude."
+    )
 
 
 def _header(name: str, mode: int) -> zipfile.ZipInfo:

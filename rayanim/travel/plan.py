@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from rayanim.errors import PackageError
 from rayanim.report import size_text
+from rayanim.travel.rules import LETS_OTHERS_IN
 
 LARGE_FILE_BYTES = 10 * 2**20
 """From here on a file is named, as Ray itself does."""
@@ -102,7 +103,7 @@ class PackagePlan:
         return notes
 
 
-_WORTH_A_WORD = ("a film", ".gitignore")
+_WORTH_A_WORD = (LETS_OTHERS_IN, "a film", ".gitignore")
 """Reasons that people may not have thought of."""
 
 

@@ -13,7 +13,29 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+LETS_OTHERS_IN = "a secret"
+"""The reason of what lets others in: a package can be read by every job of its cluster."""
+
 DEFAULTS: dict[str, tuple[str, ...]] = {
+    LETS_OTHERS_IN: (
+        ".ssh/",
+        ".aws/",
+        ".azure/",
+        ".gnupg/",
+        ".kube/",
+        ".docker/",
+        ".ray/",
+        ".netrc",
+        ".pypirc",
+        ".git-credentials",
+        ".env",
+        ".env.*",
+        "*.pem",
+        "id_rsa*",
+        "id_ecdsa*",
+        "id_ed25519*",
+    ),
+    "what programs keep in a home folder": (".config/", ".local/"),
     "version control": (".git", ".hg/", ".svn/"),
     "a cache": (
         "__pycache__/",

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rayanim.errors import JobError
+from rayanim.errors import JobError, SettingsError
 from rayanim.jobs.client import JobsClient
 
 BLOCK = b"x" * 2**16
@@ -26,6 +26,7 @@ class Dashboard(ThreadingHTTPServer):
 
     ray_version = "2.60.0"
     status = 200
+    text = "no such file"
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
@@ -48,7 +49,7 @@ class Answers(BaseHTTPRequestHandler):
             version = {"version": "4", "ray_version": self.server.ray_version, "ray_commit": ""}
             self._whole(json.dumps(version).encode())
         elif self.server.status != 200:
-            self._whole(b"no such file")
+            self._whole(self.server.text.encode())
         else:
             self._in_parts()
 
@@ -114,6 +115,29 @@ def test_a_cluster_that_does_not_answer_is_told() -> None:
     """With the port that must be reached."""
     with pytest.raises(JobError, match=r"cannot be reached .* 8265"):
         JobsClient("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(("status", "text"), [(None, ""), (500, "A 404, or it does not exist.")])
+def test_no_job_is_unknown_because_of_a_number_in_a_text(
+    dashboard: Dashboard, status: int | None, text: str
+) -> None:
+    """A name or a port may hold any, and so may what a dashboard in trouble says."""
+    client = JobsClient(dashboard.address)
+    if status is None:
+        dashboard.shutdown()
+        dashboard.server_close()
+    else:
+        dashboard.status, dashboard.text = status, text
+    with pytest.raises(JobError):
+        client.job("scene-404")
+
+
+def test_a_job_that_is_unknown_is_told(dashboard: Dashboard) -> None:
+    """With where its name may stand."""
+    client = JobsClient(dashboard.address)
+    dashboard.status = 404
+    with pytest.raises(SettingsError, match=r"knows no job 'wave-1'.*rayanim status"):
+        client.job("wave-1")
 
 
 def test_commands_that_are_shown_speak_to_the_same_cluster(dashboard: Dashboard) -> None:

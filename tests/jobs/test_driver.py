@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,23 @@ def test_a_cluster_that_lacks_something_is_told_what_to_do() -> None:
     assert "3.9 (/bin/python)" in (driver.complaint((3, 9), [], "/bin/python") or "")
     told = driver.complaint((3, 12), ["av<19,>=15.0"], "/bin/python") or ""
     assert "lacks av" in told and "--pip 'av<19,>=15.0'" in told
+
+
+def test_an_old_python_gets_as_far_as_the_complaint() -> None:
+    """What is loaded before it takes nothing from typing that Python 3.10 lacks."""
+    code = (
+        "import sys, typing\n"
+        "for name in ('Self', 'assert_never', 'Never', 'LiteralString', 'Unpack'):\n"
+        "    delattr(typing, name)\n"
+        "from rayanim.jobs import driver\n"
+        "driver.OLDEST_PYTHON = (9, 9)\n"
+        "driver.main(['films', 'run', 'wave.py'])\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert told.returncode == 2
+    assert told.stderr.startswith("rayanim: error: The cluster's Python is")
 
 
 def test_films_go_where_the_head_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rayanim.cli.fetching import targets
+from rayanim.cli.fetching import check_free, targets
 from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.fetch import ATTEMPTS, fetch
 from rayanim.jobs.offer import Offer
@@ -166,3 +166,26 @@ def test_a_path_that_names_no_file_is_refused(told: str) -> None:
     """Nothing can be written there."""
     with pytest.raises(SettingsError, match="names no file"):
         targets([replace(offer_of(FILM), relative=told)], None)
+
+
+def test_of_a_film_that_was_made_again_the_last_one_comes() -> None:
+    """The first one is not there any more."""
+    first, last = offer_of(b"preview"), offer_of(FILM)
+    assert targets([first, last], None) == [(last, Path("wave.mp4"))]
+    assert targets([first, last], Path("a.mp4")) == [(last, Path("a.mp4"))]
+
+
+def test_no_film_replaces_another_one_of_its_job() -> None:
+    """Two that lie elsewhere on the cluster may have one name here."""
+    films = [replace(offer_of(FILM), output=f"/{each}/wave.mp4") for each in "ab"]
+    with pytest.raises(SettingsError, match=r"/a/wave\.mp4 and /b/wave\.mp4"):
+        targets(films, None)
+
+
+def test_a_file_that_must_not_be_replaced_is_kept(tmp_path: Path) -> None:
+    """How the film comes all the same is said."""
+    film = tmp_path / "wave.mp4"
+    check_free([(offer_of(FILM), film)], "rayanim fetch job-1")
+    film.touch()
+    with pytest.raises(OutputError, match="rayanim fetch job-1 -o FILE"):
+        check_free([(offer_of(FILM), film)], "rayanim fetch job-1")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
 
-from rayanim.cli.submitting import going_on
+from rayanim.cli.command_line import going_on
+from rayanim.cli.jobs import submit
+from rayanim.cli.script_command import words_again
+from rayanim.cli.signals import Stopped
+from rayanim.cli.submitting import _sent_off, check_log
 from rayanim.errors import SettingsError
 from rayanim.jobs import request
 
@@ -77,3 +82,52 @@ def test_variables_of_the_user_s_stay() -> None:
 def test_a_job_is_gone_on_with_under_another_name(given: str, again: str) -> None:
     """A cluster takes each name once."""
     assert going_on(["/bin/rayanim", "submit", *given.split()]) == f"rayanim submit {again}"
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        ("--runtime-env-json {KEY} wave.py", "--runtime-env-json ... wave.py --resume"),
+        ("--metadata-json={KEY} wave.py", "--metadata-json=... wave.py --resume"),
+        ("--address https://me:KEY@head:8265", "--address https://...@head:8265 --resume"),
+        ("--pip git+https://KEY@host/a.git", "--pip git+https://...@host/a.git --resume"),
+        ("--pip git+ssh://git@host/a.git", "--pip git+ssh://git@host/a.git --resume"),
+        ("-o s3://films/a@b.mp4", "-o s3://films/a@b.mp4 --resume"),
+    ],
+)
+def test_a_command_line_that_is_kept_has_no_secrets(given: str, again: str) -> None:
+    """It stands in logs, in the dashboard, and in the environment of every actor."""
+    assert going_on(["rayanim", "submit", *given.split()]) == f"rayanim submit {again}"
+
+
+def test_a_log_that_would_go_with_the_job_is_refused() -> None:
+    """Ray removes the copy of the script's folder in which it would lie."""
+    for words in (["--log-json", "-"], ["--log-json", "/shared/log"], []):
+        check_log(words)
+    with pytest.raises(SettingsError, match="absolute path"):
+        check_log(["--crf", "20", "--log-json", "log"])
+
+
+def test_an_option_without_its_value_goes_on_without_one() -> None:
+    """What click makes of it is not what it writes."""
+    context = submit.make_context("submit", ["wave.py", "--log-json", "--crf", "20"])
+    assert words_again(context, ["log_json", "crf"]) == ["--log-json", "-", "--crf", "20"]
+
+
+class StoppedWhileSending:
+    """A client whose user has had enough before the cluster answered."""
+
+    def submit(self, request: object) -> str:
+        raise Stopped(signal.SIGTERM)
+
+    def command(self, words: str) -> str:
+        return f"rayanim {words}"
+
+
+def test_a_job_that_was_perhaps_submitted_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name is random, and nobody else knows it."""
+    made = request.JobRequest(submission_id="job-1", entrypoint="", runtime_env={}, metadata={})
+    with pytest.raises(Stopped):
+        _sent_off(StoppedWhileSending(), made)  # type: ignore[arg-type]
+    told = capsys.readouterr().err
+    assert "rayanim status job-1" in told and "rayanim stop job-1" in told

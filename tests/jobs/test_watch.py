@@ -99,25 +99,6 @@ def test_the_end_of_a_log_is_told_where_the_job_ended_meanwhile() -> None:
     assert heard.has_all
 
 
-class FallsSilent(FakeCluster):
-    """Its log says nothing more after a while, and does not end."""
-
-    def tail(self, submission_id: str) -> Iterator[str | None]:
-        yield LOG[:100]
-        yield from itertools.repeat(None)
-
-
-def test_a_connection_that_died_without_a_word_keeps_nobody_waiting() -> None:
-    """The job has ended, as another connection tells, and so does watching it."""
-    clock = itertools.count(0, 4)
-    heard = Heard()
-    cluster = FallsSilent((), ("RUNNING", "RUNNING", "SUCCEEDED"))
-    watch = Watch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
-    ended = watch.follow(lambda: False)
-    assert ended is not None and ended.status == "SUCCEEDED"
-    assert heard.has_all
-
-
 class LosesItsEnd(FakeCluster):
     """Breaks off in the log of a job that has ended, some times or for ever."""
 
@@ -150,6 +131,43 @@ def test_a_job_whose_log_is_gone_has_ended_all_the_same() -> None:
     ended = watch.follow(lambda: False)
     assert ended is not None and ended.status == "FAILED"
     assert heard.notices[-1] == "the end of its log cannot be read. Its node is gone."
+
+
+class GoesSilent(FakeCluster):
+    """Its first connections say nothing more after some characters, without breaking."""
+
+    def __init__(self, silences: tuple[int, ...], statuses: tuple[str, ...]) -> None:
+        super().__init__((), statuses)
+        self._silences = iter(silences)
+
+    def tail(self, submission_id: str) -> Iterator[str | None]:
+        limit = next(self._silences, None)
+        if limit is None:
+            yield LOG
+            return
+        yield LOG[:limit]
+        yield from itertools.repeat(None, 1000)
+        raise AssertionError("Nobody has noticed that the connection is dead.")
+
+
+@pytest.mark.parametrize("silences", [(0,), (100,), (100, 300, 0)])
+def test_a_job_that_has_ended_is_not_waited_for(silences: tuple[int, ...]) -> None:
+    """A connection may die without a word: how the job ended is asked for all the same."""
+    clock, heard = itertools.count(0, 10), Heard()
+    cluster = GoesSilent(silences, ("RUNNING", "RUNNING", "SUCCEEDED"))
+    watch = Watch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    ended = watch.follow(lambda: False)
+    assert ended is not None and ended.status == "SUCCEEDED"
+    assert heard.has_all and heard.notices == []
+
+
+def test_a_log_that_goes_on_behind_a_dead_connection_is_read() -> None:
+    """By another connection, from where the first one fell silent."""
+    clock, heard = itertools.count(0, 10), Heard()
+    cluster = GoesSilent((100,), (*["RUNNING"] * 12, "SUCCEEDED"))
+    watch = Watch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    watch.follow(lambda: heard.has_all)
+    assert heard.has_all and cluster.job("job-1").status == "RUNNING"
 
 
 def test_a_cluster_that_is_silent_for_long_is_given_up() -> None:

@@ -11,9 +11,12 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 import rayanim
+from rayanim.cluster import ClusterSettings
 from rayanim.errors import PackageError
 from rayanim.travel import Baggage, Entry, LeftBehind, PackagePlan, packed
 from rayanim.travel.environment import plan_folder
+from rayanim.travel.luggage import baggage_of, of_its_own
+from rayanim.travel.pack import write_package
 from rayanim.travel.plan import plan_package
 
 
@@ -67,6 +70,33 @@ def test_the_scripts_own_files_travel_and_nothing_else(tmp_path: Path) -> None:
         "wave.mp4.part": "an output of rayanim",
         "wave.mp4.parts": "an output of rayanim",
     }
+
+
+def test_secrets_stay_behind_and_are_named(tmp_path: Path) -> None:
+    """Every job of a cluster can read a package; one that must travel is asked for."""
+    secret = [".aws/credentials", ".env", ".env.local", ".netrc", ".ssh/config", "deep/id_rsa"]
+    names = ["wave.py", "key.pem", "public.pem", ".local/lib/x.py", ".config/gcloud/x", *secret]
+    folder = make(tmp_path, dict.fromkeys(names, "") | {".rayignore": "!public.pem\n"})
+    plan = plan_folder(folder)
+    assert travelling(plan) == [".rayignore", "public.pem", "wave.py"]
+    assert {name for name, why in reasons(plan).items() if why == "a secret"} == {
+        ".aws", ".env", ".env.local", ".netrc", ".ssh", "deep/id_rsa", "key.pem",
+    }  # fmt: skip
+    [note] = plan.notes()
+    assert ".env (a secret)" in note and ".local/" not in note
+
+
+def test_the_home_folder_travels_only_if_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that lies in it would take all of a person's files along."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "wave.py"))
+    with pytest.raises(PackageError, match="folder of its own"):
+        baggage_of(ClusterSettings(), {})
+    named = baggage_of(ClusterSettings(working_dir=tmp_path), {})
+    assert named is not None and named.folder == tmp_path
+    assert of_its_own(tmp_path / "films") == tmp_path / "films"
 
 
 def test_ignore_files_mean_what_they_mean_to_git(tmp_path: Path) -> None:
@@ -262,3 +292,20 @@ def test_a_runtime_environment_of_the_users_is_added_to(tmp_path: Path) -> None:
         packed(Baggage(packages=["lacking.txt"])),
     ):
         pass
+
+
+def test_a_file_that_grows_is_not_cut(tmp_path: Path) -> None:
+    """Half a line of a data file would travel, and nobody be told."""
+    folder = make(tmp_path / "film", {"points.csv": "1"})
+    plan = plan_folder(folder)
+    make(folder, {"points.csv": "1, 2"})
+    with pytest.raises(PackageError, match=r"points\.csv cannot be read any more \(it grows\)"):
+        write_package(folder, plan, tmp_path / "folder.zip")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+def test_a_full_disk_for_packages_is_told_as_that(tmp_path: Path) -> None:
+    """Nothing is wrong with the user's folder."""
+    folder = make(tmp_path, {"points.csv": "1" * 100})
+    with pytest.raises(PackageError, match="TMPDIR"):
+        write_package(folder, plan_folder(folder), Path("/dev/full"))
