@@ -9,8 +9,9 @@ from rayanim.masking import HIDDEN, masked
 
 NAME_OPTION = "--submission-id"
 
-SECRET_OPTIONS = ("--runtime-env-json", "--metadata-json")
-"""Their values may hold keys, and a command line that is shown ends in logs."""
+SECRET_OPTION = "--runtime-env-json"
+"""The variables in its value may hold keys, and a command line that is shown ends in logs.
+What is hidden is no JSON any more: a line that is pasted says so."""
 
 
 def resuming(command: Sequence[str]) -> str:
@@ -43,11 +44,15 @@ def _cut(command: Sequence[str]) -> tuple[list[str], list[str]]:
 def _without_secrets(words: Sequence[str]) -> list[str]:
     kept: list[str] = []
     for word in words:
-        name, equals, _ = word.partition("=")
-        if kept and kept[-1] in SECRET_OPTIONS:
-            kept.append(HIDDEN)
-        elif equals and name in SECRET_OPTIONS:
-            kept.append(f"{name}={HIDDEN}")
+        name, equals, value = word.partition("=")
+        if kept and kept[-1] == SECRET_OPTION:
+            kept.append(_without_variables(word))
+        elif equals and name == SECRET_OPTION:
+            kept.append(f"{name}={_without_variables(value)}")
         else:
             kept.append(masked(word))
     return kept
+
+
+def _without_variables(text: str) -> str:
+    return HIDDEN if "env_vars" in text else masked(text)

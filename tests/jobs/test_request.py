@@ -87,8 +87,12 @@ def test_a_job_is_gone_on_with_under_another_name(given: str, again: str) -> Non
 @pytest.mark.parametrize(
     ("given", "again"),
     [
-        ("--runtime-env-json {KEY} wave.py", "--runtime-env-json ... wave.py --resume"),
-        ("--metadata-json={KEY} wave.py", "--metadata-json=... wave.py --resume"),
+        (
+            '--runtime-env-json {"env_vars":{"A":"KEY"}} a.py',
+            "--runtime-env-json ... a.py --resume",
+        ),
+        ('--runtime-env-json={"env_vars":{}} a.py', "--runtime-env-json=... a.py --resume"),
+        ("--runtime-env-json {} a.py", "--runtime-env-json '{}' a.py --resume"),
         ("--address https://me:KEY@head:8265", "--address https://...@head:8265 --resume"),
         ("--pip git+https://KEY@host/a.git", "--pip git+https://...@host/a.git --resume"),
         ("--pip git+ssh://git@host/a.git", "--pip git+ssh://git@host/a.git --resume"),
