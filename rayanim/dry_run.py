@@ -152,22 +152,34 @@ def _longest_segment(plan: Plan, transport: Transport) -> int:
 
 def _lines(plan: Plan, segment_frames: int) -> list[str]:
     request = plan.request
-    # Mirrors the engine's own rule: one worker is this process.
-    here = request.engine == "local" or (request.engine == "auto" and plan.max_actors == 1)
-    lines = [f"Drawn {ENGINES['local'] if here else ENGINES[request.engine]}."]
+    lines = _where(plan, segment_frames)
     if plan.feed.n_frames is None:
         lines.append("How many frames there are, only the end of param_by_frame will tell.")
     if request.frames is not None:
         lines.append(f"Of the whole film, frames {request.frames}.")
-    if not here:
-        lines.append(
-            f"At most {_count(plan.max_actors, 'render actor')}, "
-            f"at most {_count(segment_frames, 'frame')} in a segment."
-        )
     if target_at(plan.target, request.storage_options).exists():
         what = "is replaced" if request.overwrite else "may not be replaced: the run would stop"
         lines.append(f"{plan.target} exists and {what}.")
     return lines
+
+
+def _where(plan: Plan, segment_frames: int) -> list[str]:
+    request, segments = plan.request, f"at most {_count(segment_frames, 'frame')} in a segment."
+    if plan.cluster is not None:
+        # It is not asked: a plan is made in a moment, and also where it cannot be reached.
+        given = plan.cluster.workers, plan.cluster.settings.max_workers
+        bounds = [bound for bound in given if isinstance(bound, int)]
+        most = (
+            f"At most {_count(min(bounds), 'render actor')}"
+            if bounds
+            else "As many render actors as there is room for"
+        )
+        return [f"Drawn on the Ray cluster ({plan.cluster.address.origin}).", f"{most}, {segments}"]
+    # Mirrors the engine's own rule: one worker is this process.
+    if request.engine == "local" or (request.engine == "auto" and plan.max_actors == 1):
+        return [f"Drawn {ENGINES['local']}."]
+    most = f"At most {_count(plan.max_actors, 'render actor')}"
+    return [f"Drawn {ENGINES[request.engine]}.", f"{most}, {segments}"]
 
 
 def _count(number: int, noun: str) -> str:

@@ -153,6 +153,17 @@ def test_a_dry_run_writes_nothing(tmp_path):
     assert report.to_dict()["max_actors"] == 3
 
 
+def test_a_dry_run_for_a_cluster_says_so(tmp_path):
+    """Without asking it; this machine's cores mean nothing there."""
+    there = {"address": "head:6379", "engine": "auto"}
+    report = render(Overrides(dry_run=True), tmp_path / "a.mp4", workers="auto", **there)
+    assert "Drawn on the Ray cluster (address='head:6379')." in str(report)
+    assert "As many render actors as there is room for" in str(report)
+    bound = rayanim.ClusterSettings(max_workers=80)
+    report = render(Overrides(dry_run=True), tmp_path / "a.mp4", workers=9, cluster=bound, **there)
+    assert "At most 9 render actors" in str(report)
+
+
 def test_a_dry_run_foretells_a_refusal(tmp_path):
     """That an existing file may not be replaced is part of the plan."""
     target = tmp_path / "a.mp4"

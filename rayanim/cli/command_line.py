@@ -9,7 +9,7 @@ from rayanim.masking import HIDDEN, masked
 
 NAME_OPTION = "--submission-id"
 
-SECRET_OPTION = "--runtime-env-json"
+RUNTIME_ENV = "--runtime-env-json"
 """The variables in its value may hold keys, and a command line that is shown ends in logs.
 What is hidden is no JSON any more: a line that is pasted says so."""
 
@@ -45,9 +45,9 @@ def _without_secrets(words: Sequence[str]) -> list[str]:
     kept: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")
-        if kept and kept[-1] == SECRET_OPTION:
+        if kept and kept[-1] == RUNTIME_ENV:
             kept.append(_without_variables(word))
-        elif equals and name == SECRET_OPTION:
+        elif equals and name == RUNTIME_ENV:
             kept.append(f"{name}={_without_variables(value)}")
         else:
             kept.append(masked(word))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import sysconfig
@@ -12,6 +13,8 @@ from types import ModuleType
 from rayanim.cluster import ClusterSettings
 from rayanim.errors import PackageError
 from rayanim.travel.environment import Baggage
+
+_logger = logging.getLogger("rayanim")
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray in the driver of a submitted job, whose environment is settled already."""
@@ -33,6 +36,12 @@ def baggage_of(settings: ClusterSettings, environment: Mapping[str, str]) -> Bag
         If the script lies in the home folder itself, and no other was named.
     """
     if JOB_VARIABLE in environment:
+        if settings.packages:
+            _logger.warning(
+                "A submitted job has what it was sent with: %s will not be installed for it. "
+                "Send it with `rayanim submit --pip PACKAGE`.",
+                ", ".join(settings.packages),
+            )
         return None
     given = settings.working_dir
     folder = Path(given) if given else of_its_own(script_folder(sys.modules["__main__"]))

@@ -15,7 +15,7 @@ from rayanim.cluster import ClusterSettings
 from rayanim.errors import PackageError
 from rayanim.travel import Baggage, Entry, LeftBehind, PackagePlan, packed
 from rayanim.travel.environment import plan_folder
-from rayanim.travel.luggage import baggage_of, of_its_own
+from rayanim.travel.luggage import JOB_VARIABLE, baggage_of, of_its_own
 from rayanim.travel.pack import write_package
 from rayanim.travel.plan import plan_package
 
@@ -309,3 +309,13 @@ def test_a_full_disk_for_packages_is_told_as_that(tmp_path: Path) -> None:
     folder = make(tmp_path, {"points.csv": "1" * 100})
     with pytest.raises(PackageError, match="TMPDIR"):
         write_package(folder, plan_folder(folder), Path("/dev/full"))
+
+
+def test_packages_that_a_job_was_not_sent_with_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A submitted job's environment is settled; elsewhere they are installed."""
+    settings = ClusterSettings(packages=("pandas",))
+    assert baggage_of(settings, {JOB_VARIABLE: "{}"}) is None
+    assert "pandas will not be installed" in caplog.text
+    caplog.clear()
+    assert baggage_of(ClusterSettings(), {JOB_VARIABLE: "{}"}) is None
+    assert not caplog.records
