@@ -119,7 +119,7 @@ def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch
         if process.is_running():
             process.kill()
     assert read_numbers(tmp_path / "film.mp4") == list(range(80))
-    assert "has not answered" in report.events[0]
+    assert any("has not answered" in event for event in report.events)
 
 
 @pytest.mark.parametrize("bound", [{"workers": 2}, {"max_workers": 2}])
