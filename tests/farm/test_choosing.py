@@ -14,6 +14,7 @@ from rayanim.errors import NotPicklableError
 from rayanim.farm.choosing import look as choosing
 from rayanim.farm.choosing.look import Chooser
 from rayanim.farm.choosing.model import Costs
+from rayanim.farm.choosing.python_speed import LEAST, MOST, slowness
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.machine import Machine
 from rayanim.feed import NumberFeed
@@ -152,6 +153,23 @@ def test_a_ray_that_runs_costs_no_start(monkeypatch: pytest.MonkeyPatch) -> None
     by_frames = chooser.costs(SPEC, 0.1, 0.01, 0.5)
     assert by_frames.transport_s > 0
     assert not by_frames.is_encoded_by_actors
+
+
+def test_on_a_slow_machine_ray_s_start_is_dearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script there takes longer in all it does, and so does Ray."""
+    chooser, _ = chooser_of()
+    found = []
+    for slow in (1.0, 2.0):
+        monkeypatch.setattr(choosing, "slowness", lambda slow=slow: slow)
+        costs = chooser.costs(SPEC, 0.1, 0.01, 0.5)
+        found.append((costs.ray_start_s, costs.ray_stop_s, costs.actor_start_s - 0.5))
+    assert found[1] == pytest.approx([2 * each for each in found[0]])
+
+
+def test_the_speed_of_python_is_told_within_bounds() -> None:
+    """Whatever else this machine does."""
+    assert LEAST <= slowness() <= MOST
+    assert slowness() == slowness()
 
 
 def test_told_encoding_times_are_taken_as_they_are() -> None:

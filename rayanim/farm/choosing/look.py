@@ -19,6 +19,7 @@ from rayanim.farm.choosing.model import (
     choose_engine,
     transport_seconds,
 )
+from rayanim.farm.choosing.python_speed import slowness
 from rayanim.farm.connection.cluster_link import ClusterLink
 from rayanim.farm.connection.session import LocalRay, RaySession, free_ray_cpus, ray_is_running
 from rayanim.farm.job import Job, Tally
@@ -141,9 +142,10 @@ class Chooser:
             has_room = not is_there or self.link.free() > 0
             actor_s = CLUSTER_ACTOR_START_S if has_room else NODE_START_S
             return actor_s, 0.0, CLUSTER_STOP_S
+        slow = slowness()
         if ray_is_running():
-            return ACTOR_START_S, 0.0, 0.0
-        return ACTOR_START_S, RAY_START_S, RAY_STOP_S
+            return slow * ACTOR_START_S, 0.0, 0.0
+        return slow * ACTOR_START_S, slow * RAY_START_S, slow * RAY_STOP_S
 
     def session(self, store_bytes: int) -> RaySession:
         """Ray for this job: the cluster's, or one of our own.
