@@ -17,6 +17,14 @@ ENCODED_TO_MEASURE = 60
 """Frames before which an encoder's time tells little: it looks ahead."""
 
 
+CLEAR = 0.7
+"""Where Ray is predicted below this share of the time in process, one look is enough."""
+
+FIRM_LOOKS = 10
+"""Looks in a row, some 2 s, that must agree where it is not that clear: of many looks
+at what frames cost lately, on a machine that does other things, one is always wrong."""
+
+
 class Handover:
     """Knows when actors are to go on with what this process began.
 
@@ -44,6 +52,7 @@ class Handover:
         self._inside = inside
         self._threads = threads
         self._choice: Choice | None = None
+        self._looks_for_ray = 0
         self._session: RaySession | None = None
 
     def is_due(self, drawn_frames: int) -> bool:
@@ -102,12 +111,25 @@ class Handover:
         if not self._chooser.may_travel or not known:
             return
         choice = self._choose(drawn_frames)
-        if self._choice is None or choice.engine == "ray":
+        goes = self._is_firm(choice)
+        if self._choice is None or goes:
             # Why it stayed is what the first look says: later ones see a shorter rest.
             self._choice = choice
+        if goes or choice.engine == "local":
             self._tally.chosen(choice.engine, choice.reason, choice.actors)
-        if choice.engine == "ray":
+        if goes:
             self._start_ray()
+
+    def _is_firm(self, choice: Choice) -> bool:
+        """Whether Ray is chosen, and not by a slip of a moment."""
+        if choice.engine == "local":
+            self._looks_for_ray = 0
+            return False
+        self._looks_for_ray += 1
+        here_s, there_s = choice.predicted_local_s, choice.predicted_ray_s
+        if self._job.engine == "ray" or here_s is None or there_s is None:
+            return True
+        return there_s < CLEAR * here_s or self._looks_for_ray >= FIRM_LOOKS
 
     def _start_ray(self) -> None:
         # Where nothing can travel, that is said before Ray starts.
