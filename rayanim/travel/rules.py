@@ -25,6 +25,7 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
         ".kube/",
         ".docker/",
         ".ray/",
+        "auth_token",
         ".netrc",
         ".pypirc",
         ".git-credentials",
