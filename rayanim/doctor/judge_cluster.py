@@ -252,8 +252,8 @@ def _resources(node: Node) -> Iterator[Finding]:
 
 def _all_alike(cluster: Cluster) -> Finding:
     drawn = [node for node in cluster.nodes if node.look is not None and node.look.drawn]
-    count = "the node" if len(drawn) == 1 else f"all {len(drawn)} nodes"
-    return Finding("well", "pixels", f"{count} draw the test film as this process does")
+    who = "the node draws" if len(drawn) == 1 else f"all {len(drawn)} nodes draw"
+    return Finding("well", "pixels", f"{who} the test film as this process does")
 
 
 def _minor(version: str) -> str:
