@@ -275,7 +275,7 @@ def cluster_request(
     """The cluster that a call of `produce` asks for; None where Ray stays on this machine.
 
     Settings that mean something on a cluster only are not refused here: a script
-    that carries them is tried at home first. They are told, once.
+    that carries them is tried at home first. They are told.
 
     Parameters
     ----------

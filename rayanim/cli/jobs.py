@@ -22,7 +22,7 @@ SUBMIT_EXIT_CODES = (
 )
 
 ADDRESS_HELP = (
-    "The cluster's dashboard: http://HEAD:8265. Else RAY_API_SERVER_ADDRESS counts, "
+    "The cluster's dashboard: http://HEAD:8265. Else RAY_API_SERVER_ADDRESS or RAY_ADDRESS counts, "
     "then a Ray on this machine."
 )
 

@@ -23,6 +23,9 @@ QUALITY_HELP = (
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
+Decorators = tuple[Callable[[Any], Any], ...]
+"""Options, in the order in which `--help` lists them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seed:
@@ -102,8 +105,12 @@ def _number(name: str, text: str) -> float:
 
 def film_options(command: CommandT) -> CommandT:
     """Options of `run` alone: how the film is encoded and who draws it."""
-    return with_options(
-        command,
+    return with_options(command, *_who_draws(), *_how_encoded(), *_segments(), *_told())
+
+
+def _who_draws() -> Decorators:
+    """Where frames are drawn, and which."""
+    return (
         _checked(
             "-j",
             "--workers",
@@ -127,6 +134,12 @@ def film_options(command: CommandT) -> CommandT:
             metavar="FRAMES",
             help="Only these, ends included: 0-99, 3,5-10 or 1-100x5.",
         ),
+    )
+
+
+def _how_encoded() -> Decorators:
+    """The codec and its settings."""
+    return (
         _checked("--crf", read=read_crf, metavar="N", help="Quality: lower is better and larger."),
         click.option(
             "--codec", metavar="NAME", help="h264, h265, vp9, av1, or an FFmpeg encoder's name."
@@ -139,6 +152,12 @@ def film_options(command: CommandT) -> CommandT:
             metavar="KBIT/S",
             help="Kilobits per second, in place of a quality.",
         ),
+    )
+
+
+def _segments() -> Decorators:
+    """How the film is cut, and what is kept of it."""
+    return (
         click.option(
             "--on-history",
             type=click.Choice(["error", "warn", "ignore"]),
@@ -164,6 +183,12 @@ def film_options(command: CommandT) -> CommandT:
         click.option(
             "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
         ),
+    )
+
+
+def _told() -> Decorators:
+    """What is told instead of, or besides, the film."""
+    return (
         _checked(
             "--log-json",
             read=read_log,

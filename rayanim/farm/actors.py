@@ -99,8 +99,8 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """What the encoder says once its file is open."""
+class FileOpened:
+    """What the encoder says when it was to open its file."""
 
     pid: int
     failure: RayanimError | None
@@ -233,13 +233,13 @@ class EncoderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def open(self) -> Begun:
+    def open(self) -> FileOpened:
         """Open the file: segments may come after that."""
         try:
             self._writer = self._writing.open()
         except RayanimError as error:
-            return Begun(os.getpid(), error)
-        return Begun(os.getpid(), None)
+            return FileOpened(os.getpid(), error)
+        return FileOpened(os.getpid(), None)
 
     def encode(self, place: Place, payload: Payload) -> Acknowledgement:
         """Take a segment."""

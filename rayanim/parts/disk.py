@@ -12,6 +12,9 @@ from pathlib import Path
 
 from rayanim.errors import EncodeError, OutputError, PartsError
 
+PATIENCE_S = 120.0
+"""A disk may be busy with other things for so long."""
+
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)

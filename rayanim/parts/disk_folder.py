@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rayanim.lock import FileLock
-from rayanim.parts.disk import read_plain, write_whole
+from rayanim.parts.disk import PATIENCE_S, read_plain, write_whole
 
 LOCK = "lock"
 """The file that is locked, in the folder."""
@@ -34,7 +34,7 @@ class DiskFolder:
     path: Path
     is_on_disk = True
     width = 1
-    patience_s = 120.0  # a disk may be busy with other things for so long
+    patience_s = PATIENCE_S
 
     def beside(self, suffix: str) -> DiskFolder:
         """The folder of this name and `suffix`."""

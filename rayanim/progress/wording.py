@@ -64,7 +64,11 @@ def sentence(state: ProgressState, label: str) -> str:
         state.fps is not None and f"{three_digits(state.fps)} frames/s",
         state.eta_s is not None and state.done != state.total and f"{duration(state.eta_s)} left",
         actors(state),
-        state.queued_frames and f"{state.queued_frames} frames queued",
+        state.queued_frames and f"{state.queued_frames} {_frames(state.queued_frames)} queued",
     ]
     told = ", ".join(part for part in parts if part)
     return f"{label}: {told}" if label else told
+
+
+def _frames(number: int) -> str:
+    return "frame" if number == 1 else "frames"

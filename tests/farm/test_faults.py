@@ -11,7 +11,7 @@ import rayanim
 from rayanim.errors import FrameError, ScriptError
 from rayanim.farm.pool import first_actor
 from rayanim.farm.pool.roster import Roster
-from rayanim.farm.running import encoder_link as encoding
+from rayanim.farm.running import encoder_link
 from rayanim.frame_gen import FrameGenerator
 
 
@@ -112,7 +112,7 @@ def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch
             stopped.extend(p for p in children if p.name().startswith("ray::Enc"))
             for process in stopped:
                 process.suspend()
-                monkeypatch.setattr(encoding, "SILENCE_LIMIT_S", 2.0)
+                monkeypatch.setattr(encoder_link, "SILENCE_LIMIT_S", 2.0)
 
     report = render(Numbered(80, delay_s=0.005), tmp_path / "film.mp4", progress=stop_encoder)
     for process in stopped:
@@ -157,13 +157,12 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
             time.sleep(0.001)
             return bytes(64 * 48 * 4)
 
-    from rayanim.farm.choosing import look as choosing
-    from rayanim.farm.choosing import model as choice
+    from rayanim.farm.choosing import look, model
 
     def always_ray(costs, frames_left, max_actors, cores, **others):
-        return choice.Choice("ray", 2, None, None, "as the test has it")
+        return model.Choice("ray", 2, None, None, "as the test has it")
 
-    monkeypatch.setattr(choosing, "choose_engine", always_ray)
+    monkeypatch.setattr(look, "choose_engine", always_ray)
     report = render(Locked(), tmp_path / "film.mp4", engine="auto")
     assert report.engine == "local"
     assert "self.lock" in report.events[0]
@@ -172,8 +171,8 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
 
 def test_a_busy_ray_of_the_caller_is_not_waited_for(on_ray, tmp_path, monkeypatch):
     """In automatic mode actors that could not be placed are not counted on."""
-    from rayanim.farm.choosing import look as choosing
+    from rayanim.farm.choosing import look
 
-    monkeypatch.setattr(choosing, "free_ray_cpus", lambda otherwise: 0)
+    monkeypatch.setattr(look, "free_ray_cpus", lambda otherwise: 0)
     report = render(Numbered(100, delay_s=0.01), tmp_path / "film.mp4", engine="auto", workers=4)
     assert report.engine == "local"

@@ -8,19 +8,23 @@ from typing import Any
 
 import pytest
 
-from rayanim.farm.choosing.handover import FIRM_LOOKS, Handover
+from rayanim.farm.choosing.handover import FIRM_S, Handover
 from rayanim.farm.choosing.model import Choice
 
 HERE = Choice("local", 0, 10.0, 12.0, "here")
 CLEAR = Choice("ray", 2, 10.0, 6.0, "clear")
 DOUBTFUL = Choice("ray", 2, 10.0, 9.0, "doubtful")
+LOOK_S = FIRM_S / 4
+"""Four of them lie between the first look and the one that is firm."""
+
 UNKNOWN = Choice("ray", 2, None, None, "as long in process as Ray takes to start")
 
 
 @dataclass
 class Told:
-    """A tally that only remembers where frames are drawn."""
+    """A tally that only remembers where frames are drawn; each look comes `LOOK_S` later."""
 
+    elapsed_s: float = 0.0
     engines: list[str] = field(default_factory=list)
 
     def chosen(self, engine: str, reason: str, actors: int) -> None:
@@ -51,6 +55,7 @@ class Scripted(Handover):
         self.starts = 0
 
     def _choose(self, drawn_frames: int) -> Choice:
+        self.told.elapsed_s += LOOK_S
         return next(self._found)
 
     def _start_ray(self) -> None:
@@ -61,9 +66,9 @@ class Scripted(Handover):
     ("choices", "starts"),
     [
         ([HERE, CLEAR], True),
-        ([DOUBTFUL] * (FIRM_LOOKS - 1), False),
-        ([DOUBTFUL] * FIRM_LOOKS, True),
-        ([*[DOUBTFUL] * (FIRM_LOOKS - 1), HERE, *[DOUBTFUL] * (FIRM_LOOKS - 1)], False),
+        ([DOUBTFUL] * 4, False),
+        ([DOUBTFUL] * 5, True),
+        ([*[DOUBTFUL] * 4, HERE, *[DOUBTFUL] * 4], False),
         ([UNKNOWN], True),
     ],
 )

@@ -20,9 +20,9 @@ ENCODED_TO_MEASURE = 60
 CLEAR = 0.7
 """Where Ray is predicted below this share of the time in process, one look is enough."""
 
-FIRM_LOOKS = 10
-"""Looks in a row, some 2 s, that must agree where it is not that clear: of many looks
-at what frames cost lately, on a machine that does other things, one is always wrong."""
+FIRM_S = 2.0
+"""For so long each look must find it where it is not that clear: of many looks at what
+frames cost lately, on a machine that does other things, one is always wrong."""
 
 
 class Handover:
@@ -52,7 +52,7 @@ class Handover:
         self._inside = inside
         self._threads = threads
         self._choice: Choice | None = None
-        self._looks_for_ray = 0
+        self._for_ray_since_s: float | None = None
         self._session: RaySession | None = None
 
     def is_due(self, drawn_frames: int) -> bool:
@@ -123,13 +123,15 @@ class Handover:
     def _is_firm(self, choice: Choice) -> bool:
         """Whether Ray is chosen, and not by a slip of a moment."""
         if choice.engine == "local":
-            self._looks_for_ray = 0
+            self._for_ray_since_s = None
             return False
-        self._looks_for_ray += 1
+        now_s = self._tally.elapsed_s
+        if self._for_ray_since_s is None:
+            self._for_ray_since_s = now_s
         here_s, there_s = choice.predicted_local_s, choice.predicted_ray_s
         if self._job.engine == "ray" or here_s is None or there_s is None:
             return True
-        return there_s < CLEAR * here_s or self._looks_for_ray >= FIRM_LOOKS
+        return there_s < CLEAR * here_s or now_s - self._for_ray_since_s >= FIRM_S
 
     def _start_ray(self) -> None:
         # Where nothing can travel, that is said before Ray starts.

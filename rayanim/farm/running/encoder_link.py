@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rayanim.errors import EncodeError, EncoderLostError, FarmStartError, RayanimError
-from rayanim.farm.actors import Acknowledgement, Begun, EncoderActor, remote
+from rayanim.farm.actors import Acknowledgement, EncoderActor, FileOpened, remote
 from rayanim.farm.connection.blame import first_line, is_code_fault, is_lost_argument
 from rayanim.farm.machine import Witness
 from rayanim.farm.naming import JobName
@@ -101,9 +101,9 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writing, f"of {self._name.film}")
         try:
-            begun: Begun = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
-            if begun.failure is not None:
-                raise begun.failure
+            opened: FileOpened = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            if opened.failure is not None:
+                raise opened.failure
         except ray.exceptions.RayError as error:
             self.kill()
             raise FarmStartError(
@@ -112,7 +112,7 @@ class EncoderLink:
         except BaseException:
             self.kill()
             raise
-        self._witness = Witness(begun.pid)
+        self._witness = Witness(opened.pid)
         self._heard_s = time.perf_counter()
 
     def revive(self) -> bool:
@@ -222,8 +222,9 @@ class EncoderLink:
                 answer = ray.get(ref, timeout=LOOK_S)
             except ray.exceptions.GetTimeoutError:
                 # Nobody can say how long a disk takes for the rest of a long film.
-                if film.stands_still_s() > SILENCE_LIMIT_S:
-                    raise _silent(film.stands_still_s()) from None
+                silence_s = film.stands_still_s()
+                if silence_s > SILENCE_LIMIT_S:
+                    raise _silent(silence_s) from None
             except ray.exceptions.RayError as error:
                 raise _failed(error) from error
         if answer.failure is not None:

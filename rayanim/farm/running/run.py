@@ -13,6 +13,7 @@ from rayanim.farm.choosing.model import ACTOR_START_S, Choice
 from rayanim.farm.faults import silence
 from rayanim.farm.faults.nodes import NodeBook
 from rayanim.farm.job import Job, Tally, drawn_event
+from rayanim.farm.naming import JobName
 from rayanim.farm.planning.dispatch import Dispatcher
 from rayanim.farm.planning.plan import Segment
 from rayanim.farm.pool.arrivals import Arrived, Fetched, PayloadLost
@@ -76,21 +77,11 @@ class FarmRun:
         self._tally = tally
         self._course = course
         self._in_order = not course.writing.survives
-        shipment_ref = ray.put(shipment)
-        with travelling(Segment(0, 0, 1, blueprint.first)):
-            blueprint_ref = ray.put(blueprint)
         tally.passes += 1
         tally.chosen("ray", choice.reason, choice.actors)
         name = job.name.in_pass(tally.passes)
         self._encoder = EncoderLink(course.writing, name)
-        self._pool = RenderPool(
-            lambda: (shipment_ref, blueprint_ref),
-            name,
-            tally.log,
-            None if link is None else link.need(),
-            here=ray.get_runtime_context().get_node_id(),
-            pins_payloads=self._in_order,
-        )
+        self._pool = self._make_pool(name, shipment, blueprint, link)
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             course.plan,
             frame_bytes=course.frame_bytes,
@@ -119,6 +110,23 @@ class FarmRun:
             link,
             limit_s=self._silence_limit_s,
             refusal=lambda: self._losses.refusal,
+        )
+
+    def _make_pool(
+        self, name: JobName, shipment: Shipment, blueprint: Blueprint, link: ClusterLink | None
+    ) -> RenderPool:
+        import ray
+
+        shipment_ref = ray.put(shipment)
+        with travelling(Segment(0, 0, 1, blueprint.first)):
+            blueprint_ref = ray.put(blueprint)
+        return RenderPool(
+            lambda: (shipment_ref, blueprint_ref),
+            name,
+            self._tally.log,
+            None if link is None else link.need(),
+            here=ray.get_runtime_context().get_node_id(),
+            pins_payloads=self._in_order,
         )
 
     def _make_controller(self, job: Job, limit_bytes: int, open_s: float) -> Controller:

@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rayanim.errors import EncodeError
 from rayanim.farm.planning.plan import Place
 from rayanim.farm.writing.joining import Joining
+from rayanim.parts.disk import PATIENCE_S
 
 if TYPE_CHECKING:
     from rayanim.parts.store import PartStore
     from rayanim.video.spec import StreamSpec
-
-
-DISK_PATIENCE_S = 120.0
-"""A disk may be busy with other things for so long."""
 
 
 class Writer(Protocol):
@@ -82,7 +79,7 @@ class OneEncoder:
     path: Path
     survives = False
     width = 1
-    patience_s = DISK_PATIENCE_S
+    patience_s = PATIENCE_S
 
     def open(self) -> Writer:
         return _FrameWriter(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 from numbered import SIZE, NumberedAnimator
 
 from rayanim.errors import NotPicklableError
-from rayanim.farm.choosing import look as choosing
+from rayanim.farm.choosing import look, python_speed
 from rayanim.farm.choosing.look import Chooser
 from rayanim.farm.choosing.model import Costs
-from rayanim.farm.choosing.python_speed import LEAST, MOST, slowness
+from rayanim.farm.choosing.python_speed import LEAST, MOST, REFERENCE_S
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.machine import Machine
 from rayanim.feed import NumberFeed
@@ -38,10 +39,10 @@ class Locked(NumberedAnimator):
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight cores, plenty of memory, and no Ray."""
     here = Machine(cores=8, free_memory_bytes=16_000 * MIB)
-    monkeypatch.setattr(choosing.Machine, "here", lambda: here)
-    monkeypatch.setattr(choosing, "ray_is_running", lambda: False)
-    monkeypatch.setattr(choosing, "free_ray_cpus", lambda otherwise: otherwise)
-    monkeypatch.setattr(choosing, "process_rss_bytes", lambda: 200 * MIB)
+    monkeypatch.setattr(look.Machine, "here", lambda: here)
+    monkeypatch.setattr(look, "ray_is_running", lambda: False)
+    monkeypatch.setattr(look, "free_ray_cpus", lambda otherwise: otherwise)
+    monkeypatch.setattr(look, "process_rss_bytes", lambda: 200 * MIB)
 
 
 def chooser_of(animator: Any = None, **changes: Any) -> tuple[Chooser, Tally]:
@@ -122,7 +123,7 @@ def test_a_source_that_cannot_travel_is_told_only_where_actors_were_worth_it() -
 def test_memory_bounds_the_actors_and_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each actor is expected to take what this process takes."""
     here = Machine(cores=8, free_memory_bytes=2000 * MIB)
-    monkeypatch.setattr(choosing.Machine, "here", lambda: here)
+    monkeypatch.setattr(look.Machine, "here", lambda: here)
     chooser, tally = chooser_of()
     most = chooser.most_actors()
     assert 1 <= most < 8
@@ -136,7 +137,7 @@ def test_the_window_takes_a_quarter_of_the_memory_at_most(monkeypatch: pytest.Mo
     """And is never so small that nothing goes through."""
     for free_bytes, limit_bytes in ((16_000 * MIB, 256 * MIB), (400 * MIB, 100 * MIB), (0, 2**24)):
         here = Machine(cores=8, free_memory_bytes=free_bytes)
-        monkeypatch.setattr(choosing.Machine, "here", lambda here=here: here)
+        monkeypatch.setattr(look.Machine, "here", lambda here=here: here)
         assert chooser_of()[0].limit_bytes == limit_bytes
 
 
@@ -144,7 +145,7 @@ def test_a_ray_that_runs_costs_no_start(monkeypatch: pytest.MonkeyPatch) -> None
     """And what actors encode travels for next to nothing."""
     chooser, tally = chooser_of()
     fresh = chooser.costs(SPEC, 0.1, 0.01, 0.5)
-    monkeypatch.setattr(choosing, "ray_is_running", lambda: True)
+    monkeypatch.setattr(look, "ray_is_running", lambda: True)
     running = chooser.costs(SPEC, 0.1, 0.01, 0.5)
     assert fresh.ray_start_s > 0 == running.ray_start_s
     assert fresh.transport_s == 0
@@ -160,16 +161,22 @@ def test_on_a_slow_machine_ray_s_start_is_dearer(monkeypatch: pytest.MonkeyPatch
     chooser, _ = chooser_of()
     found = []
     for slow in (1.0, 2.0):
-        monkeypatch.setattr(choosing, "slowness", lambda slow=slow: slow)
+        monkeypatch.setattr(look, "slowness", lambda slow=slow: slow)
         costs = chooser.costs(SPEC, 0.1, 0.01, 0.5)
         found.append((costs.ray_start_s, costs.ray_stop_s, costs.actor_start_s - 0.5))
     assert found[1] == pytest.approx([2 * each for each in found[0]])
 
 
-def test_the_speed_of_python_is_told_within_bounds() -> None:
-    """Whatever else this machine does."""
-    assert LEAST <= slowness() <= MOST
-    assert slowness() == slowness()
+@pytest.mark.parametrize(
+    ("times", "taken"), [((2.0, 3.0, 9.0), 2.0), ((0.1,), LEAST), ((99.0,), MOST)]
+)
+def test_the_speed_of_python_is_told_within_bounds(
+    monkeypatch: pytest.MonkeyPatch, times: tuple[float, ...], taken: float
+) -> None:
+    """By the quickest of some tries: the others were disturbed."""
+    tries = itertools.chain(times, itertools.repeat(times[-1]))
+    monkeypatch.setattr(python_speed, "_taken_s", lambda: REFERENCE_S * next(tries))
+    assert python_speed.slowness.__wrapped__() == pytest.approx(taken)
 
 
 def test_told_encoding_times_are_taken_as_they_are() -> None:
