@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from rayanim.errors import SettingsError
@@ -29,6 +29,9 @@ PLOT = Costs(draw_s=0.015, encode_s=0.003)
 PANELS = Costs(draw_s=0.12, encode_s=0.015)
 """Five panels, one of them in 3D, at 2000x400."""
 
+STOPS_SLOWLY = Costs(draw_s=0.5, encode_s=1.0, ray_start_s=0.0, actor_start_s=0.0, ray_stop_s=2.0)
+"""Six frames take 9 s in process and 8 s on Ray, 10 s where that stops at half its pace."""
+
 SECONDS = st.floats(0.0, 10.0)
 COSTS = st.builds(
     Costs,
@@ -41,6 +44,7 @@ COSTS = st.builds(
     transport_s=st.floats(0, 0.1),
     encode_call_s=st.none() | st.floats(0, 1.0),
     encode_cpu_s=st.none() | st.floats(0, 4.0),
+    taken_cores=st.floats(0.0, 2.0),
 )
 
 
@@ -152,6 +156,18 @@ def test_the_rate_on_ray_is_bound_by_the_slowest_of_three() -> None:
     assert ray_frame_seconds(costs, 32, 4) == pytest.approx(0.03)
 
 
+def test_what_ray_itself_takes_of_the_cores_is_no_actor_s() -> None:
+    """On two cores that is much, on sixteen hardly anything; one core is never less."""
+    costs = Costs(draw_s=0.08, encode_s=0.02, segment_overhead_s=0.0, is_encoded_by_actors=True)
+    disturbed = replace(costs, taken_cores=0.4)
+    assert ray_frame_seconds(disturbed, 2, 2) == pytest.approx(0.1 / 1.6)
+    assert ray_frame_seconds(disturbed, 16, 16) == pytest.approx(0.1 / 15.6)
+    assert ray_frame_seconds(disturbed, 1, 1) == pytest.approx(0.1)
+
+
+@example(
+    Costs(draw_s=0.5, encode_s=1.0, ray_start_s=0.0, actor_start_s=0.0, ray_stop_s=2.0), 6, 2, 2
+)
 @given(COSTS, st.integers(0, 10**6), st.integers(2, 64), st.integers(1, 64))
 def test_the_choice_never_costs_a_tenth(
     costs: Costs, frames: int, max_actors: int, cores: int
@@ -296,10 +312,11 @@ def test_a_full_hd_frame_takes_some_milliseconds_through_the_store() -> None:
 
 
 def test_ray_must_win_though_it_starts_slowly() -> None:
-    """A gain that is smaller than Ray's start and stop once more is not risked."""
+    """A gain smaller than its start and stop once more is not risked, while it is under a tenth."""
     costs = Costs(draw_s=0.0025, encode_s=0.005, encode_call_s=0.0, is_encoded_by_actors=True)
-    stays = choose_engine(costs, 2000, max_actors=4, cores=4)
+    stays = choose_engine(costs, 1500, max_actors=4, cores=4)
     assert stays.predicted_ray_s is not None and stays.predicted_local_s is not None
     assert stays.predicted_ray_s < GAIN_NEEDED * stays.predicted_local_s
     assert stays.engine == "local"
+    assert choose_engine(costs, 1700, max_actors=4, cores=4).engine == "ray"
     assert choose_engine(costs, 40_000, max_actors=4, cores=4).engine == "ray"

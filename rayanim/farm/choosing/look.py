@@ -13,6 +13,7 @@ from rayanim.farm.choosing.model import (
     NODE_START_S,
     RAY_START_S,
     RAY_STOP_S,
+    TAKEN_CORES,
     Choice,
     Costs,
     actors_by_memory,
@@ -133,6 +134,7 @@ class Chooser:
             ray_start_s=start_s,
             ray_stop_s=stop_s,
             is_encoded_by_actors=by_actors,
+            taken_cores=TAKEN_CORES if self.link is None else 0.0,
         )
 
     def _starts(self) -> tuple[float, float, float]:

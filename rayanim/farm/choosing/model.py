@@ -56,13 +56,22 @@ So staying in process never costs more than a twentieth of what was predicted,
 which leaves as much again for errors of the prediction.
 """
 
+TAKEN_CORES = 0.4
+"""Cores that Ray's own processes, the driver and the encoder actor take from the actors
+of one machine. With 2 actors on 2 cores a frame of `benchmarks/choosing.py` took 1.2
+(heavy) and 1.4 times (light) what two undisturbed cores would need."""
+
 PRICE_DOUBT = 2.0
-"""Ray must win although its start and stop take this many times what they usually do.
+"""Where it gains less than a tenth, Ray must win although its start and stop take this
+many times what they usually do.
 
 On a machine that does other work they did, and a job that moves then is slower for it.
 A job that stays although Ray would have started as quickly as usual loses no more than
 that price.
 """
+
+WORST_LOSS = 1 / 1.1
+"""No doubt may cost more than a tenth."""
 
 RATE_SLACK = 0.97
 """The fewest actors that reach this share of the best rate are enough."""
@@ -107,6 +116,8 @@ class Costs:
         `encode_s`: one core's worth.
     is_encoded_by_actors
         Whether each actor encodes what it draws, rather than one encoder all.
+    taken_cores
+        Of the cores, what others than actors take; see `TAKEN_CORES`.
 
     Raises
     ------
@@ -124,6 +135,7 @@ class Costs:
     encode_call_s: float | None = None
     encode_cpu_s: float | None = None
     is_encoded_by_actors: bool = False
+    taken_cores: float = 0.0
 
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self) if field.name.endswith("_s")):
@@ -209,7 +221,8 @@ def choose_engine(
         return Choice("local", 0, in_process_s, on_ray_s, _too_few(max_actors))
     here, there = _seconds(in_process_s), _seconds(on_ray_s)
     on_slow_ray_s = _predict_ray(_doubted(costs), frames_left, local_s, ray_s, cores)
-    if on_ray_s < GAIN_NEEDED * in_process_s and on_slow_ray_s < in_process_s:
+    is_sure = on_slow_ray_s < in_process_s or on_ray_s < WORST_LOSS * in_process_s
+    if on_ray_s < GAIN_NEEDED * in_process_s and is_sure:
         reason = f"for the rest {there} expected with Ray's start, {here} in process"
         return Choice("ray", actors, in_process_s, on_ray_s, reason)
     reason = f"for the rest {here} expected here, {there} on Ray with its start"
@@ -323,7 +336,8 @@ def _best_actors(costs: Costs, max_actors: int, cores: int, frames_left: int | N
 def _ray_floor_s(costs: Costs, cores: int) -> float:
     """Seconds per frame that no number of actors gets below."""
     one_encoder_s = 0.0 if costs.is_encoded_by_actors else costs.encode_s
-    return max(one_encoder_s, (costs.processor_s + costs.overhead_s) / max(1, cores))
+    free_cores = max(1.0, cores - costs.taken_cores)
+    return max(one_encoder_s, (costs.processor_s + costs.overhead_s) / free_cores)
 
 
 def _doubted(costs: Costs) -> Costs:
