@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 
@@ -20,6 +21,10 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # keeps them compiled, compiling them anew takes several times as long as all else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell has its background jobs ignore Ctrl-C, and with them all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, so that a change and not chance turns a test red;
 # HYPOTHESIS_PROFILE=search looks for others.
