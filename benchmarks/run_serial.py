@@ -56,8 +56,9 @@ X264 = {
     "crf": "20",
     "preset": "veryfast",
     "refs": "3",
-    "mixed-refs": "1",
     "trellis": "1",
+    "subq": "1",
+    "motion-est": "dia",
     "aq-mode": "0",
 }
 """rayanim's defaults."""

@@ -35,7 +35,7 @@ from rayanim.fluent import (
     duration_of,
     in_sequence,
 )
-from rayanim.frames import Frame, Size, to_image, to_size
+from rayanim.frames import Frame, Size, to_image, to_rgba, to_size
 from rayanim.timeline import clamp, same_duration
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _NOTHING_DRAWS = "{} must define generate_at(self, time_ms) or generate_at_pil(s
 
 def img_to_bytes(img: Image) -> bytes:
     """The pixels of a Pillow image of any mode as RGBA bytes, row by row."""
-    return to_image(img, None).tobytes()
+    return to_rgba(img, None).tobytes()
 
 
 class FrameGenerator:

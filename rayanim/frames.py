@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayanim.errors import FrameError, SettingsError
+from rayanim.image_pixels import pixels_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,7 +76,7 @@ def to_rgba(frame: Any, size: Size | None) -> Pixels:
     if isinstance(frame, memoryview) and frame.format in ("B", "b", "c"):
         return _from_bytes(frame, size)
     if _is_image(frame):
-        return _from_array(np.asarray(_image_to_rgba(frame)), size)
+        return _from_array(pixels_of(_image_to_rgba(frame)), size)
     if hasattr(frame, "__array__") or isinstance(frame, memoryview):
         return _from_array(np.asarray(frame), size)
     raise FrameError(_unknown(frame))

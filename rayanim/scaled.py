@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from rayanim.image_pixels import pixels_of
 from rayanim.source import Geometry, Pixels, Source
 
 
@@ -52,7 +51,7 @@ class ScaledSource:
         if self._size is None or frame.shape[1::-1] == self._size:
             return frame
         image = Image.fromarray(frame).resize(self._size, Image.Resampling.LANCZOS)
-        return np.asarray(image)
+        return pixels_of(image)
 
     def advance(self, index: int, params: Any) -> None:
         self._source.advance(index, params)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backend_bases import GraphicsContextBase
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.path import Path
+from matplotlib.path import Path, get_path_collection_extents
 from matplotlib.transforms import Affine2D, Bbox, Transform, TransformedPath
 
 from rayanim.drawing.boxes import (
@@ -37,6 +37,9 @@ MITER_LIMIT = 4.0
 
 CAP = 1.5
 """The corners of a projecting cap are the root of two half line widths away, all else is nearer."""
+
+PATHS, OFFSET_TRANSFORM, LINE_WIDTHS = 1, 4, 7
+"""Places of these among the arguments of ``draw_path_collection`` that follow the context."""
 
 EVERYWHERE = (-math.inf, -math.inf, math.inf, math.inf)
 """Extents of what is not known to be anywhere in particular."""
@@ -190,7 +193,15 @@ class Head:
 
     def draw_path_collection(self, gc: Any, *args: Any, **named: Any) -> None:
         """Many paths, each with its own look."""
-        self._anywhere("draw_path_collection", gc, args, named)
+        # A TypeError for an argument that this version does not know is the artist's to catch.
+        self._raw.draw_path_collection(gc, *args, **named)
+        if len(args) > PATHS and not len(args[PATHS]):
+            # So matplotlib asks which arguments are known.
+            return
+        extents, width = _collection(args)
+        self._touch(extents, self._line_pad_px(gc, corners=True, width=width) + 1, gc)
+        if self._calls is not None:
+            self._note("draw_path_collection", (gc, *args), named)
 
     def draw_quad_mesh(self, gc: Any, *args: Any, **named: Any) -> None:
         """A mesh of quadrilaterals."""
@@ -250,12 +261,12 @@ class Head:
     def _all(self) -> None:
         self._box = self._limit = (0, 0, *self._size_px)
 
-    def _line_pad_px(self, gc: Any, *, corners: bool) -> float:
-        """How far a line reaches beyond its points."""
+    def _line_pad_px(self, gc: Any, *, corners: bool, width: float | None = None) -> float:
+        """How far a line reaches beyond its points; `width` in points if not the context's."""
         if gc.get_sketch_params() is not None:
             return float("nan")
         sharp = corners and gc.get_joinstyle() == "miter"
-        half_px = gc.get_linewidth() * self._px_per_point / 2
+        half_px = (gc.get_linewidth() if width is None else width) * self._px_per_point / 2
         return float(half_px * (MITER_LIMIT if sharp else CAP) + MARGIN_PX)
 
 
@@ -309,6 +320,17 @@ def _freeze_context(gc: Any) -> Any:
         clip = TransformedPath(copied, Affine2D(_matrix(transform)))
         frozen.set_clip_path(clip)
     return frozen
+
+
+def _collection(args: tuple[Any, ...]) -> tuple[Extents, float]:
+    """Where the outlines of ``draw_path_collection(gc, *args)`` can lie, and the widest line."""
+    try:
+        widest = float(np.max(args[LINE_WIDTHS], initial=0.0))
+        extents = get_path_collection_extents(*args[: OFFSET_TRANSFORM + 1]).extents
+        return tuple(np.asarray(extents, float).tolist()), widest
+    except (IndexError, TypeError, ValueError):
+        # Other arguments than this version of matplotlib's: they draw, somewhere.
+        return EVERYWHERE, 0.0
 
 
 def _matrix(transform: Any) -> npt.NDArray[np.float64] | None:

@@ -123,13 +123,14 @@ class Container:
 
 
 CODECS: tuple[Codec, ...] = (
-    # Seven kinds of plots, 640x480 to 1920x1080, one thread: medium at crf 18 is 1.
-    # At equal PSNR veryfast takes 0.38 of its processor time and 1.35 of its bytes;
-    # without adaptive quantization 1.24, as that spends bits on white ground; with
-    # three reference frames, for blocks too, and trellis 1.10, in 0.47 of the time.
-    # At crf 20 that is 0.3 dB more on average and at worst 0.4 dB less (thin lines,
-    # which take as many bytes), with 1.14 of the bytes (0.94 to 1.32). More lookahead
-    # takes memory and saves 2 %. Sides: x264 encoder/encoder.c refuses more than
+    # Eight kinds of plots, 640x480 to 1920x1080, one thread, beside medium at crf 18
+    # (benchmarks/x264_settings.py): at the same luma PSNR (median +0.2 dB, at worst 0.3
+    # less, but for a plain square above 52 dB) 0.42 of the processor time and 1.20 of
+    # the bytes (1.00 to 1.36). From veryfast: adaptive quantization spends bits on
+    # white ground; three reference frames and trellis save bytes; its search for motion
+    # to the last fraction of a pixel does not: with subq 2 and hex, 0.60 of the time
+    # and 1.17 of the bytes. Without lookahead films of moving lines take up to twice the
+    # bytes at the same PSNR; more of it takes memory and saves 2 %. Sides: x264 encoder/encoder.c refuses more than
     # 16384. CRF 0 to 51: x264's --fullhelp. cpu-independent: else each CPU takes
     # its own shortcuts, and the AVX-512 code reads memory that it has not written.
     Codec(
@@ -141,7 +142,7 @@ CODECS: tuple[Codec, ...] = (
         preset="veryfast",
         presets=_X26X_PRESETS,
         preset_option="preset",
-        preset_options=(("refs", "3"), ("mixed-refs", "1"), ("trellis", "1")),
+        preset_options=(("refs", "3"), ("trellis", "1"), ("subq", "1"), ("motion-est", "dia")),
         max_size=(16384, 16384),
         options=(("x264-params", "cpu-independent=1"), ("aq-mode", "0")),
     ),

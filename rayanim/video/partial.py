@@ -50,7 +50,8 @@ class PartialConverter:
         self._finder = TileFinder(spec.size)
         self._before = np.empty((height, width * _RGBA_BYTES), np.uint8)
         self._packed = np.empty(spec.frame_bytes, np.uint8)
-        self._strip = np.zeros((tile_height, strip_size[0] * _RGBA_BYTES), np.uint8)
+        # Opaque: what no tile fills needs no blending.
+        self._strip = np.full((tile_height, strip_size[0] * _RGBA_BYTES), 255, np.uint8)
         self._blender = None if spec.has_alpha else Blender(strip_size, spec.background)
         self._swscale = Swscale(layout, strip_size)
         planes = packed_planes(self._packed, layout, spec.size)

@@ -187,7 +187,7 @@ def test_bitrate_takes_the_place_of_crf():
 def test_refinements_of_the_default_preset_go_with_it_alone():
     """A preset that is asked for is the encoder's own, but for what suits all plots."""
     by_default, by_name = dict(spec_of().options), dict(spec_of(preset="veryfast").options)
-    assert set(by_default) - set(by_name) == {"refs", "mixed-refs", "trellis"}
+    assert set(by_default) - set(by_name) == {"refs", "trellis", "subq", "motion-est"}
     assert by_default["preset"] == by_name["preset"]
     assert by_default["aq-mode"] == by_name["aq-mode"] == "0"
 
