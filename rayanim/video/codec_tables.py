@@ -130,9 +130,10 @@ CODECS: tuple[Codec, ...] = (
     # white ground; three reference frames and trellis save bytes; its search for motion
     # to the last fraction of a pixel does not: with subq 2 and hex, 0.60 of the time
     # and 1.17 of the bytes. Without lookahead films of moving lines take up to twice the
-    # bytes at the same PSNR; more of it takes memory and saves 2 %. Sides: x264 encoder/encoder.c refuses more than
-    # 16384. CRF 0 to 51: x264's --fullhelp. cpu-independent: else each CPU takes
-    # its own shortcuts, and the AVX-512 code reads memory that it has not written.
+    # bytes at the same PSNR; more of it takes memory and saves 2 %. Sides: x264
+    # encoder/encoder.c refuses more than 16384. CRF 0 to 51: x264's --fullhelp.
+    # cpu-independent: else each CPU takes its own shortcuts, and the AVX-512 code reads
+    # memory that it has not written.
     Codec(
         encoder="libx264",
         aliases=("h264", "h.264", "avc", "x264"),
