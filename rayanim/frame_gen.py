@@ -35,7 +35,8 @@ from rayanim.fluent import (
     duration_of,
     in_sequence,
 )
-from rayanim.frames import Frame, Size, to_image, to_rgba, to_size
+from rayanim.frames import Frame, Size, to_image, to_size
+from rayanim.image_pixels import bytes_of
 from rayanim.timeline import clamp, same_duration
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _NOTHING_DRAWS = "{} must define generate_at(self, time_ms) or generate_at_pil(s
 
 def img_to_bytes(img: Image) -> bytes:
     """The pixels of a Pillow image of any mode as RGBA bytes, row by row."""
-    return to_rgba(img, None).tobytes()
+    return bytes_of(to_image(img, None))
 
 
 class FrameGenerator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_kept = threading.local()
 
 
 def pixels_of(image: Image) -> NDArray[np.uint8]:
@@ -35,6 +38,18 @@ def pixels_of(image: Image) -> NDArray[np.uint8]:
     pixels = np.empty((height, width, 4), np.uint8)
     _paste(image, pixels)
     return pixels
+
+
+def bytes_of(image: Image) -> bytes:
+    """The same pixels row by row as bytes; each thread keeps one array on the way."""
+    width, height = image.size
+    if not (width and height and _can_paste()):
+        return image.tobytes()
+    pixels: NDArray[np.uint8] | None = getattr(_kept, "pixels", None)
+    if pixels is None or pixels.shape[:2] != (height, width):
+        pixels = _kept.pixels = np.empty((height, width, 4), np.uint8)
+    _paste(image, pixels)
+    return pixels.tobytes()
 
 
 def _paste(image: Image, pixels: NDArray[np.uint8]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rayanim import image_pixels
-from rayanim.image_pixels import pixels_of
+from rayanim.image_pixels import bytes_of, pixels_of
 
 
 def noise(size: tuple[int, int]) -> Image.Image:
@@ -23,11 +23,14 @@ def test_pixels_are_the_images(size: tuple[int, int]) -> None:
     assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous
     assert pixels.shape == (size[1], size[0], 4)
     assert np.array_equal(pixels, np.asarray(image))
+    assert bytes_of(image) == image.tobytes()
 
 
 def test_transparent_pixels_are_not_blended_with_what_was_there() -> None:
     image = Image.new("RGBA", (5, 4), (10, 20, 30, 0))
+    bytes_of(noise((5, 4)))
     assert np.array_equal(pixels_of(image), np.asarray(image))
+    assert bytes_of(image) == image.tobytes()
 
 
 def test_they_are_a_copy() -> None:
@@ -47,7 +50,9 @@ def test_an_image_that_is_cut_from_another_is_read_at_its_place() -> None:
 
 @pytest.mark.parametrize("size", [(0, 3), (3, 0)])
 def test_an_empty_image_has_no_pixels(size: tuple[int, int]) -> None:
-    assert pixels_of(Image.new("RGBA", size)).size == 0
+    image = Image.new("RGBA", size)
+    assert pixels_of(image).size == 0
+    assert bytes_of(image) == b""
 
 
 def test_this_pillow_pastes_into_the_array() -> None:
@@ -61,5 +66,6 @@ def test_a_pillow_that_does_not_is_asked_for_its_bytes(monkeypatch: pytest.Monke
         assert not image_pixels._can_paste()
         image = noise((6, 5))
         assert np.array_equal(pixels_of(image), np.asarray(image))
+        assert bytes_of(image) == image.tobytes()
     finally:
         image_pixels._can_paste.cache_clear()
