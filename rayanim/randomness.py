@@ -6,6 +6,7 @@ would otherwise give another film with every number of actors.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +29,11 @@ def seed_for(seed: int | None, frame: int) -> None:
     """
     if seed is None:
         return
-    # Text is hashed with SHA-512 by `random.seed`: the same in every process.
-    random.seed(f"rayanim {seed} {frame}")
-    np.random.seed([random.getrandbits(32) for _ in range(4)])
-    random.seed(f"rayanim {seed} {frame}")
+    text = f"rayanim {seed} {frame}"
+    # `random.seed` hashes text itself, with SHA-512: the same in every process.
+    random.seed(text)
+    digest = hashlib.sha512(text.encode()).digest()
+    np.random.seed(np.frombuffer(digest, "<u4", count=4))
 
 
 @contextmanager

@@ -144,13 +144,15 @@ def frame_time_ms(index: int, rate: Fraction) -> float:
     >>> frame_time_ms(30000, Fraction(30000, 1001))
     1001000.0
     """
-    return float(1000 * Fraction(index) / _checked(rate))
+    exact = _checked(rate)
+    # Two whole numbers are divided to the nearest float.
+    return 1000 * index * exact.denominator / exact.numerator
 
 
 def _checked(rate: Fraction) -> Fraction:
     if not rate > 0:
         raise SettingsError(f"The frame rate must be above 0 frames per second, got {rate!r}.")
-    return Fraction(rate)
+    return rate if type(rate) is Fraction else Fraction(rate)
 
 
 class TimeMap(ABC):
