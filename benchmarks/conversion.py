@@ -16,12 +16,11 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from drawing import grid, heat_map, wave
+from drawing import drawn_frames, grid, heat_map, wave
 from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from rayanim.drawing.canvas import IncrementalCanvas
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
@@ -52,14 +51,7 @@ CASES = (wave, heat_map, large_wave, grid, clear_wave)
 
 def frames(make: Callable[[], tuple[Figure, Callable[[int], None]]]) -> list[np.ndarray]:
     """The frames of a figure, each (height, width, 4) uint8 RGBA."""
-    figure, update = make()
-    canvas = IncrementalCanvas(figure)
-    drawn = []
-    for number in range(FRAMES):
-        update(number)
-        canvas.draw()
-        drawn.append(canvas.pixels.copy())
-    return drawn
+    return drawn_frames(*make(), FRAMES)
 
 
 def plain(spec: StreamSpec) -> Convert:

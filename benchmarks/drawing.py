@@ -31,6 +31,17 @@ FIRSTS = 21
 """First draws of each kind; the figure is made anew for each."""
 
 
+def drawn_frames(figure: Figure, update: Update, count: int) -> list[np.ndarray]:
+    """The first frames of a figure, each (height, width, 4) uint8 RGBA."""
+    canvas = IncrementalCanvas(figure)
+    frames = []
+    for number in range(count):
+        update(number)
+        canvas.draw()
+        frames.append(canvas.pixels.copy())
+    return frames
+
+
 def wave() -> tuple[Figure, Update]:
     """640x480, one line."""
     figure = Figure(figsize=(6.4, 4.8), dpi=100)

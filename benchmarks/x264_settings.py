@@ -18,9 +18,10 @@ import av
 import drawing
 import drawings
 import numpy as np
+from drawing import Update, drawn_frames
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rayanim.drawing.canvas import IncrementalCanvas
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
@@ -51,30 +52,15 @@ def kept(kind: type[drawings.Drawing], n_frames: int) -> Callable[[], list[Bytes
 
     def frames() -> list[Bytes]:
         scene = kind()
-        canvas = IncrementalCanvas(scene.setup())
-        return drawn(canvas, lambda number: scene.update(number, number / n_frames))
+        figure = scene.setup()
+        return drawn_frames(figure, lambda number: scene.update(number, number / n_frames), FRAMES)
 
     return frames
 
 
-def plot(make: Callable[[], tuple[object, Callable[[int], None]]]) -> Callable[[], list[Bytes]]:
+def plot(make: Callable[[], tuple[Figure, Update]]) -> Callable[[], list[Bytes]]:
     """The frames of a figure of `drawing`."""
-
-    def frames() -> list[Bytes]:
-        figure, update = make()
-        return drawn(IncrementalCanvas(figure), update)
-
-    return frames
-
-
-def drawn(canvas: IncrementalCanvas, update: Callable[[int], None]) -> list[Bytes]:
-    """Frames as RGBA, each (height, width, 4) uint8."""
-    frames = []
-    for number in range(FRAMES):
-        update(number)
-        canvas.draw()
-        frames.append(canvas.pixels.copy())
-    return frames
+    return lambda: drawn_frames(*make(), FRAMES)
 
 
 CASES: dict[str, Callable[[], list[Bytes]]] = {

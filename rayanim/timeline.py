@@ -146,7 +146,7 @@ def frame_time_ms(index: int, rate: Fraction) -> float:
     """
     exact = _checked(rate)
     # Two whole numbers are divided to the nearest float.
-    return 1000 * index * exact.denominator / exact.numerator
+    return 1000 * int(index) * exact.denominator / exact.numerator
 
 
 def _checked(rate: Fraction) -> Fraction:

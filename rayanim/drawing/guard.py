@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from rayanim.drawing.boxes import Box, touch
 from rayanim.drawing.unit import Unit
 
-FIRST_CHECKS = 2
+FIRST_CHECKS = 3
 """The first frames drawn in parts are all compared."""
 
 SHARE = 0.03

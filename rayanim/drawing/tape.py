@@ -32,8 +32,12 @@ from rayanim.drawing.masks import Mask, mask_of
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
-MITER_LIMIT = 4.0
-"""Agg's own: a sharp corner reaches at most this many half line widths."""
+LEAST_MITER_LIMIT = 4.0
+"""Half line widths that a sharp corner may reach at least; Agg's own default.
+
+matplotlib sets Agg's limit to the line's width in pixels (src/_backend_agg.h), so
+that wide lines reach further.
+"""
 
 CAP = 1.5
 """The corners of a projecting cap are the root of two half line widths away, all else is nearer."""
@@ -266,8 +270,9 @@ class Head:
         if gc.get_sketch_params() is not None:
             return float("nan")
         sharp = corners and gc.get_joinstyle() == "miter"
-        half_px = (gc.get_linewidth() if width is None else width) * self._px_per_point / 2
-        return float(half_px * (MITER_LIMIT if sharp else CAP) + MARGIN_PX)
+        width_px = (gc.get_linewidth() if width is None else width) * self._px_per_point
+        factor = max(width_px, LEAST_MITER_LIMIT) if sharp else CAP
+        return float(width_px / 2 * factor + MARGIN_PX)
 
 
 class FrozenPath:
@@ -325,9 +330,14 @@ def _freeze_context(gc: Any) -> Any:
 def _collection(args: tuple[Any, ...]) -> tuple[Extents, float]:
     """Where the outlines of ``draw_path_collection(gc, *args)`` can lie, and the widest line."""
     try:
+        master, paths, own_maps, offsets, offset_map = args[: OFFSET_TRANSFORM + 1]
         widest = float(np.max(args[LINE_WIDTHS], initial=0.0))
-        extents = get_path_collection_extents(*args[: OFFSET_TRANSFORM + 1]).extents
-        return tuple(np.asarray(extents, float).tolist()), widest
+        if len(own_maps):
+            # Drawn is through a path's own map and then the master's, where this
+            # function of matplotlib's takes the own ones alone.
+            own_maps = _matrix(master) @ np.asarray(own_maps, dtype=float)
+        found = get_path_collection_extents(master, paths, own_maps, offsets, offset_map)
+        return tuple(np.asarray(found.extents, dtype=float).tolist()), widest
     except (IndexError, TypeError, ValueError):
         # Other arguments than this version of matplotlib's: they draw, somewhere.
         return EVERYWHERE, 0.0

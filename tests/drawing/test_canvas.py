@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.transforms import IdentityTransform
 from sameness import NoGuard, assert_same_as_full, unguarded
 
 from rayanim.drawing import record
@@ -67,6 +68,24 @@ def test_nothing_is_drawn_where_nothing_changed(name: str) -> None:
     for _ in range(4):
         canvas.draw()
     assert [unit.artist for unit in canvas.units if unit.dirty] == []
+
+
+def test_a_wide_line_with_sharp_corners_leaves_nothing_behind() -> None:
+    """matplotlib lets its corners reach many line widths, on every side in turn."""
+
+    def build() -> Figure:
+        figure = Figure(figsize=(3, 2), dpi=100)
+        figure.add_artist(
+            Line2D([], [], linewidth=12, solid_joinstyle="miter", transform=IdentityTransform())
+        )
+        return figure
+
+    def move(figure: Figure, places: np.ndarray) -> None:
+        figure.artists[0].set_data(*places)
+
+    rng = np.random.default_rng(0)
+    places = rng.uniform([100, 90], [160, 110], (25, 3, 2)).transpose(0, 2, 1)
+    assert_same_as_full(build, [partial(move, places=each) for each in places])
 
 
 def test_data_changed_in_place_is_seen() -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from matplotlib.artist import Artist
-from matplotlib.collections import EllipseCollection, LineCollection, PathCollection
+from matplotlib.collections import (
+    Collection,
+    EllipseCollection,
+    LineCollection,
+    PathCollection,
+    RegularPolyCollection,
+)
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from matplotlib.transforms import IdentityTransform
+from matplotlib.transforms import Affine2D, IdentityTransform, Transform
 
 from rayanim.drawing import tape
-from rayanim.drawing.boxes import MARGIN_PX
+from rayanim.drawing.boxes import MARGIN_PX, inside
 from rayanim.drawing.tape import TapingRenderer
 
 SIZE_PX = (200, 150)
@@ -21,33 +29,52 @@ STAR = Path([(0, 9), (2, 2), (9, 0), (2, -2), (0, -9), (-2, -2), (-9, 0), (-2, 2
 CURVE = Path([(0, 0), (30, 80), (60, -80), (90, 0)], [Path.MOVETO, *[Path.CURVE4] * 3])
 
 
-def lines(**look: object) -> LineCollection:
-    return LineCollection([[(40, 30), (90, 90), (60, 100)], [(110, 50), (120, 20)]], **look)
+PIXELS = IdentityTransform()
+TURNED = Affine2D().scale(3, 2).rotate_deg(30)
 
 
-COLLECTIONS: dict[str, Callable[[], Artist]] = {
+def lines(transform: Transform = PIXELS, **look: object) -> LineCollection:
+    segments = [[(40, 30), (90, 90), (60, 100)], [(110, 50), (120, 20)]]
+    return LineCollection(segments, transform=transform, **look)
+
+
+def stars(
+    *paths: Path,
+    at: Sequence[tuple[float, float]] = ((60, 60), (90, 40)),
+    transform: Transform = PIXELS,
+    **look: object,
+) -> PathCollection:
+    look = {"facecolors": ["blue", "red"], **look}
+    return PathCollection(paths or [STAR, CURVE], offsets=at, transform=transform, **look)
+
+
+COLLECTIONS: dict[str, Callable[[], Collection]] = {
     "lines": lines,
-    "wide lines": lambda: lines(linewidths=[1, 12], joinstyle="miter"),
+    "lines of two widths": lambda: lines(linewidths=[1, 4], joinstyle="miter"),
     "dashes with a colour between": lambda: lines(linestyles="--", gapcolor="red", linewidths=3),
     "a sharp corner": lambda: LineCollection(
-        [[(30, 60), (120, 62), (30, 64)]], linewidths=9, joinstyle="miter"
+        [[(30, 60), (120, 62), (30, 64)]], linewidths=9, joinstyle="miter", transform=PIXELS
     ),
-    "stars": lambda: PathCollection(
-        [STAR, CURVE], offsets=[(60, 60), (90, 40)], facecolors=["blue", "red"]
+    "lines that are mapped": lambda: lines(Affine2D().scale(0.5, 1.2).translate(30, 5)),
+    "stars": stars,
+    "stars that are hatched": lambda: stars(STAR, hatch="xx", linewidths=4),
+    "stars of several sizes": lambda: stars(sizes=[0.1, 3]),
+    # As for the polygons in matplotlib's gallery that are scaled from points to pixels.
+    "stars of several sizes that are mapped": lambda: stars(sizes=[1, 4], transform=TURNED),
+    "one size for all that is mapped": lambda: stars(STAR, sizes=[4], transform=TURNED),
+    "polygons that are mapped": lambda: RegularPolyCollection(
+        5, sizes=[90], offsets=[(60, 60), (120, 90)], facecolors=["g", "b"], transform=TURNED
     ),
-    "stars that are hatched": lambda: PathCollection(
-        [STAR], offsets=[(60, 60), (90, 40)], facecolors=["blue", "red"], hatch="xx", linewidths=4
-    ),
-    "nowhere": lambda: PathCollection(
-        [STAR, CURVE], offsets=[(60, 60), (np.nan, 40)], facecolors=["blue", "red"]
-    ),
-    "partly out of sight": lambda: PathCollection(
-        [STAR, CURVE], offsets=[(195, 145), (-20, 140)], facecolors=["blue", "red"]
+    "nowhere, in part": lambda: stars(at=[(60, 60), (np.nan, 40)]),
+    "partly out of sight": lambda: stars(at=[(195, 145), (-20, 140)]),
+    "places that are mapped": lambda: stars(
+        at=[(6, 6), (9, 4)], offset_transform=Affine2D().scale(12, 9)
     ),
     "ellipses": lambda: EllipseCollection(
-        [30, 10], [8, 40], [20, 70], offsets=[(60, 60), (140, 90)], facecolors=["g", "b"]
+        [30, 10], [8, 40], [20, 70], units="dots", offsets=[(60, 60), (140, 90)],
+        facecolors=["g", "b"], transform=PIXELS,
     ),
-}
+}  # fmt: skip
 
 
 def drawn_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
@@ -60,7 +87,6 @@ def drawn_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
 def taped(artist: Artist) -> tuple[tape.Tape, np.ndarray]:
     width, height = SIZE_PX
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
-    artist.set_transform(IdentityTransform())
     figure.add_artist(artist)
     renderer = TapingRenderer(width, height, 100)
     kept = renderer.tape(artist.draw, keep_calls=True)
@@ -111,7 +137,77 @@ def test_arguments_of_an_unknown_order_may_draw_anywhere() -> None:
     assert tape._collection(())[0] == tape.EVERYWHERE
 
 
+def test_a_collection_whose_places_are_all_unknown_touches_nothing() -> None:
+    kept, pixels = taped(stars(at=[(np.nan, 3), (3, np.nan)]))
+    assert drawn_box(pixels) is None
+    assert kept.box is None
+
+
 def test_a_collection_of_nothing_touches_nothing() -> None:
     kept, pixels = taped(LineCollection([]))
     assert drawn_box(pixels) is None
     assert kept.box is None
+
+
+def random_map(rng: np.random.Generator) -> Transform:
+    if rng.random() < 0.4:
+        return PIXELS
+    shape = Affine2D().scale(*rng.uniform(0.2, 4, 2)).skew_deg(*rng.uniform(-30, 30, 2))
+    return shape.rotate_deg(rng.uniform(0, 360)).translate(*rng.uniform(-20, 20, 2))
+
+
+def random_collection(rng: np.random.Generator) -> Collection:
+    count = rng.integers(1, 5)
+    at = rng.uniform(-40, 220, (count, 2))
+    look = {
+        "linewidths": rng.uniform(0, 14, rng.integers(1, 3)),
+        "edgecolors": ["black", "green"][: rng.integers(1, 3)],
+        "joinstyle": rng.choice(["miter", "round", "bevel"]),
+        "capstyle": rng.choice(["butt", "projecting", "round"]),
+        "linestyles": [rng.choice(["-", "--", ":"])],
+        "hatch": "xx" if rng.random() < 0.2 else None,
+        "transform": random_map(rng),
+    }
+    kind = rng.choice(["stars", "polygons", "lines", "ellipses"])
+    if kind == "lines":
+        places = [rng.uniform(-20, 200, (rng.integers(2, 6), 2)) for _ in range(count)]
+        return LineCollection(places, **look)
+    look |= {"offsets": at, "offset_transform": random_map(rng), "facecolors": ["red"]}
+    if kind == "stars":
+        shapes = [STAR, CURVE][: rng.integers(1, 3)]
+        sizes = rng.uniform(0.1, 6, rng.integers(1, 4)) if rng.random() < 0.7 else None
+        return PathCollection(shapes, sizes=sizes, **look)
+    if kind == "polygons":
+        areas = rng.uniform(10, 900, rng.integers(1, 4))
+        return RegularPolyCollection(int(rng.integers(3, 8)), sizes=areas, **look)
+    widths, heights = rng.uniform(2, 60, (2, count))
+    turns = rng.uniform(0, 180, count)
+    return EllipseCollection(widths, heights, turns, units="dots", **look)
+
+
+def random_line(rng: np.random.Generator) -> Artist:
+    low, high = (70, 90) if rng.random() < 0.5 else (-20, 200)
+    places = rng.uniform(low, high, (rng.integers(3, 6), 2))
+    width, join = rng.uniform(0.5, 14), rng.choice(["miter", "round", "bevel"])
+    if rng.random() < 0.5:
+        return PathPatch(
+            Path(places), linewidth=width, joinstyle=join, fill=False, transform=PIXELS
+        )
+    return Line2D(
+        *places.T,
+        linewidth=width,
+        linestyle=rng.choice(["-", "--"]),
+        solid_joinstyle=join,
+        dash_joinstyle=join,
+        marker=rng.choice(["", "^", "*"]),
+        markeredgewidth=rng.uniform(0, 6),
+        transform=PIXELS,
+    )
+
+
+@pytest.mark.parametrize("make", [random_collection, random_line])
+def test_no_pixel_lies_beyond_the_box(make: Callable[[np.random.Generator], Artist]) -> None:
+    for seed in range(600):
+        kept, pixels = taped(make(np.random.default_rng(seed)))
+        drawn = drawn_box(pixels)
+        assert inside(drawn, kept.box), f"seed {seed}: {drawn} in {kept.box}"
