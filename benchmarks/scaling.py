@@ -6,6 +6,7 @@ README.md in this folder says how to read it.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import peers
 from contest import CONTESTANTS, Ground, run
 from scaling_plot import plot
-from throughput import Steady, in_process, on_ray
+from throughput import Steady, in_process, in_process_on_one_core, on_ray
 
 FEW, MORE = 100, 300
 """Frames per worker of a peer's two runs: their difference leaves the start out."""
@@ -36,20 +37,24 @@ def main() -> int:
 
 
 def _ours(case: str, options: argparse.Namespace, folder: Path) -> dict[str, dict[int, float]]:
-    one = in_process(case, folder, options.seconds)
-    print(f"{case}: one in-process worker draws and encodes {one.fps:.1f} frames/s")
+    free = in_process(case, folder, options.seconds)
+    one = in_process_on_one_core(case, folder, options.seconds)
+    print(
+        f"{case}: one worker in process draws and encodes {one.fps:.1f} frames/s on one core, "
+        f"{free.fps:.1f} where threads encode beside it on {os.cpu_count()} cores"
+    )
     curve = {}
     for actors in options.actors:
         steady = on_ray(case, actors, folder, options.seconds)
         curve[actors] = steady.fps
         print(_line(actors, steady, one), flush=True)
-    return {f"rayanim, {case}": curve, f"rayanim in process, {case}": {1: one.fps}}
+    return {f"rayanim, {case}": curve, f"rayanim in process on one core, {case}": {1: one.fps}}
 
 
 def _line(actors: int, steady: Steady, one: Steady) -> str:
     times = steady.fps / one.fps
     return (
-        f"  {actors:>3} actors: {steady.fps:8.1f} frames/s, {times:5.2f} times one in process, "
+        f"  {actors:>3} actors: {steady.fps:8.1f} frames/s, {times:5.2f} times one core here, "
         f"{times / actors:.2f} of ideal ({steady.frames} frames in {steady.seconds:.1f} s)"
     )
 

@@ -24,7 +24,7 @@ def plot(curves: Mapping[str, Mapping[int, float]], path: Path) -> None:
         if len(curve) > 1:
             axes.plot(list(curve), list(curve.values()), marker="o", markersize=4, label=name)
     ones = [curve[1] for name, curve in curves.items() if "in process" in name and 1 in curve]
-    most = max((max(curve) for curve in curves.values()), default=1)
+    most = max((count for curve in curves.values() for count in curve), default=1)
     for one in ones:
         axes.plot([1, most], [one, one * most], ":", color="grey", label="ideal")
     axes.set_xscale("log", base=2)

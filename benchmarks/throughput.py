@@ -90,8 +90,18 @@ class Stopwatch:
 
 
 def in_process(case: str, folder: Path, seconds: float) -> Steady:
-    """One worker in this process."""
+    """One worker in this process, and the threads that encode beside it."""
     return _measured(case, folder, Stopwatch(0, seconds), engine="local", workers=1)
+
+
+def in_process_on_one_core(case: str, folder: Path, seconds: float) -> Steady:
+    """One worker in this process, which has one core as a render actor has."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        return in_process(case, folder, seconds)
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def on_ray(case: str, actors: int, folder: Path, seconds: float) -> Steady:
