@@ -139,7 +139,11 @@ class Report:
         return f"<{type(self).__name__} {self.output}: {told}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values that JSON can hold; rates as ``"30000/1001"``."""
+        """The report as plain values that JSON can hold; rates as ``"30000/1001"``.
+
+        Nothing bound a film that was not rendered: ``binding`` and
+        ``binding_text`` are None then.
+        """
         return {
             "output": str(self.output),
             "frames": self.frames,
@@ -159,8 +163,8 @@ class Report:
             "actors_peak": self.actors_peak,
             "start_s": self.start_s,
             "stages": {name: getattr(self.stages, name) for name in StageRates.__slots__},
-            "binding": self.binding,
-            "binding_text": self.binding_text,
+            "binding": self.binding if self.rendered else None,
+            "binding_text": self.binding_text if self.rendered else None,
             "drawn_in_parts": self.drawn_in_parts,
             "drawn_in_full": [
                 {"reason": reason, "frames": frames} for reason, frames in self.drawn_in_full

@@ -339,6 +339,21 @@ def test_suggestions_are_kept(script, capsys):
     assert lines[-1] == "NameError: name 'sped' is not defined. Did you mean: 'speed'?"
 
 
+@pytest.mark.parametrize("engine", ["local", "auto"])
+def test_suggestions_are_kept_in_drawing_code(script, capsys, engine):
+    """So does one in update(), in whose traceback rayanim's own frames are left out."""
+    slip = (
+        "import rayanim\nfrom matplotlib.figure import Figure\n"
+        "class Film(rayanim.Animator):\n    n_frames = 3\n    fps = 5\n"
+        "    def setup(self):\n        self.speed = 3\n        return Figure(figsize=(1, 1))\n"
+        "    def update(self, frame_idx, params):\n        return self.sped\n"
+    )
+    assert call("run", script(slip), "--engine", engine) == 1
+    err = capsys.readouterr().err
+    assert "AttributeError: 'Film' object has no attribute 'sped'. Did you mean: 'speed'?" in err
+    assert "draw_frame" not in err and err.count("Traceback") == 1
+
+
 def test_a_traceback_without_the_users_lines_is_left_out(script, capsys):
     """A setup() with a wrong signature is said in one line."""
     text = (

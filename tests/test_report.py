@@ -208,6 +208,13 @@ def test_rates_are_told_exactly(rate: Fraction, text: str) -> None:
     assert f" at {text} fps" in str(make_report(rate=rate))
 
 
+def test_nothing_binds_a_film_that_was_not_rendered() -> None:
+    """What a dry run says of it for programs is nothing, where a film's report says something."""
+    values = make_report(rendered=False).to_dict()
+    assert values["binding"] is values["binding_text"] is None
+    assert make_report().to_dict()["binding"] == "drawing"
+
+
 def test_to_dict_is_json() -> None:
     """The dictionary survives JSON unchanged, and carries what is computed too."""
     values = make_report(rate=Fraction(30000, 1001), events=("e",)).to_dict()

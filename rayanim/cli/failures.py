@@ -133,7 +133,7 @@ def _is_about(message: str, options: Mapping[str, object]) -> bool:
 
 
 def _shown(error: RayanimError, verbose: bool, script: Path | None) -> str:
-    users = error.traceback_text if isinstance(error, ScriptError) else None
+    users = _users_traceback(error) if isinstance(error, ScriptError) else None
     if verbose:
         # An actor's traceback is text and no part of the exception's own.
         remote = f"{users.rstrip()}\n\n" if users and error.__cause__ is None else ""
@@ -144,6 +144,16 @@ def _shown(error: RayanimError, verbose: bool, script: Path | None) -> str:
         shown = without_own_frames(users)
         return shown if _FRAME.search(shown) else ""  # else the message says as much
     return _line_of(error, script)
+
+
+def _users_traceback(error: ScriptError) -> str | None:
+    """What the user's code raised, as Python shows it where it was raised in this process."""
+    cause = error.__cause__
+    while isinstance(cause, ScriptError):
+        cause = cause.__cause__
+    if cause is None or isinstance(cause, RayanimError) or error.traceback_text is None:
+        return error.traceback_text
+    return _as_python_shows(cause, cause.__traceback__)
 
 
 def whole_traceback(error: BaseException) -> str:
