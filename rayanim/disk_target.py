@@ -111,7 +111,9 @@ def _rename(part: Path, path: Path) -> None:
     try:
         _write_through(part, os.O_RDWR)
         part.replace(path)
-        _write_through(path.parent, os.O_RDONLY)
+        # It is there; a folder that may be written, but not read, cannot be waited for.
+        with contextlib.suppress(PermissionError):
+            _write_through(path.parent, os.O_RDONLY)
     except OSError as error:
         raise EncodeError(
             f"The finished film could not be put at {str(path)!r}: {error.strerror}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -127,6 +128,34 @@ def test_a_target_that_became_a_folder_is_said(tmp_path: Path) -> None:
         part.write_text("whole")
         film.mkdir()
     assert list(tmp_path.iterdir()) == [film]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_may_not_be_read_takes_a_film(tmp_path: Path) -> None:
+    """It cannot be synced, but the film is there: no failure is told."""
+    folder = tmp_path / "drop"
+    folder.mkdir(mode=0o300)
+    with DiskTarget(folder / "film.mp4").part() as part:
+        part.write_text("whole")
+    assert (folder / "film.mp4").read_text() == "whole"
+    folder.chmod(0o700)
+
+
+def test_a_folder_that_cannot_be_opened_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where it is root who renders."""
+    real = os.open
+
+    def refuse_folders(path: Any, flags: int, *rest: Any) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", refuse_folders)
+    with DiskTarget(tmp_path / "film.mp4").part() as part:
+        part.write_text("whole")
+    assert (tmp_path / "film.mp4").read_text() == "whole"
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Resumption:
         info = self._keeper.info_of(segment)
         self._tally.resumed(-info.n_frames, -info.file_bytes)
         self._tally.event_once(
-            f"The part of {segment.label} was drawn with other parameters, or with such "
-            "as have no name to compare; it is drawn again.",
+            f"The part of {segment.label} has another length or was drawn with other "
+            "parameters, or with such as have no name to compare; it is drawn again.",
             "other parameters",
         )

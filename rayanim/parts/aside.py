@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rayanim.errors import OutputError, PartsError
 from rayanim.parts.disk_folder import LOCK
-from rayanim.parts.folders import MANIFEST, Folder
+from rayanim.parts.folders import MANIFEST, Folder, Lock
 from rayanim.parts.manifest import BEGINS as MANIFEST_BEGINS
 from rayanim.parts.part_file import BEGINS as PART_BEGINS
 from rayanim.parts.store import PartStore, index_of
@@ -74,8 +74,8 @@ def set_aside(folder: Folder) -> SetAside | None:
                 f"{str(folder.path)!r} is not a folder of rayanim's parts, but stands where one "
                 "must be made. Rename or remove it."
             )
-        with contextlib.closing(folder.lock()):
-            return _moved(folder)
+        with contextlib.closing(folder.lock()) as lock:
+            return _moved(folder, lock)
     except (OSError, PartsError) as error:
         raise OutputError(f"{str(folder.path)!r} cannot be put aside: {_why(error)}.") from error
 
@@ -96,8 +96,8 @@ def remove_folder(folder: Folder) -> None:
         If another job uses it, or something stays.
     """
     if _is_made_here(folder):
-        with contextlib.closing(folder.lock()):
-            remove_ours(folder)
+        with contextlib.closing(folder.lock()) as lock:
+            remove_ours(folder, lock)
     if folder.exists():
         raise OutputError(
             f"{str(folder.path)!r} is in the way and holds what is not rayanim's. Rename or "
@@ -105,15 +105,26 @@ def remove_folder(folder: Folder) -> None:
         )
 
 
-def remove_ours(folder: Folder) -> None:
+def remove_ours(folder: Folder, lock: Lock) -> None:
     """Remove rayanim's files, and the folder if nothing else is in it.
 
     The manifest goes first: if this is interrupted, what remains is not taken
     for parts to go on from. The lock goes last.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    lock
+        Its lock, held; it is let go where that is what keeps the folder: NFS
+        has another name for a file that is removed while it is open.
     """
     names = [name for name in folder.names() if _is_ours(name)]
     folder.remove(sorted(names, key=lambda name: (name == LOCK, name != MANIFEST)))
     folder.discard()
+    if folder.exists():
+        lock.close()
+        folder.discard()
 
 
 def remove_unfinished(folder: Folder) -> None:
@@ -167,14 +178,14 @@ def _is_part(folder: Folder, name: str) -> bool:
     return begins == PART_BEGINS or not begins
 
 
-def _moved(folder: Folder) -> SetAside | None:
+def _moved(folder: Folder, lock: Lock) -> SetAside | None:
     old = aside_of(folder)
     segments, there = count_usable(folder), count_usable(old)
     if segments and segments >= there:
         if old.exists():
             remove_folder(old)
     else:
-        remove_ours(folder)
+        remove_ours(folder, lock)
         if not folder.exists():
             return SetAside(old, there) if segments else None
         if old.exists():

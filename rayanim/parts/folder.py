@@ -181,7 +181,7 @@ class PartsFolder:
             return
         try:
             with contextlib.suppress(OSError):
-                remove_ours(self.store.folder)
+                remove_ours(self.store.folder, self._lock)
         finally:
             self._lock.close()
 
@@ -210,7 +210,7 @@ class PartsFolder:
             aside = self.set_aside if self.gives_way else None
             with contextlib.suppress(OSError, PartsError):
                 if aside is not None or not self.count():
-                    remove_ours(self.store.folder)
+                    remove_ours(self.store.folder, self._lock)
             if aside is not None:
                 put_back(aside, self.store.folder)
         finally:
@@ -243,7 +243,8 @@ def _best(folder: Folder, manifest: Manifest) -> tuple[Folder, str | None]:
         f"{segments} finished segments that were put aside in {str(old.path)!r} are gone on from"
     )
     if folder.exists():
-        return old, f"{reason}; {str(folder.path)!r} is not of this film, and stays."
+        why = "holds what is not rayanim's" if is_same else "is not of this film"
+        return old, f"{reason}; {str(folder.path)!r} {why}, and stays."
     old.move_to(folder)
     return folder, f"{reason}, and have their name back: {str(folder.path)!r}."
 

@@ -126,7 +126,8 @@ def _has_attributes(thing: Any) -> bool:
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     takes_parameters = hasattr(type(thing), "param_by_frame")
     passed_over = {MARK} | (_PARAMETERS if takes_parameters else set())
-    for name, value in vars(thing).items():
+    # A copy: telling a value may run the user's code, which may set another.
+    for name, value in list(vars(thing).items()):
         if name not in passed_over:
             yield str(name), value
 

@@ -248,10 +248,24 @@ class Claim:
         while not self._ended.wait(BEAT_S) and not self._is_lost:
             # A store that does not answer for a while: `is_held` tells when it was too long.
             with contextlib.suppress(OSError):
-                if self._store.has(self._own):
-                    self._write()
-                else:
+                if not self._store.has(self._own):
                     self._is_lost = not self._ended.is_set()
+                else:
+                    self._show_life()
+
+    def _show_life(self) -> None:
+        """Write the claim anew, unless that came so late that another job took the address.
+
+        It may have removed the claim while the store did not answer, so that
+        this has made it again.
+        """
+        began_s = time.monotonic()
+        self._store.write(self._own, self._content)
+        if time.monotonic() - self._beaten_s > STALE_S and self._first_rival() is not None:
+            self._is_lost = not self._ended.is_set()
+            self._store.remove([self._own])
+        else:
+            self._beaten_s = began_s
 
     def _write(self, **how: Any) -> None:
         began_s = time.monotonic()

@@ -212,7 +212,7 @@ class RemoteStore:
         else:
             beside = url.with_name(url.name + ".part")
             self._put_file(path, beside, limit_s)
-            self._call(url, lambda: self._client.mv(beside.text, url.text))
+            self._call(url, lambda: self._moved(beside, url))
         self._check_arrived(url, digests, limit_s)
 
     def each(self, call: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> Iterator[ResultT]:
@@ -236,6 +236,11 @@ class RemoteStore:
             self._client.put_file(str(path), url.text)
 
         self._call(url, put, limit_s=limit_s, is_writing=True)
+
+    def _moved(self, url: Url, other: Url) -> None:
+        # It is gone where a try before moved it, of which no answer came: what is there then tells.
+        with contextlib.suppress(FileNotFoundError):
+            self._client.mv(url.text, other.text)
 
     def _removed(self, url: Url) -> None:
         with contextlib.suppress(OSError):
@@ -261,9 +266,12 @@ class RemoteStore:
     def _blocks(self, url: Url, size_bytes: int, limit_s: float) -> Iterator[bytes]:
         for start in range(0, size_bytes, _READ_BACK_BYTES):
             stop = min(start + _READ_BACK_BYTES, size_bytes)
+            # By name: the clients' third argument is not the same in all of them.
             yield self._call(
                 url,
-                lambda start=start, stop=stop: self._client.cat_file(url.text, start, stop),  # type: ignore[misc]
+                lambda start=start, stop=stop: self._client.cat_file(  # type: ignore[misc]
+                    url.text, start=start, end=stop
+                ),
             )
 
     def _call(

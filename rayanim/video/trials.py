@@ -71,7 +71,8 @@ def try_hardware(*, limit_s: float = TRIAL_LIMIT_S) -> tuple[Trial, ...]:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        said = (error.stdout or b"").decode(errors="replace")
+        told = error.stdout or b""  # bytes on POSIX, whatever was asked for; text on Windows
+        said = told.decode(errors="replace") if isinstance(told, bytes) else told
         return read_trials(said, f"it did not answer within {limit_s:g} s")
     return read_trials(run.stdout, f"its process ended with status {run.returncode}")
 

@@ -18,6 +18,7 @@ import pytest
 from sample_parts import beside, manifest, segment
 
 from rayanim.errors import EncodeError, OutputError, PartsError, ResumeError
+from rayanim.lock import FileLock
 from rayanim.parts.aside import SetAside
 from rayanim.parts.disk_folder import LOCK, DiskFolder
 from rayanim.parts.folder import PartsFolder
@@ -745,3 +746,63 @@ def test_a_target_without_a_folder_is_told(film: Path) -> None:
     """The way to the film is not made here."""
     with pytest.raises(OutputError, match="cannot be made: No such file"):
         PartsFolder.create(beside(film / "deeper.mp4"), manifest())
+
+
+@pytest.fixture
+def nfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is removed while it is open has another name until it is closed, as on NFS."""
+    remove, close = DiskFolder.remove, FileLock.close
+    silly: list[Path] = []
+
+    def rename_lock(folder: DiskFolder, names: list[str]) -> None:
+        lock = folder.path / LOCK
+        if LOCK in names and lock.exists():
+            silly.append(lock.rename(folder.path / ".nfs0001"))
+        remove(folder, [name for name in names if name != LOCK])
+
+    def close_and_remove(lock: FileLock) -> None:
+        was_held = lock.is_held
+        close(lock)
+        while was_held and silly:
+            silly.pop().unlink(missing_ok=True)
+
+    monkeypatch.setattr(DiskFolder, "remove", rename_lock)
+    monkeypatch.setattr(FileLock, "close", close_and_remove)
+
+
+def test_on_nfs_no_folder_is_left_of_a_film_that_is_whole(film: Path, nfs: None) -> None:
+    """Nor of one without a finished part, and the next jobs find nothing in their way."""
+    for _ in range(3):
+        with PartsFolder.create(beside(film), manifest()) as folder:
+            assert folder.set_aside is None
+            folder.store.put(0, 0, None, segment())
+            folder.remove()
+        assert list(film.parent.iterdir()) == []
+        PartsFolder.create(beside(film), manifest()).close()
+        assert list(film.parent.iterdir()) == []
+
+
+def test_on_nfs_what_was_put_aside_is_put_back(film: Path, nfs: None) -> None:
+    """By a job that ended with fewer parts, and goes when the film is whole."""
+    path = ended_job(film)
+    PartsFolder.create(beside(film), manifest()).close()
+    assert list(film.parent.iterdir()) == [path]
+    with PartsFolder.create(beside(film), manifest()) as folder:
+        folder.store.put(0, 0, None, segment())
+        folder.remove()
+        folder.forget_set_aside()
+    assert list(film.parent.iterdir()) == []
+
+
+def test_what_is_not_ours_in_a_folder_of_the_same_film_is_told_as_that(film: Path) -> None:
+    """Where more parts of it were put aside, which are gone on from."""
+    fewer = ended_job(film, (0,)).rename(film.parent / "fewer")
+    path = ended_job(film)
+    path.rename(film.parent / "film.mp4.parts.old")
+    fewer.rename(path)
+    (path / "notes.txt").write_text("mine")
+    with PartsFolder.resume(beside(film), manifest()) as folder:
+        assert sorted(folder.finished()) == [0, 1, 4]
+        assert folder.chosen is not None
+        assert folder.chosen.endswith("holds what is not rayanim's, and stays.")
+    assert [each.name for each in path.iterdir()] == ["notes.txt"]

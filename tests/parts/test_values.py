@@ -105,6 +105,25 @@ def test_what_cannot_be_told_has_no_digest(value: Any) -> None:
     assert None not in (found["speed"], found["size"])
 
 
+class SetsMore:
+    """Sets an attribute while it is told."""
+
+    def __init__(self) -> None:
+        self.own_step = self.step
+
+    def step(self) -> None:
+        """Nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.count = 1
+        return {}
+
+
+def test_user_code_that_runs_meanwhile_may_set_attributes() -> None:
+    """The job goes on."""
+    assert set(value_digests(SetsMore())) == {"own_step"}
+
+
 def test_parameters_are_not_read() -> None:
     """A generator gives its first one to the film."""
 

@@ -114,6 +114,32 @@ def test_a_job_that_cannot_show_life_does_not_hold_its_claim(
     claim.close()
 
 
+def test_a_claim_that_is_made_again_too_late_gives_way(
+    store: RemoteStore, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sign of life hung while another job took the address, and then arrived."""
+    claim, write = Claim(store, FILM), store.write
+    claim.take()
+    arrived = threading.Event()
+
+    def hang(url: Url, data: bytes, **how: object) -> None:
+        store.remove([url])
+        time.sleep(1.2)
+        write(FOLDER / "other", elsewhere())
+        write(url, data)
+        monkeypatch.setattr(store, "write", write)
+        arrived.set()
+
+    monkeypatch.setattr(store, "write", hang)
+    assert arrived.wait(10)
+    until_s = time.monotonic() + 10
+    while len(store.names(FOLDER)) > 1 and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert store.names(FOLDER) == ["other"]
+    assert not claim.is_held
+    claim.close()
+
+
 def test_of_many_at_once_at_most_one_holds(store: RemoteStore, quick: None) -> None:
     """Whatever the order in which they write and look."""
     held, refused = [], []

@@ -13,6 +13,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from rayanim.errors import OutputError
+from rayanim.storage import remote
 from rayanim.storage.address import Url
 from rayanim.storage.checksum import PIECE_BYTES, digests_of
 from rayanim.storage.limits import persistently, within
@@ -144,6 +145,28 @@ def test_an_upload_that_arrived_otherwise_is_noticed(
     monkeypatch.setattr(MemoryFileSystem, "put_file", put_other)
     with pytest.raises(OSError, match="uploaded"):
         RemoteStore("memory").upload(film, url)
+
+
+def test_a_film_that_was_moved_without_an_answer_has_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying again finds nothing to move; what is there tells that it is the film."""
+    film, url = tmp_path / "film", Url("memory://moved/film.mp4")
+    film.write_bytes(b"bytes")
+    move, moves = MemoryFileSystem.mv, []
+
+    def move_silently(client: MemoryFileSystem, path: str, to: str) -> None:
+        moves.append(to)
+        move(client, path, to)
+        if len(moves) == 1:
+            raise TimeoutError("no answer")
+
+    monkeypatch.setattr(MemoryFileSystem, "mv", move_silently)
+    monkeypatch.setattr(RemoteStore, "pauses_s", (0,))
+    monkeypatch.setattr(remote, "_ATOMIC", ())
+    store = RemoteStore("memory")
+    store.upload(film, url)
+    assert len(moves) == 2 and store.read(url) == b"bytes"
 
 
 def test_digests_are_those_that_stores_make(tmp_path: Path) -> None:
