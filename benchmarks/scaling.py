@@ -47,15 +47,21 @@ def _ours(case: str, options: argparse.Namespace, folder: Path) -> dict[str, dic
     for actors in options.actors:
         steady = on_ray(case, actors, folder, options.seconds)
         curve[actors] = steady.fps
-        print(_line(actors, steady, one), flush=True)
-    return {f"rayanim, {case}": curve, f"rayanim in process on one core, {case}": {1: one.fps}}
+        print(_line(actors, steady, free, one), flush=True)
+    return {
+        f"rayanim, {case}": curve,
+        f"rayanim in process, {case}": {1: free.fps},
+        f"rayanim in process on one core, {case}": {1: one.fps},
+    }
 
 
-def _line(actors: int, steady: Steady, one: Steady) -> str:
-    times = steady.fps / one.fps
+def _line(actors: int, steady: Steady, free: Steady, one: Steady) -> str:
+    """What so many actors do, beside one worker in process: with all cores, and with one."""
+    of_free, of_one = (steady.fps / alone.fps / actors for alone in (free, one))
     return (
-        f"  {actors:>3} actors: {steady.fps:8.1f} frames/s, {times:5.2f} times one core here, "
-        f"{times / actors:.2f} of ideal ({steady.frames} frames in {steady.seconds:.1f} s)"
+        f"  {actors:>3} actors: {steady.fps:8.1f} frames/s, {steady.fps / free.fps:5.2f} times one "
+        f"in process, {of_free:.2f} of ideal, {of_one:.2f} of one core's "
+        f"({steady.frames} frames in {steady.seconds:.1f} s)"
     )
 
 

@@ -139,7 +139,8 @@ class Animator:
             ``bbox_inches="tight"`` measures one box, on the first frame, and
             cuts every frame by it.
         video_mode
-            ``auto`` and ``cpu`` use the processor; ``gpu`` NVENC's H.264.
+            ``auto`` and ``cpu``: the processor encodes. ``gpu`` is refused: the
+            bytes that a graphics card makes are not the same on another one.
         video_quality
             Constant rate factor: lower is better and larger.
         video_preset
@@ -174,8 +175,6 @@ class Animator:
         from rayanim.production import produce
 
         _check_legacy(video_mode, video_extra_ffmpeg_params, preload_factor, reuse_figure_object)
-        if video_mode == "gpu" and codec is None:
-            codec = "h264_nvenc"
         named = {
             "workers": ("num_workers", None if num_workers == -1 else num_workers),
             "crf": ("video_quality", video_quality),
@@ -232,8 +231,13 @@ def _progress(disable: bool | None) -> bool | None:
 def _check_legacy(
     video_mode: str, extra: list[str] | None, preload_factor: int, reuse_figure_object: bool
 ) -> None:
-    if video_mode not in ("auto", "cpu", "gpu"):
-        raise SettingsError(f"video_mode must be 'auto', 'cpu' or 'gpu', got {video_mode!r}.")
+    if video_mode == "gpu":
+        raise SettingsError(
+            "video_mode='gpu': no film is encoded on a graphics card, whose bytes are not the same "
+            "on another one. Use 'auto' or 'cpu', and a quicker video_preset."
+        )
+    if video_mode not in ("auto", "cpu"):
+        raise SettingsError(f"video_mode must be 'auto' or 'cpu', got {video_mode!r}.")
     if extra:
         raise SettingsError(
             f"video_extra_ffmpeg_params={extra!r}: there is no ffmpeg command to pass them to. "

@@ -221,6 +221,8 @@ def test_quality_and_preset_reach_the_encoder(tmp_path: Path, names: tuple[str, 
     "wrong",
     [
         {"video_mode": "fast"},
+        {"video_mode": "gpu"},
+        {"video_mode": "gpu", "codec": "h264"},
         {"video_extra_ffmpeg_params": ["-vf", "negate"]},
         {"preload_factor": 0},
         {"reuse_figure_object": "yes"},

@@ -209,7 +209,7 @@ def test_rates_are_told_exactly(rate: Fraction, text: str) -> None:
 
 
 def test_nothing_binds_a_film_that_was_not_rendered() -> None:
-    """What a dry run says of it for programs is nothing, where a film's report says something."""
+    """The dictionary of a dry run names no stage; a film's does."""
     values = make_report(rendered=False).to_dict()
     assert values["binding"] is values["binding_text"] is None
     assert make_report().to_dict()["binding"] == "drawing"

@@ -121,8 +121,7 @@ def remove_ours(folder: Folder, lock: Lock) -> None:
     """
     names = [name for name in folder.names() if _is_ours(name)]
     folder.remove(sorted(names, key=lambda name: (name == LOCK, name != MANIFEST)))
-    folder.discard()
-    if folder.exists():
+    if not folder.discard():
         lock.close()
         folder.discard()
 

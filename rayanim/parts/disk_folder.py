@@ -79,10 +79,13 @@ class DiskFolder:
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
 
-    def discard(self) -> None:
-        """Take it away if nothing is in it."""
-        with contextlib.suppress(OSError):
+    def discard(self) -> bool:
+        """Take it away if nothing is in it; False if it stays."""
+        try:
             self.path.rmdir()
+        except OSError:
+            return False
+        return True
 
     def move_to(self, other: DiskFolder) -> None:
         """Give it another name, which nothing has."""

@@ -90,8 +90,8 @@ class Folder(Protocol):
     def remove(self, names: Iterable[str]) -> None:
         """Take files away, as far as that is possible."""
 
-    def discard(self) -> None:
-        """Take it away if nothing is in it."""
+    def discard(self) -> bool:
+        """Take it away if nothing is in it; False if it stays."""
 
     def move_to(self, other: Self) -> None:
         """Give it another name, which nothing has."""

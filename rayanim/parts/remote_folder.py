@@ -108,8 +108,9 @@ class RemoteFolder:
         for some in reversed(_manifest_last(names)):
             self._store.remove(self.path / name for name in some)
 
-    def discard(self) -> None:
-        """Nothing: a folder is gone as soon as nothing is in it."""
+    def discard(self) -> bool:
+        """Nothing to do: a folder is gone as soon as nothing is in it."""
+        return True
 
     def move_to(self, other: RemoteFolder) -> None:
         """Copy all objects, and take them away here.

@@ -27,7 +27,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rayanim.errors import OutputError
 from rayanim.storage.address import Url
@@ -183,7 +182,9 @@ class Claim:
 
     def _take(self) -> None:
         for _ in range(_ROUNDS):
-            self._write(is_first=True)
+            began_s = time.monotonic()
+            self._store.write(self._own, self._content, is_first=True)
+            self._beaten_s = began_s
             try:
                 rival = self._first_rival()
             except BaseException:
@@ -266,11 +267,6 @@ class Claim:
             self._store.remove([self._own])
         else:
             self._beaten_s = began_s
-
-    def _write(self, **how: Any) -> None:
-        began_s = time.monotonic()
-        self._store.write(self._own, self._content, **how)
-        self._beaten_s = began_s
 
 
 def _taken(target: Url, by: str) -> str:

@@ -85,6 +85,24 @@ def test_hardware_encoders_are_tried_in_a_process_of_their_own() -> None:
     assert not any("did not answer" in (each.failure or "") for each in trials)
 
 
+@pytest.mark.parametrize("kind", [bytes, str])
+def test_what_was_said_before_an_encoder_hung_counts(
+    monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    """POSIX hands over bytes, Windows text; the one without an answer is told of."""
+    said = (
+        '{"encoder": "a", "codec": "h264"}\n{"encoder": "a", "codec": "h264", "failure": null}\n'
+        '{"encoder": "b", "codec": "h264"}\n'
+    )
+
+    def hang(command: list[str], **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, 1, said.encode() if kind is bytes else said)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    found = {each.encoder: each.failure for each in try_hardware(limit_s=1)}
+    assert found == {"a": None, "b": "it did not answer within 1 s"}
+
+
 def test_an_encoder_that_hangs_is_given_up() -> None:
     """Here the process has no time even to load."""
     assert try_hardware(limit_s=0.01) == ()

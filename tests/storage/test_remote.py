@@ -150,7 +150,7 @@ def test_an_upload_that_arrived_otherwise_is_noticed(
 def test_a_film_that_was_moved_without_an_answer_has_arrived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trying again finds nothing to move; what is there tells that it is the film."""
+    """Where a store has no whole objects: trying again finds nothing to move, but the film."""
     film, url = tmp_path / "film", Url("memory://moved/film.mp4")
     film.write_bytes(b"bytes")
     move, moves = MemoryFileSystem.mv, []

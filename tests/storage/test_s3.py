@@ -131,7 +131,8 @@ def test_a_film_whose_etag_is_no_digest_is_read_back(
     def digests_of_blocks(source: Any) -> Any:
         if isinstance(source, Path):
             return digests_of(source)
-        return digests_of(read.append(block) or block for block in source)
+        read.extend(source)
+        return digests_of(iter(read))
 
     monkeypatch.setattr(remote, "is_one_of", lambda *_: False)
     monkeypatch.setattr(remote, "_READ_BACK_BYTES", 10_000)
