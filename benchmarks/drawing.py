@@ -157,7 +157,7 @@ def measure(make: Callable[[], tuple[Figure, Update]], frames: int) -> tuple[flo
             times_ms.append((time.process_time() - start_s) * 1e3)
         if not np.array_equal(np.asarray(full.buffer_rgba()), parts.pixels):
             raise RuntimeError(f"draw {number} differs from matplotlib's")
-    ways = f"{parts.drawn_in_parts} in parts, {sum(parts.drawn_in_full.values())} in full"
+    ways = f"{parts.drawn_incrementally} in parts, {sum(parts.drawn_in_full.values())} in full"
     if make is limits:
         # What is tried now and then counts, too.
         return statistics.fmean(full_ms), statistics.fmean(parts_ms), ways

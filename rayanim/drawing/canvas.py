@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -12,75 +15,175 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
-from rayanim.drawing.arrangement import Arrangement
-from rayanim.drawing.guard import Difference, Guard
+from rayanim.drawing.artists import ArtistNode, FigureDrawing
+from rayanim.drawing.boxes import Box, touch
 from rayanim.drawing.layers import Layers
 from rayanim.drawing.ledger import current
-from rayanim.drawing.links import every_axes, in_transit
-from rayanim.drawing.masks import masks_mix
-from rayanim.drawing.order import Order
 from rayanim.drawing.private import missing_names
-from rayanim.drawing.tape import TapingRenderer
-from rayanim.drawing.unit import Unit
+from rayanim.drawing.recorder import RecordingRenderer, masks_mix
 
 WORTH = 0.8
 """Where more than this share of a full draw changed, a full draw is quicker."""
 
 LONGEST_PAUSE = 64
-"""Full draws at most between two looks at whether drawing in parts would pay again."""
+"""Full draws at most between two tries whether drawing only what changed would pay again."""
 
+LEARNING = 2
+"""Frames in which everything is drawn and watched, before anything is known to be unchanged."""
+
+FIRST_COMPARISONS = 2
+"""The first frames after that are all compared with a full draw."""
+
+COMPARING_SHARE = 0.05
+"""Comparing takes at most this share of the time since the comparison before."""
+
+AXES_PLACE = ("_viewLim", "_position")
 
 DIFFERS = "a difference was found"
 MIXED_MASKS = "artists share a clip path, but not how it is snapped to pixels"
+UNDRAWN = "what was recorded could not be drawn"
+CHANGING = "nearly everything changes"
 
 
-class IncrementalCanvas(FigureCanvasAgg):
-    """A ``FigureCanvasAgg`` whose `draw` leaves the pixels of matplotlib's own, sooner.
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A frame that was not the frame drawn in full.
 
     Attributes
     ----------
-    drawn_in_parts
+    frame_idx
+        Which draw of the canvas it was, counted from 0.
+    box
+        The rectangle of pixels that differ.
+    artists
+        What is drawn there and was taken for unchanged, as text.
+    """
+
+    frame_idx: int
+    box: Box
+    artists: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """What to report to the user; which frame it was goes before it."""
+        left, top, right, bottom = self.box
+        return (
+            "drawing only what changed gave other pixels than a full "
+            f"draw in x {left} to {right}, y {top} to {bottom} ({', '.join(self.artists)}). "
+            "From here on every frame is drawn in full. Please report the script"
+        )
+
+
+class VideoCanvas(FigureCanvasAgg):
+    """An Agg canvas that draws the frames of a video as ``savefig`` draws a figure.
+
+    A callback that draws the canvas while it is drawn does not draw into what is half done: what
+    it changed is drawn afterwards, once.
+    """
+
+    _draws_frame = False
+    _is_drawing = False
+    _must_draw_again = False
+
+    def draw(self) -> None:
+        """Draw the figure as it is now."""
+        if self._is_drawing:
+            self._must_draw_again = True
+            return
+        self._is_drawing = True
+        try:
+            self._draw_once()
+            if self._must_draw_again:
+                self._draw_once()
+        finally:
+            self._is_drawing = self._must_draw_again = False
+
+    def _draw_once(self) -> None:
+        super().draw()  # type: ignore[no-untyped-call]
+
+    def is_saving(self) -> bool:
+        """Whether artists with ``animated=True`` are drawn: so they are in what is saved."""
+        return self._draws_frame or super().is_saving()  # type: ignore[no-untyped-call, no-any-return]
+
+    def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """Draw a frame of a video.
+
+        Parameters
+        ----------
+        compare
+            Whether to compare the frame with a full draw, where both differ in kind.
+
+        Returns
+        -------
+        (height, width, 4) uint8 array
+            RGBA, read-only; a view that the next draw overwrites.
+        """
+        with self._drawing_frame():
+            self.draw()
+        return self.pixels
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """(height, width, 4) uint8 RGBA, read-only: what was drawn last."""
+        view = np.asarray(self.buffer_rgba()).view()  # type: ignore[no-untyped-call]
+        view.flags.writeable = False
+        return view
+
+    @contextlib.contextmanager
+    def _drawing_frame(self) -> Iterator[None]:
+        self._draws_frame = True
+        try:
+            yield
+        finally:
+            self._draws_frame = False
+
+
+class IncrementalCanvas(VideoCanvas):
+    """A `VideoCanvas` whose `draw` leaves the pixels of a full draw, sooner.
+
+    Attributes
+    ----------
+    drawn_incrementally
         Frames that were drawn without drawing everything.
     drawn_in_full
         Frames that were drawn whole, by the reason why.
+    comparisons
+        How often a frame was compared with a full draw.
+    compares_first
+        Whether the first frames are compared without being asked.
     difference
         The first difference from a full draw that was found, or None.
     why_full
-        Why the last frame was drawn whole; None where it was drawn in parts.
+        Why the last frame was drawn whole; None where it was not.
     refusal
         Why every frame is drawn whole from now on, or None.
-    guard
-        What compares with full draws.
     always_try
-        True draws in parts even where a full draw is likely to be quicker.
+        True draws incrementally even where a full draw is likely to be quicker.
     """
 
     def __init__(self, figure: Figure | None = None) -> None:
         super().__init__(figure)
-        self.drawn_in_parts = 0
+        self.drawn_incrementally = 0
         self.drawn_in_full: Counter[str] = Counter()
+        self.comparisons = 0
+        self.compares_first = True
         self.difference: Difference | None = None
         self.why_full: str | None = None
         self.refusal: str | None = None
-        self.guard = Guard()
         self.always_try = False
-        self._kept: TapingRenderer | None = None
+        self._kept: RecordingRenderer | None = None
         self._kept_key: tuple[float, ...] | None = None
         self._layers: Layers | None = None
-        self._order: Order | None = None
-        self._arrangement: Arrangement | None = None
+        self._drawing: FigureDrawing | None = None
         self._frames = 0
-        self._lent = True
-        self._pause = 0
-        self._pauses = 0
-        self._failures = 0
-        self._glanced = False
-        self._full_s = 0.0
+        self._pause = self._pauses = self._failures = 0
+        self._limits: list[Any] = []
+        self._wanted = False
+        self._compared_s = 0.0
+        self._comparing_s = 0.0
         self._looked_up: int | None = None
         self._missing: tuple[str, ...] = ()
-        self._masks_mix = False
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -89,61 +192,33 @@ class IncrementalCanvas(FigureCanvasAgg):
         view.flags.writeable = False
         return view
 
-    def get_renderer(self) -> TapingRenderer:
-        """The renderer; who asks may draw with it, so the next draw repaints everything."""
-        self._lent = True
+    def get_renderer(self) -> RecordingRenderer:
+        """The renderer; what is drawn with it is gone with the next draw."""
         renderer = self.renderer = self._own_renderer()
         return renderer
 
-    def buffer_rgba(self) -> memoryview:
-        """The pixels drawn last, for the caller to do with as it likes."""
-        self._lent = True
-        return self._own_renderer().buffer_rgba()
-
     @property
-    def units(self) -> list[Unit]:
-        """All that was drawn last in parts, lowest first."""
-        return self._order.units if self._order else []
+    def nodes(self) -> list[ArtistNode]:
+        """All that was drawn last by turns, lowest first."""
+        return self._drawing.nodes if self._drawing else []
 
-    def draw(self) -> None:
-        """Draw the figure as it is now."""
+    def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """As `VideoCanvas.draw_frame`."""
+        self._wanted = compare and self._has_time()
+        return super().draw_frame()
+
+    def _draw_once(self) -> None:
         reason = self._why_full()
         if reason:
             self._draw_in_full(reason)
-            return
-        self._draw_in_parts()
-
-    def check(self) -> bool:
-        """Compare the pixels with a full draw; after a difference, all is drawn in full."""
-        if self._layers is None or self.difference is not None:
-            return self.difference is None
-        with self.guard.checking():
-            found = self._compare()
-        if found is not None and current() is None:
-            told = f"draw {found.frame_idx}: {found.message}"
-            warnings.warn(told, RuntimeWarning, stacklevel=3)
-        return found is None
-
-    def _compare(self) -> Difference | None:
-        renderer = self._own_renderer()
-        found = self.guard.compare(self.figure, renderer, self.units, self._frames)
-        if found is not None:
-            self.difference = found
-            self.refuse(DIFFERS)
-        elif self._order is not None:
-            self._order.watch_again()
-        return found
-
-    def check_at_end(self) -> None:
-        """Compare the last frame at the end of a segment, where that is due."""
-        # A stale figure shows something else by now.
-        if self.why_full is None and not self.figure.stale and self.guard.due_at_end(self._full_s):
-            self.check()
+        else:
+            self._draw_incrementally()
+        self._frames += 1
 
     def refuse(self, reason: str) -> None:
         """Draw every frame whole from now on."""
         self.refusal = reason
-        self._layers = self._order = None
+        self._forget()
 
     def missing_names(self) -> tuple[str, ...]:
         """The private names that this matplotlib lacks, looked up once.
@@ -155,146 +230,177 @@ class IncrementalCanvas(FigureCanvasAgg):
             self._missing = missing_names(self._own_renderer(), self.figure)
         return self._missing
 
-    def _own_renderer(self) -> TapingRenderer:
+    def _own_renderer(self) -> RecordingRenderer:
         # Its size is matplotlib's to say: before 3.11 it may be a fraction of a pixel.
-        plain = super().get_renderer()  # type: ignore[no-untyped-call]
-        key = (plain.width, plain.height, self.figure.dpi)
+        width, height = self.get_width_height(physical=True)
+        key = (width, height, self.figure.dpi)
         if self._kept is None or key != self._kept_key:
-            self._kept = TapingRenderer(plain.width, plain.height, self.figure.dpi)
+            self._kept = RecordingRenderer(*key)
             self._kept_key = key
-            self._layers = self._order = None
+            self._forget()
         return self._kept
+
+    def _forget(self) -> None:
+        self._layers = self._drawing = None
 
     def _why_full(self) -> str | None:
         if self.refusal is not None:
             return self.refusal
         if self._frames == 0:
             return "the first frame"
-        if self._masks_mix:
-            return MIXED_MASKS
+        missing = self.missing_names()
+        if missing:
+            _warn_once(missing)
+            return "this matplotlib lacks " + ", ".join(missing)
+        moving = self._all_moving()
         if self._pause:
             self._pause -= 1
-            return "nearly everything changes"
-        return why_whole(self)
+            return CHANGING
+        if moving and self._drawing is None and not self.always_try:
+            # As long as the limits of all axes move there is nothing to be gained.
+            return CHANGING
+        if self.callbacks.callbacks.get("draw_event"):
+            return "something runs after each draw"
+        return None
 
-    def _parts(self, renderer: TapingRenderer) -> tuple[Order, Layers]:
-        if self._order is None or self._layers is None:
-            self._order, self._layers = Order(self.figure), Layers(renderer)
-        return self._order, self._layers
+    def _all_moving(self) -> bool:
+        """Whether all axes moved, were cleared or have other limits since the last frame."""
+        # Asking for them by their public names would bring them up to date.
+        now = [
+            (axes, axes.title, *(vars(axes)[name].get_points().tobytes() for name in AXES_PLACE))
+            for axes in self.figure.axes
+        ]
+        before, self._limits = self._limits, now
+        moved = [new != old for new, old in zip(now, before, strict=False)]
+        return bool(moved) and all(moved)
 
-    def _rest(self, reason: str) -> None:
+    def _draw_in_full(self, reason: str) -> None:
+        super()._draw_once()
+        # Whoever draws resets stale flags, so that nothing is known to be unchanged.
+        self._forget()
+        self._count_full(reason)
+
+    def _count_full(self, reason: str) -> None:
+        self.drawn_in_full[reason] += 1
+        self.why_full = reason
+
+    def _draw_incrementally(self) -> None:
+        renderer = self._own_renderer()
+        if self._drawing is None or self._layers is None:
+            self._drawing, self._layers = FigureDrawing(self.figure), Layers(renderer)
+        drawing = self._drawing
+        compare = self._wanted or (
+            self.compares_first
+            and self.comparisons < FIRST_COMPARISONS
+            and self.drawn_incrementally >= LEARNING
+        )
+        self._wanted = False
+        began_s = time.perf_counter()
+        if compare:
+            renderer.raw.clear()
+        try:
+            drawing.draw(renderer, self._frames, compare=compare)
+            reason = drawing.direct or self._show(renderer, drawing, compare=compare)
+        except BaseException:
+            # Half a frame is no ground for the next one.
+            self._forget()
+            raise
+        if reason is not None:
+            self._forget()
+            self._count_full(reason)
+            self._rest()
+            return
+        if compare:
+            self._comparing_s = time.perf_counter() - began_s
+            self._compared_s = time.perf_counter()
+        self.drawn_incrementally += 1
+        self.why_full = None
+        if self._hardly_pays(drawing):
+            self._rest()
+
+    def _show(
+        self, renderer: RecordingRenderer, drawing: FigureDrawing, *, compare: bool
+    ) -> str | None:
+        """Bring the pixels up to date; why they had to be drawn whole, or None."""
+        layers = self._layers
+        nodes = drawing.nodes
+        if layers is None or masks_mix(
+            mask for node in nodes if node.recording for mask in node.recording.masks
+        ):
+            self.refusal = MIXED_MASKS
+            self._draw_again()
+            return MIXED_MASKS
+        full = renderer.pixels.copy() if compare else None
+        recorder = renderer.recorder
+        if drawing.order_changed:
+            layers.forget_order()
+        if compare or recorder.touched or recorder.lent:
+            layers.forget_pixels()
+            recorder.touched = False
+        try:
+            layers.show(nodes, self._frames)
+        except Exception:
+            # What cannot be drawn raises in a full draw, where it is the artist's to catch.
+            self._draw_again()
+            return UNDRAWN
+        self.figure.stale = False
+        if full is not None:
+            self.comparisons += 1
+            return self._judge(renderer, drawing, full)
+        return None
+
+    def _judge(
+        self, renderer: RecordingRenderer, drawing: FigureDrawing, full: npt.NDArray[np.uint8]
+    ) -> str | None:
+        """Compare with a full draw; where they differ, leave the full draw."""
+        differs = (renderer.pixels != full).any(axis=2)
+        if not differs.any() and not drawing.misplaced:
+            return None
+        rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+        box = (0, 0, 0, 0)
+        if len(rows):
+            box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        wrong = [
+            str(node.artist)
+            for node in drawing.nodes
+            if node.fresh is not None and not node.fresh.same_as(node.recording)
+        ]
+        there = [str(node.artist) for node in drawing.nodes if touch(node.reach, box)]
+        names = [str(title) for title in drawing.misplaced] + (wrong or there)
+        self.difference = Difference(self._frames, box, tuple(names[:8]))
+        renderer.pixels[...] = full
+        self.refusal = DIFFERS
+        if current() is None:
+            text = f"draw {self._frames}: {self.difference.message}"
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
+        return DIFFERS
+
+    def _draw_again(self) -> None:
+        """Draw the whole figure where what was recorded of it cannot be used."""
+        super()._draw_once()
+
+    def _rest(self) -> None:
         """Draw in full for a while, for longer each time in a row."""
-        if self._order is not None and self._layers is not None:
-            self._order.distrust()
-            self._layers.forget_order()
+        if self.always_try:
+            return
         self._pauses += 1
         self._failures = 0
         self._pause = min(2**self._pauses, LONGEST_PAUSE) - 1
-        self._draw_in_full(reason)
 
-    def _draw_in_full(self, reason: str) -> None:
-        start_s = time.perf_counter()
-        super().draw()  # type: ignore[no-untyped-call]
-        self._full_s = time.perf_counter() - start_s
-        self._lent = True
-        self._frames += 1
-        self.drawn_in_full[reason] += 1
-        self.why_full = reason
-        if not self._pause and self.refusal is None and why_whole(self) is None:
-            renderer = self._own_renderer()
-            self._parts(renderer)[0].glance(renderer)
-            self._glanced = True
-
-    def _draw_in_parts(self) -> None:
-        renderer = self._own_renderer()
-        order, layers = self._parts(renderer)
-        try:
-            if self._glanced and not self.always_try and order.all_moving(renderer):
-                self._rest("limits or places of all axes change")
-                return
-            self._glanced = False
-            order.refresh(renderer, self._frames)
-            self._lay_out(order, renderer)
-            known = all(unit.tape is not None for unit in order.units)
-            if known and self._hardly_pays(order):
-                self._rest("nearly everything changes")
-                return
-            self._show(order, layers)
-        except BaseException:
-            # Half a frame is no ground for the next one.
-            self._order = self._layers = None
-            raise
-        if masks_mix(mask for unit in order.units if unit.tape for mask in unit.tape.masks):
-            self._masks_mix = True
-            self._draw_in_full(MIXED_MASKS)
-            return
-        self._frames += 1
-        self.drawn_in_parts += 1
-        self.why_full = None
-        if known and self.guard.due(self._full_s):
-            self.check()
-
-    def _lay_out(self, order: Order, renderer: TapingRenderer) -> None:
-        if self._arrangement is None:
-            self._arrangement = Arrangement(self.figure)
-        if not self._arrangement.holds(order.units, order_changed=order.changed):
-            changed = order.changed
-            self._arrangement.run(order.units)
-            order.distrust()
-            order.refresh(renderer, self._frames)
-            order.changed = order.changed or changed
-
-    def _show(self, order: Order, layers: Layers) -> None:
-        if order.changed:
-            layers.forget_order()
-        if self._lent:
-            layers.forget_pixels()
-        order.watch_grounds()
-        layers.show(order.units, self._frames)
-        order.settle()
-        self.figure.stale = False
-        self._lent = False
-
-    def _hardly_pays(self, order: Order) -> bool:
-        dirty_s = sum(unit.cost_s for unit in order.units if unit.dirty)
-        all_s = sum(unit.cost_s for unit in order.units)
-        if self.always_try or dirty_s <= WORTH * all_s:
+    def _hardly_pays(self, drawing: FigureDrawing) -> bool:
+        changed_s = sum(node.cost_s for node in drawing.nodes if node.drawn_for == "change")
+        all_s = sum(node.cost_s for node in drawing.nodes)
+        if self.always_try or changed_s <= WORTH * all_s:
             self._pauses = self._failures = 0
             return False
         # Once is no proof: a full draw by someone else makes all look new.
         self._failures += 1
         return self._failures > 1
 
-
-def why_whole(canvas: Any) -> str | None:
-    """Why the figure of `canvas` must be drawn whole now, or None where parts will do."""
-    figure = canvas.figure
-    missing = canvas.missing_names()
-    if missing:
-        _warn_once(missing)
-        return "this matplotlib lacks " + ", ".join(missing)
-    if type(figure).draw is not Figure.draw:
-        return "the figure draws itself"
-    if not figure.get_visible() or figure.get_agg_filter() is not None:
-        return "the figure is hidden or filtered"
-    engine = figure.get_layout_engine()
-    if engine is not None and not type(engine).__module__.startswith("matplotlib."):
-        return "a layout engine that is not matplotlib's runs"
-    if figure.suppressComposite is False:
-        return "images are composited"
-    if canvas.toolbar is not None or canvas.is_saving():
-        return "the canvas belongs to a window"
-    if figure.canvas is not canvas:
-        return "the figure has another canvas"
-    if canvas.callbacks.callbacks.get("draw_event"):
-        return "something runs after each draw"
-    if has_animated_images(figure):
-        return "an image is animated"
-    if in_transit(figure, canvas.units):
-        return "axes move after something was made from them"
-    if mpl.rcParams["path.effects"]:
-        return "rcParams set path effects"
-    return None
+    def _has_time(self) -> bool:
+        """Whether comparing stays within its share of the time."""
+        passed_s = time.perf_counter() - self._compared_s
+        return passed_s * COMPARING_SHARE > self._comparing_s
 
 
 _warned: set[tuple[str, ...]] = set()
@@ -309,12 +415,3 @@ def _warn_once(missing: tuple[str, ...]) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
-
-
-def has_animated_images(figure: Figure) -> bool:
-    """Whether there are animated images, which some versions draw and others do not."""
-    return any(
-        isinstance(image, AxesImage) and image.get_animated()
-        for axes in every_axes(figure.axes)
-        for image in axes._children
-    )

@@ -73,9 +73,7 @@ class FigurePixels:
         layout: Layout | None = None,
         drawing: Drawing = "auto",
     ) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        from rayanim.drawing.canvas import IncrementalCanvas
+        from rayanim.drawing.canvas import IncrementalCanvas, VideoCanvas
 
         self.figure = figure
         self.growth = Growth()
@@ -83,8 +81,8 @@ class FigurePixels:
         self._canvas_before, self._dpi_before = figure.canvas, figure.dpi
         if dpi is not None and dpi != figure.dpi:
             figure.set_dpi(dpi)
-        self._canvas: FigureCanvasAgg
-        wanted = IncrementalCanvas if drawing == "auto" else FigureCanvasAgg
+        self._canvas: VideoCanvas
+        wanted = IncrementalCanvas if drawing == "auto" else VideoCanvas
         if type(figure.canvas) is wanted:
             self._canvas = figure.canvas
         else:
@@ -106,15 +104,10 @@ class FigurePixels:
         """
         return _entered(self)
 
-    def draw_now(self) -> npt.NDArray[np.uint8]:
+    def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
         """As `draw`, unseen by the ledger."""
-        from rayanim.drawing.canvas import IncrementalCanvas
-
         _begin_layout(self.figure, self._layout)
-        self._canvas.draw()  # type: ignore[no-untyped-call]
-        if isinstance(self._canvas, IncrementalCanvas):
-            return self._canvas.pixels
-        return np.asarray(self._canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        return self._canvas.draw_frame(compare=compare)
 
     @property
     def ways(self) -> Ways:
@@ -124,7 +117,7 @@ class FigurePixels:
         canvas = self._canvas
         if not isinstance(canvas, IncrementalCanvas):
             return Ways()
-        return Ways(canvas.drawn_in_parts, dict(canvas.drawn_in_full))
+        return Ways(canvas.drawn_incrementally, dict(canvas.drawn_in_full))
 
     @property
     def why_full(self) -> str | None:
@@ -143,13 +136,6 @@ class FigurePixels:
 
         if isinstance(self._canvas, IncrementalCanvas):
             self._canvas.refuse(DIFFERS)
-
-    def check_at_end(self) -> None:
-        """Compare the last frame with a full draw, if that is due at the end of a segment."""
-        from rayanim.drawing.canvas import IncrementalCanvas
-
-        if isinstance(self._canvas, IncrementalCanvas):
-            self._canvas.check_at_end()
 
     def release(self) -> None:
         """Give the figure its own canvas, dpi and layout back."""
@@ -201,9 +187,6 @@ class SavedFigurePixels:
     why_full = SAVED
     difference = None
 
-    def check_at_end(self) -> None:
-        """Nothing to do: every frame is drawn in full."""
-
     def draw_in_full_from_now(self) -> None:
         """Nothing to do."""
 
@@ -227,7 +210,7 @@ class SavedFigurePixels:
         """
         return _entered(self)
 
-    def draw_now(self) -> npt.NDArray[np.uint8]:
+    def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
         """As `draw`, unseen by the ledger."""
         from matplotlib.transforms import Bbox
 

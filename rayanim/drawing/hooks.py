@@ -1,4 +1,4 @@
-"""Puts other methods into matplotlib's classes for a while, and the old ones back.
+"""Puts other functions into matplotlib's classes and modules for a while, and the old ones back.
 
 Several threads may do so at once: the first one in puts the method there, the
 last one out takes it away. What is put there looks for itself whether the
@@ -13,20 +13,23 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _lock = threading.Lock()
-_in_place: dict[tuple[type, str], tuple[int, Any]] = {}
-"""By class and name how many asked, and the method that was there before."""
+_in_place: dict[tuple[Any, str], tuple[int, Any]] = {}
+"""By owner and name how many asked, and the function that was there before."""
+
+_made: dict[tuple[Any, str], tuple[Any, Any]] = {}
+"""By owner and name the function that was there before, and what was made of it: always the same."""
 
 
 @contextlib.contextmanager
-def replaced(owner: type, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
-    """Have ``make(method)`` in the place of a class's own method.
+def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
+    """Have ``make(function)`` in the place of a class's or module's own function.
 
     Parameters
     ----------
     owner, name
-        The class, which must define the method itself, and the method's name.
+        The class or module, which must define the function itself, and the function's name.
     make
-        Always the same for one method: who comes second gets the first one's.
+        Always the same for one function: who comes second gets the first one's.
     """
     _enter(owner, name, make)
     try:
@@ -35,16 +38,20 @@ def replaced(owner: type, name: str, make: Callable[[Any], Any]) -> Iterator[Non
         _leave(owner, name)
 
 
-def _enter(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+def _enter(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
     with _lock:
         asked, before = _in_place.get((owner, name), (0, None))
         if not asked:
             before = vars(owner)[name]
-            setattr(owner, name, make(before))
+            known, made = _made.get((owner, name), (None, None))
+            if known is not before:
+                made = make(before)
+                _made[owner, name] = (before, made)
+            setattr(owner, name, made)
         _in_place[owner, name] = (asked + 1, before)
 
 
-def _leave(owner: type, name: str) -> None:
+def _leave(owner: Any, name: str) -> None:
     with _lock:
         asked, before = _in_place.pop((owner, name))
         if asked > 1:

@@ -40,8 +40,8 @@ class Drawer(Protocol):
     figure: Any
     growth: Growth
 
-    def draw_now(self) -> npt.NDArray[np.uint8]:
-        """Draw the figure as it is now."""
+    def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """Draw the figure as it is now, and compare that with a full draw if asked to."""
 
     @property
     def why_full(self) -> str | None:
@@ -50,9 +50,6 @@ class Drawer(Protocol):
     @property
     def difference(self) -> str | None:
         """What differed from a full draw, as text for the user, or None."""
-
-    def check_at_end(self) -> None:
-        """Compare the last frame with a full draw, if that is due."""
 
     def draw_in_full_from_now(self) -> None:
         """Draw nothing in parts any more, for a difference was found elsewhere."""
@@ -71,6 +68,8 @@ class FrameEntry:
     ----------
     number
         The frame's number.
+    compared
+        Whether what is drawn in it is compared with full draws.
     drawers
         What drew in it, in order.
     why_full
@@ -84,6 +83,7 @@ class FrameEntry:
     """
 
     number: int
+    compared: bool = False
     drawers: list[Drawer] = field(default_factory=list)
     why_full: str | None = None
     drawing_s: float = 0.0
@@ -144,9 +144,9 @@ class Ledger:
             self._entry = FrameEntry(-1)
 
     @contextlib.contextmanager
-    def frame(self, number: int) -> Iterator[None]:
+    def frame(self, number: int, *, compared: bool = False) -> Iterator[None]:
         """Whatever is drawn inside belongs to frame `number`."""
-        entry = self._entry = FrameEntry(number)
+        entry = self._entry = FrameEntry(number, compared)
         began_s = time.perf_counter()
         if self.listeners:
             with _births_heard():
@@ -167,7 +167,7 @@ class Ledger:
         self._is_drawing = True
         began_s = time.perf_counter()
         try:
-            return drawer.draw_now()
+            return drawer.draw_now(compare=entry.compared)
         finally:
             self._is_drawing = False
             entry.drawing_s += time.perf_counter() - began_s
@@ -183,12 +183,6 @@ class Ledger:
     def leave_out(self, seconds: float) -> None:
         """So much of the frame's time was spent on something else."""
         self._entry.aside_s += seconds
-
-    def check_at_end(self) -> None:
-        """Compare what the last frame shows with full draws, where that is due."""
-        for drawer in self._entry.drawers:
-            drawer.check_at_end()
-            self._learn(drawer)
 
     def take(self) -> Account:
         """What was entered since the ledger was opened, and all notes not yet taken."""

@@ -1,9 +1,9 @@
 """matplotlib's private names that this room uses: each of them here, each guarded.
 
-`NAMES` has those that a draw in parts cannot do without: where one is missing,
+`NAMES` has those that an incremental draw cannot do without: where one is missing,
 every frame is drawn in full, and a warning says so. The names in
-`TRANSFORM_CACHES`, `UNSEEN_ATTRIBUTES`, `AXES_UNSEEN` and `NOISE` are left out
-of a comparison: one that a version lacks does no harm.
+`TRANSFORM_CACHES`, `UNSEEN` and `AXES_UNSEEN` are left out of a comparison: one
+that a version lacks does no harm.
 """
 
 from __future__ import annotations
@@ -37,48 +37,26 @@ class PrivateName:
 
 
 NAMES = (
-    PrivateName("renderer", "_renderer", "the C++ renderer, before which a tape stands"),
-    PrivateName("renderer", "_update_methods", "lets the tape's head take its place"),
+    PrivateName("image module", "_draw_list_compositing_images", "draws the artists of an owner"),
+    PrivateName("renderer", "_renderer", "the C++ renderer, before which a recorder stands"),
+    PrivateName("renderer", "_update_methods", "lets the recorder take its place"),
     PrivateName("renderer", "_filter_renderers", "emptied when drawing under a filter fails"),
-    PrivateName("figure", "_align_label_groups", "axes whose labels are aligned"),
-    PrivateName("figure", "_dpi", "what a figure is drawn from"),
-    PrivateName("figure", "_layout_engine", "what a figure is drawn from"),
-    PrivateName("figure", "_agg_filter", "what a figure is drawn from"),
-    PrivateName("figure", "_rasterized", "what a figure is drawn from"),
-    PrivateName("figure", "_alpha", "what a figure is drawn from"),
-    PrivateName("axes", "_unstale_viewLim", "autoscaling that waits for a draw"),
-    PrivateName("axes", "_stale_viewlims", "whether autoscaling waits for a draw"),
-    PrivateName("axes", "_position", "where an axes is"),
-    PrivateName("axes", "_originalPosition", "where it was put before its aspect was applied"),
-    PrivateName("axes", "_shared_axes", "axes with a common axis"),
-    PrivateName("axes", "_twinned_axes", "axes whose titles move together"),
+    PrivateName("figure", "_align_label_groups", "axes whose labels or titles are aligned"),
     PrivateName("axes", "_update_title_position", "moves titles above ticks, as a draw does"),
-    PrivateName("axes", "_rasterization_zorder", "axes that have one are drawn whole"),
+    PrivateName("axes", "_viewLim", "whether the limits of all axes move"),
+    PrivateName("axes", "_position", "whether all axes move"),
+    PrivateName("axes", "_twinned_axes", "axes whose titles move together"),
     PrivateName("axes", "_axis_map", "the axes' axis objects"),
-    PrivateName("axes", "_children", "what an axes draws, and a legend avoids"),
+    PrivateName("axes", "_children", "what a legend keeps clear of"),
     PrivateName("axes", "_left_title", "the title on the left"),
     PrivateName("axes", "_right_title", "the title on the right"),
-    PrivateName("axis", "_scale", "what the data of an axes are drawn from"),
-    PrivateName("axis", "_converter", "what the data of an axes are drawn from"),
-    PrivateName("tick", "_stale", "whether a setter or a draw changed a tick"),
-    PrivateName("tick line", "_stale", "whether a setter or a draw changed a part of a tick"),
-    PrivateName("tick line", "_visible", "parts of ticks that draw nothing"),
-    PrivateName("tick line", "_transform", "what can change in it without a setter"),
-    PrivateName("tick line", "_path_effects", "what can change in it without a setter"),
-    PrivateName("tick line", "_agg_filter", "what can change in it without a setter"),
-    PrivateName("tick line", "_clippath", "what can change in it without a setter"),
-    PrivateName("tick label", "_stale", "whether a setter or a draw changed a part of a tick"),
-    PrivateName("tick label", "_fontproperties", "what can change in it without a setter"),
-    PrivateName("tick label", "_bbox_patch", "what can change in it without a setter"),
-    PrivateName("artist", "_visible", "the order in which an axes draws"),
-    PrivateName("artist", "_animated", "the order in which an axes draws"),
-    PrivateName("artist", "_fully_clipped_to_axes", "artists that no layout engine measures"),
+    PrivateName("artist", "_stale", "whether a setter or a draw changed an artist"),
+    PrivateName("artist", "_visible", "parts of ticks that draw nothing"),
     PrivateName("matrix", "_mtx", "a transform's numbers"),
     PrivateName("box", "_points", "a box's numbers"),
     PrivateName("legend", "_loc", "a legend that looks for the best place"),
-    PrivateName("space", "_axis3don", "whether a 3D axes draws panes and axes"),
 )
-"""Names that a draw in parts needs."""
+"""Names that an incremental draw needs."""
 
 STYLE_NAMES = (
     PrivateName("colormaps", "_builtin_cmaps", "colour maps that need not be sent to actors"),
@@ -104,38 +82,51 @@ TRANSFORM_CACHES = frozenset(
 )
 """Attributes of transforms that are derived from their other attributes."""
 
-UNSEEN_ATTRIBUTES = frozenset(
+UNSEEN = frozenset(
     [
-        "axes",
-        "_axes",
-        "figure",
-        "_parent_figure",
-        "_root_figure",
-        "parent",
-        "_parent",
-        "axis",
-        "colorbar",
-        "_colorbar",
         "stale_callback",
         "_callbacks",
-        "callbacks",
-        "_remove_method",
-        "_picker",
-        "_mouseover",
-        "_renderer",
-        "_subplotspec",
-        "_gid",
-        "_url",
-        "_label",
         "_cid_colorbar",
+        "_counter",
+        "_gid",
         "_id_norm",
-        "colorizer_cid",
+        "_id_colorizer",
+        "_in_layout",
+        "_label",
+        "_mouseover",
+        "_picker",
+        "_remove_method",
+        "_renderer",
+        "_stale",
         "_sticky_edges",
+        "_subplotspec",
+        "_url",
+        "colorbar",
+        "colorizer_cid",
+        "ind_offset",
     ]
 )
-"""Attributes of artists that lead upwards, or to what only events and exports read."""
+"""Attributes of matplotlib's objects that only events, exports, layouts and measuring read."""
 
-AXES_UNSEEN = UNSEEN_ATTRIBUTES | frozenset(
+TICK_PARTS = ("gridline", "tick1line", "tick2line", "label1", "label2")
+
+AXIS_STATE = ("_scale", "_converter", "units")
+"""Attributes of an axis that the data in its axes are drawn from."""
+
+FIGURE_STATE = (
+    "_dpi",
+    "bbox",
+    "figbbox",
+    "bbox_inches",
+    "dpi_scale_trans",
+    "transFigure",
+    "transSubfigure",
+    "canvas",
+    "_parent_figure",
+)
+"""Attributes of a figure that what is in it is drawn from."""
+
+AXES_UNSEEN = UNSEEN | frozenset(
     [
         "_stale",
         "_children",
@@ -163,8 +154,6 @@ AXES_UNSEEN = UNSEEN_ATTRIBUTES | frozenset(
         "_sharey",
         "_sharez",
         "_stale_viewlims",
-        "M",
-        "invM",
         "_colorbars",
         "_colorbar_info",
         "_current_image",
@@ -194,15 +183,12 @@ AXES_UNSEEN = UNSEEN_ATTRIBUTES | frozenset(
 )
 """Attributes of axes that their artists are not drawn from, or that are watched apart."""
 
-NOISE = frozenset({"_renderer", "_mouseover", "_remove_method", "stale_callback", "ind_offset"})
-"""Attributes that drawing writes and does not read."""
-
-
 def owners_in(renderer: Any, figure: Any) -> Iterator[tuple[str, Any]]:
     """The objects that the names are looked up on, so far as the figure has them.
 
     Living objects, for some names are set only when an object is made.
     """
+    yield "image module", sys.modules["matplotlib.image"]
     yield "renderer", renderer
     yield "figure", figure
     yield "box", figure.bbox_inches
@@ -213,17 +199,10 @@ def owners_in(renderer: Any, figure: Any) -> Iterator[tuple[str, Any]]:
         yield "legend", legends.Legend
     for axes in figure.axes:
         yield "axes", axes
-        if axes.name == "3d":
-            yield "space", axes
-        yield "axis", axes.xaxis
-        for tick in vars(axes.xaxis).get("majorTicks", ())[:1]:
-            yield "tick", tick
-            yield "tick line", tick.tick1line
-            yield "tick label", tick.label1
 
 
 def missing_names(renderer: Any, figure: Any) -> tuple[str, ...]:
-    """The names that this matplotlib lacks and that drawing in parts needs."""
+    """The names that this matplotlib lacks and that an incremental draw needs."""
     found = dict(owners_in(renderer, figure))
     return tuple(
         f"{each.owner}.{each.name}"

@@ -9,24 +9,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rayanim.drawing.canvas import IncrementalCanvas
-from rayanim.drawing.guard import Guard
 
 Change = Callable[[Figure], None]
 Build = Callable[[], Figure]
 
 
-class NoGuard(Guard):
-    """Never compares, so that nothing but drawing in parts makes the pixels."""
-
-    def due(self, full_s: float) -> bool:
-        """Never."""
-        return False
-
-
 def unguarded(figure: Figure) -> IncrementalCanvas:
     """A canvas for `figure` that only draws."""
     canvas = IncrementalCanvas(figure)
-    canvas.guard = NoGuard()
+    canvas.compares_first = False
     canvas.always_try = True
     return canvas
 

@@ -10,15 +10,13 @@ import pytest
 from films import FILMS, STEPS, X, wave
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.transforms import IdentityTransform
-from sameness import NoGuard, assert_same_as_full, unguarded
+from sameness import assert_same_as_full, unguarded
 
-from rayanim.drawing import record
+from rayanim.drawing import artists, changes
 from rayanim.drawing.canvas import IncrementalCanvas
 from rayanim.drawing.figure import FigurePixels
-from rayanim.drawing.record import SAMPLE
 
 
 def full_pixels(figure: Figure) -> np.ndarray:
@@ -35,7 +33,7 @@ def test_every_film_is_the_same_to_the_bit(name: str) -> None:
     """Each frame of each film has the pixels of a full draw."""
     build, step = FILMS[name]
     canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(STEPS[name])])
-    assert canvas.drawn_in_parts + sum(canvas.drawn_in_full.values()) == STEPS[name] + 2
+    assert canvas.drawn_incrementally + sum(canvas.drawn_in_full.values()) == STEPS[name] + 2
 
 
 def test_only_the_line_of_a_wave_is_drawn_anew() -> None:
@@ -46,18 +44,18 @@ def test_only_the_line_of_a_wave_is_drawn_anew() -> None:
     for number in range(5):
         line.set_ydata(np.sin(X + number))
         canvas.draw()
-    assert [unit.artist for unit in canvas._order.units if unit.dirty] == [line]
-    assert canvas.drawn_in_parts == 4
+    assert [node.artist for node in canvas.nodes if node.dirty] == [line]
+    assert canvas.drawn_incrementally == 4
 
 
 @pytest.mark.parametrize(
     "name", ["twins", "inset", "laid_out", "shared_axes", "space", "heat_map_with_colour_bar"]
 )
-def test_figures_of_many_axes_are_drawn_in_parts(name: str) -> None:
+def test_figures_of_many_axes_are_drawn_incrementally(name: str) -> None:
     """What makes some of them be drawn whole is told apart from these."""
     build, step = FILMS[name]
     canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(3)])
-    assert canvas.drawn_in_parts == 4
+    assert canvas.drawn_incrementally == 4
 
 
 @pytest.mark.parametrize("name", ["shared_axes", "aligned", "twins", "wave_with_grid_above"])
@@ -67,7 +65,7 @@ def test_nothing_is_drawn_where_nothing_changed(name: str) -> None:
     canvas = unguarded(figure)
     for _ in range(4):
         canvas.draw()
-    assert [unit.artist for unit in canvas.units if unit.dirty] == []
+    assert [node.artist for node in canvas.nodes if node.dirty] == []
 
 
 def test_a_wide_line_with_sharp_corners_leaves_nothing_behind() -> None:
@@ -99,41 +97,43 @@ def test_data_changed_in_place_is_seen() -> None:
         assert np.array_equal(canvas.pixels, full_pixels(figure))
 
 
-def image_changed_beyond_the_sample() -> tuple[IncrementalCanvas, AxesImage]:
-    """A canvas whose image of 3 MB was changed in place where a sample of it does not look."""
-    figure = Figure(figsize=(3, 3), dpi=50)
-    image = figure.subplots().imshow(np.zeros((600, 600)), vmin=0, vmax=1)
-    canvas = IncrementalCanvas(figure)
-    for _ in range(3):
-        canvas.draw()
-    values = image.get_array().data.reshape(-1)
-    places = np.arange(60_000, 90_000)
-    values[places[places % (values.size // SAMPLE) > 0]] = 1
-    image.stale = False
-    return canvas, image
-
-
 def test_large_data_changed_in_place_is_seen() -> None:
     """Arrays of megabytes are compared whole: a change anywhere in them is drawn."""
-    canvas, image = image_changed_beyond_the_sample()
-    canvas.guard = NoGuard()
-    canvas.draw()
-    assert np.array_equal(canvas.pixels, full_pixels(image.get_figure()))
-
-
-def test_guard_finds_what_cannot_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change in an array too large to compare is found by the guard, and the film is right."""
-    monkeypatch.setattr(record, "MOST_BYTES", 1 << 20)
-    canvas, image = image_changed_beyond_the_sample()
-    figure = image.get_figure()
-    with pytest.warns(RuntimeWarning, match="drawing only what changed gave other pixels"):
+    figure = Figure(figsize=(3, 3), dpi=50)
+    image = figure.subplots().imshow(np.zeros((600, 600)), vmin=0, vmax=1)
+    canvas = unguarded(figure)
+    for _ in range(3):
         canvas.draw()
-        canvas.check()
-    assert canvas.difference is not None
-    assert "AxesImage" in canvas.difference.message
-    assert np.array_equal(canvas.pixels, full_pixels(figure))
+    image.get_array().data[300:340, 300:340] = 1
     canvas.draw()
-    assert canvas.drawn_in_full["a difference was found"] == 1
+    assert np.array_equal(canvas.pixels, full_pixels(figure))
+
+
+class BlindWatch(changes.Watch):
+    """Sees no change."""
+
+    def changed(self) -> bool:
+        """Never."""
+        return False
+
+
+def test_a_comparison_finds_what_was_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that goes unseen is found by the comparison, and that frame is right."""
+    monkeypatch.setattr(artists, "Watch", BlindWatch)
+    figure = wave()
+    canvas = unguarded(figure)
+    line = figure.axes[0].lines[0]
+    for _ in range(4):
+        canvas.draw_frame()
+    line.set_ydata(np.sin(X) / 2)
+    with pytest.warns(RuntimeWarning, match=r"other pixels than a full draw.*Line2D"):
+        canvas.draw_frame(compare=True)
+    assert canvas.difference is not None
+    assert np.array_equal(canvas.pixels, full_pixels(figure))
+    line.set_ydata(np.sin(X) / 3)
+    canvas.draw_frame()
+    assert canvas.drawn_in_full["a difference was found"] == 2
+    assert np.array_equal(canvas.pixels, full_pixels(figure))
 
 
 def test_pixels_that_were_lent_are_painted_again() -> None:
@@ -198,7 +198,7 @@ def test_limits_that_always_change_are_not_recorded() -> None:
     for number in range(12):
         figure.axes[0].set_xlim(0, 5 + number)
         canvas.draw()
-    assert canvas.drawn_in_parts == 0
+    assert canvas.drawn_incrementally == 0
 
 
 def test_it_is_a_backend_of_matplotlib() -> None:

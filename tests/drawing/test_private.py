@@ -75,7 +75,7 @@ def test_each_missing_name_means_full_draws(
             canvas.draw()
             assert np.array_equal(canvas.pixels, full_pixels(figure))
     assert len(caught) == 1
-    assert canvas.drawn_in_parts == 0
+    assert canvas.drawn_incrementally == 0
 
 
 def test_every_private_name_in_the_room_is_in_the_table() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import random
 import time
 import traceback
 from collections.abc import Iterator
@@ -251,10 +252,9 @@ class SegmentRenderer:
         watch = Stopwatch()
         try:
             with self._ledger.open():
-                for number, params in frames_of(segment.batch):
-                    self._add(number, params, collector, watch)
-                self._ledger.check_at_end()
-                watch.lap("draw")
+                compared = self._compared_place(segment)
+                for place, (number, params) in enumerate(frames_of(segment.batch)):
+                    self._add(number, params, collector, watch, compared=place == compared)
             collected = collector.finish()
             watch.lap("encode")
         except BaseException:
@@ -267,8 +267,21 @@ class SegmentRenderer:
         with self._ledger.open():
             self._converter.convert(self._drawn(number, params), out)
 
-    def _add(self, number: int, params: Any, collector: Collector[Any], watch: Stopwatch) -> None:
-        with self._ledger.frame(number):
+    def _compared_place(self, segment: Segment) -> int:
+        """Which frame of `segment` is compared with a full draw: any, the same in each run."""
+        rng = random.Random(f"{self._seed} {segment.batch.numbers[0]}")
+        return rng.randrange(len(segment))
+
+    def _add(
+        self,
+        number: int,
+        params: Any,
+        collector: Collector[Any],
+        watch: Stopwatch,
+        *,
+        compared: bool,
+    ) -> None:
+        with self._ledger.frame(number, compared=compared):
             frame = self._drawn(number, params)
         watch.lap("draw")
         self._converter.convert(frame, collector.buffer())

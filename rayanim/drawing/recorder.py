@@ -1,16 +1,16 @@
-"""Keeps what an artist asks of the Agg renderer, so that it can be asked again.
+"""Records what an artist asks of the Agg renderer, so that it can be asked again.
 
-A `TapingRenderer` is matplotlib's own `RendererAgg`. While a tape runs, a
-`Head` stands before its C++ part: each call goes through at once and is noted
-with its arguments by value and the box of pixels that it can have touched.
+A `RecordingRenderer` is matplotlib's own `RendererAgg`. A `Recorder` stands
+before its C++ part: while something is recorded, calls are kept with their
+arguments by value and the box of pixels that they can touch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,6 @@ from rayanim.drawing.boxes import (
     overlap,
     union,
 )
-from rayanim.drawing.masks import Mask, mask_of
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -48,134 +47,207 @@ PATHS, OFFSET_TRANSFORM, LINE_WIDTHS = 1, 4, 7
 EVERYWHERE = (-math.inf, -math.inf, math.inf, math.inf)
 """Extents of what is not known to be anywhere in particular."""
 
+READS = "pixels are read while the figure is drawn"
+
+CURVES = (Path.CURVE3, Path.CURVE4)
+
+Mode = Literal["pass", "record", "both"]
+"""Whether calls are passed on to the C++ renderer, recorded, or both."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """The clip path of one call and how it would be snapped; keeps its points alive.
+
+    The C++ renderer keeps the mask that it made of the last clip path, snapped to
+    pixels or not as the artist asked that came first. Another artist with the
+    same clip path gets that mask, whatever it asks for itself: recordings that
+    are replayed in another company could not give the same pixels.
+    """
+
+    points: Any
+    matrix: bytes
+    snap: bool | None
+
+    @property
+    def key(self) -> tuple[int, bytes]:
+        """What the renderer takes for the same path."""
+        return id(self.points), self.matrix
+
 
 @dataclass(frozen=True, slots=True)
-class Tape:
+class Recording:
     """What one artist asked of the renderer.
 
     Attributes
     ----------
     calls
-        The calls with their arguments; None where only the box was kept.
+        The calls with their arguments.
     box
-        All pixels that they can have touched.
+        All pixels that they can touch.
     limit
         The pixels that they could touch at all, for they are clipped to them.
     masks
         The clip paths of the calls that have one.
     """
 
-    calls: tuple[Call, ...] | None
+    calls: tuple[Call, ...]
     box: Box | None
     limit: Box | None
     masks: tuple[Mask, ...] = ()
 
     def replay(self) -> None:
         """Ask the same again, in the same order."""
-        for function, args, named in self.calls or ():
+        for function, args, named in self.calls:
             function(*args, **named)
 
+    def same_as(self, other: Recording | None) -> bool:
+        """Whether both hold the same calls."""
+        return other is not None and (self is other or same_value(self.calls, other.calls))
 
-class TapingRenderer(RendererAgg):
-    """matplotlib's Agg renderer, whose C++ calls can be put on a tape."""
+
+class RecordingRenderer(RendererAgg):
+    """matplotlib's Agg renderer, whose C++ calls can be recorded.
+
+    Attributes
+    ----------
+    recorder
+        Stands before the C++ renderer.
+    drawing
+        What draws with it now, if anything does: a `FigureDrawing`.
+    """
 
     def __init__(self, width: float, height: float, dpi: float) -> None:
+        self.drawing: Any = None
         super().__init__(width, height, dpi)  # type: ignore[no-untyped-call]
         # Where the name is missing, everything is drawn in full: see `private`.
-        self._raw = getattr(self, "_renderer", None)
-        self._head = Head(self._raw, int(width), int(height), dpi)
+        self.raw = getattr(self, "_renderer", None)
+        self.recorder = Recorder(self, int(width), int(height), dpi)
+        if self.raw is not None:
+            self._renderer = self.recorder
+            self._update_methods()  # type: ignore[no-untyped-call]
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
         """(height, width, 4) uint8 RGBA: the buffer itself, not a copy."""
-        return np.asarray(self.buffer_rgba())
+        return np.asarray(super().buffer_rgba() if self.raw is None else self.raw)  # type: ignore[no-untyped-call]
 
-    def tape(self, draw: Callable[[Any], None], *, keep_calls: bool) -> Tape:
-        """Let `draw` draw into this renderer and return what it asked for.
-
-        Parameters
-        ----------
-        draw
-            Called with this renderer.
-        keep_calls
-            False keeps only the box: quicker, but cannot be replayed.
-        """
-        head = self._head
-        head.start(keep_calls)
-        self._renderer = head
-        self._update_methods()  # type: ignore[no-untyped-call]
-        try:
-            draw(self)
-        finally:
-            self._renderer = self._raw
-            self._update_methods()  # type: ignore[no-untyped-call]
-            self._filter_renderers.clear()
-        return head.finish()
+    @property
+    def filtering(self) -> bool:
+        """Whether an artist with a filter is being drawn, into a picture of its own."""
+        return self._renderer is not self.recorder
 
     def buffer_rgba(self) -> memoryview:
         """The pixels drawn so far: those of a filter while one runs."""
-        if self._raw is None:
+        if self.raw is None or self.filtering:
             return super().buffer_rgba()  # type: ignore[no-untyped-call, no-any-return]
-        kept = self._renderer is self._head
-        return memoryview(self._raw if kept else self._renderer)
+        self.recorder.lend()
+        return memoryview(self.raw)
 
     def tostring_argb(self) -> bytes:
         """The pixels as ARGB bytes."""
         return np.asarray(self.buffer_rgba()).take([3, 0, 1, 2], axis=2).tobytes()
 
+    def end_filters(self) -> None:
+        """After an error: leave the pictures of filters that were never finished."""
+        self._filter_renderers.clear()
+        if self.raw is not None:
+            self._renderer = self.recorder
+            self._update_methods()  # type: ignore[no-untyped-call]
 
-class Head:
-    """Stands before the C++ renderer, passes calls on and notes them."""
 
-    def __init__(self, raw: Any, width_px: int, height_px: int, dpi: float) -> None:
-        self._raw = raw
+class Recorder:
+    """Stands before the C++ renderer, and passes calls on or records them.
+
+    Attributes
+    ----------
+    mode
+        What is done with calls.
+    touched
+        Whether somebody drew while nothing was recorded.
+    lent
+        Whether somebody has the buffer itself and may write into it at any time.
+    """
+
+    def __init__(
+        self, renderer: RecordingRenderer, width_px: int, height_px: int, dpi: float
+    ) -> None:
+        self.mode: Mode = "pass"
+        self.touched = True
+        self.lent = False
+        self._renderer = renderer
+        self._raw = renderer.raw
         self._size_px = (width_px, height_px)
         self._px_per_point = dpi / 72
-        self._calls: list[Call] | None = None
+        self._calls: list[Call] = []
         self._box: Box | None = None
         self._limit: Box | None = None
         self._masks: list[Mask] = []
 
-    def start(self, keep_calls: bool) -> None:
-        """Begin an empty tape."""
-        self._calls = [] if keep_calls else None
+    @property
+    def has_calls(self) -> bool:
+        """Whether anything was recorded since the last cut."""
+        return bool(self._calls)
+
+    def cut(self) -> Recording:
+        """End the recording and begin the next one."""
+        recording = Recording(tuple(self._calls), self._box, self._limit, tuple(self._masks))
+        self._calls = []
         self._box = self._limit = None
         self._masks = []
+        return recording
 
-    def finish(self) -> Tape:
-        """End the tape and give it."""
-        calls = None if self._calls is None else tuple(self._calls)
-        self._calls = None
-        return Tape(calls, self._box, self._limit, tuple(self._masks))
+    def lend(self) -> None:
+        """The pixels are about to be read, or written by somebody else."""
+        if self.mode == "pass":
+            self.touched = self.lent = True
+        else:
+            self._stop_recording()
 
-    def draw_path(self, gc: Any, path: Any, transform: Any, face: Any = None) -> None:
+    def draw_path(self, gc: Any, path: Any, trans: Any, face: Any = None) -> None:
         """Outline and fill one path."""
-        self._raw.draw_path(gc, path, transform, face)
-        extents = of_points(path.vertices, _matrix(transform))
+        if self.mode != "record":
+            self._raw.draw_path(gc, path, trans, face)
+        if self.mode == "pass":
+            self.touched = True
+            return
+        extents = of_points(path.vertices, _matrix(trans))
         corners = path.codes is not None or len(path.vertices) > 2
         self._touch(extents, self._line_pad_px(gc, corners=corners), gc)
-        if self._calls is not None:
-            self._note("draw_path", (gc, path, transform, face), {})
+        self._note(self._raw.draw_path, (gc, path, trans, face), {})
 
     def draw_markers(
-        self, gc: Any, marker: Any, marker_transform: Any, path: Any, transform: Any, face: Any
+        self,
+        gc: Any,
+        marker_path: Any,
+        marker_path_trans: Any,
+        path: Any,
+        trans: Any,
+        face: Any = None,
     ) -> None:
         """Put one small path at each vertex of another."""
-        args = (gc, marker, marker_transform, path, transform, face)
-        self._raw.draw_markers(*args)
-        stamp = of_points(marker.vertices, _matrix(marker_transform))
-        places = of_points(path.vertices, _matrix(transform))
+        args = (gc, marker_path, marker_path_trans, path, trans, face)
+        if self.mode != "record":
+            self._raw.draw_markers(*args)
+        if self.mode == "pass":
+            self.touched = True
+            return
+        stamp = of_points(marker_path.vertices, _matrix(marker_path_trans))
+        places = of_points(path.vertices, _matrix(trans))
         if stamp is not None and places is not None:
             (x0, y0, x1, y1), (left, bottom, right, top) = stamp, places
             extents = (x0 + left, y0 + bottom, x1 + right, y1 + top)
             # Marker and place are each moved to whole pixels.
             self._touch(extents, self._line_pad_px(gc, corners=True) + 1, gc)
-        if self._calls is not None:
-            self._note("draw_markers", args, {})
+        self._note(self._raw.draw_markers, args, {})
 
     def draw_text_image(self, image: Any, x: float, y: float, angle: float, gc: Any) -> None:
         """Put a picture of letters with its lower left corner at x, y (y downwards)."""
-        self._raw.draw_text_image(image, x, y, angle, gc)
+        if self.mode != "record":
+            self._raw.draw_text_image(image, x, y, angle, gc)
+        if self.mode == "pass":
+            self.touched = True
+            return
         height, width = np.asarray(image).shape[:2]
         around = (width + height) if angle else 0
         left, bottom = x - around, self._size_px[1] - y - around
@@ -183,72 +255,83 @@ class Head:
         top = self._size_px[1] - y + max(height, around)
         # A blank is an empty picture, put anywhere.
         self._touch((left, bottom, right, top) if width and height else None, MARGIN_PX, gc)
-        if self._calls is not None:
-            picture = np.array(image, dtype=np.uint8)
-            self._calls.append((self._raw.draw_text_image, (picture, x, y, angle, freeze(gc)), {}))
+        picture = np.array(image, dtype=np.uint8)
+        self._calls.append((self._raw.draw_text_image, (picture, x, y, angle, freeze(gc)), {}))
 
     def draw_image(self, gc: Any, x: float, y: float, image: Any) -> None:
         """Put an RGBA picture with its lower left corner at x, y (y upwards)."""
-        self._raw.draw_image(gc, x, y, image)
+        if self.mode != "record":
+            self._raw.draw_image(gc, x, y, image)
+        if self.mode == "pass":
+            self.touched = True
+            return
         height, width = np.asarray(image).shape[:2]
         self._touch((x, y, x + width, y + height), MARGIN_PX, gc)
-        if self._calls is not None:
-            self._note("draw_image", (gc, x, y, image), {})
+        self._note(self._raw.draw_image, (gc, x, y, image), {})
 
     def draw_path_collection(self, gc: Any, *args: Any, **named: Any) -> None:
         """Many paths, each with its own look."""
-        # A TypeError for an argument that this version does not know is the artist's to catch.
-        self._raw.draw_path_collection(gc, *args, **named)
-        if len(args) > PATHS and not len(args[PATHS]):
-            # So matplotlib asks which arguments are known.
+        is_question = len(args) > PATHS and not len(args[PATHS])
+        if self.mode != "record" or is_question:
+            # So matplotlib asks which arguments are known: nothing is drawn.
+            self._raw.draw_path_collection(gc, *args, **named)
+        if self.mode == "pass":
+            self.touched = True
+        if self.mode == "pass" or is_question:
             return
         extents, width = _collection(args)
         self._touch(extents, self._line_pad_px(gc, corners=True, width=width) + 1, gc)
-        if self._calls is not None:
-            self._note("draw_path_collection", (gc, *args), named)
+        self._note(self._raw.draw_path_collection, (gc, *args), named)
 
     def draw_quad_mesh(self, gc: Any, *args: Any, **named: Any) -> None:
         """A mesh of quadrilaterals."""
-        self._anywhere("draw_quad_mesh", gc, args, named)
+        self._anywhere(self._raw.draw_quad_mesh, gc, args, named)
 
     def draw_gouraud_triangles(self, gc: Any, *args: Any, **named: Any) -> None:
         """Triangles with a colour at each corner."""
-        self._anywhere("draw_gouraud_triangles", gc, args, named)
+        self._anywhere(self._raw.draw_gouraud_triangles, gc, args, named)
 
     def clear(self) -> None:
         """Make all pixels transparent."""
+        self._stop_recording()
         self._raw.clear()
-        self._all()
-        if self._calls is not None:
-            self._calls.append((self._raw.clear, (), {}))
 
     def copy_from_bbox(self, bbox: Any) -> Any:
-        """A copy of some pixels; what depends on it cannot be replayed."""
-        self._calls = None
+        """A copy of some pixels."""
+        self._stop_recording()
         return self._raw.copy_from_bbox(bbox)
 
     def restore_region(self, *args: Any) -> None:
-        """Put copied pixels back; cannot be replayed."""
-        self._calls = None
+        """Put copied pixels back."""
+        self._stop_recording()
         self._raw.restore_region(*args)
-        self._all()
 
-    def _anywhere(self, name: str, gc: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        # A TypeError for an argument that this version does not know is the artist's to catch.
-        getattr(self._raw, name)(gc, *args, **named)
+    def _stop_recording(self) -> None:
+        """Pixels are about to be read, written or cleared: they must be there."""
+        if self.mode != "pass":
+            self._renderer.drawing.go_direct(READS)
+        self.touched = True
+
+    def _anywhere(
+        self, function: Callable[..., Any], gc: Any, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        if self.mode != "record":
+            function(gc, *args, **named)
+        if self.mode == "pass":
+            self.touched = True
+            return
         self._touch(EVERYWHERE, 0, gc)
-        if self._calls is not None:
-            self._note(name, (gc, *args), named)
+        self._note(function, (gc, *args), named)
 
-    def _note(self, name: str, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if self._calls is not None:
-            frozen = tuple(map(freeze, args))
-            kept = {key: freeze(value) for key, value in named.items()}
-            self._calls.append((getattr(self._raw, name), frozen, kept))
+    def _note(
+        self, function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        kept = {key: freeze(value) for key, value in named.items()}
+        self._calls.append((function, tuple(map(freeze, args)), kept))
 
     def _touch(self, extents: Extents | None, pad_px: float, gc: Any) -> None:
         """Note what a call can have touched: its extents, where they are not clipped away."""
-        mask = mask_of(gc)
+        mask = _mask_of(gc)
         if mask is not None:
             self._masks.append(mask)
         frame: Box = (0, 0, *self._size_px)
@@ -261,9 +344,6 @@ class Head:
         if extents is not None:
             box = from_extents(extents, pad_px, self._size_px[1])
             self._box = union(self._box, overlap(box, clipped))
-
-    def _all(self) -> None:
-        self._box = self._limit = (0, 0, *self._size_px)
 
     def _line_pad_px(self, gc: Any, *, corners: bool, width: float | None = None) -> float:
         """How far a line reaches beyond its points; `width` in points if not the context's."""
@@ -356,3 +436,56 @@ def _clip_extents(gc: Any) -> Extents | None:
     if x0 == y0 == x1 == y1 == 0:
         return None
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
+
+def _mask_of(gc: Any) -> Mask | None:
+    """The clip path of a graphics context, None where it has none."""
+    path, transform = gc.get_clip_path()
+    if path is None:
+        return None
+    snap = gc.get_snap()
+    if snap is None and path.codes is not None and np.isin(path.codes, CURVES).any():
+        # Left to choose, the renderer snaps no curves.
+        snap = False
+    return Mask(path.vertices, np.array(transform, dtype=float).tobytes(), snap)
+
+
+def masks_mix(masks: Iterable[Mask]) -> bool:
+    """Whether some calls ask for one path's mask in different ways."""
+    asked: dict[tuple[int, bytes], bool | None] = {}
+    return any(asked.setdefault(mask.key, mask.snap) != mask.snap for mask in masks)
+
+
+def same_value(value: Any, other: Any) -> bool:
+    """Whether two arguments that were kept by value are the same."""
+    if value is other:
+        return True
+    if type(value) is not type(other):
+        return False
+    if isinstance(value, np.ndarray):
+        return (
+            value.shape == other.shape
+            and value.dtype == other.dtype
+            and value.tobytes() == other.tobytes()
+        )
+    if isinstance(value, tuple | list):
+        return len(value) == len(other) and all(map(same_value, value, other))
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(
+            same_value(item, other[name]) for name, item in value.items()
+        )
+    if isinstance(value, FrozenPath):
+        return all(same_value(getattr(value, name), getattr(other, name)) for name in value.__slots__)
+    if isinstance(value, GraphicsContextBase | Path):
+        return same_value(vars(value), vars(other))
+    if isinstance(value, Bbox):
+        return same_value(value.get_points(), other.get_points())
+    if isinstance(value, TransformedPath):
+        return same_value(
+            value.get_transformed_path_and_affine(), other.get_transformed_path_and_affine()
+        )
+    if isinstance(value, Affine2D):
+        return same_value(value.get_matrix(), other.get_matrix())
+    if isinstance(value, int | float | str | np.generic) or callable(value):
+        return bool(value == other)
+    return False
