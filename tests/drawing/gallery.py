@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gallery_archive import NoGalleryError, fetch, provide_sample_data, scripts_of
+from gallery_processes import end_with_parent
 
 SCRIPT_LIMIT_S = 60.0
 """A script may take this long until its figures are made."""
@@ -56,14 +57,17 @@ def main() -> int:
         print(f"no script in {gallery} has a name like {options.scripts}")
         return 2
     _import_once()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     summary = Summary()
     started_s = time.monotonic()
-    for script, records, took_s in run_all(chosen, options):
-        if options.verbose:
-            print(f"{took_s:6.1f} s {relative(script)}", flush=True)
-        for line in summary.add(relative(script), records):
-            print(line, flush=True)
+    try:
+        for script, records, took_s in run_all(chosen, options):
+            if options.verbose:
+                print(f"{took_s:6.1f} s {relative(script)}", flush=True)
+            for line in summary.add(relative(script), records):
+                print(line, flush=True)
+    except KeyboardInterrupt:
+        print("cut short")
     print(summary.text(time.monotonic() - started_s))
     if summary.failures:
         print(f"one script again: {again(options)}")
@@ -89,12 +93,11 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def choose(scripts: list[Path], options: argparse.Namespace) -> list[Path]:
-    """The scripts that the options ask for."""
+    """The scripts that the options ask for, in random order: a run cut short is a sample."""
     form = f"*{options.scripts}*"
     found = [each for each in scripts if fnmatch.fnmatch(relative(each), form)]
-    if options.sample and options.sample < len(found):
-        found = sorted(random.Random(options.seed).sample(found, options.sample))
-    return found
+    random.Random(options.seed).shuffle(found)
+    return found[: options.sample]
 
 
 def relative(script: Path) -> str:
@@ -111,7 +114,11 @@ def again(options: argparse.Namespace) -> str:
 
 
 def _import_once() -> None:
-    """Import what most scripts need; each script is run in a fork of this process."""
+    """Import what most scripts need; each script is run in a fork of this process.
+
+    The code under test is that of this repository, whatever is installed.
+    """
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     import matplotlib.animation
     import matplotlib.pyplot as plt
     import matplotlib.widgets  # noqa: F401
@@ -205,6 +212,7 @@ def _start(script: Path, log: Path, options: argparse.Namespace) -> int:
     try:
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        end_with_parent()
         noise = os.open(os.devnull, os.O_RDWR)
         os.dup2(noise, 0)
         os.dup2(noise, 1)
@@ -249,8 +257,8 @@ def run_script(script: Path, log: Path, options: argparse.Namespace) -> None:
             record = vars(result)
             if options.fewest and result.failures:
                 kind = result.failures[0][0]
-                _, few = fewest_changes(plan, number, figure, made.animations, folder, kind)
-                record["failures"] = (few or result).failures
+                needed = fewest_changes(plan, number, figure, made.animations, folder, kind)
+                record["needed"] = needed or "none: the frames differ without any change"
             lines.write(json.dumps(record) + "\n")
             shutil.rmtree(folder)
 
@@ -266,6 +274,7 @@ class Summary:
         self.failures: Counter[str] = Counter()
         self.figures_with: Counter[str] = Counter()
         self.changes: Counter[str] = Counter()
+        self.ends: Counter[str] = Counter()
 
     def add(self, script: str, records: list[Record]) -> Iterator[str]:
         """Count one script; yields a line for each failure."""
@@ -284,11 +293,15 @@ class Summary:
             self.frames += record["frames"]
             self.incremental += record["incremental"]
             self.in_full.update(record["in_full"])
+            if record["ends"]:
+                self.ends[str(record["ends"])] += 1
             failures = record["failures"]
             self.figures_with.update({kind for kind, _, _ in failures})
             for kind, frame, text in failures:
                 self.failures[kind] += 1
                 yield f"{kind}: {script} figure {record['figure']} frame {frame}: {text}"
+            if "needed" in record:
+                yield f"    fewest changes: {record['needed']}"
             if failures:
                 made = failures[0][2].rpartition(" | ")[2]
                 self.changes.update({each.partition(" (")[0] for each in made.split("; ")})
@@ -302,6 +315,7 @@ class Summary:
             *_counts("drawn in full", self.in_full),
             *_counts("scripts skipped", self.skipped),
             *_counts("figures left out", self.left_out),
+            *_counts("figures whose full draw raises after some change", self.ends),
             *_counts("changes in the first frame that fails", self.changes),
         ]
         for kind in sorted(self.failures):

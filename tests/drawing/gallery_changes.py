@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Affine2D, Transform
+from random_more import Cross, brighten
 
 COLORS = ("red", "#1f77b4", "0.6", "gold", (0.1, 0.7, 0.3, 0.5), "black", "none")
 CMAPS = ("viridis", "hot", "gray", "RdBu", "tab10")
@@ -100,16 +101,24 @@ Change = Callable[[Pick], Any]
 CHANGES: dict[str, Change] = {}
 """All changes by name. Each returns more about what it did, or nothing."""
 
+SHARES = {"set": 0.22, "rc": 0.04}
+"""Changes that stand for many: how often each is made. All others come equally often."""
+
+
+def name_of_any(chance: random.Random) -> str:
+    """The name of any change."""
+    share = chance.random()
+    for name, part in SHARES.items():
+        if share < part:
+            return name
+        share -= part
+    return chance.choice(list(CHANGES))
+
 
 def change(function: Change) -> Change:
     """Put a function into the table, under its own name."""
     CHANGES[function.__name__.strip("_").replace("_", " ")] = function
     return function
-
-
-def brighten(image: np.ndarray, dpi: float) -> tuple[np.ndarray, int, int]:
-    """An agg filter that moves and turns colours around."""
-    return image[..., [2, 1, 0, 3]], 3, 3
 
 
 def _effects(pick: Pick) -> list[Any]:
@@ -459,7 +468,7 @@ def _own_transform(pick: Pick) -> str:
 
 @change
 def _remove_artist(pick: Pick) -> str:
-    artist = pick.artist()
+    artist = pick.one(pick.axes()._children)
     artist.remove()
     return type(artist).__name__
 
@@ -471,6 +480,17 @@ def _remove_and_add_again(pick: Pick) -> str:
     artist.remove()
     axes.add_artist(artist)
     return type(artist).__name__
+
+
+@change
+def _own_artist(pick: Pick) -> str:
+    """Add an artist of the user's own class, or move one without telling anybody."""
+    crosses = [each for each in pick.figure.findobj(Cross) if each.axes is not None]
+    if crosses and pick.random.random() < 0.7:
+        pick.one(crosses).place = pick.number(0, 3)
+        return "moved"
+    pick.axes().add_artist(Cross(pick.number(0, 3)))
+    return "added"
 
 
 @change

@@ -7,22 +7,20 @@ frame in full and then another that draws the same frames with the canvas under 
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import sys
 import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import gallery_more  # noqa: F401  (fills the table of changes)
+import gallery_axes  # noqa: F401  (fills the table of changes)
+import gallery_whole  # noqa: F401
 import numpy as np
-from gallery_changes import CHANGES, NothingThereError, Pick
+from gallery_changes import CHANGES, NothingThereError, Pick, name_of_any
+from gallery_processes import in_child
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -33,9 +31,6 @@ from rayanim.drawing.guard import Guard
 
 BUDGET_S = 12.0
 """Once the full draws of a figure took this long, its remaining frames are left out."""
-
-LIMIT_S = 45.0
-"""A process that draws one figure is ended after this time."""
 
 TRIES = 8
 """Changes that are tried in a row until one finds something in the figure to change."""
@@ -80,7 +75,19 @@ class Frame:
 
 @dataclass
 class Result:
-    """What came of one figure; `failures` are (kind, frame, text)."""
+    """What came of one figure.
+
+    Attributes
+    ----------
+    failures
+        Each as (kind, frame, text).
+    left_out
+        Why the figure does not count, or nothing.
+    ends
+        The exception in a full draw that the series of frames ends with, or nothing.
+    changes
+        What was changed before each frame.
+    """
 
     figure: int
     frames: int = 0
@@ -88,6 +95,8 @@ class Result:
     in_full: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, int, str]] = field(default_factory=list)
     left_out: str = ""
+    ends: str = ""
+    changes: list[list[str]] = field(default_factory=list)
 
 
 class GuardUnderWatch(Guard):
@@ -138,7 +147,7 @@ class Changes:
     def _one(self, seed: str) -> str:
         self.pick.random.seed(seed)
         for _ in range(TRIES):
-            name = self.pick.random.choice(list(CHANGES))
+            name = name_of_any(self.pick.random)
             try:
                 detail = CHANGES[name](self.pick)
             except NothingThereError:
@@ -231,6 +240,8 @@ def compare_figure(
     ended = in_child(lambda: draw_under_test(plan, figure, animations, folder, full))
     test = read_frames(folder / "test.jsonl")
     result.frames = len(test)
+    result.ends = full[-1].error.partition(":")[0]
+    result.changes = [each.changes for each in full]
     result.incremental = sum(each.why_full is None for each in test)
     result.in_full.update(each.why_full for each in test if each.why_full is not None)
     for place, (one, other) in enumerate(zip(full, test, strict=False)):
@@ -283,9 +294,9 @@ def _repeatable(
 
 def fewest_changes(
     plan: Plan, number: int, figure: Figure, animations: list[Any], folder: Path, kind: str
-) -> tuple[Plan, Result | None]:
-    """Leave out changes, one after the other, as long as a failure of `kind` remains."""
-    best: Result | None = None
+) -> str:
+    """Leave out changes as long as a failure of `kind` remains; returns which are needed."""
+    needed: list[list[str]] | None = None
     for frame in reversed(range(plan.frames)):
         for pairs in [[(frame, each) for each in range(4)]], [[(frame, each)] for each in range(4)]:
             for left_out in pairs:
@@ -294,45 +305,16 @@ def fewest_changes(
                 fewer = replace(plan, left_out=plan.left_out.union(left_out))
                 result = compare_figure(fewer, number, figure, animations, folder)
                 if kind in {each[0] for each in result.failures}:
-                    plan, best = fewer, result
-    return plan, best
+                    plan, needed = fewer, result.changes
+    if needed is None:
+        return "all of them"
+    return "; ".join(f"{frame}: {', '.join(each)}" for frame, each in enumerate(needed) if each)
 
 
 def read_frames(path: Path) -> list[Frame]:
     """The frames that a process has written, so far as it came."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [Frame(**record) for record in map(json.loads, lines) if "changes" in record]
-
-
-def in_child(work: Callable[[], None], limit_s: float = LIMIT_S) -> str:
-    """Do `work` in a fork of this process; returns how it failed, or nothing."""
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    until_s = time.monotonic() + limit_s
-    while time.monotonic() < until_s:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            code = os.waitstatus_to_exitcode(status)
-            return "" if code == 0 else f"ended with exit status {code}"
-        time_to_wait()
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return f"took longer than {limit_s:g} s"
-
-
-def time_to_wait() -> None:
-    """Wait a little; scripts of the gallery are run with `time.sleep` replaced."""
-    signal.sigtimedwait([], 0.005)
 
 
 def save_pictures(folder: Path, target: Path, name: str, numbers: list[int]) -> None:

@@ -1,45 +1,13 @@
-"""Random changes to the axes, the axis, and the whole of any figure, and to what all share."""
+"""Random changes to the axes of any figure: limits, ticks, labels, spines, places, space."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from gallery_changes import CMAPS, WORDS, NothingThereError, Pick, change
 from matplotlib import ticker
 from matplotlib.patches import Circle
-
-RC = {
-    "hatch.linewidth": [0.5, 3.0],
-    "hatch.color": ["black", "red"],
-    "axes.unicode_minus": [True, False],
-    "path.simplify": [True, False],
-    "path.simplify_threshold": [0.1, 1.0],
-    "path.snap": [True, False],
-    "agg.path.chunksize": [0, 100],
-    "text.antialiased": [True, False],
-    "text.hinting": ["default", "no_autohint", "force_autohint"],
-    "mathtext.fontset": ["dejavusans", "cm", "stix"],
-    "mathtext.default": ["it", "rm"],
-    "font.family": [["serif"], ["sans-serif"], ["monospace"]],
-    "font.size": [8.0, 12.0],
-    "axes.formatter.use_mathtext": [True, False],
-    "axes.formatter.limits": [[-1, 1], [-5, 6]],
-    "axes.titlepad": [2.0, 12.0],
-    "image.resample": [True, False],
-    "image.composite_image": [True, False],
-    "figure.constrained_layout.h_pad": [0.04, 0.3],
-    "figure.autolayout": [True, False],
-    "legend.fontsize": ["small", "large"],
-    "xtick.labelsize": ["small", "large"],
-    "lines.linewidth": [1.0, 4.0],
-    "lines.scale_dashes": [True, False],
-    "axes3d.automargin": [True, False],
-    "axes.axisbelow": [True, "line", False],
-}
-"""Values for settings, most of which are read while a figure is drawn."""
 
 
 @change
@@ -211,7 +179,9 @@ def _grid(pick: Pick) -> None:
 @change
 def _axis_side(pick: Pick) -> None:
     axes = pick.axes()
-    pick.one([axes.xaxis.tick_top, axes.xaxis.tick_bottom, axes.yaxis.tick_right])()
+    axes.xaxis.set_ticks_position(pick.one(["top", "bottom", "both"]))
+    if pick.random.random() < 0.5:
+        axes.yaxis.set_label_position(pick.one(["left", "right"]))
 
 
 @change
@@ -438,119 +408,13 @@ def _space_look(pick: Pick) -> None:
 
 
 @change
-def _rc(pick: Pick) -> str:
-    name = pick.one(list(RC))
-    mpl.rcParams[name] = pick.one(RC[name])
-    return f"{name}={mpl.rcParams[name]}"
+def _limits_callback(pick: Pick) -> None:
+    """Something follows the limits of an axes, at times while it is drawn."""
+    axes, other = pick.axes(), pick.axes()
+    text = axes.text(0.1, 0.9, "", transform=axes.transAxes)
 
+    def follow(changed: Any) -> None:
+        text.set_text("{:.3g} to {:.3g}".format(*changed.get_ylim()))
+        other.set_facecolor("0.9")
 
-@change
-def _rc_list_in_place(pick: Pick) -> str:
-    name = pick.one(["font.sans-serif", "font.family", "axes.formatter.limits"])
-    mpl.rcParams[name].reverse() if name != "font.family" else mpl.rcParams[name].insert(0, "cmr10")
-    return name
-
-
-@change
-def _layout_engine(pick: Pick) -> str:
-    name = pick.one(["none", "tight", "constrained", "compressed"])
-    pick.figure.set_layout_engine(name)
-    return name
-
-
-@change
-def _layout_engine_in_place(pick: Pick) -> None:
-    engine = pick.figure.get_layout_engine()
-    if engine is None:
-        raise NothingThereError
-    engine.set(w_pad=pick.number(0, 0.3))
-
-
-@change
-def _adjust(pick: Pick) -> str:
-    if pick.random.random() < 0.4:
-        pick.figure.tight_layout(pad=pick.number(0.5, 2))
-        return "tight_layout"
-    pick.figure.subplots_adjust(left=pick.number(0.05, 0.3), hspace=pick.number(0, 0.6))
-    return "subplots_adjust"
-
-
-@change
-def _figure_title(pick: Pick) -> str:
-    home = pick.one([pick.figure, *pick.figure.subfigs])
-    setter = pick.one([home.suptitle, home.supxlabel, home.supylabel])
-    setter(pick.one(WORDS))
-    return setter.__name__
-
-
-@change
-def _figure_look(pick: Pick) -> None:
-    home = pick.one([pick.figure, *pick.figure.subfigs])
-    pick.one([home.set_facecolor, home.set_edgecolor])(pick.color())
-    home.set_frameon(pick.random.random() < 0.8)
-
-
-@change
-def _figure_text(pick: Pick) -> None:
-    pick.figure.text(pick.number(0, 0.8), pick.number(0, 1), pick.one(WORDS), zorder=4)
-
-
-@change
-def _size(pick: Pick) -> None:
-    width, height = pick.figure.get_size_inches()
-    factor = pick.number(0.8, 1.2)
-    pick.figure.set_size_inches(min(12, width * factor), min(12, height))
-
-
-@change
-def _dpi(pick: Pick) -> None:
-    pick.figure.set_dpi(pick.one([50, 72, 100, 110]))
-
-
-@change
-def _draw_meanwhile(pick: Pick) -> str:
-    """Draw in the middle of an update, in one of the ways that scripts do."""
-    figure = pick.figure
-    ways: dict[str, Any] = {
-        "draw": figure.canvas.draw,
-        "draw_idle": figure.canvas.draw_idle,
-        "no rendering": figure.draw_without_rendering,
-        "png": lambda: figure.savefig(io.BytesIO(), format="png", dpi=40),
-        "svg": lambda: figure.savefig(io.BytesIO(), format="svg"),
-        "tight png": lambda: figure.savefig(io.BytesIO(), format="png", bbox_inches="tight"),
-    }
-    way = pick.one(list(ways))
-    ways[way]()
-    return way
-
-
-@change
-def _measure(pick: Pick) -> str:
-    artist = pick.artist()
-    artist.get_window_extent()
-    artist.get_tightbbox(pick.figure.canvas.get_renderer())
-    return type(artist).__name__
-
-
-@change
-def _keep_renderer(pick: Pick) -> None:
-    pick.kept["renderer"] = pick.figure.canvas.get_renderer()
-
-
-@change
-def _draw_into_kept_renderer(pick: Pick) -> None:
-    if "renderer" not in pick.kept:
-        raise NothingThereError
-    pick.artist().draw(pick.kept["renderer"])
-
-
-@change
-def _blit(pick: Pick) -> None:
-    """What blitting scripts do between two draws."""
-    canvas, axes = pick.figure.canvas, pick.axes()
-    background = canvas.copy_from_bbox(axes.bbox)
-    axes.draw_artist(pick.one([*axes.lines, axes.title]))
-    canvas.restore_region(background)
-    if pick.random.random() < 0.5:
-        axes.draw_artist(pick.one([*axes.lines, axes.title]))
-    canvas.blit(axes.bbox)
+    axes.callbacks.connect("ylim_changed", follow)
