@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -256,9 +257,8 @@ def run_script(script: Path, log: Path, options: argparse.Namespace) -> None:
                 save_pictures(folder, options.save, f"{script.stem}-{number}", numbers)
             record = vars(result)
             if options.fewest and result.failures:
-                kind = result.failures[0][0]
-                needed = fewest_changes(plan, number, figure, made.animations, folder, kind)
-                record["needed"] = needed or "none: the frames differ without any change"
+                needed = fewest_changes(plan, result, figure, made.animations, folder)
+                record["needed"] = needed
             lines.write(json.dumps(record) + "\n")
             shutil.rmtree(folder)
 
@@ -309,8 +309,10 @@ class Summary:
     def text(self, took_s: float) -> str:
         """The summary, on several lines."""
         ran = self.scripts - sum(self.skipped.values())
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_s = used.ru_utime + used.ru_stime
         lines = [
-            f"{self.scripts} scripts in {took_s:.0f} s: {ran} ran, {self.figures} figures, "
+            f"{self.scripts} scripts in {took_s:.0f} s ({cpu_s:.0f} s of CPU): {ran} ran, {self.figures} figures, "
             f"{self.frames} frames, {self.incremental} drawn incrementally",
             *_counts("drawn in full", self.in_full),
             *_counts("scripts skipped", self.skipped),

@@ -225,9 +225,19 @@ def _compare(
 
 
 def compare_figure(
-    plan: Plan, number: int, figure: Figure, animations: list[Any], folder: Path
+    plan: Plan,
+    number: int,
+    figure: Figure,
+    animations: list[Any],
+    folder: Path,
+    *,
+    repeat: bool = True,
 ) -> Result:
-    """Draw `figure` in full and under test; figures that differ from themselves are left out."""
+    """Draw `figure` in full and under test, and compare.
+
+    With `repeat`, a figure that fails is drawn in full once more, and left out if its full
+    draws differ from each other.
+    """
     result = Result(number)
     ended = in_child(lambda: draw_in_full(plan, figure, animations, folder))
     full = read_frames(folder / "full.jsonl")
@@ -249,7 +259,7 @@ def compare_figure(
     if ended:
         kind = "hang" if "longer" in ended else "crash"
         result.failures.append((kind, len(test), f"the canvas under test {ended}"))
-    if result.failures and not _repeatable(plan, figure, animations, folder, full):
+    if result.failures and repeat and not _repeatable(plan, figure, animations, folder, full):
         result.left_out, result.failures = "not repeatable in full", []
     return result
 
@@ -293,22 +303,26 @@ def _repeatable(
 
 
 def fewest_changes(
-    plan: Plan, number: int, figure: Figure, animations: list[Any], folder: Path, kind: str
+    plan: Plan, result: Result, figure: Figure, animations: list[Any], folder: Path
 ) -> str:
-    """Leave out changes as long as a failure of `kind` remains; returns which are needed."""
-    needed: list[list[str]] | None = None
-    for frame in reversed(range(plan.frames)):
-        for pairs in [[(frame, each) for each in range(4)]], [[(frame, each)] for each in range(4)]:
-            for left_out in pairs:
-                if plan.left_out.issuperset(left_out):
-                    continue
-                fewer = replace(plan, left_out=plan.left_out.union(left_out))
-                result = compare_figure(fewer, number, figure, animations, folder)
-                if kind in {each[0] for each in result.failures}:
-                    plan, needed = fewer, result.changes
-    if needed is None:
-        return "all of them"
-    return "; ".join(f"{frame}: {', '.join(each)}" for frame, each in enumerate(needed) if each)
+    """Leave out changes as long as the first failure's kind remains; returns which are needed."""
+    kind, last, _ = result.failures[0]
+    plan = replace(plan, frames=last + 1)
+    made = [
+        (frame, number)
+        for frame, changes in reversed([*enumerate(result.changes[: last + 1])])
+        for number in range(len(changes))
+    ]
+    needed = result.changes[: last + 1]
+    for left_out in [made, *([each] for each in made)]:
+        fewer = replace(plan, left_out=plan.left_out.union(left_out))
+        if fewer.left_out == plan.left_out:
+            continue
+        found = compare_figure(fewer, result.figure, figure, animations, folder, repeat=False)
+        if kind in {each[0] for each in found.failures}:
+            plan, needed = fewer, found.changes
+    texts = [f"{frame}: {', '.join(each)}" for frame, each in enumerate(needed) if each]
+    return "; ".join(texts) or "none: frames differ without any change"
 
 
 def read_frames(path: Path) -> list[Frame]:
