@@ -312,8 +312,9 @@ class Summary:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu_s = used.ru_utime + used.ru_stime
         lines = [
-            f"{self.scripts} scripts in {took_s:.0f} s ({cpu_s:.0f} s of CPU): {ran} ran, {self.figures} figures, "
-            f"{self.frames} frames, {self.incremental} drawn incrementally",
+            f"{self.scripts} scripts in {took_s:.0f} s ({cpu_s:.0f} s of CPU): {ran} ran, "
+            f"{self.figures} figures, {self.frames} frames, "
+            f"{self.incremental} drawn incrementally",
             *_counts("drawn in full", self.in_full),
             *_counts("scripts skipped", self.skipped),
             *_counts("figures left out", self.left_out),
