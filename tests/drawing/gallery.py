@@ -304,7 +304,7 @@ class Summary:
                 yield f"    fewest changes: {record['needed']}"
             if failures:
                 made = failures[0][2].rpartition(" | ")[2]
-                self.changes.update({each.partition(" (")[0] for each in made.split("; ")})
+                self.changes.update({_kind_of(each) for each in made.split("; ")})
 
     def text(self, took_s: float) -> str:
         """The summary, on several lines."""
@@ -326,6 +326,11 @@ class Summary:
         if not self.failures:
             lines.append("no failure")
         return "\n".join(lines)
+
+
+def _kind_of(change: str) -> str:
+    """A change without its value: which setter of what, or which function."""
+    return change.partition("=" if change.startswith(("set (", "rc (")) else " (")[0]
 
 
 def _counts(title: str, counts: Counter[str]) -> list[str]:

@@ -136,7 +136,12 @@ def _without_chance(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     generator = np.random.default_rng
-    np.random.default_rng = lambda given=None: generator(seed if given is None else given)
+
+    def seeded(*args: Any, **kwargs: Any) -> np.random.Generator:
+        given = next(iter((*args, *kwargs.values())), None)
+        return generator(seed if given is None else given)
+
+    np.random.default_rng = seeded
 
 
 def _take_over(made: Any) -> None:
