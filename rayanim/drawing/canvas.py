@@ -246,13 +246,13 @@ class IncrementalCanvas(VideoCanvas):
     def _why_full(self) -> str | None:
         if self.refusal is not None:
             return self.refusal
+        moving = self._all_moving()
         if self._frames == 0:
             return "the first frame"
         missing = self.missing_names()
         if missing:
             _warn_once(missing)
             return "this matplotlib lacks " + ", ".join(missing)
-        moving = self._all_moving()
         if self._pause:
             self._pause -= 1
             return CHANGING

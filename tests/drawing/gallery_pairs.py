@@ -21,13 +21,10 @@ import gallery_whole  # noqa: F401
 import numpy as np
 from gallery_changes import CHANGES, NothingThereError, Pick, name_of_any
 from gallery_processes import in_child
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
-from sameness import NoGuard
 
-from rayanim.drawing.canvas import IncrementalCanvas
-from rayanim.drawing.guard import Guard
+from rayanim.drawing.canvas import IncrementalCanvas, VideoCanvas
 
 BUDGET_S = 6.0
 """Once the full draws of a figure took so much CPU time, its remaining frames are left out."""
@@ -99,31 +96,33 @@ class Result:
     changes: list[list[str]] = field(default_factory=list)
 
 
-class GuardUnderWatch(Guard):
-    """The guard as in production; keeps what was drawn before it compared."""
+class CanvasUnderTest(IncrementalCanvas):
+    """A canvas that compares some of its frames as in production, whatever the time."""
 
     before: np.ndarray | None = None
 
-    def compare(self, figure: Any, renderer: Any, *args: Any) -> Any:
-        """Compare; a difference leaves the full draw in the renderer."""
-        self.before = np.array(renderer.buffer_rgba())
-        return super().compare(figure, renderer, *args)
+    def _has_time(self) -> bool:
+        return True
+
+    def _judge(self, renderer: Any, *args: Any) -> Any:
+        # A difference leaves the full draw in the renderer.
+        self.before = renderer.pixels.copy()
+        return super()._judge(renderer, *args)
 
 
-def canvas_under_test(figure: Figure, plan: Plan) -> IncrementalCanvas:
-    """The canvas that must give the pixels of a full draw, with its guard or without."""
-    canvas = IncrementalCanvas(figure)
-    canvas.guard = GuardUnderWatch() if plan.guard else NoGuard()
+def canvas_under_test(figure: Figure, plan: Plan) -> CanvasUnderTest:
+    """The canvas that must give the pixels of a full draw."""
+    canvas = CanvasUnderTest(figure)
+    canvas.compares_first = plan.guard
     canvas.always_try = plan.always_try
     return canvas
 
 
-def noticed_by_guard(canvas: IncrementalCanvas, full: np.ndarray) -> str:
-    """What the guard found in the frame drawn last: "right", "false", or nothing."""
-    before = getattr(canvas.guard, "before", None)
+def noticed_by_guard(canvas: CanvasUnderTest, full: np.ndarray) -> str:
+    """What a comparison found in the frame drawn last: "right", "false", or nothing."""
+    before, canvas.before = canvas.before, None
     if canvas.difference is None or before is None:
         return ""
-    canvas.guard.before = None
     return "false" if np.array_equal(before, full) else "right"
 
 
@@ -162,12 +161,12 @@ class Changes:
 def draw_in_full(plan: Plan, figure: Figure, animations: list[Any], folder: Path) -> None:
     """Draw all frames with a plain canvas; what came of them goes into `folder`."""
     changes = Changes(plan, figure, animations)
-    canvas = FigureCanvasAgg(figure)
+    canvas = VideoCanvas(figure)
     started_s = time.process_time()
     with (folder / "full.jsonl").open("w", buffering=1) as log:
         for number in range(plan.frames):
             frame = Frame(changes.make(number))
-            _draw(canvas, frame)
+            _draw(canvas, frame, compare=False)
             if not frame.error:
                 np.save(folder / f"full-{number}.npy", np.asarray(canvas.buffer_rgba()))
             log.write(json.dumps(asdict(frame)) + "\n")
@@ -185,7 +184,7 @@ def draw_under_test(
         for number, expected in enumerate(full):
             log.write(json.dumps({"at": number}) + "\n")
             frame = Frame(changes.make(number))
-            _draw(canvas, frame)
+            _draw(canvas, frame, compare=plan.guard and number % 3 == 0)
             frame.why_full = canvas.why_full
             if not frame.error and not expected.error:
                 _compare(np.load(folder / f"full-{number}.npy"), canvas, frame, folder, number)
@@ -194,21 +193,21 @@ def draw_under_test(
                 break
 
 
-def _draw(canvas: FigureCanvasAgg, frame: Frame) -> None:
+def _draw(canvas: VideoCanvas, frame: Frame, *, compare: bool) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            canvas.draw()
+            canvas.draw_frame(compare=compare)
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             frame.error = f"{type(error).__name__}: {error} ({Path(where.filename).name})"
     texts = {f"{each.category.__name__}: {each.message}" for each in caught}
-    # The guard's own words about a difference are read from the canvas.
+    # What a comparison found is read from the canvas.
     frame.warned = sorted(text for text in texts if "than a full draw" not in text)
 
 
 def _compare(
-    full: np.ndarray, canvas: IncrementalCanvas, frame: Frame, folder: Path, number: int
+    full: np.ndarray, canvas: CanvasUnderTest, frame: Frame, folder: Path, number: int
 ) -> None:
     drawn = np.array(canvas.pixels)
     frame.noticed = noticed_by_guard(canvas, full)
