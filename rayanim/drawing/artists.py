@@ -45,8 +45,8 @@ class ArtistNode:
         In a frame that is compared with a full draw: what it asked now.
     dirty
         Whether it asked for something else in this frame than before.
-    dirty_at
-        The last frame in which it did.
+    moved_at
+        The last frame in which it did, None where it has been the same since it came.
     reach
         All pixels that it has touched, and those that it is given to move in.
     drawn_for
@@ -61,7 +61,7 @@ class ArtistNode:
     __slots__ = (
         "_began_s", "_changed", "_epoch", "_ground", "_ground_version", "_marks", "_rest", "_roots",
         "_settled", "_touched", "_watch",
-        "artist", "cost_s", "dirty", "dirty_at", "drawn_for", "frame_idx", "fresh", "is_unknown",
+        "artist", "cost_s", "dirty", "drawn_for", "frame_idx", "fresh", "is_unknown", "moved_at",
         "reach", "recording",
     )  # fmt: skip
 
@@ -72,7 +72,8 @@ class ArtistNode:
         self.dirty = True
         self.drawn_for = "change"
         self.is_unknown = False
-        self.dirty_at = self.frame_idx = 0
+        self.moved_at: int | None = None
+        self.frame_idx = 0
         self.reach: Box | None = None
         self.cost_s = 0.0
         self._roots = (artist,) if roots is None else roots
@@ -152,6 +153,10 @@ class ArtistNode:
         self.fresh = recording
         put_back(self._marks)
 
+    def draws(self, artist: Any) -> bool:
+        """Whether `artist` is one of those that are drawn here."""
+        return any(artist is root for root in self._roots)
+
     def keep(self) -> None:
         """It has not changed."""
         self.dirty = False
@@ -162,8 +167,9 @@ class ArtistNode:
         """Take what it asked of the renderer in this frame."""
         self.dirty = not recording.same_as(self.recording)
         if self.dirty:
+            if self.recording is not None:
+                self.moved_at = self.frame_idx
             self.recording = recording
-            self.dirty_at = self.frame_idx
 
     def replay(self) -> None:
         """Ask the renderer for the same again."""
@@ -222,6 +228,7 @@ class FigureDrawing:
         self._owners: list[Any] = []
         self._at_turn = False
         self._space: ArtistNode | None = None
+        self._spaces: dict[int, ArtistNode] = {}
         self._space_kept = False
         self._frame_flags: Flags = []
 
@@ -282,10 +289,15 @@ class FigureDrawing:
         """Whether artists that are drawn now have their turns here."""
         return not (self._at_turn or self.direct is not None or self._renderer.filtering)
 
-    def ready(self) -> bool:
-        """The same, after what comes before the titles and artists of 3D axes."""
+    def begin_artists(self) -> bool:
+        """Before the sorted artists of an owner: whether they have their turns here."""
         self._end_space()
         return self.gives_turns
+
+    @property
+    def places_titles(self) -> bool:
+        """Whether titles that are placed now are those of axes that are drawn here."""
+        return self._space is not None or self.gives_turns
 
     def draw_artists(self, artists: Iterable[Any]) -> None:
         """Give each of some sorted artists its turn."""
@@ -318,13 +330,18 @@ class FigureDrawing:
         titles = self._titles.get(id(axes))
         if titles is None or titles.axes is not axes:
             titles = self._titles[id(axes)] = Titles(axes, self)
-        if titles.are_in_place():
+        # In 3D, drawing the axes and measuring them for the titles move the same ticks to and fro:
+        # they are one.
+        together = self._space is not None and not self._space_kept
+        if not together and titles.are_in_place():
             if self.comparing:
                 self.misplaced += titles.place(place)
+            self._end_space()
             return
-        self._placing = titles
+        self._placing = None if together else titles
         titles.place(place)
         self._placing = None
+        self._end_space()
         self._epoch += 1
         titles.remember()
 
@@ -337,9 +354,11 @@ class FigureDrawing:
         if self._space is None:
             if not self.gives_turns:
                 return True
+            put_back(self._frame_flags)
             self._end_loose()
             roots = tuple(axes._axis_map.values())
             self._space = self._node(roots[0], roots)
+            self._spaces[id(axes)] = self._space
             self._at_turn = True
             self._space_kept = not self._space.is_due(self._epoch)
             if not self._space_kept:
@@ -371,6 +390,7 @@ class FigureDrawing:
         self._known.clear()
         self._grounds.clear()
         self._titles.clear()
+        self._spaces.clear()
 
     def _turn(self, artist: Any) -> None:
         self._end_loose()
@@ -430,7 +450,10 @@ class FigureDrawing:
 
     def _node_of(self, artist: Any) -> ArtistNode | None:
         nodes = self._known.get(id(artist))
-        return nodes[0] if nodes and nodes[0].artist is artist else None
+        if nodes and nodes[0].artist is artist:
+            return nodes[0]
+        space = self._spaces.get(id(artist.axes))
+        return space if space is not None and space.draws(artist) else None
 
     def _drop_others(self) -> None:
         """Let go of all that the figure no longer shows."""
@@ -439,7 +462,7 @@ class FigureDrawing:
             known.setdefault(id(node.artist), []).append(node)
         self._known = known
         shown = {id(axes): axes for axes in _everything(self._figure)}
-        for memory in (self._grounds, self._titles):
+        for memory in (self._grounds, self._titles, self._spaces):
             for key in [key for key in memory if key not in shown]:
                 del memory[key]
 
@@ -499,7 +522,7 @@ def _give_turns(draw_list: Any) -> Any:
         renderer: Any, parent: Any, artists: Any, suppress_composite: bool | None = None
     ) -> None:
         drawing = _drawing(renderer)
-        if drawing is not None and suppress_composite is not False and drawing.ready():
+        if drawing is not None and suppress_composite is not False and drawing.begin_artists():
             drawing.draw_artists(artists)
         else:
             draw_list(renderer, parent, artists, suppress_composite)
@@ -511,7 +534,7 @@ def _place_titles(update: Any) -> Any:
     @functools.wraps(update)
     def place(self: Any, renderer: Any) -> None:
         drawing = _drawing(renderer)
-        if drawing is None or not drawing.ready():
+        if drawing is None or not drawing.places_titles:
             update(self, renderer)
         else:
             drawing.place_titles(self, partial(update, self, renderer))

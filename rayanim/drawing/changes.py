@@ -589,7 +589,7 @@ class Surroundings:
         manager = font_manager.fontManager
         now = (mpl.rcParams, get_named_colors_mapping(), units.registry, manager.ttflist)
         place = locale.setlocale(locale.LC_ALL)
-        others_changed = classes_changed()
+        others_changed = CLASSES.changed()
         if (
             self._known
             and not others_changed
@@ -631,8 +631,40 @@ _PLAIN: dict[type, Callable[[Watch, Any], None]] = {
     functools.partial: Watch._visit_partial,
 }
 _VISITS: dict[type, Callable[[Watch, Any], None]] = dict(_PLAIN)
-_CLASSES: dict[type, list[Any]] = {}
-"""Classes of matplotlib's that artists are drawn by, with what they held when first met."""
+
+
+class Classes:
+    """Classes of matplotlib's that artists are drawn by, with what they hold."""
+
+    def __init__(self) -> None:
+        self._known: set[type] = set()
+        self._views: list[Any] = []
+        self._lengths: list[int] = []
+        self._values: list[Any] = []
+
+    def add(self, kind: type) -> None:
+        """Watch `kind` and the classes of matplotlib's that it inherits from."""
+        for base in kind.__mro__:
+            if base not in self._known and base.__module__.startswith(OWN_MODULES):
+                self._known.add(base)
+                self._views.append(vars(base).values())
+                self._lengths.append(len(vars(base)))
+                self._values += vars(base).values()
+
+    def changed(self) -> bool:
+        """Whether an attribute of one was set since it was added, or since the last call."""
+        if list(map(len, self._views)) == self._lengths and all(
+            map(is_, chain.from_iterable(self._views), self._values)
+        ):
+            return False
+        self._lengths = list(map(len, self._views))
+        self._values = list(chain.from_iterable(self._views))
+        return True
+
+
+OWN_MODULES = ("matplotlib.", "mpl_toolkits.")
+
+CLASSES = Classes()
 
 
 def _visit_of(kind: type) -> Callable[[Watch, Any], None]:
@@ -648,7 +680,7 @@ def _visit_of(kind: type) -> Callable[[Watch, Any], None]:
         return Watch._visit_nothing
     if not _is_matplotlibs(kind):
         return Watch._visit_unknown
-    _register(kind)
+    CLASSES.add(kind)
     return next((visit for base, visit in _FAMILIES if issubclass(kind, base)), _by_attributes(kind))
 
 
@@ -683,31 +715,12 @@ def _by_attributes(kind: type) -> Callable[[Watch, Any], None]:
 def _is_matplotlibs(kind: type) -> bool:
     """Whether `kind` is a class that matplotlib itself defines, under its name."""
     module = kind.__module__
-    if not module.startswith(("matplotlib.", "mpl_toolkits.")) or module.startswith(
-        UNKNOWN_MODULES
-    ):
+    if not module.startswith(OWN_MODULES) or module.startswith(UNKNOWN_MODULES):
         return False
     found: Any = sys.modules.get(module)
     for name in kind.__qualname__.split("."):
         found = getattr(found, name, None)
     return found is kind
-
-
-def _register(kind: type) -> None:
-    for base in kind.__mro__:
-        if base.__module__.startswith(("matplotlib.", "mpl_toolkits.")) and base not in _CLASSES:
-            _CLASSES[base] = list(vars(base).values())
-
-
-def classes_changed() -> bool:
-    """Whether an attribute of a class was set since the class was first met, or the last call."""
-    changed = False
-    for kind, kept in list(_CLASSES.items()):
-        now = vars(kind).values()
-        if len(now) != len(kept) or not all(map(is_, now, kept)):
-            _CLASSES[kind] = list(now)
-            changed = True
-    return changed
 
 
 def _hash(array: Any) -> bytes:

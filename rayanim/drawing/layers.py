@@ -60,7 +60,9 @@ class Layers:
             All nodes, lowest first, each with its recording.
         """
         outgrown = [node.outgrew_reach() for node in nodes if node.dirty]
-        if self._picture is None or any(node.dirty and node not in self._over for node in nodes):
+        if self._picture is None or any(
+            node.dirty and node not in self._over for node in nodes
+        ):
             self._plan(nodes, frame_idx)
         elif any(outgrown):
             self._outgrown += 1
@@ -72,9 +74,7 @@ class Layers:
         patches: list[Patch] = []
         still: list[ArtistNode] = []
         for node in nodes:
-            moves = node.dirty or frame_idx - node.dirty_at < MOVES_FOR
-            if node.dirty_at <= 1 and not node.dirty:
-                moves = False
+            moves = node.moved_at is not None and frame_idx - node.moved_at < MOVES_FOR
             if moves:
                 node.give_room(ROOMS_PX[min(self._outgrown, len(ROOMS_PX) - 1)])
             if moves or any(touch(node.reach, patch.box) for patch in patches):
