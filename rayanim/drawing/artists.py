@@ -330,6 +330,11 @@ class FigureDrawing:
         titles = self._titles.get(id(axes))
         if titles is None or titles.axes is not axes:
             titles = self._titles[id(axes)] = Titles(axes, self)
+        if not titles.any_text():
+            # Then matplotlib looks no further, either.
+            place()
+            self._end_space()
+            return
         # In 3D, drawing the axes and measuring them for the titles move the same ticks to and fro:
         # they are one.
         together = self._space is not None and not self._space_kept

@@ -31,19 +31,18 @@ class Titles:
         self._undrawn: dict[int, tuple[Any, Watch, Ground, int]] = {}
         self._placed: tuple[Any, ...] | None = None
 
+    def any_text(self) -> bool:
+        """Whether there is anything to be placed."""
+        return any(title.get_text() for title in self._all())
+
     def are_in_place(self) -> bool:
         """Whether placing them now would leave them where they are."""
-        if not any(title.get_text() for title in self._all()):
-            # Then matplotlib looks no further, either.
-            return False
         return self._placed is not None and self._placed == self._inputs()
 
     def remember(self) -> None:
         """They have been placed."""
-        self._placed = None
-        if any(title.get_text() for title in self._all()):
-            self._watch_undrawn()
-            self._placed = self._inputs()
+        self._watch_undrawn()
+        self._placed = self._inputs()
 
     def place(self, place: Callable[[], None]) -> list[Any]:
         """Have matplotlib place them; the titles that moved."""
