@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from operator import is_
 from typing import Any
 
 import matplotlib.image
@@ -26,7 +27,7 @@ from rayanim.drawing.boxes import Box, inside, overlap, union, widened
 from rayanim.drawing.changes import Ground, Mark, Rest, Surroundings, Watch
 from rayanim.drawing.hooks import replaced
 from rayanim.drawing.recorder import Recording, RecordingRenderer
-from rayanim.drawing.titles import Titles
+from rayanim.drawing.placing import AxesLayout, Titles
 
 Flags = list[tuple[dict[str, Any], Any]]
 """Attributes of artists, each with what stood in their stale flag."""
@@ -153,6 +154,11 @@ class ArtistNode:
         self.fresh = recording
         put_back(self._marks)
 
+    @property
+    def is_turn(self) -> bool:
+        """Whether it stands for artists, and not for what an owner draws between them."""
+        return bool(self._roots)
+
     def draws(self, artist: Any) -> bool:
         """Whether `artist` is one of those that are drawn here."""
         return any(artist is root for root in self._roots)
@@ -219,6 +225,8 @@ class FigureDrawing:
         self._known: dict[int, list[ArtistNode]] = {}
         self._grounds: dict[int, Ground] = {}
         self._surroundings = Surroundings()
+        self._layout = AxesLayout(figure, self)
+        self._owned: dict[int, tuple[Any, list[Any]]] = {}
         self._titles: dict[int, Titles] = {}
         self._placing: Titles | None = None
         self._frame_idx = 0
@@ -242,7 +250,6 @@ class FigureDrawing:
         """
         self.comparing, self.direct, self.misplaced = compare, None, []
         self._renderer, self._frame_idx = renderer, frame_idx
-        self._epoch += 1
         self._order, self._owners = [], [self._figure]
         recorder = renderer.recorder
         recorder.cut()
@@ -250,10 +257,14 @@ class FigureDrawing:
         recorder.mode = "both" if compare else "record"
         try:
             with _replacing():
+                self._epoch += 1
                 if self._surroundings.changed():
                     for ground in self._grounds.values():
                         ground.forget()
-                self._figure.draw(renderer)
+                is_laid_out = self._layout.begin()
+                self._epoch += 1
+                with _without_layout(self._figure, spared=is_laid_out and not compare):
+                    self._figure.draw(renderer)
                 self._end_loose()
         except BaseException:
             renderer.end_filters()
@@ -268,6 +279,8 @@ class FigureDrawing:
         self.nodes = self._order
         if self.order_changed:
             self._drop_others()
+        if not self._layout.end(spared=is_laid_out and not compare) and is_laid_out:
+            self.misplaced.append("axes that the layout engine moves")
 
     def go_direct(self, reason: str) -> None:
         """Draw what was recorded so far, and all that follows without recording it."""
@@ -299,8 +312,9 @@ class FigureDrawing:
         """Whether titles that are placed now are those of axes that are drawn here."""
         return self._space is not None or self.gives_turns
 
-    def draw_artists(self, artists: Iterable[Any]) -> None:
-        """Give each of some sorted artists its turn."""
+    def draw_artists(self, owner: Any, artists: Iterable[Any]) -> None:
+        """Give each of the sorted artists of an axes or figure its turn."""
+        self._owned[id(owner)] = (owner, owner.get_children())
         put_back(self._frame_flags)
         self._frame_flags = []
         renderer = self._renderer
@@ -380,6 +394,16 @@ class FigureDrawing:
     def has_turns(self, artist: Any) -> bool:
         """Whether `artist` was drawn at a turn of its own in the frame before."""
         return self._node_of(artist) is not None
+
+    def is_due(self, node: ArtistNode) -> bool:
+        """Whether `node` would be drawn if its turn were now."""
+        return node.is_due(self._epoch)
+
+    def is_as_drawn(self, axes: Any) -> bool:
+        """Whether the same artists are in `axes` as when it was drawn."""
+        owner, artists = self._owned.get(id(axes), (None, []))
+        now = axes.get_children()
+        return owner is axes and len(now) == len(artists) and all(map(is_, now, artists))
 
     def ground_of(self, owner: Any) -> Ground:
         """What the artists of an axes or figure are drawn from, up to date."""
@@ -467,7 +491,7 @@ class FigureDrawing:
             known.setdefault(id(node.artist), []).append(node)
         self._known = known
         shown = {id(axes): axes for axes in _everything(self._figure)}
-        for memory in (self._grounds, self._titles, self._spaces):
+        for memory in (self._grounds, self._owned, self._titles, self._spaces):
             for key in [key for key in memory if key not in shown]:
                 del memory[key]
 
@@ -506,6 +530,22 @@ def draws_alone(artist: Any) -> bool:
 
 
 @contextlib.contextmanager
+def _without_layout(figure: Any, *, spared: bool) -> Iterator[None]:
+    """Spare `figure` a run of its layout engine."""
+    if not spared:
+        yield
+        return
+    attributes = vars(figure)
+    engine = attributes["_layout_engine"]
+    attributes["_layout_engine"] = None
+    try:
+        yield
+    finally:
+        if attributes["_layout_engine"] is None:
+            attributes["_layout_engine"] = engine
+
+
+@contextlib.contextmanager
 def _replacing() -> Iterator[None]:
     """Have drawings with a `RecordingRenderer` go through its `FigureDrawing`."""
     with contextlib.ExitStack() as stack:
@@ -528,7 +568,7 @@ def _give_turns(draw_list: Any) -> Any:
     ) -> None:
         drawing = _drawing(renderer)
         if drawing is not None and suppress_composite is not False and drawing.begin_artists():
-            drawing.draw_artists(artists)
+            drawing.draw_artists(parent, artists)
         else:
             draw_list(renderer, parent, artists, suppress_composite)
 

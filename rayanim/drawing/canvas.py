@@ -393,9 +393,9 @@ class IncrementalCanvas(VideoCanvas):
         if self.always_try or changed_s <= WORTH * all_s:
             self._pauses = self._failures = 0
             return False
-        # Once is no proof: a full draw by someone else makes all look new.
+        # At first all is new, and a layout engine that still runs makes all look changed.
         self._failures += 1
-        return self._failures > 1
+        return self._failures > LEARNING
 
     def _has_time(self) -> bool:
         """Whether comparing stays within its share of the time."""

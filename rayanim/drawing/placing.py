@@ -1,13 +1,19 @@
-"""Spares matplotlib the placing of titles where nothing that it depends on has changed.
+"""Spares matplotlib the placing of titles and axes where nothing that it depends on has changed.
 
-Placing the titles of one axes means measuring its axes objects, with all their
-labels, and takes longer than all else in a frame of which little is drawn.
+Both measure all labels, and take longer than all else in a frame of which
+little is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
+from matplotlib.offsetbox import AnnotationBbox, OffsetBox
+from matplotlib.spines import Spine
 
 from rayanim.drawing.changes import Ground, Watch
 
@@ -142,3 +148,106 @@ class _Values:
 
 def _alike(watch: Watch, other: Watch) -> bool:
     return watch is other or watch.same_values(other)
+
+
+class AxesLayout:
+    """Whether the layout engine of a figure would leave all axes where they are.
+
+    It would where its last run moved nothing, and since then nothing changed
+    but artists that no engine measures, for they are clipped to their axes.
+    """
+
+    def __init__(self, figure: Any, drawing: FigureDrawing) -> None:
+        self._figure = figure
+        self._drawing = drawing
+        self._watch: Watch | None = None
+        self._unmeasured: set[int] = set()
+        self._places: list[bytes] = []
+        self._ran = False
+
+    def begin(self) -> bool:
+        """Before a frame is drawn: whether the engine need not run."""
+        engine = self._figure.get_layout_engine()
+        self._ran = engine is not None and bool(self._figure.axes)
+        if not self._ran:
+            return False
+        self._places = self._all_places()
+        known = type(engine) in (ConstrainedLayoutEngine, TightLayoutEngine)
+        spared = known and self._holds(engine)
+        if not spared:
+            self._watch = None
+        return spared
+
+    def end(self, *, spared: bool) -> bool:
+        """After it was drawn; whether the axes are where they were."""
+        if not self._ran:
+            return True
+        stayed = self._places == self._all_places()
+        if not stayed:
+            self._watch = None
+        elif not spared:
+            self._watch = Watch(self._roots(), None)
+        if self._watch is not None:
+            self._unmeasured = {
+                id(node.artist) for node in self._drawing.nodes if _is_unmeasured(node.artist)
+            }
+        return stayed
+
+    def _holds(self, engine: Any) -> bool:
+        drawing = self._drawing
+        if self._watch is None or self._watch.changed():
+            return False
+        if drawing.order_changed or not all(map(self._is_calm, _every_axes(self._figure.axes))):
+            return False
+        children = [child for child in self._figure.get_children() if child is not self._figure.patch]
+        if not all(isinstance(child, Axes) or drawing.has_turns(child) for child in children):
+            return False
+        return all(
+            id(node.artist) in self._unmeasured and _is_unmeasured(node.artist)
+            for node in drawing.nodes
+            if node.is_turn and drawing.is_due(node)
+        )
+
+    def _is_calm(self, axes: Any) -> bool:
+        """Whether all in `axes` has its turns, and its limits are those of the last frame."""
+        drawing = self._drawing
+        ground = drawing.ground_of(axes)
+        if not ground.watched or any(axes._stale_viewlims.values()):
+            return False
+        titled = any(title.get_text() for title in (axes.title, axes._left_title, axes._right_title))
+        hidden = () if titled or axes.axison else (Axis, Spine)
+        return drawing.is_as_drawn(axes) and all(
+            isinstance(child, (Axes, *hidden)) or drawing.has_turns(child)
+            for child in axes.get_children()
+        )
+
+    def _roots(self) -> tuple[Any, ...]:
+        figure = self._figure
+        specs = [axes.get_subplotspec() for axes in figure.axes]
+        return (figure.get_layout_engine(), *specs, figure.subplotpars)
+
+    def _all_places(self) -> list[bytes]:
+        """Where everything is that an engine moves, to the bit."""
+        boxes = [
+            box
+            for axes in self._figure.axes
+            for box in (axes._position, axes._originalPosition)
+        ]
+        return [
+            *(box.get_points().tobytes() for box in boxes),
+            *(repr(text.get_position()).encode() for text in self._figure.texts),
+        ]
+
+
+def _every_axes(found: Any) -> Iterator[Any]:
+    for axes in found:
+        yield axes
+        yield from _every_axes(axes.child_axes)
+
+
+def _is_unmeasured(artist: Any) -> bool:
+    """Whether layout engines take no notice of `artist`: matplotlib's own rule."""
+    if isinstance(artist, Axes | Axis | OffsetBox | AnnotationBbox):
+        return False
+    clipped = getattr(artist, "_fully_clipped_to_axes", None)
+    return artist.axes is not None and clipped is not None and bool(clipped())
