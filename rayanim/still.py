@@ -22,7 +22,7 @@ MODES = ("RGBA", "RGB")
 """Pillow's names for the pixels of an image, the better ones first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(slots=True, kw_only=True, repr=False)
 class StillReport(Report):
     """The report of one frame that was drawn into an image.
 
