@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from abc import ABC, abstractmethod
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.errors import SettingsError
+from rayanim.errors import SettingsError, SetupError
 from rayanim.feed import IndexedFrameParams
 from rayanim.settings import is_number, plain
 
@@ -248,6 +249,31 @@ def _under_one_name(named: dict[str, tuple[str, Any]], options: dict[str, Any]) 
 def _progress(disable: bool | None) -> bool | None:
     """tqdm's three-valued flag in terms of ours."""
     return None if disable is None else not disable
+
+
+def check_signatures(animator: Animator) -> None:
+    """Find methods that cannot be called as they are going to be.
+
+    Raises
+    ------
+    SetupError
+        If `setup` or `update` takes other arguments.
+    """
+    for name, wanted, arguments in (
+        ("setup", "setup(self)", ()),
+        ("update", "update(self, frame_idx, params)", (0, None)),
+    ):
+        method = getattr(animator, name)
+        try:
+            signature = inspect.signature(method)
+        except (TypeError, ValueError):  # written in C, or no function: calling it will tell
+            continue
+        try:
+            signature.bind(*arguments)
+        except TypeError as error:
+            raise SetupError(
+                f"{type(animator).__name__}.{name}{signature}: {error}. Write {wanted}."
+            ) from None
 
 
 def _check_video_mode(video_mode: str, preset: str | None) -> str | None:

@@ -28,7 +28,7 @@ from rayanim import (
 )
 from rayanim.animator import _read_ffmpeg_options
 from rayanim.dry_run import PlanReport
-from rayanim.errors import FrameError, ParametersError, SettingsError
+from rayanim.errors import FrameError, ParametersError, SettingsError, SetupError
 from rayanim.overrides import Overrides, overriding
 
 
@@ -592,3 +592,29 @@ def test_a_preload_factor_is_taken_and_has_no_effect(tmp_path: Path, factor: int
     film = tmp_path / "film.mp4"
     NumberedAnimator().make_video(film, [7, 8], preload_factor=factor, reuse_figure_object=1)
     assert read_numbers(film) == [7, 8]
+
+
+def test_methods_with_other_arguments_are_named_with_the_remedy(tmp_path: Path) -> None:
+    """Before any work starts."""
+
+    class Short(NumberedAnimator):
+        def update(self, frame_idx: int) -> None:  # type: ignore[override]
+            raise AssertionError("updated")
+
+    class Long(NumberedAnimator):
+        def setup(self, dpi: int) -> Figure:  # type: ignore[override]
+            raise AssertionError("set up")
+
+    class Free(NumberedAnimator):
+        def update(self, *args: Any, colour: str = "red") -> None:
+            super().update(*args)
+
+    film = tmp_path / "film.mp4"
+    remedy = r"Short\.update\(frame_idx.*Write update\(self, frame_idx, params\)\."
+    with pytest.raises(TypeError, match=remedy):
+        Short().make_video(film, [1])
+    with pytest.raises(SetupError, match=r"Long\.setup\(dpi.*Write setup\(self\)\."):
+        Long().make_video(film, [1])
+    assert list(tmp_path.iterdir()) == []
+    Free().make_video(film, [3], num_workers=1)
+    assert read_numbers(film) == [3]
