@@ -185,8 +185,9 @@ class Request:
         """
         first = 0 if self.frames is None else Selection.parse(self.frames).parts[0][0]
         tight = (self.savefig_params or {}).get("bbox_inches") == "tight"
-        both = sorted({first, number} if tight else {number})
-        return {"still_number": number, "frames": ",".join(map(str, both))}
+        # All from the first one: its own number need not be 0, see `IndexedFrameParams`.
+        low, high = sorted((first if tight else number, number))
+        return {"still_number": number, "frames": f"{low}-{high}"}
 
     def plan(self) -> Plan:
         """Check everything that can be checked before work starts.
