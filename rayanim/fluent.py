@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from rayanim.errors import SettingsError
@@ -102,6 +103,32 @@ def call_once(method: str, parts: Iterable[Any], *args: Any) -> None:
             _reached.reset(token)
 
 
+MapT = TypeVar("MapT", bound=TimeMap)
+
+
+def _made_once(make: Callable[..., MapT]) -> Callable[..., MapT]:
+    """`make`, which checks its arguments, called once for each of them and not for every frame."""
+    kept = lru_cache(maxsize=1000, typed=True)(make)
+
+    def made(*args: Any) -> MapT:
+        try:
+            return kept(*args)
+        except TypeError:  # an argument that cannot be a key; `make` refuses it in its own words
+            return make(*args)
+
+    return made
+
+
+_rescale = _made_once(Rescale)
+_rescale_to = _made_once(RescaleTo)
+_reverse = Reverse()
+
+
+@_made_once
+def _crop(start_ms: float, end_ms: float, child_duration_ms: float) -> Crop:
+    return Crop(start_ms, end_ms).within(child_duration_ms)
+
+
 class Retimed(ABC, Generic[PartT]):
     """A child played in another time.
 
@@ -160,7 +187,7 @@ class AtRate(Retimed[PartT]):
 
     @property
     def time_map(self) -> Rescale:
-        return Rescale(self.playback_rate)
+        return _rescale(self.playback_rate)
 
 
 class ForDuration(Retimed[PartT]):
@@ -185,7 +212,7 @@ class ForDuration(Retimed[PartT]):
 
     @property
     def time_map(self) -> RescaleTo:
-        return RescaleTo(self.new_duration)
+        return _rescale_to(self.new_duration)
 
 
 class Dilated(Retimed[PartT]):
@@ -232,7 +259,7 @@ class Reversed(Retimed[PartT]):
 
     @property
     def time_map(self) -> Reverse:
-        return Reverse()
+        return _reverse
 
 
 class Cropped(Retimed[PartT]):
@@ -259,7 +286,7 @@ class Cropped(Retimed[PartT]):
 
     @property
     def time_map(self) -> Crop:
-        return Crop(self.crop_start, self.crop_end).within(duration_of(self.child))
+        return _crop(self.crop_start, self.crop_end, duration_of(self.child))
 
 
 class Fluent(Generic[PartT]):
