@@ -254,9 +254,9 @@ class Act(FrameGenerator):
         return self._stage.scenes
 
     @property
-    def scenes_end_at(self) -> tuple[float, ...]:
+    def scenes_end_at(self) -> list[float]:
         """When each scene ends, in milliseconds."""
-        return self._stage.order.ends_ms
+        return list(self._stage.order.ends_ms)
 
     @property
     def duration(self) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -10,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.errors import SettingsError
+from rayanim.errors import SettingsError, SetupError
 from rayanim.feed import IndexedFrameParams
+from rayanim.settings import is_number, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,8 +27,24 @@ __all__ = ["Animator", "IndexedFrameParams", "get_rendered_frame_ids"]
 
 _logger = logging.getLogger(__name__)
 
+_NVENC_PRESETS = {f"p{number}" for number in range(1, 8)}
 
-class Animator:
+_FFMPEG_OPTIONS = {
+    "-b:v": "bitrate",
+    "-c:v": "codec",
+    "-codec:v": "codec",
+    "-crf": "crf",
+    "-pix_fmt": "pixel_format",
+    "-preset": "preset",
+    "-vcodec": "codec",
+}
+"""Options of the ``ffmpeg`` command that have a counterpart here."""
+
+_FFMPEG_WITHOUT_EFFECT = {"-movflags", "-threads", "-tune"}
+"""Options that change how a video is stored or encoded, not what it shows."""
+
+
+class Animator(ABC):
     """Base class of animations that update one figure.
 
     Subclasses write `setup` and `update`; their own ``__init__`` may take
@@ -67,10 +87,13 @@ class Animator:
     n_frames: int | None = None
     sequential: bool = False
 
+    # Both may be called through super(); neither does anything.
+
+    @abstractmethod
     def setup(self) -> Figure:
         """Make the figure, keep the artists that `update` needs, return the figure."""
-        raise NotImplementedError(f"{type(self).__name__} must define setup(self) -> Figure.")
 
+    @abstractmethod
     def update(self, frame_idx: int, params: Any) -> None:
         """Change the figure so that it shows frame `frame_idx`.
 
@@ -85,9 +108,6 @@ class Animator:
         params
             Its entry in `param_by_frame`.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must define update(self, frame_idx, params)."
-        )
 
     def make_video(
         self,
@@ -139,19 +159,21 @@ class Animator:
             ``bbox_inches="tight"`` measures one box, on the first frame, and
             cuts every frame by it.
         video_mode
-            ``auto`` and ``cpu``: the processor encodes. ``gpu`` is refused: the
-            bytes that a graphics card makes are not the same on another one.
+            ``auto``, ``cpu`` or ``gpu``: the processor encodes in every case,
+            because a graphics card would make other bytes than the next one.
         video_quality
             Constant rate factor: lower is better and larger.
         video_preset
             The encoder's preset.
         video_extra_ffmpeg_params
-            Taken for scripts that pass an empty list; FFmpeg runs inside this
-            process, so command-line arguments have nowhere to go.
+            Options of the ``ffmpeg`` command: ``-crf``, ``-preset``,
+            ``-pix_fmt``, ``-c:v`` and ``-b:v`` stand for the arguments that
+            they are named after; ``-tune``, ``-movflags`` and ``-threads``
+            have no effect; others are refused.
         reuse_figure_object
             False calls `setup` for every frame, for comparison only.
         preload_factor
-            Taken for scripts that pass it; what is in flight is bounded in
+            Has no effect; what is in flight is bounded in
             bytes (``PerformanceSettings.in_flight_bytes``).
         codec, pixel_format
             As in `rayanim.produce`.
@@ -174,7 +196,10 @@ class Animator:
         """
         from rayanim.production import produce
 
-        _check_legacy(video_mode, video_extra_ffmpeg_params, preload_factor, reuse_figure_object)
+        video_preset = _check_video_mode(video_mode, video_preset)
+        given = {"codec": codec, "pixel_format": pixel_format, **options}
+        options = _read_ffmpeg_options(video_extra_ffmpeg_params)
+        options.update({name: value for name, value in given.items() if value is not None})
         named = {
             "workers": ("num_workers", None if num_workers == -1 else num_workers),
             "crf": ("video_quality", video_quality),
@@ -187,12 +212,10 @@ class Animator:
             self,
             fps,
             outfile=output_file,
-            codec=codec,
-            pixel_format=pixel_format,
             param_by_frame=param_by_frame,
             n_frames=n_frames,
             savefig_params=savefig_params,
-            reuse_figure_object=reuse_figure_object,
+            reuse_figure_object=bool(reuse_figure_object),
             **{"dpi": None, "workers": -1, **_under_one_name(named, options)},
         )
 
@@ -228,31 +251,84 @@ def _progress(disable: bool | None) -> bool | None:
     return None if disable is None else not disable
 
 
-def _check_legacy(
-    video_mode: str, extra: list[str] | None, preload_factor: int, reuse_figure_object: bool
-) -> None:
-    if video_mode == "gpu":
-        raise SettingsError(
-            "video_mode='gpu': no film is encoded on a graphics card, whose bytes are not the same "
-            "on another one. Use 'auto' or 'cpu', and a quicker video_preset."
-        )
-    if video_mode not in ("auto", "cpu"):
-        raise SettingsError(f"video_mode must be 'auto' or 'cpu', got {video_mode!r}.")
-    if extra:
-        raise SettingsError(
-            f"video_extra_ffmpeg_params={extra!r}: there is no ffmpeg command to pass them to. "
-            "Use codec, crf, preset, pixel_format or bitrate."
-        )
-    if (
-        isinstance(preload_factor, bool)
-        or not isinstance(preload_factor, int)
-        or preload_factor < 1
+def check_signatures(animator: Animator) -> None:
+    """Find methods that cannot be called as they are going to be.
+
+    Raises
+    ------
+    SetupError
+        If `setup` or `update` takes other arguments.
+    """
+    for name, wanted, arguments in (
+        ("setup", "setup(self)", ()),
+        ("update", "update(self, frame_idx, params)", (0, None)),
     ):
-        raise SettingsError(f"preload_factor must be at least 1, got {preload_factor!r}.")
-    if not isinstance(reuse_figure_object, bool):
-        raise SettingsError(
-            f"reuse_figure_object must be True or False, got {reuse_figure_object!r}."
+        method = getattr(animator, name)
+        try:
+            signature = inspect.signature(method)
+        except (TypeError, ValueError):  # written in C, or no function: calling it will tell
+            continue
+        try:
+            signature.bind(*arguments)
+        except TypeError as error:
+            raise SetupError(
+                f"{type(animator).__name__}.{name}{signature}: {error}. Write {wanted}."
+            ) from None
+
+
+def _check_video_mode(video_mode: str, preset: str | None) -> str | None:
+    """The preset to use; a graphics card's own mean nothing to the processor's encoder.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such mode.
+    """
+    if video_mode not in ("auto", "cpu", "gpu"):
+        raise SettingsError(f"video_mode must be 'auto', 'cpu' or 'gpu', got {video_mode!r}.")
+    if video_mode == "gpu":
+        _logger.warning(
+            "video_mode='gpu': rayanim encodes on the processor, so that the file has the same "
+            "bytes on every machine. A quicker video_preset, such as 'veryfast', helps."
         )
+    return None if video_mode != "cpu" and preset in _NVENC_PRESETS else preset
+
+
+def _read_ffmpeg_options(extra: list[str] | None) -> dict[str, Any]:
+    """What options of the ``ffmpeg`` command are called by `rayanim.produce`.
+
+    Raises
+    ------
+    SettingsError
+        If one of them has no counterpart.
+    """
+    options: dict[str, Any] = {}
+    words = iter(map(str, extra or ()))
+    for word in words:
+        value = next(words, None)
+        name = _FFMPEG_OPTIONS.get(word)
+        if value is None or (name is None and word not in _FFMPEG_WITHOUT_EFFECT):
+            raise SettingsError(
+                f"video_extra_ffmpeg_params={extra!r}: rayanim runs no ffmpeg command and has "
+                f"nothing for {word!r}. Use codec, crf, preset, pixel_format or bitrate."
+            )
+        if name is None:
+            _logger.warning("video_extra_ffmpeg_params: %s %s has no effect.", word, value)
+        else:
+            options[name] = _read_ffmpeg_value(name, word, value)
+    return options
+
+
+def _read_ffmpeg_value(name: str, word: str, value: str) -> Any:
+    if name not in ("crf", "bitrate"):
+        return value
+    number = re.fullmatch(r"([0-9.]+)([kKM]?)", value)
+    if number is None or (name == "crf" and number[2]):
+        raise SettingsError(f"video_extra_ffmpeg_params: {word} must be a number, got {value!r}.")
+    if name == "crf":
+        return float(number[1])
+    # FFmpeg's bit rates are in bits per second, ours in kilobits.
+    return float(number[1]) * {"": 0.001, "k": 1, "K": 1, "M": 1000}[number[2]]
 
 
 def get_rendered_frame_ids(
@@ -261,10 +337,12 @@ def get_rendered_frame_ids(
     rendered_fps: int | float | Fraction,
     n_data_frames: int,
 ) -> npt.NDArray[np.int64]:
-    """Which data frames to draw so that a film plays them at a given speed.
+    """Which data frames to draw so that a video plays them at a given speed.
 
-    Film frame ``i`` shows data frame ``floor(i * stride)`` with
-    ``stride = data_fps * play_speed / rendered_fps``, in exact arithmetic.
+    Frame ``i`` of the video shows data frame ``floor(i * stride)`` with
+    ``stride = data_fps / (rendered_fps / play_speed)``. A float is taken for
+    the number that it is: with ``play_speed=1 / 3`` three frames of the video
+    show one data frame.
 
     Parameters
     ----------
@@ -273,36 +351,34 @@ def get_rendered_frame_ids(
     play_speed
         1 is real time, 0.1 ten times slower.
     rendered_fps
-        Frames per second of the film.
+        Frames per second of the video.
     n_data_frames
         Data frames in all.
 
     Returns
     -------
     1-D int64 array
-        Indices of data frames, one per frame of the film; empty for no data.
+        Indices of data frames, one per frame of the video; empty for no data.
 
     Raises
     ------
     SettingsError
         If a rate or the speed is not positive and finite.
     """
-    stride = _exact(data_fps) * _exact(play_speed) / _exact(rendered_fps)
+    for value in (data_fps, play_speed, rendered_fps):
+        _check_positive(value)
+    # Fractions stay exact; a float speed makes all that follows a float, correctly rounded.
+    stride = Fraction(plain(data_fps)) / (Fraction(plain(rendered_fps)) / plain(play_speed))
     if n_data_frames <= 0:
         return np.array([], dtype=np.int64)
     if stride < 1:
         _logger.warning("Each data frame is shown %.3g times.", float(1 / stride))
     count = max(1, int(n_data_frames / stride))
-    ids = np.arange(count, dtype=object) * stride.numerator // stride.denominator
-    return np.minimum(ids.astype(np.int64), n_data_frames - 1)
+    ids: npt.NDArray[np.int64] = np.floor(np.arange(count) * float(stride)).astype(np.int64)
+    return np.minimum(ids, np.int64(n_data_frames - 1))
 
 
-def _exact(value: int | float | Fraction) -> Fraction:
-    """A positive, finite number as an exact fraction; large rates are allowed here."""
-    try:
-        exact = Fraction(str(value)) if isinstance(value, float) else Fraction(value)
-    except (ValueError, TypeError, OverflowError):
-        exact = Fraction(0)
-    if exact <= 0:
+def _check_positive(value: Any) -> None:
+    """Raise `SettingsError` where a rate or a speed is no positive, finite number."""
+    if not is_number(value) or not 0 < value < float("inf"):
         raise SettingsError(f"Rates and speeds must be numbers above 0, got {value!r}.")
-    return exact

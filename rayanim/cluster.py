@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rayanim.errors import SettingsError
+from rayanim.settings import plain
 
 _logger = logging.getLogger("rayanim")
 
@@ -158,6 +159,8 @@ class ClusterSettings:
     exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            object.__setattr__(self, each.name, plain(getattr(self, each.name)))
         for name in ("min_workers", "max_workers"):
             _check_count(name, getattr(self, name))
         if (self.min_workers or 1) > (self.max_workers or math.inf):

@@ -22,7 +22,7 @@ ENGINES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(slots=True, kw_only=True, repr=False)
 class PlanReport(Report):
     """The report of a film that was only planned.
 
@@ -94,7 +94,7 @@ def describe(plan: Plan) -> PlanReport:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(slots=True, kw_only=True, repr=False)
 class PassedOver(Report):
     """The report of a call that was not carried out."""
 

@@ -7,14 +7,13 @@ easing gives 0 at 0 and 1 at 1.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from rayanim.errors import SettingsError
 
 
-@runtime_checkable
-class Easing(Protocol):
-    """What every easing is: a type to annotate with, or a base for own classes."""
+class Easing:
+    """A base for easings that are classes. Functions need none."""
 
     def __call__(self, num: float, /, *args: Any, **kwargs: Any) -> float:
         """Share of the way that is done when the share `num` of the time has passed.
@@ -40,7 +39,8 @@ def squeeze(n: float, amt: float = 0.2) -> float:
     n
         Share of the time, 0 to 1.
     amt
-        Share of the time to wait at each end, 0 to 0.5.
+        Share of the time to wait at each end, 0 to 1. From 0.5 on there is no
+        time to move: it jumps from 0 to 1 when `amt` has passed.
 
     Raises
     ------
@@ -52,10 +52,8 @@ def squeeze(n: float, amt: float = 0.2) -> float:
     >>> squeeze(0.2), squeeze(0.5), squeeze(0.9)
     (0.0, 0.5, 1.0)
     """
-    if not 0 <= amt <= 0.5:
-        raise SettingsError(
-            f"squeeze waits for amt of the time at each end: 0 to 0.5, got {amt!r}."
-        )
+    if not 0 <= amt <= 1:
+        raise SettingsError(f"squeeze waits for amt of the time at each end: 0 to 1, got {amt!r}.")
     if n < amt:
         return 0.0
     if n >= 1 - amt:

@@ -3,7 +3,7 @@
 ::
 
     RayanimError
-    ├── ScriptError            the user's drawing code
+    ├── ScriptError            the user's drawing code (also a RuntimeError)
     │   ├── SetupError         opening the source failed (also a TypeError)
     │   ├── FrameError         drawing one frame failed, or gave a wrong frame
     │   ├── HistoryError       a frame depends on the frames drawn before it
@@ -13,7 +13,7 @@
     │   ├── OutputError        where the film should go
     │   ├── PackageError       the script's folder cannot travel to a cluster
     │   └── ResumeError        the parts of an earlier job do not fit, or there are none
-    ├── FarmError              Ray, its actors, the machines
+    ├── FarmError              Ray, its actors, the machines (also a RuntimeError)
     │   ├── FarmStartError     Ray or the first actors did not start
     │   ├── FarmSilentError    no actor said anything for far longer than drawing takes
     │   ├── ClusterError       the cluster cannot be reached, or does not fit this process
@@ -21,15 +21,17 @@
     │   ├── BudgetError        the job has used up what it may cost
     │   ├── SegmentLostError   one segment killed its actor again and again
     │   └── EncoderLostError   the encoder actor died, and the film cannot be begun anew
-    ├── EncodeError            FFmpeg, or the disk it writes to
+    ├── EncodeError            FFmpeg, or the disk it writes to (also a RuntimeError)
     └── PartsError             what lies on disk is not what was written there
 
 Every one of them survives pickling, because actors hand them to the driver.
+``except`` finds them under Python's own names too. What the user's code raised
+in the calling process can besides be caught under its own class, see `as_raised`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 
 class RayanimError(Exception):
@@ -41,12 +43,19 @@ class RayanimError(Exception):
         What was got and what to do next, in one or a few sentences.
     """
 
+    _kind: ClassVar[type[RayanimError] | None] = None
+    """The class in this file, where `as_raised` has made one that is not in it."""
+
     def __init__(self, message: str) -> None:
-        super().__init__(message)
+        # Not super(): behind ours may stand a class of the user's, see `as_raised`.
+        Exception.__init__(self, message)
         self.message = message
 
+    def __str__(self) -> str:
+        return self.message
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), dict(self.__dict__)))
+        return (_rebuild, (self._kind or type(self), dict(self.__dict__)))
 
 
 def _rebuild(cls: type[RayanimError], state: dict[str, Any]) -> RayanimError:
@@ -74,7 +83,7 @@ class _RemoteError(Exception):
         return f"\n\n{self.args[0].rstrip()}"
 
 
-class ScriptError(RayanimError):
+class ScriptError(RayanimError, RuntimeError):
     """The user's drawing code failed.
 
     Parameters
@@ -132,7 +141,7 @@ class ResumeError(SettingsError):
     """An earlier job left no parts to go on from, or they belong to another film."""
 
 
-class FarmError(RayanimError):
+class FarmError(RayanimError, RuntimeError):
     """Ray or its actors failed in a way that no retry could mend."""
 
 
@@ -180,9 +189,39 @@ class EncoderLostError(FarmError):
     """The encoder actor's process ended before the film was finished."""
 
 
-class EncodeError(RayanimError):
+class EncodeError(RayanimError, RuntimeError):
     """FFmpeg refused a frame or a file, or the disk is full."""
 
 
 class PartsError(RayanimError):
     """A part or its manifest is broken: cut short, changed, or never rayanim's."""
+
+
+def as_raised(error: ScriptError) -> ScriptError:
+    """`error`, to be caught under the class of the user's exception behind it as well.
+
+    ``except KeyError`` around ``make_video`` so catches a KeyError of the
+    user's `update`. Where the exception stayed in an actor, or its class
+    cannot be a base beside ours, `error` itself.
+    """
+    cause = error.__cause__
+    while isinstance(cause, RayanimError):
+        cause = cause.__cause__
+    kind = type(error)
+    if not isinstance(cause, Exception) or isinstance(cause, _RemoteError):
+        return error
+    if isinstance(error, type(cause)):
+        return error
+    try:
+        names = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_kind": kind}
+        both: Any = type(kind.__name__, (kind, type(cause)), names)
+        # Python's own constructor: the user's may want other arguments.
+        python_s = next(each for each in type(cause).__mro__ if each.__module__ == "builtins")
+        made: Any = python_s.__new__(both, error.message)
+        made.args = error.args
+        made.__dict__.update(vars(error))
+    except Exception:  # whatever the user's class raises when it is derived or made
+        return error
+    made.__cause__ = cause
+    made.__traceback__ = error.__traceback__
+    return made  # type: ignore[no-any-return]

@@ -7,7 +7,9 @@ here; pixels never do.
 
 from __future__ import annotations
 
+import heapq
 import itertools
+import logging
 import traceback
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
@@ -16,14 +18,29 @@ from typing import Any, Protocol
 from rayanim.errors import ParametersError, SettingsError
 from rayanim.selection import Selection
 
+_logger = logging.getLogger(__name__)
+
+LOOK_AHEAD = 500
+"""Entries held back of a stream that ascends and leaves frame numbers out.
+
+Whether a number is still to come cannot be known. Parameters of a megabyte
+each, an image say, are half a gigabyte then; a stream that was out of order
+before is held back without this limit.
+"""
+
 
 @dataclass(frozen=True)
 class IndexedFrameParams:
     """The parameters of one frame, with the number of the frame they belong to.
 
-    Lets `param_by_frame` give its entries in any order. Numbers must be
-    0 to n-1, each once. Entries that come early are held until their turn:
-    with frame 0 at the end, all of them. Parameters are, pixels never.
+    Lets `param_by_frame` give its entries in any order. The video shows them
+    in the order of their numbers. Each number may come once; numbers may be
+    left out, and no frame is made for them.
+
+    Entries that come early are held until their turn: with frame 0 at the end,
+    all of them. Parameters are, pixels never. From a generator whose numbers
+    ascend with gaps at most 500 are held: an entry that comes later than that
+    is an error. Lists have no such limit.
 
     Parameters
     ----------
@@ -85,6 +102,10 @@ class Feed(Protocol):
     def n_frames(self) -> int | None:
         """Frames in all, None while that is unknown."""
 
+    @property
+    def is_selection(self) -> bool:
+        """Whether only some of the video's frames were asked for."""
+
     def take(self, count: int) -> Batch:
         """The next `count` frames; fewer, or none, at the end."""
 
@@ -110,6 +131,10 @@ class PushedBack:
     @property
     def n_frames(self) -> int | None:
         return self._feed.n_frames
+
+    @property
+    def is_selection(self) -> bool:
+        return self._feed.is_selection
 
     def take(self, count: int) -> Batch:
         given, self._batch = self._batch[:count], self._batch[count:]
@@ -145,6 +170,10 @@ class NumberFeed:
     def n_frames(self) -> int:
         return len(self._numbers)
 
+    @property
+    def is_selection(self) -> bool:
+        return self._selection is not None
+
     def take(self, count: int) -> Batch:
         taken = self._numbers[self._next : self._next + count]
         self._next += len(taken)
@@ -171,7 +200,9 @@ class ParameterFeed:
     ------
     ParametersError
         If `parameters` cannot be iterated, or, where it is a list or a tuple,
-        has duplicates, gaps or too few entries.
+        gives a frame twice.
+    SettingsError
+        If `selection` has frames that are known not to exist.
     """
 
     def __init__(
@@ -191,15 +222,21 @@ class ParameterFeed:
                 f"got {parameters!r:.80}."
             ) from None
         self._available = _count(parameters, n_frames)
-        if isinstance(parameters, (list, tuple)):
-            _check_whole(parameters, n_frames)
-        numbered = _numbered(entries, n_frames)
+        # The numbers in a list are known; of all else the entries tell them one by one.
+        known = _own_numbers(parameters, self._available)
+        numbered = _numbered(entries, self._available if n_frames is not None else None)
         if n_frames is None and self._available is not None:
             numbered = _as_many_as_said(numbered, self._available)
-        self._ordered = _in_order(numbered, n_frames)
         self._wanted = None
-        if selection is not None and self._available is not None:
-            self._wanted = len(selection.within(self._available))
+        if selection is not None and known is not None:
+            self._wanted = _wanted_of(known, selection)
+        elif selection is not None and self._available is not None:
+            # Entries with numbers of their own may have any: the first one says if they do.
+            first = next(numbered, None)
+            numbered = itertools.chain(() if first is None else (first,), numbered)
+            if first is None or not first.has_own_number:
+                self._wanted = len(selection.within(self._available))
+        self._ordered = _in_order(numbered, known, self._available)
         self._last = None if selection is None else selection.last
 
     @property
@@ -208,6 +245,10 @@ class ParameterFeed:
             return self._available
         return self._wanted
 
+    @property
+    def is_selection(self) -> bool:
+        return self._selection is not None
+
     def take(self, count: int) -> Batch:
         numbers: list[int] = []
         params: list[Any] = []
@@ -215,7 +256,7 @@ class ParameterFeed:
             if self._selection is None or number in self._selection:
                 numbers.append(number)
                 params.append(entry)
-            if number == self._last:
+            if self._last is not None and number >= self._last:
                 # Nothing after it is wanted: the user's iterable is left alone.
                 self._ordered, self._last = iter(()), None
                 break
@@ -242,11 +283,16 @@ def _count(parameters: Iterable[Any], n_frames: int | None) -> int | None:
     if available is None:
         return n_frames
     if n_frames is not None and n_frames > available:
-        raise ParametersError(
-            f"n_frames={n_frames}, but param_by_frame has only {available} entries. "
-            "Give more entries or a smaller n_frames."
-        )
-    return available if n_frames is None else n_frames
+        _warn_of_too_few(n_frames, available)
+    return available if n_frames is None else min(n_frames, available)
+
+
+def _warn_of_too_few(n_frames: int, given: int) -> None:
+    _logger.warning(
+        "n_frames=%d, but param_by_frame has only %d entries: the video has as many frames.",
+        n_frames,
+        given,
+    )
 
 
 def _length(parameters: Iterable[Any]) -> int | None:
@@ -261,7 +307,16 @@ def _length(parameters: Iterable[Any]) -> int | None:
         return None
 
 
-def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[tuple[int, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry of the parameters with the number of its frame, and whether it brought that."""
+
+    number: int
+    params: Any
+    has_own_number: bool
+
+
+def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[_Entry]:
     for position in itertools.count():
         if position == n_frames:
             return
@@ -277,13 +332,13 @@ def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[tuple[in
                 traceback_text=traceback.format_exc(),
             ) from error
         if isinstance(entry, IndexedFrameParams):
-            yield int(entry.frame_id), entry.params
+            yield _Entry(int(entry.frame_id), entry.params, True)
         else:
-            yield position, entry
+            yield _Entry(position, entry, False)
 
 
-def _as_many_as_said(numbered: Iterator[Any], said: int) -> Iterator[Any]:
-    """All of `numbered`; a film is cut by the length that its parameters told before."""
+def _as_many_as_said(numbered: Iterator[_Entry], said: int) -> Iterator[_Entry]:
+    """All of `numbered`; a video is cut by the length that its parameters told before."""
     count = 0
     for count, entry in enumerate(numbered, 1):
         if count == said and next(numbered, None) is not None:
@@ -300,38 +355,98 @@ def _as_many_as_said(numbered: Iterator[Any], said: int) -> Iterator[Any]:
         )
 
 
+def _own_numbers(parameters: Iterable[Any], n_frames: int | None) -> list[int] | None:
+    """The frame numbers in a list or a tuple, in order; None where entries have none of their own.
+
+    Raises
+    ------
+    ParametersError
+        If one comes twice.
+    """
+    if not isinstance(parameters, (list, tuple)):
+        return None
+    if not any(isinstance(entry, IndexedFrameParams) for entry in parameters):
+        return None
+    numbers = sorted(entry.number for entry in _numbered(iter(parameters), n_frames))
+    for before, after in itertools.pairwise(numbers):
+        if before == after:
+            raise _came_twice(after)
+    return numbers
+
+
+def _wanted_of(numbers: Sequence[int], selection: Selection) -> int:
+    """How many of `numbers` are selected.
+
+    Raises
+    ------
+    SettingsError
+        If none is, or the selection goes beyond the last one.
+    """
+    wanted = sum(number in selection for number in numbers)
+    if not wanted or selection.last > numbers[-1]:
+        raise SettingsError(
+            f"frames {selection.text!r}: there is no frame {selection.last}; "
+            f"the frames in param_by_frame have numbers from {numbers[0]} to {numbers[-1]}."
+        )
+    return wanted
+
+
 def _in_order(
-    numbered: Iterator[tuple[int, Any]], n_frames: int | None
+    numbered: Iterator[_Entry], known: Sequence[int] | None, n_frames: int | None
 ) -> Iterator[tuple[int, Any]]:
-    """Entries sorted by number, holding back only those that came too early."""
+    """Entries sorted by number, holding back only those that came too early.
+
+    Parameters
+    ----------
+    numbered
+        The entries as they come.
+    known
+        All their numbers in order, where they are known beforehand.
+    n_frames
+        How many entries are expected; fewer give a warning.
+    """
     waiting: dict[int, Any] = {}
-    following = 0
-    for number, entry in numbered:
-        if number < following or number in waiting:
-            raise ParametersError(
-                f"param_by_frame gives frame {number} twice. Each frame number may come once.",
-                frame=number,
-            )
-        waiting[number] = entry
-        while following in waiting:
-            yield following, waiting.pop(following)
-            following += 1
-    if waiting:
-        raise ParametersError(
-            f"param_by_frame ended without frame {following}, although frame {min(waiting)} "
-            f"was given. Frame numbers must be 0 to n-1, each once.",
-            frame=following,
-        )
-    if n_frames is not None and following < n_frames:
-        raise ParametersError(
-            f"n_frames={n_frames}, but param_by_frame gave only {following} entries. "
-            "Give more entries or a smaller n_frames.",
-            frame=following,
-        )
+    numbers: list[int] = []  # those of `waiting`, a heap
+    expected = itertools.count() if known is None else iter(known)
+    following = next(expected, None)
+    last, highest, count, ascends, has_gaps = -1, -1, 0, True, False
+    for entry in numbered:
+        number, count = entry.number, count + 1
+        if number <= last or number in waiting:
+            is_late = has_gaps and number not in waiting
+            raise _came_late(number, last) if is_late else _came_twice(number)
+        ascends, highest = ascends and number > highest, max(number, highest)
+        waiting[number] = entry.params
+        heapq.heappush(numbers, number)
+        while numbers and (numbers[0] == following or _is_gap(known, ascends, numbers)):
+            last = heapq.heappop(numbers)
+            yield last, waiting.pop(last)
+            if known is None and last != following:
+                has_gaps, expected = True, itertools.count(last + 1)
+            following = next(expected, None)
+    while numbers:
+        last = heapq.heappop(numbers)
+        yield last, waiting.pop(last)
+    if n_frames is not None and count < n_frames:
+        _warn_of_too_few(n_frames, count)
 
 
-def _check_whole(parameters: Sequence[Any], n_frames: int | None) -> None:
-    """Find duplicates and gaps before work starts, where everything is at hand."""
-    if any(isinstance(entry, IndexedFrameParams) for entry in parameters):
-        for _ in _in_order(_numbered(iter(parameters), n_frames), n_frames):
-            pass
+def _is_gap(known: Sequence[int] | None, ascends: bool, numbers: Sequence[int]) -> bool:
+    """Whether the frames that are missing before `numbers` are taken for left out."""
+    return known is None and ascends and len(numbers) > LOOK_AHEAD
+
+
+def _came_twice(number: int) -> ParametersError:
+    return ParametersError(
+        f"param_by_frame gives frame {number} twice. Each frame number may come once.",
+        frame=number,
+    )
+
+
+def _came_late(number: int, last: int) -> ParametersError:
+    return ParametersError(
+        f"param_by_frame gives frame {number} after frame {last} was taken: either frame "
+        f"{number} came twice, or it came more than {LOOK_AHEAD} entries too late. Each frame "
+        "number may come once; give the entries in ascending order, or as a list.",
+        frame=number,
+    )

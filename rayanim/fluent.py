@@ -6,8 +6,10 @@ A wrapper that changes time exists once, here; `rayanim.frame_gen` and
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from rayanim.errors import SettingsError
@@ -101,28 +103,57 @@ def call_once(method: str, parts: Iterable[Any], *args: Any) -> None:
             _reached.reset(token)
 
 
-class Retimed(Generic[PartT]):
+MapT = TypeVar("MapT", bound=TimeMap)
+
+
+def _made_once(make: Callable[..., MapT]) -> Callable[..., MapT]:
+    """`make`, which checks its arguments, called once for each of them and not for every frame."""
+    kept = lru_cache(maxsize=1000, typed=True)(make)
+
+    def made(*args: Any) -> MapT:
+        try:
+            return kept(*args)
+        except TypeError:  # an argument that cannot be a key; `make` refuses it in its own words
+            return make(*args)
+
+    return made
+
+
+_rescale = _made_once(Rescale)
+_rescale_to = _made_once(RescaleTo)
+_reverse = Reverse()
+
+
+@_made_once
+def _crop(start_ms: float, end_ms: float, child_duration_ms: float) -> Crop:
+    return Crop(start_ms, end_ms).within(child_duration_ms)
+
+
+class Retimed(ABC, Generic[PartT]):
     """A child played in another time.
 
     Parameters
     ----------
     child
         What is played.
-    time_map
-        Which of its instants is shown when.
 
     Attributes
     ----------
-    child, time_map
-        As given.
+    child
+        As given. It may be assigned, as may the other attributes: they count
+        from then on, and are checked when they are used.
     """
 
     kind: ClassVar[type[Any]]
 
-    def __init__(self, child: PartT, time_map: TimeMap) -> None:
+    def __init__(self, child: PartT) -> None:
         self.child: PartT = built(child, self.kind)
-        self.time_map = time_map
         duration_of(self)
+
+    @property
+    @abstractmethod
+    def time_map(self) -> TimeMap:
+        """Which of the child's instants is shown when."""
 
     @property
     def duration(self) -> float:
@@ -143,17 +174,20 @@ class AtRate(Retimed[PartT]):
         What is played.
     playback_rate
         Seconds of the child that pass in one second: 2 halves the duration.
+
+    Attributes
+    ----------
+    child, playback_rate
+        As given; they may be assigned.
     """
 
-    time_map: Rescale
-
     def __init__(self, child: PartT, playback_rate: float) -> None:
-        super().__init__(child, Rescale(playback_rate))
+        self.playback_rate = playback_rate
+        super().__init__(child)
 
     @property
-    def playback_rate(self) -> float:
-        """Seconds of the child that pass in one second."""
-        return self.time_map.playback_rate
+    def time_map(self) -> Rescale:
+        return _rescale(self.playback_rate)
 
 
 class ForDuration(Retimed[PartT]):
@@ -165,17 +199,20 @@ class ForDuration(Retimed[PartT]):
         What is played.
     new_duration
         How long it shall last, in milliseconds.
+
+    Attributes
+    ----------
+    child, new_duration
+        As given; they may be assigned.
     """
 
-    time_map: RescaleTo
-
     def __init__(self, child: PartT, new_duration: float) -> None:
-        super().__init__(child, RescaleTo(new_duration))
+        self.new_duration = new_duration
+        super().__init__(child)
 
     @property
-    def new_duration(self) -> float:
-        """Length in milliseconds."""
-        return self.time_map.new_duration_ms
+    def time_map(self) -> RescaleTo:
+        return _rescale_to(self.new_duration)
 
 
 class Dilated(Retimed[PartT]):
@@ -189,9 +226,12 @@ class Dilated(Retimed[PartT]):
         The easing; see `rayanim.easing`.
     dilator_kwargs
         Keyword arguments for the easing.
-    """
 
-    time_map: Dilate
+    Attributes
+    ----------
+    child, dilator, dilator_kwargs
+        As given, `dilator_kwargs` as a dict; they may be assigned.
+    """
 
     def __init__(
         self,
@@ -199,17 +239,13 @@ class Dilated(Retimed[PartT]):
         dilator: Callable[..., float],
         dilator_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(child, Dilate(dilator, {} if dilator_kwargs is None else dilator_kwargs))
+        self.dilator = dilator
+        self.dilator_kwargs: Mapping[str, Any] = {} if dilator_kwargs is None else dilator_kwargs
+        super().__init__(child)
 
     @property
-    def dilator(self) -> Callable[..., float]:
-        """The easing."""
-        return self.time_map.dilator
-
-    @property
-    def dilator_kwargs(self) -> Mapping[str, Any]:
-        """Keyword arguments for the easing."""
-        return self.time_map.dilator_kwargs
+    def time_map(self) -> Dilate:
+        return Dilate(self.dilator, {} if self.dilator_kwargs is None else self.dilator_kwargs)
 
 
 class Reversed(Retimed[PartT]):
@@ -221,8 +257,9 @@ class Reversed(Retimed[PartT]):
         What is played.
     """
 
-    def __init__(self, child: PartT) -> None:
-        super().__init__(child, Reverse())
+    @property
+    def time_map(self) -> Reverse:
+        return _reverse
 
 
 class Cropped(Retimed[PartT]):
@@ -235,23 +272,21 @@ class Cropped(Retimed[PartT]):
     crop_start, crop_end
         Where the part starts and ends, in milliseconds of the child's time.
         The end of the child is allowed.
+
+    Attributes
+    ----------
+    child, crop_start, crop_end
+        As given; they may be assigned.
     """
 
-    time_map: Crop
-
     def __init__(self, child: PartT, crop_start: float, crop_end: float) -> None:
-        whole = built(child, self.kind)
-        super().__init__(whole, Crop(crop_start, crop_end).within(duration_of(whole)))
+        self.crop_start = crop_start
+        self.crop_end = crop_end
+        super().__init__(child)
 
     @property
-    def crop_start(self) -> float:
-        """Start in milliseconds of the child's time."""
-        return self.time_map.start_ms
-
-    @property
-    def crop_end(self) -> float:
-        """End in milliseconds of the child's time."""
-        return self.time_map.end_ms
+    def time_map(self) -> Crop:
+        return _crop(self.crop_start, self.crop_end, duration_of(self.child))
 
 
 class Fluent(Generic[PartT]):

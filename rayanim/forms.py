@@ -32,8 +32,10 @@ def as_source(
     ------
     SettingsError
         If it is none of the forms, or a setting does not fit its form.
+    SetupError
+        If an `Animator`'s methods take other arguments than they will get.
     """
-    from rayanim.animator import Animator
+    from rayanim.animator import Animator, check_signatures
     from rayanim.frame_gen import FrameGenerator
 
     thing = _built(thing)
@@ -42,6 +44,7 @@ def as_source(
             raise SettingsError(
                 "duration goes with a function; an Animator has a number of frames: n_frames."
             )
+        check_signatures(thing)
         options = dict(savefig_options or {})
         options.setdefault("dpi", "figure" if dpi is None else dpi)
         return AnimatorSource(

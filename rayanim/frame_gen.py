@@ -130,9 +130,9 @@ class SequenceFrameGenerator(FrameGenerator):
         self._order = in_sequence(self.children)
 
     @property
-    def children_end_at(self) -> tuple[float, ...]:
+    def children_end_at(self) -> list[float]:
         """When each child ends, in milliseconds."""
-        return self._order.ends_ms
+        return list(self._order.ends_ms)
 
     @property
     def duration(self) -> float:

@@ -50,7 +50,7 @@ class Watch:
     """
 
     def __init__(self, thing: Any) -> None:
-        self._before = [(each, dict(vars(each))) for each in _parts(thing)]
+        self._before = [(each, dict(vars(each))) for each in parts_of(thing)]
 
     def note(self) -> None:
         """Keep on each object what has changed, for `take_off`."""
@@ -79,7 +79,7 @@ def take_off(thing: Any) -> None:
 
     What was set again since then is the user's own, and stays.
     """
-    for each in _parts(thing):
+    for each in parts_of(thing):
         attributes = vars(each)
         for name, change in attributes.pop(MARK, {}).items():
             if attributes.get(name, _MISSING) is not change.after:
@@ -90,7 +90,7 @@ def take_off(thing: Any) -> None:
                 attributes[name] = change.before
 
 
-def _parts(thing: Any) -> list[Any]:
+def parts_of(thing: Any) -> list[Any]:
     """`thing` and the generators, scenes, states and renderers in it, each once."""
     forms, own_keeper = _forms()
     found: dict[int, Any] = {}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
+from rayanim.errors import ScriptError, as_raised
 from rayanim.outcome import report_of
 from rayanim.overrides import Overrides, current
 from rayanim.progress import Progress, choose_progress
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def produce(
     frame_gen: Any,
     fps: int | float | str | Fraction | None = None,
-    dpi: float | None = 100,
+    dpi: float | Literal["figure"] | None = 100,
     bitrate: float = -1,
     outfile: Outfile | None = None,
     settings: PerformanceSettings | Report | None = None,
@@ -83,7 +84,7 @@ def produce(
         ``"30000/1001"``; None takes an `Animator`'s own, and 30 of all else.
     dpi
         Pixels per inch of figures that an `Animator` or a function draws;
-        None keeps each figure's own.
+        None and ``"figure"`` keep each figure's own.
     bitrate
         Target bit rate in kilobits per second; 0 or less leaves the codec to
         its constant quality.
@@ -135,7 +136,8 @@ def produce(
     duration
         Milliseconds; makes a function one of the time.
     savefig_params
-        Options of ``Figure.savefig`` for an `Animator`.
+        Options of ``Figure.savefig`` for an `Animator`. Those that only say how
+        to write an image file, such as ``metadata``, have no effect.
     drawing
         ``auto`` draws of a figure only what changed since the frame before, to
         the same pixels, and compares with a full draw now and then; ``full``
@@ -241,7 +243,10 @@ def produce(
         from rayanim.dry_run import passed_over
 
         return passed_over(request)
-    report = _carried_out(request.overridden(overrides).plan(), overrides)
+    try:
+        report = _carried_out(request.overridden(overrides).plan(), overrides)
+    except ScriptError as error:
+        raise as_raised(error)  # noqa: B904 - it brings its own cause
     if overrides.on_report is not None:
         overrides.on_report(report)
     return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -16,9 +16,39 @@ from rayanim.storage.address import Address
 EVENTS_IN_SUMMARY = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Report:
+_SETTINGS = frozenset(each.name for each in fields(PerformanceSettings))
+
+
+class _SettingsOf:
+    """Lets a report stand in for its settings, which pympanim's `produce` returns."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SETTINGS:
+            return getattr(self.settings, name)
+        raise AttributeError(f"A {type(self).__name__} has no attribute {name!r}.")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _SETTINGS:
+            setattr(self.settings, name, value)
+        elif hasattr(self, name):
+            raise FrozenInstanceError(f"A report's {name} cannot be assigned, got {value!r}.")
+        else:
+            object.__setattr__(self, name, value)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        return dict(vars(self.settings))
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Report(_SettingsOf):
     """What a job made, how quickly, and why not quicker.
+
+    The settings that were found can also be read and assigned on the report
+    itself, such as ``report.num_workers``, and ``vars(report)`` are they.
+    Nothing else of it can be changed.
 
     Parameters
     ----------

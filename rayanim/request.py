@@ -6,13 +6,13 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from rayanim.cluster import ClusterRequest, ClusterSettings, cluster_request
 from rayanim.errors import OutputError, SettingsError
-from rayanim.feed import Feed, NumberFeed, ParameterFeed
+from rayanim.feed import Feed, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.overrides import Overrides
 from rayanim.selection import Selection
 from rayanim.settings import (
@@ -25,6 +25,7 @@ from rayanim.settings import (
     is_number,
     parse_rate,
     parse_workers,
+    plain,
 )
 from rayanim.storage.address import Address, Outfile, address_of
 
@@ -42,6 +43,24 @@ DEFAULT_FPS = 30
 DEFAULT_SUFFIX = ".mp4"
 """What a target without a suffix gets."""
 
+SAVEFIG_PIXELS = frozenset(
+    {
+        "bbox_extra_artists",
+        "bbox_inches",
+        "dpi",
+        "edgecolor",
+        "facecolor",
+        "pad_inches",
+        "transparent",
+    }
+)
+"""Options of ``Figure.savefig`` that count for a video."""
+
+SAVEFIG_FILE = frozenset(
+    {"backend", "format", "metadata", "orientation", "papertype", "pil_kwargs"}
+)
+"""Options of ``Figure.savefig`` that say how to write an image file: no effect on a video."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -49,7 +68,7 @@ class Request:
 
     frame_gen: Any
     fps: int | float | str | Fraction | None
-    dpi: float | None
+    dpi: float | Literal["figure"] | None
     bitrate: float
     outfile: Outfile | None
     settings: PerformanceSettings | Report | None
@@ -87,6 +106,14 @@ class Request:
     cluster: ClusterSettings | None = None
     height_px: int | None = None
     still_number: int | None = None
+
+    def __post_init__(self) -> None:
+        # NumPy's numbers become Python's here, once: JSON and exact fractions take no others.
+        for each in fields(self):
+            if each.name not in ("frame_gen", "param_by_frame"):
+                object.__setattr__(self, each.name, plain(getattr(self, each.name)))
+        if isinstance(self.savefig_params, dict):
+            object.__setattr__(self, "savefig_params", _for_pixels(self.savefig_params))
 
     def completed(self) -> Request:
         """The request with an `Animator`'s own attributes where arguments were left out."""
@@ -158,8 +185,9 @@ class Request:
         """
         first = 0 if self.frames is None else Selection.parse(self.frames).parts[0][0]
         tight = (self.savefig_params or {}).get("bbox_inches") == "tight"
-        both = sorted({first, number} if tight else {number})
-        return {"still_number": number, "frames": ",".join(map(str, both))}
+        # All from the first one: its own number need not be 0, see `IndexedFrameParams`.
+        low, high = sorted((first if tight else number, number))
+        return {"still_number": number, "frames": f"{low}-{high}"}
 
     def plan(self) -> Plan:
         """Check everything that can be checked before work starts.
@@ -180,7 +208,7 @@ class Request:
         source = as_source(
             self.frame_gen,
             rate=rate,
-            dpi=self.dpi,
+            dpi=None if self.dpi == "figure" else self.dpi,
             n_frames=self.n_frames,
             duration_ms=self.duration,
             savefig_options=self.savefig_params,
@@ -210,9 +238,11 @@ class Request:
         if self.param_by_frame is None or source.n_frames is not None:
             return self, SequentialSource(source, self.seed, None)
         # Whoever skips frames needs their parameters: a generator is listed.
-        params = ParameterFeed(self.param_by_frame, self.n_frames).take(sys.maxsize).params
-        listed = replace(self, param_by_frame=params, n_frames=None)
-        return listed, SequentialSource(source, self.seed, params)
+        batch = ParameterFeed(self.param_by_frame, self.n_frames).take(sys.maxsize)
+        params = dict(zip(batch.numbers, batch.params or (), strict=True))
+        listed = [IndexedFrameParams(number, entry) for number, entry in params.items()]
+        request = replace(self, param_by_frame=listed, n_frames=None)
+        return request, SequentialSource(source, self.seed, params)
 
     def _target(self) -> Address:
         if self.outfile is None:
@@ -260,8 +290,10 @@ class Request:
         )
 
     def _performance(self) -> PerformanceSettings:
+        from rayanim.report import Report
+
         given = PerformanceSettings() if self.settings is None else self.settings
-        found = getattr(given, "settings", given)
+        found = given.settings if isinstance(given, Report) else given
         if not isinstance(found, PerformanceSettings):
             raise SettingsError(
                 "settings must be PerformanceSettings or the report of an earlier run, "
@@ -274,7 +306,8 @@ class Request:
             bound = getattr(self.cluster, name, None)
             if bound is not None:
                 changes[name] = bound
-        return found.replace(**changes) if changes else found
+        # A copy: the run changes nothing of the caller's.
+        return found.replace(**changes)
 
     def _feed(self, source: Source) -> Feed:
         selection = None if self.frames is None else Selection.parse(self.frames)
@@ -384,6 +417,14 @@ def _check_count(name: str, value: Any) -> None:
         return
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
         raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}.")
+
+
+def _for_pixels(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``Figure.savefig`` that change a frame's pixels, the others left out."""
+    others = sorted(map(str, set(options) - SAVEFIG_PIXELS - SAVEFIG_FILE))
+    if others:
+        _logger.warning("savefig_params: %s: no effect on a video; ignored.", ", ".join(others))
+    return {name: plain(value) for name, value in options.items() if name in SAVEFIG_PIXELS}
 
 
 def _check_dpi(dpi: Any) -> None:

@@ -5,6 +5,7 @@ Everything here can be had from `rayanim.acts`.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Self
 
 from rayanim.errors import SettingsError
@@ -24,6 +25,8 @@ from rayanim.fluent import (
 from rayanim.stage import Stage as Stage
 from rayanim.stage import apply_scene, enter_scene, is_entered_anew
 from rayanim.timeline import clamp, same_duration
+
+_logger = logging.getLogger(__name__)
 
 
 class Scene:
@@ -86,9 +89,9 @@ class SceneSequenceScene(Scene):
         return self._stage.scenes
 
     @property
-    def scenes_end_at(self) -> tuple[float, ...]:
+    def scenes_end_at(self) -> list[float]:
         """When each scene ends, in milliseconds."""
-        return self._stage.order.ends_ms
+        return list(self._stage.order.ends_ms)
 
     @property
     def duration(self) -> float:
@@ -263,15 +266,18 @@ class FluentScene(Fluent[Scene]):
     def build(self) -> Scene:
         """The scene that the chain describes.
 
+        Scenes that were pushed and not popped are left out, with a warning.
+
         Raises
         ------
         SettingsError
-            If scenes were pushed and not popped.
+            If joined scenes do not last equally long.
         """
         if self.pushed:
-            raise SettingsError(
-                f"{len(self.pushed)} scene(s) were put aside by push() and would be lost. "
-                "Call pop() once for each before build()."
+            _logger.warning(
+                "build(): %d scene(s) that push() put aside are left out. "
+                "Call pop() once for each to play them.",
+                len(self.pushed),
             )
         return self._current()
 
@@ -282,7 +288,9 @@ class FluentScene(Fluent[Scene]):
         return super().then(scene)
 
     def join(self, scene: Scene | Fluent[Scene], sep_enters: bool = False) -> Self:
-        """Play `scene`, which must last as long, at the same time as what there is.
+        """Play `scene` at the same time as what there is.
+
+        It must last as long when the chain is built.
 
         Parameters
         ----------
@@ -293,7 +301,6 @@ class FluentScene(Fluent[Scene]):
             `JoinedScene`.
         """
         joined = built(scene, Scene)
-        _require_same_duration(self._current(), joined)
         if self.followed_by or (self.joined_with and sep_enters != self.join_is_sep):
             self._restart(self._current())
         self.joined_with.append(joined)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -29,16 +30,18 @@ class SequentialSource:
     seed
         The job's seed: each skipped frame gets its own random numbers too.
     params
-        Every frame's parameters; None where the source needs none.
+        Every frame's parameters by its number, in order; None where the source
+        needs none, and numbers are 0 and up.
     """
 
-    def __init__(self, source: Source, seed: int | None, params: Sequence[Any] | None) -> None:
+    def __init__(self, source: Source, seed: int | None, params: Mapping[int, Any] | None) -> None:
         self._source = source
         self._seed = seed
         self._params = params
+        self._numbers = None if params is None else list(params)
         self._geometry: Geometry | None = None
         self._pristine: Source = source
-        # Frames whose update has run.
+        # All frames before this one have had their update.
         self._done = 0
 
     @property
@@ -86,12 +89,19 @@ class SequentialSource:
         if self._done >= index:
             return
         with aside():
-            for number in range(self._done, index):
+            for number in self._skipped(index):
                 seed_for(self._seed, number)
                 params = None if self._params is None else self._params[number]
                 self._source.advance(number, params)
         self._done = index
         seed_for(self._seed, index)
+
+    def _skipped(self, index: int) -> Sequence[int]:
+        """Numbers of the frames whose update has not run, up to frame `index`."""
+        if self._numbers is None:
+            return range(self._done, index)
+        first, stop = (bisect_left(self._numbers, each) for each in (self._done, index))
+        return self._numbers[first:stop]
 
 
 def _copied(source: Source) -> Source:

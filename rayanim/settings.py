@@ -1,13 +1,14 @@
-"""Frozen settings: what the caller may choose, checked when it is made."""
+"""Settings: what the caller may choose, checked when it is made."""
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
 import re
 import warnings
-from dataclasses import InitVar, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from numbers import Rational, Real
 from pathlib import Path
@@ -17,6 +18,9 @@ from rayanim.errors import SettingsError
 
 MAX_FPS = 1000
 """Above this a rate is taken for a mistake; FFmpeg's containers end near there too."""
+
+MIN_FPS = Fraction(1, 1000)
+"""Below this a rate is taken for a mistake: one frame would last longer than 1,000 seconds."""
 
 OddSize = Literal["pad", "crop", "scale", "error"]
 Engine = Literal["auto", "local", "ray"]
@@ -37,8 +41,10 @@ def parse_rate(fps: Any) -> Fraction:
     Raises
     ------
     SettingsError
-        If it is no number, not positive, not finite, or above `MAX_FPS`.
+        If it is no number, not positive, not finite, or outside `MIN_FPS` to
+        `MAX_FPS`.
     """
+    fps = plain(fps)
     if isinstance(fps, bool) or fps is None:
         raise SettingsError(f"fps must be a number such as 30 or '30000/1001', got {fps!r}.")
     try:
@@ -52,6 +58,8 @@ def parse_rate(fps: Any) -> Fraction:
         raise SettingsError(f"fps must be above 0, got {fps!r}.")
     if rate > MAX_FPS:
         raise SettingsError(f"fps must be at most {MAX_FPS}, got {fps!r}.")
+    if rate < MIN_FPS:
+        raise SettingsError(f"fps must be at least {float(MIN_FPS)}, got {fps!r}.")
     return rate.limit_denominator(1_000_000)
 
 
@@ -116,6 +124,12 @@ class VideoSettings:
             ) from None
 
 
+def plain(value: Any) -> Any:
+    """`value`, as a number or truth value of Python's own where it is one of NumPy's."""
+    is_scalar = hasattr(value, "dtype") and getattr(value, "shape", None) == ()
+    return value.item() if is_scalar else value
+
+
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether `value` is a real number, Python's or NumPy's, and no truth value."""
     return isinstance(value, Real) and not isinstance(value, bool)
@@ -130,93 +144,108 @@ def _finite(name: str, value: Any, *, low: float, high: float) -> None:
         raise SettingsError(f"{name} must be from {low:g} to {high:g}, got {value!r}.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(repr=False)
 class PerformanceSettings:
     """What tunes itself during a run, and can be pinned or handed to the next run.
 
     A run returns the settings that it found (``report.settings``); given to
-    the next run they are its starting point. Names that pympanim's users know
-    are kept where they mean the same; those that have nothing to tune here are
-    taken and named in a warning.
+    the next run they are its starting point. A run works on a copy: it never
+    changes the object that it is given.
+
+    The names of pympanim are taken, also by position, in its order. Those that
+    are not listed here keep their value and have no effect, which a warning
+    says. Attributes may be assigned; each value is checked when it is.
 
     Parameters
     ----------
     num_workers
         Render actors to start with; None starts with what the first frames
         suggest.
-    min_workers, max_workers
-        Bounds for the number of render actors. ``min == max`` pins it. None
-        for the upper one means cores and free memory.
     frame_batch_amount
-        Frames per segment; None chooses: for closed segments by the film's
+        Frames per segment; None chooses: for closed segments by the video's
         number of frames alone, for raw frames by the cost and size of one.
-    worker_queue_size
-        Segments that one actor holds, the one it draws included.
-    in_flight_bytes
-        Bytes of pixels that may exist between the actors and the encoder.
     window_size
         Seconds over which rates are averaged.
     perf_delay
         Seconds that must pass after a change of the number of actors before
-        the next one.
+        the next one; 0 or more.
+    min_workers, max_workers
+        Bounds for the number of render actors. ``min == max`` pins it. None
+        for the upper one means cores and free memory.
+    worker_queue_size
+        Segments that one actor holds, the one it draws included.
+    in_flight_bytes
+        Bytes of pixels that may exist between the actors and the encoder.
     draw_ms, encode_ms
         Milliseconds that a frame cost to draw and convert, and to encode, in
         the run that found these settings. None measures it.
+
+    Raises
+    ------
+    SettingsError
+        If a value makes no sense.
+
+    Examples
+    --------
+    >>> settings = PerformanceSettings(num_workers=2)
+    >>> settings.max_workers = 4
+    >>> vars(settings)["max_workers"]
+    4
     """
 
+    # In pympanim's order, which scripts pass by position. Those with `Any` have no effect.
+    frames_per_sync: Any = None
     num_workers: int | None = None
-    min_workers: int = 1
-    max_workers: int | None = None
     frame_batch_amount: int | None = None
-    worker_queue_size: int = 2
-    in_flight_bytes: int = 256 * 2**20
     window_size: float = 5.0
     perf_delay: float = 2.0
-    draw_ms: float | None = None
-    encode_ms: float | None = None
+    max_workers: int | None = None
+    worker_queue_size: int = 2
+    work_per_dispatch: Any = None
+    spawn_worker_threshold_low: Any = None
+    spawn_worker_threshold_high: Any = None
+    kill_worker_threshold_low: Any = None
+    kill_worker_threshold_high: Any = None
+    ooo_balance: Any = None
+    ooo_cap: Any = None
+    ooo_error: Any = None
+    min_frames_per_sync: Any = None
+    max_frames_per_sync: Any = None
+    frame_batch_min_improvement: Any = None
+    frame_batch_max_badness: Any = None
+    frame_batch_dyn_min_decay_time: Any = None
+    frame_batch_dyn_max_decay_time: Any = None
+    frame_batch_min: Any = None
+    frame_batch_max: Any = None
+    max_frames_in_recieve_queue: Any = None
+    unclogging_per_second_threshold_low: Any = None
+    unclogging_per_second_threshold_high: Any = None
 
-    # pympanim's other names. They tune machinery that does not exist here.
-    frames_per_sync: InitVar[Any] = None
-    work_per_dispatch: InitVar[Any] = None
-    spawn_worker_threshold_low: InitVar[Any] = None
-    spawn_worker_threshold_high: InitVar[Any] = None
-    kill_worker_threshold_low: InitVar[Any] = None
-    kill_worker_threshold_high: InitVar[Any] = None
-    ooo_balance: InitVar[Any] = None
-    ooo_cap: InitVar[Any] = None
-    ooo_error: InitVar[Any] = None
-    min_frames_per_sync: InitVar[Any] = None
-    max_frames_per_sync: InitVar[Any] = None
-    frame_batch_min_improvement: InitVar[Any] = None
-    frame_batch_max_badness: InitVar[Any] = None
-    frame_batch_dyn_min_decay_time: InitVar[Any] = None
-    frame_batch_dyn_max_decay_time: InitVar[Any] = None
-    frame_batch_min: InitVar[Any] = None
-    frame_batch_max: InitVar[Any] = None
-    max_frames_in_recieve_queue: InitVar[Any] = None
-    unclogging_per_second_threshold_low: InitVar[Any] = None
-    unclogging_per_second_threshold_high: InitVar[Any] = None
+    min_workers: int = field(default=1, kw_only=True)
+    in_flight_bytes: int = field(default=256 * 2**20, kw_only=True)
+    draw_ms: float | None = field(default=None, kw_only=True)
+    encode_ms: float | None = field(default=None, kw_only=True)
 
-    def __post_init__(self, *without_meaning: Any) -> None:
-        given = [
-            name
-            for name, value in zip(NAMES_WITHOUT_MEANING, without_meaning, strict=True)
-            if value is not None
-        ]
+    def __post_init__(self) -> None:
+        given = [name for name in NAMES_WITHOUT_MEANING if getattr(self, name) is not None]
         if given:
             warnings.warn(
                 f"{', '.join(given)}: nothing to tune by that name in rayanim; ignored.",
                 stacklevel=3,
             )
-        for name in ("min_workers", "worker_queue_size", "in_flight_bytes"):
-            _positive_int(name, getattr(self, name))
-        for name in ("num_workers", "max_workers", "frame_batch_amount"):
-            if getattr(self, name) is not None:
-                _positive_int(name, getattr(self, name))
-        for name in ("window_size", "perf_delay"):
-            _finite(name, getattr(self, name), low=0.01, high=86_400)
-        for name in ("draw_ms", "encode_ms"):
-            _finite(name, getattr(self, name), low=0, high=1e9)
+        self.check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self.__dataclass_fields__:
+            raise AttributeError(f"No performance setting is called {name}.")
+        object.__setattr__(self, name, _checked(name, plain(value)))
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.to_dict().items())
+        return f"{type(self).__name__}({given})"
+
+    def check(self) -> None:
+        """Raise `SettingsError` where settings do not go together."""
         if self.max_workers is not None and self.min_workers > self.max_workers:
             raise SettingsError(
                 f"min_workers={self.min_workers} is above max_workers={self.max_workers}."
@@ -224,13 +253,17 @@ class PerformanceSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values that JSON can hold."""
-        return asdict(self)
+        values = asdict(self)
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in NAMES_WITHOUT_MEANING
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of `to_dict`; names that are not known raise `SettingsError`."""
-        known = {field.name for field in fields(cls)} | set(NAMES_WITHOUT_MEANING)
-        unknown = sorted(set(values) - known)
+        unknown = sorted(set(values) - {each.name for each in fields(cls)})
         if unknown:
             raise SettingsError(f"No performance setting is called {', '.join(unknown)}.")
         return cls(**values)
@@ -258,15 +291,38 @@ class PerformanceSettings:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some settings changed."""
-        return type(self).from_dict({**self.to_dict(), **changes})
+        copied = copy.copy(self)
+        for name, value in changes.items():
+            setattr(copied, name, value)
+        copied.check()
+        return copied
 
 
 NAMES_WITHOUT_MEANING = tuple(
-    name
-    for name, annotation in PerformanceSettings.__annotations__.items()
-    if str(annotation).startswith("InitVar")
+    each.name for each in fields(PerformanceSettings) if each.type == "Any"
 )
-"""Names of pympanim's performance settings that are taken and ignored."""
+"""Names of pympanim's performance settings that have no effect here."""
+
+_COUNTS = ("min_workers", "worker_queue_size", "in_flight_bytes")
+_COUNTS_OR_NONE = ("num_workers", "max_workers", "frame_batch_amount")
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "window_size": (0.01, 86_400),
+    "perf_delay": (0, 86_400),
+    "draw_ms": (0, 1e9),
+    "encode_ms": (0, 1e9),
+}
+
+
+def _checked(name: str, value: Any) -> Any:
+    """The performance setting `name`, or `SettingsError` where its value makes no sense."""
+    if name in _COUNTS or (name in _COUNTS_OR_NONE and value is not None):
+        _positive_int(name, value)
+    if name in _BOUNDS:
+        low, high = _BOUNDS[name]
+        if value is None and not name.endswith("_ms"):
+            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, got None.")
+        _finite(name, value, low=low, high=high)
+    return value
 
 
 def _positive_int(name: str, value: Any) -> None:
@@ -291,6 +347,7 @@ def parse_workers(workers: int | str, *, cores: int) -> int:
     SettingsError
         For 0, and for what is no number, percentage or ``"auto"``.
     """
+    workers = plain(workers)
     if workers == "auto":
         return cores
     percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", str(workers))

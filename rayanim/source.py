@@ -6,6 +6,7 @@ nothing beyond the two asks which form it was.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -332,6 +333,7 @@ class FunctionSource:
         self._size: tuple[int, int] | None = None
         self._first: tuple[int, Pixels] | None = None
         self._pixels: FigurePixels | None = None
+        self._callers: set[Any] = set()
 
     @property
     def name(self) -> str:
@@ -339,6 +341,7 @@ class FunctionSource:
 
     def open(self, geometry: Geometry | None) -> None:
         self._size = None if geometry is None else geometry.size
+        self._callers = _figures_in_pyplot()
 
     def measure(self, index: int, params: Any) -> Geometry:
         frame = self._call(index)
@@ -364,9 +367,13 @@ class FunctionSource:
             self._pixels = FigurePixels(result, self._dpi, drawing=self._drawing)
 
     def close(self) -> None:
-        if self._pixels is not None:
+        if self._pixels is None:
+            return
+        if getattr(self._pixels.figure, "number", None) in self._callers:
+            self._pixels.release()  # pyplot goes on showing what the caller made
+        else:
             self._pixels.close()
-            self._pixels = None
+        self._pixels = None
 
     def _argument(self, index: int) -> float:
         return index if self._rate is None else frame_time_ms(index, self._rate)
@@ -383,3 +390,9 @@ class FunctionSource:
             self.close()
             self._pixels = FigurePixels(figure, self._dpi, drawing=self._drawing)
         return self._pixels.draw()
+
+
+def _figures_in_pyplot() -> set[Any]:
+    """Numbers of the figures that pyplot holds now."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return set() if pyplot is None else set(pyplot.get_fignums())

@@ -22,7 +22,7 @@ MODES = ("RGBA", "RGB")
 """Pillow's names for the pixels of an image, the better ones first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(slots=True, kw_only=True, repr=False)
 class StillReport(Report):
     """The report of one frame that was drawn into an image.
 
@@ -124,7 +124,8 @@ def _params(plan: Plan, number: int) -> dict[int, Any]:
     params: dict[int, Any] = {}
     while number not in params:
         batch = _next(plan, number)
-        params[batch.numbers[0]] = None if batch.params is None else batch.params[0]
+        if not params or batch.numbers[0] == number:
+            params[batch.numbers[0]] = None if batch.params is None else batch.params[0]
     return params
 
 

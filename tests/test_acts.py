@@ -174,7 +174,7 @@ def test_an_act_has_the_known_attributes() -> None:
     """Names and parameters are those that scripts use."""
     a, b = Step("a"), Step("b", 500)
     act = Act(state=State(), renderer=Shade(), scenes=[a, b])
-    assert (act.scenes, act.scenes_end_at, act.duration) == ((a, b), (1000, 1500), 1500)
+    assert (act.scenes, act.scenes_end_at, act.duration) == ((a, b), [1000, 1500], 1500)
     assert act.scene_at(1000) == (1, b, 0)
     assert act.scene_at(1500) == (1, b, 500)
     assert act.frame_size == (2, 1)
@@ -301,9 +301,12 @@ def test_joined_scenes_are_on_together() -> None:
 
 
 def test_joined_scenes_last_equally_long() -> None:
-    """Rounding is forgiven, more is not, and the error comes at join."""
+    """Rounding is forgiven, more is not; a chain says so when it is built."""
     JoinedScene([Step("a", 3000), Step("b", 1 / (1 / 3000))], False)
-    for join in (lambda a, b: JoinedScene([a, b], False), lambda a, b: FluentScene(a).join(b)):
+    for join in (
+        lambda a, b: JoinedScene([a, b], False),
+        lambda a, b: FluentScene(a).join(b).build(),
+    ):
         with pytest.raises(SettingsError, match="3000 ms and 3001 ms"):
             join(Step("a", 3000), Step("b", 3001))
 
@@ -363,17 +366,40 @@ def test_wrong_pops_leave_the_chain_as_it_was() -> None:
     chain = FluentScene(Step("a")).push(Step("b", 500))
     with pytest.raises(SettingsError, match="'then', 'join' or 'join_sep'"):
         chain.pop("after")
-    with pytest.raises(SettingsError, match="equally long"):
-        chain.pop("join")
     assert chain.pop().duration() == 1500
     with pytest.raises(SettingsError, match="push"):
         chain.pop()
 
 
-def test_pushed_scenes_cannot_be_lost() -> None:
-    """Building while something is put aside is an error."""
-    with pytest.raises(SettingsError, match="pop"):
-        FluentScene(Step("a")).push(Step("b")).build()
+def test_pushed_scenes_are_not_left_out_silently(caplog: pytest.LogCaptureFixture) -> None:
+    """Building while something is put aside gives the newer scene, and a warning."""
+    newer = Step("b")
+    assert FluentScene(Step("a")).push(newer).build() is newer
+    assert "push() put aside" in caplog.text
+    assert "pop()" in caplog.text
+
+
+def test_a_chain_may_be_joined_before_it_fits() -> None:
+    """Lengths count when the chain is built, with the attributes that scenes have then."""
+    slow = TimeRescaleScene(Step("b"), 0.5)
+    chain = FluentScene(Step("a")).join(slow, False)
+    with pytest.raises(SettingsError, match="equally long"):
+        chain.build()
+    slow.playback_rate = 1
+    assert chain.build().duration == 1000
+
+
+def test_attributes_of_scenes_can_be_assigned() -> None:
+    """Each counts from then on."""
+    scene = TimeDilateScene(Step("a"), easing.smoothstep)
+    scene.dilator, scene.dilator_kwargs = easing.freeze, {"at": 0.5}
+    assert applied(scene, 100) == 500
+    crop = CroppedScene(Step("a"), 100, 300)
+    crop.crop_start, crop.crop_end = 600, 900
+    assert (crop.duration, applied(crop, 0)) == (300, 600)
+    exact = TimeRescaleExactDurationScene(Step("a"), 10)
+    exact.new_duration, exact.child = 50, Step("b", 100)
+    assert (exact.duration, applied(exact, 25, "b")) == (50, 50)
 
 
 def test_duration_is_right_with_joins() -> None:

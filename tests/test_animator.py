@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import math
 from collections.abc import Iterator
@@ -16,11 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from numbered import NumberedAnimator, read_numbers
+from numbered import SIZE, NumberedAnimator, read_numbers
 
-from rayanim import Animator, IndexedFrameParams, get_rendered_frame_ids, produce
+from rayanim import (
+    Animator,
+    IndexedFrameParams,
+    PerformanceSettings,
+    get_rendered_frame_ids,
+    produce,
+)
+from rayanim.animator import _read_ffmpeg_options
 from rayanim.dry_run import PlanReport
-from rayanim.errors import ParametersError, SettingsError
+from rayanim.errors import FrameError, ParametersError, SettingsError, SetupError
 from rayanim.overrides import Overrides, overriding
 
 
@@ -221,11 +229,12 @@ def test_quality_and_preset_reach_the_encoder(tmp_path: Path, names: tuple[str, 
     "wrong",
     [
         {"video_mode": "fast"},
-        {"video_mode": "gpu"},
-        {"video_mode": "gpu", "codec": "h264"},
         {"video_extra_ffmpeg_params": ["-vf", "negate"]},
-        {"preload_factor": 0},
-        {"reuse_figure_object": "yes"},
+        {"video_extra_ffmpeg_params": ["-crf"]},
+        {"video_extra_ffmpeg_params": ["-crf", "good"]},
+        {"video_extra_ffmpeg_params": ["-preset", "quick"]},
+        {"video_extra_ffmpeg_params": ["-crf", "20"], "video_quality": 20},
+        {"video_mode": "cpu", "video_preset": "p5"},
         {"plotting_log_interval": 0},
         {"saving_log_interval": 1.5},
         {"n_frames": 0},
@@ -299,13 +308,32 @@ rates = st.fractions(min_value=Fraction(1, 50), max_value=500, max_denominator=1
 def test_data_frames_are_picked_exactly(
     data_fps: Fraction, play_speed: Fraction, rendered_fps: Fraction, n: int
 ) -> None:
-    """Film frame ``i`` shows data frame ``floor(i * stride)``, in exact arithmetic."""
+    """Frame ``i`` shows data frame ``floor(i * stride)``; how many there are is exact."""
     stride = data_fps * play_speed / rendered_fps
     n = max(1, min(n, int(200 * stride)))
     ids = get_rendered_frame_ids(data_fps, play_speed, rendered_fps, n)
     count = max(1, math.floor(n / stride))
-    assert ids.tolist() == [min(n - 1, math.floor(i * stride)) for i in range(count)]
+    assert ids.tolist() == [min(n - 1, math.floor(i * float(stride))) for i in range(count)]
     assert ids.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("data_fps", "play_speed", "rendered_fps"),
+    [
+        (24, 1 / 3, 24),
+        (60, 2 / 3, 30),
+        (330, 30 / 330, 30),
+        (330, np.float64(30) / 330, np.int64(30)),
+    ],
+)
+def test_data_frames_at_speeds_without_a_decimal(
+    data_fps: Any, play_speed: Any, rendered_fps: Any
+) -> None:
+    """A float is the number that it is: each data frame is shown equally often, none is lost."""
+    stride = round(3 * data_fps * play_speed / rendered_fps)  # in thirds
+    n = 8 * stride
+    ids = get_rendered_frame_ids(data_fps, play_speed, rendered_fps, n)
+    assert ids.tolist() == [at * stride // 3 for at in range(24)]
 
 
 @pytest.mark.parametrize(
@@ -315,6 +343,8 @@ def test_data_frames_are_picked_exactly(
         ((60, 1, 30, 5), [0, 2]),
         ((10, 0.5, 10, 2), [0, 0, 1, 1]),
         ((330, 0.1, 33.0, 3), [0, 1, 2]),
+        ((3, 1.0, 2, 5), [0, 1, 3]),
+        ((np.int64(60), np.float32(0.5), np.uint8(30), np.int64(3)), [0, 1, 2]),
         ((10, 1, 10, 0), []),
         ((1000, 1, 1, 5), [0]),
     ],
@@ -332,3 +362,259 @@ def test_senseless_speeds_are_errors(at: int, value: Any) -> None:
     arguments[at] = value
     with pytest.raises(SettingsError, match="above 0"):
         get_rendered_frame_ids(*arguments)
+
+
+class Text(NumberedAnimator):
+    """Keeps which frames it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, Any]] = []
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        self.asked.append((frame_idx, params))
+
+
+IDS = [4, 5, 9, 100, 101, 3000]
+
+
+def gapped(numbers: list[int]) -> list[IndexedFrameParams]:
+    """Parameters for frames of those numbers."""
+    return [IndexedFrameParams(number, number) for number in numbers]
+
+
+@pytest.mark.parametrize("wrap", [list, iter])
+def test_numbers_with_gaps_make_a_video_in_their_order(tmp_path: Path, wrap: Any) -> None:
+    """`update` gets each frame's own number; no frame is made of those left out."""
+    anim, film = Text(), tmp_path / "film.mp4"
+    numbers = [9, 3000, 5, 4, 101, 100]
+    report = anim.make_video(film, wrap(gapped(numbers)), 20, num_workers=1)
+    assert read_numbers(film) == IDS
+    assert anim.asked == [(number, number) for number in IDS]
+    assert (report.frames, report.rate, report.size) == (6, 20, SIZE)
+
+
+def test_actors_draw_numbers_with_gaps(tmp_path: Path, on_ray: Any) -> None:
+    """On actors too, some chosen, and with the updates that are skipped."""
+    ids = list(range(7, 400, 11))
+    film = tmp_path / "film.mp4"
+    for options in ({}, {"frames": "40-300"}, {"sequential": True}):
+        report = NumberedAnimator().make_video(
+            film, iter(gapped(ids)), n_frames=len(ids), engine="ray", num_workers=2, **options
+        )
+        assert report.engine == "ray"
+        chosen = [number for number in ids if "frames" not in options or 40 <= number <= 300]
+        assert read_numbers(film) == chosen
+
+
+class Grows(NumberedAnimator):
+    """Shows how many updates there were."""
+
+    sequential = True
+
+    def setup(self) -> Figure:
+        self.count = 0
+        return super().setup()
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.count += 1
+        super().update(frame_idx, self.count)
+
+
+def test_numbers_with_gaps_are_all_updated_where_frames_build_on_others(tmp_path: Path) -> None:
+    """Those before a chosen frame are, and only they."""
+    film = tmp_path / "film.mp4"
+    Grows().make_video(film, gapped(IDS), engine="local", frames="100-101")
+    assert read_numbers(film) == [4, 5]
+
+
+def test_a_video_with_gaps_is_taken_up_again(tmp_path: Path) -> None:
+    """With other numbers its parts do not fit."""
+    film, ids = tmp_path / "film.mp4", list(range(3, 303, 3))
+    options: dict[str, Any] = {"engine": "local", "segment_frames": 20}
+    NumberedAnimator().make_video(film, gapped(ids), keep_parts=True, **options)
+    first = film.read_bytes()
+    report = NumberedAnimator().make_video(film, iter(gapped(ids)), 30, 100, resume=True, **options)
+    assert (report.resumed_frames, film.read_bytes()) == (100, first)
+
+
+def test_an_animator_is_abstract() -> None:
+    """A class without its two methods cannot be made, nor can one with the user's own lack."""
+    with pytest.raises(TypeError, match="setup"):
+        Animator()  # type: ignore[abstract]
+
+    class WithoutUpdate(Animator):
+        def setup(self) -> Figure:
+            return Figure()
+
+    with pytest.raises(TypeError, match="update"):
+        WithoutUpdate()  # type: ignore[abstract]
+
+
+def test_the_base_class_s_methods_may_be_called(tmp_path: Path) -> None:
+    """They do nothing."""
+
+    class Calls(NumberedAnimator):
+        def setup(self) -> Figure:
+            Animator.setup(self)  # type: ignore[safe-super]
+            return super().setup()
+
+        def update(self, frame_idx: int, params: Any) -> None:
+            Animator.update(self, frame_idx, params)  # type: ignore[safe-super]
+            super().update(frame_idx, params)
+
+    Calls().make_video(tmp_path / "film.mp4", range(3), num_workers=1)
+    assert read_numbers(tmp_path / "film.mp4") == [0, 1, 2]
+
+
+def test_numpy_s_numbers_are_taken_everywhere(tmp_path: Path) -> None:
+    """As counts, rates, sizes and truth values; the report is JSON all the same."""
+    film = tmp_path / "film.mp4"
+    report = NumberedAnimator().make_video(
+        film,
+        range(9),
+        np.int64(10),
+        n_frames=np.int64(4),
+        num_workers=np.int32(1),
+        plotting_log_interval=np.int64(2),
+        savefig_params={"dpi": np.float32(200)},
+        video_quality=np.int64(20),
+        reuse_figure_object=np.bool_(True),
+        segment_frames=np.int16(3),
+        seed=np.uint8(5),
+        overwrite=np.bool_(True),
+        time_per_print=np.float64(2.0),
+        settings=PerformanceSettings(max_workers=np.int64(2), window_size=np.float64(3.0)),
+    )
+    assert (report.frames, report.rate, report.size) == (4, 10, (2 * SIZE[0], 2 * SIZE[1]))
+    assert type(report.rate.numerator) is int
+    assert json.loads(json.dumps(report.to_dict()))["frames"] == 4
+    with av.open(str(film)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 4
+
+
+def test_what_the_user_raises_is_caught_under_its_own_name(tmp_path: Path) -> None:
+    """From `setup`, `update` and the parameters, as well as under rayanim's names."""
+
+    class Broken(NumberedAnimator):
+        def update(self, frame_idx: int, params: Any) -> None:
+            raise KeyError("mine")
+
+    class Never(NumberedAnimator):
+        def setup(self) -> Figure:
+            raise FileNotFoundError("no data")
+
+    def parameters() -> Iterator[int]:
+        raise ZeroDivisionError("none")
+        yield 1
+
+    film = tmp_path / "film.mp4"
+    with pytest.raises(KeyError) as caught:
+        Broken().make_video(film, [1, 2])
+    assert isinstance(caught.value, FrameError)
+    assert str(caught.value) == "Drawing frame 0 of Broken raised KeyError: 'mine'"
+    with pytest.raises(FileNotFoundError, match=r"Never raised FileNotFoundError: no data"):
+        Never().make_video(film, [1, 2])
+    with pytest.raises(ZeroDivisionError, match="none"):
+        NumberedAnimator().make_video(film, parameters())
+
+
+def test_a_video_of_no_frames_is_a_runtime_error(tmp_path: Path) -> None:
+    """Scripts may catch it so."""
+    with pytest.raises(RuntimeError, match="no frames"):
+        NumberedAnimator().make_video(tmp_path / "film.mp4", [])
+
+
+def test_what_raises_in_an_actor_is_a_runtime_error(tmp_path: Path, on_ray: Any) -> None:
+    """The exception stays there; its text comes."""
+    with pytest.raises(RuntimeError, match="ValueError: no bits"):
+        NoBits().make_video(tmp_path / "film.mp4", range(40), engine="ray", num_workers=2)
+
+
+class NoBits(NumberedAnimator):
+    """Fails in one frame."""
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        if frame_idx == 30:
+            raise ValueError("no bits")
+        super().update(frame_idx, params)
+
+
+@pytest.mark.parametrize("mode", ["auto", "cpu", "gpu"])
+def test_every_video_mode_encodes_on_the_processor(
+    tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A graphics card's preset then means nothing; of "gpu" a warning says so."""
+    film = tmp_path / "film.mp4"
+    preset = "fast" if mode == "cpu" else "p5"
+    report = NumberedAnimator().make_video(film, range(4), video_mode=mode, video_preset=preset)
+    assert report.codec == "libx264"
+    assert read_numbers(film) == [0, 1, 2, 3]
+    assert ("encodes on the processor" in caplog.text) == (mode == "gpu")
+
+
+def test_options_of_ffmpeg_s_command_are_taken_where_they_have_a_counterpart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Others of which no picture depends are named in a warning."""
+    film = tmp_path / "film.mkv"
+    extra = ["-c:v", "libx265", "-pix_fmt", "yuv444p", "-crf", "30", "-preset", "ultrafast"]
+    report = NumberedAnimator().make_video(
+        film, range(4), video_extra_ffmpeg_params=[*extra, "-tune", "animation", "-threads", 2]
+    )
+    assert (report.codec, report.pixel_format) == ("libx265", "yuv444p")
+    assert "-tune animation has no effect" in caplog.text
+    assert read_numbers(film) == [0, 1, 2, 3]
+    rates = {"800k": 800, "1.5M": 1500, "64000": 64}
+    assert {text: _read_ffmpeg_options(["-b:v", text])["bitrate"] for text in rates} == rates
+
+
+def test_savefig_options_of_an_image_file_have_no_effect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that no savefig knows are named in a warning."""
+    film = tmp_path / "film.mp4"
+    options = {
+        "dpi": "figure",
+        "metadata": {"Title": "x"},
+        "pil_kwargs": {"compress_level": 1},
+        "format": "png",
+        "colour": "red",
+    }
+    report = NumberedAnimator().make_video(film, range(3), savefig_params=options, dpi="figure")
+    assert (report.size, read_numbers(film)) == (SIZE, [0, 1, 2])
+    assert "savefig_params: colour: no effect" in caplog.text
+
+
+@pytest.mark.parametrize("factor", [0, -1, 1000])
+def test_a_preload_factor_is_taken_and_has_no_effect(tmp_path: Path, factor: int) -> None:
+    """Scripts pass what a queue takes."""
+    film = tmp_path / "film.mp4"
+    NumberedAnimator().make_video(film, [7, 8], preload_factor=factor, reuse_figure_object=1)
+    assert read_numbers(film) == [7, 8]
+
+
+def test_methods_with_other_arguments_are_named_with_the_remedy(tmp_path: Path) -> None:
+    """Before any work starts."""
+
+    class Short(NumberedAnimator):
+        def update(self, frame_idx: int) -> None:  # type: ignore[override]
+            raise AssertionError("updated")
+
+    class Long(NumberedAnimator):
+        def setup(self, dpi: int) -> Figure:  # type: ignore[override]
+            raise AssertionError("set up")
+
+    class Free(NumberedAnimator):
+        def update(self, *args: Any, colour: str = "red") -> None:
+            super().update(*args)
+
+    film = tmp_path / "film.mp4"
+    remedy = r"Short\.update\(frame_idx.*Write update\(self, frame_idx, params\)\."
+    with pytest.raises(TypeError, match=remedy):
+        Short().make_video(film, [1])
+    with pytest.raises(SetupError, match=r"Long\.setup\(dpi.*Write setup\(self\)\."):
+        Long().make_video(film, [1])
+    assert list(tmp_path.iterdir()) == []
+    Free().make_video(film, [3], num_workers=1)
+    assert read_numbers(film) == [3]

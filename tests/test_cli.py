@@ -362,7 +362,8 @@ def test_a_traceback_without_the_users_lines_is_left_out(script, capsys):
     )
     assert call("run", script(text)) == 1
     err = capsys.readouterr().err
-    assert err.startswith("rayanim: error: Setting up Film raised TypeError: ")
+    assert err.startswith("rayanim: error: Film.setup(extra): ")
+    assert err.endswith("Write setup(self).\n")
     assert err.count("\n") == 1
 
 

@@ -56,11 +56,12 @@ def test_squeeze_waits_at_both_ends() -> None:
     """It moves between amt and 1 - amt only."""
     assert [squeeze(n, amt=0.25) for n in (0.2, 0.25, 0.5, 0.75, 0.9)] == [0, 0, 0.5, 1, 1]
     assert [squeeze(n, amt=0.5) for n in (0.49, 0.5)] == [0, 1]
+    assert [squeeze(n, amt=0.6) for n in (0.3, 0.59, 0.6, 1)] == [0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("amt", [-0.1, 0.6, float("nan")])
+@pytest.mark.parametrize("amt", [-0.1, 1.1, float("nan")])
 def test_squeeze_cannot_wait_longer_than_there_is(amt: float) -> None:
-    """More than half the time at each end is an error."""
+    """More than all of it, or less than nothing, is an error."""
     with pytest.raises(SettingsError, match="amt"):
         squeeze(0.5, amt=amt)
 
@@ -96,6 +97,8 @@ def test_an_easing_class_without_call_says_so() -> None:
 
     with pytest.raises(NotImplementedError, match="Nothing must define __call__"):
         Nothing()(0.5)
+    with pytest.raises(NotImplementedError):
+        Easing()(0.5)
 
 
 PYTWEENING = [

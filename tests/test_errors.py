@@ -13,7 +13,7 @@ import cloudpickle
 import pytest
 
 from rayanim import errors
-from rayanim.errors import RayanimError, ScriptError, SegmentLostError
+from rayanim.errors import FrameError, RayanimError, ScriptError, SegmentLostError, SetupError
 
 CLASSES = [
     thing
@@ -86,6 +86,11 @@ def test_the_tree_is_drawn_as_it_is() -> None:
         ("NotPicklableError", TypeError),
         ("SettingsError", ValueError),
         ("OutputError", ValueError),
+        ("ScriptError", RuntimeError),
+        ("FrameError", RuntimeError),
+        ("ParametersError", RuntimeError),
+        ("FarmError", RuntimeError),
+        ("EncodeError", RuntimeError),
     ],
 )
 def test_python_s_own_names_catch_them_too(name: str, builtin: type[Exception]) -> None:
@@ -97,3 +102,69 @@ def test_an_error_has_a_docstring_that_says_whose_fault_it_is() -> None:
     """No class goes without a word."""
     undocumented: list[Any] = [kind for kind in CLASSES if not vars(kind).get("__doc__")]
     assert undocumented == []
+
+
+class OwnError(Exception):
+    """A user's exception whose constructor wants two arguments."""
+
+    def __new__(cls, code: int, text: str) -> OwnError:
+        return super().__new__(cls, code, text)
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(code, text)
+
+
+class NoBaseError(Exception):
+    """A user's exception that cannot be derived from."""
+
+    def __init_subclass__(cls) -> None:
+        raise LookupError("no base")
+
+
+def raised_from(cause: Exception) -> ScriptError:
+    """An error as the engine raises it of what the user's code raised, naming a frame later."""
+    try:
+        try:
+            raise cause
+        except Exception as error:
+            raise SetupError("broken", traceback_text="Traceback of the user") from error
+    except SetupError as error:
+        try:
+            raise FrameError("Frame 5: broken", frame=5) from error
+        except FrameError as outer:
+            return outer
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        KeyError("mine"),
+        OwnError(3, "x"),
+        FileNotFoundError(2, "gone"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+        StopIteration(1),
+        AttributeError("x", name="y", obj=1),
+    ],
+)
+def test_an_error_can_be_caught_as_what_the_user_raised(cause: Exception) -> None:
+    """Under the user's class and ours; the message is ours, the cause the user's."""
+    error = errors.as_raised(raised_from(cause))
+    assert isinstance(error, type(cause))
+    assert isinstance(error, FrameError)
+    assert (type(error).__name__, type(error).__module__) == ("FrameError", "rayanim.errors")
+    assert (str(error), error.args, error.frame) == ("Frame 5: broken", ("Frame 5: broken",), 5)
+    assert error.__cause__ is cause
+    assert error.__traceback__ is not None
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), back.frame) == (FrameError, "Frame 5: broken", 5)
+
+
+@pytest.mark.parametrize(
+    "cause", [NoBaseError(), RuntimeError("x"), ExceptionGroup("x", [ValueError()])]
+)
+def test_an_error_stays_itself_where_it_cannot_be_both(cause: Exception) -> None:
+    """Or where it is one already."""
+    error = raised_from(cause)
+    assert errors.as_raised(error) is error
+    alone = FrameError("broken")
+    assert errors.as_raised(alone) is alone

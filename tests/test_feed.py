@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayanim.errors import ParametersError, SettingsError
-from rayanim.feed import Feed, IndexedFrameParams, NumberFeed, ParameterFeed
+from rayanim.feed import LOOK_AHEAD, Feed, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.selection import Selection
 
 
@@ -23,6 +23,25 @@ def drained(feed: Feed, count: int = 3) -> list[tuple[int, Any]]:
         params = [None] * len(batch) if batch.params is None else batch.params
         taken += zip(batch.numbers, params, strict=True)
     return taken
+
+
+class Sized:
+    """A collection that tells its length, and its entries one by one.
+
+    Parameters
+    ----------
+    entries
+        What it gives.
+    """
+
+    def __init__(self, entries: list[Any]) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._entries)
 
 
 class Source:
@@ -167,22 +186,98 @@ def test_choosing_frames_beyond_a_lists_end_is_an_error_before_work_starts() -> 
 
 @pytest.mark.parametrize("wrap", [list, iter])
 @pytest.mark.parametrize(
-    ("numbers", "message"),
-    [([0, 1, 1], "frame 1 twice"), ([1, 0, 0], "frame 0 twice"), ([0, 2, 3], "without frame 1")],
+    ("numbers", "number"),
+    [([0, 1, 1], 1), ([1, 0, 0], 0), ([7, 3, 9, 7], 7), ([4, 4], 4)],
 )
-def test_duplicates_and_gaps_are_errors(wrap: Any, numbers: list[int], message: str) -> None:
+def test_duplicates_are_errors(wrap: Any, numbers: list[int], number: int) -> None:
     """In a list before work starts, in a stream when they come to light."""
     entries = [IndexedFrameParams(number, None) for number in numbers]
-    with pytest.raises(ParametersError, match=message):
+    with pytest.raises(ParametersError, match=f"frame {number} twice") as caught:
         drained(ParameterFeed(wrap(entries)))
+    assert caught.value.frame == number
+
+
+def test_a_list_with_a_duplicate_is_refused_when_it_is_given() -> None:
+    """Before any frame is taken."""
+    with pytest.raises(ParametersError, match="frame 2 twice"):
+        ParameterFeed([IndexedFrameParams(number, None) for number in (2, 5, 2)])
+
+
+@pytest.mark.parametrize("wrap", [list, tuple, iter, Sized])
+@given(
+    numbers=st.lists(st.integers(0, 10**6), min_size=1, max_size=40, unique=True),
+    count=st.integers(1, 41),
+)
+def test_numbers_may_have_gaps(wrap: Any, numbers: list[int], count: int) -> None:
+    """Whatever the order and the first number, entries come in order of their numbers."""
+    entries = [IndexedFrameParams(number, f"of {number}") for number in numbers]
+    expected = [(number, f"of {number}") for number in sorted(numbers)]
+    assert drained(ParameterFeed(wrap(entries)), count) == expected
+    assert drained(ParameterFeed(wrap(entries), len(numbers)), count) == expected
+
+
+def test_plain_entries_are_numbered_by_their_place_among_those_with_numbers() -> None:
+    """An entry without a number has that of its position."""
+    entries = [IndexedFrameParams(8, "a"), "b", IndexedFrameParams(0, "c"), "d"]
+    expected = [(0, "c"), (1, "b"), (3, "d"), (8, "a")]
+    assert drained(ParameterFeed(entries)) == drained(ParameterFeed(iter(entries))) == expected
+
+
+def test_an_ascending_stream_with_gaps_is_read_a_bounded_way_ahead() -> None:
+    """An endless one too: memory does not grow with the length of the video."""
+    source = Source(IndexedFrameParams(3 * at + 2, at) for at in itertools.count())
+    feed = ParameterFeed(source)
+    for taken in range(0, 3 * LOOK_AHEAD, 100):
+        assert feed.take(100).numbers == [3 * at + 2 for at in range(taken, taken + 100)]
+        assert source.pulled <= taken + 101 + LOOK_AHEAD
+
+
+def test_a_stream_that_was_out_of_order_is_waited_for() -> None:
+    """However much comes before the first frame, where numbers have gone back once."""
+    numbers = [9, *range(3000, 10, -3), 2]
+    feed = ParameterFeed(iter([IndexedFrameParams(number, number) for number in numbers]))
+    assert [number for number, _ in drained(feed, 100)] == sorted(numbers)
+
+
+def test_an_entry_that_comes_too_late_is_an_error_that_says_what_to_do() -> None:
+    """A list has no such limit."""
+    numbers = [*range(10, 10 + 2 * LOOK_AHEAD, 2), 10**6, 3]
+    entries = [IndexedFrameParams(number, None) for number in numbers]
+    with pytest.raises(ParametersError, match=r"frame 3 after frame \d+ was taken.*as a list"):
+        drained(ParameterFeed(iter(entries)))
+    assert [number for number, _ in drained(ParameterFeed(entries))] == sorted(numbers)
+
+
+@pytest.mark.parametrize("wrap", [list, iter, Sized])
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("0-20", [5, 8, 20]), ("8", [8]), ("6-30", [8, 20, 30])]
+)
+def test_frames_are_chosen_by_their_own_numbers(wrap: Any, text: str, numbers: list[int]) -> None:
+    """Numbers that were left out are none of them."""
+    entries = [IndexedFrameParams(number, number) for number in (8, 5, 30, 20)]
+    feed = ParameterFeed(wrap(entries), 4, Selection.parse(text))
+    assert feed.n_frames in (None, len(numbers))
+    assert drained(feed) == [(number, number) for number in numbers]
+
+
+@pytest.mark.parametrize("text", ["0-4", "6-7", "31", "20-40"])
+def test_choosing_frames_that_a_list_does_not_have_is_an_error(text: str) -> None:
+    """It says which numbers there are."""
+    entries = [IndexedFrameParams(number, number) for number in (8, 5, 30, 20)]
+    with pytest.raises(SettingsError, match="numbers from 5 to 30"):
+        ParameterFeed(entries, selection=Selection.parse(text))
 
 
 @pytest.mark.parametrize("wrap", [list, iter, range])
-def test_too_few_entries_are_an_error(wrap: Any) -> None:
-    """`n_frames` above what there is names both numbers."""
+def test_fewer_entries_than_asked_for_are_all_of_them(
+    wrap: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`n_frames` is an upper bound; a warning names both numbers, once."""
     entries = wrap(3) if wrap is range else wrap([0, 1, 2])
-    with pytest.raises(ParametersError, match=r"n_frames=5.*only 3"):
-        drained(ParameterFeed(entries, 5))
+    assert drained(ParameterFeed(entries, 5)) == [(0, 0), (1, 1), (2, 2)]
+    assert [record.getMessage() for record in caplog.records] == [
+        "n_frames=5, but param_by_frame has only 3 entries: the video has as many frames."
+    ]
 
 
 class Lying:

@@ -167,6 +167,27 @@ def test_wrappers_have_the_known_names_and_attributes() -> None:
     assert (over.base, over.pos, over.overlay.frame_size) == (a, (3, 1), (1, 1))
     both = SequenceFrameGenerator([a, a])
     assert (both.children, both.child_at(1500)) == ((a, a), (1, a, 500))
+    assert both.children_end_at == [1000, 2000]
+
+
+def test_attributes_of_wrappers_can_be_assigned() -> None:
+    """Each counts from then on; what makes no sense is refused when it is used."""
+    a = Clock(1000)
+    quick = TimeRescaleFrameGenerator(a, 2)
+    quick.playback_rate = 4
+    assert (quick.duration, asked(quick, a, 100)) == (250, 400)
+    cropped = CroppedFrameGenerator(a, 1, 500)
+    cropped.crop_start, cropped.crop_end = 600, 900
+    assert (cropped.duration, asked(cropped, a, 100)) == (300, 700)
+    exact = TimeRescaleExactDurationFrameGenerator(a, 10)
+    exact.new_duration = 500
+    assert asked(exact, a, 100) == 200
+    dilated = TimeDilateFrameGenerator(a, easing.freeze)
+    dilated.dilator_kwargs = {"at": 0.25}
+    assert asked(dilated, a, 0) == 250
+    cropped.crop_end = 1500
+    with pytest.raises(SettingsError, match="cannot end at 1500 ms"):
+        _ = cropped.duration
 
 
 def test_wrappers_ask_for_the_right_times() -> None:

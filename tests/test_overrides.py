@@ -226,6 +226,32 @@ def test_a_still_under_a_tight_box_has_the_films_size(tmp_path):
     assert [side - side % 2 for side in still.size] == list(film.size)
 
 
+@pytest.mark.parametrize("wrap", [list, iter])
+def test_a_still_of_frames_with_numbers_of_their_own(tmp_path, wrap):
+    """The first frame's box cuts it, whatever number that has; one left out is refused."""
+
+    class Labelled(rayanim.Animator):
+        def setup(self):
+            import matplotlib.pyplot as plt
+
+            fig = plt.figure(figsize=(2, 1), dpi=50)
+            self.text = fig.text(0.1, 0.5, "")
+            return fig
+
+        def update(self, frame_idx, params):
+            self.text.set_text("x" * frame_idx)
+
+    def options():
+        frames = [rayanim.IndexedFrameParams(number, None) for number in (9, 4, 6)]
+        return {"param_by_frame": wrap(frames), "savefig_params": {"bbox_inches": "tight"}}
+
+    film = render(Overrides(dry_run=True), tmp_path / "a.mp4", Labelled(), **options())
+    still = render(Overrides(still_number=9), tmp_path / "a.mp4", Labelled(), **options())
+    assert [side + side % 2 for side in still.size] == list(film.size)
+    with pytest.raises(SettingsError, match="no frame 7"):
+        render(Overrides(still_number=7), tmp_path / "b.mp4", Labelled(), **options())
+
+
 @pytest.mark.parametrize("parameters", [[0, 1, 2], iter([0, 1, 2])])
 def test_there_is_no_still_beyond_the_end(tmp_path, parameters):
     """A number that the film does not have is refused, and nothing is written."""

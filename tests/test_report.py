@@ -15,6 +15,7 @@ import pytest
 
 from rayanim import film_html
 from rayanim.actor_history import ActorChange, FleetSize
+from rayanim.errors import SettingsError
 from rayanim.report import Report
 from rayanim.settings import PerformanceSettings
 from rayanim.stages import StageRates, binding_stage
@@ -236,6 +237,21 @@ def test_to_dict_is_json() -> None:
 def test_every_field_is_in_the_dictionary() -> None:
     """A field that is added later cannot be forgotten in the JSON."""
     assert set(Report.__slots__) <= set(make_report().to_dict())
+
+
+def test_a_report_stands_for_its_settings() -> None:
+    """As what pympanim's `produce` returns: read, assigned, and dumped as JSON."""
+    report = make_report()
+    assert report.num_workers == 4
+    assert json.loads(json.dumps(report.__dict__)) == vars(report.settings)
+    report.max_workers = 6
+    assert report.settings.max_workers == 6
+    vars(report)["num_workers"] = 9
+    assert report.num_workers == 4
+    with pytest.raises(SettingsError, match="num_workers"):
+        report.num_workers = 0
+    with pytest.raises(AttributeError, match="numworkers"):
+        _ = report.numworkers
 
 
 def test_a_report_is_a_value() -> None:

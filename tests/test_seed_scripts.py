@@ -24,6 +24,11 @@ FOLDER = Path(__file__).parent / "seed_scripts"
 Namespace = dict[str, Any]
 
 
+def _data_frames(names: Namespace, numbers: list[int]) -> list[Pixels]:
+    frames = [(int(names["IDS"][n]), names["trace"](int(names["IDS"][n]))) for n in numbers]
+    return draw_animator(names["Trace"](), frames, None)
+
+
 def _act_and_scene(names: Namespace, numbers: list[int]) -> list[Pixels]:
     act = names["acts"].Act(names["LampState"](), names["LampRenderer"](), [names["_scene"]()])
     return draw_generator(act, numbers, 60)
@@ -65,6 +70,14 @@ class Script:
 SCRIPTS = {
     "animator_class": Script(("spiral.mp4",), (120, 90), 30, 12, _animator_class),
     "animator_streamed": Script(("videos/recording.mp4",), (180, 96), 30, 14, _animator_streamed),
+    "animator_data_frames": Script(("trace.mp4",), (120, 90), 30, 30, _data_frames),
+    "settings_kept": Script(
+        ("bar.mp4", "bar_again.mp4"),
+        (40, 30),
+        20,
+        30,
+        lambda names, numbers: draw_generator(names["_fg"](), numbers, 20),
+    ),
     "act_and_scene": Script(
         ("out/video.mp4",), (96, 54), 60, 600, _act_and_scene, range(0, 600, 50)
     ),

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +129,8 @@ def test_backgrounds_are_any_colour_that_pillow_knows(colour: str, rgb: tuple[in
         {"in_flight_bytes": 0},
         {"window_size": 0},
         {"perf_delay": math.nan},
+        {"perf_delay": -1},
+        {"window_size": None},
         {"draw_ms": -1},
         {"encode_ms": "5"},
         {"min_workers": 3, "max_workers": 2},
@@ -140,12 +143,73 @@ def test_wrong_performance_settings_are_refused_when_made(wrong: dict[str, Any])
     assert next(iter(wrong)) in caught.value.message
 
 
-def test_settings_cannot_be_changed() -> None:
-    """A run cannot alter what the caller gave it."""
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        PerformanceSettings().num_workers = 3  # type: ignore[misc]
+def test_video_settings_cannot_be_changed() -> None:
+    """They are frozen."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         VideoSettings().crf = 3  # type: ignore[misc]
+
+
+def test_performance_settings_can_be_assigned_and_are_checked_then() -> None:
+    """As pympanim's scripts do; a wrong value or a misspelt name is refused at once."""
+    settings = PerformanceSettings()
+    settings.max_workers = 4
+    settings.ooo_cap = 10
+    assert (settings.max_workers, settings.ooo_cap) == (4, 10)
+    with pytest.raises(SettingsError, match="num_workers must be"):
+        settings.num_workers = 0
+    with pytest.raises(AttributeError, match="num_worker"):
+        settings.num_worker = 3  # type: ignore[attr-defined]
+    assert settings.num_workers is None
+    settings.min_workers = 5
+    with pytest.raises(SettingsError, match="above max_workers=4"):
+        settings.check()
+
+
+def test_performance_settings_are_plain_values() -> None:
+    """``vars()`` holds them all, can be JSON, and makes the same settings again."""
+    settings = PerformanceSettings(num_workers=3, draw_ms=1.5)
+    values = json.loads(json.dumps(vars(settings)))
+    assert (values["num_workers"], values["frames_per_sync"]) == (3, None)
+    assert PerformanceSettings(**values) == settings
+
+
+def test_performance_settings_by_position_are_pympanim_s() -> None:
+    """Its order: frames_per_sync, num_workers, frame_batch_amount, window_size, perf_delay."""
+    with pytest.warns(UserWarning, match="frames_per_sync"):
+        settings = PerformanceSettings(10, 4, 2, 15.0, 0.0, 8)
+    assert (settings.num_workers, settings.frame_batch_amount) == (4, 2)
+    assert (settings.window_size, settings.perf_delay, settings.max_workers) == (15, 0, 8)
+
+
+@pytest.mark.parametrize(
+    ("fps", "rate"),
+    [
+        (np.int64(30), Fraction(30)),
+        (np.uint8(25), Fraction(25)),
+        (np.float64(29.97), Fraction(2997, 100)),
+        (np.float32(12.5), Fraction(25, 2)),
+        (np.array(24), Fraction(24)),
+    ],
+)
+def test_numpy_s_rates_are_exact(fps: Any, rate: Fraction) -> None:
+    """And made of Python's integers, which do not overflow."""
+    parsed = parse_rate(fps)
+    assert parsed == rate
+    assert type(parsed.numerator) is type(parsed.denominator) is int
+
+
+def test_numpy_s_numbers_become_python_s() -> None:
+    """So that JSON takes them."""
+    settings = PerformanceSettings(num_workers=np.int64(2), window_size=np.float32(0.5))
+    assert (type(settings.num_workers), type(settings.window_size)) == (int, float)
+    assert parse_workers(np.int32(-2), cores=8) == 7
+
+
+@pytest.mark.parametrize("fps", [1e-7, 1e-4, "1/2000", Fraction(1, 1001)])
+def test_rates_that_round_to_nothing_are_refused(fps: Any) -> None:
+    """A rate that is too low is named, and not divided by later."""
+    with pytest.raises(SettingsError, match=r"fps must be at least 0\.001, got"):
+        parse_rate(fps)
 
 
 def test_settings_survive_json(tmp_path: Path) -> None:
@@ -178,6 +242,8 @@ def test_pympanim_names_without_meaning_are_taken_with_a_warning() -> None:
     """A script that sets them runs, and is told that they do nothing."""
     with pytest.warns(UserWarning, match=r"^ooo_cap, frame_batch_min: .*ignored") as caught:
         settings = PerformanceSettings(frame_batch_min=1, ooo_cap=10, worker_queue_size=3)
-    assert settings == PerformanceSettings(worker_queue_size=3)
+    assert (settings.ooo_cap, settings.worker_queue_size) == (10, 3)
+    assert settings.to_dict()["ooo_cap"] == 10
+    assert "ooo_cap" not in PerformanceSettings().to_dict()
     assert caught[0].filename == __file__
     assert "frames_per_sync" in NAMES_WITHOUT_MEANING

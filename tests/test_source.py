@@ -223,6 +223,7 @@ def test_a_function_s_layout_does_not_depend_on_the_frames_before() -> None:
 
     frames = drawn(make(), [None] * 3)
     assert np.array_equal(drawn_by_several(make, [None] * 3), frames)
+    plt.close("all")  # they were made before the source was opened
 
 
 @pytest.mark.parametrize("layout", ["constrained", "tight"])
@@ -327,12 +328,11 @@ def test_a_setup_without_a_figure_is_told_so(result: Any) -> None:
 
 @pytest.mark.parametrize("method", ["setup", "update"])
 def test_a_forgotten_method_is_named(method: str) -> None:
-    """A subclass without it is told which one is missing."""
+    """A subclass without it cannot be made, and Python says which one is missing."""
     members = {"setup": lambda self: plt.figure(), "update": lambda self, index, params: None}
     del members[method]
-    source = source_of(type("Half", (Animator,), members)())
-    with pytest.raises((SetupError, FrameError), match=rf"Half must define {method}\("):
-        drawn(source, [None])
+    with pytest.raises(TypeError, match=rf"Half .*{method}"):
+        type("Half", (Animator,), members)()
 
 
 class Growing(Line):
@@ -495,6 +495,22 @@ def test_a_function_may_make_a_figure_for_each_frame() -> None:
     assert max(open_figures) <= 2
     assert frames[0].shape == (40, 40, 4)
     assert not np.array_equal(frames[1], frames[2])
+
+
+def test_a_figure_of_the_caller_s_stays_open() -> None:
+    """pyplot holds it after the video as before, with its dpi, and as its current figure or not."""
+    figure, ax = plt.subplots(figsize=(1, 1), dpi=40)
+    current = plt.figure()
+
+    def plot(number: int) -> Figure:
+        ax.set_title(number)
+        return figure
+
+    drawn(source_of(plot, n_frames=3, dpi=80), [None] * 3)
+    assert plt.get_fignums() == [figure.number, current.number]  # type: ignore[attr-defined]
+    assert plt.gcf() is current
+    assert figure.dpi == 40
+    plt.close("all")
 
 
 def test_a_function_may_keep_its_figure() -> None:

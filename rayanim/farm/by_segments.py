@@ -167,7 +167,8 @@ class SegmentsJob:
 
         They are in a job that is taken up again, and where some frames are selected.
         """
-        skips = self._tally.resumed_frames or segment.batch.numbers[0] != segment.start
+        selected = self._job.feed.is_selection and segment.batch.numbers[0] != segment.start
+        skips = self._tally.resumed_frames or selected
         if self._job.sequential or not skips:
             return
         if self._job.on_history == "ignore" or self._job.seed is None:

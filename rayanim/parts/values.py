@@ -1,9 +1,10 @@
 """Names the values that a film is drawn from, so that parts drawn from others are not taken up.
 
-The same code draws another film where an attribute, a default or a variable of
-an enclosing function is another. Each gets a digest of its own, so that a person
-can be told which one has changed. What has no name that another process would
-find again, a lock or an open file for example, has none.
+The same code draws another video where an attribute of an object or of its
+class, a default or a variable of an enclosing function is another. Each gets a
+digest of its own, so that a message can name the one that has changed. What has
+no name that another process would find again, a lock or an open file for
+example, has none.
 
 Nothing is drawn from, opened or consumed, and what rendering left on the
 objects before is passed over, see `rayanim.leftovers`. Parameters of frames are
@@ -23,7 +24,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rayanim.leftovers import MARK
+from rayanim.leftovers import MARK, parts_of
 from rayanim.parts.code import code_text, codes_of
 from rayanim.parts.digest import UntellableError, Walk
 
@@ -130,6 +131,29 @@ def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     for name, value in list(vars(thing).items()):
         if name not in passed_over:
             yield str(name), value
+    yield from _class_attributes(thing, passed_over)
+
+
+def _class_attributes(thing: Any, passed_over: set[str]) -> Iterator[tuple[str, Any]]:
+    """Attributes of the user's classes in `thing`, which a script may have set at run time."""
+    classes = {cls: None for part in parts_of(thing) for cls in type(part).__mro__}
+    for cls in filter(_is_of_script, classes):
+        for name, value in list(vars(cls).items()):
+            is_special = name.startswith(("__", "_abc_")) or name in passed_over
+            if (
+                not is_special
+                and not isinstance(value, type)
+                and not hasattr(type(value), "__get__")
+            ):
+                yield f"{cls.__qualname__}.{name}", value
+
+
+def _is_of_script(cls: type) -> bool:
+    """Whether a class is the user's own, and not Python's, rayanim's or an installed package's."""
+    package = cls.__module__.partition(".")[0]
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+    is_known = package in sys.stdlib_module_names or package == "rayanim"
+    return package == "__main__" or not (is_known or "site-packages" in file)
 
 
 def _variables(function: types.FunctionType) -> Iterator[tuple[str, Any]]:

@@ -215,6 +215,9 @@ def helper(x):
     return x in {"a", "b", "c"}
 
 class Wave(Animator):
+    def setup(self):
+        return None
+
     def update(self, frame_idx, params):
         return helper(frame_idx + 1) or [each for each in (1, 2)]
 

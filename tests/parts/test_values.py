@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from rayanim import acts
 from rayanim.animator import Animator
 from rayanim.leftovers import Watch, take_off
 from rayanim.parts import values
@@ -209,3 +210,38 @@ def test_they_are_the_same_in_every_process(tmp_path: Path) -> None:
         found.add(child.stdout)
     assert len(found) == 1
     assert "None" not in found.pop()
+
+
+class Coloured(Wave):
+    """Has attributes of its class."""
+
+    colour = "red"
+    param_by_frame = iter([1])
+
+
+def test_attributes_of_the_class_count_as_they_are_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script may have set them, on the class itself or on one that it is made of."""
+    before = value_digests(Coloured())
+    assert before.keys() == {"speed", "Coloured.colour"}
+    assert value_digests(Coloured()) == before
+    monkeypatch.setattr(Coloured, "colour", "blue")
+    monkeypatch.setattr(Wave, "width", 3, raising=False)
+    after = value_digests(Coloured())
+    assert after.keys() == {"speed", "Coloured.colour", "Wave.width"}
+    assert after["Coloured.colour"] != before["Coloured.colour"]
+
+
+def test_attributes_of_the_classes_of_scenes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are part of what draws."""
+
+    class Move(acts.Scene):
+        width = 2
+
+    class Shade(acts.ActRenderer):
+        frame_size = (1, 1)
+
+    act = acts.Act(acts.ActState(), Shade(), [acts.TimeReverseScene(Move())])
+    name = f"{Move.__qualname__}.width"
+    before = value_digests(act)[name]
+    monkeypatch.setattr(Move, "width", 3)
+    assert before != value_digests(act)[name]
