@@ -57,7 +57,7 @@ def as_source(
                 f"{type(thing).__name__} has its own duration: n_frames and duration do not "
                 "apply. Crop it, or choose frames."
             )
-        source = GeneratorSource(thing, rate)
+        source = GeneratorSource(thing, rate, drawing=drawing)
     elif callable(thing) and not inspect.isclass(thing):
         source = _function_source(thing, rate, dpi, n_frames, duration_ms, drawing)
     else:

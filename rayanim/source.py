@@ -21,14 +21,15 @@ from rayanim.drawing.figure import (
     Box,
     Drawing,
     FigurePixels,
+    drawn_as,
     given_box,
     is_figure,
     open_pixels,
-    settle,
+    settled_box,
 )
-from rayanim.drawing.layout import Layout, restore_layout, settle_limits
+from rayanim.drawing.layout import Approach, coming_by, skip_draw
 from rayanim.errors import RayanimError, SetupError
-from rayanim.frames import to_rgba, to_size
+from rayanim.frames import Frame, to_rgba, to_size
 from rayanim.leftovers import Watch, take_off
 from rayanim.timeline import frame_count, frame_time_ms
 
@@ -51,15 +52,15 @@ class Geometry:
         Width and height of every frame in pixels.
     box
         What ``bbox_inches`` cuts out, in inches; None for whole figures.
-    layout
-        Where a figure's axes stand before each frame; None without one.
+    first
+        Number of the first frame, which was measured.
     inner
         Where frames are scaled, what was settled for those that are drawn.
     """
 
     size: tuple[int, int]
     box: Box | None = None
-    layout: Layout | None = None
+    first: int | None = None
     inner: Geometry | None = None
 
 
@@ -94,6 +95,37 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of what `open` built."""
+
+
+class Order:
+    """How the frames that a source is asked for follow one another.
+
+    Parameters
+    ----------
+    geometry
+        None in the first process. It draws in order, whatever the numbers of
+        its frames; others begin anywhere and leave out what is drawn elsewhere.
+    """
+
+    def __init__(self, geometry: Geometry | None) -> None:
+        self._leads = geometry is None
+        self._first = None if geometry is None else geometry.first
+        self._last: int | None = None
+
+    def begins_with(self, index: int) -> None:
+        """Frame `index` is the video's first."""
+        self._first = index
+
+    def approach(self, index: int) -> Approach:
+        """How the source comes to frame `index`, which is drawn now."""
+        last, self._last = self._last, index
+        if last is not None and (index == last + 1 or (self._leads and index > last)):
+            return "next"
+        return "first" if index == self._first else "jump"
+
+    def passes(self, index: int) -> None:
+        """The source came to the state after frame `index` without drawing it."""
+        self._last = index
 
 
 class AnimatorSource:
@@ -134,7 +166,7 @@ class AnimatorSource:
         self._height_px = height_px
         self._drawing = drawing
         self._box = given_box(savefig_options)
-        self._layout: Layout | None = None
+        self._order = Order(None)
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
         self._watch: Watch | None = None
@@ -144,8 +176,9 @@ class AnimatorSource:
         return type(self._animator).__name__
 
     def open(self, geometry: Geometry | None) -> None:
+        self._order = Order(geometry)
         if geometry is not None:
-            self._box, self._layout = geometry.box, geometry.layout
+            self._box = geometry.box
         self._watch = Watch(self._animator)
         with self._watch.noted_on_failure():
             self._set_up()
@@ -156,30 +189,33 @@ class AnimatorSource:
         self._animator.update(index, params)
         # Drawing this frame must not update it a second time.
         self._updated = index
-        self._layout, self._box = settle(pixels.figure, self._options)
+        self._order.begins_with(index)
+        self._box = settled_box(pixels.figure, self._options)
         pixels.release()
         self._pixels = self._opened(pixels.figure)
         size = self._pixels.size
         self._close_unless_reused()
-        return Geometry(size, self._box, self._layout)
+        return Geometry(size, self._box, index)
 
     def draw(self, index: int, params: Any) -> Pixels:
         pixels = self._live()
         if self._updated != index:
-            restore_layout(pixels.figure, self._layout)
             self._animator.update(index, params)
         self._updated = None
-        frame = pixels.draw()
+        # A figure of its own has no frame before it.
+        approach = self._order.approach(index) if self._reuse_figure else "next"
+        with coming_by(approach):
+            frame = pixels.draw()
         self._close_unless_reused()
         return frame
 
     def advance(self, index: int, params: Any) -> None:
         pixels = self._live()
         if self._updated != index:
-            restore_layout(pixels.figure, self._layout)
             self._animator.update(index, params)
         self._updated = None
-        settle_limits(pixels.figure)
+        self._order.passes(index)
+        skip_draw(pixels.figure)
 
     def close(self) -> None:
         self._close_figure()
@@ -204,7 +240,7 @@ class AnimatorSource:
         self._pixels = self._opened(figure)
 
     def _opened(self, figure: Figure) -> AnyPixels:
-        return open_pixels(figure, self._options, self._box, self._layout, self._drawing)
+        return open_pixels(figure, self._options, self._box, self._drawing)
 
     def _close_unless_reused(self) -> None:
         if not self._reuse_figure:
@@ -229,6 +265,8 @@ class GeneratorSource:
         The user's object.
     rate
         Frames per second; frame ``i`` shows the instant ``i / rate``.
+    drawing
+        How figures in it are drawn, see `FigurePixels`.
 
     Raises
     ------
@@ -238,10 +276,14 @@ class GeneratorSource:
         If reading the duration raises.
     """
 
-    def __init__(self, generator: FrameGenerator, rate: Fraction) -> None:
+    def __init__(
+        self, generator: FrameGenerator, rate: Fraction, *, drawing: Drawing = "auto"
+    ) -> None:
         take_off(generator)
         self._generator = generator
         self._rate = rate
+        self._drawing = drawing
+        self._order = Order(None)
         self.n_frames = frame_count(_duration_ms(generator), rate)
         self._size: tuple[int, int] | None = None
         self._watch: Watch | None = None
@@ -251,20 +293,23 @@ class GeneratorSource:
         return type(self._generator).__name__
 
     def open(self, geometry: Geometry | None) -> None:
+        self._order = Order(geometry)
         self._watch = Watch(self._generator)
         with self._watch.noted_on_failure():
             self._generator.start()
             self._size = self._checked_size() if geometry is None else geometry.size
 
     def measure(self, index: int, params: Any) -> Geometry:
-        return Geometry(size=self._checked_size())
+        self._order.begins_with(index)
+        return Geometry(size=self._checked_size(), first=index)
 
     def draw(self, index: int, params: Any) -> Pixels:
-        time_ms = frame_time_ms(index, self._rate)
-        return to_rgba(self._generator.generate_at(time_ms), self._size)
+        with coming_by(self._order.approach(index)):
+            return to_rgba(self._generated(index), self._size)
 
     def advance(self, index: int, params: Any) -> None:
-        self._generator.generate_at(frame_time_ms(index, self._rate))
+        with coming_by(self._order.approach(index)):
+            self._generated(index)
 
     def close(self) -> None:
         try:
@@ -272,6 +317,10 @@ class GeneratorSource:
         finally:
             if self._watch is not None:
                 self._watch.note()
+
+    def _generated(self, index: int) -> Frame:
+        with drawn_as(self._drawing):
+            return self._generator.generate_at(frame_time_ms(index, self._rate))
 
     def _checked_size(self) -> tuple[int, int]:
         return to_size(self._generator.frame_size)
@@ -313,7 +362,7 @@ class FunctionSource:
     dpi
         Pixels per inch of figures it returns; None keeps each figure's own.
     drawing
-        Whether figures are drawn in parts, see `FigurePixels`.
+        How figures are drawn, see `FigurePixels`.
     """
 
     def __init__(
@@ -330,6 +379,7 @@ class FunctionSource:
         self._rate = rate
         self._dpi = dpi
         self.n_frames = n_frames
+        self._order = Order(None)
         self._size: tuple[int, int] | None = None
         self._first: tuple[int, Pixels] | None = None
         self._pixels: FigurePixels | None = None
@@ -340,15 +390,17 @@ class FunctionSource:
         return getattr(self._function, "__name__", type(self._function).__name__)
 
     def open(self, geometry: Geometry | None) -> None:
+        self._order = Order(geometry)
         self._size = None if geometry is None else geometry.size
         self._callers = _figures_in_pyplot()
 
     def measure(self, index: int, params: Any) -> Geometry:
+        self._order.begins_with(index)
         frame = self._call(index)
         # Kept: a frame may cost minutes, and this one is needed again at once.
         self._first = (index, frame)
         self._size = (frame.shape[1], frame.shape[0])
-        return Geometry(size=self._size)
+        return Geometry(size=self._size, first=index)
 
     def draw(self, index: int, params: Any) -> Pixels:
         first, self._first = self._first, None
@@ -360,11 +412,11 @@ class FunctionSource:
         first, self._first = self._first, None
         if first is not None and first[0] == index:
             return
-        result = self._function(self._argument(index))
-        if is_figure(result) and (self._pixels is None or self._pixels.figure is not result):
-            # As when drawing: the next frame may come with a figure of its own.
-            self.close()
-            self._pixels = FigurePixels(result, self._dpi, drawing=self._drawing)
+        self._order.passes(index)
+        with drawn_as(self._drawing):
+            result = self._function(self._argument(index))
+        if is_figure(result):
+            skip_draw(self._pixels_of(result).figure)
 
     def close(self) -> None:
         if self._pixels is None:
@@ -379,17 +431,18 @@ class FunctionSource:
         return index if self._rate is None else frame_time_ms(index, self._rate)
 
     def _call(self, index: int) -> Pixels:
-        result = self._function(self._argument(index))
-        if is_figure(result):
-            result = self._draw_figure(result)
+        with drawn_as(self._drawing), coming_by(self._order.approach(index)):
+            result = self._function(self._argument(index))
+            if is_figure(result):
+                result = self._pixels_of(result).draw()
         return to_rgba(result, self._size)
 
-    def _draw_figure(self, figure: Figure) -> Pixels:
+    def _pixels_of(self, figure: Figure) -> FigurePixels:
         if self._pixels is None or self._pixels.figure is not figure:
             # A function that makes a new figure for every frame would pile them up.
             self.close()
             self._pixels = FigurePixels(figure, self._dpi, drawing=self._drawing)
-        return self._pixels.draw()
+        return self._pixels
 
 
 def _figures_in_pyplot() -> set[Any]:

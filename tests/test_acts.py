@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 import rayanim.acts
 import rayanim.scenes
-from rayanim import easing
+from rayanim import easing, produce
 from rayanim.acts import (
     Act,
     ActRenderer,
@@ -36,6 +37,7 @@ from rayanim.acts import (
     TimeRescaleScene,
     TimeReverseScene,
 )
+from rayanim.drawing.canvas import IncrementalCanvas
 from rayanim.errors import SettingsError, SetupError
 from rayanim.frame_gen import FluentFG
 from rayanim.frames import to_rgba
@@ -461,8 +463,6 @@ def setups(folder: Path) -> int:
 
 def reference(time_ms: float) -> np.ndarray:
     """The curve at `time_ms`, drawn into a figure of its own."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     figure = Figure(figsize=(3, 2), dpi=40)
     axes = figure.subplots()
     axes.set_ylim(0, 1000)
@@ -551,6 +551,49 @@ def test_setup_must_return_a_figure(figure: Any) -> None:
 
     with pytest.raises(SetupError, match=r"Wrong\.setup"):
         _ = Wrong().frame_size
+
+
+@pytest.mark.parametrize("kind", ["act", "generator", "function"])
+@pytest.mark.parametrize("drawing", ["auto", "full"])
+def test_how_figures_are_drawn_reaches_those_in_acts(
+    tmp_path: Path, kind: str, drawing: Any
+) -> None:
+    """``drawing="full"`` makes canvases that know nothing of incremental draws."""
+    canvases: list[type] = []
+
+    class Noting(Curve):
+        def update(self, act_state: State) -> None:
+            super().update(act_state)
+            canvases.append(type(self.line.figure.canvas))
+
+    act = Act(State(), Noting(tmp_path), [Step()])
+    thing: Any = {"act": act, "generator": FluentFG(act).time_rescale(1).build()}.get(
+        kind, act.generate_at
+    )
+    report = produce(
+        thing,
+        10,
+        outfile=tmp_path.parent / f"{tmp_path.name}.mp4",
+        duration=1000 if kind == "function" else None,
+        engine="local",
+        progress=False,
+        drawing=drawing,
+    )
+    wanted = FigureCanvasAgg if drawing == "full" else IncrementalCanvas
+    assert set(canvases) == {wanted}
+    assert (report.drawn_in_parts > 0) == (drawing == "auto")
+    act.finish()
+
+
+def test_actors_draw_the_figures_of_acts_in_full_where_asked(on_ray: Any, tmp_path: Path) -> None:
+    """It travels with the act."""
+    folder, outfile = tmp_path / "setups", tmp_path / "film.mp4"
+    folder.mkdir()
+    act = Act(State(), Curve(folder), [Step()])
+    report = produce(
+        act, 10, outfile=outfile, engine="ray", workers=1, progress=False, drawing="full"
+    )
+    assert (report.engine, report.frames, report.drawn_in_parts) == ("ray", 10, 0)
 
 
 def test_a_figure_renderer_without_methods_says_so() -> None:

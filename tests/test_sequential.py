@@ -300,8 +300,6 @@ def figure_of(number: int) -> Any:
 PURE: dict[str, Any] = {
     "animator": NumberedAnimator,
     "constrained": Constrained,
-    "tight": Tight,
-    "autoscaled": Autoscaled,
     "function": lambda: plain,
     "noise": lambda: noisy,
     "figures": lambda: figure_of,
@@ -348,7 +346,7 @@ def segment(index: int, start: int, stop: int) -> Segment:
 
 @pytest.mark.parametrize("name", PURE)
 def test_pure_drawing_raises_no_alarm(name: str) -> None:
-    """Layouts, limits, random numbers and new figures are drawn the same in any order."""
+    """Labels that stay, random numbers and new figures are drawn the same in any order."""
     worker = worker_of(PURE[name])
     for index, start in enumerate((8, 24, 16, 0)):
         work = worker.work(segment(index, start, start + 8), is_checked=True)

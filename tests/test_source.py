@@ -192,22 +192,6 @@ def test_chance_does_not_depend_on_who_draws(reuse: bool) -> None:
     assert np.array_equal(drawn_by_several(make, PHASES), drawn(make(), PHASES))
 
 
-class Tightened(Line):
-    """Calls ``tight_layout()`` in each update, under labels that grow."""
-
-    def update(self, frame_idx: int, params: Any) -> None:
-        super().update(frame_idx, params)
-        ax = self.line.axes
-        ax.set_ylabel("label\n" * (1 + int(params)))
-        ax.get_figure().tight_layout()
-
-
-def test_tight_layout_in_updates_does_not_depend_on_the_frames_before() -> None:
-    """Each update finds the axes where the first frame left them."""
-    frames = drawn(source_of(Tightened()), PHASES)
-    assert np.array_equal(drawn_by_several(lambda: source_of(Tightened()), PHASES), frames)
-
-
 def test_a_function_s_layout_does_not_depend_on_the_frames_before() -> None:
     """A figure that a function keeps is laid out from the same start each time."""
 
@@ -227,27 +211,13 @@ def test_a_function_s_layout_does_not_depend_on_the_frames_before() -> None:
 
 
 @pytest.mark.parametrize("layout", ["constrained", "tight"])
-@pytest.mark.parametrize("savefig", [{"dpi": 50}, {"bbox_inches": "tight", "dpi": 60}])
-def test_a_layout_does_not_depend_on_the_frames_before(
-    layout: str, savefig: dict[str, Any]
-) -> None:
-    """Layout engines start each frame from where the first one settled, whoever draws it."""
-
-    def make() -> Source:
-        return source_of(Line(layout=layout), savefig=savefig)
-
-    frames = drawn(make(), PHASES)
-    assert np.array_equal(drawn_by_several(make, PHASES), frames)
-    turned = drawn(make(), [PHASES[0], *PHASES[:0:-1]])
-    assert np.array_equal([turned[0], *turned[:0:-1]], frames)
-
-
-def test_a_settled_layout_is_savefig_s() -> None:
-    """Once matplotlib's own film has come to rest: with its second frame, before 3.11 its third."""
-    frames = drawn(source_of(Line(layout="constrained")), PHASES)
-    expected = reference(PHASES, Line(layout="constrained"))
-    rest = 1 if mpl.__version_info__ >= (3, 11) else 2
-    assert np.array_equal(frames[rest:], expected[rest:])
+@pytest.mark.parametrize("savefig", [{}, {"dpi": 50}, {"facecolor": "red"}])
+def test_a_layout_is_savefig_s(layout: str, savefig: dict[str, Any]) -> None:
+    """From the first frame on: the engine runs once for each, from where it left off."""
+    source = source_of(Line(layout=layout), savefig=savefig, drawing="full")
+    frames = drawn(source, PHASES)
+    expected = reference(PHASES, Line(layout=layout), **savefig)
+    assert np.array_equal(frames, expected)
 
 
 @pytest.mark.parametrize("savefig", [{}, {"dpi": 163.0}, {"pad_inches": 0.0}, {"dpi": 55.5}])

@@ -10,6 +10,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from rayanim.drawing.account import Ways
 from rayanim.drawing.growth import Growth
-from rayanim.drawing.layout import Layout, current_layout, restore_layout, settled_layout
+from rayanim.drawing.layout import LayoutStart, kept_layout, runs_layout, settle_layout
 from rayanim.drawing.ledger import Drawer, current
 from rayanim.errors import SettingsError
 
@@ -30,6 +31,18 @@ Box = tuple[float, float, float, float]
 
 Drawing = Literal["auto", "full"]
 """How frames are drawn: what changed, or everything."""
+
+_wanted: ContextVar[Drawing] = ContextVar("rayanim_drawing", default="auto")
+
+
+@contextlib.contextmanager
+def drawn_as(drawing: Drawing) -> Iterator[None]:
+    """Have figures that are first drawn inside be drawn so, unless they are told otherwise."""
+    token = _wanted.set(drawing)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
 
 
 NOT_IN_PARTS = "drawing='full' was asked for"
@@ -58,31 +71,28 @@ class FigurePixels:
         The figure to draw.
     dpi
         Pixels per inch; None keeps the figure's own.
-    layout
-        Where a layout engine begins with every frame; None is where the axes
-        stand now.
     drawing
         ``"auto"`` draws only what changed since the frame before, to the same
-        pixels; ``"full"`` draws everything in every frame.
+        pixels; ``"full"`` draws everything in every frame; None is what
+        `drawn_as` says, and ``"auto"`` outside it.
     """
 
     def __init__(
         self,
         figure: Figure,
         dpi: float | None = None,
-        layout: Layout | None = None,
-        drawing: Drawing = "auto",
+        drawing: Drawing | None = None,
     ) -> None:
         from rayanim.drawing.canvas import IncrementalCanvas, VideoCanvas
 
         self.figure = figure
         self.growth = Growth()
-        self._layout = layout or current_layout(figure)
+        self._layout = LayoutStart()
         self._canvas_before, self._dpi_before = figure.canvas, figure.dpi
         if dpi is not None and dpi != figure.dpi:
             figure.set_dpi(dpi)
         self._canvas: VideoCanvas
-        wanted = IncrementalCanvas if drawing == "auto" else VideoCanvas
+        wanted = IncrementalCanvas if (drawing or _wanted.get()) == "auto" else VideoCanvas
         if type(figure.canvas) is wanted:
             self._canvas = figure.canvas
         else:
@@ -106,7 +116,7 @@ class FigurePixels:
 
     def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
         """As `draw`, unseen by the ledger."""
-        _begin_layout(self.figure, self._layout)
+        self._layout.begin(self.figure)
         return self._canvas.draw_frame(compare=compare)
 
     @property
@@ -138,8 +148,7 @@ class FigurePixels:
             self._canvas.refuse(DIFFERS)
 
     def release(self) -> None:
-        """Give the figure its own canvas, dpi and layout back."""
-        _begin_layout(self.figure, self._layout)
+        """Give the figure its own canvas and dpi back."""
         if self.figure.canvas is not self._canvas_before:
             self.figure.set_canvas(self._canvas_before)
         if self.figure.dpi != self._dpi_before:
@@ -165,8 +174,6 @@ class SavedFigurePixels:
         Keyword arguments of ``Figure.savefig`` but ``bbox_inches``.
     box
         What to cut out, in inches; None keeps the whole figure.
-    layout
-        As for `FigurePixels`.
     """
 
     def __init__(
@@ -174,11 +181,10 @@ class SavedFigurePixels:
         figure: Figure,
         options: dict[str, Any],
         box: Box | None,
-        layout: Layout | None = None,
     ) -> None:
         self.figure = figure
         self.growth = Growth()
-        self._layout = layout or current_layout(figure)
+        self._layout = LayoutStart()
         self._options = {**options, "format": "raw"}
         self._dpi = _dpi_of(figure, options)
         self._options["dpi"] = self._dpi
@@ -217,15 +223,14 @@ class SavedFigurePixels:
         memory = io.BytesIO()
         # A Bbox, never "tight": that would measure every frame anew.
         box = None if self._box is None else Bbox.from_extents(*self._box)
-        _begin_layout(self.figure, self._layout)
+        self._layout.begin(self.figure)
         with _without_own_box():
             self.figure.savefig(memory, bbox_inches=box, **self._options)
         width_px, height_px = self.size
         return np.frombuffer(memory.getbuffer(), np.uint8).reshape(height_px, width_px, 4)
 
     def release(self) -> None:
-        """Give the figure its layout back; nothing else was changed."""
-        _begin_layout(self.figure, self._layout)
+        """Nothing to do: nothing was changed."""
 
     def close(self) -> None:
         """Release the figure and let pyplot forget it."""
@@ -259,8 +264,8 @@ def given_box(options: dict[str, Any]) -> Box | None:
     return x0, y0, x1, y1
 
 
-def settle(figure: Figure, options: dict[str, Any]) -> tuple[Layout, Box | None]:
-    """What the film's first frame, which `figure` shows, settles for all of them.
+def settled_box(figure: Figure, options: dict[str, Any]) -> Box | None:
+    """What every frame of the video is cut by, None for the whole figure.
 
     Parameters
     ----------
@@ -268,21 +273,14 @@ def settle(figure: Figure, options: dict[str, Any]) -> tuple[Layout, Box | None]
         The figure, updated to the first frame.
     options
         The ``savefig`` options.
-
-    Returns
-    -------
-    layout
-        Where the axes stand.
-    box
-        What every frame is cut by, None for the whole figure.
     """
-    with _as_drawn(figure, _dpi_of(figure, options)):
-        layout = settled_layout(figure)
-        box = given_box(options)
-        if options.get("bbox_inches") == "tight":
-            box = _measure_tight_box(figure, options)
-        restore_layout(figure, layout)
-    return layout, box
+    if options.get("bbox_inches") != "tight":
+        return given_box(options)
+    with _as_drawn(figure, _dpi_of(figure, options)), kept_layout(figure):
+        # The first draw of the video jumps; the box is for those after it.
+        if runs_layout(figure):
+            settle_layout(figure)
+        return _measure_tight_box(figure, options)
 
 
 def _measure_tight_box(figure: Figure, options: dict[str, Any]) -> Box:
@@ -331,12 +329,6 @@ def _without_own_box() -> Iterator[None]:
         yield
 
 
-def _begin_layout(figure: Figure, layout: Layout) -> None:
-    """Put the axes to where the layout engine begins; without one they are the script's own."""
-    if figure.get_layout_engine() is not None:
-        restore_layout(figure, layout)
-
-
 def _dpi_of(figure: Figure, options: dict[str, Any]) -> float:
     dpi = options.get("dpi", "figure")
     return float(figure.dpi if dpi in (None, "figure") else dpi)
@@ -349,7 +341,6 @@ def open_pixels(
     figure: Figure,
     options: dict[str, Any],
     box: Box | None,
-    layout: Layout | None,
     drawing: Drawing = "auto",
 ) -> AnyPixels:
     """The quickest way to the pixels that ``savefig`` with these options would give.
@@ -362,14 +353,12 @@ def open_pixels(
         Keyword arguments of ``Figure.savefig``; ``bbox_inches`` is not read.
     box
         The box that every frame is cut by, in inches, or None.
-    layout
-        Where a layout engine begins with every frame, or None.
     drawing
         As for `FigurePixels`.
     """
     rest = set(options) - {"dpi", "bbox_inches", "pad_inches", "bbox_extra_artists", "format"}
     if box is None and not rest:
-        return FigurePixels(figure, _dpi_of(figure, options), layout, drawing)
+        return FigurePixels(figure, _dpi_of(figure, options), drawing)
     kept = {name: options[name] for name in rest}
     kept["dpi"] = _dpi_of(figure, options)
-    return SavedFigurePixels(figure, kept, box, layout)
+    return SavedFigurePixels(figure, kept, box)
