@@ -20,7 +20,8 @@
     │   ├── JobError           a cluster's Jobs API: cannot be reached, refuses, lost the job
     │   ├── BudgetError        the job has used up what it may cost
     │   ├── SegmentLostError   one segment killed its actor again and again
-    │   └── EncoderLostError   the encoder actor died, and the film cannot be begun anew
+    │   ├── EncoderLostError   the encoder actor died, and the film cannot be begun anew
+    │   └── RedrawError        what was drawn incrementally must be drawn again (never leaves us)
     ├── EncodeError            FFmpeg, or the disk it writes to (also a RuntimeError)
     └── PartsError             what lies on disk is not what was written there
 
@@ -187,6 +188,13 @@ class SegmentLostError(FarmError):
 
 class EncoderLostError(FarmError):
     """The encoder actor's process ended before the film was finished."""
+
+
+class RedrawError(FarmError):
+    """An incremental draw differed from a full draw: all frames are to be drawn again, in full.
+
+    It ends one try at a job, and the next one is made; `produce` does not raise it.
+    """
 
 
 class EncodeError(RayanimError, RuntimeError):

@@ -8,16 +8,17 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from rayanim.errors import ScriptError, as_raised
+from rayanim.errors import RedrawError, ScriptError, as_raised
 from rayanim.outcome import report_of
 from rayanim.overrides import Overrides, current
 from rayanim.progress import Progress, choose_progress
 from rayanim.recording import finished, recorded
 from rayanim.request import Plan, Request
 from rayanim.settings import Engine, OddSize, OnHistory, PerformanceSettings, Transport
-from rayanim.target import check_whole, target_at
+from rayanim.target import Target, check_whole, target_at
 
 if TYPE_CHECKING:
     from rayanim.cluster import ClusterSettings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rayanim.events import Listener
     from rayanim.farm.job import Outcome
     from rayanim.farm.naming import JobName
+    from rayanim.feed import Feed
     from rayanim.report import Report
     from rayanim.storage.address import Outfile
 
@@ -302,25 +304,50 @@ def _made(
     plan: Plan, name: JobName, told: Progress, log: Listener, how_to_resume: str | None
 ) -> Outcome:
     """The film at its target, and how it came there."""
+    target = target_at(plan.target, plan.request.storage_options)
+    target.check(overwrite=plan.request.overwrite)
+    make = partial(_try, plan, target, name, told, log, how_to_resume)
+    with target.claimed():
+        again = plan.feed.again()
+        try:
+            return make(plan.feed, may_redraw=again is not None)
+        except RedrawError as error:
+            # What was finished before the difference may be wrong as well.
+            notice = f"{error.message}. All frames are drawn again, in full."
+            return make(again or plan.feed, notice=notice)
+
+
+def _try(
+    plan: Plan,
+    target: Target,
+    name: JobName,
+    told: Progress,
+    log: Listener,
+    how_to_resume: str | None,
+    feed: Feed,
+    *,
+    may_redraw: bool = False,
+    notice: str | None = None,
+) -> Outcome:
+    """One try at the video; with a `notice` it is the second one, with all figures in full."""
+    in_full = notice is not None
     from rayanim.farm.engine import JobRunner
     from rayanim.farm.job import Job
     from rayanim.parts.keeper import Keeper
 
     request = plan.request
-    target = target_at(plan.target, request.storage_options)
-    target.check(overwrite=request.overwrite)
     keeper = Keeper(
         target.parts,
         request.frame_gen,
-        resume=request.resume,
+        resume=request.resume and not in_full,
         keep=request.keep_parts,
         how_to_resume=how_to_resume or "Give resume=True",
     )
     # The parts go when the film has its name, and not before.
-    with target.claimed(), keeper, target.part() as part_path:
+    with keeper, target.part() as part_path:
         job = Job(
             source=plan.source,
-            feed=plan.feed,
+            feed=feed,
             make_spec=plan.make_spec,
             part_path=part_path,
             settings=plan.performance,
@@ -331,10 +358,12 @@ def _made(
             transport=plan.transport,
             on_history=request.on_history,
             sequential=request.is_sequential,
+            in_full=in_full,
+            may_redraw=may_redraw,
             keeper=keeper,
             cluster=plan.cluster,
             name=name,
         )
-        outcome = JobRunner(job, told, log).run()
+        outcome = JobRunner(job, told, log, notice).run()
         check_whole(part_path, outcome.file_bytes)
     return outcome

@@ -71,7 +71,7 @@ class Difference:
         return (
             "drawing only what changed gave other pixels than a full "
             f"draw in x {left} to {right}, y {top} to {bottom} ({', '.join(self.artists)}). "
-            "From here on every frame is drawn in full. Please report the script"
+            "Frames are drawn in full from now on. Please report the script"
         )
 
 

@@ -681,7 +681,9 @@ def _visit_of(kind: type) -> Callable[[Watch, Any], None]:
     if not _is_matplotlibs(kind):
         return Watch._visit_unknown
     CLASSES.add(kind)
-    return next((visit for base, visit in _FAMILIES if issubclass(kind, base)), _by_attributes(kind))
+    return next(
+        (visit for base, visit in _FAMILIES if issubclass(kind, base)), _by_attributes(kind)
+    )
 
 
 _FAMILIES: tuple[tuple[Any, Callable[[Watch, Any], None]], ...] = (
@@ -704,7 +706,9 @@ def _by_attributes(kind: type) -> Callable[[Watch, Any], None]:
     has_attributes = kind.__dictoffset__ != 0
     slots = any(vars(base).get("__slots__") for base in kind.__mro__)
     foreign = any(
-        base is not object and not _is_matplotlibs(base) and base.__module__ not in ("abc", "typing")
+        base is not object
+        and not _is_matplotlibs(base)
+        and base.__module__ not in ("abc", "typing")
         for base in kind.__mro__
     )
     if not has_attributes or slots or foreign:

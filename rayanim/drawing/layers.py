@@ -60,9 +60,7 @@ class Layers:
             All nodes, lowest first, each with its recording.
         """
         outgrown = [node.outgrew_reach() for node in nodes if node.dirty]
-        if self._picture is None or any(
-            node.dirty and node not in self._over for node in nodes
-        ):
+        if self._picture is None or any(node.dirty and node not in self._over for node in nodes):
             self._plan(nodes, frame_idx)
         elif any(outgrown):
             self._outgrown += 1

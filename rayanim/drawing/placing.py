@@ -199,7 +199,9 @@ class AxesLayout:
             return False
         if drawing.order_changed or not all(map(self._is_calm, _every_axes(self._figure.axes))):
             return False
-        children = [child for child in self._figure.get_children() if child is not self._figure.patch]
+        children = [
+            child for child in self._figure.get_children() if child is not self._figure.patch
+        ]
         if not all(isinstance(child, Axes) or drawing.has_turns(child) for child in children):
             return False
         return all(
@@ -214,7 +216,9 @@ class AxesLayout:
         ground = drawing.ground_of(axes)
         if not ground.watched or any(axes._stale_viewlims.values()):
             return False
-        titled = any(title.get_text() for title in (axes.title, axes._left_title, axes._right_title))
+        titled = any(
+            title.get_text() for title in (axes.title, axes._left_title, axes._right_title)
+        )
         hidden = () if titled or axes.axison else (Axis, Spine)
         return drawing.is_as_drawn(axes) and all(
             isinstance(child, (Axes, *hidden)) or drawing.has_turns(child)
@@ -229,9 +233,7 @@ class AxesLayout:
     def _all_places(self) -> list[bytes]:
         """Where everything is that an engine moves, to the bit."""
         boxes = [
-            box
-            for axes in self._figure.axes
-            for box in (axes._position, axes._originalPosition)
+            box for axes in self._figure.axes for box in (axes._position, axes._originalPosition)
         ]
         return [
             *(box.get_points().tobytes() for box in boxes),

@@ -187,6 +187,7 @@ AXES_UNSEEN = UNSEEN | frozenset(
 )
 """Attributes of axes that their artists are not drawn from, or that are watched apart."""
 
+
 def owners_in(renderer: Any, figure: Any) -> Iterator[tuple[str, Any]]:
     """The objects that the names are looked up on, so far as the figure has them.
 

@@ -475,7 +475,9 @@ def same_value(value: Any, other: Any) -> bool:
             same_value(item, other[name]) for name, item in value.items()
         )
     if isinstance(value, FrozenPath):
-        return all(same_value(getattr(value, name), getattr(other, name)) for name in value.__slots__)
+        return all(
+            same_value(getattr(value, name), getattr(other, name)) for name in value.__slots__
+        )
     if isinstance(value, GraphicsContextBase | Path):
         return same_value(vars(value), vars(other))
     if isinstance(value, Bbox):

@@ -29,10 +29,19 @@ class JobRunner:
         Who is told how it goes.
     log
         Who is told what happens.
+    notice
+        What the report is to say of this job from the start.
     """
 
-    def __init__(self, job: Job, progress: Progress, log: Listener | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        progress: Progress,
+        log: Listener | None = None,
+        notice: str | None = None,
+    ) -> None:
         self._job = job
+        self._notice = notice
         self._tally = Tally(
             progress,
             job.feed.n_frames,
@@ -52,6 +61,8 @@ class JobRunner:
         """
         job = self._job
         self._tally.progress.start(self._tally.total, job.part_path.stem)
+        if self._notice is not None:
+            self._tally.event_once(self._notice)
         link = self._chooser.link
         try:
             if link is not None:

@@ -77,6 +77,11 @@ class Job:
         What is done about a frame that depends on those drawn before it.
     sequential
         Whether frames are drawn in the state that a serial run would have.
+    in_full
+        Whether figures are drawn in full, for an incremental draw was found to differ.
+    may_redraw
+        Whether all frames can be drawn again after such a difference: their parameters are there
+        a second time.
     keeper
         Keeps finished segments; None where raw frames travel.
     cluster
@@ -97,6 +102,8 @@ class Job:
     transport: Transport | None = None
     on_history: OnHistory = "error"
     sequential: bool = False
+    in_full: bool = False
+    may_redraw: bool = False
     keeper: Keeper | None = None
     cluster: ClusterRequest | None = None
     name: JobName = field(default_factory=JobName)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rayanim.errors import HistoryError, PartsError, ResumeError, ScriptError
+from rayanim.errors import HistoryError, PartsError, RedrawError, ResumeError, ScriptError
 from rayanim.parts.digest import batch_digest
 from rayanim.parts.folder import PartsFolder
 from rayanim.parts.folders import Folder
@@ -82,6 +82,9 @@ class Keeper:
         if folder is None:
             return
         try:
+            if isinstance(error, RedrawError):
+                folder.remove()
+                return
             if error is not None:
                 self._leave(folder, error)
                 if self._values is not None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rayanim.errors import ParametersError, ScriptError
+from rayanim.errors import ParametersError, RedrawError, ScriptError
 from rayanim.farm.in_process.frame_cost import FrameCost
 from rayanim.farm.job import Job, Tally
 from rayanim.farm.planning.dispatch import Drawn
@@ -92,6 +92,8 @@ class InProcess:
             self.abandon()
             raise
         self._renderer = SegmentRenderer(job.source, self.spec, job.seed)
+        if job.in_full:
+            self._renderer.draw_in_full_from_now()
         self._history: HistoryCheck | None = None
         self._history_budget = HistoryBudget()
         told_ms = job.settings.draw_ms
@@ -133,6 +135,7 @@ class InProcess:
         segment = Segment(self._index, self._at, self._at + len(batch), batch)
         before = self._tally.timings
         payload, timings = self._renderer.render(segment)
+        self._redraw_all()
         self._index += 1
         self._at = segment.stop
         self._count(payload, timings)
@@ -149,8 +152,20 @@ class InProcess:
             the whole segment is to be drawn again.
         """
         payload, timings = self._renderer.collect(piece, RawFrames(self.spec, len(piece)))
+        self._redraw_all()
         self._count(payload, timings)
         return None if self._renderer.differs_now() else payload
+
+    def _redraw_all(self) -> None:
+        """After a difference, have the frames drawn before it drawn again, too.
+
+        Raises
+        ------
+        RedrawError
+            If there was one, and all frames can be drawn again.
+        """
+        if self._renderer.difference is not None and self._job.may_redraw:
+            raise RedrawError(self._renderer.difference)
 
     def place_of(self, segment: Segment) -> Place:
         """Where a segment stands, named by its frames and parameters."""
@@ -189,7 +204,7 @@ class InProcess:
             self._first,
             self._first_digest,
             self.open_s,
-            in_full=self._renderer.difference is not None,
+            in_full=self._job.in_full or self._renderer.difference is not None,
             transport=self.transport,
             on_history="ignore" if self._job.sequential else self._job.on_history,
         )

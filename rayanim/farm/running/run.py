@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rayanim import events
-from rayanim.errors import EncoderLostError
+from rayanim.errors import EncoderLostError, RedrawError
 from rayanim.farm.actors import Acknowledgement
 from rayanim.farm.choosing.model import ACTOR_START_S, Choice
 from rayanim.farm.faults import silence
@@ -75,6 +75,7 @@ class FarmRun:
         import ray
 
         self._tally = tally
+        self._may_redraw = job.may_redraw
         self._course = course
         self._in_order = not course.writing.survives
         tally.passes += 1
@@ -301,6 +302,8 @@ class FarmRun:
             self._tally.event_once(DIFFERENCE)
 
     def _drawn(self, event: Arrived) -> None:
+        if event.meta.difference is not None and self._may_redraw:
+            raise RedrawError(event.meta.difference)
         self._vigil.heard()
         self._tally.memory("RenderActor", event.meta.rss_bytes)
         self._memory.seen(event.meta.rss_bytes)
