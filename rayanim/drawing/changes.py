@@ -57,6 +57,7 @@ from rayanim.drawing.private import (
     TICK_PARTS,
     TRANSFORM_CACHES,
     UNSEEN,
+    WEDGE_PATH,
 )
 
 ATOMS = frozenset(
@@ -409,8 +410,9 @@ class Watch:
         self._visit_artist(spine, "axis")
 
     def _visit_wedge(self, wedge: Any) -> None:
-        # Its path follows from its other values.
-        self._visit_artist(wedge, "_path")
+        # Polar axes have their wedge make its path anew in every draw, from the same values.
+        self._visit_artist(wedge, WEDGE_PATH)
+        self._pending.append(wedge.get_path())
 
     def _visit_tick(self, tick: Any) -> None:
         """A tick: of its parts that are hidden only that."""

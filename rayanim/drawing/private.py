@@ -108,6 +108,9 @@ UNSEEN = frozenset(
 )
 """Attributes of matplotlib's objects that only events, exports, layouts and measuring read."""
 
+WEDGE_PATH = "_path"
+"""Where a wedge keeps the path that follows from its other attributes."""
+
 TICK_PARTS = ("gridline", "tick1line", "tick2line", "label1", "label2")
 
 AXIS_STATE = ("_scale", "_converter", "units")
@@ -182,6 +185,7 @@ AXES_UNSEEN = UNSEEN | frozenset(
     ]
 )
 """Attributes of axes that their artists are not drawn from, or that are watched apart."""
+
 
 def owners_in(renderer: Any, figure: Any) -> Iterator[tuple[str, Any]]:
     """The objects that the names are looked up on, so far as the figure has them.
