@@ -23,7 +23,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.quiver import QuiverKey
 
 from rayanim.drawing.boxes import Box, inside, overlap, union, widened
-from rayanim.drawing.changes import Ground, Mark, Rest, Surroundings, Watch
+from rayanim.drawing.changes import Ground, Mark, Rest, Surroundings, Watch, is_known
 from rayanim.drawing.hooks import replaced
 from rayanim.drawing.recorder import Recording, RecordingRenderer
 from rayanim.drawing.titles import Titles
@@ -59,8 +59,8 @@ class ArtistNode:
     """
 
     __slots__ = (
-        "_began_s", "_changed", "_epoch", "_ground", "_ground_version", "_marks", "_rest", "_roots",
-        "_settled", "_touched", "_watch",
+        "_alone", "_began_s", "_changed", "_epoch", "_ground", "_ground_version", "_marks", "_rest",
+        "_roots", "_settled", "_touched", "_watch",
         "artist", "cost_s", "dirty", "dirty_at", "drawn_for", "frame_idx", "fresh", "is_unknown",
         "reach", "recording",
     )  # fmt: skip
@@ -82,6 +82,7 @@ class ArtistNode:
         self._settled = False
         self._changed = True
         self._epoch = -1
+        self._alone = False
         self._began_s = 0.0
         self._marks: Flags = []
         self._rest = Rest()
@@ -117,6 +118,7 @@ class ArtistNode:
                 self._watch = Watch(self._roots, self._ground)
         # Drawing resets stale flags in which others may see whether somebody has set them.
         self._marks = marks_of(self._roots)
+        self._alone = draws_alone(self.artist)
         self._began_s = time.perf_counter()
 
     def end(self, recording: Recording) -> bool:
@@ -127,7 +129,7 @@ class ArtistNode:
         self.take(recording)
         self._epoch = -1
         if before is None:
-            return not self.is_unknown and draws_alone(self.artist)
+            return not self.is_unknown and self._alone
         self.is_unknown = before.reason is not None
         if self.is_unknown:
             self._rest.until_end()
@@ -140,7 +142,7 @@ class ArtistNode:
         self._settled = before.same_values(self._watch) or (
             self.drawn_for == "doubt" and recording.same_as(recorded)
         )
-        return self._settled or draws_alone(self.artist)
+        return self._settled or self._alone
 
     def begin_comparison(self) -> None:
         """Before it is drawn although it has not changed."""
@@ -470,7 +472,7 @@ def put_back(marks: Iterable[tuple[dict[str, Any], Any]]) -> None:
 
 def draws_alone(artist: Any) -> bool:
     """Whether drawing an artist of a known kind changes nothing that others are drawn from."""
-    if isinstance(artist, Axis | QuiverKey):
+    if isinstance(artist, Axis | QuiverKey) or not is_known(artist):
         return False
     norm = getattr(artist, "norm", None)
     # A norm that several share gets its limits from the first of them that is drawn.
