@@ -287,12 +287,11 @@ class FigureDrawing:
     def ready(self) -> bool:
         """The same, after what comes before the titles and artists of 3D axes."""
         self._end_space()
+        self._reset_frame()
         return self.gives_turns
 
     def draw_artists(self, artists: Iterable[Any]) -> None:
         """Give each of some sorted artists its turn."""
-        put_back(self._frame_flags)
-        self._frame_flags = []
         renderer = self._renderer
         for artist in artists:
             if not self.gives_turns:
@@ -314,6 +313,11 @@ class FigureDrawing:
         self._end_space()
         self._end_loose()
         self._owners.pop()
+
+    def _reset_frame(self) -> None:
+        """Have what axes set on their own frame in every draw look as it did before."""
+        put_back(self._frame_flags)
+        self._frame_flags = []
 
     def place_titles(self, axes: Any, place: Callable[[], None]) -> None:
         """Have matplotlib put the titles of `axes` above what is there, where that may matter."""
@@ -339,6 +343,7 @@ class FigureDrawing:
         if self._space is None:
             if not self.gives_turns:
                 return True
+            self._reset_frame()
             self._end_loose()
             roots = tuple(axes._axis_map.values())
             self._space = self._node(roots[0], roots)

@@ -157,6 +157,7 @@ AXES_UNSEEN = UNSEEN | frozenset(
         "_sharey",
         "_sharez",
         "_stale_viewlims",
+        "_colorbar",
         "_colorbars",
         "_colorbar_info",
         "_current_image",
