@@ -110,10 +110,17 @@ patch_kind(
 patch_kind(
     "fancy_arrow_patch",
     lambda: mpatches.FancyArrowPatch(
-        (0.2, 0.2), (0.8, 0.7), connectionstyle="arc3,rad=0.3", arrowstyle="fancy", mutation_scale=15
+        (0.2, 0.2),
+        (0.8, 0.7),
+        connectionstyle="arc3,rad=0.3",
+        arrowstyle="fancy",
+        mutation_scale=15,
     ),
 )
-patch_kind("arrow_along_a_path", lambda: mpatches.FancyArrowPatch(path=Path(SQUARE, [1, 3, 3]), mutation_scale=9))
+patch_kind(
+    "arrow_along_a_path",
+    lambda: mpatches.FancyArrowPatch(path=Path(SQUARE, [1, 3, 3]), mutation_scale=9),
+)
 patch_kind("shadow", lambda: mpatches.Shadow(mpatches.Circle((0.5, 0.5), 0.2), 0.1, -0.1))
 
 
@@ -270,7 +277,9 @@ def filled_between(axes: Any) -> Any:
 
 @kind
 def quad_mesh(axes: Any) -> Any:
-    return axes.pcolormesh(GRID, shading="flat", norm=PowerNorm(0.5), transform=FIT + axes.transData)
+    return axes.pcolormesh(
+        GRID, shading="flat", norm=PowerNorm(0.5), transform=FIT + axes.transData
+    )
 
 
 @kind
@@ -326,7 +335,9 @@ def regular_polygons(axes: Any) -> Any:
 @kind
 def patches(axes: Any) -> Any:
     shapes = [mpatches.Circle((0.3, 0.3), 0.2), mpatches.Rectangle((0.5, 0.5), 0.3, 0.2)]
-    return axes.add_collection(mcoll.PatchCollection(shapes, array=[1.0, 2.0], match_original=False))
+    return axes.add_collection(
+        mcoll.PatchCollection(shapes, array=[1.0, 2.0], match_original=False)
+    )
 
 
 @kind
@@ -559,7 +570,9 @@ def space_points(axes: Any) -> Any:
 
 @kind(projection="3d")
 def space_lines(axes: Any) -> Any:
-    return axes.add_collection3d(art3d.Line3DCollection([SPACE, SPACE[::-1] * 0.5], colors=["r", "b"]))
+    return axes.add_collection3d(
+        art3d.Line3DCollection([SPACE, SPACE[::-1] * 0.5], colors=["r", "b"])
+    )
 
 
 @kind(projection="3d")

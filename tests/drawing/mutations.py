@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backend_bases import FigureCanvasBase, RendererBase
 from matplotlib.cbook import CallbackRegistry
 from matplotlib.figure import FigureBase
 from matplotlib.transforms import Affine2D, Bbox, TransformNode
+
+from rayanim.drawing.private import TRANSFORM_CACHES
 
 WORDS = {
     "left": "right", "right": "left", "center": "left", "top": "bottom", "bottom": "top",
@@ -31,7 +32,9 @@ WORDS = {
 GUESSES = (0.5, "red", True, (0.2, 0.7))
 """What may stand where nothing stands."""
 
-LEFT_ALONE = frozenset({"stale_callback", "_remove_method", "_stale", "axes", "_parents", "_invalid"})
+LEFT_ALONE = frozenset(
+    {"stale_callback", "_remove_method", "_stale", "axes", "_parents", "_invalid"}
+)
 """Attributes that are the machinery of matplotlib's, or lead back to the axes."""
 
 BORDERS = (FigureBase, FigureCanvasBase, RendererBase, CallbackRegistry)
@@ -92,11 +95,17 @@ def _slots(path: str, thing: Any) -> list[tuple[str, Any, Any, Any]]:
     attributes = getattr(thing, "__dict__", None)
     if not isinstance(attributes, dict) or isinstance(thing, type):
         return []
+    derived = TRANSFORM_CACHES if isinstance(thing, TransformNode) else frozenset()
     return [
         (f"{path}.{name}", attributes, name, value)
         for name, value in list(attributes.items())
-        if name not in LEFT_ALONE
+        if name not in LEFT_ALONE and (name not in derived or _is_leaf(thing, name))
     ]
+
+
+def _is_leaf(node: Any, name: str) -> bool:
+    """Whether an attribute of a transform holds its numbers, and not what follows from others."""
+    return name == ("_points" if type(node) is Bbox else "_mtx" if type(node) is Affine2D else "")
 
 
 def _replacement(path: str, owner: Any, key: Any, value: Any, other: Any) -> Mutation:
@@ -182,12 +191,12 @@ def _shake(array: np.ndarray) -> None:
         flat[: max(1, len(flat) // 2)] += 1 if np.issubdtype(array.dtype, np.integer) else 0.3
 
 
-
-
 def setters_of(artist: Any) -> Iterator[tuple[str, list[Any]]]:
     """Names of an artist's setters of one value, each with values to try."""
     for name in sorted(dir(artist)):
         if not name.startswith("set_") or name in SETTERS_LEFT_ALONE:
+            continue
+        if isinstance(getattr(getattr(artist, name), "__self__", None), type):
             continue
         values: list[Any] = []
         getter = getattr(artist, "get" + name[3:], None)
@@ -203,6 +212,11 @@ def setters_of(artist: Any) -> Iterator[tuple[str, list[Any]]]:
 
 SETTERS_LEFT_ALONE = frozenset(
     ["set_figure", "set_canvas", "set_axes", "set_subplotspec", "set_layout_engine", "set_gid"]
-    + ["set_constrained_layout", "set_tight_layout", "set_constrained_layout_pads", "set_forward_navigation_events"]
+    + [
+        "set_constrained_layout",
+        "set_tight_layout",
+        "set_constrained_layout_pads",
+        "set_forward_navigation_events",
+    ]
     + ["set_transform", "set_clip_path", "set_clip_box", "set_picker", "set_label_mode"]
 )
