@@ -24,10 +24,10 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.quiver import QuiverKey
 
 from rayanim.drawing.boxes import Box, inside, overlap, union, widened
-from rayanim.drawing.changes import Ground, Mark, Rest, Surroundings, Watch
+from rayanim.drawing.changes import Ground, Mark, Rest, Surroundings, Watch, is_known
 from rayanim.drawing.hooks import replaced
-from rayanim.drawing.recorder import Recording, RecordingRenderer
 from rayanim.drawing.placing import AxesLayout, Titles
+from rayanim.drawing.recorder import Recording, RecordingRenderer
 
 Flags = list[tuple[dict[str, Any], Any]]
 """Attributes of artists, each with what stood in their stale flag."""
@@ -60,8 +60,8 @@ class ArtistNode:
     """
 
     __slots__ = (
-        "_began_s", "_changed", "_epoch", "_ground", "_ground_version", "_marks", "_rest", "_roots",
-        "_settled", "_touched", "_watch",
+        "_alone", "_began_s", "_changed", "_epoch", "_ground", "_ground_version", "_marks", "_rest",
+        "_roots", "_settled", "_touched", "_watch",
         "artist", "cost_s", "dirty", "drawn_for", "frame_idx", "fresh", "is_unknown", "moved_at",
         "reach", "recording",
     )  # fmt: skip
@@ -84,6 +84,7 @@ class ArtistNode:
         self._settled = False
         self._changed = True
         self._epoch = -1
+        self._alone = False
         self._began_s = 0.0
         self._marks: Flags = []
         self._rest = Rest()
@@ -119,6 +120,7 @@ class ArtistNode:
                 self._watch = Watch(self._roots, self._ground)
         # Drawing resets stale flags in which others may see whether somebody has set them.
         self._marks = marks_of(self._roots)
+        self._alone = draws_alone(self.artist)
         self._began_s = time.perf_counter()
 
     def end(self, recording: Recording) -> bool:
@@ -129,7 +131,7 @@ class ArtistNode:
         self.take(recording)
         self._epoch = -1
         if before is None:
-            return not self.is_unknown and draws_alone(self.artist)
+            return not self.is_unknown and self._alone
         self.is_unknown = before.reason is not None
         if self.is_unknown:
             self._rest.until_end()
@@ -142,7 +144,7 @@ class ArtistNode:
         self._settled = before.same_values(self._watch) or (
             self.drawn_for == "doubt" and recording.same_as(recorded)
         )
-        return self._settled or draws_alone(self.artist)
+        return self._settled or self._alone
 
     def begin_comparison(self) -> None:
         """Before it is drawn although it has not changed."""
@@ -305,6 +307,7 @@ class FigureDrawing:
     def begin_artists(self) -> bool:
         """Before the sorted artists of an owner: whether they have their turns here."""
         self._end_space()
+        self._reset_frame()
         return self.gives_turns
 
     @property
@@ -315,8 +318,6 @@ class FigureDrawing:
     def draw_artists(self, owner: Any, artists: Iterable[Any]) -> None:
         """Give each of the sorted artists of an axes or figure its turn."""
         self._owned[id(owner)] = (owner, owner.get_children())
-        put_back(self._frame_flags)
-        self._frame_flags = []
         renderer = self._renderer
         for artist in artists:
             if not self.gives_turns:
@@ -339,8 +340,14 @@ class FigureDrawing:
         self._end_loose()
         self._owners.pop()
 
+    def _reset_frame(self) -> None:
+        """Have what axes set on their own frame in every draw look as it did before."""
+        put_back(self._frame_flags)
+        self._frame_flags = []
+
     def place_titles(self, axes: Any, place: Callable[[], None]) -> None:
         """Have matplotlib put the titles of `axes` above what is there, where that may matter."""
+        self._reset_frame()
         titles = self._titles.get(id(axes))
         if titles is None or titles.axes is not axes:
             titles = self._titles[id(axes)] = Titles(axes, self)
@@ -373,7 +380,7 @@ class FigureDrawing:
         if self._space is None:
             if not self.gives_turns:
                 return True
-            put_back(self._frame_flags)
+            self._reset_frame()
             self._end_loose()
             roots = tuple(axes._axis_map.values())
             self._space = self._node(roots[0], roots)
@@ -522,7 +529,7 @@ def put_back(marks: Iterable[tuple[dict[str, Any], Any]]) -> None:
 
 def draws_alone(artist: Any) -> bool:
     """Whether drawing an artist of a known kind changes nothing that others are drawn from."""
-    if isinstance(artist, Axis | QuiverKey):
+    if isinstance(artist, Axis | QuiverKey) or not is_known(artist):
         return False
     norm = getattr(artist, "norm", None)
     # A norm that several share gets its limits from the first of them that is drawn.

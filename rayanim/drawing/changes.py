@@ -19,6 +19,7 @@ import decimal
 import fractions
 import functools
 import locale
+import os
 import re
 import sys
 import types
@@ -57,6 +58,7 @@ from rayanim.drawing.private import (
     TICK_PARTS,
     TRANSFORM_CACHES,
     UNSEEN,
+    WEDGE_PATH,
 )
 
 ATOMS = frozenset(
@@ -64,7 +66,7 @@ ATOMS = frozenset(
         int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented),
         range, decimal.Decimal, fractions.Fraction, uuid.UUID, re.Pattern,
         datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone,
-        zoneinfo.ZoneInfo, types.MethodWrapperType, types.WrapperDescriptorType,
+        zoneinfo.ZoneInfo, types.WrapperDescriptorType,
     ]
 )  # fmt: skip
 """Kinds of things that cannot be changed."""
@@ -83,8 +85,8 @@ UNKNOWN_MODULES = (
 """Modules of matplotlib's whose classes draw from what cannot be followed."""
 
 MATPLOTLIB_FOLDERS = (
-    str(Path(mpl.__file__).parent),
-    str(Path(mpl.__file__).parent.parent / "mpl_toolkits"),
+    str(Path(mpl.__file__).parent) + os.sep,
+    str(Path(mpl.__file__).parent.parent / "mpl_toolkits") + os.sep,
 )
 
 SMALL_BYTES = 1 << 12
@@ -230,6 +232,8 @@ class Watch:
         self._small_bytes: list[bytes] = []
         self._large: list[Any] = []
         self._large_hashes: list[bytes] = []
+        self._arrays: list[Any] = []
+        self._kinds: list[tuple[Any, Any]] = []
         self._objects: list[Any] = []
         self._items: list[list[Any]] = []
         self._flagged: list[dict[str, Any]] = []
@@ -270,6 +274,7 @@ class Watch:
                 and all(map(is_, map(getitem, self._owners, self._names), self._picked))
                 and [leaf.tobytes() for leaf in map(getitem, self._leaf_owners, self._leaf_names)]
                 == self._leaf_bytes
+                and [(array.shape, array.dtype) for array in self._arrays] == self._kinds
                 and [array.tobytes() for array in self._small] == self._small_bytes
                 and [_hash(array) for array in self._large] == self._large_hashes
                 and all(map(_same_items, self._objects, self._items))
@@ -342,8 +347,9 @@ class Watch:
         self._pending.extend(thing.values())
 
     def _visit_array(self, array: Any) -> None:
-        self._values.append(array.dtype)
-        self._values.append(array.shape)
+        self._arrays.append(array)
+        self._kinds.append((array.shape, array.dtype))
+        self._values.append(self._kinds[-1])
         if array.dtype == object:
             items = array.ravel().tolist()
             self._objects.append(array)
@@ -356,6 +362,8 @@ class Watch:
             self._small_bytes.append(array.tobytes())
             self._values.append(self._small_bytes[-1])
         else:
+            # Its bytes are hashed as they lie in memory.
+            self._values.append(array.strides)
             self._large.append(array)
             self._large_hashes.append(_hash(array))
             self._values.append(self._large_hashes[-1])
@@ -409,8 +417,12 @@ class Watch:
         self._visit_artist(spine, "axis")
 
     def _visit_wedge(self, wedge: Any) -> None:
-        # Its path follows from its other values.
-        self._visit_artist(wedge, "_path")
+        # Polar axes have their wedge make its path anew in every draw, from the same values.
+        self._visit_artist(wedge, WEDGE_PATH)
+        try:
+            self._pending.append(wedge.get_path())
+        except Exception as error:
+            self.reason = f"a wedge has no path: {error}"
 
     def _visit_tick(self, tick: Any) -> None:
         """A tick: of its parts that are hidden only that."""
@@ -506,6 +518,10 @@ class Watch:
 
     def _visit_method(self, method: Any) -> None:
         self._pending.extend((method.__func__, method.__self__))
+
+    def _visit_method_wrapper(self, method: Any) -> None:
+        self._values.append(method.__name__)
+        self._pending.append(method.__self__)
 
     def _visit_builtin(self, function: Any) -> None:
         if type(function.__self__) is not str:
@@ -627,6 +643,7 @@ _PLAIN: dict[type, Callable[[Watch, Any], None]] = {
     type(np.ma.nomask): Watch._visit_value,
     types.FunctionType: Watch._visit_function,
     types.MethodType: Watch._visit_method,
+    types.MethodWrapperType: Watch._visit_method_wrapper,
     types.BuiltinFunctionType: Watch._visit_builtin,
     functools.partial: Watch._visit_partial,
 }
@@ -700,6 +717,11 @@ _FAMILIES: tuple[tuple[Any, Callable[[Watch, Any], None]], ...] = (
     (Artist, Watch._visit_artist),
     (TickHelper, Watch._visit_tick_helper),
 )
+
+
+def is_known(thing: Any) -> bool:
+    """Whether `thing` is of a class whose changes are seen."""
+    return _visit_of(type(thing)) is not Watch._visit_unknown
 
 
 def _by_attributes(kind: type) -> Callable[[Watch, Any], None]:

@@ -111,6 +111,9 @@ UNSEEN = frozenset(
 )
 """Attributes of matplotlib's objects that only events, exports, layouts and measuring read."""
 
+WEDGE_PATH = "_path"
+"""Where a wedge keeps the path that follows from its other attributes."""
+
 TICK_PARTS = ("gridline", "tick1line", "tick2line", "label1", "label2")
 
 AXIS_STATE = ("_scale", "_converter", "units")

@@ -301,10 +301,16 @@ class Recorder:
         self._stop_recording()
         return self._raw.copy_from_bbox(bbox)
 
-    def restore_region(self, *args: Any) -> None:
+    def restore_region(self, *args: Any, **named: Any) -> None:
         """Put copied pixels back."""
         self._stop_recording()
-        self._raw.restore_region(*args)
+        self._raw.restore_region(*args, **named)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """The pixels themselves, as an array of the C++ renderer is: many scripts ask for it."""
+        self.lend()
+        pixels = np.asarray(self._raw, dtype=dtype)
+        return pixels.copy() if copy else pixels
 
     def _stop_recording(self) -> None:
         """Pixels are about to be read, written or cleared: they must be there."""

@@ -1,4 +1,4 @@
-"""The ledger writes down how figures are drawn, whoever draws them, and what to tell of it."""
+"""The ledger writes down how figures are drawn, whoever draws them, and what is to be reported."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from films import FILMS, X, wave
+from films import FILMS, STEPS, X, wave
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
 from test_canvas import full_pixels
 
+from rayanim.drawing import artists, changes
 from rayanim.drawing import ledger as ledger_module
-from rayanim.drawing import record
 from rayanim.drawing.account import Account, Note, Spent, Ways
 from rayanim.drawing.advice import TIGHT_LAYOUT
 from rayanim.drawing.figure import FigurePixels, SavedFigurePixels
 from rayanim.drawing.ledger import WARM_UP, Ledger, aside, current
-from rayanim.drawing.record import SAMPLE
 
 Update = Callable[[Figure, int], None]
 
@@ -40,23 +39,15 @@ def account_of(
             with ledger.frame(number):
                 update(pixels.figure, number)
                 pixels.draw()
-        ledger.check_at_end()
     return ledger.take()
 
 
-class UnseenImage:
-    """A figure with an image that is changed where nobody looks; only comparing finds it."""
+class BlindWatch(changes.Watch):
+    """Sees no change: only comparing finds what it misses."""
 
-    def __init__(self) -> None:
-        self.figure = Figure(figsize=(3, 3), dpi=50)
-        self.image = self.figure.subplots().imshow(np.zeros((600, 600)), vmin=0, vmax=1)
-
-    def change(self) -> None:
-        values = self.image.get_array().data.reshape(-1)
-        places = np.arange(60_000, 90_000)
-        values[places[places % (values.size // SAMPLE) > 0]] = 1
-        self.image.stale = False
-        self.figure.stale = False
+    def changed(self) -> bool:
+        """Never."""
+        return False
 
 
 def test_frames_are_counted_by_the_way_they_were_drawn() -> None:
@@ -147,9 +138,9 @@ def test_drawing_and_the_script_s_own_code_are_timed_apart(
     pixels = FigurePixels(wave())
     draw_now = pixels.draw_now
 
-    def slowly() -> Any:
+    def slowly(*, compare: bool = False) -> Any:
         clock.pass_s(1)
-        return draw_now()
+        return draw_now(compare=compare)
 
     monkeypatch.setattr(pixels, "draw_now", slowly)
     account = account_of(pixels, WARM_UP + 4, lambda figure, number: clock.pass_s(change_s))
@@ -176,7 +167,7 @@ def test_layouts_are_counted_by_who_runs_them() -> None:
 
 
 def test_a_layout_that_need_not_run_again_is_not_counted() -> None:
-    """Where only a clipped line moves, drawing in parts leaves the engine out."""
+    """Where only a clipped line moves, an incremental draw leaves the engine out."""
     account = account_of(FigurePixels(constrained()), 40, move)
     assert account.ways.in_parts > 30
     assert account.layouts.get("constrained", Spent()).frames < 10
@@ -195,70 +186,82 @@ def test_matplotlib_s_classes_are_as_before() -> None:
     assert methods == (ConstrainedLayoutEngine.execute, TightLayoutEngine.execute, Artist.__init__)
 
 
-def test_a_difference_at_the_end_of_a_segment_is_found_and_told_once(
+def test_a_difference_is_found_in_a_frame_that_is_compared_and_reported_once(
     recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The note names frame, box, artists and what to do; all figures are drawn in full then."""
-    monkeypatch.setattr(record, "MOST_BYTES", 1 << 20)
-    unseen, other, ledger = UnseenImage(), FigurePixels(wave()), Ledger()
-    pixels = FigurePixels(unseen.figure)
-    account_of(pixels, 3, lambda figure, number: None, ledger)
-    monkeypatch.setattr(pixels._canvas.guard, "due", lambda full_s: False)
-    monkeypatch.setattr(pixels._canvas.guard, "due_at_end", lambda full_s: True)
-    account = account_of(pixels, 1, lambda figure, number: unseen.change(), ledger)
+    monkeypatch.setattr(artists, "Watch", BlindWatch)
+    pixels, other, ledger = FigurePixels(wave()), FigurePixels(wave()), Ledger()
+    pixels._canvas.compares_first = False
+    for update in (lambda figure, number: None, move):
+        account = account_of(pixels, 4, update, ledger)
+        assert account.notes == ()
+    monkeypatch.setattr(pixels._canvas, "_has_time", lambda: True)
+    with ledger.open(), ledger.frame(7, compared=True):
+        move(pixels.figure, 5)
+        compared = pixels.draw()
+        assert np.array_equal(compared, full_pixels(pixels.figure))
+    account = ledger.take()
     assert [note.key for note in account.notes] == ["difference"]
     text = account.notes[0].text
     assert ledger.difference == text
-    assert text.startswith("Frame 0: drawing only what changed gave other pixels")
-    assert "AxesImage" in text
-    assert "please report" in text
-    again = account_of(pixels, 3, lambda figure, number: None, ledger)
+    assert text.startswith("Frame 7: drawing only what changed gave other pixels")
+    assert "Line2D" in text
+    assert "Please report" in text
+    again = account_of(pixels, 3, move, ledger)
     assert again == Account(Ways(0, {"a difference was found": 3}), again.timed, again.drawing_s)
-    assert np.array_equal(pixels.draw(), full_pixels(unseen.figure))
+    assert np.array_equal(pixels.draw(), full_pixels(pixels.figure))
     assert account_of(other, 2, ledger=ledger).ways.in_parts == 0
     assert [each.category for each in recwarn.list] == []
 
 
-def test_a_figure_that_was_changed_after_its_frame_is_not_compared(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What it shows at the segment's end is another picture, and no difference."""
-    pixels, ledger = FigurePixels(wave()), Ledger()
-    account_of(pixels, ledger=ledger)
-    guard = pixels._canvas.guard
-    monkeypatch.setattr(guard, "due_at_end", lambda full_s: True)
-    checks = guard.checks
-    with ledger.open():
-        with ledger.frame(0):
+def test_frames_are_compared_only_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame that is not compared costs no full draw; two figures in one frame are both asked."""
+    one, other, ledger = FigurePixels(wave()), FigurePixels(wave()), Ledger()
+    drawn = (one, other)
+    for pixels in drawn:
+        pixels._canvas.compares_first = False
+        account_of(pixels, ledger=ledger)
+        monkeypatch.setattr(pixels._canvas, "_has_time", lambda: True)
+    assert [pixels._canvas.comparisons for pixels in drawn] == [0, 0]
+    with ledger.open(), ledger.frame(5, compared=True):
+        for pixels in drawn:
             pixels.draw()
-            move(pixels.figure, 7)
-        ledger.check_at_end()
-    assert guard.checks == checks
-    with ledger.open():
-        with ledger.frame(1):
-            pixels.draw()
-        ledger.check_at_end()
-    assert guard.checks == checks + 1
+    assert [pixels._canvas.comparisons for pixels in drawn] == [1, 1]
+    with ledger.open(), ledger.frame(6):
+        one.draw()
+    assert one._canvas.comparisons == 1
 
 
-# Drawn twice, these show two pictures, in matplotlib's own full draws too.
-UNREPEATABLE = {"spine_that_axis_moves", "undrawn_text_in_a_tight_layout"}
+SAMPLE = (
+    "wave",
+    "heat_map_with_colour_bar",
+    "laid_out",
+    "space",
+    "twins",
+    "scatter_under_best_legend",
+)
+"""Figures that are always compared in each frame; the others where all is asked for."""
 
 
-@pytest.mark.parametrize("name", [name for name in FILMS if name not in UNREPEATABLE])
-def test_comparing_after_each_frame_finds_nothing(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full draw at the end of a segment agrees with each film, and changes none."""
+@pytest.mark.parametrize(
+    "name",
+    [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.slow) for name in FILMS],
+)
+def test_comparing_each_frame_finds_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full draw agrees with the incremental one in every frame, and comparing changes none."""
     build, step = FILMS[name]
-    pixels, ledger = FigurePixels(build()), Ledger()
-    monkeypatch.setattr(pixels._canvas.guard, "due_at_end", lambda full_s: True)
-    for number in range(4):
-        with ledger.open():
-            with ledger.frame(number):
+    pixels, uncompared = FigurePixels(build()), FigurePixels(build(), drawing="full")
+    pixels._canvas.always_try = True
+    monkeypatch.setattr(pixels._canvas, "_has_time", lambda: True)
+    ledger = Ledger()
+    with ledger.open():
+        for number in range(min(STEPS[name], 4)):
+            with ledger.frame(number, compared=True):
                 step(pixels.figure, number)
-                pixels.draw()
-            ledger.check_at_end()
+                frame = pixels.draw()
+            step(uncompared.figure, number)
+            assert np.array_equal(frame, uncompared.draw_now())
     assert ledger.difference is None
 
 

@@ -25,7 +25,7 @@ from rayanim.drawing.private import NAMES, STYLE_NAMES, PrivateName, owners_in
 
 ROOM = Path(drawing.__file__).parent
 PRIVATE = re.compile(r"_[a-zA-Z]\w*")
-HARMLESS = private.TRANSFORM_CACHES | private.AXES_UNSEEN | private.NOISE
+HARMLESS = private.TRANSFORM_CACHES | private.AXES_UNSEEN | private.UNSEEN | {private.WEDGE_PATH}
 """Names that are only left out of comparisons."""
 
 

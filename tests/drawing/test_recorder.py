@@ -1,4 +1,4 @@
-"""The box of a tape holds every pixel that its calls touched, and little more."""
+"""The box of a recording holds every pixel that its calls touched, and little more."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.transforms import Affine2D, IdentityTransform, Transform
 
-from rayanim.drawing import tape
+from rayanim.drawing import recorder
 from rayanim.drawing.boxes import MARGIN_PX, inside
-from rayanim.drawing.tape import TapingRenderer
+from rayanim.drawing.recorder import Recording, RecordingRenderer
 
 SIZE_PX = (200, 150)
 STAR = Path([(0, 9), (2, 2), (9, 0), (2, -2), (0, -9), (-2, -2), (-9, 0), (-2, 2), (0, 9)])
@@ -84,19 +84,28 @@ def drawn_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
     return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
 
 
-def taped(artist: Artist) -> tuple[tape.Tape, np.ndarray]:
+def record(artist: Artist, renderer: RecordingRenderer) -> Recording:
+    """Draw `artist`, and keep what it asked for."""
+    renderer.recorder.mode = "both"
+    artist.draw(renderer)
+    recording = renderer.recorder.cut()
+    renderer.recorder.mode = "pass"
+    return recording
+
+
+def recorded(artist: Artist) -> tuple[Recording, np.ndarray]:
     width, height = SIZE_PX
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     figure.add_artist(artist)
-    renderer = TapingRenderer(width, height, 100)
-    kept = renderer.tape(artist.draw, keep_calls=True)
-    return kept, renderer.pixels.copy()
+    renderer = RecordingRenderer(width, height, 100)
+    recording = record(artist, renderer)
+    return recording, renderer.pixels.copy()
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)
 def test_a_collection_without_a_clip_has_a_box_of_its_own(name: str) -> None:
-    kept, pixels = taped(COLLECTIONS[name]())
-    drawn, box = drawn_box(pixels), kept.box
+    recording, pixels = recorded(COLLECTIONS[name]())
+    drawn, box = drawn_box(pixels), recording.box
     assert drawn is not None and box is not None
     assert box[0] <= drawn[0] and box[1] <= drawn[1]
     assert drawn[2] <= box[2] and drawn[3] <= box[3]
@@ -104,49 +113,84 @@ def test_a_collection_without_a_clip_has_a_box_of_its_own(name: str) -> None:
 
 
 def test_the_box_is_close_to_thin_lines() -> None:
-    kept, pixels = taped(lines(linewidths=0.5))
+    recording, pixels = recorded(lines(linewidths=0.5))
     drawn = drawn_box(pixels)
-    assert drawn is not None and kept.box is not None
-    spare = np.abs(np.subtract(drawn, kept.box))
+    assert drawn is not None and recording.box is not None
+    spare = np.abs(np.subtract(drawn, recording.box))
     assert spare.max() <= MARGIN_PX + 4
 
 
 def test_a_collection_that_is_sketched_may_be_anywhere() -> None:
     artist = lines()
     artist.set_sketch_params(40, 100, 2)
-    kept, _ = taped(artist)
-    assert kept.box == (0, 0, *SIZE_PX)
+    recording, _ = recorded(artist)
+    assert recording.box == (0, 0, *SIZE_PX)
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)
 def test_a_collection_is_replayed_to_the_same_pixels(name: str) -> None:
     artist = COLLECTIONS[name]()
-    kept, _ = taped(artist)
-    # The tape's calls go to the renderer that it was made with.
-    renderer = TapingRenderer(*SIZE_PX, 100)
-    again = renderer.tape(artist.draw, keep_calls=True)
+    recording, _ = recorded(artist)
+    # The calls go to the renderer that they were recorded with.
+    renderer = RecordingRenderer(*SIZE_PX, 100)
+    again = record(artist, renderer)
     first = renderer.pixels.copy()
     renderer.clear()
     again.replay()
     assert np.array_equal(renderer.pixels, first)
-    assert again.box == kept.box
+    assert again.box == recording.box
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_two_draws_of_the_same_give_the_same_recording(name: str) -> None:
+    renderer = RecordingRenderer(*SIZE_PX, 100)
+    figure = Figure(figsize=(2, 1.5), dpi=100)
+    artist = figure.add_artist(COLLECTIONS[name]())
+    first, second = record(artist, renderer), record(artist, renderer)
+    assert first.same_as(second)
+    artist.set_alpha(0.5)
+    assert not record(artist, renderer).same_as(first)
+
+
+def test_what_is_only_recorded_leaves_no_pixel() -> None:
+    renderer = RecordingRenderer(*SIZE_PX, 100)
+    Figure(figsize=(2, 1.5), dpi=100).add_artist(artist := lines())
+    renderer.recorder.mode = "record"
+    artist.draw(renderer)
+    assert drawn_box(renderer.pixels) is None
+    renderer.recorder.cut().replay()
+    assert drawn_box(renderer.pixels) is not None
+
+
+def test_a_recording_holds_its_arguments_by_value() -> None:
+    """Whatever is done to the artist's arrays later, the replay gives the pixels of then."""
+    renderer = RecordingRenderer(*SIZE_PX, 100)
+    figure = Figure(figsize=(2, 1.5), dpi=100)
+    path = Path(np.array([(40.0, 30), (90, 90), (60, 100)]))
+    artist = figure.add_artist(PathPatch(path, transform=PIXELS))
+    recording = record(artist, renderer)
+    first = renderer.pixels.copy()
+    path.vertices[1] = 5, 5
+    renderer.clear()
+    recording.replay()
+    assert np.array_equal(renderer.pixels, first)
 
 
 def test_arguments_of_an_unknown_order_may_draw_anywhere() -> None:
-    assert tape._collection((None, [STAR]))[0] == tape.EVERYWHERE
-    assert tape._collection(())[0] == tape.EVERYWHERE
+    assert recorder._collection((None, [STAR]))[0] == recorder.EVERYWHERE
+    assert recorder._collection(())[0] == recorder.EVERYWHERE
 
 
 def test_a_collection_whose_places_are_all_unknown_touches_nothing() -> None:
-    kept, pixels = taped(stars(at=[(np.nan, 3), (3, np.nan)]))
+    recording, pixels = recorded(stars(at=[(np.nan, 3), (3, np.nan)]))
     assert drawn_box(pixels) is None
-    assert kept.box is None
+    assert recording.box is None
 
 
 def test_a_collection_of_nothing_touches_nothing() -> None:
-    kept, pixels = taped(LineCollection([]))
+    recording, pixels = recorded(LineCollection([]))
     assert drawn_box(pixels) is None
-    assert kept.box is None
+    assert recording.box is None
 
 
 def random_map(rng: np.random.Generator) -> Transform:
@@ -208,6 +252,6 @@ def random_line(rng: np.random.Generator) -> Artist:
 @pytest.mark.parametrize("make", [random_collection, random_line])
 def test_no_pixel_lies_beyond_the_box(make: Callable[[np.random.Generator], Artist]) -> None:
     for seed in range(600):
-        kept, pixels = taped(make(np.random.default_rng(seed)))
+        recording, pixels = recorded(make(np.random.default_rng(seed)))
         drawn = drawn_box(pixels)
-        assert inside(drawn, kept.box), f"seed {seed}: {drawn} in {kept.box}"
+        assert inside(drawn, recording.box), f"seed {seed}: {drawn} in {recording.box}"
