@@ -395,6 +395,8 @@ def freeze(thing: Any) -> Any:
 def _freeze_context(gc: Any) -> Any:
     frozen: Any = GraphicsContextBase()
     frozen.copy_properties(gc)
+    offset, dashes = gc.get_dashes()
+    frozen.set_dashes(offset, None if dashes is None else np.array(dashes))
     rectangle = gc.get_clip_rectangle()
     if rectangle is not None:
         frozen.set_clip_rectangle(Bbox(np.array(rectangle.get_points())))

@@ -36,9 +36,10 @@ from matplotlib.transforms import Affine2D, Bbox
 from sameness import assert_same_as_full, unguarded
 from test_canvas import full_pixels
 
+from rayanim.drawing import changes
 from rayanim.drawing.artists import ArtistNode, draws_alone, marks_of, put_back
 from rayanim.drawing.canvas import IncrementalCanvas
-from rayanim.drawing.changes import Ground, Mark, Rest, Surroundings, Watch, classes_changed
+from rayanim.drawing.changes import Ground, Mark, Rest, Surroundings, Watch
 
 Change = Callable[[], object]
 
@@ -854,11 +855,11 @@ def _sets(name: str, before: str) -> bool:
 
 def test_classes_are_looked_at_once_they_were_met(monkeypatch: pytest.MonkeyPatch) -> None:
     Watch((Line2D([0, 1], [0, 1]),), None)
-    classes_changed()
-    assert not classes_changed()
+    changes.CLASSES.changed()
+    assert not changes.CLASSES.changed()
     monkeypatch.setattr(Line2D, "zorder", 7)
-    assert classes_changed()
-    assert not classes_changed()
+    assert changes.CLASSES.changed()
+    assert not changes.CLASSES.changed()
 
 
 # Marks in the stale flags.

@@ -27,7 +27,7 @@ class Undrawn:
         pixels = FigurePixels(figure)
         self.figure, self.growth = figure, pixels.growth
 
-    def draw_now(self) -> None:
+    def draw_now(self, *, compare: bool = False) -> None:
         pass
 
 
