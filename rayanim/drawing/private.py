@@ -94,7 +94,6 @@ UNSEEN = frozenset(
         "_in_layout",
         "_label",
         "_mouseover",
-        "_picker",
         "_remove_method",
         "_renderer",
         "_stale",

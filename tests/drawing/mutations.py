@@ -18,9 +18,11 @@ from rayanim.drawing.private import TRANSFORM_CACHES
 
 WORDS = {
     "left": "right", "right": "left", "center": "left", "top": "bottom", "bottom": "top",
-    "baseline": "top", "-": "--", "--": ":", ":": "-", "solid": "--", "dashed": ":", "round": "bevel",
-    "miter": "round", "bevel": "miter", "butt": "projecting", "projecting": "butt", "full": "left",
-    "default": "steps", "nearest": "bilinear", "bilinear": "nearest", "antialiased": "nearest",
+    "baseline": "top", "-": "--", "--": ":", ":": "-", "solid": "--", "dashed": ":",
+    "round": "bevel", "miter": "round", "bevel": "miter", "butt": "projecting",
+    "projecting": "butt", "full": "left", "default": "steps", "nearest": "bilinear",
+    "bilinear": "nearest",
+    "antialiased": "nearest",
     "data": "axes fraction", "upper": "lower", "lower": "upper", "normal": "italic", "face": "k",
     "horizontal": "vertical", "vertical": "horizontal", "closed": "B", "open": "BL",
     "anchor": "default", "tail": "tip", "tip": "tail", "in": "out", "out": "in", "inout": "in",
@@ -142,6 +144,9 @@ def _others(value: Any) -> list[Any]:
 
 def _changes_in_place(path: str, thing: Any) -> list[Mutation]:
     """Changes that leave the thing where it is."""
+    if path.endswith("._codes"):
+        # Of codes that make no path Agg may draw anything, and next time something else.
+        return []
     if isinstance(thing, np.ndarray) and thing.size and thing.flags.writeable:
         before = np.array(np.asarray(thing))
 
@@ -156,7 +161,7 @@ def _changes_in_place(path: str, thing: Any) -> list[Mutation]:
         ]
     if type(thing) is Bbox:
         points = thing.get_points().copy()
-        moved = points + [[1, 1], [3, 2]]
+        moved = points + np.array([[1, 1], [3, 2]])
         return [
             Mutation(
                 f"{path}.set_points",
@@ -211,12 +216,11 @@ def setters_of(artist: Any) -> Iterator[tuple[str, list[Any]]]:
 
 
 SETTERS_LEFT_ALONE = frozenset(
-    ["set_figure", "set_canvas", "set_axes", "set_subplotspec", "set_layout_engine", "set_gid"]
-    + [
-        "set_constrained_layout",
-        "set_tight_layout",
-        "set_constrained_layout_pads",
-        "set_forward_navigation_events",
+    [
+        "set_figure", "set_canvas", "set_axes", "set_subplotspec", "set_layout_engine", "set_gid",
+        "set_constrained_layout", "set_tight_layout", "set_constrained_layout_pads",
+        "set_forward_navigation_events", "set_transform", "set_clip_path", "set_clip_box",
+        "set_picker", "set_label_mode",
     ]
-    + ["set_transform", "set_clip_path", "set_clip_box", "set_picker", "set_label_mode"]
-)
+)  # fmt: skip
+"""Setters of what has nothing to do with drawing, or that take only what cannot be guessed."""
