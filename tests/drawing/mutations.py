@@ -97,17 +97,13 @@ def _slots(path: str, thing: Any) -> list[tuple[str, Any, Any, Any]]:
     attributes = getattr(thing, "__dict__", None)
     if not isinstance(attributes, dict) or isinstance(thing, type):
         return []
+    # Whoever writes into a matrix without a word leaves what follows from it as it was.
     derived = TRANSFORM_CACHES if isinstance(thing, TransformNode) else frozenset()
     return [
         (f"{path}.{name}", attributes, name, value)
         for name, value in list(attributes.items())
-        if name not in LEFT_ALONE and (name not in derived or _is_leaf(thing, name))
+        if name not in LEFT_ALONE and name not in derived
     ]
-
-
-def _is_leaf(node: Any, name: str) -> bool:
-    """Whether an attribute of a transform holds its numbers, and not what follows from others."""
-    return name == ("_points" if type(node) is Bbox else "_mtx" if type(node) is Affine2D else "")
 
 
 def _replacement(path: str, owner: Any, key: Any, value: Any, other: Any) -> Mutation:

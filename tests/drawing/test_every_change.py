@@ -15,7 +15,7 @@ from sameness import unguarded
 
 from rayanim.drawing.canvas import IncrementalCanvas
 
-SAMPLE = 12
+SAMPLE = 3
 """Changes of each kind of artist that are tried where not all are asked for."""
 
 
