@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from artist_kinds import KINDS, figure_of
+from matplotlib.artist import Artist
 from mutations import Mutation, mutations_of, setters_of
 from sameness import unguarded
 
 from rayanim.drawing.canvas import IncrementalCanvas
+from rayanim.drawing.changes import Watch, _visit_of
 
 SAMPLE = 3
 """Changes of each kind of artist that are tried where not all are asked for."""
@@ -99,6 +101,50 @@ def unseen(comparing: Comparing, mutation: Mutation) -> tuple[list[str], bool]:
         if found:
             missed.append(f"{mutation.path}: {found}")
     return missed, False
+
+
+ABSTRACT = frozenset(
+    [
+        "Artist", "_AxesBase", "Axis", "Tick", "Collection", "_CollectionWithSizes", "ContourSet",
+        "ColorizingArtist", "FigureBase", "GeoAxes", "AitoffAxes", "LambertAxes", "MollweideAxes",
+        "_ImageBase", "OffsetBox", "PackerBase", "Patch", "AnchoredLocatorBase",
+        "AnchoredSizeLocator", "AnchoredZoomLocator", "BboxPatch", "SimpleAxisArtist",
+        "Collection3D",
+    ]
+)  # fmt: skip
+"""Classes that are only inherited from, never drawn, or alike but for their numbers."""
+
+
+def test_every_class_of_artists_that_is_trusted_is_among_the_kinds() -> None:
+    """A class that a new matplotlib brings is to be looked at here, too."""
+    found: set[type] = set()
+    for name in KINDS:
+        figure, made = figure_of(name)
+        figure.canvas.draw_idle()
+        made = list(made) if isinstance(made, list | tuple) else [made]
+        found |= {type(each) for artist in [figure, *made] for each in artist.findobj()}
+        found |= {type(part) for artist in found_parts(made) for part in [artist]}
+    missing = {
+        kind.__name__
+        for kind in subclasses(Artist)
+        if kind.__module__.startswith(("matplotlib.", "mpl_toolkits."))
+        and _visit_of(kind) is not Watch._visit_unknown
+        and kind not in found
+    }
+    assert missing - ABSTRACT == set()
+
+
+def found_parts(things: list[Any]) -> Iterator[Any]:
+    """The artists that stand among the attributes of others, not among their children."""
+    for thing in things:
+        yield from (each for each in vars(thing).values() if isinstance(each, Artist))
+
+
+def subclasses(kind: type) -> Iterator[type]:
+    """All classes below one."""
+    for below in kind.__subclasses__():
+        yield below
+        yield from subclasses(below)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -60,8 +60,9 @@ def small(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
 def frames_of(canvas: VideoCanvas, steps: list[Step], *, compare: bool = False) -> list[np.ndarray]:
     """The frames of a script: some where nothing happens, then one after each step."""
     frames = []
-    for step in [*[_nothing] * 4, *[each for step in steps for each in (step, _nothing)]]:
-        step(canvas.figure)
+    pairs = [each for step in steps for each in (step, _nothing)]
+    for change in [*[_nothing] * 4, *pairs]:
+        change(canvas.figure)
         frames.append(canvas.draw_frame(compare=compare).copy())
     return frames
 
