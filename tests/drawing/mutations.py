@@ -37,7 +37,8 @@ GUESSES = (0.5, "red", True, (0.2, 0.7))
 LEFT_ALONE = frozenset(
     {"stale_callback", "_remove_method", "_stale", "axes", "_parents", "_invalid"}
 )
-"""Attributes that are the machinery of matplotlib's, or lead back to the axes."""
+"""Attributes that are the machinery of matplotlib's or lead back to the axes, and codes of paths:
+of those that make no sense Agg may draw anything, and next time something else."""
 
 BORDERS = (FigureBase, FigureCanvasBase, RendererBase, CallbackRegistry)
 
@@ -140,9 +141,6 @@ def _others(value: Any) -> list[Any]:
 
 def _changes_in_place(path: str, thing: Any) -> list[Mutation]:
     """Changes that leave the thing where it is."""
-    if path.endswith("._codes"):
-        # Of codes that make no path Agg may draw anything, and next time something else.
-        return []
     if isinstance(thing, np.ndarray) and thing.size and thing.flags.writeable:
         before = np.array(np.asarray(thing))
 
