@@ -97,7 +97,6 @@ UNSEEN = frozenset(
         "_id_colorizer",
         "_label",
         "_mouseover",
-        "_picker",
         "_remove_method",
         "_renderer",
         "_stale",

@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.table import Table
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, MultipleLocator
 from matplotlib.transforms import Affine2D, Bbox, TransformedBbox
-from mpl_toolkits.axes_grid1 import anchored_artists, inset_locator
+from mpl_toolkits.axes_grid1 import anchored_artists, inset_locator, mpl_axes
 from mpl_toolkits.mplot3d import art3d
 
 Make = Callable[[Any], Any]
@@ -498,6 +498,12 @@ def second_axis(axes: Any) -> Any:
 @kind
 def axes_themselves(axes: Any) -> Any:
     axes.plot(*POINTS.T)
+    return axes
+
+
+@kind(axes_class=mpl_axes.Axes)
+def axes_of_a_grid(axes: Any) -> Any:
+    axes.axis["bottom"].toggle(ticks=False)
     return axes
 
 

@@ -18,9 +18,11 @@ from rayanim.drawing.private import TRANSFORM_CACHES
 
 WORDS = {
     "left": "right", "right": "left", "center": "left", "top": "bottom", "bottom": "top",
-    "baseline": "top", "-": "--", "--": ":", ":": "-", "solid": "--", "dashed": ":", "round": "bevel",
-    "miter": "round", "bevel": "miter", "butt": "projecting", "projecting": "butt", "full": "left",
-    "default": "steps", "nearest": "bilinear", "bilinear": "nearest", "antialiased": "nearest",
+    "baseline": "top", "-": "--", "--": ":", ":": "-", "solid": "--", "dashed": ":",
+    "round": "bevel", "miter": "round", "bevel": "miter", "butt": "projecting",
+    "projecting": "butt", "full": "left", "default": "steps", "nearest": "bilinear",
+    "bilinear": "nearest",
+    "antialiased": "nearest",
     "data": "axes fraction", "upper": "lower", "lower": "upper", "normal": "italic", "face": "k",
     "horizontal": "vertical", "vertical": "horizontal", "closed": "B", "open": "BL",
     "anchor": "default", "tail": "tip", "tip": "tail", "in": "out", "out": "in", "inout": "in",
@@ -35,7 +37,8 @@ GUESSES = (0.5, "red", True, (0.2, 0.7))
 LEFT_ALONE = frozenset(
     {"stale_callback", "_remove_method", "_stale", "axes", "_parents", "_invalid"}
 )
-"""Attributes that are the machinery of matplotlib's, or lead back to the axes."""
+"""Attributes that are the machinery of matplotlib's or lead back to the axes, and codes of paths:
+of those that make no sense Agg may draw anything, and next time something else."""
 
 BORDERS = (FigureBase, FigureCanvasBase, RendererBase, CallbackRegistry)
 
@@ -95,17 +98,13 @@ def _slots(path: str, thing: Any) -> list[tuple[str, Any, Any, Any]]:
     attributes = getattr(thing, "__dict__", None)
     if not isinstance(attributes, dict) or isinstance(thing, type):
         return []
+    # Whoever writes into a matrix without a word leaves what follows from it as it was.
     derived = TRANSFORM_CACHES if isinstance(thing, TransformNode) else frozenset()
     return [
         (f"{path}.{name}", attributes, name, value)
         for name, value in list(attributes.items())
-        if name not in LEFT_ALONE and (name not in derived or _is_leaf(thing, name))
+        if name not in LEFT_ALONE and name not in derived
     ]
-
-
-def _is_leaf(node: Any, name: str) -> bool:
-    """Whether an attribute of a transform holds its numbers, and not what follows from others."""
-    return name == ("_points" if type(node) is Bbox else "_mtx" if type(node) is Affine2D else "")
 
 
 def _replacement(path: str, owner: Any, key: Any, value: Any, other: Any) -> Mutation:
@@ -156,7 +155,7 @@ def _changes_in_place(path: str, thing: Any) -> list[Mutation]:
         ]
     if type(thing) is Bbox:
         points = thing.get_points().copy()
-        moved = points + [[1, 1], [3, 2]]
+        moved = points + np.array([[1, 1], [3, 2]])
         return [
             Mutation(
                 f"{path}.set_points",
@@ -211,12 +210,11 @@ def setters_of(artist: Any) -> Iterator[tuple[str, list[Any]]]:
 
 
 SETTERS_LEFT_ALONE = frozenset(
-    ["set_figure", "set_canvas", "set_axes", "set_subplotspec", "set_layout_engine", "set_gid"]
-    + [
-        "set_constrained_layout",
-        "set_tight_layout",
-        "set_constrained_layout_pads",
-        "set_forward_navigation_events",
+    [
+        "set_figure", "set_canvas", "set_axes", "set_subplotspec", "set_layout_engine", "set_gid",
+        "set_constrained_layout", "set_tight_layout", "set_constrained_layout_pads",
+        "set_forward_navigation_events", "set_transform", "set_clip_path", "set_clip_box",
+        "set_picker", "set_label_mode",
     ]
-    + ["set_transform", "set_clip_path", "set_clip_box", "set_picker", "set_label_mode"]
-)
+)  # fmt: skip
+"""Setters of what has nothing to do with drawing, or that take only what cannot be guessed."""
