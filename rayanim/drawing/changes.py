@@ -48,6 +48,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Wedge
 from matplotlib.quiver import Quiver
 from matplotlib.spines import Spine
+from matplotlib.text import Text
 from matplotlib.ticker import TickHelper
 from matplotlib.transforms import Affine2D, Bbox, TransformNode
 
@@ -55,6 +56,7 @@ from rayanim.drawing.private import (
     AXES_UNSEEN,
     AXIS_STATE,
     FIGURE_STATE,
+    TEXT_PLACE,
     TICK_PARTS,
     TRANSFORM_CACHES,
     UNSEEN,
@@ -399,7 +401,7 @@ class Watch:
             if name not in UNSEEN:
                 pending.append(value)
 
-    def _visit_artist(self, artist: Any, skipped: str = "") -> None:
+    def _visit_artist(self, artist: Any, *skipped: str) -> None:
         # Drawing writes some attributes and reads them nowhere: each is looked at by name.
         attributes = vars(artist)
         self._flag(attributes)
@@ -407,10 +409,14 @@ class Watch:
         self._views.append(attributes)
         self._viewed.extend(attributes)
         for name, value in attributes.items():
-            if name not in UNSEEN and name != skipped:
+            if name not in UNSEEN and name not in skipped:
                 self._values.append(name)
                 self._pick(attributes, name)
                 self._pending.append(value)
+
+    def _visit_text(self, text: Any) -> None:
+        # An axis that is measured and then drawn puts its empty label to and fro.
+        self._visit_artist(text, *(() if text.get_text() else TEXT_PLACE))
 
     def _visit_spine(self, spine: Any) -> None:
         # It is drawn from the limits of its axes, not from the axis that it belongs to.
@@ -714,6 +720,7 @@ _FAMILIES: tuple[tuple[Any, Callable[[Watch, Any], None]], ...] = (
     (Wedge, Watch._visit_wedge),
     (Legend, Watch._visit_legend),
     (Quiver, Watch._visit_quiver),
+    (Text, Watch._visit_text),
     (Artist, Watch._visit_artist),
     (TickHelper, Watch._visit_tick_helper),
 )

@@ -113,6 +113,9 @@ UNSEEN = frozenset(
 WEDGE_PATH = "_path"
 """Where a wedge keeps the path that follows from its other attributes."""
 
+TEXT_PLACE = ("_x", "_y")
+"""Where a text stands; where it is empty that is nowhere."""
+
 TICK_PARTS = ("gridline", "tick1line", "tick2line", "label1", "label2")
 
 AXIS_STATE = ("_scale", "_converter", "units")
