@@ -227,6 +227,7 @@ class FigureDrawing:
         self._known: dict[int, list[ArtistNode]] = {}
         self._grounds: dict[int, Ground] = {}
         self._surroundings = Surroundings()
+        self._aligned: list[list[Any]] = []
         self._layout = AxesLayout(figure, self)
         self._owned: dict[int, tuple[Any, list[Any]]] = {}
         self._titles: dict[int, Titles] = {}
@@ -260,7 +261,8 @@ class FigureDrawing:
         try:
             with _replacing():
                 self._epoch += 1
-                if self._surroundings.changed():
+                aligned, self._aligned = self._aligned, list(_aligned(self._figure))
+                if self._surroundings.changed() or aligned != self._aligned:
                     for ground in self._grounds.values():
                         ground.forget()
                 is_laid_out = self._layout.begin()
@@ -501,6 +503,14 @@ class FigureDrawing:
         for memory in (self._grounds, self._owned, self._titles, self._spaces):
             for key in [key for key in memory if key not in shown]:
                 del memory[key]
+
+
+def _aligned(figure: Any) -> Iterator[list[Any]]:
+    """Groups of axes whose labels or titles are aligned."""
+    for grouper in figure._align_label_groups.values():
+        yield from (list(group) for group in grouper)
+    for part in figure.subfigs:
+        yield from _aligned(part)
 
 
 def _everything(figure: Any) -> Iterator[Any]:

@@ -100,7 +100,10 @@ class VideoCanvas(FigureCanvasAgg):
             self._is_drawing = self._must_draw_again = False
 
     def _draw_once(self) -> None:
+        renderer = self.get_renderer()  # type: ignore[no-untyped-call]
         super().draw()  # type: ignore[no-untyped-call]
+        # Saving the figure while it is drawn leaves another one.
+        self.renderer = renderer
 
     def is_saving(self) -> bool:
         """Whether artists with ``animated=True`` are drawn: so they are in what is saved."""
@@ -209,10 +212,15 @@ class IncrementalCanvas(VideoCanvas):
 
     def _draw_once(self) -> None:
         reason = self._why_full()
+        renderer, key = self._own_renderer(), self._kept_key
         if reason:
             self._draw_in_full(reason)
         else:
             self._draw_incrementally()
+        if self._kept is not renderer:
+            # Saving the figure while it is drawn leaves another one.
+            self._kept, self._kept_key = renderer, key
+            self._forget()
         self._frames += 1
 
     def refuse(self, reason: str) -> None:

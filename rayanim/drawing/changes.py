@@ -646,6 +646,7 @@ _PLAIN: dict[type, Callable[[Watch, Any], None]] = {
     np.ndarray: Watch._visit_array,
     np.ma.MaskedArray: Watch._visit_masked,
     np.ufunc: Watch._visit_ufunc,
+    type(np.mean): Watch._visit_ufunc,
     type(np.ma.nomask): Watch._visit_value,
     types.FunctionType: Watch._visit_function,
     types.MethodType: Watch._visit_method,

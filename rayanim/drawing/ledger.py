@@ -116,6 +116,8 @@ class Ledger:
     in_full
         Whether all figures are drawn in full from now on, for a difference was
         found, here or elsewhere.
+    lays_out
+        Whether a layout has run in any frame, by an engine or by the user's code.
     listeners
         Who wants to know where artists are made in this frame.
     """
@@ -123,6 +125,7 @@ class Ledger:
     def __init__(self) -> None:
         self.difference: str | None = None
         self.in_full = False
+        self.lays_out = False
         self.listeners: list[Births] = []
         self._frames = 0
         self._notes: list[Note] = []
@@ -176,6 +179,7 @@ class Ledger:
 
     def laid_out(self, engine: Any, seconds: float) -> None:
         """A layout was run: by the drawing itself, or by the user's code."""
+        self.lays_out = True
         name = _engine_name(engine) if self._is_drawing else TIGHT_LAYOUT
         layouts_s = self._entry.layouts_s
         layouts_s[name] = layouts_s.get(name, 0.0) + seconds

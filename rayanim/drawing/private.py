@@ -91,6 +91,7 @@ UNSEEN = frozenset(
         "stale_callback",
         "_callbacks",
         "_cid_colorbar",
+        "_contour_generator",
         "_counter",
         "_gid",
         "_id_norm",

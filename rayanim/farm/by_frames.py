@@ -57,6 +57,8 @@ class FramesJob:
         return self._run_on_ray(choice)
 
     def _choose(self, *, elapsed_s: float | None = None) -> Choice:
+        if self._inside.stays is not None:
+            return self._chooser.stay(self._inside.stays)
         total = self._job.feed.n_frames
         left = None if total is None else total - self._inside.next_frame
         return self._chooser.choose(self._costs(), left, elapsed_s=elapsed_s)

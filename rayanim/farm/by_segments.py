@@ -169,7 +169,7 @@ class SegmentsJob:
         """
         selected = self._job.feed.is_selection and segment.batch.numbers[0] != segment.start
         skips = self._tally.resumed_frames or selected
-        if self._job.sequential or not skips:
+        if self._job.sequential or self._inside.stays is not None or not skips:
             return
         if self._job.on_history == "ignore" or self._job.seed is None:
             self._tally.event_once(

@@ -1092,7 +1092,6 @@ def test_comparing_each_frame_finds_nothing(name: str, monkeypatch: pytest.Monke
     assert canvas.difference is None
 
 
-@pytest.mark.xfail(strict=True, reason="savefig in a draw leaves its own renderer in the canvas")
 @pytest.mark.parametrize("kind_of_canvas", [VideoCanvas, IncrementalCanvas])
 def test_a_figure_saved_in_another_size_while_it_is_drawn(kind_of_canvas: type) -> None:
     """An artist's draw saves the figure with another dpi: the frame is neither small nor blank."""

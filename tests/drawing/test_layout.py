@@ -250,8 +250,6 @@ def assert_drawn(source: Source, number: int, expected: list[Any]) -> None:
 @pytest.mark.parametrize("make", SCRIPTS)
 def test_frames_in_order_are_those_of_a_serial_loop(make: type[Script], drawing: Any) -> None:
     """From the first one on."""
-    if (make, drawing) == (PlacedAmongOthers, "auto"):
-        pytest.xfail("the incremental canvas runs the layout twice in a frame, which shows")
     expected, source = serial_loop(make), source_of(make(), drawing)
     open_source(source, 0, None)
     measure_source(source, 0, 0, None)

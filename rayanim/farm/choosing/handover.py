@@ -107,6 +107,9 @@ class Handover:
             self._session.stop()
 
     def _consider(self, drawn_frames: int) -> None:
+        if self._inside.stays is not None:
+            self._choice = self._chooser.stay(self._inside.stays)
+            return
         known = self._job.engine == "ray" or self._inside.cost.is_known
         if not self._chooser.may_travel or not known:
             return

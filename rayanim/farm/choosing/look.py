@@ -75,6 +75,12 @@ class Chooser:
         engine = self._job.engine
         return engine == "ray" or (engine == "auto" and self._allowed > 1)
 
+    def stay(self, reason: str) -> Choice:
+        """The choice to draw all frames in this process, reported where Ray was asked for."""
+        if self._job.engine == "ray":
+            self._tally.event_once(f"This process draws all frames: {reason}.", "stays")
+        return in_process(reason)
+
     @property
     def cores(self) -> int:
         """Cores that this process may use."""

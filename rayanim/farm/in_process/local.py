@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rayanim.drawing.ledger import Ledger
 from rayanim.errors import ParametersError, RedrawError, ScriptError
 from rayanim.farm.in_process.frame_cost import FrameCost
 from rayanim.farm.job import Job, Tally
@@ -32,6 +33,9 @@ from rayanim.feed import Batch, Feed, PushedBack
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
+
+LAID_OUT = "a layout engine runs in every frame, from where the frame before left the axes"
+"""Why all frames of such a figure are drawn in one process."""
 
 LOOK_S = 0.2
 """Seconds of drawing between two looks at the clock."""
@@ -83,8 +87,10 @@ class InProcess:
         self._first = first
         self._first_digest: bytes | None = None
         self._is_open = True
+        self._measured = Ledger()
         try:
-            self.geometry = measure_source(job.source, job.seed, number, params)
+            with self._measured.open(), self._measured.frame(number):
+                self.geometry = measure_source(job.source, job.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry)
             self.transport, self.transport_reason = choose_transport(self.spec, job.transport)
             self._probe()
@@ -104,6 +110,12 @@ class InProcess:
         from rayanim.video.segment import segment_spec
 
         probe(self.spec if self.transport == "frames" else segment_spec(self.spec))
+
+    @property
+    def stays(self) -> str | None:
+        """Why no frame may be drawn elsewhere, or None."""
+        lays_out = self._measured.lays_out or self._renderer.lays_out
+        return LAID_OUT if lays_out and not self._job.sequential else None
 
     @property
     def feed(self) -> Feed:

@@ -206,6 +206,11 @@ class SegmentRenderer:
         """What drawing in parts was found to draw differently from a full draw, as text."""
         return self._ledger.difference
 
+    @property
+    def lays_out(self) -> bool:
+        """Whether a layout has run in a frame that was drawn."""
+        return self._ledger.lays_out
+
     def draw_in_full_from_now(self) -> None:
         """Draw no figure in parts any more, for a difference was found elsewhere."""
         self._ledger.in_full = True
