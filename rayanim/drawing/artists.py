@@ -527,7 +527,7 @@ def _everything(figure: Any) -> Iterator[Any]:
 
 def marks_of(artists: Iterable[Any]) -> Flags:
     """The stale flags of artists that nobody has set or reset since they were watched."""
-    attributes = map(vars, artists)
+    attributes: Iterator[dict[str, Any]] = (vars(artist) for artist in artists)
     return [(flags, flags["_stale"]) for flags in attributes if type(flags.get("_stale")) is Mark]
 
 

@@ -107,7 +107,7 @@ class VideoCanvas(FigureCanvasAgg):
 
     def is_saving(self) -> bool:
         """Whether artists with ``animated=True`` are drawn: so they are in what is saved."""
-        return self._draws_frame or super().is_saving()  # type: ignore[no-untyped-call, no-any-return]
+        return self._draws_frame or bool(super().is_saving())
 
     def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
         """Draw a frame of a video.

@@ -243,10 +243,14 @@ class Watch:
         # By value: what a walk met, in its order.
         self._values: list[Any] = []
         self._pending: list[Any] = list(self._roots)
-        while self._pending and self.reason is None:
+        self._walk()
+
+    def _walk(self) -> None:
+        while self._pending:
             self._visit(self._pending.pop())
-        if self.reason is not None:
-            self._flagged.clear()
+            if self.reason is not None:
+                self._flagged.clear()
+                return
 
     def changed(self) -> bool:
         """Whether anything is not as it was."""
@@ -609,7 +613,12 @@ class Surroundings:
     def changed(self) -> bool:
         """Whether any of it changed since the last call."""
         manager = font_manager.fontManager
-        now = (mpl.rcParams, get_named_colors_mapping(), units.registry, manager.ttflist)
+        now: tuple[Any, ...] = (
+            mpl.rcParams,
+            get_named_colors_mapping(),
+            units.registry,
+            manager.ttflist,
+        )
         place = locale.setlocale(locale.LC_ALL)
         others_changed = CLASSES.changed()
         if (
@@ -617,7 +626,7 @@ class Surroundings:
             and not others_changed
             and place == self._known[-1]
             and manager is self._known[-2]
-            and all(map(dict.__eq__, now[:3], self._known[:3]))
+            and all(dict.__eq__(*each) for each in zip(now[:3], self._known[:3], strict=True))
             and now[3] == self._known[3]
         ):
             return False

@@ -16,8 +16,8 @@ _lock = threading.Lock()
 _in_place: dict[tuple[Any, str], tuple[int, Any]] = {}
 """By owner and name how many asked, and the function that was there before."""
 
-_made: dict[tuple[Any, str], tuple[Any, Any]] = {}
-"""By owner and name the function that was there before, and what was made of it: always the same."""
+_made: dict[tuple[Any, str, Any], tuple[Any, Any]] = {}
+"""By owner, name and `make`: the function that was there, and what was made of it once."""
 
 
 @contextlib.contextmanager
@@ -43,10 +43,10 @@ def _enter(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         asked, before = _in_place.get((owner, name), (0, None))
         if not asked:
             before = vars(owner)[name]
-            known, made = _made.get((owner, name), (None, None))
+            known, made = _made.get((owner, name, make), (None, None))
             if known is not before:
                 made = make(before)
-                _made[owner, name] = (before, made)
+                _made[owner, name, make] = (before, made)
             setattr(owner, name, made)
         _in_place[owner, name] = (asked + 1, before)
 

@@ -121,7 +121,7 @@ class RecordingRenderer(RendererAgg):
         self.drawing: Any = None
         super().__init__(width, height, dpi)  # type: ignore[no-untyped-call]
         # Where the name is missing, everything is drawn in full: see `private`.
-        self.raw = getattr(self, "_renderer", None)
+        self.raw: Any = getattr(self, "_renderer", None)
         self.recorder = Recorder(self, int(width), int(height), dpi)
         if self.raw is not None:
             self._renderer = self.recorder
@@ -471,7 +471,7 @@ def same_value(value: Any, other: Any) -> bool:
     if type(value) is not type(other):
         return False
     if isinstance(value, np.ndarray):
-        return (
+        return bool(
             value.shape == other.shape
             and value.dtype == other.dtype
             and value.tobytes() == other.tobytes()
