@@ -37,7 +37,7 @@ from rayanim.acts import (
     TimeRescaleScene,
     TimeReverseScene,
 )
-from rayanim.drawing.canvas import IncrementalCanvas
+from rayanim.drawing.canvas import IncrementalCanvas, VideoCanvas
 from rayanim.errors import SettingsError, SetupError
 from rayanim.frame_gen import FluentFG
 from rayanim.frames import to_rgba
@@ -579,7 +579,7 @@ def test_how_figures_are_drawn_reaches_those_in_acts(
         progress=False,
         drawing=drawing,
     )
-    wanted = FigureCanvasAgg if drawing == "full" else IncrementalCanvas
+    wanted = VideoCanvas if drawing == "full" else IncrementalCanvas
     assert set(canvases) == {wanted}
     assert (report.drawn_in_parts > 0) == (drawing == "auto")
     act.finish()
