@@ -71,44 +71,20 @@ second its own scales must be registered in ``setup``."""
 
 TRANSFORM_CACHES = frozenset(
     [
-        "_invalid",
-        "_parents",
-        "_mtx",
-        "_inverted",
-        "_points",
-        "_affine",
-        "_transformed_path",
-        "_transformed_points",
-        "_shorthand_name",
-        "_shorthand_doc",
-        "_is_separable",
+        "_invalid", "_parents", "_mtx", "_inverted", "_points", "_affine", "_transformed_path",
+        "_transformed_points", "_shorthand_name", "_shorthand_doc", "_is_separable",
     ]
-)
+)  # fmt: skip
 """Attributes of transforms that are derived from their other attributes."""
 
 UNSEEN = frozenset(
     [
-        "stale_callback",
-        "_callbacks",
-        "_cid_colorbar",
-        "_contour_generator",
-        "_counter",
-        "_gid",
-        "_id_norm",
-        "_id_colorizer",
-        "_label",
-        "_mouseover",
-        "_remove_method",
-        "_renderer",
-        "_stale",
-        "_sticky_edges",
-        "_subplotspec",
-        "_url",
-        "colorbar",
-        "colorizer_cid",
+        "stale_callback", "_callbacks", "_cid_colorbar", "_contour_generator", "_counter", "_gid",
+        "_id_norm", "_id_colorizer", "_label", "_mouseover", "_remove_method", "_renderer",
+        "_stale", "_sticky_edges", "_subplotspec", "_url", "colorbar", "colorizer_cid",
         "ind_offset",
     ]
-)
+)  # fmt: skip
 """Attributes of matplotlib's objects that only events, exports, layouts and measuring read."""
 
 WEDGE_PATH = "_path"
@@ -123,74 +99,24 @@ AXIS_STATE = ("_scale", "_converter", "units")
 """Attributes of an axis that the data in its axes are drawn from."""
 
 FIGURE_STATE = (
-    "_dpi",
-    "bbox",
-    "figbbox",
-    "bbox_inches",
-    "dpi_scale_trans",
-    "transFigure",
-    "transSubfigure",
-    "canvas",
-    "_parent_figure",
-)
+    "_dpi", "bbox", "figbbox", "bbox_inches", "dpi_scale_trans", "transFigure", "transSubfigure",
+    "canvas", "_parent_figure",
+)  # fmt: skip
 """Attributes of a figure that what is in it is drawn from."""
 
 AXES_UNSEEN = UNSEEN | frozenset(
     [
-        "_stale",
-        "_children",
-        "child_axes",
-        "containers",
-        "dataLim",
-        "xy_dataLim",
-        "zz_dataLim",
-        "ignore_existing_data_limits",
-        "legend_",
-        "title",
-        "_left_title",
-        "_right_title",
-        "patch",
-        "spines",
-        "xaxis",
-        "yaxis",
-        "zaxis",
-        "_axis_map",
-        "_get_lines",
-        "_get_patches_for_fill",
-        "_mouseover_set",
-        "_axes_locator",
-        "_sharex",
-        "_sharey",
-        "_sharez",
-        "_stale_viewlims",
-        "_colorbar",
-        "_colorbars",
-        "_colorbar_info",
-        "_current_image",
-        "_projection_init",
-        "fmt_xdata",
-        "fmt_ydata",
-        "fmt_zdata",
-        "button_pressed",
-        "_sx",
-        "_sy",
-        "_pan_start",
-        "_zoom_info",
-        "_in_autoscale",
-        "_tight",
-        "_forward_navigation_events",
-        "_navigate",
-        "_navigate_mode",
-        "_shared_axes",
-        "_axisbelow",
-        "titleOffsetTrans",
-        "_get_view",
-        "_set_view",
-        "_set_view_from_bbox",
-        "drag_pan",
-        "cla",
+        "_stale", "_children", "child_axes", "containers", "dataLim", "xy_dataLim", "zz_dataLim",
+        "ignore_existing_data_limits", "legend_", "title", "_left_title", "_right_title", "patch",
+        "spines", "xaxis", "yaxis", "zaxis", "_axis_map", "_get_lines", "_get_patches_for_fill",
+        "_mouseover_set", "_axes_locator", "_sharex", "_sharey", "_sharez", "_stale_viewlims",
+        "_colorbar", "_colorbars", "_colorbar_info", "_current_image", "_projection_init",
+        "fmt_xdata", "fmt_ydata", "fmt_zdata", "button_pressed", "_sx", "_sy", "_pan_start",
+        "_zoom_info", "_in_autoscale", "_tight", "_forward_navigation_events", "_navigate",
+        "_navigate_mode", "_shared_axes", "_axisbelow", "titleOffsetTrans", "_get_view",
+        "_set_view", "_set_view_from_bbox", "drag_pan", "cla",
     ]
-)
+)  # fmt: skip
 """Attributes of axes that their artists are not drawn from, or that are watched apart."""
 
 
