@@ -174,10 +174,10 @@ class ArtistNode:
     def take(self, recording: Recording) -> None:
         """Take what it asked of the renderer in this frame."""
         self.dirty = not recording.same_as(self.recording)
-        if self.dirty:
-            if self.recording is not None:
-                self.moved_at = self.frame_idx
-            self.recording = recording
+        if self.dirty and self.recording is not None:
+            self.moved_at = self.frame_idx
+        # Kept anew where it is the same: its clip paths may be others, with the same points.
+        self.recording = recording
 
     def replay(self) -> None:
         """Ask the renderer for the same again."""
@@ -261,10 +261,7 @@ class FigureDrawing:
         try:
             with _replacing():
                 self._epoch += 1
-                aligned, self._aligned = self._aligned, list(_aligned(self._figure))
-                if self._surroundings.changed() or aligned != self._aligned:
-                    for ground in self._grounds.values():
-                        ground.forget()
+                self._look_around()
                 is_laid_out = self._layout.begin()
                 self._epoch += 1
                 with _without_layout(self._figure, spared=is_laid_out and not compare):
@@ -285,6 +282,13 @@ class FigureDrawing:
             self._drop_others()
         if not self._layout.end(spared=is_laid_out and not compare) and is_laid_out:
             self.misplaced.append("axes that the layout engine moves")
+
+    def _look_around(self) -> None:
+        """Take everything for changed where something outside of the artists changed."""
+        aligned, self._aligned = self._aligned, list(_aligned(self._figure))
+        if self._surroundings.changed() or aligned != self._aligned:
+            for ground in self._grounds.values():
+                ground.forget()
 
     def go_direct(self, reason: str) -> None:
         """Draw what was recorded so far, and all that follows without recording it."""
@@ -312,10 +316,10 @@ class FigureDrawing:
         self._reset_frame()
         return self.gives_turns
 
-    @property
-    def places_titles(self) -> bool:
-        """Whether titles that are placed now are those of axes that are drawn here."""
-        return self._space is not None or self.gives_turns
+    def places_titles_of(self, axes: Any) -> bool:
+        """Whether the titles of `axes` are placed now because it is drawn, and not measured."""
+        # A layout engine measures axes that it moves to and fro.
+        return axes is self._owners[-1] and (self._space is not None or self.gives_turns)
 
     def draw_artists(self, owner: Any, artists: Iterable[Any]) -> None:
         """Give each of the sorted artists of an axes or figure its turn."""
@@ -332,6 +336,8 @@ class FigureDrawing:
     def _draw_owner(self, owner: Any) -> None:
         """Draw axes or a figure by their own code, which comes back for the artists in them."""
         self._end_loose()
+        # Its limits and place may be brought up to date now, whoever looked at it before.
+        self._epoch += 1
         self._owners.append(owner)
         if isinstance(owner, Axes) and type(owner).draw is not Axes.draw:
             # What they set on their own frame whenever they are drawn sets stale flags, too:
@@ -366,6 +372,7 @@ class FigureDrawing:
                 self.misplaced += titles.place(place)
             self._end_space()
             return
+        self._epoch += 1
         self._placing = None if together else titles
         titles.place(place)
         self._placing = None
@@ -440,6 +447,8 @@ class FigureDrawing:
             artist.draw(renderer)
             if not node.end(recorder.cut()):
                 self._epoch += 1
+                if node.is_unknown:
+                    self._look_around()
         else:
             node.keep()
             if self.comparing:
@@ -539,7 +548,7 @@ def put_back(marks: Iterable[tuple[dict[str, Any], Any]]) -> None:
 
 def draws_alone(artist: Any) -> bool:
     """Whether drawing an artist of a known kind changes nothing that others are drawn from."""
-    if isinstance(artist, Axis | QuiverKey) or not is_known(artist):
+    if isinstance(artist, Axis | QuiverKey) or not is_known(artist) or "draw" in vars(artist):
         return False
     norm = getattr(artist, "norm", None)
     # A norm that several share gets its limits from the first of them that is drawn.
@@ -596,7 +605,7 @@ def _place_titles(update: Any) -> Any:
     @functools.wraps(update)
     def place(self: Any, renderer: Any) -> None:
         drawing = _drawing(renderer)
-        if drawing is None or not drawing.places_titles:
+        if drawing is None or not drawing.places_titles_of(self):
             update(self, renderer)
         else:
             drawing.place_titles(self, partial(update, self, renderer))

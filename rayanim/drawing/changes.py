@@ -73,6 +73,9 @@ ATOMS = frozenset(
 )  # fmt: skip
 """Kinds of things that cannot be changed."""
 
+PLAIN_ATOMS = frozenset([int, bool, str, bytes, type(None), range, re.Pattern])
+"""Those of them that are the same where they are equal."""
+
 SKIPPED = (CallbackRegistry, RendererBase, FigureCanvasBase)
 """Kinds of matplotlib's that no artist is drawn from."""
 
@@ -148,9 +151,14 @@ class Ground:
         if epoch == self._epoch:
             return
         self._epoch = epoch
-        if self._watch is not None and not self._watch.changed():
-            self._rest.calm()
-            return
+        if self._watch is not None:
+            known = self._watch.things
+            if not self._watch.changed():
+                self._rest.calm()
+                if self._watch.things is not known and not _same_each(known, self._watch.things):
+                    # Equal things have taken the place of those that artists are watched with.
+                    self.version += 1
+                return
         self.forget()
         if not self._rest.resting():
             self._watch = Watch((self.owner,), None)
@@ -209,6 +217,8 @@ class Watch:
     ----------
     reason
         Why changes cannot be seen for certain, or None.
+    things
+        All that was met, in order.
     places
         The order in which things were met, by their ids; the watch keeps them alive.
     """
@@ -218,7 +228,7 @@ class Watch:
         self.places: dict[int, int] = {}
         self._roots = tuple(roots)
         self._ground = ground
-        self._kept: list[Any] = []
+        self.things: list[Any] = []
         self._helped: list[Axis] = []
         # By identity: quick, and where it says "the same" there is no doubt.
         self._views: list[Any] = []
@@ -246,11 +256,13 @@ class Watch:
         self._walk()
 
     def _walk(self) -> None:
-        while self._pending:
-            self._visit(self._pending.pop())
-            if self.reason is not None:
-                self._flagged.clear()
-                return
+        try:
+            while self._pending and self.reason is None:
+                self._visit(self._pending.pop())
+        except Exception as error:
+            self.reason = f"it could not be followed: {type(error).__name__}: {error}"
+        if self.reason is not None:
+            self._flagged.clear()
 
     def changed(self) -> bool:
         """Whether anything is not as it was."""
@@ -305,7 +317,8 @@ class Watch:
         values = self._values
         if kind in ATOMS:
             values.append(kind)
-            values.append(thing)
+            # Some that are equal show differently: -0.0, a time zone of another name.
+            values.append(thing if kind in PLAIN_ATOMS else repr(thing))
             return
         place = self.places.get(id(thing))
         if place is not None:
@@ -318,8 +331,8 @@ class Watch:
                 values.append(COVERED)
                 values.append(place)
                 return
-        self.places[id(thing)] = len(self._kept)
-        self._kept.append(thing)
+        self.places[id(thing)] = len(self.things)
+        self.things.append(thing)
         values.append(kind)
         visit = _VISITS.get(kind)
         if visit is None:
@@ -328,7 +341,7 @@ class Watch:
 
     def _visit_value(self, thing: Any) -> None:
         """Something that never changes, but may be another one with an equal value."""
-        self._values.append(thing)
+        self._values.append(thing.tobytes() if isinstance(thing, np.generic) else thing)
 
     def _visit_nothing(self, thing: Any) -> None:
         """Something that nobody draws from."""
@@ -440,8 +453,8 @@ class Watch:
         for name in TICK_PARTS:
             part = attributes.get(name)
             if part is not None and not part.get_visible() and id(part) not in self.places:
-                self.places[id(part)] = len(self._kept)
-                self._kept.append(part)
+                self.places[id(part)] = len(self.things)
+                self.things.append(part)
                 self._values.append(name)
                 self._pick(vars(part), "_visible")
         self._visit_artist(tick)
@@ -476,7 +489,8 @@ class Watch:
     def _visit_axis(self, axis: Any) -> None:
         self._visit_artist(axis)
         axes = axis.axes
-        if axes is None:
+        if axes is None or axes.get_figure(root=False) is None:
+            # Of axes that were removed.
             return
         # Labels keep clear of the spines and of the labels that they are aligned with.
         self._pending.append(axes.dataLim)
@@ -626,7 +640,7 @@ class Surroundings:
             and not others_changed
             and place == self._known[-1]
             and manager is self._known[-2]
-            and all(dict.__eq__(*each) for each in zip(now[:3], self._known[:3], strict=True))
+            and all(map(_same_mapping, now[:3], self._known[:3]))
             and now[3] == self._known[3]
         ):
             return False
@@ -638,7 +652,21 @@ class Surroundings:
 
 
 def _copied(value: Any) -> Any:
-    return [_copied(item) for item in value] if type(value) is list else value
+    if type(value) is list:
+        return [_copied(item) for item in value]
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _same_mapping(now: Any, kept: dict[str, Any]) -> bool:
+    try:
+        return dict.__eq__(now, kept) is True
+    except Exception:
+        # Arrays do not say whether they are equal.
+        pairs: list[tuple[Any, Any]] = [(now[name], kept.get(name)) for name in dict.keys(now)]
+        return len(now) == len(kept) and all(
+            value is other or (isinstance(value, np.ndarray) and np.array_equal(value, other))
+            for value, other in pairs
+        )
 
 
 LEAF_BOXES = frozenset({Bbox})
@@ -770,6 +798,9 @@ def _hash(array: Any) -> bytes:
     return xxhash.xxh3_128_digest(array.ravel(order="K").view(np.uint8).data)
 
 
+def _same_each(these: list[Any], those: list[Any]) -> bool:
+    return len(these) == len(those) and all(map(is_, these, those))
+
+
 def _same_items(array: Any, items: list[Any]) -> bool:
-    now = array.ravel().tolist()
-    return len(now) == len(items) and all(map(is_, now, items))
+    return _same_each(array.ravel().tolist(), items)

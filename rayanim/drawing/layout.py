@@ -85,7 +85,7 @@ def settle_layout(figure: Figure) -> None:
 
 def noted_layout(figure: Figure) -> Callable[[], None]:
     """What puts all that a layout engine moves back to where it stands now, to the bit."""
-    boxes = [(box, box.get_points().copy()) for box in _boxes(figure)]
+    boxes = [(box, box.get_points().copy()) for box in layout_boxes(figure)]
     margins = {name: getattr(figure.subplotpars, name) for name in MARGINS}
     texts = [(text, text.get_position()) for text in figure.texts]
 
@@ -132,7 +132,7 @@ def _settle_limits(figure: Any) -> None:
             ax.M = ax.get_proj()
 
 
-def _boxes(figure: Any) -> list[Any]:
+def layout_boxes(figure: Any) -> list[Any]:
     """Where all axes and subfigures stand; matplotlib's own boxes."""
     axes = [box for ax in figure.axes for box in (ax._position, ax._originalPosition)]
     return axes + [box for each in figure.subfigs for box in (each.bbox_relative, *_boxes_in(each))]
@@ -144,4 +144,4 @@ def _boxes_in(subfigure: Any) -> list[Any]:
 
 
 def _corners(figure: Figure) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array([box.get_points() for box in _boxes(figure)])
+    return np.array([box.get_points() for box in layout_boxes(figure)])

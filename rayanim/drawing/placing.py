@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
 from matplotlib.offsetbox import AnnotationBbox, OffsetBox
-from matplotlib.spines import Spine
 
 from rayanim.drawing.changes import Ground, Watch
+from rayanim.drawing.layout import layout_boxes
 
 if TYPE_CHECKING:
     from rayanim.drawing.artists import FigureDrawing
@@ -33,7 +33,7 @@ class Titles:
     def __init__(self, axes: Any, drawing: FigureDrawing) -> None:
         self.axes = axes
         self._drawing = drawing
-        self._boxes: dict[int, tuple[Any, Watch, Any]] = {}
+        self._boxes: dict[int, tuple[Any, Watch, int, Any]] = {}
         self._undrawn: dict[int, tuple[Any, Watch, Ground, int]] = {}
         self._placed: tuple[Any, ...] | None = None
 
@@ -49,6 +49,9 @@ class Titles:
         """They have been placed."""
         self._watch_undrawn()
         self._placed = self._inputs()
+        here = {id(axis) for axis in self._axis_objects()}
+        self._undrawn = {key: kept for key, kept in self._undrawn.items() if key in here}
+        self._boxes = {key: kept for key, kept in self._boxes.items() if key in here}
 
     def place(self, place: Callable[[], None]) -> list[Any]:
         """Have matplotlib place them; the titles that moved."""
@@ -69,16 +72,18 @@ class Titles:
     def measure(self, axis: Any, measure: Callable[[], Any]) -> Any:
         """The box of `axis`, from memory where it has not changed since it was measured."""
         watch = self._watch_of(axis)
+        # Where the axes stands is no part of the watch over its axis.
+        version = self._drawing.ground_of(axis.axes).version
         kept = self._boxes.get(id(axis))
-        if watch and kept and kept[0] is axis and _alike(kept[1], watch):
-            return kept[2]
+        if watch and kept and kept[0] is axis and kept[2] == version and _alike(kept[1], watch):
+            return kept[3]
         flags = watch.flags() if watch else []
         box = measure()
         for attributes, mark in flags:
             # It sets stale flags of ticks that have not changed.
             attributes["_stale"] = mark
         if watch:
-            self._boxes[id(axis)] = (axis, watch, box)
+            self._boxes[id(axis)] = (axis, watch, version, box)
         return box
 
     def _inputs(self) -> tuple[Any, ...] | None:
@@ -86,7 +91,8 @@ class Titles:
         found: list[Any] = []
         for axes in self._relatives():
             ground = self._drawing.ground_of(axes)
-            if not ground.watched or axes.child_axes:
+            waits = any(axes._stale_viewlims.values())
+            if not ground.watched or axes.child_axes or waits:
                 return None
             found += (axes, ground.version)
         watches = [self._watch_of(axis) for axis in self._axis_objects()]
@@ -216,13 +222,8 @@ class AxesLayout:
         ground = drawing.ground_of(axes)
         if not ground.watched or any(axes._stale_viewlims.values()):
             return False
-        titled = any(
-            title.get_text() for title in (axes.title, axes._left_title, axes._right_title)
-        )
-        hidden = () if titled or axes.axison else (Axis, Spine)
         return drawing.is_as_drawn(axes) and all(
-            isinstance(child, (Axes, *hidden)) or drawing.has_turns(child)
-            for child in axes.get_children()
+            isinstance(child, Axes) or drawing.has_turns(child) for child in axes.get_children()
         )
 
     def _roots(self) -> tuple[Any, ...]:
@@ -232,13 +233,17 @@ class AxesLayout:
 
     def _all_places(self) -> list[bytes]:
         """Where everything is that an engine moves, to the bit."""
-        boxes = [
-            box for axes in self._figure.axes for box in (axes._position, axes._originalPosition)
-        ]
+        figures = [self._figure, *_parts_of(self._figure)]
         return [
-            *(box.get_points().tobytes() for box in boxes),
-            *(repr(text.get_position()).encode() for text in self._figure.texts),
+            *(box.get_points().tobytes() for box in layout_boxes(self._figure)),
+            *(repr(text.get_position()).encode() for each in figures for text in each.texts),
         ]
+
+
+def _parts_of(figure: Any) -> Iterator[Any]:
+    for part in figure.subfigs:
+        yield part
+        yield from _parts_of(part)
 
 
 def _every_axes(found: Any) -> Iterator[Any]:

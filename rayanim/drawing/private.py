@@ -13,9 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-CHECKED_VERSIONS = ("3.10.0", "3.11.2")
-"""The oldest and the newest matplotlib with which all these names were checked."""
-
 
 @dataclass(frozen=True, slots=True)
 class PrivateName:
@@ -53,6 +50,10 @@ NAMES = (
     PrivateName("axes", "_children", "what a legend keeps clear of"),
     PrivateName("axes", "_left_title", "the title on the left"),
     PrivateName("axes", "_right_title", "the title on the right"),
+    PrivateName("figure", "_dpi", "what is in a figure is drawn from it"),
+    PrivateName("figure", "_parent_figure", "what is in a figure is drawn from it"),
+    PrivateName("axis", "_scale", "what is in an axes is drawn from it"),
+    PrivateName("axis", "_converter", "what is in an axes is drawn from it"),
     PrivateName("artist", "_stale", "whether a setter or a draw changed an artist"),
     PrivateName("artist", "_fully_clipped_to_axes", "artists that no layout engine measures"),
     PrivateName("artist", "_visible", "parts of ticks that draw nothing"),
@@ -136,6 +137,7 @@ def owners_in(renderer: Any, figure: Any) -> Iterator[tuple[str, Any]]:
         yield "legend", legends.Legend
     for axes in figure.axes:
         yield "axes", axes
+        yield "axis", axes.xaxis
 
 
 def missing_names(renderer: Any, figure: Any) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ class Fake:
     engine: str = "auto"
     may_travel: bool = True
     is_known: bool = True
+    stays: str | None = None
 
     @property
     def cost(self) -> Fake:
