@@ -662,7 +662,7 @@ def _same_mapping(now: Any, kept: dict[str, Any]) -> bool:
         return dict.__eq__(now, kept) is True
     except Exception:
         # Arrays do not say whether they are equal.
-        pairs: list[tuple[Any, Any]] = [(now[name], kept.get(name)) for name in dict.keys(now)]
+        pairs: list[tuple[Any, Any]] = [(value, kept.get(name)) for name, value in dict.items(now)]
         return len(now) == len(kept) and all(
             value is other or (isinstance(value, np.ndarray) and np.array_equal(value, other))
             for value, other in pairs
