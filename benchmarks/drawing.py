@@ -1,8 +1,8 @@
-"""Prints how much sooner a frame is drawn in parts than in full, for figures of several kinds.
+"""Prints how much sooner a frame is drawn incrementally than in full, for figures of several kinds.
 
 Run ``python benchmarks/drawing.py [case ...]``. Frames of the two ways are drawn
 by turns, so that a busy machine slows both alike; medians of processor time are compared. Last
-come the first frames of figures, on which drawing in parts can gain nothing.
+come the first frames of figures, on which incremental drawing can gain nothing.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ CASES: dict[str, tuple[Callable[[], tuple[Figure, Update]], float]] = {
 
 
 def measure(make: Callable[[], tuple[Figure, Update]], frames: int) -> tuple[float, float, str]:
-    """Median milliseconds of a full draw and of one in parts, and the frames drawn each way."""
+    """Median milliseconds of a full and of an incremental draw, and the frames drawn each way."""
     full_figure, full_update = make()
     parts_figure, parts_update = make()
     full, parts = FigureCanvasAgg(full_figure), IncrementalCanvas(parts_figure)
@@ -157,7 +157,7 @@ def measure(make: Callable[[], tuple[Figure, Update]], frames: int) -> tuple[flo
             times_ms.append((time.process_time() - start_s) * 1e3)
         if not np.array_equal(np.asarray(full.buffer_rgba()), parts.pixels):
             raise RuntimeError(f"draw {number} differs from matplotlib's")
-    ways = f"{parts.drawn_incrementally} in parts, {sum(parts.drawn_in_full.values())} in full"
+    ways = f"{parts.drawn_incrementally} incremental, {sum(parts.drawn_in_full.values())} in full"
     if make is limits:
         # What is tried now and then counts, too.
         return statistics.fmean(full_ms), statistics.fmean(parts_ms), ways
@@ -182,11 +182,11 @@ def first_frames(make: Callable[[], tuple[Figure, Update]]) -> tuple[float, floa
 
 
 def print_overheads() -> None:
-    """Print what drawing in parts costs where it gains nothing; it should be at most 5 %."""
+    """Print what incremental drawing costs where it gains nothing; it should be at most 5 %."""
     for name in ("wave", "grid", "panels"):
         full_ms, parts_ms = first_frames(CASES[name][0])
         print(
-            f"first frame of {name:6} full {full_ms:7.2f} ms  parts {parts_ms:7.2f} ms  "
+            f"first frame of {name:6} full {full_ms:7.2f} ms  incremental {parts_ms:7.2f} ms  "
             f"overhead {100 * (parts_ms / full_ms - 1):4.1f} % (at most 5)"
         )
 
@@ -198,7 +198,7 @@ def main() -> None:
         full_ms, parts_ms, ways = measure(make, FRAMES)
         ratio = full_ms / parts_ms
         print(
-            f"{name:9} full {full_ms:7.2f} ms  parts {parts_ms:6.2f} ms  ratio {ratio:5.1f} "
+            f"{name:9} full {full_ms:7.2f} ms  incremental {parts_ms:6.2f} ms  ratio {ratio:5.1f} "
             f"(at least {target:.3g})  {ways}"
         )
     if not sys.argv[1:]:
