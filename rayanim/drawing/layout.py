@@ -111,8 +111,10 @@ def kept_layout(figure: Figure) -> Iterator[None]:
 
 def skip_draw(figure: Figure) -> None:
     """Leave `figure` as drawing it would, without pixels."""
-    if runs_layout(figure):
-        # The next layout begins where this one ends: even what rounding does to it shows.
+    in_space = any(hasattr(ax, "get_proj") for ax in figure.axes)
+    if runs_layout(figure) or (in_space and figure.get_layout_engine() is not None):
+        # The next layout begins where this one ends: even what rounding does to it shows. And
+        # tight_layout() measures axes in 3D as they were drawn last.
         figure.draw_without_rendering()
     else:
         _settle_limits(figure)
