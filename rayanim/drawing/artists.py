@@ -26,8 +26,8 @@ from matplotlib.quiver import QuiverKey
 from rayanim.drawing.boxes import Box, inside, overlap, union, widened
 from rayanim.drawing.changes import Ground, Mark, Rest, Surroundings, Watch, is_known
 from rayanim.drawing.hooks import replaced
-from rayanim.drawing.placing import AxesLayout, Titles
 from rayanim.drawing.recorder import Recording, RecordingRenderer
+from rayanim.drawing.sparing import AxesLayout, Titles
 
 Flags = list[tuple[dict[str, Any], Any]]
 """Attributes of artists, each with what stood in their stale flag."""
@@ -336,7 +336,7 @@ class FigureDrawing:
     def _draw_owner(self, owner: Any) -> None:
         """Draw axes or a figure by their own code, which comes back for the artists in them."""
         self._end_loose()
-        # Its limits and place may be brought up to date now, whoever looked at it before.
+        # Its limits and place may be brought up to date now: what was known does not count.
         self._epoch += 1
         self._owners.append(owner)
         if isinstance(owner, Axes) and type(owner).draw is not Axes.draw:

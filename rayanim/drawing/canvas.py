@@ -115,7 +115,7 @@ class VideoCanvas(FigureCanvasAgg):
         Parameters
         ----------
         compare
-            Whether to compare the frame with a full draw, where both differ in kind.
+            Whether to compare the frame with a full draw; nothing to do where all draws are full.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Tells for certain that what an artist is drawn from has not changed.
+"""Detects, for certain, whether what an artist is drawn from has changed.
 
 The world is closed: a `Watch` walks over all that can be reached from an
 artist and knows, for each thing that it meets, how a change of it shows.
@@ -344,7 +344,7 @@ class Watch:
         self._values.append(thing.tobytes() if isinstance(thing, np.generic) else thing)
 
     def _visit_nothing(self, thing: Any) -> None:
-        """Something that nobody draws from."""
+        """Something that no artist is drawn from."""
 
     def _visit_tuple(self, thing: Any) -> None:
         self._values.append(len(thing))

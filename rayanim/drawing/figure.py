@@ -37,7 +37,7 @@ _wanted: ContextVar[Drawing] = ContextVar("rayanim_drawing", default="auto")
 
 @contextlib.contextmanager
 def drawn_as(drawing: Drawing) -> Iterator[None]:
-    """Have figures that are first drawn inside be drawn so, unless they are told otherwise."""
+    """Have figures that are first drawn inside be drawn so, unless they are given another way."""
     token = _wanted.set(drawing)
     try:
         yield
