@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from rayanim.drawing.canvas import IncrementalCanvas
-from rayanim.drawing.figure import close_figure
+from rayanim.figure.canvas import IncrementalCanvas
+from rayanim.figure.figure import close_figure
 
 Update = Callable[[int], None]
 X = np.linspace(0, 4 * np.pi, 200)

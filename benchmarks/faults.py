@@ -18,7 +18,7 @@ import harm
 from numbered import FPS
 
 import rayanim
-from rayanim.farm.faults.overdue import FAR_OVERDUE, SLACK_S
+from rayanim.engine.scheduler import FAR_OVERDUE, SLACK_S
 
 Harm = Callable[[Any], None]
 

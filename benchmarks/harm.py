@@ -22,7 +22,7 @@ if str(TESTS) not in sys.path:
 
 from numbered import FPS, Numbered, in_actor  # noqa: E402
 
-from rayanim.progress.protocol import ProgressState  # noqa: E402
+from rayanim.progress.base import ProgressState  # noqa: E402
 
 SEGMENT = 10
 ACTORS = 3

@@ -31,9 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
-from rayanim.video.encoder import VideoEncoder
+from rayanim.video.encode import EncodedSegment, SegmentEncoder, VideoEncoder
 from rayanim.video.join import Joiner
-from rayanim.video.segment import EncodedSegment, SegmentEncoder
 from rayanim.video.spec import StreamSpec
 
 SIZE = (320, 240)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
-from rayanim.video.segment import EncodedSegment, SegmentEncoder
+from rayanim.video.encode import EncodedSegment, SegmentEncoder
 from rayanim.video.spec import StreamSpec
 
 Bytes = NDArray[np.uint8]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
-    from rayanim.cluster import ClusterSettings
     from rayanim.errors import (
         BudgetError,
         ClusterError,
@@ -35,19 +34,19 @@ if TYPE_CHECKING:
         SettingsError,
         SetupError,
     )
-    from rayanim.feed import IndexedFrameParams
-    from rayanim.production import produce
+    from rayanim.parameters import IndexedFrameParams
+    from rayanim.render import produce
     from rayanim.report import Report
-    from rayanim.settings import PerformanceSettings
+    from rayanim.settings import ClusterSettings, PerformanceSettings
 
 _HOMES = {
     "Animator": "animator",
     "get_rendered_frame_ids": "animator",
-    "ClusterSettings": "cluster",
-    "IndexedFrameParams": "feed",
+    "ClusterSettings": "settings",
+    "IndexedFrameParams": "parameters",
     "PerformanceSettings": "settings",
     "Report": "report",
-    "produce": "production",
+    "produce": "render",
     **dict.fromkeys(
         (
             "BudgetError",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayanim.errors import SettingsError, SetupError
-from rayanim.feed import IndexedFrameParams
+from rayanim.parameters import IndexedFrameParams
 from rayanim.settings import is_number, plain
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from rayanim.report import Report
     from rayanim.storage.address import Outfile
 
+_logger = logging.getLogger(__name__)
+
 __all__ = ["Animator", "IndexedFrameParams", "get_rendered_frame_ids"]
 
-_logger = logging.getLogger(__name__)
 
 _NVENC_PRESETS = {f"p{number}" for number in range(1, 8)}
 
@@ -194,7 +195,7 @@ class Animator(ABC):
         ScriptError
             If `setup`, `update` or the parameters fail.
         """
-        from rayanim.production import produce
+        from rayanim.render import produce
 
         video_preset = _check_video_mode(video_mode, video_preset)
         given = {"codec": codec, "pixel_format": pixel_format, **options}

@@ -21,7 +21,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from rayanim.errors import SettingsError
-from rayanim.fluent import (
+from rayanim.pixels import Frame, Size, bytes_of, to_image, to_size
+from rayanim.timeline import (
     AtRate,
     Cropped,
     Dilated,
@@ -32,12 +33,11 @@ from rayanim.fluent import (
     built,
     built_all,
     call_once,
+    clamp,
     duration_of,
     in_sequence,
+    same_duration,
 )
-from rayanim.frames import Frame, Size, to_image, to_size
-from rayanim.image_pixels import bytes_of
-from rayanim.timeline import clamp, same_duration
 
 if TYPE_CHECKING:
     from PIL.Image import Image

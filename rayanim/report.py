@@ -2,16 +2,228 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import mimetypes
+import os
 from dataclasses import FrozenInstanceError, dataclass, field, fields
 from fractions import Fraction
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import quote
 
-from rayanim.actor_history import ActorChange, FleetSize
-from rayanim.film_html import film_html, safe
-from rayanim.progress.wording import duration, three_digits
+from rayanim.progress.base import duration, three_digits
 from rayanim.settings import PerformanceSettings
-from rayanim.stages import ADVICE, Binding, StageRates
 from rayanim.storage.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class ActorChange:
+    """One decision of the controller.
+
+    Parameters
+    ----------
+    at_s
+        Seconds after the job began.
+    actors
+        Render actors wanted from then on.
+    reason
+        Why, for people.
+    """
+
+    at_s: float
+    actors: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSize:
+    """How many actors there were, and on how many nodes.
+
+    Parameters
+    ----------
+    at_s
+        Seconds after the job began.
+    actors
+        Render actors that could draw from then on.
+    nodes
+        Nodes on which render actors ran, those included that only started.
+    """
+
+    at_s: float
+    actors: int
+    nodes: int
+
+
+LARGEST_EMBEDDED_BYTES = 20 * 2**20
+"""Films from this size on are linked from a notebook, not stored in it."""
+
+WIDEST_PX = 960
+
+# What browsers play, by suffix. They play a .mov that holds H.264 if it is
+# called MP4; they play no .mkv.
+FILM_TYPES = {".mp4": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
+
+
+def film_html(output: Address, width_px: int) -> str:
+    """The film inside the page if it is small, else by its path; a link if nothing plays it.
+
+    Parameters
+    ----------
+    output
+        Where the film is.
+    width_px
+        Its width.
+    """
+    if not isinstance(output, Path):
+        return f"<div>{safe(str(output))}</div>"
+    link = f'<a href="{safe(_relative_url(output))}">{safe(output.name)}</a>'
+    suffix = output.suffix.lower()
+    try:
+        kind = FILM_TYPES.get(suffix) or _image_type(suffix)
+        if kind is None:
+            return f"<div>{link}</div>" if output.exists() else ""
+        address = _address(output, kind)
+    except OSError:  # never written (a dry run), or moved since
+        return ""
+    width_px = min(width_px, WIDEST_PX)
+    if kind.startswith("image/"):
+        return f'<img src="{safe(address)}" width="{width_px}" style="max-width: 100%">'
+    return (
+        f'<video controls loop width="{width_px}" style="max-width: 100%" '
+        f'src="{safe(address)}">{link}</video>'
+    )
+
+
+def safe(text: str) -> str:
+    """`text` without anything that HTML reads as its own."""
+    return html.escape(text, quote=True)
+
+
+def _address(path: Path, kind: str) -> str:
+    """A data URI for a small file, a relative URL for a large one."""
+    if path.stat().st_size >= LARGEST_EMBEDDED_BYTES:
+        return _relative_url(path)
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _relative_url(path: Path) -> str:
+    """The path from the working folder, which in a notebook is the notebook's, as a URL."""
+    try:
+        relative = Path(os.path.relpath(path))
+    except ValueError:  # another drive
+        relative = path
+    return quote(relative.as_posix())
+
+
+def _image_type(suffix: str) -> str | None:
+    kind = mimetypes.types_map.get(suffix)
+    return kind if kind is not None and kind.startswith("image/") else None
+
+
+Binding = Literal["drawing", "converting", "encoding", "start-up"]
+
+ADVICE: dict[Binding, str] = {
+    "drawing": "a quicker drawing would help",
+    "converting": "smaller frames would help",
+    "encoding": "a faster preset or codec would help",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StageRates:
+    """How quick each stage is, and for how long it was busy.
+
+    Parameters
+    ----------
+    draw_fps, convert_fps, encode_fps
+        Frames per second of one busy worker of the stage; None where nothing
+        was measured.
+    draw_s, convert_s, encode_s
+        Seconds that all workers of the stage together were busy.
+    wait_s
+        Seconds that the encoder waited for frames.
+    write_s
+        Seconds in which finished parts were written, and joined; of all
+        threads together.
+    """
+
+    draw_fps: float | None = None
+    convert_fps: float | None = None
+    encode_fps: float | None = None
+    draw_s: float = 0.0
+    convert_s: float = 0.0
+    encode_s: float = 0.0
+    wait_s: float = 0.0
+    write_s: float = 0.0
+
+    @classmethod
+    def measured(
+        cls,
+        frames: int,
+        *,
+        draw_s: float = 0.0,
+        convert_s: float = 0.0,
+        encode_s: float = 0.0,
+        wait_s: float = 0.0,
+        write_s: float = 0.0,
+    ) -> Self:
+        """The rates of stages that each took `frames` frames in the given seconds."""
+        draw_fps, convert_fps, encode_fps = (
+            frames / busy_s if frames and busy_s > 0 else None
+            for busy_s in (draw_s, convert_s, encode_s)
+        )
+        rates = (draw_fps, convert_fps, encode_fps)
+        return cls(*rates, draw_s, convert_s, encode_s, wait_s, write_s)
+
+
+def binding_stage(
+    stages: StageRates, elapsed_s: float, actors: int, *, encoded_by_actors: bool = False
+) -> Binding:
+    """Which stage bound the job: making the others quicker would not have helped.
+
+    The longest of three times is what binds. The first is the busy time of
+    drawing and converting, which one actor does in turn, shared among the
+    actors; it is named after the larger of the two. The second is that of the
+    one encoder; the third, start-up, is what the other two leave of the whole.
+    As drawing and encoding run side by side, that remainder is the least it
+    can be: start-up is named only where it is certain. Between equals drawing
+    comes first.
+
+    Parameters
+    ----------
+    stages
+        Busy times of the job.
+    elapsed_s
+        Seconds from beginning to end.
+    actors
+        Render actors at the job's peak; 0 and 1 both mean one place that draws.
+    encoded_by_actors
+        Whether each actor encoded what it drew. Then the three are done in
+        turn, and the longest is what binds.
+    """
+    if encoded_by_actors:
+        return _longest_in_turn(stages, elapsed_s, actors)
+    actors_s = (stages.draw_s + stages.convert_s) / max(1, actors)
+    rest_s = elapsed_s - actors_s - stages.encode_s
+    if rest_s > max(actors_s, stages.encode_s):
+        return "start-up"
+    if stages.encode_s > actors_s:
+        return "encoding"
+    return "converting" if stages.convert_s > stages.draw_s else "drawing"
+
+
+def _longest_in_turn(stages: StageRates, elapsed_s: float, actors: int) -> Binding:
+    times_s: dict[Binding, float] = {
+        "drawing": stages.draw_s,
+        "converting": stages.convert_s,
+        "encoding": stages.encode_s,
+    }
+    actors_s = sum(times_s.values()) / max(1, actors)
+    if elapsed_s - actors_s > actors_s:
+        return "start-up"
+    return max(times_s, key=lambda name: times_s[name])
+
 
 EVENTS_IN_SUMMARY = 3
 

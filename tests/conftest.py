@@ -13,7 +13,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-from rayanim.farm.connection.quiet import environment_for_ray
+from rayanim.engine.ray_session import environment_for_ray
 
 os.environ.setdefault("MPLBACKEND", "agg")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rayanim.engine.plan import Place
 from rayanim.errors import EncodeError
-from rayanim.farm.planning.plan import Place
 
 
 @dataclass(frozen=True)

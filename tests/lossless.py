@@ -11,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from rayanim.frames import to_rgba
+from rayanim.pixels import to_rgba
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter

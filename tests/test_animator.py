@@ -27,9 +27,8 @@ from rayanim import (
     produce,
 )
 from rayanim.animator import _read_ffmpeg_options
-from rayanim.dry_run import PlanReport
 from rayanim.errors import FrameError, ParametersError, SettingsError, SetupError
-from rayanim.overrides import Overrides, overriding
+from rayanim.render import Overrides, PlanReport, overriding
 
 
 def planned(animator: Animator, **options: Any) -> PlanReport:
@@ -64,7 +63,7 @@ def test_num_workers_bound_the_actors(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], actors: int
 ) -> None:
     """-1 is all cores and -2 all but one, a number itself, under either of the two names."""
-    monkeypatch.setattr("rayanim.farm.machine.usable_cores", lambda: 8)
+    monkeypatch.setattr("rayanim.engine.machine.usable_cores", lambda: 8)
     assert planned(NumberedAnimator(), **options).max_actors == actors
 
 

@@ -1,8 +1,9 @@
-"""The rooms: which module may import what, read from the source's imports."""
+"""Which module may import what, read from the source's imports."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,82 +14,46 @@ import rayanim
 
 ROOT = Path(rayanim.__file__).parent
 
+# Modules that decide and do nothing else: tests drive them without clocks, processes or files.
 PURE = (
     "timeline",
     "easing",
-    "farm.planning.plan",
-    "farm.planning.ordering",
-    "farm.planning.dispatch",
-    "farm.pool.roster",
-    "farm.faults.nodes",
-    "farm.faults.overdue",
-    "farm.faults.silence",
-    "farm.faults.openings",
-    "farm.pool.placing",
-    "farm.scaling.policy",
-    "farm.scaling.values",
-    "farm.choosing.model",
-    "farm.scaling.budget",
-    "farm.pool.first_actor",
-    "farm.scaling.fleet",
-    "farm.scaling.fleet_use",
-    "farm.scaling.windows",
-    "farm.in_process.frame_cost",
-    "farm.metrics",
-    "farm.naming",
-    "events",
+    "settings",
+    "engine.plan",
+    "engine.scheduler",
+    "engine.autoscaler",
+    "engine.placement",
     "doctor.facts",
-    "doctor.findings",
-    "doctor.judge",
-    "doctor.judge_cluster",
-    "travel.plan",
-    "travel.rules",
+    "doctor.checks",
 )
 IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 
-# Who may import each of the three large packages, at all and when loaded.
-ROOMS_OF = {"av": {"video"}, "ray": {"farm", "doctor", "jobs"}, "matplotlib": {"drawing"}}
+# Which of our packages may import each of the three large ones. What users
+# subclass may draw, so it may import matplotlib inside functions.
+HOMES = {
+    "av": {"video", "doctor"},
+    "ray": {"engine", "doctor", "jobs"},
+    "matplotlib": {"figure", "util", "animator", "acts", "frame_gen", "timeline", "doctor"},
+}
 
-# What users subclass may draw, and so import matplotlib inside functions;
-# the doctor's test film does as a user's script.
-SUBCLASSED = {"util", "animator", "acts", "frame_gen", "scenes", "fluent", "doctor"}
-
-# The entry: what lies below must not know it.
-ENTRY = {"cli", "production", "request", "outcome", "overrides", "target", "discovery", "dry_run"}
-ENTRY |= {"disk_target", "remote_target", "unfinished"}
+WRITTEN_BY_USERS = {"animator", "acts", "frame_gen"}
+ENTRY = {"cli", "render"}
 FORBIDDEN = {
     "errors": None,
     "easing": None,
-    "timeline": None,
-    "selection": None,
     "settings": None,
-    "events": None,
-    "storage": None,
-    "drawing": {"video", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
-    "video": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
-    "parts": {"drawing", "farm", "source", "animator", "acts", "frame_gen", "progress"} | ENTRY,
-    "source": {"video", "farm", "progress"} | ENTRY,
-    "travel": {"drawing", "video", "farm", "parts", "source", "jobs"} | ENTRY,
-    "farm": ENTRY,
-    "progress": {"video", "farm", "drawing", "source"} | ENTRY,
+    "timeline": {"figure", "video", "storage", "engine", "sources", "progress"} | ENTRY,
+    "figure": {"video", "storage", "engine", "sources", "progress"} | WRITTEN_BY_USERS | ENTRY,
+    "video": {"figure", "storage", "engine", "sources", "progress"} | WRITTEN_BY_USERS | ENTRY,
+    "storage": {"figure", "engine", "progress"} | WRITTEN_BY_USERS | ENTRY,
+    "sources": {"video", "storage", "engine", "progress"} | ENTRY,
+    "progress": {"figure", "video", "storage", "engine", "sources"} | ENTRY,
+    "engine": ENTRY,
+    "jobs": ENTRY,
     "doctor": ENTRY,
-    "production": {"cli"},
-    "request": {"cli"},
+    "render": {"cli"},
 }
-"""Rooms by room that they must not import; None means every room but `errors`."""
-
-
-FARM = (
-    {"planning", "faults", "scaling", "machine", "naming", "transport", "metrics"},
-    {"rendering", "writing", "exporter"},
-    {"job", "actors", "connection"},
-    {"pool", "in_process", "space"},
-    {"choosing", "resumption"},
-    {"running"},
-    {"by_frames", "by_segments"},
-    {"engine"},
-)
-"""The farm's floors from the ground up: each knows itself and those below it."""
+"""What each module or package must not import; None means all of ours but `errors`."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +75,7 @@ class Import:
     at_load: bool
 
     @property
-    def room(self) -> str:
+    def home(self) -> str:
         return self.module.split(".")[0]
 
     @property
@@ -118,8 +83,8 @@ class Import:
         return self.name.split(".")[0]
 
     @property
-    def imported_room(self) -> str | None:
-        """The room of ours that is imported, None where it is none of ours."""
+    def imported_home(self) -> str | None:
+        """Our module or package that is imported, None where it is not ours."""
         parts = self.name.split(".")
         return parts[1] if parts[0] == "rayanim" and len(parts) > 1 else None
 
@@ -169,7 +134,7 @@ def loaded_with(module: str) -> set[str]:
         current = waiting.pop()
         seen.add(current)
         for found in IMPORTS:
-            if found.module == current and found.at_load and found.imported_room:
+            if found.module == current and found.at_load and found.imported_home:
                 name = found.name.removeprefix("rayanim.")
                 target = name if name in known else name.rpartition(".")[0]
                 if target in known - seen:
@@ -179,7 +144,7 @@ def loaded_with(module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", PURE)
 def test_pure_modules_import_neither_clocks_nor_machinery(module: str) -> None:
-    """Neither they nor what they load: they can be tested without any of it."""
+    """Neither they nor what they load."""
     loaded = loaded_with(module)
     impure = [each for each in IMPORTS if each.module == module and each.package in IMPURE_PACKAGES]
     heavy = [
@@ -190,47 +155,48 @@ def test_pure_modules_import_neither_clocks_nor_machinery(module: str) -> None:
     assert impure + heavy == []
 
 
-@pytest.mark.parametrize("room", FORBIDDEN)
-def test_a_lower_room_never_imports_a_higher_one(room: str) -> None:
-    """Drawing and video know neither each other nor the farm; nobody knows the CLI."""
-    forbidden = FORBIDDEN[room]
+@pytest.mark.parametrize("home", FORBIDDEN)
+def test_a_lower_module_never_imports_a_higher_one(home: str) -> None:
+    """`figure` and `video` know neither each other nor the engine; nobody knows the CLI."""
+    forbidden = FORBIDDEN[home]
     wrong = [
         each
         for each in IMPORTS
-        if each.room == room
-        and each.imported_room not in (None, room)
+        if each.home == home
+        and each.imported_home not in (None, home)
         and (
-            each.imported_room != "errors" if forbidden is None else each.imported_room in forbidden
+            each.imported_home != "errors" if forbidden is None else each.imported_home in forbidden
         )
     ]
     assert wrong == []
 
 
-def test_the_farm_is_built_floor_upon_floor() -> None:
-    """No circle of imports, also not in functions: each part is read knowing what is below."""
-    floors = {name: number for number, names in enumerate(FARM) for name in names}
-    inside = [
-        (each.module.split(".")[1], each.name.split(".")[2], each)
-        for each in IMPORTS
-        if each.module.startswith("farm.") and each.name.startswith("rayanim.farm.")
-    ]
-    found = {name for pair in inside for name in pair[:2]}
-    assert found <= set(floors)
-    wrong = [each for one, other, each in inside if one != other and floors[one] <= floors[other]]
-    assert wrong == []
+def test_no_two_modules_and_no_two_classes_share_a_name() -> None:
+    names = Counter(path.stem for path in FILES if path.stem != "__init__")
+    classes = Counter(
+        node.name
+        for path in FILES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, times in (names + classes).items() if times > 1] == []
+
+
+def test_packages_have_at_most_two_levels() -> None:
+    assert max(len(path.relative_to(ROOT).parts) for path in FILES) == 2
 
 
 def test_only_the_command_and_its_caller_know_the_cli() -> None:
     """``rayanim.cli`` can be taken away and everything else still works."""
-    known = {each.room for each in IMPORTS if each.imported_room == "cli"}
+    known = {each.home for each in IMPORTS if each.imported_home == "cli"}
     assert known <= {"cli", "__main__"}
 
 
-@pytest.mark.parametrize("package", ROOMS_OF)
-def test_large_packages_stay_in_their_rooms(package: str) -> None:
-    """PyAV in `video`, Ray in `farm`, matplotlib in `drawing` and in what users subclass."""
-    allowed = ROOMS_OF[package] | (SUBCLASSED if package == "matplotlib" else set())
-    assert [each for each in IMPORTS if each.package == package and each.room not in allowed] == []
+@pytest.mark.parametrize("package", HOMES)
+def test_large_packages_stay_where_they_belong(package: str) -> None:
+    """PyAV in `video`, Ray in `engine`, matplotlib in `figure` and in what users subclass."""
+    allowed = HOMES[package]
+    assert [each for each in IMPORTS if each.package == package and each.home not in allowed] == []
 
 
 def test_ray_is_imported_in_functions_only() -> None:
@@ -243,7 +209,7 @@ def test_what_needs_matplotlib_to_load_is_loaded_in_functions_only() -> None:
     heavy = {each.module for each in IMPORTS if each.package == "matplotlib" and each.at_load}
     for _ in range(len(FILES)):
         heavy |= {each.module for each in IMPORTS if each.at_load and loads_one_of(heavy, each)}
-    assert {module.split(".")[0] for module in heavy} == {"drawing"}
+    assert {module.split(".")[0] for module in heavy} == {"figure"}
 
 
 def loads_one_of(modules: set[str], each: Import) -> bool:
@@ -284,11 +250,11 @@ def foreign_private_names(path: Path, own: set[str]) -> Iterator[str]:
 def test_matplotlib_s_private_names_are_listed_in_one_place() -> None:
     """They may change with any release: one module lists them all, with what they are for."""
     own = own_private_names()
-    listed = (ROOT / "drawing" / "private.py").read_text()
+    listed = (ROOT / "figure" / "private.py").read_text()
     for path in FILES:
-        if module_of(path) == "farm.connection.ray_internals":
+        if module_of(path) == "engine.cluster":
             # The same for Ray.
             continue
         names = set(foreign_private_names(path, own))
-        assert not names or module_of(path).startswith("drawing."), (path, names)
+        assert not names or module_of(path).startswith("figure."), (path, names)
         assert [name for name in sorted(names) if name not in listed] == [], path

@@ -19,8 +19,7 @@ from numbered import Numbered, read_numbers
 from PIL import Image
 
 from rayanim.cli import main
-from rayanim.cli.failures import without_own_frames
-from rayanim.cli.signals import Stopped, stopping_on_signals
+from rayanim.cli.printing import Stopped, stopping_on_signals, without_own_frames
 
 COMMAND = [sys.executable, "-c", "from rayanim.cli import main; main()"]
 

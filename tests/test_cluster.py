@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rayanim.cluster import ClusterSettings, cluster_request, parse_size, read_address
+from rayanim.engine.cluster import same_place
 from rayanim.errors import SettingsError
-from rayanim.farm.connection.connecting import same_place
+from rayanim.settings import ClusterSettings, cluster_request, parse_size, read_address
 
 
 @pytest.mark.parametrize(

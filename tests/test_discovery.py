@@ -9,7 +9,7 @@ from numbered import Numbered, read_numbers
 
 import rayanim
 from rayanim.acts import Act, ActRenderer, ActState, Scene
-from rayanim.discovery import choose, definitions, names_of, render_found
+from rayanim.cli.script import choose, definitions, names_of, render_found
 from rayanim.errors import SettingsError
 from rayanim.frame_gen import FluentFG, FrameGenerator
 

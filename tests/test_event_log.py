@@ -11,11 +11,10 @@ import pytest
 from numbered import FPS, Numbered, read_numbers
 
 import rayanim
-from rayanim import event_log
+from rayanim import events
 from rayanim.cli import main
 from rayanim.errors import FrameError, OutputError
-from rayanim.event_log import EventLog
-from rayanim.events import KINDS, ActorAsked, JobFailed, Notice, PartKept
+from rayanim.events import KINDS, ActorAsked, EventLog, JobFailed, Notice, PartKept
 
 KEPT = PartKept(segment=1, start=8, stop=16, written_bytes=100)
 
@@ -67,7 +66,7 @@ def test_any_text_stays_on_its_line(log, tmp_path):
         log.tell(Notice(text=text))
     found = [line["text"] for line in lines_of(tmp_path / "log")]
     assert found[:3] == texts[:3]
-    assert found[3] == "x" * (event_log.LONGEST_TEXT - 1) + "…"
+    assert found[3] == "x" * (events.LONGEST_TEXT - 1) + "…"
 
 
 def test_numbers_that_json_lacks_are_null(log, tmp_path):
@@ -86,8 +85,8 @@ def test_routine_lines_end_first_and_the_last_line_is_always_written(
     log, tmp_path, monkeypatch, complaints
 ):
     """The log's size is bounded; what is missing is counted."""
-    monkeypatch.setattr(event_log, "ROUTINE_BYTES", 1000)
-    monkeypatch.setattr(event_log, "ALL_BYTES", 2000)
+    monkeypatch.setattr(events, "ROUTINE_BYTES", 1000)
+    monkeypatch.setattr(events, "ALL_BYTES", 2000)
     for _ in range(100):
         log.tell(KEPT)
     log.tell(ActorAsked(actor=1))
@@ -122,7 +121,7 @@ class FullDisk:
 def test_a_full_disk_is_told_once_and_costs_only_lines(log, tmp_path, monkeypatch, complaints):
     """The line that was cut short spoils no other, and the gap is counted."""
     disk = FullDisk(40)
-    monkeypatch.setattr(event_log.os, "write", disk)
+    monkeypatch.setattr(events.os, "write", disk)
     for _ in range(5):
         log.tell(KEPT)
     disk.room_bytes = 10_000

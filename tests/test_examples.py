@@ -21,7 +21,7 @@ from lossless import (
     draw_generator,
 )
 
-from rayanim.overrides import Overrides, overriding
+from rayanim.render import Overrides, overriding
 from rayanim.report import Report
 
 FOLDER = Path(__file__).parent.parent / "examples"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayanim.errors import ParametersError, SettingsError
-from rayanim.feed import LOOK_AHEAD, Feed, IndexedFrameParams, NumberFeed, ParameterFeed
-from rayanim.selection import Selection
+from rayanim.parameters import LOOK_AHEAD, Feed, IndexedFrameParams, NumberFeed, ParameterFeed
+from rayanim.settings import Selection
 
 
 def drained(feed: Feed, count: int = 3) -> list[tuple[int, Any]]:

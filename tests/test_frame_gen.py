@@ -32,7 +32,7 @@ from rayanim.frame_gen import (
     TimeReverseFrameGenerator,
     img_to_bytes,
 )
-from rayanim.frames import to_rgba
+from rayanim.pixels import to_rgba
 
 durations = st.floats(min_value=1e-2, max_value=1e7)
 shares = st.floats(min_value=0, max_value=1)

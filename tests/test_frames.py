@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rayanim.errors import FrameError, SettingsError
-from rayanim.frames import Pixels, to_image, to_rgba, to_size
+from rayanim.pixels import Pixels, to_image, to_rgba, to_size
 
 SIZE = (3, 2)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rayanim import image_pixels
-from rayanim.image_pixels import bytes_of, pixels_of
+from rayanim import pixels as pixels_module
+from rayanim.pixels import bytes_of, pixels_of
 
 
 def noise(size: tuple[int, int]) -> Image.Image:
@@ -56,16 +56,16 @@ def test_an_empty_image_has_no_pixels(size: tuple[int, int]) -> None:
 
 
 def test_this_pillow_pastes_into_the_array() -> None:
-    assert image_pixels._can_paste()
+    assert pixels_module._can_paste()
 
 
 def test_a_pillow_that_does_not_is_asked_for_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    image_pixels._can_paste.cache_clear()
+    pixels_module._can_paste.cache_clear()
     monkeypatch.setattr(Image.Image, "paste", lambda *_: None)
     try:
-        assert not image_pixels._can_paste()
+        assert not pixels_module._can_paste()
         image = noise((6, 5))
         assert np.array_equal(pixels_of(image), np.asarray(image))
         assert bytes_of(image) == image.tobytes()
     finally:
-        image_pixels._can_paste.cache_clear()
+        pixels_module._can_paste.cache_clear()

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from numbered import FPS, SIZE, NumberedAnimator, numbered_frame, read_numbers
 
 from rayanim import acts, produce
+from rayanim.engine.draw import pack
 from rayanim.errors import SetupError
-from rayanim.farm.rendering.shipment import pack
 from rayanim.frame_gen import FluentFG, FrameGenerator
-from rayanim.leftovers import MARK, Watch, take_off
+from rayanim.sources import MARK, AttributeWatch, take_off
 
 NUMBERS = list(range(12))
 
@@ -158,7 +158,7 @@ class Plain(FrameGenerator):
 def test_changes_are_taken_off_and_what_was_set_since_stays() -> None:
     """Added, changed and removed attributes; copies and pickles of the object do the same."""
     thing = Plain()
-    watch = Watch(thing)
+    watch = AttributeWatch(thing)
     thing.added, thing.changed = "by the film", "new"  # type: ignore[attr-defined]
     thing.set_since = "by the film"  # type: ignore[attr-defined]
     del thing.removed
@@ -177,7 +177,7 @@ def test_changes_are_taken_off_and_what_was_set_since_stays() -> None:
 def test_an_object_without_changes_is_left_alone() -> None:
     """Nothing is put on it; taking off twice is as once."""
     thing = Plain()
-    Watch(thing).note()
+    AttributeWatch(thing).note()
     assert MARK not in vars(thing)
     take_off(thing)
     assert vars(thing) == vars(Plain())
@@ -187,7 +187,7 @@ def test_parts_that_hold_each_other_are_seen_once() -> None:
     """A circle ends, and each object in it is cleaned."""
     thing, other = Plain(), Plain()
     thing.kept, other.kept = [other], [thing]  # type: ignore[list-item]
-    watch = Watch(thing)
+    watch = AttributeWatch(thing)
     other.changed = "new"
     watch.note()
     take_off(thing)
@@ -198,7 +198,7 @@ def test_a_shipment_does_not_grow_from_film_to_film(tmp_path: Path) -> None:
     """The figure of the first film does not travel with the second."""
     from fractions import Fraction
 
-    from rayanim.forms import as_source
+    from rayanim.sources import as_source
 
     def packed(thing: Any) -> int:
         options: dict[str, Any] = {"dpi": None, "n_frames": None, "duration_ms": None}

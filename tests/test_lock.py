@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rayanim.errors import OutputError
-from rayanim.lock import FileLock
+from rayanim.storage.lock import FileLock
 
 
 def test_who_comes_second_is_told_in_the_given_words(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 import rayanim
 from rayanim.errors import OutputError, SettingsError
-from rayanim.overrides import Overrides, current, overriding
+from rayanim.render import Overrides, current, overriding
 
 
 def render(overrides: Overrides, outfile: Path | None, thing=None, **arguments):

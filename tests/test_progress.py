@@ -32,12 +32,11 @@ from rayanim.progress import (
     NotebookProgress,
     Progress,
     ProgressState,
+    base,
     choose_progress,
-    wording,
 )
-from rayanim.progress.notebook import in_notebook
-from rayanim.progress.streams import LinesAbove, QuietStream
-from rayanim.progress.terminal import SHORTEST_BAR, fit, shorten
+from rayanim.progress.base import LinesAbove, QuietStream
+from rayanim.progress.reporters import SHORTEST_BAR, fit, in_notebook, shorten
 
 ROOT = Path(__file__).parents[1]
 STATE = ProgressState(126, 300, 48.06, 3.6, 2, 4, 12)
@@ -102,18 +101,18 @@ def records(logger: logging.Logger) -> list[tuple[str, str]]:
 )
 def test_durations(seconds: float, text: str) -> None:
     """Minutes and seconds, with hours where there are any; never 0:60."""
-    assert wording.duration(seconds) == text
+    assert base.duration(seconds) == text
 
 
 def test_an_endless_duration_is_no_error() -> None:
     """Infinity, from a rate of nearly nothing, is told as a very long time."""
-    assert wording.duration(float("inf")).startswith("277777:")
+    assert base.duration(float("inf")).startswith("277777:")
 
 
 @given(st.floats(min_value=0, max_value=1e6))
 def test_rates_have_no_exponent(number: float) -> None:
     """A rate reads as a number of a few digits and is right to 5 percent."""
-    text = wording.three_digits(number)
+    text = base.three_digits(number)
     assert "e" not in text
     if number >= 1e-4:
         assert float(text) == pytest.approx(number, rel=0.06)
@@ -121,19 +120,19 @@ def test_rates_have_no_exponent(number: float) -> None:
 
 def test_only_a_complete_job_is_at_100_percent() -> None:
     """299 999 of 300 000 frames are 99 %; of none there is no share."""
-    assert wording.percent(ProgressState(299_999, 300_000)) == "99%"
-    assert wording.percent(ProgressState(300_000, 300_000)) == "100%"
-    assert wording.percent(ProgressState(7, None)) is None
-    assert wording.percent(ProgressState(0, 0)) is None
+    assert base.percent(ProgressState(299_999, 300_000)) == "99%"
+    assert base.percent(ProgressState(300_000, 300_000)) == "100%"
+    assert base.percent(ProgressState(7, None)) is None
+    assert base.percent(ProgressState(0, 0)) is None
 
 
 def test_the_sentence_leaves_out_what_is_not_known() -> None:
     """No rate, time, share or actors are made up."""
-    assert wording.sentence(ProgressState(7), "a.mp4") == "a.mp4: 7 frames"
-    assert wording.sentence(STATE, "a.mp4") == (
+    assert base.sentence(ProgressState(7), "a.mp4") == "a.mp4: 7 frames"
+    assert base.sentence(STATE, "a.mp4") == (
         "a.mp4: 126/300 frames (42%), 48.1 frames/s, 0:04 left, 2/4 actors, 12 frames queued"
     )
-    assert "left" not in wording.sentence(END, "a.mp4")
+    assert "left" not in base.sentence(END, "a.mp4")
 
 
 # Lines
@@ -161,7 +160,7 @@ def test_lines_go_to_the_logger(logger: logging.Logger) -> None:
     lines.update(STATE)
     lines.message("50 % of nothing")
     assert stream.getvalue() == ""
-    assert records(logger)[0] == ("INFO", wording.sentence(STATE, "100%s.mp4"))
+    assert records(logger)[0] == ("INFO", base.sentence(STATE, "100%s.mp4"))
     assert records(logger)[1] == ("WARNING", "50 % of nothing")
 
 
@@ -437,7 +436,7 @@ def test_the_line_fits_any_terminal(state: ProgressState, label: str, width: int
     """No state is wider than the terminal, and the count is always there."""
     head, tail, bar_width = fit(state, label, "0:03 left", width)
     assert len(head) + (bar_width + 1 if bar_width else 0) + len(tail) < width
-    assert wording.count(state) in tail
+    assert base.count(state) in tail
     assert bar_width == 0 or bar_width >= SHORTEST_BAR
 
 
@@ -459,7 +458,7 @@ def test_eighty_columns_tell_everything() -> None:
 def test_the_bar_keeps_its_length() -> None:
     """Digits that come and go do not make the bar jump."""
     states = [ProgressState(d, 300, 48.1, 9 - d / 40, 4, 4, d % 30) for d in range(1, 300)]
-    widths = {fit(state, "wave.mp4", wording.duration(9) + " left", 80)[2] for state in states}
+    widths = {fit(state, "wave.mp4", base.duration(9) + " left", 80)[2] for state in states}
     assert len(widths) == 1
 
 

@@ -88,8 +88,8 @@ def test_writing_a_script_loads_neither_ray_nor_ffmpeg(module: str) -> None:
 @pytest.mark.parametrize(
     "before",
     [
-        "import rayanim.production",
-        "import rayanim.request, rayanim.cli",
+        "import rayanim.render",
+        "import rayanim.render, rayanim.cli",
         "from rayanim import *",
         "import rayanim.acts, rayanim.frame_gen, rayanim.animator",
     ],

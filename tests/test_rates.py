@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rayanim.rates import SAMPLES_PER_WINDOW, RateMeter
+from rayanim.engine.stats import SAMPLES_PER_WINDOW, RateMeter
 
 
 class Clock:

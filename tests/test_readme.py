@@ -12,7 +12,7 @@ import pytest
 from video_reading import read_film
 
 from rayanim.cli import main
-from rayanim.overrides import Overrides, overriding
+from rayanim.render import Overrides, overriding
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

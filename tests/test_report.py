@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from rayanim import film_html
-from rayanim.actor_history import ActorChange, FleetSize
+from rayanim import report as report_module
 from rayanim.errors import SettingsError
-from rayanim.report import Report
+from rayanim.report import ActorChange, FleetSize, Report, StageRates, binding_stage
 from rayanim.settings import PerformanceSettings
-from rayanim.stages import StageRates, binding_stage
 
 STAGES = StageRates.measured(300, draw_s=6.0, convert_s=0.5, encode_s=1.5, wait_s=2.5)
 
@@ -279,7 +277,7 @@ def test_a_small_film_is_inside_the_notebook(tmp_path: Path, name: str, kind: st
 
 def test_a_large_film_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the limit on the page holds the path from the working folder, as a URL."""
-    monkeypatch.setattr(film_html, "LARGEST_EMBEDDED_BYTES", 10)
+    monkeypatch.setattr(report_module, "LARGEST_EMBEDDED_BYTES", 10)
     monkeypatch.chdir(tmp_path)
     film = tmp_path / "out" / 'a "film" #1 <b>.mp4'
     film.parent.mkdir()

@@ -10,8 +10,8 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
+from rayanim.cli.script import as_main, check_script, execute
 from rayanim.errors import SettingsError
-from rayanim.scripting import as_main, check_script, execute
 
 LOOK = """
 import json, sys

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayanim.errors import SettingsError
-from rayanim.selection import Selection
+from rayanim.settings import Selection
 
 
 @st.composite

@@ -19,17 +19,21 @@ from numbered import FPS, NumberedAnimator, in_actor, numbered_frame
 
 import rayanim
 from rayanim.cli import main
+from rayanim.engine.draw import (
+    FRAMES_CHECKED,
+    Blueprint,
+    EncodedFrames,
+    HistoryBudget,
+    Worker,
+    measure_source,
+    open_source,
+)
+from rayanim.engine.plan import Segment
 from rayanim.errors import HistoryError
-from rayanim.farm.planning.plan import Segment
-from rayanim.farm.rendering.collectors import EncodedFrames
-from rayanim.farm.rendering.history import FRAMES_CHECKED, HistoryBudget
-from rayanim.farm.rendering.render import Blueprint, measure_source, open_source
-from rayanim.farm.rendering.work import Worker
-from rayanim.feed import Batch, IndexedFrameParams
-from rayanim.forms import as_source
+from rayanim.parameters import Batch, IndexedFrameParams
 from rayanim.randomness import seed_for
-from rayanim.sequential import SequentialSource
 from rayanim.settings import VideoSettings
+from rayanim.sources import SequentialSource, as_source
 from rayanim.video.codecs import make_spec
 
 N_FRAMES = 40

@@ -20,13 +20,11 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from rayanim import Animator
+from rayanim.engine.draw import draw_frame, measure_source, open_source
 from rayanim.errors import FrameError, SettingsError, SetupError
-from rayanim.farm.rendering.render import draw_frame, measure_source, open_source
-from rayanim.forms import as_source
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.randomness import seed_for
-from rayanim.scaled import ScaledSource
-from rayanim.source import FunctionSource, GeneratorSource, Source
+from rayanim.sources import FunctionSource, GeneratorSource, ScaledSource, Source, as_source
 
 RATE = Fraction(10)
 Pixels = npt.NDArray[np.uint8]

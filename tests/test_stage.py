@@ -27,10 +27,10 @@ from rayanim.acts import (
     TimeReverseScene,
 )
 from rayanim.easing import smoothstep, squeeze
-from rayanim.fluent import Retimed
 from rayanim.frame_gen import FluentFG
-from rayanim.frames import to_rgba
+from rayanim.pixels import to_rgba
 from rayanim.settings import PerformanceSettings
+from rayanim.timeline import Retimed
 
 NAMES = "uvwxyz"
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

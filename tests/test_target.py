@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rayanim.disk_target import DiskTarget
 from rayanim.errors import EncodeError, OutputError
-from rayanim.unfinished import remove_unfinished
+from rayanim.storage.lock import remove_unfinished
+from rayanim.storage.output import DiskTarget
 
 
 def test_folders_are_made(tmp_path: Path) -> None:

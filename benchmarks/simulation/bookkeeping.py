@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from itertools import count
 
-from rayanim.farm.planning.dispatch import Dispatcher
-from rayanim.farm.planning.plan import Segment, cut
-from rayanim.farm.pool.roster import Member, Roster
-from rayanim.feed import NumberFeed
+from rayanim.engine.plan import Segment, cut
+from rayanim.engine.pool import Member, Roster
+from rayanim.engine.scheduler import Dispatcher
+from rayanim.parameters import NumberFeed
 
 SEGMENTS = 1000
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from rayanim.farm.planning.ordering import Prefix
-from rayanim.farm.planning.plan import Segment
-from rayanim.farm.writing.joining import HELD_BYTES, PACKET_BYTES
+from rayanim.engine.plan import Segment
+from rayanim.engine.scheduler import Prefix
+from rayanim.engine.writing import HELD_BYTES, PACKET_BYTES
 from simulation.agenda import Agenda, Server
 from simulation.scenario import Scenario
 

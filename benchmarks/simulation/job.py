@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from rayanim.engine.autoscaler import ScalingLimits
+from rayanim.engine.distributed import LOOK_S, TICK_S, Controller
+from rayanim.engine.draw import Timings
+from rayanim.engine.plan import GOP_FRAMES, Segment, closed_lengths, follow
+from rayanim.engine.pool import Member
+from rayanim.engine.scheduler import Dispatcher
+from rayanim.engine.stats import Tally
 from rayanim.errors import SegmentLostError
-from rayanim.farm.job import Tally
-from rayanim.farm.planning.dispatch import Dispatcher
-from rayanim.farm.planning.plan import GOP_FRAMES, Segment, closed_lengths, follow
-from rayanim.farm.pool.roster import Member
-from rayanim.farm.rendering.render import Timings
-from rayanim.farm.running.controller import TICK_S, Controller
-from rayanim.farm.running.handout import LOOK_S
-from rayanim.farm.scaling.policy import ScalingLimits
-from rayanim.feed import NumberFeed
-from rayanim.progress.plain import NoProgress
+from rayanim.parameters import NumberFeed
+from rayanim.progress.reporters import NoProgress
 from rayanim.settings import PerformanceSettings
 from simulation.agenda import Agenda, Server
 from simulation.encoder import Encoder

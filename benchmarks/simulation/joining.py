@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rayanim.parts.disk_folder import DiskFolder
-from rayanim.parts.store import PartStore
 from rayanim.settings import VideoSettings
+from rayanim.storage.segments import PartStore
+from rayanim.storage.store import DiskFolder
 from rayanim.video.codecs import make_spec
+from rayanim.video.encode import EncodedSegment, SegmentEncoder
 from rayanim.video.join import Joiner
-from rayanim.video.segment import EncodedSegment, SegmentEncoder
 from rayanim.video.spec import StreamSpec
 
 FRAMES = 250

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rayanim.farm.planning.plan import Segment
-from rayanim.farm.pool.roster import Member, Roster
+from rayanim.engine.plan import Segment
+from rayanim.engine.pool import Member, Roster
 from simulation.agenda import Agenda
 from simulation.scenario import Scenario
 

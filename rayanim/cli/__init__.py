@@ -1,5 +1,5 @@
 """The command `rayanim`: parses, calls what Python users call, and prints."""
 
-from rayanim.cli.commands import main
+from rayanim.cli.main import main
 
 __all__ = ["main"]

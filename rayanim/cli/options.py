@@ -2,16 +2,225 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from rayanim.cli.cluster_options import cluster_settings
 from rayanim.errors import SettingsError
+from rayanim.jobs.client import HIDDEN, masked
+from rayanim.settings import ClusterSettings, parse_size, read_address
 from rayanim.storage.address import Address, address_of
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+# An option's name in click by the setting's.
+FIELDS = {
+    "min_workers": "min_workers",
+    "max_workers": "max_workers",
+    "actor_cpus": "actor_cpus",
+    "actor_memory_bytes": "actor_memory",
+    "resources": "resources",
+    "keep_head_free": "keep_head_free",
+    "label_selector": "label_selector",
+    "max_node_hours": "max_node_hours",
+    "packages": "pip",
+    "working_dir": "working_dir",
+    "exclude": "exclude",
+}
+
+
+def read_given_address(text: str) -> str:
+    """The text itself, once it is known to make sense; see `read_address`."""
+    read_address(text)
+    return text
+
+
+def read_texts(text: str) -> dict[str, str]:
+    """A JSON object of texts."""
+    return _object("label-selector", text, '{"role": "render"}')
+
+
+def read_amounts(text: str) -> dict[str, float]:
+    """A JSON object of numbers."""
+    return _object("resources", text, '{"render": 1}')
+
+
+def _object(name: str, text: str, example: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SettingsError(f"{name} must be a JSON object such as '{example}', got {text!r}.")
+    return found
+
+
+def cluster_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the cluster's options out of click's values.
+
+    Returns
+    -------
+    dict
+        `produce`'s own arguments: ``address`` and ``cluster``, those that were given.
+    """
+    fields = {name: given.pop(option, None) for name, option in FIELDS.items()}
+    fields = {name: value for name, value in fields.items() if value not in (None, ())}
+    arguments = {"address": given.pop("address", None)}
+    if fields:
+        try:
+            arguments["cluster"] = ClusterSettings(**fields)
+        except SettingsError as error:
+            raise click.UsageError(error.message) from error
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def actor_options(command: CommandT) -> CommandT:
+    """Options of `run` and `submit` for what may be asked of a cluster."""
+    options = (
+        click.option(
+            "--min-workers", type=click.IntRange(min=1), metavar="N", help="The fewest actors."
+        ),
+        click.option(
+            "--max-workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="The most; a cluster that can grow adds nodes for them.",
+        ),
+        click.option("--actor-cpus", type=float, metavar="N", help="CPUs set aside for an actor."),
+        _read(
+            "--actor-memory",
+            read=parse_size,
+            metavar="SIZE",
+            help="Memory set aside for an actor, such as 2GB.",
+        ),
+        _read("--resources", read=read_amounts, metavar="JSON", help="What else an actor needs."),
+        click.option(
+            "--keep-head-free",
+            is_flag=True,
+            default=None,
+            help="Draw on other nodes than the cluster's head.",
+        ),
+        _read(
+            "--label-selector",
+            read=read_texts,
+            metavar="JSON",
+            help="Draw on nodes with these labels only.",
+        ),
+        click.option(
+            "--max-node-hours",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="N",
+            help="The most that the film may cost: hours of nodes that hold actors, added up.",
+        ),
+    )
+    return _with(command, options)
+
+
+def cluster_options(command: CommandT) -> CommandT:
+    """Options of `run` for a cluster that this machine belongs to."""
+    options = (
+        _read(
+            "--address",
+            read=read_given_address,
+            metavar="auto|HOST:PORT",
+            help="Draw on the Ray cluster that this machine belongs to; also RAY_ADDRESS.",
+        ),
+        actor_options,
+        click.option(
+            "--working-dir",
+            type=click.Path(exists=True, file_okay=False),
+            metavar="DIR",
+            help="The folder that is sent to the nodes, in place of the script's.",
+        ),
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="PATTERN",
+            help="Leave these of it behind, as .gitignore writes it; may be repeated.",
+        ),
+        click.option(
+            "--pip",
+            multiple=True,
+            metavar="PACKAGE",
+            help="Install this on the nodes first; may be repeated, and name a file of them.",
+        ),
+    )
+    return _with(command, options)
+
+
+def _with(command: CommandT, options: Sequence[Callable[[CommandT], CommandT]]) -> CommandT:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _read(
+    *names: str, read: Callable[[str], Any], metavar: str, help: str
+) -> Callable[[CommandT], CommandT]:
+    def callback(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else read(text)
+        except SettingsError as error:
+            raise click.BadParameter(error.message) from error
+
+    return click.option(*names, metavar=metavar, callback=callback, help=help)
+
+
+NAME_OPTION = "--submission-id"
+
+RUNTIME_ENV = "--runtime-env-json"
+"""The variables in its value may hold keys, and a command line that is shown ends in logs.
+What is hidden is no JSON any more: a line that is pasted says so."""
+
+
+def resuming(command: Sequence[str]) -> str:
+    """The command line that goes on from the parts of this one, without secrets.
+
+    What stands after ``--`` is the script's, and stays as it is.
+    """
+    own, rest = _cut(["rayanim", *command[1:]])
+    own = _without_secrets(own)
+    return shlex.join([*own, *([] if "--resume" in own else ["--resume"]), *rest])
+
+
+def going_on(command: Sequence[str]) -> str:
+    """The same, as a job of another name: a cluster takes each name once."""
+    own, rest = _cut(command)
+    for at in reversed(range(len(own))):
+        if own[at] == NAME_OPTION:
+            del own[at : at + 2]
+        elif own[at].startswith(f"{NAME_OPTION}="):
+            del own[at]
+    return resuming([*own, *rest])
+
+
+def _cut(command: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our words, and the script's from ``--`` on."""
+    at = command.index("--") if "--" in command else len(command)
+    return list(command[:at]), list(command[at:])
+
+
+def _without_secrets(words: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if kept and kept[-1] == RUNTIME_ENV:
+            kept.append(_without_variables(word))
+        elif equals and name == RUNTIME_ENV:
+            kept.append(f"{name}={_without_variables(value)}")
+        else:
+            kept.append(masked(word))
+    return kept
+
+
+def _without_variables(text: str) -> str:
+    return HIDDEN if "env_vars" in text else masked(text)
+
 
 # height in pixels, frames per second
 QUALITIES = {"l": (480, 15), "m": (720, 30), "h": (1080, 60), "p": (1440, 60), "k": (2160, 60)}
@@ -21,7 +230,6 @@ QUALITY_HELP = (
     "Frames that are given one by one keep their rate."
 )
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 Decorators = tuple[Callable[[Any], Any], ...]
 """Options, in the order in which `--help` lists them."""
@@ -51,7 +259,7 @@ def read_workers(text: str) -> int | str:
 
 def read_frames(text: str) -> str:
     """The text itself, once it is known to make sense; see `Selection.parse`."""
-    from rayanim.selection import Selection
+    from rayanim.settings import Selection
 
     Selection.parse(text)
     return text
@@ -373,11 +581,11 @@ class Options:
 
     def _check_output(self, output: Address, is_here: bool) -> None:
         if is_here and not self.dry_run:
-            from rayanim.target import target_at
+            from rayanim.storage.output import target_at
 
             target_at(output).check_early(overwrite=self.arguments.get("overwrite", True))
         if self.still_number is not None:
-            from rayanim.still import check_image_suffix
+            from rayanim.render import check_image_suffix
 
             check_image_suffix(output.suffix)
             return
@@ -395,3 +603,56 @@ class Options:
                 pixel_format=given.get("pixel_format"),
             )
         check_format(output.suffix, settings)
+
+
+SCRIPT_ARGUMENTS = "rayanim.script_arguments"
+"""Where a click context keeps what stands after ``--``."""
+
+OWN_ARGUMENTS = "rayanim.own_arguments"
+"""Where it keeps what stands before, as it was written."""
+
+NAME_HELP = """NAME chooses among several films: a variable or a class. Of the script's own
+calls only those that render it are carried out; where none does, the
+definition of that name is rendered. What stands after -- goes to the script."""
+
+
+class ScriptCommand(click.Command):
+    """A command whose words after ``--`` belong to the script."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the script's words apart before click sees them."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta[SCRIPT_ARGUMENTS] = tuple(args[at + 1 :])
+        ctx.meta[OWN_ARGUMENTS] = tuple(args[:at])
+        return super().parse_args(ctx, args[:at])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """The usage line, with those words."""
+        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
+
+
+def words_again(ctx: click.Context, names: Sequence[str]) -> list[str]:
+    """The options that the command was given, as words of another command line.
+
+    Parameters
+    ----------
+    ctx
+        A context of a `ScriptCommand`.
+    names
+        The options that count.
+    """
+    given, _, order = ctx.command.make_parser(ctx).parse_args(list(ctx.meta[OWN_ARGUMENTS]))
+    words: list[str] = []
+    for option in dict.fromkeys(order):  # an option that is given again takes the former's place
+        if option.name in names and isinstance(option, click.Option):
+            words += _words_of(option, given[option.name])
+    return words
+
+
+def _words_of(option: click.Option, value: object) -> list[str]:
+    if option.is_flag:
+        return [(option.opts if value else option.secondary_opts)[-1]]
+    values = value if isinstance(value, list) else [value]
+    # Of an option that was given without its value click has a mark of its own.
+    texts = [each if isinstance(each, str) else str(option.flag_value) for each in values]
+    return [word for text in texts for word in (option.opts[-1], text)]

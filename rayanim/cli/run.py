@@ -11,19 +11,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
-from rayanim.cli.command_line import resuming
-from rayanim.cli.failures import FAILED, Failure, failure_of
-from rayanim.cli.options import Options
-from rayanim.cli.output import (
-    Remembering,
+from rayanim.cli.options import Options, resuming
+from rayanim.cli.printing import (
+    FAILED,
+    Failure,
+    RememberingStream,
+    failure_of,
     preview,
     remembering_stdout,
     stdout_kept_clean,
+    stopping_on_signals,
     write_json,
     write_text,
 )
-from rayanim.cli.signals import stopping_on_signals
-from rayanim.overrides import Overrides, overriding
+from rayanim.render import Overrides, overriding
 from rayanim.report import Report
 from rayanim.storage.address import Address
 
@@ -68,7 +69,7 @@ class Told:
         Whether only errors are told.
     """
 
-    def __init__(self, stdout: Remembering, *, quiet: bool = False) -> None:
+    def __init__(self, stdout: RememberingStream, *, quiet: bool = False) -> None:
         self._stdout = stdout
         self._quiet = quiet
         self._finished: list[str] = []
@@ -119,7 +120,7 @@ class ToldAsJson(Told):
     """
 
     def __init__(self, stdout: TextIO) -> None:
-        super().__init__(Remembering(stdout))
+        super().__init__(RememberingStream(stdout))
 
     def progress(self) -> Any:
         """JSON lines too."""
@@ -160,7 +161,7 @@ class _Run:
         self._overrides = self._make_overrides()
 
     def run(self) -> int:
-        from rayanim.scripting import as_main, check_script
+        from rayanim.cli.script import as_main, check_script
 
         check_script(self._script)
         self._options.check()
@@ -175,7 +176,7 @@ class _Run:
             return exit_code
 
     def _run_in(self, module: ModuleType) -> int:
-        from rayanim.scripting import execute
+        from rayanim.cli.script import execute
 
         if self._options.name is not None:
             self._overrides.wanted = lambda thing: self._is_wanted(thing, module)
@@ -190,7 +191,7 @@ class _Run:
         return 0
 
     def _render_found(self, module: ModuleType) -> None:
-        from rayanim.discovery import choose, render_found
+        from rayanim.cli.script import choose, render_found
 
         found = choose(
             module.__dict__,
@@ -202,7 +203,7 @@ class _Run:
         render_found(found, self._overrides.target(None) or self._default_output)
 
     def _is_wanted(self, thing: Any, module: ModuleType) -> bool:
-        from rayanim.discovery import names_of
+        from rayanim.cli.script import names_of
 
         names = names_of(thing, module.__dict__)
         if self._options.name in names:
@@ -238,7 +239,7 @@ class _Run:
 
     def _offer(self, film: Path, films: Path) -> None:
         """Tell whoever submitted this job how the film can be fetched."""
-        from rayanim.jobs.offer import offer
+        from rayanim.jobs.fetch import offer
 
         offered = offer(film.absolute(), films)
         if offered is not None:

@@ -1,6 +1,5 @@
-"""Looks at this machine and at a cluster, and says what is not well there and what mends it.
+"""Checks of this machine and of a cluster's nodes.
 
-``look`` and ``survey`` find facts, ``judge`` and ``judge_cluster`` turn them into
-findings and do nothing else, ``examine`` does one after the other. Nothing is
-imported here.
+``probe`` and ``nodes`` find facts; ``checks`` turns them into findings and does
+nothing else. Nothing is imported here.
 """

@@ -5,21 +5,360 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rayanim.errors import JobError, SettingsError
-from rayanim.jobs.address import DASHBOARD_PORT, VARIABLES, read_address
-from rayanim.jobs.job import Job
-from rayanim.jobs.request import METADATA_KEY, JobRequest
-from rayanim.jobs.token import send_token_if_there, why_refused
-from rayanim.masking import masked
 
 if TYPE_CHECKING:
     import requests
+
+VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+"""Where Ray's own commands look, the first before the second."""
+
+DASHBOARD_PORT = 8265
+GCS_PORT = 6379
+
+
+def read_address(given: str | None, environment: Mapping[str, str]) -> str | None:
+    """The address to reach Ray's Jobs API at.
+
+    Parameters
+    ----------
+    given
+        As the user wrote it; None takes the environment's.
+    environment
+        Variables by name.
+
+    Returns
+    -------
+    str or None
+        ``http://HOST:PORT``, or what Ray itself finds the address by: ``auto``,
+        ``HOST:6379``, or None for the Ray that runs on this machine.
+
+    Raises
+    ------
+    SettingsError
+        If it is an address of another kind.
+    """
+    found = given or next((environment[name] for name in VARIABLES if environment.get(name)), None)
+    if found is None or found == "auto":
+        return found
+    scheme, separator, rest = found.partition("://")
+    if not separator:
+        return found if _port(found) == GCS_PORT else _url("http", found, found)
+    if scheme == "ray":
+        host = rest.partition(":")[0] or "HEAD"
+        raise SettingsError(
+            f"{found!r} is an address of Ray Client, through which no film can be rendered: it "
+            "passes no streams on, and ends the work when the connection breaks for 30 s. Submit "
+            f"to the cluster's dashboard instead: --address http://{host}:{DASHBOARD_PORT}."
+        )
+    if scheme not in ("http", "https"):
+        raise SettingsError(
+            f"An address is http://HOST:{DASHBOARD_PORT}, https://HOST or auto, got {found!r}."
+        )
+    return _url(scheme, rest, found)
+
+
+def _url(scheme: str, rest: str, found: str) -> str:
+    parts = urlsplit(f"{scheme}://{rest.rstrip('/')}")
+    if not parts.hostname:
+        raise SettingsError(f"The address {found!r} names no host: http://HOST:{DASHBOARD_PORT}.")
+    if scheme == "http" and _port(rest) is None and not parts.path:
+        return f"{parts.geturl()}:{DASHBOARD_PORT}"
+    return parts.geturl()
+
+
+def _port(text: str) -> int | None:
+    try:
+        return urlsplit(f"//{text}").port
+    except ValueError:
+        raise SettingsError(f"The address {text!r} has no port that makes sense.") from None
+
+
+METADATA_KEY = "rayanim"
+"""Jobs of ours have it in their metadata, with our version."""
+
+SCRIPT_KEY = "rayanim_script"
+
+RESUME_KEY = "rayanim_resume"
+"""The command that goes on where the job was stopped."""
+
+RESUME_VARIABLE = "RAYANIM_RESUME_COMMAND"
+"""Tells the driver that command."""
+
+LOG_FOLDER, JOB = "RAYANIM_JOB_LOGS", "RAYANIM_JOB"
+"""Variables that tell a job's driver where its node's log folder is, and the job's name."""
+
+STOP_WAIT_S = 20
+"""Seconds from SIGTERM to SIGKILL for a job that is stopped: its parts are finished meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """One job, as Ray's Jobs API takes it.
+
+    Attributes
+    ----------
+    submission_id
+        Its name on the cluster.
+    entrypoint
+        The shell command that its driver is.
+    runtime_env
+        What its processes find on every node.
+    metadata
+        Texts by name that are kept with it.
+    resources
+        What the driver itself takes: keyword arguments ``entrypoint_*`` of
+        ``JobSubmissionClient.submit_job``, those that were given.
+    """
+
+    submission_id: str
+    entrypoint: str
+    runtime_env: dict[str, Any]
+    metadata: dict[str, str]
+    resources: dict[str, Any] = field(default_factory=dict)
+
+
+def make_submission_id(script: Path, token: str) -> str:
+    """A job's name that tells people which script it runs: ``rayanim-wave-1f0c7a2b``.
+
+    Parameters
+    ----------
+    script
+        The script.
+    token
+        Random characters, so that each submission has its own.
+    """
+    stem = re.sub(r"[^A-Za-z0-9_]+", "-", script.stem).strip("-")[:40] or "script"
+    return f"rayanim-{stem}-{token}"
+
+
+def check_submission_id(text: str) -> str:
+    """`text` itself, once it is known to be a name for a job.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be the name of a log file.
+    """
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}", text):
+        return text
+    raise SettingsError(
+        f"A submission ID has letters, digits, '-', '_' and '.', at most 101; got {text!r}."
+    )
+
+
+def films_folder(folder: Path, owner: str) -> str:
+    """The name of the folder on the cluster where the films of a script's folder go.
+
+    Parameters
+    ----------
+    folder
+        The script's folder on the submitting machine, absolute.
+    owner
+        Whose machine that is, ``user@host``.
+
+    Returns
+    -------
+    str
+        The same at every submission, so that one goes on where another stopped,
+        and another one for another folder or owner.
+    """
+    digest = hashlib.sha256(f"{owner}:{folder}".encode()).hexdigest()[:8]
+    stem = re.sub(r"[^A-Za-z0-9_]+", "-", folder.name).strip("-")[:40] or "films"
+    return f"{stem}-{digest}"
+
+
+def relative_script(script: Path, working_dir: Path) -> str:
+    """The script's path below the folder that travels.
+
+    Raises
+    ------
+    SettingsError
+        If it lies elsewhere.
+    """
+    try:
+        return script.resolve().relative_to(working_dir.resolve()).as_posix()
+    except ValueError:
+        raise SettingsError(
+            f"The script {str(script)!r} does not lie in the working directory "
+            f"{str(working_dir)!r}, the only folder that travels. Name one that holds it."
+        ) from None
+
+
+def entrypoint(films: str, words: Sequence[str]) -> str:
+    """The job's shell command.
+
+    The Python is the one that the head's Ray finds as ``python``, or that of
+    the packages which were asked for. ``exec`` leaves no shell between it and
+    the signal that stops the job.
+
+    Parameters
+    ----------
+    films
+        Name of the folder for its films.
+    words
+        What stands after ``rayanim run``.
+    """
+    return shlex.join(["exec", "python", "-m", "rayanim.jobs.driver", films, "run", *words])
+
+
+def with_variables(runtime_env: Mapping[str, Any], resume_command: str) -> dict[str, Any]:
+    """`runtime_env`, with the variables that the driver and its supervisor read.
+
+    The user's own stay as they are.
+    """
+    variables = {
+        # Ray's own 3 s are too short to finish the parts of a stopped film.
+        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
+        RESUME_VARIABLE: resume_command,
+    }
+    return {**runtime_env, "env_vars": variables | dict(runtime_env.get("env_vars", {}))}
+
+
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+NEVER_STARTED = (
+    "RUNTIME_ENV_SETUP_FAILURE",
+    "JOB_SUPERVISOR_ACTOR_START_TIMEOUT",
+    "JOB_SUPERVISOR_ACTOR_START_FAILURE",
+    "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE",
+    "JOB_ENTRYPOINT_COMMAND_START_ERROR",
+)
+"""Ray's kinds of failure after which nothing of the job has run."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedJob:
+    """What Ray knows of a job.
+
+    Attributes
+    ----------
+    submission_id
+        Its name.
+    status
+        ``PENDING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``STOPPED``.
+    message
+        Ray's own sentence about the status.
+    exit_code
+        The driver's; None where it has not ended by itself.
+    node_id
+        Where the driver runs or ran; None while that is not known.
+    started_s, ended_s
+        Seconds since 1970; None while they are to come.
+    metadata
+        Texts by name that were kept with it.
+    failure
+        Ray's kind of failure; empty where there is none.
+    """
+
+    submission_id: str
+    status: str
+    message: str
+    exit_code: int | None
+    node_id: str | None
+    started_s: float | None
+    ended_s: float | None
+    metadata: dict[str, str]
+    failure: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it will change any more."""
+        return self.status in ENDED
+
+    @property
+    def was_never_started(self) -> bool:
+        """Whether it has failed before anything of it could run."""
+        return self.failure in NEVER_STARTED
+
+    @property
+    def script(self) -> str:
+        """The script that it runs."""
+        return self.metadata.get(SCRIPT_KEY, "")
+
+    @classmethod
+    def of(cls, details: Any) -> SubmittedJob:
+        """What of Ray's ``JobDetails`` is used here."""
+        return cls(
+            submission_id=details.submission_id,
+            status=_text(details.status),
+            message=details.message or "",
+            exit_code=details.driver_exit_code,
+            node_id=details.driver_node_id,
+            started_s=details.start_time / 1000 if details.start_time else None,
+            ended_s=details.end_time / 1000 if details.end_time else None,
+            metadata=details.metadata or {},
+            failure=_text(details.error_type or ""),
+        )
+
+
+def _text(value: Any) -> str:
+    """A text that may have come as a member of an enumeration."""
+    return str(getattr(value, "value", value))
+
+
+MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+DEFAULT_PATH = Path("~/.ray/auth_token")
+
+
+def source_of_token() -> str | None:
+    """Where Ray will find the token; None where there is none."""
+    if os.environ.get(TOKEN):
+        return TOKEN
+    given = os.environ.get(TOKEN_PATH)
+    path = Path(given) if given else DEFAULT_PATH
+    try:
+        is_there = path.expanduser().is_file()
+    except (OSError, RuntimeError):  # not ours to read, or no home folder
+        return None
+    return (TOKEN_PATH if given else str(path)) if is_there else None
+
+
+def send_token_if_there() -> None:
+    """Have Ray send the token that is there, unless it was told what to do.
+
+    Must run before Ray is imported, which reads the variable then. A cluster
+    without authentication passes over a token.
+    """
+    if MODE not in os.environ and source_of_token() is not None:
+        os.environ[MODE] = "token"
+
+
+def why_refused() -> str:
+    """What to do about a cluster that asks for a token, or for another one."""
+    mode, source = os.environ.get(MODE), source_of_token()
+    where = "Ray prints it on the head: ray get-auth-token."
+    if mode not in (None, "token"):
+        return f"The cluster asks for a token, and {MODE} is {mode!r} here: set {MODE}=token."
+    if source is None:
+        return (
+            f"The cluster asks for a token, and there is none here: set {TOKEN}, or write it to "
+            f"{DEFAULT_PATH}. {where}"
+        )
+    return f"The token in {source} is not this cluster's: set {TOKEN} to the right one. {where}"
+
+
+HIDDEN = "..."
+
+# A user's name alone may be a token; git@ is everybody's.
+_USER_OF_URL = re.compile(r"(?<=://)(?!git@)[^/\s'\"]+(?=@)")
+
+
+def masked(text: str) -> str:
+    """`text`, without the names and passwords of users that its URLs hold."""
+    return _USER_OF_URL.sub(HIDDEN, text)
+
 
 CONNECT_LIMIT_S = 10
 ANSWER_LIMIT_S = 120
@@ -86,7 +425,7 @@ class JobsClient:
             )
         return submitted
 
-    def job(self, submission_id: str) -> Job:
+    def job(self, submission_id: str) -> SubmittedJob:
         """What is known of one job.
 
         Raises
@@ -95,12 +434,14 @@ class JobsClient:
             If the cluster has none of that name.
         """
         with self._told(submission_id):
-            return Job.of(self._client.get_job_info(submission_id))
+            return SubmittedJob.of(self._client.get_job_info(submission_id))
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[SubmittedJob]:
         """Those that rayanim has submitted, the latest first."""
         with self._told():
-            found = [Job.of(each) for each in self._client.list_jobs() if each.submission_id]
+            found = [
+                SubmittedJob.of(each) for each in self._client.list_jobs() if each.submission_id
+            ]
         ours = [job for job in found if METADATA_KEY in job.metadata]
         return sorted(ours, key=lambda job: job.started_s or 0, reverse=True)
 
@@ -128,7 +469,7 @@ class JobsClient:
             loop.run_until_complete(pieces.aclose())
             loop.close()
 
-    def log(self, job: Job, lines: int = -1) -> Iterator[str]:
+    def log(self, job: SubmittedJob, lines: int = -1) -> Iterator[str]:
         """Read the last `lines` lines of a job's log, -1 for all; nothing while there is none.
 
         Raises

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rayanim.jobs.request import JOB, LOG_FOLDER, RESUME_VARIABLE
+from rayanim.jobs.client import JOB, LOG_FOLDER, RESUME_VARIABLE
 
 OLDEST_PYTHON = (3, 11)
 
@@ -87,7 +87,7 @@ def _know_log_folder() -> None:
 
 def _lacking() -> str | None:
     # Only a Python that is new enough can import it.
-    from rayanim.travel.pack import own_requirements
+    from rayanim.jobs.package import own_requirements
 
     return complaint(OLDEST_PYTHON, missing(own_requirements()), sys.executable)
 

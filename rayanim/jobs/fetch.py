@@ -3,14 +3,98 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from rayanim.errors import JobError, OutputError
-from rayanim.jobs.offer import Offer
+from rayanim.jobs.client import JOB, LOG_FOLDER
+
+_OFFERED_BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A film that can be fetched.
+
+    Attributes
+    ----------
+    output
+        Where it lies on its node.
+    relative
+        Its path below the folder for films; its name where it lies elsewhere.
+    name
+        Where it can be found in the node's log folder.
+    size_bytes, sha256
+        What it is.
+    newlines
+        How many bytes of it are newlines. Ray's dashboard gives a file from its
+        n-th line on, and so from wherever a broken connection has stopped,
+        although a film has no lines.
+    ends_with_newline
+        Whether its last byte is one.
+    """
+
+    output: str
+    relative: str
+    name: str
+    size_bytes: int
+    sha256: str
+    newlines: int
+    ends_with_newline: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as a job's log tells them."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Self:
+        """The offer that a job's log tells."""
+        return cls(**{name: values[name] for name in cls.__slots__})
+
+
+def offer(film: Path, films: Path) -> Offer | None:
+    """Offer `film`, which lies on this node; None where this is no job's driver.
+
+    Parameters
+    ----------
+    film
+        The finished file, absolute.
+    films
+        The folder for films.
+    """
+    logs, job = os.environ.get(LOG_FOLDER), os.environ.get(JOB)
+    if not logs or not job or not film.is_file():
+        return None
+    name = f"{job}-{hashlib.sha256(str(film).encode()).hexdigest()[:8]}{film.suffix}"
+    _link(Path(logs) / name, film.resolve())
+    relative = film.relative_to(films) if film.is_relative_to(films) else Path(film.name)
+    return _described(film, relative.as_posix(), name)
+
+
+def _link(link: Path, film: Path) -> None:
+    try:
+        link.symlink_to(film)
+    except FileExistsError:
+        link.unlink()
+        link.symlink_to(film)
+
+
+def _described(film: Path, relative: str, name: str) -> Offer:
+    digest, newlines, size_bytes, last = hashlib.sha256(), 0, 0, b""
+    with film.open("rb") as file:
+        while block := file.read(_OFFERED_BLOCK_BYTES):
+            digest.update(block)
+            newlines += block.count(b"\n")
+            size_bytes += len(block)
+            last = block[-1:]
+    found = digest.hexdigest()
+    return Offer(str(film), relative, name, size_bytes, found, newlines, last == b"\n")
+
 
 ATTEMPTS = 5
 """Connections in a row that bring nothing new before it is given up."""
@@ -20,15 +104,15 @@ PAUSE_S = 2.0
 _BLOCK_BYTES = 2**20
 
 
-class Source(Protocol):
+class VideoReader(Protocol):
     """Where a film is read from: `JobsClient`."""
 
     def file(self, node_id: str, name: str, lines: int) -> AbstractContextManager[Iterator[bytes]]:
         """The last `lines` lines of a file, -1 for all."""
 
 
-def fetch(
-    source: Source,
+def fetch_video(
+    source: VideoReader,
     node_id: str,
     offer: Offer,
     target: Path,
@@ -76,7 +160,7 @@ def fetch(
 
 
 def _grow(
-    source: Source,
+    source: VideoReader,
     node_id: str,
     growing: _Growing,
     on_bytes: Callable[[int], None],
@@ -96,7 +180,7 @@ def _grow(
 
 
 def _receive(
-    source: Source, node_id: str, growing: _Growing, on_bytes: Callable[[int], None]
+    source: VideoReader, node_id: str, growing: _Growing, on_bytes: Callable[[int], None]
 ) -> None:
     size_bytes = growing.offer.size_bytes
     with source.file(node_id, growing.offer.name, growing.lines_left()) as blocks:

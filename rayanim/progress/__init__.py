@@ -1,16 +1,16 @@
 """Tells people and programs how far a job is: bars, lines, callbacks, JSON."""
 
-from rayanim.progress.choose import choose_progress
-from rayanim.progress.notebook import NotebookProgress
-from rayanim.progress.plain import (
+from rayanim.progress.base import Progress, ProgressState
+from rayanim.progress.reporters import (
+    BarProgress,
     BothProgress,
     CallbackProgress,
     JsonProgress,
     LineProgress,
     NoProgress,
+    NotebookProgress,
+    choose_progress,
 )
-from rayanim.progress.protocol import Progress, ProgressState
-from rayanim.progress.terminal import BarProgress
 
 __all__ = [
     "BarProgress",

@@ -1,6 +1,4 @@
-"""Where films and their parts lie: addresses, and stores beyond this machine.
+"""Where videos and their segments are kept: paths, object stores, locks, resume.
 
-``address`` reads what a user wrote, ``remote`` reaches a store through fsspec
-within limits, ``refusals`` says what a store's refusal means, ``claims`` keeps
-two jobs from using one address. fsspec is imported in functions only.
+Nothing is imported here; fsspec is imported in functions only.
 """

@@ -12,10 +12,17 @@ import numpy as np
 
 from rayanim.errors import EncodeError, OutputError, SettingsError
 from rayanim.settings import OddSize, VideoSettings
-from rayanim.video.codec_tables import CODECS, CONTAINERS, ENCODER_THREADS, Codec, Container
-from rayanim.video.encoder import VideoEncoder
-from rayanim.video.pixel_formats import PIXEL_FORMATS, PixelFormat
-from rayanim.video.spec import StreamSpec
+from rayanim.video.encode import VideoEncoder
+from rayanim.video.spec import (
+    CODECS,
+    CONTAINERS,
+    ENCODER_THREADS,
+    PIXEL_FORMATS,
+    Codec,
+    Container,
+    PixelFormat,
+    StreamSpec,
+)
 
 DEFAULT_PIXEL_FORMAT = "yuv420p"
 """What every player shows; 4:4:4 keeps thin coloured lines sharper, but browsers refuse it."""

@@ -10,9 +10,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from rayanim.errors import EncodeError
-from rayanim.video.film_file import FilmFile
-from rayanim.video.lifecycle import Lifecycle
-from rayanim.video.segment import EncodedPacket, EncodedSegment, segment_spec
+from rayanim.video.encode import EncodedPacket, EncodedSegment, FilmFile, Lifecycle, segment_spec
 from rayanim.video.spec import StreamSpec
 
 # How many frames decoding runs ahead of showing where B-frames refer to

@@ -6,13 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from rayanim.doctor.facts import Encoder, Fonts, Look, Machine, Package, Software, Token
-from rayanim.doctor.findings import Finding, is_well, merged, summary
-from rayanim.doctor.judge import judge_encoders, judge_machine, judge_resources
+from rayanim.doctor.checks import judge_encoders, judge_machine, judge_resources
+from rayanim.doctor.facts import (
+    Encoder,
+    Finding,
+    Fonts,
+    Look,
+    MachineFacts,
+    Package,
+    Software,
+    Token,
+    is_well,
+    merged,
+    summary,
+)
 
 GIB = 2**30
 
-MACHINE = Machine(
+MACHINE = MachineFacts(
     host="here",
     cores=8,
     usable_cores=8,

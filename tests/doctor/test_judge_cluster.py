@@ -8,23 +8,22 @@ from typing import Any
 import pytest
 
 from doctor.test_judge import FONTS, LOOK, MACHINE, SOFTWARE
-from rayanim.doctor.facts import Cluster, Drawn, Look, Node, Package, Token
-from rayanim.doctor.findings import Finding
-from rayanim.doctor.judge_cluster import judge_cluster, judge_token
+from rayanim.doctor.checks import judge_cluster, judge_token
+from rayanim.doctor.facts import ClusterFacts, DrawnFacts, Finding, Look, NodeFacts, Package, Token
 
-DRAWN = Drawn({"text": "a", "lines": "b"}, "all", {"libx264": "x", "libvpx-vp9": "y"})
+DRAWN = DrawnFacts({"text": "a", "lines": "b"}, "all", {"libx264": "x", "libvpx-vp9": "y"})
 HERE = replace(LOOK, drawn=DRAWN)
 
 
-def node(name: str = "n", look: Look | None = HERE, **more: Any) -> Node:
+def node(name: str = "n", look: Look | None = HERE, **more: Any) -> NodeFacts:
     versions = {"ray": "2.60.0", "python": "3.12.1", "rayanim": "0.1.0"}
-    return Node(
+    return NodeFacts(
         name, "10.0.0.1", False, False, 8.0, 2**34, 2**32, **{**versions, **more}, look=look
     )
 
 
-def said_of(*nodes: Node) -> list[Finding]:
-    cluster = Cluster("10.0.0.1:6379", ray="2.60.0", python="3.12.1", nodes=nodes)
+def said_of(*nodes: NodeFacts) -> list[Finding]:
+    cluster = ClusterFacts("10.0.0.1:6379", ray="2.60.0", python="3.12.1", nodes=nodes)
     return [each for each in judge_cluster(HERE, cluster) if each.level != "well"]
 
 
@@ -34,7 +33,7 @@ def drawing(**changes: Any) -> Look:
 
 def test_nodes_that_draw_alike_are_well() -> None:
     """That all were compared is told."""
-    cluster = Cluster("auto", ray="2.60.0", python="3.12.1", nodes=(node("a"), node("b")))
+    cluster = ClusterFacts("auto", ray="2.60.0", python="3.12.1", nodes=(node("a"), node("b")))
     found = judge_cluster(HERE, cluster)
     assert [each.level for each in found] == ["well", "well"]
     assert "2 nodes, 16 CPUs" in found[0].text and "all 2 nodes" in found[1].text
@@ -42,7 +41,7 @@ def test_nodes_that_draw_alike_are_well() -> None:
 
 def test_a_cluster_that_cannot_be_reached_is_one_finding() -> None:
     """With why, and what to do."""
-    (finding,) = judge_cluster(HERE, Cluster("h:1", "h:1 cannot be reached", "start it"))
+    (finding,) = judge_cluster(HERE, ClusterFacts("h:1", "h:1 cannot be reached", "start it"))
     assert (finding.level, finding.text, finding.remedy) == (
         "mend",
         "h:1 cannot be reached",
@@ -122,7 +121,7 @@ def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
         ),
     ],
 )
-def test_what_a_node_lacks_is_told_with_its_name(made: Node, level: str, told: str) -> None:
+def test_what_a_node_lacks_is_told_with_its_name(made: NodeFacts, level: str, told: str) -> None:
     """One finding each."""
     (finding,) = said_of(node("well"), made)
     assert finding.level == level and told in finding.text

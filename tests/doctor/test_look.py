@@ -10,12 +10,10 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from rayanim.doctor import machine, reach
-from rayanim.doctor.look import look_here
-from rayanim.doctor.machine import find_machine
-from rayanim.doctor.reach import UnreachableError, connect, find_token
-from rayanim.doctor.specimen import PANELS, draw_specimen, packed_specimen
-from rayanim.video.trials import read_trials, try_hardware, try_software
+from rayanim.doctor import nodes, probe
+from rayanim.doctor.encoder_trials import read_trials, try_hardware, try_software
+from rayanim.doctor.nodes import UnreachableError, connect, find_token
+from rayanim.doctor.probe import PANELS, draw_specimen, find_machine, look_here, packed_specimen
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +55,7 @@ def test_a_package_that_cannot_be_imported_is_found(tmp_path: Path) -> None:
     """Its part is left out, and the rest is seen all the same."""
     (tmp_path / "av.py").write_text("raise ImportError('libGL.so.1 is missing')")
     code = (
-        "from rayanim.doctor.look import look_here\n"
+        "from rayanim.doctor.probe import look_here\n"
         "look = look_here()\n"
         "print(next(each.failure for each in look.software.packages if each.name == 'av'))\n"
         "print(look.drawn, look.machine.cores > 0)\n"
@@ -130,7 +128,7 @@ def test_folders_are_tried_by_writing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found.shared_memory_bytes and not found.home_is_writable
     assert not list(tmp_path.iterdir())
     assert find_machine(shared_memory=tmp_path / "none").shared_memory_bytes is None
-    assert not machine.is_writable(tmp_path / "none")
+    assert not probe.is_writable(tmp_path / "none")
 
 
 def test_the_token_is_looked_for_as_ray_does(
@@ -156,4 +154,4 @@ def test_a_head_that_is_not_there_is_told_at_once() -> None:
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1 cannot be reached") as caught:
         connect("127.0.0.1:1", find_token())
     assert "rayanim submit" in caught.value.remedy
-    assert reach.CONNECT_LIMIT_S < 10
+    assert nodes.CONNECT_LIMIT_S < 10

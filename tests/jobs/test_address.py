@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rayanim.errors import SettingsError
-from rayanim.jobs.address import read_address
+from rayanim.jobs.client import read_address
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rayanim.cli.fetching import check_free, targets
+from rayanim.cli.job_commands import check_free, targets
 from rayanim.errors import JobError, OutputError, SettingsError
-from rayanim.jobs.fetch import ATTEMPTS, fetch
-from rayanim.jobs.offer import Offer
+from rayanim.jobs.fetch import ATTEMPTS, Offer, fetch_video
 
 FILM = random.Random(7).randbytes(300_000)
 
@@ -75,7 +74,7 @@ def _lines(content: bytes) -> list[bytes]:
 def test_a_film_arrives_as_it_is(tmp_path: Path, content: bytes) -> None:
     """Whatever its bytes are, and nothing else is left beside it."""
     target = tmp_path / "wave.mp4"
-    fetch(LineServer(content), "node-1", offer_of(content), target)
+    fetch_video(LineServer(content), "node-1", offer_of(content), target)
     assert target.read_bytes() == content
     assert list(tmp_path.iterdir()) == [target]
 
@@ -85,7 +84,7 @@ def test_a_connection_that_breaks_is_gone_on_from(tmp_path: Path, content: bytes
     """At the last newline that has come, so that hardly a byte comes twice."""
     server = LineServer(content, breaks=(len(content) // 3, len(content) // 4))
     target, seen = tmp_path / "wave.mp4", list[int]()
-    fetch(server, "node-1", offer_of(content), target, on_bytes=seen.append, pause_s=0)
+    fetch_video(server, "node-1", offer_of(content), target, on_bytes=seen.append, pause_s=0)
     assert target.read_bytes() == content
     assert server.asked[0] == -1 and len(server.asked) == 3 and min(server.asked[1:]) > 0
     longest = max(map(len, _lines(content)))
@@ -99,10 +98,10 @@ def test_a_fetch_that_was_killed_is_gone_on_from_by_the_next(tmp_path: Path) -> 
     target.write_bytes(b"the film of yesterday")
     server = LineServer(FILM, breaks=(100_000, *(0,) * ATTEMPTS))
     with pytest.raises(JobError, match="broken"):
-        fetch(server, "node-1", offer_of(FILM), target, pause_s=0)
+        fetch_video(server, "node-1", offer_of(FILM), target, pause_s=0)
     assert target.read_bytes() == b"the film of yesterday"
     again = LineServer(FILM)
-    fetch(again, "node-1", offer_of(FILM), target)
+    fetch_video(again, "node-1", offer_of(FILM), target)
     assert target.read_bytes() == FILM
     assert again.sent_bytes < 201_000
     assert list(tmp_path.iterdir()) == [target]
@@ -115,7 +114,7 @@ def test_a_film_with_another_hash_is_refused(tmp_path: Path) -> None:
     spoilt = bytearray(FILM)
     spoilt[150_000] ^= 1
     with pytest.raises(JobError, match="not the film that the job has finished"):
-        fetch(LineServer(bytes(spoilt)), "node-1", offer_of(FILM), target)
+        fetch_video(LineServer(bytes(spoilt)), "node-1", offer_of(FILM), target)
     assert target.read_bytes() == b"the film of yesterday"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -125,7 +124,7 @@ def test_a_film_of_another_length_is_refused(tmp_path: Path, content: bytes) -> 
     """Longer or shorter than what was offered, it is another one by now."""
     target = tmp_path / "wave.mp4"
     with pytest.raises(JobError):
-        fetch(LineServer(content), "node-1", offer_of(FILM), target, pause_s=0)
+        fetch_video(LineServer(content), "node-1", offer_of(FILM), target, pause_s=0)
     assert not target.exists()
 
 
@@ -134,16 +133,16 @@ def test_what_is_left_of_another_film_is_not_gone_on_from(tmp_path: Path) -> Non
     target, old = tmp_path / "wave.mp4", FILM[::-1]
     with pytest.raises(JobError):
         broken = LineServer(old, breaks=(50_000, *(0,) * ATTEMPTS))
-        fetch(broken, "node-1", offer_of(old), target, pause_s=0)
+        fetch_video(broken, "node-1", offer_of(old), target, pause_s=0)
     server = LineServer(FILM)
-    fetch(server, "node-1", offer_of(FILM), target)
+    fetch_video(server, "node-1", offer_of(FILM), target)
     assert server.asked == [-1] and target.read_bytes() == FILM
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With where the film still is."""
     with pytest.raises(OutputError, match=r"still on the cluster: /films/wave\.mp4"):
-        fetch(LineServer(FILM), "node-1", offer_of(FILM), tmp_path / "no" / "wave.mp4")
+        fetch_video(LineServer(FILM), "node-1", offer_of(FILM), tmp_path / "no" / "wave.mp4")
 
 
 @pytest.mark.parametrize(

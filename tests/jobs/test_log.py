@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rayanim.jobs.log import LONGEST_LINE_CHARS, Event, LogReader, Text, read_log
+from rayanim.jobs.watch import LONGEST_LINE_CHARS, JobEvent, LogReader, Text, read_log
 
 LOG = (
     "2026-01-01 12:00:00,000\tINFO job_manager.py:568 -- Runtime env is setting up.\n"
@@ -23,9 +23,9 @@ LOG = (
 
 TOLD = [
     Text("hello\n"),
-    Event("start", {"label": "wave.mp4", "done": 0}),
+    JobEvent("start", {"label": "wave.mp4", "done": 0}),
     Text("no end"),
-    Event("progress", {"done": 3}),
+    JobEvent("progress", {"done": 3}),
     Text('{"event": "lunch"}\n'),
     Text('{"event": "progress", \n'),
     Text("{}\n"),
@@ -55,7 +55,7 @@ def test_values_keep_what_json_keeps() -> None:
     """Whatever a script's texts hold."""
     values = {"text": 'a "quoted"\n{"event": "x"} line', "frame": None}
     [told] = read_log([json.dumps({"event": "error", **values}) + "\n"])
-    assert told == Event("error", values)
+    assert told == JobEvent("error", values)
 
 
 @pytest.mark.parametrize(

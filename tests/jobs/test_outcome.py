@@ -6,15 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from rayanim.jobs.job import Job
-from rayanim.jobs.outcome import outcome_of
-from rayanim.jobs.request import RESUME_KEY
+from rayanim.jobs.client import RESUME_KEY, SubmittedJob
+from rayanim.jobs.watch import outcome_of
 
 AGAIN = "rayanim submit wave.py --resume"
 
 
-def job(status: str, code: int | None, message: str = "") -> Job:
-    return Job("job-1", status, message, code, "node-1", 1.0, 2.0, {RESUME_KEY: AGAIN})
+def job(status: str, code: int | None, message: str = "") -> SubmittedJob:
+    return SubmittedJob("job-1", status, message, code, "node-1", 1.0, 2.0, {RESUME_KEY: AGAIN})
 
 
 def test_a_job_that_has_succeeded_needs_no_words() -> None:

@@ -8,34 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from rayanim.cli.command_line import going_on
-from rayanim.cli.jobs import submit
-from rayanim.cli.script_command import words_again
-from rayanim.cli.signals import Stopped
-from rayanim.cli.submitting import _sent_off, check_log
+from rayanim.cli.job_commands import _sent_off, check_log, submit
+from rayanim.cli.options import going_on, words_again
+from rayanim.cli.printing import Stopped
 from rayanim.errors import SettingsError
-from rayanim.jobs import request
+from rayanim.jobs import client
 
 
 def test_a_job_is_called_after_its_script() -> None:
     """By characters that every log file's name may have."""
-    assert request.make_submission_id(Path("a b/wäve 2.py"), "1f") == "rayanim-w-ve-2-1f"
-    assert request.make_submission_id(Path("???.py"), "1f") == "rayanim-script-1f"
-    for name in (request.make_submission_id(Path("x" * 300), "1f"), "my.job_1-a"):
-        assert request.check_submission_id(name) == name
+    assert client.make_submission_id(Path("a b/wäve 2.py"), "1f") == "rayanim-w-ve-2-1f"
+    assert client.make_submission_id(Path("???.py"), "1f") == "rayanim-script-1f"
+    for name in (client.make_submission_id(Path("x" * 300), "1f"), "my.job_1-a"):
+        assert client.check_submission_id(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "../x", "-x", "a b", "x" * 102])
 def test_a_name_that_is_no_file_s_is_refused(name: str) -> None:
     """Ray would make a log file of it."""
     with pytest.raises(SettingsError, match="submission ID"):
-        request.check_submission_id(name)
+        client.check_submission_id(name)
 
 
 def test_the_command_line_arrives_as_it_was_written() -> None:
     """Through the shell that Ray gives it to."""
     words = ["--json", "-o", "my film.mp4", "it's.py", "--", "$HOME", "*"]
-    line = request.entrypoint("films-1", words)
+    line = client.entrypoint("films-1", words)
     assert shlex.split(line) == [
         "exec", "python", "-m", "rayanim.jobs.driver", "films-1", "run", *words,
     ]  # fmt: skip
@@ -43,11 +41,11 @@ def test_the_command_line_arrives_as_it_was_written() -> None:
 
 def test_films_of_one_folder_go_to_one_place() -> None:
     """Those of another folder, or of somebody else, to another."""
-    mine = request.films_folder(Path("/home/me/film"), "me@here")
-    assert mine == request.films_folder(Path("/home/me/film"), "me@here")
+    mine = client.films_folder(Path("/home/me/film"), "me@here")
+    assert mine == client.films_folder(Path("/home/me/film"), "me@here")
     others = {
-        request.films_folder(Path("/home/me/other/film"), "me@here"),
-        request.films_folder(Path("/home/me/film"), "you@here"),
+        client.films_folder(Path("/home/me/other/film"), "me@here"),
+        client.films_folder(Path("/home/me/film"), "you@here"),
     }
     assert len(others | {mine}) == 3 and all(each.startswith("film-") for each in others)
 
@@ -55,18 +53,18 @@ def test_films_of_one_folder_go_to_one_place() -> None:
 def test_a_script_outside_the_folder_that_travels_is_refused(tmp_path: Path) -> None:
     """It would not be there."""
     script = tmp_path / "deep" / "wave.py"
-    assert request.relative_script(script, tmp_path) == "deep/wave.py"
+    assert client.relative_script(script, tmp_path) == "deep/wave.py"
     with pytest.raises(SettingsError, match=r"wave\.py.*other"):
-        request.relative_script(script, tmp_path / "other")
+        client.relative_script(script, tmp_path / "other")
 
 
 def test_variables_of_the_user_s_stay() -> None:
     """Ours are added to them."""
     theirs = {"env_vars": {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}, "pip": ["x"]}
-    made = request.with_variables(theirs, "rayanim submit wave.py --resume")
+    made = client.with_variables(theirs, "rayanim submit wave.py --resume")
     assert made["pip"] == ["x"] and made["env_vars"]["A"] == "1"
     assert made["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "90"
-    assert made["env_vars"][request.RESUME_VARIABLE] == "rayanim submit wave.py --resume"
+    assert made["env_vars"][client.RESUME_VARIABLE] == "rayanim submit wave.py --resume"
     assert theirs["env_vars"] == {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}
 
 
@@ -130,7 +128,7 @@ class StoppedWhileSending:
 
 def test_a_job_that_was_perhaps_submitted_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """Its name is random, and nobody else knows it."""
-    made = request.JobRequest(submission_id="job-1", entrypoint="", runtime_env={}, metadata={})
+    made = client.JobRequest(submission_id="job-1", entrypoint="", runtime_env={}, metadata={})
     with pytest.raises(Stopped):
         _sent_off(StoppedWhileSending(), made)  # type: ignore[arg-type]
     told = capsys.readouterr().err

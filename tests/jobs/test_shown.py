@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from rayanim.cli.watching import Shown, ShownAsJson
-from rayanim.jobs.log import Text, read_log
+from rayanim.cli.job_commands import Shown, ShownAsJson
+from rayanim.jobs.watch import Text, read_log
 
 REPORT = "wave.mp4: 180 frames of 640x480\nRendered in 0.98 s"
 

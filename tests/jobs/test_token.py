@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rayanim.jobs import token
+from rayanim.jobs import client
 
-NAMES = (token.MODE, token.TOKEN, token.TOKEN_PATH)
+NAMES = (client.MODE, client.TOKEN, client.TOKEN_PATH)
 
 
 @pytest.fixture
@@ -22,26 +22,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_token_is_sent_where_one_is_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless Ray was told what to do."""
-    monkeypatch.setattr(token.os, "environ", environment := {"HOME": str(home)})
-    token.send_token_if_there()
-    assert token.MODE not in environment
+    monkeypatch.setattr(client.os, "environ", environment := {"HOME": str(home)})
+    client.send_token_if_there()
+    assert client.MODE not in environment
     (home / ".ray").mkdir()
     (home / ".ray" / "auth_token").write_text("f" * 64)
-    token.send_token_if_there()
-    assert environment[token.MODE] == "token"
-    environment[token.MODE] = "disabled"
-    token.send_token_if_there()
-    assert environment[token.MODE] == "disabled"
+    client.send_token_if_there()
+    assert environment[client.MODE] == "token"
+    environment[client.MODE] = "disabled"
+    client.send_token_if_there()
+    assert environment[client.MODE] == "disabled"
 
 
 def test_each_fault_has_its_own_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No token, one that is not sent, another one: what to set differs."""
-    assert "there is none here: set RAY_AUTH_TOKEN" in token.why_refused()
-    monkeypatch.setenv(token.MODE, "disabled")
-    assert "is 'disabled' here: set RAY_AUTH_MODE=token" in token.why_refused()
-    monkeypatch.setenv(token.MODE, "token")
-    monkeypatch.setenv(token.TOKEN, "f" * 64)
-    assert "The token in RAY_AUTH_TOKEN is not this cluster's" in token.why_refused()
-    monkeypatch.delenv(token.TOKEN)
-    monkeypatch.setenv(token.TOKEN_PATH, str(home / "missing"))
-    assert "there is none here" in token.why_refused()
+    assert "there is none here: set RAY_AUTH_TOKEN" in client.why_refused()
+    monkeypatch.setenv(client.MODE, "disabled")
+    assert "is 'disabled' here: set RAY_AUTH_MODE=token" in client.why_refused()
+    monkeypatch.setenv(client.MODE, "token")
+    monkeypatch.setenv(client.TOKEN, "f" * 64)
+    assert "The token in RAY_AUTH_TOKEN is not this cluster's" in client.why_refused()
+    monkeypatch.delenv(client.TOKEN)
+    monkeypatch.setenv(client.TOKEN_PATH, str(home / "missing"))
+    assert "there is none here" in client.why_refused()

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from rayanim.errors import JobError
-from rayanim.jobs.job import Job
-from rayanim.jobs.log import Event
-from rayanim.jobs.watch import Watch
+from rayanim.jobs.client import SubmittedJob
+from rayanim.jobs.watch import JobEvent, JobWatch
 
 LOG = "".join(
     f"frame {number}\n" + json.dumps({"event": "progress", "done": number}) + "\n"
@@ -20,8 +19,8 @@ LOG = "".join(
 )
 
 
-def job(status: str, message: str = "") -> Job:
-    return Job("job-1", status, message, None, "node-1", 1.0, None, {})
+def job(status: str, message: str = "") -> SubmittedJob:
+    return SubmittedJob("job-1", status, message, None, "node-1", 1.0, None, {})
 
 
 class FakeCluster:
@@ -39,7 +38,7 @@ class FakeCluster:
         self._breaks = itertools.chain(breaks, itertools.repeat(None))
         self._statuses = itertools.chain(statuses, itertools.repeat(statuses[-1]))
 
-    def job(self, submission_id: str) -> Job:
+    def job(self, submission_id: str) -> SubmittedJob:
         status = next(self._statuses)
         if status == "silent":
             raise JobError("The cluster cannot be reached.")
@@ -53,7 +52,7 @@ class FakeCluster:
         if limit is not None:
             raise JobError("The connection has broken.")
 
-    def log(self, job: Job, lines: int = -1) -> Iterator[str]:
+    def log(self, job: SubmittedJob, lines: int = -1) -> Iterator[str]:
         yield LOG
 
 
@@ -68,7 +67,7 @@ class Heard:
     def text(self, text: str) -> None:
         self.texts.append(text)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: JobEvent) -> None:
         self.events.append(event.values["done"])
 
     def notice(self, text: str) -> None:
@@ -85,7 +84,7 @@ def test_each_line_is_told_once(breaks: tuple[int, ...]) -> None:
     """In its order, however often the connection breaks, and wherever."""
     heard = Heard()
     cluster = FakeCluster(breaks, (*["RUNNING"] * 4, "SUCCEEDED"))
-    ended = Watch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
+    ended = JobWatch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
     assert ended is not None and ended.status == "SUCCEEDED"
     assert heard.has_all
     assert len(heard.notices) == bool(breaks)
@@ -95,7 +94,7 @@ def test_the_end_of_a_log_is_told_where_the_job_ended_meanwhile() -> None:
     """A connection that breaks in the job's last seconds keeps nothing back."""
     heard = Heard()
     cluster = FakeCluster((150, 100), ("RUNNING", "FAILED"))
-    Watch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
+    JobWatch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
     assert heard.has_all
 
 
@@ -106,7 +105,7 @@ class LosesItsEnd(FakeCluster):
         super().__init__((150,), ("FAILED",))
         self._ends = itertools.chain(ends[:-1], itertools.repeat(ends[-1]))
 
-    def log(self, job: Job, lines: int = -1) -> Iterator[str]:
+    def log(self, job: SubmittedJob, lines: int = -1) -> Iterator[str]:
         limit = next(self._ends)
         for start in range(0, len(LOG) if limit is None else limit, 50):
             yield LOG[start : start + 50]
@@ -117,7 +116,7 @@ class LosesItsEnd(FakeCluster):
 def test_the_end_of_a_log_that_breaks_off_is_read_again() -> None:
     """From where it broke: nothing is told twice."""
     heard = Heard()
-    watch = Watch(LosesItsEnd((0, 200, None)), "job-1", heard, reconnect_s=0)
+    watch = JobWatch(LosesItsEnd((0, 200, None)), "job-1", heard, reconnect_s=0)
     ended = watch.follow(lambda: False)
     assert ended is not None and ended.status == "FAILED"
     assert heard.has_all
@@ -127,7 +126,7 @@ def test_a_job_whose_log_is_gone_has_ended_all_the_same() -> None:
     """How it ended is known; that its last lines are missing is said."""
     clock = itertools.count(0, 10)
     heard = Heard()
-    watch = Watch(LosesItsEnd((0,)), "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    watch = JobWatch(LosesItsEnd((0,)), "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
     ended = watch.follow(lambda: False)
     assert ended is not None and ended.status == "FAILED"
     assert heard.notices[-1] == "the end of its log cannot be read. Its node is gone."
@@ -155,7 +154,7 @@ def test_a_job_that_has_ended_is_not_waited_for(silences: tuple[int, ...]) -> No
     """A connection may die without a word: how the job ended is asked for all the same."""
     clock, heard = itertools.count(0, 10), Heard()
     cluster = GoesSilent(silences, ("RUNNING", "RUNNING", "SUCCEEDED"))
-    watch = Watch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    watch = JobWatch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
     ended = watch.follow(lambda: False)
     assert ended is not None and ended.status == "SUCCEEDED"
     assert heard.has_all and heard.notices == []
@@ -165,7 +164,7 @@ def test_a_log_that_goes_on_behind_a_dead_connection_is_read() -> None:
     """By another connection, from where the first one fell silent."""
     clock, heard = itertools.count(0, 10), Heard()
     cluster = GoesSilent((100,), (*["RUNNING"] * 12, "SUCCEEDED"))
-    watch = Watch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    watch = JobWatch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
     watch.follow(lambda: heard.has_all)
     assert heard.has_all and cluster.job("job-1").status == "RUNNING"
 
@@ -175,7 +174,7 @@ def test_a_cluster_that_is_silent_for_long_is_given_up() -> None:
     clock = itertools.count(0, 10)
     cluster = FakeCluster((100, *[0] * 100), ("silent",))
     heard = Heard()
-    watch = Watch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
+    watch = JobWatch(cluster, "job-1", heard, reconnect_s=0, clock=lambda: next(clock))
     with pytest.raises(JobError, match="broken"):
         watch.follow(lambda: False)
     assert heard.notices == ["the connection has broken, the job goes on; trying again."]
@@ -184,7 +183,7 @@ def test_a_cluster_that_is_silent_for_long_is_given_up() -> None:
 def test_who_has_had_enough_may_come_back() -> None:
     """Nothing is told again to one who goes on watching."""
     heard = Heard()
-    watch = Watch(FakeCluster((), ("SUCCEEDED",)), "job-1", heard, reconnect_s=0)
+    watch = JobWatch(FakeCluster((), ("SUCCEEDED",)), "job-1", heard, reconnect_s=0)
     assert watch.follow(lambda: len(heard.texts) == 5) is None
     assert len(heard.texts) == 5
     watch.follow(lambda: False)
@@ -195,5 +194,5 @@ def test_a_job_that_waits_is_told_once() -> None:
     """With what Ray says about it."""
     heard = Heard()
     cluster = FakeCluster((0, 0, 0), ("PENDING", "PENDING", "PENDING", "SUCCEEDED"))
-    Watch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
+    JobWatch(cluster, "job-1", heard, reconnect_s=0).follow(lambda: False)
     assert [each for each in heard.notices if "waits" in each] == ["the job waits to be started."]

@@ -5,8 +5,8 @@ import os
 import PIL.Image
 
 import rayanim as pmaw
-import rayanim.acts as acts
-import rayanim.frame_gen as fg
+from rayanim import acts
+from rayanim import frame_gen as fg
 
 
 class LampState(acts.ActState):

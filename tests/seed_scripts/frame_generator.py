@@ -5,7 +5,7 @@ import os
 import PIL.Image
 
 import rayanim as pmaw
-import rayanim.frame_gen as fg
+from rayanim import frame_gen as fg
 
 
 class Dusk(fg.FrameGenerator):

@@ -4,8 +4,7 @@ import PIL.Image
 import PIL.ImageDraw
 
 import rayanim as pmaw
-import rayanim.acts as acts
-import rayanim.easing as easing
+from rayanim import acts, easing
 
 
 class Page(acts.ActState):

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 
 import rayanim as pmaw
-import rayanim.frame_gen as fg
+from rayanim import frame_gen as fg
 
 
 class Bar(fg.FrameGenerator):

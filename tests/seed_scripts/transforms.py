@@ -6,8 +6,8 @@ import PIL.Image
 import PIL.ImageDraw
 
 import rayanim as pmaw
-import rayanim.easing as easing
-import rayanim.frame_gen as fg
+from rayanim import easing
+from rayanim import frame_gen as fg
 
 
 class Clock(fg.FrameGenerator):

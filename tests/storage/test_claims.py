@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from rayanim.errors import OutputError
-from rayanim.storage import claims
+from rayanim.storage import output
 from rayanim.storage.address import Url
-from rayanim.storage.claims import Claim, Owner
-from rayanim.storage.remote import RemoteStore
+from rayanim.storage.output import Claim, Owner
+from rayanim.storage.store import RemoteStore
 
 FILM = Url("memory://claimed/film.mp4")
 FOLDER = FILM.with_name("film.mp4.lock")
@@ -31,9 +31,9 @@ def store() -> Iterator[RemoteStore]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs of life come quickly."""
-    monkeypatch.setattr(claims, "BEAT_S", 0.05)
-    monkeypatch.setattr(claims, "STALE_S", 1.0)
-    monkeypatch.setattr(claims, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(output, "BEAT_S", 0.05)
+    monkeypatch.setattr(output, "STALE_S", 1.0)
+    monkeypatch.setattr(output, "_LOOK_EVERY_S", 0.05)
 
 
 def elsewhere() -> bytes:

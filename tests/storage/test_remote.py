@@ -13,12 +13,18 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from rayanim.errors import OutputError
-from rayanim.storage import remote
+from rayanim.storage import store as store_module
 from rayanim.storage.address import Url
-from rayanim.storage.checksum import PIECE_BYTES, digests_of
-from rayanim.storage.limits import persistently, within
-from rayanim.storage.refusals import Refusal, refusal_of
-from rayanim.storage.remote import RemoteStore, side_by_side
+from rayanim.storage.store import (
+    PIECE_BYTES,
+    Refusal,
+    RemoteStore,
+    digests_of,
+    persistently,
+    refusal_of,
+    side_by_side,
+    within,
+)
 
 
 class NoCredentialsError(Exception):
@@ -163,7 +169,7 @@ def test_a_film_that_was_moved_without_an_answer_has_arrived(
 
     monkeypatch.setattr(MemoryFileSystem, "mv", move_silently)
     monkeypatch.setattr(RemoteStore, "pauses_s", (0,))
-    monkeypatch.setattr(remote, "_ATOMIC", ())
+    monkeypatch.setattr(store_module, "_ATOMIC", ())
     store = RemoteStore("memory")
     store.upload(film, url)
     assert len(moves) == 2 and store.read(url) == b"bytes"

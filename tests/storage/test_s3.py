@@ -26,12 +26,10 @@ from s3_server import BUCKET, KEYS, S3Server, s3_server
 import rayanim
 from rayanim.cli import main
 from rayanim.errors import EncodeError, OutputError, ResumeError
-from rayanim.parts.folders import MANIFEST
-from rayanim.storage import remote
+from rayanim.storage import store
 from rayanim.storage.address import address_of
-from rayanim.storage.checksum import digests_of
-from rayanim.storage.remote import RemoteStore
-from rayanim.target import target_at
+from rayanim.storage.output import target_at
+from rayanim.storage.store import MANIFEST, RemoteStore, digests_of
 
 FRAMES = 60
 SEGMENT = 6
@@ -134,9 +132,9 @@ def test_a_film_whose_etag_is_no_digest_is_read_back(
         read.extend(source)
         return digests_of(iter(read))
 
-    monkeypatch.setattr(remote, "is_one_of", lambda *_: False)
-    monkeypatch.setattr(remote, "_READ_BACK_BYTES", 10_000)
-    monkeypatch.setattr(remote, "digests_of", digests_of_blocks)
+    monkeypatch.setattr(store, "is_one_of", lambda *_: False)
+    monkeypatch.setattr(store, "_READ_BACK_BYTES", 10_000)
+    monkeypatch.setattr(store, "digests_of", digests_of_blocks)
     produce(f"s3://{BUCKET}/film.mp4")
     film = s3.cat_file(f"{BUCKET}/film.mp4")
     assert hashlib.sha256(film).hexdigest() == expected

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from video_reading import solid_rgba
 
-from rayanim.video.blend import Blender
+from rayanim.video.convert import Blender
 
 EVERY = np.arange(256)
 

@@ -92,7 +92,7 @@ def test_encoder_that_ffmpeg_lacks_is_named(monkeypatch):
 
 def test_av1_falls_back_to_libaom(monkeypatch):
     """Where SVT-AV1 is not built in, "av1" means libaom-av1."""
-    import rayanim.video.codecs as codecs
+    from rayanim.video import codecs
 
     target = codecs._container(".webm")
     monkeypatch.setattr(codecs, "_is_installed", lambda codec: codec.encoder == "libaom-av1")

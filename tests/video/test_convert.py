@@ -12,9 +12,8 @@ from video_reading import solid_rgba, to_rgb
 from rayanim.errors import FrameError
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
-from rayanim.video.convert import FrameConverter
-from rayanim.video.packing import unpack
-from rayanim.video.pixel_formats import PIXEL_FORMATS
+from rayanim.video.convert import FrameConverter, unpack
+from rayanim.video.spec import PIXEL_FORMATS
 
 COLOURS = {
     "red": (255, 0, 0),

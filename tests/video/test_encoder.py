@@ -18,7 +18,7 @@ from rayanim.errors import EncodeError
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
-from rayanim.video.encoder import VideoEncoder
+from rayanim.video.encode import VideoEncoder
 
 SIZE = (64, 48)
 NTSC = Fraction(30000, 1001)
@@ -397,7 +397,7 @@ from pathlib import Path
 import numpy as np
 from test_encoder import spec_of
 from rayanim.errors import EncodeError
-from rayanim.video.encoder import VideoEncoder
+from rayanim.video.encode import VideoEncoder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 spec = spec_of({suffix!r}, crf=1)

@@ -18,8 +18,8 @@ from test_segment import noise, segment_of
 from video_reading import read_film
 
 from rayanim.errors import EncodeError
+from rayanim.video.encode import EncodedSegment, segment_spec
 from rayanim.video.join import Joiner, without_note
-from rayanim.video.segment import EncodedSegment, segment_spec
 
 LENGTHS = [(1,), (2,), (3,), (7,), (1, 1, 1, 2, 2), (7, 3, 2, 1), (1, 2, 3, 7), (19, 4, 31)]
 

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rayanim.video import partial
-from rayanim.video.convert import FrameConverter
-from rayanim.video.partial import LONGEST_PAUSE, PartialConverter
-from rayanim.video.pixel_formats import PIXEL_FORMATS
-from rayanim.video.spec import StreamSpec
+from rayanim.video import convert
+from rayanim.video.convert import LONGEST_PAUSE, FrameConverter, PartialConverter
+from rayanim.video.spec import PIXEL_FORMATS, StreamSpec
 
 SIZE = (200, 120)
 
@@ -168,7 +166,7 @@ def test_a_failure_half_way_leaves_nothing_to_build_on(monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patched, pytest.raises(MemoryError):
-        patched.setattr(partial.Swscale, "planes", fail)
+        patched.setattr(convert.Swscale, "planes", fail)
         converter.convert(rgba, out)
     assert not converter.convert(rgba, out)
 

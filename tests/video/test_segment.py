@@ -16,8 +16,7 @@ import pytest
 from test_encoder import SIZE, numbered, spec_of
 
 from rayanim.errors import EncodeError
-from rayanim.video.ffmpeg_log import reason_for
-from rayanim.video.segment import SegmentEncoder, segment_spec, why_not_joinable
+from rayanim.video.encode import SegmentEncoder, reason_for, segment_spec, why_not_joinable
 
 CODECS = ["h264", "h265", "vp9", "av1"]
 

@@ -1,0 +1,172 @@
+"""The commands' arguments and help, and the usage errors that click finds."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rayanim.cli import job_commands
+from rayanim.cli.options import (
+    NAME_HELP,
+    SCRIPT_ARGUMENTS,
+    Options,
+    ScriptCommand,
+    cluster_options,
+    common_options,
+    film_options,
+)
+from rayanim.cli.printing import INTERRUPTED, USAGE
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the render or the script failed; 2 an option, a setting or NAME "
+    "makes no sense, or there is no such script; 130 stopped by Ctrl-C, 143 by SIGTERM; "
+    "what the script gives to sys.exit."
+)
+
+
+class Main(click.Group):
+    """Tells usage errors as all others are told."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Parse, run, and end the process with the command's exit code."""
+        arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
+        try:
+            exit_code = super().main(
+                arguments, prog_name or "rayanim", complete_var, standalone_mode=False, **extra
+            )
+        except click.ClickException as error:
+            click.echo(f"rayanim: error: {error.format_message()}", err=True)
+            exit_code = USAGE
+        except click.Abort:
+            exit_code = INTERRUPTED
+        if standalone_mode:
+            sys.exit(exit_code)
+        return exit_code
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which there are."""
+        name = args[0]
+        if name not in self.commands and not name.startswith("-"):
+            script = name if name.endswith(".py") else "SCRIPT"
+            raise click.UsageError(
+                f"There is no command {name!r}. The commands are {', '.join(self.commands)}: "
+                f"rayanim run {script}, for example."
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Main,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="rayanim run wave.py -o wave.mp4",
+)
+@click.version_option(package_name="rayanim", message="%(prog)s %(version)s")
+def main() -> None:
+    """Turn Python drawing code into video."""
+
+
+@main.command(cls=ScriptCommand, epilog=EXIT_CODES)
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@common_options
+@film_options
+@cluster_options
+@click.pass_context
+def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
+    """Render SCRIPT's film.
+
+    SCRIPT runs as `python SCRIPT` would, and its own produce(...) or
+    make_video(...) renders; options take the place of its arguments. A SCRIPT
+    that renders nothing, but defines an Animator, FrameGenerator or Act, is
+    rendered to NAME.mp4, or SCRIPT's name with .mp4, in the current folder.
+    """
+    return _carry_out(ctx, script, given)
+
+
+@main.command(cls=ScriptCommand, epilog=EXIT_CODES)
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@click.option(
+    "--frame",
+    metavar="N",
+    type=click.IntRange(min=0),
+    required=True,
+    help="The frame's number, from 0.",
+)
+@common_options
+@click.pass_context
+def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
+    """Draw one frame of SCRIPT's film into an image.
+
+    The frame is the film's, before encoding, with its transparency; formats
+    that have none, such as .jpg, get the film's background. Without -o it goes
+    where the film would, as .png.
+    """
+    return _carry_out(ctx, script, given, frame)
+
+
+DOCTOR_EXIT_CODES = (
+    "Exit codes: 0 all is well; 1 something must be mended; 2 an option makes no sense."
+)
+
+
+@main.command(epilog=DOCTOR_EXIT_CODES)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    envvar="RAY_ADDRESS",
+    help="A Ray cluster to look at, too: 'auto' for the one that runs on this machine, or the "
+    "head's HOST:PORT. Otherwise the variable RAY_ADDRESS.",
+)
+@click.option(
+    "--timeout",
+    "limit_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="How long the cluster's nodes have to answer; those that do not are named.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
+def doctor(address: str | None, limit_s: float, as_json: bool) -> int:
+    """Look for what is not well here and on a cluster, and say what to do.
+
+    Versions, codecs, fonts, memory, disks, Ray's token; and whether each of the
+    cluster's nodes draws and encodes the same test film to the same bytes as
+    this machine.
+    """
+    from rayanim.cli.doctor_command import run_doctor
+
+    return run_doctor(address, as_json=as_json, limit_s=limit_s)
+
+
+for _command in (run, still):
+    _command.help = f"{inspect.cleandoc(_command.help or '')}\n\n{NAME_HELP}"
+
+
+for _command in job_commands.COMMANDS:
+    main.add_command(_command)
+
+
+def _carry_out(
+    ctx: click.Context, script: Path, given: dict[str, Any], still_number: int | None = None
+) -> int:
+    # Here, so that --help loads none of it.
+    from rayanim.cli.run import run_script
+
+    options = Options.of(given, ctx.meta[SCRIPT_ARGUMENTS], still_number)
+    return run_script(script, options)

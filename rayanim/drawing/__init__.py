@@ -1,1 +1,0 @@
-"""A figure's pixels: the only room that draws with matplotlib."""

@@ -1,0 +1,571 @@
+"""How many render actors there should be: a pure policy, from the encoder's queue.
+
+Theory of operation
+-------------------
+The set point: frames arrive just fast enough that the encoder never starves
+and its queue never fills. `decide` is called every tick with a `Snapshot` and
+the state that it returned the tick before; it has no clock and no effects.
+
+*Demand* is the encoder's rate divided by one busy actor's, in actors.
+
+- The encoder **starves** when it idles while little is queued and the window
+  for frames in flight has room. If that holds for ``hold_s``, actors are added
+  up to `HEADROOM_UP` times the demand, at most doubling.
+- The queue is **full** when the window is nearly used up while the encoder
+  works. If that holds for ``hold_s``, actors are released down to
+  `HEADROOM_DOWN` times the demand, at most halving.
+- If the encoder idles while the window is full, the frame that comes next is a
+  slow one and the others wait behind it. More actors would have no room to
+  draw in, fewer would draw it no sooner: nothing changes.
+
+Why it cannot swing between n and n + 1 while the rates stay as they are.
+Going up from n by the demand r means ``HEADROOM_UP * r > n``, coming back to n
+means ``HEADROOM_DOWN * r <= n``. As ``HEADROOM_DOWN > HEADROOM_UP``, no r does
+both: the measured demand must have fallen by more than an eighth in between.
+Where a biased measurement says that n is enough although the encoder starves
+with n, one actor is added beyond it (a probe), and n is remembered together
+with the demand measured then (`Shortage`): the way down ends above n until the
+demand has fallen by a quarter. Where the measurement scatters more than the
+dead band is wide, or the load comes in bursts, the way down takes the highest
+demand of the last `PEAK_HOLDS` times ``hold_s``. It can afford to be late: too
+many actors do no harm, since the window is bounded and they wait.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+
+from rayanim.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the controller sees at one tick.
+
+    Parameters
+    ----------
+    now_s
+        Any clock that does not go back.
+    alive
+        Actors that have answered.
+    requested
+        Actors asked for, those alive included; without those that have died.
+    queued_frames
+        Frames drawn that wait for the encoder or for their turn.
+    in_flight_bytes, in_flight_limit_bytes
+        Pixels between the actors and the encoder, and what there may be.
+    encoder_idle_fraction
+        Share of the last window in which the encoder had nothing to do. The
+        window should be no longer than ``settle_s + 3 * hold_s``, or
+        what was before a change is taken for its result.
+    draw_fps_per_actor
+        Frames per second of one busy actor; None before the first measurement.
+        Best the inverse of averaged seconds per frame: a mean of rates is too
+        high where frames differ.
+    encode_fps
+        Frames per second while the encoder is busy; None before the first.
+    frames_left
+        Frames not yet drawn; None where the length is unknown.
+    segments_left
+        Segments not yet drawn, those in the actors' hands included; None where
+        the length is unknown.
+    actor_start_s
+        Seconds from asking for an actor to its first frame.
+    nodes
+        Nodes on which there are actors.
+    spent_node_s
+        Seconds for which nodes were held so far, of all nodes together.
+    seconds_left
+        Seconds to the end of the film at the present rate; None where that
+        cannot be said.
+    """
+
+    now_s: float
+    alive: int
+    requested: int
+    queued_frames: int
+    in_flight_bytes: int
+    in_flight_limit_bytes: int
+    encoder_idle_fraction: float
+    draw_fps_per_actor: float | None
+    encode_fps: float | None
+    frames_left: int | None
+    segments_left: int | None
+    actor_start_s: float
+    nodes: int = 0
+    spent_node_s: float = 0.0
+    seconds_left: float | None = None
+
+    @property
+    def pending(self) -> int:
+        """Actors that were asked for and have not answered yet."""
+        return max(0, self.requested - self.alive)
+
+    @property
+    def demand(self) -> float | None:
+        """Actors it takes to keep the encoder busy; None before both rates are known."""
+        if not self.draw_fps_per_actor or self.encode_fps is None:
+            return None
+        demand = self.encode_fps / self.draw_fps_per_actor
+        return None if math.isnan(demand) else demand
+
+    @property
+    def window_share(self) -> float:
+        """Used share of the window for frames in flight, 0 to about 1."""
+        return self.in_flight_bytes / max(1, self.in_flight_limit_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingLimits:
+    """Bounds that no decision leaves, and how long proof takes.
+
+    Parameters
+    ----------
+    min_actors, max_actors
+        Both inclusive; equal pins the number.
+    hold_s
+        Seconds for which a condition must hold before it counts.
+    settle_s
+        Seconds after a change, and after the last new actor answered, in which
+        nothing changes.
+    max_node_s
+        The most seconds for which nodes may be held, of all nodes together;
+        None for no bound.
+
+    Raises
+    ------
+    SettingsError
+        If the bounds are not ``1 <= min_actors <= max_actors`` or a time is
+        negative.
+    """
+
+    min_actors: int
+    max_actors: int
+    hold_s: float = 1.0
+    settle_s: float = 2.0
+    max_node_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_actors <= self.max_actors:
+            raise SettingsError(
+                f"The number of actors must be bounded by 1 <= min <= max, "
+                f"got min={self.min_actors!r} and max={self.max_actors!r}."
+            )
+        if not (self.hold_s >= 0 and self.settle_s >= 0):
+            raise SettingsError(
+                f"hold_s and settle_s must be 0 or more seconds, "
+                f"got {self.hold_s!r} and {self.settle_s!r}."
+            )
+
+    def clamp(self, actors: int) -> int:
+        """The allowed number that is nearest to `actors`."""
+        return min(self.max_actors, max(self.min_actors, actors))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many actors there should be, how many that is more, and why.
+
+    `delta` is the change against what was requested: positive asks for that
+    many more, negative releases, 0 leaves all as it is.
+    """
+
+    target: int
+    delta: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """With this many actors the encoder starved, at this measured demand."""
+
+    actors: int
+    demand: float
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """What `decide` remembers from tick to tick; a new job starts with ``PolicyState()``.
+
+    Parameters
+    ----------
+    wanted
+        The target of the last decision; what is missing from it has died.
+    starved_since_s, full_since_s
+        Since when that holds without a break; None while it does not.
+    changed_at_s
+        When the target last changed.
+    arriving_at_s
+        When an actor was last seen to be still starting.
+    shortage
+        The largest number of actors known to be too few.
+    peaks
+        (when, demand) of the recent past, each above all that came later: the
+        first is the highest.
+    """
+
+    wanted: int | None = None
+    starved_since_s: float | None = None
+    full_since_s: float | None = None
+    changed_at_s: float | None = None
+    arriving_at_s: float | None = None
+    shortage: Shortage | None = None
+    peaks: tuple[tuple[float, float], ...] = ()
+
+
+HOUR_S = 3600.0
+
+
+def too_dear(snapshot: Snapshot, limits: ScalingLimits) -> str | None:
+    """Why no actor may be added; None where the cap allows it, or there is none.
+
+    The film's price is projected from the present rate: what was spent, and the
+    present nodes for the time that is left. More actors would shorten that time
+    and not the price, but for each node that they start.
+    """
+    left_s = snapshot.seconds_left
+    if limits.max_node_s is None or left_s is None:
+        return None
+    projected_s = snapshot.spent_node_s + snapshot.nodes * left_s
+    if projected_s <= limits.max_node_s:
+        return None
+    return (
+        f"at this rate the film takes {hours_text(projected_s)} node-hours, and "
+        f"{hours_text(limits.max_node_s)} are allowed"
+    )
+
+
+def used_up(snapshot: Snapshot, limits: ScalingLimits) -> str | None:
+    """Why the job has to end now; None where it may go on, or has drawn all."""
+    most_s, left = limits.max_node_s, snapshot.frames_left
+    if most_s is None or snapshot.spent_node_s < most_s or left == 0:
+        return None
+    missing = "" if left is None else f", with {left} frames still to draw"
+    return (
+        f"The {hours_text(most_s)} node-hours that max_node_hours (--max-node-hours) allows are "
+        f"used up{missing}."
+    )
+
+
+def hours_text(node_s: float) -> str:
+    """Node-seconds as hours with two digits that count, ``0.0083`` say."""
+    return f"{node_s / HOUR_S:.2g}" if node_s < HOUR_S else f"{node_s / HOUR_S:.1f}"
+
+
+__all__ = [
+    "Decision",
+    "PolicyState",
+    "ScalingLimits",
+    "Shortage",
+    "Snapshot",
+    "decide",
+]
+
+HEADROOM_UP = 1.1
+"""Actors are added until they draw this many times what the encoder takes."""
+
+HEADROOM_DOWN = 1.25
+"""Actors are released only if the rest draw this many times what it takes."""
+
+IDLE_SHARE = 0.1
+"""An encoder that is idle for a larger share of the window than this is not fed."""
+
+FULL_SHARE = 0.8
+"""The window is full from this share on: a segment more might not fit."""
+
+LOW_QUEUE_S = 1.0
+"""Less than this much work for the encoder is a low queue, in seconds.
+
+Actors hand over about a quarter of a second of drawing at a time and hold two
+segments, so at steady state half a second of frames waits for its turn.
+"""
+
+PROBE_HOLDS = 3
+"""An actor beyond the demand needs proof for this many times ``hold_s``."""
+
+SHORTAGE_FADES = 0.75
+"""A remembered shortage ends when the demand is below this share of what it was."""
+
+PEAK_HOLDS = 10
+"""The way down looks at the highest demand of this many times ``hold_s``."""
+
+START_REPAID = 2.0
+"""An actor repays its start if its share of the frames lasts this many starts.
+
+It then works at least as long as it took to start.
+"""
+
+
+def decide(
+    snapshot: Snapshot, limits: ScalingLimits, state: PolicyState
+) -> tuple[Decision, PolicyState]:
+    """The decision for this tick and the state for the next.
+
+    Parameters
+    ----------
+    snapshot
+        What the controller sees now.
+    limits
+        Bounds that the target stays within, whatever the snapshot says.
+    state
+        What the previous call returned, or ``PolicyState()`` at first.
+    """
+    seen = _observe(snapshot, limits, state)
+    target, reason = _target(snapshot, limits, seen)
+    decision = Decision(target, target - snapshot.requested, reason)
+    return decision, _remember(snapshot, limits, seen, decision)
+
+
+def _observe(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> PolicyState:
+    """Follow since when each condition holds; a restless time counts for neither."""
+    now = snapshot.now_s
+    state = replace(state, arriving_at_s=now) if snapshot.pending else state
+    resting = _rested(now, state.changed_at_s, limits)
+    supply_known = resting and _rested(now, state.arriving_at_s, limits)
+    return replace(
+        state,
+        wanted=snapshot.requested if state.wanted is None else state.wanted,
+        peaks=_peaks(state.peaks, now, snapshot.demand, PEAK_HOLDS * limits.hold_s),
+        starved_since_s=_since(state.starved_since_s, now, supply_known and _starves(snapshot)),
+        full_since_s=_since(state.full_since_s, now, resting and _full(snapshot)),
+    )
+
+
+def _remember(
+    snapshot: Snapshot, limits: ScalingLimits, state: PolicyState, decision: Decision
+) -> PolicyState:
+    shortage = state.shortage
+    if _held(state.starved_since_s, snapshot.now_s, limits.hold_s) and snapshot.demand:
+        known = _floor(shortage, snapshot.demand)
+        if snapshot.requested >= known:
+            shortage = Shortage(snapshot.requested, snapshot.demand)
+    state = replace(state, wanted=decision.target, shortage=shortage)
+    if decision.delta == 0:
+        return state
+    return replace(state, changed_at_s=snapshot.now_s, starved_since_s=None, full_since_s=None)
+
+
+def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tuple[int, str]:
+    """The first rule that applies; each gives its reason."""
+    requested = snapshot.requested
+    if state.wanted is not None and requested < state.wanted:
+        # Before the bounds: where all died at once, those would ask for the fewest.
+        return _replace_dead(snapshot, limits, state.wanted)
+    if limits.clamp(requested) != requested:
+        target = limits.clamp(requested)
+        return target, _step(snapshot, target, _bounds(limits))
+    if snapshot.segments_left is not None and limits.clamp(snapshot.segments_left) < requested:
+        target = limits.clamp(snapshot.segments_left)
+        return target, _step(snapshot, target, f"segments left to draw: {snapshot.segments_left}")
+    if state.starved_since_s is not None:
+        return _up(snapshot, limits, state.starved_since_s)
+    if state.full_since_s is not None:
+        return _down(snapshot, limits, state, state.full_since_s)
+    return requested, _stay(snapshot, limits, state)
+
+
+def _replace_dead(snapshot: Snapshot, limits: ScalingLimits, wanted: int) -> tuple[int, str]:
+    requested = snapshot.requested
+    lost = f"actors gone: {wanted - requested} of {wanted}"
+    useful = min(limits.clamp(wanted), _useful(snapshot, limits))
+    target = max(limits.clamp(requested), useful)
+    if target == requested:
+        return requested, f"stay at {requested}: {lost}, but the frames left repay no start"
+    return target, _step(snapshot, target, lost)
+
+
+def _up(snapshot: Snapshot, limits: ScalingLimits, since_s: float) -> tuple[int, str]:
+    requested, starving = snapshot.requested, _starving(snapshot)
+    if requested >= limits.max_actors:
+        return requested, f"stay at {requested}: {starving}, but {_bounds(limits)}"
+    if snapshot.draw_fps_per_actor is None:
+        return requested, f"stay at {requested}: {starving}, but no actor has drawn a segment yet"
+    needed = _enough(snapshot.demand, HEADROOM_UP, limits, unknown=2 * requested)
+    wait_s = limits.hold_s if needed > requested else PROBE_HOLDS * limits.hold_s
+    if not _held(since_s, snapshot.now_s, wait_s):
+        return requested, f"stay at {requested}: {starving}, not yet for {wait_s:g} s"
+    dear = too_dear(snapshot, limits)
+    if dear is not None:
+        return requested, f"stay at {requested}: {starving}, but {dear}"
+    wanted = limits.clamp(min(max(needed, requested + 1), 2 * requested))
+    target = min(wanted, _useful(snapshot, limits))
+    if target <= requested:
+        return requested, f"stay at {requested}: {starving}, but the frames left repay no start"
+    return target, _step(snapshot, target, f"{starving}{_demand_clause(snapshot)}")
+
+
+def _down(
+    snapshot: Snapshot, limits: ScalingLimits, state: PolicyState, since_s: float
+) -> tuple[int, str]:
+    requested, full = snapshot.requested, _filled(snapshot)
+    if not state.peaks:
+        return requested, f"stay at {requested}: {full}, but the rates are not known yet"
+    peak = state.peaks[0][1]
+    enough = max(_actors(peak, HEADROOM_DOWN, limits.max_actors), _floor(state.shortage, peak))
+    if enough >= requested:
+        return requested, f"stay at {requested}: {full}, and fewer would starve the encoder"
+    if requested <= limits.min_actors:
+        return requested, f"stay at {requested}: {full}, but {_bounds(limits)}"
+    if not _held(since_s, snapshot.now_s, limits.hold_s):
+        return requested, f"stay at {requested}: {full}, not yet for {limits.hold_s:g} s"
+    target = limits.clamp(max(enough, math.ceil(requested / 2)))
+    return target, _step(snapshot, target, f"{full}; it took at most {peak:.1f} actors to feed it")
+
+
+def _stay(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> str:
+    """Why nothing changes while no condition is being timed."""
+    stay = f"stay at {snapshot.requested}: "
+    if snapshot.pending:
+        return stay + f"actors still starting: {snapshot.pending}"
+    if not _rested(snapshot.now_s, state.changed_at_s, limits):
+        return stay + "the last change has to show first"
+    if not _rested(snapshot.now_s, state.arriving_at_s, limits):
+        return stay + "the new actors have to show first"
+    if snapshot.encoder_idle_fraction > IDLE_SHARE:
+        return stay + (
+            f"the encoder idled {_percent(snapshot.encoder_idle_fraction)}, but "
+            f"{snapshot.queued_frames} frames wait behind a slower one"
+        )
+    return stay + "the encoder is fed and its queue has room"
+
+
+def _starves(snapshot: Snapshot) -> bool:
+    # What the actors hold is in the window too. Many actors fill most of it
+    # just by drawing; there is room for one more while its part would fit.
+    roomy_share = max(FULL_SHARE, snapshot.requested / (snapshot.requested + 1))
+    if snapshot.encoder_idle_fraction <= IDLE_SHARE or snapshot.window_share >= roomy_share:
+        return False
+    low_frames = LOW_QUEUE_S * (snapshot.encode_fps or math.inf)
+    return snapshot.queued_frames < max(1.0, low_frames)
+
+
+def _full(snapshot: Snapshot) -> bool:
+    return snapshot.window_share >= FULL_SHARE and snapshot.encoder_idle_fraction <= IDLE_SHARE
+
+
+def _peaks(
+    peaks: tuple[tuple[float, float], ...], now_s: float, demand: float | None, memory_s: float
+) -> tuple[tuple[float, float], ...]:
+    recent = tuple(peak for peak in peaks if now_s - peak[0] <= memory_s)
+    if demand is None:
+        return recent
+    return (*(peak for peak in recent if peak[1] > demand), (now_s, demand))
+
+
+def _enough(demand: float | None, headroom: float, limits: ScalingLimits, *, unknown: int) -> int:
+    return unknown if demand is None else _actors(demand, headroom, limits.max_actors)
+
+
+def _actors(demand: float, headroom: float, most: int) -> int:
+    """Whole actors for `demand` with headroom, at least 1, at most `most`."""
+    return most if demand * headroom >= most else max(1, math.ceil(demand * headroom))
+
+
+def _floor(shortage: Shortage | None, demand: float) -> int:
+    """The fewest actors that are not known to be too few."""
+    if shortage is None or demand < SHORTAGE_FADES * shortage.demand:
+        return 1
+    return shortage.actors + 1
+
+
+def _useful(snapshot: Snapshot, limits: ScalingLimits) -> int:
+    """Actors that have a segment to draw and repay their start."""
+    repaid = _repaid(
+        snapshot.frames_left,
+        snapshot.draw_fps_per_actor,
+        snapshot.actor_start_s,
+        limits.max_actors,
+    )
+    return repaid if snapshot.segments_left is None else min(repaid, snapshot.segments_left)
+
+
+def _repaid(frames_left: int | None, draw_fps: float | None, start_s: float, most: int) -> int:
+    if frames_left is None or not draw_fps or start_s <= 0:
+        return most
+    return int(min(most, frames_left / draw_fps / (START_REPAID * start_s)))
+
+
+def _rested(now_s: float, moved_at_s: float | None, limits: ScalingLimits) -> bool:
+    return moved_at_s is None or now_s - moved_at_s >= limits.settle_s
+
+
+def _since(since_s: float | None, now_s: float, holds: bool) -> float | None:
+    if not holds:
+        return None
+    return now_s if since_s is None else since_s
+
+
+def _held(since_s: float | None, now_s: float, hold_s: float) -> bool:
+    return since_s is not None and now_s - since_s >= hold_s
+
+
+def _step(snapshot: Snapshot, target: int, why: str) -> str:
+    direction = "up" if target > snapshot.requested else "down"
+    return f"{direction} from {snapshot.requested} to {target}: {why}"
+
+
+def _starving(snapshot: Snapshot) -> str:
+    return (
+        f"the encoder idled {_percent(snapshot.encoder_idle_fraction)} "
+        f"with {snapshot.queued_frames} frames queued"
+    )
+
+
+def _filled(snapshot: Snapshot) -> str:
+    return f"the encoder's queue is {_percent(snapshot.window_share)} full"
+
+
+def _demand_clause(snapshot: Snapshot) -> str:
+    return "" if snapshot.demand is None else f"; it takes {snapshot.demand:.1f} actors to feed it"
+
+
+def _bounds(limits: ScalingLimits) -> str:
+    return f"{limits.min_actors} to {limits.max_actors} are allowed"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+class SlidingSums:
+    """Frames and seconds of a stage, summed over a sliding window.
+
+    Parameters
+    ----------
+    window_s
+        Length of the window in seconds.
+    """
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._entries: deque[tuple[float, int, float, float]] = deque()
+
+    def add(self, now_s: float, frames: int, busy_s: float, idle_s: float = 0.0) -> None:
+        """Note that `frames` took `busy_s`, after `idle_s` with nothing to do."""
+        self._entries.append((now_s, frames, busy_s, idle_s))
+        # The last entry stays however old it is: an old rate beats none.
+        while len(self._entries) > 1 and self._entries[0][0] < now_s - self._window_s:
+            self._entries.popleft()
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per busy second, None before the first entry."""
+        frames = sum(entry[1] for entry in self._entries)
+        busy_s = sum(entry[2] for entry in self._entries)
+        return frames / busy_s if frames and busy_s > 0 else None
+
+    def idle_fraction(self, now_s: float) -> float:
+        """Share of the time in which there was nothing to do, 0 to 1.
+
+        The time since the last entry counts as idle: the next entry will say
+        so too.
+        """
+        if not self._entries:
+            return 1.0
+        busy_s = sum(entry[2] for entry in self._entries)
+        idle_s = sum(entry[3] for entry in self._entries)
+        idle_s += max(0.0, now_s - self._entries[-1][0])
+        whole_s = busy_s + idle_s
+        return idle_s / whole_s if whole_s > 0 else 1.0

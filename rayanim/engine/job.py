@@ -1,0 +1,661 @@
+"""Runs a job: opens its source here, and leaves the rest to the transport that fits."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rayanim.engine.choose import Choice, Chooser, Costs, in_process, segment_frames
+from rayanim.engine.draw import NO_TIME, Pieces, RawPayload, Timings
+from rayanim.engine.local import EncoderThread, EncoderThreads, InProcess, Resumption, SpaceWatch
+from rayanim.engine.plan import GOP_FRAMES, Segment, closed_lengths, cut, follow
+from rayanim.engine.ray_session import RaySession, told_as_ours
+from rayanim.engine.scheduler import Drawn
+from rayanim.engine.stats import Exporter, Job, Outcome, Tally
+from rayanim.engine.writing import OneEncoder, Parts, PartWriter
+from rayanim.errors import EncoderLostError, FarmStartError, HistoryError, RayanimError
+from rayanim.events import Listener, Nobody
+from rayanim.parameters import Feed
+from rayanim.progress.base import Progress
+from rayanim.randomness import kept_randomness
+from rayanim.storage.segments import Keeper
+
+ENCODER_RESTARTS = 1
+"""How often a film is begun anew after its encoder actor died."""
+
+Head = deque[Drawn[RawPayload]]
+"""What was drawn in this process, and is not encoded yet."""
+
+
+class FramesJob:
+    """Draws a film and hands raw frames to one encoder.
+
+    Parameters
+    ----------
+    job, tally, chooser
+        The job, its counts, and who decides where it is drawn.
+    inside
+        Its open source in this process.
+    """
+
+    def __init__(self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess) -> None:
+        self._job = job
+        self._tally = tally
+        self._chooser = chooser
+        self._inside = inside
+        self._head: Head = deque()
+
+    def run(self) -> tuple[Choice, int]:
+        """Make the part file; where it was drawn, and its bytes."""
+        self._head.extend(self._sample())
+        choice = self._choose()
+        if self._tally.total is None and choice.engine == "local":
+            choice = self._wait_and_see(choice)
+        self._tally.chosen(choice.engine, choice.reason, choice.actors)
+        if choice.engine == "local":
+            return choice, self._run_locally()
+        return self._run_on_ray(choice)
+
+    def _choose(self, *, elapsed_s: float | None = None) -> Choice:
+        if self._inside.stays is not None:
+            return self._chooser.stay(self._inside.stays)
+        total = self._job.feed.n_frames
+        left = None if total is None else total - self._inside.next_frame
+        return self._chooser.choose(self._costs(), left, elapsed_s=elapsed_s)
+
+    def _costs(self) -> Costs:
+        inside = self._inside
+        encode_s = self._chooser.encode_s(inside.spec)
+        warm_up_s = inside.open_s + inside.cost.warm_up_s
+        return self._chooser.costs(inside.spec, self._inside.cost.usual_s, encode_s, warm_up_s)
+
+    def _wait_and_see(self, choice: Choice) -> Choice:
+        """Draw on while the length is unknown: Ray is started once it would have paid."""
+        if self._choose(elapsed_s=math.inf).engine == "local":
+            return choice
+        count = self._inside.frames_per_look()
+        while choice.engine == "local" and self._has_room():
+            drawn = self._inside.draw(count)
+            if drawn is None:
+                return choice
+            self._head.append(drawn)
+            self._tally.tell(queued_frames=self._inside.next_frame)
+            choice = self._choose()
+        return self._choose(elapsed_s=math.inf)
+
+    def _has_room(self) -> bool:
+        """Whether more frames may be held while it is open who encodes them."""
+        held_bytes = self._inside.next_frame * self._inside.spec.frame_bytes
+        return held_bytes < self._chooser.limit_bytes // 2
+
+    def _sample(self) -> Iterator[Drawn[RawPayload]]:
+        """The first frames: one where the cost is known or Ray is asked for, else a few."""
+        known = self._job.settings.draw_ms is not None
+        if known or self._job.engine == "ray":
+            first = self._inside.draw(1)
+            if first is not None:
+                yield first
+            return
+        for drawn in self._inside.sample():
+            yield drawn
+            self._tally.tell()
+
+    def _run_locally(self) -> int:
+        encoder = EncoderThread(self._inside.spec, self._job.part_path, self._tally)
+        try:
+            while self._head:
+                encoder.put(self._head.popleft().payload)
+            count = self._inside.frames_per_look()
+            while (drawn := self._inside.draw(count)) is not None:
+                encoder.put(drawn.payload)
+                self._tally.tell(queued_frames=encoder.queued_frames)
+            return encoder.finish()
+        except BaseException:
+            encoder.abort()
+            raise
+
+    def _run_on_ray(self, choice: Choice) -> tuple[Choice, int]:
+        # Where nothing can travel, that is said before Ray starts.
+        _ = self._chooser.shipment
+        limit_bytes = self._chooser.limit_bytes
+        # Half as much again for what is being written and not yet counted.
+        session = self._chooser.session(max(128 * 2**20, limit_bytes * 3 // 2))
+        session.start()
+        try:
+            # What is drawn while Ray starts counts: it is the film's beginning.
+            self._head.extend(self._draw_until_ready(session))
+            session.wait()
+            self._inside.close()
+            return choice, self._on_ray(choice)
+        except FarmStartError as error:
+            if self._job.engine != "auto" or not self._inside.is_open:
+                raise
+            self._tally.event_once(f"{error.message} This process draws all frames.", "no Ray")
+        finally:
+            session.stop()
+        return in_process("Ray did not start"), self._run_locally()
+
+    def _draw_until_ready(self, session: RaySession) -> Iterator[Drawn[RawPayload]]:
+        if self._job.engine == "ray":
+            return
+        count = self._inside.frames_per_look()
+        while not session.ready and self._has_room():
+            drawn = self._inside.draw(count)
+            if drawn is None:
+                return
+            yield drawn
+            self._tally.tell(queued_frames=self._inside.next_frame)
+
+    def _on_ray(self, choice: Choice) -> int:
+        """Run on Ray; begin anew once if the encoder actor dies."""
+        feed, first = self._job.feed, (self._inside.next_index, self._inside.next_frame)
+        restarts = 0
+        while True:
+            try:
+                return self._pass(choice, feed, first)
+            except EncoderLostError as error:
+                again = feed.again()
+                if again is None or restarts == ENCODER_RESTARTS:
+                    raise
+                restarts += 1
+                self._tally.event(f"{error.message} The film is begun anew.")
+                self._tally.begin_anew()
+                feed, first = again, (0, 0)
+                self._head.clear()
+
+    def _pass(self, choice: Choice, feed: Feed, first: tuple[int, int]) -> int:
+        from rayanim.engine.distributed import Course, FarmRun
+
+        spec, most = self._inside.spec, self._chooser.most_actors()
+        limit_bytes = self._chooser.limit_bytes
+        left = None if feed.n_frames is None else feed.n_frames - first[1]
+        frames = self._job.settings.frame_batch_amount or segment_frames(
+            spec.frame_bytes,
+            self._inside.cost.usual_s,
+            left,
+            max_actors=most,
+            in_flight_bytes=limit_bytes,
+            queue_size=self._job.settings.worker_queue_size,
+        )
+        run = FarmRun(
+            replace(self._job, max_actors=most),
+            self._tally,
+            shipment=self._chooser.shipment,
+            blueprint=self._inside.blueprint(),
+            course=Course(
+                plan=cut(feed, frames, 2 * most, index=first[0], start=first[1]),
+                writing=OneEncoder(spec, self._job.part_path),
+                segment_frames=frames,
+                done_frames=first[1],
+                frame_bytes=spec.frame_bytes,
+                frame_s=self._inside.cost.usual_s,
+                first_index=first[0],
+                head=_drained(self._head),
+            ),
+            choice=choice,
+            limit_bytes=limit_bytes,
+            link=self._chooser.link,
+        )
+        return run.run()
+
+
+def _drained(head: Head) -> Iterator[Drawn[RawPayload]]:
+    while head:
+        yield head.popleft()
+
+
+STORE_BYTES = 128 * 2**20
+"""Ray's object store where only encoded segments go through it: hundreds of them."""
+
+ENCODED_TO_MEASURE = 60
+"""Frames before which an encoder's time tells little: it looks ahead."""
+
+
+CLEAR = 0.7
+"""Where Ray is predicted below this share of the time in process, one look is enough."""
+
+FIRM_S = 2.0
+"""For so long each look must find it where it is not that clear: of many looks at what
+frames cost lately, on a machine that does other things, one is always wrong."""
+
+
+class Handover:
+    """Knows when actors are to go on with what this process began.
+
+    Parameters
+    ----------
+    job, tally, chooser
+        The job, its counts, and the model that is asked.
+    inside
+        Draws in this process, and knows what a frame costs here.
+    threads
+        Encode in this process.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        tally: Tally,
+        chooser: Chooser,
+        inside: InProcess,
+        threads: EncoderThreads,
+    ) -> None:
+        self._job = job
+        self._tally = tally
+        self._chooser = chooser
+        self._inside = inside
+        self._threads = threads
+        self._choice: Choice | None = None
+        self._for_ray_since_s: float | None = None
+        self._session: RaySession | None = None
+
+    def is_due(self, drawn_frames: int) -> bool:
+        """Whether to hand over now; starts Ray as soon as that pays.
+
+        Parameters
+        ----------
+        drawn_frames
+            Frames that were drawn in this process.
+
+        Raises
+        ------
+        FarmStartError
+            If Ray was asked for and does not start.
+        """
+        if self._session is None:
+            self._consider(drawn_frames)
+        if self._session is None:
+            return False
+        if self._job.engine == "ray":
+            self._session.wait()
+            return True
+        return (
+            self._session.ready and self._has_come(self._session) and self._still_pays(drawn_frames)
+        )
+
+    def choice(self, drawn_frames: int) -> Choice:
+        """What was chosen; chosen now where nothing was."""
+        return self._choice or self._choose(drawn_frames)
+
+    def chosen_here(self, drawn_frames: int) -> Choice:
+        """Why all was drawn in this process."""
+        choice = self.choice(drawn_frames)
+        if choice.engine == "local":
+            return choice
+        return in_process("all frames were drawn before actors would have been quicker")
+
+    def wait(self) -> None:
+        """Wait until the Ray that was started is there.
+
+        Raises
+        ------
+        FarmStartError
+            If it does not start.
+        """
+        if self._session is not None:
+            self._session.wait()
+
+    def stop(self) -> None:
+        """Stop the Ray that was started."""
+        if self._session is not None:
+            self._session.stop()
+
+    def _consider(self, drawn_frames: int) -> None:
+        if self._inside.stays is not None:
+            self._choice = self._chooser.stay(self._inside.stays)
+            return
+        known = self._job.engine == "ray" or self._inside.cost.is_known
+        if not self._chooser.may_travel or not known:
+            return
+        choice = self._choose(drawn_frames)
+        goes = self._is_firm(choice)
+        if self._choice is None or goes:
+            # Why it stayed is what the first look says: later ones see a shorter rest.
+            self._choice = choice
+        if goes or choice.engine == "local":
+            self._tally.chosen(choice.engine, choice.reason, choice.actors)
+        if goes:
+            self._start_ray()
+
+    def _is_firm(self, choice: Choice) -> bool:
+        """Whether Ray is chosen, and not by a slip of a moment."""
+        if choice.engine == "local":
+            self._for_ray_since_s = None
+            return False
+        now_s = self._tally.elapsed_s
+        if self._for_ray_since_s is None:
+            self._for_ray_since_s = now_s
+        here_s, there_s = choice.predicted_local_s, choice.predicted_ray_s
+        if self._job.engine == "ray" or here_s is None or there_s is None:
+            return True
+        return there_s < CLEAR * here_s or now_s - self._for_ray_since_s >= FIRM_S
+
+    def _start_ray(self) -> None:
+        # Where nothing can travel, that is said before Ray starts.
+        _ = self._chooser.shipment
+        self._session = self._chooser.session(STORE_BYTES)
+        self._session.start()
+
+    def _has_come(self, session: RaySession) -> bool:
+        """Whether Ray started; where it did not, this process goes on alone."""
+        try:
+            session.wait()
+        except FarmStartError as error:
+            self._tally.event_once(f"{error.message} This process draws all frames.", "no Ray")
+            self._choice = in_process("Ray did not start")
+            return False
+        return True
+
+    def _still_pays(self, drawn_frames: int) -> bool:
+        """Whether Ray, now that it is there, is still worth it: frames may have become light."""
+        self._choice = self._choose(drawn_frames)
+        return self._choice.engine == "ray"
+
+    def _choose(self, drawn_frames: int) -> Choice:
+        total = self._tally.total
+        left = None
+        if total is not None:
+            left = max(0, total - self._tally.resumed_frames - drawn_frames)
+        return self._chooser.choose(self._costs(), left)
+
+    def _costs(self) -> Costs:
+        inside, encode_s = self._inside, self._threads.frame_s
+        if encode_s is None or self._tally.frames < ENCODED_TO_MEASURE:
+            encode_s = self._chooser.encode_s(inside.spec)
+        warm_up_s = inside.open_s + inside.cost.warm_up_s
+        return self._chooser.costs(inside.spec, inside.cost.usual_s, encode_s, warm_up_s)
+
+
+class SegmentsJob:
+    """Draws a film in closed segments.
+
+    Parameters
+    ----------
+    job, tally, chooser
+        The job, its counts, and who decides where it is drawn.
+    inside
+        Its open source in this process.
+    keeper
+        Keeps what is finished.
+    """
+
+    def __init__(
+        self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess, keeper: Keeper
+    ) -> None:
+        self._job = job
+        self._tally = tally
+        self._chooser = chooser
+        self._inside = inside
+        self._keeper = keeper
+        self._drawn_frames = 0
+        # In segments that were finished here.
+        self._done_frames = 0
+
+    def run(self) -> tuple[Choice, int]:
+        """Make the part file; where it was drawn, and its bytes."""
+        longest = self._job.settings.frame_batch_amount
+        plan = follow(self._inside.feed, closed_lengths(self._tally.total, longest))
+        first = next(plan)
+        opening = self._draw_first(first)
+        resumption = Resumption(self._job, self._tally, self._inside, self._keeper)
+        store = resumption.open()
+        spec = self._inside.spec
+        self._parts = Parts(spec, self._job.part_path, store)
+        self._space = SpaceWatch(
+            self._job.part_path, self._tally, with_parts=self._keeper.takes_disk
+        )
+        # What may go on elsewhere is joined there: one process writes the film.
+        self._writer = PartWriter(self._parts, joins=not self._chooser.may_travel)
+        self._threads = EncoderThreads(
+            spec,
+            self._writer,
+            self._tally,
+            cores=self._chooser.cores,
+            limit_bytes=self._chooser.limit_bytes // 2,
+        )
+        self._handover = Handover(
+            self._job, self._tally, self._chooser, self._inside, self._threads
+        )
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._handover.stop)
+            stack.callback(self._writer.abort)
+            stack.callback(self._threads.abort)
+            missing = resumption.missing(itertools.chain([first], plan), self._writer.found)
+            return self._run(missing, opening)
+
+    def _run(self, missing: Iterator[Segment], opening: RawPayload) -> tuple[Choice, int]:
+        for segment in missing:
+            begun = self._draw_segment(segment, opening if segment.start == 0 else None)
+            if begun is not None:
+                rest = itertools.chain([segment], missing)
+                choice = self._handover.choice(self._drawn_frames)
+                return choice, self._on_ray(choice, rest, begun, len(segment))
+        self._threads.finish()
+        choice = self._handover.chosen_here(self._drawn_frames)
+        began_s = self._tally.elapsed_s
+        file_bytes = self._writer.finish(self._tally.frames)
+        self._tally.ended(self._tally.elapsed_s - began_s, is_encoding=False)
+        return choice, file_bytes
+
+    def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
+        """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
+        pieces = Pieces(self._kept_bytes())
+        # The opening is all that was drawn before it is given.
+        begun = (NO_TIME, 0) if opening is not None else (self._tally.timings, self._drawn_frames)
+        self._threads.begin()
+        if opening is not None:
+            pieces.add(opening)
+            self._threads.add(opening)
+        while pieces.drawn < len(segment):
+            # Not where that means to draw more again than is left to draw.
+            pays = pieces.dropped <= len(segment) - pieces.drawn
+            if pays and self._handover.is_due(self._drawn_frames):
+                self._threads.drop()
+                self._drawn_frames -= pieces.dropped
+                return pieces.joined()
+            piece = self._draw(segment, pieces.drawn, self._frames_per_look())
+            if piece is None:
+                # Drawing in parts differed from a full draw somewhere in this segment.
+                self._threads.drop()
+                self._forget_since(*begun)
+                return self._draw_segment(segment, None)
+            pieces.add(piece)
+            self._threads.add(piece)
+            self._space.look()
+            self._tally.tell(queued_frames=self._threads.queued_frames)
+        self._check_history(segment, pieces)
+        self._tally.drawn_here(segment, begun[0])
+        self._threads.end(self._inside.place_of(segment))
+        self._done_frames += len(segment)
+        return None
+
+    def _kept_bytes(self) -> int:
+        """Bytes of a segment that may be kept to travel: half the store where they come through."""
+        if not self._chooser.may_travel:
+            return 0
+        return min(self._chooser.limit_bytes, STORE_BYTES) // 2
+
+    def _draw(self, segment: Segment, offset: int, count: int) -> RawPayload | None:
+        batch = segment.batch[offset : offset + count]
+        start = segment.start + offset
+        piece = self._inside.draw_piece(Segment(segment.index, start, start + len(batch), batch))
+        self._drawn_frames += len(batch)
+        return piece
+
+    def _draw_first(self, segment: Segment) -> RawPayload:
+        """The film's first frame; once more, in full, where it differed from a full draw."""
+        while (frame := self._draw(segment, 0, 1)) is None:
+            self._forget_since(NO_TIME, 0)
+        return frame
+
+    def _forget_since(self, timings: Timings, drawn_frames: int) -> None:
+        """Frames that are drawn again count once; their time was spent all the same."""
+        self._tally.drawn_in_vain_since(timings)
+        self._drawn_frames = drawn_frames
+
+    def _check_history(self, segment: Segment, pieces: Pieces) -> None:
+        """Where frames are skipped, history counts in this process, too.
+
+        They are in a job that is taken up again, and where some frames are selected.
+        """
+        selected = self._job.feed.is_selection and segment.batch.numbers[0] != segment.start
+        skips = self._tally.resumed_frames or selected
+        if self._job.sequential or self._inside.stays is not None or not skips:
+            return
+        if self._job.on_history == "ignore" or self._job.seed is None:
+            self._tally.event_once(
+                "Whether frames depend on those drawn before is not checked; a film in which "
+                "they do is another one where some are skipped.",
+                "unchecked",
+            )
+            return
+        found = self._inside.history_of(segment, pieces.first_frames)
+        if found is None:
+            return
+        if self._job.on_history == "error":
+            raise HistoryError(found.text, frame=found.frame)
+        self._tally.event_once(found.text, "history")
+
+    def _frames_per_look(self) -> int:
+        return self._inside.frames_per_look() if self._inside.cost.is_known else 1
+
+    def _on_ray(
+        self, choice: Choice, plan: Iterator[Segment], begun: RawPayload, first_frames: int
+    ) -> int:
+        from rayanim.engine.distributed import Course, FarmRun
+
+        self._handover.wait()
+        self._inside.close()
+        done = self._tally.resumed_frames + self._done_frames
+        longest = self._job.settings.frame_batch_amount or GOP_FRAMES
+        run = FarmRun(
+            replace(self._job, max_actors=self._chooser.most_actors()),
+            self._tally,
+            shipment=self._chooser.shipment,
+            blueprint=self._inside.blueprint(),
+            course=Course(
+                plan=plan,
+                writing=self._parts,
+                segment_frames=min(longest, max(1, first_frames)),
+                done_frames=done,
+                frame_bytes=0,
+                frame_s=self._inside.cost.usual_s,
+                begun=begun if len(begun) else None,
+                settle=self._settle,
+                found=self._writer.take_found,
+            ),
+            choice=choice,
+            limit_bytes=self._chooser.limit_bytes,
+            link=self._chooser.link,
+        )
+        return run.run()
+
+    def _settle(self) -> bool:
+        self._space.look()
+        return self._threads.settle()
+
+
+class JobRunner:
+    """Runs one job.
+
+    Parameters
+    ----------
+    job
+        The job.
+    progress
+        Who is told how it goes.
+    log
+        Who is told what happens.
+    notice
+        What the report is to say of this job from the start.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        progress: Progress,
+        log: Listener | None = None,
+        notice: str | None = None,
+    ) -> None:
+        self._job = job
+        self._notice = notice
+        self._tally = Tally(
+            progress,
+            job.feed.n_frames,
+            job.log_every,
+            log=log or Nobody(),
+            exporter=Exporter(job.name),
+        )
+        self._chooser = Chooser(job, self._tally)
+
+    def run(self) -> Outcome:
+        """Make the part file.
+
+        Raises
+        ------
+        RayanimError
+            Whatever went wrong; the part file is the caller's to remove.
+        """
+        job = self._job
+        self._tally.progress.start(self._tally.total, job.part_path.stem)
+        if self._notice is not None:
+            self._tally.event_once(self._notice)
+        link = self._chooser.link
+        try:
+            if link is not None:
+                # Once it has been checked, the first frames are drawn here meanwhile.
+                link.start()
+            if self._chooser.may_travel:
+                # Before the source is opened: what setup() makes may not be picklable.
+                self._chooser.pack()
+            # Without a seed the generators are the script's own affair.
+            kept = kept_randomness() if job.seed is not None else contextlib.nullcontext()
+            with kept, told_as_ours():
+                outcome = self._run()
+            self._tally.progress.finish(self._tally.state())
+            return outcome
+        except BaseException:
+            self._tally.progress.fail()
+            raise
+        finally:
+            if link is not None:
+                link.session.stop()
+
+    def _run(self) -> Outcome:
+        inside = InProcess(self._job, self._tally)
+        self._tally.transport = inside.transport
+        self._tally.transport_reason = inside.transport_reason
+        try:
+            choice, file_bytes = self._runner(inside).run()
+        except BaseException:
+            inside.abandon()
+            raise
+        inside.close()
+        self._tally.chosen(choice.engine, choice.reason, choice.actors)
+        return self._outcome(inside, choice, file_bytes)
+
+    def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:
+        keeper = self._job.keeper
+        if inside.transport == "frames":
+            if keeper is not None:
+                keeper.pass_over(inside.transport_reason, self._tally.event)
+            return FramesJob(self._job, self._tally, self._chooser, inside)
+        if self._job.keeper is None:
+            raise RayanimError("There is nobody to keep finished segments. Please report this.")
+        return SegmentsJob(self._job, self._tally, self._chooser, inside, self._job.keeper)
+
+    def _outcome(self, inside: InProcess, choice: Choice, file_bytes: int) -> Outcome:
+        tally = self._tally
+        tally.there_are(actors=0, nodes=0)
+        timings = tally.timings
+        found = self._job.settings.replace(
+            draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),
+            encode_ms=1000 * tally.encode_s / max(1, tally.frames - tally.resumed_frames),
+        )
+        if choice.engine == "ray":
+            found = found.replace(num_workers=tally.usual_actors())
+        return Outcome(inside.spec, file_bytes, choice.engine, choice.reason, found, tally)

@@ -1,1 +1,0 @@
-"""Spreads segments over actors, and puts what comes back in order."""

@@ -1,1 +1,0 @@
-"""Decides, again and again, whether a film is drawn in this process or on Ray."""

@@ -1,1 +1,0 @@
-"""Connects this process to a Ray: one of its own, or a cluster."""

@@ -1,1 +1,0 @@
-"""Draws and encodes in this process, without Ray."""

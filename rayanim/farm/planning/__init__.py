@@ -1,1 +1,0 @@
-"""Cuts a film into segments, and says which is drawn and written next."""

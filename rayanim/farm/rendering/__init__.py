@@ -1,1 +1,0 @@
-"""What is done where frames are drawn, in an actor or in this process."""

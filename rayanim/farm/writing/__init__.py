@@ -1,1 +1,0 @@
-"""From segments to a file: parts, joined while others draw, or one encoder."""

@@ -1,0 +1,1 @@
+"""A figure's pixels: the only package that draws with matplotlib."""

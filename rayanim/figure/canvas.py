@@ -1,0 +1,529 @@
+"""An Agg canvas that draws only what changed, to the same pixels as a full draw."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rayanim.figure.artists import ArtistNode, FigureDrawing
+from rayanim.figure.draw_stats import current
+from rayanim.figure.private import missing_names
+from rayanim.figure.recorder import Box, RecordingRenderer, masks_mix, touch, union
+
+MOVES_FOR = 100
+"""Frames after its last change in which a node still counts as moving."""
+
+ROOMS_PX = (1, 8, 64, 512)
+"""Pixels around what moves that it is given to move in; the next ones when that was too small."""
+
+
+@dataclass(slots=True, eq=False)
+class Patch:
+    """Nodes whose pixels meet, lowest first, and the box around all of them."""
+
+    box: Box | None
+    nodes: list[ArtistNode] = field(default_factory=list)
+
+
+class Layers:
+    """The pixels of one renderer, kept from frame to frame."""
+
+    def __init__(self, renderer: RecordingRenderer) -> None:
+        self.renderer = renderer
+        self._picture: npt.NDArray[np.uint8] | None = None
+        self._patches: list[Patch] = []
+        self._over: set[ArtistNode] = set()
+        self._whole = True
+        self._outgrown = 0
+
+    def forget_order(self) -> None:
+        """The nodes are others now, or in another order."""
+        self._picture = None
+
+    def forget_pixels(self) -> None:
+        """Someone else has drawn into the renderer."""
+        self._whole = True
+
+    def show(self, nodes: list[ArtistNode], frame_idx: int) -> None:
+        """Bring the renderer's pixels up to date.
+
+        Parameters
+        ----------
+        nodes
+            All nodes, lowest first, each with its recording.
+        """
+        outgrown = [node.outgrew_reach() for node in nodes if node.dirty]
+        if self._picture is None or any(node.dirty and node not in self._over for node in nodes):
+            self._plan(nodes, frame_idx)
+        elif any(outgrown):
+            self._outgrown += 1
+            self._plan(nodes, frame_idx)
+        self._draw_patches()
+
+    def _plan(self, nodes: list[ArtistNode], frame_idx: int) -> None:
+        """Choose what is drawn over the picture, and make the picture."""
+        patches: list[Patch] = []
+        still: list[ArtistNode] = []
+        for node in nodes:
+            moves = node.moved_at is not None and frame_idx - node.moved_at < MOVES_FOR
+            if moves:
+                node.give_room(ROOMS_PX[min(self._outgrown, len(ROOMS_PX) - 1)])
+            if moves or any(touch(node.reach, patch.box) for patch in patches):
+                patches = _joined(patches, node)
+            else:
+                still.append(node)
+        self._patches = patches
+        self._over = {node for patch in patches for node in patch.nodes}
+        places = {node: place for place, node in enumerate(nodes)}
+        for patch in patches:
+            patch.nodes.sort(key=places.__getitem__)
+        self.renderer.raw.clear()
+        for node in still:
+            node.replay()
+        self._picture = self.renderer.pixels.copy()
+        self._whole = True
+
+    def _draw_patches(self) -> None:
+        """Show the patches with a change in them, or all."""
+        pixels, picture = self.renderer.pixels, self._picture
+        if picture is None:
+            return
+        if self._whole:
+            pixels[...] = picture
+        for patch in self._patches:
+            if not self._whole:
+                if not any(node.dirty for node in patch.nodes):
+                    continue
+                if patch.box is not None:
+                    left, top, right, bottom = patch.box
+                    pixels[top:bottom, left:right] = picture[top:bottom, left:right]
+            for node in patch.nodes:
+                node.replay()
+        self._whole = False
+
+
+def _joined(patches: list[Patch], node: ArtistNode) -> list[Patch]:
+    """The patches with `node` added; those that it connects become one."""
+    joined = Patch(node.reach, [node])
+    apart = patches
+    while True:
+        meeting = [patch for patch in apart if touch(patch.box, joined.box)]
+        if not meeting:
+            return [*apart, joined]
+        apart = [patch for patch in apart if patch not in meeting]
+        for patch in meeting:
+            joined.box = union(joined.box, patch.box)
+            joined.nodes.extend(patch.nodes)
+
+
+WORTH = 0.8
+"""Where more than this share of a full draw changed, a full draw is quicker."""
+
+LONGEST_PAUSE = 64
+"""Full draws at most between two tries whether drawing only what changed would pay again."""
+
+LEARNING = 2
+"""Frames in which everything is drawn and watched, before anything is known to be unchanged."""
+
+FIRST_COMPARISONS = 2
+"""The first frames after that are all compared with a full draw."""
+
+COMPARING_SHARE = 0.05
+"""Comparing takes at most this share of the time since the comparison before."""
+
+AXES_PLACE = ("_viewLim", "_position")
+
+DIFFERS = "a difference was found"
+MIXED_MASKS = "artists share a clip path, but not how it is snapped to pixels"
+UNDRAWN = "what was recorded could not be drawn"
+CHANGING = "nearly everything changes"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A frame that was not the frame drawn in full.
+
+    Attributes
+    ----------
+    frame_idx
+        Which draw of the canvas it was, counted from 0.
+    box
+        The rectangle of pixels that differ.
+    artists
+        What is drawn there and was taken for unchanged, as text.
+    """
+
+    frame_idx: int
+    box: Box
+    artists: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """What to report to the user; which frame it was goes before it."""
+        left, top, right, bottom = self.box
+        return (
+            "drawing only what changed gave other pixels than a full "
+            f"draw in x {left} to {right}, y {top} to {bottom} ({', '.join(self.artists)}). "
+            "Frames are drawn in full from now on. Please report the script"
+        )
+
+
+class VideoCanvas(FigureCanvasAgg):
+    """An Agg canvas that draws the frames of a video as ``savefig`` draws a figure.
+
+    A callback that draws the canvas while it is drawn does not draw into what is half done: what
+    it changed is drawn afterwards, once.
+    """
+
+    _draws_frame = False
+    _is_drawing = False
+    _must_draw_again = False
+
+    def draw(self) -> None:
+        """Draw the figure as it is now."""
+        if self._is_drawing:
+            self._must_draw_again = True
+            return
+        self._is_drawing = True
+        try:
+            self._draw_once()
+            if self._must_draw_again:
+                self._draw_once()
+        finally:
+            self._is_drawing = self._must_draw_again = False
+
+    def _draw_once(self) -> None:
+        renderer = self.get_renderer()  # type: ignore[no-untyped-call]
+        super().draw()  # type: ignore[no-untyped-call]
+        # Saving the figure while it is drawn leaves another one.
+        self.renderer = renderer
+
+    def is_saving(self) -> bool:
+        """Whether artists with ``animated=True`` are drawn: so they are in what is saved."""
+        return self._draws_frame or bool(super().is_saving())
+
+    def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """Draw a frame of a video.
+
+        Parameters
+        ----------
+        compare
+            Whether to compare the frame with a full draw; nothing to do where all draws are full.
+
+        Returns
+        -------
+        (height, width, 4) uint8 array
+            RGBA, read-only; a view that the next draw overwrites.
+        """
+        with self._drawing_frame():
+            self.draw()
+        return self.pixels
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """(height, width, 4) uint8 RGBA, read-only: what was drawn last."""
+        view = np.asarray(self.buffer_rgba()).view()  # type: ignore[no-untyped-call]
+        view.flags.writeable = False
+        return view
+
+    @contextlib.contextmanager
+    def _drawing_frame(self) -> Iterator[None]:
+        self._draws_frame = True
+        try:
+            yield
+        finally:
+            self._draws_frame = False
+
+
+class IncrementalCanvas(VideoCanvas):
+    """A `VideoCanvas` whose `draw` leaves the pixels of a full draw, sooner.
+
+    Attributes
+    ----------
+    drawn_incrementally
+        Frames that were drawn without drawing everything.
+    drawn_in_full
+        Frames that were drawn whole, by the reason why.
+    comparisons
+        How often a frame was compared with a full draw.
+    compares_first
+        Whether the first frames are compared without being asked.
+    difference
+        The first difference from a full draw that was found, or None.
+    why_full
+        Why the last frame was drawn whole; None where it was not.
+    refusal
+        Why every frame is drawn whole from now on, or None.
+    always_try
+        True draws incrementally even where a full draw is likely to be quicker.
+    """
+
+    def __init__(self, figure: Figure | None = None) -> None:
+        super().__init__(figure)
+        self.drawn_incrementally = 0
+        self.drawn_in_full: Counter[str] = Counter()
+        self.comparisons = 0
+        self.compares_first = True
+        self.difference: Difference | None = None
+        self.why_full: str | None = None
+        self.refusal: str | None = None
+        self.always_try = False
+        self._kept: RecordingRenderer | None = None
+        self._kept_key: tuple[float, ...] | None = None
+        self._layers: Layers | None = None
+        self._drawing: FigureDrawing | None = None
+        self._frames = 0
+        self._pause = self._pauses = self._failures = 0
+        self._limits: list[Any] = []
+        self._wanted = False
+        self._compared_s = 0.0
+        self._comparing_s = 0.0
+        self._looked_up: int | None = None
+        self._missing: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """(height, width, 4) uint8 RGBA, read-only: what was drawn last."""
+        view = self._own_renderer().pixels.view()
+        view.flags.writeable = False
+        return view
+
+    def get_renderer(self) -> RecordingRenderer:
+        """The renderer; what is drawn with it is gone with the next draw."""
+        renderer = self.renderer = self._own_renderer()
+        return renderer
+
+    @property
+    def nodes(self) -> list[ArtistNode]:
+        """All that was drawn last by turns, lowest first."""
+        return self._drawing.nodes if self._drawing else []
+
+    def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """As `VideoCanvas.draw_frame`."""
+        self._wanted = compare and self._has_time()
+        return super().draw_frame()
+
+    def _draw_once(self) -> None:
+        reason = self._why_full()
+        renderer, key = self._own_renderer(), self._kept_key
+        if reason:
+            self._draw_in_full(reason)
+        else:
+            self._draw_incrementally()
+        if self._kept is not renderer:
+            # Saving the figure while it is drawn leaves another one.
+            self._kept, self._kept_key = renderer, key
+            self._forget()
+        self._frames += 1
+
+    def refuse(self, reason: str) -> None:
+        """Draw every frame whole from now on."""
+        self.refusal = reason
+        self._forget()
+
+    def missing_names(self) -> tuple[str, ...]:
+        """The private names that this matplotlib lacks, looked up once.
+
+        Again where axes came, for what some names stand in was not there before.
+        """
+        if self._looked_up != len(self.figure.axes):
+            self._looked_up = len(self.figure.axes)
+            self._missing = missing_names(self._own_renderer(), self.figure)
+        return self._missing
+
+    def _own_renderer(self) -> RecordingRenderer:
+        # Its size is matplotlib's to say: before 3.11 it may be a fraction of a pixel.
+        width, height = self.get_width_height(physical=True)
+        key = (width, height, self.figure.dpi)
+        if self._kept is None or key != self._kept_key:
+            self._kept = RecordingRenderer(*key)
+            self._kept_key = key
+            self._forget()
+        return self._kept
+
+    def _forget(self) -> None:
+        self._layers = self._drawing = None
+
+    def _why_full(self) -> str | None:
+        if self.refusal is not None:
+            return self.refusal
+        moving = self._all_moving()
+        if self._frames == 0:
+            return "the first frame"
+        missing = self.missing_names()
+        if missing:
+            _warn_once(missing)
+            return "this matplotlib lacks " + ", ".join(missing)
+        if self._pause:
+            self._pause -= 1
+            return CHANGING
+        if moving and self._drawing is None and not self.always_try:
+            # As long as the limits of all axes move there is nothing to be gained.
+            return CHANGING
+        if self.callbacks.callbacks.get("draw_event"):
+            return "something runs after each draw"
+        return None
+
+    def _all_moving(self) -> bool:
+        """Whether all axes moved, were cleared or have other limits since the last frame."""
+        # Asking for them by their public names would bring them up to date.
+        now = [
+            (axes, axes.title, *(vars(axes)[name].get_points().tobytes() for name in AXES_PLACE))
+            for axes in self.figure.axes
+        ]
+        before, self._limits = self._limits, now
+        moved = [new != old for new, old in zip(now, before, strict=False)]
+        return bool(moved) and all(moved)
+
+    def _draw_in_full(self, reason: str) -> None:
+        super()._draw_once()
+        # Whoever draws resets stale flags, so that nothing is known to be unchanged.
+        self._forget()
+        self._count_full(reason)
+
+    def _count_full(self, reason: str) -> None:
+        self.drawn_in_full[reason] += 1
+        self.why_full = reason
+
+    def _draw_incrementally(self) -> None:
+        renderer = self._own_renderer()
+        if self._drawing is None or self._layers is None:
+            self._drawing, self._layers = FigureDrawing(self.figure), Layers(renderer)
+        drawing = self._drawing
+        compare = self._wanted or (
+            self.compares_first
+            and self.comparisons < FIRST_COMPARISONS
+            and self.drawn_incrementally >= LEARNING
+        )
+        self._wanted = False
+        began_s = time.perf_counter()
+        if compare:
+            renderer.raw.clear()
+        try:
+            drawing.draw(renderer, self._frames, compare=compare)
+            reason = drawing.direct or self._show(renderer, drawing, compare=compare)
+        except BaseException:
+            # Half a frame is no ground for the next one.
+            self._forget()
+            raise
+        if reason is not None:
+            self._forget()
+            self._count_full(reason)
+            self._rest()
+            return
+        if compare:
+            self._comparing_s = time.perf_counter() - began_s
+            self._compared_s = time.perf_counter()
+        self.drawn_incrementally += 1
+        self.why_full = None
+        if self._hardly_pays(drawing):
+            self._rest()
+
+    def _show(
+        self, renderer: RecordingRenderer, drawing: FigureDrawing, *, compare: bool
+    ) -> str | None:
+        """Bring the pixels up to date; why they had to be drawn whole, or None."""
+        layers = self._layers
+        nodes = drawing.nodes
+        if layers is None or masks_mix(
+            mask for node in nodes if node.recording for mask in node.recording.masks
+        ):
+            self.refusal = MIXED_MASKS
+            self._draw_again()
+            return MIXED_MASKS
+        full = renderer.pixels.copy() if compare else None
+        recorder = renderer.recorder
+        if drawing.order_changed:
+            layers.forget_order()
+        if compare or recorder.touched or recorder.lent:
+            layers.forget_pixels()
+            recorder.touched = False
+        try:
+            layers.show(nodes, self._frames)
+        except Exception:
+            # What cannot be drawn raises in a full draw, where it is the artist's to catch.
+            self._draw_again()
+            return UNDRAWN
+        self.figure.stale = False
+        if full is not None:
+            self.comparisons += 1
+            return self._judge(renderer, drawing, full)
+        return None
+
+    def _judge(
+        self, renderer: RecordingRenderer, drawing: FigureDrawing, full: npt.NDArray[np.uint8]
+    ) -> str | None:
+        """Compare with a full draw; where they differ, leave the full draw."""
+        differs = (renderer.pixels != full).any(axis=2)
+        if not differs.any() and not drawing.misplaced:
+            return None
+        rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+        box = (0, 0, 0, 0)
+        if len(rows):
+            box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        wrong = [
+            str(node.artist)
+            for node in drawing.nodes
+            if node.fresh is not None and not node.fresh.same_as(node.recording)
+        ]
+        there = [str(node.artist) for node in drawing.nodes if touch(node.reach, box)]
+        names = [str(title) for title in drawing.misplaced] + (wrong or there)
+        self.difference = Difference(self._frames, box, tuple(names[:8]))
+        renderer.pixels[...] = full
+        self.refusal = DIFFERS
+        if current() is None:
+            text = f"draw {self._frames}: {self.difference.message}"
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
+        return DIFFERS
+
+    def _draw_again(self) -> None:
+        """Draw the whole figure where what was recorded of it cannot be used."""
+        super()._draw_once()
+
+    def _rest(self) -> None:
+        """Draw in full for a while, for longer each time in a row."""
+        if self.always_try:
+            return
+        self._pauses += 1
+        self._failures = 0
+        self._pause = min(2**self._pauses, LONGEST_PAUSE) - 1
+
+    def _hardly_pays(self, drawing: FigureDrawing) -> bool:
+        changed_s = sum(node.cost_s for node in drawing.nodes if node.drawn_for == "change")
+        all_s = sum(node.cost_s for node in drawing.nodes)
+        if self.always_try or changed_s <= WORTH * all_s:
+            self._pauses = self._failures = 0
+            return False
+        # At first all is new, and a layout engine that still runs makes all look changed.
+        self._failures += 1
+        return self._failures > LEARNING
+
+    def _has_time(self) -> bool:
+        """Whether comparing stays within its share of the time."""
+        passed_s = time.perf_counter() - self._compared_s
+        return passed_s * COMPARING_SHARE > self._comparing_s
+
+
+_warned: set[tuple[str, ...]] = set()
+
+
+def _warn_once(missing: tuple[str, ...]) -> None:
+    if missing not in _warned:
+        _warned.add(missing)
+        warnings.warn(
+            f"matplotlib {mpl.__version__} lacks {', '.join(missing)}: every frame is drawn in "
+            "full, which is right but slow; a newer rayanim may know it",
+            RuntimeWarning,
+            stacklevel=4,
+        )

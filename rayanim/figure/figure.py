@@ -1,0 +1,362 @@
+"""Turns a matplotlib figure into pixels, again and again, without pyplot's help.
+
+The canvas that the figure came with is put back when drawing ends, so the
+caller's backend never notices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rayanim.errors import SettingsError
+from rayanim.figure.draw_stats import Drawer, Growth, Ways, current
+from rayanim.figure.layout import LayoutStart, kept_layout, runs_layout, settle_layout
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in inches, from the lower left corner of the figure."""
+
+
+Drawing = Literal["auto", "full"]
+"""How frames are drawn: what changed, or everything."""
+
+_wanted: ContextVar[Drawing] = ContextVar("rayanim_drawing", default="auto")
+
+
+@contextlib.contextmanager
+def drawn_as(drawing: Drawing) -> Iterator[None]:
+    """Have figures that are first drawn inside be drawn so, unless they are given another way."""
+    token = _wanted.set(drawing)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
+NOT_IN_PARTS = "drawing='full' was asked for"
+SAVED = "savefig options that only savefig knows"
+
+
+def is_figure(thing: Any) -> bool:
+    """Whether `thing` is a matplotlib `Figure`; never imports matplotlib to find out."""
+    module = sys.modules.get("matplotlib.figure")
+    return module is not None and isinstance(thing, module.Figure)
+
+
+def close_figure(figure: Figure) -> None:
+    """Let pyplot forget `figure`, if pyplot is what made it."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close(figure)
+
+
+class FigurePixels:
+    """The pixels of one figure, as Agg draws it in full.
+
+    Parameters
+    ----------
+    figure
+        The figure to draw.
+    dpi
+        Pixels per inch; None keeps the figure's own.
+    drawing
+        ``"auto"`` draws only what changed since the frame before, to the same
+        pixels; ``"full"`` draws everything in every frame; None is what
+        `drawn_as` says, and ``"auto"`` outside it.
+    """
+
+    def __init__(
+        self,
+        figure: Figure,
+        dpi: float | None = None,
+        drawing: Drawing | None = None,
+    ) -> None:
+        from rayanim.figure.canvas import IncrementalCanvas, VideoCanvas
+
+        self.figure = figure
+        self.growth = Growth()
+        self._layout = LayoutStart()
+        self._canvas_before, self._dpi_before = figure.canvas, figure.dpi
+        if dpi is not None and dpi != figure.dpi:
+            figure.set_dpi(dpi)
+        self._canvas: VideoCanvas
+        wanted = IncrementalCanvas if (drawing or _wanted.get()) == "auto" else VideoCanvas
+        if type(figure.canvas) is wanted:
+            self._canvas = figure.canvas
+        else:
+            self._canvas = wanted(figure)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of what `draw` gives."""
+        width_px, height_px = self._canvas.get_width_height(physical=True)
+        return int(width_px), int(height_px)
+
+    def draw(self) -> npt.NDArray[np.uint8]:
+        """Draw the figure as it is now.
+
+        Returns
+        -------
+        (height, width, 4) uint8 array
+            RGBA, read-only; a view that the next call overwrites.
+        """
+        return _entered(self)
+
+    def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """As `draw`, unseen by the ledger."""
+        self._layout.begin(self.figure)
+        return self._canvas.draw_frame(compare=compare)
+
+    @property
+    def ways(self) -> Ways:
+        """How the frames were drawn so far."""
+        from rayanim.figure.canvas import IncrementalCanvas
+
+        canvas = self._canvas
+        if not isinstance(canvas, IncrementalCanvas):
+            return Ways()
+        return Ways(canvas.drawn_incrementally, dict(canvas.drawn_in_full))
+
+    @property
+    def why_full(self) -> str | None:
+        """Why the last frame was drawn in full; None where it was drawn in parts."""
+        return getattr(self._canvas, "why_full", NOT_IN_PARTS)
+
+    @property
+    def difference(self) -> str | None:
+        """What differed from a full draw, as text for the user, or None."""
+        found = getattr(self._canvas, "difference", None)
+        return None if found is None else str(found.message)
+
+    def draw_in_full_from_now(self) -> None:
+        """Draw nothing in parts any more, for a difference was found elsewhere."""
+        from rayanim.figure.canvas import DIFFERS, IncrementalCanvas
+
+        if isinstance(self._canvas, IncrementalCanvas):
+            self._canvas.refuse(DIFFERS)
+
+    def release(self) -> None:
+        """Give the figure its own canvas and dpi back."""
+        if self.figure.canvas is not self._canvas_before:
+            self.figure.set_canvas(self._canvas_before)
+        if self.figure.dpi != self._dpi_before:
+            self.figure.set_dpi(self._dpi_before)
+
+    def close(self) -> None:
+        """Release the figure and let pyplot forget it."""
+        self.release()
+        close_figure(self.figure)
+
+
+class SavedFigurePixels:
+    """The pixels that ``Figure.savefig`` gives, for options that only it has.
+
+    Slower than `FigurePixels` (matplotlib lays the figure out twice), and the
+    way to cut every frame by the same box.
+
+    Parameters
+    ----------
+    figure
+        The figure to draw.
+    options
+        Keyword arguments of ``Figure.savefig`` but ``bbox_inches``.
+    box
+        What to cut out, in inches; None keeps the whole figure.
+    """
+
+    def __init__(
+        self,
+        figure: Figure,
+        options: dict[str, Any],
+        box: Box | None,
+    ) -> None:
+        self.figure = figure
+        self.growth = Growth()
+        self._layout = LayoutStart()
+        self._options = {**options, "format": "raw"}
+        self._dpi = _dpi_of(figure, options)
+        self._options["dpi"] = self._dpi
+        self._box = box
+
+    why_full = SAVED
+    difference = None
+
+    def draw_in_full_from_now(self) -> None:
+        """Nothing to do."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of what `draw` gives."""
+        width_in, height_in = self.figure.get_size_inches()
+        if self._box is not None:
+            x0, y0, x1, y1 = self._box
+            width_in, height_in = x1 - x0, y1 - y0
+        # Cut off as matplotlib does: a figure of 333.7 pixels is 333 wide.
+        return int(width_in * self._dpi), int(height_in * self._dpi)
+
+    def draw(self) -> npt.NDArray[np.uint8]:
+        """Draw the figure as it is now.
+
+        Returns
+        -------
+        (height, width, 4) uint8 array
+            RGBA, read-only.
+        """
+        return _entered(self)
+
+    def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """As `draw`, unseen by the ledger."""
+        from matplotlib.transforms import Bbox
+
+        memory = io.BytesIO()
+        # A Bbox, never "tight": that would measure every frame anew.
+        box = None if self._box is None else Bbox.from_extents(*self._box)
+        self._layout.begin(self.figure)
+        with _without_own_box():
+            self.figure.savefig(memory, bbox_inches=box, **self._options)
+        width_px, height_px = self.size
+        return np.frombuffer(memory.getbuffer(), np.uint8).reshape(height_px, width_px, 4)
+
+    def release(self) -> None:
+        """Nothing to do: nothing was changed."""
+
+    def close(self) -> None:
+        """Release the figure and let pyplot forget it."""
+        self.release()
+        close_figure(self.figure)
+
+
+def _entered(drawer: Drawer) -> npt.NDArray[np.uint8]:
+    """Draw, through the ledger if one is open."""
+    ledger = current()
+    return drawer.draw_now() if ledger is None else ledger.draw(drawer)
+
+
+def given_box(options: dict[str, Any]) -> Box | None:
+    """The box that the ``savefig`` options give, None where it is to be measured or left out.
+
+    Raises
+    ------
+    SettingsError
+        If ``bbox_inches`` is nothing that ``savefig`` takes.
+    """
+    value = options.get("bbox_inches")
+    if value is None or (isinstance(value, str) and value in ("tight", "standard")):
+        return None
+    try:
+        x0, y0, x1, y1 = (float(side) for side in value.extents)
+    except (AttributeError, TypeError, ValueError):
+        raise SettingsError(
+            f"bbox_inches must be 'tight', a matplotlib Bbox in inches or None, got {value!r}."
+        ) from None
+    return x0, y0, x1, y1
+
+
+def settled_box(figure: Figure, options: dict[str, Any]) -> Box | None:
+    """What every frame of the video is cut by, None for the whole figure.
+
+    Parameters
+    ----------
+    figure
+        The figure, updated to the first frame.
+    options
+        The ``savefig`` options.
+    """
+    if options.get("bbox_inches") != "tight":
+        return given_box(options)
+    with _as_drawn(figure, _dpi_of(figure, options)), kept_layout(figure):
+        # The first draw of the video jumps; the box is for those after it.
+        if runs_layout(figure):
+            settle_layout(figure)
+        return _measure_tight_box(figure, options)
+
+
+def _measure_tight_box(figure: Figure, options: dict[str, Any]) -> Box:
+    """The box around all that the figure shows now, widened to whole pixels."""
+    import matplotlib as mpl
+
+    pad_in = options.get("pad_inches")
+    if pad_in is None or pad_in == "layout":
+        pad_in = mpl.rcParams["savefig.pad_inches"]
+    figure.draw_without_rendering()
+    tight = figure.get_tightbbox(bbox_extra_artists=options.get("bbox_extra_artists"))
+    padded = tight.padded(pad_in)
+    low = np.floor(np.array([padded.x0, padded.y0]) * figure.dpi)
+    high = np.ceil(np.array([padded.x1, padded.y1]) * figure.dpi)
+    # matplotlib truncates box size times dpi: a hair more keeps whole pixels whole.
+    high = high + 1e-6
+    x0, y0 = low / figure.dpi
+    x1, y1 = high / figure.dpi
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+@contextlib.contextmanager
+def _as_drawn(figure: Figure, dpi: float) -> Iterator[None]:
+    """Give `figure` an Agg canvas of `dpi` for a while: text is measured as it is drawn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas_before, dpi_before = figure.canvas, figure.dpi
+    FigureCanvasAgg(figure)
+    figure.set_dpi(dpi)
+    try:
+        yield
+    finally:
+        figure.set_canvas(canvas_before)
+        figure.set_dpi(dpi_before)
+
+
+@contextlib.contextmanager
+def _without_own_box() -> Iterator[None]:
+    """Keep ``rcParams["savefig.bbox"]``, which would cut every frame otherwise, out of it."""
+    import matplotlib as mpl
+
+    if mpl.rcParams["savefig.bbox"] is None:
+        yield
+        return
+    with mpl.rc_context({"savefig.bbox": None}):
+        yield
+
+
+def _dpi_of(figure: Figure, options: dict[str, Any]) -> float:
+    dpi = options.get("dpi", "figure")
+    return float(figure.dpi if dpi in (None, "figure") else dpi)
+
+
+AnyPixels = FigurePixels | SavedFigurePixels
+
+
+def open_pixels(
+    figure: Figure,
+    options: dict[str, Any],
+    box: Box | None,
+    drawing: Drawing = "auto",
+) -> AnyPixels:
+    """The quickest way to the pixels that ``savefig`` with these options would give.
+
+    Parameters
+    ----------
+    figure
+        The figure to draw.
+    options
+        Keyword arguments of ``Figure.savefig``; ``bbox_inches`` is not read.
+    box
+        The box that every frame is cut by, in inches, or None.
+    drawing
+        As for `FigurePixels`.
+    """
+    rest = set(options) - {"dpi", "bbox_inches", "pad_inches", "bbox_extra_artists", "format"}
+    if box is None and not rest:
+        return FigurePixels(figure, _dpi_of(figure, options), drawing)
+    kept = {name: options[name] for name in rest}
+    kept["dpi"] = _dpi_of(figure, options)
+    return SavedFigurePixels(figure, kept, box)

@@ -1,0 +1,452 @@
+"""Hands out the frames to draw, in order, each with its number and its parameters.
+
+Parameters are pulled from the user's iterable as segments are cut, so a
+generator is streamed and never listed whole. What arrives out of order waits
+here; pixels never do.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import traceback
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rayanim.errors import ParametersError, SettingsError
+from rayanim.settings import Selection
+
+_logger = logging.getLogger(__name__)
+
+LOOK_AHEAD = 500
+"""Entries held back of a stream that ascends and leaves frame numbers out.
+
+Whether a number is still to come cannot be known. Parameters of a megabyte
+each, an image say, are half a gigabyte then; a stream that was out of order
+before is held back without this limit.
+"""
+
+
+@dataclass(frozen=True)
+class IndexedFrameParams:
+    """The parameters of one frame, with the number of the frame they belong to.
+
+    Lets `param_by_frame` give its entries in any order. The video shows them
+    in the order of their numbers. Each number may come once; numbers may be
+    left out, and no frame is made for them.
+
+    Entries that come early are held until their turn: with frame 0 at the end,
+    all of them. Parameters are, pixels never. From a generator whose numbers
+    ascend with gaps at most 500 are held: an entry that comes later than that
+    is an error. Lists have no such limit.
+
+    Parameters
+    ----------
+    frame_id
+        The frame's number, 0 or more.
+    params
+        What ``update`` gets for it.
+
+    Raises
+    ------
+    SettingsError
+        If `frame_id` is no whole number of at least 0.
+    """
+
+    frame_id: int
+    params: Any
+
+    def __post_init__(self) -> None:
+        wrong = isinstance(self.frame_id, bool) or not hasattr(self.frame_id, "__index__")
+        if wrong or self.frame_id < 0:
+            raise SettingsError(
+                f"frame_id must be a whole number of at least 0, got {self.frame_id!r}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some frames that follow each other in the film.
+
+    Attributes
+    ----------
+    numbers
+        The frames' numbers, as the user counts them.
+    params
+        One entry per frame, or None where the source needs none.
+    """
+
+    numbers: Sequence[int]
+    params: Sequence[Any] | None
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, at: slice) -> Batch:
+        params = None if self.params is None else self.params[at]
+        return Batch(self.numbers[at], params)
+
+    def __add__(self, other: Batch) -> Batch:
+        if not len(other):
+            return self
+        params = None if self.params is None else [*self.params, *(other.params or ())]
+        return Batch((*self.numbers, *other.numbers), params)
+
+
+class Feed(Protocol):
+    """The frames of a film, taken from the front."""
+
+    @property
+    def n_frames(self) -> int | None:
+        """Frames in all, None while that is unknown."""
+
+    @property
+    def is_selection(self) -> bool:
+        """Whether only some of the video's frames were asked for."""
+
+    def take(self, count: int) -> Batch:
+        """The next `count` frames; fewer, or none, at the end."""
+
+    def again(self) -> Feed | None:
+        """The same feed from its start, or None where that cannot be had."""
+
+
+class PushedBack:
+    """A feed to which frames were given back: they come first again.
+
+    Parameters
+    ----------
+    batch
+        The frames given back.
+    feed
+        What they were taken from.
+    """
+
+    def __init__(self, batch: Batch, feed: Feed) -> None:
+        self._batch = batch
+        self._feed = feed
+
+    @property
+    def n_frames(self) -> int | None:
+        return self._feed.n_frames
+
+    @property
+    def is_selection(self) -> bool:
+        return self._feed.is_selection
+
+    def take(self, count: int) -> Batch:
+        given, self._batch = self._batch[:count], self._batch[count:]
+        if len(given) == count:
+            return given
+        rest = self._feed.take(count - len(given))
+        return given + rest if len(given) else rest
+
+    def again(self) -> Feed | None:
+        return self._feed.again()
+
+
+class NumberFeed:
+    """Frames that need nothing but their number.
+
+    Parameters
+    ----------
+    n_frames
+        Frames that the source has.
+    selection
+        Which of them are wanted; None for all.
+    """
+
+    def __init__(self, n_frames: int, selection: Selection | None = None) -> None:
+        self._available = n_frames
+        self._selection = selection
+        self._numbers: Sequence[int] = (
+            range(n_frames) if selection is None else selection.within(n_frames)
+        )
+        self._next = 0
+
+    @property
+    def n_frames(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def is_selection(self) -> bool:
+        return self._selection is not None
+
+    def take(self, count: int) -> Batch:
+        taken = self._numbers[self._next : self._next + count]
+        self._next += len(taken)
+        return Batch(taken, None)
+
+    def again(self) -> NumberFeed:
+        return NumberFeed(self._available, self._selection)
+
+
+class ParameterFeed:
+    """Frames with parameters from a user's iterable.
+
+    Parameters
+    ----------
+    parameters
+        One entry per frame; entries that are `IndexedFrameParams` carry their
+        own number, others are numbered as they come.
+    n_frames
+        How many entries are used; None for all of them.
+    selection
+        Which frames are wanted; None for all.
+
+    Raises
+    ------
+    ParametersError
+        If `parameters` cannot be iterated, or, where it is a list or a tuple,
+        gives a frame twice.
+    SettingsError
+        If `selection` has frames that are known not to exist.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        n_frames: int | None = None,
+        selection: Selection | None = None,
+    ) -> None:
+        self._parameters = parameters
+        self._asked = n_frames
+        self._selection = selection
+        try:
+            entries = iter(parameters)
+        except TypeError:
+            raise ParametersError(
+                "param_by_frame must be an iterable with one entry per frame, "
+                f"got {parameters!r:.80}."
+            ) from None
+        self._available = _count(parameters, n_frames)
+        # The numbers in a list are known; of all else the entries tell them one by one.
+        known = _own_numbers(parameters, self._available)
+        numbered = _numbered(entries, self._available if n_frames is not None else None)
+        if n_frames is None and self._available is not None:
+            numbered = _as_many_as_said(numbered, self._available)
+        self._wanted = None
+        if selection is not None and known is not None:
+            self._wanted = _wanted_of(known, selection)
+        elif selection is not None and self._available is not None:
+            # Entries with numbers of their own may have any: the first one says if they do.
+            first = next(numbered, None)
+            numbered = itertools.chain(() if first is None else (first,), numbered)
+            if first is None or not first.has_own_number:
+                self._wanted = len(selection.within(self._available))
+        self._ordered = _in_order(numbered, known, self._available)
+        self._last = None if selection is None else selection.last
+
+    @property
+    def n_frames(self) -> int | None:
+        if self._selection is None:
+            return self._available
+        return self._wanted
+
+    @property
+    def is_selection(self) -> bool:
+        return self._selection is not None
+
+    def take(self, count: int) -> Batch:
+        numbers: list[int] = []
+        params: list[Any] = []
+        for number, entry in self._ordered:
+            if self._selection is None or number in self._selection:
+                numbers.append(number)
+                params.append(entry)
+            if self._last is not None and number >= self._last:
+                # Nothing after it is wanted: the user's iterable is left alone.
+                self._ordered, self._last = iter(()), None
+                break
+            if len(numbers) == count:
+                return Batch(numbers, params)
+        if self._last is not None and self._selection is not None:
+            raise ParametersError(
+                f"frames {self._selection.text!r}: param_by_frame ended before frame {self._last}.",
+                frame=self._last,
+            )
+        return Batch(numbers, params)
+
+    def again(self) -> ParameterFeed | None:
+        # An iterator is its own iterator and is spent. So may be what lies behind an iterable
+        # of unknown length, a file say; what tells its length is taken for a container.
+        if _length(self._parameters) is None or iter(self._parameters) is self._parameters:
+            return None
+        return ParameterFeed(self._parameters, self._asked, self._selection)
+
+
+def _count(parameters: Iterable[Any], n_frames: int | None) -> int | None:
+    """How many frames the parameters give, None where only their end will tell."""
+    available = _length(parameters)
+    if available is None:
+        return n_frames
+    if n_frames is not None and n_frames > available:
+        _warn_of_too_few(n_frames, available)
+    return available if n_frames is None else min(n_frames, available)
+
+
+def _warn_of_too_few(n_frames: int, given: int) -> None:
+    _logger.warning(
+        "n_frames=%d, but param_by_frame has only %d entries: the video has as many frames.",
+        n_frames,
+        given,
+    )
+
+
+def _length(parameters: Iterable[Any]) -> int | None:
+    """``len(parameters)``, None where there is none.
+
+    Wrappers have ``__len__`` whatever they wrap, and raise from it around a
+    generator.
+    """
+    try:
+        return len(parameters) if isinstance(parameters, Sized) else None
+    except TypeError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry of the parameters with the number of its frame, and whether it brought that."""
+
+    number: int
+    params: Any
+    has_own_number: bool
+
+
+def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[_Entry]:
+    for position in itertools.count():
+        if position == n_frames:
+            return
+        try:
+            entry = next(entries)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise ParametersError(
+                f"param_by_frame raised {type(error).__name__} when asked for entry "
+                f"{position}: {error}",
+                frame=position,
+                traceback_text=traceback.format_exc(),
+            ) from error
+        if isinstance(entry, IndexedFrameParams):
+            yield _Entry(int(entry.frame_id), entry.params, True)
+        else:
+            yield _Entry(position, entry, False)
+
+
+def _as_many_as_said(numbered: Iterator[_Entry], said: int) -> Iterator[_Entry]:
+    """All of `numbered`; a video is cut by the length that its parameters told before."""
+    count = 0
+    for count, entry in enumerate(numbered, 1):
+        if count == said and next(numbered, None) is not None:
+            raise ParametersError(
+                f"param_by_frame gives more than the {said} entries that its len() tells. "
+                "Mend its __len__, or give n_frames."
+            )
+        yield entry
+    if count < said:
+        raise ParametersError(
+            f"param_by_frame gave only {count} entries, although its len() tells {said}. "
+            "Mend its __len__, or give n_frames.",
+            frame=count,
+        )
+
+
+def _own_numbers(parameters: Iterable[Any], n_frames: int | None) -> list[int] | None:
+    """The frame numbers in a list or a tuple, in order; None where entries have none of their own.
+
+    Raises
+    ------
+    ParametersError
+        If one comes twice.
+    """
+    if not isinstance(parameters, (list, tuple)):
+        return None
+    if not any(isinstance(entry, IndexedFrameParams) for entry in parameters):
+        return None
+    numbers = sorted(entry.number for entry in _numbered(iter(parameters), n_frames))
+    for before, after in itertools.pairwise(numbers):
+        if before == after:
+            raise _came_twice(after)
+    return numbers
+
+
+def _wanted_of(numbers: Sequence[int], selection: Selection) -> int:
+    """How many of `numbers` are selected.
+
+    Raises
+    ------
+    SettingsError
+        If none is, or the selection goes beyond the last one.
+    """
+    wanted = sum(number in selection for number in numbers)
+    if not wanted or selection.last > numbers[-1]:
+        raise SettingsError(
+            f"frames {selection.text!r}: there is no frame {selection.last}; "
+            f"the frames in param_by_frame have numbers from {numbers[0]} to {numbers[-1]}."
+        )
+    return wanted
+
+
+def _in_order(
+    numbered: Iterator[_Entry], known: Sequence[int] | None, n_frames: int | None
+) -> Iterator[tuple[int, Any]]:
+    """Entries sorted by number, holding back only those that came too early.
+
+    Parameters
+    ----------
+    numbered
+        The entries as they come.
+    known
+        All their numbers in order, where they are known beforehand.
+    n_frames
+        How many entries are expected; fewer give a warning.
+    """
+    waiting: dict[int, Any] = {}
+    numbers: list[int] = []  # those of `waiting`, a heap
+    expected = itertools.count() if known is None else iter(known)
+    following = next(expected, None)
+    last, highest, count, ascends, has_gaps = -1, -1, 0, True, False
+    for entry in numbered:
+        number, count = entry.number, count + 1
+        if number <= last or number in waiting:
+            is_late = has_gaps and number not in waiting
+            raise _came_late(number, last) if is_late else _came_twice(number)
+        ascends, highest = ascends and number > highest, max(number, highest)
+        waiting[number] = entry.params
+        heapq.heappush(numbers, number)
+        while numbers and (numbers[0] == following or _is_gap(known, ascends, numbers)):
+            last = heapq.heappop(numbers)
+            yield last, waiting.pop(last)
+            if known is None and last != following:
+                has_gaps, expected = True, itertools.count(last + 1)
+            following = next(expected, None)
+    while numbers:
+        last = heapq.heappop(numbers)
+        yield last, waiting.pop(last)
+    if n_frames is not None and count < n_frames:
+        _warn_of_too_few(n_frames, count)
+
+
+def _is_gap(known: Sequence[int] | None, ascends: bool, numbers: Sequence[int]) -> bool:
+    """Whether the frames that are missing before `numbers` are taken for left out."""
+    return known is None and ascends and len(numbers) > LOOK_AHEAD
+
+
+def _came_twice(number: int) -> ParametersError:
+    return ParametersError(
+        f"param_by_frame gives frame {number} twice. Each frame number may come once.",
+        frame=number,
+    )
+
+
+def _came_late(number: int, last: int) -> ParametersError:
+    return ParametersError(
+        f"param_by_frame gives frame {number} after frame {last} was taken: either frame "
+        f"{number} came twice, or it came more than {LOOK_AHEAD} entries too late. Each frame "
+        "number may come once; give the entries in ascending order, or as a list.",
+        frame=number,
+    )

@@ -1,0 +1,239 @@
+"""A job in segments: what travels on of a segment that was begun, and what is counted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numbered import FPS, Numbered, NumberedAnimator, read_numbers
+
+import rayanim
+from rayanim.engine.draw import Pieces, Timings
+from rayanim.engine.local import SpaceWatch
+from rayanim.engine.ray_session import LocalRay
+from rayanim.engine.stats import Tally
+from rayanim.errors import RayanimError
+from rayanim.progress.reporters import NoProgress
+from rayanim.settings import PerformanceSettings
+
+
+def piece(start: int, stop: int) -> Any:
+    """(stop - start, 10) uint8, each frame full of its number."""
+    return np.repeat(np.arange(start, stop, dtype=np.uint8)[:, None], 10, axis=1)
+
+
+def test_what_is_kept_of_a_begun_segment_is_its_beginning() -> None:
+    """Once a piece had no room, no later one may be kept, however small."""
+    pieces = Pieces(50)
+    for start, stop in ((0, 2), (2, 6), (6, 7)):
+        pieces.add(piece(start, stop))
+    assert pieces.drawn == 7
+    assert pieces.joined().tolist() == piece(0, 2).tolist()
+
+
+def test_nothing_may_be_kept_but_the_first_frames() -> None:
+    """Those are compared, and do not hold what was drawn with them."""
+    pieces = Pieces(0)
+    drawn = piece(0, 2)
+    pieces.add(drawn)
+    pieces.add(piece(2, 20))
+    assert len(pieces.joined()) == 0
+    assert [int(frame[0]) for frame in pieces.first_frames] == [0, 1, 2]
+    assert not any(np.shares_memory(frame, drawn) for frame in pieces.first_frames)
+
+
+def test_a_resumed_job_counts_its_own_rate() -> None:
+    """What was there is done, and took this job no time."""
+    tally = Tally(NoProgress(), 100)
+    tally.resumed(60, 6000)
+    state = tally.state()
+    assert (state.done, state.fps, state.eta_s) == (60, None, None)
+    assert (tally.written_frames, tally.written_bytes) == (60, 6000)
+    tally.resumed(-20, -2000)
+    assert (tally.state().done, tally.resumed_frames, tally.written_bytes) == (40, 40, 4000)
+    assert tally.state().fps is None
+
+
+def test_the_space_for_a_resumed_film_is_that_of_all_its_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts that are missing, and what is not joined of the film."""
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "rayanim.storage.store.check_space", lambda folder, needed_bytes: asked.append(needed_bytes)
+    )
+    tally = Tally(NoProgress(), 1000)
+    film = tmp_path / "film.mp4.part"
+    watch = SpaceWatch(film, tally)
+    watch.look()
+    tally.resumed(600, 60_000)
+    watch.look()
+    film.write_bytes(bytes(30_000))
+    SpaceWatch(film, tally).look()
+    assert asked == [1, 100_000 + 40_000, 1, 70_000 + 40_000]
+
+
+@pytest.mark.parametrize("segment_frames", [1, 7, 48, 500])
+def test_any_length_of_segments_gives_the_same_frames(
+    on_ray: Any, tmp_path: Path, segment_frames: int
+) -> None:
+    """Single frames, one segment for all, and what does not divide the film, here and on Ray."""
+    for engine in ("local", "ray"):
+        report = rayanim.produce(
+            Numbered(48),
+            FPS,
+            outfile=tmp_path / f"{engine}.mp4",
+            engine=engine,
+            # A film of one segment gives a second actor nothing to do.
+            workers=2 if segment_frames < 48 else 1,
+            segment_frames=segment_frames,
+            progress=False,
+        )
+        assert report.frames == 48
+        assert read_numbers(tmp_path / f"{engine}.mp4") == list(range(48))
+    assert (tmp_path / "local.mp4").read_bytes() == (tmp_path / "ray.mp4").read_bytes()
+
+
+def test_a_segment_that_is_begun_here_is_finished_by_an_actor(on_ray: Any, tmp_path: Path) -> None:
+    """Handed over after many frames or few, the count never passes the film's."""
+    told: list[tuple[int, int | None]] = []
+    report = rayanim.produce(
+        NumberedAnimator(),
+        FPS,
+        outfile=tmp_path / "film.mp4",
+        param_by_frame=list(range(200)),
+        workers=2,
+        # Told to be slow, so that automatic mode goes to Ray at once.
+        settings=PerformanceSettings(draw_ms=5000.0),
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert report.engine == "ray"
+    assert read_numbers(tmp_path / "film.mp4") == list(range(200))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (200, 200)
+
+
+def test_jobs_leave_no_thread_and_no_open_file(tmp_path: Path) -> None:
+    """Whole, failed or stopped."""
+
+    def stop(done: int, total: int | None) -> None:
+        if done > 20:
+            raise KeyboardInterrupt
+
+    def one(**options: Any) -> None:
+        source = Numbered(48, fail=options.pop("fail", None))
+        options = {"engine": "local", "progress": False, **options}
+        rayanim.produce(source, FPS, outfile=tmp_path / "film.mp4", **options)
+
+    one()
+    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for _ in range(3):
+        one(keep_parts=True)
+        with pytest.raises(RayanimError):
+            one(fail=30)
+        with pytest.raises(KeyboardInterrupt):
+            one(progress=stop)
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+
+
+class LateRay:
+    """A Ray that is started, and never there in time."""
+
+    stopped = 0
+
+    def __init__(self, place: LocalRay) -> None:
+        self.ready = False
+
+    def start(self) -> None:
+        pass
+
+    def wait(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        LateRay.stopped += 1
+
+
+def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report says so, and the Ray that was started is stopped."""
+    monkeypatch.setattr("rayanim.engine.choose.RaySession", LateRay)
+    monkeypatch.setattr(LateRay, "stopped", 0)
+    report = rayanim.produce(
+        Numbered(40),
+        FPS,
+        outfile=tmp_path / "film.mp4",
+        workers=2,
+        settings=PerformanceSettings(draw_ms=5000.0),
+        progress=False,
+    )
+    assert LateRay.stopped == 1
+    assert (report.engine, report.frames) == ("local", 40)
+    assert "before actors would have been quicker" in report.engine_reason
+    assert read_numbers(tmp_path / "film.mp4") == list(range(40))
+
+
+class NoRay(LateRay):
+    """A Ray that does not start."""
+
+    ready = True
+
+    def __init__(self, place: LocalRay) -> None:
+        pass
+
+    def wait(self) -> None:
+        raise rayanim.FarmStartError("Ray did not start: no shared memory.")
+
+
+@pytest.mark.parametrize("transport", ["segments", "frames"])
+def test_where_ray_does_not_start_this_process_draws_the_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    """It is told; whoever asks for Ray gets the error."""
+    monkeypatch.setattr("rayanim.engine.choose.RaySession", NoRay)
+    film = tmp_path / "film.mp4"
+    options: dict[str, Any] = {
+        "workers": 2,
+        "settings": PerformanceSettings(draw_ms=5000.0),
+        "progress": False,
+        "transport": transport,
+    }
+    report = rayanim.produce(Numbered(40), FPS, outfile=film, **options)
+    assert (report.engine, report.engine_reason) == ("local", "Ray did not start")
+    assert any("no shared memory. This process draws" in event for event in report.events)
+    assert read_numbers(film) == list(range(40))
+    with pytest.raises(rayanim.FarmStartError, match="no shared memory"):
+        rayanim.produce(Numbered(40), FPS, outfile=film, engine="ray", **options)
+    assert read_numbers(film) == list(range(40))
+
+
+def test_heavy_first_frames_are_told_and_end_no_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A title of noise before a still film; when a tenth of it bears that out, the job ends."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: (10**12, 0, 5 * 10**6))
+    tally = Tally(NoProgress(), 1000)
+    tally.written(60, 600_000)
+    SpaceWatch(tmp_path / "film.mp4.part", tally).look()
+    assert "If all frames are like the first ones: The disk" in tally.events[0]
+    tally.written(40, 400_000)
+    with pytest.raises(rayanim.OutputError, match="Free some space"):
+        SpaceWatch(tmp_path / "film.mp4.part", tally).look()
+
+
+def test_frames_that_are_drawn_again_count_once(tmp_path: Path) -> None:
+    """Their time was spent all the same."""
+    tally = Tally(NoProgress(), 10)
+    tally.drawn(Timings(1.0, 0.5, 5))
+    before = tally.timings
+    tally.drawn(Timings(2.0, 0.5, 3))
+    tally.drawn_in_vain_since(before)
+    assert (tally.timings.frames, tally.timings.draw_s) == (5, 3.0)
+    tally.begin_anew()
+    assert (tally.frames, tally.timings.frames, tally.encode_s) == (0, 0, 0.0)

@@ -1,0 +1,209 @@
+"""The controller: what it sees of pool and dispatcher, and that it applies what it decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from rayanim.engine import distributed as module
+from rayanim.engine.autoscaler import ScalingLimits
+from rayanim.engine.distributed import Controller
+from rayanim.engine.draw import Timings
+from rayanim.engine.plan import Segment, cut
+from rayanim.engine.scheduler import Dispatcher
+from rayanim.engine.stats import Tally
+from rayanim.parameters import NumberFeed
+from rayanim.progress.base import ProgressState
+
+FRAME_BYTES = 100
+SEGMENT = 10
+
+
+class Pool:
+    """Actors that answer when the test says so."""
+
+    def __init__(self) -> None:
+        self.requested = 0
+        self.alive = 0
+        self.nodes = 0
+        self.applied: list[int] = []
+
+    def apply(self, target: int) -> None:
+        self.applied.append(target)
+        self.requested = target
+        self.alive = min(self.alive, target)
+
+
+class Silence:
+    """A progress that nobody sees."""
+
+    def start(self, total: int | None, label: str, done: int = 0) -> None: ...
+
+    def update(self, state: ProgressState) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def finish(self, state: ProgressState) -> None: ...
+
+    def fail(self) -> None: ...
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
+class Farm:
+    """A controller with a pool, a dispatcher and an encoder that draw on command.
+
+    Parameters
+    ----------
+    clock
+        Everybody's clock.
+    n_frames
+        Frames in all; None where that is unknown.
+    max_actors
+        The most actors.
+    """
+
+    def __init__(self, clock: Clock, n_frames: int | None = 10_000, max_actors: int = 8) -> None:
+        self.clock = clock
+        self.pool = Pool()
+        self.dispatcher: Dispatcher[object] = Dispatcher(
+            cut(NumberFeed(n_frames or 10_000), SEGMENT),
+            frame_bytes=FRAME_BYTES,
+            limit_bytes=400 * SEGMENT * FRAME_BYTES,
+        )
+        self.tally = Tally(Silence(), n_frames)
+        self.waiting: list[Segment] = []
+        self.idle_since_s = clock.now_s
+        self.controller = Controller(
+            ScalingLimits(min_actors=1, max_actors=max_actors, hold_s=1.0, settle_s=1.0),
+            self.pool,
+            self.dispatcher,
+            self.tally,
+            segment_frames=SEGMENT,
+            limit_bytes=400 * SEGMENT * FRAME_BYTES,
+            window_s=3.0,
+            actor_start_s=1.0,
+        )
+
+    def second(self, draw_fps: float, encode_fps: float) -> None:
+        """One second in which the living actors draw and the encoder takes what it can."""
+        for _ in range(10):
+            self.pool.alive = self.pool.requested
+            self.clock.now_s += 0.1
+            for _ in range(max(1, round(self.pool.alive * draw_fps / SEGMENT / 10))):
+                self._draw(draw_fps)
+            for _ in range(max(1, round(encode_fps / SEGMENT / 10))):
+                self._encode(encode_fps)
+            self.controller.tick()
+
+    def _draw(self, draw_fps: float) -> None:
+        segment = self.dispatcher.take()
+        if segment is not None:
+            self.controller.drawn(Timings(SEGMENT / draw_fps, 0.0, SEGMENT))
+            self.waiting += [each.segment for each in self.dispatcher.drawn(segment, "")]
+
+    def _encode(self, encode_fps: float) -> None:
+        busy_s = SEGMENT / encode_fps
+        if self.waiting:
+            self.dispatcher.encoded(self.waiting.pop(0))
+            wait_s = max(0.0, self.clock.now_s - self.idle_since_s - busy_s)
+            self.controller.encoded(SEGMENT, busy_s, wait_s)
+            self.idle_since_s = self.clock.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that the controller looks at."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def test_the_first_actors_are_asked_for_with_a_reason(clock: Clock) -> None:
+    """What the run begins with stands first among the changes."""
+    farm = Farm(clock)
+    farm.controller.begin(3, "as the last run found")
+    assert farm.pool.applied == [3]
+    assert [(each.actors, each.reason) for each in farm.tally.changes] == [
+        (3, "as the last run found")
+    ]
+    assert farm.controller.target == 3
+
+
+def test_a_starving_encoder_gets_more_actors(clock: Clock) -> None:
+    """One actor at 100 fps for an encoder of 400: more are asked for, with a reason each."""
+    farm = Farm(clock)
+    farm.controller.begin(1, "start")
+    for _ in range(20):
+        farm.second(draw_fps=100, encode_fps=400)
+    assert farm.controller.target == farm.pool.requested > 2
+    assert farm.pool.applied == [each.actors for each in farm.tally.changes]
+    assert all(each.reason for each in farm.tally.changes)
+
+
+def test_a_full_queue_releases_actors(clock: Clock) -> None:
+    """Six actors at 100 fps for an encoder of 100: the queue fills and some go."""
+    farm = Farm(clock)
+    farm.controller.begin(6, "start")
+    for _ in range(30):
+        farm.second(draw_fps=100, encode_fps=100)
+    assert farm.controller.target == farm.pool.requested < 6
+
+
+def test_no_more_than_the_most(clock: Clock) -> None:
+    """Whatever the encoder's appetite, the bound holds."""
+    farm = Farm(clock, max_actors=3)
+    farm.controller.begin(1, "start")
+    for _ in range(30):
+        farm.second(draw_fps=100, encode_fps=2000)
+    assert max(farm.pool.applied) <= 3
+
+
+def test_the_controller_looks_no_oftener_than_its_tick(clock: Clock) -> None:
+    """Between two ticks nothing is measured: the loop may call it as often as it likes."""
+    farm = Farm(clock)
+    farm.controller.begin(1, "start")
+    looks: list[float] = []
+    snapshot = farm.controller._snapshot
+
+    def counted(now_s: float) -> object:
+        looks.append(now_s)
+        return snapshot(now_s)
+
+    farm.controller._snapshot = counted  # type: ignore[assignment,method-assign]
+    for _ in range(100):
+        farm.controller.tick()
+        clock.now_s += module.TICK_S / 10
+    assert len(looks) in (10, 11)
+
+
+def test_what_is_left_is_known_to_the_last_segment(clock: Clock) -> None:
+    """Frames and segments left count down to none, those in the actors' hands included.
+
+    Once all is handed out there is work for a second actor on each: a copy.
+    """
+    farm = Farm(clock, n_frames=35)
+    assert farm.controller._left() == (35, 4)
+    segments = [farm.dispatcher.take() for _ in range(4)]
+    assert farm.controller._left() == (35, 8)
+    for segment in segments:
+        assert segment is not None
+        farm.dispatcher.drawn(segment, "")
+    assert farm.controller._left() == (0, 0)
+
+
+def test_nothing_is_said_of_an_unknown_end(clock: Clock) -> None:
+    """A generator of parameters has no length until it has ended."""
+    farm = Farm(clock, n_frames=None)
+    assert farm.controller._left() == (None, None)
+    while farm.dispatcher.take() is not None:
+        pass
+    left = farm.controller._left()
+    assert left == (None, None)

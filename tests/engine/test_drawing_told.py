@@ -1,0 +1,270 @@
+"""What is known of how figures are drawn reaches the report, from this process and from actors."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numbered import FPS, Numbered, NumberedAnimator, read_numbers
+
+import rayanim
+from rayanim.acts import Act, ActState, FigureRenderer, Scene
+from rayanim.engine.actors import DrawnMeta, RenderActor
+from rayanim.engine.draw import Blueprint, SegmentRenderer, Timings, open_source, pack
+from rayanim.engine.plan import Segment
+from rayanim.engine.pool import Asked, Member, RenderPool
+from rayanim.engine.stats import JobName, Tally
+from rayanim.figure import artists
+from rayanim.figure import changes as changes_module
+from rayanim.figure.canvas import IncrementalCanvas
+from rayanim.figure.draw_stats import Account, Note, Ways
+from rayanim.parameters import Batch
+from rayanim.progress.reporters import NoProgress
+from rayanim.settings import VideoSettings
+from rayanim.sources import Source, as_source
+from rayanim.video.codecs import make_spec
+
+N_FRAMES = 60
+
+
+def render(source: Any, path: Path, **options: Any) -> rayanim.Report:
+    return rayanim.produce(source, FPS, outfile=path, **{"progress": False, **options})
+
+
+class BlindWatch(changes_module.Watch):
+    """Sees no change in images."""
+
+    def changed(self) -> bool:
+        """Never in them."""
+        return not isinstance(self._roots[0], AxesImage) and super().changed()
+
+
+@pytest.fixture
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `BlindWatch` takes the place of, given back as it was."""
+    monkeypatch.setattr(artists, "Watch", artists.Watch)
+    monkeypatch.setattr(IncrementalCanvas, "_has_time", IncrementalCanvas._has_time)
+
+
+class Piling(NumberedAnimator):
+    """Numbered frames with an invisible artist more in each."""
+
+    def update(self, frame_idx: int, params: int) -> None:
+        super().update(frame_idx, params)
+        self.image.axes.plot([0], [0], alpha=0)
+
+
+def test_the_report_says_how_frames_were_drawn(tmp_path: Path) -> None:
+    """All frames are accounted for, once, with the reasons of those in full."""
+    report = render(NumberedAnimator(), tmp_path / "a.mp4", n_frames=N_FRAMES, workers=1,
+                    param_by_frame=range(N_FRAMES))  # fmt: skip
+    assert read_numbers(tmp_path / "a.mp4") == list(range(N_FRAMES))
+    assert report.drawn_in_parts + sum(frames for _, frames in report.drawn_in_full) == N_FRAMES
+    assert ("the first frame", 1) in report.drawn_in_full
+    assert report.events == ()
+
+
+def test_films_without_figures_were_drawn_in_neither_way(tmp_path: Path) -> None:
+    """Nothing is said of them."""
+    report = render(Numbered(30), tmp_path / "a.mp4", workers=1)
+    assert (report.drawn_in_parts, report.drawn_in_full) == (0, ())
+
+
+def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_path: Path) -> None:
+    """Two actors that see artists pile up make one event; their frames are one sum."""
+    report = render(
+        Piling(), tmp_path / "a.mp4", param_by_frame=range(240), workers=2, engine="ray"
+    )
+    assert read_numbers(tmp_path / "a.mp4") == list(range(240))
+    assert report.drawn_in_parts + sum(frames for _, frames in report.drawn_in_full) == 240
+    piles = [event for event in report.events if "pile up" in event]
+    assert len(piles) == 1
+    assert "Line2D" in piles[0]
+    assert "test_drawing_told.py" in piles[0]
+
+
+class Shade(ActState):
+    level = 0.0
+
+
+class Rise(Scene):
+    """Brightens by steps, so that a change comes in the midst of the film."""
+
+    duration = N_FRAMES * 1000 / FPS
+
+    def apply(self, act_state: Any, time_ms: float, dbg: bool = False) -> None:
+        act_state.level = float(time_ms * FPS / 1000 > 20.5)
+
+
+class Hidden(FigureRenderer):
+    """Changes an image, which goes unseen."""
+
+    def setup(self) -> Figure:
+        # In actors too.
+        artists.Watch = BlindWatch
+        IncrementalCanvas._has_time = lambda self: True
+        figure = Figure(figsize=(2, 2), dpi=50)
+        self.image = figure.add_axes((0, 0, 1, 1)).imshow(np.zeros((60, 60)), vmin=0, vmax=1)
+        return figure
+
+    def update(self, act_state: Shade) -> None:
+        self.image.get_array().data[20:40, 20:40] = act_state.level
+
+
+class HiddenAnimator(rayanim.Animator):
+    """The same as an animator."""
+
+    def setup(self) -> Figure:
+        self.renderer = Hidden()
+        return self.renderer.setup()
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        shade = Shade()
+        shade.level = float(frame_idx > 20)
+        self.renderer.update(shade)
+
+
+def act() -> Act:
+    return Act(Shade(), Hidden(), [Rise()])
+
+
+def source_of(thing: Any) -> Source:
+    return as_source(thing, rate=Fraction(FPS), dpi=None, n_frames=None, duration_ms=None,
+                     savefig_options=None)  # fmt: skip
+
+
+def renderer_of(source: Source) -> SegmentRenderer:
+    open_source(source, 0, None)
+    size = source.measure(0, None).size
+    return SegmentRenderer(source, make_spec(".mp4", VideoSettings(), size, Fraction(FPS)), 0)
+
+
+def segment(start: int, stop: int) -> Segment:
+    return Segment(start, start, stop, Batch(range(start, stop), None))
+
+
+@pytest.mark.parametrize("make", [act, HiddenAnimator])
+def test_a_difference_makes_the_segment_and_the_rest_be_drawn_in_full(
+    make: Any, restored: None
+) -> None:
+    """In acts as in animators: from its segment on, the pixels are those of full draws."""
+    in_parts, in_full = renderer_of(source_of(make())), renderer_of(source_of(make()))
+    in_full.draw_in_full_from_now()
+    notes: list[Note] = []
+    found_at = None
+    for start in range(0, N_FRAMES, 15):
+        payload, timings = in_parts.render(segment(start, start + 15))
+        expected, _ = in_full.render(segment(start, start + 15))
+        notes += timings.account.notes
+        found_at = start if found_at is None and notes else found_at
+        assert found_at is None or np.array_equal(payload, expected)
+        assert timings.account.ways.frames == 15
+    assert found_at is not None
+    assert [note.key for note in notes] == ["difference"]
+    assert timings.account.ways == Ways(0, {"a difference was found": 15})
+    assert in_parts.difference == notes[0].text
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_after_a_difference_all_frames_are_drawn_again(
+    engine: str, restored: None, on_ray: Any, tmp_path: Path
+) -> None:
+    """The segments finished before it, too: the video is that of full draws, and it is reported."""
+    options = {"crf": 0, "workers": 2, "segment_frames": 6, "on_history": "ignore"}
+    if engine == "local":
+        options["workers"] = 1
+    right = render(act(), tmp_path / "full.mp4", drawing="full", engine="local", **options)
+    report = render(act(), tmp_path / "a.mp4", engine=engine, **options)
+    assert report.frames == N_FRAMES
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "full.mp4").read_bytes()
+    told = [event for event in report.events if "gave other pixels" in event]
+    assert len(told) == 1
+    assert told[0].endswith("All frames are drawn again, in full.")
+    assert report.drawn_in_parts == right.drawn_in_parts == 0
+    assert not (tmp_path / "a.mp4.parts").exists()
+
+
+def blueprint_of(source: Source, **changes: Any) -> Blueprint:
+    open_source(source, 0, None)
+    geometry = source.measure(0, 0)
+    source.close()
+    spec = make_spec(".mp4", VideoSettings(), geometry.size, Fraction(FPS))
+    return Blueprint(geometry, spec, 0, Batch((0,), (0,)), None, 0.0, **changes)
+
+
+@pytest.mark.parametrize("by", ["blueprint", "segment"])
+def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> None:
+    """It is told when it is made, or with a segment; from then on it stays so."""
+    source = source_of(NumberedAnimator())
+    actor = RenderActor(pack(source), blueprint_of(source, in_full=by == "blueprint"))
+    assert actor.open().failure is None
+    frames = Segment(0, 0, 10, Batch(range(10), range(10)))
+    for told in (by == "segment", False):
+        meta, _ = actor.render(frames, told)
+        assert meta.timings is not None
+        assert meta.timings.account.ways == Ways(0, {"a difference was found": 10})
+    actor.close()
+    plt.close("all")
+
+
+class FakeCall:
+    """An actor's method that notes its arguments."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def options(self, **options: Any) -> FakeCall:
+        return self
+
+    def remote(self, *arguments: Any) -> tuple[object, object]:
+        self.calls.append(arguments)
+        return object(), object()
+
+
+class FakeHandle:
+    def __init__(self) -> None:
+        self.render = FakeCall()
+
+
+def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
+    """Segments that are handed out afterwards are drawn in full."""
+    pool = RenderPool(tuple, JobName())
+    handles = [FakeHandle(), FakeHandle()]
+    for number, handle in enumerate(handles):
+        pool._roster.add(Member(number, handle, is_open=True))
+    first, second = segment(0, 1), segment(1, 2)
+    pool.submit(0, first)
+    meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
+    pool._collect(pool._roster[0], first, None, meta)
+    pool.submit(1, second)
+    assert handles[0].render.calls == [(first, False, None, False)]
+    assert handles[1].render.calls == [(second, True, None, False)]
+    assert all(isinstance(asked, Asked) for asked in pool._asked.values())
+
+
+class Told(NoProgress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def test_notes_with_one_key_are_told_once() -> None:
+    """The first one's text is the event, and what people read."""
+    told = Told()
+    tally = Tally(told, None)
+    for text in ("44 lines", "45 lines"):
+        notes = (Note("pile-up", text), Note("difference", "Frame 3"))
+        tally.drawn(Timings(0.1, 0.1, 1, account=Account(notes=notes)))
+    tally.event_once("44 lines")
+    tally.event_once("44 lines")
+    assert tally.events == told.messages == ["44 lines", "Frame 3", "44 lines"]

@@ -1,0 +1,129 @@
+"""On Ray the encoder actor joins the film while it is drawn, whoever put the parts."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from numbered import FPS, Numbered
+
+import rayanim
+from rayanim.errors import FrameError
+from rayanim.progress.base import ProgressState
+
+N_FRAMES = 96
+"""Twelve segments."""
+
+
+class Noise(Numbered):
+    """Numbered frames with a rim of noise, which no codec makes small.
+
+    Parameters
+    ----------
+    folder
+        Where the film is. A file ``stop`` in it names a frame that raises;
+        with one called ``wait`` the last segment waits until the film grows.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(N_FRAMES)
+        self.folder = folder
+
+    def generate_at(self, time_ms: float) -> np.ndarray:
+        number = round(time_ms * FPS / 1000)
+        stop = self.folder / "stop"
+        if stop.exists() and number == int(stop.read_text()):
+            raise RuntimeError("stopped here")
+        if number == N_FRAMES - 1 and (self.folder / "wait").exists():
+            self._wait_for(self.folder / "film.mp4.part")
+        frame = super().generate_at(time_ms).copy()
+        noise = np.random.default_rng(number)
+        for edge in (frame[:8], frame[-8:]):
+            edge[..., :3] = noise.integers(0, 256, edge[..., :3].shape)
+        return frame
+
+    def _wait_for(self, film: Path) -> None:
+        for _ in range(300):
+            if film.exists() and film.stat().st_size:
+                return
+            time.sleep(0.1)
+        raise RuntimeError("nothing is joined")
+
+
+class KillsEncoder:
+    """Progress that kills the encoder actor, once, when so many frames are done."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def start(self, total: int | None, label: str, done: int = 0) -> None:
+        pass
+
+    def update(self, state: ProgressState) -> None:
+        if state.done >= self.after:
+            self.after = 10**9
+            for process in psutil.Process().children(recursive=True):
+                if process.name().startswith("ray::Enc"):
+                    process.kill()
+
+    def message(self, text: str) -> None:
+        pass
+
+    def finish(self, state: ProgressState) -> None:
+        pass
+
+    def fail(self) -> None:
+        pass
+
+
+def render(film: Path, **options: Any) -> rayanim.Report:
+    options = {"engine": "ray", "workers": 2, "progress": False, "crf": 10, **options}
+    return rayanim.produce(Noise(film.parent), FPS, outfile=film, **options)
+
+
+def begin(film: Path, frames: int) -> None:
+    """Leave the parts of so many frames, as a job does that fails."""
+    (film.parent / "stop").write_text(str(frames))
+    with pytest.raises(FrameError, match="stopped here"):
+        render(film, engine="local")
+    (film.parent / "stop").unlink()
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The film as one process makes it."""
+    path = tmp_path_factory.mktemp("expected") / "film.mp4"
+    render(path, engine="local")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("resumed", [0, 24])
+def test_the_film_grows_while_it_is_drawn(
+    on_ray: Any, tmp_path: Path, expected: bytes, resumed: int
+) -> None:
+    """Its last segment is drawn only once others are in the file."""
+    film = tmp_path / "film.mp4"
+    if resumed:
+        begin(film, resumed)
+    (tmp_path / "wait").touch()
+    report = render(film, resume=bool(resumed))
+    assert report.resumed_frames == resumed
+    assert film.read_bytes() == expected
+
+
+@pytest.mark.parametrize("resumed", [0, 40])
+def test_another_encoder_actor_joins_from_the_parts(
+    on_ray: Any, tmp_path: Path, expected: bytes, resumed: int
+) -> None:
+    """Those that the dead one put, and those of an earlier job."""
+    film = tmp_path / "film.mp4"
+    if resumed:
+        begin(film, resumed)
+    report = render(film, resume=bool(resumed), progress=KillsEncoder(resumed + 16))
+    assert report.resumed_frames == resumed
+    assert any("encoder actor died" in event for event in report.events)
+    assert film.read_bytes() == expected

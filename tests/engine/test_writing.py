@@ -1,0 +1,107 @@
+"""Both ways to a file: in order through one encoder, or parts joined at the end."""
+
+from __future__ import annotations
+
+import pickle
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numbered import SIZE, numbered_frame, read_numbers
+
+from rayanim.engine.plan import Place
+from rayanim.engine.writing import OneEncoder, Parts
+from rayanim.errors import EncodeError, PartsError
+from rayanim.settings import VideoSettings
+from rayanim.storage.segments import PartStore
+from rayanim.storage.store import DiskFolder
+from rayanim.video.codecs import make_spec
+from rayanim.video.convert import FrameConverter
+from rayanim.video.encode import EncodedSegment, SegmentEncoder
+
+SPEC = make_spec(".mp4", VideoSettings(preset="ultrafast"), SIZE, Fraction(30))
+
+
+def frames(start: int, stop: int) -> np.ndarray:
+    packed = np.empty((stop - start, SPEC.frame_bytes), np.uint8)
+    converter = FrameConverter(SPEC)
+    for row, number in zip(packed, range(start, stop), strict=True):
+        converter.convert(numbered_frame(number), row)
+    return packed
+
+
+def encoded(start: int, stop: int) -> EncodedSegment:
+    encoder = SegmentEncoder(SPEC)
+    encoder.encode(frames(start, stop))
+    return encoder.finish()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    """A folder for parts, and a film to be."""
+    (tmp_path / "parts").mkdir()
+    return Parts(SPEC, tmp_path / "film.mp4", PartStore(DiskFolder(tmp_path / "parts"), "ab"))
+
+
+def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Parts) -> None:
+    """Also in another process; a part that comes twice counts once."""
+    writer = pickle.loads(pickle.dumps(parts)).open()
+    for index in (2, 0, 1, 0):
+        place = Place(index, 5 * index, 5 * index + 5, "cd")
+        written_bytes = writer.put(place, encoded(5 * index, 5 * index + 5))
+        assert written_bytes == (parts.store.path / f"00000{index}.part").stat().st_size
+    assert writer.finish(15) == parts.path.stat().st_size
+    assert read_numbers(parts.path) == list(range(15))
+
+
+@pytest.mark.parametrize("starts", [{0: 0, 2: 10}, {1: 5, 2: 10}])
+def test_a_missing_part_is_an_error(parts: Parts, starts: dict[int, int]) -> None:
+    """No film is made of the others."""
+    for index, start in starts.items():
+        parts.store.put(index, start, None, encoded(start, start + 5))
+    with pytest.raises(PartsError, match=r"parts of .* are missing"):
+        parts.open().finish(10)
+    assert not parts.path.exists()
+
+
+@pytest.mark.parametrize("n_frames", [4, 6])
+def test_a_film_of_another_length_is_an_error(parts: Parts, n_frames: int) -> None:
+    """Who joins knows how many frames there must be: the last part may be what is missing."""
+    parts.store.put(0, 0, None, encoded(0, 5))
+    with pytest.raises(PartsError, match=f"5 frames of {n_frames}"):
+        parts.open().finish(n_frames)
+    assert not parts.path.exists()
+
+
+@pytest.mark.parametrize("start", [4, 6])
+def test_a_part_of_another_cut_is_an_error(parts: Parts, start: int) -> None:
+    """Frames would be lost or doubled; neither is in a film unnoticed."""
+    parts.store.put(0, 0, None, encoded(0, 5))
+    parts.store.put(1, start, None, encoded(5, 10))
+    with pytest.raises(PartsError, match=f"begins with frame {start} .* 5 was expected"):
+        parts.open().finish(10)
+    assert not parts.path.exists()
+
+
+def test_a_part_that_was_changed_meanwhile_is_an_error(parts: Parts) -> None:
+    """Each is checked once more when it is joined."""
+    parts.store.put(0, 0, None, encoded(0, 5))
+    path = parts.store.path / "000000.part"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(PartsError, match="checksum"):
+        parts.open().finish(10)
+    assert not parts.path.exists()
+
+
+def test_one_encoder_takes_frames_in_order_alone(tmp_path: Path) -> None:
+    """What comes out of turn is refused before it is encoded."""
+    writer = pickle.loads(pickle.dumps(OneEncoder(SPEC, tmp_path / "film.mp4"))).open()
+    assert writer.put(Place(0, 0, 4), frames(0, 4)) == 0
+    with pytest.raises(EncodeError, match="Frames from 5 on came where 4 was expected"):
+        writer.put(Place(1, 5, 8), frames(5, 8))
+    writer.put(Place(1, 4, 6), frames(4, 6))
+    assert writer.finish(6) == (tmp_path / "film.mp4").stat().st_size
+    assert read_numbers(tmp_path / "film.mp4") == list(range(6))
