@@ -23,7 +23,7 @@ from rayanim import Animator
 import run_rayanim
 
 
-class Film(run_rayanim.Wave):
+class Video(run_rayanim.Wave):
     def update(self, frame_idx, params):
         super().update(frame_idx, params)
         if weight == "heavy":
@@ -33,7 +33,7 @@ class Film(run_rayanim.Wave):
 frames, engine, weight, path = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 matrix = np.random.default_rng(0).random((140, 140))
 shares = [number / frames for number in range(frames)]
-report = Film().make_video(path, shares, 50, progress=False, engine=engine)
+report = Video().make_video(path, shares, 50, progress=False, engine=engine)
 print(report.engine, report.actors_peak, report.engine_reason, sep="; ")
 """
 
@@ -73,9 +73,9 @@ def _compared(weight: str, frames: int, rounds: int, folder: Path) -> float:
 
 def _run(weight: str, frames: int, engine: str, folder: Path) -> tuple[float, str]:
     here = Path(__file__).resolve().parent
-    script = folder / "film.py"
+    script = folder / "video.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    command = [sys.executable, str(script), str(frames), engine, weight, str(folder / "film.mp4")]
+    command = [sys.executable, str(script), str(frames), engine, weight, str(folder / "video.mp4")]
     began_s = time.perf_counter()
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env=_environment(here)

@@ -22,7 +22,7 @@ SIZES = {
     "sweep": (1920, 1080),
     "sweep_kept": (1920, 1080),
 }
-"""(width, height) in pixels of the films, by case."""
+"""(width, height) in pixels of the videos, by case."""
 
 CASES: Mapping[str, str] = {
     "wave": "a line moves in one axes, matplotlib, 640x480",
@@ -35,7 +35,7 @@ CASES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One way to make a film.
+    """One way to make a video.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Ground:
     Attributes
     ----------
     folder
-        For films; each is removed once it was checked.
+        For videos; each is removed once it was checked.
     peers_python
         The interpreter of the peers' environment.
     ffmpeg_folder
@@ -177,13 +177,13 @@ def _tells(contestant: Contestant, failure: str | None) -> bool:
     return contestant.name == "rayanim" and failure is None
 
 
-def check(film: Path, frames: int, size: tuple[int, int]) -> str | None:
-    """What is wrong with a film: it must decode to so many H.264 frames of this size."""
+def check(video: Path, frames: int, size: tuple[int, int]) -> str | None:
+    """What is wrong with a video: it must decode to so many H.264 frames of this size."""
     import av
 
-    if not film.is_file():
+    if not video.is_file():
         return "wrote no file"
-    with av.open(str(film)) as container:
+    with av.open(str(video)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         found = sum(1 for _ in container.decode(stream))

@@ -73,7 +73,7 @@ def whole(spec: StreamSpec) -> Convert:
 
 
 def partial(spec: StreamSpec) -> Convert:
-    """As films are converted."""
+    """As videos are converted."""
     return FrameConverter(spec).convert
 
 

@@ -1,6 +1,6 @@
 """The drawing code that every contestant runs, each in its own interpreter.
 
-Nothing here knows a library that makes films: only matplotlib, NumPy and Pillow.
+Nothing here knows a library that makes videos: only matplotlib, NumPy and Pillow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 FPS = 50
-"""Frames per second of every film: a frame lasts whole milliseconds, so that a
+"""Frames per second of every video: a frame lasts whole milliseconds, so that a
 duration means the same number of frames to everyone."""
 
 
@@ -41,7 +41,7 @@ class Drawing:
         raise NotImplementedError
 
     def update(self, frame_idx: int, params: float) -> None:
-        """Show a frame; `params` is the share of the film that has passed."""
+        """Show a frame; `params` is the share of the video that has passed."""
         raise NotImplementedError
 
 

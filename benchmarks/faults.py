@@ -1,4 +1,4 @@
-"""Prints what each fault on a cluster costs, beside the same film without one.
+"""Prints what each fault on a cluster costs, beside the same video without one.
 
 docs/faults.md says how to read it.
 """
@@ -53,7 +53,7 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one film took, from when actors began to draw, and what came of it."""
+    """What one video took, from when actors began to draw, and what came of it."""
 
     seconds: float
     again: int
@@ -87,7 +87,7 @@ def main() -> int:
 
 def _row(case: Case, run: Run, whole: Run) -> str:
     if run.digest != whole.digest:
-        raise SystemExit(f"{case.name}: the film is another one")
+        raise SystemExit(f"{case.name}: the video is another one")
     best_s = whole.seconds * (0.25 + 0.75 * harm.ACTORS / case.left)
     return (
         f"| {case.name} | {run.seconds:.1f} | {run.seconds / whole.seconds:.2f} | {best_s:.1f} "
@@ -102,7 +102,7 @@ def _run(cluster: Any, harm_done: Harm | None, n_frames: int, frame_s: float) ->
         rayanim.produce(
             harm.Traced(n_frames, folder, delay_s=frame_s),
             FPS,
-            outfile=folder / "film.mp4",
+            outfile=folder / "video.mp4",
             address=cluster.address,
             engine="ray",
             workers=harm.ACTORS,
@@ -111,7 +111,7 @@ def _run(cluster: Any, harm_done: Harm | None, n_frames: int, frame_s: float) ->
             progress=once,
         )
         seconds = time.perf_counter() - (once.began_s or 0.0)
-        digest = hashlib.sha256((folder / "film.mp4").read_bytes()).hexdigest()
+        digest = hashlib.sha256((folder / "video.mp4").read_bytes()).hexdigest()
         return Run(seconds, harm.drawn_again(folder), digest)
 
 

@@ -1,4 +1,4 @@
-"""A small cluster on this machine, a film whose actors note what they draw, and harm in mid-run."""
+"""A small local cluster, a video whose actors note what they draw, and faults in mid-run."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def end_the_frozen(cluster: Any) -> None:
 
 
 class Once:
-    """Progress that does `harm` when a quarter of the film is done.
+    """Progress that does `harm` when a quarter of the video is done.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class Once:
         """Nothing."""
 
     def update(self, state: ProgressState) -> None:
-        """See how far the film is."""
+        """See how far the video is."""
         # The first frame is drawn in this process.
         if state.done > 1 and self.began_s is None:
             self.began_s = time.perf_counter()

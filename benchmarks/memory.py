@@ -1,12 +1,12 @@
-"""Shows that no process needs more memory for a long film than for a short one.
+"""Shows that no process needs more memory for a long video than for a short one.
 
     python benchmarks/memory.py                     # 2,000 against 100,000 frames
     python benchmarks/memory.py 2000 20000 --engine ray
 
-Each film is made by a process of its own. What is compared is the largest
+Each video is made by a process of its own. What is compared is the largest
 resident size that each process of the job had, as the report tells it, and the
 driver's as the system tells it. Pages of Ray's object store count for all who
-have touched them; its size is the same for every film.
+have touched them; its size is the same for every video.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import rayanim
 
 SIZE = (64, 48)
 ALLOWED = 1.2
-"""The long film's peak in terms of the short one's, at most."""
+"""The long video's peak in terms of the short one's, at most."""
 
 
 def frame(number: int) -> np.ndarray:
@@ -37,12 +37,12 @@ def frame(number: int) -> np.ndarray:
 
 
 def measure_here(frames: int, engine: str, transport: str, workers: int) -> dict[str, int]:
-    """Make a film in this process; peak resident bytes by process."""
+    """Make a video in this process; peak resident bytes by process."""
     with tempfile.TemporaryDirectory() as folder:
         report = rayanim.produce(
             frame,
             30,
-            outfile=Path(folder) / "film.mp4",
+            outfile=Path(folder) / "video.mp4",
             n_frames=frames,
             engine=engine,  # type: ignore[arg-type]
             transport=transport,  # type: ignore[arg-type]

@@ -36,6 +36,6 @@ class Square(Sweep):
 
 if __name__ == "__main__":
     case, frames, output, workers = sys.argv[1:]
-    film = {"square": Square, "sweep": Sweep}[case](int(frames))
+    video = {"square": Square, "sweep": Sweep}[case](int(frames))
     settings = pmaw.PerformanceSettings(num_workers=int(workers))
-    pmaw.produce(film, fps=drawings.FPS, dpi=100, bitrate=-1, outfile=output, settings=settings)
+    pmaw.produce(video, fps=drawings.FPS, dpi=100, bitrate=-1, outfile=output, settings=settings)

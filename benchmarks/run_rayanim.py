@@ -69,13 +69,13 @@ def render(case: str, frames: int, output: str, workers: str) -> rayanim.Report:
             output, shares, drawings.FPS, num_workers=count, progress=False
         )
         return report
-    film: Any
+    video: Any
     if case == "sweep_kept":
         grow = acts.FluentScene(Grow()).time_rescale_exact(frames * 1000 / drawings.FPS, "ms")
-        film = acts.Act(State(), KeptSweep(), [grow])
+        video = acts.Act(State(), KeptSweep(), [grow])
     else:
-        film = {"square": Square, "sweep": Timed}[case](frames)
-    return rayanim.produce(film, drawings.FPS, outfile=output, workers=count, progress=False)
+        video = {"square": Square, "sweep": Timed}[case](frames)
+    return rayanim.produce(video, drawings.FPS, outfile=output, workers=count, progress=False)
 
 
 if __name__ == "__main__":

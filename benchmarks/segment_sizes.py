@@ -1,6 +1,6 @@
-"""What cutting a film into segments costs: size and quality against one encoder.
+"""What cutting a video into segments costs: size and quality against one encoder.
 
-Each film is encoded twice with the same settings: by one `VideoEncoder` with the
+Each video is encoded twice with the same settings: by one `VideoEncoder` with the
 codec's own distance of keyframes, and in segments of the lengths that
 `segment_lengths` gives, joined. Both are decoded and compared with what was
 drawn. Nothing here depends on how fast the machine is, except `--cost`.
@@ -40,14 +40,14 @@ RATE = Fraction(30)
 TARGETS = {"h264": ".mp4", "h265": ".mp4", "vp9": ".webm", "av1": ".mp4"}
 LONGEST = 250
 SHORTEST = 8
-MOST_FOR_SHORT_FILMS = 16
+MOST_FOR_SHORT_VIDEOS = 16
 
 Pixels = NDArray[np.uint8]
 
 
 def segment_lengths(n_frames: int, shortest: int, longest: int) -> list[int]:
     """Frames of each segment: up to 16 of about `shortest`, or as few as `longest` allows."""
-    count = max(-(-n_frames // longest), min(MOST_FOR_SHORT_FILMS, -(-n_frames // shortest)))
+    count = max(-(-n_frames // longest), min(MOST_FOR_SHORT_VIDEOS, -(-n_frames // shortest)))
     ends = [n_frames * index // count for index in range(count + 1)]
     return [stop - start for start, stop in itertools.pairwise(ends)]
 
@@ -158,7 +158,7 @@ def shown(path: Path) -> Iterator[tuple[Fraction, Pixels]]:
 
 @dataclass(frozen=True)
 class Quality:
-    """Luma PSNR of a film's frames in dB, and whether all are there at their times."""
+    """Luma PSNR of a video's frames in dB, and whether all are there at their times."""
 
     mean_db: float
     worst_db: float
@@ -166,7 +166,7 @@ class Quality:
 
 
 def quality_of(path: Path, drawing: Drawing, n_frames: int) -> Quality:
-    """Compare a film with what was drawn."""
+    """Compare a video with what was drawn."""
     psnr_db, is_exact = [], True
     for index, (time_s, luma) in enumerate(shown(path)):
         drawn = drawing.frames(index, index + 1)[0, : luma.size].reshape(luma.shape)
@@ -195,13 +195,13 @@ def compare(codec: str, content: Callable[[Pixels, int], None], lengths: list[in
     )
 
 
-def print_sizes(codecs: list[str], film_frames: list[int], shortest: int, longest: int) -> None:
-    """Print a line for each film."""
+def print_sizes(codecs: list[str], video_frames: list[int], shortest: int, longest: int) -> None:
+    """Print a line for each video."""
     print(
-        f"{'codec':5} {'film':5} {'frames':>6} {'segments':>8} {'one, bytes':>10} {'joined':>7}  "
+        f"{'codec':5} {'video':5} {'frames':>6} {'segments':>8} {'one, bytes':>10} {'joined':>7}  "
         "one, joined: mean dB  one, joined: worst dB  exact"
     )
-    for codec, n_frames, content in itertools.product(codecs, film_frames, CONTENTS):
+    for codec, n_frames, content in itertools.product(codecs, video_frames, CONTENTS):
         print(compare(codec, content, segment_lengths(n_frames, shortest, longest)), flush=True)
 
 

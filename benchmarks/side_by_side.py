@@ -74,7 +74,7 @@ def _run_once(
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=1000, help="frames of each film")
+    parser.add_argument("--frames", type=int, default=1000, help="frames of each video")
     parser.add_argument(
         "--cases", type=_cases, default=list(CASES), help=f"some of {','.join(CASES)}"
     )
@@ -92,7 +92,7 @@ def _options() -> argparse.Namespace:
         "--less",
         type=int,
         metavar="FRAMES",
-        help="take off what a film of so many frames takes: what is left has no start-up",
+        help="take off what a video of so many frames takes: what is left has no start-up",
     )
     parser.add_argument("--cores", type=int, help="cores that each run may use")
     parser.add_argument("--limit", type=float, default=1800, help="seconds that a run may take")

@@ -34,10 +34,10 @@ FRAMES = 120
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What some settings come to on one film."""
+    """What some settings come to on one video."""
 
     frame_ms: float
-    film_bytes: int
+    video_bytes: int
     psnr_db: float
     worst_db: float
 
@@ -48,7 +48,7 @@ def square() -> list[Bytes]:
 
 
 def kept(kind: type[drawings.Drawing], n_frames: int) -> Callable[[], list[Bytes]]:
-    """The first frames of a film of `drawings`, as if it had `n_frames`."""
+    """The first frames of a video of `drawings`, as if it had `n_frames`."""
 
     def frames() -> list[Bytes]:
         scene = kind()
@@ -93,8 +93,8 @@ def with_options(spec: StreamSpec, **changes: str) -> StreamSpec:
 
 def by_preset(spec: StreamSpec, preset: str, crf: str) -> StreamSpec:
     """`spec` with x264's own options of a preset."""
-    film = {"threads": "1", "preset": preset, "crf": crf}
-    return replace(spec, options=tuple(film.items()))
+    video = {"threads": "1", "preset": preset, "crf": crf}
+    return replace(spec, options=tuple(video.items()))
 
 
 def encoded(spec: StreamSpec, packed: Bytes) -> tuple[float, EncodedSegment]:
@@ -161,7 +161,7 @@ def main() -> None:
         for name, result in results.items():
             share = (
                 result.frame_ms / reference.frame_ms,
-                result.film_bytes / reference.film_bytes,
+                result.video_bytes / reference.video_bytes,
                 result.psnr_db - reference.psnr_db,
                 result.worst_db - reference.worst_db,
             )

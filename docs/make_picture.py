@@ -1,4 +1,4 @@
-"""Makes the moving picture of the README from the film of an example.
+"""Makes the moving picture of the README from the video of an example.
 
 ``python docs/make_picture.py`` renders `examples/panels.py` and writes ``docs/panels.webp``.
 """
@@ -28,13 +28,13 @@ FRAMES = "70-219"
 
 
 def main() -> None:
-    """Render the example and shrink its film."""
+    """Render the example and shrink its video."""
     with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "film.mp4"
+        video = Path(folder) / "video.mp4"
         arguments = {"frames": f"{FRAMES}x{EVERY}", "crf": 10}
-        with overriding(Overrides(output=film, arguments=arguments)):
+        with overriding(Overrides(output=video, arguments=arguments)):
             runpy.run_path(str(EXAMPLE), run_name="__main__")
-        first, *others = _shrunk(film)
+        first, *others = _shrunk(video)
     first.save(
         PICTURE,
         save_all=True,
@@ -47,8 +47,8 @@ def main() -> None:
     print(f"{PICTURE}: {len(others) + 1} frames, {PICTURE.stat().st_size / 1024:.0f} KiB")
 
 
-def _shrunk(film: Path) -> Iterator[Image.Image]:
-    with av.open(str(film)) as container:
+def _shrunk(video: Path) -> Iterator[Image.Image]:
+    with av.open(str(video)) as container:
         for frame in container.decode(video=0):
             yield frame.to_image().resize(SIZE, Image.Resampling.LANCZOS)
 

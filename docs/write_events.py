@@ -30,11 +30,11 @@ writes to standard error. Behind the script: `--log-json script.py` would name t
 | `time` | when, ISO 8601 in UTC, to the millisecond |
 | `level` | `debug` (a line or two per segment), `info`, `warning` or `error` |
 | `event` | one of the kinds below |
-| `job` | the film's name without its suffix |
-| `run` | tells jobs for films of one name apart; part of the actors' names in Ray |
+| `job` | the video's name without its suffix |
+| `run` | tells jobs for videos of one name apart; part of the actors' names in Ray |
 
-Frames are half-open, `start` to before `stop`, as positions in the film. Times that end in `_s` are
-seconds, of all frames of a segment together. A number that is not known is `null`.
+Frames are half-open, `start` to before `stop`, as positions in the video. Times that end in `_s`
+are seconds, of all frames of a segment together. A number that is not known is `null`.
 
 A log that cannot be written any more, because its disk is full say, does not end the job: that is
 told once among the progress, and a `log_gap` counts what is missing as soon as lines can be written

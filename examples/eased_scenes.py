@@ -79,7 +79,7 @@ def race():
     return acts.FluentScene(there).then(rest).push(there).reverse().pop("then").build()
 
 
-film = acts.Act(Dots(), Stage(), [race()])
+video = acts.Act(Dots(), Stage(), [race()])
 
 if __name__ == "__main__":
-    print(rayanim.produce(film, fps=30, outfile="eased_scenes.mp4"))
+    print(rayanim.produce(video, fps=30, outfile="eased_scenes.mp4"))

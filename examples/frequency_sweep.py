@@ -59,7 +59,9 @@ class Sweep(acts.Scene):
 
 fade_in = acts.FluentScene(Fade()).dilate(smoothstep).time_rescale_exact(0.5, "s").build()
 sweep = acts.FluentScene(Sweep()).dilate(smoothstep).time_rescale_exact(4, "s").build()
-film = acts.Act(Tone(), Oscilloscope(), [fade_in, sweep, acts.FluentScene(sweep).reverse().build()])
+video = acts.Act(
+    Tone(), Oscilloscope(), [fade_in, sweep, acts.FluentScene(sweep).reverse().build()]
+)
 
 if __name__ == "__main__":
-    print(rayanim.produce(film, fps=30, outfile="frequency_sweep.mp4"))
+    print(rayanim.produce(video, fps=30, outfile="frequency_sweep.mp4"))

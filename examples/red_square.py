@@ -1,4 +1,4 @@
-"""A red square rolls along: frames that Pillow draws, for any instant of the film.
+"""A red square rolls along: frames that Pillow draws, for any instant of the video.
 
 Run it with ``rayanim run examples/red_square.py -o red_square.mp4``.
 """
@@ -46,7 +46,7 @@ class RollingSquare(fg.FrameGenerator):
 
 
 there = fg.FluentFG(RollingSquare()).time_rescale_exact(3, "s").build()
-film = fg.FluentFG(there).then(fg.FluentFG(there).reverse()).build()
+video = fg.FluentFG(there).then(fg.FluentFG(there).reverse()).build()
 
 if __name__ == "__main__":
-    print(rayanim.produce(film, fps=30, outfile="red_square.mp4"))
+    print(rayanim.produce(video, fps=30, outfile="red_square.mp4"))

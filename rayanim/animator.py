@@ -137,14 +137,14 @@ class Animator(ABC):
         Parameters
         ----------
         output_file
-            Where the film goes; its suffix chooses the format, .mp4 without one.
+            Where the video goes; its suffix chooses the format, .mp4 without one.
             Its folder is made.
         param_by_frame
             One entry per frame, handed to `update`. Any iterable; a generator
             is streamed. Entries that are `IndexedFrameParams` may come in any
             order. None with `n_frames` hands None to every `update`.
         fps
-            Frames per second of the film.
+            Frames per second of the video.
         n_frames
             How many entries to use; None for all.
         num_workers

@@ -10,7 +10,7 @@
     │   ├── ParametersError    the parameters themselves (also a ValueError)
     │   └── NotPicklableError  the source cannot travel (also a TypeError)
     ├── SettingsError          what the caller asked for (also a ValueError)
-    │   ├── OutputError        where the film should go
+    │   ├── OutputError        where the video should go
     │   ├── PackageError       the script's folder cannot travel to a cluster
     │   └── ResumeError        the parts of an earlier job do not fit, or there are none
     ├── FarmError              Ray, its actors, the machines (also a RuntimeError)
@@ -20,7 +20,7 @@
     │   ├── JobError           a cluster's Jobs API: cannot be reached, refuses, lost the job
     │   ├── BudgetError        the job has used up what it may cost
     │   ├── SegmentLostError   one segment killed its actor again and again
-    │   ├── EncoderLostError   the encoder actor died, and the film cannot be begun anew
+    │   ├── EncoderLostError   the encoder actor died, and the video cannot be begun anew
     │   └── RedrawError        what was drawn incrementally must be drawn again (never leaves us)
     ├── EncodeError            FFmpeg, or the disk it writes to (also a RuntimeError)
     └── PartsError             what lies on disk is not what was written there
@@ -115,7 +115,7 @@ class FrameError(ScriptError):
 
 
 class HistoryError(ScriptError):
-    """A frame depends on the frames drawn before it, and the film is not drawn sequentially."""
+    """A frame depends on the frames drawn before it, and the video is not drawn sequentially."""
 
 
 class ParametersError(ScriptError, ValueError):
@@ -139,7 +139,7 @@ class PackageError(SettingsError):
 
 
 class ResumeError(SettingsError):
-    """An earlier job left no parts to go on from, or they belong to another film."""
+    """An earlier job left no parts to go on from, or they belong to another video."""
 
 
 class FarmError(RayanimError, RuntimeError):
@@ -159,7 +159,7 @@ class ClusterError(FarmError):
 
 
 class JobError(FarmError):
-    """A cluster's Jobs API cannot be reached or refuses us, or a job or its film is lost there."""
+    """A cluster's Jobs API cannot be reached or refuses us, or a job or its video is lost there."""
 
 
 class BudgetError(FarmError):
@@ -187,7 +187,7 @@ class SegmentLostError(FarmError):
 
 
 class EncoderLostError(FarmError):
-    """The encoder actor's process ended before the film was finished."""
+    """The encoder actor's process ended before the video was finished."""
 
 
 class RedrawError(FarmError):

@@ -31,12 +31,12 @@ class Event:
 
     A field holds a number, a text, a truth value or None, so that every
     reader of JSON understands it. Frames are ``[start, stop)``, as positions
-    in the film.
+    in the video.
 
     Attributes
     ----------
     level
-        How much it matters. There are as many of ``debug`` as the film has
+        How much it matters. There are as many of ``debug`` as the video has
         segments, and few of the others.
     """
 
@@ -53,7 +53,7 @@ class Event:
 
 
 class Stretch(Protocol):
-    """Frames of the film: a segment, or where one stands."""
+    """Frames of the video: a segment, or where one stands."""
 
     @property
     def index(self) -> int: ...
@@ -67,7 +67,7 @@ class Stretch(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEvent(Event):
-    """Something that happened to the frames `[start, stop)`, the film's `segment`, from 0."""
+    """Something that happened to the frames `[start, stop)`, the video's `segment`, from 0."""
 
     segment: int
     start: int
@@ -81,7 +81,7 @@ class SegmentEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(Event):
-    """A film is to be made.
+    """A video is to be made.
 
     `frames` is None while the end of its parameters is not known.
     """
@@ -96,7 +96,7 @@ class JobStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished(Event):
-    """The film has its name."""
+    """The video has its name."""
 
     output: str
     frames: int
@@ -109,7 +109,7 @@ class JobFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailed(Event):
-    """The job ended without its film; `error` is the exception's class."""
+    """The job ended without its video; `error` is the exception's class."""
 
     level: ClassVar[Level] = "error"
 
@@ -120,7 +120,7 @@ class JobFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResumed(Event):
-    """Frames are there from an earlier job of the same film."""
+    """Frames are there from an earlier job of the same video."""
 
     frames: int
     written_bytes: int
@@ -210,7 +210,7 @@ class SegmentRetried(SegmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEncoded(SegmentEvent):
-    """The encoder actor of a film of raw frames has taken a segment."""
+    """The encoder actor of a video of raw frames has taken a segment."""
 
     level: ClassVar[Level] = "debug"
 
@@ -303,7 +303,7 @@ STANDARD_ERROR = "-"
 
 ROUTINE_BYTES = 64 * 2**20
 """After so many bytes the segments' own lines end: at some 500 bytes for a segment's two lines
-and 250 frames in it, a film of 30 million frames."""
+and 250 frames in it, a video of 30 million frames."""
 
 ALL_BYTES = 2 * ROUTINE_BYTES
 """After so many bytes only the job's end is written."""
@@ -323,7 +323,7 @@ class EventLog:
     path
         The file; `STANDARD_ERROR` writes to standard error.
     job, run
-        What the film is called, and which job for it this is: on every line.
+        What the video is called, and which job for it this is: on every line.
     complain
         Told once, in words, if lines cannot be written.
 
@@ -423,7 +423,7 @@ class EventLog:
         if not self._has_complained:
             self._has_complained = True
             self._complain(
-                f"The log {self._path!r} cannot be written ({error}); the film goes on. "
+                f"The log {self._path!r} cannot be written ({error}); the video goes on. "
                 "Lines are missing until it can."
             )
 

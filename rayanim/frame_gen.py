@@ -1,4 +1,4 @@
-"""Frame generators: what draws the picture for any time of a film, and ways to combine them.
+"""Frame generators: what draws the picture for any time of a video, and ways to combine them.
 
 Examples
 --------
@@ -11,8 +11,8 @@ A square that brightens for two seconds, then darkens again:
 ...     def generate_at(self, time_ms):
 ...         return bytes([round(255 * time_ms), 0, 0, 255]) * (16 * 16)
 >>> there = FluentFG(Square()).time_rescale_exact(2, "s").build()
->>> film = FluentFG(there).then(FluentFG(there).reverse()).build()
->>> film.duration, film.generate_at(1000)[0], film.generate_at(4000)[0]
+>>> video = FluentFG(there).then(FluentFG(there).reverse()).build()
+>>> video.duration, video.generate_at(1000)[0], video.generate_at(4000)[0]
 (4000.0, 128, 0)
 """
 
@@ -344,14 +344,14 @@ class FluentFG(Fluent[FrameGenerator]):
     ...
     ...     def generate_at(self, time_ms):
     ...         return bytes(16)
-    >>> film = (
+    >>> video = (
     ...     FluentFG(Black())
     ...     .crop(15, 30, "s")
     ...     .dilate(squeeze, {"amt": 0.3})
     ...     .then(FluentFG(Black()).time_rescale(2))
     ...     .build()
     ... )
-    >>> film.duration
+    >>> video.duration
     45000.0
     """
 

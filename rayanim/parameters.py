@@ -68,7 +68,7 @@ class IndexedFrameParams:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some frames that follow each other in the film.
+    """Some frames that follow each other in the video.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Batch:
 
 
 class Feed(Protocol):
-    """The frames of a film, taken from the front."""
+    """The frames of a video, taken from the front."""
 
     @property
     def n_frames(self) -> int | None:

@@ -195,7 +195,7 @@ def _check_size(got: Size, expected: Size | None) -> None:
     turned = " Width and height seem to be swapped." if got == tuple(expected)[::-1] else ""
     raise FrameError(
         f"A frame of {got[0]}x{got[1]} pixels (width x height) was drawn where "
-        f"{expected[0]}x{expected[1]} was expected; all frames of a film have one size.{turned}"
+        f"{expected[0]}x{expected[1]} was expected; all frames of a video have one size.{turned}"
     )
 
 

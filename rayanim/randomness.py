@@ -1,7 +1,7 @@
 """Gives each frame random numbers of its own, whoever draws it.
 
 A script that draws from the global generators of `random` and `numpy.random`
-would otherwise give another film with every number of actors.
+would otherwise give another video with every number of actors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`produce`: one job from whatever the user wrote to a finished film."""
+"""`produce`: one job from whatever the user wrote to a finished video."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _logger = logging.getLogger(__name__)
 
 
 def report_of(target: Address, outcome: Outcome) -> Report:
-    """The report of a job whose film is at `target` now."""
+    """The report of a job whose video is at `target` now."""
     tally, spec = outcome.tally, outcome.spec
     ways = tally.timings.account.ways
     elapsed_s = tally.elapsed_s
@@ -109,19 +109,19 @@ class Overrides:
     Attributes
     ----------
     output
-        Takes the place of the script's output file; only one film can have it.
+        Takes the place of the script's output file; only one video can have it.
     default_output
         The output file of a call that names none.
     folder
         Where relative paths of the two begin, whatever folder the script goes
         to; None is wherever it is.
-    films
+    videos
         Where all relative paths begin, those that the script names too; None
         leaves them to `folder` and to the script.
     arguments
         Take the place of keyword arguments of `produce`.
     height_px
-        Height of the film's frames, the width in proportion; None leaves them.
+        Height of the video's frames, the width in proportion; None leaves them.
     quality_fps
         The rate that goes with `height_px`, for sources that can be drawn at
         any instant.
@@ -140,13 +140,13 @@ class Overrides:
         What to tell the user to do to go on after a failure; None leaves it to
         the call.
     calls
-        How many films were asked for, those that were passed over left out.
+        How many videos were asked for, those that were passed over left out.
     """
 
     output: Address | None = None
     default_output: Address | None = None
     folder: Path | None = None
-    films: Path | None = None
+    videos: Path | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     height_px: int | None = None
     quality_fps: int | None = None
@@ -160,8 +160,8 @@ class Overrides:
 
     def target(self, outfile: Outfile | None) -> Outfile | None:
         """The output file of a call that names `outfile`."""
-        if self.films is not None:
-            return self._below_films(self.output or outfile or self.default_output)
+        if self.videos is not None:
+            return self._below_videos(self.output or outfile or self.default_output)
         if self.output is None and outfile is not None:
             return outfile
         path = self.output or self.default_output
@@ -169,16 +169,16 @@ class Overrides:
             return path  # as it was written, for messages
         return self.folder / path
 
-    def _below_films(self, outfile: Outfile | None) -> Outfile | None:
-        """`outfile` in the folder for films; an absolute path and a URL stay what they are."""
-        if self.films is None or outfile is None:
+    def _below_videos(self, outfile: Outfile | None) -> Outfile | None:
+        """`outfile` in the folder for videos; an absolute path and a URL stay what they are."""
+        if self.videos is None or outfile is None:
             return outfile
         from rayanim.storage.address import address_of
 
         address = address_of(outfile)
         if not isinstance(address, Path):
             return outfile
-        target = self.films / address
+        target = self.videos / address
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
@@ -195,7 +195,7 @@ class Overrides:
         self.calls += 1
         if self.calls > 1 and self.output is not None:
             raise SettingsError(
-                f"The script renders more than one film: -o {self.output} went to the first. "
+                f"The script renders more than one video: -o {self.output} went to the first. "
                 "Leave -o out, or choose one by its NAME after the script."
             )
         return True
@@ -254,7 +254,7 @@ def recorded(
         yield Nobody()
         return
     began_s = time.perf_counter()
-    with EventLog(log_json, name.film, name.run, complain) as log:
+    with EventLog(log_json, name.video, name.run, complain) as log:
         log.tell(
             JobStarted(
                 output=os.fspath(output),
@@ -275,7 +275,7 @@ def recorded(
 
 
 def finished(report: Report) -> JobFinished:
-    """What the log is told of a film that has its name."""
+    """What the log is told of a video that has its name."""
     return JobFinished(
         output=str(report.output),
         frames=report.frames,
@@ -288,7 +288,7 @@ def finished(report: Report) -> JobFinished:
 
 
 DEFAULT_FPS = 30
-"""The rate of films that nobody gave one."""
+"""The rate of videos that nobody gave one."""
 
 DEFAULT_SUFFIX = ".mp4"
 """What a target without a suffix gets."""
@@ -429,7 +429,7 @@ class Request:
         return parse_rate(self.fps) != fps
 
     def _as_still(self, number: int) -> dict[str, Any]:
-        """What a still of frame `number` needs of the film: that frame.
+        """What a still of frame `number` needs of the video: that frame.
 
         With a tight box, which the first frame settles, also the first.
         """
@@ -497,7 +497,7 @@ class Request:
     def _target(self) -> Address:
         if self.outfile is None:
             raise SettingsError(
-                "No output file: give outfile='film.mp4', or -o on the command line."
+                "No output file: give outfile='video.mp4', or -o on the command line."
             )
         try:
             return self._with_suffix(address_of(self.outfile).expanduser())
@@ -511,8 +511,8 @@ class Request:
             ) from None
 
     def _with_suffix(self, path: Address) -> Address:
-        """`path`, as a film's where it is a name without any suffix."""
-        # "film." and ".film" are slips, and a folder is no film.
+        """`path`, as a video's where it is a name without any suffix."""
+        # "video." and ".video" are slips, and a folder is no video.
         plain = path.suffix == "" and path.name.strip(".") == path.name != ""
         if self.still_number is not None or not plain or _is_folder(path):
             return path
@@ -723,7 +723,7 @@ def produce(
     log_json: str | os.PathLike[str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Render a film.
+    """Render a video.
 
     Parameters
     ----------
@@ -742,8 +742,8 @@ def produce(
         Target bit rate in kilobits per second; 0 or less leaves the codec to
         its constant quality.
     outfile
-        Where the film goes: a path, or the URL of a store that fsspec knows,
-        ``s3://bucket/film.mp4`` say, where the finished segments lie until
+        Where the video goes: a path, or the URL of a store that fsspec knows,
+        ``s3://bucket/video.mp4`` say, where the finished segments lie until
         then, too. The suffix chooses the container: .mp4, .mov, .mkv or .webm;
         a name without one gets .mp4. Folders are made.
     settings
@@ -769,7 +769,7 @@ def produce(
         ``pad``, ``crop``, ``scale`` or ``error``, where the pixel format needs
         an even width and height.
     background
-        What shows through transparent pixels where the film has no alpha.
+        What shows through transparent pixels where the video has no alpha.
     overwrite
         Whether an existing file may be replaced. It is, by a finished one only.
     progress
@@ -780,7 +780,7 @@ def produce(
         ``"1-100x5"``; None for all.
     seed
         Sets the global generators of `random` and `numpy.random` for each
-        frame, so that the film does not depend on who draws what; None leaves
+        frame, so that the video does not depend on who draws what; None leaves
         them alone.
     param_by_frame, n_frames
         An `Animator`'s parameters, see `Animator.make_video`; left out, its
@@ -808,17 +808,17 @@ def produce(
         it although `sequential` is not set: ``error``, ``warn`` or ``ignore``.
     transport
         ``segments``: who draws also encodes, and finished segments are kept
-        until the film is whole. ``frames``: raw frames go through one encoder,
+        until the video is whole. ``frames``: raw frames go through one encoder,
         which a target bit rate and transparency need. ``auto`` takes segments
         where they can be joined.
     segment_frames
         The most frames in a segment. In ``segments`` transport it is part of
-        what decides the film's bytes; None chooses by the number of frames.
+        what decides the video's bytes; None chooses by the number of frames.
     resume
-        Go on from the segments that an earlier job of the same film has left,
+        Go on from the segments that an earlier job of the same video has left,
         one that was killed, stopped or failed.
     keep_parts
-        Keep the finished segments beside the film.
+        Keep the finished segments beside the video.
     address
         A Ray cluster that this machine belongs to: ``auto``, or ``HOST:PORT``
         of its head. None looks into ``RAY_ADDRESS``, and without one Ray runs
@@ -842,7 +842,7 @@ def produce(
     SettingsError
         If an argument makes no sense, before any work starts.
     ResumeError
-        If there is nothing to go on from, or it is another film's.
+        If there is nothing to go on from, or it is another video's.
     ScriptError
         If the user's code fails, with its own traceback.
     FarmError
@@ -948,7 +948,7 @@ def render(
 def _made(
     plan: Plan, name: JobName, told: Progress, log: Listener, how_to_resume: str | None
 ) -> Outcome:
-    """The film at its target, and how it came there."""
+    """The video at its target, and how it came there."""
     target = target_at(plan.target, plan.request.storage_options)
     target.check(overwrite=plan.request.overwrite)
     make = partial(_try, plan, target, name, told, log, how_to_resume)
@@ -988,7 +988,7 @@ def _try(
         keep=request.keep_parts,
         how_to_resume=how_to_resume or "Give resume=True",
     )
-    # The parts go when the film has its name, and not before.
+    # The parts go when the video has its name, and not before.
     with keeper, target.part() as part_path:
         job = Job(
             source=plan.source,
@@ -1023,12 +1023,12 @@ ENGINES = {
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class PlanReport(Report):
-    """The report of a film that was only planned.
+    """The report of a video that was only planned.
 
     Parameters
     ----------
     lines
-        What the plan comes to beyond the film itself, for people.
+        What the plan comes to beyond the video itself, for people.
     max_actors, max_segment_frames
         The most render actors, and the most frames that one draws in one go.
     """
@@ -1038,7 +1038,7 @@ class PlanReport(Report):
     max_segment_frames: int = 1
 
     def summary(self) -> str:
-        """The film, then the plan, one fact per line."""
+        """The video, then the plan, one fact per line."""
         return "\n".join([Report.summary(self), *self.lines])
 
     __str__ = summary
@@ -1055,7 +1055,7 @@ def describe(plan: Plan) -> PlanReport:
     Returns
     -------
     PlanReport
-        The film as it would be, with ``rendered=False``; 0 frames where the
+        The video as it would be, with ``rendered=False``; 0 frames where the
         parameters' iterable would have to be used up to count them.
 
     Raises
@@ -1099,13 +1099,13 @@ class PassedOver(Report):
 
     def summary(self) -> str:
         """One line."""
-        return f"{self.output}: passed over, another film was asked for."
+        return f"{self.output}: passed over, another video was asked for."
 
     __str__ = summary
 
 
 def passed_over(request: Request) -> PassedOver:
-    """What a call gets that was not carried out, because another film was asked for by name."""
+    """What a call gets that was not carried out, because another video was asked for by name."""
     return PassedOver(
         output=address_of(request.outfile or ""),
         frames=0,
@@ -1126,7 +1126,7 @@ def _measured(plan: Plan) -> Geometry:
     seed = plan.request.seed
     first = plan.feed.take(1)
     if not len(first):
-        raise ParametersError("There is nothing to render: the film has no frames.")
+        raise ParametersError("There is nothing to render: the video has no frames.")
     params = None if first.params is None else first.params[0]
     with kept_randomness():
         open_source(plan.source, seed, None)
@@ -1155,7 +1155,7 @@ def _lines(plan: Plan, segment_frames: int) -> list[str]:
     if plan.feed.n_frames is None:
         lines.append("How many frames there are, only the end of param_by_frame will tell.")
     if request.frames is not None:
-        lines.append(f"Of the whole film, frames {request.frames}.")
+        lines.append(f"Of the whole video, frames {request.frames}.")
     if target_at(plan.target, request.storage_options).exists():
         what = "is replaced" if request.overwrite else "may not be replaced: the run would stop"
         lines.append(f"{plan.target} exists and {what}.")
@@ -1196,7 +1196,7 @@ class StillReport(Report):
     Parameters
     ----------
     number
-        The frame's number in its film.
+        The frame's number in its video.
     """
 
     number: int
@@ -1248,19 +1248,19 @@ def check_image_suffix(suffix: str) -> tuple[str, str]:
 
 
 def draw_still(plan: Plan, number: int) -> Report:
-    """Draw frame `number` as the film would show it, before conversion.
+    """Draw frame `number` as the video would show it, before conversion.
 
     Parameters
     ----------
     plan
-        The film; its target names the image, its feed holds frame `number`.
+        The video; its target names the image, its feed holds frame `number`.
     number
         The frame's number.
 
     Raises
     ------
     SettingsError
-        If the film has no such frame.
+        If the video has no such frame.
     OutputError
         If the target cannot be written.
     ScriptError

@@ -1,4 +1,4 @@
-"""What a finished job tells: the film, the time it took and where that went."""
+"""What a finished job tells: the video, the time it took and where that went."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ class FleetSize:
 
 
 LARGEST_EMBEDDED_BYTES = 20 * 2**20
-"""Films from this size on are linked from a notebook, not stored in it."""
+"""Videos from this size on are linked from a notebook, not stored in it."""
 
 WIDEST_PX = 960
 
 # What browsers play, by suffix. They play a .mov that holds H.264 if it is
 # called MP4; they play no .mkv.
-FILM_TYPES = {".mp4": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
+VIDEO_TYPES = {".mp4": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
 
 
-def film_html(output: Address, width_px: int) -> str:
-    """The film inside the page if it is small, else by its path; a link if nothing plays it.
+def video_html(output: Address, width_px: int) -> str:
+    """The video inside the page if it is small, else by its path; a link if nothing plays it.
 
     Parameters
     ----------
     output
-        Where the film is.
+        Where the video is.
     width_px
         Its width.
     """
@@ -80,7 +80,7 @@ def film_html(output: Address, width_px: int) -> str:
     link = f'<a href="{safe(_relative_url(output))}">{safe(output.name)}</a>'
     suffix = output.suffix.lower()
     try:
-        kind = FILM_TYPES.get(suffix) or _image_type(suffix)
+        kind = VIDEO_TYPES.get(suffix) or _image_type(suffix)
         if kind is None:
             return f"<div>{link}</div>" if output.exists() else ""
         address = _address(output, kind)
@@ -271,9 +271,9 @@ class Report(_SettingsOf):
     elapsed_s
         Seconds from the call to the finished file.
     size
-        (width, height) of the film in pixels.
+        (width, height) of the video in pixels.
     rate
-        Frames per second of the film.
+        Frames per second of the video.
     codec, pixel_format
         FFmpeg's names for what was written.
     file_bytes
@@ -353,8 +353,8 @@ class Report(_SettingsOf):
         return rendered / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
-    def film_s(self) -> float:
-        """Length of the film in seconds."""
+    def video_s(self) -> float:
+        """Length of the video in seconds."""
         return float(self.frames / self.rate)
 
     @property
@@ -368,22 +368,22 @@ class Report(_SettingsOf):
         return f"{self._longest()} took longest; {actors}{ADVICE[self.binding]}{not_actors}"
 
     def summary(self) -> str:
-        """Three lines for people: the film, the time, where it went; a fourth for events."""
+        """Three lines for people: the video, the time, where it went; a fourth for events."""
         if not self.rendered:
-            return self._film_line()
-        lines = [self._film_line(), self._time_line(), self._stages_line()]
+            return self._video_line()
+        lines = [self._video_line(), self._time_line(), self._stages_line()]
         return "\n".join(lines + ([_events_line(self.events)] if self.events else []))
 
     __str__ = summary
 
     def __repr__(self) -> str:
-        told = f"{_plural(self.frames, 'frame')}, {_seconds_text(self.film_s)}"
+        told = f"{_plural(self.frames, 'frame')}, {_seconds_text(self.video_s)}"
         return f"<{type(self).__name__} {self.output}: {told}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values that JSON can hold; rates as ``"30000/1001"``.
 
-        Nothing bound a film that was not rendered: ``binding`` and
+        Nothing bound a video that was not rendered: ``binding`` and
         ``binding_text`` are None then.
         """
         return {
@@ -391,7 +391,7 @@ class Report(_SettingsOf):
             "frames": self.frames,
             "elapsed_s": self.elapsed_s,
             "fps": self.fps,
-            "film_s": self.film_s,
+            "video_s": self.video_s,
             "size": list(self.size),
             "rate": str(self.rate),
             "codec": self.codec,
@@ -438,11 +438,11 @@ class Report(_SettingsOf):
             return "drawing and converting together"
         return self.binding
 
-    def _film_line(self) -> str:
+    def _video_line(self) -> str:
         width, height = self.size
         text = (
             f"{self.output}: {_plural(self.frames, 'frame')} of {width}x{height} at "
-            f"{_rate_text(self.rate)} fps ({_seconds_text(self.film_s)}), "
+            f"{_rate_text(self.rate)} fps ({_seconds_text(self.video_s)}), "
             f"{self.codec} {self.pixel_format}, "
         )
         return text + (size_text(self.file_bytes) if self.file_bytes else "not written")
@@ -494,9 +494,9 @@ class Report(_SettingsOf):
         return f" Frames drawn in parts: {self.drawn_in_parts}{whole and f'; in full: {whole}'}."
 
     def _repr_html_(self) -> str:
-        """The film where a browser can play it, and the summary."""
+        """The video where a browser can play it, and the summary."""
         return (
-            f"{film_html(self.output, self.size[0])}"
+            f"{video_html(self.output, self.size[0])}"
             f'<pre style="white-space: pre-wrap">{safe(str(self))}</pre>'
         )
 

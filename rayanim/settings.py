@@ -72,7 +72,7 @@ def parse_rate(fps: Any) -> Fraction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSettings:
-    """How pixels become a film; what is None is chosen by the container and codec.
+    """How pixels become a video; what is None is chosen by the container and codec.
 
     Parameters
     ----------
@@ -486,7 +486,7 @@ class ClusterSettings:
         Labels that a node must have for render actors to run there.
     max_node_hours
         The most that the job may cost: hours for which render actors hold
-        nodes, of all nodes together. Where the film would take more at its
+        nodes, of all nodes together. Where the video would take more at its
         present rate no actors are added, and a job that has used it up ends,
         with its finished segments kept for `resume`. None sets no bound.
     packages
@@ -736,7 +736,7 @@ class Selection:
         return any(number in part for part in self.parts)
 
     def within(self, n_frames: int) -> Sequence[int]:
-        """The numbers, checked against a film of `n_frames` frames.
+        """The numbers, checked against a video of `n_frames` frames.
 
         Raises
         ------
@@ -746,7 +746,7 @@ class Selection:
         if self.last >= n_frames:
             raise SettingsError(
                 f"frames {self.text!r}: there is no frame {self.last}; "
-                f"the film has frames 0 to {n_frames - 1}."
+                f"the video has frames 0 to {n_frames - 1}."
             )
         return self.parts[0] if len(self.parts) == 1 else _Chained(self.parts)
 

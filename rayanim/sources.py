@@ -50,7 +50,7 @@ MARK = "_rayanim_left"
 """The attribute that keeps what is to be taken off: on the object, so that it goes with it."""
 
 MAX_PARTS = 1000
-"""Longer lists are data, not parts of a film: looking through them would take its time."""
+"""Longer lists are data, not parts of a video: looking through them would take its time."""
 
 
 class _Missing(Enum):
@@ -64,14 +64,14 @@ _MISSING = _Missing.MISSING
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """An attribute's value before a film and after it."""
+    """An attribute's value before a video and after it."""
 
     before: Any
     after: Any
 
 
 class AttributeWatch:
-    """Sees what a film changes on an object, and on those that it is made of.
+    """Sees what a video changes on an object, and on those that it is made of.
 
     Attributes are compared, not what they hold: a list that the object had
     before keeps what is appended to it.
@@ -79,7 +79,7 @@ class AttributeWatch:
     Parameters
     ----------
     thing
-        The user's object, as it is before the film.
+        The user's object, as it is before the video.
     """
 
     def __init__(self, thing: Any) -> None:
@@ -108,7 +108,7 @@ class AttributeWatch:
 
 
 def take_off(thing: Any) -> None:
-    """Put back what the last film changed on `thing`, and on what it is made of.
+    """Put back what the last video changed on `thing`, and on what it is made of.
 
     What was set again since then is the user's own, and stays.
     """
@@ -151,7 +151,7 @@ def _is_ours(inner: Any) -> bool:
 
 
 def _forms() -> tuple[tuple[type, ...], type]:
-    """The classes whose objects a film is made of, and the one that cleans up by itself."""
+    """The classes whose objects a video is made of, and the one that cleans up by itself."""
     from rayanim.acts import ActRenderer, ActState, FigureRenderer, Scene
     from rayanim.frame_gen import FrameGenerator
 
@@ -204,7 +204,7 @@ class Source(Protocol):
         """
 
     def measure(self, index: int, params: Any) -> Geometry:
-        """Find what frame `index`, the film's first, settles for all."""
+        """Find what frame `index`, the video's first, settles for all."""
 
     def draw(self, index: int, params: Any) -> Pixels:
         """Frame `index` as (height, width, 4) uint8 RGBA, valid until the next call."""
@@ -250,7 +250,7 @@ class Order:
 class AnimatorSource:
     """An `Animator`: a figure set up once, updated from frame to frame.
 
-    What an earlier film left on the animator is taken off here, see
+    What an earlier video left on the animator is taken off here, see
     `rayanim.sources`.
 
     Parameters
@@ -375,7 +375,7 @@ class AnimatorSource:
 class GeneratorSource:
     """A `FrameGenerator` or `Act`: any instant of it can be drawn.
 
-    What an earlier film left on its objects is taken off here, see
+    What an earlier video left on its objects is taken off here, see
     `rayanim.sources`.
 
     Parameters
@@ -602,7 +602,7 @@ class ScaledSource:
         inner = self._source.measure(index, params)
         width_px, height_px = inner.size
         scaled_px = round(width_px * self._height_px / height_px)
-        # Whole pairs of pixels: otherwise the film would be padded after scaling.
+        # Whole pairs of pixels: otherwise the video would be padded after scaling.
         self._size = (max(2, scaled_px + scaled_px % 2), self._height_px)
         return Geometry(size=self._size, inner=inner)
 
@@ -805,7 +805,7 @@ class SequentialSource:
 def _copied(source: Source) -> Source:
     """A copy of `source` as it is before it is opened.
 
-    What cannot be copied, a module or a lock for example, is shared: no film
+    What cannot be copied, a module or a lock for example, is shared: no video
     shows it.
     """
     try:

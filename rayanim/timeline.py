@@ -1,4 +1,4 @@
-"""Time as arithmetic: units, maps from a film's time to its child's, sequences and frame times.
+"""Time as arithmetic: units, maps from a video's time to its child's, sequences and frame times.
 
 All times are milliseconds from the start of whatever they belong to. Frame
 generators and scenes share the maps here; a map is a frozen value that knows
@@ -38,7 +38,7 @@ UNITS_LOOKUP = {name: length_ms for names, length_ms in UNITS for name in names}
 # frame lasts. Times that differ by less than this share are the same time.
 TOLERANCE = 1e-9
 
-# Never take more than this share of a frame for rounding, however long the film.
+# Never take more than this share of a frame for rounding, however long the video.
 _MAX_ROUNDING_FRAMES = Fraction(1, 1000)
 
 
@@ -110,7 +110,7 @@ def snap(time_ms: float, duration_ms: float) -> float:
 
 
 def frame_count(duration_ms: float, rate: Fraction) -> int:
-    """How many frames a film has: one at each ``i / rate`` before its end.
+    """How many frames a video has: one at each ``i / rate`` before its end.
 
     A fraction of a frame at the end counts, since its first instant is shown.
     A duration above a whole number of frames by no more than rounding does not
@@ -119,7 +119,7 @@ def frame_count(duration_ms: float, rate: Fraction) -> int:
     Parameters
     ----------
     duration_ms
-        Length of the film in milliseconds.
+        Length of the video in milliseconds.
     rate
         Frames per second.
 

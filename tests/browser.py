@@ -1,6 +1,6 @@
-"""Watches films in headless Chromium: what they say of themselves, seeks, playing.
+"""Watches videos in headless Chromium: what they say of themselves, seeks, playing.
 
-The page `browser.html` opens the film over a loopback server, as a web site
+The page `browser.html` opens the video over a loopback server, as a web site
 would, and posts what it saw. A picture is read in the middle of each of its
 8 by 2 blocks, which is where `numbered.py` puts the bits of a frame's number.
 """
@@ -50,7 +50,7 @@ def browser() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What to do with a film.
+    """What to do with a video.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Shown:
     Parameters
     ----------
     time_s
-        Where it begins in the film.
+        Where it begins in the video.
     blocks
         ``(16, 3) uint8`` RGB in the middle of each block, row by row.
     """
@@ -97,14 +97,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What the browser saw of a film.
+    """What the browser saw of a video.
 
     Parameters
     ----------
     size
         (width, height) in pixels.
     duration_s
-        The film's length.
+        The video's length.
     seekable_s
         Start and end of what can be sought to.
     opened
@@ -123,8 +123,8 @@ class Watched:
     played: tuple[tuple[Shown, ...], ...]
 
 
-def watch(film: Path, questions: Questions) -> Watched | None:
-    """Open a film in the browser, and do with it what was asked.
+def watch(video: Path, questions: Questions) -> Watched | None:
+    """Open a video in the browser, and do with it what was asked.
 
     Returns
     -------
@@ -134,12 +134,12 @@ def watch(film: Path, questions: Questions) -> Watched | None:
     Raises
     ------
     RuntimeError
-        If there is no browser, it ends or takes too long, or the film fails in it.
+        If there is no browser, it ends or takes too long, or the video fails in it.
     """
-    with _Server(film, questions) as server, _chromium(server.url) as process:
+    with _Server(video, questions) as server, _chromium(server.url) as process:
         answers = _answers(server, process, questions.limit_s + 60)
     if answers["error"] is not None:
-        raise RuntimeError(f"{film.name} fails in the browser: {answers['error']}")
+        raise RuntimeError(f"{video.name} fails in the browser: {answers['error']}")
     return _watched(answers) if answers["can_play"] else None
 
 
@@ -198,13 +198,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves the page, the questions and the film; `answers` gets what the page posts."""
+    """Serves the page, the questions and the video; `answers` gets what the page posts."""
 
     daemon_threads = True
 
-    def __init__(self, film: Path, questions: Questions) -> None:
+    def __init__(self, video: Path, questions: Questions) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.film = film.read_bytes()
+        self.video = video.read_bytes()
         self.mime = questions.mime.partition(";")[0]
         self.questions = json.dumps(asdict(questions)).encode()
         self.answers: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -224,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        # A browser that has enough of a film drops the connection.
+        # A browser that has enough of a video drops the connection.
         with suppress(ConnectionError):
             super().handle()
 
@@ -233,8 +233,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, "text/html", Path(__file__).with_suffix(".html").read_bytes())
         elif self.path == "/questions":
             self._send(200, "application/json", self.server.questions)
-        elif self.path == "/film":
-            self._send_film()
+        elif self.path == "/video":
+            self._send_video()
         else:
             self._send(404, "text/plain", b"")
 
@@ -245,15 +245,15 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
-    def _send_film(self) -> None:
-        film = self.server.film
+    def _send_video(self) -> None:
+        video = self.server.video
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "bytes=0-"))
-        if wanted is None or int(wanted[1]) >= len(film):
+        if wanted is None or int(wanted[1]) >= len(video):
             self._send(416, self.server.mime, b"")
             return
-        start, stop = int(wanted[1]), min(int(wanted[2] or len(film)) + 1, len(film))
-        part = f"bytes {start}-{stop - 1}/{len(film)}"
-        self._send(206, self.server.mime, film[start:stop], ("Content-Range", part))
+        start, stop = int(wanted[1]), min(int(wanted[2] or len(video)) + 1, len(video))
+        part = f"bytes {start}-{stop - 1}/{len(video)}"
+        self._send(206, self.server.mime, video[start:stop], ("Content-Range", part))
 
     def _send(self, status: int, mime: str, body: bytes, *headers: tuple[str, str]) -> None:
         self.send_response(status)

@@ -1,4 +1,4 @@
-"""A way to write a film that does what a test wants; actors import it from here."""
+"""A way to write a video that does what a test wants; actors import it from here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films that lose nothing after the conversion from RGB, to compare them with drawn pixels."""
+"""Videos that lose nothing after the conversion from RGB, to compare them with drawn pixels."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LOSSLESS: dict[str, Any] = {
 
 
 def read_planes(path: str | os.PathLike[str]) -> list[Pixels]:
-    """All frames of a lossless film as decoded, each (3, height, width) uint8 YUV."""
+    """All frames of a lossless video as decoded, each (3, height, width) uint8 YUV."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="yuv444p") for frame in container.decode(video=0)]
 
 
 def to_planes(rgba: Pixels) -> Pixels:
-    """What `rgba`, (height, width, 4) uint8, is in a lossless film."""
+    """What `rgba`, (height, width, 4) uint8, is in a lossless video."""
     height, width = rgba.shape[:2]
     settings = VideoSettings(crf=0, pixel_format="yuv444p")
     spec = make_spec(".mp4", settings, (width, height), Fraction(30))
@@ -89,12 +89,12 @@ def draw_function(function: Callable[[float], Any], times: list[float]) -> list[
     return [to_rgba(function(time), None).copy() for time in times]
 
 
-def assert_same_pixels(film: str | os.PathLike[str], drawn: list[Pixels]) -> None:
-    """The lossless `film` holds exactly the frames `drawn`, in this order."""
-    decoded = read_planes(film)
+def assert_same_pixels(video: str | os.PathLike[str], drawn: list[Pixels]) -> None:
+    """The lossless `video` holds exactly the frames `drawn`, in this order."""
+    decoded = read_planes(video)
     assert len(decoded) == len(drawn)
     for position, (found, rgba) in enumerate(zip(decoded, drawn, strict=True)):
         expected = to_planes(rgba)
         assert found.shape == expected.shape
         differing = int((found != expected).any(axis=0).sum())
-        assert differing == 0, f"{differing} pixels of frame {position} of the film differ"
+        assert differing == 0, f"{differing} pixels of frame {position} of the video differ"

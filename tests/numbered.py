@@ -1,7 +1,7 @@
-"""Frames that carry their number in their pixels, and how to read it back from a film.
+"""Frames that carry their number in their pixels, and how to read it back from a video.
 
 Sixteen blocks, black or white, are the number's bits: large enough to survive
-any codec, so that count and order of a film's frames can be proved.
+any codec, so that count and order of a video's frames can be proved.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def read_numbers(path: str | os.PathLike[str]) -> list[int]:
-    """The numbers of all frames of a film, as decoded, in order."""
+    """The numbers of all frames of a video, as decoded, in order."""
     with av.open(str(path)) as container:
         return [_number(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-BUCKET = "films"
+BUCKET = "videos"
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "testing",

@@ -117,7 +117,7 @@ def test_scenes_are_entered_and_exited_the_first_too() -> None:
 
 
 def test_finish_exits_the_first_scene_once() -> None:
-    """A film that never left its first scene exits it, and only once."""
+    """A video that never left its first scene exits it, and only once."""
     act = act_of(Step("a"))
     act.generate_at(0)
     act.finish()
@@ -190,12 +190,12 @@ def test_an_act_draws_what_its_scenes_set() -> None:
 def test_acts_combine_like_any_generator() -> None:
     """A shared scene is started once for the state of each act."""
     a = Step("a")
-    film = FluentFG(act_of(a)).then(FluentFG(act_of(a, a)).reverse()).build()
-    film.start()
-    assert film.duration == 3000
-    assert film.generate_at(3000)[0] == 0
-    assert film.children[1].child.state.log[0] == "start a"
-    assert film.children[1].child.state.log.count("start a") == 1
+    video = FluentFG(act_of(a)).then(FluentFG(act_of(a, a)).reverse()).build()
+    video.start()
+    assert video.duration == 3000
+    assert video.generate_at(3000)[0] == 0
+    assert video.children[1].child.state.log[0] == "start a"
+    assert video.children[1].child.state.log.count("start a") == 1
 
 
 @pytest.mark.parametrize("kind", [np.asarray, Image.fromarray, np.ndarray.tobytes])
@@ -585,7 +585,7 @@ def test_how_figures_are_drawn_reaches_those_in_acts(
 
 def test_actors_draw_the_figures_of_acts_in_full_where_asked(on_ray: Any, tmp_path: Path) -> None:
     """It travels with the act."""
-    folder, outfile = tmp_path / "setups", tmp_path / "film.mp4"
+    folder, outfile = tmp_path / "setups", tmp_path / "video.mp4"
     folder.mkdir()
     act = Act(State(), Curve(folder), [Step()])
     report = produce(

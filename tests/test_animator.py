@@ -34,14 +34,14 @@ from rayanim.render import Overrides, PlanReport, overriding
 def planned(animator: Animator, **options: Any) -> PlanReport:
     """What `make_video` would do."""
     with overriding(Overrides(dry_run=True)):
-        report = animator.make_video("film.mp4", **{"param_by_frame": range(12), **options})
+        report = animator.make_video("video.mp4", **{"param_by_frame": range(12), **options})
     assert isinstance(report, PlanReport)
     return report
 
 
-def test_a_film_in_a_new_folder(tmp_path: Path) -> None:
+def test_a_video_in_a_new_folder(tmp_path: Path) -> None:
     """The folder is made, a string is a path, every frame is there in order."""
-    path = tmp_path / "new" / "film.mp4"
+    path = tmp_path / "new" / "video.mp4"
     report = NumberedAnimator().make_video(str(path), range(12), 25)
     assert read_numbers(path) == list(range(12))
     assert (report.frames, report.rate, report.size) == (12, 25, (64, 48))
@@ -88,7 +88,7 @@ def test_one_thing_under_both_names_is_an_error(options: dict[str, Any]) -> None
 def test_no_workers_are_an_error(tmp_path: Path) -> None:
     """0 means nothing, and nothing is written."""
     with pytest.raises(SettingsError, match="got 0"):
-        NumberedAnimator().make_video(tmp_path / "film.mp4", range(12), num_workers=0)
+        NumberedAnimator().make_video(tmp_path / "video.mp4", range(12), num_workers=0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -109,7 +109,7 @@ def test_any_iterable_of_parameters(
     tmp_path: Path, parameters: Any, n_frames: int | None, numbers: list[int]
 ) -> None:
     """Lists, generators, arrays, endless ones with `n_frames`, and numbered ones out of order."""
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     NumberedAnimator().make_video(path, parameters, n_frames=n_frames, num_workers=1)
     assert read_numbers(path) == numbers
 
@@ -128,7 +128,7 @@ class Counting(NumberedAnimator):
 def test_frames_without_parameters(tmp_path: Path) -> None:
     """`n_frames` alone hands None to each update, once per frame, in order."""
     animator = Counting()
-    animator.make_video(tmp_path / "film.mp4", n_frames=4, num_workers=1)
+    animator.make_video(tmp_path / "video.mp4", n_frames=4, num_workers=1)
     assert animator.calls == [(0, None), (1, None), (2, None), (3, None)]
 
 
@@ -139,8 +139,8 @@ def test_a_subclass_may_bring_its_parameters(tmp_path: Path) -> None:
         fps = "24000/1001"
         param_by_frame = (4, 5)
 
-    report = Own().make_video(tmp_path / "film.mp4")
-    assert read_numbers(tmp_path / "film.mp4") == [4, 5]
+    report = Own().make_video(tmp_path / "video.mp4")
+    assert read_numbers(tmp_path / "video.mp4") == [4, 5]
     assert report.rate == Fraction(24000, 1001)
 
 
@@ -151,11 +151,11 @@ def test_produce_takes_an_animator_s_own_attributes(tmp_path: Path) -> None:
         fps = 24
         param_by_frame = (4, 5)
 
-    report = produce(Own(), outfile=tmp_path / "film.mp4")
-    assert read_numbers(tmp_path / "film.mp4") == [4, 5]
+    report = produce(Own(), outfile=tmp_path / "video.mp4")
+    assert read_numbers(tmp_path / "video.mp4") == [4, 5]
     assert report.rate == 24
-    report = produce(Own(), 10, outfile=tmp_path / "film.mp4", param_by_frame=[6], n_frames=1)
-    assert read_numbers(tmp_path / "film.mp4") == [6]
+    report = produce(Own(), 10, outfile=tmp_path / "video.mp4", param_by_frame=[6], n_frames=1)
+    assert read_numbers(tmp_path / "video.mp4") == [6]
     assert report.rate == 10
 
 
@@ -192,14 +192,14 @@ def test_an_attribute_n_frames_ends_endless_parameters_of_the_class(tmp_path: Pa
         param_by_frame = itertools.count(3)
         n_frames = 4
 
-    Endless().make_video(tmp_path / "film.mp4")
-    assert read_numbers(tmp_path / "film.mp4") == [3, 4, 5, 6]
+    Endless().make_video(tmp_path / "video.mp4")
+    assert read_numbers(tmp_path / "video.mp4") == [3, 4, 5, 6]
 
 
 def test_how_many_frames_is_asked_for(tmp_path: Path) -> None:
     """Neither parameters nor `n_frames` is an error that names both."""
     with pytest.raises(SettingsError, match="param_by_frame, one entry per frame, or n_frames"):
-        NumberedAnimator().make_video(tmp_path / "film.mp4")
+        NumberedAnimator().make_video(tmp_path / "video.mp4")
 
 
 @pytest.mark.parametrize("names", [("video_quality", "video_preset"), ("crf", "preset")])
@@ -256,21 +256,21 @@ def test_wrong_arguments_are_refused_before_work_starts(
             raise AssertionError("set up")
 
     with pytest.raises(SettingsError):
-        Untouched().make_video(tmp_path / "new" / "film.mp4", [1, 2], **wrong)
+        Untouched().make_video(tmp_path / "new" / "video.mp4", [1, 2], **wrong)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_arguments_of_other_names_are_a_type_error(tmp_path: Path) -> None:
     """A slip in a name is not silently taken."""
     with pytest.raises(TypeError, match="colour"):
-        NumberedAnimator().make_video(tmp_path / "film.mp4", [1], colour="red")
+        NumberedAnimator().make_video(tmp_path / "video.mp4", [1], colour="red")
 
 
 def test_log_intervals_write_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Every so many frames, drawn and encoded, with the total where it is known."""
     with caplog.at_level(logging.INFO, "rayanim"):
         NumberedAnimator().make_video(
-            tmp_path / "film.mp4",
+            tmp_path / "video.mp4",
             range(10),
             num_workers=1,
             plotting_log_interval=5,
@@ -283,7 +283,7 @@ def test_log_intervals_write_lines(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 def test_a_disabled_bar_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing is written to either stream."""
-    NumberedAnimator().make_video(tmp_path / "film.mp4", range(5), disable_progress_bar=True)
+    NumberedAnimator().make_video(tmp_path / "video.mp4", range(5), disable_progress_bar=True)
     assert capfd.readouterr() == ("", "")
 
 
@@ -295,7 +295,7 @@ def test_a_generator_that_fails_names_its_entry(tmp_path: Path) -> None:
         raise LookupError("no more data")
 
     with pytest.raises(ParametersError, match="LookupError when asked for entry 1: no more data"):
-        NumberedAnimator().make_video(tmp_path / "film.mp4", parameters())
+        NumberedAnimator().make_video(tmp_path / "video.mp4", parameters())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -385,10 +385,10 @@ def gapped(numbers: list[int]) -> list[IndexedFrameParams]:
 @pytest.mark.parametrize("wrap", [list, iter])
 def test_numbers_with_gaps_make_a_video_in_their_order(tmp_path: Path, wrap: Any) -> None:
     """`update` gets each frame's own number; no frame is made of those left out."""
-    anim, film = Text(), tmp_path / "film.mp4"
+    anim, video = Text(), tmp_path / "video.mp4"
     numbers = [9, 3000, 5, 4, 101, 100]
-    report = anim.make_video(film, wrap(gapped(numbers)), 20, num_workers=1)
-    assert read_numbers(film) == IDS
+    report = anim.make_video(video, wrap(gapped(numbers)), 20, num_workers=1)
+    assert read_numbers(video) == IDS
     assert anim.asked == [(number, number) for number in IDS]
     assert (report.frames, report.rate, report.size) == (6, 20, SIZE)
 
@@ -396,14 +396,14 @@ def test_numbers_with_gaps_make_a_video_in_their_order(tmp_path: Path, wrap: Any
 def test_actors_draw_numbers_with_gaps(tmp_path: Path, on_ray: Any) -> None:
     """On actors too, some chosen, and with the updates that are skipped."""
     ids = list(range(7, 400, 11))
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     for options in ({}, {"frames": "40-300"}, {"sequential": True}):
         report = NumberedAnimator().make_video(
-            film, iter(gapped(ids)), n_frames=len(ids), engine="ray", num_workers=2, **options
+            video, iter(gapped(ids)), n_frames=len(ids), engine="ray", num_workers=2, **options
         )
         assert report.engine == "ray"
         chosen = [number for number in ids if "frames" not in options or 40 <= number <= 300]
-        assert read_numbers(film) == chosen
+        assert read_numbers(video) == chosen
 
 
 class Grows(NumberedAnimator):
@@ -422,19 +422,21 @@ class Grows(NumberedAnimator):
 
 def test_numbers_with_gaps_are_all_updated_where_frames_build_on_others(tmp_path: Path) -> None:
     """Those before a chosen frame are, and only they."""
-    film = tmp_path / "film.mp4"
-    Grows().make_video(film, gapped(IDS), engine="local", frames="100-101")
-    assert read_numbers(film) == [4, 5]
+    video = tmp_path / "video.mp4"
+    Grows().make_video(video, gapped(IDS), engine="local", frames="100-101")
+    assert read_numbers(video) == [4, 5]
 
 
 def test_a_video_with_gaps_is_taken_up_again(tmp_path: Path) -> None:
     """With other numbers its parts do not fit."""
-    film, ids = tmp_path / "film.mp4", list(range(3, 303, 3))
+    video, ids = tmp_path / "video.mp4", list(range(3, 303, 3))
     options: dict[str, Any] = {"engine": "local", "segment_frames": 20}
-    NumberedAnimator().make_video(film, gapped(ids), keep_parts=True, **options)
-    first = film.read_bytes()
-    report = NumberedAnimator().make_video(film, iter(gapped(ids)), 30, 100, resume=True, **options)
-    assert (report.resumed_frames, film.read_bytes()) == (100, first)
+    NumberedAnimator().make_video(video, gapped(ids), keep_parts=True, **options)
+    first = video.read_bytes()
+    report = NumberedAnimator().make_video(
+        video, iter(gapped(ids)), 30, 100, resume=True, **options
+    )
+    assert (report.resumed_frames, video.read_bytes()) == (100, first)
 
 
 def test_an_animator_is_abstract() -> None:
@@ -462,15 +464,15 @@ def test_the_base_class_s_methods_may_be_called(tmp_path: Path) -> None:
             Animator.update(self, frame_idx, params)  # type: ignore[safe-super]
             super().update(frame_idx, params)
 
-    Calls().make_video(tmp_path / "film.mp4", range(3), num_workers=1)
-    assert read_numbers(tmp_path / "film.mp4") == [0, 1, 2]
+    Calls().make_video(tmp_path / "video.mp4", range(3), num_workers=1)
+    assert read_numbers(tmp_path / "video.mp4") == [0, 1, 2]
 
 
 def test_numpy_s_numbers_are_taken_everywhere(tmp_path: Path) -> None:
     """As counts, rates, sizes and truth values; the report is JSON all the same."""
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     report = NumberedAnimator().make_video(
-        film,
+        video,
         range(9),
         np.int64(10),
         n_frames=np.int64(4),
@@ -488,7 +490,7 @@ def test_numpy_s_numbers_are_taken_everywhere(tmp_path: Path) -> None:
     assert (report.frames, report.rate, report.size) == (4, 10, (2 * SIZE[0], 2 * SIZE[1]))
     assert type(report.rate.numerator) is int
     assert json.loads(json.dumps(report.to_dict()))["frames"] == 4
-    with av.open(str(film)) as container:
+    with av.open(str(video)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 4
 
 
@@ -507,27 +509,27 @@ def test_what_the_user_raises_is_caught_under_its_own_name(tmp_path: Path) -> No
         raise ZeroDivisionError("none")
         yield 1
 
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     with pytest.raises(KeyError) as caught:
-        Broken().make_video(film, [1, 2])
+        Broken().make_video(video, [1, 2])
     assert isinstance(caught.value, FrameError)
     assert str(caught.value) == "Drawing frame 0 of Broken raised KeyError: 'mine'"
     with pytest.raises(FileNotFoundError, match=r"Never raised FileNotFoundError: no data"):
-        Never().make_video(film, [1, 2])
+        Never().make_video(video, [1, 2])
     with pytest.raises(ZeroDivisionError, match="none"):
-        NumberedAnimator().make_video(film, parameters())
+        NumberedAnimator().make_video(video, parameters())
 
 
 def test_a_video_of_no_frames_is_a_runtime_error(tmp_path: Path) -> None:
     """Scripts may catch it so."""
     with pytest.raises(RuntimeError, match="no frames"):
-        NumberedAnimator().make_video(tmp_path / "film.mp4", [])
+        NumberedAnimator().make_video(tmp_path / "video.mp4", [])
 
 
 def test_what_raises_in_an_actor_is_a_runtime_error(tmp_path: Path, on_ray: Any) -> None:
     """The exception stays there; its text comes."""
     with pytest.raises(RuntimeError, match="ValueError: no bits"):
-        NoBits().make_video(tmp_path / "film.mp4", range(40), engine="ray", num_workers=2)
+        NoBits().make_video(tmp_path / "video.mp4", range(40), engine="ray", num_workers=2)
 
 
 class NoBits(NumberedAnimator):
@@ -544,11 +546,11 @@ def test_every_video_mode_encodes_on_the_processor(
     tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A graphics card's preset then means nothing; of "gpu" a warning says so."""
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     preset = "fast" if mode == "cpu" else "p5"
-    report = NumberedAnimator().make_video(film, range(4), video_mode=mode, video_preset=preset)
+    report = NumberedAnimator().make_video(video, range(4), video_mode=mode, video_preset=preset)
     assert report.codec == "libx264"
-    assert read_numbers(film) == [0, 1, 2, 3]
+    assert read_numbers(video) == [0, 1, 2, 3]
     assert ("encodes on the processor" in caplog.text) == (mode == "gpu")
 
 
@@ -556,14 +558,14 @@ def test_options_of_ffmpeg_s_command_are_taken_where_they_have_a_counterpart(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Others of which no picture depends are named in a warning."""
-    film = tmp_path / "film.mkv"
+    video = tmp_path / "video.mkv"
     extra = ["-c:v", "libx265", "-pix_fmt", "yuv444p", "-crf", "30", "-preset", "ultrafast"]
     report = NumberedAnimator().make_video(
-        film, range(4), video_extra_ffmpeg_params=[*extra, "-tune", "animation", "-threads", 2]
+        video, range(4), video_extra_ffmpeg_params=[*extra, "-tune", "animation", "-threads", 2]
     )
     assert (report.codec, report.pixel_format) == ("libx265", "yuv444p")
     assert "-tune animation has no effect" in caplog.text
-    assert read_numbers(film) == [0, 1, 2, 3]
+    assert read_numbers(video) == [0, 1, 2, 3]
     rates = {"800k": 800, "1.5M": 1500, "64000": 64}
     assert {text: _read_ffmpeg_options(["-b:v", text])["bitrate"] for text in rates} == rates
 
@@ -572,7 +574,7 @@ def test_savefig_options_of_an_image_file_have_no_effect(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Those that no savefig knows are named in a warning."""
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     options = {
         "dpi": "figure",
         "metadata": {"Title": "x"},
@@ -580,17 +582,17 @@ def test_savefig_options_of_an_image_file_have_no_effect(
         "format": "png",
         "colour": "red",
     }
-    report = NumberedAnimator().make_video(film, range(3), savefig_params=options, dpi="figure")
-    assert (report.size, read_numbers(film)) == (SIZE, [0, 1, 2])
+    report = NumberedAnimator().make_video(video, range(3), savefig_params=options, dpi="figure")
+    assert (report.size, read_numbers(video)) == (SIZE, [0, 1, 2])
     assert "savefig_params: colour: no effect" in caplog.text
 
 
 @pytest.mark.parametrize("factor", [0, -1, 1000])
 def test_a_preload_factor_is_taken_and_has_no_effect(tmp_path: Path, factor: int) -> None:
     """Scripts pass what a queue takes."""
-    film = tmp_path / "film.mp4"
-    NumberedAnimator().make_video(film, [7, 8], preload_factor=factor, reuse_figure_object=1)
-    assert read_numbers(film) == [7, 8]
+    video = tmp_path / "video.mp4"
+    NumberedAnimator().make_video(video, [7, 8], preload_factor=factor, reuse_figure_object=1)
+    assert read_numbers(video) == [7, 8]
 
 
 def test_methods_with_other_arguments_are_named_with_the_remedy(tmp_path: Path) -> None:
@@ -608,12 +610,12 @@ def test_methods_with_other_arguments_are_named_with_the_remedy(tmp_path: Path) 
         def update(self, *args: Any, colour: str = "red") -> None:
             super().update(*args)
 
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     remedy = r"Short\.update\(frame_idx.*Write update\(self, frame_idx, params\)\."
     with pytest.raises(TypeError, match=remedy):
-        Short().make_video(film, [1])
+        Short().make_video(video, [1])
     with pytest.raises(SetupError, match=r"Long\.setup\(dpi.*Write setup\(self\)\."):
-        Long().make_video(film, [1])
+        Long().make_video(video, [1])
     assert list(tmp_path.iterdir()) == []
-    Free().make_video(film, [3], num_workers=1)
-    assert read_numbers(film) == [3]
+    Free().make_video(video, [3], num_workers=1)
+    assert read_numbers(video) == [3]

@@ -1,4 +1,4 @@
-"""Films joined from segments, as a browser seeks and plays them."""
+"""Videos joined from segments, as a browser seeks and plays them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ pytestmark = [
 N_FRAMES = 50
 SEGMENT_FRAMES = 12
 JOINS = tuple(range(SEGMENT_FRAMES, N_FRAMES, SEGMENT_FRAMES))
-# A film's time is told in thousandths of a second in WebM, in millionths by the browser.
+# A video's time is told in thousandths of a second in WebM, in millionths by the browser.
 TOLERANCE_S = 0.001
 # Chromium's own conversion without a GPU is off by up to 9, in blue, where FFmpeg's is
-# by 1; a film without its colour tags, taken for BT.601, is off by 34.
+# by 1; a video without its colour tags, taken for BT.601, is off by 34.
 COLOUR_TOLERANCE = 16
 
 H264 = 'video/mp4; codecs="avc1.64001F"'
@@ -47,7 +47,7 @@ Draw = Callable[[int], np.ndarray]
 
 
 def at_joins() -> list[int]:
-    """The frames before, at and after each join, and the film's last; then back to its first."""
+    """The frames before, at and after each join, and the video's last; then back to its first."""
     near = {join + offset for join in JOINS for offset in (-1, 0, 1)}
     there = sorted({*near, N_FRAMES - 1})
     return [*there, *there[-2::-1], 0]
@@ -58,8 +58,8 @@ def middle_s(frame: int, fps: Fraction) -> float:
     return float((frame + Fraction(1, 2)) / fps)
 
 
-def make_film(path: Path, codec: str, fps: str, draw: Draw, crf: float | None = None) -> None:
-    """A film in segments."""
+def make_video(path: Path, codec: str, fps: str, draw: Draw, crf: float | None = None) -> None:
+    """A video in segments."""
     report = produce(
         draw,
         fps,
@@ -84,8 +84,8 @@ def watch_or_skip(path: Path, questions: Questions) -> Watched:
 @pytest.mark.parametrize(("suffix", "codec", "fps", "mime"), KINDS)
 def test_a_browser_finds_each_frame_at_each_join(suffix, codec, fps, mime, tmp_path):
     """Length, size, first frame, seeks both ways, and playing across each join."""
-    path, rate = tmp_path / f"film{suffix}", Fraction(fps)
-    make_film(path, codec, fps, numbered_frame)
+    path, rate = tmp_path / f"video{suffix}", Fraction(fps)
+    make_video(path, codec, fps, numbered_frame)
     assert read_numbers(path) == list(range(N_FRAMES))
     wanted = at_joins()
     plays = tuple((middle_s(join - 4, rate), middle_s(join + 2, rate)) for join in JOINS)
@@ -130,9 +130,9 @@ def assert_played_across(join: int, shown: tuple[Shown, ...], fps: Fraction) -> 
 
 @pytest.mark.parametrize(("suffix", "codec", "fps", "mime"), KINDS)
 def test_a_browser_shows_the_colours_that_were_drawn(suffix, codec, fps, mime, tmp_path):
-    """Sixteen colours, before and after a join: a film without colour tags would differ."""
-    path = tmp_path / f"film{suffix}"
-    make_film(path, codec, fps, coloured_frame, crf=10)
+    """Sixteen colours, before and after a join: a video without colour tags would differ."""
+    path = tmp_path / f"video{suffix}"
+    make_video(path, codec, fps, coloured_frame, crf=10)
     frames = (JOINS[0] - 1, JOINS[0])
     questions = Questions(mime, tuple(middle_s(frame, Fraction(fps)) for frame in frames))
     for frame, seen in zip(frames, watch_or_skip(path, questions).sought, strict=True):
@@ -153,17 +153,17 @@ def coloured_frame(number: int) -> np.ndarray:
     return frame
 
 
-def test_a_film_that_is_none_is_told(tmp_path):
+def test_a_video_that_is_none_is_told(tmp_path):
     """What the browser cannot open is a failure, and no reason to skip."""
-    path = tmp_path / "film.mp4"
-    path.write_bytes(b"no film" * 1000)
-    with pytest.raises(RuntimeError, match=r"film.mp4 fails in the browser"):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"no video" * 1000)
+    with pytest.raises(RuntimeError, match=r"video.mp4 fails in the browser"):
         watch(path, Questions(H264))
 
 
-def test_a_mistake_in_a_film_is_seen(tmp_path):
-    """A film of other frames than was said: the page reads pixels, not times."""
-    path = tmp_path / "film.mp4"
-    make_film(path, "h264", "30", lambda number: numbered_frame(number + 1))
+def test_a_mistake_in_a_video_is_seen(tmp_path):
+    """A video of other frames than was said: the page reads pixels, not times."""
+    path = tmp_path / "video.mp4"
+    make_video(path, "h264", "30", lambda number: numbered_frame(number + 1))
     watched = watch_or_skip(path, Questions(H264, (middle_s(SEGMENT_FRAMES, Fraction(30)),)))
     assert watched.sought[0].number == SEGMENT_FRAMES + 1

@@ -28,12 +28,12 @@ from numbered import Numbered
 import rayanim
 if __name__ == "__main__":
     print("hello")
-    rayanim.produce(Numbered(12), 30, outfile="film.mp4", engine="local")
+    rayanim.produce(Numbered(12), 30, outfile="video.mp4", engine="local")
 """
 
 DEFINES = """
 from numbered import Numbered
-class Film(Numbered):
+class Video(Numbered):
     def __init__(self):
         super().__init__(12)
 """
@@ -54,7 +54,7 @@ go()
 
 FAILS = """
 from numbered import Numbered
-class Film(Numbered):
+class Video(Numbered):
     def __init__(self):
         super().__init__(12, fail=7)
     def generate_at(self, time_ms):
@@ -64,7 +64,7 @@ class Film(Numbered):
 SLOW = """
 from pathlib import Path
 from numbered import Numbered
-class Film(Numbered):
+class Video(Numbered):
     def __init__(self):
         super().__init__(5000, delay_s=0.01)
     def generate_at(self, time_ms):
@@ -136,9 +136,9 @@ def test_the_scripts_own_call_renders(script, capsys):
     """Progress goes to standard error, the script's words and the report to standard output."""
     assert call("run", script(CALLS)) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("hello\nfilm.mp4: 12 frames of 64x48 at 30 fps")
+    assert out.startswith("hello\nvideo.mp4: 12 frames of 64x48 at 30 fps")
     assert "12/12 frames" in err
-    assert read_numbers("film.mp4") == list(range(12))
+    assert read_numbers("video.mp4") == list(range(12))
 
 
 def test_a_report_that_the_script_prints_is_not_printed_again(script, capsys):
@@ -146,7 +146,7 @@ def test_a_report_that_the_script_prints_is_not_printed_again(script, capsys):
     text = CALLS.replace("rayanim.produce(", "print(rayanim.produce(").rstrip() + ")\n"
     text += "    print('more ' * 5000)\n"
     assert call("run", script(text), "--frames", "0-2") == 0
-    assert capsys.readouterr().out.count("film.mp4: 3 frames") == 1
+    assert capsys.readouterr().out.count("video.mp4: 3 frames") == 1
 
 
 def test_options_take_precedence(script):
@@ -156,24 +156,24 @@ def test_options_take_precedence(script):
     assert read_numbers("x/new.mkv") == [3, 5, 10]
     with av.open("x/new.mkv") as container:
         assert container.streams.video[0].average_rate == Fraction(30000, 1001)
-    assert not Path("film.mp4").exists()
+    assert not Path("video.mp4").exists()
 
 
 def test_a_definition_is_found_and_rendered_here(script):
-    """Without a call the film goes into the current folder, by the script's name."""
+    """Without a call the video goes into the current folder, by the script's name."""
     assert call("run", script(DEFINES), "--quiet", "--engine", "local") == 0
     assert read_numbers("script.mp4") == list(range(12))
 
 
 def test_a_name_chooses_a_definition(script):
-    """The film is called as the definition is."""
-    text = DEFINES + "class Other(Film):\n    pass\n"
+    """The video is called as the definition is."""
+    text = DEFINES + "class Other(Video):\n    pass\n"
     assert call("run", script(text), "Other", "--quiet", "--engine", "local") == 0
     assert read_numbers("Other.mp4") == list(range(12))
 
 
 def test_a_name_chooses_among_the_scripts_calls(script):
-    """Calls for other films are passed over, so -o can name the one."""
+    """Calls for other videos are passed over, so -o can name the one."""
     assert call("run", script(TWO), "B", "-o", "only.mp4", "--quiet") == 0
     assert read_numbers("only.mp4") == list(range(5))
     assert sorted(path.name for path in Path.cwd().glob("*.mp4")) == ["only.mp4"]
@@ -181,23 +181,23 @@ def test_a_name_chooses_among_the_scripts_calls(script):
 
 def test_several_definitions_are_listed(script, capsys):
     """An ambiguous script and an unknown name are usage errors, with what there is."""
-    text = DEFINES + "class Other(Film):\n    pass\n"
+    text = DEFINES + "class Other(Video):\n    pass\n"
     for extra in ([], ["Nobody"]):
         assert call("run", script(text), *extra) == 2
         err = capsys.readouterr().err
         assert err.startswith("rayanim: error: script.py ")
-        assert "\n  Film   FrameGenerator class" in err and "\n  Other  " in err
+        assert "\n  Video   FrameGenerator class" in err and "\n  Other  " in err
 
 
 def test_words_after_two_dashes_are_the_scripts(script, capsys):
     """They reach sys.argv unread, whatever they look like."""
     text = "import sys\nprint(sys.argv)\n" + DEFINES
-    assert call("run", script(text), "Film", "--dry-run", "--", "-o", "x", "--", "y") == 0
+    assert call("run", script(text), "Video", "--dry-run", "--", "-o", "x", "--", "y") == 0
     assert "['script.py', '-o', 'x', '--', 'y']" in capsys.readouterr().out
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(script, capsys):
-    """Film, size, rate, codec, frames and bounds are told; no file and no folder appears."""
+    """Video, size, rate, codec, frames and bounds are told; no file and no folder appears."""
     options = ["--dry-run", "-o", "deep/x.mp4", "-j", "3", "--engine", "auto"]
     assert call("run", script(CALLS), *options) == 0
     out = capsys.readouterr().out
@@ -231,7 +231,7 @@ def test_json_tells_failures_too(script, capsys):
 
 
 def test_quiet_prints_errors_only(script, capsys):
-    """Nothing is said of a film that came out right."""
+    """Nothing is said of a video that came out right."""
     assert call("run", script(DEFINES), "--quiet", "--engine", "local") == 0
     assert capsys.readouterr() == ("", "")
 
@@ -250,9 +250,9 @@ def test_quiet_prints_errors_only(script, capsys):
         ["--bitrate", "-5"],
         ["--seed", "1.5"],
         ["--crf", "20", "--bitrate", "500"],
-        ["-v", "--quiet", "-o", "film.mp4"],
-        ["-o", "film.xyz"],
-        ["-o", "film.mp4", "--codec", "cinepak"],
+        ["-v", "--quiet", "-o", "video.mp4"],
+        ["-o", "video.xyz"],
+        ["-o", "video.mp4", "--codec", "cinepak"],
         ["-o", "."],
         ["-o", "script.py", "--no-overwrite"],
         ["--no-such-option"],
@@ -286,7 +286,7 @@ def test_a_failed_frame_shows_the_users_own_code(script, capsys):
     assert call("run", script(FAILS), "--engine", "local") == 1
     err = capsys.readouterr().err
     assert 'script.py", line 7, in generate_at' in err
-    assert "RuntimeError: no frame 7 today\nrayanim: error: Drawing frame 7 of Film" in err
+    assert "RuntimeError: no frame 7 today\nrayanim: error: Drawing frame 7 of Video" in err
     assert "draw_frame" not in err
     assert not list(Path.cwd().glob("*.mp4"))
 
@@ -325,7 +325,7 @@ def test_a_bad_setting_in_the_script_names_its_line(script, capsys):
     [["--preset", "foo"], ["--frames", "0-99"], ["--codec", "foo"], ["--crf", "60"]],
 )
 def test_a_bad_option_does_not_blame_the_script(script, capsys, options):
-    """What only the script's film can refuse is told without a line of the script."""
+    """What only the script's video can refuse is told without a line of the script."""
     assert call("run", script(CALLS), "--quiet", *options) == 2
     assert capsys.readouterr().err.startswith("rayanim: error: ")
 
@@ -343,25 +343,25 @@ def test_suggestions_are_kept_in_drawing_code(script, capsys, engine):
     """So does one in update(), in whose traceback rayanim's own frames are left out."""
     slip = (
         "import rayanim\nfrom matplotlib.figure import Figure\n"
-        "class Film(rayanim.Animator):\n    n_frames = 3\n    fps = 5\n"
+        "class Video(rayanim.Animator):\n    n_frames = 3\n    fps = 5\n"
         "    def setup(self):\n        self.speed = 3\n        return Figure(figsize=(1, 1))\n"
         "    def update(self, frame_idx, params):\n        return self.sped\n"
     )
     assert call("run", script(slip), "--engine", engine) == 1
     err = capsys.readouterr().err
-    assert "AttributeError: 'Film' object has no attribute 'sped'. Did you mean: 'speed'?" in err
+    assert "AttributeError: 'Video' object has no attribute 'sped'. Did you mean: 'speed'?" in err
     assert "draw_frame" not in err and err.count("Traceback") == 1
 
 
 def test_a_traceback_without_the_users_lines_is_left_out(script, capsys):
     """A setup() with a wrong signature is said in one line."""
     text = (
-        "import rayanim\nclass Film(rayanim.Animator):\n    n_frames = 3\n"
+        "import rayanim\nclass Video(rayanim.Animator):\n    n_frames = 3\n"
         "    def setup(self, extra):\n        pass\n    def update(self, p):\n        pass\n"
     )
     assert call("run", script(text)) == 1
     err = capsys.readouterr().err
-    assert err.startswith("rayanim: error: Film.setup(extra): ")
+    assert err.startswith("rayanim: error: Video.setup(extra): ")
     assert err.endswith("Write setup(self).\n")
     assert err.count("\n") == 1
 
@@ -376,7 +376,7 @@ def test_an_unknown_command_lists_those_there_are(capsys):
     )
 
 
-def test_a_second_film_does_not_take_the_outputs_place(script, capsys):
+def test_a_second_video_does_not_take_the_outputs_place(script, capsys):
     """-o goes to the first, which is whole and reported; the second is a usage error."""
     assert call("run", script(TWO), "-o", "only.mp4") == 2
     out, err = capsys.readouterr()
@@ -405,35 +405,35 @@ def test_a_syntax_error_shows_its_place(script, capsys):
 
 @pytest.mark.parametrize(("value", "code"), [("3", 3), ("'sorry'", 1), ("None", 2), ("0", 2)])
 def test_sys_exit_is_the_scripts_say(script, capsys, value, code):
-    """Its code is passed on; a script that ends well has still to give a film."""
+    """Its code is passed on; a script that ends well has still to give a video."""
     assert call("run", script(f"import sys\nsys.exit({value})\n")) == code
     assert ("sorry" in capsys.readouterr().err) == (value == "'sorry'")
 
 
-def test_an_existing_film_survives_a_failure(script):
+def test_an_existing_video_survives_a_failure(script):
     """The target is replaced whole or stays as it was."""
-    Path("film.mp4").write_bytes(b"before")
-    assert call("run", script(FAILS), "-o", "film.mp4", "--engine", "local") == 1
-    assert Path("film.mp4").read_bytes() == b"before"
-    assert call("run", script(DEFINES), "-o", "film.mp4", "--no-overwrite") == 2
-    assert Path("film.mp4").read_bytes() == b"before"
-    assert call("run", script(DEFINES), "-o", "film.mp4", "-y", "--engine", "local") == 0
-    assert read_numbers("film.mp4") == list(range(12))
+    Path("video.mp4").write_bytes(b"before")
+    assert call("run", script(FAILS), "-o", "video.mp4", "--engine", "local") == 1
+    assert Path("video.mp4").read_bytes() == b"before"
+    assert call("run", script(DEFINES), "-o", "video.mp4", "--no-overwrite") == 2
+    assert Path("video.mp4").read_bytes() == b"before"
+    assert call("run", script(DEFINES), "-o", "video.mp4", "-y", "--engine", "local") == 0
+    assert read_numbers("video.mp4") == list(range(12))
 
 
 def test_still_draws_one_frame(script, capsys):
-    """The frame of a script's own film, or of a definition, in the film's pixels."""
-    for text, target in ((CALLS, "film.png"), (DEFINES, "script.png")):
+    """The frame of a script's own video, or of a definition, in the video's pixels."""
+    for text, target in ((CALLS, "video.png"), (DEFINES, "script.png")):
         assert call("still", script(text), "--frame", "7") == 0
         with Image.open(target) as image:
             assert np.array_equal(np.asarray(image), Numbered(12).generate_at(7000 / 30))
     out = capsys.readouterr().out
-    assert out.startswith("hello\nfilm.png: frame 7 in 64x48, png rgba, ") and "fps" not in out
+    assert out.startswith("hello\nvideo.png: frame 7 in 64x48, png rgba, ") and "fps" not in out
     assert not list(Path.cwd().glob("*.mp4"))
 
 
-def test_a_still_without_transparency_has_the_films_background(script, capsys):
-    """What shows through in the film shows through in a JPEG; no image at all is said."""
+def test_a_still_without_transparency_has_the_videos_background(script, capsys):
+    """What shows through in the video shows through in a JPEG; no image at all is said."""
     text = (
         "import rayanim, numpy\n"
         "def draw(frame):\n    return numpy.zeros((8, 8, 4), numpy.uint8)\n"
@@ -469,10 +469,10 @@ def test_the_seed_can_be_given_and_taken_away(script, capsys):
 
 
 def test_preview_without_a_desktop_says_so(script, capsys, monkeypatch):
-    """The film is there all the same."""
+    """The video is there all the same."""
     monkeypatch.setenv("PATH", "/nonexistent")
     assert call("run", script(CALLS), "-p") == 0
-    assert "film.mp4 cannot be opened from here" in capsys.readouterr().err
+    assert "video.mp4 cannot be opened from here" in capsys.readouterr().err
 
 
 def test_preview_opens_the_result(script, monkeypatch):
@@ -483,7 +483,7 @@ def test_preview_opens_the_result(script, monkeypatch):
     monkeypatch.setenv("PATH", f"{Path.cwd()}:{os.environ['PATH']}")
     assert call("run", script(CALLS), "-p", "--quiet") == 0
     _wait_for(Path("opened"))
-    assert Path("opened").read_text().strip() == "film.mp4"
+    assert Path("opened").read_text().strip() == "video.mp4"
 
 
 def _wait_for(path: Path, limit_s: float = 60.0) -> None:
@@ -500,16 +500,16 @@ def _wait_for(path: Path, limit_s: float = 60.0) -> None:
     [("local", signal.SIGINT, 130), ("local", signal.SIGTERM, 143), ("ray", signal.SIGINT, 130)],
 )
 def test_a_signal_ends_the_run_cleanly(script, engine, number, code):
-    """The exit code says which, the old film is untouched, no part and no process is left."""
-    Path("film.mp4").write_bytes(b"before")
-    process = start("run", script(SLOW), "-o", "film.mp4", "--engine", engine, "-j", "2")
+    """The exit code says which, the old video is untouched, no part and no process is left."""
+    Path("video.mp4").write_bytes(b"before")
+    process = start("run", script(SLOW), "-o", "video.mp4", "--engine", engine, "-j", "2")
     _wait_for(Path("drawing"))
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "Nothing was written" in err and "Traceback" not in err and not out
-    assert Path("film.mp4").read_bytes() == b"before"
+    assert Path("video.mp4").read_bytes() == b"before"
     assert not list(Path.cwd().glob("*.part"))
     assert not psutil.wait_procs(children, timeout=20)[1]
 
@@ -518,12 +518,12 @@ def test_a_second_ctrl_c_ends_at_once(script):
     """A script that holds on to the first one does not hold up the second; no part is left."""
     text = (
         "import time\nfrom pathlib import Path\nimport rayanim\nfrom numbered import Numbered\n"
-        "class Film(Numbered):\n    def generate_at(self, time_ms):\n"
+        "class Video(Numbered):\n    def generate_at(self, time_ms):\n"
         "        try:\n            Path('running').touch()\n            time.sleep(600)\n"
         "        except KeyboardInterrupt:\n            Path('caught').touch()\n"
         "            time.sleep(600)\n"
     )
-    process = start("run", script(text + "film = Film(9)\n"), "film", "--engine", "local")
+    process = start("run", script(text + "video = Video(9)\n"), "video", "--engine", "local")
     for sign in ("running", "caught"):
         _wait_for(Path(sign))
         process.send_signal(signal.SIGINT)
@@ -531,18 +531,18 @@ def test_a_second_ctrl_c_ends_at_once(script):
     # Ended by the signal itself, which a shell shows as 130.
     assert process.returncode == -signal.SIGINT
     assert "press Ctrl-C again" in err and not out
-    assert err.endswith("rayanim: ended at once; unfinished films were removed.\n")
-    assert not list(Path.cwd().glob("film.mp4*"))
+    assert err.endswith("rayanim: ended at once; unfinished videos were removed.\n")
+    assert not list(Path.cwd().glob("video.mp4*"))
 
 
 def test_actors_render_what_the_script_defines(script):
     """Classes of the script travel to Ray's actors by value; every frame is there once."""
     helper = DEFINES.replace("super().__init__(12)", "super().__init__(COUNT)")
     text = f"import rayanim\nCOUNT = 40\n{helper}"
-    code, out, err = run("run", script(text), "--engine", "ray", "-j", "2", "-o", "film.mp4")
+    code, out, err = run("run", script(text), "--engine", "ray", "-j", "2", "-o", "video.mp4")
     assert code == 0, err
     assert "on Ray" in out
-    assert read_numbers("film.mp4") == list(range(40))
+    assert read_numbers("video.mp4") == list(range(40))
 
 
 def test_own_frames_are_taken_out_of_a_traceback():

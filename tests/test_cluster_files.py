@@ -160,7 +160,7 @@ def test_every_shell_of_a_machine_finds_its_environment(path: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("path", RAY_UP, ids=lambda path: path.name)
 def test_a_machine_gets_what_the_package_is_built_of_and_no_more(path: Path) -> None:
-    """Neither .git nor films go along, and the folder is not the one films are put in."""
+    """Neither .git nor videos go along, and the folder is not the one videos are put in."""
     mounts = yaml.safe_load(path.read_text())["file_mounts"]
     sources = {name: given for name, given in mounts.items() if given.startswith("..")}
     copied = re.findall(r"^COPY (.*) \S+$", (CLUSTER / "image" / "Dockerfile").read_text(), re.M)

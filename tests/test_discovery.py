@@ -14,7 +14,7 @@ from rayanim.errors import SettingsError
 from rayanim.frame_gen import FluentFG, FrameGenerator
 
 
-class Film(Numbered):
+class Video(Numbered):
     """A class of the script's own."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Wave(rayanim.Animator):
         pass
 
 
-class NeedsArguments(Film):
+class NeedsArguments(Video):
     """A class that cannot be made out of nothing."""
 
     def __init__(self, radius: float) -> None:
@@ -61,26 +61,28 @@ def pick(name: str | None = None, **names: Any) -> Any:
 
 def test_the_only_class_is_found():
     """One class, no name needed."""
-    assert pick(Film=Film).value is Film
+    assert pick(Video=Video).value is Video
 
 
 def test_objects_come_before_classes():
     """What the script has made itself is what it means."""
-    film = Film()
-    assert pick(Film=Film, Wave=Wave, film=film).value is film
+    video = Video()
+    assert pick(Video=Video, Wave=Wave, video=video).value is video
 
 
 def test_an_object_with_two_names_is_one():
     """An alias makes nothing ambiguous, and either name will do."""
-    film = Film()
-    assert pick(a=film, b=film).name == "a"
-    assert pick("b", a=film, b=film).value is film
+    video = Video()
+    assert pick(a=video, b=video).name == "a"
+    assert pick("b", a=video, b=video).value is video
 
 
 def test_imported_classes_are_not_the_scripts():
-    """Base classes that a script imports are no films of its own."""
-    there = definitions(script(FrameGenerator=FrameGenerator, Animator=rayanim.Animator, Film=Film))
-    assert [found.name for found in there] == ["Film"]
+    """Base classes that a script imports are no videos of its own."""
+    there = definitions(
+        script(FrameGenerator=FrameGenerator, Animator=rayanim.Animator, Video=Video)
+    )
+    assert [found.name for found in there] == ["Video"]
 
 
 class Draw(ActRenderer):
@@ -102,43 +104,43 @@ class Wait(Scene):
 
 
 def test_chains_and_acts_are_found():
-    """A chain that was not built yet and an act are films like others."""
-    there = definitions(script(chain=FluentFG(Film()), act=Act(ActState(), Draw(), [Wait()])))
+    """A chain that was not built yet and an act are videos like others."""
+    there = definitions(script(chain=FluentFG(Video()), act=Act(ActState(), Draw(), [Wait()])))
     assert [(found.name, found.kind) for found in there] == [("chain", "FluentFG"), ("act", "Act")]
 
 
 def test_several_are_listed():
     """Where there are several, the message lists all that can be rendered."""
     with pytest.raises(SettingsError) as caught:
-        pick(Film=Film, Wave=Wave, NeedsArguments=NeedsArguments)
+        pick(Video=Video, Wave=Wave, NeedsArguments=NeedsArguments)
     text = caught.value.message
-    assert "Film  FrameGenerator class" in text and "Wave  Animator class" in text
+    assert "Video  FrameGenerator class" in text and "Wave  Animator class" in text
     assert "NeedsArguments" not in text
 
 
 def test_an_unknown_name_is_answered_with_a_list():
     """So is a name that there is not."""
-    with pytest.raises(SettingsError, match=r"no film called 'film'(?s:.*)Film"):
-        pick("film", Film=Film)
+    with pytest.raises(SettingsError, match=r"no video called 'video'(?s:.*)Video"):
+        pick("video", Video=Video)
 
 
 def test_the_list_has_what_the_script_renders_itself():
-    """Films that only the script's own calls render are part of what there is."""
+    """Videos that only the script's own calls render are part of what there is."""
     with pytest.raises(SettingsError, match="Local  rendered by the script"):
-        choose(script(Film=Film), "x", script="script.py", rendered=[["Local"]])
+        choose(script(Video=Video), "x", script="script.py", rendered=[["Local"]])
 
 
-def test_a_film_is_listed_once():
-    """A film that the script renders goes by its variable, not by its class too."""
+def test_a_video_is_listed_once():
+    """A video that the script renders goes by its variable, not by its class too."""
     with pytest.raises(SettingsError) as caught:
-        choose(script(Film=Film), "x", script="script.py", rendered=[["film", "Film"]] * 2)
-    assert caught.value.message.endswith("There is:\n  film  rendered by the script")
+        choose(script(Video=Video), "x", script="script.py", rendered=[["video", "Video"]] * 2)
+    assert caught.value.message.endswith("There is:\n  video  rendered by the script")
 
 
-def test_a_name_that_is_no_film_says_what_it_is():
+def test_a_name_that_is_no_video_says_what_it_is():
     """A name of something else is told apart from one that there is not."""
     with pytest.raises(SettingsError, match="radius is a int"):
-        pick("radius", radius=3, Film=Film)
+        pick("radius", radius=3, Video=Video)
 
 
 @pytest.mark.parametrize(
@@ -164,20 +166,20 @@ def test_an_empty_script_is_told_what_to_write():
 
 def test_private_names_wait_to_be_named():
     """What begins with an underscore is rendered only by its name."""
-    assert pick(_draft=Film(), film=(film := Film())).value is film
-    assert pick("_draft", _draft=(draft := Film()), film=Film()).value is draft
+    assert pick(_draft=Video(), video=(video := Video())).value is video
+    assert pick("_draft", _draft=(draft := Video()), video=Video()).value is draft
 
 
 def test_a_thing_is_called_by_its_variables_and_its_class():
     """A user may mean either."""
-    film = Film()
-    assert names_of(film, script(a=film, Film=Film, b=3)) == ["a", "Film"]
+    video = Video()
+    assert names_of(video, script(a=video, Video=Video, b=3)) == ["a", "Video"]
     assert names_of(read_numbers, script(read_numbers=read_numbers)) == ["read_numbers"]
 
 
-def test_found_films_are_rendered_in_full(tmp_path):
+def test_found_videos_are_rendered_in_full(tmp_path):
     """A found class gives all its frames in order."""
-    report = render_found(pick(Film=Film), tmp_path / "Film.mp4")
+    report = render_found(pick(Video=Video), tmp_path / "Video.mp4")
     assert read_numbers(report.output) == [0, 1, 2, 3]
 
 

@@ -52,7 +52,7 @@ def test_a_line_holds_the_event_and_when_it_was(log, tmp_path):
 
 
 def test_what_the_file_holds_stays(tmp_path, complaints):
-    """Two films of a script, and two runs, share a log."""
+    """Two videos of a script, and two runs, share a log."""
     for run in ("a", "b"):
         with EventLog(tmp_path / "log", "wave", run, complaints.append) as log:
             log.tell(KEPT)
@@ -131,11 +131,11 @@ def test_a_full_disk_is_told_once_and_costs_only_lines(log, tmp_path, monkeypatc
     assert json.loads(gap)["lines"] == 5
     assert "No space left" in json.loads(gap)["reason"]
     assert json.loads(asked)["actor"] == 7
-    assert len(complaints) == 1 and "film goes on" in complaints[0]
+    assert len(complaints) == 1 and "video goes on" in complaints[0]
 
 
 def test_a_pipe_that_nobody_reads_is_refused_and_never_waited_for(tmp_path):
-    """A reader that hangs may not hang the film."""
+    """A reader that hangs may not hang the video."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OutputError, match="cannot be opened"):
         EventLog(tmp_path / "pipe", "wave", "3f2a", print)
@@ -145,20 +145,20 @@ def render(source, path, **options):
     return rayanim.produce(source, FPS, outfile=path, **{"progress": False, **options})
 
 
-def test_a_film_on_ray_tells_its_story(on_ray, tmp_path):
+def test_a_video_on_ray_tells_its_story(on_ray, tmp_path):
     """Every segment is drawn and kept once in the log, an actor's death included."""
     source = Numbered(120, delay_s=0.002, kill=(20,), scratch=tmp_path)
     log = tmp_path / "log"
-    render(source, tmp_path / "film.mp4", engine="ray", workers=2, log_json=log)
+    render(source, tmp_path / "video.mp4", engine="ray", workers=2, log_json=log)
     lines = lines_of(log)
-    assert read_numbers(tmp_path / "film.mp4") == list(range(120))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(120))
     assert {line["event"] for line in lines} <= {kind.name() for kind in KINDS}
     assert lines[0]["event"] == "job_started" and lines[-1]["event"] == "job_finished"
     by_kind = {}
     for line in lines:
         by_kind.setdefault(line["event"], []).append(line)
     assert by_kind["engine_chosen"][0]["reason"] == "engine='ray' was asked for"
-    # A third is asked for only where enough of the film is left when one dies.
+    # A third is asked for only where enough of the video is left when one dies.
     assert [line["actor"] for line in by_kind["actor_asked"]][:2] == [1, 2]
     assert by_kind["actor_died"][0]["start"] <= 20 < by_kind["actor_died"][0]["stop"]
     assert len(by_kind["segment_retried"]) == 1
@@ -169,9 +169,9 @@ def test_a_film_on_ray_tells_its_story(on_ray, tmp_path):
     assert by_kind["job_finished"][0]["frames"] == 120
 
 
-def test_a_film_in_process_tells_its_story(tmp_path):
+def test_a_video_in_process_tells_its_story(tmp_path):
     """The same events, without any actor's."""
-    render(Numbered(60), tmp_path / "film.mp4", engine="local", log_json=tmp_path / "log")
+    render(Numbered(60), tmp_path / "video.mp4", engine="local", log_json=tmp_path / "log")
     lines = lines_of(tmp_path / "log")
     kinds = [line["event"] for line in lines]
     assert kinds[0] == "job_started" and kinds[-1] == "job_finished"
@@ -183,13 +183,13 @@ def test_a_film_in_process_tells_its_story(tmp_path):
 def test_a_job_that_fails_ends_in_its_error(tmp_path):
     """The last line says what the caller's exception says."""
     with pytest.raises(FrameError):
-        render(Numbered(60, fail=30), tmp_path / "film.mp4", log_json=tmp_path / "log")
+        render(Numbered(60, fail=30), tmp_path / "video.mp4", log_json=tmp_path / "log")
     last = lines_of(tmp_path / "log")[-1]
     assert (last["event"], last["level"], last["error"]) == ("job_failed", "error", "FrameError")
     assert "no frame 30 today" in last["text"]
 
 
-def test_a_full_disk_under_the_log_does_not_fail_the_film(tmp_path):
+def test_a_full_disk_under_the_log_does_not_fail_the_video(tmp_path):
     """/dev/full refuses every line; people are told once."""
     report_lines = []
 
@@ -197,21 +197,21 @@ def test_a_full_disk_under_the_log_does_not_fail_the_film(tmp_path):
         def message(self, text):
             report_lines.append(text)
 
-    render(Numbered(60), tmp_path / "film.mp4", log_json="/dev/full", progress=Told())
-    assert read_numbers(tmp_path / "film.mp4") == list(range(60))
+    render(Numbered(60), tmp_path / "video.mp4", log_json="/dev/full", progress=Told())
+    assert read_numbers(tmp_path / "video.mp4") == list(range(60))
     assert len([text for text in report_lines if "/dev/full" in text]) == 1
 
 
 def test_the_command_logs_beside_its_json_lines(tmp_path, capfd, monkeypatch):
     """``--json`` has standard output, the log its file; a script is never taken for one."""
     monkeypatch.chdir(tmp_path)
-    script = tmp_path / "film.py"
-    script.write_text("import rayanim\nfrom numbered import Numbered\nfilm = Numbered(20)\n")
-    assert main(["run", "film.py", "--json", "--log-json", "log"], standalone_mode=False) == 0
+    script = tmp_path / "video.py"
+    script.write_text("import rayanim\nfrom numbered import Numbered\nvideo = Numbered(20)\n")
+    assert main(["run", "video.py", "--json", "--log-json", "log"], standalone_mode=False) == 0
     assert lines_of(tmp_path / "log")[-1]["event"] == "job_finished"
     out = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert out[-1]["event"] == "report"
-    assert main(["run", "--log-json", "film.py"], standalone_mode=False) == 2
+    assert main(["run", "--log-json", "video.py"], standalone_mode=False) == 2
     assert "into the script" in capfd.readouterr().err
-    assert main(["run", "film.py", "--log-json"], standalone_mode=False) == 0
+    assert main(["run", "video.py", "--log-json"], standalone_mode=False) == 0
     assert '"event": "job_finished"' in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""Every example renders, and its film shows what its drawing code draws."""
+"""Every example renders, and its video shows what its drawing code draws."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def _panels(names: Namespace) -> list[Pixels]:
     return draw_animator(names["Forecasts"](), [(n, None) for n in NUMBERS], None)
 
 
-def _film(names: Namespace) -> list[Pixels]:
-    return draw_generator(names["film"], NUMBERS, 30)
+def _video(names: Namespace) -> list[Pixels]:
+    return draw_generator(names["video"], NUMBERS, 30)
 
 
 def _function(names: Namespace) -> list[Pixels]:
@@ -50,7 +50,7 @@ def _function(names: Namespace) -> list[Pixels]:
 
 @dataclass(frozen=True)
 class Example:
-    """What is known of an example's film."""
+    """What is known of an example's video."""
 
     size: tuple[int, int]
     n_frames: int
@@ -60,9 +60,9 @@ class Example:
 EXAMPLES = {
     "wave": Example((640, 480), 180, _wave),
     "panels": Example((1280, 720), 300, _panels),
-    "red_square": Example((640, 480), 180, _film),
-    "frequency_sweep": Example((1920, 1080), 255, _film),
-    "eased_scenes": Example((1280, 720), 144, _film),
+    "red_square": Example((640, 480), 180, _video),
+    "frequency_sweep": Example((1920, 1080), 255, _video),
+    "eased_scenes": Example((1280, 720), 144, _video),
     "function": Example((960, 540), 120, _function),
 }
 
@@ -87,38 +87,38 @@ def test_every_example_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_film_shows_what_the_example_draws(name: str, tmp_path: Path) -> None:
-    """The film has the right count, size and rate, and the very pixels of serial drawing."""
-    example, film = EXAMPLES[name], tmp_path / "film.mp4"
+def test_video_shows_what_the_example_draws(name: str, tmp_path: Path) -> None:
+    """The video has the right count, size and rate, and the very pixels of serial drawing."""
+    example, video = EXAMPLES[name], tmp_path / "video.mp4"
     chosen = ",".join(map(str, NUMBERS))
 
-    names, report = run_example(name, film, frames=chosen, workers=1, **LOSSLESS)
+    names, report = run_example(name, video, frames=chosen, workers=1, **LOSSLESS)
 
-    with av.open(str(film)) as container:
+    with av.open(str(video)) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height) == example.size
         assert stream.average_rate == 30
         decoded = [frame.to_ndarray(format="gray") for frame in container.decode(stream)]
     assert len(decoded) == report.frames == len(NUMBERS)
     assert all((a != b).any() for a, b in itertools.pairwise(decoded))
-    assert_same_pixels(film, example.draw(names))
+    assert_same_pixels(video, example.draw(names))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_whole_film_has_the_frames_it_should(name: str, tmp_path: Path) -> None:
+def test_whole_video_has_the_frames_it_should(name: str, tmp_path: Path) -> None:
     """The last frame can be asked for, the one after it cannot."""
     last = EXAMPLES[name].n_frames - 1
 
-    _, report = run_example(name, tmp_path / "film.mp4", frames=str(last), workers=1)
+    _, report = run_example(name, tmp_path / "video.mp4", frames=str(last), workers=1)
 
     assert report.frames == 1
     with pytest.raises(ValueError, match=f"no frame {last + 1}|used up|ended"):
-        run_example(name, tmp_path / "film.mp4", frames=str(last + 1), workers=1)
+        run_example(name, tmp_path / "video.mp4", frames=str(last + 1), workers=1)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_importing_an_example_renders_nothing(name: str) -> None:
-    """Only running an example as a script makes a film."""
+    """Only running an example as a script makes a video."""
     with overriding(Overrides()) as overrides:
         runpy.run_path(str(FOLDER / f"{name}.py"), run_name=name)
     assert overrides.calls == 0
@@ -128,9 +128,9 @@ def test_importing_an_example_renders_nothing(name: str) -> None:
 def test_actors_draw_the_same(name: str, tmp_path: Path, on_ray: Any) -> None:
     """On two actors an example's frames are those of serial drawing."""
     chosen = ",".join(map(str, NUMBERS))
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
 
-    names, report = run_example(name, film, frames=chosen, workers=2, engine="ray", **LOSSLESS)
+    names, report = run_example(name, video, frames=chosen, workers=2, engine="ray", **LOSSLESS)
 
     assert report.engine == "ray"
-    assert_same_pixels(film, EXAMPLES[name].draw(names))
+    assert_same_pixels(video, EXAMPLES[name].draw(names))

@@ -77,7 +77,7 @@ def test_numbers_come_once_and_in_order(n_frames: int, count: int) -> None:
 
 
 def test_only_chosen_numbers_are_given() -> None:
-    """A selection keeps the numbers of the whole film."""
+    """A selection keeps the numbers of the whole video."""
     feed = NumberFeed(100, Selection.parse("3,5-7,90-99x4"))
     assert feed.n_frames == 7
     assert [number for number, _ in drained(feed)] == [3, 5, 6, 7, 90, 94, 98]
@@ -301,13 +301,13 @@ class Lying:
 
 
 def test_a_collection_that_ends_too_soon_is_an_error() -> None:
-    """A film is not silently shorter than what ``len()`` promised."""
+    """A video is not silently shorter than what ``len()`` promised."""
     with pytest.raises(ParametersError, match="only 5"):
         drained(ParameterFeed(Lying(8, 5)))
 
 
 def test_a_collection_that_goes_on_is_an_error() -> None:
-    """A film is not silently cut at what ``len()`` promised."""
+    """A video is not silently cut at what ``len()`` promised."""
     with pytest.raises(ParametersError, match="more than the 5"):
         drained(ParameterFeed(Lying(5, 8)))
 
@@ -341,7 +341,7 @@ def test_frame_ids_are_whole_numbers(number: Any) -> None:
 
 
 def test_a_container_starts_afresh_and_an_iterator_cannot() -> None:
-    """What is spent is not taken for an empty film."""
+    """What is spent is not taken for an empty video."""
     feed = ParameterFeed([1, 2, 3])
     drained(feed)
     again = feed.again()

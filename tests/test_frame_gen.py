@@ -134,9 +134,9 @@ def test_either_method_may_return_any_kind_of_frame(method: str, kind: Any) -> N
     body = {"duration": 10, "frame_size": (4, 2), method: lambda self, time_ms: kind(pixels)}
     generator = type("Any", (FrameGenerator,), body)()
     clear = Painting((0, 0, 0, 0))
-    film = FluentFG(generator).reverse().time_rescale_exact(1, "s").overlay(clear, (0, 0))
-    film.rescale(8, 4, Image.Resampling.NEAREST).rescale(4, 2, Image.Resampling.NEAREST)
-    assert np.array_equal(to_rgba(film.build().generate_at(5), (4, 2)), pixels)
+    video = FluentFG(generator).reverse().time_rescale_exact(1, "s").overlay(clear, (0, 0))
+    video.rescale(8, 4, Image.Resampling.NEAREST).rescale(4, 2, Image.Resampling.NEAREST)
+    assert np.array_equal(to_rgba(video.build().generate_at(5), (4, 2)), pixels)
     assert np.array_equal(to_rgba(generator.generate_at(5), (4, 2)), pixels)
 
 
@@ -230,27 +230,27 @@ def test_the_last_instant_is_the_end_of_the_last_child() -> None:
     assert asked(SequenceFrameGenerator([a, b]), b, 1500) == 500
 
 
-def test_a_film_and_its_reverse_match_at_the_turn() -> None:
+def test_a_video_and_its_reverse_match_at_the_turn() -> None:
     """The documented example: once forward, once backward."""
     base = Clock(1)
     there = FluentFG(base).time_rescale(1 / 10_000)
-    film = there.then(FluentFG(base).time_rescale(1 / 10_000).reverse().build()).build()
-    assert film.duration == 20_000
-    assert [asked(film, base, t) for t in (0, 5000, 10_000, 20_000)] == [0, 0.5, 1, 0]
+    video = there.then(FluentFG(base).time_rescale(1 / 10_000).reverse().build()).build()
+    assert video.duration == 20_000
+    assert [asked(video, base, t) for t in (0, 5000, 10_000, 20_000)] == [0, 0.5, 1, 0]
 
 
 def test_frames_may_be_asked_for_in_any_order() -> None:
     """The pixels at an instant do not depend on what was drawn before."""
-    film = FluentFG(Clock(700)).then(Clock(300)).reverse().then(Clock(1000)).build()
-    times = [film.duration * i / 23 for i in range(24)]
-    forward = [film.generate_at(t) for t in times]
-    backward = [film.generate_at(t) for t in reversed(times)]
+    video = FluentFG(Clock(700)).then(Clock(300)).reverse().then(Clock(1000)).build()
+    times = [video.duration * i / 23 for i in range(24)]
+    forward = [video.generate_at(t) for t in times]
+    backward = [video.generate_at(t) for t in reversed(times)]
     assert forward == backward[::-1]
 
 
 @given(durations, shares)
 def test_reversing_twice_is_no_change(duration_ms: float, share: float) -> None:
-    """A film reversed twice asks for the times of the film itself."""
+    """A video reversed twice asks for the times of the video itself."""
     a = Clock(duration_ms)
     twice = FluentFG(a).reverse().reverse().build()
     time_ms = share * duration_ms
@@ -293,17 +293,17 @@ steps = st.one_of(
 def test_no_chain_asks_a_child_for_what_it_has_not(
     duration_ms: float, chosen: list[tuple[Any, ...]], share: float
 ) -> None:
-    """However wrapped, every instant of the film is one instant of one child."""
+    """However wrapped, every instant of the video is one instant of one child."""
     clocks = [Clock(duration_ms)]
     chain = FluentFG(clocks[0])
     for name, *arguments in chosen:
         clocks += [argument for argument in arguments if isinstance(argument, Clock)]
         getattr(chain, name)(*arguments)
     chain.crop(0, chain.duration(), "ms")
-    film = chain.build()
-    for time_ms in (0, share * film.duration, film.duration):
+    video = chain.build()
+    for time_ms in (0, share * video.duration, video.duration):
         before = sum(len(clock.asked) for clock in clocks)
-        film.generate_at(time_ms)
+        video.generate_at(time_ms)
         assert sum(len(clock.asked) for clock in clocks) == before + 1
     assert all(0 <= t <= clock.duration for clock in clocks for t in clock.asked)
 
@@ -315,9 +315,9 @@ def test_no_chain_asks_a_child_for_what_it_has_not(
 def test_overlay_and_rescale_leave_the_childs_image_alone(mode: str) -> None:
     """A child may give the same image each time: it is neither changed nor closed."""
     base, top = Painting("white", mode), Painting("white", mode, (1, 1))
-    film = FluentFG(base).overlay(top, (1, 1)).rescale(4, 2).build()
+    video = FluentFG(base).overlay(top, (1, 1)).rescale(4, 2).build()
     before = base.image.tobytes(), top.image.tobytes()
-    assert film.generate_at(0) == film.generate_at(500)
+    assert video.generate_at(0) == video.generate_at(500)
     assert (base.image.tobytes(), top.image.tobytes()) == before
     assert (base.image.mode, top.image.size) == (mode, (1, 1))
 
@@ -325,8 +325,8 @@ def test_overlay_and_rescale_leave_the_childs_image_alone(mode: str) -> None:
 def test_overlay_lies_where_it_should() -> None:
     """The overlay's top left corner is at pos; what is clear shows the base."""
     top = Painting((0, 0, 255, 128), size=(2, 1))
-    film = OverlayFrameGenerator(Painting("red", "RGB"), top, (1, 1))
-    pixels = to_rgba(film.generate_at(0), film.frame_size)
+    video = OverlayFrameGenerator(Painting("red", "RGB"), top, (1, 1))
+    pixels = to_rgba(video.generate_at(0), video.frame_size)
     assert pixels[1, 1].tolist() == pixels[1, 2].tolist() == [127, 0, 128, 255]
     assert pixels[0, 1].tolist() == pixels[1, 3].tolist() == [255, 0, 0, 255]
 
@@ -385,16 +385,16 @@ def test_frames_follow_each_other_in_one_size_only() -> None:
 def test_a_chain_may_stand_for_what_it_builds() -> None:
     """build() may be left out inside of another chain or wrapper."""
     a = Clock()
-    film = FluentFG(a).then(FluentFG(a).reverse()).build()
-    assert isinstance(film, SequenceFrameGenerator)
-    assert isinstance(film.children[1], TimeReverseFrameGenerator)
+    video = FluentFG(a).then(FluentFG(a).reverse()).build()
+    assert isinstance(video, SequenceFrameGenerator)
+    assert isinstance(video.children[1], TimeReverseFrameGenerator)
     assert TimeReverseFrameGenerator(FluentFG(a).reverse()).duration == 1000
 
 
 def test_ints_are_taken_where_floats_are() -> None:
     """Rates, durations and crops may be ints or NumPy's numbers."""
-    film = FluentFG(Clock(1000)).time_rescale(2).time_rescale_exact(np.int64(4), "s")
-    assert film.crop(1, np.float32(2), "s").duration() == 1000
+    video = FluentFG(Clock(1000)).time_rescale(2).time_rescale_exact(np.int64(4), "s")
+    assert video.crop(1, np.float32(2), "s").duration() == 1000
 
 
 @pytest.mark.parametrize("length_ms", [0, -5, float("nan"), float("inf"), None])
@@ -405,7 +405,7 @@ def test_generators_that_do_not_last_are_refused(length_ms: Any) -> None:
             wrap(Clock(length_ms))
 
 
-@pytest.mark.parametrize("wrong", [None, 5, Clock, "film", easing.smoothstep])
+@pytest.mark.parametrize("wrong", [None, 5, Clock, "video", easing.smoothstep])
 def test_what_is_no_generator_is_refused(wrong: Any) -> None:
     """Everything that takes a generator says so."""
     for use in (FluentFG, TimeReverseFrameGenerator, FluentFG(Clock()).then):
@@ -439,11 +439,11 @@ def test_apply_takes_own_wrappers() -> None:
 
 
 def test_each_generator_starts_and_finishes_once() -> None:
-    """However often one appears in a film, and through whatever wrappers."""
+    """However often one appears in a video, and through whatever wrappers."""
     a, b = Clock(), Clock()
-    film = FluentFG(a).then(FluentFG(a).reverse()).overlay(FluentFG(b).then(b).build(), (0, 0))
-    film.then(FluentFG(a).crop(0, 500, "ms"))
-    generator = film.build()
+    video = FluentFG(a).then(FluentFG(a).reverse()).overlay(FluentFG(b).then(b).build(), (0, 0))
+    video.then(FluentFG(a).crop(0, 500, "ms"))
+    generator = video.build()
     for _ in range(2):
         generator.start()
         generator.finish()
@@ -483,18 +483,18 @@ def test_own_wrappers_keep_their_start() -> None:
 
 @pytest.mark.parametrize("pickler", [pickle, cloudpickle])
 def test_everything_travels_before_start(pickler: Any) -> None:
-    """A film of all wrappers gives the same pixels after a journey."""
+    """A video of all wrappers gives the same pixels after a journey."""
     chain = FluentFG(Clock()).crop(100, 900, "ms").dilate(easing.squeeze, {"amt": 0.1})
     chain.then(FluentFG(Clock()).reverse()).time_rescale(3).time_rescale_exact(1, "s")
-    film = chain.overlay(Clock(size=(2, 2)), (1, 0)).rescale(8, 4).build()
-    twin = pickle.loads(pickler.dumps(film))
-    assert [twin.generate_at(t) for t in (0, 1000)] == [film.generate_at(t) for t in (0, 1000)]
+    video = chain.overlay(Clock(size=(2, 2)), (1, 0)).rescale(8, 4).build()
+    twin = pickle.loads(pickler.dumps(video))
+    assert [twin.generate_at(t) for t in (0, 1000)] == [video.generate_at(t) for t in (0, 1000)]
 
 
 def test_lambdas_travel_by_cloudpickle() -> None:
     """An easing from the user's script may be a lambda."""
-    film = FluentFG(Clock()).dilate(lambda share: share**2).build()
-    assert pickle.loads(cloudpickle.dumps(film)).child_time(500) == 250
+    video = FluentFG(Clock()).dilate(lambda share: share**2).build()
+    assert pickle.loads(cloudpickle.dumps(video)).child_time(500) == 250
 
 
 @pytest.mark.parametrize("module", [rayanim.frame_gen])
@@ -507,7 +507,7 @@ def test_examples_in_the_documentation_run(module: ModuleType) -> None:
 
 @pytest.mark.parametrize("name", ["frame_gen", "acts", "easing", "timeline", "frames"])
 def test_importing_loads_nothing_heavy(name: str) -> None:
-    """Describing a film needs neither Ray, PyAV, matplotlib nor Pillow."""
+    """Describing a video needs neither Ray, PyAV, matplotlib nor Pillow."""
     script = f"import sys, rayanim.{name}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""One object makes film after film: what a film leaves on it is gone when the next begins."""
+"""One object makes video after video: what a video leaves on it is gone when the next begins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Unpicklable:
 
 
 class Keeping(NumberedAnimator):
-    """Keeps in the first film what cannot travel to the actors of the second.
+    """Keeps in the first video what cannot travel to the actors of the second.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Keeping(NumberedAnimator):
 
     def setup(self) -> Figure:
         if hasattr(self, "handle"):
-            raise ValueError("there is something left of an earlier film")
+            raise ValueError("there is something left of an earlier video")
         self.handle = Unpicklable()
         figure: Figure = super().setup()
         return figure
@@ -102,10 +102,10 @@ THINGS: list[Any] = [
 
 
 @pytest.mark.parametrize("make", THINGS)
-def test_an_object_that_made_a_film_makes_another_on_ray(
+def test_an_object_that_made_a_video_makes_another_on_ray(
     on_ray: Any, tmp_path: Path, make: Any
 ) -> None:
-    """What the first film kept in this process does not travel with the second."""
+    """What the first video kept in this process does not travel with the second."""
     thing, first, second = make(), tmp_path / "first.mkv", tmp_path / "second.mkv"
     options: dict[str, Any] = {"fps": FPS, "progress": False}
     if isinstance(thing, Keeping):
@@ -117,18 +117,18 @@ def test_an_object_that_made_a_film_makes_another_on_ray(
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_film_s_attributes_can_be_read_after_it(tmp_path: Path) -> None:
-    """They stay until the next film, which counts from the start; what the script sets stays."""
+def test_a_video_s_attributes_can_be_read_after_it(tmp_path: Path) -> None:
+    """They stay until the next video, which counts from the start; what the script sets stays."""
     animator = Keeping()
-    animator.make_video(tmp_path / "film.mp4", NUMBERS, num_workers=1)
+    animator.make_video(tmp_path / "video.mp4", NUMBERS, num_workers=1)
     assert (animator.drawn, type(animator.handle)) == (12, Unpicklable)
     animator.shift = 20
-    animator.make_video(tmp_path / "film.mp4", NUMBERS[:5], num_workers=1)
-    assert read_numbers(tmp_path / "film.mp4") == [20, 21, 22, 23, 24]
+    animator.make_video(tmp_path / "video.mp4", NUMBERS[:5], num_workers=1)
+    assert read_numbers(tmp_path / "video.mp4") == [20, 21, 22, 23, 24]
     assert animator.drawn == 5
 
 
-def test_a_film_that_failed_leaves_nothing_for_the_next(tmp_path: Path) -> None:
+def test_a_video_that_failed_leaves_nothing_for_the_next(tmp_path: Path) -> None:
     """Nor does a `setup` that raised half way."""
 
     class Failing(Keeping):
@@ -142,10 +142,10 @@ def test_a_film_that_failed_leaves_nothing_for_the_next(tmp_path: Path) -> None:
 
     animator = Failing()
     with pytest.raises(SetupError, match="no data"):
-        animator.make_video(tmp_path / "film.mp4", NUMBERS)
+        animator.make_video(tmp_path / "video.mp4", NUMBERS)
     animator.fails = False
-    animator.make_video(tmp_path / "film.mp4", NUMBERS)
-    assert read_numbers(tmp_path / "film.mp4") == NUMBERS
+    animator.make_video(tmp_path / "video.mp4", NUMBERS)
+    assert read_numbers(tmp_path / "video.mp4") == NUMBERS
 
 
 class Plain(FrameGenerator):
@@ -159,8 +159,8 @@ def test_changes_are_taken_off_and_what_was_set_since_stays() -> None:
     """Added, changed and removed attributes; copies and pickles of the object do the same."""
     thing = Plain()
     watch = AttributeWatch(thing)
-    thing.added, thing.changed = "by the film", "new"  # type: ignore[attr-defined]
-    thing.set_since = "by the film"  # type: ignore[attr-defined]
+    thing.added, thing.changed = "by the video", "new"  # type: ignore[attr-defined]
+    thing.set_since = "by the video"  # type: ignore[attr-defined]
     del thing.removed
     watch.note()
     thing.set_since = "by the script"  # type: ignore[attr-defined]
@@ -194,8 +194,8 @@ def test_parts_that_hold_each_other_are_seen_once() -> None:
     assert (thing.changed, other.changed) == ("old", "old")
 
 
-def test_a_shipment_does_not_grow_from_film_to_film(tmp_path: Path) -> None:
-    """The figure of the first film does not travel with the second."""
+def test_a_shipment_does_not_grow_from_video_to_video(tmp_path: Path) -> None:
+    """The figure of the first video does not travel with the second."""
     from fractions import Fraction
 
     from rayanim.sources import as_source
@@ -207,5 +207,5 @@ def test_a_shipment_does_not_grow_from_film_to_film(tmp_path: Path) -> None:
 
     animator = NumberedAnimator()
     before = packed(animator)
-    animator.make_video(tmp_path / "film.mp4", NUMBERS, num_workers=1)
+    animator.make_video(tmp_path / "video.mp4", NUMBERS, num_workers=1)
     assert packed(animator) == before

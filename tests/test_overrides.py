@@ -26,7 +26,7 @@ def render(overrides: Overrides, outfile: Path | None, thing=None, **arguments):
 
 
 def size_and_rate(path: Path) -> tuple[tuple[int, int], Fraction]:
-    """Size and rate of a film, as its file says."""
+    """Size and rate of a video, as its file says."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return (stream.width, stream.height), stream.average_rate
@@ -60,8 +60,8 @@ def test_arguments_take_precedence(tmp_path):
     assert not (tmp_path / "old.mp4").exists()
 
 
-def test_frames_are_the_films_own(tmp_path):
-    """Chosen frames show what they show in the whole film, in order."""
+def test_frames_are_the_videos_own(tmp_path):
+    """Chosen frames show what they show in the whole video, in order."""
     report = render(Overrides(arguments={"frames": "3,5-7"}), tmp_path / "a.mp4")
     assert read_numbers(report.output) == [3, 5, 6, 7]
 
@@ -82,11 +82,11 @@ def test_the_commands_paths_begin_where_it_was_started(tmp_path, monkeypatch):
     assert read_numbers(tmp_path / "a.mp4") == list(range(12))
 
 
-def test_a_second_film_does_not_fit_into_one_output(tmp_path):
-    """-o names one film: the second call is refused, and the first film stays."""
+def test_a_second_video_does_not_fit_into_one_output(tmp_path):
+    """-o names one video: the second call is refused, and the first video stays."""
     overrides = Overrides(output=tmp_path / "one.mp4")
     render(overrides, None)
-    with pytest.raises(SettingsError, match="more than one film"):
+    with pytest.raises(SettingsError, match="more than one video"):
         render(overrides, None)
     assert read_numbers(tmp_path / "one.mp4") == list(range(12))
 
@@ -172,8 +172,8 @@ def test_a_dry_run_foretells_a_refusal(tmp_path):
     assert "may not be replaced" in str(report)
 
 
-def test_a_still_is_the_films_frame(tmp_path):
-    """Frame N as an image, beside where the film would be, in the film's pixels."""
+def test_a_still_is_the_videos_frame(tmp_path):
+    """Frame N as an image, beside where the video would be, in the video's pixels."""
     report = render(Overrides(still_number=7), tmp_path / "a.mp4")
     assert report.output == tmp_path / "a.png" and not report.rendered
     with Image.open(report.output) as image:
@@ -182,7 +182,7 @@ def test_a_still_is_the_films_frame(tmp_path):
 
 
 def test_a_still_ignores_which_frames_the_script_chose(tmp_path):
-    """Numbers are the whole film's, whichever part of it the script renders."""
+    """Numbers are the whole video's, whichever part of it the script renders."""
     render(Overrides(still_number=9), tmp_path / "a.mp4", frames="0-3")
     with Image.open(tmp_path / "a.png") as image:
         assert np.array_equal(np.asarray(image), Numbered(12).generate_at(9 * 1000 / FPS))
@@ -200,13 +200,13 @@ def test_a_still_passes_over_the_parameters_before_it(tmp_path):
     animator = NumberedAnimator()
     render(Overrides(still_number=5), tmp_path / "a.mp4", animator, param_by_frame=parameters())
     assert taken == list(range(6))
-    film = render(Overrides(), tmp_path / "b.mp4", NumberedAnimator(), param_by_frame=[5])
-    assert read_numbers(film.output) == [5]
+    video = render(Overrides(), tmp_path / "b.mp4", NumberedAnimator(), param_by_frame=[5])
+    assert read_numbers(video.output) == [5]
     with Image.open(tmp_path / "a.png") as image:
-        assert image.size == film.size
+        assert image.size == video.size
 
 
-def test_a_still_under_a_tight_box_has_the_films_size(tmp_path):
+def test_a_still_under_a_tight_box_has_the_videos_size(tmp_path):
     """The first frame's box cuts every frame, also one that is drawn alone."""
 
     class Growing(rayanim.Animator):
@@ -221,9 +221,9 @@ def test_a_still_under_a_tight_box_has_the_films_size(tmp_path):
             self.text.set_text("x" * (1 + 3 * frame_idx))
 
     options = {"n_frames": 4, "savefig_params": {"bbox_inches": "tight"}, "odd_size": "crop"}
-    film = render(Overrides(dry_run=True), tmp_path / "a.mp4", Growing(), **options)
+    video = render(Overrides(dry_run=True), tmp_path / "a.mp4", Growing(), **options)
     still = render(Overrides(still_number=3), tmp_path / "a.mp4", Growing(), **options)
-    assert [side - side % 2 for side in still.size] == list(film.size)
+    assert [side - side % 2 for side in still.size] == list(video.size)
 
 
 @pytest.mark.parametrize("wrap", [list, iter])
@@ -245,16 +245,16 @@ def test_a_still_of_frames_with_numbers_of_their_own(tmp_path, wrap):
         frames = [rayanim.IndexedFrameParams(number, None) for number in (9, 4, 6)]
         return {"param_by_frame": wrap(frames), "savefig_params": {"bbox_inches": "tight"}}
 
-    film = render(Overrides(dry_run=True), tmp_path / "a.mp4", Labelled(), **options())
+    video = render(Overrides(dry_run=True), tmp_path / "a.mp4", Labelled(), **options())
     still = render(Overrides(still_number=9), tmp_path / "a.mp4", Labelled(), **options())
-    assert [side + side % 2 for side in still.size] == list(film.size)
+    assert [side + side % 2 for side in still.size] == list(video.size)
     with pytest.raises(SettingsError, match="no frame 7"):
         render(Overrides(still_number=7), tmp_path / "b.mp4", Labelled(), **options())
 
 
 @pytest.mark.parametrize("parameters", [[0, 1, 2], iter([0, 1, 2])])
 def test_there_is_no_still_beyond_the_end(tmp_path, parameters):
-    """A number that the film does not have is refused, and nothing is written."""
+    """A number that the video does not have is refused, and nothing is written."""
     with pytest.raises(SettingsError, match="no frame 3"):
         render(
             Overrides(still_number=3),

@@ -1,4 +1,4 @@
-"""`produce` in this process and on Ray: one clear error or a whole film, never a half one."""
+"""`produce` in this process and on Ray: one clear error or a whole video, never a half one."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ class Untouched(Numbered):
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    """A target in a folder of its own that holds an earlier film."""
-    path = tmp_path / "folder" / "film.mp4"
+def video(tmp_path: Path) -> Path:
+    """A target in a folder of its own that holds an earlier video."""
+    path = tmp_path / "folder" / "video.mp4"
     path.parent.mkdir()
-    path.write_text("the film of before")
+    path.write_text("the video of before")
     return path
 
 
-def assert_untouched(film: Path) -> None:
-    """The earlier film stands, and nothing but finished segments lies beside it."""
-    assert files_in(film.parent) == [film.name]
-    assert film.read_text() == "the film of before"
+def assert_untouched(video: Path) -> None:
+    """The earlier video stands, and nothing but finished segments lies beside it."""
+    assert files_in(video.parent) == [video.name]
+    assert video.read_text() == "the video of before"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def assert_untouched(film: Path) -> None:
         ({"odd_size": "stretch"}, "odd_size must be"),
         ({"background": "whitish"}, "background must be a colour .* got 'whitish'"),
         ({"frames": "9-3"}, "holds no frame"),
-        ({"frames": "5-12"}, "there is no frame 12; the film has frames 0 to 11"),
+        ({"frames": "5-12"}, "there is no frame 12; the video has frames 0 to 11"),
         ({"seed": 1.5}, "seed must be"),
         ({"settings": {"num_workers": 2}}, "settings must be PerformanceSettings"),
         ({"param_by_frame": [1]}, "Untouched takes no parameters"),
@@ -115,15 +115,15 @@ def assert_untouched(film: Path) -> None:
     ],
 )
 def test_a_wrong_argument_is_one_error_before_any_work(
-    film: Path, options: dict[str, Any], message: str
+    video: Path, options: dict[str, Any], message: str
 ) -> None:
-    """It says what was got; the earlier film stands and nothing else is written."""
+    """It says what was got; the earlier video stands and nothing else is written."""
     with pytest.raises(SettingsError, match=rf"(?s){message}"):
-        produce(Untouched(N_FRAMES), film, **options)
-    assert_untouched(film)
+        produce(Untouched(N_FRAMES), video, **options)
+    assert_untouched(video)
 
 
-@pytest.mark.parametrize("name", ["film.xyz", "film.gif", "film.mp4.", ".mp4", ".", ""])
+@pytest.mark.parametrize("name", ["video.xyz", "video.gif", "video.mp4.", ".mp4", ".", ""])
 def test_unknown_suffixes_list_the_known_ones(tmp_path: Path, name: str) -> None:
     """The format never changes silently."""
     with pytest.raises(OutputError, match=r"\.mp4.*\.webm"):
@@ -132,31 +132,31 @@ def test_unknown_suffixes_list_the_known_ones(tmp_path: Path, name: str) -> None
 
 
 def test_a_name_without_a_suffix_is_an_mp4(tmp_path: Path) -> None:
-    """Of `produce` and `make_video`; the report says where the film is."""
-    report = produce(Numbered(N_FRAMES), tmp_path / "film")
-    assert report.output == tmp_path / "film.mp4"
+    """Of `produce` and `make_video`; the report says where the video is."""
+    report = produce(Numbered(N_FRAMES), tmp_path / "video")
+    assert report.output == tmp_path / "video.mp4"
     assert read_numbers(report.output) == list(range(N_FRAMES))
     report = NumberedAnimator().make_video(str(tmp_path / "other"), [3, 1])
     assert read_numbers(tmp_path / "other.mp4") == [3, 1]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["film.mp4", "other.mp4"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["video.mp4", "other.mp4"]
 
 
-@pytest.mark.parametrize("outfile", [None, 5, b"film.mp4", "~nobody-of-that-name/film.mp4"])
+@pytest.mark.parametrize("outfile", [None, 5, b"video.mp4", "~nobody-of-that-name/video.mp4"])
 def test_what_is_no_path_is_quoted(outfile: Any) -> None:
     """A missing name, a number, bytes, a user that does not exist."""
     with pytest.raises(SettingsError, match=r"outfile|output file|folder"):
         produce(Untouched(N_FRAMES), outfile)
 
 
-def test_a_target_that_cannot_be_written_to(film: Path) -> None:
+def test_a_target_that_cannot_be_written_to(video: Path) -> None:
     """A folder as the file, and a file as the folder, are told before any work."""
     with pytest.raises(OutputError, match="is a folder"):
-        (film.parent / "dir.mp4").mkdir()
-        produce(Untouched(N_FRAMES), film.parent / "dir.mp4")
-    (film.parent / "dir.mp4").rmdir()
+        (video.parent / "dir.mp4").mkdir()
+        produce(Untouched(N_FRAMES), video.parent / "dir.mp4")
+    (video.parent / "dir.mp4").rmdir()
     with pytest.raises(OutputError, match="cannot be made"):
-        produce(Untouched(N_FRAMES), film / "below" / "film.mp4")
-    assert_untouched(film)
+        produce(Untouched(N_FRAMES), video / "below" / "video.mp4")
+    assert_untouched(video)
 
 
 def wrong_frames(kind: str) -> Any:
@@ -177,12 +177,12 @@ def wrong_frames(kind: str) -> Any:
 
 @pytest.mark.parametrize("engine", ["local", "auto"])
 @pytest.mark.parametrize("kind", ["bytes", "size", "dtype", "None"])
-def test_a_wrong_frame_ends_the_job(film: Path, kind: str, engine: str) -> None:
-    """Its number stands in the error; the earlier film stands too."""
+def test_a_wrong_frame_ends_the_job(video: Path, kind: str, engine: str) -> None:
+    """Its number stands in the error; the earlier video stands too."""
     with pytest.raises(FrameError, match="Frame 3") as caught:
-        produce(wrong_frames(kind), film, n_frames=N_FRAMES, engine=engine)
+        produce(wrong_frames(kind), video, n_frames=N_FRAMES, engine=engine)
     assert caught.value.frame == 3
-    assert_untouched(film)
+    assert_untouched(video)
 
 
 class Broken(Numbered):
@@ -224,15 +224,15 @@ class Broken(Numbered):
 
 
 @pytest.mark.parametrize("step", ["duration", "frame_size", "start", "generate_at", "finish"])
-def test_a_generator_that_raises_is_the_script_s_error(film: Path, step: str) -> None:
-    """Whatever it raises arrives as one error with its message, and no film."""
+def test_a_generator_that_raises_is_the_script_s_error(video: Path, step: str) -> None:
+    """Whatever it raises arrives as one error with its message, and no video."""
     with pytest.raises(RayanimError, match="the user's own mistake") as caught:
-        produce(Broken(step), film)
+        produce(Broken(step), video)
     assert step in (getattr(caught.value, "traceback_text", None) or "")
-    assert_untouched(film)
+    assert_untouched(video)
 
 
-def test_a_setup_without_a_figure_ends_the_job(film: Path) -> None:
+def test_a_setup_without_a_figure_ends_the_job(video: Path) -> None:
     """The class and what it returned are named."""
 
     class Forgets(NumberedAnimator):
@@ -240,34 +240,34 @@ def test_a_setup_without_a_figure_ends_the_job(film: Path) -> None:
             super().setup()
 
     with pytest.raises(SetupError, match=r"Forgets\.setup\(\) must return a matplotlib Figure"):
-        produce(Forgets(), film, n_frames=3)
-    assert_untouched(film)
+        produce(Forgets(), video, n_frames=3)
+    assert_untouched(video)
     plt.close("all")
 
 
 @pytest.mark.parametrize("parameters", [[], (), iter([]), range(0), np.zeros((0, 3))])
-def test_a_film_without_frames_is_an_error(film: Path, parameters: Any) -> None:
+def test_a_video_without_frames_is_an_error(video: Path, parameters: Any) -> None:
     """Empty parameters of any kind."""
     with pytest.raises(ParametersError, match="no frames"):
-        produce(NumberedAnimator(), film, param_by_frame=parameters)
-    assert_untouched(film)
+        produce(NumberedAnimator(), video, param_by_frame=parameters)
+    assert_untouched(video)
 
 
 @pytest.mark.parametrize("n_frames", [0, -3, 2.5, True])
-def test_senseless_frame_counts_are_errors(film: Path, n_frames: Any) -> None:
+def test_senseless_frame_counts_are_errors(video: Path, n_frames: Any) -> None:
     """A count is a whole number above 0."""
     with pytest.raises(SettingsError, match="n_frames must be"):
-        produce(NumberedAnimator(), film, n_frames=n_frames)
-    assert_untouched(film)
+        produce(NumberedAnimator(), video, n_frames=n_frames)
+    assert_untouched(video)
 
 
 @pytest.mark.parametrize("wrap", [list, iter])
 def test_more_frames_than_parameters_are_those_that_there_are(
-    film: Path, wrap: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
+    video: Path, wrap: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A video is not shorter than asked for without a warning."""
-    produce(NumberedAnimator(), film, param_by_frame=wrap([1, 2, 3]), n_frames=4)
-    assert read_numbers(film) == [1, 2, 3]
+    produce(NumberedAnimator(), video, param_by_frame=wrap([1, 2, 3]), n_frames=4)
+    assert read_numbers(video) == [1, 2, 3]
     assert "only 3 entries" in caplog.text
 
 
@@ -280,7 +280,7 @@ def test_more_frames_than_parameters_are_those_that_there_are(
         ((20_000, 10), "encodes frames up to"),
     ],
 )
-def test_sizes_that_no_film_has(film: Path, size: Any, message: str) -> None:
+def test_sizes_that_no_video_has(video: Path, size: Any, message: str) -> None:
     """Zero, NaN, parts of pixels, and more than the codec takes."""
 
     class Sized(FrameGenerator):
@@ -291,8 +291,8 @@ def test_sizes_that_no_film_has(film: Path, size: Any, message: str) -> None:
             return bytes(4 * 20_000 * 10)
 
     with pytest.raises(SettingsError, match=message):
-        produce(Sized(), film)
-    assert_untouched(film)
+        produce(Sized(), video)
+    assert_untouched(video)
 
 
 @pytest.mark.parametrize(
@@ -301,8 +301,8 @@ def test_sizes_that_no_film_has(film: Path, size: Any, message: str) -> None:
 def test_odd_sizes(tmp_path: Path, odd_size: Any, size: tuple[int, int]) -> None:
     """Padded by default; cropped, scaled or refused on request."""
     frame = np.full((45, 45, 4), 200, np.uint8)
-    report = produce(lambda number: frame, tmp_path / "film.mp4", n_frames=2, odd_size=odd_size)
-    with av.open(str(tmp_path / "film.mp4")) as container:
+    report = produce(lambda number: frame, tmp_path / "video.mp4", n_frames=2, odd_size=odd_size)
+    with av.open(str(tmp_path / "video.mp4")) as container:
         stream = container.streams.video[0]
         assert report.size == (stream.width, stream.height)
     assert report.size == size
@@ -312,7 +312,7 @@ def test_odd_sizes(tmp_path: Path, odd_size: Any, size: tuple[int, int]) -> None
 
 def test_frames_can_be_chosen(tmp_path: Path) -> None:
     """A selection keeps the numbers, of an endless generator too."""
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     produce(Numbered(100), path, frames="3,50-60x5")
     assert read_numbers(path) == [3, 50, 55, 60]
     produce(NumberedAnimator(), path, param_by_frame=itertools.count(), frames="2-40x2")
@@ -339,25 +339,25 @@ def noise(number: int) -> Any:
 
 def test_a_full_disk_is_one_error(tiny_disk: Path) -> None:
     """The target is as it was, and the part is gone."""
-    film = tiny_disk / "film.mp4"
-    film.write_text("the film of before")
+    video = tiny_disk / "video.mp4"
+    video.write_text("the video of before")
     with pytest.raises(EncodeError, match="space"):
-        produce(noise, film, n_frames=60, crf=10)
-    assert_untouched(film)
+        produce(noise, video, n_frames=60, crf=10)
+    assert_untouched(video)
 
 
 def test_a_full_disk_on_ray_is_one_error(on_ray: Any, tiny_disk: Path) -> None:
     """What the encoder actor meets reaches the caller, and nothing is left."""
-    film = tiny_disk / "film.mp4"
-    film.write_text("the film of before")
+    video = tiny_disk / "video.mp4"
+    video.write_text("the video of before")
     with pytest.raises(EncodeError, match="space"):
-        produce(noise, film, n_frames=60, crf=10, engine="ray", workers=2)
-    assert_untouched(film)
+        produce(noise, video, n_frames=60, crf=10, engine="ray", workers=2)
+    assert_untouched(video)
 
 
 def test_two_jobs_with_one_target(tmp_path: Path) -> None:
-    """The second is refused; the first one goes on and its film is whole."""
-    path = tmp_path / "film.mp4"
+    """The second is refused; the first one goes on and its video is whole."""
+    path = tmp_path / "video.mp4"
     refused: list[str] = []
 
     def draw(number: int) -> Any:
@@ -374,7 +374,7 @@ def test_two_jobs_with_one_target(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_goes_through(film: Path, error: type[BaseException]) -> None:
+def test_an_interrupt_goes_through(video: Path, error: type[BaseException]) -> None:
     """Ctrl-C in the user's code stays what it is, and nothing is left."""
 
     def draw(number: int) -> Any:
@@ -383,8 +383,8 @@ def test_an_interrupt_goes_through(film: Path, error: type[BaseException]) -> No
         return numbered_frame(number)
 
     with pytest.raises(error):
-        produce(draw, film, n_frames=N_FRAMES)
-    assert_untouched(film)
+        produce(draw, video, n_frames=N_FRAMES)
+    assert_untouched(video)
 
 
 class Dice(Animator):
@@ -405,17 +405,17 @@ def bytes_of(path: Path, source: Any, **options: Any) -> bytes:
     return path.read_bytes()
 
 
-def test_the_seed_decides_the_film_alone(on_ray: Any, tmp_path: Path) -> None:
-    """In process, with one actor and with two: one film per seed, the caller's state untouched."""
+def test_the_seed_decides_the_video_alone(on_ray: Any, tmp_path: Path) -> None:
+    """In process, with one actor and with two: one video per seed, the caller's state untouched."""
     random.seed(1)
     np.random.seed(1)
     before = random.getstate(), repr(np.random.get_state())
-    films = [
-        bytes_of(tmp_path / "film.mp4", Dice(), n_frames=30, seed=7, **options)
+    videos = [
+        bytes_of(tmp_path / "video.mp4", Dice(), n_frames=30, seed=7, **options)
         for options in ({}, {"engine": "ray", "workers": 1}, {"engine": "ray", "workers": 2})
     ]
-    assert len(set(films)) == 1
-    assert films[0] != bytes_of(tmp_path / "film.mp4", Dice(), n_frames=30, seed=8)
+    assert len(set(videos)) == 1
+    assert videos[0] != bytes_of(tmp_path / "video.mp4", Dice(), n_frames=30, seed=8)
     assert (random.getstate(), repr(np.random.get_state())) == before
 
 
@@ -430,7 +430,7 @@ def test_without_a_seed_the_generators_go_on(tmp_path: Path) -> None:
         drawn.append(random.random())
         return numbered_frame(number)
 
-    produce(draw, tmp_path / "film.mp4", n_frames=2, seed=None)
+    produce(draw, tmp_path / "video.mp4", n_frames=2, seed=None)
     assert [*drawn, random.random()] == expected
 
 
@@ -492,31 +492,31 @@ def style(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore:The scale")
 def test_the_script_s_style_reaches_the_actors(on_ray: Any, tmp_path: Path, style: None) -> None:
     """Style sheets, rcParams, fonts, colours and scales of here draw the same bytes there."""
-    films = {
-        engine: bytes_of(tmp_path / "film.mp4", Styled(), n_frames=12, engine=engine, workers=2)
+    videos = {
+        engine: bytes_of(tmp_path / "video.mp4", Styled(), n_frames=12, engine=engine, workers=2)
         for engine in ("local", "ray")
     }
-    assert films["local"] == films["ray"]
+    assert videos["local"] == videos["ray"]
 
 
 @pytest.mark.filterwarnings("ignore:The scale")
 def test_the_style_of_this_test_shows(tmp_path: Path, style: None) -> None:
     """Other lines and colours give other bytes: the test above proves something."""
-    styled = bytes_of(tmp_path / "film.mp4", Styled(), n_frames=2)
+    styled = bytes_of(tmp_path / "video.mp4", Styled(), n_frames=2)
     with mpl.rc_context({"lines.linewidth": 1}):
-        assert bytes_of(tmp_path / "film.mp4", Styled(), n_frames=2) != styled
+        assert bytes_of(tmp_path / "video.mp4", Styled(), n_frames=2) != styled
     mpl.colormaps.unregister("of-this-test")
     mpl.colormaps.register(ListedColormap(["red", "lime"], "of-this-test"))
-    assert bytes_of(tmp_path / "film.mp4", Styled(), n_frames=2) != styled
+    assert bytes_of(tmp_path / "video.mp4", Styled(), n_frames=2) != styled
     assert font_manager.findfont("Font of this test").endswith("font.ttf")
 
 
-def test_parameters_that_cannot_travel_are_named(on_ray: Any, film: Path) -> None:
+def test_parameters_that_cannot_travel_are_named(on_ray: Any, video: Path) -> None:
     """An entry that does not pickle is one error that names its frame, not Ray's own."""
     parameters = [threading.Lock() for _ in range(8)]
     with pytest.raises(NotPicklableError, match=r"parameters of frame \d.* cannot be sent"):
-        produce(Numbers(), film, param_by_frame=parameters, engine="ray", workers=2)
-    assert_untouched(film)
+        produce(Numbers(), video, param_by_frame=parameters, engine="ray", workers=2)
+    assert_untouched(video)
 
 
 class Numbers(NumberedAnimator):
@@ -535,18 +535,18 @@ class Numbers(NumberedAnimator):
 )
 def test_numbers_may_be_numpy_s(tmp_path: Path, options: dict[str, Any]) -> None:
     """What a computation gives is taken as Python's own numbers are."""
-    report = produce(Numbers(), tmp_path / "film.mp4", **{"n_frames": 5, **options})
+    report = produce(Numbers(), tmp_path / "video.mp4", **{"n_frames": 5, **options})
     assert (report.frames, report.rate) == (5, Fraction(30))
 
 
 def test_the_report_s_settings_are_a_starting_point(tmp_path: Path) -> None:
     """A report may be handed on in the place of its settings: the next run has them."""
-    first = produce(Numbered(N_FRAMES), tmp_path / "film.mp4")
+    first = produce(Numbered(N_FRAMES), tmp_path / "video.mp4")
     assert isinstance(first.settings, PerformanceSettings)
     assert first.settings.draw_ms is not None
     for given in (first, first.settings):
         with overriding(Overrides(dry_run=True)):
-            planned = produce(Numbered(N_FRAMES), tmp_path / "film.mp4", settings=given)
+            planned = produce(Numbered(N_FRAMES), tmp_path / "video.mp4", settings=given)
         assert planned.settings == first.settings
 
 
@@ -555,7 +555,7 @@ def test_a_callback_counts_encoded_frames(tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     produce(
         Numbered(N_FRAMES),
-        tmp_path / "film.mp4",
+        tmp_path / "video.mp4",
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen[-1] == (N_FRAMES, N_FRAMES)
@@ -565,8 +565,8 @@ def test_a_callback_counts_encoded_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize("drawing", ["auto", "full"])
 def test_drawing_in_parts_can_be_turned_off(tmp_path: Path, drawing: Any) -> None:
     """Both ways give the same bytes; another word is refused."""
-    film = tmp_path / f"{drawing}.mp4"
-    produce(NumberedAnimator(), film, param_by_frame=range(30), drawing=drawing)
-    assert read_numbers(film) == list(range(30))
+    video = tmp_path / f"{drawing}.mp4"
+    produce(NumberedAnimator(), video, param_by_frame=range(30), drawing=drawing)
+    assert read_numbers(video) == list(range(30))
     with pytest.raises(SettingsError, match="drawing must be 'auto' or 'full', got 'some'"):
-        produce(NumberedAnimator(), film, param_by_frame=range(30), drawing="some")
+        produce(NumberedAnimator(), video, param_by_frame=range(30), drawing="some")

@@ -234,7 +234,7 @@ def test_json_lines_have_the_same_keys() -> None:
     """Every line is one JSON object; start, progress, message, finish and fail look alike."""
     stream = io.StringIO()
     progress = JsonProgress(stream, every_s=0, clock=Clock())
-    progress.start(300, 'a "film"\n.mp4')
+    progress.start(300, 'a "video"\n.mp4')
     progress.update(ProgressState(1, 300, float("inf"), float("nan")))
     progress.message("two\nlines")
     progress.finish(END)
@@ -245,7 +245,7 @@ def test_json_lines_have_the_same_keys() -> None:
     assert lines[1]["fps"] is None
     assert lines[2]["text"] == "two\nlines"
     assert lines[3]["done"] == 300
-    assert all(line["label"] == 'a "film"\n.mp4' for line in lines)
+    assert all(line["label"] == 'a "video"\n.mp4' for line in lines)
 
 
 def test_json_lines_are_throttled_and_the_last_state_is_not_lost() -> None:

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from video_reading import read_film
+from video_reading import read_video
 
 from rayanim.cli import main
 from rayanim.render import Overrides, overriding
@@ -22,15 +22,15 @@ CONSOLE = re.findall(r"^\$ (rayanim .*)$", README, re.MULTILINE)
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_a_code_block_renders(number, tmp_path, monkeypatch):
-    """Each block of Python is a whole script that makes a film."""
+    """Each block of Python is a whole script that makes a video."""
     monkeypatch.chdir(tmp_path)
     script = tmp_path / "block.py"
     script.write_text(PYTHON[number], encoding="utf-8")
     with overriding(Overrides(arguments={"engine": "local", "progress": False})):
         runpy.run_path(str(script), run_name="__main__")
-    films = [each for each in tmp_path.iterdir() if each.suffix in (".mp4", ".webm")]
-    assert len(films) == 1
-    assert len(read_film(films[0]).frames) >= 60
+    videos = [each for each in tmp_path.iterdir() if each.suffix in (".mp4", ".webm")]
+    assert len(videos) == 1
+    assert len(read_video(videos[0]).frames) >= 60
 
 
 def test_the_example_shown_is_as_long_as_it_says():

@@ -147,7 +147,7 @@ def test_summary_is_three_lines_and_names_all_that_matters() -> None:
 def test_how_figures_were_drawn_ends_the_third_line(
     in_parts: int, in_full: tuple[tuple[str, int], ...], told: str | None
 ) -> None:
-    """With the reasons why not in parts; films without figures have nothing to tell."""
+    """With the reasons why not in parts; videos without figures have nothing to tell."""
     report = make_report(drawn_in_parts=in_parts, drawn_in_full=in_full)
     line = report.summary().splitlines()[2]
     assert line.endswith(told) if told else "Frames drawn" not in line
@@ -178,8 +178,8 @@ def test_nodes_are_told_where_there_were_several() -> None:
     assert "with up to 4 actors on 3 nodes for 0.02 node-hours (" in line
 
 
-def test_an_unwritten_film_is_no_rendered_one() -> None:
-    """A dry run tells what the film would be, and claims no time and no file."""
+def test_an_unwritten_video_is_no_rendered_one() -> None:
+    """A dry run tells what the video would be, and claims no time and no file."""
     text = str(make_report(rendered=False, file_bytes=0, elapsed_s=0.0))
     assert "not written" in text
     assert "Rendered" not in text
@@ -207,8 +207,8 @@ def test_rates_are_told_exactly(rate: Fraction, text: str) -> None:
     assert f" at {text} fps" in str(make_report(rate=rate))
 
 
-def test_nothing_binds_a_film_that_was_not_rendered() -> None:
-    """The dictionary of a dry run names no stage; a film's does."""
+def test_nothing_binds_a_video_that_was_not_rendered() -> None:
+    """The dictionary of a dry run names no stage; a video's does."""
     values = make_report(rendered=False).to_dict()
     assert values["binding"] is values["binding_text"] is None
     assert make_report().to_dict()["binding"] == "drawing"
@@ -264,49 +264,49 @@ def test_a_report_is_a_value() -> None:
     ("name", "kind"),
     [("a.mp4", "video/mp4"), ("a.MOV", "video/mp4"), ("a.webm", "video/webm")],
 )
-def test_a_small_film_is_inside_the_notebook(tmp_path: Path, name: str, kind: str) -> None:
+def test_a_small_video_is_inside_the_notebook(tmp_path: Path, name: str, kind: str) -> None:
     """The bytes of the file are in the page, with controls to play them."""
-    film = tmp_path / name
-    film.write_bytes(b"\x00film\xff" * 100)
-    video = page(make_report(film)).elements["video"]
+    video = tmp_path / name
+    video.write_bytes(b"\x00video\xff" * 100)
+    video = page(make_report(video)).elements["video"]
     assert "controls" in video
     prefix = f"data:{kind};base64,"
     assert (video["src"] or "").startswith(prefix)
-    assert base64.b64decode((video["src"] or "").removeprefix(prefix)) == film.read_bytes()
+    assert base64.b64decode((video["src"] or "").removeprefix(prefix)) == video.read_bytes()
 
 
-def test_a_large_film_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_video_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the limit on the page holds the path from the working folder, as a URL."""
     monkeypatch.setattr(report_module, "LARGEST_EMBEDDED_BYTES", 10)
     monkeypatch.chdir(tmp_path)
-    film = tmp_path / "out" / 'a "film" #1 <b>.mp4'
-    film.parent.mkdir()
-    film.write_bytes(b"x" * 10)
-    report = make_report(film)
-    assert page(report).elements["video"]["src"] == "out/a%20%22film%22%20%231%20%3Cb%3E.mp4"
-    film.write_bytes(b"x" * 9)
+    video = tmp_path / "out" / 'a "video" #1 <b>.mp4'
+    video.parent.mkdir()
+    video.write_bytes(b"x" * 10)
+    report = make_report(video)
+    assert page(report).elements["video"]["src"] == "out/a%20%22video%22%20%231%20%3Cb%3E.mp4"
+    video.write_bytes(b"x" * 9)
     assert (page(report).elements["video"]["src"] or "").startswith("data:")
 
 
-def test_a_film_that_browsers_do_not_play_is_a_link(tmp_path: Path) -> None:
+def test_a_video_that_browsers_do_not_play_is_a_link(tmp_path: Path) -> None:
     """Matroska gives the summary and a link."""
-    film = tmp_path / "a.mkv"
-    film.write_bytes(b"x")
-    shown = page(make_report(film))
+    video = tmp_path / "a.mkv"
+    video.write_bytes(b"x")
+    shown = page(make_report(video))
     assert "video" not in shown.elements
     assert (shown.elements["a"]["href"] or "").endswith("a.mkv")
     assert "300 frames" in shown.text
 
 
 def test_a_still_is_shown_as_a_picture(tmp_path: Path) -> None:
-    """A PNG is an image, not a film."""
+    """A PNG is an image, not a video."""
     still = tmp_path / "a.png"
     still.write_bytes(b"x")
     shown = page(make_report(still, rendered=False))
     assert (shown.elements["img"]["src"] or "").startswith("data:image/png;base64,")
 
 
-def test_a_film_that_is_gone_leaves_the_summary(tmp_path: Path) -> None:
+def test_a_video_that_is_gone_leaves_the_summary(tmp_path: Path) -> None:
     """A moved file or a dry run is no error in the notebook."""
     for name in ("gone.mp4", "gone.mkv"):
         shown = page(make_report(tmp_path / name))
@@ -317,9 +317,9 @@ def test_a_film_that_is_gone_leaves_the_summary(tmp_path: Path) -> None:
 def test_nothing_is_read_as_html(tmp_path: Path) -> None:
     """Names and reasons cannot smuggle elements into the page."""
     evil = "<script>alert('x')</script>"
-    film = tmp_path / "<img src=x>.mp4"
-    film.write_bytes(b"x")
-    shown = page(make_report(film, engine_reason=evil, events=(evil,), codec='"><b>'))
+    video = tmp_path / "<img src=x>.mp4"
+    video.write_bytes(b"x")
+    shown = page(make_report(video, engine_reason=evil, events=(evil,), codec='"><b>'))
     assert set(shown.elements) == {"video", "a", "pre"}
     assert evil in shown.text
 

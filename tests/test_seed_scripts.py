@@ -54,13 +54,13 @@ def _animator_streamed(names: Namespace, numbers: list[int]) -> list[Pixels]:
 class Script:
     """What a script is to make, and how the same is drawn without rayanim's engine."""
 
-    films: tuple[str, ...]
+    videos: tuple[str, ...]
     size: tuple[int, int]
     rate: int
     n_frames: int
     draw: Callable[[Namespace, list[int]], list[Pixels]]
     chosen: range | None = None
-    """Frames that are rendered where the whole film is long."""
+    """Frames that are rendered where the whole video is long."""
 
     @property
     def numbers(self) -> list[int]:
@@ -112,16 +112,16 @@ def run_script(name: str, **arguments: Any) -> tuple[Namespace, list[Report]]:
     return names, reports
 
 
-def assert_films_are_right(name: str, names: Namespace) -> None:
-    """Count, size, rate and every pixel of the films that a script made."""
+def assert_videos_are_right(name: str, names: Namespace) -> None:
+    """Count, size, rate and every pixel of the videos that a script made."""
     script = SCRIPTS[name]
     drawn = script.draw(names, script.numbers)
-    for film in script.films:
-        with av.open(film) as container:
+    for video in script.videos:
+        with av.open(video) as container:
             stream = container.streams.video[0]
             assert (stream.width, stream.height) == script.size
             assert stream.average_rate == script.rate
-        assert_same_pixels(film, drawn)
+        assert_same_pixels(video, drawn)
 
 
 def test_every_script_is_known() -> None:
@@ -130,16 +130,16 @@ def test_every_script_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_film_equals_serial_drawing(
+def test_video_equals_serial_drawing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the engine's own choice the films hold the very pixels of serial drawing."""
+    """With the engine's own choice the videos hold the very pixels of serial drawing."""
     monkeypatch.chdir(tmp_path)
 
     names, reports = run_script(name, **LOSSLESS)
 
     assert [report.frames for report in reports] == [len(SCRIPTS[name].numbers)] * len(reports)
-    assert_films_are_right(name, names)
+    assert_videos_are_right(name, names)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -152,19 +152,19 @@ def test_actors_draw_the_same(
     names, reports = run_script(name, engine="ray", workers=2, **LOSSLESS)
 
     assert {report.engine for report in reports} == {"ray"}
-    assert_films_are_right(name, names)
+    assert_videos_are_right(name, names)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_whole_film_has_the_frames_it_should(
+def test_whole_video_has_the_frames_it_should(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any option, a script's film has every frame that its times ask for."""
+    """Without any option, a script's video has every frame that its times ask for."""
     monkeypatch.chdir(tmp_path)
     reports: list[Report] = []
     with overriding(Overrides(arguments={"progress": False}, on_report=reports.append)):
         runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
 
-    for film in SCRIPTS[name].films:
-        with av.open(film) as container:
+    for video in SCRIPTS[name].videos:
+        with av.open(video) as container:
             assert sum(1 for _ in container.decode(video=0)) == SCRIPTS[name].n_frames

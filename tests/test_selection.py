@@ -36,10 +36,10 @@ def test_a_selection_is_its_plain_expansion(given_: tuple[str, list[int]], beyon
     """Numbers, membership, length, negative indices and slices are those of a list."""
     text, numbers = given_
     selection = Selection.parse(text)
-    film = numbers[-1] + beyond
-    chosen = selection.within(film)
+    video = numbers[-1] + beyond
+    chosen = selection.within(video)
     assert list(chosen) == numbers
-    assert [number for number in range(film) if number in selection] == numbers
+    assert [number for number in range(video) if number in selection] == numbers
     assert (len(chosen), chosen[-1], selection.last) == (len(numbers), numbers[-1], numbers[-1])
     assert list(chosen[1:7]) == numbers[1:7]
     assert list(chosen[-3:]) == numbers[-3:]
@@ -73,8 +73,8 @@ def test_what_makes_no_sense_is_quoted(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["10", "0-10", "3,5-50x5"])
 def test_frames_beyond_the_end_are_an_error(text: str) -> None:
-    """A selection never silently loses frames that the film does not have."""
-    with pytest.raises(SettingsError, match="the film has frames 0 to 9"):
+    """A selection never silently loses frames that the video does not have."""
+    with pytest.raises(SettingsError, match="the video has frames 0 to 9"):
         Selection.parse(text).within(10)
 
 

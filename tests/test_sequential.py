@@ -100,7 +100,7 @@ def render(thing: Any, path: Path, **options: Any) -> rayanim.Report:
 
 
 def serial(thing: Any, folder: Path, **options: Any) -> bytes:
-    """The film that one process draws in order."""
+    """The video that one process draws in order."""
     path = folder / "serial.mp4"
     render(thing, path, **options, engine="local", workers=1)
     return path.read_bytes()
@@ -116,12 +116,12 @@ def serial(thing: Any, folder: Path, **options: Any) -> bytes:
         ("replaced", "frames", 3),
     ],
 )
-def test_any_number_of_actors_gives_the_serial_film(
+def test_any_number_of_actors_gives_the_serial_video(
     on_ray: Any, tmp_path: Path, name: str, transport: Any, workers: int
 ) -> None:
     """Equal to the bit with 1 to 4 actors, in both transports."""
     expected = serial(STATEFUL[name](), tmp_path, transport=transport)
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     report = render(
         STATEFUL[name](), path, engine="ray", workers=workers, transport=transport, sequential=True
     )
@@ -142,19 +142,19 @@ class SequentialWalk(Walk):
 
 def test_the_attribute_says_it_too(on_ray: Any, tmp_path: Path) -> None:
     """`sequential = True` on an Animator does what the argument does."""
-    render(SequentialWalk(), tmp_path / "film.mp4", engine="ray", workers=2)
-    assert (tmp_path / "film.mp4").read_bytes() == serial(Walk(), tmp_path)
+    render(SequentialWalk(), tmp_path / "video.mp4", engine="ray", workers=2)
+    assert (tmp_path / "video.mp4").read_bytes() == serial(Walk(), tmp_path)
 
 
 def test_the_flag_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the command line chosen frames have the state of all before them."""
     script = tmp_path / "script.py"
-    script.write_text("from test_sequential import Walk\nclass Film(Walk):\n    n_frames = 20\n")
+    script.write_text("from test_sequential import Walk\nclass Video(Walk):\n    n_frames = 20\n")
     monkeypatch.chdir(tmp_path)
-    options = ["--sequential", "--frames", "10-19", "-o", "film.mp4", "--quiet"]
+    options = ["--sequential", "--frames", "10-19", "-o", "video.mp4", "--quiet"]
     assert main(["run", str(script), *options], standalone_mode=False) == 0
     expected = serial(Walk(), tmp_path, n_frames=20, frames="10-19", sequential=True)
-    assert (tmp_path / "film.mp4").read_bytes() == expected
+    assert (tmp_path / "video.mp4").read_bytes() == expected
     without = serial(Walk(), tmp_path, n_frames=20, frames="10-19", on_history="ignore")
     assert without != expected
 
@@ -164,7 +164,7 @@ def lossless_frames(path: Path) -> list[bytes]:
         return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
 
 
-def test_chosen_frames_are_those_of_the_whole_film(on_ray: Any, tmp_path: Path) -> None:
+def test_chosen_frames_are_those_of_the_whole_video(on_ray: Any, tmp_path: Path) -> None:
     """The updates of frames that were left out run, too."""
     serial(Walk(), tmp_path, crf=0)
     every = lossless_frames(tmp_path / "serial.mp4")
@@ -185,7 +185,7 @@ PARAMETERS: dict[str, Callable[[], Iterable[Any]]] = {
 
 
 def test_parameters_of_any_kind_reach_the_skipped_updates(on_ray: Any, tmp_path: Path) -> None:
-    """A list, a generator, and entries that carry their number in any order: one film."""
+    """A list, a generator, and entries that carry their number in any order: one video."""
     expected = serial(Walk(), tmp_path, param_by_frame=STEPS)
     for name, parameters in PARAMETERS.items():
         path = tmp_path / f"{name}.mp4"
@@ -197,16 +197,16 @@ def test_parameters_of_any_kind_reach_the_skipped_updates(on_ray: Any, tmp_path:
 def test_a_killed_actor_leaves_no_trace_in_the_state(on_ray: Any, tmp_path: Path) -> None:
     """Another one begins anew, and its state is that of a serial run."""
     expected = serial(Walk(), tmp_path)
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     report = render(MortalWalk(tmp_path), path, engine="ray", workers=2, sequential=True)
     assert any("died while drawing" in event for event in report.events)
     assert path.read_bytes() == expected
 
 
-def test_a_resumed_film_is_the_serial_one(tmp_path: Path) -> None:
+def test_a_resumed_video_is_the_serial_one(tmp_path: Path) -> None:
     """What an earlier job finished is not drawn again, its updates are run."""
     expected = serial(Walk(), tmp_path)
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     options: dict[str, Any] = {"engine": "local", "sequential": True}
     with pytest.raises(rayanim.FrameError, match="not today"):
         render(MortalWalk(tmp_path), path, **options)
@@ -219,17 +219,17 @@ def test_a_resumed_film_is_the_serial_one(tmp_path: Path) -> None:
 def test_without_it_the_check_names_the_frame_and_the_remedy(
     on_ray: Any, tmp_path: Path, name: str
 ) -> None:
-    """The job ends before it makes a film that no serial run would make."""
+    """The job ends before it makes a video that no serial run would make."""
     with pytest.raises(HistoryError, match=r"^Frame \d+ of .*--sequential") as caught:
-        render(STATEFUL[name](), tmp_path / "film.mp4", engine="ray", workers=2)
+        render(STATEFUL[name](), tmp_path / "video.mp4", engine="ray", workers=2)
     assert caught.value.frame is not None
     assert f"Frame {caught.value.frame} of" in caught.value.message
-    assert not (tmp_path / "film.mp4").exists()
+    assert not (tmp_path / "video.mp4").exists()
 
 
 def test_a_warning_is_told_once_and_silence_is_kept(on_ray: Any, tmp_path: Path) -> None:
     """`warn` tells of one frame and draws on; `ignore` just draws."""
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     report = render(Walk(), path, engine="ray", workers=2, on_history="warn")
     assert sum("depends on the frames drawn before" in each for each in report.events) == 1
     assert report.frames == N_FRAMES
@@ -239,14 +239,14 @@ def test_a_warning_is_told_once_and_silence_is_kept(on_ray: Any, tmp_path: Path)
 
 def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:
     """There it skips frames, which a serial run does not."""
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     with pytest.raises(rayanim.FrameError, match="not today"):
         render(MortalWalk(tmp_path), path, engine="local")
-    before = len(list(path.with_name("film.mp4.parts").glob("*.part")))
+    before = len(list(path.with_name("video.mp4.parts").glob("*.part")))
     with pytest.raises(HistoryError, match="sequential=True") as caught:
         render(MortalWalk(tmp_path), path, engine="local", resume=True)
     assert "and on_history='warn'" in caught.value.__notes__[0]
-    assert len(list(path.with_name("film.mp4.parts").glob("*.part"))) >= before > 0
+    assert len(list(path.with_name("video.mp4.parts").glob("*.part"))) >= before > 0
     report = render(MortalWalk(tmp_path), path, engine="local", resume=True, on_history="warn")
     assert report.resumed_frames > 0
 
@@ -536,16 +536,16 @@ def draw(source: SequentialSource, number: int) -> Any:
     return source.draw(number, None).copy()
 
 
-def test_a_selection_of_a_film_with_history_is_noticed_in_process(tmp_path: Path) -> None:
+def test_a_selection_of_a_video_with_history_is_noticed_in_process(tmp_path: Path) -> None:
     """Frames are skipped there, too: what they would have added is missing."""
     with pytest.raises(HistoryError, match="depends on the frames drawn before"):
         rayanim.produce(
             Walk(),
             30,
-            outfile=tmp_path / "film.mp4",
+            outfile=tmp_path / "video.mp4",
             n_frames=N_FRAMES,
             frames="10-39",
             engine="local",
             progress=False,
         )
-    assert not (tmp_path / "film.mp4").exists()
+    assert not (tmp_path / "video.mp4").exists()

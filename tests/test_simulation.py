@@ -12,7 +12,7 @@ from simulation.scenario import FREE, Result, Scenario
 
 
 def is_whole(result: Result) -> bool:
-    """Whether each frame of the film was written once."""
+    """Whether each frame of the video was written once."""
     stops = [0]
     for start, stop in sorted(result.written):
         if start != stops[-1]:
@@ -77,14 +77,14 @@ def test_where_nothing_costs_anything_n_actors_are_n_times_one(actors: int) -> N
 
 
 def test_an_idle_farm_pays_for_fewer_nodes() -> None:
-    """A short film does not fetch all the nodes there could be."""
+    """A short video does not fetch all the nodes there could be."""
     fixed = Scenario(1500, 100, frame_s=0.5)
     grown = Scenario(1500, 100, frame_s=0.5, autoscaled=True)
     assert simulate(grown).node_s < simulate(fixed).node_s
 
 
-def test_a_thousand_actors_have_their_film_at_nine_tenths_of_the_ideal() -> None:
-    """With 50 ms a frame, and the film joined and finished; joining is hidden by the drawing."""
+def test_a_thousand_actors_have_their_video_at_nine_tenths_of_the_ideal() -> None:
+    """With 50 ms a frame, and the video joined and finished; joining is hidden by the drawing."""
     result = simulate(Scenario(20 * 250 * 1000, 1000))
     assert result.of_ideal_finished > 0.9
     assert result.joined_s - result.drawn_s < 1
@@ -95,7 +95,7 @@ def test_joining_takes_what_its_parts_take_where_drawing_takes_nothing() -> None
     costs = replace(FREE, part_s=1e-3, join_part_s=2e-3, join_byte_s=1e-9, move_byte_s=1e-9)
     scenario = Scenario(1000, 4, frame_s=0.0, longest=10, scatter=0.0, costs=costs)
     result = simulate(scenario)
-    film_bytes = 1000 * scenario.frame_bytes
-    assert result.joined_s == pytest.approx(100 * 3e-3 + film_bytes * 1e-9)
-    assert result.took_s - result.joined_s == pytest.approx(film_bytes * 1e-9)
+    video_bytes = 1000 * scenario.frame_bytes
+    assert result.joined_s == pytest.approx(100 * 3e-3 + video_bytes * 1e-9)
+    assert result.took_s - result.joined_s == pytest.approx(video_bytes * 1e-9)
     assert result.read_parts == 0

@@ -261,8 +261,8 @@ def test_a_box_that_savefig_would_not_take_is_an_error(box: Any) -> None:
 
 
 @pytest.mark.parametrize("savefig", [{}, {"facecolor": "red"}])
-def test_a_style_that_saves_tight_does_not_break_the_film(savefig: dict[str, Any]) -> None:
-    """``rcParams["savefig.bbox"]`` would give every frame another size; films leave it out."""
+def test_a_style_that_saves_tight_does_not_break_the_video(savefig: dict[str, Any]) -> None:
+    """``rcParams["savefig.bbox"]`` would give every frame another size; videos leave it out."""
     with mpl.rc_context({"savefig.bbox": "tight"}):
         frames = drawn(source_of(Line(), savefig=savefig), PHASES)
     assert np.array_equal(frames, reference(PHASES, Line(), **savefig))
@@ -397,7 +397,7 @@ def test_a_fluent_builder_needs_no_build() -> None:
 
 @pytest.mark.parametrize("duration", [0, -1, float("nan"), float("inf"), "long", None])
 def test_a_generator_without_a_duration_is_an_error(duration: Any) -> None:
-    """A film needs a length above zero and below for ever."""
+    """A video needs a length above zero and below for ever."""
     generator = Sweep()
     generator.duration = duration
     with pytest.raises(SettingsError):

@@ -111,7 +111,7 @@ def set_values(scene: Scene, time_ms: float, values: Values) -> None:
 
 
 @dataclass
-class Film:
+class Video:
     """Draws random scenes, each of which begins where the ones before it end.
 
     Attributes
@@ -206,8 +206,8 @@ def values_at(scenes: list[Scene], instants_ms: list[float], start: Values) -> l
 @given(st.data())
 def test_the_order_of_frames_does_not_matter(data: st.DataObject) -> None:
     """Scenes nested, reversed, cropped, dilated, joined and pushed: values depend on time alone."""
-    start, film = dict.fromkeys(NAMES, 0.0), Film(data.draw)
-    scenes = [film.scene(3) for _ in range(data.draw(st.integers(1, 3)))]
+    start, video = dict.fromkeys(NAMES, 0.0), Video(data.draw)
+    scenes = [video.scene(3) for _ in range(data.draw(st.integers(1, 3)))]
     duration_ms = SceneSequenceScene(scenes).duration
     shares = data.draw(st.lists(st.integers(0, 97), min_size=1, max_size=8))
     instants_ms = [duration_ms * share / 97 for share in shares]
@@ -251,13 +251,13 @@ def test_frames_are_the_same_in_any_order() -> None:
     """Shuffled, each frame has the pixels that it has in order, forwards and backwards."""
     frames = list(range(90))
     random.Random(1).shuffle(frames)
-    for film, mirrored in (
+    for video, mirrored in (
         (two_moves(), False),
         (FluentFG(two_moves()).reverse().build(), True),
     ):
         for frame in frames:
             time_ms = frame * 1000 / 30
-            pixels = to_rgba(film.generate_at(3000 - time_ms if mirrored else time_ms), SIZE)
+            pixels = to_rgba(video.generate_at(3000 - time_ms if mirrored else time_ms), SIZE)
             assert np.array_equal(pixels, numbered_frame(number_at(frame)))
 
 
@@ -329,16 +329,16 @@ def test_a_reversed_sequence_that_is_passed_is_played_through(kind: Any) -> None
 
 def test_actors_draw_what_is_drawn_in_order(on_ray: Any, tmp_path: Path) -> None:
     """On two actors every frame has what earlier scenes left, whoever drew those."""
-    film, few = tmp_path / "film.mp4", PerformanceSettings(frame_batch_amount=4)
+    video, few = tmp_path / "video.mp4", PerformanceSettings(frame_batch_amount=4)
     report = rayanim.produce(
-        two_moves(), outfile=film, fps=30, engine="ray", workers=2, settings=few, progress=False
+        two_moves(), outfile=video, fps=30, engine="ray", workers=2, settings=few, progress=False
     )
     assert (report.frames, report.size, report.engine) == (90, SIZE, "ray")
-    assert read_numbers(film) == [number_at(frame) for frame in range(90)]
+    assert read_numbers(video) == [number_at(frame) for frame in range(90)]
 
 
-def test_chosen_frames_are_those_of_the_whole_film(tmp_path: Path) -> None:
+def test_chosen_frames_are_those_of_the_whole_video(tmp_path: Path) -> None:
     """Frames of a later scene alone find what the earlier ones left, in any order."""
-    film = tmp_path / "film.mp4"
-    rayanim.produce(two_moves(), outfile=film, fps=30, frames="40-44", workers=1, progress=False)
-    assert read_numbers(film) == [number_at(frame) for frame in range(40, 45)]
+    video = tmp_path / "video.mp4"
+    rayanim.produce(two_moves(), outfile=video, fps=30, frames="40-44", workers=1, progress=False)
+    assert read_numbers(video) == [number_at(frame) for frame in range(40, 45)]

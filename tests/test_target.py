@@ -1,4 +1,4 @@
-"""The film's file is replaced whole, or left as it was."""
+"""The video's file is replaced whole, or left as it was."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rayanim.storage.output import DiskTarget
 
 def test_folders_are_made(tmp_path: Path) -> None:
     """The way to the file is made with all its folders."""
-    DiskTarget(tmp_path / "a" / "b" / "film.mp4").check(overwrite=True)
+    DiskTarget(tmp_path / "a" / "b" / "video.mp4").check(overwrite=True)
     assert (tmp_path / "a" / "b").is_dir()
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
@@ -31,15 +31,15 @@ def test_a_folder_is_no_target(tmp_path: Path) -> None:
 
 def test_an_existing_file_may_be_protected(tmp_path: Path) -> None:
     """It is replaced only where that is allowed."""
-    film = tmp_path / "film.mp4"
-    film.write_text("before")
-    DiskTarget(film).check(overwrite=True)
+    video = tmp_path / "video.mp4"
+    video.write_text("before")
+    DiskTarget(video).check(overwrite=True)
     with pytest.raises(OutputError, match="exists"):
-        DiskTarget(film).check(overwrite=False)
-    assert film.read_text() == "before"
+        DiskTarget(video).check(overwrite=False)
+    assert video.read_text() == "before"
 
 
-@pytest.mark.parametrize("below", ["film.mp4", "deeper/film.mp4"])
+@pytest.mark.parametrize("below", ["video.mp4", "deeper/video.mp4"])
 def test_a_file_is_no_folder(tmp_path: Path, below: str) -> None:
     """A folder that cannot be made is said, not raised by the system."""
     (tmp_path / "file").write_text("")
@@ -51,7 +51,7 @@ def test_a_folder_without_write_permission(tmp_path: Path, monkeypatch: Any) -> 
     """What the system says of the folder is believed before work starts."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(OutputError, match="not writable"):
-        DiskTarget(tmp_path / "film.mp4").check(overwrite=True)
+        DiskTarget(tmp_path / "video.mp4").check(overwrite=True)
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "x" * 249 + ".mp4", "a\0b.mp4"])
@@ -64,36 +64,36 @@ def test_names_that_the_system_refuses(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_finished_part_becomes_the_film(tmp_path: Path) -> None:
-    """The old film stands until the new one is whole."""
-    film = tmp_path / "film.mp4"
-    film.write_text("before")
-    with DiskTarget(film).part() as part:
+def test_a_finished_part_becomes_the_video(tmp_path: Path) -> None:
+    """The old video stands until the new one is whole."""
+    video = tmp_path / "video.mp4"
+    video.write_text("before")
+    with DiskTarget(video).part() as part:
         part.write_text("after")
-        assert film.read_text() == "before"
-    assert film.read_text() == "after"
-    assert list(tmp_path.iterdir()) == [film]
+        assert video.read_text() == "before"
+    assert video.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [video]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_failed_part_goes(tmp_path: Path, error: type[BaseException]) -> None:
     """Whatever ended the job, the target is as it was and nothing else is left."""
-    film = tmp_path / "film.mp4"
-    film.write_text("before")
-    with pytest.raises(error), DiskTarget(film).part() as part:
+    video = tmp_path / "video.mp4"
+    video.write_text("before")
+    with pytest.raises(error), DiskTarget(video).part() as part:
         part.write_text("half")
         raise error
-    assert film.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [film]
+    assert video.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [video]
 
 
 def test_unfinished_parts_can_be_removed_at_once(tmp_path: Path) -> None:
-    """Those that are being written go, other jobs' and finished films stay."""
+    """Those that are being written go, other jobs' and finished videos stay."""
     for name in ("done.mp4", "theirs.mp4.part"):
         (tmp_path / name).touch()
     with DiskTarget(tmp_path / "done.mp4").part():
         pass
-    with pytest.raises(KeyboardInterrupt), DiskTarget(tmp_path / "film.mp4").part() as part:
+    with pytest.raises(KeyboardInterrupt), DiskTarget(tmp_path / "video.mp4").part() as part:
         part.write_text("half")
         remove_unfinished()
         assert not part.exists()
@@ -104,40 +104,40 @@ def test_unfinished_parts_can_be_removed_at_once(tmp_path: Path) -> None:
 
 def test_two_jobs_do_not_share_a_part(tmp_path: Path) -> None:
     """The second is refused, and the first one's part is not touched by that."""
-    film = tmp_path / "film.mp4"
-    with DiskTarget(film).part() as part:
+    video = tmp_path / "video.mp4"
+    with DiskTarget(video).part() as part:
         part.write_text("of the first")
-        with pytest.raises(OutputError, match="Another job"), DiskTarget(film).part():
+        with pytest.raises(OutputError, match="Another job"), DiskTarget(video).part():
             pass
         assert part.read_text() == "of the first"
-    assert film.read_text() == "of the first"
+    assert video.read_text() == "of the first"
 
 
 def test_a_part_left_by_a_killed_job_is_no_obstacle(tmp_path: Path) -> None:
     """A lock ends with its process: the next job takes the file over."""
-    (tmp_path / "film.mp4.part").write_text("left over, and longer than what follows")
-    with DiskTarget(tmp_path / "film.mp4").part() as part:
+    (tmp_path / "video.mp4.part").write_text("left over, and longer than what follows")
+    with DiskTarget(tmp_path / "video.mp4").part() as part:
         part.write_text("new")
-    assert (tmp_path / "film.mp4").read_text() == "new"
+    assert (tmp_path / "video.mp4").read_text() == "new"
 
 
 def test_a_target_that_became_a_folder_is_said(tmp_path: Path) -> None:
-    """A film that cannot be put in place is an error, and its part goes."""
-    film = tmp_path / "film.mp4"
-    with pytest.raises(EncodeError, match="could not be put"), DiskTarget(film).part() as part:
+    """A video that cannot be put in place is an error, and its part goes."""
+    video = tmp_path / "video.mp4"
+    with pytest.raises(EncodeError, match="could not be put"), DiskTarget(video).part() as part:
         part.write_text("whole")
-        film.mkdir()
-    assert list(tmp_path.iterdir()) == [film]
+        video.mkdir()
+    assert list(tmp_path.iterdir()) == [video]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_a_folder_that_may_not_be_read_takes_a_film(tmp_path: Path) -> None:
-    """It cannot be synced, but the film is there: no failure is told."""
+def test_a_folder_that_may_not_be_read_takes_a_video(tmp_path: Path) -> None:
+    """It cannot be synced, but the video is there: no failure is told."""
     folder = tmp_path / "drop"
     folder.mkdir(mode=0o300)
-    with DiskTarget(folder / "film.mp4").part() as part:
+    with DiskTarget(folder / "video.mp4").part() as part:
         part.write_text("whole")
-    assert (folder / "film.mp4").read_text() == "whole"
+    assert (folder / "video.mp4").read_text() == "whole"
     folder.chmod(0o700)
 
 
@@ -153,34 +153,34 @@ def test_a_folder_that_cannot_be_opened_is_no_failure(
         return real(path, flags, *rest)
 
     monkeypatch.setattr(os, "open", refuse_folders)
-    with DiskTarget(tmp_path / "film.mp4").part() as part:
+    with DiskTarget(tmp_path / "video.mp4").part() as part:
         part.write_text("whole")
-    assert (tmp_path / "film.mp4").read_text() == "whole"
+    assert (tmp_path / "video.mp4").read_text() == "whole"
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     """The file that a link points to is replaced, not the link."""
     (tmp_path / "disk").mkdir()
-    film = tmp_path / "film.mp4"
-    film.symlink_to(tmp_path / "disk" / "real.mp4")
-    with DiskTarget(film).part() as part:
+    video = tmp_path / "video.mp4"
+    video.symlink_to(tmp_path / "disk" / "real.mp4")
+    with DiskTarget(video).part() as part:
         part.write_text("whole")
-    assert film.is_symlink()
+    assert video.is_symlink()
     assert (tmp_path / "disk" / "real.mp4").read_text() == "whole"
 
 
-def test_a_film_is_on_the_disk_before_it_replaces_the_old_one(
+def test_a_video_is_on_the_disk_before_it_replaces_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And its name after that, before the parts go that it was made of."""
-    film = tmp_path / "film.mp4"
-    film.write_text("old")
+    video = tmp_path / "video.mp4"
+    video.write_text("old")
     synced: list[tuple[bool, str]] = []
 
     def sync(descriptor: int) -> None:
-        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), film.read_text()))
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), video.read_text()))
 
     monkeypatch.setattr(os, "fsync", sync)
-    with DiskTarget(film).part() as part:
+    with DiskTarget(video).part() as part:
         part.write_text("new")
     assert synced == [(False, "old"), (True, "new")]

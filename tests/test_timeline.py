@@ -91,7 +91,7 @@ def test_five_seconds_at_sixty_are_three_hundred_frames() -> None:
 
 @pytest.mark.parametrize("frames", [1, 30, 1001, 30000, 107_892])
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60)])
-def test_count_of_a_film_that_lasts_whole_frames(frames: int, rate: Fraction) -> None:
+def test_count_of_a_video_that_lasts_whole_frames(frames: int, rate: Fraction) -> None:
     """The float nearest to n frames' length has n frames, at broadcast rates too."""
     assert frame_count(float(1000 * frames / rate), rate) == frames
 
@@ -130,7 +130,7 @@ def test_all_frames_lie_before_the_end_and_none_is_missing(
 
 @given(st.integers(min_value=0, max_value=10**9), rates)
 def test_frame_times_are_the_nearest_floats(index: int, rate: Fraction) -> None:
-    """No error adds up along the film."""
+    """No error adds up along the video."""
     assert frame_time_ms(index, rate) == float(Fraction(index * 1000) / rate)
 
 

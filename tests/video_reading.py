@@ -1,4 +1,4 @@
-"""Reads films back, with colours computed here and not by the library under test."""
+"""Reads videos back, with colours computed here and not by the library under test."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
-    """What a film says about itself, and what decoding it gives.
+class Video:
+    """What a video says about itself, and what decoding it gives.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ class Film:
         return [read_number(frame) for frame in self.frames]
 
 
-def read_film(path: str | os.PathLike[str]) -> Film:
-    """Decode the whole film at `path`, whatever its suffix."""
+def read_video(path: str | os.PathLike[str]) -> Video:
+    """Decode the whole video at `path`, whatever its suffix."""
     with av.open(os.fspath(path)) as container:
         stream = container.streams.video[0]
         decoded = list(container.decode(stream))
         context = stream.codec_context
-        return Film(
+        return Video(
             size=(context.width, context.height),
             rate=Fraction(stream.average_rate or 0),
             times_s=tuple(frame.pts * frame.time_base for frame in decoded),

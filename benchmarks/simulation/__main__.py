@@ -24,7 +24,7 @@ LOSSES = {
 
 
 LENGTHS_MIN = (1, 10, 100)
-"""Films whose node-hours are compared, in minutes at 25 frames a second."""
+"""Videos whose node-hours are compared, in minutes at 25 frames a second."""
 
 
 def main() -> None:
@@ -39,19 +39,19 @@ def main() -> None:
         return
     most = 1_000 if options.quick else 10_000
     sizes = [size for size in (10, 30, 100, 300, 1_000, 3_000, 10_000) if size <= most]
-    scaling = [_run("long film", _long_film(size)) for size in sizes]
+    scaling = [_run("long video", _long_video(size)) for size in sizes]
     losses = {}
     for name, fault in LOSSES.items():
         for size in (100, 1_000):
-            losses[name] = _run(name, replace(_long_film(size), **fault))
+            losses[name] = _run(name, replace(_long_video(size), **fault))
     for longest in (None, 100, 30, 8):
         label = f"30,000 frames, {longest or 250} a segment"
         _run(label, Scenario(30_000, most, longest=longest))
-    films = {
-        f"{minutes} min": (_film(minutes, False), _film(minutes, True)) for minutes in LENGTHS_MIN
+    videos = {
+        f"{minutes} min": (_video(minutes, False), _video(minutes, True)) for minutes in LENGTHS_MIN
     }
     if options.plots is not None:
-        plot_all(options.plots, scaling, losses, films)
+        plot_all(options.plots, scaling, losses, videos)
 
 
 def _check() -> None:
@@ -64,12 +64,12 @@ def _check() -> None:
         )
 
 
-def _film(minutes: int, autoscaled: bool) -> Result:
-    film = Scenario(minutes * 1500, 100, frame_s=0.5, autoscaled=autoscaled)
-    return _run(f"{minutes} min film, " + ("autoscaled" if autoscaled else "fixed"), film)
+def _video(minutes: int, autoscaled: bool) -> Result:
+    video = Scenario(minutes * 1500, 100, frame_s=0.5, autoscaled=autoscaled)
+    return _run(f"{minutes} min video, " + ("autoscaled" if autoscaled else "fixed"), video)
 
 
-def _long_film(actors: int) -> Scenario:
+def _long_video(actors: int) -> Scenario:
     # The largest would take minutes to simulate, and is bound long before its end.
     each = SEGMENTS_EACH if actors <= 3_000 else SEGMENTS_EACH // 4
     return Scenario(each * 250 * actors, actors)

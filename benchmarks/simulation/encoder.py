@@ -26,7 +26,7 @@ class Encoder:
     Attributes
     ----------
     frames
-        Frames in the film.
+        Frames in the video.
     most_early
         The most parts that were written and not joined.
     read_parts

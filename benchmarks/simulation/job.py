@@ -22,14 +22,14 @@ from simulation.nodes import Nodes
 from simulation.scenario import Result, Scenario
 
 SAMPLE_S = 5.0
-"""Seconds between two looks at how far the film is."""
+"""Seconds between two looks at how far the video is."""
 
 SHORT_SEGMENT_S = 0.2
 """Segments shorter than this are queued at the actors, as on Ray."""
 
 
 class SimulatedJob:
-    """Draws a film of closed segments on simulated actors.
+    """Draws a video of closed segments on simulated actors.
 
     What the driver hears waits in an inbox. A turn of its loop takes all that is
     there, which keeps it busy for what that costs; what it sends goes out
@@ -77,7 +77,7 @@ class SimulatedJob:
         self._written: list[tuple[int, int]] = []
 
     def run(self) -> Result:
-        """Simulate until the film is finished."""
+        """Simulate until the video is finished."""
         first = 1 if self._scenario.autoscaled else self._scenario.actors
         self._controller.begin(first, "simulated")
         self._agenda.after(TICK_S, self._tick)

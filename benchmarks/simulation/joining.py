@@ -56,18 +56,18 @@ def line_of(spec: StreamSpec, packet_bytes: int) -> str:
     segment = segment_of(spec, packet_bytes)
     travelling = pickle.dumps(segment, 5)
     with tempfile.TemporaryDirectory() as folder:
-        store = PartStore(DiskFolder(Path(folder)), "film")
-        joiner = Joiner(spec, Path(folder) / "film.mp4")
+        store = PartStore(DiskFolder(Path(folder)), "video")
+        joiner = Joiner(spec, Path(folder) / "video.mp4")
         take_ms = least_ms(lambda: pickle.loads(travelling))
         write_ms = least_ms(lambda: store.put(0, 0, None, segment))
         read_ms = least_ms(lambda: store.load(0))
         join_ms = least_ms(lambda: joiner.add(segment))
         began_s = time.thread_time()
-        film_bytes = joiner.finish()
-        move_ns = 1e9 * (time.thread_time() - began_s) / film_bytes
+        video_bytes = joiner.finish()
+        move_ns = 1e9 * (time.thread_time() - began_s) / video_bytes
     return (
         f"{FRAMES} frames of {packet_bytes:>6,} bytes: taken {take_ms:.2f} ms, written "
-        f"{write_ms:.2f} ms, read back {read_ms:.2f} ms, joined {join_ms:.2f} ms; the film "
+        f"{write_ms:.2f} ms, read back {read_ms:.2f} ms, joined {join_ms:.2f} ms; the video "
         f"moved {move_ns:.2f} ns a byte"
     )
 

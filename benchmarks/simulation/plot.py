@@ -18,7 +18,7 @@ def plot_all(
     folder: Path,
     scaling: Sequence[Result],
     losses: Mapping[str, Result],
-    films: Mapping[str, tuple[Result, Result]],
+    videos: Mapping[str, tuple[Result, Result]],
 ) -> None:
     """Write the pictures.
 
@@ -27,17 +27,17 @@ def plot_all(
     folder
         Where to.
     scaling
-        A long film by number of actors.
+        A long video by number of actors.
     losses
-        One film, by what is lost meanwhile.
-    films
+        One video, by what is lost meanwhile.
+    videos
         By length: with all nodes from the start, and autoscaled.
     """
     for name, figure in {
         "throughput": _throughput(scaling),
         "load": _load(scaling),
         "losses": _losses(losses),
-        "node-hours": _node_hours(films),
+        "node-hours": _node_hours(videos),
     }.items():
         figure.savefig(folder / f"how-far-{name}.png")
 
@@ -68,7 +68,7 @@ def _throughput(scaling: Sequence[Result]) -> Figure:
     curves = {
         "until all is drawn": [each.of_ideal for each in scaling],
         "until it is joined": [each.of_ideal_joined for each in scaling],
-        "until the film is finished": [each.of_ideal_finished for each in scaling],
+        "until the video is finished": [each.of_ideal_finished for each in scaling],
     }
     speed.plot(actors, ideal, color="grey", linestyle="--", label="ideal")
     for marker, (label, curve) in zip("os^", curves.items(), strict=True):
@@ -130,17 +130,17 @@ def _losses(losses: Mapping[str, Result]) -> Figure:
     return figure
 
 
-def _node_hours(films: Mapping[str, tuple[Result, Result]]) -> Figure:
+def _node_hours(videos: Mapping[str, tuple[Result, Result]]) -> Figure:
     figure, (cost, time) = _panels(2)
-    at = np.arange(len(films))
+    at = np.arange(len(videos))
     for shift, position, label in ((-0.2, 0, "all nodes from the start"), (0.2, 1, "autoscaled")):
-        pool = [pair[position] for pair in films.values()]
+        pool = [pair[position] for pair in videos.values()]
         hours = cost.bar(at + shift, [each.node_s / 3600 for each in pool], 0.4, label=label)
         minutes = time.bar(at + shift, [each.took_s / 60 for each in pool], 0.4, label=label)
         cost.bar_label(hours, fmt="%.2f", fontsize=8)
         time.bar_label(minutes, fmt="%.1f", fontsize=8)
-    for axes, title in ((cost, "node-hours"), (time, "minutes until the film is finished")):
-        axes.set_xticks(at, list(films))
-        axes.set(title=title, xlabel="film of")
+    for axes, title in ((cost, "node-hours"), (time, "minutes until the video is finished")):
+        axes.set_xticks(at, list(videos))
+        axes.set(title=title, xlabel="video of")
     cost.legend(frameon=False, loc="upper left")
     return figure

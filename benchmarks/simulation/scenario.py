@@ -1,4 +1,4 @@
-"""What is simulated: the film, the cluster, what things cost and what goes wrong."""
+"""What is simulated: the video, the cluster, what things cost and what goes wrong."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Costs:
     read_part_s, read_frame_s, read_byte_s
         The same to read one back that was not kept there.
     move_byte_s
-        Moving a byte of the finished film, so that the index stands in front.
+        Moving a byte of the finished video, so that the index stands in front.
     actor_start_s
         From a place on a node to the first frame.
     detect_s
@@ -66,7 +66,7 @@ class Scenario:
     Attributes
     ----------
     frames, frame_s, frame_bytes
-        The film: its length, seconds to draw and encode a frame, and bytes of one encoded.
+        The video: its length, seconds to draw and encode a frame, and bytes of one encoded.
     scatter
         Standard deviation of a segment's time, as a share of it.
     longest
@@ -114,9 +114,9 @@ class Result:
     written
         The segments' first and last positions, in the order of writing.
     drawn_s, joined_s, took_s
-        Until the last part was written, until all were joined, and until the film was finished.
+        Until the last part was written, until all were joined, and until the video was finished.
     driver_busy_s, encoder_busy_s, link_busy_s
-        Seconds in which each had something to do; moving the film not counted.
+        Seconds in which each had something to do; moving the video not counted.
     node_s
         Seconds of nodes that were paid for.
     ends_job
@@ -157,22 +157,22 @@ class Result:
 
     @property
     def of_ideal_joined(self) -> float:
-        """The same until the film is joined, but for moving it."""
+        """The same until the video is joined, but for moving it."""
         return self.of_ideal * self.drawn_s / self.joined_s
 
     @property
     def of_ideal_finished(self) -> float:
-        """The same until the film is finished."""
+        """The same until the video is finished."""
         return self.of_ideal * self.drawn_s / self.took_s
 
     @property
     def megabytes_per_s(self) -> dict[str, float]:
         """What goes through the head's network and object store, and to and from its disk."""
-        film = self.scenario.frames * self.scenario.frame_bytes / 1e6
-        mean_part = film / len(self.written)
+        video = self.scenario.frames * self.scenario.frame_bytes / 1e6
+        mean_part = video / len(self.written)
         return {
-            "network into the head, object store": film / self.drawn_s,
-            "disk, written: parts and film": 2 * film / self.joined_s,
+            "network into the head, object store": video / self.drawn_s,
+            "disk, written: parts and video": 2 * video / self.joined_s,
             "disk, read back to be joined": self.read_parts * mean_part / self.joined_s,
         }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Whole nodes for one film: sbatch exclusive.sh scene.py scene.mp4
+# Whole nodes for one video: sbatch exclusive.sh scene.py scene.mp4
 #SBATCH --job-name=rayanim
 #SBATCH --nodes=4
 #SBATCH --exclusive

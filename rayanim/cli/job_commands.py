@@ -1,4 +1,4 @@
-"""The commands for films that a job on a Ray cluster renders."""
+"""The commands for videos that a job on a Ray cluster renders."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from rayanim.cli.options import (
     ScriptCommand,
     actor_options,
     common_options,
-    film_options,
     going_on,
+    video_options,
     with_options,
     words_again,
 )
@@ -66,7 +66,7 @@ ADDRESS_HELP = (
     "then a Ray on this machine."
 )
 
-NOT_PASSED_ON = ("output", "preview", "as_json", "quiet", "films_folder", "resume_command")
+NOT_PASSED_ON = ("output", "preview", "as_json", "quiet", "videos_folder", "resume_command")
 """Options of `run` that mean something else, or nothing, on the cluster."""
 
 
@@ -99,7 +99,7 @@ def submit_options(command: CommandT) -> CommandT:
         click.option(
             "--fetch",
             is_flag=True,
-            help="Bring the finished film here; -o is a file on this machine then.",
+            help="Bring the finished video here; -o is a file on this machine then.",
         ),
         click.option(
             "--working-dir",
@@ -138,19 +138,19 @@ def submit_options(command: CommandT) -> CommandT:
 @click.argument("name", required=False)
 @submit_options
 @common_options
-@film_options
+@video_options
 @actor_options
 @click.pass_context
 def submit(ctx: click.Context, /, script: Path, **given: Any) -> int:
-    """Render SCRIPT's film on a Ray cluster.
+    """Render SCRIPT's video on a Ray cluster.
 
     SCRIPT's folder goes there as one package, and `rayanim run SCRIPT` runs as
     a job of Ray's, with all options of run. Progress and what the script prints
     show here. Ctrl-C asks whether to stop the job or to leave it; a second one
     leaves it, as does one without a terminal.
 
-    A film whose path is relative goes to ~/rayanim/ on the node of the job's
-    driver (RAYANIM_FILMS there names another folder); an absolute path is one
+    A video whose path is relative goes to ~/rayanim/ on the node of the job's
+    driver (RAYANIM_VIDEOS there names another folder); an absolute path is one
     on that node. --fetch brings it here.
     """
 
@@ -202,10 +202,10 @@ def stop(job: str, address: str | None) -> int:
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The file to write here; else what the film is called there.",
+    help="The file to write here; else what the video is called there.",
 )
 def fetch(job: str, address: str | None, output: Path | None) -> int:
-    """Bring the film that JOB has finished here.
+    """Bring the video that JOB has finished here.
 
     It comes through the cluster's dashboard, is checked by its hash and then
     put into its place. A fetch that has broken is gone on from.
@@ -217,41 +217,41 @@ def fetch(job: str, address: str | None, output: Path | None) -> int:
 COMMANDS = (submit, status, logs, stop, fetch)
 
 
-def targets(films: Sequence[Offer], output: Path | None) -> list[tuple[Offer, Path]]:
-    """Where each film goes on this machine.
+def targets(videos: Sequence[Offer], output: Path | None) -> list[tuple[Offer, Path]]:
+    """Where each video goes on this machine.
 
-    Of a film that its job has made again, the last one counts.
+    Of a video that its job has made again, the last one counts.
 
     Raises
     ------
     SettingsError
         If two were to go to one file.
     """
-    films = list({film.output: film for film in films}.values())
+    videos = list({video.output: video for video in videos}.values())
     if output is None:
-        return _apart([(film, below_here(film)) for film in films])
-    if len(films) > 1:
-        names = ", ".join(film.relative for film in films)
-        raise SettingsError(f"The job has made more than one film ({names}): leave -o out.")
-    return [(films[0], output)]
+        return _apart([(video, below_here(video)) for video in videos])
+    if len(videos) > 1:
+        names = ", ".join(video.relative for video in videos)
+        raise SettingsError(f"The job has made more than one video ({names}): leave -o out.")
+    return [(videos[0], output)]
 
 
 def _apart(found: list[tuple[Offer, Path]]) -> list[tuple[Offer, Path]]:
-    """`found` itself, once each film is known to have a file of its own."""
+    """`found` itself, once each video is known to have a file of its own."""
     taken: dict[Path, Offer] = {}
-    for film, target in found:
-        first = taken.setdefault(target, film)
-        if first is not film:
+    for video, target in found:
+        first = taken.setdefault(target, video)
+        if first is not video:
             raise SettingsError(
-                f"{first.output} and {film.output} would both be {str(target)!r} here. They are "
+                f"{first.output} and {video.output} would both be {str(target)!r} here. They are "
                 "still on the cluster; give them different names in the script, or paths that "
                 "are relative."
             )
     return found
 
 
-def below_here(film: Offer) -> Path:
-    """Where `film` goes below the current folder.
+def below_here(video: Offer) -> Path:
+    """Where `video` goes below the current folder.
 
     Any program of a job can write what its log says: a path that leads out of
     the folder counts for its name alone.
@@ -261,22 +261,22 @@ def below_here(film: Offer) -> Path:
     SettingsError
         If it names no file.
     """
-    path = PurePosixPath(film.relative)
-    if not path.name or "\0" in film.relative or path.name == "..":
-        raise SettingsError(f"The job offers {film.relative!r}, which names no file: give -o.")
+    path = PurePosixPath(video.relative)
+    if not path.name or "\0" in video.relative or path.name == "..":
+        raise SettingsError(f"The job offers {video.relative!r}, which names no file: give -o.")
     return Path(path.name) if path.is_absolute() or ".." in path.parts else Path(path)
 
 
-def fetch_films(
+def fetch_videos(
     client: JobsClient,
     job: SubmittedJob,
-    films: Sequence[Offer],
+    videos: Sequence[Offer],
     output: Path | None,
     *,
     quiet: bool,
     overwrite: bool = True,
 ) -> list[Path]:
-    """Bring films here.
+    """Bring videos here.
 
     Returns
     -------
@@ -286,31 +286,31 @@ def fetch_films(
     Raises
     ------
     JobError
-        If a film cannot be had any more.
+        If a video cannot be had any more.
     OutputError
         If one would replace a file although `overwrite` is False.
     """
     brought = []
-    found = targets(films, output)
+    found = targets(videos, output)
     if not overwrite:
         check_free(found, client.command(f"fetch {job.submission_id}"))
-    for film, target in found:
+    for video, target in found:
         if job.node_id is None:
-            raise JobError(f"Ray does not know any more on which node {film.output} lies.")
+            raise JobError(f"Ray does not know any more on which node {video.output} lies.")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _bar(target, film.size_bytes, quiet=quiet) as on_bytes:
-            fetch_video(client, job.node_id, film, target, on_bytes=on_bytes)
+        with _bar(target, video.size_bytes, quiet=quiet) as on_bytes:
+            fetch_video(client, job.node_id, video, target, on_bytes=on_bytes)
         brought.append(target)
         if not quiet:
             told = (
-                f"rayanim: {target} was fetched: {size_text(film.size_bytes)}, its hash is right."
+                f"rayanim: {target} was fetched: {size_text(video.size_bytes)}, its hash is right."
             )
             write_text(sys.stderr, told)
     return brought
 
 
 def check_free(found: Sequence[tuple[Offer, Path]], again: str) -> None:
-    """See that no film would replace a file.
+    """See that no video would replace a file.
 
     Raises
     ------
@@ -320,7 +320,7 @@ def check_free(found: Sequence[tuple[Offer, Path]], again: str) -> None:
     for _, target in found:
         if target.exists():
             raise OutputError(
-                f"{str(target)!r} exists, and --no-overwrite keeps it. The film is still on the "
+                f"{str(target)!r} exists, and --no-overwrite keeps it. The video is still on the "
                 f"cluster: {again} -o FILE"
             )
 
@@ -360,14 +360,14 @@ class Shown:
 
     Attributes
     ----------
-    films
+    videos
         What the job has offered.
     error
         What it has reported of a failure, as plain values; None for nothing.
     """
 
     def __init__(self, *, quiet: bool = False, with_progress: bool = True) -> None:
-        self.films: list[Offer] = []
+        self.videos: list[Offer] = []
         self.error: dict[str, Any] | None = None
         self._quiet = quiet
         self._progress: Progress = NoProgress()
@@ -392,7 +392,7 @@ class Shown:
             "finish": self._finish,
             "fail": self._fail,
             "report": self._report,
-            "film": self._film,
+            "video": self._video,
             "error": self._error,
         }
         tell[event.kind](event.values)
@@ -451,8 +451,8 @@ class Shown:
     def _report(self, values: dict[str, Any]) -> None:
         self._reports.wait_for(str(values.get("text") or values.get("output")))
 
-    def _film(self, values: dict[str, Any]) -> None:
-        self.films.append(Offer.of(values))
+    def _video(self, values: dict[str, Any]) -> None:
+        self.videos.append(Offer.of(values))
 
     def _error(self, values: dict[str, Any]) -> None:
         # The job has written the same for people, beside this event.
@@ -613,7 +613,7 @@ def how_to_come_back(client: JobsClient, name: str) -> str:
         f"{name} goes on.\n"
         f"  to see it:       {client.command(f'logs -f {name}')}\n"
         f"  to end it:       {client.command(f'stop {name}')}\n"
-        f"  to bring a film: {client.command(f'fetch {name}')}"
+        f"  to bring a video: {client.command(f'fetch {name}')}"
     )
 
 
@@ -651,10 +651,10 @@ class Known:
     job
         Ray's part.
     label
-        What its latest film is called.
+        What its latest video is called.
     state
         How far that is; None where there is nothing to say.
-    reports, films
+    reports, videos
         What it has reported of those that it has finished.
     error
         What it has reported of a failure.
@@ -664,7 +664,7 @@ class Known:
     label: str = ""
     state: ProgressState | None = None
     reports: list[str] = field(default_factory=list)
-    films: list[str] = field(default_factory=list)
+    videos: list[str] = field(default_factory=list)
     error: str = ""
 
     def learn(self, told: Iterable[Text | JobEvent]) -> None:
@@ -678,8 +678,8 @@ class Known:
             self.label, self.state = values.get("label") or "", state_of(values)
         elif kind == "report":
             self.reports.append(str(values.get("text")))
-        elif kind == "film":
-            self.films.append(str(values.get("output")))
+        elif kind == "video":
+            self.videos.append(str(values.get("output")))
         elif kind == "error":
             self.error = str(values.get("text"))
 
@@ -696,7 +696,7 @@ class Known:
             "label": self.label,
             "done": state.done if state else None,
             "total": state.total if state else None,
-            "films": self.films,
+            "videos": self.videos,
             "error": self.error or None,
         }
 
@@ -706,7 +706,7 @@ class Known:
         Parameters
         ----------
         fetching
-            The command line that brings its films here.
+            The command line that brings its videos here.
         """
         job = self.job
         lines = [f"{job.submission_id}: {job.status.lower()}, {job.script}, {_times(job)}"]
@@ -717,7 +717,7 @@ class Known:
             lines.append(f"error: {self.error}")
         elif job.message and job.status in ("PENDING", "FAILED"):
             lines.append(job.message.splitlines()[0])
-        if self.films:
+        if self.videos:
             lines.append(f"To bring it here: {fetching}")
         elif job.has_ended and (again := how_to_go_on(job)):
             lines.append(again.strip())
@@ -805,20 +805,20 @@ def stop_job(address: str | None, name: str) -> int:
 
 
 def fetch_job(address: str | None, name: str, output: Path | None) -> int:
-    """Bring the films that a job has finished here."""
+    """Bring the videos that a job has finished here."""
     with told_failures() as codes:
         client = JobsClient(address)
         job = client.job(name)
         told = read_log(client.log(job))
-        films = [
+        videos = [
             Offer.of(each.values)
             for each in told
-            if not isinstance(each, Text) and each.kind == "film"
+            if not isinstance(each, Text) and each.kind == "video"
         ]
-        if not films:
+        if not videos:
             yet = "" if job.has_ended else " yet"
-            raise JobError(f"{name} ({job.status.lower()}) has finished no film{yet}.")
-        fetch_films(client, job, films, output, quiet=False)
+            raise JobError(f"{name} ({job.status.lower()}) has finished no video{yet}.")
+        fetch_videos(client, job, videos, output, quiet=False)
     return codes[-1]
 
 
@@ -859,12 +859,12 @@ class Submission:
         """
         if self.fetch and self.no_wait:
             raise SettingsError(
-                "--fetch waits for the film and --no-wait does not. Leave one of them out; "
-                "rayanim fetch JOB brings the film later."
+                "--fetch waits for the video and --no-wait does not. Leave one of them out; "
+                "rayanim fetch JOB brings the video later."
             )
         if self.fetch and options.output is not None and not isinstance(options.output, Path):
             raise OutputError(
-                f"--fetch brings the film from the cluster, and {options.output} is a URL, which "
+                f"--fetch brings the video from the cluster, and {options.output} is a URL, which "
                 "both sides can read. Leave one of them out."
             )
         if self.runtime_env is not None and self.runtime_env_json is not None:
@@ -941,24 +941,26 @@ def _see_through(client: JobsClient, name: str, submission: Submission, options:
     if isinstance(job, int):
         return job
     quiet = options.quiet or options.as_json
-    if submission.fetch and not shown.films:
-        told = f"rayanim: error: {name} has finished no film that could be brought here."
+    if submission.fetch and not shown.videos:
+        told = f"rayanim: error: {name} has finished no video that could be brought here."
         write_text(sys.stderr, told)
         return FAILED
     if submission.fetch:
         output = options.output if isinstance(options.output, Path) else None
         overwrite = options.arguments.get("overwrite") is not False
-        for film in fetch_films(client, job, shown.films, output, quiet=quiet, overwrite=overwrite):
-            if options.preview and (why_not := preview(film)):
+        for video in fetch_videos(
+            client, job, shown.videos, output, quiet=quiet, overwrite=overwrite
+        ):
+            if options.preview and (why_not := preview(video)):
                 write_text(sys.stderr, f"rayanim: {why_not}")
-    elif shown.films and not quiet:
+    elif shown.videos and not quiet:
         again = client.command(f"fetch {name}")
-        write_text(sys.stderr, f"rayanim: to bring the film here: {again}")
+        write_text(sys.stderr, f"rayanim: to bring the video here: {again}")
     return 0
 
 
 def _target_in(folder: Path | None, options: Options) -> PurePosixPath | None:
-    """The film to be made, relative to the folder that travels; None where it lies elsewhere."""
+    """The video to be made, relative to the folder that travels; None where it lies elsewhere."""
     if folder is None or not isinstance(options.output, Path):
         return None
     target, parent = options.output.absolute(), folder.resolve()
@@ -1041,10 +1043,10 @@ def _request(
     line += ["--", *options.script_arguments] if options.script_arguments else []
     again = going_on(sys.argv)
     own = {jobs.METADATA_KEY: __version__, jobs.SCRIPT_KEY: there, jobs.RESUME_KEY: again}
-    films = jobs.films_folder(folder or script.resolve().parent, _owner())
+    videos = jobs.videos_folder(folder or script.resolve().parent, _owner())
     return jobs.JobRequest(
         submission_id=jobs.check_submission_id(name),
-        entrypoint=jobs.entrypoint(films, line),
+        entrypoint=jobs.entrypoint(videos, line),
         runtime_env=jobs.with_variables(runtime_env, again),
         metadata={str(key): str(value) for key, value in (submission.metadata_json or {}).items()}
         | own,

@@ -18,7 +18,7 @@ from rayanim.cli.options import (
     ScriptCommand,
     cluster_options,
     common_options,
-    film_options,
+    video_options,
 )
 from rayanim.cli.printing import INTERRUPTED, USAGE
 
@@ -83,11 +83,11 @@ def main() -> None:
 @click.argument("script", type=click.Path(path_type=Path))
 @click.argument("name", required=False)
 @common_options
-@film_options
+@video_options
 @cluster_options
 @click.pass_context
 def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
-    """Render SCRIPT's film.
+    """Render SCRIPT's video.
 
     SCRIPT runs as `python SCRIPT` would, and its own produce(...) or
     make_video(...) renders; options take the place of its arguments. A SCRIPT
@@ -110,11 +110,11 @@ def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
 @common_options
 @click.pass_context
 def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
-    """Draw one frame of SCRIPT's film into an image.
+    """Draw one frame of SCRIPT's video into an image.
 
-    The frame is the film's, before encoding, with its transparency; formats
-    that have none, such as .jpg, get the film's background. Without -o it goes
-    where the film would, as .png.
+    The frame is the video's, before encoding, with its transparency; formats
+    that have none, such as .jpg, get the video's background. Without -o it goes
+    where the video would, as .png.
     """
     return _carry_out(ctx, script, given, frame)
 
@@ -146,7 +146,7 @@ def doctor(address: str | None, limit_s: float, as_json: bool) -> int:
     """Look for what is not well here and on a cluster, and say what to do.
 
     Versions, codecs, fonts, memory, disks, Ray's token; and whether each of the
-    cluster's nodes draws and encodes the same test film to the same bytes as
+    cluster's nodes draws and encodes the same test video to the same bytes as
     this machine.
     """
     from rayanim.cli.doctor_command import run_doctor

@@ -115,7 +115,7 @@ def actor_options(command: CommandT) -> CommandT:
             "--max-node-hours",
             type=click.FloatRange(min=0, min_open=True),
             metavar="N",
-            help="The most that the film may cost: hours of nodes that hold actors, added up.",
+            help="The most that the video may cost: hours of nodes that hold actors, added up.",
         ),
     )
     return _with(command, options)
@@ -311,8 +311,8 @@ def _number(name: str, text: str) -> float:
     return int(number) if number.is_integer() else number
 
 
-def film_options(command: CommandT) -> CommandT:
-    """Options of `run` alone: how the film is encoded and who draws it."""
+def video_options(command: CommandT) -> CommandT:
+    """Options of `run` alone: how the video is encoded and who draws it."""
     return with_options(command, *_who_draws(), *_how_encoded(), *_segments(), *_told())
 
 
@@ -364,7 +364,7 @@ def _how_encoded() -> Decorators:
 
 
 def _segments() -> Decorators:
-    """How the film is cut, and what is kept of it."""
+    """How the video is cut, and what is kept of it."""
     return (
         click.option(
             "--on-history",
@@ -380,13 +380,13 @@ def _segments() -> Decorators:
             "--segment-frames",
             type=click.IntRange(min=1),
             metavar="N",
-            help="The most frames in a segment; part of what decides the film's bytes.",
+            help="The most frames in a segment; part of what decides the video's bytes.",
         ),
         click.option(
             "--resume",
             is_flag=True,
             default=None,
-            help="Go on from the segments that a stopped or failed run of this film has left.",
+            help="Go on from the segments that a stopped or failed run of this video has left.",
         ),
         click.option(
             "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
@@ -395,7 +395,7 @@ def _segments() -> Decorators:
 
 
 def _told() -> Decorators:
-    """What is told instead of, or besides, the film."""
+    """What is told instead of, or besides, the video."""
     return (
         _checked(
             "--log-json",
@@ -407,7 +407,7 @@ def _told() -> Decorators:
         ),
         click.option("--dry-run", is_flag=True, help="Print the plan; write nothing."),
         # What a submitted job's driver is told; see rayanim.jobs.driver.
-        click.option("--films-folder", hidden=True, type=click.Path(path_type=Path)),
+        click.option("--videos-folder", hidden=True, type=click.Path(path_type=Path)),
         click.option("--resume-command", hidden=True),
     )
 
@@ -485,12 +485,12 @@ class Options:
     Attributes
     ----------
     name
-        Which film of the script; None where there is only one.
+        Which video of the script; None where there is only one.
     script_arguments
         What stands after ``--``.
     still_number
-        The frame of a still; None renders a film.
-    films_folder
+        The frame of a still; None renders a video.
+    videos_folder
         Where all relative targets go, those of the script too; None leaves
         them in the current folder.
     resume_command
@@ -504,7 +504,7 @@ class Options:
     still_number: int | None
     output: Address | None
     quality: str | None
-    films_folder: Path | None
+    videos_folder: Path | None
     resume_command: str | None
     dry_run: bool
     preview: bool
@@ -519,7 +519,7 @@ class Options:
     ) -> Options:
         """The options from click's values; what is left of them belongs to `produce`."""
         own = {name: given.pop(name) for name in ("name", "output", "quality")}
-        of_jobs = {name: given.pop(name, None) for name in ("films_folder", "resume_command")}
+        of_jobs = {name: given.pop(name, None) for name in ("videos_folder", "resume_command")}
         if given["verbose"] and given["quiet"]:
             raise click.UsageError("-v and --quiet exclude each other.")
         flags = {name: given.pop(name) for name in ("preview", "as_json", "verbose", "quiet")}
@@ -575,8 +575,8 @@ class Options:
             )
         if self.output is not None:
             output = self.output
-            if self.films_folder is not None and isinstance(output, Path):
-                output = self.films_folder / output
+            if self.videos_folder is not None and isinstance(output, Path):
+                output = self.videos_folder / output
             self._check_output(output, is_here)
 
     def _check_output(self, output: Address, is_here: bool) -> None:
@@ -611,7 +611,7 @@ SCRIPT_ARGUMENTS = "rayanim.script_arguments"
 OWN_ARGUMENTS = "rayanim.own_arguments"
 """Where it keeps what stands before, as it was written."""
 
-NAME_HELP = """NAME chooses among several films: a variable or a class. Of the script's own
+NAME_HELP = """NAME chooses among several videos: a variable or a class. Of the script's own
 calls only those that render it are carried out; where none does, the
 definition of that name is rendered. What stands after -- goes to the script."""
 

@@ -187,7 +187,7 @@ def preview(path: Address) -> str | None:
 
 
 STOPPING = b"\nrayanim: stopping; press Ctrl-C again to end at once.\n"
-ENDED = b"\nrayanim: ended at once; unfinished films were removed.\n"
+ENDED = b"\nrayanim: ended at once; unfinished videos were removed.\n"
 
 
 class Stopped(KeyboardInterrupt):

@@ -165,7 +165,7 @@ class _Run:
 
         check_script(self._script)
         self._options.check()
-        # This process is ours, and a film needs no window.
+        # This process is ours, and a video needs no window.
         os.environ.setdefault("MPLBACKEND", "agg")
         with as_main(self._script, self._options.script_arguments) as module:
             with overriding(self._overrides):
@@ -225,7 +225,7 @@ class _Run:
             dry_run=options.dry_run,
             progress=self._told.progress(),
             on_report=self._report,
-            films=options.films_folder,
+            videos=options.videos_folder,
             how_to_resume=f"Run {options.resume_command or resuming(sys.argv)}",
         )
 
@@ -233,17 +233,17 @@ class _Run:
         if report.file_bytes:
             self._outputs.append(report.output)
         self._told.report(report)
-        films = self._options.films_folder
-        if report.file_bytes and films is not None and isinstance(report.output, Path):
-            self._offer(report.output, films)
+        videos = self._options.videos_folder
+        if report.file_bytes and videos is not None and isinstance(report.output, Path):
+            self._offer(report.output, videos)
 
-    def _offer(self, film: Path, films: Path) -> None:
-        """Tell whoever submitted this job how the film can be fetched."""
+    def _offer(self, video: Path, videos: Path) -> None:
+        """Tell whoever submitted this job how the video can be fetched."""
         from rayanim.jobs.fetch import offer
 
-        offered = offer(film.absolute(), films)
+        offered = offer(video.absolute(), videos)
         if offered is not None:
-            self._told.event("film", offered.to_dict())
+            self._told.event("video", offered.to_dict())
 
     def _preview(self) -> None:
         for path in self._outputs if self._options.preview else ():

@@ -136,7 +136,7 @@ DEFAULT_FPS = 30
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Something at a script's top level that is, or makes, a film.
+    """Something at a script's top level that is, or makes, a video.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ def choose(
     script
         The script's name, for messages.
     rendered
-        The names of each film that the script renders by itself, for messages.
+        The names of each video that the script renders by itself, for messages.
 
     Raises
     ------
@@ -257,7 +257,7 @@ def render_found(found: Definition, output: Outfile) -> Report:
     found
         What to render.
     output
-        Where its film goes.
+        Where its video goes.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def _is_own_class(value: type, namespace: Mapping[str, Any]) -> bool:
 
 
 def _obstacle(cls: type) -> str:
-    """Why no film can be made of `cls` without more ado; empty where one can."""
+    """Why no video can be made of `cls` without more ado; empty where one can."""
     missing = _missing(cls)
     if missing:
         return f"lacks {' and '.join(missing)}"
@@ -317,7 +317,7 @@ def _obstacle(cls: type) -> str:
 
 
 def _missing(cls: type) -> list[str]:
-    """Methods that a film needs and that `cls` inherits unwritten."""
+    """Methods that a video needs and that `cls` inherits unwritten."""
     from rayanim.animator import Animator
     from rayanim.frame_gen import FrameGenerator
 
@@ -356,16 +356,16 @@ def _named(
     listed = _listed([found for found in there if not found.obstacle], rendered)
     what = f" {name} is a {type(namespace[name]).__name__}." if name in namespace else ""
     raise SettingsError(
-        f"{script} has no film called {name!r}.{what}"
+        f"{script} has no video called {name!r}.{what}"
         + (f" There is:{listed}" if listed else " There is nothing in it to render.")
     )
 
 
 def _listed(there: Iterable[Definition], rendered: Iterable[Sequence[str]] = ()) -> str:
-    """A line for each film; those that the script renders go by the first of their names."""
-    films = [names for names in rendered if names]
-    lines = {names[0]: "rendered by the script" for names in films}
-    known = {name for names in films for name in names}
+    """A line for each video; those that the script renders go by the first of their names."""
+    videos = [names for names in rendered if names]
+    lines = {names[0]: "rendered by the script" for names in videos}
+    known = {name for names in videos for name in names}
     others = (found for found in there if found.name not in known)
     lines |= {found.name: found.obstacle or found.kind for found in others}
     width = max(map(len, lines), default=0)

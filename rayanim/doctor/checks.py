@@ -50,19 +50,19 @@ def judge_machine(look: Look, token: Token) -> Iterator[Finding]:
 
 
 def judge_look(look: Look) -> Iterator[Finding]:
-    """Fonts, and whether the test film could be drawn."""
+    """Fonts, and whether the test video could be drawn."""
     if look.fonts is not None:
         yield from judge_fonts(look.fonts)
     if look.failure is not None:
         yield Finding(
             "mend",
             "drawing",
-            f"the test film cannot be drawn: {look.failure}",
+            f"the test video cannot be drawn: {look.failure}",
             "install matplotlib and numpy afresh: python -m pip install --force-reinstall "
             "matplotlib numpy",
         )
     elif look.drawn is not None:
-        yield Finding("well", "drawing", "the test film is drawn and encoded")
+        yield Finding("well", "drawing", "the test video is drawn and encoded")
 
 
 def judge_software(software: Software) -> Iterator[Finding]:
@@ -106,7 +106,7 @@ def _version(package: Package, software: Software) -> str:
 
 
 LIBS = ("libavcodec", "libavformat", "libswscale")
-"""Those of FFmpeg's libraries that decide a film's bytes."""
+"""Those of FFmpeg's libraries that decide a video's bytes."""
 
 
 def judge_encoders(encoders: tuple[Encoder, ...]) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def _codec(codec: str, encoders: list[Encoder]) -> Finding:
 
 
 def _hardware(encoders: list[Encoder]) -> Finding:
-    """Never an ill: films are encoded in software, which gives the same bytes everywhere."""
+    """Never an ill: videos are encoded in software, which gives the same bytes everywhere."""
     working = [each.name for each in encoders if each.failure is None]
     failing = [each for each in encoders if each.failure is not None]
     reasons: dict[str, list[str]] = {}
@@ -428,7 +428,7 @@ def _compared(here: Look, there: Look) -> Iterator[Finding]:
         yield Finding(
             "note",
             "versions",
-            f"{'; '.join(causes)}. The test film is the same; others may not be",
+            f"{'; '.join(causes)}. The test video is the same; others may not be",
             "run the same image or the same lock file everywhere",
         )
 
@@ -461,7 +461,7 @@ def _other_segments(here: DrawnFacts, there: DrawnFacts, causes: list[str]) -> I
             "note",
             "bytes",
             f"{', '.join(other)} gives other bytes than here{because}",
-            "films play all the same; for the same SHA-256 run the same PyAV on processors of "
+            "videos play all the same; for the same SHA-256 run the same PyAV on processors of "
             "one kind",
         )
 
@@ -502,7 +502,7 @@ def _font_causes(here: Fonts, there: Fonts) -> Iterator[str]:
         yield f"fonts missing here: {_listed(sorted(more))}"
     settings = [f"{name} ({theirs})" for name, theirs, _ in _unequal(there.settings, here.settings)]
     if settings:
-        # A film takes the driver's settings along; the fonts that they name it does not.
+        # A video takes the driver's settings along; the fonts that they name it does not.
         yield f"matplotlibrc there sets otherwise: {_listed(settings)}"
 
 
@@ -533,7 +533,7 @@ def _resources(node: NodeFacts) -> Iterator[Finding]:
 def _all_alike(cluster: ClusterFacts) -> Finding:
     drawn = [node for node in cluster.nodes if node.look is not None and node.look.drawn]
     who = "the node draws" if len(drawn) == 1 else f"all {len(drawn)} nodes draw"
-    return Finding("well", "pixels", f"{who} the test film as this process does")
+    return Finding("well", "pixels", f"{who} the test video as this process does")
 
 
 def _minor(version: str) -> str:

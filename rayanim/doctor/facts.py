@@ -49,7 +49,7 @@ class Software:
     has_cluster_extra
         Whether Ray has its parts for the dashboard, jobs and metrics.
     libraries
-        What decides a film's bytes, by name, with versions: those of FFmpeg,
+        What decides a video's bytes, by name, with versions: those of FFmpeg,
         the kind of processor.
     """
 
@@ -171,7 +171,7 @@ class MachineFacts:
 
 @dataclass(frozen=True, slots=True)
 class DrawnFacts:
-    """The test film as it came out in one process; digests are hexadecimal.
+    """The test video as it came out in one process; digests are hexadecimal.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ class Look:
     fonts, drawn, encoders
         None, or none, where the packages that they need cannot be imported.
     failure
-        Why the test film could not be drawn; None where it could.
+        Why the test video could not be drawn; None where it could.
     """
 
     software: Software
@@ -310,7 +310,7 @@ class ClusterFacts:
 
 
 Level = Literal["well", "note", "mend"]
-"""All is well; worth knowing; must be mended, or films fail or come out otherwise."""
+"""All is well; worth knowing; must be mended, or videos fail or come out otherwise."""
 
 NAMED_NODES = 3
 """So many nodes are named in a line; of more, the number is told."""

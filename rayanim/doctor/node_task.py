@@ -14,7 +14,7 @@ def answer(version: str, shipment: bytes) -> dict[str, object]:
     version
         The version of rayanim whose pickles the asking process reads.
     shipment
-        The pickled test film; it is read where that version is installed only.
+        The pickled test video; it is read where that version is installed only.
     """
     import importlib.metadata
     import pickle
@@ -34,6 +34,6 @@ def answer(version: str, shipment: bytes) -> dict[str, object]:
     if found["rayanim"] == version:
         from rayanim.doctor.probe import look_here
 
-        film = pickle.loads(shipment)  # noqa: S301 # the driver's own, through Ray
-        found["look"] = pickle.dumps(look_here(film, with_encoders=False))
+        video = pickle.loads(shipment)  # noqa: S301 # the driver's own, through Ray
+        found["look"] = pickle.dumps(look_here(video, with_encoders=False))
     return found

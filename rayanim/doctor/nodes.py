@@ -187,10 +187,10 @@ def _ask(
     """What each node answers, or why it does not."""
     from rayanim.doctor.probe import packed_specimen
 
-    film = ray.put(pickle.dumps(packed_specimen()))
+    video = ray.put(pickle.dumps(packed_specimen()))
     ray.cloudpickle.register_pickle_by_value(node_task)
     try:
-        asked = {_asked(ray, node_id, version, film): node_id for node_id in node_ids}
+        asked = {_asked(ray, node_id, version, video): node_id for node_id in node_ids}
     finally:
         ray.cloudpickle.unregister_pickle_by_value(node_task)
     by_s = time.monotonic() + limit_s
@@ -205,7 +205,7 @@ def _ask(
     return answers
 
 
-def _asked(ray: Any, node_id: str, version: str, film: Any) -> Any:
+def _asked(ray: Any, node_id: str, version: str, video: Any) -> Any:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     # No CPU: also nodes that are busy, or that have none for actors, answer.
@@ -215,7 +215,7 @@ def _asked(ray: Any, node_id: str, version: str, film: Any) -> Any:
         name="rayanim doctor",
         scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
     )
-    return task.remote(version, film)
+    return task.remote(version, video)
 
 
 def _taken(ray: Any, ref: Any) -> Mapping[str, Any] | str:
@@ -312,7 +312,7 @@ def examine(address: str | None = None, *, limit_s: float = ANSWER_LIMIT_S) -> E
     SettingsError
         If `address` is none that a driver can connect to.
     """
-    # As where a film is made; what the environment says is not asked for here.
+    # As where a video is made; what the environment says is not asked for here.
     cluster_address = None if address is None else read_address(address, {})
     here, token = look_here(), find_token()
     cluster = None

@@ -190,14 +190,14 @@ def look_here(shipment: Shipment | None = None, *, with_encoders: bool = True) -
     Parameters
     ----------
     shipment
-        The test film as another process packed it; None draws it as this one would.
+        The test video as another process packed it; None draws it as this one would.
     with_encoders
         Whether each encoder, those of devices too, is tried by itself.
     """
     look = Look(find_software(), find_machine())
     if any(each.failure or each.version is None for each in look.software.packages[1:]):
         return look
-    # Fonts first: the film brings the settings of the process that packed it.
+    # Fonts first: the video brings the settings of the process that packed it.
     look = replace(look, fonts=_fonts(), encoders=_encoders() if with_encoders else ())
     try:
         return replace(look, drawn=draw_specimen(shipment))
@@ -258,19 +258,19 @@ class Specimen(Animator):
 
 
 def packed_specimen() -> Shipment:
-    """The test film as a film is packed for actors: with this process's matplotlib settings."""
+    """The test video as a video is packed for actors: with this process's matplotlib settings."""
     import matplotlib.pyplot  # noqa: F401 # what a script that draws has loaded
 
     return pack(AnimatorSource(Specimen(), {}))
 
 
 def draw_specimen(shipment: Shipment | None = None) -> DrawnFacts:
-    """Draw the test film in this process and encode it with each encoder that there is.
+    """Draw the test video in this process and encode it with each encoder that there is.
 
     Parameters
     ----------
     shipment
-        The film as it came from another process, whose settings are taken
+        The video as it came from another process, whose settings are taken
         over for good; None draws with this process's own.
 
     Raises

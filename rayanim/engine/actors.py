@@ -58,7 +58,7 @@ class Opened:
     Attributes
     ----------
     differs
-        Whether the film's first frame has other pixels here than in the
+        Whether the video's first frame has other pixels here than in the
         process that drew it first.
     """
 
@@ -151,7 +151,7 @@ class RenderActor:
         return Greeting(os.getpid(), ray.get_runtime_context().get_node_id())
 
     def open(self) -> Opened:
-        """Unpack and open the source, and draw the film's first frame to compare it."""
+        """Unpack and open the source, and draw the video's first frame to compare it."""
         try:
             return Opened(self._open_and_compare(), None)
         except RayanimError as error:
@@ -274,7 +274,7 @@ class EncoderActor:
         self._writer.found(indices)
 
     def finish(self, n_frames: int) -> Finished:
-        """Write what is left of a film of `n_frames`, and close the file."""
+        """Write what is left of a video of `n_frames`, and close the file."""
         try:
             return Finished(self._writer.finish(n_frames), None)
         except RayanimError as error:

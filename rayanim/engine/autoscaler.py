@@ -78,7 +78,7 @@ class Snapshot:
     spent_node_s
         Seconds for which nodes were held so far, of all nodes together.
     seconds_left
-        Seconds to the end of the film at the present rate; None where that
+        Seconds to the end of the video at the present rate; None where that
         cannot be said.
     """
 
@@ -221,7 +221,7 @@ HOUR_S = 3600.0
 def too_dear(snapshot: Snapshot, limits: ScalingLimits) -> str | None:
     """Why no actor may be added; None where the cap allows it, or there is none.
 
-    The film's price is projected from the present rate: what was spent, and the
+    The video's price is projected from the present rate: what was spent, and the
     present nodes for the time that is left. More actors would shorten that time
     and not the price, but for each node that they start.
     """
@@ -232,7 +232,7 @@ def too_dear(snapshot: Snapshot, limits: ScalingLimits) -> str | None:
     if projected_s <= limits.max_node_s:
         return None
     return (
-        f"at this rate the film takes {hours_text(projected_s)} node-hours, and "
+        f"at this rate the video takes {hours_text(projected_s)} node-hours, and "
         f"{hours_text(limits.max_node_s)} are allowed"
     )
 

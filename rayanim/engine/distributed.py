@@ -295,18 +295,18 @@ class Controller:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What is to be drawn on Ray, and how it goes into the film.
+    """What is to be drawn on Ray, and how it goes into the video.
 
     Attributes
     ----------
     plan
         The segments, in order.
     writing
-        How the film is written.
+        How the video is written.
     segment_frames
         Frames of the longest segment.
     done_frames
-        Frames of the film that are drawn already, and not in `plan`.
+        Frames of the video that are drawn already, and not in `plan`.
     frame_bytes
         Bytes of a frame as it travels; 0 where segments travel encoded.
     frame_s
@@ -886,7 +886,7 @@ class FarmRun:
             self._tally.exporter.begin()
             self._encoder.start()
             self._draw_all()
-            # Nodes may go while the film is joined.
+            # Nodes may go while the video is joined.
             self._pool.apply(0)
             self._tally.there_are(self._pool.alive, self._pool.nodes)
             file_bytes = self._finished()

@@ -228,7 +228,7 @@ class Blueprint:
     geometry, spec, seed
         What the first frame settled, the stream, and the job's seed.
     first
-        The film's first frame.
+        The video's first frame.
     first_digest
         What `digest_of` gave for it in the first process.
     open_s
@@ -301,7 +301,7 @@ def close_source(source: Source) -> None:
 
 
 def measure_source(source: Source, seed: int | None, number: int, params: Any) -> Geometry:
-    """What the film's first frame settles for all.
+    """What the video's first frame settles for all.
 
     Raises
     ------
@@ -491,7 +491,7 @@ def draw_frame(
     if frame.shape[1::-1] != size:
         raise FrameError(
             f"Frame {number} of {source.name} is {frame.shape[1]}x{frame.shape[0]} pixels, the "
-            f"first one was {size[0]}x{size[1]}. All frames of a film have one size: do not "
+            f"first one was {size[0]}x{size[1]}. All frames of a video have one size: do not "
             "change the figure's size or dpi.",
             frame=number,
         )
@@ -612,10 +612,10 @@ class HistoryCheck:
     def _told(self, number: int, box: str) -> str:
         return (
             f"Frame {number} of {self._name} depends on the frames drawn before it: drawn again "
-            f"after others it has other pixels{box}. Spread over actors, the film is not what "
+            f"after others it has other pixels{box}. Spread over actors, the video is not what "
             "drawing all frames in order gives. With sequential=True (--sequential, or "
             "`sequential = True` on an Animator) each actor runs the updates that it skips, "
-            "and the film is exact. If it shows the time of day, or random numbers of a "
+            "and the video is exact. If it shows the time of day, or random numbers of a "
             "generator without a seed, only drawing from the frame's number or parameters helps."
         )
 
@@ -833,7 +833,7 @@ class Worker:
         self._renderer.draw_in_full_from_now()
 
     def first_frame_differs(self) -> bool:
-        """Whether the film's first frame has other pixels here than in the first process."""
+        """Whether the video's first frame has other pixels here than in the first process."""
         blueprint = self._blueprint
         if blueprint.first_digest is None:
             return False

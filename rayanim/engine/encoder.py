@@ -26,7 +26,7 @@ SILENCE_FACTOR = 30.0
 """How many times longer than any before a segment may take the encoder."""
 
 LOOK_S = 1.0
-"""How often a film that is being finished is looked at."""
+"""How often a video that is being finished is looked at."""
 
 MAX_RESTARTS = 3
 """Encoder actors that may be lost where what they wrote is not."""
@@ -99,7 +99,7 @@ class EncoderLink:
             name=self._name.encoder_actor(self._numbers),
             max_concurrency=self._writing.width,
         )
-        self._handle = placed.remote(self._writing, f"of {self._name.film}")
+        self._handle = placed.remote(self._writing, f"of {self._name.video}")
         try:
             opened: FileOpened = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
             if opened.failure is not None:
@@ -141,7 +141,7 @@ class EncoderLink:
         return list(self._handed)
 
     def found(self, indices: Iterable[int]) -> None:
-        """Tell it of segments whose parts it did not put: it may join them to the film."""
+        """Tell it of segments whose parts it did not put: it may join them to the video."""
         news = tuple(indices)
         if news:
             self._found.update(news)
@@ -154,7 +154,7 @@ class EncoderLink:
         when_encoded: Callable[[Segment], None],
         batch_digest: str | None = None,
     ) -> None:
-        """Hand over a segment; raw frames in the order of the film."""
+        """Hand over a segment; raw frames in the order of the video."""
         if not self._handed:
             self._heard_s = time.perf_counter()
         self._hand(Handed(segment, payload, when_encoded, batch_digest))
@@ -215,14 +215,14 @@ class EncoderLink:
         import ray
 
         ref = self._handle.finish.remote(n_frames)
-        film = _Growth(self._writing.path)
+        video = _Growth(self._writing.path)
         answer = None
         while answer is None:
             try:
                 answer = ray.get(ref, timeout=LOOK_S)
             except ray.exceptions.GetTimeoutError:
-                # Nobody can say how long a disk takes for the rest of a long film.
-                silence_s = film.stands_still_s()
+                # Nobody can say how long a disk takes for the rest of a long video.
+                silence_s = video.stands_still_s()
                 if silence_s > SILENCE_LIMIT_S:
                     raise _silent(silence_s) from None
             except ray.exceptions.RayError as error:
@@ -297,7 +297,7 @@ class _Growth:
 def _failed(error: Exception) -> RayanimError:
     """What an answer that did not come says: code that failed would fail in another actor, too."""
     if is_code_fault(error):
-        return EncodeError(f"Writing the film failed in the encoder actor ({first_line(error)}).")
+        return EncodeError(f"Writing the video failed in the encoder actor ({first_line(error)}).")
     return EncoderLostError(
         f"The encoder actor died ({first_line(error)}). If memory ran out, use fewer workers "
         "or a smaller in_flight_bytes."

@@ -25,14 +25,14 @@ from rayanim.randomness import kept_randomness
 from rayanim.storage.segments import Keeper
 
 ENCODER_RESTARTS = 1
-"""How often a film is begun anew after its encoder actor died."""
+"""How often a video is begun anew after its encoder actor died."""
 
 Head = deque[Drawn[RawPayload]]
 """What was drawn in this process, and is not encoded yet."""
 
 
 class FramesJob:
-    """Draws a film and hands raw frames to one encoder.
+    """Draws a video and hands raw frames to one encoder.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class FramesJob:
         session = self._chooser.session(max(128 * 2**20, limit_bytes * 3 // 2))
         session.start()
         try:
-            # What is drawn while Ray starts counts: it is the film's beginning.
+            # What is drawn while Ray starts counts: it is the video's beginning.
             self._head.extend(self._draw_until_ready(session))
             session.wait()
             self._inside.close()
@@ -162,7 +162,7 @@ class FramesJob:
                 if again is None or restarts == ENCODER_RESTARTS:
                     raise
                 restarts += 1
-                self._tally.event(f"{error.message} The film is begun anew.")
+                self._tally.event(f"{error.message} The video is begun anew.")
                 self._tally.begin_anew()
                 feed, first = again, (0, 0)
                 self._head.clear()
@@ -371,7 +371,7 @@ class Handover:
 
 
 class SegmentsJob:
-    """Draws a film in closed segments.
+    """Draws a video in closed segments.
 
     Parameters
     ----------
@@ -408,7 +408,7 @@ class SegmentsJob:
         self._space = SpaceWatch(
             self._job.part_path, self._tally, with_parts=self._keeper.takes_disk
         )
-        # What may go on elsewhere is joined there: one process writes the film.
+        # What may go on elsewhere is joined there: one process writes the video.
         self._writer = PartWriter(self._parts, joins=not self._chooser.may_travel)
         self._threads = EncoderThreads(
             spec,
@@ -487,7 +487,7 @@ class SegmentsJob:
         return piece
 
     def _draw_first(self, segment: Segment) -> RawPayload:
-        """The film's first frame; once more, in full, where it differed from a full draw."""
+        """The video's first frame; once more, in full, where it differed from a full draw."""
         while (frame := self._draw(segment, 0, 1)) is None:
             self._forget_since(NO_TIME, 0)
         return frame
@@ -508,7 +508,7 @@ class SegmentsJob:
             return
         if self._job.on_history == "ignore" or self._job.seed is None:
             self._tally.event_once(
-                "Whether frames depend on those drawn before is not checked; a film in which "
+                "Whether frames depend on those drawn before is not checked; a video in which "
                 "they do is another one where some are skipped.",
                 "unchecked",
             )

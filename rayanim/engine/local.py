@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
 
 LATELY = 5
-"""Pieces of film whose cost is looked at: the middle one is taken, guards and pauses are not."""
+"""Pieces of video whose cost is looked at: the middle one is taken, guards and pauses are not."""
 
 SAMPLE_S = 0.5
 """Seconds of drawing that tell what a frame costs."""
@@ -192,7 +192,7 @@ class InProcess:
         self._ahead: Batch = job.feed.take(1)
         if not len(self._ahead):
             raise ParametersError(
-                "There is nothing to render: the film has no frames. "
+                "There is nothing to render: the video has no frames. "
                 "Give param_by_frame at least one entry."
             )
         first = self._ahead
@@ -241,7 +241,7 @@ class InProcess:
 
     @property
     def first_digest(self) -> bytes:
-        """What `digest_of` gives for the film's first frame; after it was drawn."""
+        """What `digest_of` gives for the video's first frame; after it was drawn."""
         return self._first_digest or b""
 
     @property
@@ -251,11 +251,11 @@ class InProcess:
 
     @property
     def next_frame(self) -> int:
-        """Position in the film of the frame that comes next."""
+        """Position in the video of the frame that comes next."""
         return self._at
 
     def draw(self, count: int) -> Drawn[RawPayload] | None:
-        """Draw the next frames, `count` at most; None at the film's end."""
+        """Draw the next frames, `count` at most; None at the video's end."""
         batch, self._ahead = self._ahead, Batch((), None)
         if not len(batch):
             batch = self._job.feed.take(count)
@@ -584,7 +584,7 @@ segment that is 50 MB. It cannot deadlock: the thread waits for nobody."""
 
 
 class EncoderThread:
-    """The film's one encoder, in a thread of its own.
+    """The video's one encoder, in a thread of its own.
 
     FFmpeg releases Python's lock while it works.
 
@@ -667,7 +667,7 @@ class Resumption:
     job, tally
         The job and its counts.
     inside
-        Has drawn the film's first frame.
+        Has drawn the video's first frame.
     keeper
         Keeps what is finished.
     """
@@ -731,10 +731,10 @@ class Resumption:
 
 
 FIRST_LOOK_FRAMES = 48
-"""Frames that tell what a film takes."""
+"""Frames that tell what a video takes."""
 
 BORNE_OUT = 0.1
-"""The share of the film that says enough of the rest."""
+"""The share of the video that says enough of the rest."""
 
 LOOK_EVERY_S = 10.0
 """Others write to the disk, too."""
@@ -745,7 +745,7 @@ class SpaceWatch:
 
     Parameters
     ----------
-    film
+    video
         The file that is written, on this machine.
     tally
         Knows what is written.
@@ -753,14 +753,14 @@ class SpaceWatch:
         Whether the parts are written beside it, too.
     """
 
-    def __init__(self, film: Path, tally: Tally, *, with_parts: bool = True) -> None:
+    def __init__(self, video: Path, tally: Tally, *, with_parts: bool = True) -> None:
         from rayanim.storage.store import check_space
 
-        self._film = film
+        self._video = video
         self._tally = tally
         self._with_parts = with_parts
         self._next_look_s = 0.0
-        check_space(film.parent, 1)
+        check_space(video.parent, 1)
 
     def look(self) -> None:
         """Look, if it is time to.
@@ -769,7 +769,7 @@ class SpaceWatch:
         ------
         OutputError
             If there is less room than what is to come needs, by a good part of
-            the film.
+            the video.
         """
         from rayanim.storage.store import check_space, expected_bytes
 
@@ -783,11 +783,11 @@ class SpaceWatch:
             tally.written_bytes,
             tally.written_frames,
             tally.total,
-            joined_bytes=self._film.stat().st_size if self._film.exists() else 0,
+            joined_bytes=self._video.stat().st_size if self._video.exists() else 0,
             with_parts=self._with_parts,
         )
         try:
-            check_space(self._film.parent, needed_bytes)
+            check_space(self._video.parent, needed_bytes)
         except OutputError as error:
             if tally.written_frames >= BORNE_OUT * tally.total:
                 raise

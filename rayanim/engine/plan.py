@@ -1,4 +1,4 @@
-"""Cuts a film into segments.
+"""Cuts a video into segments.
 
 PURE. The cut looks at the number of frames and at settings, never at who is
 quick or how many actors run.
@@ -6,10 +6,10 @@ quick or how many actors run.
 Closed segments
 ---------------
 A segment that is encoded by itself begins with a keyframe, so every cut costs
-one. `closed_lengths` therefore cuts long films where libx264 and libx265 would
+one. `closed_lengths` therefore cuts long videos where libx264 and libx265 would
 put a keyframe anyway, after `GOP_FRAMES`, which costs next to nothing; short
-ones into `SHORT_FILM_PARTS`, so that as many actors have work; but nothing
-shorter than `SHORTEST_FRAMES`, below which a film is hardly more than
+ones into `SHORT_VIDEO_PARTS`, so that as many actors have work; but nothing
+shorter than `SHORTEST_FRAMES`, below which a video is hardly more than
 keyframes. ``benchmarks/segment_sizes.py`` holds the figures.
 """
 
@@ -23,16 +23,16 @@ from rayanim.parameters import Batch, Feed
 GOP_FRAMES = 250
 """Frames from one keyframe to the next: the default of libx264 and libx265."""
 
-SHORT_FILM_PARTS = 16
-"""Segments of a film that is too short for `GOP_FRAMES` in each."""
+SHORT_VIDEO_PARTS = 16
+"""Segments of a video that is too short for `GOP_FRAMES` in each."""
 
 SHORTEST_FRAMES = 8
-"""Frames of a closed segment at least, unless the film has fewer."""
+"""Frames of a closed segment at least, unless the video has fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a segment stands in the film, without its parameters.
+    """Where a segment stands in the video, without its parameters.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ class Segment:
     Attributes
     ----------
     index
-        0, 1, 2, ... along the film.
+        0, 1, 2, ... along the video.
     start, stop
-        Positions in the film, half-open.
+        Positions in the video, half-open.
     batch
         The frames' own numbers and parameters.
     """
@@ -111,7 +111,7 @@ def closed_lengths(n_frames: int | None, longest: int | None = None) -> Iterator
     """How many frames each closed segment has, without end where `n_frames` is None.
 
     Lengths differ by one at most. Where the end is unknown they grow with the
-    film, which nobody can take for a short one any more.
+    video, which nobody can take for a short one any more.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def closed_lengths(n_frames: int | None, longest: int | None = None) -> Iterator
         return
     if longest is None:
         by_gop = -(-n_frames // GOP_FRAMES)
-        count = max(by_gop, min(SHORT_FILM_PARTS, -(-n_frames // SHORTEST_FRAMES)))
+        count = max(by_gop, min(SHORT_VIDEO_PARTS, -(-n_frames // SHORTEST_FRAMES)))
     else:
         count = -(-n_frames // longest)
     for index in range(count):
@@ -135,7 +135,7 @@ def closed_lengths(n_frames: int | None, longest: int | None = None) -> Iterator
 def _growing_lengths(longest: int) -> Iterator[int]:
     done = 0
     while True:
-        length = min(longest, max(SHORTEST_FRAMES, done // SHORT_FILM_PARTS))
+        length = min(longest, max(SHORTEST_FRAMES, done // SHORT_VIDEO_PARTS))
         yield length
         done += length
 

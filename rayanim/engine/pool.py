@@ -198,7 +198,7 @@ class Closing:
 
 
 DIFFERENCE = (
-    "The film's first frame has other pixels in a render actor than in this process, so frames "
+    "The video's first frame has other pixels in a render actor than in this process, so frames "
     "may differ by who draws them. Usual causes: the order of a set, a module's variable that the "
     "script changed, random numbers from a generator without a seed, the time of day. "
     "With workers=1 one process draws all."
@@ -213,7 +213,7 @@ class Joined:
     Attributes
     ----------
     differs
-        Whether the film's first frame has other pixels there.
+        Whether the video's first frame has other pixels there.
     """
 
     number: int
@@ -836,7 +836,7 @@ class RenderPool:
         actor_class = self._class.options(
             **options(self.need, self._left_out), name=name.render_actor(number)
         )
-        handle = actor_class.remote(*self._make_arguments(), f"{number} of {name.film}")
+        handle = actor_class.remote(*self._make_arguments(), f"{number} of {name.video}")
         member = Member(number, handle, asked_s=time.perf_counter())
         self._log.tell(ActorAsked(actor=number))
         self._roster.add(member)

@@ -145,7 +145,7 @@ class Dispatcher(Generic[Payload]):
     first, first_frame
         Index of the plan's first segment, and the position of its first frame.
     in_order
-        Whether the encoder gets segments in the order of the film, rather than
+        Whether the encoder gets segments in the order of the video, rather than
         as they come.
 
     Attributes
@@ -610,7 +610,7 @@ class Pace:
     def known_s(self) -> float:
         """What a frame may well take, by those that were drawn; 0 before the first.
 
-        In a film with heavy scenes the slowest segment says more than the average.
+        In a video with heavy scenes the slowest segment says more than the average.
         """
         return max(self.frame_s or 0.0, self.slowest_s / 2)
 
@@ -748,7 +748,7 @@ def _silent_nodes(
 ) -> set[str]:
     """Nodes that said nothing for half of the time that an overdue segment lasts.
 
-    Never all of them: then the film's frames take that long, and there would be
+    Never all of them: then the video's frames take that long, and there would be
     nobody to do their work. One node alone is not silent, therefore.
     """
     silent = {
@@ -778,7 +778,7 @@ SHORTEST_S = 900.0
 """Whatever is drawn: a machine may be that busy with other things."""
 
 SLOW_FRAME_S = 14.0
-"""What any frame may take. Only whole segments are heard of, and a film that was light
+"""What any frame may take. Only whole segments are heard of, and a video that was light
 so far may come to a heavy scene."""
 
 SILENCE_FACTOR = 20.0

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("rayanim")
 
-JOB_LABELS = ("film", "run")
-"""Labels of every metric: the film's name, and what tells jobs for films of one name apart."""
+JOB_LABELS = ("video", "run")
+"""Labels of every metric: the video's name, and what tells jobs for videos of one name apart."""
 
 STAGE_SECONDS = "rayanim_stage_seconds_total"
 
@@ -101,7 +101,7 @@ METRICS = (
     Metric(
         "rayanim_frames_encoded_total",
         "counter",
-        "Frames encoded and taken into the film; not those of an earlier job's parts",
+        "Frames encoded and taken into the video; not those of an earlier job's parts",
         lambda tally: tally.frames - tally.resumed_frames,
     ),
     Metric(
@@ -118,7 +118,7 @@ METRICS = (
     Metric(
         "rayanim_frames_left",
         "gauge",
-        "Frames of the film that are not in it yet",
+        "Frames of the video that are not in it yet",
         _frames_left,
     ),
     Metric(
@@ -150,7 +150,7 @@ METRICS = (
 
 
 def increment(before: float, now: float) -> float:
-    """What is added to a counter; what began anew, with the film, counts once more."""
+    """What is added to a counter; what began anew, with the video, counts once more."""
     return now - before if now >= before else now
 
 
@@ -168,7 +168,7 @@ class Exporter:
     """
 
     def __init__(self, name: JobName) -> None:
-        self._labels = dict(zip(JOB_LABELS, (name.film, name.run), strict=True))
+        self._labels = dict(zip(JOB_LABELS, (name.video, name.run), strict=True))
         self._instruments: dict[str, Any] = {}
         self._counted: dict[Metric, float] = {}
         self._next_look_s = 0.0
@@ -216,7 +216,7 @@ class Exporter:
     def _harmless(self) -> Iterator[None]:
         try:
             yield
-        except Exception:  # whatever Ray's metrics raise: the film is what counts
+        except Exception:  # whatever Ray's metrics raise: the video is what counts
             self._instruments = {}
             _logger.debug("The job's metrics end here.", exc_info=True)
 
@@ -242,7 +242,7 @@ def _collects_metrics() -> bool:
 
 
 LONGEST_NAME = 64
-"""Characters of a film's name that are shown."""
+"""Characters of a video's name that are shown."""
 
 NAMED_ACTORS = 200
 """Render actors of a job that Ray knows by name, and not by their `repr` alone.
@@ -258,32 +258,32 @@ class JobName:
 
     Attributes
     ----------
-    film
-        The film's name.
+    video
+        The video's name.
     run
-        Tells this job from others that make a film of that name.
+        Tells this job from others that make a video of that name.
     """
 
-    film: str = "film"
+    video: str = "video"
     run: str = "0"
 
     @classmethod
-    def of(cls, film: str, run: str) -> JobName:
-        """The names for a film, which may be called anything."""
-        shown = "".join(each if each.isprintable() else "_" for each in film)
-        return cls(shown[:LONGEST_NAME] or "film", run)
+    def of(cls, video: str, run: str) -> JobName:
+        """The names for a video, which may be called anything."""
+        shown = "".join(each if each.isprintable() else "_" for each in video)
+        return cls(shown[:LONGEST_NAME] or "video", run)
 
     def in_pass(self, number: int) -> JobName:
-        """The same, for the actors of one pass over the film: no name of the one before is free."""
+        """Names for a retry: Ray does not reuse the names of earlier actors."""
         return self if number == 1 else replace(self, run=f"{self.run}-{number}")
 
     def render_actor(self, number: int) -> str | None:
         """A render actor's name in Ray; None where it gets none."""
-        return f"{self.film}-{self.run}/render-{number}" if number <= NAMED_ACTORS else None
+        return f"{self.video}-{self.run}/render-{number}" if number <= NAMED_ACTORS else None
 
     def encoder_actor(self, number: int) -> str:
         """The name in Ray of the job's encoder actor; the first is number 1."""
-        return f"{self.film}-{self.run}/encoder-{number}"
+        return f"{self.video}-{self.run}/encoder-{number}"
 
 
 MOST_SIZES = 500
@@ -432,7 +432,7 @@ MAX_CHANGES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A film to be made.
+    """A video to be made.
 
     Attributes
     ----------
@@ -562,7 +562,7 @@ class Tally:
         self.timings = replace(self.timings, frames=before.frames, account=before.account)
 
     def encoded(self, frames: int, encode_s: float, wait_s: float) -> None:
-        """Frames are in the film."""
+        """Frames are in the video."""
         self._log("encoded", self.log_every[1], self.frames, self.frames + frames)
         self.frames += frames
         self.encode_s += encode_s

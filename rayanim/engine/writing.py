@@ -1,4 +1,4 @@
-"""Two ways to a file: one encoder for the whole film, or parts that are joined.
+"""Two ways to a file: one encoder for the whole video, or parts that are joined.
 
 A `Writing` travels to the process that writes and is opened there.
 """
@@ -33,9 +33,9 @@ PACKET_BYTES = 200
 
 
 class Joining:
-    """One film, joined while others still draw it.
+    """One video, joined while others still draw it.
 
-    The parts stay where they are: this only reads them. The film's file is
+    The parts stay where they are: this only reads them. The video's file is
     begun with its first part, by a thread that takes the time it finds. The
     first failure ends it and removes the file; every later call raises it.
 
@@ -44,7 +44,7 @@ class Joining:
     spec
         The stream.
     path
-        The film to write.
+        The video to write.
     store
         Where the parts are kept.
     """
@@ -67,11 +67,11 @@ class Joining:
 
     @property
     def frames(self) -> int:
-        """Frames that are in the film so far."""
+        """Frames that are in the video so far."""
         return self._frames
 
     def add(self, index: int, start: int, segment: EncodedSegment) -> None:
-        """There is a part of segment `index`, whose first frame is the film's `start`.
+        """There is a part of segment `index`, whose first frame is the video's `start`.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Joining:
             self._changed.notify()
 
     def finish(self, n_frames: int) -> int:
-        """Join what is left, of all parts that are there now, and write the film's end.
+        """Join what is left, of all parts that are there now, and write the video's end.
 
         Parameters
         ----------
@@ -102,7 +102,7 @@ class Joining:
         Returns
         -------
         int
-            Size of the film in bytes.
+            Size of the video in bytes.
 
         Raises
         ------
@@ -194,7 +194,7 @@ class Joining:
             if start != self._frames:
                 raise PartsError(
                     f"Part {index} in {str(self._store.path)!r} begins with frame {start} of the "
-                    f"film where {self._frames} was expected. Render without resuming."
+                    f"video where {self._frames} was expected. Render without resuming."
                 )
             joiner.add(segment)
             self._frames += segment.n_frames
@@ -259,11 +259,11 @@ class Writer(Protocol):
 
 
 class Writing(Protocol):
-    """How a film is written; it pickles."""
+    """How a video is written; it pickles."""
 
     @property
     def path(self) -> Path:
-        """The file that the film is written to, on the machine of its encoder."""
+        """The file that the video is written to, on the machine of its encoder."""
 
     @property
     def survives(self) -> bool:
@@ -326,7 +326,7 @@ class _FrameWriter:
     def finish(self, n_frames: int) -> int:
         if n_frames != self._frames:
             raise EncodeError(
-                f"{self._frames} frames were encoded where the film has {n_frames}. "
+                f"{self._frames} frames were encoded where the video has {n_frames}. "
                 "Please report this."
             )
         return self._encoder.finish()
@@ -334,14 +334,14 @@ class _FrameWriter:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Encoded segments go, as they come, into files of their own, which are joined to the film.
+    """Encoded segments go, as they come, into files of their own, which are joined to the video.
 
     Parameters
     ----------
     spec
         The stream.
     path
-        The film to write at the end.
+        The video to write at the end.
     store
         Where the parts are kept.
     """
@@ -366,7 +366,7 @@ class Parts:
 
 
 class PartWriter:
-    """Puts parts, and joins those to the film of which all before are there.
+    """Puts parts, and joins those to the video of which all before are there.
 
     Parameters
     ----------

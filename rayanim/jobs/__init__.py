@@ -1,1 +1,1 @@
-"""Films that are rendered by a job on a Ray cluster: submitted, watched, stopped, fetched."""
+"""Videos that are rendered by a job on a Ray cluster: submitted, watched, stopped, fetched."""

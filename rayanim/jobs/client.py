@@ -58,7 +58,7 @@ def read_address(given: str | None, environment: Mapping[str, str]) -> str | Non
     if scheme == "ray":
         host = rest.partition(":")[0] or "HEAD"
         raise SettingsError(
-            f"{found!r} is an address of Ray Client, through which no film can be rendered: it "
+            f"{found!r} is an address of Ray Client, through which no video can be rendered: it "
             "passes no streams on, and ends the work when the connection breaks for 30 s. Submit "
             f"to the cluster's dashboard instead: --address http://{host}:{DASHBOARD_PORT}."
         )
@@ -158,8 +158,8 @@ def check_submission_id(text: str) -> str:
     )
 
 
-def films_folder(folder: Path, owner: str) -> str:
-    """The name of the folder on the cluster where the films of a script's folder go.
+def videos_folder(folder: Path, owner: str) -> str:
+    """The name of the folder on the cluster where the videos of a script's folder go.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def films_folder(folder: Path, owner: str) -> str:
         and another one for another folder or owner.
     """
     digest = hashlib.sha256(f"{owner}:{folder}".encode()).hexdigest()[:8]
-    stem = re.sub(r"[^A-Za-z0-9_]+", "-", folder.name).strip("-")[:40] or "films"
+    stem = re.sub(r"[^A-Za-z0-9_]+", "-", folder.name).strip("-")[:40] or "videos"
     return f"{stem}-{digest}"
 
 
@@ -196,7 +196,7 @@ def relative_script(script: Path, working_dir: Path) -> str:
         ) from None
 
 
-def entrypoint(films: str, words: Sequence[str]) -> str:
+def entrypoint(videos: str, words: Sequence[str]) -> str:
     """The job's shell command.
 
     The Python is the one that the head's Ray finds as ``python``, or that of
@@ -205,12 +205,12 @@ def entrypoint(films: str, words: Sequence[str]) -> str:
 
     Parameters
     ----------
-    films
-        Name of the folder for its films.
+    videos
+        Name of the folder for its videos.
     words
         What stands after ``rayanim run``.
     """
-    return shlex.join(["exec", "python", "-m", "rayanim.jobs.driver", films, "run", *words])
+    return shlex.join(["exec", "python", "-m", "rayanim.jobs.driver", videos, "run", *words])
 
 
 def with_variables(runtime_env: Mapping[str, Any], resume_command: str) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def with_variables(runtime_env: Mapping[str, Any], resume_command: str) -> dict[
     The user's own stay as they are.
     """
     variables = {
-        # Ray's own 3 s are too short to finish the parts of a stopped film.
+        # Ray's own 3 s are too short to finish the parts of a stopped video.
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
         RESUME_VARIABLE: resume_command,
     }
@@ -507,7 +507,7 @@ class JobsClient:
         with answer:
             if not answer.ok:
                 raise JobError(
-                    f"{name} cannot be read from its node any more: the node is gone, or its film "
+                    f"{name} cannot be read from its node any more: the node is gone, or its video "
                     f"was removed. Ray says: {answer.text[:300]!r}."
                 )
             yield self._told_of(answer.iter_content(2**16))

@@ -1,7 +1,7 @@
 """The driver of a submitted job, on the cluster: checks what is there, then runs the command.
 
-``python -m rayanim.jobs.driver FILMS run ...``: FILMS names the folder below
-the node's own for films; the rest is a command line of rayanim's.
+``python -m rayanim.jobs.driver VIDEOS run ...``: VIDEOS names the folder below
+the node's own for videos; the rest is a command line of rayanim's.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from rayanim.jobs.client import JOB, LOG_FOLDER, RESUME_VARIABLE
 
 OLDEST_PYTHON = (3, 11)
 
-FILMS = "RAYANIM_FILMS"
-"""A variable of the head's: where films go whose paths are relative."""
+VIDEOS = "RAYANIM_VIDEOS"
+"""A variable of the head's: where videos go whose paths are relative."""
 
 # Modules that are called otherwise than the package that brings them.
 MODULES = {"pillow": "PIL"}
@@ -59,9 +59,9 @@ def complaint(version: tuple[int, ...], lacking: Sequence[str], python: str) -> 
     )
 
 
-def films_folder(name: str) -> Path:
-    """The folder for the films of the job's script, on this node."""
-    given = os.environ.get(FILMS)
+def videos_folder(name: str) -> Path:
+    """The folder for the videos of the job's script, on this node."""
+    given = os.environ.get(VIDEOS)
     for parent in (given, "~/rayanim", Path(tempfile.gettempdir()) / "rayanim"):
         folder = Path(parent or "").expanduser() / name
         try:
@@ -71,7 +71,7 @@ def films_folder(name: str) -> Path:
         except OSError:
             if parent == given:
                 raise
-    raise OSError(f"There is no folder for films: set {FILMS} on the head to one.")
+    raise OSError(f"There is no folder for videos: set {VIDEOS} on the head to one.")
 
 
 def _know_log_folder() -> None:
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(2)
     _know_log_folder()
     name, command, *rest = arguments
-    options = ["--films-folder", str(films_folder(name))]
+    options = ["--videos-folder", str(videos_folder(name))]
     if os.environ.get(RESUME_VARIABLE):
         options += ["--resume-command", os.environ[RESUME_VARIABLE]]
     # As anybody would call it: the command is above this room.

@@ -1,4 +1,4 @@
-"""Brings a finished film from the cluster to this machine, whole or not at all."""
+"""Brings a finished video from the cluster to this machine, whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _OFFERED_BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A film that can be fetched.
+    """A video that can be fetched.
 
     Attributes
     ----------
     output
         Where it lies on its node.
     relative
-        Its path below the folder for films; its name where it lies elsewhere.
+        Its path below the folder for videos; its name where it lies elsewhere.
     name
         Where it can be found in the node's log folder.
     size_bytes, sha256
@@ -34,7 +34,7 @@ class Offer:
     newlines
         How many bytes of it are newlines. Ray's dashboard gives a file from its
         n-th line on, and so from wherever a broken connection has stopped,
-        although a film has no lines.
+        although a video has no lines.
     ends_with_newline
         Whether its last byte is one.
     """
@@ -57,43 +57,43 @@ class Offer:
         return cls(**{name: values[name] for name in cls.__slots__})
 
 
-def offer(film: Path, films: Path) -> Offer | None:
-    """Offer `film`, which lies on this node; None where this is no job's driver.
+def offer(video: Path, videos: Path) -> Offer | None:
+    """Offer `video`, which lies on this node; None where this is no job's driver.
 
     Parameters
     ----------
-    film
+    video
         The finished file, absolute.
-    films
-        The folder for films.
+    videos
+        The folder for videos.
     """
     logs, job = os.environ.get(LOG_FOLDER), os.environ.get(JOB)
-    if not logs or not job or not film.is_file():
+    if not logs or not job or not video.is_file():
         return None
-    name = f"{job}-{hashlib.sha256(str(film).encode()).hexdigest()[:8]}{film.suffix}"
-    _link(Path(logs) / name, film.resolve())
-    relative = film.relative_to(films) if film.is_relative_to(films) else Path(film.name)
-    return _described(film, relative.as_posix(), name)
+    name = f"{job}-{hashlib.sha256(str(video).encode()).hexdigest()[:8]}{video.suffix}"
+    _link(Path(logs) / name, video.resolve())
+    relative = video.relative_to(videos) if video.is_relative_to(videos) else Path(video.name)
+    return _described(video, relative.as_posix(), name)
 
 
-def _link(link: Path, film: Path) -> None:
+def _link(link: Path, video: Path) -> None:
     try:
-        link.symlink_to(film)
+        link.symlink_to(video)
     except FileExistsError:
         link.unlink()
-        link.symlink_to(film)
+        link.symlink_to(video)
 
 
-def _described(film: Path, relative: str, name: str) -> Offer:
+def _described(video: Path, relative: str, name: str) -> Offer:
     digest, newlines, size_bytes, last = hashlib.sha256(), 0, 0, b""
-    with film.open("rb") as file:
+    with video.open("rb") as file:
         while block := file.read(_OFFERED_BLOCK_BYTES):
             digest.update(block)
             newlines += block.count(b"\n")
             size_bytes += len(block)
             last = block[-1:]
     found = digest.hexdigest()
-    return Offer(str(film), relative, name, size_bytes, found, newlines, last == b"\n")
+    return Offer(str(video), relative, name, size_bytes, found, newlines, last == b"\n")
 
 
 ATTEMPTS = 5
@@ -105,7 +105,7 @@ _BLOCK_BYTES = 2**20
 
 
 class VideoReader(Protocol):
-    """Where a film is read from: `JobsClient`."""
+    """Where a video is read from: `JobsClient`."""
 
     def file(self, node_id: str, name: str, lines: int) -> AbstractContextManager[Iterator[bytes]]:
         """The last `lines` lines of a file, -1 for all."""
@@ -120,7 +120,7 @@ def fetch_video(
     on_bytes: Callable[[int], None] = lambda size_bytes: None,
     pause_s: float = PAUSE_S,
 ) -> None:
-    """Bring the film of `offer` to `target`.
+    """Bring the video of `offer` to `target`.
 
     It grows in ``TARGET.fetch`` and is renamed once its hash is right. What a
     broken connection or a stopped process has left there is gone on from, at
@@ -131,7 +131,7 @@ def fetch_video(
     source
         The cluster.
     node_id
-        The node where the film lies.
+        The node where the video lies.
     offer
         What it is.
     target
@@ -144,7 +144,7 @@ def fetch_video(
     Raises
     ------
     JobError
-        If the film cannot be read, or is another one by now.
+        If the video cannot be read, or is another one by now.
     OutputError
         If `target` cannot be written.
     """
@@ -154,7 +154,7 @@ def fetch_video(
         growing.finish()
     except OSError as error:
         raise OutputError(
-            f"{target} cannot be written: {error.strerror}. The film is still on the cluster: "
+            f"{target} cannot be written: {error.strerror}. The video is still on the cluster: "
             f"{offer.output}."
         ) from error
 
@@ -188,7 +188,7 @@ def _receive(
             growing.append(block)
             on_bytes(growing.size_bytes)
             if growing.size_bytes > size_bytes:
-                return  # another film by now, as its hash will show
+                return  # another video by now, as its hash will show
     if growing.size_bytes < size_bytes:
         raise JobError(
             f"Only {growing.size_bytes} of {size_bytes} bytes of {growing.offer.output} came; "
@@ -197,12 +197,12 @@ def _receive(
 
 
 class _Growing:
-    """A film as far as it is here."""
+    """A video as far as it is here."""
 
     def __init__(self, target: Path, offer: Offer) -> None:
         self.offer = offer
         self._target = target
-        # The hash in its name: what is left of another film is not gone on from.
+        # The hash in its name: what is left of another video is not gone on from.
         self._path = target.with_name(f"{target.name}.{offer.sha256[:12]}.fetch")
         self.size_bytes = self._path.stat().st_size if self._path.exists() else 0
 
@@ -223,7 +223,7 @@ class _Growing:
         self.size_bytes += len(block)
 
     def finish(self) -> None:
-        """Put the film into its place.
+        """Put the video into its place.
 
         Raises
         ------
@@ -237,7 +237,7 @@ class _Growing:
         if digest.hexdigest() != self.offer.sha256:
             self._path.unlink()
             raise JobError(
-                f"{self.offer.output} is not the film that the job has finished: it was written "
+                f"{self.offer.output} is not the video that the job has finished: it was written "
                 f"to since. {self._target} was left as it was."
             )
         self._path.replace(self._target)

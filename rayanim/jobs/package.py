@@ -61,7 +61,7 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
     ),
     "an environment": ("venv/", ".venv/", ".tox/", ".nox/", "node_modules/", "*.egg-info/"),
     "an output of rayanim": ("*.parts/", "*.part"),
-    "a film": (
+    "a video": (
         "*.mp4",
         "*.m4v",
         "*.mov",
@@ -212,7 +212,7 @@ class PackagePlan:
         Parameters
         ----------
         target
-            The film to be made, relative to the folder: nobody will miss the one that is there.
+            The video to be made, relative to the folder: nobody will miss the one that is there.
         """
         notes = []
         if self.large:
@@ -229,7 +229,7 @@ class PackagePlan:
         return notes
 
 
-_WORTH_A_WORD = (LETS_OTHERS_IN, "a film", ".gitignore")
+_WORTH_A_WORD = (LETS_OTHERS_IN, "a video", ".gitignore")
 """Reasons that people may not have thought of."""
 
 

@@ -67,11 +67,11 @@ EVENTS: Mapping[str, Mapping[str, Check]] = MappingProxyType(
         "finish": _STATE,
         "fail": _STATE,
         "report": {"text": _is_text},
-        "film": _OFFER,
+        "video": _OFFER,
         "error": {"text": _is_text},
     }
 )
-"""The events of ``rayanim run --json``, and ``film``, which only a job tells; what each must say.
+"""The events of ``rayanim run --json``, and ``video``, which only a job tells; what each must say.
 
 A script may print lines like them: those that say something else are its own.
 """

@@ -60,10 +60,10 @@ class Progress(Protocol):
         """Something that a person should read now, a warning say."""
 
     def finish(self, state: ProgressState) -> None:
-        """All frames are in the film."""
+        """All frames are in the video."""
 
     def fail(self) -> None:
-        """The job ends without its film; the error is told elsewhere."""
+        """The job ends without its video; the error is told elsewhere."""
 
 
 ERASE_LINE = "\r\x1b[2K"

@@ -1,4 +1,4 @@
-"""Reads where a film goes: a path on this machine, or the URL of a store."""
+"""Reads where a video goes: a path on this machine, or the URL of a store."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from rayanim.errors import OutputError
 
-# Two letters at least: ``C:\\films`` is a path.
+# Two letters at least: ``C:\\videos`` is a path.
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.:-]+)://(?P<rest>.*)", re.DOTALL)
-# What `Path` makes of a URL of a store: ``s3://bucket/film.mp4`` loses a slash.
+# What `Path` makes of a URL of a store: ``s3://bucket/video.mp4`` loses a slash.
 _MANGLED = re.compile(r"(s3a?|gc?s|abfss?|az|adl|memory):/[^/]")
 
 ON_THIS_MACHINE = ("file", "local")
@@ -21,7 +21,7 @@ ON_THIS_MACHINE = ("file", "local")
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The address of something in a store: ``s3://bucket/films/film.mp4``.
+    """The address of something in a store: ``s3://bucket/videos/video.mp4``.
 
     It has what a `Path` has that needs no look at the store.
 
@@ -40,7 +40,7 @@ class Url:
 
     @property
     def rest(self) -> str:
-        """What comes after it: ``bucket/films/film.mp4``."""
+        """What comes after it: ``bucket/videos/video.mp4``."""
         return self.text.partition("://")[2]
 
     @property
@@ -50,7 +50,7 @@ class Url:
 
     @property
     def name(self) -> str:
-        """What comes last: ``film.mp4``; empty where the URL ends with a slash."""
+        """What comes last: ``video.mp4``; empty where the URL ends with a slash."""
         return self.rest.rpartition("/")[2]
 
     @property
@@ -104,7 +104,7 @@ def address_of(given: Outfile) -> Address:
     Raises
     ------
     OutputError
-        If it is a URL that no film can have.
+        If it is a URL that no video can have.
     TypeError
         If `given` is neither text nor a path.
     """

@@ -1,10 +1,10 @@
-"""Names the code that draws a film, so that a changed script does not go on from old parts.
+"""Names the code that draws a video, so that a changed script does not go on from old parts.
 
 What counts are the modules that define the classes and functions which draw:
 their syntax trees, without comments, and without what a call of ``produce`` or
 ``make_video`` says of how to run, such as ``resume=True``. So do the user's own
 among those that these import, as they are written: trees of a whole project
-would take longer than a short film. What installed packages import does not count,
+would take longer than a short video. What installed packages import does not count,
 nor do rayanim and the standard library, whose versions stand in the manifest;
 nor do values, see `rayanim.storage.fingerprint`. Nothing is imported or run.
 """
@@ -204,7 +204,7 @@ _HOW_TO_RUN = {
     "transport",
     "workers",
 }
-"""Arguments that change nothing in a film: going on with other ones is what they are for."""
+"""Arguments that change nothing in a video: going on with other ones is what they are for."""
 
 _LEADING = {
     types.FunctionType,
@@ -423,7 +423,7 @@ def _text_digest(text: str) -> bytes:
 
 
 class _WithoutHowToRun(ast.NodeTransformer):
-    """Takes off arguments that change nothing in the film."""
+    """Takes off arguments that change nothing in the video."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
@@ -660,10 +660,10 @@ def value_digests(thing: Any) -> dict[str, str | None]:
 
 
 class DrawnFrom:
-    """The values of one source as a film finds them, and as drawing leaves them.
+    """The values of one source as a video finds them, and as drawing leaves them.
 
     What drawing fills or counts, a cache say, is not the user's change: where an
-    object is as a film in this process left it, it counts as it was before that.
+    object is as a video in this process left it, it counts as it was before that.
 
     Parameters
     ----------
@@ -684,7 +684,7 @@ class DrawnFrom:
                     self.digests[name] = before
 
     def note(self) -> None:
-        """Keep what drawing has changed, after a film that failed and may be gone on with."""
+        """Keep what drawing has changed, after a video that failed and may be gone on with."""
         after = value_digests(self._thing)
         changes = {
             name: (before, after.get(name))

@@ -1,4 +1,4 @@
-"""Where a film goes: checked before work starts, replaced whole or left as it was."""
+"""Where a video goes: checked before work starts, replaced whole or left as it was."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _logger = logging.getLogger("rayanim")
 
 
 class Target(Protocol):
-    """The place of one finished film or still."""
+    """The place of one finished video or still."""
 
     @property
     def address(self) -> Address:
@@ -39,7 +39,7 @@ class Target(Protocol):
 
     @property
     def parts(self) -> Folder:
-        """Where the parts of the film lie until it is whole."""
+        """Where the parts of the video lie until it is whole."""
 
     def exists(self) -> bool:
         """Whether something is there already.
@@ -60,7 +60,7 @@ class Target(Protocol):
         """
 
     def check(self, *, overwrite: bool) -> None:
-        """See that a film can be put there.
+        """See that a video can be put there.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Target(Protocol):
         """
 
     def part(self) -> AbstractContextManager[Path]:
-        """The file to write while the film is not finished; it takes its place at the end.
+        """The file to write while the video is not finished; it takes its place at the end.
 
         It is of this machine, and goes when the job fails.
 
@@ -142,7 +142,7 @@ class DiskTarget:
 
     @property
     def parts(self) -> DiskFolder:
-        """The folder beside the file that the path leads to: ``film.mp4.parts``."""
+        """The folder beside the file that the path leads to: ``video.mp4.parts``."""
         from rayanim.storage.store import DiskFolder
 
         real = _without_links(self.address)
@@ -173,7 +173,7 @@ class DiskTarget:
         except (OSError, ValueError) as error:
             raise OutputError(f"{str(path)!r} cannot be a file: {why(error)}.") from error
         if is_folder:
-            raise OutputError(f"{str(path)!r} is a folder. Name a file in it, such as film.mp4.")
+            raise OutputError(f"{str(path)!r} is a folder. Name a file in it, such as video.mp4.")
         if exists and not overwrite:
             raise OutputError(
                 f"{str(path)!r} exists. Choose another name, or allow replacing it: "
@@ -227,15 +227,15 @@ def _rename(part: Path, path: Path) -> None:
             _write_through(path.parent, os.O_RDONLY)
     except OSError as error:
         raise EncodeError(
-            f"The finished film could not be put at {str(path)!r}: {error.strerror}."
+            f"The finished video could not be put at {str(path)!r}: {error.strerror}."
         ) from error
 
 
 def _write_through(path: Path, flags: int) -> None:
-    """Wait until a film, or the folder with its name, is on the disk and not in memory alone.
+    """Wait until a video, or the folder with its name, is on the disk and not in memory alone.
 
-    Once per film: else a machine that loses its power soon after could have
-    neither the old film nor the new one, whose parts go next.
+    Once per video: else a machine that loses its power soon after could have
+    neither the old video nor the new one, whose parts go next.
     """
     if path.is_dir() and os.name == "nt":  # Windows opens no folder
         return
@@ -358,7 +358,7 @@ class Claim:
     store
         The store.
     target
-        What is claimed; claims lie below ``film.mp4.lock``.
+        What is claimed; claims lie below ``video.mp4.lock``.
     """
 
     def __init__(self, store: RemoteStore, target: Url) -> None:
@@ -534,7 +534,7 @@ class RemoteTarget:
 
     @property
     def parts(self) -> RemoteFolder:
-        """What lies below ``film.mp4.parts``."""
+        """What lies below ``video.mp4.parts``."""
         from rayanim.storage.store import RemoteFolder
 
         path = self.address.with_name(self.address.name + ".parts")
@@ -564,7 +564,7 @@ class RemoteTarget:
         """
         kind, name = self._kind(), str(self.address)
         if kind == "directory":
-            raise OutputError(f"{name!r} is a folder. Name a file in it, such as film.mp4.")
+            raise OutputError(f"{name!r} is a folder. Name a file in it, such as video.mp4.")
         if kind is not None and not overwrite:
             raise OutputError(
                 f"{name!r} exists. Choose another name, or allow replacing it: "
@@ -573,7 +573,7 @@ class RemoteTarget:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Keep other jobs from the film and its parts.
+        """Keep other jobs from the video and its parts.
 
         Raises
         ------
@@ -593,7 +593,7 @@ class RemoteTarget:
         OutputError
             If it cannot be made.
         EncodeError
-            If it cannot be uploaded; the finished film then stays where it is.
+            If it cannot be uploaded; the finished video then stays where it is.
         """
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(_temporary_folder()))
@@ -604,7 +604,7 @@ class RemoteTarget:
             part.unlink()
 
     def _publish(self, part: Path) -> None:
-        """Put the finished film in its place."""
+        """Put the finished video in its place."""
         if not self._claim.is_held:
             raise EncodeError(
                 f"This job was cut off from {str(self.address)!r} for so long that another one "
@@ -614,10 +614,10 @@ class RemoteTarget:
         try:
             self._store.upload(part, self.address)
         except OSError as error:
-            film = part.rename(part.with_name(self.address.name))
+            video = part.rename(part.with_name(self.address.name))
             raise EncodeError(
-                f"The finished film could not be put at {str(self.address)!r}: "
-                f"{error.strerror}. It is kept in {str(film)!r}: copy it from there."
+                f"The finished video could not be put at {str(self.address)!r}: "
+                f"{error.strerror}. It is kept in {str(video)!r}: copy it from there."
             ) from error
 
     def _kind(self) -> str | None:
@@ -633,10 +633,10 @@ def _check_named(address: Url) -> None:
     if family_of(address.protocol) in _WITH_BUCKETS and "/" not in address.rest:
         raise OutputError(
             f"{str(address)!r} names a bucket alone. Name a file in it, such as "
-            f"{str(address / 'film.mp4')!r}."
+            f"{str(address / 'video.mp4')!r}."
         )
     if not address.name:
-        raise OutputError(f"{str(address)!r} is a folder. Name a file in it, such as film.mp4.")
+        raise OutputError(f"{str(address)!r} is a folder. Name a file in it, such as video.mp4.")
 
 
 @contextlib.contextmanager
@@ -646,7 +646,7 @@ def _temporary_folder() -> Iterator[str]:
         folder = tempfile.mkdtemp(prefix="rayanim-")
     except OSError as error:
         raise OutputError(
-            f"No folder for the unfinished film: {error.strerror}. Set TMPDIR."
+            f"No folder for the unfinished video: {error.strerror}. Set TMPDIR."
         ) from error
     try:
         yield folder

@@ -1,9 +1,9 @@
-"""The folder of a film's parts: made, found again after a crash, and taken away at the end.
+"""The folder of a video's parts: made, found again after a crash, and taken away at the end.
 
 ::
 
-    film.mp4.parts/
-        manifest.json     of which film the parts are
+    video.mp4.parts/
+        manifest.json     of which video the parts are
         lock              held by the job that uses the folder; on a disk only
         000000.part       one finished segment each, see `rayanim.storage.segments`
         000007.part.5e0a91b2.tmp    being written, or left by a job that was killed
@@ -49,7 +49,7 @@ SEGMENT_BEGINS = b"rayanim part "
 _FIRST_LINE = re.compile(rb"rayanim part (\d{1,9}) ([0-9a-f]{64})")
 # Longer than any first line: the rest of a foreign file is not searched for one.
 _FIRST_LINE_BYTES = 100
-_KEYS = {"batch", "film", "frames", "header", "index", "packets", "start"}
+_KEYS = {"batch", "video", "frames", "header", "index", "packets", "start"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ class PartInfo:
     Attributes
     ----------
     index
-        The segment's number along the film.
+        The segment's number along the video.
     start, n_frames
-        Its first frame's position in the film, and how many frames it has.
+        Its first frame's position in the video, and how many frames it has.
     batch_digest
         Digest of the frames' numbers and parameters; None where they could
         not be told, and the part cannot be taken up again.
-    film
-        Digest of the film's manifest.
+    video
+        Digest of the video's manifest.
     file_bytes
         Size of the whole part.
     """
@@ -75,7 +75,7 @@ class PartInfo:
     start: int
     n_frames: int
     batch_digest: str | None
-    film: str
+    video: str
     file_bytes: int
 
     @property
@@ -85,27 +85,27 @@ class PartInfo:
 
 
 def part_to_bytes(
-    index: int, start: int, batch_digest: str | None, segment: EncodedSegment, *, film: str = ""
+    index: int, start: int, batch_digest: str | None, segment: EncodedSegment, *, video: str = ""
 ) -> bytes:
     """The part of one segment.
 
     Parameters
     ----------
     index
-        The segment's number along the film.
+        The segment's number along the video.
     start
-        Position of its first frame in the film.
+        Position of its first frame in the video.
     batch_digest
         See `rayanim.storage.fingerprint.batch_digest`.
     segment
         What is kept.
-    film
-        Digest of the film's manifest.
+    video
+        Digest of the video's manifest.
     """
     packets = segment.packets
     described = {
         "batch": batch_digest,
-        "film": film,
+        "video": video,
         "frames": segment.n_frames,
         "header": len(segment.header),
         "index": index,
@@ -140,7 +140,7 @@ def part_from_bytes(data: bytes) -> tuple[PartInfo, EncodedSegment]:
         described["start"],
         described["frames"],
         described["batch"],
-        described["film"],
+        described["video"],
         len(data),
     )
     return info, _segment(described, content)
@@ -178,7 +178,7 @@ def _described(line: bytes) -> dict[str, Any]:
     counts = [described[name] for name in ("frames", "header", "index", "start")]
     is_right = (
         all(_is_count(count) for count in counts)
-        and isinstance(described["film"], str)
+        and isinstance(described["video"], str)
         and isinstance(described["batch"], str | None)
         and isinstance(described["packets"], list)
         and all(_is_packet(packet) for packet in described["packets"])
@@ -217,12 +217,12 @@ _WORDS = {
     "format": "the format of the parts",
     "rayanim": "rayanim's version",
     "n_frames": "the number of frames",
-    "segment_frames": "how the film is cut into segments",
+    "segment_frames": "how the video is cut into segments",
     "seed": "the seed",
     "sequential": "sequential",
     "source_name": "what is drawn",
     "rate": "the frame rate",
-    "size": "the film's size",
+    "size": "the video's size",
     "source_size": "the size of what is drawn",
     "pixel_format": "the pixel format",
     "options": "what the encoder is told",
@@ -241,7 +241,7 @@ _MAX_NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Says of which film the parts are.
+    """Says of which video the parts are.
 
     Attributes
     ----------
@@ -251,9 +251,9 @@ class Manifest:
         Names and versions of what decides bytes, see
         `rayanim.storage.fingerprint.versions`.
     n_frames
-        Frames of the film, None where only the end of its parameters tells.
+        Frames of the video, None where only the end of its parameters tells.
     segment_frames
-        How the film is cut, in words of the plan's own.
+        How the video is cut, in words of the plan's own.
     stream
         The fields of the `StreamSpec`. Tuples and fractions are kept as JSON
         has them: lists, and text such as ``"30000/1001"``.
@@ -292,7 +292,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Names the film in its parts, in hexadecimal digits."""
+        """Names the video in its parts, in hexadecimal digits."""
         return _manifest_digest(asdict(self))
 
     def to_json(self) -> str:
@@ -490,18 +490,18 @@ def index_of(name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class PartStore:
-    """The parts of one film.
+    """The parts of one video.
 
     Attributes
     ----------
     folder
         Where they lie.
-    film
-        Digest of the film's manifest; parts of another are not taken up.
+    video
+        Digest of the video's manifest; parts of another are not taken up.
     """
 
     folder: Folder
-    film: str
+    video: str
 
     @property
     def path(self) -> Address:
@@ -524,7 +524,7 @@ class PartStore:
         Parameters
         ----------
         index, start
-            The segment's number and the position of its first frame in the film.
+            The segment's number and the position of its first frame in the video.
         batch_digest
             See `rayanim.storage.fingerprint.batch_digest`.
         segment
@@ -540,7 +540,7 @@ class PartStore:
         EncodeError
             If the disk is full or does not take it.
         """
-        data = part_to_bytes(index, start, batch_digest, segment, film=self.film)
+        data = part_to_bytes(index, start, batch_digest, segment, video=self.video)
         self.folder.write(part_name(index), data)
         return len(data)
 
@@ -550,7 +550,7 @@ class PartStore:
         Raises
         ------
         PartsError
-            If it is missing, broken, or of another film or segment.
+            If it is missing, broken, or of another video or segment.
         """
         return self.look_up(index)[1]
 
@@ -612,8 +612,8 @@ class PartStore:
         info, segment = part_from_bytes(self.folder.read(part_name(index)))
         if info.index != index:
             raise PartsError(f"it is of segment {info.index}")
-        if info.film != self.film:
-            raise PartsError("it is of another film")
+        if info.video != self.video:
+            raise PartsError("it is of another video")
         return info, segment
 
 
@@ -630,13 +630,13 @@ class SetAside:
         Where they are now.
     segments
         How many are finished.
-    is_same_film
+    is_same_video
         Whether the new job could have gone on from them.
     """
 
     folder: Folder
     segments: int
-    is_same_film: bool = False
+    is_same_video: bool = False
 
     @property
     def path(self) -> Address:
@@ -645,7 +645,7 @@ class SetAside:
 
 
 def aside_of(folder: Folder) -> Folder:
-    """Where the parts in `folder` are put: ``film.mp4.parts.old``."""
+    """Where the parts in `folder` are put: ``video.mp4.parts.old``."""
     return folder.beside(".old")
 
 
@@ -800,9 +800,9 @@ def _why(error: OSError | PartsError) -> str:
 
 
 class PartsFolder:
-    """The parts of one film, used by one job at a time.
+    """The parts of one video, used by one job at a time.
 
-    Made by `create` or `resume`; ended by `remove` when the film is whole, by
+    Made by `create` or `resume`; ended by `remove` when the video is whole, by
     `close` when it is not. As a context it closes.
 
     Parameters
@@ -826,14 +826,14 @@ class PartsFolder:
         self.chosen: str | None = None
         """Why `resume` went on from parts that were put aside, where it did."""
         self._lock = lock
-        # Of the same film, with nothing in it that is needed once that is whole.
+        # Of the same video, with nothing in it that is needed once that is whole.
         self._needless: list[Folder] = []
 
     @classmethod
     def create(cls, place: Folder, manifest: Manifest) -> Self:
         """A new and empty folder in `place`; finished parts of an earlier job are kept beside it.
 
-        They are renamed to ``film.mp4.parts.old``, where they take the place of
+        They are renamed to ``video.mp4.parts.old``, where they take the place of
         fewer parts; of fewer than are there, nothing is kept. If this job ends
         with fewer still, `close` gives them their name back.
 
@@ -848,10 +848,10 @@ class PartsFolder:
         aside = set_aside(place)
         old = aside_of(place)
         try:
-            if aside is None and _is_same_film(old, manifest):
+            if aside is None and _is_same_video(old, manifest):
                 aside = SetAside(old, count_usable(old))
             if aside is not None:
-                aside = replace(aside, is_same_film=_is_same_film(aside.folder, manifest))
+                aside = replace(aside, is_same_video=_is_same_video(aside.folder, manifest))
             place.make()
         except OSError as error:
             raise OutputError(f"{str(place.path)!r} cannot be made: {error.strerror}.") from error
@@ -870,16 +870,16 @@ class PartsFolder:
 
     @classmethod
     def resume(cls, place: Folder, manifest: Manifest) -> Self:
-        """The folder that an earlier job of the same film left in `place`.
+        """The folder that an earlier job of the same video left in `place`.
 
         Where one was put aside that has more parts of it, that one, which takes
-        the other's place unless this is of another film.
+        the other's place unless this is of another video.
 
         Raises
         ------
         ResumeError
             If there is none, it is broken or not rayanim's, or it is another
-            film's; every difference is named. It stays as it is.
+            video's; every difference is named. It stays as it is.
         OutputError
             If another job uses it.
         """
@@ -897,7 +897,7 @@ class PartsFolder:
         _check_resumable(used)
         lock = used.lock()
         try:
-            found = _same_film(used, manifest)
+            found = _same_video(used, manifest)
             remove_unfinished(used)
         except BaseException:
             lock.close()
@@ -906,7 +906,7 @@ class PartsFolder:
         folder = cls(PartStore(used, found.digest), lock)
         folder.not_compared = found.not_compared(manifest)
         folder.chosen = chosen
-        if used is place and _is_same_film(aside_of(place), manifest):
+        if used is place and _is_same_video(aside_of(place), manifest):
             folder._needless.append(aside_of(place))
         return folder
 
@@ -916,7 +916,7 @@ class PartsFolder:
         return self.store.path
 
     def finished(self) -> dict[int, PartInfo]:
-        """The parts that are whole and of this film, by index; every byte of them is read.
+        """The parts that are whole and of this video, by index; every byte of them is read.
 
         The others are in `rejected`; `PartStore.put` replaces them.
         """
@@ -931,7 +931,7 @@ class PartsFolder:
     def gives_way(self) -> bool:
         """Whether `close` puts back what `create` put aside: there are more parts in that.
 
-        Another film's take the place of none.
+        Another video's take the place of none.
         """
         if self.set_aside is None:
             return False
@@ -939,7 +939,7 @@ class PartsFolder:
         # A folder that something else removed has none.
         with contextlib.suppress(PartsError):
             count = self.count()
-        return count < (self.set_aside.segments if self.set_aside.is_same_film else 1)
+        return count < (self.set_aside.segments if self.set_aside.is_same_video else 1)
 
     def remove(self) -> None:
         """Take away what is rayanim's; the folder goes too if nothing else is in it."""
@@ -952,9 +952,9 @@ class PartsFolder:
             self._lock.close()
 
     def forget_set_aside(self) -> None:
-        """Take away other parts that the film, now whole, was not made from.
+        """Take away other parts that the video, now whole, was not made from.
 
-        Those that `create` put aside, and those of the same film that `resume`
+        Those that `create` put aside, and those of the same video that `resume`
         found beside its own. What is not rayanim's stays.
         """
         if self.set_aside is not None:
@@ -990,33 +990,33 @@ class PartsFolder:
 
 
 def _best(folder: Folder, manifest: Manifest) -> tuple[Folder, str | None]:
-    """The folder of the same film with the most parts, and why it is not `folder` where it is not.
+    """The folder of the same video with the most parts, and why it is not `folder` where it is not.
 
-    Where none is of the same film, the one to tell of.
+    Where none is of the same video, the one to tell of.
     """
     old = aside_of(folder)
-    if not _is_same_film(old, manifest):
+    if not _is_same_video(old, manifest):
         is_only = old.exists() and not folder.exists()
         return (old if is_only else folder), None
-    is_same, segments = _is_same_film(folder, manifest), count_usable(old)
+    is_same, segments = _is_same_video(folder, manifest), count_usable(old)
     if is_same and count_usable(folder) >= segments:
         return folder, None
     if is_same or not count_usable(folder):
-        # Fewer, of the same film: all that is lost is a little time.
+        # Fewer, of the same video: all that is lost is a little time.
         with contextlib.suppress(OutputError):
             remove_folder(folder)
     reason = (
         f"{segments} finished segments that were put aside in {str(old.path)!r} are gone on from"
     )
     if folder.exists():
-        why = "holds what is not rayanim's" if is_same else "is not of this film"
+        why = "holds what is not rayanim's" if is_same else "is not of this video"
         return old, f"{reason}; {str(folder.path)!r} {why}, and stays."
     old.move_to(folder)
     return folder, f"{reason}, and have their name back: {str(folder.path)!r}."
 
 
-def _is_same_film(folder: Folder, manifest: Manifest) -> bool:
-    """Whether a folder has parts of this film."""
+def _is_same_video(folder: Folder, manifest: Manifest) -> bool:
+    """Whether a folder has parts of this video."""
     if not count_usable(folder):
         return False
     try:
@@ -1044,8 +1044,8 @@ def _check_resumable(folder: Folder) -> None:
         )
 
 
-def _same_film(folder: Folder, manifest: Manifest) -> Manifest:
-    """The manifest that is there, if it is of the same film."""
+def _same_video(folder: Folder, manifest: Manifest) -> Manifest:
+    """The manifest that is there, if it is of the same video."""
     try:
         found = _read_manifest(folder)
     except PartsError as error:
@@ -1056,7 +1056,7 @@ def _same_film(folder: Folder, manifest: Manifest) -> Manifest:
     differences = found.differences(manifest)
     if differences:
         raise ResumeError(
-            f"The parts in {str(folder.path)!r} are of another film: {'; '.join(differences)}. "
+            f"The parts in {str(folder.path)!r} are of another video: {'; '.join(differences)}. "
             "Undo that, or render without resuming: they are then kept as "
             f"{aside_of(folder).path.name!r}."
         )
@@ -1064,22 +1064,22 @@ def _same_film(folder: Folder, manifest: Manifest) -> Manifest:
 
 
 class Keeper:
-    """The parts of one film, from the job's beginning to its end.
+    """The parts of one video, from the job's beginning to its end.
 
-    As a context, which must enclose the renaming of the film: left without an
+    As a context, which must enclose the renaming of the video: left without an
     error the parts go, left with one they stay.
 
     Parameters
     ----------
     place
-        Where the parts of the film lie.
+        Where the parts of the video lie.
     thing
         What the user gave to be drawn; its code and its values must not change
         until the job is taken up again.
     resume
         Whether to go on from what an earlier job left.
     keep
-        Whether the parts stay when the film is whole.
+        Whether the parts stay when the video is whole.
     how_to_resume
         What to tell the user to do to go on after a failure.
     """
@@ -1149,7 +1149,7 @@ class Keeper:
         first_frame: str,
         tell: Callable[[str], None],
     ) -> PartStore:
-        """Make or find the folder of the film's parts.
+        """Make or find the folder of the video's parts.
 
         Parameters
         ----------
@@ -1209,11 +1209,11 @@ class Keeper:
         """
         if self._resume:
             raise ResumeError(
-                f"There are no segments to go on from: the film goes through one encoder ({why}). "
+                f"There are no segments to go on from: the video goes through one encoder ({why}). "
                 "Render it without resuming."
             )
         if self._keep:
-            tell(f"There are no parts to keep: the film goes through one encoder ({why}).")
+            tell(f"There are no parts to keep: the video goes through one encoder ({why}).")
 
     @property
     def path(self) -> Address:
@@ -1222,7 +1222,7 @@ class Keeper:
 
     @property
     def takes_disk(self) -> bool:
-        """Whether parts take room on the disk that the film is written to."""
+        """Whether parts take room on the disk that the video is written to."""
         return self._place.is_on_disk
 
     @property
@@ -1249,14 +1249,14 @@ class Keeper:
         return self._finished[segment.index]
 
     def end_at(self, segments: int) -> int:
-        """Take away the parts of an earlier job that lie behind the film's end; their frames.
+        """Take away the parts of an earlier job that lie behind the video's end; their frames.
 
         A generator of parameters may give fewer than the last time.
 
         Parameters
         ----------
         segments
-            How many the film has.
+            How many the video has.
         """
         beyond = [self._finished.pop(index) for index in list(self._finished) if index >= segments]
         if self._folder is not None:
@@ -1273,23 +1273,23 @@ class Keeper:
             self._say(
                 "Values of the source could not be compared with those of the earlier job: "
                 f"{', '.join(folder.not_compared)}. If they have changed, so do frames in the "
-                "midst of the film."
+                "midst of the video."
             )
 
     def _tell_of_set_aside(self, folder: PartsFolder) -> None:
         aside = folder.set_aside
         if aside is None:
             return
-        whose = "an earlier job" if aside.is_same_film else "another film"
+        whose = "an earlier job" if aside.is_same_video else "another video"
         advice = (
             " Resuming would go on from them: end this job, and resume. Whichever job has more "
             "keeps them."
-            if aside.is_same_film
+            if aside.is_same_video
             else ""
         )
         self._say(
             f"{_count(aside.segments)} of {whose} are put aside in {str(aside.path)!r} until this "
-            f"film is whole.{advice}"
+            f"video is whole.{advice}"
         )
 
     def _leave(self, folder: PartsFolder, error: BaseException) -> None:
@@ -1299,9 +1299,9 @@ class Keeper:
             count = folder.count()
         if folder.gives_way and folder.set_aside is not None:
             count = folder.set_aside.segments
-            same = folder.set_aside.is_same_film
-            whose = " of an earlier job, more than of this one," if same else " of another film"
-        if count and not whose.endswith("film"):
+            same = folder.set_aside.is_same_video
+            whose = " of an earlier job, more than of this one," if same else " of another video"
+        if count and not whose.endswith("video"):
             error.add_note(
                 f"{_count(count)}{whose} {'is' if count == 1 else 'are'} kept in {str(path)!r}. "
                 f"{self._how_to_resume}{_condition(error)}."

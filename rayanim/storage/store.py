@@ -641,7 +641,7 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     # Some file systems of networks do not know their size.
     if total_bytes and free_bytes < needed_bytes:
         raise OutputError(
-            f"The disk of {str(folder)!r} has {_megabytes(free_bytes)} free, but the film and its "
+            f"The disk of {str(folder)!r} has {_megabytes(free_bytes)} free, but the video and its "
             f"parts need about {_megabytes(needed_bytes)} more. Free some space, or write "
             "elsewhere."
         )
@@ -655,9 +655,9 @@ def expected_bytes(
     joined_bytes: int = 0,
     with_parts: bool = True,
 ) -> int:
-    """How much is still to be written: the parts that are missing, and the rest of the film.
+    """How much is still to be written: the parts that are missing, and the rest of the video.
 
-    Both are there at once, as the parts go when the film is whole. What is to
+    Both are there at once, as the parts go when the video is whole. What is to
     come is taken to be like what is done.
 
     Parameters
@@ -665,17 +665,17 @@ def expected_bytes(
     done_bytes, done_frames
         The parts that are on disk already; without frames nothing can be told: 0.
     total_frames
-        Frames of the whole film.
+        Frames of the whole video.
     joined_bytes
-        What is in the film already.
+        What is in the video already.
     with_parts
         Whether the parts are on this disk.
     """
     if done_frames <= 0:
         return 0
-    film_bytes = -(-done_bytes * total_frames // done_frames)
-    parts_bytes = max(0, film_bytes - done_bytes) if with_parts else 0
-    return parts_bytes + max(0, film_bytes - joined_bytes)
+    video_bytes = -(-done_bytes * total_frames // done_frames)
+    parts_bytes = max(0, video_bytes - done_bytes) if with_parts else 0
+    return parts_bytes + max(0, video_bytes - joined_bytes)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -962,7 +962,7 @@ class RemoteFolder:
     path
         The folder's address.
     guard
-        Keeps other jobs from the film, and so from the folder; it does not
+        Keeps other jobs from the video, and so from the folder; it does not
         travel to other processes.
     """
 
@@ -1068,7 +1068,7 @@ class RemoteFolder:
             self.remove(some)
 
     def lock(self) -> Lock:
-        """As long as the film is this job's, so is the folder of its parts.
+        """As long as the video is this job's, so is the folder of its parts.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Chooses the container, codec and options of a film, and checks what was asked for."""
+"""Chooses the container, codec and options of a video, and checks what was asked for."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def check_target(suffix: str, settings: VideoSettings) -> None:
 def make_spec(
     suffix: str, settings: VideoSettings, source_size: tuple[int, int], rate: Fraction
 ) -> StreamSpec:
-    """The specification of a film, every choice made.
+    """The specification of a video, every choice made.
 
     Parameters
     ----------

@@ -119,7 +119,7 @@ def open_file(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, Vid
     # more to put the index first, which nothing in memory allows.
     options = {"fflags": "+bitexact"}
     if spec.container in ("mp4", "mov"):
-        # Else the film's length is rounded to a thousandth of a second.
+        # Else the video's length is rounded to a thousandth of a second.
         options["movie_timescale"] = str(spec.rate.numerator)
         if path is not None:
             options["movflags"] = "+faststart"
@@ -199,7 +199,7 @@ class Lifecycle:
     Parameters
     ----------
     spec
-        The film.
+        The video.
     name
         What is written, for messages.
     """
@@ -275,7 +275,7 @@ def explained(error: Exception, spec: StreamSpec, name: str, frame: int) -> Enco
     return EncodeError(f"FFmpeg ({spec.codec}) failed at frame {frame} of {name}: {reason}.")
 
 
-class FilmFile:
+class VideoFile:
     """A container with one video stream, and the stream's encoder, opened.
 
     Attributes
@@ -341,13 +341,13 @@ class FilmFile:
 
 
 # libx265 learns how far decoding runs ahead of showing from its third frame.
-# Packets of shorter films carry decoding times from memory it never wrote; as
+# Packets of shorter videos carry decoding times from memory it never wrote; as
 # one or two frames hold no B-frame, they are decoded in the order of showing.
 _X265_DELAY_FRAMES = 3
 
 
 class VideoEncoder:
-    """Writes one film: `encode` frames, then `finish` or `abort`.
+    """Writes one video: `encode` frames, then `finish` or `abort`.
 
     Memory is bounded by what the codec holds back to look ahead; with libx264 a
     process levels off at 600 MB for 1920x1080. The first failure closes and
@@ -369,7 +369,7 @@ class VideoEncoder:
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         self._spec = spec
-        self._file = FilmFile(spec, path)
+        self._file = VideoFile(spec, path)
         self._life = Lifecycle(spec, self._file.name)
         self._packets = 0
 
@@ -459,7 +459,7 @@ class EncodedSegment:
     n_frames
         How many there are.
     header
-        What decoding needs beside the packets; the same for all segments of a film.
+        What decoding needs beside the packets; the same for all segments of a video.
     packets
         One for each frame, in the order of decoding.
     """
@@ -475,16 +475,16 @@ class EncodedSegment:
 
 
 def why_not_joinable(spec: StreamSpec) -> str | None:
-    """Why a film cannot be joined from segments; None if it can."""
+    """Why a video cannot be joined from segments; None if it can."""
     if spec.bitrate_kbps is not None:
-        return "a bit rate holds over the whole film"
+        return "a bit rate holds over the whole video"
     if spec.has_alpha:
         return "transparency lies beside the packets, where PyAV before 16 does not reach"
     return None
 
 
 def segment_spec(spec: StreamSpec) -> StreamSpec:
-    """`spec` with what its segments need: one thread, and no more keyframes than one film has.
+    """`spec` with what its segments need: one thread, and no more keyframes than one video has.
 
     The bytes of a segment then depend on its pixels and the settings alone. It
     may be applied twice.
@@ -492,11 +492,11 @@ def segment_spec(spec: StreamSpec) -> StreamSpec:
     Raises
     ------
     EncodeError
-        If the film cannot be joined from segments.
+        If the video cannot be joined from segments.
     """
     reason = why_not_joinable(spec)
     if reason is not None:
-        raise EncodeError(f"The film cannot be encoded in segments: {reason}.")
+        raise EncodeError(f"The video cannot be encoded in segments: {reason}.")
     fixed = next((codec.segment_options for codec in CODECS if codec.encoder == spec.codec), ())
     options = {**dict(spec.options), "threads": "1", **dict(fixed)}
     return replace(spec, options=tuple(options.items()))
@@ -511,12 +511,12 @@ class SegmentEncoder:
     Parameters
     ----------
     spec
-        The film's; `segment_spec` is applied to it.
+        The video's; `segment_spec` is applied to it.
 
     Raises
     ------
     EncodeError
-        If FFmpeg refuses the specification, or the film cannot be joined.
+        If FFmpeg refuses the specification, or the video cannot be joined.
     """
 
     def __init__(self, spec: StreamSpec) -> None:

@@ -10,12 +10,12 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from rayanim.errors import EncodeError
-from rayanim.video.encode import EncodedPacket, EncodedSegment, FilmFile, Lifecycle, segment_spec
+from rayanim.video.encode import EncodedPacket, EncodedSegment, Lifecycle, VideoFile, segment_spec
 from rayanim.video.spec import StreamSpec
 
 # How many frames decoding runs ahead of showing where B-frames refer to
 # B-frames: all presets of libx264 and libx265 that have B-frames allow it. A
-# segment of one or two frames has none, but keeps the film's distance.
+# segment of one or two frames has none, but keeps the video's distance.
 _PYRAMID_DELAY_FRAMES = 2
 
 _START_CODE = b"\0\0\1"
@@ -24,16 +24,16 @@ _SEI = 6
 
 
 class Joiner:
-    """Writes one film: `add` its segments in order, then `finish` or `abort`.
+    """Writes one video: `add` its segments in order, then `finish` or `abort`.
 
-    Nothing is encoded; an encoder is opened because FFmpeg takes the film's
+    Nothing is encoded; an encoder is opened because FFmpeg takes the video's
     header from it. No packet is held. The first failure closes and removes the
     file, and every later call raises it again.
 
     Parameters
     ----------
     spec
-        The film's; `segment_spec` is applied to it.
+        The video's; `segment_spec` is applied to it.
     path
         The file to write; its suffix says nothing here. None writes to memory.
 
@@ -41,12 +41,12 @@ class Joiner:
     ------
     EncodeError
         If the file cannot be opened, FFmpeg refuses the specification, or the
-        film cannot be joined from segments.
+        video cannot be joined from segments.
     """
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         self._spec = segment_spec(spec)
-        self._file = FilmFile(self._spec, path)
+        self._file = VideoFile(self._spec, path)
         self._life = Lifecycle(self._spec, self._file.name)
         context = self._file.stream.codec_context
         self._header = bytes(context.extradata or b"")
@@ -60,7 +60,7 @@ class Joiner:
         Raises
         ------
         EncodeError
-            If the segment is none of this film's, which leaves the film as it
+            If the segment is none of this video's, which leaves the video as it
             was; or if the disk is full.
         """
         self._life.check_open()
@@ -101,7 +101,7 @@ class Joiner:
         wrong = what_is_wrong(segment, self._delay_frames)
         if wrong is None and segment.header != self._header:
             wrong = (
-                f"its header of {len(segment.header)} bytes is not the film's; was it encoded "
+                f"its header of {len(segment.header)} bytes is not the video's; was it encoded "
                 "with other settings, or by another version of FFmpeg?"
             )
         if wrong is not None:
@@ -140,7 +140,7 @@ def what_is_wrong(segment: EncodedSegment, delay_frames: int) -> str | None:
 def without_note(packet: bytes) -> bytes:
     """An H.264 packet (Annex B) without the note of libx264's version and settings.
 
-    libx264 begins its first packet with that note, some 700 bytes; in a film of
+    libx264 begins its first packet with that note, some 700 bytes; in a video of
     segments the first one's is enough.
     """
     nal = packet.find(_START_CODE) + len(_START_CODE)

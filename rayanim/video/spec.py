@@ -1,4 +1,4 @@
-"""The stream specification: everything that decides a film's bytes except the pixels."""
+"""The stream specification: everything that decides a video's bytes except the pixels."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class Codec:
     max_fps
         Highest frame rate, if the encoder has one.
     options
-        Further options, the same for every film.
+        Further options, the same for every video.
     bitrate_options
         Options that take their place where a bit rate is asked for.
     segment_options
-        Options that take their place where the film is encoded in segments,
+        Options that take their place where the video is encoded in segments,
         side by side, each in one thread.
     """
 
@@ -119,7 +119,7 @@ CODECS: tuple[Codec, ...] = (
     # the bytes (1.00 to 1.36). From veryfast: adaptive quantization spends bits on
     # white ground; three reference frames and trellis save bytes; its search for motion
     # to the last fraction of a pixel does not: with subq 2 and hex, 0.60 of the time
-    # and 1.17 of the bytes. Without lookahead films of moving lines take up to twice the
+    # and 1.17 of the bytes. Without lookahead videos of moving lines take up to twice the
     # bytes at the same PSNR; more of it takes memory and saves 2 %. Sides: x264
     # encoder/encoder.c refuses more than 16384. CRF 0 to 51: x264's --fullhelp.
     # cpu-independent: else each CPU takes its own shortcuts, and the AVX-512 code reads
@@ -357,7 +357,7 @@ class StreamSpec:
 
     @property
     def has_alpha(self) -> bool:
-        """True if the film keeps transparency."""
+        """True if the video keeps transparency."""
         return self.layout.has_alpha
 
 

@@ -150,7 +150,7 @@ def test_limits_of_a_container_are_told() -> None:
 
 
 def test_h264_must_work_and_the_other_codecs_may_lack() -> None:
-    """H.264 is what films are by default; the others are asked for by name."""
+    """H.264 is what videos are by default; the others are asked for by name."""
     broken = tuple(replace(each, failure="no such encoder") for each in ENCODERS)
     levels = {each.topic: each.level for each in judge_encoders(broken)}
     assert levels == {"h264": "mend", "h265": "note", "vp9": "note", "av1": "note"}
@@ -176,14 +176,14 @@ def test_hardware_that_does_not_work_is_no_ill() -> None:
 
 
 def test_fonts_that_stand_in_and_a_lost_cache_are_told() -> None:
-    """Both change films or cost time, and neither stops a film."""
+    """Both change videos or cost time, and neither stops a video."""
     fonts = replace(FONTS, default_is_fallback=True, family=("Arial",), cache_is_temporary=True)
     found = {each.topic: each for each in said_of(replace(LOOK, fonts=fonts))}
     assert set(found) == {"fonts", "font cache"}
     assert "Arial" in found["fonts"].text and "MPLCONFIGDIR" in found["font cache"].remedy
 
 
-def test_a_film_that_cannot_be_drawn_must_be_mended() -> None:
+def test_a_video_that_cannot_be_drawn_must_be_mended() -> None:
     """Its own words are told."""
     (finding,) = said_of(replace(LOOK, failure="ValueError: no such backend"))
     assert finding.level == "mend" and "no such backend" in finding.text

@@ -79,7 +79,7 @@ def test_other_pixels_without_a_cause_are_told_as_that() -> None:
 
 
 def test_other_fonts_with_the_same_pixels_are_worth_knowing() -> None:
-    """Another film may ask for those."""
+    """Another video may ask for those."""
     fonts = replace(FONTS, settings={"font.size": "14.0"})
     (finding,) = said_of(node(look=replace(HERE, fonts=fonts)))
     assert (finding.level, finding.topic) == ("note", "versions")
@@ -87,7 +87,7 @@ def test_other_fonts_with_the_same_pixels_are_worth_knowing() -> None:
 
 
 def test_other_bytes_of_the_same_pixels_are_told_by_encoder() -> None:
-    """The film plays, but its SHA-256 depends on who encoded what."""
+    """The video plays, but its SHA-256 depends on who encoded what."""
     (finding,) = said_of(node(look=drawing(segments={"libx264": "other", "libvpx-vp9": "y"})))
     assert (finding.level, finding.topic) == ("note", "bytes")
     assert finding.text.startswith("libx264 gives")

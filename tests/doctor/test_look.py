@@ -22,7 +22,7 @@ def look():
 
 
 def test_this_machine_is_seen(look) -> None:
-    """Packages with their versions, fonts, the test film."""
+    """Packages with their versions, fonts, the test video."""
     assert look.failure is None
     assert look.software.version("matplotlib") == matplotlib.__version__
     assert all(each.failure is None for each in look.software.packages)
@@ -30,7 +30,7 @@ def test_this_machine_is_seen(look) -> None:
     assert set(look.drawn.panels) == set(PANELS) and "libx264" in look.drawn.segments
 
 
-def test_the_film_is_the_same_each_time_and_as_it_travels(look) -> None:
+def test_the_video_is_the_same_each_time_and_as_it_travels(look) -> None:
     """Packed for another process or not."""
     assert draw_specimen() == look.drawn == draw_specimen(packed_specimen())
 

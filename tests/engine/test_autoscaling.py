@@ -33,7 +33,7 @@ def wait_for(nodes):
         time.sleep(0.2)
     return seen
 
-class Film(Numbered):
+class Video(Numbered):
     seen = pathlib.Path(folder, "seen")
 
     def generate_at(self, time_ms):
@@ -43,12 +43,12 @@ class Film(Numbered):
             time.sleep(0.02 if len(os.listdir(self.seen)) >= {BOUND} else 1)
         return super().generate_at(time_ms)
 
-Film.seen.mkdir()
+Video.seen.mkdir()
 most = []
 ray.init(address=address, logging_level="ERROR", log_to_driver=False)
 before = render_nodes()
 report = rayanim.produce(
-    Film({FRAMES}),
+    Video({FRAMES}),
     FPS,
     outfile=f"{{folder}}/grown.mp4",
     segment_frames=6,

@@ -1,4 +1,4 @@
-"""Bounds that a real cluster keeps: what a film may cost, and how many actors its memory takes."""
+"""Bounds that a real cluster keeps: what a video may cost, and how many actors its memory takes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ import rayanim
 from numbered import FPS, Numbered, in_actor, read_numbers
 
 class Slow(Numbered):
-    # Slow as long as this file is there: what an object holds is part of what a film is.
+    # Slow as long as this file is there: what an object holds is part of what a video is.
     brake = pathlib.Path("brake")
 
     def generate_at(self, time_ms):
@@ -34,7 +34,7 @@ class Slow(Numbered):
             time.sleep(0.15)
         return super().generate_at(time_ms)
 
-def film(name, **options):
+def video(name, **options):
     return rayanim.produce(
         Slow({FRAMES}), FPS, outfile=name, segment_frames=8, progress=False, **options
     )
@@ -50,15 +50,15 @@ COST = """
 Slow.brake.touch()
 cap = rayanim.ClusterSettings(max_node_hours=5 / 3600, actor_cpus=2)
 try:
-    film("dear.mp4", engine="ray", address=address, cluster=cap)
+    video("dear.mp4", engine="ray", address=address, cluster=cap)
     error = None
 except rayanim.BudgetError as caught:
     error = [caught.message, *caught.__notes__]
 parts = len(list(pathlib.Path("dear.mp4.parts").glob("*")))
 written = pathlib.Path("dear.mp4").exists()
 Slow.brake.unlink()
-report = film("dear.mp4", engine="local", resume=True)
-film("local.mp4", engine="local")
+report = video("dear.mp4", engine="local", resume=True)
+video("local.mp4", engine="local")
 print(json.dumps({
     "error": error,
     "threads": Slow.brake.with_name("threads").read_text(),
@@ -72,7 +72,7 @@ print(json.dumps({
 
 MEMORY = """
 Slow.brake.touch()
-report = film("large.mp4", engine="ray", address=address)
+report = video("large.mp4", engine="ray", address=address)
 print(json.dumps([report.to_dict(), read_numbers("large.mp4")]))
 """
 
@@ -98,8 +98,8 @@ def drive(head: Head, code: str, folder: Path) -> Any:
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def test_a_film_ends_when_it_has_cost_what_it_may(small_head: Head, tmp_path: Path) -> None:
-    """With an error that says so and how to go on; a job that resumes it makes the local film."""
+def test_a_video_ends_when_it_has_cost_what_it_may(small_head: Head, tmp_path: Path) -> None:
+    """With an error that says so and how to go on; a job that resumes it makes the local video."""
     found = drive(small_head, COST, tmp_path)
     message, note = found["error"]
     assert message.startswith("The 0.0014 node-hours that max_node_hours")

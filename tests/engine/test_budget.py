@@ -59,16 +59,16 @@ def test_the_price_is_projected_from_the_present_rate(
 
 
 @pytest.mark.parametrize(("snapshot", "target"), [(STARVING, 8), (DEAR, 4)])
-def test_a_film_that_is_too_dear_gets_no_more_actors(snapshot: Snapshot, target: int) -> None:
+def test_a_video_that_is_too_dear_gets_no_more_actors(snapshot: Snapshot, target: int) -> None:
     """However the encoder starves; with the figures in the reason."""
     _, state = decide(snapshot, LIMITS, PolicyState())
     decision, _ = decide(replace(snapshot, now_s=snapshot.now_s + 1.0), LIMITS, state)
     assert decision.target == target
-    told = "at this rate the film takes 2.1 node-hours, and 2.0 are allowed"
+    told = "at this rate the video takes 2.1 node-hours, and 2.0 are allowed"
     assert (told in decision.reason) == (target == 4)
 
 
-def test_actors_that_died_are_replaced_however_dear_the_film_is() -> None:
+def test_actors_that_died_are_replaced_however_dear_the_video_is() -> None:
     """The cap bounds growth; fewer actors would not make it cheaper."""
     _, state = decide(DEAR, LIMITS, PolicyState())
     decision, _ = decide(replace(DEAR, alive=3, requested=3), LIMITS, state)
@@ -85,7 +85,7 @@ def test_actors_that_died_are_replaced_however_dear_the_film_is() -> None:
     ],
 )
 def test_a_job_ends_when_the_cap_is_used_up(changes: dict[str, float], ends: bool) -> None:
-    """Unless all is drawn: then the film is finished for what it has cost."""
+    """Unless all is drawn: then the video is finished for what it has cost."""
     why = used_up(replace(STARVING, **changes), LIMITS)
     assert (why is not None) == ends
     if why and changes.get("frames_left", 1) is not None:

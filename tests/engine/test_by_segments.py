@@ -59,22 +59,22 @@ def test_a_resumed_job_counts_its_own_rate() -> None:
     assert tally.state().fps is None
 
 
-def test_the_space_for_a_resumed_film_is_that_of_all_its_frames(
+def test_the_space_for_a_resumed_video_is_that_of_all_its_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parts that are missing, and what is not joined of the film."""
+    """The parts that are missing, and what is not joined of the video."""
     asked: list[int] = []
     monkeypatch.setattr(
         "rayanim.storage.store.check_space", lambda folder, needed_bytes: asked.append(needed_bytes)
     )
     tally = Tally(NoProgress(), 1000)
-    film = tmp_path / "film.mp4.part"
-    watch = SpaceWatch(film, tally)
+    video = tmp_path / "video.mp4.part"
+    watch = SpaceWatch(video, tally)
     watch.look()
     tally.resumed(600, 60_000)
     watch.look()
-    film.write_bytes(bytes(30_000))
-    SpaceWatch(film, tally).look()
+    video.write_bytes(bytes(30_000))
+    SpaceWatch(video, tally).look()
     assert asked == [1, 100_000 + 40_000, 1, 70_000 + 40_000]
 
 
@@ -82,14 +82,14 @@ def test_the_space_for_a_resumed_film_is_that_of_all_its_frames(
 def test_any_length_of_segments_gives_the_same_frames(
     on_ray: Any, tmp_path: Path, segment_frames: int
 ) -> None:
-    """Single frames, one segment for all, and what does not divide the film, here and on Ray."""
+    """Single frames, one segment for all, and what does not divide the video, here and on Ray."""
     for engine in ("local", "ray"):
         report = rayanim.produce(
             Numbered(48),
             FPS,
             outfile=tmp_path / f"{engine}.mp4",
             engine=engine,
-            # A film of one segment gives a second actor nothing to do.
+            # A video of one segment gives a second actor nothing to do.
             workers=2 if segment_frames < 48 else 1,
             segment_frames=segment_frames,
             progress=False,
@@ -100,12 +100,12 @@ def test_any_length_of_segments_gives_the_same_frames(
 
 
 def test_a_segment_that_is_begun_here_is_finished_by_an_actor(on_ray: Any, tmp_path: Path) -> None:
-    """Handed over after many frames or few, the count never passes the film's."""
+    """Handed over after many frames or few, the count never passes the video's."""
     told: list[tuple[int, int | None]] = []
     report = rayanim.produce(
         NumberedAnimator(),
         FPS,
-        outfile=tmp_path / "film.mp4",
+        outfile=tmp_path / "video.mp4",
         param_by_frame=list(range(200)),
         workers=2,
         # Told to be slow, so that automatic mode goes to Ray at once.
@@ -113,7 +113,7 @@ def test_a_segment_that_is_begun_here_is_finished_by_an_actor(on_ray: Any, tmp_p
         progress=lambda done, total: told.append((done, total)),
     )
     assert report.engine == "ray"
-    assert read_numbers(tmp_path / "film.mp4") == list(range(200))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(200))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (200, 200)
 
@@ -128,7 +128,7 @@ def test_jobs_leave_no_thread_and_no_open_file(tmp_path: Path) -> None:
     def one(**options: Any) -> None:
         source = Numbered(48, fail=options.pop("fail", None))
         options = {"engine": "local", "progress": False, **options}
-        rayanim.produce(source, FPS, outfile=tmp_path / "film.mp4", **options)
+        rayanim.produce(source, FPS, outfile=tmp_path / "video.mp4", **options)
 
     one()
     before = len(os.listdir("/proc/self/fd")), threading.active_count()
@@ -159,7 +159,7 @@ class LateRay:
         LateRay.stopped += 1
 
 
-def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
+def test_a_video_that_is_done_before_ray_is_there_was_drawn_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report says so, and the Ray that was started is stopped."""
@@ -168,7 +168,7 @@ def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
     report = rayanim.produce(
         Numbered(40),
         FPS,
-        outfile=tmp_path / "film.mp4",
+        outfile=tmp_path / "video.mp4",
         workers=2,
         settings=PerformanceSettings(draw_ms=5000.0),
         progress=False,
@@ -176,7 +176,7 @@ def test_a_film_that_is_done_before_ray_is_there_was_drawn_here(
     assert LateRay.stopped == 1
     assert (report.engine, report.frames) == ("local", 40)
     assert "before actors would have been quicker" in report.engine_reason
-    assert read_numbers(tmp_path / "film.mp4") == list(range(40))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(40))
 
 
 class NoRay(LateRay):
@@ -192,39 +192,39 @@ class NoRay(LateRay):
 
 
 @pytest.mark.parametrize("transport", ["segments", "frames"])
-def test_where_ray_does_not_start_this_process_draws_the_film(
+def test_where_ray_does_not_start_this_process_draws_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
     """It is told; whoever asks for Ray gets the error."""
     monkeypatch.setattr("rayanim.engine.choose.RaySession", NoRay)
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     options: dict[str, Any] = {
         "workers": 2,
         "settings": PerformanceSettings(draw_ms=5000.0),
         "progress": False,
         "transport": transport,
     }
-    report = rayanim.produce(Numbered(40), FPS, outfile=film, **options)
+    report = rayanim.produce(Numbered(40), FPS, outfile=video, **options)
     assert (report.engine, report.engine_reason) == ("local", "Ray did not start")
     assert any("no shared memory. This process draws" in event for event in report.events)
-    assert read_numbers(film) == list(range(40))
+    assert read_numbers(video) == list(range(40))
     with pytest.raises(rayanim.FarmStartError, match="no shared memory"):
-        rayanim.produce(Numbered(40), FPS, outfile=film, engine="ray", **options)
-    assert read_numbers(film) == list(range(40))
+        rayanim.produce(Numbered(40), FPS, outfile=video, engine="ray", **options)
+    assert read_numbers(video) == list(range(40))
 
 
-def test_heavy_first_frames_are_told_and_end_no_film(
+def test_heavy_first_frames_are_told_and_end_no_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A title of noise before a still film; when a tenth of it bears that out, the job ends."""
+    """A title of noise before a still video; when a tenth of it bears that out, the job ends."""
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: (10**12, 0, 5 * 10**6))
     tally = Tally(NoProgress(), 1000)
     tally.written(60, 600_000)
-    SpaceWatch(tmp_path / "film.mp4.part", tally).look()
+    SpaceWatch(tmp_path / "video.mp4.part", tally).look()
     assert "If all frames are like the first ones: The disk" in tally.events[0]
     tally.written(40, 400_000)
     with pytest.raises(rayanim.OutputError, match="Free some space"):
-        SpaceWatch(tmp_path / "film.mp4.part", tally).look()
+        SpaceWatch(tmp_path / "video.mp4.part", tally).look()
 
 
 def test_frames_that_are_drawn_again_count_once(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def chooser_of(animator: Any = None, **changes: Any) -> tuple[Chooser, Tally]:
         "source": AnimatorSource(animator or NumberedAnimator(), {}),
         "feed": NumberFeed(1000),
         "make_spec": lambda geometry: SPEC,
-        "part_path": Path("film.part"),
+        "part_path": Path("video.part"),
         "settings": PerformanceSettings(),
         "max_actors": 8,
         "engine": "auto",

@@ -120,7 +120,7 @@ def test_a_codec_that_holds_the_drawing_thread_is_worth_an_actor_of_its_own() ->
 
 
 def test_an_encoder_in_a_thread_of_its_own_still_sets_the_pace() -> None:
-    """The drawing thread is free at once, but the film is not done before the encoder is."""
+    """The drawing thread is free at once, but the video is not done before the encoder is."""
     costs = Costs(draw_s=0.010, encode_s=0.050, encode_call_s=0.0)
     assert local_frame_seconds(costs, 8) == pytest.approx(0.050)
 

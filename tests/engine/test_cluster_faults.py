@@ -1,6 +1,6 @@
-"""Promises on a cluster of a head and three nodes: whatever dies, it is the same film.
+"""Promises on a cluster of a head and three nodes: whatever dies, it is the same video.
 
-Each film is compared, by its SHA-256, with the one that this process draws alone,
+Each video is compared, by its SHA-256, with the one that this process draws alone,
 and read back frame by frame. How much a fault costs is measured in frames that
 were drawn twice: each actor notes what it draws.
 """
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.clusters, pytest.mark.timeout(180)]
 
 
 class TakesItsTime(Traced):
-    """The film lasts until a node is left out, however busy this machine is."""
+    """The video lasts until a node is left out, however busy this machine is."""
 
     takes_its_time = True
 
@@ -82,7 +82,7 @@ def digest(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def digests(tmp_path_factory: Any) -> dict[str, str]:
-    """SHA-256 of the film that this process draws alone, by what goes to the encoder."""
+    """SHA-256 of the video that this process draws alone, by what goes to the encoder."""
     folder = tmp_path_factory.mktemp("local")
     found = {}
     for transport in ("segments", "frames"):
@@ -97,7 +97,7 @@ def digests(tmp_path_factory: Any) -> dict[str, str]:
 def draw(
     cluster: Any, digests: dict[str, str], tmp_path: Path
 ) -> Callable[..., tuple[rayanim.Report, int]]:
-    """Make the film on the cluster and compare it; the report, and the frames drawn twice."""
+    """Make the video on the cluster and compare it; the report, and the frames drawn twice."""
 
     def drawn(
         kind: type[Traced] = Traced,
@@ -107,7 +107,7 @@ def draw(
         delay_s: float = 0.02,
         **options: Any,
     ) -> tuple[rayanim.Report, int]:
-        path = tmp_path / "film.mp4"
+        path = tmp_path / "video.mp4"
         once = harm.Once(lambda: None if done_to is None else done_to(cluster), tmp_path)
         report = render(
             kind(N_FRAMES, tmp_path, delay_s=delay_s),
@@ -136,7 +136,7 @@ def at_most(report: rayanim.Report, lost: int = 0) -> int:
     return lost * IN_HAND + (N_FRAMES // 4 if late else 0)
 
 
-def test_nodes_draw_the_same_film(draw):
+def test_nodes_draw_the_same_video(draw):
     """Three nodes draw what one process does, and each frame once."""
     report, again = draw()
     assert again <= at_most(report)
@@ -163,7 +163,7 @@ def test_a_dead_encoder_costs_nothing_that_was_drawn(draw):
     assert any("goes on from what it had written" in event for event in report.events)
 
 
-def test_a_dead_encoder_of_raw_frames_begins_the_film_anew(draw):
+def test_a_dead_encoder_of_raw_frames_begins_the_video_anew(draw):
     """What it had is lost with it: no frame is drawn more than twice."""
     report, again = draw(done_to=harm.kill_the_encoder, transport="frames")
     assert again <= N_FRAMES + at_most(report)
@@ -178,22 +178,22 @@ def test_a_frozen_node_costs_what_was_in_its_hands(draw, transport):
 
 
 def test_a_poisonous_segment_ends_the_job_naming_its_frames(cluster, tmp_path):
-    """Three actors die of it, wherever they are: it is the film's fault, and no node's."""
+    """Three actors die of it, wherever they are: it is the video's fault, and no node's."""
     with pytest.raises(SegmentLostError, match="3 times") as caught:
         render(
             Traced(N_FRAMES, tmp_path, kill=(100,)),
-            tmp_path / "film.mp4",
+            tmp_path / "video.mp4",
             address=cluster.address,
             engine="ray",
             workers=ACTORS,
         )
     assert (caught.value.start, caught.value.stop) == (100, 110)
-    assert not [name for name in files_in(tmp_path) if name.startswith("film")]
+    assert not [name for name in files_in(tmp_path) if name.startswith("video")]
 
 
 @pytest.mark.parametrize("kind", [DiesOnOneNode, RaisesOnOneNode])
 def test_a_node_on_which_everything_fails_is_left_out(cluster, draw, kind):
-    """The others make the film, and the report names the node."""
+    """The others make the video, and the report names the node."""
     node = cluster.add_node(**NODE, env_vars={BROKEN: "1"})
     try:
         report, again = draw(kind, workers=ACTORS + 1)
@@ -205,7 +205,7 @@ def test_a_node_on_which_everything_fails_is_left_out(cluster, draw, kind):
 
 
 def test_a_node_without_memory_is_left_out(cluster, draw):
-    """Ray ends every actor there as soon as it works; the film does not suffer."""
+    """Ray ends every actor there as soon as it works; the video does not suffer."""
     node = cluster.add_node(**NODE, env_vars={"RAY_memory_usage_threshold": "0.01"})
     try:
         report, again = draw(TakesItsTime, workers=ACTORS + 1)

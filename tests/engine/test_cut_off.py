@@ -20,7 +20,7 @@ N_FRAMES = 400
 TESTS = Path(__file__).parent.parent
 
 SCRIPT = '''
-"""Makes one film in this process and one on the cluster, during which a link is cut."""
+"""Makes one video in this process and one on the cluster, during which a link is cut."""
 import json
 import os
 import subprocess
@@ -31,7 +31,7 @@ import numpy as np
 import rayanim
 from numbered import FPS, Numbered, in_actor
 
-FILMS, NOTES, N_FRAMES = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+VIDEOS, NOTES, N_FRAMES = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 ADDRESS, COMMANDS = sys.argv[4], json.loads(sys.argv[5])
 
 
@@ -59,11 +59,11 @@ def cut_and_restore(done, total):
         subprocess.run(COMMANDS.pop(0), check=True)
 
 
-def film(name, **options):
+def video(name, **options):
     return rayanim.produce(
         Large(N_FRAMES, delay_s=0.02 if "address" in options else 0.0),
         FPS,
-        outfile=FILMS / name,
+        outfile=VIDEOS / name,
         segment_frames=10,
         on_history="ignore",
         transport=sys.argv[6],
@@ -71,8 +71,8 @@ def film(name, **options):
     )
 
 
-film("local.mp4", engine="local", progress=False)
-report = film("far.mp4", engine="ray", workers=2, address=ADDRESS, progress=cut_and_restore)
+video("local.mp4", engine="local", progress=False)
+report = video("far.mp4", engine="ray", workers=2, address=ADDRESS, progress=cut_and_restore)
 print(json.dumps({"events": report.events, "to_do": COMMANDS, "engine": report.engine}))
 '''
 
@@ -110,16 +110,16 @@ def namespaces() -> list[str]:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("transport", ["segments", "frames"])
 def test_a_link_that_is_cut_and_restored_changes_nothing(machines, tmp_path, transport):
-    """The film goes on meanwhile, long before Ray notices, and is the same to the byte."""
-    films, notes, script = tmp_path / "films", tmp_path / "notes", tmp_path / "script"
-    for folder in (films, notes, script):
+    """The video goes on meanwhile, long before Ray notices, and is the same to the byte."""
+    videos, notes, script = tmp_path / "videos", tmp_path / "notes", tmp_path / "script"
+    for folder in (videos, notes, script):
         folder.mkdir()
-    (script / "film.py").write_text(SCRIPT)
+    (script / "video.py").write_text(SCRIPT)
     commands = [machines.link_command(3, state) for state in ("down", "up")]
     try:
         run = machines.run(
             1,
-            *(sys.executable, str(script / "film.py"), str(films), str(notes), str(N_FRAMES)),
+            *(sys.executable, str(script / "video.py"), str(videos), str(notes), str(N_FRAMES)),
             *(f"{machines.address(1)}:{HEAD_PORT}", json.dumps(commands), transport),
             limit_s=150,
         )
@@ -130,7 +130,8 @@ def test_a_link_that_is_cut_and_restored_changes_nothing(machines, tmp_path, tra
     assert told["to_do"] == [] and told["engine"] == "ray"
     assert any("another one draws them, too" in event for event in told["events"])
     digests = {
-        hashlib.sha256((films / name).read_bytes()).hexdigest() for name in ("local.mp4", "far.mp4")
+        hashlib.sha256((videos / name).read_bytes()).hexdigest()
+        for name in ("local.mp4", "far.mp4")
     }
     assert len(digests) == 1
-    assert read_numbers(films / "far.mp4") == list(range(N_FRAMES))
+    assert read_numbers(videos / "far.mp4") == list(range(N_FRAMES))

@@ -70,7 +70,7 @@ def test_the_report_says_how_frames_were_drawn(tmp_path: Path) -> None:
     assert report.events == ()
 
 
-def test_films_without_figures_were_drawn_in_neither_way(tmp_path: Path) -> None:
+def test_videos_without_figures_were_drawn_in_neither_way(tmp_path: Path) -> None:
     """Nothing is said of them."""
     report = render(Numbered(30), tmp_path / "a.mp4", workers=1)
     assert (report.drawn_in_parts, report.drawn_in_full) == (0, ())
@@ -94,7 +94,7 @@ class Shade(ActState):
 
 
 class Rise(Scene):
-    """Brightens by steps, so that a change comes in the midst of the film."""
+    """Brightens by steps, so that a change comes in the midst of the video."""
 
     duration = N_FRAMES * 1000 / FPS
 

@@ -26,7 +26,7 @@ def link_of(on_ray: Any, tmp_path: Path) -> Iterator[Callable[[str], EncoderLink
     links: list[EncoderLink] = []
 
     def make(how: str) -> EncoderLink:
-        links.append(EncoderLink(FakeWriting(tmp_path / "film", how), JobName()))
+        links.append(EncoderLink(FakeWriting(tmp_path / "video", how), JobName()))
         return links[-1]
 
     yield make
@@ -47,7 +47,7 @@ def test_what_was_handed_over_is_written_before_the_end(
     put(link, on_ray)
     link.settle(10.0)
     link.kill()
-    assert (tmp_path / "film.part").read_bytes() == b"pixels"
+    assert (tmp_path / "video.part").read_bytes() == b"pixels"
 
 
 def test_a_file_that_cannot_be_opened_says_so(link_of: Callable[[str], EncoderLink]) -> None:
@@ -68,7 +68,7 @@ def test_code_that_fails_in_the_encoder_is_no_death(
         link.take(ref)
 
 
-def test_a_film_that_is_being_written_is_waited_for(
+def test_a_video_that_is_being_written_is_waited_for(
     link_of: Callable[[str], EncoderLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than anybody may be silent; one that stands still is given up."""

@@ -29,8 +29,8 @@ class ByProcess(NumberedAnimator):
 
 
 def test_pixels_that_depend_on_the_process_are_noticed(on_ray, tmp_path):
-    """The film's first frame is drawn by every actor and compared; the report says so once."""
-    report = render(ByProcess(), tmp_path / "film.mp4", param_by_frame=range(30))
+    """The video's first frame is drawn by every actor and compared; the report says so once."""
+    report = render(ByProcess(), tmp_path / "video.mp4", param_by_frame=range(30))
     assert len(report.events) == 1
     assert "other pixels in a render actor" in report.events[0]
 
@@ -52,7 +52,7 @@ def test_a_slow_opening_is_not_taken_for_a_missing_actor(on_ray, tmp_path, monke
         monkeypatch.setattr(pool, "ROOM_LIMIT_S", 1)
 
     monkeypatch.setattr(Roster, "answer", answer_and_shorten_the_limit)
-    report = render(SlowToOpen(20), tmp_path / "film.mp4", workers=1)
+    report = render(SlowToOpen(20), tmp_path / "video.mp4", workers=1)
     assert (report.frames, report.engine) == (20, "ray")
 
 
@@ -72,7 +72,7 @@ def test_parameters_that_cannot_be_unpickled_name_the_frame(on_ray, tmp_path):
     with pytest.raises(FrameError, match="LookupError: not here") as caught:
         render(
             NumberedAnimator(),
-            tmp_path / "film.mp4",
+            tmp_path / "video.mp4",
             param_by_frame=[0, *[CannotArrive()] * 9],
             workers=1,
         )
@@ -89,18 +89,18 @@ class FinishFails(Numbered):
 
 
 def test_a_finish_that_fails_in_an_actor_is_an_error(on_ray, tmp_path):
-    """As in process: it is the user's code, and the film of before stays.
+    """As in process: it is the user's code, and the video of before stays.
 
     One actor: those that still draw what another has drawn are ended without it.
     """
     with pytest.raises(ScriptError, match="cannot let go"):
-        render(FinishFails(40), tmp_path / "film.mp4", workers=1)
+        render(FinishFails(40), tmp_path / "video.mp4", workers=1)
     assert files_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("done_before", [11, 80])
 def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch, done_before):
-    """Stopped while others draw, or before the film's end: another goes on, nothing hangs."""
+    """Stopped while others draw, or before the video's end: another goes on, nothing hangs."""
     import psutil
 
     stopped = []
@@ -113,11 +113,11 @@ def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch
                 process.suspend()
                 monkeypatch.setattr(encoder, "SILENCE_LIMIT_S", 2.0)
 
-    report = render(Numbered(80, delay_s=0.005), tmp_path / "film.mp4", progress=stop_encoder)
+    report = render(Numbered(80, delay_s=0.005), tmp_path / "video.mp4", progress=stop_encoder)
     for process in stopped:
         if process.is_running():
             process.kill()
-    assert read_numbers(tmp_path / "film.mp4") == list(range(80))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(80))
     assert any("has not answered" in event for event in report.events)
 
 
@@ -127,7 +127,7 @@ def test_found_settings_do_not_pass_the_bound(on_ray, tmp_path, bound):
     settings = rayanim.PerformanceSettings(num_workers=4, max_workers=bound.get("max_workers"))
     report = render(
         Numbered(60, delay_s=0.005),
-        tmp_path / "film.mp4",
+        tmp_path / "video.mp4",
         settings=settings,
         workers=bound.get("workers", 4),
     )
@@ -136,8 +136,8 @@ def test_found_settings_do_not_pass_the_bound(on_ray, tmp_path, bound):
 
 
 def test_a_run_in_process_finds_no_number_of_actors(tmp_path):
-    """Its one process says nothing of how many a longer film needs."""
-    report = render(Numbered(10), tmp_path / "film.mp4", engine="local")
+    """Its one process says nothing of how many a longer video needs."""
+    report = render(Numbered(10), tmp_path / "video.mp4", engine="local")
     assert report.settings.num_workers is None
     assert report.settings.draw_ms is not None
 
@@ -162,7 +162,7 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
         return choose.Choice("ray", 2, None, None, "as the test has it")
 
     monkeypatch.setattr(choose, "choose_engine", always_ray)
-    report = render(Locked(), tmp_path / "film.mp4", engine="auto")
+    report = render(Locked(), tmp_path / "video.mp4", engine="auto")
     assert report.engine == "local"
     assert "self.lock" in report.events[0]
     assert "This process draws all frames" in report.events[0]
@@ -173,5 +173,5 @@ def test_a_busy_ray_of_the_caller_is_not_waited_for(on_ray, tmp_path, monkeypatc
     from rayanim.engine import choose
 
     monkeypatch.setattr(choose, "free_ray_cpus", lambda otherwise: 0)
-    report = render(Numbered(100, delay_s=0.01), tmp_path / "film.mp4", engine="auto", workers=4)
+    report = render(Numbered(100, delay_s=0.01), tmp_path / "video.mp4", engine="auto", workers=4)
     assert report.engine == "local"

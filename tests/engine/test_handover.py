@@ -1,4 +1,4 @@
-"""A film moves to Ray when that is clear, or was found again and again."""
+"""A video moves to Ray when that is clear, or was found again and again."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_who_asks_for_ray_gets_it_at_once() -> None:
     assert handover.starts == 1
 
 
-def test_a_film_that_stays_says_so() -> None:
+def test_a_video_that_stays_says_so() -> None:
     """Also where Ray would have been a little quicker for a moment."""
     handover = Scripted([DOUBTFUL])
     handover.is_due(0)

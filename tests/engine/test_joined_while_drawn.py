@@ -1,4 +1,4 @@
-"""On Ray the encoder actor joins the film while it is drawn, whoever put the parts."""
+"""On Ray the encoder actor joins the video while it is drawn, whoever put the parts."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Noise(Numbered):
     Parameters
     ----------
     folder
-        Where the film is. A file ``stop`` in it names a frame that raises;
-        with one called ``wait`` the last segment waits until the film grows.
+        Where the video is. A file ``stop`` in it names a frame that raises;
+        with one called ``wait`` the last segment waits until the video grows.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,16 +39,16 @@ class Noise(Numbered):
         if stop.exists() and number == int(stop.read_text()):
             raise RuntimeError("stopped here")
         if number == N_FRAMES - 1 and (self.folder / "wait").exists():
-            self._wait_for(self.folder / "film.mp4.part")
+            self._wait_for(self.folder / "video.mp4.part")
         frame = super().generate_at(time_ms).copy()
         noise = np.random.default_rng(number)
         for edge in (frame[:8], frame[-8:]):
             edge[..., :3] = noise.integers(0, 256, edge[..., :3].shape)
         return frame
 
-    def _wait_for(self, film: Path) -> None:
+    def _wait_for(self, video: Path) -> None:
         for _ in range(300):
-            if film.exists() and film.stat().st_size:
+            if video.exists() and video.stat().st_size:
                 return
             time.sleep(0.1)
         raise RuntimeError("nothing is joined")
@@ -80,39 +80,39 @@ class KillsEncoder:
         pass
 
 
-def render(film: Path, **options: Any) -> rayanim.Report:
+def render(video: Path, **options: Any) -> rayanim.Report:
     options = {"engine": "ray", "workers": 2, "progress": False, "crf": 10, **options}
-    return rayanim.produce(Noise(film.parent), FPS, outfile=film, **options)
+    return rayanim.produce(Noise(video.parent), FPS, outfile=video, **options)
 
 
-def begin(film: Path, frames: int) -> None:
+def begin(video: Path, frames: int) -> None:
     """Leave the parts of so many frames, as a job does that fails."""
-    (film.parent / "stop").write_text(str(frames))
+    (video.parent / "stop").write_text(str(frames))
     with pytest.raises(FrameError, match="stopped here"):
-        render(film, engine="local")
-    (film.parent / "stop").unlink()
+        render(video, engine="local")
+    (video.parent / "stop").unlink()
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The film as one process makes it."""
-    path = tmp_path_factory.mktemp("expected") / "film.mp4"
+    """The video as one process makes it."""
+    path = tmp_path_factory.mktemp("expected") / "video.mp4"
     render(path, engine="local")
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("resumed", [0, 24])
-def test_the_film_grows_while_it_is_drawn(
+def test_the_video_grows_while_it_is_drawn(
     on_ray: Any, tmp_path: Path, expected: bytes, resumed: int
 ) -> None:
     """Its last segment is drawn only once others are in the file."""
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     if resumed:
-        begin(film, resumed)
+        begin(video, resumed)
     (tmp_path / "wait").touch()
-    report = render(film, resume=bool(resumed))
+    report = render(video, resume=bool(resumed))
     assert report.resumed_frames == resumed
-    assert film.read_bytes() == expected
+    assert video.read_bytes() == expected
 
 
 @pytest.mark.parametrize("resumed", [0, 40])
@@ -120,10 +120,10 @@ def test_another_encoder_actor_joins_from_the_parts(
     on_ray: Any, tmp_path: Path, expected: bytes, resumed: int
 ) -> None:
     """Those that the dead one put, and those of an earlier job."""
-    film = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     if resumed:
-        begin(film, resumed)
-    report = render(film, resume=bool(resumed), progress=KillsEncoder(resumed + 16))
+        begin(video, resumed)
+    report = render(video, resume=bool(resumed), progress=KillsEncoder(resumed + 16))
     assert report.resumed_frames == resumed
     assert any("encoder actor died" in event for event in report.events)
-    assert film.read_bytes() == expected
+    assert video.read_bytes() == expected

@@ -1,4 +1,4 @@
-"""A film that is joined while its parts still come is the one that is joined of all at once."""
+"""A video that is joined while its parts still come is the one that is joined of all at once."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Watched(DiskFolder):
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
-    """A folder for parts, and a film to be."""
+    """A folder for parts, and a video to be."""
     (tmp_path / "parts").mkdir()
     Watched.reads.clear()
-    return Parts(SPEC, tmp_path / "film.mp4", PartStore(Watched(tmp_path / "parts"), "ab"))
+    return Parts(SPEC, tmp_path / "video.mp4", PartStore(Watched(tmp_path / "parts"), "ab"))
 
 
 @pytest.fixture(autouse=True)
@@ -104,50 +104,50 @@ def test_any_order_gives_the_same_bytes(
     chance = random.Random(seed)
     order = [*range(8), *chance.choices(range(8), k=3)]
     chance.shuffle(order)
-    film = joining_of(parts)
+    video = joining_of(parts)
     for index in order:
         put(parts, index)
         if chance.random() < 0.3:
-            film.found([index])
+            video.found([index])
         else:
-            film.add(index, LENGTH * index, SEGMENTS[index])
-    assert film.finish(40) == parts.path.stat().st_size
+            video.add(index, LENGTH * index, SEGMENTS[index])
+    assert video.finish(40) == parts.path.stat().st_size
     assert parts.path.read_bytes() == joined_at_once(tmp_path, 8)
     assert sorted(parts.store.indices()) == list(range(8))
 
 
 def test_a_part_is_joined_as_soon_as_all_before_it_are_there(parts: Parts) -> None:
-    """The end of the film is not waited for, nor is a gap passed over."""
-    film = joining_of(parts)
+    """The end of the video is not waited for, nor is a gap passed over."""
+    video = joining_of(parts)
     for index, frames in ((0, 5), (2, 5), (3, 5), (1, 20)):
         put(parts, index)
-        film.add(index, LENGTH * index, SEGMENTS[index])
-        until(lambda frames=frames: film.frames == frames)  # type: ignore[misc]
-    assert film.finish(20) == parts.path.stat().st_size
+        video.add(index, LENGTH * index, SEGMENTS[index])
+        until(lambda frames=frames: video.frames == frames)  # type: ignore[misc]
+    assert video.finish(20) == parts.path.stat().st_size
     assert read_numbers(parts.path) == list(range(20))
 
 
 def test_what_is_held_is_not_read_again(parts: Parts) -> None:
     """What others put is."""
-    film = joining_of(parts)
+    video = joining_of(parts)
     for index in (0, 1, 3):
         put(parts, index)
-        film.add(index, LENGTH * index, SEGMENTS[index])
+        video.add(index, LENGTH * index, SEGMENTS[index])
     put(parts, 2)
-    film.found([2])
-    film.finish(20)
+    video.found([2])
+    video.finish(20)
     assert Watched.reads == ["000002.part"]
 
 
 def test_a_part_that_nobody_vouches_for_waits_until_the_end(parts: Parts) -> None:
     """One of an earlier job may be drawn anew."""
     put(parts, 1, SEGMENTS[7])
-    film = joining_of(parts)
+    video = joining_of(parts)
     put(parts, 0)
-    film.add(0, 0, SEGMENTS[0])
-    until(lambda: film.frames == LENGTH)
+    video.add(0, 0, SEGMENTS[0])
+    until(lambda: video.frames == LENGTH)
     put(parts, 1)
-    film.finish(10)
+    video.finish(10)
     assert read_numbers(parts.path) == list(range(10))
 
 
@@ -157,7 +157,7 @@ def spoil(parts: Parts, index: int) -> None:
 
 
 def test_a_failure_is_told_by_the_next_call_and_costs_no_part(parts: Parts) -> None:
-    """The film goes, what it was joined from stays."""
+    """The video goes, what it was joined from stays."""
     writer = parts.open()
     writer.put(Place(0, 0, 5), SEGMENTS[0])
     put(parts, 1)
@@ -178,7 +178,7 @@ def test_a_failure_is_told_by_the_next_call_and_costs_no_part(parts: Parts) -> N
         writer.finish(15)
 
 
-def test_a_film_that_cannot_be_written_is_told(parts: Parts) -> None:
+def test_a_video_that_cannot_be_written_is_told(parts: Parts) -> None:
     """By the thread that finds out, through the one that asks."""
     nowhere = Parts(SPEC, parts.path / "no" / "folder.mp4", parts.store)
     writer = nowhere.open()
@@ -200,7 +200,7 @@ def test_stopping_leaves_the_parts_alone(parts: Parts, count: int) -> None:
     assert len(list(parts.store.indices())) == count
 
 
-def test_stopping_after_the_end_keeps_the_film(parts: Parts) -> None:
+def test_stopping_after_the_end_keeps_the_video(parts: Parts) -> None:
     """It is finished."""
     writer = parts.open()
     writer.put(Place(0, 0, 5), SEGMENTS[0])
@@ -210,17 +210,17 @@ def test_stopping_after_the_end_keeps_the_film(parts: Parts) -> None:
 
 
 def test_parts_that_went_once_they_were_joined_are_not_waited_for(parts: Parts) -> None:
-    """The film is all there."""
-    film = joining_of(parts)
+    """The video is all there."""
+    video = joining_of(parts)
     for index in range(4):
         put(parts, index)
-        film.add(index, LENGTH * index, SEGMENTS[index])
-    until(lambda: film.frames == 20)
+        video.add(index, LENGTH * index, SEGMENTS[index])
+    until(lambda: video.frames == 20)
     parts.store.remove_from(2)
-    assert film.finish(20) == parts.path.stat().st_size
+    assert video.finish(20) == parts.path.stat().st_size
 
 
-def test_a_film_without_parts_is_an_error(parts: Parts) -> None:
+def test_a_video_without_parts_is_an_error(parts: Parts) -> None:
     """As everywhere: no container plays without a frame."""
     with pytest.raises(EncodeError, match="no frame"):
         parts.open().finish(0)

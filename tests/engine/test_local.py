@@ -96,14 +96,14 @@ def test_frames_are_drawn_once_in_segments(tmp_path: Path) -> None:
 
 
 def test_a_sample_goes_on_until_the_cost_is_known(tmp_path: Path) -> None:
-    """The first frames fill caches that no later frame fills; a short film ends before."""
+    """The first frames fill caches that no later frame fills; a short video ends before."""
     inside = inside_of(Source(SAMPLE_FRAMES - 2), tmp_path / "part")
     assert len(list(inside.sample())) == SAMPLE_FRAMES - 2
     assert not inside.cost.is_known
     assert inside.cost.frames == SAMPLE_FRAMES - 2
 
 
-def test_a_film_of_one_frame_has_a_sample_too(tmp_path: Path) -> None:
+def test_a_video_of_one_frame_has_a_sample_too(tmp_path: Path) -> None:
     """There is nothing but the first frame, and no division by it."""
     inside = inside_of(Source(1), tmp_path / "part")
     assert len(list(inside.sample())) == 1
@@ -166,22 +166,22 @@ def encoder_of(path: Path) -> tuple[EncoderThread, Tally]:
 
 
 def test_the_thread_encodes_in_order_and_counts(tmp_path: Path) -> None:
-    """What is put is in the film; the queue is bounded, and empty at the end."""
+    """What is put is in the video; the queue is bounded, and empty at the end."""
     inside = inside_of(Source(60), tmp_path / "part")
-    encoder, tally = encoder_of(tmp_path / "film.mp4")
+    encoder, tally = encoder_of(tmp_path / "video.mp4")
     while (drawn := inside.draw(3)) is not None:
         encoder.put(drawn.payload)
         assert encoder.queued_frames <= 3 * 3
     file_bytes = encoder.finish()
-    assert read_numbers(tmp_path / "film.mp4") == list(range(60))
-    assert file_bytes == (tmp_path / "film.mp4").stat().st_size
+    assert read_numbers(tmp_path / "video.mp4") == list(range(60))
+    assert file_bytes == (tmp_path / "video.mp4").stat().st_size
     assert (tally.frames, encoder.queued_frames) == (60, 0)
     assert tally.encode_s > 0
 
 
 def test_what_the_encoder_refuses_is_told_at_the_latest_at_the_end(tmp_path: Path) -> None:
     """A payload of the wrong size is an EncodeError in the caller's thread."""
-    encoder, _ = encoder_of(tmp_path / "film.mp4")
+    encoder, _ = encoder_of(tmp_path / "video.mp4")
     with pytest.raises(EncodeError):
         encoder.put(np.zeros((2, 10), np.uint8))
         encoder.finish()
@@ -192,7 +192,7 @@ def test_what_the_encoder_refuses_is_told_at_the_latest_at_the_end(tmp_path: Pat
 def test_aborting_removes_the_file(tmp_path: Path) -> None:
     """Frames that wait are dropped."""
     inside = inside_of(Source(), tmp_path / "part")
-    encoder, _ = encoder_of(tmp_path / "film.mp4")
+    encoder, _ = encoder_of(tmp_path / "video.mp4")
     while (drawn := inside.draw(5)) is not None:
         encoder.put(drawn.payload)
     encoder.abort()

@@ -47,7 +47,7 @@ def test_a_job_has_few_series() -> None:
 
 
 def test_a_count_that_begins_anew_never_goes_down() -> None:
-    """A film that is begun anew is encoded once more: a counter that shrank would be a restart."""
+    """A video that is begun anew is encoded once more: a counter that shrank would be a restart."""
     seen = [0, 10, 10, 25, 5, 30]
     added = [increment(before, now) for before, now in itertools.pairwise(seen)]
     assert added == [10, 0, 15, 5, 25]
@@ -177,7 +177,7 @@ def test_the_dashboard_s_queries_are_of_metrics_that_are_exported() -> None:
             assert {name for by in grouped for name in by.split(", ")} <= labels, query
             assert query.count("{") == len(re.findall(r"\bray_\w+", query)), query
             for matchers in re.findall(r"{([^}]*)}", query):
-                assert matchers == 'film=~"$film", run=~"$run"', query
+                assert matchers == 'video=~"$video", run=~"$run"', query
             assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= labels, target
     assert asked_for == exposed_names()
 
@@ -186,9 +186,9 @@ def test_the_dashboard_takes_any_prometheus() -> None:
     """Its data source is a variable; whoever imports it chooses theirs."""
     dashboard = json.loads(DASHBOARD.read_text())
     variables = {each["name"]: each for each in dashboard["templating"]["list"]}
-    assert list(variables) == ["datasource", "film", "run"]
+    assert list(variables) == ["datasource", "video", "run"]
     assert variables["datasource"]["type"] == "datasource"
-    sources = [each["datasource"] for each in [variables["film"], variables["run"], *panels()]]
+    sources = [each["datasource"] for each in [variables["video"], variables["run"], *panels()]]
     assert all(each == {"type": "prometheus", "uid": "${datasource}"} for each in sources)
     assert dashboard["id"] is None
     assert len({panel["id"] for panel in panels()}) == len(panels())
@@ -229,7 +229,7 @@ def wait_until(is_so: Callable[[], Any], process: subprocess.Popen[bytes]) -> An
     return found
 
 
-# Frame 100 waits to be seen, in the middle of the film; frame 20 kills its actor once.
+# Frame 100 waits to be seen, in the middle of the video; frame 20 kills its actor once.
 DRIVER = """
 import json, sys, time
 from pathlib import Path
@@ -280,7 +280,7 @@ def read(endpoint: str) -> Told:
     values, labels = {}, {}
     for name, given, value in re.findall(r"^ray_rayanim_(\w+){(.*)} (\S+)$", text, re.MULTILINE):
         labels = dict(re.findall(r'(\w+)="([^"]*)"', given))
-        assert labels["film"] == "wave"
+        assert labels["video"] == "wave"
         values[labels.get("stage", name)] = float(value)
     return Told(values, labels)
 

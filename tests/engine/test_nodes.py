@@ -22,7 +22,7 @@ def test_a_node_is_left_out_after_three_failures():
 
 
 def test_no_node_is_left_out_where_all_do_badly():
-    """Then the film is at fault, which ends it by its segments."""
+    """Then the video is at fault, which ends it by its segments."""
     book = book_of("a", "b")
     for _ in range(10):
         assert book.failed("a", "died") is None

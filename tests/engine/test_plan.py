@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rayanim.engine.plan import (
     GOP_FRAMES,
-    SHORT_FILM_PARTS,
+    SHORT_VIDEO_PARTS,
     SHORTEST_FRAMES,
     Segment,
     closed_lengths,
@@ -46,7 +46,7 @@ def test_an_unknown_end_is_cut_evenly() -> None:
 
 @given(st.integers(1, 200), sizes, sizes, st.integers(0, 9))
 def test_segments_follow_each_other(n: int, size: int, tail: int, done: int) -> None:
-    """Indices and positions go on where an earlier part of the film ended."""
+    """Indices and positions go on where an earlier part of the video ended."""
     done = min(done, n)
     feed = NumberFeed(n)
     feed.take(done)
@@ -75,7 +75,7 @@ def test_the_plan_is_pulled_lazily() -> None:
 
 
 def test_chosen_frames_keep_their_numbers() -> None:
-    """Positions count the film's frames, numbers the script's."""
+    """Positions count the video's frames, numbers the script's."""
     (first, second) = cut(NumberFeed(50, Selection.parse("10-12,40")), 3)
     assert (first.start, first.stop, list(first.batch.numbers)) == (0, 3, [10, 11, 12])
     assert (second.start, second.stop, list(second.batch.numbers)) == (3, 4, [40])
@@ -97,12 +97,12 @@ def test_closed_segments_are_of_one_length_but_for_one_frame(n: int, longest: in
 
 
 @given(st.integers(1, 20_000))
-def test_short_films_have_work_for_many_and_long_ones_few_keyframes(n: int) -> None:
+def test_short_videos_have_work_for_many_and_long_ones_few_keyframes(n: int) -> None:
     """Sixteen parts as soon as there are frames for them, then what one encoder would cut."""
     found = list(closed_lengths(n))
-    assert len(found) <= max(SHORT_FILM_PARTS, -(-n // GOP_FRAMES))
-    if n >= SHORT_FILM_PARTS * SHORTEST_FRAMES:
-        assert len(found) >= SHORT_FILM_PARTS
+    assert len(found) <= max(SHORT_VIDEO_PARTS, -(-n // GOP_FRAMES))
+    if n >= SHORT_VIDEO_PARTS * SHORTEST_FRAMES:
+        assert len(found) >= SHORT_VIDEO_PARTS
     if n > SHORTEST_FRAMES:
         assert min(found) >= SHORTEST_FRAMES // 2
 

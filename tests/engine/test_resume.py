@@ -25,7 +25,7 @@ from rayanim.errors import EncodeError, FrameError, OutputError, ResumeError
 
 N_FRAMES = 96
 SEGMENT = 8
-"""What such a film is cut into."""
+"""What such a video is cut into."""
 
 SCRIPT = f"""
 import sys, time
@@ -36,7 +36,7 @@ from numbered import FPS, Numbered, numbered_frame
 
 HERE = Path(__file__).parent
 
-class Film(Numbered):
+class Video(Numbered):
     def __init__(self, n_frames={N_FRAMES}):
         super().__init__(n_frames)
 
@@ -54,7 +54,7 @@ class Film(Numbered):
         return frame
 
 def main(engine):
-    rayanim.produce(Film(), FPS, outfile=HERE / "film.mp4", engine=engine, progress=False)
+    rayanim.produce(Video(), FPS, outfile=HERE / "video.mp4", engine=engine, progress=False)
 
 if __name__ == "__main__" and len(sys.argv) > 1 and sys.argv[1] in ("local", "ray"):
     if len(sys.argv) > 2:
@@ -115,41 +115,41 @@ def sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def parts_of(film: Path) -> list[str]:
-    folder = film.with_name(film.name + ".parts")
+def parts_of(video: Path) -> list[str]:
+    folder = video.with_name(video.name + ".parts")
     return sorted(each.name for each in folder.glob("*.part")) if folder.exists() else []
 
 
-def render(thing: Any, film: Path, **options: Any) -> rayanim.Report:
+def render(thing: Any, video: Path, **options: Any) -> rayanim.Report:
     options = {"engine": "local", "progress": False, **options}
-    return rayanim.produce(thing, FPS, outfile=film, **options)
+    return rayanim.produce(thing, FPS, outfile=video, **options)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The SHA-256 of an undisturbed film."""
-    film = tmp_path_factory.mktemp("whole") / "film.mp4"
-    render(Numbered(N_FRAMES), film)
-    return sha(film)
+    """The SHA-256 of an undisturbed video."""
+    video = tmp_path_factory.mktemp("whole") / "video.mp4"
+    render(Numbered(N_FRAMES), video)
+    return sha(video)
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    """Where a film goes; one of before is there."""
-    path = tmp_path / "film.mp4"
-    path.write_text("the film of before")
+def video(tmp_path: Path) -> Path:
+    """Where a video goes; one of before is there."""
+    path = tmp_path / "video.mp4"
+    path.write_text("the video of before")
     return path
 
 
-def stop_at(film: Path, number: int, thing: Any = None, **options: Any) -> BaseException:
+def stop_at(video: Path, number: int, thing: Any = None, **options: Any) -> BaseException:
     """Have a job fail at a frame, and see that the file of before stands."""
-    scratch, before = film.parent, film.read_bytes()
+    scratch, before = video.parent, video.read_bytes()
     (scratch / "stop").write_text(str(number))
     with pytest.raises(FrameError, match="stopped here") as caught:
-        render(thing or Stopped(scratch), film, **options)
+        render(thing or Stopped(scratch), video, **options)
     (scratch / "stop").unlink()
-    assert film.read_bytes() == before
-    assert not film.with_name("film.mp4.part").exists()
+    assert video.read_bytes() == before
+    assert not video.with_name("video.mp4.part").exists()
     drawn(scratch)
     return caught.value
 
@@ -175,7 +175,7 @@ def paused_run(command: list[str], folder: Path, number: int, **popen: Any) -> A
     )
     expected = number // SEGMENT
     wait_for(
-        lambda: (folder / "paused").exists() and len(parts_of(folder / "film.mp4")) == expected,
+        lambda: (folder / "paused").exists() and len(parts_of(folder / "video.mp4")) == expected,
         process,
     )
     (folder / "pause").unlink()
@@ -190,68 +190,68 @@ def wait_for(is_so: Callable[[], bool], process: Any) -> None:
         time.sleep(0.05)
 
 
-def film_class(script: Path) -> Any:
+def video_class(script: Path) -> Any:
     spec = importlib.util.spec_from_file_location("script_of_resume", script)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.Film
+    return module.Video
 
 
 @pytest.mark.parametrize("number", [10, 86])
 def test_a_driver_killed_loses_what_was_in_flight_at_most(
-    film: Path, whole: str, number: int
+    video: Path, whole: str, number: int
 ) -> None:
-    """After kill -9 at 10 and 90 % the film is the undisturbed one to the bit."""
-    script = script_in(film.parent)
-    process = paused_run([sys.executable, str(script), "local"], film.parent, number)
+    """After kill -9 at 10 and 90 % the video is the undisturbed one to the bit."""
+    script = script_in(video.parent)
+    process = paused_run([sys.executable, str(script), "local"], video.parent, number)
     process.kill()
     process.wait()
-    assert film.read_text() == "the film of before"
-    drawn(film.parent)
+    assert video.read_text() == "the video of before"
+    drawn(video.parent)
     told: list[tuple[int, int]] = []
     report = render(
-        film_class(script)(), film, resume=True, progress=lambda *state: told.append(state)
+        video_class(script)(), video, resume=True, progress=lambda *state: told.append(state)
     )
     kept = number // SEGMENT * SEGMENT
-    assert sha(film) == whole
+    assert sha(video) == whole
     assert (report.resumed_frames, report.frames) == (kept, N_FRAMES)
-    assert_drawn(film.parent, [0, *range(kept, N_FRAMES)])
+    assert_drawn(video.parent, [0, *range(kept, N_FRAMES)])
     assert min(done for done, _ in told if done) >= kept
     assert max(done for done, _ in told) == N_FRAMES
-    assert [each.name for each in film.parent.glob("film*")] == ["film.mp4"]
+    assert [each.name for each in video.parent.glob("video*")] == ["video.mp4"]
 
 
 @pytest.mark.timeout(300)
 def test_a_driver_killed_on_ray_loses_what_was_in_flight_at_most(
-    film: Path, whole: str, tmp_path_factory: pytest.TempPathFactory
+    video: Path, whole: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """At 50 %: segments that actors finished are taken up by a job in one process."""
-    script = script_in(film.parent)
+    script = script_in(video.parent)
     command = [sys.executable, str(script), "ray"]
-    process = paused_run(command, film.parent, 48, start_new_session=True)
+    process = paused_run(command, video.parent, 48, start_new_session=True)
     process.kill()
     process.wait()
-    drawn(film.parent)
-    report = render(film_class(script)(), film, resume=True)
-    assert sha(film) == whole
+    drawn(video.parent)
+    report = render(video_class(script)(), video, resume=True)
+    assert sha(video) == whole
     assert report.resumed_frames == 48
-    assert_drawn(film.parent, [0, *range(48, N_FRAMES)])
+    assert_drawn(video.parent, [0, *range(48, N_FRAMES)])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_that_is_told_goes_on(film: Path, whole: str, number: signal.Signals) -> None:
-    """After Ctrl-C and SIGTERM the message's own words, run in a shell, end with the same film."""
-    folder = film.parent
+def test_the_command_that_is_told_goes_on(video: Path, whole: str, number: signal.Signals) -> None:
+    """After Ctrl-C and SIGTERM the message's own words, run in a shell, end with the same video."""
+    folder = video.parent
     script_in(folder, "my script.py")
     rayanim_in(folder)
     main = [sys.executable, "-c", "from rayanim.cli import main; main()"]
-    arguments = ["run", "my script.py", "Film", "-o", "film.mp4", "--workers", "1", "-y"]
+    arguments = ["run", "my script.py", "Video", "-o", "video.mp4", "--workers", "1", "-y"]
     process = paused_run([*main, *arguments], folder, 50)
     process.send_signal(number)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
-    assert film.read_text() == "the film of before"
+    assert video.read_text() == "the video of before"
     found = re.search(r"Run (rayanim run .*--resume.*) to go on", told)
     assert found is not None, told
     drawn(folder)
@@ -259,9 +259,9 @@ def test_the_command_that_is_told_goes_on(film: Path, whole: str, number: signal
     subprocess.run(
         found[1], shell=True, cwd=folder, env=environment(PATH=path), check=True, timeout=90
     )
-    assert sha(film) == whole
+    assert sha(video) == whole
     assert_drawn(folder, [0, *range(48, N_FRAMES)])
-    assert parts_of(film) == []
+    assert parts_of(video) == []
 
 
 def rayanim_in(folder: Path) -> None:
@@ -276,48 +276,50 @@ def rayanim_in(folder: Path) -> None:
 # ---- failed
 
 
-def test_a_job_that_failed_says_what_is_kept_and_how_to_go_on(film: Path, whole: str) -> None:
+def test_a_job_that_failed_says_what_is_kept_and_how_to_go_on(video: Path, whole: str) -> None:
     """The error has a note; going on draws what is missing."""
-    error = stop_at(film, 45)
+    error = stop_at(video, 45)
     (told,) = error.__notes__
-    assert re.search(r"5 finished segments are kept in .*film\.mp4\.parts'. Give resume=True", told)
-    report = render(Stopped(film.parent), film, resume=True)
-    assert sha(film) == whole
+    assert re.search(
+        r"5 finished segments are kept in .*video\.mp4\.parts'. Give resume=True", told
+    )
+    report = render(Stopped(video.parent), video, resume=True)
+    assert sha(video) == whole
     assert (report.resumed_frames, report.stages.draw_fps is not None) == (40, True)
-    assert_drawn(film.parent, [0, *range(40, N_FRAMES)])
+    assert_drawn(video.parent, [0, *range(40, N_FRAMES)])
 
 
-def test_going_on_may_end_on_ray(on_ray: Any, film: Path, whole: str) -> None:
+def test_going_on_may_end_on_ray(on_ray: Any, video: Path, whole: str) -> None:
     """Actors draw only what is missing."""
-    stop_at(film, 45)
-    report = render(Stopped(film.parent), film, resume=True, engine="ray", workers=2)
-    assert (sha(film), report.resumed_frames, report.engine) == (whole, 40, "ray")
-    # Each process draws the film's first frame to compare it.
-    again = [number for number in drawn(film.parent) if number]
+    stop_at(video, 45)
+    report = render(Stopped(video.parent), video, resume=True, engine="ray", workers=2)
+    assert (sha(video), report.resumed_frames, report.engine) == (whole, 40, "ray")
+    # Each process draws the video's first frame to compare it.
+    again = [number for number in drawn(video.parent) if number]
     assert set(again) == set(range(40, N_FRAMES))
     assert max(done for done in (report.frames,)) == N_FRAMES
 
 
-def test_a_job_that_is_stopped_twice_goes_on_twice(film: Path, whole: str) -> None:
+def test_a_job_that_is_stopped_twice_goes_on_twice(video: Path, whole: str) -> None:
     """Parts of both are there in the end."""
-    stop_at(film, 20)
-    stop_at(film, 70, resume=True)
-    report = render(Stopped(film.parent), film, resume=True)
-    assert (sha(film), report.resumed_frames) == (whole, 64)
+    stop_at(video, 20)
+    stop_at(video, 70, resume=True)
+    report = render(Stopped(video.parent), video, resume=True)
+    assert (sha(video), report.resumed_frames) == (whole, 64)
 
 
-def test_a_full_disk_keeps_what_was_finished(film: Path, tmp_path: Path) -> None:
-    """A part that is not taken, then the film that is not: told, and gone on from.
+def test_a_full_disk_keeps_what_was_finished(video: Path, tmp_path: Path) -> None:
+    """A part that is not taken, then the video that is not: told, and gone on from.
 
-    The film is joined while others are drawn, so its failure may come before the last.
+    The video is joined while others are drawn, so its failure may come before the last.
     """
-    script = script_in(film.parent)
-    (film.parent / "noise").touch()
+    script = script_in(video.parent)
+    (video.parent / "noise").touch()
     command = [sys.executable, str(script), "local"]
     for limit_bytes, at_least in ((9_000, 5), (60_000, 10)):
         process = subprocess.run(
             [*command, str(limit_bytes)],
-            cwd=film.parent,
+            cwd=video.parent,
             env=environment(),
             capture_output=True,
             text=True,
@@ -330,13 +332,13 @@ def test_a_full_disk_keeps_what_was_finished(film: Path, tmp_path: Path) -> None
         assert told is not None
         kept = int(told[1])
         assert at_least <= kept <= N_FRAMES // SEGMENT
-        assert film.read_text() == "the film of before"
-        shutil.rmtree(film.with_name("film.mp4.parts.old"), ignore_errors=True)
-    drawn(film.parent)
-    render(film_class(script)(), film, resume=True)
-    assert_drawn(film.parent, [0, *range(kept * SEGMENT, N_FRAMES)])
-    render(film_class(script)(), tmp_path / "again.mp4")
-    assert sha(film) == sha(tmp_path / "again.mp4")
+        assert video.read_text() == "the video of before"
+        shutil.rmtree(video.with_name("video.mp4.parts.old"), ignore_errors=True)
+    drawn(video.parent)
+    render(video_class(script)(), video, resume=True)
+    assert_drawn(video.parent, [0, *range(kept * SEGMENT, N_FRAMES)])
+    render(video_class(script)(), tmp_path / "again.mp4")
+    assert sha(video) == sha(tmp_path / "again.mp4")
 
 
 # ---- what is not trusted
@@ -357,42 +359,42 @@ SPOILED: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("how", SPOILED)
-def test_a_spoiled_part_is_drawn_again(film: Path, whole: str, how: str) -> None:
-    """It is named, its frames alone are drawn again, and the film is right."""
-    stop_at(film, 45)
-    SPOILED[how](film.with_name("film.mp4.parts") / "000002.part")
-    report = render(Stopped(film.parent), film, resume=True)
-    assert sha(film) == whole
+def test_a_spoiled_part_is_drawn_again(video: Path, whole: str, how: str) -> None:
+    """It is named, its frames alone are drawn again, and the video is right."""
+    stop_at(video, 45)
+    SPOILED[how](video.with_name("video.mp4.parts") / "000002.part")
+    report = render(Stopped(video.parent), video, resume=True)
+    assert sha(video) == whole
     assert report.resumed_frames == 32
-    assert_drawn(film.parent, [0, *range(16, 24), *range(40, N_FRAMES)])
+    assert_drawn(video.parent, [0, *range(16, 24), *range(40, N_FRAMES)])
     assert any("000002.part is not used" in event for event in report.events)
 
 
-def test_a_part_of_another_film_is_drawn_again(film: Path, whole: str, tmp_path: Path) -> None:
-    """Whole as it is, its film is another."""
-    other = tmp_path / "other" / "film.mp4"
+def test_a_part_of_another_video_is_drawn_again(video: Path, whole: str, tmp_path: Path) -> None:
+    """Whole as it is, its video is another."""
+    other = tmp_path / "other" / "video.mp4"
     other.parent.mkdir()
-    render(Stopped(film.parent), other, keep_parts=True, crf=30)
-    stop_at(film, 45)
-    shutil.copy(other.parent / "film.mp4.parts" / "000001.part", film.parent / "film.mp4.parts")
-    report = render(Stopped(film.parent), film, resume=True)
-    assert sha(film) == whole
-    assert any("of another film" in event for event in report.events)
+    render(Stopped(video.parent), other, keep_parts=True, crf=30)
+    stop_at(video, 45)
+    shutil.copy(other.parent / "video.mp4.parts" / "000001.part", video.parent / "video.mp4.parts")
+    report = render(Stopped(video.parent), video, resume=True)
+    assert sha(video) == whole
+    assert any("of another video" in event for event in report.events)
 
 
 @pytest.mark.parametrize("left", [0, 1, 100, -2])
-def test_a_cut_manifest_ends_the_job(film: Path, left: int) -> None:
-    """Nothing is drawn or removed; without resuming the film is made anew."""
-    stop_at(film, 45)
-    manifest = film.with_name("film.mp4.parts") / "manifest.json"
+def test_a_cut_manifest_ends_the_job(video: Path, left: int) -> None:
+    """Nothing is drawn or removed; without resuming the video is made anew."""
+    stop_at(video, 45)
+    manifest = video.with_name("video.mp4.parts") / "manifest.json"
     manifest.write_bytes(manifest.read_bytes()[:left])
     with pytest.raises(ResumeError, match=r"manifest\.json' cannot be used.*without resuming"):
-        render(Stopped(film.parent), film, resume=True)
-    assert film.read_text() == "the film of before"
-    assert len(parts_of(film)) == 5
-    render(Stopped(film.parent), film)
-    assert read_numbers(film) == list(range(N_FRAMES))
-    assert [each.name for each in film.parent.glob("film*")] == ["film.mp4"]
+        render(Stopped(video.parent), video, resume=True)
+    assert video.read_text() == "the video of before"
+    assert len(parts_of(video)) == 5
+    render(Stopped(video.parent), video)
+    assert read_numbers(video) == list(range(N_FRAMES))
+    assert [each.name for each in video.parent.glob("video*")] == ["video.mp4"]
 
 
 class Late(Stopped):
@@ -408,27 +410,27 @@ class Late(Stopped):
         return super().generate_at(time_ms * self.speed)
 
 
-def test_another_value_of_the_source_is_another_film(film: Path, whole: str) -> None:
+def test_another_value_of_the_source_is_another_video(video: Path, whole: str) -> None:
     """Although code and first frame are the same; nothing of the two is mixed."""
-    stop_at(film, 45, Late(film.parent, 1))
+    stop_at(video, 45, Late(video.parent, 1))
     with pytest.raises(ResumeError, match="values of the source have changed: speed"):
-        render(Late(film.parent, 2), film, resume=True)
-    assert len(parts_of(film)) == 5
-    report = render(Late(film.parent, 1), film, resume=True)
-    assert (sha(film), report.resumed_frames) == (whole, 40)
+        render(Late(video.parent, 2), video, resume=True)
+    assert len(parts_of(video)) == 5
+    report = render(Late(video.parent, 1), video, resume=True)
+    assert (sha(video), report.resumed_frames) == (whole, 40)
 
 
-def test_what_drawing_appends_to_is_no_other_value(film: Path, whole: str) -> None:
+def test_what_drawing_appends_to_is_no_other_value(video: Path, whole: str) -> None:
     """The same object, in the same process, is gone on with."""
-    late = Late(film.parent, 1)
-    stop_at(film, 45, late)
+    late = Late(video.parent, 1)
+    stop_at(video, 45, late)
     assert len(late.seen) > 40
-    report = render(late, film, resume=True)
-    assert (sha(film), report.resumed_frames) == (whole, 40)
-    stop_at(film, 45, late)
+    report = render(late, video, resume=True)
+    assert (sha(video), report.resumed_frames) == (whole, 40)
+    stop_at(video, 45, late)
     late.speed = 2
     with pytest.raises(ResumeError, match="values of the source have changed: speed"):
-        render(late, film, resume=True)
+        render(late, video, resume=True)
 
 
 CHANGED: dict[str, tuple[dict[str, Any], str]] = {
@@ -437,38 +439,38 @@ CHANGED: dict[str, tuple[dict[str, Any], str]] = {
     "crf": ({"crf": 30}, "crf was 20, is 30 now"),
     "seed": ({"seed": 1}, "the seed was 0, is 1 now"),
     "frames": ({"frames": "0-89"}, "the number of frames was 96, is 90 now"),
-    "segments": ({"segment_frames": 250}, "how the film is cut into segments was"),
+    "segments": ({"segment_frames": 250}, "how the video is cut into segments was"),
     "sequential": ({"sequential": True}, "sequential was False, is True now"),
 }
 
 
 @pytest.mark.parametrize("what", CHANGED)
-def test_what_has_changed_is_named(film: Path, what: str) -> None:
-    """The parts stay as they are, and so does the film of before."""
-    stop_at(film, 45)
+def test_what_has_changed_is_named(video: Path, what: str) -> None:
+    """The parts stay as they are, and so does the video of before."""
+    stop_at(video, 45)
     options, message = CHANGED[what]
     arguments = {"fps": FPS, "engine": "local", "progress": False, "resume": True, **options}
     with pytest.raises(ResumeError, match=message) as caught:
-        rayanim.produce(Stopped(film.parent), outfile=film, **arguments)
+        rayanim.produce(Stopped(video.parent), outfile=video, **arguments)
     assert "Undo that, or render without resuming" in caught.value.message
-    assert len(parts_of(film)) == 5
-    assert film.read_text() == "the film of before"
+    assert len(parts_of(video)) == 5
+    assert video.read_text() == "the video of before"
 
 
-def test_another_size_or_number_is_named(film: Path) -> None:
+def test_another_size_or_number_is_named(video: Path) -> None:
     """What the source tells counts as what the caller asks for."""
-    stop_at(film, 45)
-    with pytest.raises(ResumeError, match="the film's size was 64x48, is 64x24 now"):
-        render(Stopped(film.parent, size=(64, 24)), film, resume=True)
+    stop_at(video, 45)
+    with pytest.raises(ResumeError, match="the video's size was 64x48, is 64x24 now"):
+        render(Stopped(video.parent, size=(64, 24)), video, resume=True)
     with pytest.raises(ResumeError, match="the number of frames was 96, is 100 now"):
-        render(Stopped(film.parent, 100), film, resume=True)
-    assert len(parts_of(film)) == 5
+        render(Stopped(video.parent, 100), video, resume=True)
+    assert len(parts_of(video)) == 5
 
 
-def test_a_changed_script_is_noticed(film: Path) -> None:
+def test_a_changed_script_is_noticed(video: Path) -> None:
     """Even where the first frame looks the same."""
-    script = script_in(film.parent)
-    stopped = film_class(script)()
+    script = script_in(video.parent)
+    stopped = video_class(script)()
     stopped.fail = 45
 
     def fail(time_ms: float) -> Any:
@@ -477,22 +479,22 @@ def test_a_changed_script_is_noticed(film: Path) -> None:
         return type(stopped).generate_at(stopped, time_ms)
 
     def interrupt(done: int, total: int | None) -> None:
-        if len(parts_of(film)) > 3:
+        if len(parts_of(video)) > 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        render(stopped, film, progress=interrupt, segment_frames=2)
-    assert parts_of(film)
+        render(stopped, video, progress=interrupt, segment_frames=2)
+    assert parts_of(video)
     script.write_text(SCRIPT.replace("numbered_frame(number)", "numbered_frame(number + 0)"))
     with pytest.raises(ResumeError, match="the drawing code has changed"):
-        render(film_class(script)(), film, resume=True, segment_frames=2)
+        render(video_class(script)(), video, resume=True, segment_frames=2)
 
 
-def test_nothing_to_go_on_from_is_told(film: Path) -> None:
+def test_nothing_to_go_on_from_is_told(video: Path) -> None:
     """Asking for it is no reason to draw everything unasked."""
     with pytest.raises(ResumeError, match="nothing to go on from"):
-        render(Stopped(film.parent), film, resume=True)
-    assert film.read_text() == "the film of before"
+        render(Stopped(video.parent), video, resume=True)
+    assert video.read_text() == "the video of before"
 
 
 # ---- parameters
@@ -503,44 +505,44 @@ def parameters(count: int = N_FRAMES, other: int | None = None) -> Iterator[int]
         yield 999 if number == other else number
 
 
-def test_a_generator_is_read_again_from_its_start(film: Path) -> None:
+def test_a_generator_is_read_again_from_its_start(video: Path) -> None:
     """Its entries are compared with those that the parts were drawn from."""
-    make = lambda: StoppedAnimator(film.parent)  # noqa: E731
-    stop_at(film, 60, make(), param_by_frame=parameters())
-    kept = len(parts_of(film)) * SEGMENT
-    report = render(make(), film, param_by_frame=parameters(), resume=True)
-    assert read_numbers(film) == list(range(N_FRAMES))
+    make = lambda: StoppedAnimator(video.parent)  # noqa: E731
+    stop_at(video, 60, make(), param_by_frame=parameters())
+    kept = len(parts_of(video)) * SEGMENT
+    report = render(make(), video, param_by_frame=parameters(), resume=True)
+    assert read_numbers(video) == list(range(N_FRAMES))
     assert report.resumed_frames == kept
-    assert_drawn(film.parent, [0, *range(kept, N_FRAMES)])
+    assert_drawn(video.parent, [0, *range(kept, N_FRAMES)])
 
 
-def test_other_parameters_are_drawn_anew(film: Path) -> None:
+def test_other_parameters_are_drawn_anew(video: Path) -> None:
     """The segment in which one differs, and no other; the count stays right."""
-    make = lambda: StoppedAnimator(film.parent)  # noqa: E731
-    stop_at(film, 60, make(), param_by_frame=list(parameters()))
+    make = lambda: StoppedAnimator(video.parent)  # noqa: E731
+    stop_at(video, 60, make(), param_by_frame=list(parameters()))
     told: list[int] = []
     report = render(
         make(),
-        film,
+        video,
         param_by_frame=list(parameters(other=20)),
         resume=True,
         progress=lambda done, total: told.append(done),
     )
     numbers = list(range(N_FRAMES))
     numbers[20] = 999
-    assert read_numbers(film) == numbers
+    assert read_numbers(video) == numbers
     assert report.resumed_frames == 48
-    assert_drawn(film.parent, [0, *range(16, 24), *range(56, N_FRAMES)])
+    assert_drawn(video.parent, [0, *range(16, 24), *range(56, N_FRAMES)])
     assert max(told) == report.frames == N_FRAMES
     assert any("other parameters" in event for event in report.events)
 
 
-def test_a_generator_that_has_become_shorter_ends_the_film(film: Path) -> None:
+def test_a_generator_that_has_become_shorter_ends_the_video(video: Path) -> None:
     """Parts behind the new end get nowhere near it."""
-    make = lambda: StoppedAnimator(film.parent)  # noqa: E731
-    stop_at(film, 90, make(), param_by_frame=parameters())
-    report = render(make(), film, param_by_frame=parameters(44), resume=True)
-    assert read_numbers(film) == list(range(44))
+    make = lambda: StoppedAnimator(video.parent)  # noqa: E731
+    stop_at(video, 90, make(), param_by_frame=parameters())
+    report = render(make(), video, param_by_frame=parameters(44), resume=True)
+    assert read_numbers(video) == list(range(44))
     assert report.frames == 44
     assert report.resumed_frames == 40
 
@@ -548,98 +550,98 @@ def test_a_generator_that_has_become_shorter_ends_the_film(film: Path) -> None:
 # ---- the folder
 
 
-def test_parts_are_kept_when_asked_for(film: Path, whole: str) -> None:
-    """A film whose parts are all there takes its first frame to draw, and a join."""
-    render(Stopped(film.parent), film, keep_parts=True)
-    assert len(parts_of(film)) == N_FRAMES // SEGMENT
-    film.unlink()
-    drawn(film.parent)
-    report = render(Stopped(film.parent), film, resume=True)
-    assert (sha(film), report.frames, report.resumed_frames) == (whole, N_FRAMES, N_FRAMES)
-    assert drawn(film.parent) == [0]
-    assert parts_of(film) == []
+def test_parts_are_kept_when_asked_for(video: Path, whole: str) -> None:
+    """A video whose parts are all there takes its first frame to draw, and a join."""
+    render(Stopped(video.parent), video, keep_parts=True)
+    assert len(parts_of(video)) == N_FRAMES // SEGMENT
+    video.unlink()
+    drawn(video.parent)
+    report = render(Stopped(video.parent), video, resume=True)
+    assert (sha(video), report.frames, report.resumed_frames) == (whole, N_FRAMES, N_FRAMES)
+    assert drawn(video.parent) == [0]
+    assert parts_of(video) == []
 
 
-def test_without_resuming_older_parts_are_put_aside_until_the_film_is_whole(
-    film: Path, whole: str
+def test_without_resuming_older_parts_are_put_aside_until_the_video_is_whole(
+    video: Path, whole: str
 ) -> None:
     """A command without --resume does not cost hours of work by itself."""
-    stop_at(film, 45)
-    old = film.with_name("film.mp4.parts.old")
-    stop_at(film, 20)
+    stop_at(video, 45)
+    old = video.with_name("video.mp4.parts.old")
+    stop_at(video, 20)
     # The job with fewer gave way.
-    assert (len(parts_of(film)), old.exists()) == (5, False)
-    stop_at(film, 70)
-    assert (len(parts_of(film)), len(list(old.glob("*.part")))) == (8, 5)
-    report = render(Stopped(film.parent), film)
+    assert (len(parts_of(video)), old.exists()) == (5, False)
+    stop_at(video, 70)
+    assert (len(parts_of(video)), len(list(old.glob("*.part")))) == (8, 5)
+    report = render(Stopped(video.parent), video)
     assert any("put aside" in event for event in report.events)
-    assert (sha(film), report.resumed_frames) == (whole, 0)
-    assert [each.name for each in film.parent.glob("film*")] == ["film.mp4"]
+    assert (sha(video), report.resumed_frames) == (whole, 0)
+    assert [each.name for each in video.parent.glob("video*")] == ["video.mp4"]
 
 
-def test_two_jobs_do_not_share_a_target(film: Path, whole: str) -> None:
+def test_two_jobs_do_not_share_a_target(video: Path, whole: str) -> None:
     """The second ends with a message; the first is none the worse."""
     refused: list[str] = []
 
     def second(done: int, total: int | None) -> None:
         if done and not refused:
             with pytest.raises(OutputError) as caught:
-                render(Numbered(4), film, resume=bool(done % 2))
+                render(Numbered(4), video, resume=bool(done % 2))
             refused.append(caught.value.message)
 
-    render(Stopped(film.parent), film, progress=second)
+    render(Stopped(video.parent), video, progress=second)
     assert "Another job is writing" in refused[0]
-    assert sha(film) == whole
+    assert sha(video) == whole
 
 
-def test_what_stands_in_the_place_of_the_folder_is_left_alone(film: Path) -> None:
+def test_what_stands_in_the_place_of_the_folder_is_left_alone(video: Path) -> None:
     """It is named before much is drawn."""
-    in_the_way = film.with_name("film.mp4.parts")
+    in_the_way = video.with_name("video.mp4.parts")
     in_the_way.write_text("mine")
     with pytest.raises(OutputError, match="not a folder of rayanim's parts"):
-        render(Stopped(film.parent), film)
+        render(Stopped(video.parent), video)
     assert in_the_way.read_text() == "mine"
-    assert drawn(film.parent) == [0]
-    assert film.read_text() == "the film of before"
+    assert drawn(video.parent) == [0]
+    assert video.read_text() == "the video of before"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
-def test_a_folder_that_cannot_be_written_is_told_first(film: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told_first(video: Path) -> None:
     """Nothing is drawn."""
-    film.parent.chmod(0o555)
+    video.parent.chmod(0o555)
     try:
         with pytest.raises(OutputError, match="not writable"):
-            render(Numbered(8), film)
+            render(Numbered(8), video)
     finally:
-        film.parent.chmod(0o755)
+        video.parent.chmod(0o755)
 
 
-def test_parts_that_go_while_drawing_are_an_error(film: Path) -> None:
-    """The film is not made of what is left."""
+def test_parts_that_go_while_drawing_are_an_error(video: Path) -> None:
+    """The video is not made of what is left."""
 
     def sweep(done: int, total: int | None) -> None:
         if done > 40:
-            (film.with_name("film.mp4.parts") / "000001.part").unlink(missing_ok=True)
+            (video.with_name("video.mp4.parts") / "000001.part").unlink(missing_ok=True)
 
     with pytest.raises(rayanim.RayanimError, match=r"parts of .* are missing"):
-        render(Stopped(film.parent), film, progress=sweep)
-    assert film.read_text() == "the film of before"
+        render(Stopped(video.parent), video, progress=sweep)
+    assert video.read_text() == "the video of before"
 
 
-def test_a_folder_that_goes_while_drawing_is_the_error_told(film: Path) -> None:
+def test_a_folder_that_goes_while_drawing_is_the_error_told(video: Path) -> None:
     """And not that it cannot be counted any more."""
 
     def sweep(done: int, total: int | None) -> None:
         if done > 40:
-            shutil.rmtree(film.with_name("film.mp4.parts"), ignore_errors=True)
+            shutil.rmtree(video.with_name("video.mp4.parts"), ignore_errors=True)
 
     with pytest.raises(EncodeError, match="Cannot write"):
-        render(Stopped(film.parent), film, progress=sweep)
-    assert film.read_text() == "the film of before"
+        render(Stopped(video.parent), video, progress=sweep)
+    assert video.read_text() == "the video of before"
 
 
-def test_the_manifest_tells_people_what_the_parts_are(film: Path) -> None:
-    """It is text, and names the film."""
-    stop_at(film, 45)
-    found = json.loads((film.with_name("film.mp4.parts") / "manifest.json").read_text())
+def test_the_manifest_tells_people_what_the_parts_are(video: Path) -> None:
+    """It is text, and names the video."""
+    stop_at(video, 45)
+    found = json.loads((video.with_name("video.mp4.parts") / "manifest.json").read_text())
     assert (found["n_frames"], found["source_name"], found["seed"]) == (N_FRAMES, "Stopped", 0)

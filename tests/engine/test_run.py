@@ -31,8 +31,8 @@ def render(source, path, **options):
 @pytest.mark.parametrize("workers", [1, 4])
 def test_frames_come_in_order_from_any_number_of_actors(on_ray, tmp_path, workers):
     """Random delays in 1 and 4 actors, as in 2 below, never reorder, lose or double a frame."""
-    report = render(Numbered(N_FRAMES, delay_s=0.005), tmp_path / "film.mp4", workers=workers)
-    assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
+    report = render(Numbered(N_FRAMES, delay_s=0.005), tmp_path / "video.mp4", workers=workers)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(N_FRAMES))
     assert (report.frames, report.size, report.engine) == (N_FRAMES, SIZE, "ray")
     assert report.actor_changes[0].actors == workers
     assert 1 <= report.actors_peak <= workers
@@ -40,19 +40,19 @@ def test_frames_come_in_order_from_any_number_of_actors(on_ray, tmp_path, worker
 
 def test_the_same_bytes_in_process_and_on_ray(on_ray, tmp_path):
     """The file does not depend on who drew what."""
-    films = {}
+    videos = {}
     for name, options in {"local": {"engine": "local"}, "two": {"workers": 2}}.items():
         path = tmp_path / f"{name}.mp4"
         render(NumberedAnimator(), path, param_by_frame=range(60), **options)
-        films[name] = path.read_bytes()
-    assert films["local"] == films["two"]
+        videos[name] = path.read_bytes()
+    assert videos["local"] == videos["two"]
 
 
 def test_killed_actors_lose_no_frame(on_ray, tmp_path):
     """Frames that kill -9 their actor once are drawn again, and the report says so."""
     source = Numbered(N_FRAMES, delay_s=0.002, kill=(20, 21, 80), scratch=tmp_path)
-    report = render(source, tmp_path / "film.mp4", workers=2)
-    assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
+    report = render(source, tmp_path / "video.mp4", workers=2)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(N_FRAMES))
     assert len(report.events) == 3
     assert all("drawn again" in event for event in report.events)
 
@@ -60,7 +60,7 @@ def test_killed_actors_lose_no_frame(on_ray, tmp_path):
 def test_a_frame_that_always_kills_ends_the_job_naming_its_segment(on_ray, tmp_path):
     """A poisonous frame costs three actors, then one clear error; no file is left."""
     with pytest.raises(SegmentLostError, match="3 times") as caught:
-        render(Numbered(N_FRAMES, kill=(40,)), tmp_path / "film.mp4", workers=1)
+        render(Numbered(N_FRAMES, kill=(40,)), tmp_path / "video.mp4", workers=1)
     assert caught.value.start <= 40 < caught.value.stop
     assert files_in(tmp_path) == []
 
@@ -98,16 +98,16 @@ class KillsEncoder:
         pass
 
 
-def test_a_dead_encoder_begins_the_film_anew(on_ray, tmp_path):
+def test_a_dead_encoder_begins_the_video_anew(on_ray, tmp_path):
     """With raw frames the encoder's death costs time, not frames."""
     report = render(
         Numbered(N_FRAMES, delay_s=0.005),
-        tmp_path / "film.mp4",
+        tmp_path / "video.mp4",
         workers=2,
         progress=KillsEncoder(1),
         transport="frames",
     )
-    assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(N_FRAMES))
     assert "begun anew" in report.events[0]
 
 
@@ -116,7 +116,7 @@ def test_a_dead_encoder_with_parameters_that_are_spent_is_an_error(on_ray, tmp_p
     with pytest.raises(EncoderLostError, match="encoder actor died"):
         render(
             NumberedAnimator(),
-            tmp_path / "film.mp4",
+            tmp_path / "video.mp4",
             param_by_frame=slowly(N_FRAMES),
             workers=1,
             progress=KillsEncoder(1),
@@ -129,12 +129,12 @@ def test_a_dead_encoder_of_segments_costs_nothing(on_ray, tmp_path):
     """What it wrote is on the disk; another one goes on, also with a generator of parameters."""
     report = render(
         NumberedAnimator(),
-        tmp_path / "film.mp4",
+        tmp_path / "video.mp4",
         param_by_frame=slowly(N_FRAMES),
         workers=1,
         progress=KillsEncoder(2),
     )
-    assert read_numbers(tmp_path / "film.mp4") == list(range(N_FRAMES))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(N_FRAMES))
     assert any("goes on from what it had written" in event for event in report.events)
 
 
@@ -147,7 +147,7 @@ def slowly(count):
 def test_an_error_in_an_actor_names_the_frame_and_brings_the_traceback(on_ray, tmp_path):
     """What the user's code raised in an actor arrives with its own lines."""
     with pytest.raises(FrameError, match="no frame 50 today") as caught:
-        render(Numbered(N_FRAMES, fail=50), tmp_path / "film.mp4", workers=2)
+        render(Numbered(N_FRAMES, fail=50), tmp_path / "video.mp4", workers=2)
     assert caught.value.frame == 50
     assert "generate_at" in caught.value.traceback_text
     assert files_in(tmp_path) == []
@@ -165,13 +165,13 @@ def test_a_generator_of_parameters_is_streamed(on_ray, tmp_path):
     seen = []
     render(
         NumberedAnimator(),
-        tmp_path / "film.mp4",
+        tmp_path / "video.mp4",
         param_by_frame=parameters(),
         workers=2,
         progress=lambda done, total: seen.append((len(ahead), done, total)),
         settings=rayanim.PerformanceSettings(in_flight_bytes=40 * 64 * 48 * 3 // 2),
     )
-    assert read_numbers(tmp_path / "film.mp4") == list(range(300))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(300))
     assert max(pulled - done for pulled, done, _ in seen) <= 120
     assert seen[0][2] is None
 
@@ -184,7 +184,7 @@ def test_parameters_that_raise_end_the_job_with_their_position(on_ray, tmp_path)
         raise OSError("disk unplugged")
 
     with pytest.raises(ParametersError, match="entry 40: disk unplugged"):
-        render(NumberedAnimator(), tmp_path / "film.mp4", param_by_frame=parameters())
+        render(NumberedAnimator(), tmp_path / "video.mp4", param_by_frame=parameters())
     assert files_in(tmp_path) == []
 
 
@@ -196,12 +196,12 @@ class HoldsLambda(NumberedAnimator):
 def test_what_cannot_be_pickled_is_named_before_an_actor_starts(on_ray, tmp_path):
     """The attribute at fault stands in the message."""
     with pytest.raises(NotPicklableError, match=r"self\.lock"):
-        render(HoldsLambda(), tmp_path / "film.mp4", param_by_frame=range(20))
+        render(HoldsLambda(), tmp_path / "video.mp4", param_by_frame=range(20))
 
 
 def test_what_cannot_be_pickled_is_drawn_in_process(tmp_path):
     """Nothing needs to travel where no actor is used."""
-    report = render(HoldsLambda(), tmp_path / "film.mp4", param_by_frame=range(20), engine="local")
+    report = render(HoldsLambda(), tmp_path / "video.mp4", param_by_frame=range(20), engine="local")
     assert (report.frames, report.engine) == (20, "local")
 
 
@@ -221,13 +221,13 @@ class HomeBird(NumberedAnimator):
 def test_a_setup_that_fails_in_the_actor_ends_the_job(on_ray, tmp_path):
     """The error of an actor's setup reaches the caller, and nothing hangs."""
     with pytest.raises(SetupError, match="only at home"):
-        render(HomeBird(), tmp_path / "film.mp4", param_by_frame=range(200), workers=1)
+        render(HomeBird(), tmp_path / "video.mp4", param_by_frame=range(200), workers=1)
 
 
 def test_interrupting_leaves_nothing_behind(on_ray, tmp_path):
     """Ctrl-C ends actors and encoder, and the file of before stands."""
-    target = tmp_path / "film.mp4"
-    target.write_text("the film of before")
+    target = tmp_path / "video.mp4"
+    target.write_text("the video of before")
 
     def interrupt(done, total):
         if done > 20:
@@ -235,21 +235,21 @@ def test_interrupting_leaves_nothing_behind(on_ray, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         render(Numbered(N_FRAMES, delay_s=0.005), target, progress=interrupt)
-    assert files_in(tmp_path) == ["film.mp4"]
-    assert target.read_text() == "the film of before"
+    assert files_in(tmp_path) == ["video.mp4"]
+    assert target.read_text() == "the video of before"
 
 
 def test_a_job_of_one_frame_runs_on_ray(on_ray, tmp_path):
     """No actor has anything to do; the one frame was drawn at the start."""
-    report = render(lambda number: numbered_frame(number), tmp_path / "film.mp4", n_frames=1)
-    assert (read_numbers(tmp_path / "film.mp4"), report.frames) == ([0], 1)
+    report = render(lambda number: numbered_frame(number), tmp_path / "video.mp4", n_frames=1)
+    assert (read_numbers(tmp_path / "video.mp4"), report.frames) == ([0], 1)
 
 
 def test_large_frames_pass_through_a_small_window(on_ray, tmp_path):
     """Frames larger than the window go through one by one instead of not at all."""
     report = render(
         lambda number: np.full((1080, 1920, 4), number, np.uint8),
-        tmp_path / "film.mp4",
+        tmp_path / "video.mp4",
         n_frames=12,
         workers=2,
         settings=rayanim.PerformanceSettings(in_flight_bytes=1000),

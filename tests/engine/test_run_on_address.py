@@ -40,18 +40,18 @@ class Counted(Numbered):
         return super().generate_at(time_ms)
 
 def tried(address):
-    film = pathlib.Path("film.mp4")
-    film.write_bytes(b"the film of before")
+    video = pathlib.Path("video.mp4")
+    video.write_bytes(b"the video of before")
     Counted.drawn = 0
     try:
         report = rayanim.produce(
-            Counted({FRAMES}), FPS, outfile=film, engine="ray", address=address, progress=False
+            Counted({FRAMES}), FPS, outfile=video, engine="ray", address=address, progress=False
         )
     except rayanim.RayanimError as error:
-        kept = film.read_bytes() == b"the film of before"
-        left = sorted(each.name for each in film.parent.iterdir())
-        return [type(error).__name__, error.message, Counted.drawn, kept and left == ["film.mp4"]]
-    return [report.engine, hashlib.sha256(film.read_bytes()).hexdigest(), report.actors_peak, True]
+        kept = video.read_bytes() == b"the video of before"
+        left = sorted(each.name for each in video.parent.iterdir())
+        return [type(error).__name__, error.message, Counted.drawn, kept and left == ["video.mp4"]]
+    return [report.engine, hashlib.sha256(video.read_bytes()).hexdigest(), report.actors_peak, True]
 
 with http.server.ThreadingHTTPServer(
     ("127.0.0.1", 0), http.server.BaseHTTPRequestHandler
@@ -81,10 +81,10 @@ def token_head():
 
 @pytest.fixture(scope="module")
 def local_sha(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The SHA-256 of the same film, drawn in this process."""
-    film = tmp_path_factory.mktemp("local") / "film.mp4"
-    rayanim.produce(Numbered(FRAMES), FPS, outfile=film, engine="local", progress=False)
-    return hashlib.sha256(film.read_bytes()).hexdigest()
+    """The SHA-256 of the same video, drawn in this process."""
+    video = tmp_path_factory.mktemp("local") / "video.mp4"
+    rayanim.produce(Numbered(FRAMES), FPS, outfile=video, engine="local", progress=False)
+    return hashlib.sha256(video.read_bytes()).hexdigest()
 
 
 def without_authentication(head: Head, **variables: str) -> dict[str, str]:
@@ -96,7 +96,7 @@ def without_authentication(head: Head, **variables: str) -> dict[str, str]:
 def tries(
     addresses: list[str | None], environment: dict[str, str], folder: Path
 ) -> list[list[Any]]:
-    """What comes of a film with each address; None stands for a server that is no Ray."""
+    """What comes of a video with each address; None stands for a server that is no Ray."""
     run = subprocess.run(
         [sys.executable, "-c", TRIES, json.dumps(addresses)],
         env=environment,
@@ -109,7 +109,7 @@ def tries(
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def test_whoever_names_the_cluster_gets_the_local_film(
+def test_whoever_names_the_cluster_gets_the_local_video(
     open_head: Head, local_sha: str, tmp_path: Path
 ) -> None:
     """`address=` with a port, and `auto`; nothing has to be said of tokens."""
@@ -121,10 +121,10 @@ def test_the_command_draws_where_ray_address_says(
     open_head: Head, local_sha: str, tmp_path: Path
 ) -> None:
     """An unchanged script, and the variable that Ray's own tools read."""
-    script = tmp_path / "film.py"
+    script = tmp_path / "video.py"
     script.write_text(
         "from numbered import Numbered\n"
-        "class Film(Numbered):\n"
+        "class Video(Numbered):\n"
         f"    def __init__(self):\n        super().__init__({FRAMES})\n"
     )
     run = subprocess.run(
@@ -143,7 +143,7 @@ def test_the_command_draws_where_ray_address_says(
 
 
 def test_a_wrong_address_ends_before_anything_is_drawn(tmp_path: Path) -> None:
-    """Nobody there, somebody else there, and Ray Client; an earlier film stays as it was."""
+    """Nobody there, somebody else there, and Ray Client; an earlier video stays as it was."""
     nobody = f"127.0.0.1:{free_port()}"
     environment = {name: each for name, each in os.environ.items() if not name.startswith("RAY_")}
     environment["PYTHONPATH"] = str(Path(__file__).parent.parent)

@@ -1,4 +1,4 @@
-"""One SHA-256 for a film, whoever draws it, how often, and whatever goes wrong meanwhile."""
+"""One SHA-256 for a video, whoever draws it, how often, and whatever goes wrong meanwhile."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ N_FRAMES = 48
 """Six segments."""
 
 FORMATS: dict[str, dict[str, Any]] = {
-    "film.mp4": {},
+    "video.mp4": {},
     "h265.mp4": {"codec": "h265", "preset": "ultrafast"},
-    "film.mkv": {},
-    "film.mov": {},
+    "video.mkv": {},
+    "video.mov": {},
     "vp9.webm": {"codec": "vp9"},
     "av1.webm": {"codec": "av1", "preset": "12"},
 }
@@ -83,7 +83,7 @@ def sha(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The SHA-256 of each film as one process draws it."""
+    """The SHA-256 of each video as one process draws it."""
     folder = tmp_path_factory.mktemp("expected")
     for name, options in FORMATS.items():
         render(Random(), folder / name, engine="local", **options)
@@ -91,7 +91,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_actors_make_the_film_of_one_process(
+def test_actors_make_the_video_of_one_process(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], name: str
 ) -> None:
     """In every container and codec."""
@@ -105,13 +105,13 @@ def test_any_number_of_actors(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], workers: Any
 ) -> None:
     """Two, four; one is above."""
-    render(Random(), tmp_path / "film.mp4", engine="ray", workers=workers)
-    assert sha(tmp_path / "film.mp4") == expected["film.mp4"]
+    render(Random(), tmp_path / "video.mp4", engine="ray", workers=workers)
+    assert sha(tmp_path / "video.mp4") == expected["video.mp4"]
 
 
 def test_a_second_run_and_automatic_mode(tmp_path: Path, expected: dict[str, str]) -> None:
     """Twice the same, wherever the job is drawn."""
-    for name in ("film.mp4", "vp9.webm"):
+    for name in ("video.mp4", "vp9.webm"):
         render(Random(), tmp_path / name, **FORMATS[name])
         assert sha(tmp_path / name) == expected[name]
 
@@ -137,25 +137,25 @@ def test_another_process(tmp_path: Path, expected: dict[str, str]) -> None:
 def test_killed_actors(on_ray: Any, tmp_path: Path, expected: dict[str, str]) -> None:
     """What they had drawn is drawn again, with the same random numbers."""
     source = Random(scratch=tmp_path, kill=(12, 33))
-    report = render(source, tmp_path / "film.mp4", engine="ray", workers=2)
+    report = render(source, tmp_path / "video.mp4", engine="ray", workers=2)
     assert sum("drawn again" in event for event in report.events) == 2
-    assert sha(tmp_path / "film.mp4") == expected["film.mp4"]
+    assert sha(tmp_path / "video.mp4") == expected["video.mp4"]
 
 
 def test_stragglers_are_drawn_by_another_too(
     on_ray: Any, tmp_path: Path, expected: dict[str, str]
 ) -> None:
-    """An actor that sleeps for ever does not keep the film, and nothing is in it twice."""
+    """An actor that sleeps for ever does not keep the video, and nothing is in it twice."""
     source = Random(scratch=tmp_path, slow=20)
-    report = render(source, tmp_path / "film.mp4", engine="ray", workers=2)
+    report = render(source, tmp_path / "video.mp4", engine="ray", workers=2)
     assert any("another one draws them, too" in event for event in report.events)
     assert report.elapsed_s < 90
-    assert sha(tmp_path / "film.mp4") == expected["film.mp4"]
+    assert sha(tmp_path / "video.mp4") == expected["video.mp4"]
 
 
-@pytest.mark.parametrize("name", ["film.mp4", "av1.webm"])
-def test_a_resumed_film(tmp_path: Path, expected: dict[str, str], name: str) -> None:
-    """Parts of two jobs join to the film of one."""
+@pytest.mark.parametrize("name", ["video.mp4", "av1.webm"])
+def test_a_resumed_video(tmp_path: Path, expected: dict[str, str], name: str) -> None:
+    """Parts of two jobs join to the video of one."""
     source = Random(scratch=tmp_path, stop=30)
     options = {"engine": "local", **FORMATS[name]}
     with pytest.raises(FrameError, match="stopped here"):
@@ -165,22 +165,22 @@ def test_a_resumed_film(tmp_path: Path, expected: dict[str, str], name: str) -> 
     assert sha(tmp_path / name) == expected[name]
 
 
-def test_one_encoder_for_all_frames_gives_one_film_too(on_ray: Any, tmp_path: Path) -> None:
+def test_one_encoder_for_all_frames_gives_one_video_too(on_ray: Any, tmp_path: Path) -> None:
     """In `frames` transport as well the bytes are the settings' and the source's."""
-    films = {"local.mp4": {"engine": "local"}, "ray.mp4": {"engine": "ray", "workers": 2}}
-    for name, options in films.items():
+    videos = {"local.mp4": {"engine": "local"}, "ray.mp4": {"engine": "ray", "workers": 2}}
+    for name, options in videos.items():
         report = render(Random(), tmp_path / name, transport="frames", **options)
         assert report.transport == "frames"
     assert sha(tmp_path / "local.mp4") == sha(tmp_path / "ray.mp4")
 
 
-def test_the_seed_makes_another_film(tmp_path: Path, expected: dict[str, str]) -> None:
+def test_the_seed_makes_another_video(tmp_path: Path, expected: dict[str, str]) -> None:
     """And the caller's own generators go on where they were."""
     random.seed(3)
     np.random.seed(3)
     before = random.getstate(), np.random.get_state()[1].tolist()
-    render(Random(), tmp_path / "film.mp4", engine="local", seed=1)
-    assert sha(tmp_path / "film.mp4") != expected["film.mp4"]
+    render(Random(), tmp_path / "video.mp4", engine="local", seed=1)
+    assert sha(tmp_path / "video.mp4") != expected["video.mp4"]
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
 
 

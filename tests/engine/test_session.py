@@ -29,7 +29,7 @@ class Talking(Numbered):
             print("an actor draws", flush=True)
         return super().generate_at(time_ms)
 
-def film(name, source=None, **options):
+def video(name, source=None, **options):
     source = source or Numbered(40)
     options = {"engine": "ray", "workers": 1, "progress": False, **options}
     report = rayanim.produce(source, FPS, outfile=name, **options)
@@ -80,12 +80,12 @@ def run_python(code: str, folder: Path, **environment: str) -> Any:
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What two films of one process leave: a whole one, with Ray's import, and a stopped one.
+    """What two videos of one process leave: a whole one, with Ray's import, and a stopped one.
 
     Before the second the script has a hook and a filter of its own and shows
     its faults.
     """
-    folder = tmp_path_factory.mktemp("films")
+    folder = tmp_path_factory.mktemp("videos")
     code = """
 import warnings
 
@@ -110,20 +110,20 @@ def differences(before):
     now = {**state(), **interpreter()}
     return [(name, before[name], now[name]) for name in now if before[name] != now[name]]
 
-film("local.mp4", Numbered(4), engine="local")
+video("local.mp4", Numbered(4), engine="local")
 imported = "ray" in sys.modules
 signal.signal(signal.SIGTERM, on_term)
 logging.getLogger().addHandler(Later())
 os.environ["RAY_worker_niceness"] = "3"
 before = {**state(), **interpreter()}
-film("whole.mp4", Talking(40, delay_s=0.02))
+video("whole.mp4", Talking(40, delay_s=0.02))
 whole = differences(before), children()
 sys.excepthook = hook
 warnings.simplefilter("error", BytesWarning)
 faulthandler.enable()
 before = {**state(), **interpreter()}
 try:
-    film("half.mp4", progress=interrupt)
+    video("half.mp4", progress=interrupt)
 except KeyboardInterrupt:
     half = differences(before), children()
 found = {"imported": imported, "whole": whole, "half": half, "files": sorted(os.listdir())}
@@ -134,22 +134,22 @@ print(json.dumps(found))
     return {**json.loads(last), "said": [*said, *run.stderr.splitlines()]}
 
 
-@pytest.mark.parametrize("film", ["whole", "half"])
-def test_a_film_leaves_everything_as_it_was(trace: dict[str, Any], film: str) -> None:
+@pytest.mark.parametrize("video", ["whole", "half"])
+def test_a_video_leaves_everything_as_it_was(trace: dict[str, Any], video: str) -> None:
     """Environment, loggers, signal handlers, folder, threads, hooks, filters, path; no process.
 
     A `faulthandler` that the script has enabled stays; one that it has not is off again.
     """
-    assert trace[film] == [[], []]
+    assert trace[video] == [[], []]
     assert trace["files"] == ["half.mp4.parts", "local.mp4", "whole.mp4"]
 
 
-def test_ray_is_not_imported_for_a_film_of_this_process(trace: dict[str, Any]) -> None:
+def test_ray_is_not_imported_for_a_video_of_this_process(trace: dict[str, Any]) -> None:
     """What engine="local" draws needs none of it."""
     assert not trace["imported"]
 
 
-def test_films_are_quiet(trace: dict[str, Any]) -> None:
+def test_videos_are_quiet(trace: dict[str, Any]) -> None:
     """Nothing of Ray's is printed, nor what its actors print, but to those who look."""
     assert trace["said"] == []
 
@@ -158,7 +158,7 @@ def test_what_actors_print_is_shown_to_those_who_look(tmp_path: Path) -> None:
     """From a logger at INFO on, as `rayanim run -v` has it. A container's user has no home."""
     code = """
 logging.getLogger("rayanim").setLevel("INFO")
-film("a.mp4", Talking(40, delay_s=0.05))
+video("a.mp4", Talking(40, delay_s=0.05))
 print(json.dumps(children()))
 """
     run = fresh_python(code, tmp_path, HOME="/dev/null", MPLCONFIGDIR=str(tmp_path))
@@ -172,8 +172,8 @@ def test_the_caller_s_ray_is_used_and_left_running(tmp_path: Path) -> None:
 import ray
 ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR")
 address = ray.get_runtime_context().gcs_address
-film("a.mp4", workers=2)
-film("b.mp4", workers=2)
+video("a.mp4", workers=2)
+video("b.mp4", workers=2)
 assert ray.is_initialized()
 assert ray.get_runtime_context().gcs_address == address
 deadline = time.monotonic() + 20
@@ -194,7 +194,7 @@ def test_a_broken_installation_of_ray_is_one_clear_error(tmp_path: Path) -> None
 sys.path.insert(0, os.getcwd())
 environment, threads = dict(os.environ), threading.active_count()
 try:
-    film("a.mp4")
+    video("a.mp4")
 except rayanim.FarmStartError as error:
     message = error.message
 deadline = time.monotonic() + 10

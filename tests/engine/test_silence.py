@@ -15,7 +15,7 @@ def test_slow_frames_are_waited_for_from_the_first_segment_on() -> None:
     assert limit_s(250, 5.0, 1.0) > 2 * 250 * 5
 
 
-def test_a_heavy_scene_in_a_light_film_is_waited_for() -> None:
+def test_a_heavy_scene_in_a_light_video_is_waited_for() -> None:
     """What frames took so far says nothing of it, and whole segments alone are heard of."""
     assert limit_s(250, 0.02, 1.0) > 2 * 250 * 5
 

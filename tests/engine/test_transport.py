@@ -19,7 +19,7 @@ def spec(suffix: str = ".mp4", **settings: Any) -> StreamSpec:
 
 
 NOT_JOINABLE = {
-    "bit rate": (spec(bitrate_kbps=500.0), "a bit rate holds over the whole film"),
+    "bit rate": (spec(bitrate_kbps=500.0), "a bit rate holds over the whole video"),
     "alpha": (spec(".webm", pixel_format="yuva420p"), "transparency"),
 }
 

@@ -39,9 +39,9 @@ def encoded(start: int, stop: int) -> EncodedSegment:
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
-    """A folder for parts, and a film to be."""
+    """A folder for parts, and a video to be."""
     (tmp_path / "parts").mkdir()
-    return Parts(SPEC, tmp_path / "film.mp4", PartStore(DiskFolder(tmp_path / "parts"), "ab"))
+    return Parts(SPEC, tmp_path / "video.mp4", PartStore(DiskFolder(tmp_path / "parts"), "ab"))
 
 
 def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Parts) -> None:
@@ -57,7 +57,7 @@ def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Parts) -> None:
 
 @pytest.mark.parametrize("starts", [{0: 0, 2: 10}, {1: 5, 2: 10}])
 def test_a_missing_part_is_an_error(parts: Parts, starts: dict[int, int]) -> None:
-    """No film is made of the others."""
+    """No video is made of the others."""
     for index, start in starts.items():
         parts.store.put(index, start, None, encoded(start, start + 5))
     with pytest.raises(PartsError, match=r"parts of .* are missing"):
@@ -66,7 +66,7 @@ def test_a_missing_part_is_an_error(parts: Parts, starts: dict[int, int]) -> Non
 
 
 @pytest.mark.parametrize("n_frames", [4, 6])
-def test_a_film_of_another_length_is_an_error(parts: Parts, n_frames: int) -> None:
+def test_a_video_of_another_length_is_an_error(parts: Parts, n_frames: int) -> None:
     """Who joins knows how many frames there must be: the last part may be what is missing."""
     parts.store.put(0, 0, None, encoded(0, 5))
     with pytest.raises(PartsError, match=f"5 frames of {n_frames}"):
@@ -76,7 +76,7 @@ def test_a_film_of_another_length_is_an_error(parts: Parts, n_frames: int) -> No
 
 @pytest.mark.parametrize("start", [4, 6])
 def test_a_part_of_another_cut_is_an_error(parts: Parts, start: int) -> None:
-    """Frames would be lost or doubled; neither is in a film unnoticed."""
+    """Frames would be lost or doubled; neither is in a video unnoticed."""
     parts.store.put(0, 0, None, encoded(0, 5))
     parts.store.put(1, start, None, encoded(5, 10))
     with pytest.raises(PartsError, match=f"begins with frame {start} .* 5 was expected"):
@@ -98,10 +98,10 @@ def test_a_part_that_was_changed_meanwhile_is_an_error(parts: Parts) -> None:
 
 def test_one_encoder_takes_frames_in_order_alone(tmp_path: Path) -> None:
     """What comes out of turn is refused before it is encoded."""
-    writer = pickle.loads(pickle.dumps(OneEncoder(SPEC, tmp_path / "film.mp4"))).open()
+    writer = pickle.loads(pickle.dumps(OneEncoder(SPEC, tmp_path / "video.mp4"))).open()
     assert writer.put(Place(0, 0, 4), frames(0, 4)) == 0
     with pytest.raises(EncodeError, match="Frames from 5 on came where 4 was expected"):
         writer.put(Place(1, 5, 8), frames(5, 8))
     writer.put(Place(1, 4, 6), frames(4, 6))
-    assert writer.finish(6) == (tmp_path / "film.mp4").stat().st_size
-    assert read_numbers(tmp_path / "film.mp4") == list(range(6))
+    assert writer.finish(6) == (tmp_path / "video.mp4").stat().st_size
+    assert read_numbers(tmp_path / "video.mp4") == list(range(6))

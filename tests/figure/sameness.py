@@ -1,4 +1,4 @@
-"""Draws the same film twice, in full and in parts, and compares every pixel."""
+"""Draws the same video twice, in full and in parts, and compares every pixel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def unguarded(figure: Figure) -> IncrementalCanvas:
 
 
 def assert_same_as_full(build: Build, changes: Sequence[Change]) -> IncrementalCanvas:
-    """Fail unless each frame of a film has the pixels of matplotlib's own draw.
+    """Fail unless each frame of a video has the pixels of matplotlib's own draw.
 
     Parameters
     ----------

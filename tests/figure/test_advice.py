@@ -8,7 +8,7 @@ from rayanim.figure.draw_stats import ENOUGH_FRAMES, TIGHT_LAYOUT, Account, Spen
 
 
 def account(frame_ms: float, drawing_ms: float, frames: int = 100, **layouts_ms: float) -> Account:
-    """A film whose frames took so long each, with layouts in all of them."""
+    """A video whose frames took so long each, with layouts in all of them."""
     return Account(
         Ways(frames),
         Spent(frames, frames * frame_ms / 1000),

@@ -7,12 +7,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from films import FILMS, STEPS, X, wave
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import IdentityTransform
 from sameness import assert_same_as_full, unguarded
+from videos import STEPS, VIDEOS, X, wave
 
 from rayanim.figure import artists, changes
 from rayanim.figure.canvas import IncrementalCanvas
@@ -28,10 +28,10 @@ def full_pixels(figure: Figure) -> np.ndarray:
     return np.asarray(full.buffer_rgba()).copy()
 
 
-@pytest.mark.parametrize("name", list(FILMS))
-def test_every_film_is_the_same_to_the_bit(name: str) -> None:
-    """Each frame of each film has the pixels of a full draw."""
-    build, step = FILMS[name]
+@pytest.mark.parametrize("name", list(VIDEOS))
+def test_every_video_is_the_same_to_the_bit(name: str) -> None:
+    """Each frame of each video has the pixels of a full draw."""
+    build, step = VIDEOS[name]
     canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(STEPS[name])])
     assert canvas.drawn_incrementally + sum(canvas.drawn_in_full.values()) == STEPS[name] + 2
 
@@ -53,7 +53,7 @@ def test_only_the_line_of_a_wave_is_drawn_anew() -> None:
 )
 def test_figures_of_many_axes_are_drawn_incrementally(name: str) -> None:
     """What makes some of them be drawn whole is told apart from these."""
-    build, step = FILMS[name]
+    build, step = VIDEOS[name]
     canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(3)])
     assert canvas.drawn_incrementally == 4
 
@@ -61,7 +61,7 @@ def test_figures_of_many_axes_are_drawn_incrementally(name: str) -> None:
 @pytest.mark.parametrize("name", ["shared_axes", "aligned", "twins", "wave_with_grid_above"])
 def test_nothing_is_drawn_where_nothing_changed(name: str) -> None:
     """Axes that share ticks or labels do not make each other look changed."""
-    figure = FILMS[name][0]()
+    figure = VIDEOS[name][0]()
     canvas = unguarded(figure)
     for _ in range(4):
         canvas.draw()

@@ -22,7 +22,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
-from films import wave
 from matplotlib import font_manager, units
 from matplotlib.axis import Axis
 from matplotlib.colors import Normalize, get_named_colors_mapping
@@ -35,6 +34,7 @@ from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Affine2D, Bbox
 from sameness import assert_same_as_full, unguarded
 from test_canvas import full_pixels
+from videos import wave
 
 from rayanim.figure.artists import ArtistNode, draws_alone, marks_of, put_back
 from rayanim.figure.canvas import IncrementalCanvas, VideoCanvas

@@ -13,7 +13,6 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from cycler import cycler
-from films import X
 from matplotlib.colors import get_named_colors_mapping
 from matplotlib.dates import DateFormatter
 from matplotlib.figure import Figure
@@ -21,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.path import Path
 from matplotlib.transforms import Affine2D, IdentityTransform
 from sameness import assert_same_as_full, unguarded
+from videos import X
 
 Step = Callable[[Figure, int], None]
 

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable
 
 import pytest
-from films import X, wave
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from videos import X, wave
 
 from rayanim.figure.draw_stats import Births, Ledger, Note, place_of
 from rayanim.figure.figure import FigurePixels
@@ -30,7 +30,7 @@ class Undrawn:
 
 
 def notes_of(update: Update, n_frames: int = 120, figure: Figure | None = None) -> list[Note]:
-    """What is told of a film that is updated so."""
+    """What is told of a video that is updated so."""
     ledger, drawer = Ledger(), Undrawn(figure or wave())
     with ledger.open():
         for number in range(n_frames):
@@ -178,7 +178,7 @@ def test_the_place_is_the_user_s_own_line() -> None:
     )
 
 
-def test_a_package_that_is_the_film_is_the_place() -> None:
+def test_a_package_that_is_the_video_is_the_place() -> None:
     """Where rayanim calls installed code, there is no other line to name."""
     own = {"place_of": place_of, "currentframe": inspect.currentframe}
     package = run_as(

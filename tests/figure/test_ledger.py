@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from films import FILMS, STEPS, X, wave
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
 from test_canvas import full_pixels
+from videos import STEPS, VIDEOS, X, wave
 
 from rayanim.figure import artists, changes
 from rayanim.figure import draw_stats as ledger_module
@@ -40,7 +40,7 @@ def move(figure: Figure, number: int) -> None:
 def account_of(
     pixels: Any, n_frames: int = 5, update: Update = move, ledger: Ledger | None = None
 ) -> Account:
-    """The account of a film in which each frame draws `pixels`."""
+    """The account of a video in which each frame draws `pixels`."""
     ledger = ledger or Ledger()
     with ledger.open():
         for number in range(n_frames):
@@ -66,7 +66,7 @@ def test_frames_are_counted_by_the_way_they_were_drawn() -> None:
     assert account.notes == ()
 
 
-def test_a_film_drawn_in_full_says_why() -> None:
+def test_a_video_drawn_in_full_says_why() -> None:
     """Asked for, or because only savefig knows the options."""
     full = account_of(FigurePixels(wave(), drawing="full"))
     assert full.ways == Ways(0, {"drawing='full' was asked for": 5})
@@ -254,11 +254,11 @@ SAMPLE = (
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.slow) for name in FILMS],
+    [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.slow) for name in VIDEOS],
 )
 def test_comparing_each_frame_finds_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full draw agrees with the incremental one in every frame, and comparing changes none."""
-    build, step = FILMS[name]
+    build, step = VIDEOS[name]
     pixels, uncompared = FigurePixels(build()), FigurePixels(build(), drawing="full")
     pixels._canvas.always_try = True
     monkeypatch.setattr(pixels._canvas, "_has_time", lambda: True)

@@ -13,11 +13,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
-from films import X, wave
 from matplotlib import scale
 from matplotlib.figure import Figure
 from sameness import unguarded
 from test_canvas import full_pixels
+from videos import X, wave
 
 from rayanim import figure
 from rayanim.figure import private

@@ -24,7 +24,7 @@ LIMIT_S = 240
 def make_project(folder: Path) -> Path:
     """A script with a module of its own beside it, and a folder for its notes."""
     folder.mkdir()
-    shutil.copy(HERE / "film.py", folder)
+    shutil.copy(HERE / "sample_video.py", folder / "video.py")
     shutil.copy(HERE.parent / "numbered.py", folder)
     (folder / "notes").mkdir()
     return folder

@@ -60,8 +60,8 @@ class CuttingProxy:
         with here, socket.create_connection(self._there) as there, contextlib.suppress(OSError):
             request = here.recv(2**16)
             there.sendall(request)
-            is_film = b"/logs/file" in request and b".mp4" in request
-            limit_bytes = self._limits.pop(0) if is_film and self._limits else None
+            is_video = b"/logs/file" in request and b".mp4" in request
+            limit_bytes = self._limits.pop(0) if is_video and self._limits else None
             threading.Thread(target=_pump, args=(here, there), daemon=True).start()
             self._answer(there, here, limit_bytes)
             # A mere close would wait for the thread that reads there.

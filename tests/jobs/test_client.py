@@ -81,8 +81,8 @@ def dashboard() -> Iterator[Dashboard]:
 
 
 def test_a_file_is_read_as_it_comes(dashboard: Dashboard) -> None:
-    """Its first block is here before its last one is sent: no film is held in memory."""
-    with JobsClient(dashboard.address).file("node-1", "film.mp4", -1) as blocks:
+    """Its first block is here before its last one is sent: no video is held in memory."""
+    with JobsClient(dashboard.address).file("node-1", "video.mp4", -1) as blocks:
         first = next(blocks)
         dashboard.has_first.set()
         assert first + b"".join(blocks) == 2 * BLOCK
@@ -93,7 +93,7 @@ def test_a_file_that_is_gone_is_told(dashboard: Dashboard) -> None:
     """With what Ray says of it."""
     client = JobsClient(dashboard.address)
     dashboard.status = 500
-    with pytest.raises(JobError, match="no such file"), client.file("node-1", "film.mp4", -1):
+    with pytest.raises(JobError, match="no such file"), client.file("node-1", "video.mp4", -1):
         pass
 
 

@@ -1,4 +1,4 @@
-"""The driver of a job says what its cluster lacks, and finds a place for films."""
+"""The driver of a job says what its cluster lacks, and finds a place for videos."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_old_python_gets_as_far_as_the_complaint() -> None:
         "    delattr(typing, name)\n"
         "from rayanim.jobs import driver\n"
         "driver.OLDEST_PYTHON = (9, 9)\n"
-        "driver.main(['films', 'run', 'wave.py'])\n"
+        "driver.main(['videos', 'run', 'wave.py'])\n"
     )
     told = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
@@ -47,24 +47,24 @@ def test_an_old_python_gets_as_far_as_the_complaint() -> None:
     assert told.stderr.startswith("rayanim: error: The cluster's Python is")
 
 
-def test_films_go_where_the_head_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_videos_go_where_the_head_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else below the home folder, else where anybody may write."""
-    monkeypatch.setenv(driver.FILMS, str(tmp_path / "films"))
-    assert driver.films_folder("wave-1") == tmp_path / "films" / "wave-1"
-    monkeypatch.delenv(driver.FILMS)
+    monkeypatch.setenv(driver.VIDEOS, str(tmp_path / "videos"))
+    assert driver.videos_folder("wave-1") == tmp_path / "videos" / "wave-1"
+    monkeypatch.delenv(driver.VIDEOS)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert driver.films_folder("wave-1") == tmp_path / "rayanim" / "wave-1"
+    assert driver.videos_folder("wave-1") == tmp_path / "rayanim" / "wave-1"
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
     monkeypatch.setattr(driver.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
-    assert driver.films_folder("wave-1") == tmp_path / "tmp" / "rayanim" / "wave-1"
+    assert driver.videos_folder("wave-1") == tmp_path / "tmp" / "rayanim" / "wave-1"
 
 
 def test_a_folder_that_the_head_names_and_lacks_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Films must not go elsewhere in silence."""
+    """Videos must not go elsewhere in silence."""
     (tmp_path / "file").touch()
-    monkeypatch.setenv(driver.FILMS, str(tmp_path / "file"))
+    monkeypatch.setenv(driver.VIDEOS, str(tmp_path / "file"))
     with pytest.raises(OSError):
-        driver.films_folder("wave-1")
+        driver.videos_folder("wave-1")

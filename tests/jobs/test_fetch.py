@@ -1,4 +1,4 @@
-"""A film comes whole or not at all, however often the connection breaks."""
+"""A video comes whole or not at all, however often the connection breaks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rayanim.cli.job_commands import check_free, targets
 from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.fetch import ATTEMPTS, Offer, fetch_video
 
-FILM = random.Random(7).randbytes(300_000)
+VIDEO = random.Random(7).randbytes(300_000)
 
 
 def offer_of(content: bytes) -> Offer:
     return Offer(
-        output="/films/wave.mp4",
+        output="/videos/wave.mp4",
         relative="wave.mp4",
         name="job-1.mp4",
         size_bytes=len(content),
@@ -70,8 +70,8 @@ def _lines(content: bytes) -> list[bytes]:
     return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
 
 
-@pytest.mark.parametrize("content", [FILM, FILM + b"\n", b"no newline", b"\n\n\n"])
-def test_a_film_arrives_as_it_is(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [VIDEO, VIDEO + b"\n", b"no newline", b"\n\n\n"])
+def test_a_video_arrives_as_it_is(tmp_path: Path, content: bytes) -> None:
     """Whatever its bytes are, and nothing else is left beside it."""
     target = tmp_path / "wave.mp4"
     fetch_video(LineServer(content), "node-1", offer_of(content), target)
@@ -79,7 +79,7 @@ def test_a_film_arrives_as_it_is(tmp_path: Path, content: bytes) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("content", [FILM, FILM + b"\n", b"\n" * 10_000])
+@pytest.mark.parametrize("content", [VIDEO, VIDEO + b"\n", b"\n" * 10_000])
 def test_a_connection_that_breaks_is_gone_on_from(tmp_path: Path, content: bytes) -> None:
     """At the last newline that has come, so that hardly a byte comes twice."""
     server = LineServer(content, breaks=(len(content) // 3, len(content) // 4))
@@ -93,56 +93,56 @@ def test_a_connection_that_breaks_is_gone_on_from(tmp_path: Path, content: bytes
 
 
 def test_a_fetch_that_was_killed_is_gone_on_from_by_the_next(tmp_path: Path) -> None:
-    """What lies there counts; the target is as it was until the film is whole."""
+    """What lies there counts; the target is as it was until the video is whole."""
     target = tmp_path / "wave.mp4"
-    target.write_bytes(b"the film of yesterday")
-    server = LineServer(FILM, breaks=(100_000, *(0,) * ATTEMPTS))
+    target.write_bytes(b"the video of yesterday")
+    server = LineServer(VIDEO, breaks=(100_000, *(0,) * ATTEMPTS))
     with pytest.raises(JobError, match="broken"):
-        fetch_video(server, "node-1", offer_of(FILM), target, pause_s=0)
-    assert target.read_bytes() == b"the film of yesterday"
-    again = LineServer(FILM)
-    fetch_video(again, "node-1", offer_of(FILM), target)
-    assert target.read_bytes() == FILM
+        fetch_video(server, "node-1", offer_of(VIDEO), target, pause_s=0)
+    assert target.read_bytes() == b"the video of yesterday"
+    again = LineServer(VIDEO)
+    fetch_video(again, "node-1", offer_of(VIDEO), target)
+    assert target.read_bytes() == VIDEO
     assert again.sent_bytes < 201_000
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_film_with_another_hash_is_refused(tmp_path: Path) -> None:
+def test_a_video_with_another_hash_is_refused(tmp_path: Path) -> None:
     """One byte is enough; the target stays, and what has come does not."""
     target = tmp_path / "wave.mp4"
-    target.write_bytes(b"the film of yesterday")
-    spoilt = bytearray(FILM)
+    target.write_bytes(b"the video of yesterday")
+    spoilt = bytearray(VIDEO)
     spoilt[150_000] ^= 1
-    with pytest.raises(JobError, match="not the film that the job has finished"):
-        fetch_video(LineServer(bytes(spoilt)), "node-1", offer_of(FILM), target)
-    assert target.read_bytes() == b"the film of yesterday"
+    with pytest.raises(JobError, match="not the video that the job has finished"):
+        fetch_video(LineServer(bytes(spoilt)), "node-1", offer_of(VIDEO), target)
+    assert target.read_bytes() == b"the video of yesterday"
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("content", [FILM + b"more", FILM[:-1]])
-def test_a_film_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [VIDEO + b"more", VIDEO[:-1]])
+def test_a_video_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
     """Longer or shorter than what was offered, it is another one by now."""
     target = tmp_path / "wave.mp4"
     with pytest.raises(JobError):
-        fetch_video(LineServer(content), "node-1", offer_of(FILM), target, pause_s=0)
+        fetch_video(LineServer(content), "node-1", offer_of(VIDEO), target, pause_s=0)
     assert not target.exists()
 
 
-def test_what_is_left_of_another_film_is_not_gone_on_from(tmp_path: Path) -> None:
+def test_what_is_left_of_another_video_is_not_gone_on_from(tmp_path: Path) -> None:
     """The same target, another hash: it is read from its beginning."""
-    target, old = tmp_path / "wave.mp4", FILM[::-1]
+    target, old = tmp_path / "wave.mp4", VIDEO[::-1]
     with pytest.raises(JobError):
         broken = LineServer(old, breaks=(50_000, *(0,) * ATTEMPTS))
         fetch_video(broken, "node-1", offer_of(old), target, pause_s=0)
-    server = LineServer(FILM)
-    fetch_video(server, "node-1", offer_of(FILM), target)
-    assert server.asked == [-1] and target.read_bytes() == FILM
+    server = LineServer(VIDEO)
+    fetch_video(server, "node-1", offer_of(VIDEO), target)
+    assert server.asked == [-1] and target.read_bytes() == VIDEO
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """With where the film still is."""
-    with pytest.raises(OutputError, match=r"still on the cluster: /films/wave\.mp4"):
-        fetch_video(LineServer(FILM), "node-1", offer_of(FILM), tmp_path / "no" / "wave.mp4")
+    """With where the video still is."""
+    with pytest.raises(OutputError, match=r"still on the cluster: /videos/wave\.mp4"):
+        fetch_video(LineServer(VIDEO), "node-1", offer_of(VIDEO), tmp_path / "no" / "wave.mp4")
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,9 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
         ("a/../../wave.mp4", "wave.mp4"),
     ],
 )
-def test_a_film_stays_below_the_current_folder(told: str, target: str) -> None:
+def test_a_video_stays_below_the_current_folder(told: str, target: str) -> None:
     """Whatever path the job's log tells, which any of its programs can write."""
-    offer = replace(offer_of(FILM), relative=told)
+    offer = replace(offer_of(VIDEO), relative=told)
     assert targets([offer], None) == [(offer, Path(target))]
 
 
@@ -164,27 +164,27 @@ def test_a_film_stays_below_the_current_folder(told: str, target: str) -> None:
 def test_a_path_that_names_no_file_is_refused(told: str) -> None:
     """Nothing can be written there."""
     with pytest.raises(SettingsError, match="names no file"):
-        targets([replace(offer_of(FILM), relative=told)], None)
+        targets([replace(offer_of(VIDEO), relative=told)], None)
 
 
-def test_of_a_film_that_was_made_again_the_last_one_comes() -> None:
+def test_of_a_video_that_was_made_again_the_last_one_comes() -> None:
     """The first one is not there any more."""
-    first, last = offer_of(b"preview"), offer_of(FILM)
+    first, last = offer_of(b"preview"), offer_of(VIDEO)
     assert targets([first, last], None) == [(last, Path("wave.mp4"))]
     assert targets([first, last], Path("a.mp4")) == [(last, Path("a.mp4"))]
 
 
-def test_no_film_replaces_another_one_of_its_job() -> None:
+def test_no_video_replaces_another_one_of_its_job() -> None:
     """Two that lie elsewhere on the cluster may have one name here."""
-    films = [replace(offer_of(FILM), output=f"/{each}/wave.mp4") for each in "ab"]
+    videos = [replace(offer_of(VIDEO), output=f"/{each}/wave.mp4") for each in "ab"]
     with pytest.raises(SettingsError, match=r"/a/wave\.mp4 and /b/wave\.mp4"):
-        targets(films, None)
+        targets(videos, None)
 
 
 def test_a_file_that_must_not_be_replaced_is_kept(tmp_path: Path) -> None:
-    """How the film comes all the same is said."""
-    film = tmp_path / "wave.mp4"
-    check_free([(offer_of(FILM), film)], "rayanim fetch job-1")
-    film.touch()
+    """How the video comes all the same is said."""
+    video = tmp_path / "wave.mp4"
+    check_free([(offer_of(VIDEO), video)], "rayanim fetch job-1")
+    video.touch()
     with pytest.raises(OutputError, match="rayanim fetch job-1 -o FILE"):
-        check_free([(offer_of(FILM), film)], "rayanim fetch job-1")
+        check_free([(offer_of(VIDEO), video)], "rayanim fetch job-1")

@@ -65,7 +65,7 @@ def test_values_keep_what_json_keeps() -> None:
         '{"event": "progress", "done": "half"}',
         '{"event": "start", "done": 1, "total": "all"}',
         '{"event": "finish", "done": 1, "fps": NaN}',
-        '{"event": "film", "output": "/films/wave.mp4"}',
+        '{"event": "video", "output": "/videos/wave.mp4"}',
         '{"event": "error", "text": 7}',
         '{"event": "", "event": ["start"]}',
     ],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from video_reading import read_film
+from video_reading import read_video
 
 from jobs.head import free_ports, own_environment
 
@@ -130,16 +130,16 @@ def _environment_of(process: psutil.Process) -> str | None:
 
 
 def test_the_section_is_followed_to_its_end(follower: Follower) -> None:
-    """Each command ends well; the films made here and there are the same."""
-    film = follower.folder / "wave.mp4"
-    films = []
+    """Each command ends well; the videos made here and there are the same."""
+    video = follower.folder / "wave.mp4"
+    videos = []
     for line in COMMANDS:
         follower.follow(line)
-        if film.exists():
-            assert len(read_film(film).frames) == 180
-            films.append(film.read_bytes())
-            film.unlink()
-    assert len(films) == 3 and len(set(films)) == 1
+        if video.exists():
+            assert len(read_video(video).frames) == 180
+            videos.append(video.read_bytes())
+            video.unlink()
+    assert len(videos) == 3 and len(set(videos)) == 1
     assert re.search(r"rayanim-wave-\S+ +succeeded", follower.told["rayanim status"])
 
 

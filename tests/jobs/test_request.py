@@ -1,4 +1,4 @@
-"""A job's name, command line and folder for films."""
+"""A job's name, command line and folder for videos."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def test_a_name_that_is_no_file_s_is_refused(name: str) -> None:
 
 def test_the_command_line_arrives_as_it_was_written() -> None:
     """Through the shell that Ray gives it to."""
-    words = ["--json", "-o", "my film.mp4", "it's.py", "--", "$HOME", "*"]
-    line = client.entrypoint("films-1", words)
+    words = ["--json", "-o", "my video.mp4", "it's.py", "--", "$HOME", "*"]
+    line = client.entrypoint("videos-1", words)
     assert shlex.split(line) == [
-        "exec", "python", "-m", "rayanim.jobs.driver", "films-1", "run", *words,
+        "exec", "python", "-m", "rayanim.jobs.driver", "videos-1", "run", *words,
     ]  # fmt: skip
 
 
-def test_films_of_one_folder_go_to_one_place() -> None:
+def test_videos_of_one_folder_go_to_one_place() -> None:
     """Those of another folder, or of somebody else, to another."""
-    mine = client.films_folder(Path("/home/me/film"), "me@here")
-    assert mine == client.films_folder(Path("/home/me/film"), "me@here")
+    mine = client.videos_folder(Path("/home/me/video"), "me@here")
+    assert mine == client.videos_folder(Path("/home/me/video"), "me@here")
     others = {
-        client.films_folder(Path("/home/me/other/film"), "me@here"),
-        client.films_folder(Path("/home/me/film"), "you@here"),
+        client.videos_folder(Path("/home/me/other/video"), "me@here"),
+        client.videos_folder(Path("/home/me/video"), "you@here"),
     }
-    assert len(others | {mine}) == 3 and all(each.startswith("film-") for each in others)
+    assert len(others | {mine}) == 3 and all(each.startswith("video-") for each in others)
 
 
 def test_a_script_outside_the_folder_that_travels_is_refused(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_job_is_gone_on_with_under_another_name(given: str, again: str) -> Non
         ("--address https://me:KEY@head:8265", "--address https://...@head:8265 --resume"),
         ("--pip git+https://KEY@host/a.git", "--pip git+https://...@host/a.git --resume"),
         ("--pip git+ssh://git@host/a.git", "--pip git+ssh://git@host/a.git --resume"),
-        ("-o s3://films/a@b.mp4", "-o s3://films/a@b.mp4 --resume"),
+        ("-o s3://videos/a@b.mp4", "-o s3://videos/a@b.mp4 --resume"),
     ],
 )
 def test_a_command_line_that_is_kept_has_no_secrets(given: str, again: str) -> None:

@@ -26,7 +26,7 @@ LONG = ("3000", "0.05")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of which the job with the long film takes the one above, too."""
+    """A folder of which the job with the long video takes the one above, too."""
     folder = tmp_path_factory.mktemp("above")
     (folder / "above.txt").write_text("goes along")
     (folder / "env.yaml").write_text("env_vars: {COLOUR: blue}\nexcludes: ['*.txt']\n")
@@ -42,7 +42,7 @@ def stopped(cluster: Cluster, project: Path) -> dict[str, subprocess.CompletedPr
         "--entrypoint-num-cpus", "0.5", "--working-dir", "..", "--runtime-env", "../env.yaml",
     ]  # fmt: skip
     engine = ["--engine", "ray", "-j", "2", "--segment-frames", "4"]
-    script = ["film.py", *engine, "--", str(project / "notes"), *LONG]
+    script = ["video.py", *engine, "--", str(project / "notes"), *LONG]
     told = {"submit": run(cluster, "submit", *options, *script, cwd=project)}
     assert told["submit"].returncode == 0, told["submit"].stderr
     following = begin(cluster, "logs", "-f", "long-one", cwd=project)
@@ -84,7 +84,7 @@ def test_ray_s_own_options_do_what_they_do_in_ray(
     assert told["metadata"]["team"] == "maps" and told["metadata"]["rayanim"]
     assert told["runtime_env"]["env_vars"]["COLOUR"] == "blue"
     assert told["runtime_env"]["working_dir"].startswith("gcs://")
-    assert "project/film.py" in told["entrypoint"]
+    assert "project/video.py" in told["entrypoint"]
     assert told["takes"]["CPU"] == 0.5
 
 
@@ -105,7 +105,7 @@ def test_a_job_that_is_stopped_says_how_to_go_on(
 def terminal(
     cluster: Cluster, project: Path, stopped: dict[str, subprocess.CompletedProcess[str]]
 ) -> Iterator[Terminal]:
-    """Goes on with the film of the job that was stopped, as the job itself has said."""
+    """Goes on with the video of the job that was stopped, as the job itself has said."""
     [again] = re.findall("rayanim (submit .*)", stopped["stop"].stdout)
     words = [word for word in shlex.split(again) if word != "--no-wait"]
     found = Terminal(cluster, *words, cwd=project)
@@ -131,7 +131,7 @@ def test_ctrl_c_asks_what_to_do_with_the_job(
     terminal.wait_for("[s/l/w]")
     terminal.type("l\n")
     assert terminal.end() == 130
-    [name] = re.findall("rayanim stop (rayanim-film-[0-9a-f]+)", terminal.screen)
+    [name] = re.findall("rayanim stop (rayanim-video-[0-9a-f]+)", terminal.screen)
     assert f"rayanim logs -f {name} --address {cluster.address}" in terminal.screen
     known = json.loads(run(cluster, "status", name, "--json", cwd=project).stdout)
     assert known["status"] == "RUNNING" and known["done"] >= 8

@@ -27,7 +27,7 @@ def sha256(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Finished:
-    """A film that was submitted and fetched, beside the same film made here."""
+    """A video that was submitted and fetched, beside the same video made here."""
 
     project: Path
     told: subprocess.CompletedProcess[str]
@@ -36,7 +36,7 @@ class Finished:
 
     @property
     def job(self) -> str:
-        return re.findall(r"rayanim-film-[0-9a-f]{8}", self.told.stderr)[0]
+        return re.findall(r"rayanim-video-[0-9a-f]{8}", self.told.stderr)[0]
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +44,22 @@ def finished(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Fini
     """One job for the tests of a finished one; it draws beside the head."""
     project = make_project(tmp_path_factory.mktemp("finished") / "project")
     arguments = ("--", str(project / "notes"), str(FRAMES), "0.01")
-    (project / "here.mp4").write_text("the film of yesterday")
+    (project / "here.mp4").write_text("the video of yesterday")
     options = ("--fetch", "-o", "here.mp4", "--engine", "ray", "--keep-head-free")
-    told = run(cluster, "submit", "film.py", *options, *arguments, cwd=project)
+    told = run(cluster, "submit", "video.py", *options, *arguments, cwd=project)
     assert told.returncode == 0, told.stdout + told.stderr
-    local = ["run", "film.py", "-o", "local.mp4", "--engine", "local", *arguments]
+    local = ["run", "video.py", "-o", "local.mp4", "--engine", "local", *arguments]
     assert run(cluster, *local, cwd=project).returncode == 0
     return Finished(project, told, project / "here.mp4", project / "local.mp4")
 
 
-def test_the_film_that_comes_back_is_the_local_one(finished: Finished) -> None:
+def test_the_video_that_comes_back_is_the_local_one(finished: Finished) -> None:
     """To the byte, in the place of the one that was there; nothing else is left."""
     assert sha256(finished.fetched) == sha256(finished.local)
     assert read_numbers(finished.fetched) == list(range(FRAMES))
     names = {each.name for each in finished.project.iterdir()}
     assert names - {"__pycache__"} == {
-        "film.py", "numbered.py", "notes", "here.mp4", "local.mp4",
+        "video.py", "numbered.py", "notes", "here.mp4", "local.mp4",
     }  # fmt: skip
 
 
@@ -97,30 +97,30 @@ def test_it_is_known_afterwards(cluster: Cluster, finished: Finished) -> None:
         )
     )  # fmt: skip
     [row] = [line for line in table.splitlines() if line.startswith(job)]
-    assert re.search(rf"succeeded +film\.py +{FRAMES}/{FRAMES} \(100%\)", row)
+    assert re.search(rf"succeeded +video\.py +{FRAMES}/{FRAMES} \(100%\)", row)
     assert f"rayanim fetch {job}" in text and "120 frames of 160x120" in text
     told = json.loads(as_json)
     assert (told["status"], told["exit_code"], told["done"]) == ("SUCCEEDED", 0, FRAMES)
     assert log == followed == finished.told.stdout
     kinds = [json.loads(line)["event"] for line in events.splitlines()]
     assert kinds[0] == "start" and "progress" in kinds
-    assert kinds[-1] == "film" and kinds.count("report") == 1
+    assert kinds[-1] == "video" and kinds.count("report") == 1
 
 
 def test_a_fetch_that_breaks_and_is_killed_is_gone_on_from(
     cluster: Cluster, finished: Finished, tmp_path: Path
 ) -> None:
-    """Until the film is whole, what was there before stays as it was."""
-    target = tmp_path / "film.mp4"
-    target.write_text("the film of yesterday")
+    """Until the video is whole, what was there before stays as it was."""
+    target = tmp_path / "video.mp4"
+    target.write_text("the video of yesterday")
     half_bytes = finished.local.stat().st_size // 2
 
     def grown_bytes() -> int:
-        return sum(each.stat().st_size for each in tmp_path.glob("film.mp4.*.fetch"))
+        return sum(each.stat().st_size for each in tmp_path.glob("video.mp4.*.fetch"))
 
     with CuttingProxy(cluster.address, cut_bytes=half_bytes // 2, stall_bytes=half_bytes) as proxy:
         fetching = begin(
-            cluster, "fetch", finished.job, "--address", proxy.address, "-o", "film.mp4",
+            cluster, "fetch", finished.job, "--address", proxy.address, "-o", "video.mp4",
             cwd=tmp_path,
         )  # fmt: skip
         wait_until(lambda: proxy.has_stalled or fetching.poll() is not None, "no stall")
@@ -132,29 +132,29 @@ def test_a_fetch_that_breaks_and_is_killed_is_gone_on_from(
         assert grown_bytes() > half_bytes
         fetching.kill()
         fetching.communicate()
-    assert target.read_text() == "the film of yesterday"
-    rest = run(cluster, "fetch", finished.job, "-o", "film.mp4", cwd=tmp_path)
+    assert target.read_text() == "the video of yesterday"
+    rest = run(cluster, "fetch", finished.job, "-o", "video.mp4", cwd=tmp_path)
     assert rest.returncode == 0, rest.stderr
     assert "its hash is right" in rest.stderr
     assert sha256(target) == sha256(finished.local)
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_film_that_was_written_to_is_refused(
+def test_a_video_that_was_written_to_is_refused(
     cluster: Cluster, finished: Finished, tmp_path: Path
 ) -> None:
     """One byte on the cluster is enough; what is here stays."""
-    [film] = (cluster.home / "rayanim").glob("*/here.mp4")
-    content = film.read_bytes()
-    film.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
-    (tmp_path / "here.mp4").write_text("the film of yesterday")
+    [video] = (cluster.home / "rayanim").glob("*/here.mp4")
+    content = video.read_bytes()
+    video.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+    (tmp_path / "here.mp4").write_text("the video of yesterday")
     try:
         refused = run(cluster, "fetch", finished.job, cwd=tmp_path)
     finally:
-        film.write_bytes(content)
+        video.write_bytes(content)
     assert refused.returncode == 3
-    assert "not the film that the job has finished" in refused.stderr
-    assert (tmp_path / "here.mp4").read_text() == "the film of yesterday"
+    assert "not the video that the job has finished" in refused.stderr
+    assert (tmp_path / "here.mp4").read_text() == "the video of yesterday"
     assert [each.name for each in tmp_path.iterdir()] == ["here.mp4"]
 
 
@@ -164,12 +164,12 @@ FAULTY = {
     "raises": (
         "import rayanim\n"
         "import matplotlib.pyplot as plt\n"
-        "class Film(rayanim.Animator):\n"
+        "class Video(rayanim.Animator):\n"
         "    def setup(self):\n"
         "        return plt.figure()\n"
         "    def update(self, frame_idx, params):\n"
         "        return 1 / (frame_idx - 7)\n"
-        "Film().make_video('film.mp4', range(30))\n"
+        "Video().make_video('video.mp4', range(30))\n"
     ),
 }
 

@@ -74,7 +74,7 @@ def test_the_scripts_own_files_travel_and_nothing_else(tmp_path: Path) -> None:
         "node_modules": "an environment",
         "python": "an environment",
         "shapes/__pycache__": "a cache",
-        "wave.mp4": "a film",
+        "wave.mp4": "a video",
         "wave.mp4.part": "an output of rayanim",
         "wave.mp4.parts": "an output of rayanim",
     }
@@ -104,7 +104,7 @@ def test_the_home_folder_travels_only_if_it_is_named(
         baggage_of(ClusterSettings(), {})
     named = baggage_of(ClusterSettings(working_dir=tmp_path), {})
     assert named is not None and named.folder == tmp_path
-    assert of_its_own(tmp_path / "films") == tmp_path / "films"
+    assert of_its_own(tmp_path / "videos") == tmp_path / "videos"
 
 
 def test_ignore_files_mean_what_they_mean_to_git(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_the_limit_counts_what_zip_adds() -> None:
         plan_package(entries, [], limit_bytes=plan.size_bytes, folder="here")
 
 
-def test_large_files_and_films_left_behind_are_told() -> None:
+def test_large_files_and_videos_left_behind_are_told() -> None:
     """What is large travels, but is named; so is what people may miss."""
     entries = [
         Entry(PurePosixPath("wave.py"), 100),
@@ -194,14 +194,14 @@ def test_large_files_and_films_left_behind_are_told() -> None:
         Entry(PurePosixPath("b.bin"), 30 * 2**20),
     ]
     left = [
-        LeftBehind(PurePosixPath("intro.mp4"), "a film"),
+        LeftBehind(PurePosixPath("intro.mp4"), "a video"),
         LeftBehind(PurePosixPath(".git"), "version control", is_folder=True),
         LeftBehind(PurePosixPath("data"), ".gitignore", is_folder=True),
     ]
     plan = plan_package(entries, left, limit_bytes=2**30, folder="here")
     large, missing = plan.notes()
     assert "b.bin (30.0 MiB), a.bin (20.0 MiB)" in large
-    assert "data/ (.gitignore), intro.mp4 (a film)" in missing
+    assert "data/ (.gitignore), intro.mp4 (a video)" in missing
     assert ".git/" not in missing
     assert "intro.mp4" not in plan.notes(PurePosixPath("intro.mp4"))[1]
     assert plan_package(entries[:1], [], limit_bytes=2**30, folder="here").notes() == []
@@ -304,7 +304,7 @@ def test_a_runtime_environment_of_the_users_is_added_to(tmp_path: Path) -> None:
 
 def test_a_file_that_grows_is_not_cut(tmp_path: Path) -> None:
     """Half a line of a data file would travel, and nobody be told."""
-    folder = make(tmp_path / "film", {"points.csv": "1"})
+    folder = make(tmp_path / "video", {"points.csv": "1"})
     plan = plan_folder(folder)
     make(folder, {"points.csv": "1, 2"})
     with pytest.raises(PackageError, match=r"points\.csv cannot be read any more \(it grows\)"):

@@ -26,9 +26,9 @@ SPEC = StreamSpec(
 )
 
 
-def beside(film: Path) -> DiskFolder:
-    """Where the parts of a film lie."""
-    return DiskTarget(film).parts
+def beside(video: Path) -> DiskFolder:
+    """Where the parts of a video lie."""
+    return DiskTarget(video).parts
 
 
 def segment(index: int = 0, n_frames: int = 3) -> EncodedSegment:

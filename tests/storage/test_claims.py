@@ -16,8 +16,8 @@ from rayanim.storage.address import Url
 from rayanim.storage.output import Claim, Owner
 from rayanim.storage.store import RemoteStore
 
-FILM = Url("memory://claimed/film.mp4")
-FOLDER = FILM.with_name("film.mp4.lock")
+VIDEO = Url("memory://claimed/video.mp4")
+FOLDER = VIDEO.with_name("video.mp4.lock")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def elsewhere() -> bytes:
 
 def test_a_second_job_is_refused_while_the_first_lives(store: RemoteStore, quick: None) -> None:
     """And takes the address when the first has let go; no claim is left."""
-    first, second = Claim(store, FILM), Claim(store, FILM)
+    first, second = Claim(store, VIDEO), Claim(store, VIDEO)
     first.take()
     with pytest.raises(OutputError, match=f"Another job is writing.*process {os.getpid()}"):
         second.take()
@@ -61,7 +61,7 @@ def test_the_claim_of_a_job_that_died_elsewhere_is_taken_over(
     """Once it has shown no life for long enough, and not before."""
     store.write(FOLDER / "dead", elsewhere())
     began_s = time.monotonic()
-    claim = Claim(store, FILM)
+    claim = Claim(store, VIDEO)
     claim.take()
     assert time.monotonic() - began_s >= 0.9
     assert "dead" not in store.names(FOLDER)
@@ -76,7 +76,7 @@ def test_the_claim_of_a_process_that_ended_here_is_taken_over_at_once(store: Rem
         ("reused", dataclasses.replace(here, started_s=here.started_s - 100)),
     ):
         store.write(FOLDER / name, owner.to_json())
-    claim = Claim(store, FILM)
+    claim = Claim(store, VIDEO)
     claim.take()
     assert len(store.names(FOLDER)) == 1
     claim.close()
@@ -84,7 +84,7 @@ def test_the_claim_of_a_process_that_ended_here_is_taken_over_at_once(store: Rem
 
 def test_a_job_whose_claim_was_taken_away_notices(store: RemoteStore, quick: None) -> None:
     """It was cut off for so long that another took it for dead."""
-    claim = Claim(store, FILM)
+    claim = Claim(store, VIDEO)
     claim.take()
     store.remove(FOLDER / name for name in store.names(FOLDER))
     until_s = time.monotonic() + 10
@@ -99,7 +99,7 @@ def test_a_job_that_cannot_show_life_does_not_hold_its_claim(
     store: RemoteStore, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others will take it for dead."""
-    claim = Claim(store, FILM)
+    claim = Claim(store, VIDEO)
     claim.take()
 
     def refuse(*_: object, **__: object) -> bool:
@@ -118,7 +118,7 @@ def test_a_claim_that_is_made_again_too_late_gives_way(
     store: RemoteStore, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sign of life hung while another job took the address, and then arrived."""
-    claim, write = Claim(store, FILM), store.write
+    claim, write = Claim(store, VIDEO), store.write
     claim.take()
     arrived = threading.Event()
 
@@ -146,7 +146,7 @@ def test_of_many_at_once_at_most_one_holds(store: RemoteStore, quick: None) -> N
     start = threading.Barrier(5)
 
     def run() -> None:
-        claim = Claim(store, FILM)
+        claim = Claim(store, VIDEO)
         start.wait()
         try:
             claim.take()
@@ -169,7 +169,7 @@ def test_what_is_no_claim_counts_as_one_of_somebody_unknown(
 ) -> None:
     """It goes when it is old enough."""
     store.write(FOLDER / "strange", b"\xff{")
-    claim = Claim(store, FILM)
+    claim = Claim(store, VIDEO)
     claim.take()
     assert "strange" not in store.names(FOLDER)
     claim.close()

@@ -57,7 +57,7 @@ def test_a_disk_that_does_not_tell_is_no_error(
 
 
 def test_what_is_joined_already_takes_no_more_room() -> None:
-    """While a film is joined as it is drawn, its part on the disk is counted once."""
+    """While a video is joined as it is drawn, its part on the disk is counted once."""
     assert expected_bytes(60, 6, 10, joined_bytes=50) == 40 + 50
     assert expected_bytes(60, 6, 10, joined_bytes=50, with_parts=False) == 50
     assert expected_bytes(100, 10, 10, joined_bytes=101) == 0
@@ -66,7 +66,7 @@ def test_what_is_joined_already_takes_no_more_room() -> None:
 @pytest.mark.parametrize(
     ("done", "expected"),
     [
-        # A film of 100 bytes: its missing parts, and the film itself.
+        # A video of 100 bytes: its missing parts, and the video itself.
         ((10, 1, 10), 90 + 100),
         ((100, 10, 10), 0 + 100),
         ((0, 0, 10), 0),
@@ -75,7 +75,7 @@ def test_what_is_joined_already_takes_no_more_room() -> None:
     ],
 )
 def test_what_is_still_to_be_written(done: tuple[int, int, int], expected: int) -> None:
-    """The parts that are missing, and the joined film beside them."""
+    """The parts that are missing, and the joined video beside them."""
     assert expected_bytes(*done) == expected
 
 

@@ -58,7 +58,7 @@ def unchanged(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def written(tmp_path: Path) -> Path:
     """The project, in a folder."""
-    (tmp_path / "film.py").write_text(SCRIPT.replace("MAIN", "pass"))
+    (tmp_path / "video.py").write_text(SCRIPT.replace("MAIN", "pass"))
     (tmp_path / "helpers.py").write_text("def move(what):\n    import colours\n")
     (tmp_path / "colours.py").write_text("RED = 1\n")
     (tmp_path / "unrelated.py").write_text("RED = 1\n")
@@ -69,7 +69,9 @@ def written(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(project: Path, script: str = "film.py", hash_seed: str = "0", **options: Any) -> list[str]:
+def told(
+    project: Path, script: str = "video.py", hash_seed: str = "0", **options: Any
+) -> list[str]:
     """The fingerprints that the script prints of its class and its function."""
     child = subprocess.run(
         [sys.executable, str(project / script)],
@@ -92,7 +94,7 @@ def test_it_is_the_same_in_every_process(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["film.py", "helpers.py", "colours.py", "shapes/circle.py", "shapes/units.py"]
+    "file", ["video.py", "helpers.py", "colours.py", "shapes/circle.py", "shapes/units.py"]
 )
 def test_it_changes_with_the_code(project: Path, file: str, unchanged: list[str]) -> None:
     """Of the script, and of the user's own modules that it leads to, imported by now or not."""
@@ -107,7 +109,7 @@ def test_it_changes_with_the_code(project: Path, file: str, unchanged: list[str]
 def test_it_does_not_change_with_what_draws_nothing(project: Path, unchanged: list[str]) -> None:
     """Comments and layout where drawing is defined, and modules that it does not lead to."""
     (project / "unrelated.py").write_text("RED = 2\n")
-    path = project / "film.py"
+    path = project / "video.py"
     path.write_text("# a comment\n" + path.read_text().replace("size = 5", "size  =  (5)  # px"))
     assert told(project) == unchanged
 
@@ -128,7 +130,7 @@ def test_a_changed_file_is_read_again_in_one_process(tmp_path: Path, monkeypatch
 
 
 def test_a_long_file_is_told_as_it_is_written(tmp_path: Path, monkeypatch: Any) -> None:
-    """Reading its tree would take too long: a comment makes another film of it."""
+    """Reading its tree would take too long: a comment makes another video of it."""
     monkeypatch.setattr(fingerprint_module, "MAX_TREE_BYTES", 100)
     path = tmp_path / "long_drawing.py"
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -140,7 +142,7 @@ def test_a_long_file_is_told_as_it_is_written(tmp_path: Path, monkeypatch: Any) 
     assert len(set(found)) == 3
 
 
-def test_going_on_with_other_settings_is_no_other_film(project: Path) -> None:
+def test_going_on_with_other_settings_is_no_other_video(project: Path) -> None:
     """How to run may be changed in the script itself, what to draw may not."""
     call = "json or produce(draw, {}n_frames=3)\n    json or Wave().make_video('x.mp4', {})"
     files = {"plain": ("", ""), "run": ("resume=True, workers=3, ", "resume=True, num_workers=2")}
@@ -162,7 +164,7 @@ def test_other_calls_keep_what_they_are_told(project: Path) -> None:
 def test_a_file_that_is_no_python_any_more_is_told_by_its_text(
     project: Path, unchanged: list[str]
 ) -> None:
-    """A module that is being edited while the film begins, say."""
+    """A module that is being edited while the video begins, say."""
     (project / "colours.py").write_text("RED = ")
     broken = told(project)
     (project / "colours.py").write_text("RED = (")
@@ -178,7 +180,7 @@ def test_installed_code_that_draws_counts_and_what_it_imports_does_not(tmp_path:
     with (installed / "drawn.py").open("a") as file:
         file.write("class Wave(Animator):\n    def update(self, i, p):\n        return 1\n")
     (installed / "tools.py").write_text("RED = 1\n")
-    (tmp_path / "film.py").write_text(
+    (tmp_path / "video.py").write_text(
         "import sys; sys.path.insert(0, sys.path[0] + '/site-packages'); import drawn\n"
         "from rayanim.storage.fingerprint import fingerprint; print(fingerprint(drawn.Wave))\n"
     )

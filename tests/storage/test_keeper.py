@@ -19,9 +19,9 @@ from rayanim.storage.segments import Keeper, PartsFolder
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
+def video(tmp_path: Path) -> Path:
     """A target that is not there yet."""
-    return tmp_path / "film.mp4"
+    return tmp_path / "video.mp4"
 
 
 def planned(index: int, params: Sequence[Any] | None = None, n_frames: int = 3) -> Segment:
@@ -36,7 +36,7 @@ def opened(keeper: Keeper, told: list[str] | None = None, **changes: Any) -> Any
         "segment_frames": "3",
         "seed": 0,
         "sequential": False,
-        "source_name": "Film",
+        "source_name": "Video",
         "first_frame": "ab",
         "tell": (told if told is not None else []).append,
     }
@@ -49,8 +49,8 @@ def put(store: Any, index: int, params: Sequence[Any] | None = None) -> None:
     store.put(index, each.start, digest, segment(index))
 
 
-def fail_after(film: Path, *indices: int, params: Sequence[Any] | None = None) -> BaseException:
-    with pytest.raises(ZeroDivisionError) as caught, Keeper(beside(film), object) as keeper:
+def fail_after(video: Path, *indices: int, params: Sequence[Any] | None = None) -> BaseException:
+    with pytest.raises(ZeroDivisionError) as caught, Keeper(beside(video), object) as keeper:
         store = opened(keeper)
         for index in indices:
             put(store, index, params)
@@ -58,38 +58,38 @@ def fail_after(film: Path, *indices: int, params: Sequence[Any] | None = None) -
     return caught.value
 
 
-def test_parts_go_with_success_and_stay_with_failure(film: Path) -> None:
+def test_parts_go_with_success_and_stay_with_failure(video: Path) -> None:
     """The error says how many there are, and what to do."""
-    error = fail_after(film, 0, 1, 4)
+    error = fail_after(video, 0, 1, 4)
     assert "3 finished segments are kept" in error.__notes__[0]
     assert "Give resume=True to go on from there" in error.__notes__[0]
-    with Keeper(beside(film), object, resume=True) as keeper:
+    with Keeper(beside(video), object, resume=True) as keeper:
         opened(keeper)
         assert (keeper.resumed_frames, keeper.path.exists()) == (9, True)
         assert keeper.resumed_bytes == sum(
             each.stat().st_size for each in keeper.path.glob("*.part")
         )
-    assert list(film.parent.iterdir()) == []
+    assert list(video.parent.iterdir()) == []
 
 
-def test_a_job_without_a_part_leaves_nothing(film: Path) -> None:
+def test_a_job_without_a_part_leaves_nothing(video: Path) -> None:
     """And has nothing to say of it."""
-    assert not hasattr(fail_after(film), "__notes__")
-    assert list(film.parent.iterdir()) == []
+    assert not hasattr(fail_after(video), "__notes__")
+    assert list(video.parent.iterdir()) == []
 
 
-def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(film: Path) -> None:
+def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(video: Path) -> None:
     """A wrong argument costs nobody their work."""
-    fail_after(film, 0)
-    with pytest.raises(KeyError), Keeper(beside(film), object):
+    fail_after(video, 0)
+    with pytest.raises(KeyError), Keeper(beside(video), object):
         raise KeyError
-    assert len(list(film.with_name("film.mp4.parts").glob("*.part"))) == 1
+    assert len(list(video.with_name("video.mp4.parts").glob("*.part"))) == 1
 
 
-def test_only_the_same_frames_are_taken_up(film: Path) -> None:
+def test_only_the_same_frames_are_taken_up(video: Path) -> None:
     """Same place, same numbers, same parameters."""
-    fail_after(film, 0, 1, params=["a", "b", "c"])
-    with Keeper(beside(film), object, resume=True) as keeper:
+    fail_after(video, 0, 1, params=["a", "b", "c"])
+    with Keeper(beside(video), object, resume=True) as keeper:
         opened(keeper)
         assert keeper.take_up(planned(0, ["a", "b", "c"])) is True
         assert keeper.take_up(planned(0, ["a", "b", "d"])) is False
@@ -99,22 +99,22 @@ def test_only_the_same_frames_are_taken_up(film: Path) -> None:
         assert keeper.info_of(planned(1)).n_frames == 3
 
 
-def test_parameters_without_a_name_are_drawn_again(film: Path) -> None:
+def test_parameters_without_a_name_are_drawn_again(video: Path) -> None:
     """Of two lambdas nobody can say that they are one."""
     params = [lambda: 1] * 3
-    fail_after(film, 0, params=params)
-    with Keeper(beside(film), object, resume=True) as keeper:
+    fail_after(video, 0, params=params)
+    with Keeper(beside(video), object, resume=True) as keeper:
         opened(keeper)
         assert keeper.take_up(planned(0, params)) is False
 
 
-def test_parts_behind_the_end_go(film: Path) -> None:
-    """Whole or broken: the film is joined from what is in the folder."""
-    fail_after(film, 0, 1, 2, 3)
-    parts = film.with_name("film.mp4.parts")
+def test_parts_behind_the_end_go(video: Path) -> None:
+    """Whole or broken: the video is joined from what is in the folder."""
+    fail_after(video, 0, 1, 2, 3)
+    parts = video.with_name("video.mp4.parts")
     (parts / "000003.part").write_bytes(b"broken")
     told: list[str] = []
-    with Keeper(beside(film), object, resume=True) as keeper:
+    with Keeper(beside(video), object, resume=True) as keeper:
         store = opened(keeper, told)
         assert keeper.end_at(2) == 3
         assert sorted(store.indices()) == [0, 1]
@@ -123,23 +123,23 @@ def test_parts_behind_the_end_go(film: Path) -> None:
     assert "000003.part is not used" in told[0]
 
 
-def test_a_folder_that_is_gone_hides_no_error(film: Path) -> None:
+def test_a_folder_that_is_gone_hides_no_error(video: Path) -> None:
     """What the job failed of is what is told."""
-    with pytest.raises(ZeroDivisionError), Keeper(beside(film), object) as keeper:
+    with pytest.raises(ZeroDivisionError), Keeper(beside(video), object) as keeper:
         put(opened(keeper), 0)
         shutil.rmtree(keeper.path)
         raise ZeroDivisionError
 
 
-def test_other_settings_are_refused_and_change_nothing(film: Path) -> None:
+def test_other_settings_are_refused_and_change_nothing(video: Path) -> None:
     """The parts stay for who takes the change back."""
-    fail_after(film, 0, 1)
+    fail_after(video, 0, 1)
     with (
         pytest.raises(ResumeError, match="the seed was 0, is 5 now"),
-        Keeper(beside(film), object, resume=True) as keeper,
+        Keeper(beside(video), object, resume=True) as keeper,
     ):
         opened(keeper, seed=5)
-    with Keeper(beside(film), object, resume=True, keep=True) as keeper:
+    with Keeper(beside(video), object, resume=True, keep=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 6
     assert len(list(keeper.path.glob("*.part"))) == 2
@@ -152,21 +152,21 @@ class Thing:
         self.__dict__.update(values)
 
 
-def test_other_values_are_another_film(film: Path) -> None:
+def test_other_values_are_another_video(video: Path) -> None:
     """Named, also where the first frame is the same; those that cannot be told are said to be."""
     with (
         pytest.raises(ZeroDivisionError),
-        Keeper(beside(film), Thing(speed=1, lock=Lock())) as keeper,
+        Keeper(beside(video), Thing(speed=1, lock=Lock())) as keeper,
     ):
         put(opened(keeper), 0)
         raise ZeroDivisionError
     with (
         pytest.raises(ResumeError, match="values of the source have changed: speed"),
-        Keeper(beside(film), Thing(speed=2, lock=Lock()), resume=True) as keeper,
+        Keeper(beside(video), Thing(speed=2, lock=Lock()), resume=True) as keeper,
     ):
         opened(keeper)
     told: list[str] = []
-    with Keeper(beside(film), Thing(speed=1, lock=3), resume=True) as keeper:
+    with Keeper(beside(video), Thing(speed=1, lock=3), resume=True) as keeper:
         opened(keeper, told)
         assert keeper.resumed_frames == 3
     assert len(told) == 1
@@ -175,42 +175,42 @@ def test_other_values_are_another_film(film: Path) -> None:
 
 @pytest.mark.parametrize("step", ["forget_set_aside", "remove", "count"])
 def test_an_interrupt_while_ending_leaves_the_folder_unlocked(
-    film: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    video: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """A notebook goes on in the same process, and may want the same film."""
+    """A notebook goes on in the same process, and may want the same video."""
 
     def interrupted(folder: PartsFolder) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(PartsFolder, step, interrupted)
-        with pytest.raises(KeyboardInterrupt), Keeper(beside(film), object) as keeper:
+        with pytest.raises(KeyboardInterrupt), Keeper(beside(video), object) as keeper:
             put(opened(keeper), 0)
             if step == "count":
                 raise ZeroDivisionError
-    with Keeper(beside(film), object, resume=True) as keeper:
+    with Keeper(beside(video), object, resume=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 3
 
 
-def test_a_job_with_fewer_parts_gives_the_earlier_ones_their_place(film: Path) -> None:
+def test_a_job_with_fewer_parts_gives_the_earlier_ones_their_place(video: Path) -> None:
     """Forgetting to resume costs nothing: the note says whose parts are kept."""
-    fail_after(film, 0, 1, 2)
-    error = fail_after(film, 0)
+    fail_after(video, 0, 1, 2)
+    error = fail_after(video, 0)
     assert "3 finished segments of an earlier job, more than of this one, are" in error.__notes__[0]
-    with Keeper(beside(film), object, resume=True) as keeper:
+    with Keeper(beside(video), object, resume=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 9
-    assert list(film.parent.iterdir()) == []
+    assert list(video.parent.iterdir()) == []
 
 
-def test_going_on_from_parts_that_were_put_aside_is_said(film: Path) -> None:
+def test_going_on_from_parts_that_were_put_aside_is_said(video: Path) -> None:
     """A job that was killed could not give them their place."""
-    fail_after(film, 0, 1, 2)
-    film.with_name("film.mp4.parts").rename(film.with_name("film.mp4.parts.old"))
+    fail_after(video, 0, 1, 2)
+    video.with_name("video.mp4.parts").rename(video.with_name("video.mp4.parts.old"))
     told: list[str] = []
-    with Keeper(beside(film), object, resume=True) as keeper:
+    with Keeper(beside(video), object, resume=True) as keeper:
         opened(keeper, told)
         assert keeper.resumed_frames == 9
     assert ["3 finished segments that were put aside" in each for each in told] == [True]
-    assert list(film.parent.iterdir()) == []
+    assert list(video.parent.iterdir()) == []

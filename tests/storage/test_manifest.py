@@ -1,4 +1,4 @@
-"""The manifest says of which film parts are, and what has changed since."""
+"""The manifest says of which video parts are, and what has changed since."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ DIFFERENCES = [
     ),
     ({"libraries": {"av": "18.1.0"}}, "libavcodec was 62.28.102, is absent now"),
     ({"n_frames": None}, "the number of frames was 300, is not given now"),
-    ({"segment_frames": "60"}, "how the film is cut into segments was 30, is 60 now"),
+    ({"segment_frames": "60"}, "how the video is cut into segments was 30, is 60 now"),
     ({"stream": stream_with(rate=60)}, "the frame rate was 30000/1001, is 60 now"),
-    ({"stream": stream_with(size=(640, 480))}, "the film's size was 642x480, is 640x480 now"),
+    ({"stream": stream_with(size=(640, 480))}, "the video's size was 642x480, is 640x480 now"),
     (
         {"stream": stream_with(options=(("crf", "18"), ("preset", "medium")))},
         "crf was 23, is 18 now",
@@ -139,7 +139,7 @@ DIFFERENCES = [
 ]
 
 
-def test_equal_numbers_are_the_same_film() -> None:
+def test_equal_numbers_are_the_same_video() -> None:
     """However they were written."""
     one, two = (manifest(stream=stream_with(bitrate_kbps=each)) for each in (500, 500.0))
     assert one.differences(two) == []
@@ -148,7 +148,7 @@ def test_equal_numbers_are_the_same_film() -> None:
 
 @pytest.mark.parametrize(("changes", "sentence"), DIFFERENCES)
 def test_each_difference_is_a_sentence(changes: dict[str, Any], sentence: str) -> None:
-    """And makes another film of it."""
+    """And makes another video of it."""
     assert manifest().differences(manifest(**changes)) == [sentence]
     assert manifest().digest != manifest(**changes).digest
 

@@ -15,7 +15,7 @@ from rayanim.errors import PartsError
 from rayanim.storage.segments import PartInfo, part_from_bytes, part_to_bytes
 from rayanim.video.encode import EncodedPacket, EncodedSegment
 
-PART = part_to_bytes(12, 360, "77ab", segment(12), film="c01d")
+PART = part_to_bytes(12, 360, "77ab", segment(12), video="c01d")
 
 PACKETS = st.builds(EncodedPacket, st.binary(max_size=40), st.integers(-3, 99), st.booleans())
 SEGMENTS = st.builds(
@@ -47,7 +47,7 @@ def test_any_segment_comes_out(
 
 def test_the_same_segment_is_the_same_part() -> None:
     """No date and no name of a machine is in it."""
-    assert part_to_bytes(12, 360, "77ab", segment(12), film="c01d") == PART
+    assert part_to_bytes(12, 360, "77ab", segment(12), video="c01d") == PART
 
 
 def test_a_part_cut_short_anywhere_is_rejected() -> None:
@@ -95,7 +95,7 @@ def made_by_hand(line: Any, content: bytes = b"", number: int = 1) -> bytes:
 
 RIGHT = {
     "batch": None,
-    "film": "",
+    "video": "",
     "frames": 1,
     "header": 1,
     "index": 0,
@@ -126,7 +126,7 @@ def test_a_part_can_be_made_and_checked_by_hand() -> None:
         ({"start": 1.0}, "wrong kind"),
         ({"frames": "1"}, "wrong kind"),
         ({"header": None}, "wrong kind"),
-        ({"film": None}, "wrong kind"),
+        ({"video": None}, "wrong kind"),
         ({"batch": 5}, "wrong kind"),
         ({"packets": {}}, "wrong kind"),
         ({"packets": [[2, 0]]}, "wrong kind"),

@@ -40,8 +40,8 @@ class EndpointConnectionError(Exception):
     [
         (NoCredentialsError("Unable to locate"), "Set AWS_ACCESS_KEY_ID", True),
         (PermissionError("Forbidden"), "refuses access: Forbidden", True),
-        (FileNotFoundError("The specified bucket does not exist"), "no bucket 'films'", True),
-        (FileNotFoundError("films-bucket/x"), "it is not there", True),
+        (FileNotFoundError("The specified bucket does not exist"), "no bucket 'videos'", True),
+        (FileNotFoundError("videos-bucket/x"), "it is not there", True),
         (EndpointConnectionError("no route"), "cannot be reached (no route)", False),
         (TimeoutError("no answer within 5 s"), "did not answer", False),
         (OSError(errno.EINVAL, "bad name"), "bad name", True),
@@ -52,7 +52,7 @@ class EndpointConnectionError(Exception):
 )
 def test_each_failure_has_a_sentence(error: Exception, told: str, is_lasting: bool) -> None:
     """And it is known whether to ask again."""
-    refusal = refusal_of(error, "s3", "films")
+    refusal = refusal_of(error, "s3", "videos")
     assert told in refusal.text
     assert refusal.is_lasting == is_lasting
     assert refusal.as_error().strerror == refusal.text
@@ -60,8 +60,8 @@ def test_each_failure_has_a_sentence(error: Exception, told: str, is_lasting: bo
 
 def test_what_is_missing_where_something_is_written_is_the_bucket() -> None:
     """Some stores say no more than that nothing was found."""
-    refusal = refusal_of(FileNotFoundError("films/x"), "gs", "films", is_writing=True)
-    assert "no bucket 'films'" in refusal.text
+    refusal = refusal_of(FileNotFoundError("videos/x"), "gs", "videos", is_writing=True)
+    assert "no bucket 'videos'" in refusal.text
 
 
 def test_a_call_that_hangs_is_left_behind() -> None:
@@ -140,8 +140,8 @@ def test_an_upload_that_arrived_otherwise_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: bytes
 ) -> None:
     """By its size, or by reading it back."""
-    film, url = tmp_path / "film", Url("memory://changed/film.mp4")
-    film.write_bytes(b"bytes")
+    video, url = tmp_path / "video", Url("memory://changed/video.mp4")
+    video.write_bytes(b"bytes")
     put_file = MemoryFileSystem.put_file
 
     def put_other(client: MemoryFileSystem, path: str, to: str, **how: object) -> None:
@@ -150,15 +150,15 @@ def test_an_upload_that_arrived_otherwise_is_noticed(
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", put_other)
     with pytest.raises(OSError, match="uploaded"):
-        RemoteStore("memory").upload(film, url)
+        RemoteStore("memory").upload(video, url)
 
 
-def test_a_film_that_was_moved_without_an_answer_has_arrived(
+def test_a_video_that_was_moved_without_an_answer_has_arrived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a store has no whole objects: trying again finds nothing to move, but the film."""
-    film, url = tmp_path / "film", Url("memory://moved/film.mp4")
-    film.write_bytes(b"bytes")
+    """Where a store has no whole objects: trying again finds nothing to move, but the video."""
+    video, url = tmp_path / "video", Url("memory://moved/video.mp4")
+    video.write_bytes(b"bytes")
     move, moves = MemoryFileSystem.mv, []
 
     def move_silently(client: MemoryFileSystem, path: str, to: str) -> None:
@@ -171,7 +171,7 @@ def test_a_film_that_was_moved_without_an_answer_has_arrived(
     monkeypatch.setattr(RemoteStore, "pauses_s", (0,))
     monkeypatch.setattr(store_module, "_ATOMIC", ())
     store = RemoteStore("memory")
-    store.upload(film, url)
+    store.upload(video, url)
     assert len(moves) == 2 and store.read(url) == b"bytes"
 
 
@@ -188,7 +188,7 @@ def test_digests_are_those_that_stores_make(tmp_path: Path) -> None:
 
 def test_listing_and_reading() -> None:
     """Names are those directly below; what is not there is empty or missing."""
-    store, folder = RemoteStore("memory"), Url("memory://listed/film.mp4.parts")
+    store, folder = RemoteStore("memory"), Url("memory://listed/video.mp4.parts")
     assert store.names(folder) == []
     store.write(folder / "a", b"1234")
     store.write(folder / "deeper" / "b", b"5")

@@ -1,4 +1,4 @@
-"""Films in a bucket that a real server process serves: whole or untouched, and gone on from."""
+"""Videos in a bucket that a real server process serves: whole or untouched, and gone on from."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def shade(frame: int) -> Any:
 
 
 def produce(outfile: Any, thing: Any = shade, **how: Any) -> rayanim.Report:
-    """A film of sixty frames, drawn here unless something else is said."""
+    """A video of sixty frames, drawn here unless something else is said."""
     settings = {"n_frames": FRAMES, "fps": 30, "progress": False, "engine": "local"}
     return rayanim.produce(thing, outfile=outfile, **{**settings, "segment_frames": SEGMENT, **how})
 
@@ -72,10 +72,10 @@ def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The digest of the film on a disk."""
-    film = tmp_path_factory.mktemp("disk") / "film.mp4"
-    produce(film)
-    return digest_of(film.read_bytes())
+    """The digest of the video on a disk."""
+    video = tmp_path_factory.mktemp("disk") / "video.mp4"
+    produce(video)
+    return digest_of(video.read_bytes())
 
 
 def digest_of(data: bytes) -> str:
@@ -87,7 +87,7 @@ def in_bucket(s3: Any) -> list[str]:
     return [each.removeprefix(f"{BUCKET}/") for each in sorted(s3.find(BUCKET))]
 
 
-def broken_off(s3: Any, name: str = "film.mp4", *, after: int = 33, **how: Any) -> None:
+def broken_off(s3: Any, name: str = "video.mp4", *, after: int = 33, **how: Any) -> None:
     """As a job that fails at a frame."""
 
     def fails(frame: int) -> Any:
@@ -95,32 +95,32 @@ def broken_off(s3: Any, name: str = "film.mp4", *, after: int = 33, **how: Any) 
             raise ZeroDivisionError
         return shade(frame)
 
-    # The same film for the manifest: code and values decide.
+    # The same video for the manifest: code and values decide.
     with pytest.raises(rayanim.ScriptError):
         produce(f"s3://{BUCKET}/{name}", fails, **how)
 
 
-def test_the_film_is_that_of_a_disk_and_nothing_else_is_left(s3: Any, expected: str) -> None:
+def test_the_video_is_that_of_a_disk_and_nothing_else_is_left(s3: Any, expected: str) -> None:
     """Parts and claims are gone; the report tells the URL."""
-    report = produce(f"s3://{BUCKET}/a/film.mp4")
-    assert in_bucket(s3) == ["a/film.mp4"]
-    assert digest_of(s3.cat_file(f"{BUCKET}/a/film.mp4")) == expected
-    assert str(report.output) == f"s3://{BUCKET}/a/film.mp4"
-    assert report.to_dict()["output"] == f"s3://{BUCKET}/a/film.mp4"
-    assert "s3://films/a/film.mp4: 60 frames" in report.summary()
+    report = produce(f"s3://{BUCKET}/a/video.mp4")
+    assert in_bucket(s3) == ["a/video.mp4"]
+    assert digest_of(s3.cat_file(f"{BUCKET}/a/video.mp4")) == expected
+    assert str(report.output) == f"s3://{BUCKET}/a/video.mp4"
+    assert report.to_dict()["output"] == f"s3://{BUCKET}/a/video.mp4"
+    assert "s3://videos/a/video.mp4: 60 frames" in report.summary()
 
 
 def test_actors_write_to_the_bucket_with_what_the_driver_knows(
     s3: Any, expected: str, on_ray: Any
 ) -> None:
     """Ray was started before the variables were set."""
-    report = produce(f"s3://{BUCKET}/film.mp4", engine="ray", workers=2)
+    report = produce(f"s3://{BUCKET}/video.mp4", engine="ray", workers=2)
     assert (report.engine, report.transport) == ("ray", "segments")
-    assert digest_of(s3.cat_file(f"{BUCKET}/film.mp4")) == expected
-    assert in_bucket(s3) == ["film.mp4"]
+    assert digest_of(s3.cat_file(f"{BUCKET}/video.mp4")) == expected
+    assert in_bucket(s3) == ["video.mp4"]
 
 
-def test_a_film_whose_etag_is_no_digest_is_read_back(
+def test_a_video_whose_etag_is_no_digest_is_read_back(
     s3: Any, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a bucket with keys of its own; in blocks, of which the last is shorter."""
@@ -135,16 +135,16 @@ def test_a_film_whose_etag_is_no_digest_is_read_back(
     monkeypatch.setattr(store, "is_one_of", lambda *_: False)
     monkeypatch.setattr(store, "_READ_BACK_BYTES", 10_000)
     monkeypatch.setattr(store, "digests_of", digests_of_blocks)
-    produce(f"s3://{BUCKET}/film.mp4")
-    film = s3.cat_file(f"{BUCKET}/film.mp4")
-    assert hashlib.sha256(film).hexdigest() == expected
-    assert b"".join(read) == film and {len(block) for block in read[:-1]} == {10_000}
+    produce(f"s3://{BUCKET}/video.mp4")
+    video = s3.cat_file(f"{BUCKET}/video.mp4")
+    assert hashlib.sha256(video).hexdigest() == expected
+    assert b"".join(read) == video and {len(block) for block in read[:-1]} == {10_000}
 
 
-def test_one_encoder_s_film_is_uploaded_at_the_end(s3: Any) -> None:
+def test_one_encoder_s_video_is_uploaded_at_the_end(s3: Any) -> None:
     """There are no parts where raw frames travel."""
-    produce(f"s3://{BUCKET}/film.mp4", transport="frames")
-    assert in_bucket(s3) == ["film.mp4"]
+    produce(f"s3://{BUCKET}/video.mp4", transport="frames")
+    assert in_bucket(s3) == ["video.mp4"]
 
 
 def test_a_still_goes_there_too(s3: Any, tmp_path: Path) -> None:
@@ -153,18 +153,18 @@ def test_a_still_goes_there_too(s3: Any, tmp_path: Path) -> None:
     script.write_text(
         "import numpy as np, rayanim\n"
         "rayanim.produce(lambda i: np.full((48, 64, 3), i, np.uint8), fps=30, n_frames=9,\n"
-        "    outfile='film.mp4', engine='local', progress=False)\n"
+        "    outfile='video.mp4', engine='local', progress=False)\n"
     )
     still = ["still", str(script), "--frame", "3", "-o", f"s3://{BUCKET}/x.png"]
     assert main(still, standalone_mode=False) == 0
-    run = ["run", str(script), "-o", f"s3://{BUCKET}/film.mp4", "--quiet"]
+    run = ["run", str(script), "-o", f"s3://{BUCKET}/video.mp4", "--quiet"]
     assert main(run, standalone_mode=False) == 0
-    assert in_bucket(s3) == ["film.mp4", "x.png"]
+    assert in_bucket(s3) == ["video.mp4", "x.png"]
     assert s3.cat_file(f"{BUCKET}/x.png").startswith(b"\x89PNG")
 
 
 def test_a_killed_job_is_gone_on_from_in_the_bucket(s3: Any, expected: str, tmp_path: Path) -> None:
-    """Nothing that was acknowledged is drawn again, and the film is the same."""
+    """Nothing that was acknowledged is drawn again, and the video is the same."""
     script = tmp_path / "script.py"
     script.write_text(
         "import time\nimport numpy as np\nimport rayanim\n\n\n"
@@ -172,7 +172,7 @@ def test_a_killed_job_is_gone_on_from_in_the_bucket(s3: Any, expected: str, tmp_
         "    time.sleep(0.03)\n"
         "    noise = np.random.default_rng(frame)\n"
         "    return noise.integers(0, 255, (48, 64, 3), np.uint8)\n\n\n"
-        "report = rayanim.produce(shade, outfile='s3://films/film.mp4', n_frames=60, fps=30,\n"
+        "report = rayanim.produce(shade, outfile='s3://videos/video.mp4', n_frames=60, fps=30,\n"
         "    progress=False, engine='local', segment_frames=6)\n"
         "print(report.resumed_frames)\n"
     )
@@ -190,7 +190,7 @@ def test_a_killed_job_is_gone_on_from_in_the_bucket(s3: Any, expected: str, tmp_
         job.wait(timeout=20)
     there = len(parts(s3))
     assert 4 <= there < FRAMES // SEGMENT
-    assert "film.mp4" not in in_bucket(s3)
+    assert "video.mp4" not in in_bucket(s3)
     done = subprocess.run(
         [sys.executable, "-m", "rayanim", "run", str(script), "--resume", "--json"],
         capture_output=True,
@@ -201,8 +201,8 @@ def test_a_killed_job_is_gone_on_from_in_the_bucket(s3: Any, expected: str, tmp_
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     resumed = next(each["resumed_frames"] for each in reports if each["event"] == "report")
     assert resumed == SEGMENT * there
-    assert digest_of(s3.cat_file(f"{BUCKET}/film.mp4")) == expected
-    assert in_bucket(s3) == ["film.mp4"]
+    assert digest_of(s3.cat_file(f"{BUCKET}/video.mp4")) == expected
+    assert in_bucket(s3) == ["video.mp4"]
 
 
 def parts(s3: Any) -> list[str]:
@@ -211,7 +211,7 @@ def parts(s3: Any) -> list[str]:
 
 def test_broken_parts_are_drawn_again(s3: Any, expected: str) -> None:
     """One that was changed, one that was cut short, and one that is missing."""
-    url = f"s3://{BUCKET}/film.mp4"
+    url = f"s3://{BUCKET}/video.mp4"
     produce(url, keep_parts=True)
     changed = s3.cat_file(f"{url}.parts/000002.part")
     s3.pipe_file(f"{url}.parts/000002.part", changed[:-1] + bytes([changed[-1] ^ 1]))
@@ -226,8 +226,8 @@ def test_broken_parts_are_drawn_again(s3: Any, expected: str) -> None:
 
 
 def test_a_manifest_that_was_cut_short_is_noticed(s3: Any, expected: str) -> None:
-    """Resuming says so; without it, the film is drawn anew."""
-    url = f"s3://{BUCKET}/film.mp4"
+    """Resuming says so; without it, the video is drawn anew."""
+    url = f"s3://{BUCKET}/video.mp4"
     produce(url, keep_parts=True)
     manifest = s3.cat_file(f"{url}.parts/{MANIFEST}")
     s3.pipe_file(f"{url}.parts/{MANIFEST}", manifest[: len(manifest) // 2])
@@ -235,39 +235,39 @@ def test_a_manifest_that_was_cut_short_is_noticed(s3: Any, expected: str) -> Non
         produce(url, resume=True)
     produce(url)
     assert digest_of(s3.cat_file(url)) == expected
-    assert in_bucket(s3) == ["film.mp4"]
+    assert in_bucket(s3) == ["video.mp4"]
 
 
-def test_parts_of_another_film_are_refused_or_put_aside(s3: Any, expected: str) -> None:
+def test_parts_of_another_video_are_refused_or_put_aside(s3: Any, expected: str) -> None:
     """And have their name back where the new job comes to nothing."""
-    url = f"s3://{BUCKET}/film.mp4"
+    url = f"s3://{BUCKET}/video.mp4"
     produce(url, keep_parts=True, crf=40)
     with pytest.raises(ResumeError, match="crf"):
         produce(url, resume=True)
     broken_off(s3, after=0)
     assert len(parts(s3)) == FRAMES // SEGMENT
     report = produce(url)
-    assert any("of another film are put aside" in each for each in report.events)
+    assert any("of another video are put aside" in each for each in report.events)
     assert digest_of(s3.cat_file(url)) == expected
-    assert in_bucket(s3) == ["film.mp4"]
+    assert in_bucket(s3) == ["video.mp4"]
 
 
-def test_an_existing_film_may_be_protected(s3: Any) -> None:
+def test_an_existing_video_may_be_protected(s3: Any) -> None:
     """Nothing is drawn, and nothing written."""
-    s3.pipe_file(f"{BUCKET}/film.mp4", b"before")
+    s3.pipe_file(f"{BUCKET}/video.mp4", b"before")
     with pytest.raises(OutputError, match="exists"):
-        produce(f"s3://{BUCKET}/film.mp4", overwrite=False)
-    assert (drawn, in_bucket(s3)) == ([], ["film.mp4"])
-    assert s3.cat_file(f"{BUCKET}/film.mp4") == b"before"
+        produce(f"s3://{BUCKET}/video.mp4", overwrite=False)
+    assert (drawn, in_bucket(s3)) == ([], ["video.mp4"])
+    assert s3.cat_file(f"{BUCKET}/video.mp4") == b"before"
 
 
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("s3://nowhere/film.mp4", "no bucket 'nowhere'"),
+        ("s3://nowhere/video.mp4", "no bucket 'nowhere'"),
         (f"s3://{BUCKET}", "names a bucket alone"),
         (f"s3://{BUCKET}/folder/", "is a folder"),
-        ("nonsense://films/film.mp4", "no address that fsspec knows"),
+        ("nonsense://videos/video.mp4", "no address that fsspec knows"),
     ],
 )
 def test_addresses_that_cannot_be_are_refused_before_anything(s3: Any, url: str, told: str) -> None:
@@ -284,7 +284,7 @@ def test_wrong_credentials_are_told(s3: Any, server: S3Server) -> None:
     server.check_keys_from_now(check=True)
     try:
         with pytest.raises(OutputError, match="refuses access"):
-            produce(f"s3://{BUCKET}/film.mp4")
+            produce(f"s3://{BUCKET}/video.mp4")
     finally:
         server.check_keys_from_now(check=False)
     assert drawn == []
@@ -296,7 +296,7 @@ def test_missing_credentials_are_told(s3: Any, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", "/nonexistent")
     with pytest.raises(OutputError, match="Set AWS_ACCESS_KEY_ID"):
-        produce(f"s3://{BUCKET}/film.mp4")
+        produce(f"s3://{BUCKET}/video.mp4")
     assert drawn == []
 
 
@@ -308,7 +308,7 @@ def test_a_store_that_cannot_be_reached_is_told(s3: Any, monkeypatch: pytest.Mon
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(OutputError, match=r"cannot be reached|did not answer"):
-        produce(f"s3://{BUCKET}/film.mp4")
+        produce(f"s3://{BUCKET}/video.mp4")
     assert drawn == []
 
 
@@ -324,18 +324,18 @@ def test_storage_options_lead_to_a_store(
         "secret": KEYS["AWS_SECRET_ACCESS_KEY"],
         "endpoint_url": server.url,
     }
-    produce(f"s3://{BUCKET}/film.mp4", storage_options=options)
-    assert in_bucket(s3) == ["film.mp4"]
+    produce(f"s3://{BUCKET}/video.mp4", storage_options=options)
+    assert in_bucket(s3) == ["video.mp4"]
 
 
 def test_an_upload_that_is_cut_leaves_the_target_and_the_parts(
     s3: Any, server: S3Server, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The joined film stays, and resuming draws the one frame that it compares."""
-    url = f"s3://{BUCKET}/film.mp4"
+    """The joined video stays, and resuming draws the one frame that it compares."""
+    url = f"s3://{BUCKET}/video.mp4"
     s3.pipe_file(url, b"before")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with cutting(server, b"PUT /films/film.mp4 ") as address:
+    with cutting(server, b"PUT /videos/video.mp4 ") as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         with pytest.raises(EncodeError, match="could not be put") as caught:
             produce(url)
@@ -402,8 +402,8 @@ class cutting:  # noqa: N801
 
 
 def test_a_second_job_with_the_same_url_is_refused(s3: Any, expected: str) -> None:
-    """The first one's film is whole."""
-    url = f"s3://{BUCKET}/film.mp4"
+    """The first one's video is whole."""
+    url = f"s3://{BUCKET}/video.mp4"
     refusals: list[str] = []
 
     def beside(frame: int) -> Any:
@@ -416,4 +416,4 @@ def test_a_second_job_with_the_same_url_is_refused(s3: Any, expected: str) -> No
     produce(url, beside)
     assert "Another job is writing" in refusals[0]
     assert digest_of(s3.cat_file(url)) == expected
-    assert in_bucket(s3) == ["film.mp4"]
+    assert in_bucket(s3) == ["video.mp4"]

@@ -126,7 +126,7 @@ def test_user_code_that_runs_meanwhile_may_set_attributes() -> None:
 
 
 def test_parameters_are_not_read() -> None:
-    """A generator gives its first one to the film."""
+    """A generator gives its first one to the video."""
 
     def parameters() -> Iterator[int]:
         yield from range(3)
@@ -136,8 +136,8 @@ def test_parameters_are_not_read() -> None:
     assert [*wave.param_by_frame, *wave.__dict__["chained"]] == [0, 1, 2, 1, 2]
 
 
-def test_what_a_film_left_does_not_count() -> None:
-    """The same object is the same source a second time, as a film begins by taking that off."""
+def test_what_a_video_left_does_not_count() -> None:
+    """The same object is the same source a second time, as a video begins by taking that off."""
     wave = Wave()
     before = value_digests(wave)
     watch = AttributeWatch(wave)
@@ -177,12 +177,12 @@ import sys
 from rayanim.storage.fingerprint import value_digests
 class Inner:
     pass
-class Film:
+class Video:
     def __init__(self):
         self.inner, self.names, self.kind = Inner(), {"a", "b", "c"}, Inner
         self.key = lambda x: x in {"d", "e", "f"}
 if __name__ == "__main__":
-    print(sorted(value_digests(Film()).items()))
+    print(sorted(value_digests(Video()).items()))
 """
 
 
@@ -191,7 +191,7 @@ def test_they_are_the_same_in_every_process(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     imported = (
         "import script; from rayanim.storage.fingerprint import value_digests; "
-        "print(sorted(value_digests(script.Film()).items()))"
+        "print(sorted(value_digests(script.Video()).items()))"
     )
     found = set()
     for seed, command in (("0", ["script.py"]), ("1", ["script.py"]), ("2", ["-c", imported])):

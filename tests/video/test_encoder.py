@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_reading import numbered_rgba, read_film, solid_rgba
+from video_reading import numbered_rgba, read_video, solid_rgba
 
 from rayanim.errors import EncodeError
 from rayanim.settings import VideoSettings
@@ -83,18 +83,20 @@ def boxes(path: Path) -> list[str]:
 def test_every_frame_is_there_once_in_order_with_size_rate_and_tags(suffix, codec, tmp_path):
     """Count, order, size, rate, timestamps and colour tags of each container and codec."""
     spec = spec_of(suffix, codec=codec)
-    film = read_film(write(spec, tmp_path / "film.part", numbered(spec, 7), numbered(spec, 4, 7)))
-    assert film.numbers == list(range(11))
-    assert film.size == SIZE
-    assert film.rate == NTSC
-    assert film.codec in DECODERS[codec]
-    assert (film.primaries, film.transfer, film.matrix, film.range) == (1, 1, 1, 1)
+    video = read_video(
+        write(spec, tmp_path / "video.part", numbered(spec, 7), numbered(spec, 4, 7))
+    )
+    assert video.numbers == list(range(11))
+    assert video.size == SIZE
+    assert video.rate == NTSC
+    assert video.codec in DECODERS[codec]
+    assert (video.primaries, video.transfer, video.matrix, video.range) == (1, 1, 1, 1)
     exact = [i / NTSC for i in range(11)]
     if suffix in (".mp4", ".mov"):
-        assert list(film.times_s) == exact
+        assert list(video.times_s) == exact
     else:
         # Matroska counts in milliseconds.
-        assert [round(time * 1000) for time in film.times_s] == [round(t * 1000) for t in exact]
+        assert [round(time * 1000) for time in video.times_s] == [round(t * 1000) for t in exact]
 
 
 @pytest.mark.parametrize("rate", [Fraction(1), Fraction(24), Fraction(2997, 125), Fraction(1000)])
@@ -102,18 +104,18 @@ def test_every_frame_is_there_once_in_order_with_size_rate_and_tags(suffix, code
 def test_rates_are_exact(suffix, rate, tmp_path):
     """The rate is the fraction that was asked for, not the nearest of a list."""
     spec = spec_of(suffix, rate=rate)
-    film = read_film(write(spec, tmp_path / "film", numbered(spec, 6)))
-    assert film.rate == rate
-    assert list(film.times_s) == [i / rate for i in range(6)]
+    video = read_video(write(spec, tmp_path / "video", numbered(spec, 6)))
+    assert video.rate == rate
+    assert list(video.times_s) == [i / rate for i in range(6)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
-def test_the_shortest_films_have_all_their_frames(codec, count, tmp_path):
-    """Films of fewer frames than an encoder looks ahead are whole and last long enough."""
+def test_the_shortest_videos_have_all_their_frames(codec, count, tmp_path):
+    """Videos of fewer frames than an encoder looks ahead are whole and last long enough."""
     spec = spec_of(codec=codec)
-    path = write(spec, tmp_path / "film", numbered(spec, count))
-    assert read_film(path).numbers == list(range(count))
+    path = write(spec, tmp_path / "video", numbered(spec, count))
+    assert read_video(path).numbers == list(range(count))
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.duration * stream.time_base == count / NTSC
@@ -139,10 +141,10 @@ def test_pixel_formats_keep_order_and_colour(suffix, codec, pixel_format, tmp_pa
     """Each pixel format that an encoder takes comes back with its frames and its grey."""
     spec = spec_of(suffix, codec=codec, pixel_format=pixel_format, size=(66, 50))
     grey = payload_of(spec, [solid_rgba((66, 50), (128, 128, 128))])
-    film = read_film(write(spec, tmp_path / "film", numbered(spec, 4), grey))
-    assert film.numbers[:4] == [0, 1, 2, 3]
-    assert np.abs(film.frames[4].astype(int) - 128).max() <= 2
-    assert film.range == (2 if pixel_format in ("gray", "gbrp") else 1)
+    video = read_video(write(spec, tmp_path / "video", numbered(spec, 4), grey))
+    assert video.numbers[:4] == [0, 1, 2, 3]
+    assert np.abs(video.frames[4].astype(int) - 128).max() <= 2
+    assert video.range == (2 if pixel_format in ("gray", "gbrp") else 1)
 
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (128, 128, 128), (31, 119, 180)])
@@ -150,40 +152,42 @@ def test_pixel_formats_keep_order_and_colour(suffix, codec, pixel_format, tmp_pa
     ("suffix", "codec"), [(".mp4", "h264"), (".mov", "h265"), (".webm", "vp9"), (".mkv", "av1")]
 )
 def test_colours_come_back_within_two_levels(suffix, codec, colour, tmp_path):
-    """Red, half grey and matplotlib's C0 look the same in the film as in the drawing."""
+    """Red, half grey and matplotlib's C0 look the same in the video as in the drawing."""
     spec = spec_of(suffix, codec=codec)
-    film = read_film(write(spec, tmp_path / "film", payload_of(spec, [solid_rgba(SIZE, colour)])))
-    assert np.abs(film.frames[0].astype(int) - colour).max() <= 2
+    video = read_video(
+        write(spec, tmp_path / "video", payload_of(spec, [solid_rgba(SIZE, colour)]))
+    )
+    assert np.abs(video.frames[0].astype(int) - colour).max() <= 2
 
 
 @pytest.mark.parametrize(
     ("policy", "size"), [("pad", (66, 50)), ("crop", (64, 48)), ("scale", (66, 50))]
 )
 def test_odd_frames_are_written_under_every_policy(policy, size, tmp_path):
-    """A film of odd frames has an even size and all its frames in order."""
+    """A video of odd frames has an even size and all its frames in order."""
     spec = spec_of(size=(65, 49), odd_size=policy)
-    film = read_film(write(spec, tmp_path / "film", numbered(spec, 3)))
-    assert film.size == size
-    assert film.numbers == [0, 1, 2]
+    video = read_video(write(spec, tmp_path / "video", numbered(spec, 3)))
+    assert video.size == size
+    assert video.numbers == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("suffix", "codec"), [(".mp4", "h264"), (".mp4", "h265"), (".webm", "vp9")]
 )
 def test_odd_size_stays_odd_without_subsampling(suffix, codec, tmp_path):
-    """4:4:4 films have the size of the drawing."""
+    """4:4:4 videos have the size of the drawing."""
     spec = spec_of(suffix, size=(65, 49), codec=codec, pixel_format="yuv444p")
-    film = read_film(write(spec, tmp_path / "film", numbered(spec, 3)))
-    assert film.size == (65, 49)
-    assert film.numbers == [0, 1, 2]
+    video = read_video(write(spec, tmp_path / "video", numbered(spec, 3)))
+    assert video.size == (65, 49)
+    assert video.numbers == [0, 1, 2]
 
 
 def test_transparency_is_laid_over_the_background(tmp_path):
     """Half a transparent red over blue is purple."""
     spec = spec_of(background="blue")
     half_red = payload_of(spec, [solid_rgba(SIZE, (255, 0, 0, 128))])
-    film = read_film(write(spec, tmp_path / "film", half_red))
-    assert np.abs(film.frames[0].astype(int) - (128, 0, 127)).max() <= 2
+    video = read_video(write(spec, tmp_path / "video", half_red))
+    assert np.abs(video.frames[0].astype(int) - (128, 0, 127)).max() <= 2
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mkv"])
@@ -191,7 +195,7 @@ def test_vp9_keeps_transparency(suffix, tmp_path):
     """The opacity is in the file, and libvpx reads it back."""
     spec = spec_of(suffix, codec="vp9", pixel_format="yuva420p")
     path = write(
-        spec, tmp_path / "film", payload_of(spec, [solid_rgba(SIZE, (9, 200, 9, 100))] * 3)
+        spec, tmp_path / "video", payload_of(spec, [solid_rgba(SIZE, (9, 200, 9, 100))] * 3)
     )
     decoder = av.CodecContext.create("libvpx-vp9", "r")
     with av.open(str(path)) as container:
@@ -206,7 +210,7 @@ def test_vp9_keeps_transparency(suffix, tmp_path):
 def test_index_stands_before_the_frames(suffix, tmp_path):
     """Browsers can start such a file before all of it has arrived."""
     spec = spec_of(suffix)
-    order = boxes(write(spec, tmp_path / "film.part", numbered(spec, 5)))
+    order = boxes(write(spec, tmp_path / "video.part", numbered(spec, 5)))
     assert order.index("moov") < order.index("mdat")
 
 
@@ -215,7 +219,7 @@ def test_index_stands_before_the_frames(suffix, tmp_path):
 def test_codec_tags_are_those_that_players_open(suffix, codec, tag, tmp_path):
     """QuickTime plays H.265 only under hvc1."""
     spec = spec_of(suffix, codec=codec)
-    assert read_film(write(spec, tmp_path / "film", numbered(spec, 3))).codec_tag == tag
+    assert read_video(write(spec, tmp_path / "video", numbered(spec, 3))).codec_tag == tag
 
 
 @pytest.mark.parametrize(("suffix", "codec"), TARGETS)
@@ -229,14 +233,14 @@ def test_two_runs_write_the_same_bytes(suffix, codec, tmp_path):
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
-def test_bitrate_films_are_the_same_bytes_too(codec, tmp_path):
+def test_bitrate_videos_are_the_same_bytes_too(codec, tmp_path):
     """Rate control by size is no less determined than by quality."""
     # SVT-AV1 takes no bit rate for frames smaller than 64x64.
     spec = spec_of(codec=codec, bitrate_kbps=200, size=(128, 96))
     payload = numbered(spec, 12)
     paths = [write(spec, tmp_path / name, payload) for name in "ab"]
     assert sha256(paths[0]) == sha256(paths[1])
-    assert read_film(paths[0]).numbers == list(range(12))
+    assert read_video(paths[0]).numbers == list(range(12))
 
 
 CHILD = """
@@ -286,7 +290,7 @@ def test_codec_libraries_print_nothing(codec, tmp_path, capfd):
     """No library's greeting lands on the user's terminal, and the environment is as before."""
     before = dict(os.environ)
     spec = spec_of(codec=codec)
-    write(spec, tmp_path / "film", numbered(spec, 3))
+    write(spec, tmp_path / "video", numbered(spec, 3))
     assert capfd.readouterr() == ("", "")
     assert dict(os.environ) == before
 
@@ -298,15 +302,15 @@ def test_read_only_payloads_are_only_read(pixel_format, tmp_path):
     numbered(spec, 9).tofile(tmp_path / "pages")
     pages = np.memmap(tmp_path / "pages", np.uint8, "r", shape=(9, spec.frame_bytes))
     assert not pages.flags.writeable
-    film = read_film(write(spec, tmp_path / "film", pages))
-    assert film.numbers == list(range(9))
+    video = read_video(write(spec, tmp_path / "video", pages))
+    assert video.numbers == list(range(9))
 
 
 def test_payloads_may_be_written_over_after_the_call(tmp_path):
     """A buffer is free again when `encode` returns: what is held back has been copied."""
     spec = spec_of()
     encoder, buffer = (
-        VideoEncoder(spec, tmp_path / "film"),
+        VideoEncoder(spec, tmp_path / "video"),
         np.empty((1, spec.frame_bytes), np.uint8),
     )
     for number in range(9):
@@ -314,15 +318,15 @@ def test_payloads_may_be_written_over_after_the_call(tmp_path):
         encoder.encode(buffer)
         buffer[:] = 128
     encoder.finish()
-    assert read_film(tmp_path / "film").numbers == list(range(9))
+    assert read_video(tmp_path / "video").numbers == list(range(9))
 
 
 def test_empty_payload_adds_no_frame(tmp_path):
     """Zero frames are allowed between others."""
     spec = spec_of()
     none = np.empty((0, spec.frame_bytes), np.uint8)
-    film = read_film(write(spec, tmp_path / "film", none, numbered(spec, 2), none))
-    assert film.numbers == [0, 1]
+    video = read_video(write(spec, tmp_path / "video", none, numbered(spec, 2), none))
+    assert video.numbers == [0, 1]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
@@ -330,7 +334,7 @@ def test_empty_payload_adds_no_frame(tmp_path):
 def test_abort_leaves_nothing(suffix, frames, tmp_path):
     """Given up before or after the first packet, the file is gone; again does nothing."""
     spec = spec_of(suffix)
-    encoder = VideoEncoder(spec, tmp_path / "film")
+    encoder = VideoEncoder(spec, tmp_path / "video")
     encoder.encode(numbered(spec, frames))
     encoder.abort()
     encoder.abort()
@@ -339,21 +343,21 @@ def test_abort_leaves_nothing(suffix, frames, tmp_path):
         encoder.encode(numbered(spec, 1))
 
 
-def test_abort_after_finish_keeps_the_film(tmp_path):
-    """A finished film is not given up any more."""
+def test_abort_after_finish_keeps_the_video(tmp_path):
+    """A finished video is not given up any more."""
     spec = spec_of()
-    encoder = VideoEncoder(spec, tmp_path / "film")
+    encoder = VideoEncoder(spec, tmp_path / "video")
     encoder.encode(numbered(spec, 2))
     encoder.finish()
     encoder.abort()
-    assert read_film(tmp_path / "film").numbers == [0, 1]
+    assert read_video(tmp_path / "video").numbers == [0, 1]
     with pytest.raises(EncodeError, match="closed already"):
         encoder.finish()
 
 
-def test_film_without_frames_is_an_error(tmp_path):
+def test_video_without_frames_is_an_error(tmp_path):
     """No container plays without a frame, so none is left."""
-    encoder = VideoEncoder(spec_of(), tmp_path / "film")
+    encoder = VideoEncoder(spec_of(), tmp_path / "video")
     with pytest.raises(EncodeError, match="no frame"):
         encoder.finish()
     assert list(tmp_path.iterdir()) == []
@@ -365,28 +369,28 @@ def test_film_without_frames_is_an_error(tmp_path):
     ids=["short", "flat", "signed"],
 )
 def test_payload_of_another_shape_is_refused(payload, tmp_path):
-    """The message tells what was got; the film goes on."""
+    """The message tells what was got; the video goes on."""
     spec = spec_of()
-    encoder = VideoEncoder(spec, tmp_path / "film")
+    encoder = VideoEncoder(spec, tmp_path / "video")
     with pytest.raises(EncodeError, match=r"shape \(n, 4608\), got u?int8 of shape"):
         encoder.encode(payload)
     encoder.encode(numbered(spec, 2))
     encoder.finish()
-    assert read_film(tmp_path / "film").numbers == [0, 1]
+    assert read_video(tmp_path / "video").numbers == [0, 1]
 
 
 def test_missing_folder_is_told_at_once(tmp_path):
     """The file is opened with the encoder, not with its first packet."""
-    with pytest.raises(EncodeError, match=r"no/film.*No such file"):
-        VideoEncoder(spec_of(), tmp_path / "no" / "film")
+    with pytest.raises(EncodeError, match=r"no/video.*No such file"):
+        VideoEncoder(spec_of(), tmp_path / "no" / "video")
 
 
 def test_name_with_a_colon_is_a_name(tmp_path, monkeypatch):
     """FFmpeg does not take the part before it for a protocol."""
     monkeypatch.chdir(tmp_path)
     spec = spec_of()
-    write(spec, Path("http:film.mp4").absolute().relative_to(tmp_path), numbered(spec, 2))
-    assert read_film(tmp_path / "http:film.mp4").numbers == [0, 1]
+    write(spec, Path("http:video.mp4").absolute().relative_to(tmp_path), numbered(spec, 2))
+    assert read_video(tmp_path / "http:video.mp4").numbers == [0, 1]
 
 
 FULL_DISK = """
@@ -402,7 +406,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 spec = spec_of({suffix!r}, crf=1)
 noise = np.random.default_rng(0).integers(16, 235, ({frames}, spec.frame_bytes), np.uint8)
-path = Path({folder!r}) / "film"
+path = Path({folder!r}) / "video"
 encoder = VideoEncoder(spec, path)
 errors = []
 for action in (lambda: encoder.encode(noise), encoder.finish, lambda: encoder.encode(noise)):
@@ -419,7 +423,7 @@ print(errors[0])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize(("frames", "limit"), [(60, 100_000), (8, 20_000)], ids=["early", "end"])
 def test_full_disk_is_told_and_leaves_nothing(suffix, frames, limit, tmp_path):
-    """Whether the disk fills in mid-film or at its end, the first error stays the error."""
+    """Whether the disk fills in mid-video or at its end, the first error stays the error."""
     here = Path(__file__).parent
     script = FULL_DISK.format(
         tests=str(here.parent),
@@ -439,4 +443,4 @@ def test_full_disk_is_told_and_leaves_nothing(suffix, frames, limit, tmp_path):
     )
     assert child.returncode == 0, child.stderr
     assert "disk is full" in child.stdout
-    assert str(tmp_path / "film") in child.stdout
+    assert str(tmp_path / "video") in child.stdout

@@ -1,4 +1,4 @@
-"""Films that `Joiner` puts together, reopened."""
+"""Videos that `Joiner` puts together, reopened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import av
 import pytest
 from test_encoder import NTSC, SIZE, TARGETS, numbered, spec_of, write
 from test_segment import noise, segment_of
-from video_reading import read_film
+from video_reading import read_video
 
 from rayanim.errors import EncodeError
 from rayanim.video.encode import EncodedSegment, segment_spec
@@ -43,9 +43,9 @@ def join(spec, segments, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Clock:
-    """What a file says of time: of the film, and of each packet in its order."""
+    """What a file says of time: of the video, and of each packet in its order."""
 
-    film: tuple[Any, ...]
+    video: tuple[Any, ...]
     shown: tuple[int, ...]
     decoded: tuple[int | None, ...]
     durations: tuple[int, ...]
@@ -55,9 +55,9 @@ def clock_of(path: Path) -> Clock:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
-        film = (container.start_time, container.duration, stream.start_time, stream.duration)
+        video = (container.start_time, container.duration, stream.start_time, stream.duration)
         return Clock(
-            film=(*film, stream.time_base, stream.average_rate),
+            video=(*video, stream.time_base, stream.average_rate),
             shown=tuple(packet.pts for packet in packets),
             decoded=tuple(packet.dts for packet in packets),
             durations=tuple(packet.duration for packet in packets),
@@ -71,22 +71,22 @@ def decoded(path: Path) -> list[bytes]:
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize(("suffix", "codec"), TARGETS)
-def test_a_joined_film_is_its_segments_one_after_the_other(suffix, codec, lengths, tmp_path):
+def test_a_joined_video_is_its_segments_one_after_the_other(suffix, codec, lengths, tmp_path):
     """Count, order, size, rate, tags, times; decoding gives what each segment alone gives."""
     spec = spec_of(suffix, codec=codec)
     segments = segments_of(spec, lengths)
-    path = join(spec, segments, tmp_path / "film.part")
-    film = read_film(path)
-    assert film.numbers == list(range(sum(lengths)))
-    assert (film.size, film.rate) == (SIZE, NTSC)
-    assert (film.primaries, film.transfer, film.matrix, film.range) == (1, 1, 1, 1)
+    path = join(spec, segments, tmp_path / "video.part")
+    video = read_video(path)
+    assert video.numbers == list(range(sum(lengths)))
+    assert (video.size, video.rate) == (SIZE, NTSC)
+    assert (video.primaries, video.transfer, video.matrix, video.range) == (1, 1, 1, 1)
     exact = [i / NTSC for i in range(sum(lengths))]
     if suffix in (".mp4", ".mov"):
-        assert list(film.times_s) == exact
+        assert list(video.times_s) == exact
     else:
         # Matroska counts in milliseconds.
         half = Fraction(1, 2000)
-        assert all(abs(time - t) <= half for time, t in zip(film.times_s, exact, strict=True))
+        assert all(abs(time - t) <= half for time, t in zip(video.times_s, exact, strict=True))
     alone = [decoded(join(spec, [each], tmp_path / "alone")) for each in segments]
     assert decoded(path) == list(itertools.chain(*alone))
 
@@ -98,7 +98,7 @@ def test_times_are_those_of_one_encoder(suffix, codec, lengths, tmp_path):
     spec = spec_of(suffix, codec=codec)
     joined = clock_of(join(spec, segments_of(spec, lengths), tmp_path / "joined"))
     whole = clock_of(write(segment_spec(spec), tmp_path / "whole", numbered(spec, sum(lengths))))
-    assert joined.film == whole.film
+    assert joined.video == whole.video
     assert sorted(joined.shown) == sorted(whole.shown)
     assert sorted(joined.durations) == sorted(whole.durations)
     times = [time for time in joined.decoded if time is not None]
@@ -108,7 +108,7 @@ def test_times_are_those_of_one_encoder(suffix, codec, lengths, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
 @pytest.mark.parametrize(("suffix", "codec"), [case for case in TARGETS if case[0] == ".mkv"])
-def test_a_film_of_one_segment_is_that_of_one_encoder(suffix, codec, count, tmp_path):
+def test_a_video_of_one_segment_is_that_of_one_encoder(suffix, codec, count, tmp_path):
     """Byte for byte: the packets, the header and the times are all as FFmpeg gives them."""
     spec = spec_of(suffix, codec=codec)
     joined = join(spec, segments_of(spec, (count,)), tmp_path / "joined")
@@ -123,9 +123,9 @@ def test_every_preset_s_frames_are_decoded_in_time(codec, preset, tmp_path):
     spec = spec_of(codec=codec, preset=preset)
     joined = clock_of(join(spec, segments_of(spec, (20, 21)), tmp_path / "joined"))
     whole = clock_of(write(segment_spec(spec), tmp_path / "whole", numbered(spec, 41)))
-    assert joined.film == whole.film
+    assert joined.video == whole.video
     assert joined.decoded == whole.decoded
-    assert read_film(tmp_path / "joined").numbers == list(range(41))
+    assert read_video(tmp_path / "joined").numbers == list(range(41))
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_every_preset_s_frames_are_decoded_in_time(codec, preset, tmp_path):
 def test_pixel_formats_are_kept(suffix, codec, pixel_format, tmp_path):
     """Each has its own profile in the header, which serves all segments."""
     spec = spec_of(suffix, codec=codec, pixel_format=pixel_format, size=(66, 50))
-    film = read_film(join(spec, segments_of(spec, (4, 1, 5)), tmp_path / "film"))
-    assert film.numbers == list(range(10))
-    assert film.range == (2 if pixel_format in ("gray", "gbrp") else 1)
+    video = read_video(join(spec, segments_of(spec, (4, 1, 5)), tmp_path / "video"))
+    assert video.numbers == list(range(10))
+    assert video.range == (2 if pixel_format in ("gray", "gbrp") else 1)
 
 
 @pytest.mark.parametrize("rate", [Fraction(1), Fraction(2997, 125), Fraction(1000)])
@@ -153,17 +153,17 @@ def test_pixel_formats_are_kept(suffix, codec, pixel_format, tmp_path):
 def test_rates_are_exact(suffix, rate, tmp_path):
     """The rate is the fraction that was asked for, not the nearest of a list."""
     spec = spec_of(suffix, rate=rate)
-    film = read_film(join(spec, segments_of(spec, (3, 4)), tmp_path / "film"))
-    assert film.rate == rate
-    assert list(film.times_s) == [i / rate for i in range(7)]
+    video = read_video(join(spec, segments_of(spec, (3, 4)), tmp_path / "video"))
+    assert video.rate == rate
+    assert list(video.times_s) == [i / rate for i in range(7)]
 
 
 @pytest.mark.parametrize(("suffix", "codec"), TARGETS)
-def test_a_film_can_be_sought_at_every_join(suffix, codec, tmp_path):
+def test_a_video_can_be_sought_at_every_join(suffix, codec, tmp_path):
     """Decoding may begin at each segment, and gives its frames."""
     spec = spec_of(suffix, codec=codec)
     lengths = (9, 8, 10)
-    path = join(spec, segments_of(spec, lengths), tmp_path / "film")
+    path = join(spec, segments_of(spec, lengths), tmp_path / "video")
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         for start in (17, 9, 0):
@@ -179,19 +179,19 @@ def test_a_film_can_be_sought_at_every_join(suffix, codec, tmp_path):
 def test_index_and_tags_are_those_that_players_want(suffix, codec, tag, tmp_path):
     """The index stands before the frames, under the tag that QuickTime opens."""
     spec = spec_of(suffix, codec=codec)
-    path = join(spec, segments_of(spec, (3, 2)), tmp_path / "film")
-    assert read_film(path).codec_tag == tag
+    path = join(spec, segments_of(spec, (3, 2)), tmp_path / "video")
+    assert read_video(path).codec_tag == tag
     content = path.read_bytes()
     assert 0 < content.index(b"moov") < content.index(b"mdat")
 
 
 def test_only_the_first_segment_keeps_libx264_s_note(tmp_path):
-    """The list of its settings, 700 bytes, stands in the film once."""
+    """The list of its settings, 700 bytes, stands in the video once."""
     spec = spec_of(".mkv")
     segments = segments_of(spec, (5, 5, 5))
     notes = [segment.packets[0].data.count(b"x264 - core") for segment in segments]
     assert notes == [1, 1, 1]
-    content = join(spec, segments, tmp_path / "film").read_bytes()
+    content = join(spec, segments, tmp_path / "video").read_bytes()
     assert content.count(b"x264 - core") == 1
 
 
@@ -208,17 +208,17 @@ def segment(spec, n=4):
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
-def test_a_segment_of_another_film_is_refused(codec, tmp_path):
+def test_a_segment_of_another_video_is_refused(codec, tmp_path):
     """Its header tells; what was joined before is not harmed."""
     spec = spec_of(codec=codec)
     stranger = segment(spec_of(codec=codec, size=(128, 96)))
-    joiner = Joiner(spec, tmp_path / "film")
+    joiner = Joiner(spec, tmp_path / "video")
     joiner.add(segment(spec))
     with pytest.raises(EncodeError, match=r"cannot follow frame 4: its header of \d+ bytes is not"):
         joiner.add(stranger)
     joiner.add(segment_of(spec, numbered(spec, 2, 4)))
     joiner.finish()
-    assert read_film(tmp_path / "film").numbers == list(range(6))
+    assert read_video(tmp_path / "video").numbers == list(range(6))
 
 
 @pytest.mark.parametrize(
@@ -240,14 +240,14 @@ def test_a_segment_of_another_film_is_refused(codec, tmp_path):
     ids=["cut", "too long", "twice", "empty", "none", "backwards", "no keyframe"],
 )
 def test_packets_that_are_no_whole_segment_are_refused(spoil, reason, tmp_path):
-    """A frame too few, too many or in the wrong place does not get into the film."""
+    """A frame too few, too many or in the wrong place does not get into the video."""
     spec = spec_of()
-    joiner = Joiner(spec, tmp_path / "film")
+    joiner = Joiner(spec, tmp_path / "video")
     with pytest.raises(EncodeError, match=f"cannot follow frame 0: .*{reason}"):
         joiner.add(spoil(segment(spec)))
     joiner.add(segment(spec))
     joiner.finish()
-    assert read_film(tmp_path / "film").numbers == [0, 1, 2, 3]
+    assert read_video(tmp_path / "video").numbers == [0, 1, 2, 3]
 
 
 def test_a_frame_decoded_too_late_is_refused(tmp_path):
@@ -255,15 +255,15 @@ def test_a_frame_decoded_too_late_is_refused(tmp_path):
     spec = spec_of(preset="ultrafast")
     first, second, third, fourth = segment(spec).packets
     late = replace(segment(spec), packets=(first, third, second, fourth))
-    joiner = Joiner(spec, tmp_path / "film")
+    joiner = Joiner(spec, tmp_path / "video")
     with pytest.raises(EncodeError, match="shown more than 0 frames before it is decoded"):
         joiner.add(late)
     joiner.abort()
 
 
-def test_film_without_segments_is_an_error(tmp_path):
+def test_video_without_segments_is_an_error(tmp_path):
     """No container plays without a frame, so none is left."""
-    joiner = Joiner(spec_of(), tmp_path / "film")
+    joiner = Joiner(spec_of(), tmp_path / "video")
     with pytest.raises(EncodeError, match="no frame"):
         joiner.finish()
     assert list(tmp_path.iterdir()) == []
@@ -274,7 +274,7 @@ def test_film_without_segments_is_an_error(tmp_path):
 def test_abort_leaves_nothing(suffix, frames, tmp_path):
     """Given up before or after the first packet, the file is gone; again does nothing."""
     spec = spec_of(suffix)
-    joiner = Joiner(spec, tmp_path / "film")
+    joiner = Joiner(spec, tmp_path / "video")
     if frames:
         joiner.add(segment(spec, frames))
     joiner.abort()
@@ -284,14 +284,14 @@ def test_abort_leaves_nothing(suffix, frames, tmp_path):
         joiner.add(segment(spec))
 
 
-def test_abort_after_finish_keeps_the_film(tmp_path):
-    """A finished film is not given up any more."""
+def test_abort_after_finish_keeps_the_video(tmp_path):
+    """A finished video is not given up any more."""
     spec = spec_of()
-    joiner = Joiner(spec, tmp_path / "film")
+    joiner = Joiner(spec, tmp_path / "video")
     joiner.add(segment(spec, 2))
     joiner.finish()
     joiner.abort()
-    assert read_film(tmp_path / "film").numbers == [0, 1]
+    assert read_video(tmp_path / "video").numbers == [0, 1]
     with pytest.raises(EncodeError, match="closed already"):
         joiner.finish()
 
@@ -307,14 +307,14 @@ def test_joining_in_memory_writes_no_file(tmp_path, monkeypatch):
 
 def test_missing_folder_is_told_at_once(tmp_path):
     """The file is opened with the joiner, not with its first segment."""
-    with pytest.raises(EncodeError, match=r"no/film.*No such file"):
-        Joiner(spec_of(), tmp_path / "no" / "film")
+    with pytest.raises(EncodeError, match=r"no/video.*No such file"):
+        Joiner(spec_of(), tmp_path / "no" / "video")
 
 
-def test_films_that_cannot_be_joined_leave_no_file(tmp_path):
+def test_videos_that_cannot_be_joined_leave_no_file(tmp_path):
     """The joiner says why before it opens anything."""
     with pytest.raises(EncodeError, match="bit rate"):
-        Joiner(spec_of(bitrate_kbps=200), tmp_path / "film")
+        Joiner(spec_of(bitrate_kbps=200), tmp_path / "video")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -325,10 +325,10 @@ def packets() -> set[int]:
 
 
 def test_no_packet_is_kept(tmp_path):
-    """Memory does not grow with the film: nothing of a segment is left once it was added."""
+    """Memory does not grow with the video: nothing of a segment is left once it was added."""
     spec = spec_of(".mkv")
     before = packets()
-    joiner = Joiner(spec, tmp_path / "film")
+    joiner = Joiner(spec, tmp_path / "video")
     joiner.add(segment_of(spec, noise(spec, 5)))
     kept = packets() - before
     joiner.abort()
@@ -348,7 +348,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 spec = spec_of({suffix!r}, crf=1)
 segment = segment_of(spec, noise(spec, 8))
-path = Path({folder!r}) / "film"
+path = Path({folder!r}) / "video"
 joiner = Joiner(spec, path)
 errors = []
 for action in [lambda: joiner.add(segment)] * {segments} + [joiner.finish]:
@@ -365,7 +365,7 @@ print(errors[0])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize(("segments", "limit"), [(9, 60_000), (1, 5_000)], ids=["early", "end"])
 def test_full_disk_is_told_and_leaves_nothing(suffix, segments, limit, tmp_path):
-    """Whether the disk fills in mid-film or at its end, the first error stays the error."""
+    """Whether the disk fills in mid-video or at its end, the first error stays the error."""
     here = Path(__file__).parent
     script = FULL_DISK_WHILE_JOINING.format(
         tests=str(here.parent),
@@ -385,4 +385,4 @@ def test_full_disk_is_told_and_leaves_nothing(suffix, segments, limit, tmp_path)
     )
     assert child.returncode == 0, child.stderr
     assert "disk is full" in child.stdout
-    assert str(tmp_path / "film") in child.stdout
+    assert str(tmp_path / "video") in child.stdout

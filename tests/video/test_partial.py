@@ -137,7 +137,7 @@ def test_only_changed_tiles_are_converted():
 
 
 def test_unlike_frames_are_left_to_a_full_conversion_for_longer_and_longer():
-    """Films in which everything moves are compared in few frames, one in 64 in the end."""
+    """Videos in which everything moves are compared in few frames, one in 64 in the end."""
     spec = spec_for()
     converter = PartialConverter(spec)
     out = np.zeros(spec.frame_bytes, np.uint8)

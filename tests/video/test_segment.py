@@ -42,7 +42,7 @@ def test_one_packet_for_each_frame_and_the_first_is_a_keyframe(codec, count):
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_no_segment_up_to_250_frames_has_a_second_keyframe(codec):
-    """What is cut at 250 frames has no more keyframes than one encoder's film."""
+    """What is cut at 250 frames has no more keyframes than one encoder's video."""
     spec = spec_of(".mkv", codec=codec)
     still = np.repeat(numbered(spec, 1), 250, axis=0)
     keyframes = [packet.is_keyframe for packet in segment_of(spec, still).packets]
@@ -50,7 +50,7 @@ def test_no_segment_up_to_250_frames_has_a_second_keyframe(codec):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_all_segments_of_a_film_have_one_header(codec):
+def test_all_segments_of_a_video_have_one_header(codec):
     """What stands once in the file serves every segment, however long it is."""
     spec = spec_of(codec=codec)
     headers = {segment_of(spec, numbered(spec, n, 5 * n)).header for n in (1, 2, 9)}
@@ -147,7 +147,7 @@ def noise(spec, n):
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_specification_of_segments_is_applied_once(codec):
-    """Encoder and joiner may be given the film's or the segments' own."""
+    """Encoder and joiner may be given the video's or the segments' own."""
     spec = spec_of(codec=codec)
     fixed = segment_spec(spec)
     assert fixed != spec
@@ -159,11 +159,11 @@ def test_the_specification_of_segments_is_applied_once(codec):
 @pytest.mark.parametrize(
     ("suffix", "settings", "reason"),
     [
-        (".mp4", {"bitrate_kbps": 200}, "bit rate holds over the whole film"),
+        (".mp4", {"bitrate_kbps": 200}, "bit rate holds over the whole video"),
         (".webm", {"codec": "vp9", "pixel_format": "yuva420p"}, "transparency"),
     ],
 )
-def test_films_that_cannot_be_joined_say_why(suffix, settings, reason):
+def test_videos_that_cannot_be_joined_say_why(suffix, settings, reason):
     """They are refused before a frame is drawn."""
     spec = spec_of(suffix, **settings)
     assert reason in why_not_joinable(spec)
@@ -172,7 +172,7 @@ def test_films_that_cannot_be_joined_say_why(suffix, settings, reason):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_films_by_quality_can_be_joined(codec):
+def test_videos_by_quality_can_be_joined(codec):
     """Each codec, with its defaults."""
     assert why_not_joinable(spec_of(codec=codec)) is None
 

@@ -1,4 +1,4 @@
-"""Small films that each use one thing of matplotlib: how it is built and how it changes."""
+"""Small videos that each use one thing of matplotlib: how it is built and how it changes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from matplotlib.ticker import FuncFormatter
 Build = Callable[[], Figure]
 Step = Callable[[Figure, int], None]
 
-FILMS: dict[str, tuple[Build, Step]] = {}
+VIDEOS: dict[str, tuple[Build, Step]] = {}
 STEPS: dict[str, int] = {}
 X = np.linspace(0, 10, 60)
 
 
-def film(step: Step, n_steps: int = 7) -> Callable[[Build], Build]:
-    """Register a film, of steps that differ, under the name of the function that builds it."""
+def video(step: Step, n_steps: int = 7) -> Callable[[Build], Build]:
+    """Register a video, of steps that differ, under the name of the function that builds it."""
 
     def register(build: Build) -> Build:
-        FILMS[build.__name__] = (build, step)
+        VIDEOS[build.__name__] = (build, step)
         STEPS[build.__name__] = n_steps
         return build
 
@@ -48,7 +48,7 @@ def wave_axes(figure: Figure, *place: int) -> None:
     axes.set(xlim=(0, 10), ylim=(-1.2, 1.2))
 
 
-@film(move_line)
+@video(move_line)
 def wave() -> Figure:
     figure = new()
     wave_axes(figure)
@@ -56,7 +56,7 @@ def wave() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def wave_with_grid_above() -> Figure:
     figure = wave()
     figure.axes[0].grid(True, linestyle=":")
@@ -65,7 +65,7 @@ def wave_with_grid_above() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def grid_of_waves() -> Figure:
     figure = new(6, 5)
     for number in range(1, 10):
@@ -73,7 +73,7 @@ def grid_of_waves() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def overlapping_axes() -> Figure:
     figure = new()
     for left in (0.1, 0.3, 0.5):
@@ -83,7 +83,7 @@ def overlapping_axes() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def markers_and_dashes() -> Figure:
     figure = new()
     wave_axes(figure)
@@ -102,7 +102,7 @@ def move_dots(figure: Figure, step: int) -> None:
         dots.set_array(np.cos(X + step))
 
 
-@film(move_dots)
+@video(move_dots)
 def scatter_under_legend() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -111,7 +111,7 @@ def scatter_under_legend() -> Figure:
     return figure
 
 
-@film(move_dots)
+@video(move_dots)
 def scatter_under_best_legend() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -125,7 +125,7 @@ def change_image(figure: Figure, step: int) -> None:
     figure.axes[0].images[0].set_data(np.outer(np.sin(X + step), np.cos(X)))
 
 
-@film(change_image)
+@video(change_image)
 def heat_map_with_colour_bar() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -138,12 +138,12 @@ def change_limits_of_colour(figure: Figure, step: int) -> None:
     figure.axes[0].images[0].set_clim(-1, 1 + step % 3)
 
 
-@film(change_limits_of_colour)
+@video(change_limits_of_colour)
 def colour_bar_that_changes() -> Figure:
     return heat_map_with_colour_bar()
 
 
-@film(change_image)
+@video(change_image)
 def adjacent_images() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -159,7 +159,7 @@ def change_mesh(figure: Figure, step: int) -> None:
     figure.axes[0].collections[0].set_array(np.outer(np.sin(X + step), np.cos(X)))
 
 
-@film(change_mesh)
+@video(change_mesh)
 def mesh() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -175,7 +175,7 @@ def replace_contours(figure: Figure, step: int) -> None:
     axes.contourf(X, X, np.outer(np.sin(X + step / 5), np.cos(X)), levels=np.linspace(-1, 1, 6))
 
 
-@film(replace_contours)
+@video(replace_contours)
 def contours() -> Figure:
     figure = new()
     figure.subplots().contourf(X, X, np.outer(np.sin(X), np.cos(X)), levels=np.linspace(-1, 1, 6))
@@ -187,7 +187,7 @@ def change_bars(figure: Figure, step: int) -> None:
         bar.set_height(2 + np.sin(step + number))
 
 
-@film(change_bars)
+@video(change_bars)
 def bars() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -206,7 +206,7 @@ def change_texts(figure: Figure, step: int) -> None:
     figure.texts[0].set_text(f"$x^{step}$")
 
 
-@film(change_texts)
+@video(change_texts)
 def texts() -> Figure:
     figure = wave()
     axes = figure.axes[0]
@@ -221,7 +221,7 @@ def change_label(figure: Figure, step: int) -> None:
     figure.axes[0].set_xlabel(f"x {step}")
 
 
-@film(change_label)
+@video(change_label)
 def label() -> Figure:
     return wave()
 
@@ -231,7 +231,7 @@ def change_limits(figure: Figure, step: int) -> None:
     figure.axes[0].set_xlim(0, 10 + step)
 
 
-@film(change_limits)
+@video(change_limits)
 def limits() -> Figure:
     return wave()
 
@@ -243,7 +243,7 @@ def autoscale(figure: Figure, step: int) -> None:
     axes.autoscale_view()
 
 
-@film(autoscale)
+@video(autoscale)
 def autoscaled() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -259,7 +259,7 @@ def change_twin(figure: Figure, step: int) -> None:
         figure.axes[1].set_ylim(0, step)
 
 
-@film(change_twin)
+@video(change_twin)
 def twins() -> Figure:
     figure = wave()
     twin = figure.axes[0].twinx()
@@ -274,7 +274,7 @@ def change_shared(figure: Figure, step: int) -> None:
         figure.axes[0].set_xlim(step, 10)
 
 
-@film(change_shared)
+@video(change_shared)
 def shared_axes() -> Figure:
     figure = new()
     for axes in figure.subplots(2, 2, sharex=True, sharey=True).flat:
@@ -288,7 +288,7 @@ def change_hidden(figure: Figure, step: int) -> None:
     figure.axes[0].tick_params(labelsize=6 + step % 6)
 
 
-@film(change_hidden)
+@video(change_hidden)
 def shared_with_hidden_axes() -> Figure:
     """Two axes with a common x axis, the first of which comes and goes."""
     figure = new()
@@ -302,7 +302,7 @@ def change_inset(figure: Figure, step: int) -> None:
         figure.axes[0].child_axes[0].set_xlim(0, 4)
 
 
-@film(change_inset)
+@video(change_inset)
 def inset() -> Figure:
     figure = wave()
     axes = figure.axes[0]
@@ -312,7 +312,7 @@ def inset() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def polar() -> Figure:
     figure = new()
     axes = figure.add_subplot(121, projection="polar")
@@ -325,7 +325,7 @@ def move_helix(figure: Figure, step: int) -> None:
     figure.axes[0].lines[0].set_data_3d(np.cos(X + step / 3), np.sin(X + step / 3), X)
 
 
-@film(move_helix)
+@video(move_helix)
 def space() -> Figure:
     figure = new()
     axes = figure.add_subplot(projection="3d")
@@ -340,12 +340,12 @@ def turn(figure: Figure, step: int) -> None:
     figure.axes[0].view_init(30, 10 * step)
 
 
-@film(turn)
+@video(turn)
 def turning_space() -> Figure:
     return space()
 
 
-@film(move_helix)
+@video(move_helix)
 def surface() -> Figure:
     figure = space()
     axes = figure.axes[0]
@@ -369,7 +369,7 @@ def swap(figure: Figure, step: int) -> None:
         axes.plot(X, np.sin(X))
 
 
-@film(swap, n_steps=12)
+@video(swap, n_steps=12)
 def added_and_removed() -> Figure:
     figure = wave()
     figure.axes[0].axhline(0.5, lw=5)
@@ -386,14 +386,14 @@ def look(figure: Figure, step: int) -> None:
     figure.axes[0].set_facecolor("w" if step < 7 else "y")
 
 
-@film(look, n_steps=10)
+@video(look, n_steps=10)
 def looks() -> Figure:
     figure = wave()
     figure.axes[0].plot(X, np.sin(X), lw=6)
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def effects() -> Figure:
     figure = wave()
     axes = figure.axes[0]
@@ -412,7 +412,7 @@ def change_scale(figure: Figure, step: int) -> None:
     figure.axes[0].set_yscale(("linear", "symlog", "log")[step // 3 % 3])
 
 
-@film(change_scale, n_steps=12)
+@video(change_scale, n_steps=12)
 def scales() -> Figure:
     return wave()
 
@@ -424,7 +424,7 @@ def tell_ticks(figure: Figure, step: int) -> None:
 SPOKEN = {"x": ""}
 
 
-@film(tell_ticks)
+@video(tell_ticks)
 def users_own_ticks() -> Figure:
     figure = wave()
     figure.axes[0].xaxis.set_major_formatter(FuncFormatter(lambda x, at: SPOKEN["x"]))
@@ -438,7 +438,7 @@ def in_place(figure: Figure, step: int) -> None:
     axes.title.get_fontproperties().set_size(8 + step)
 
 
-@film(in_place)
+@video(in_place)
 def changed_in_place() -> Figure:
     figure = wave()
     figure.axes[0].fill([1, 2, 3], [0, 1, 0])
@@ -458,7 +458,7 @@ def whole(figure: Figure, step: int) -> None:
         figure.axes[0].remove()
 
 
-@film(whole, n_steps=12)
+@video(whole, n_steps=12)
 def figure_changes() -> Figure:
     figure = new()
     wave_axes(figure, 1, 2, 1)
@@ -466,7 +466,7 @@ def figure_changes() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def laid_out() -> Figure:
     figure = Figure(figsize=(4, 3), dpi=60, layout="constrained")
     wave_axes(figure, 1, 2, 1)
@@ -484,12 +484,12 @@ def change_layout(figure: Figure, step: int) -> None:
         figure.axes[1].plot(X, X / 10, clip_on=False)
 
 
-@film(change_layout, n_steps=10)
+@video(change_layout, n_steps=10)
 def laid_out_anew() -> Figure:
     return laid_out()
 
 
-@film(move_line)
+@video(move_line)
 def laid_out_tightly() -> Figure:
     figure = laid_out()
     figure.set_layout_engine("tight")
@@ -502,7 +502,7 @@ def clear_once(figure: Figure, step: int) -> None:
         figure.axes[0].plot(X, np.sin(X))
 
 
-@film(clear_once)
+@video(clear_once)
 def spine_that_axis_moves() -> Figure:
     """A cleared spine is put back by its axis, which is drawn after it: it lags behind a frame."""
     figure = new()
@@ -518,7 +518,7 @@ def move_animated(figure: Figure, step: int) -> None:
     text.set_position((step * 3, step % 2))
 
 
-@film(move_animated, n_steps=12)
+@video(move_animated, n_steps=12)
 def undrawn_text_in_a_tight_layout() -> Figure:
     """The layout makes room for a text that is not drawn."""
     figure = Figure(figsize=(4, 3), dpi=60, layout="tight")
@@ -534,7 +534,7 @@ def add_line_once(figure: Figure, step: int) -> None:
         figure.axes[0].plot(X, np.sin(X))
 
 
-@film(add_line_once)
+@video(add_line_once)
 def layout_before_limits() -> Figure:
     """The layout measures what is not clipped before the limits are brought up to date."""
     figure = Figure(figsize=(4, 3), dpi=60, layout="constrained")
@@ -542,7 +542,7 @@ def layout_before_limits() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def twins_of_a_shape() -> Figure:
     """Each of the twins moves the other when it is drawn, for only one of them has a shape."""
     figure = wave()
@@ -551,7 +551,7 @@ def twins_of_a_shape() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def twins_apart() -> Figure:
     """Twins that were put to different places: each takes the other along when it is drawn."""
     figure = wave()
@@ -561,7 +561,7 @@ def twins_apart() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def snapped_markers_under_a_round_clip() -> Figure:
     """One mask serves a line and its markers, which are to be snapped and the line is not."""
     figure = new()
@@ -575,7 +575,7 @@ def leave(figure: Figure, step: int) -> None:
     pass
 
 
-@film(leave)
+@video(leave)
 def inset_in_a_tight_layout() -> Figure:
     """The layout moves the axes after what points at the inset was placed: it lags behind."""
     figure = Figure(figsize=(4, 3), dpi=60, layout="tight")
@@ -593,7 +593,7 @@ def rescale_both(figure: Figure, step: int) -> None:
         axes.autoscale_view()
 
 
-@film(rescale_both)
+@video(rescale_both)
 def line_between_axes() -> Figure:
     """A line that belongs to the first of two axes and ends in the second."""
     figure = new()
@@ -606,7 +606,7 @@ def line_between_axes() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def still_polar() -> Figure:
     figure = polar()
     figure.axes[0].lines[0].set_data([], [])
@@ -614,7 +614,7 @@ def still_polar() -> Figure:
     return figure
 
 
-@film(move_line)
+@video(move_line)
 def subfigures() -> Figure:
     figure = new(5, 3)
     for part in figure.subfigures(1, 2):
@@ -624,7 +624,7 @@ def subfigures() -> Figure:
     return figure
 
 
-@film(change_label)
+@video(change_label)
 def aligned() -> Figure:
     figure = new(4, 4)
     for number in range(1, 5):
@@ -643,7 +643,7 @@ def equal_step(figure: Figure, step: int) -> None:
     axes.autoscale_view()
 
 
-@film(equal_step)
+@video(equal_step)
 def equal_aspect() -> Figure:
     figure = wave()
     figure.axes[0].set_aspect("equal", adjustable="datalim")
@@ -657,7 +657,7 @@ def dates_step(figure: Figure, step: int) -> None:
     figure.axes[1].lines[0].set_ydata(np.roll([1, 2, 3], step))
 
 
-@film(dates_step)
+@video(dates_step)
 def dates_and_categories() -> Figure:
     figure = new(5, 3)
     first, second = figure.subplots(1, 2)
@@ -671,7 +671,7 @@ def wind(figure: Figure, step: int) -> None:
     figure.axes[0].collections[0].set_UVC(np.cos(X + step), np.sin(X + step))
 
 
-@film(wind)
+@video(wind)
 def arrows() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -681,6 +681,6 @@ def arrows() -> Figure:
     return figure
 
 
-def all_films() -> Iterator[str]:
-    """Names of all films."""
-    yield from FILMS
+def all_videos() -> Iterator[str]:
+    """Names of all videos."""
+    yield from VIDEOS

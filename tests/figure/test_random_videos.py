@@ -9,7 +9,7 @@ from functools import partial
 import matplotlib as mpl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_films import CHANGES, INGREDIENTS, apply, build
+from random_videos import CHANGES, INGREDIENTS, apply, build
 from sameness import assert_same_as_full
 
 PLACE = st.integers(0, 3)
@@ -20,7 +20,7 @@ MOVE = st.tuples(PLACE, st.sampled_from(sorted(CHANGES)), NUMBER)
 
 # Asked for by number they are others each time; in the suite they are the same
 # ones, because a find is to be looked into and not to hold up something else.
-ASKED = os.environ.get("RAYANIM_RANDOM_FILMS")
+ASKED = os.environ.get("RAYANIM_RANDOM_VIDEOS")
 
 
 @settings(
@@ -38,7 +38,7 @@ ASKED = os.environ.get("RAYANIM_RANDOM_FILMS")
     parts=st.sampled_from([1, 1, 1, 2]),
     moves=st.lists(st.lists(MOVE, min_size=1, max_size=2), min_size=1, max_size=8),
 )
-def test_random_films_are_the_same_to_the_bit(
+def test_random_videos_are_the_same_to_the_bit(
     rows: int,
     columns: int,
     recipe: list[tuple[int, str, int]],

@@ -1,6 +1,6 @@
 """The script that the tests submit: numbered frames with noise beside them, a note of who drew.
 
-``film.py NOTES FRAMES DELAY_S``: NOTES is a folder; each node that draws
+``video.py NOTES FRAMES DELAY_S``: NOTES is a folder; each node that draws
 leaves a file there that has its name.
 """
 
@@ -15,7 +15,7 @@ from numbered import FPS, SIZE, Numbered
 import rayanim
 
 
-class Film(Numbered):
+class Video(Numbered):
     """Numbered frames in a corner of noise, so that the file is some megabytes large."""
 
     frame_size = (160, 120)
@@ -42,4 +42,4 @@ def node() -> str:
 if __name__ == "__main__":
     print("hello from the script")
     given = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    print(rayanim.produce(Film(*given), FPS, outfile="film.mp4"))
+    print(rayanim.produce(Video(*given), FPS, outfile="video.mp4"))
