@@ -23,16 +23,6 @@ def pixels_of(image: Image) -> NDArray[np.uint8]:
     Pillow's own ways, `Image.tobytes` and the array interface that rests on it, go
     through an encoder in pieces of 64 kB: ten times as long as pasting the image
     into one that lies over the array.
-
-    Parameters
-    ----------
-    image
-        In mode ``RGBA``.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(height, width, 4)`` uint8, RGBA, C-contiguous.
     """
     width, height = image.size
     if not (width and height and _can_paste()):
@@ -87,13 +77,7 @@ _WANTED = "RGBA bytes, a (height, width, 3 or 4) uint8 array or a Pillow image"
 
 
 def to_size(value: Any, name: str = "frame_size") -> Size:
-    """`value` as a pair of ints ``(width, height)``.
-
-    Raises
-    ------
-    SettingsError
-        If it is not two whole numbers above 0.
-    """
+    """`value` as a pair of ints ``(width, height)``."""
     try:
         width, height = (int(side) for side in value if side == int(side))
     except (TypeError, ValueError, OverflowError):
@@ -111,25 +95,6 @@ def to_rgba(frame: Any, size: Size | None) -> Pixels:
 
     Nothing is copied where the pixels have the right layout already: the
     result may share memory with `frame`.
-
-    Parameters
-    ----------
-    frame
-        RGBA bytes, a ``(height, width, 3 or 4)`` uint8 array or a Pillow image
-        of any mode.
-    size
-        The size that it must have, ``(width, height)``. None takes any, but
-        bytes need one.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(height, width, 4)`` uint8, RGBA, C-contiguous.
-
-    Raises
-    ------
-    FrameError
-        If it is something else, or of another size.
     """
     if isinstance(frame, (bytes, bytearray)):
         return _from_bytes(memoryview(frame), size)
@@ -146,11 +111,6 @@ def to_image(frame: Any, size: Size | None) -> Image:
     """The pixels of `frame` as a Pillow image in RGBA mode.
 
     `frame` itself where it is such an image, otherwise a copy.
-
-    Raises
-    ------
-    FrameError
-        As `to_rgba`.
     """
     from PIL import Image
 

@@ -104,44 +104,7 @@ def report_of(target: Address, outcome: Outcome) -> Report:
 
 @dataclass(slots=True, kw_only=True)
 class Overrides:
-    """Options of the command, and what became of the script's calls.
-
-    Attributes
-    ----------
-    output
-        Takes the place of the script's output file; only one video can have it.
-    default_output
-        The output file of a call that names none.
-    folder
-        Where relative paths of the two begin, whatever folder the script goes
-        to; None is wherever it is.
-    videos
-        Where all relative paths begin, those that the script names too; None
-        leaves them to `folder` and to the script.
-    arguments
-        Take the place of keyword arguments of `produce`.
-    height_px
-        Height of the video's frames, the width in proportion; None leaves them.
-    quality_fps
-        The rate that goes with `height_px`, for sources that can be drawn at
-        any instant.
-    still_number
-        Draw this frame only, as an image.
-    dry_run
-        Print the plan and render nothing.
-    progress
-        Who is told how a job goes; None leaves it to the script.
-    wanted
-        Whether a call that would render this object is carried out; None
-        carries out all.
-    on_report
-        Called with the report of every call that was carried out.
-    how_to_resume
-        What to tell the user to do to go on after a failure; None leaves it to
-        the call.
-    calls
-        How many videos were asked for, those that were passed over left out.
-    """
+    """Options of the command, and what became of the script's calls."""
 
     output: Address | None = None
     default_output: Address | None = None
@@ -183,13 +146,7 @@ class Overrides:
         return target
 
     def admit(self, thing: Any) -> bool:
-        """Count a call that would render `thing`, and say whether it is carried out.
-
-        Raises
-        ------
-        SettingsError
-            If it is the second, and an output file was given for one.
-        """
+        """Count a call that would render `thing`, and say whether it is carried out."""
         if self.wanted is not None and not self.wanted(thing):
             return False
         self.calls += 1
@@ -230,24 +187,7 @@ def recorded(
     resume: bool,
     complain: Callable[[str], None],
 ) -> Iterator[Listener]:
-    """Someone to tell the job's events; its start and its failure are told here.
-
-    Parameters
-    ----------
-    log_json
-        See `EventLog`; None keeps no log.
-    name
-        What the job is called.
-    output, frames, resume
-        As a `JobStarted`'s.
-    complain
-        Told in words if the log cannot be written.
-
-    Raises
-    ------
-    OutputError
-        If the log cannot be opened.
-    """
+    """Someone to tell the job's events; its start and its failure are told here."""
     from rayanim import __version__
 
     if log_json is None:
@@ -440,13 +380,7 @@ class Request:
         return {"still_number": number, "frames": f"{low}-{high}"}
 
     def plan(self) -> Plan:
-        """Check everything that can be checked before work starts.
-
-        Raises
-        ------
-        SettingsError
-            If an argument makes no sense.
-        """
+        """Check everything that can be checked before work starts."""
         from rayanim.engine.machine import usable_cores
         from rayanim.sources import as_source
 
@@ -914,17 +848,7 @@ def _carried_out(plan: Plan, overrides: Overrides) -> Report:
 def render(
     plan: Plan, progress: Progress | None = None, how_to_resume: str | None = None
 ) -> Report:
-    """Render what was planned.
-
-    Parameters
-    ----------
-    plan
-        A checked request.
-    progress
-        Who is told; None takes what the request says.
-    how_to_resume
-        What to tell the user to do to go on after a failure.
-    """
+    """Render what was planned."""
     from rayanim.engine.stats import JobName
 
     request = plan.request
@@ -1023,15 +947,7 @@ ENGINES = {
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class PlanReport(Report):
-    """The report of a video that was only planned.
-
-    Parameters
-    ----------
-    lines
-        What the plan comes to beyond the video itself, for people.
-    max_actors, max_segment_frames
-        The most render actors, and the most frames that one draws in one go.
-    """
+    """The report of a video that was only planned."""
 
     lines: tuple[str, ...] = ()
     max_actors: int = 1
@@ -1050,21 +966,7 @@ class PlanReport(Report):
 
 
 def describe(plan: Plan) -> PlanReport:
-    """Open the source here, measure its first frame and try the encoder out.
-
-    Returns
-    -------
-    PlanReport
-        The video as it would be, with ``rendered=False``; 0 frames where the
-        parameters' iterable would have to be used up to count them.
-
-    Raises
-    ------
-    ScriptError
-        If the user's code fails on the first frame.
-    SettingsError
-        If FFmpeg refuses the stream.
-    """
+    """Open the source here, measure its first frame and try the encoder out."""
     from rayanim.engine.local import choose_transport
     from rayanim.video.codecs import probe
 
@@ -1191,13 +1093,7 @@ MODES = ("RGBA", "RGB")
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class StillReport(Report):
-    """The report of one frame that was drawn into an image.
-
-    Parameters
-    ----------
-    number
-        The frame's number in its video.
-    """
+    """The report of one frame that was drawn into an image."""
 
     number: int
 
@@ -1220,18 +1116,7 @@ class StillReport(Report):
 
 
 def check_image_suffix(suffix: str) -> tuple[str, str]:
-    """Pillow's names for the image format of ``.png``, say, and for the pixels it takes.
-
-    Returns
-    -------
-    format, mode
-        The mode is ``RGBA``, or ``RGB`` where the format has no transparency.
-
-    Raises
-    ------
-    OutputError
-        If Pillow writes no such format.
-    """
+    """Pillow's names for the image format of ``.png``, say, and for the pixels it takes."""
     from PIL import Image
 
     name = Image.registered_extensions().get(suffix.lower())
@@ -1248,24 +1133,7 @@ def check_image_suffix(suffix: str) -> tuple[str, str]:
 
 
 def draw_still(plan: Plan, number: int) -> Report:
-    """Draw frame `number` as the video would show it, before conversion.
-
-    Parameters
-    ----------
-    plan
-        The video; its target names the image, its feed holds frame `number`.
-    number
-        The frame's number.
-
-    Raises
-    ------
-    SettingsError
-        If the video has no such frame.
-    OutputError
-        If the target cannot be written.
-    ScriptError
-        If the user's code fails.
-    """
+    """Draw frame `number` as the video would show it, before conversion."""
     began_s = time.perf_counter()
     target = target_at(plan.target, plan.request.storage_options)
     target.check(overwrite=plan.request.overwrite)

@@ -75,11 +75,6 @@ class AttributeWatch:
 
     Attributes are compared, not what they hold: a list that the object had
     before keeps what is appended to it.
-
-    Parameters
-    ----------
-    thing
-        The user's object, as it is before the video.
     """
 
     def __init__(self, thing: Any) -> None:
@@ -163,19 +158,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What the first frame settles for all: every actor must draw the same.
-
-    Attributes
-    ----------
-    size
-        Width and height of every frame in pixels.
-    box
-        What ``bbox_inches`` cuts out, in inches; None for whole figures.
-    first
-        Number of the first frame, which was measured.
-    inner
-        Where frames are scaled, what was settled for those that are drawn.
-    """
+    """What the first frame settles for all: every actor must draw the same."""
 
     size: tuple[int, int]
     box: Box | None = None
@@ -217,14 +200,7 @@ class Source(Protocol):
 
 
 class Order:
-    """How the frames that a source is asked for follow one another.
-
-    Parameters
-    ----------
-    geometry
-        None in the first process. It draws in order, whatever the numbers of
-        its frames; others begin anywhere and leave out what is drawn elsewhere.
-    """
+    """How the frames that a source is asked for follow one another."""
 
     def __init__(self, geometry: Geometry | None) -> None:
         self._leads = geometry is None
@@ -252,19 +228,6 @@ class AnimatorSource:
 
     What an earlier video left on the animator is taken off here, see
     `rayanim.sources`.
-
-    Parameters
-    ----------
-    animator
-        The user's object.
-    savefig_options
-        Keyword arguments of ``Figure.savefig``.
-    reuse_figure
-        False calls ``setup()`` for every frame, for comparison only.
-    height_px
-        Sets the dpi so that the figure has this height; None leaves it.
-    drawing
-        Whether the figure is drawn in parts, see `FigurePixels`.
     """
 
     n_frames = None
@@ -377,22 +340,6 @@ class GeneratorSource:
 
     What an earlier video left on its objects is taken off here, see
     `rayanim.sources`.
-
-    Parameters
-    ----------
-    generator
-        The user's object.
-    rate
-        Frames per second; frame ``i`` shows the instant ``i / rate``.
-    drawing
-        How figures in it are drawn, see `FigurePixels`.
-
-    Raises
-    ------
-    SettingsError
-        If the duration is no positive, finite number of milliseconds.
-    SetupError
-        If reading the duration raises.
     """
 
     def __init__(
@@ -446,13 +393,7 @@ class GeneratorSource:
 
 
 def _duration_ms(generator: FrameGenerator) -> float:
-    """The generator's own duration, the user's code behind it.
-
-    Raises
-    ------
-    SetupError
-        If it raises.
-    """
+    """The generator's own duration, the user's code behind it."""
     try:
         return generator.duration
     except RayanimError:
@@ -468,20 +409,6 @@ class FunctionSource:
     """A plain function of the frame number, or of the time in milliseconds.
 
     It may return all that a frame generator may, and a matplotlib figure.
-
-    Parameters
-    ----------
-    function
-        Called with one positional argument.
-    n_frames
-        How many frames there are.
-    rate
-        Given, the function is called with the time ``1000 * index / rate``;
-        None calls it with the frame number.
-    dpi
-        Pixels per inch of figures it returns; None keeps each figure's own.
-    drawing
-        How figures are drawn, see `FigurePixels`.
     """
 
     def __init__(
@@ -571,15 +498,7 @@ def _figures_in_pyplot() -> set[Any]:
 
 
 class ScaledSource:
-    """Another source's frames, scaled to a height, the width in proportion.
-
-    Parameters
-    ----------
-    source
-        What draws.
-    height_px
-        Height of every frame.
-    """
+    """Another source's frames, scaled to a height, the width in proportion."""
 
     def __init__(self, source: Source, height_px: int) -> None:
         self._source = source
@@ -634,15 +553,7 @@ def as_source(
     height_px: int | None = None,
     drawing: Drawing = "auto",
 ) -> Source:
-    """The source behind `thing`, whichever form it has.
-
-    Raises
-    ------
-    SettingsError
-        If it is none of the forms, or a setting does not fit its form.
-    SetupError
-        If an `Animator`'s methods take other arguments than they will get.
-    """
+    """The source behind `thing`, whichever form it has."""
     from rayanim.animator import Animator, check_signatures
     from rayanim.frame_gen import FrameGenerator
 
@@ -720,16 +631,6 @@ class SequentialSource:
     Before a frame is drawn, the updates of the frames that were skipped are
     run without drawing them. A frame that comes before the last one drawn
     takes a fresh start.
-
-    Parameters
-    ----------
-    source
-        What draws.
-    seed
-        The job's seed: each skipped frame gets its own random numbers too.
-    params
-        Every frame's parameters by its number, in order; None where the source
-        needs none, and numbers are 0 and up.
     """
 
     def __init__(self, source: Source, seed: int | None, params: Mapping[int, Any] | None) -> None:

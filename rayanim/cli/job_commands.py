@@ -221,11 +221,6 @@ def targets(videos: Sequence[Offer], output: Path | None) -> list[tuple[Offer, P
     """Where each video goes on this machine.
 
     Of a video that its job has made again, the last one counts.
-
-    Raises
-    ------
-    SettingsError
-        If two were to go to one file.
     """
     videos = list({video.output: video for video in videos}.values())
     if output is None:
@@ -255,11 +250,6 @@ def below_here(video: Offer) -> Path:
 
     Any program of a job can write what its log says: a path that leads out of
     the folder counts for its name alone.
-
-    Raises
-    ------
-    SettingsError
-        If it names no file.
     """
     path = PurePosixPath(video.relative)
     if not path.name or "\0" in video.relative or path.name == "..":
@@ -276,20 +266,7 @@ def fetch_videos(
     quiet: bool,
     overwrite: bool = True,
 ) -> list[Path]:
-    """Bring videos here.
-
-    Returns
-    -------
-    list of Path
-        The files.
-
-    Raises
-    ------
-    JobError
-        If a video cannot be had any more.
-    OutputError
-        If one would replace a file although `overwrite` is False.
-    """
+    """Bring videos here."""
     brought = []
     found = targets(videos, output)
     if not overwrite:
@@ -310,13 +287,7 @@ def fetch_videos(
 
 
 def check_free(found: Sequence[tuple[Offer, Path]], again: str) -> None:
-    """See that no video would replace a file.
-
-    Raises
-    ------
-    OutputError
-        If one would; `again` is the command that brings it all the same.
-    """
+    """See that no video would replace a file."""
     for _, target in found:
         if target.exists():
             raise OutputError(
@@ -349,22 +320,7 @@ OWN_LINE = "rayanim: "
 
 
 class Shown:
-    """Shows people what a job does: a listener of `rayanim.jobs.watch.Watch`.
-
-    Parameters
-    ----------
-    quiet
-        Whether only errors and what the script prints are shown.
-    with_progress
-        Whether there is a bar, or lines.
-
-    Attributes
-    ----------
-    videos
-        What the job has offered.
-    error
-        What it has reported of a failure, as plain values; None for nothing.
-    """
+    """Shows people what a job does: a listener of `rayanim.jobs.watch.Watch`."""
 
     def __init__(self, *, quiet: bool = False, with_progress: bool = True) -> None:
         self.videos: list[Offer] = []
@@ -561,22 +517,7 @@ STOP_LIMIT_S = STOP_WAIT_S + 20.0
 def see_through(
     client: JobsClient, name: str, shown: Shown, asks: Callable[[Interruption], Answer] = ask
 ) -> SubmittedJob | int:
-    """Follow a job until it ends, or somebody has had enough, and tell all of it.
-
-    Parameters
-    ----------
-    client, name
-        The job.
-    shown
-        Shows what it does.
-    asks
-        Says what a signal is to do to it.
-
-    Returns
-    -------
-    Job or int
-        A job that has ended well, or the exit code.
-    """
+    """Follow a job until it ends, or somebody has had enough, and tell all of it."""
     watch = JobWatch(client, name, shown)
     with remembering_signals() as interruption:
         while (job := _followed(watch, client, name, shown, interruption)) is None:
@@ -618,13 +559,7 @@ def how_to_come_back(client: JobsClient, name: str) -> str:
 
 
 def stopped(client: JobsClient, name: str) -> str:
-    """Stop a job, wait until it has ended, and say what came of it.
-
-    Raises
-    ------
-    JobError
-        If it does not end.
-    """
+    """Stop a job, wait until it has ended, and say what came of it."""
     client.stop(name)
     deadline_s = time.monotonic() + STOP_LIMIT_S
     while not (job := client.job(name)).has_ended:
@@ -644,21 +579,7 @@ _WITH_STATE = ("start", "progress", "message", "finish", "fail")
 
 @dataclass(slots=True)
 class Known:
-    """What is known of a job.
-
-    Attributes
-    ----------
-    job
-        Ray's part.
-    label
-        What its latest video is called.
-    state
-        How far that is; None where there is nothing to say.
-    reports, videos
-        What it has reported of those that it has finished.
-    error
-        What it has reported of a failure.
-    """
+    """What is known of a job."""
 
     job: SubmittedJob
     label: str = ""
@@ -701,13 +622,7 @@ class Known:
         }
 
     def describe(self, fetching: str) -> str:
-        """All of it, in lines for people.
-
-        Parameters
-        ----------
-        fetching
-            The command line that brings its videos here.
-        """
+        """All of it, in lines for people."""
         job = self.job
         lines = [f"{job.submission_id}: {job.status.lower()}, {job.script}, {_times(job)}"]
         if self.state is not None and not self.reports:
@@ -850,13 +765,7 @@ class Submission:
         return {name: value for name, value in given.items() if value is not None}
 
     def check(self, options: Options) -> None:
-        """Refuse what excludes each other.
-
-        Raises
-        ------
-        SettingsError
-            If it does.
-        """
+        """Refuse what excludes each other."""
         if self.fetch and self.no_wait:
             raise SettingsError(
                 "--fetch waits for the video and --no-wait does not. Leave one of them out; "
@@ -874,22 +783,7 @@ class Submission:
 def submit_script(
     script: Path, submission: Submission, options: Options, words: Sequence[str]
 ) -> int:
-    """Submit `script`, and see the job through where that is wanted.
-
-    Parameters
-    ----------
-    script
-        A script on this machine.
-    submission, options
-        What the command was given.
-    words
-        The options of `run` that go to the cluster, as they were written.
-
-    Returns
-    -------
-    int
-        The exit code; every failure has been told.
-    """
+    """Submit `script`, and see the job through where that is wanted."""
     with told_failures(verbose=options.verbose) as codes:
         codes.append(_submit(script, submission, options, words))
     return codes[-1]
@@ -1055,13 +949,7 @@ def _request(
 
 
 def check_log(words: Sequence[str]) -> None:
-    """Refuse a log in the folder where the script runs: Ray removes it with the job.
-
-    Raises
-    ------
-    SettingsError
-        If ``--log-json`` names such a file.
-    """
+    """Refuse a log in the folder where the script runs: Ray removes it with the job."""
     log = words[words.index("--log-json") + 1] if "--log-json" in words else "-"
     if log != "-" and not Path(log).is_absolute():
         raise SettingsError(

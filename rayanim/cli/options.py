@@ -61,13 +61,7 @@ def _object(name: str, text: str, example: str) -> dict[str, Any]:
 
 
 def cluster_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Take the cluster's options out of click's values.
-
-    Returns
-    -------
-    dict
-        `produce`'s own arguments: ``address`` and ``cluster``, those that were given.
-    """
+    """Take the cluster's options out of click's values."""
     fields = {name: given.pop(option, None) for name, option in FIELDS.items()}
     fields = {name: value for name, value in fields.items() if value not in (None, ())}
     arguments = {"address": given.pop("address", None)}
@@ -480,24 +474,7 @@ def with_options(command: CommandT, *options: Callable[[CommandT], CommandT]) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command was given, beside the script.
-
-    Attributes
-    ----------
-    name
-        Which video of the script; None where there is only one.
-    script_arguments
-        What stands after ``--``.
-    still_number
-        The frame of a still; None renders a video.
-    videos_folder
-        Where all relative targets go, those of the script too; None leaves
-        them in the current folder.
-    resume_command
-        The command that goes on where this one stops; None is this one itself.
-    arguments
-        Keyword arguments of `produce` by name, those that were given.
-    """
+    """What the command was given, beside the script."""
 
     name: str | None
     script_arguments: tuple[str, ...]
@@ -556,18 +533,7 @@ class Options:
         return {name: value for name, value in own.items() if value is not None} | self.arguments
 
     def check(self, *, is_here: bool = True) -> None:
-        """Refuse before the script runs what can be refused without it.
-
-        Parameters
-        ----------
-        is_here
-            Whether the output goes to this machine.
-
-        Raises
-        ------
-        SettingsError
-            If options exclude each other, or the output's suffix is unknown.
-        """
+        """Refuse before the script runs what can be refused without it."""
         if self.arguments.get("crf") is not None and self.arguments.get("bitrate") is not None:
             raise SettingsError(
                 "--crf and --bitrate exclude each other: the first asks for a quality, "
@@ -632,15 +598,7 @@ class ScriptCommand(click.Command):
 
 
 def words_again(ctx: click.Context, names: Sequence[str]) -> list[str]:
-    """The options that the command was given, as words of another command line.
-
-    Parameters
-    ----------
-    ctx
-        A context of a `ScriptCommand`.
-    names
-        The options that count.
-    """
+    """The options that the command was given, as words of another command line."""
     given, _, order = ctx.command.make_parser(ctx).parse_args(list(ctx.meta[OWN_ARGUMENTS]))
     words: list[str] = []
     for option in dict.fromkeys(order):  # an option that is given again takes the former's place

@@ -52,13 +52,7 @@ class Awaited:
 
 
 class RememberingStream(io.TextIOBase):
-    """Stands in for a stream and remembers which of the texts that it waits for were written.
-
-    Parameters
-    ----------
-    stream
-        The stream; everything but writing is left to it.
-    """
+    """Stands in for a stream and remembers which of the texts that it waits for were written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -160,13 +154,7 @@ def write_text(stream: TextIO | None, text: str) -> None:
 
 
 def preview(path: Address) -> str | None:
-    """Open `path` with what the desktop opens it with.
-
-    Returns
-    -------
-    str or None
-        Why that is not possible; None where it was.
-    """
+    """Open `path` with what the desktop opens it with."""
     if not isinstance(path, Path):
         return f"{path} cannot be opened from here: it is not on this machine."
     if sys.platform == "win32":
@@ -195,11 +183,6 @@ class Stopped(KeyboardInterrupt):
 
     Derives from `KeyboardInterrupt`, so that whatever cleans up after Ctrl-C
     cleans up after every signal.
-
-    Parameters
-    ----------
-    number
-        The signal's.
     """
 
     def __init__(self, number: int) -> None:
@@ -292,21 +275,7 @@ _FRAME = re.compile(r'^(?P<indent>[ |]*)File "(?P<file>.+)", line \d+', re.MULTI
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is said of an exception.
-
-    Attributes
-    ----------
-    exit_code
-        The command's.
-    message
-        What happened; empty where the traceback says it all.
-    traceback_text
-        The user's own traceback; empty where there is none.
-    kind
-        The exception's class, for programs.
-    frame
-        The frame that failed, None where it was none.
-    """
+    """What is said of an exception."""
 
     exit_code: int
     message: str
@@ -338,21 +307,7 @@ def failure_of(
     script: Path | None = None,
     options: Mapping[str, object] = MappingProxyType({}),
 ) -> Failure:
-    """What to say of `error`.
-
-    Parameters
-    ----------
-    error
-        What ended the run.
-    verbose
-        Whether rayanim's own frames are shown too.
-    script
-        The user's script; a message that comes without a traceback says which
-        of its lines led there.
-    options
-        What was asked for on the command line, by name; a message about one of
-        them is not about the script's lines.
-    """
+    """What to say of `error`."""
     kind, frame = type(error).__name__, getattr(error, "frame", None)
     if isinstance(error, KeyboardInterrupt):
         code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
@@ -370,14 +325,7 @@ def failure_of(
 
 @contextlib.contextmanager
 def told_failures(*, verbose: bool = False) -> Iterator[list[int]]:
-    """Tell what goes wrong inside, where no script of the user's runs.
-
-    Yields
-    ------
-    list of int
-        Exit codes, of which the last one counts: 0, unless others are appended
-        or something goes wrong.
-    """
+    """Tell what goes wrong inside, where no script of the user's runs."""
     codes = [0]
     try:
         yield codes

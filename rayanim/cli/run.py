@@ -32,13 +32,7 @@ _logger = logging.getLogger("rayanim")
 
 
 def run_script(script: Path, options: Options) -> int:
-    """Run `script` under `options`.
-
-    Returns
-    -------
-    int
-        The exit code; every failure has been told.
-    """
+    """Run `script` under `options`."""
     with contextlib.ExitStack() as stack:
         if options.as_json:
             told: Told = ToldAsJson(stack.enter_context(stdout_kept_clean()))
@@ -59,15 +53,7 @@ def run_script(script: Path, options: Options) -> int:
 
 
 class Told:
-    """Tells people: reports on standard output, all else on standard error.
-
-    Parameters
-    ----------
-    stdout
-        Standard output, which knows what the script printed itself.
-    quiet
-        Whether only errors are told.
-    """
+    """Tells people: reports on standard output, all else on standard error."""
 
     def __init__(self, stdout: RememberingStream, *, quiet: bool = False) -> None:
         self._stdout = stdout
@@ -111,13 +97,7 @@ class Told:
 
 
 class ToldAsJson(Told):
-    """Tells programs: one JSON object per line on standard output.
-
-    Parameters
-    ----------
-    stdout
-        Standard output, which nobody else writes to.
-    """
+    """Tells programs: one JSON object per line on standard output."""
 
     def __init__(self, stdout: TextIO) -> None:
         super().__init__(RememberingStream(stdout))

@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_script(path: Path) -> None:
-    """See that `path` can be a Python script, before anything is run.
-
-    Raises
-    ------
-    SettingsError
-        If it is missing, a folder, a notebook, or cannot be read.
-    """
+    """See that `path` can be a Python script, before anything is run."""
     if not path.exists():
         raise SettingsError(f"There is no script {str(path)!r}.")
     if path.is_dir():
@@ -51,11 +45,6 @@ def as_main(path: Path, arguments: Sequence[str] = ()) -> Iterator[ModuleType]:
     It stays ``sys.modules["__main__"]`` until the context ends, also after the
     script's own end: what the script defined is pickled by value, to actors
     for example, only under that name.
-
-    Yields
-    ------
-    types.ModuleType
-        The module, empty as yet; see `execute`.
     """
     module = _main_module(path)
     before = sys.modules["__main__"], sys.argv, list(sys.path)
@@ -70,13 +59,7 @@ def as_main(path: Path, arguments: Sequence[str] = ()) -> Iterator[ModuleType]:
 
 
 def execute(module: ModuleType) -> None:
-    """Run the code of the file that `module` was made for.
-
-    Raises
-    ------
-    BaseException
-        Whatever the script raises, `SyntaxError` and `SystemExit` among it.
-    """
+    """Run the code of the file that `module` was made for."""
     path = module.__file__
     if path is None:
         raise SettingsError(f"{module!r} belongs to no file.")
@@ -84,13 +67,7 @@ def execute(module: ModuleType) -> None:
 
 
 def check_syntax(path: Path) -> None:
-    """See that `path` is Python, without running any of it.
-
-    Raises
-    ------
-    ScriptError
-        If it is not.
-    """
+    """See that `path` is Python, without running any of it."""
     try:
         _code_of(str(path))
     except (SyntaxError, ValueError) as error:  # the latter for a null character
@@ -136,17 +113,7 @@ DEFAULT_FPS = 30
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Something at a script's top level that is, or makes, a video.
-
-    Attributes
-    ----------
-    name
-        The variable, or the class.
-    value
-        What it is bound to.
-    obstacle
-        Why it cannot be rendered as it stands; empty where it can.
-    """
+    """Something at a script's top level that is, or makes, a video."""
 
     name: str
     value: Any
@@ -198,25 +165,7 @@ def choose(
     script: str,
     rendered: Iterable[Sequence[str]] = (),
 ) -> Definition:
-    """The one definition to render.
-
-    Parameters
-    ----------
-    namespace
-        The script's.
-    name
-        Which of several; None where there is only one.
-    script
-        The script's name, for messages.
-    rendered
-        The names of each video that the script renders by itself, for messages.
-
-    Raises
-    ------
-    SettingsError
-        If there is none, if there are several and no name, or none of that
-        name, with a list of what there is.
-    """
+    """The one definition to render."""
     there = definitions(namespace)
     if name is not None:
         return _named(there, namespace, name, script, rendered)
@@ -250,20 +199,7 @@ def names_of(thing: Any, namespace: Mapping[str, Any]) -> list[str]:
 
 
 def render_found(found: Definition, output: Outfile) -> Report:
-    """Render a definition as `produce` or `make_video` would by default.
-
-    Parameters
-    ----------
-    found
-        What to render.
-    output
-        Where its video goes.
-
-    Raises
-    ------
-    SettingsError
-        If it is an `Animator` that does not say how many frames it has.
-    """
+    """Render a definition as `produce` or `make_video` would by default."""
     from rayanim.animator import Animator
     from rayanim.render import produce
 

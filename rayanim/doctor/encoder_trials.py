@@ -24,17 +24,7 @@ SIZE = (640, 480)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of encoding one frame.
-
-    Attributes
-    ----------
-    encoder, codec
-        FFmpeg's name of the encoder, and the usual name of what it encodes.
-    is_hardware
-        Whether it uses a device.
-    failure
-        Why it does not work; None where it does.
-    """
+    """What came of encoding one frame."""
 
     encoder: str
     codec: str
@@ -53,13 +43,7 @@ def try_software() -> tuple[Trial, ...]:
 
 
 def try_hardware(*, limit_s: float = TRIAL_LIMIT_S) -> tuple[Trial, ...]:
-    """Try the encoders that use a device, in a process of their own: drivers crash and hang.
-
-    Parameters
-    ----------
-    limit_s
-        Seconds after which that process is ended.
-    """
+    """Try the encoders that use a device, in a process of their own: drivers crash and hang."""
     try:
         run = subprocess.run(  # noqa: S603
             [sys.executable, "-m", __name__],
@@ -78,15 +62,7 @@ def try_hardware(*, limit_s: float = TRIAL_LIMIT_S) -> tuple[Trial, ...]:
 
 
 def read_trials(said: str, how_it_ended: str) -> tuple[Trial, ...]:
-    """The trials of a process that may have ended in the middle of one.
-
-    Parameters
-    ----------
-    said
-        Its output: for each encoder a line before the trial and one after it.
-    how_it_ended
-        What became of an encoder that has no second line.
-    """
+    """The trials of a process that may have ended in the middle of one."""
     trials: dict[str, Trial] = {}
     for line in said.splitlines():
         if line.startswith("{") and line.endswith("}"):

@@ -13,21 +13,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One package that rayanim needs.
-
-    Attributes
-    ----------
-    name
-        Its name, as pip knows it.
-    wanted
-        The versions that rayanim takes, such as ``>=2.55,<2.61``; empty where any.
-    version
-        The one that is installed; None where none is.
-    is_wanted
-        Whether that is one of those.
-    failure
-        Why it cannot be imported; None where it can, or was not tried.
-    """
+    """One package that rayanim needs."""
 
     name: str
     wanted: str
@@ -38,20 +24,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Software:
-    """What is installed.
-
-    Attributes
-    ----------
-    python
-        Python's version.
-    packages
-        Those that rayanim needs, rayanim itself first.
-    has_cluster_extra
-        Whether Ray has its parts for the dashboard, jobs and metrics.
-    libraries
-        What decides a video's bytes, by name, with versions: those of FFmpeg,
-        the kind of processor.
-    """
+    """What is installed."""
 
     python: str
     packages: tuple[Package, ...]
@@ -65,19 +38,7 @@ class Software:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """One encoder of FFmpeg, and what came of encoding a frame with it.
-
-    Attributes
-    ----------
-    name
-        FFmpeg's name.
-    codec
-        What it encodes: ``h264``, ``h265``, ``vp9`` or ``av1``.
-    is_hardware
-        Whether a GPU or the like does the work.
-    failure
-        Why it does not work; None where it does.
-    """
+    """One encoder of FFmpeg, and what came of encoding a frame with it."""
 
     name: str
     codec: str
@@ -87,29 +48,7 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class Fonts:
-    """The fonts that matplotlib finds, and its settings.
-
-    Attributes
-    ----------
-    families
-        Names of all families.
-    family
-        What ``font.family`` asks for, by the settings.
-    default_file
-        Name of the file that is taken for it.
-    default_digest
-        Names that file's bytes.
-    default_is_fallback
-        Whether none of the families asked for was found.
-    cache_folder
-        Where the list of fonts is kept.
-    cache_is_temporary
-        Whether that folder ends with the process, as the usual one cannot be written.
-    settings_file
-        The ``matplotlibrc`` that was read.
-    settings
-        What it sets otherwise than matplotlib does, as text by name.
-    """
+    """The fonts that matplotlib finds, and its settings."""
 
     families: frozenset[str]
     family: tuple[str, ...]
@@ -124,34 +63,7 @@ class Fonts:
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """What there is to work with; all sizes in bytes.
-
-    Attributes
-    ----------
-    host
-        The machine's name.
-    cores, usable_cores
-        Processor cores of the hardware, and those that affinity and the
-        control group (cgroup) let the process use.
-    memory_bytes, free_memory_bytes
-        Memory of the hardware, and what may still be taken.
-    group_memory_bytes
-        What the control group lets be taken in all; None without a limit.
-    shared_memory_bytes
-        Size of ``/dev/shm``, where Ray keeps its objects; None where there is none.
-    temp_folder
-        Where Ray puts its sockets, logs and what it spills.
-    temp_bytes, temp_free_bytes
-        Size of the disk it is on, and what is free there.
-    temp_is_writable
-        Whether a file can be written there.
-    home
-        The home folder; empty where none is known.
-    home_is_writable
-        Whether a file can be written there.
-    omp_threads
-        What ``OMP_NUM_THREADS`` says; empty where it is not set.
-    """
+    """What there is to work with; all sizes in bytes."""
 
     host: str
     cores: int
@@ -171,19 +83,7 @@ class MachineFacts:
 
 @dataclass(frozen=True, slots=True)
 class DrawnFacts:
-    """The test video as it came out in one process; digests are hexadecimal.
-
-    Attributes
-    ----------
-    panels
-        Digest of the pixels of each panel, by what it shows.
-    frames
-        Digest of all pixels of all frames.
-    segments
-        Digest of the encoded segment, by encoder.
-    failures
-        Why an encoder gave none, by encoder.
-    """
+    """The test video as it came out in one process; digests are hexadecimal."""
 
     panels: Mapping[str, str]
     frames: str
@@ -193,17 +93,7 @@ class DrawnFacts:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All that one process sees of the machine it runs on.
-
-    Attributes
-    ----------
-    software, machine
-        What is installed, and what there is to work with.
-    fonts, drawn, encoders
-        None, or none, where the packages that they need cannot be imported.
-    failure
-        Why the test video could not be drawn; None where it could.
-    """
+    """All that one process sees of the machine it runs on."""
 
     software: Software
     machine: MachineFacts
@@ -215,19 +105,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Ray's token for authentication, as this process would find it.
-
-    Attributes
-    ----------
-    mode
-        ``RAY_AUTH_MODE``; None where it is not set.
-    origin
-        Where the token stands: ``RAY_AUTH_TOKEN``, or a file; None without a token.
-    is_usable
-        Whether it can be read and is not empty.
-    readable_by_others
-        Whether it stands in a file that other users may read.
-    """
+    """Ray's token for authentication, as this process would find it."""
 
     mode: str | None
     origin: str | None
@@ -237,33 +115,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """One node of a cluster; sizes in bytes.
-
-    Attributes
-    ----------
-    node_id
-        Ray's name for it.
-    address
-        Its address.
-    is_head
-        Whether the cluster's head runs there.
-    is_driver
-        Whether this process runs there.
-    cpus
-        Processor cores as Ray was told.
-    memory_bytes, store_bytes
-        Memory for processes and for objects as Ray was told.
-    labels
-        Its labels.
-    ray, python
-        Versions there; None where the node did not answer.
-    rayanim
-        rayanim's version there; None where it is not installed, or unknown.
-    look
-        What a process there saw; None where rayanim could not look.
-    failure
-        Why not.
-    """
+    """One node of a cluster; sizes in bytes."""
 
     node_id: str
     address: str
@@ -287,19 +139,7 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """A cluster, as far as it could be reached.
-
-    Attributes
-    ----------
-    address
-        What was asked for.
-    failure, remedy
-        Why it could not be reached, and what to do; None where it was.
-    ray, python
-        The cluster's versions, where it was.
-    nodes
-        Its nodes, the head first.
-    """
+    """A cluster, as far as it could be reached."""
 
     address: str
     failure: str | None = None
@@ -318,21 +158,7 @@ NAMED_NODES = 3
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    level
-        How bad it is.
-    topic
-        What was looked at, in a word or two.
-    text
-        What was found.
-    remedy
-        What to do; empty where there is nothing to do.
-    nodes
-        Names of the nodes where it was found; none where it is this machine.
-    """
+    """One thing that was looked at."""
 
     level: Level
     topic: str

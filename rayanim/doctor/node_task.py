@@ -7,15 +7,7 @@ from __future__ import annotations
 
 
 def answer(version: str, shipment: bytes) -> dict[str, object]:
-    """What a node is like, and what rayanim saw there if it is `version`.
-
-    Parameters
-    ----------
-    version
-        The version of rayanim whose pickles the asking process reads.
-    shipment
-        The pickled test video; it is read where that version is installed only.
-    """
+    """What a node is like, and what rayanim saw there if it is `version`."""
     import importlib.metadata
     import pickle
     import platform

@@ -29,13 +29,7 @@ INIT_LIMIT_S = 60.0
 
 
 class UnreachableError(Exception):
-    """The cluster could not be reached.
-
-    Parameters
-    ----------
-    message, remedy
-        Why, and what to do.
-    """
+    """The cluster could not be reached."""
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
@@ -65,13 +59,7 @@ def _is_open_to_all(file: Path) -> bool:
 
 
 def connect(address: str, token: Token) -> Any:
-    """Connect this process to the cluster at `address`; the module `ray`.
-
-    Raises
-    ------
-    UnreachableError
-        If that is not possible within the limits.
-    """
+    """Connect this process to the cluster at `address`; the module `ray`."""
     if address != "auto":
         _check_port(address)
     if token.is_usable and token.mode is None:
@@ -141,19 +129,7 @@ FEW_S = 5.0
 def survey(
     address: str, token: Token, version: str, *, limit_s: float = ANSWER_LIMIT_S
 ) -> ClusterFacts:
-    """Look at the cluster at `address` and at each of its nodes.
-
-    Parameters
-    ----------
-    address
-        ``auto`` or the head's ``HOST:PORT``.
-    token
-        Ray's token.
-    version
-        rayanim's version here.
-    limit_s
-        Seconds that all nodes together have to answer.
-    """
+    """Look at the cluster at `address` and at each of its nodes."""
     try:
         ray = connect(address, token)
     except UnreachableError as error:
@@ -253,19 +229,7 @@ def _node(listed: Mapping[str, Any], here: str, answer: Mapping[str, Any] | str)
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found, and what is to be said of it.
-
-    Attributes
-    ----------
-    here
-        This machine.
-    token
-        Ray's token.
-    cluster
-        The cluster; None where none was asked for.
-    of_machine, of_cluster
-        The findings.
-    """
+    """What was found, and what is to be said of it."""
 
     here: Look
     token: Token
@@ -298,20 +262,7 @@ class Examination:
 
 
 def examine(address: str | None = None, *, limit_s: float = ANSWER_LIMIT_S) -> Examination:
-    """Examine this machine, and the cluster at `address`.
-
-    Parameters
-    ----------
-    address
-        ``auto`` or the head's ``HOST:PORT``; None looks at this machine alone.
-    limit_s
-        Seconds that all nodes together have to answer.
-
-    Raises
-    ------
-    SettingsError
-        If `address` is none that a driver can connect to.
-    """
+    """Examine this machine, and the cluster at `address`."""
     # As where a video is made; what the environment says is not asked for here.
     cluster_address = None if address is None else read_address(address, {})
     here, token = look_here(), find_token()

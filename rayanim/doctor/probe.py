@@ -51,15 +51,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 # where Ray keeps its objects on 
 
 
 def find_machine(*, root: Path = ROOT, shared_memory: Path = SHARED_MEMORY) -> MachineFacts:
-    """The machine as it is now.
-
-    Parameters
-    ----------
-    root
-        Where ``proc`` and ``sys`` are found.
-    shared_memory
-        Where shared memory is mounted.
-    """
+    """The machine as it is now."""
     import psutil
 
     temp_folder, home = ray_temp_folder(), _home()
@@ -185,15 +177,7 @@ def _version(name: str) -> str | None:
 
 
 def look_here(shipment: Shipment | None = None, *, with_encoders: bool = True) -> Look:
-    """What this process sees; a package that cannot be imported leaves its part out.
-
-    Parameters
-    ----------
-    shipment
-        The test video as another process packed it; None draws it as this one would.
-    with_encoders
-        Whether each encoder, those of devices too, is tried by itself.
-    """
+    """What this process sees; a package that cannot be imported leaves its part out."""
     look = Look(find_software(), find_machine())
     if any(each.failure or each.version is None for each in look.software.packages[1:]):
         return look
@@ -265,19 +249,7 @@ def packed_specimen() -> Shipment:
 
 
 def draw_specimen(shipment: Shipment | None = None) -> DrawnFacts:
-    """Draw the test video in this process and encode it with each encoder that there is.
-
-    Parameters
-    ----------
-    shipment
-        The video as it came from another process, whose settings are taken
-        over for good; None draws with this process's own.
-
-    Raises
-    ------
-    ScriptError
-        If matplotlib fails.
-    """
+    """Draw the test video in this process and encode it with each encoder that there is."""
     source = AnimatorSource(Specimen(), {}) if shipment is None else unpack(shipment)
     with kept_randomness():
         open_source(source, SEED, None)
@@ -401,29 +373,7 @@ def _draw_surfaces(axes: Axes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FontCensus:
-    """The fonts of this process.
-
-    Attributes
-    ----------
-    families
-        Names of all families.
-    family
-        What ``font.family`` asks for.
-    default_file
-        The file that is taken for it.
-    default_digest
-        Names that file's bytes.
-    default_is_fallback
-        Whether none of the families asked for was found.
-    cache_folder
-        Where matplotlib keeps its list of fonts.
-    cache_is_temporary
-        Whether that folder ends with the process, as the usual one cannot be written.
-    settings_file
-        The ``matplotlibrc`` that was read.
-    settings
-        What differs in this process from matplotlib's defaults, as text by name.
-    """
+    """The fonts of this process."""
 
     families: frozenset[str]
     family: tuple[str, ...]

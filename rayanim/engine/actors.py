@@ -37,15 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What an actor says first: that it is there, and where.
-
-    Attributes
-    ----------
-    pid
-        Its process.
-    node
-        Ray's id of its node.
-    """
+    """What an actor says first: that it is there, and where."""
 
     pid: int
     node: str
@@ -53,14 +45,7 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What an actor says when it is ready to draw.
-
-    Attributes
-    ----------
-    differs
-        Whether the video's first frame has other pixels here than in the
-        process that drew it first.
-    """
+    """What an actor says when it is ready to draw."""
 
     differs: bool
     failure: RayanimError | None
@@ -68,15 +53,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class DrawnMeta:
-    """What is known of a drawn segment without its pixels.
-
-    Attributes
-    ----------
-    payload_bytes
-        Size of what was handed over.
-    difference, batch_digest
-        See `Work`.
-    """
+    """What is known of a drawn segment without its pixels."""
 
     timings: Timings | None
     rss_bytes: int
@@ -88,15 +65,7 @@ class DrawnMeta:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What the encoder says of a segment.
-
-    Attributes
-    ----------
-    encode_s, wait_s
-        Seconds spent on it, and spent idle before it came.
-    written_bytes
-        Bytes on the disk that it took; 0 where that is not known yet.
-    """
+    """What the encoder says of a segment."""
 
     encode_s: float
     wait_s: float
@@ -122,17 +91,7 @@ class Finished:
 
 
 class RenderActor:
-    """Holds an open source and draws segments of it.
-
-    Parameters
-    ----------
-    shipment
-        The source.
-    blueprint
-        What the first process settled.
-    label
-        What Ray's tools and log lines call it, ``3 of wave`` say.
-    """
+    """Holds an open source and draws segments of it."""
 
     def __init__(self, shipment: Shipment, blueprint: Blueprint, label: str = "") -> None:
         self._label = label
@@ -172,20 +131,7 @@ class RenderActor:
         done: RawPayload | None = None,
         is_checked: bool = False,
     ) -> tuple[DrawnMeta, Payload | None]:
-        """Draw a segment; its pixels come as an object of their own.
-
-        Parameters
-        ----------
-        segment
-            The segment.
-        in_full
-            Whether another actor found a difference: from then on this one
-            draws figures in full, too.
-        done
-            The segment's first frames, where they were drawn before.
-        is_checked
-            Whether to see if its frames depend on those drawn before.
-        """
+        """Draw a segment; its pixels come as an object of their own."""
         worker: Worker = self._worker  # type: ignore[assignment]
         if in_full:
             worker.draw_in_full_from_now()
@@ -219,15 +165,7 @@ def _bytes_of(payload: Payload) -> int:
 
 
 class EncoderActor:
-    """Takes segments and writes one file.
-
-    Parameters
-    ----------
-    writing
-        How; see `rayanim.engine.writing`.
-    label
-        What Ray's tools and log lines call it, ``of wave`` say.
-    """
+    """Takes segments and writes one file."""
 
     def __init__(self, writing: Writing, label: str = "") -> None:
         self._label = label

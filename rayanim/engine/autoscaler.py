@@ -42,45 +42,7 @@ from rayanim.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What the controller sees at one tick.
-
-    Parameters
-    ----------
-    now_s
-        Any clock that does not go back.
-    alive
-        Actors that have answered.
-    requested
-        Actors asked for, those alive included; without those that have died.
-    queued_frames
-        Frames drawn that wait for the encoder or for their turn.
-    in_flight_bytes, in_flight_limit_bytes
-        Pixels between the actors and the encoder, and what there may be.
-    encoder_idle_fraction
-        Share of the last window in which the encoder had nothing to do. The
-        window should be no longer than ``settle_s + 3 * hold_s``, or
-        what was before a change is taken for its result.
-    draw_fps_per_actor
-        Frames per second of one busy actor; None before the first measurement.
-        Best the inverse of averaged seconds per frame: a mean of rates is too
-        high where frames differ.
-    encode_fps
-        Frames per second while the encoder is busy; None before the first.
-    frames_left
-        Frames not yet drawn; None where the length is unknown.
-    segments_left
-        Segments not yet drawn, those in the actors' hands included; None where
-        the length is unknown.
-    actor_start_s
-        Seconds from asking for an actor to its first frame.
-    nodes
-        Nodes on which there are actors.
-    spent_node_s
-        Seconds for which nodes were held so far, of all nodes together.
-    seconds_left
-        Seconds to the end of the video at the present rate; None where that
-        cannot be said.
-    """
+    """What the controller sees at one tick."""
 
     now_s: float
     alive: int
@@ -119,27 +81,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ScalingLimits:
-    """Bounds that no decision leaves, and how long proof takes.
-
-    Parameters
-    ----------
-    min_actors, max_actors
-        Both inclusive; equal pins the number.
-    hold_s
-        Seconds for which a condition must hold before it counts.
-    settle_s
-        Seconds after a change, and after the last new actor answered, in which
-        nothing changes.
-    max_node_s
-        The most seconds for which nodes may be held, of all nodes together;
-        None for no bound.
-
-    Raises
-    ------
-    SettingsError
-        If the bounds are not ``1 <= min_actors <= max_actors`` or a time is
-        negative.
-    """
+    """Bounds that no decision leaves, and how long proof takes."""
 
     min_actors: int
     max_actors: int
@@ -187,24 +129,7 @@ class Shortage:
 
 @dataclass(frozen=True, slots=True)
 class PolicyState:
-    """What `decide` remembers from tick to tick; a new job starts with ``PolicyState()``.
-
-    Parameters
-    ----------
-    wanted
-        The target of the last decision; what is missing from it has died.
-    starved_since_s, full_since_s
-        Since when that holds without a break; None while it does not.
-    changed_at_s
-        When the target last changed.
-    arriving_at_s
-        When an actor was last seen to be still starting.
-    shortage
-        The largest number of actors known to be too few.
-    peaks
-        (when, demand) of the recent past, each above all that came later: the
-        first is the highest.
-    """
+    """What `decide` remembers from tick to tick; a new job starts with ``PolicyState()``."""
 
     wanted: int | None = None
     starved_since_s: float | None = None
@@ -301,17 +226,7 @@ It then works at least as long as it took to start.
 def decide(
     snapshot: Snapshot, limits: ScalingLimits, state: PolicyState
 ) -> tuple[Decision, PolicyState]:
-    """The decision for this tick and the state for the next.
-
-    Parameters
-    ----------
-    snapshot
-        What the controller sees now.
-    limits
-        Bounds that the target stays within, whatever the snapshot says.
-    state
-        What the previous call returned, or ``PolicyState()`` at first.
-    """
+    """The decision for this tick and the state for the next."""
     seen = _observe(snapshot, limits, state)
     target, reason = _target(snapshot, limits, seen)
     decision = Decision(target, target - snapshot.requested, reason)
@@ -530,13 +445,7 @@ def _percent(share: float) -> str:
 
 
 class SlidingSums:
-    """Frames and seconds of a stage, summed over a sliding window.
-
-    Parameters
-    ----------
-    window_s
-        Length of the window in seconds.
-    """
+    """Frames and seconds of a stage, summed over a sliding window."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s

@@ -102,39 +102,7 @@ STORE_BYTES_PER_S = 700e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """What was measured, or is known, about one job on this machine; all in seconds.
-
-    Parameters
-    ----------
-    draw_s
-        Drawing and converting one frame in one process.
-    encode_s
-        The encoder's time per frame when it never waits for one.
-    ray_start_s, ray_stop_s
-        Ray's start and stop; 0 where it is running already and stays.
-    actor_start_s
-        From asking for a render actor to its first frame, drawing excluded.
-    segment_overhead_s
-        What Ray takes for each segment.
-    transport_s
-        Moving one frame through the object store; see `transport_seconds`.
-    encode_call_s
-        How long the codec keeps the thread that draws, per frame, in process.
-        None means `encode_s`: nothing overlaps. 0 where the encoder has a
-        thread of its own.
-    encode_cpu_s
-        Processor time of encoding a frame over all threads. None means
-        `encode_s`: one core's worth.
-    is_encoded_by_actors
-        Whether each actor encodes what it draws, rather than one encoder all.
-    taken_cores
-        Of the cores, what others than actors take; see `TAKEN_CORES`.
-
-    Raises
-    ------
-    SettingsError
-        If one of them is negative or not finite.
-    """
+    """What was measured, or is known, about one job on this machine; all in seconds."""
 
     draw_s: float
     encode_s: float
@@ -200,24 +168,7 @@ def choose_engine(
     ray_cores: int | None = None,
     elapsed_s: float = 0.0,
 ) -> Choice:
-    """Where the rest of a job is drawn sooner.
-
-    Parameters
-    ----------
-    costs
-        What a frame and Ray's start cost.
-    frames_left
-        Frames not yet drawn; None where the length is unknown.
-    max_actors
-        Render actors that the settings and the memory allow. With less than 2
-        the job stays in process.
-    cores
-        Cores of this machine, which actors and encoder share where Ray runs here.
-    ray_cores
-        Cores of the cluster where there is one.
-    elapsed_s
-        Seconds already spent in process. Only where the length is unknown.
-    """
+    """Where the rest of a job is drawn sooner."""
     local_s = local_frame_seconds(costs, cores)
     there_cores = cores if ray_cores is None else ray_cores
     actors = _best_actors(costs, max_actors, there_cores, frames_left)
@@ -263,23 +214,7 @@ def segment_frames(
     in_flight_bytes: int,
     queue_size: int,
 ) -> int:
-    """Frames per segment where actors hand over raw frames, 1 to `MAX_SEGMENT_FRAMES`.
-
-    Parameters
-    ----------
-    frame_bytes
-        Size of one converted frame.
-    draw_s
-        Seconds to draw and convert it.
-    frames_left
-        Frames to cut into segments; None where the length is unknown.
-    max_actors
-        Most render actors that there may be.
-    in_flight_bytes
-        Bytes that may exist between the actors and the encoder.
-    queue_size
-        Segments that one actor holds.
-    """
+    """Frames per segment where actors hand over raw frames, 1 to `MAX_SEGMENT_FRAMES`."""
     actors = max(1, max_actors)
     # Each actor holds queue_size segments, the encoder one, and one waits for
     # its turn. At 1080p (3.1 MB in yuv420p), 256 MiB and 8 actors with 2 each
@@ -293,17 +228,7 @@ def segment_frames(
 
 
 def actors_by_memory(free_bytes: int, actor_bytes: int, reserve_bytes: int) -> int:
-    """Render actors that fit into memory; 0 where not even one does.
-
-    Parameters
-    ----------
-    free_bytes
-        Memory that may still be taken.
-    actor_bytes
-        Resident size of one actor, at least 1.
-    reserve_bytes
-        What must stay free: the frames in flight, the encoder, Ray itself.
-    """
+    """Render actors that fit into memory; 0 where not even one does."""
     return max(0, free_bytes - reserve_bytes) // max(1, actor_bytes)
 
 
@@ -418,18 +343,7 @@ RESERVE_BYTES = 512 * 2**20
 
 
 class Chooser:
-    """Decides where a job is drawn, as often as it is asked.
-
-    Parameters
-    ----------
-    job, tally
-        The job and its counts.
-
-    Attributes
-    ----------
-    limit_bytes
-        Bytes of segments that may be in flight.
-    """
+    """Decides where a job is drawn, as often as it is asked."""
 
     def __init__(self, job: Job, tally: Tally) -> None:
         self._job = job
@@ -494,19 +408,7 @@ class Chooser:
         return expected_encode_s(spec) if told_ms is None else told_ms / 1000
 
     def costs(self, spec: StreamSpec, draw_s: float, encode_s: float, warm_up_s: float) -> Costs:
-        """What is known of a frame and of Ray's start; all in seconds.
-
-        Parameters
-        ----------
-        spec
-            The stream.
-        draw_s
-            Drawing and converting a frame.
-        encode_s
-            Encoding it.
-        warm_up_s
-            Opening the source, and what the first frames take more than others.
-        """
+        """What is known of a frame and of Ray's start; all in seconds."""
         actor_start_s, start_s, stop_s = self._starts()
         by_actors = self._tally.transport == "segments"
         return Costs(
@@ -535,13 +437,7 @@ class Chooser:
         return slow * ACTOR_START_S, slow * RAY_START_S, slow * RAY_STOP_S
 
     def session(self, store_bytes: int) -> RaySession:
-        """Ray for this job: the cluster's, or one of our own.
-
-        Parameters
-        ----------
-        store_bytes
-            Size of the object store of one of our own.
-        """
+        """Ray for this job: the cluster's, or one of our own."""
         if self.link is not None:
             return self.link.session
         return RaySession(LocalRay(self.most_actors(), store_bytes))
@@ -571,17 +467,7 @@ class Chooser:
     def choose(
         self, costs: Costs, frames_left: int | None, *, elapsed_s: float | None = None
     ) -> Choice:
-        """Where the rest of the job is drawn.
-
-        Parameters
-        ----------
-        costs
-            See `costs`.
-        frames_left
-            Frames not yet drawn, None where their number is unknown.
-        elapsed_s
-            Seconds spent so far; None takes those since the job began.
-        """
+        """Where the rest of the job is drawn."""
         job = self._job
         if job.engine == "local":
             return in_process("engine='local' was asked for")

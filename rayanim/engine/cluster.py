@@ -40,17 +40,7 @@ _logger = logging.getLogger("rayanim")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a cluster's head says to one who has not joined.
-
-    Attributes
-    ----------
-    ray_version, python_version
-        The head's; None where it does not say.
-    here
-        Whether a node of it runs on this machine.
-    hosts
-        Addresses of its living nodes.
-    """
+    """What a cluster's head says to one who has not joined."""
 
     ray_version: str | None
     python_version: str | None
@@ -92,15 +82,7 @@ def use_token_if_there_is_one() -> None:
 
 
 def look_at(address: str, limit_s: float) -> Seen | None:
-    """Ask the head at `address`; None where this Ray cannot be asked.
-
-    Raises
-    ------
-    ray.exceptions.AuthenticationError
-        If it refuses the token.
-    ray.exceptions.RayError
-        If it does not answer.
-    """
+    """Ask the head at `address`; None where this Ray cannot be asked."""
     try:
         from ray._private.services import find_node_ids
         from ray._raylet import GcsClient  # type: ignore[attr-defined]
@@ -186,15 +168,7 @@ WHAT_TO_SET = (
 
 @dataclass(frozen=True, slots=True)
 class ClusterRay:
-    """A connection to a cluster.
-
-    Attributes
-    ----------
-    request
-        The cluster, and what is sent to it.
-    checked
-        Set once the cluster is known to take this process.
-    """
+    """A connection to a cluster."""
 
     request: ClusterRequest
     checked: threading.Event = field(default_factory=threading.Event)
@@ -205,15 +179,7 @@ class ClusterRay:
         return CONNECT_LIMIT_S
 
     def init(self) -> None:
-        """Connect.
-
-        Raises
-        ------
-        ClusterError
-            If the cluster cannot be reached, or does not fit.
-        PackageError
-            If the script's folder cannot travel.
-        """
+        """Connect."""
         address = self.request.address
         found = located(address)
         check_reach(found, address)
@@ -247,13 +213,7 @@ class ClusterRay:
 
 
 def located(address: Address) -> str:
-    """``HOST:PORT`` of the head.
-
-    Raises
-    ------
-    ClusterError
-        If it is to be found out, and there is none.
-    """
+    """``HOST:PORT`` of the head."""
     if address.text != "auto":
         return address.text
     found = latest_address()
@@ -285,13 +245,7 @@ def _addresses(host: str) -> set[str]:
 
 
 def check_reach(found: str, address: Address) -> None:
-    """See that a cluster's head listens at `found`.
-
-    Raises
-    ------
-    ClusterError
-        If nothing does within `REACH_LIMIT_S`, or something else.
-    """
+    """See that a cluster's head listens at `found`."""
     host, _, port = found.rpartition(":")
     try:
         answer = _answer_to_preface(host.strip("[]"), int(port))
@@ -338,13 +292,7 @@ def choose_token(found: str) -> None:
 
 
 def check_fit(found: str, address: Address) -> None:
-    """See that the cluster takes this process: token, versions, and a node here.
-
-    Raises
-    ------
-    ClusterError
-        If it does not.
-    """
+    """See that the cluster takes this process: token, versions, and a node here."""
     until_s = time.monotonic() + JOINING_S
     while (seen := _seen(found, address)) is not None:
         _check_versions(seen, address)
@@ -429,13 +377,7 @@ LOOK_EVERY_S = 0.02
 
 
 class ClusterLink:
-    """The cluster of one job.
-
-    Parameters
-    ----------
-    request
-        Which it is, and what may be asked of it.
-    """
+    """The cluster of one job."""
 
     def __init__(self, request: ClusterRequest) -> None:
         self._request = request
@@ -452,12 +394,6 @@ class ClusterLink:
 
         That is in 1 to 2 s. What an address is wrong for is so told before
         anything is drawn, while connecting and sending go on meanwhile.
-
-        Raises
-        ------
-        ClusterError
-            If the cluster cannot be reached or does not fit, or the script has
-            connected to another one.
         """
         if ray_is_running():
             self._check_same()
@@ -471,13 +407,7 @@ class ClusterLink:
 
     @property
     def is_there(self) -> bool:
-        """Whether it can be asked; raises where the connection has failed.
-
-        Raises
-        ------
-        ClusterError
-            If it cannot be reached, or does not fit.
-        """
+        """Whether it can be asked; raises where the connection has failed."""
         if not self.session.ready:
             return False
         self.session.wait()
@@ -488,13 +418,7 @@ class ClusterLink:
         return living_nodes()
 
     def need(self, memory_bytes: int | None = None) -> Need:
-        """What one render actor takes.
-
-        Parameters
-        ----------
-        memory_bytes
-            What one was measured to take; None where none was.
-        """
+        """What one render actor takes."""
         nodes = self.nodes()
         head = next((node.node_id for node in nodes if node.is_head), None)
         need = Need.of(self.settings, head)
@@ -514,13 +438,7 @@ class ClusterLink:
         return min(self.room(), int(free_cpus / self.settings.actor_cpus))
 
     def most_actors(self) -> int:
-        """The most render actors that the caller allows.
-
-        Raises
-        ------
-        ClusterError
-            If there is room for none, and nobody has said how many to wait for.
-        """
+        """The most render actors that the caller allows."""
         most = self.most_with(self.need())
         if most == 0:
             raise ClusterError(
@@ -555,13 +473,7 @@ def living_nodes() -> tuple[Node, ...]:
 
 
 def usable_nodes(need: Need | None) -> set[str]:
-    """Ids of the living nodes that are large enough for a render actor.
-
-    Parameters
-    ----------
-    need
-        What one takes; None for one core.
-    """
+    """Ids of the living nodes that are large enough for a render actor."""
     need = need or Need(resources={"CPU": 1.0})
     return {node.node_id for node in living_nodes() if room_on(node, need)}
 

@@ -103,15 +103,6 @@ class ActorMemory:
     much a script's drawing takes. So the first actors ask for none; those that
     come later ask for what was seen, and where that leaves room for fewer of
     them than the cluster has processors for, there are fewer.
-
-    Parameters
-    ----------
-    cluster
-        The cluster; None for a Ray on this machine, whose memory was looked at before.
-    pool, controller
-        Who asks for actors, and who decides how many.
-    tally
-        Who is told.
     """
 
     def __init__(
@@ -163,29 +154,7 @@ class Workforce(Protocol):
 
 
 class Controller:
-    """Keeps the number of render actors right.
-
-    Parameters
-    ----------
-    limits
-        Bounds, and how long a condition must hold.
-    pool
-        The actors.
-    dispatcher
-        What is in flight; any payload.
-    tally
-        Where changes are noted.
-    segment_frames
-        Frames of a full segment.
-    limit_bytes
-        Bytes of frames that may be in flight.
-    window_s
-        Seconds over which rates are averaged.
-    actor_start_s
-        Seconds from asking for an actor to its first frame.
-    clock
-        Gives seconds that never go back; None for the machine's.
-    """
+    """Keeps the number of render actors right."""
 
     def __init__(
         self,
@@ -239,13 +208,7 @@ class Controller:
         self._encoding.add(self._clock(), frames, encode_s, wait_s)
 
     def tick(self) -> None:
-        """Look, decide and apply, unless the last time was just now.
-
-        Raises
-        ------
-        BudgetError
-            If the job has used up what it may cost.
-        """
+        """Look, decide and apply, unless the last time was just now."""
         now_s = self._clock()
         if now_s < self._next_tick_s:
             return
@@ -295,34 +258,7 @@ class Controller:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What is to be drawn on Ray, and how it goes into the video.
-
-    Attributes
-    ----------
-    plan
-        The segments, in order.
-    writing
-        How the video is written.
-    segment_frames
-        Frames of the longest segment.
-    done_frames
-        Frames of the video that are drawn already, and not in `plan`.
-    frame_bytes
-        Bytes of a frame as it travels; 0 where segments travel encoded.
-    frame_s
-        What a frame took lately in this process, drawn and converted.
-    first_index
-        Index of the first segment, where they are written in order.
-    head
-        Raw segments drawn before, in front of the plan's first.
-    begun
-        Raw first frames of the plan's first segment.
-    settle
-        Sees to what this process still encodes; whether that is all done.
-    found
-        Segments of which parts came to be there since the last call, other
-        than by the encoder actor.
-    """
+    """What is to be drawn on Ray, and how it goes into the video."""
 
     plan: Iterator[Segment]
     writing: Writing
@@ -345,26 +281,7 @@ LOOK_S = 0.25
 
 
 class HandOut:
-    """Who draws what next.
-
-    Parameters
-    ----------
-    pool, dispatcher, tally
-        The actors, the segments, and where unusual things are told.
-    book
-        Where segments have failed.
-    depth
-        Segments that an actor holds at once; None adapts it to how long they take.
-    begun_ref
-        Frames of the first segment that were drawn before, if any.
-
-    Attributes
-    ----------
-    late
-        What was overdue when it was last looked at.
-    pace
-        How long segments take.
-    """
+    """Who draws what next."""
 
     def __init__(
         self,
@@ -491,20 +408,7 @@ class HandOut:
 
 
 class Losses:
-    """Takes lost segments back, and leaves out nodes on which too much is lost.
-
-    Parameters
-    ----------
-    pool, dispatcher, tally
-        The actors, the segments, and where losses are told.
-    book
-        The account of the nodes.
-
-    Attributes
-    ----------
-    refusal
-        How opening the source failed on a node that was then left out.
-    """
+    """Takes lost segments back, and leaves out nodes on which too much is lost."""
 
     def __init__(
         self, pool: RenderPool, dispatcher: Dispatcher[Any], tally: Tally, book: NodeBook
@@ -516,13 +420,7 @@ class Losses:
         self.refusal: RayanimError | None = None
 
     def died(self, event: Died) -> None:
-        """An actor is gone: what it held is drawn again.
-
-        Raises
-        ------
-        SegmentLostError
-            If the segment that it drew has ended too many.
-        """
+        """An actor is gone: what it held is drawn again."""
         for segment in event.waiting:
             self._dispatcher.give_back(segment)
         wanted = None
@@ -571,13 +469,7 @@ class Losses:
         self._dispatcher.give_back(event.segment)
 
     def refused(self, event: Refused) -> None:
-        """Code failed in an actor: tried once on another node, where there is one.
-
-        Raises
-        ------
-        RayanimError
-            The failure, where it happened on another node, too, or there is none.
-        """
+        """Code failed in an actor: tried once on another node, where there is one."""
         if event.segment is None:
             self._cannot_open(event)
             return
@@ -662,19 +554,7 @@ SILENCE_S = 60.0
 
 
 class Vigil:
-    """Looks, in every turn of the run's loop, whether anybody still does something.
-
-    Parameters
-    ----------
-    pool, tally
-        The actors, and where it is told what they do.
-    link
-        The cluster; None for a Ray on this machine.
-    limit_s
-        After how many seconds without a word the job ends.
-    refusal
-        Why actors could not open the source on nodes that were left out, if so.
-    """
+    """Looks, in every turn of the run's loop, whether anybody still does something."""
 
     def __init__(
         self,
@@ -698,20 +578,7 @@ class Vigil:
         self._heard_s = time.perf_counter()
 
     def look(self, encoder_silence_s: float) -> None:
-        """End the job where nothing more is to be expected.
-
-        Parameters
-        ----------
-        encoder_silence_s
-            For how long an answer of the encoder has been due.
-
-        Raises
-        ------
-        FarmStartError
-            If there is no actor, and none has come for long.
-        FarmSilentError
-            If there are actors, and nothing came from them or the encoder.
-        """
+        """End the job where nothing more is to be expected."""
         now_s = time.perf_counter()
         self._look_for_actors(now_s)
         silence_s = now_s - self._heard_s
@@ -763,23 +630,7 @@ HOLD_S = 1.0
 
 
 class FarmRun:
-    """One pass over the frames of a job on Ray.
-
-    Parameters
-    ----------
-    job, tally
-        The job and its counts.
-    shipment, blueprint
-        What render actors need.
-    course
-        What is to be drawn.
-    choice
-        How many actors to start with.
-    limit_bytes
-        Bytes of segments that may be in flight.
-    link
-        The cluster; None for a Ray on this machine.
-    """
+    """One pass over the frames of a job on Ray."""
 
     def __init__(
         self,
@@ -870,13 +721,7 @@ class FarmRun:
         )
 
     def run(self) -> int:
-        """Draw and encode everything.
-
-        Returns
-        -------
-        int
-            Size of the finished file in bytes.
-        """
+        """Draw and encode everything."""
         with contextlib.ExitStack() as stack:
             stack.callback(self._tally.exporter.end, self._tally)
             stack.callback(self._encoder.kill)

@@ -70,15 +70,7 @@ class Collector(Protocol[Given]):
 
 
 class RawFrames:
-    """Keeps frames as they are.
-
-    Parameters
-    ----------
-    spec
-        How they are packed.
-    n_frames
-        How many there will be.
-    """
+    """Keeps frames as they are."""
 
     def __init__(self, spec: StreamSpec, n_frames: int) -> None:
         self._frames = np.empty((n_frames, spec.frame_bytes), np.uint8)
@@ -99,20 +91,7 @@ class RawFrames:
 
 
 class EncodedFrames:
-    """Encodes frames into a closed segment, in the thread that draws them.
-
-    Parameters
-    ----------
-    spec
-        The stream.
-    done
-        Frames of the segment that were drawn before, its first.
-
-    Raises
-    ------
-    EncodeError
-        If FFmpeg refuses the stream or a frame.
-    """
+    """Encodes frames into a closed segment, in the thread that draws them."""
 
     def __init__(self, spec: StreamSpec, done: RawPayload | None = None) -> None:
         from rayanim.video.encode import SegmentEncoder
@@ -138,20 +117,7 @@ class EncodedFrames:
 
 
 class Remembering(Generic[Given]):
-    """Hands frames on to a collector, and keeps the first few.
-
-    Parameters
-    ----------
-    inner
-        The collector.
-    count
-        How many frames are kept.
-
-    Attributes
-    ----------
-    kept
-        Copies of them.
-    """
+    """Hands frames on to a collector, and keeps the first few."""
 
     def __init__(self, inner: Collector[Given], count: int) -> None:
         self._inner = inner
@@ -179,19 +145,7 @@ Payload = Union[RawPayload, "EncodedSegment"]
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of a segment went, in seconds.
-
-    Attributes
-    ----------
-    draw_s, convert_s
-        Seconds in the user's code and its drawing, and in the conversion.
-    frames
-        Frames they were spent on.
-    encode_s
-        Seconds in the encoder, where the segment was encoded by who drew it.
-    account
-        How figures were drawn in those frames.
-    """
+    """Where the time of a segment went, in seconds."""
 
     draw_s: float
     convert_s: float
@@ -221,26 +175,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """What the first process settled, for all others to draw the same.
-
-    Attributes
-    ----------
-    geometry, spec, seed
-        What the first frame settled, the stream, and the job's seed.
-    first
-        The video's first frame.
-    first_digest
-        What `digest_of` gave for it in the first process.
-    open_s
-        Seconds that opening the source took there.
-    transport
-        Whether actors hand over frames or closed segments.
-    on_history
-        What is done about a frame that depends on those drawn before it.
-    in_full
-        Whether figures are drawn in full, for drawing them in parts was found
-        to differ.
-    """
+    """What the first process settled, for all others to draw the same."""
 
     geometry: Geometry
     spec: StreamSpec
@@ -262,13 +197,7 @@ NO_TIME = Timings(0.0, 0.0, 0)
 
 
 def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> None:
-    """Open `source` in this process, with random numbers that are the same in each.
-
-    Raises
-    ------
-    SetupError
-        If the user's code raises.
-    """
+    """Open `source` in this process, with random numbers that are the same in each."""
     seed_for(seed, SETUP)
     try:
         source.open(geometry)
@@ -282,13 +211,7 @@ def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> 
 
 
 def close_source(source: Source) -> None:
-    """Close `source` in this process.
-
-    Raises
-    ------
-    ScriptError
-        If the user's code raises.
-    """
+    """Close `source` in this process."""
     try:
         source.close()
     except RayanimError:
@@ -301,13 +224,7 @@ def close_source(source: Source) -> None:
 
 
 def measure_source(source: Source, seed: int | None, number: int, params: Any) -> Geometry:
-    """What the video's first frame settles for all.
-
-    Raises
-    ------
-    ScriptError
-        If the user's code raises.
-    """
+    """What the video's first frame settles for all."""
     seed_for(seed, number)
     try:
         return source.measure(number, params)
@@ -320,17 +237,7 @@ def measure_source(source: Source, seed: int | None, number: int, params: Any) -
 
 
 class SegmentRenderer:
-    """Draws segments of one open source; keeps the converter and its buffers.
-
-    Parameters
-    ----------
-    source
-        An open source.
-    spec
-        How pixels are converted.
-    seed
-        The job's seed, see `seed_for`.
-    """
+    """Draws segments of one open source; keeps the converter and its buffers."""
 
     def __init__(self, source: Source, spec: StreamSpec, seed: int | None) -> None:
         from rayanim.video.convert import FrameConverter
@@ -361,11 +268,6 @@ class SegmentRenderer:
 
         Where a frame of it turns out to differ from a full draw, the segment
         is drawn once more: all figures are drawn in full from then on.
-
-        Raises
-        ------
-        FrameError
-            If a frame cannot be drawn or has another size than the first.
         """
         payload, timings = self.collect(segment, RawFrames(self._spec, len(segment)))
         if self.differs_now():
@@ -382,19 +284,7 @@ class SegmentRenderer:
     def collect(
         self, segment: Segment, collector: Collector[Collected]
     ) -> tuple[Collected, Timings]:
-        """Draw and convert all frames of `segment` into `collector`, once.
-
-        Returns
-        -------
-        collected, timings
-
-        Raises
-        ------
-        FrameError
-            If a frame cannot be drawn or has another size than the first.
-        EncodeError
-            If the collector cannot take it.
-        """
+        """Draw and convert all frames of `segment` into `collector`, once."""
         watch = Stopwatch()
         try:
             with self._ledger.open():
@@ -468,18 +358,7 @@ def frames_of(batch: Batch) -> Iterator[tuple[int, Any]]:
 def draw_frame(
     source: Source, number: int, params: Any, size: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
-    """Draw one frame of an open source and check its size.
-
-    Returns
-    -------
-    (height, width, 4) uint8 array
-        RGBA, valid until the source draws again.
-
-    Raises
-    ------
-    FrameError
-        If the user's code raises, or the frame is not of `size`.
-    """
+    """Draw one frame of an open source and check its size."""
     try:
         frame = source.draw(number, params)
     except ScriptError as error:
@@ -536,15 +415,7 @@ class Dependence:
 
 @dataclass(frozen=True, slots=True)
 class DrawnFrame:
-    """A frame as it was drawn.
-
-    Attributes
-    ----------
-    number, params
-        The frame's number and parameters.
-    packed
-        Its converted pixels.
-    """
+    """A frame as it was drawn."""
 
     number: int
     params: Any
@@ -566,17 +437,7 @@ class HistoryBudget:
 
 
 class HistoryCheck:
-    """Looks at segments of one open source.
-
-    Parameters
-    ----------
-    renderer
-        What draws.
-    spec
-        How frames are packed.
-    name
-        What the user calls the source.
-    """
+    """Looks at segments of one open source."""
 
     def __init__(self, renderer: SegmentRenderer, spec: StreamSpec, name: str) -> None:
         self._renderer = renderer
@@ -594,13 +455,7 @@ class HistoryCheck:
             self._drawn.append(DrawnFrame(number, params, packed))
 
     def compare(self) -> Dependence | None:
-        """Draw what is remembered again, the last first.
-
-        Returns
-        -------
-        Dependence or None
-            The first frame found that differs; None if none does.
-        """
+        """Draw what is remembered again, the last first."""
         again = np.empty(self._spec.frame_bytes, np.uint8)
         for drawn in reversed(self._drawn):
             self._renderer.draw_again(drawn.number, drawn.params, again)
@@ -634,13 +489,7 @@ def _box(first: Frame, again: Frame, spec: StreamSpec) -> str:
 
 
 class Pieces:
-    """What is drawn of a segment so far.
-
-    Parameters
-    ----------
-    limit_bytes
-        Bytes that may be kept. What comes after is drawn again by an actor.
-    """
+    """What is drawn of a segment so far."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -682,17 +531,7 @@ LARGE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """A source that was not opened yet, ready to travel.
-
-    Attributes
-    ----------
-    pickled
-        The source and matplotlib's style, as cloudpickle wrote them.
-    search_path
-        ``sys.path`` of the process that packed it.
-    folder
-        Its working folder, where the script's relative paths begin.
-    """
+    """A source that was not opened yet, ready to travel."""
 
     pickled: bytes
     search_path: tuple[str, ...]
@@ -700,13 +539,7 @@ class Shipment:
 
 
 def pack(source: Source) -> Shipment:
-    """Pack a source that was not opened yet.
-
-    Raises
-    ------
-    NotPicklableError
-        Naming the attribute that cannot travel.
-    """
+    """Pack a source that was not opened yet."""
     try:
         pickled = cloudpickle.dumps((source, capture_style()))
     except Exception as error:
@@ -720,14 +553,7 @@ def pack(source: Source) -> Shipment:
 
 
 def unpack(shipment: Shipment) -> Source:
-    """Make this process fit to draw, then unpack the source.
-
-    Raises
-    ------
-    SetupError
-        If a module that the source needs cannot be imported here, or
-        unpickling raises in another way.
-    """
+    """Make this process fit to draw, then unpack the source."""
     # Before any user code is imported: there may be no display here.
     os.environ["MPLBACKEND"] = "agg"
     sys.path.extend(entry for entry in shipment.search_path if entry not in sys.path)
@@ -786,19 +612,7 @@ def _size(value: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A segment that was drawn, and what is to be said about it.
-
-    Attributes
-    ----------
-    payload
-        Raw frames, or the encoded segment.
-    timings
-        Where the time went.
-    difference
-        See `SegmentRenderer`.
-    batch_digest
-        Names the frames and their parameters, for closed segments.
-    """
+    """A segment that was drawn, and what is to be said about it."""
 
     payload: Payload
     timings: Timings
@@ -807,15 +621,7 @@ class Work:
 
 
 class Worker:
-    """Draws segments of an open source, and encodes them where the blueprint says so.
-
-    Parameters
-    ----------
-    source
-        An open source.
-    blueprint
-        What the first process settled.
-    """
+    """Draws segments of an open source, and encodes them where the blueprint says so."""
 
     def __init__(self, source: Source, blueprint: Blueprint) -> None:
         self._blueprint = blueprint
@@ -843,26 +649,7 @@ class Worker:
     def work(
         self, segment: Segment, done: RawPayload | None = None, *, is_checked: bool = False
     ) -> Work:
-        """Draw a segment.
-
-        Parameters
-        ----------
-        segment
-            The segment.
-        done
-            Its first frames, where they were drawn before; for closed segments.
-        is_checked
-            Whether to see if its frames depend on those drawn before.
-
-        Raises
-        ------
-        FrameError
-            If a frame cannot be drawn or has another size than the first.
-        HistoryError
-            If a frame depends on those drawn before it, where that is an error.
-        EncodeError
-            If FFmpeg refuses a frame.
-        """
+        """Draw a segment."""
         skipped = 0 if done is None else len(done)
         rest = replace(segment, start=segment.start + skipped, batch=segment.batch[skipped:])
         collector = Remembering(self._collector(rest, done), FRAMES_CHECKED)

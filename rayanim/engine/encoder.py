@@ -53,15 +53,7 @@ class Handed:
 
 
 class EncoderLink:
-    """The encoder actor of one job; there is none until `start`.
-
-    Parameters
-    ----------
-    writing
-        How it writes, on this machine: the actor is bound to it.
-    name
-        What the job and its actors are called.
-    """
+    """The encoder actor of one job; there is none until `start`."""
 
     def __init__(self, writing: Writing, name: JobName) -> None:
         self._writing = writing
@@ -79,15 +71,7 @@ class EncoderLink:
         self._handle: Any = None
 
     def start(self) -> None:
-        """Start the actor, and have it open its file.
-
-        Raises
-        ------
-        FarmStartError
-            If it does not start.
-        EncodeError
-            If the file cannot be opened.
-        """
+        """Start the actor, and have it open its file."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -170,13 +154,6 @@ class EncoderLink:
 
         None in the place of the acknowledgement says that what was drawn was
         lost on the way, and is to be drawn again.
-
-        Raises
-        ------
-        EncodeError
-            If FFmpeg or the disk refused.
-        EncoderLostError
-            If the actor died.
         """
         import ray
 
@@ -203,15 +180,7 @@ class EncoderLink:
         return handed.segment, answer
 
     def finish(self, n_frames: int) -> int:
-        """Close the file of so many frames; its size in bytes.
-
-        Raises
-        ------
-        EncodeError
-            If FFmpeg or the disk refused.
-        EncoderLostError
-            If the actor died, or writes nothing for `SILENCE_LIMIT_S`.
-        """
+        """Close the file of so many frames; its size in bytes."""
         import ray
 
         ref = self._handle.finish.remote(n_frames)
@@ -232,13 +201,7 @@ class EncoderLink:
         return int(answer.file_bytes)
 
     def silence_s(self) -> float:
-        """Seconds for which an answer has been due.
-
-        Raises
-        ------
-        EncoderLostError
-            If that is far longer than any segment takes.
-        """
+        """Seconds for which an answer has been due."""
         silence_s = time.perf_counter() - self._heard_s if self._handed else 0.0
         if silence_s > self._limit_s():
             raise _silent(silence_s)

@@ -32,15 +32,7 @@ Head = deque[Drawn[RawPayload]]
 
 
 class FramesJob:
-    """Draws a video and hands raw frames to one encoder.
-
-    Parameters
-    ----------
-    job, tally, chooser
-        The job, its counts, and who decides where it is drawn.
-    inside
-        Its open source in this process.
-    """
+    """Draws a video and hands raw frames to one encoder."""
 
     def __init__(self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess) -> None:
         self._job = job
@@ -224,17 +216,7 @@ frames cost lately, on a machine that does other things, one is always wrong."""
 
 
 class Handover:
-    """Knows when actors are to go on with what this process began.
-
-    Parameters
-    ----------
-    job, tally, chooser
-        The job, its counts, and the model that is asked.
-    inside
-        Draws in this process, and knows what a frame costs here.
-    threads
-        Encode in this process.
-    """
+    """Knows when actors are to go on with what this process began."""
 
     def __init__(
         self,
@@ -254,18 +236,7 @@ class Handover:
         self._session: RaySession | None = None
 
     def is_due(self, drawn_frames: int) -> bool:
-        """Whether to hand over now; starts Ray as soon as that pays.
-
-        Parameters
-        ----------
-        drawn_frames
-            Frames that were drawn in this process.
-
-        Raises
-        ------
-        FarmStartError
-            If Ray was asked for and does not start.
-        """
+        """Whether to hand over now; starts Ray as soon as that pays."""
         if self._session is None:
             self._consider(drawn_frames)
         if self._session is None:
@@ -289,13 +260,7 @@ class Handover:
         return in_process("all frames were drawn before actors would have been quicker")
 
     def wait(self) -> None:
-        """Wait until the Ray that was started is there.
-
-        Raises
-        ------
-        FarmStartError
-            If it does not start.
-        """
+        """Wait until the Ray that was started is there."""
         if self._session is not None:
             self._session.wait()
 
@@ -371,17 +336,7 @@ class Handover:
 
 
 class SegmentsJob:
-    """Draws a video in closed segments.
-
-    Parameters
-    ----------
-    job, tally, chooser
-        The job, its counts, and who decides where it is drawn.
-    inside
-        Its open source in this process.
-    keeper
-        Keeps what is finished.
-    """
+    """Draws a video in closed segments."""
 
     def __init__(
         self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess, keeper: Keeper
@@ -560,19 +515,7 @@ class SegmentsJob:
 
 
 class JobRunner:
-    """Runs one job.
-
-    Parameters
-    ----------
-    job
-        The job.
-    progress
-        Who is told how it goes.
-    log
-        Who is told what happens.
-    notice
-        What the report is to say of this job from the start.
-    """
+    """Runs one job."""
 
     def __init__(
         self,
@@ -593,13 +536,7 @@ class JobRunner:
         self._chooser = Chooser(job, self._tally)
 
     def run(self) -> Outcome:
-        """Make the part file.
-
-        Raises
-        ------
-        RayanimError
-            Whatever went wrong; the part file is the caller's to remove.
-        """
+        """Make the part file."""
         job = self._job
         self._tally.progress.start(self._tally.total, job.part_path.stem)
         if self._notice is not None:

@@ -66,13 +66,7 @@ SAMPLE_LIMIT_S = 3.0
 
 
 class FrameCost:
-    """Seconds per frame, measured as frames are drawn.
-
-    Parameters
-    ----------
-    told_s
-        What an earlier run found; it holds until enough is measured.
-    """
+    """Seconds per frame, measured as frames are drawn."""
 
     def __init__(self, told_s: float | None = None) -> None:
         self._told_s = told_s
@@ -125,20 +119,7 @@ class FrameCost:
 
 
 def choose_transport(spec: StreamSpec, asked: Transport | None) -> tuple[Transport, str]:
-    """The transport, and why.
-
-    Parameters
-    ----------
-    spec
-        The stream.
-    asked
-        What the user wants; None leaves it to the stream.
-
-    Raises
-    ------
-    SettingsError
-        If segments are asked for where they cannot be joined.
-    """
+    """The transport, and why."""
     from rayanim.video.encode import why_not_joinable
 
     reason = why_not_joinable(spec)
@@ -169,18 +150,6 @@ class InProcess:
 
     Opening the source, measuring its first frame and trying the encoder out
     happen here, so whatever is wrong with them is said before an actor starts.
-
-    Parameters
-    ----------
-    job
-        The job.
-    tally
-        Where drawing times are counted.
-
-    Raises
-    ------
-    ScriptError
-        If the user's code raises, or there is no frame.
     """
 
     def __init__(self, job: Job, tally: Tally) -> None:
@@ -272,27 +241,14 @@ class InProcess:
         return Drawn(segment, payload)
 
     def draw_piece(self, piece: Segment) -> RawPayload | None:
-        """Draw some frames of a segment.
-
-        Returns
-        -------
-        payload or None
-            None if drawing in parts was found to differ from a full draw: then
-            the whole segment is to be drawn again.
-        """
+        """Draw some frames of a segment."""
         payload, timings = self._renderer.collect(piece, RawFrames(self.spec, len(piece)))
         self._redraw_all()
         self._count(payload, timings)
         return None if self._renderer.differs_now() else payload
 
     def _redraw_all(self) -> None:
-        """After a difference, have the frames drawn before it drawn again, too.
-
-        Raises
-        ------
-        RedrawError
-            If there was one, and all frames can be drawn again.
-        """
+        """After a difference, have the frames drawn before it drawn again, too."""
         if self._renderer.difference is not None and self._job.may_redraw:
             raise RedrawError(self._renderer.difference)
 
@@ -303,15 +259,7 @@ class InProcess:
         return segment.place(batch_digest(segment.batch.numbers, segment.batch.params))
 
     def history_of(self, segment: Segment, kept: list[RawPayload]) -> Dependence | None:
-        """How the first frames of a segment depend on those drawn before, if they do.
-
-        Parameters
-        ----------
-        segment
-            What was just drawn.
-        kept
-            Its first frames.
-        """
+        """How the first frames of a segment depend on those drawn before, if they do."""
         if self._history is None:
             self._history = HistoryCheck(self._renderer, self.spec, self._job.source.name)
         self._history.remember(segment, kept)
@@ -357,13 +305,7 @@ class InProcess:
         return self._is_open
 
     def close(self) -> None:
-        """Let go of the source in this process.
-
-        Raises
-        ------
-        ScriptError
-            If the user's ``finish()`` raises.
-        """
+        """Let go of the source in this process."""
         if self._is_open:
             self._is_open = False
             close_source(self._job.source)
@@ -390,13 +332,7 @@ class _Told:
 
 
 class _Inflow:
-    """The frames of one segment on their way to its thread; None ends it.
-
-    Attributes
-    ----------
-    is_dropped
-        Whether nobody wants the segment any more: what waits is not encoded.
-    """
+    """The frames of one segment on their way to its thread; None ends it."""
 
     def __init__(self) -> None:
         self.frames: SimpleQueue[RawPayload | Place | None] = SimpleQueue()
@@ -404,22 +340,7 @@ class _Inflow:
 
 
 class EncoderThreads:
-    """Takes segments piece by piece, and has each encoded and written.
-
-    Parameters
-    ----------
-    spec
-        The stream.
-    writer
-        Takes finished segments; called from the threads.
-    tally
-        Where frames and times are counted.
-    cores
-        Cores that this process may use.
-    limit_bytes
-        Bytes of frames that may wait. It cannot deadlock: a thread waits for
-        nobody but the next piece, and segments come one after the other.
-    """
+    """Takes segments piece by piece, and has each encoded and written."""
 
     def __init__(
         self, spec: StreamSpec, writer: Writer, tally: Tally, *, cores: int, limit_bytes: int
@@ -458,13 +379,7 @@ class EncoderThreads:
         self._pending.append(self._executor.submit(self._encode, inflow))
 
     def add(self, frames: RawPayload) -> None:
-        """Frames of the segment that was begun; waits while too many wait.
-
-        Raises
-        ------
-        EncodeError
-            If something could not be encoded or written.
-        """
+        """Frames of the segment that was begun; waits while too many wait."""
         with self._changed:
             self._changed.wait_for(self._has_room)
             failure = self._failure
@@ -488,25 +403,13 @@ class EncoderThreads:
             self._inflow = None
 
     def settle(self) -> bool:
-        """Count what is encoded; whether that is all.
-
-        Raises
-        ------
-        EncodeError
-            If something could not be encoded or written.
-        """
+        """Count what is encoded; whether that is all."""
         while self._pending and self._pending[0].done():
             self._count(self._pending.popleft())
         return not self._pending
 
     def finish(self) -> None:
-        """Wait until everything is encoded and written.
-
-        Raises
-        ------
-        EncodeError
-            If something could not be.
-        """
+        """Wait until everything is encoded and written."""
         while self._pending:
             self._count(self._pending.popleft())
         self._executor.shutdown()
@@ -587,15 +490,6 @@ class EncoderThread:
     """The video's one encoder, in a thread of its own.
 
     FFmpeg releases Python's lock while it works.
-
-    Parameters
-    ----------
-    spec
-        The stream.
-    path
-        The file to write.
-    tally
-        Where what was encoded is counted.
     """
 
     def __init__(self, spec: StreamSpec, path: Path, tally: Tally) -> None:
@@ -613,13 +507,7 @@ class EncoderThread:
         return sum(frames for frames, _ in self._pending)
 
     def put(self, payload: RawPayload) -> None:
-        """Hand over a segment, after those before it.
-
-        Raises
-        ------
-        EncodeError
-            If an earlier one could not be encoded.
-        """
+        """Hand over a segment, after those before it."""
         while len(self._pending) > ENCODER_QUEUE:
             self._settle()
         self._pending.append((len(payload), self._executor.submit(self._encode, payload)))
@@ -627,13 +515,7 @@ class EncoderThread:
             self._settle()
 
     def finish(self) -> int:
-        """Encode what is left and close the file.
-
-        Returns
-        -------
-        int
-            Size of the file in bytes.
-        """
+        """Encode what is left and close the file."""
         while self._pending:
             self._settle()
         began = time.perf_counter()
@@ -660,17 +542,7 @@ class EncoderThread:
 
 
 class Resumption:
-    """What a job finds of an earlier one.
-
-    Parameters
-    ----------
-    job, tally
-        The job and its counts.
-    inside
-        Has drawn the video's first frame.
-    keeper
-        Keeps what is finished.
-    """
+    """What a job finds of an earlier one."""
 
     def __init__(self, job: Job, tally: Tally, inside: InProcess, keeper: Keeper) -> None:
         self._job = job
@@ -741,17 +613,7 @@ LOOK_EVERY_S = 10.0
 
 
 class SpaceWatch:
-    """Looks at the free space now and then.
-
-    Parameters
-    ----------
-    video
-        The file that is written, on this machine.
-    tally
-        Knows what is written.
-    with_parts
-        Whether the parts are written beside it, too.
-    """
+    """Looks at the free space now and then."""
 
     def __init__(self, video: Path, tally: Tally, *, with_parts: bool = True) -> None:
         from rayanim.storage.store import check_space
@@ -763,14 +625,7 @@ class SpaceWatch:
         check_space(video.parent, 1)
 
     def look(self) -> None:
-        """Look, if it is time to.
-
-        Raises
-        ------
-        OutputError
-            If there is less room than what is to come needs, by a good part of
-            the video.
-        """
+        """Look, if it is time to."""
         from rayanim.storage.store import check_space, expected_bytes
 
         tally, now_s = self._tally, time.perf_counter()

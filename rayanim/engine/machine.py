@@ -28,16 +28,7 @@ NO_LIMIT_BYTES = 2**60
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the process may use at the time it was looked at.
-
-    Parameters
-    ----------
-    cores
-        Processor cores, at least 1.
-    free_memory_bytes
-        Memory that can still be taken without anything being killed or
-        swapped; 0 when the limit is reached.
-    """
+    """What the process may use at the time it was looked at."""
 
     cores: int
     free_memory_bytes: int
@@ -78,13 +69,7 @@ def process_rss_bytes(*, root: Path = ROOT) -> int:
 
 
 class Witness:
-    """Sees a process of this machine end.
-
-    Parameters
-    ----------
-    pid
-        Its number, while it lives: another process may have that later.
-    """
+    """Sees a process of this machine end."""
 
     def __init__(self, pid: int) -> None:
         import psutil

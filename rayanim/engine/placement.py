@@ -28,19 +28,7 @@ NODE_ID_LABEL = "ray.io/node-id"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A living node of a cluster.
-
-    Attributes
-    ----------
-    node_id
-        Ray's name for it.
-    resources
-        All that it has, by Ray's names: ``CPU``, ``memory`` in bytes.
-    labels
-        Its labels.
-    is_head
-        Whether the cluster's head runs there.
-    """
+    """A living node of a cluster."""
 
     node_id: str
     resources: Mapping[str, float]
@@ -50,15 +38,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """What one render actor takes of a node.
-
-    Attributes
-    ----------
-    resources
-        Amounts by Ray's names.
-    labels
-        What a node's labels must be, as Ray's label selectors say it.
-    """
+    """What one render actor takes of a node."""
 
     resources: Mapping[str, float]
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -67,17 +47,7 @@ class Need:
     def of(
         cls, settings: ClusterSettings, head_id: str | None = None, memory_bytes: int | None = None
     ) -> Need:
-        """What `settings` ask for.
-
-        Parameters
-        ----------
-        settings
-            The caller's.
-        head_id
-            The head's node, where it may have to be kept free.
-        memory_bytes
-            What an actor was measured to take; None where none was.
-        """
+        """What `settings` ask for."""
         memory = settings.actor_memory_bytes or memory_bytes
         resources = {"CPU": settings.actor_cpus, **settings.resources}
         if memory:
@@ -110,15 +80,6 @@ def most_actors(workers: int | str, max_workers: int | None, room_now: int) -> i
     A number may exceed what there is room for: the actors beyond wait, and a
     cluster that can grow adds nodes for them. Where only `max_workers` is
     given, it is that number. A share is one of the room that there is now.
-
-    Parameters
-    ----------
-    workers
-        As the caller gave it; see `parse_workers`.
-    max_workers
-        A bound of the caller's.
-    room_now
-        Actors for which the cluster's nodes have room.
     """
     if workers == "auto" and max_workers is not None:
         return max_workers
@@ -178,15 +139,7 @@ def _matches_one(value: str | None, wanted: str) -> bool:
 def version_fault(
     cluster: Mapping[str, str], own: Mapping[str, str], python_parts: int
 ) -> str | None:
-    """What of a cluster's versions does not fit this process; None where all does.
-
-    Parameters
-    ----------
-    cluster, own
-        Versions by ``ray`` and ``python``.
-    python_parts
-        How many numbers of Python's version must be the same.
-    """
+    """What of a cluster's versions does not fit this process; None where all does."""
     faults = []
     if cluster["ray"] != own["ray"]:
         faults.append(f"Ray {cluster['ray']} there and {own['ray']} here")
@@ -197,16 +150,7 @@ def version_fault(
 
 
 def options(need: Need | None, left_out: Collection[str] = ()) -> dict[str, Any]:
-    """Ray's options for an actor that takes `need`, spread over the nodes.
-
-    Parameters
-    ----------
-    need
-        None where Ray runs on this machine alone: one core is enough, which
-        the actor's class says.
-    left_out
-        Ids of nodes that get no more actors.
-    """
+    """Ray's options for an actor that takes `need`, spread over the nodes."""
     labels = selector({} if need is None else need.labels, left_out)
     chosen: dict[str, Any] = {"label_selector": labels} if labels else {}
     if need is None:
@@ -225,13 +169,6 @@ def selector(labels: Mapping[str, str], left_out: Collection[str]) -> dict[str, 
 
     Ray labels each node with its id. Ray 2.60 reads only the first id of a
     list with blanks in it.
-
-    Parameters
-    ----------
-    labels
-        What the labels must be; the id's among them, perhaps.
-    left_out
-        Ids of nodes that get no more actors.
     """
     if not left_out:
         return dict(labels)

@@ -32,16 +32,7 @@ SHORTEST_FRAMES = 8
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a segment stands in the video, without its parameters.
-
-    Attributes
-    ----------
-    index, start, stop
-        As a `Segment`'s.
-    batch_digest
-        Names its frames and parameters; None where that was not needed, or
-        they cannot be told.
-    """
+    """Where a segment stands in the video, without its parameters."""
 
     index: int
     start: int
@@ -51,17 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Frames that one actor draws in one go.
-
-    Attributes
-    ----------
-    index
-        0, 1, 2, ... along the video.
-    start, stop
-        Positions in the video, half-open.
-    batch
-        The frames' own numbers and parameters.
-    """
+    """Frames that one actor draws in one go."""
 
     index: int
     start: int
@@ -88,15 +69,6 @@ def lengths(n_frames: int | None, segment_frames: int, tail_parts: int) -> Itera
     Towards the end segments shrink to a `tail_parts`-th of what is left, so
     that all actors finish together: guided self-scheduling (Polychronopoulos
     and Kuck, IEEE Transactions on Computers C-36, 1987).
-
-    Parameters
-    ----------
-    n_frames
-        Frames to cut, None while that is unknown.
-    segment_frames
-        The most frames in one segment.
-    tail_parts
-        Into how many parts what is left is cut; 1 cuts evenly to the end.
     """
     left = n_frames
     while left is None or left > 0:
@@ -112,13 +84,6 @@ def closed_lengths(n_frames: int | None, longest: int | None = None) -> Iterator
 
     Lengths differ by one at most. Where the end is unknown they grow with the
     video, which nobody can take for a short one any more.
-
-    Parameters
-    ----------
-    n_frames
-        Frames to cut, None while that is unknown.
-    longest
-        The most frames in one segment; None leaves it to the rule above.
     """
     if n_frames is None:
         yield from _growing_lengths(longest or GOP_FRAMES)
@@ -143,17 +108,7 @@ def _growing_lengths(longest: int) -> Iterator[int]:
 def cut(
     feed: Feed, segment_frames: int, tail_parts: int = 1, *, index: int = 0, start: int = 0
 ) -> Iterator[Segment]:
-    """Segments of what `feed` still holds, pulled one by one.
-
-    Parameters
-    ----------
-    feed
-        The frames.
-    segment_frames, tail_parts
-        As in `lengths`.
-    index, start
-        Where the first segment stands, when others came before it.
-    """
+    """Segments of what `feed` still holds, pulled one by one."""
     left = None if feed.n_frames is None else feed.n_frames - start
     sizes = lengths(left, segment_frames, tail_parts)
     yield from follow(feed, sizes, index=index, start=start)
@@ -162,17 +117,7 @@ def cut(
 def follow(
     feed: Feed, sizes: Iterable[int], *, index: int = 0, start: int = 0
 ) -> Iterator[Segment]:
-    """Segments of what `feed` still holds, of the given numbers of frames.
-
-    Parameters
-    ----------
-    feed
-        The frames.
-    sizes
-        Frames of each segment; the last may get fewer.
-    index, start
-        Where the first segment stands, when others came before it.
-    """
+    """Segments of what `feed` still holds, of the given numbers of frames."""
     for length in sizes:
         batch = feed.take(length)
         if not len(batch):

@@ -31,17 +31,7 @@ USUAL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A payload that is on the driver's node.
-
-    Attributes
-    ----------
-    ref
-        The reference to it.
-    pin
-        Keeps the object store from dropping its copy: raw frames that cannot
-        be drawn again once the encoder expects them. It is a view of shared
-        memory; not a byte of it is read here.
-    """
+    """A payload that is on the driver's node."""
 
     ref: Any
     pin: Any = None
@@ -80,18 +70,7 @@ class Travelling:
 
 
 class Arrivals:
-    """Payloads on their way to the driver's node.
-
-    Parameters
-    ----------
-    pins
-        Whether they are kept in the object store until they are encoded.
-
-    Attributes
-    ----------
-    slowest_s
-        What the slowest took so far.
-    """
+    """Payloads on their way to the driver's node."""
 
     def __init__(self, *, pins: bool) -> None:
         self._pins = pins
@@ -170,13 +149,7 @@ class Closing:
         self._asked.clear()
 
     def wait(self, silent_nodes: Collection[str]) -> list[RayanimError]:
-        """How closing failed in those that answered in time; the others are ended.
-
-        Parameters
-        ----------
-        silent_nodes
-            Nodes of which little is to be expected.
-        """
+        """How closing failed in those that answered in time; the others are ended."""
         import ray
 
         likely = [ref for ref, (_, node) in self._asked.items() if node not in silent_nodes]
@@ -208,13 +181,7 @@ DIFFERENCE = (
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """An actor can draw.
-
-    Attributes
-    ----------
-    differs
-        Whether the video's first frame has other pixels there.
-    """
+    """An actor can draw."""
 
     number: int
     differs: bool
@@ -230,17 +197,7 @@ class OnItsWay:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """An actor is gone.
-
-    Attributes
-    ----------
-    node
-        Where it lived; None where that is not known.
-    drawing
-        The segment that it was drawing, if any.
-    waiting
-        Segments that it had not begun.
-    """
+    """An actor is gone."""
 
     number: int
     node: str | None
@@ -251,17 +208,7 @@ class Died:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Code failed in an actor.
-
-    Attributes
-    ----------
-    node
-        Where it lives.
-    segment
-        What it was to draw, None where it was to open its source.
-    failure
-        What the user is told of it.
-    """
+    """Code failed in an actor."""
 
     number: int
     node: str | None
@@ -274,25 +221,7 @@ Event = Joined | OnItsWay | Arrived | PayloadLost | Died | Refused
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """One render actor as the driver sees it; a `Roster` changes it.
-
-    Attributes
-    ----------
-    handle
-        What calls reach it by.
-    asked_s
-        When it was asked for.
-    node
-        Where it lives; None before it has said so.
-    answered_s
-        When it said so.
-    held
-        Its segments, the one that it draws first.
-    began_s
-        When it began to draw that one.
-    refs
-        Calls to it that it has not answered.
-    """
+    """One render actor as the driver sees it; a `Roster` changes it."""
 
     number: int
     handle: Any
@@ -313,17 +242,7 @@ class Member:
 
 
 class Roster:
-    """All render actors of a job.
-
-    Attributes
-    ----------
-    requested
-        Actors asked for, those included that have answered; without those told to leave.
-    alive
-        Actors that can draw and were not told to leave.
-    answered
-        Actors whose process is there, those included that still open their source.
-    """
+    """All render actors of a job."""
 
     def __init__(self) -> None:
         self._members: dict[int, Member] = {}
@@ -411,11 +330,6 @@ class Roster:
         """Actors that can take a segment, the idlest first; once per free place.
 
         What they get in the meantime changes nothing.
-
-        Parameters
-        ----------
-        depth
-            Segments that one actor holds, the one it draws included.
         """
         by_held = [list(numbers) for numbers in self._by_held[:depth]]
         for level in range(depth):
@@ -427,11 +341,6 @@ class Roster:
 
         Of those the ones on nodes with the fewest actors go first, so that nodes
         are empty soon, and can go.
-
-        Parameters
-        ----------
-        count
-            How many; none where it is not positive.
         """
         if count <= 0:
             return []
@@ -459,17 +368,7 @@ class Roster:
 def all_holdings(
     roster: Roster, arrivals: Arrivals, pace: Pace, is_wanted: Callable[[Segment], bool]
 ) -> Iterator[Holding]:
-    """What all actors hold, and what is on its way from them.
-
-    Parameters
-    ----------
-    roster, arrivals
-        The actors, and what travels.
-    pace
-        How long segments take.
-    is_wanted
-        Whether nobody has drawn a segment.
-    """
+    """What all actors hold, and what is on its way from them."""
     now_s = time.perf_counter()
     for member in roster:
         for position, segment in enumerate(member.held):
@@ -520,13 +419,7 @@ def failed_call(asked: Asked, error: Exception) -> RayanimError:
 
 @contextlib.contextmanager
 def travelling(segment: Segment) -> Iterator[None]:
-    """Say whose parameters cannot travel, where they do not.
-
-    Raises
-    ------
-    NotPicklableError
-        In the place of what the pickler raised.
-    """
+    """Say whose parameters cannot travel, where they do not."""
     import ray
 
     try:
@@ -546,24 +439,7 @@ def travelling(segment: Segment) -> Iterator[None]:
 def count_lost_start(
     openings: Openings, node: str | None, error: Exception, *, need: Need | None, alive: int
 ) -> None:
-    """An actor died that could not draw yet.
-
-    Parameters
-    ----------
-    openings
-        The account of those before, which this one is added to.
-    node, error
-        Where it lived, None where that is not known, and what Ray says of it.
-    need
-        What an actor takes; None for one core.
-    alive
-        Actors that can draw: while there are some, there is no hurry to end the job.
-
-    Raises
-    ------
-    FarmStartError
-        If too many did, on too many nodes.
-    """
+    """An actor died that could not draw yet."""
     usable = usable_nodes(need)
     if node is not None and node not in usable:
         # Its machine has gone, and all on it: that says nothing of the source.
@@ -580,24 +456,7 @@ def count_lost_start(
 
 
 class RenderPool:
-    """The render actors of one job.
-
-    Parameters
-    ----------
-    make_arguments
-        The constructor's first arguments of a new actor.
-    name
-        What the job and its actors are called.
-    log
-        Who is told of actors that come and go.
-    need
-        What an actor takes of a cluster's node; None where Ray runs on this
-        machine alone.
-    here
-        The driver's node: what is drawn there has no way to go.
-    pins_payloads
-        Whether what was drawn is kept in the object store until it is encoded.
-    """
+    """The render actors of one job."""
 
     def __init__(
         self,
@@ -689,36 +548,13 @@ class RenderPool:
         return {node: now_s - self._heard_s.get(node, now_s) for node in working}
 
     def holdings(self, pace: Pace, is_wanted: Callable[[Segment], bool]) -> Iterator[Holding]:
-        """What all actors hold, and what is on its way from them.
-
-        Parameters
-        ----------
-        pace
-            How long segments take.
-        is_wanted
-            Whether nobody has drawn a segment.
-        """
+        """What all actors hold, and what is on its way from them."""
         return all_holdings(self._roster, self._arrivals, pace, is_wanted)
 
     def submit(
         self, number: int, segment: Segment, done_ref: Any = None, *, is_checked: bool = False
     ) -> None:
-        """Give a segment to actor `number`.
-
-        Parameters
-        ----------
-        number, segment
-            Who draws what.
-        done_ref
-            Reference to its first frames, where they were drawn before.
-        is_checked
-            Whether to see if its frames depend on those drawn before.
-
-        Raises
-        ------
-        NotPicklableError
-            If the parameters of its frames cannot travel.
-        """
+        """Give a segment to actor `number`."""
         member = self._roster[number]
         # Without a name of its own: Ray keeps nine series of metrics for each name it meets.
         render = member.handle.render.options(num_returns=2)
@@ -730,13 +566,7 @@ class RenderPool:
         self._note(meta_ref, Asked(member, "render", segment, payload_ref))
 
     def take(self, ref: Any) -> Event | None:
-        """What the ready `ref` says; None where it belongs to an actor that is gone.
-
-        Raises
-        ------
-        FarmStartError
-            If actors die while they start.
-        """
+        """What the ready `ref` says; None where it belongs to an actor that is gone."""
         import ray
 
         asked = self._asked.pop(ref, None)
@@ -798,17 +628,6 @@ class RenderPool:
 
         One that still draws what another has drawn meanwhile is just ended, and
         so are those on nodes that say nothing.
-
-        Parameters
-        ----------
-        silent_nodes
-            Such nodes.
-
-        Raises
-        ------
-        ScriptError
-            If the user's ``finish()`` raised in one of them, those included
-            that were released before.
         """
         for each in self._roster:
             if each.is_open and not each.held:
@@ -951,15 +770,7 @@ def limit_s(has_room: bool) -> float:
 
 
 def what_lasts(drawing: Sequence[Segment], answered: int, requested: int) -> str:
-    """What a job does that has been silent for a while, as a sentence.
-
-    Parameters
-    ----------
-    drawing
-        What is being drawn.
-    answered, requested
-        Render actors whose process is there, and those asked for.
-    """
+    """What a job does that has been silent for a while, as a sentence."""
     if drawing:
         named = [segment.label for segment in drawing[:MOST_NAMED]]
         more = len(drawing) - len(named)
@@ -972,17 +783,7 @@ def what_lasts(drawing: Sequence[Segment], answered: int, requested: int) -> str
 
 
 def none_came(requested: int, waited_s: float, cpus: float, free_cpus: float) -> str:
-    """What is wrong where no actor came.
-
-    Parameters
-    ----------
-    requested
-        Actors asked for.
-    waited_s
-        How long they were waited for.
-    cpus, free_cpus
-        What Ray has, and what of that nobody holds.
-    """
+    """What is wrong where no actor came."""
     what_to_do = (
         "Free some, or draw in this process with workers=1."
         if cpus

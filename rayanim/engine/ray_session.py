@@ -141,15 +141,7 @@ class Beginning(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalRay:
-    """A Ray of our own on this machine.
-
-    Attributes
-    ----------
-    num_cpus
-        Render actors that may run at once.
-    store_bytes
-        Size of the object store.
-    """
+    """A Ray of our own on this machine."""
 
     num_cpus: int
     store_bytes: int
@@ -188,13 +180,7 @@ class LocalRay:
 
 
 class RaySession:
-    """Ray for one job.
-
-    Parameters
-    ----------
-    beginning
-        How it comes: a Ray of our own, or a connection to a cluster.
-    """
+    """Ray for one job."""
 
     def __init__(self, beginning: Beginning) -> None:
         self._beginning = beginning
@@ -231,13 +217,7 @@ class RaySession:
         return self._started.is_set()
 
     def wait(self) -> None:
-        """Wait until Ray is there.
-
-        Raises
-        ------
-        RayanimError
-            If it failed to come.
-        """
+        """Wait until Ray is there."""
         if not self._started.wait(self._beginning.limit_s):
             raise self._beginning.failed(None)
         if self._failure is not None:
@@ -313,13 +293,7 @@ class RaySession:
 
 
 def free_ray_cpus(otherwise: int) -> int:
-    """CPUs that nobody holds in the Ray that the caller has initialised.
-
-    Parameters
-    ----------
-    otherwise
-        The answer where there is none: a Ray of our own has as many as are asked for.
-    """
+    """CPUs that nobody holds in the Ray that the caller has initialised."""
     if not ray_is_running():
         return otherwise
     import ray
@@ -373,13 +347,7 @@ def _is_machine_fault(error: Exception) -> bool:
 
 @contextlib.contextmanager
 def told_as_ours() -> Iterator[None]:
-    """Turn what Ray itself raises, where nobody expected it, into one message.
-
-    Raises
-    ------
-    FarmError
-        In the place of an exception of Ray's.
-    """
+    """Turn what Ray itself raises, where nobody expected it, into one message."""
     try:
         yield
     except Exception as error:

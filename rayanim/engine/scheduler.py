@@ -37,13 +37,7 @@ Item = TypeVar("Item")
 
 
 class Ordering(Generic[Item]):
-    """Holds items back until all before them have come.
-
-    Parameters
-    ----------
-    first
-        The index that is released first.
-    """
+    """Holds items back until all before them have come."""
 
     def __init__(self, first: int = 0) -> None:
         self._next = first
@@ -53,13 +47,7 @@ class Ordering(Generic[Item]):
         return len(self._early)
 
     def put(self, index: int, item: Item) -> list[Item]:
-        """Take the item of `index`, and release what is in order now.
-
-        Raises
-        ------
-        ValueError
-            If `index` came before: an item is never released twice.
-        """
+        """Take the item of `index`, and release what is in order now."""
         if index < self._next or index in self._early:
             raise ValueError(f"item {index} came twice")
         self._early[index] = item
@@ -71,13 +59,7 @@ class Ordering(Generic[Item]):
 
 
 class Prefix:
-    """How far indices that come in any order, some of them twice, are there without a gap.
-
-    Attributes
-    ----------
-    next
-        The first index that was not taken.
-    """
+    """How far indices that come in any order, some of them twice, are there without a gap."""
 
     def __init__(self) -> None:
         self.next = 0
@@ -132,33 +114,7 @@ class _Open:
 
 
 class Dispatcher(Generic[Payload]):
-    """The state of every segment between the plan and the encoder.
-
-    Parameters
-    ----------
-    plan
-        The segments, in order; pulled only when there is room.
-    frame_bytes
-        Bytes of one frame in a payload; 0 where only a drawn segment has any.
-    limit_bytes
-        Bytes that may be open.
-    first, first_frame
-        Index of the plan's first segment, and the position of its first frame.
-    in_order
-        Whether the encoder gets segments in the order of the video, rather than
-        as they come.
-
-    Attributes
-    ----------
-    drawn_frames
-        Frames drawn so far.
-    drawing_frames, drawing_segments
-        Frames and segments in the actors' hands, copies not counted.
-    in_flight_bytes
-        Bytes of open segments.
-    queued_frames
-        Frames drawn but not yet encoded: in order or waiting for their turn.
-    """
+    """The state of every segment between the plan and the encoder."""
 
     def __init__(
         self,
@@ -210,13 +166,7 @@ class Dispatcher(Generic[Payload]):
         return MAX_COPIES * self.drawing_segments
 
     def take(self, avoid: Container[int] = ()) -> Segment | None:
-        """The next segment to draw, or None while there is none or no room.
-
-        Parameters
-        ----------
-        avoid
-            Indices of segments that were lost and are left to other actors.
-        """
+        """The next segment to draw, or None while there is none or no room."""
         again = self._pop_again(avoid)
         if again is not None:
             return self._hand_out(self._open[again])
@@ -229,13 +179,7 @@ class Dispatcher(Generic[Payload]):
         return self._hand_out(each)
 
     def take_copy(self, among: Collection[int]) -> Segment | None:
-        """The first segment still being drawn, for one more actor; None if there is none.
-
-        Parameters
-        ----------
-        among
-            Indices of the segments that are worth it.
-        """
+        """The first segment still being drawn, for one more actor; None if there is none."""
         first = min(filter(self._may_be_copied, among), default=None)
         if first is None:
             return None
@@ -257,13 +201,7 @@ class Dispatcher(Generic[Payload]):
         heapq.heappush(self._again, segment.index)
 
     def lost(self, segment: Segment, why: str) -> None:
-        """Take back a segment whose actor died while drawing it.
-
-        Raises
-        ------
-        SegmentLostError
-            If that has now happened `MAX_ATTEMPTS` times to this segment.
-        """
+        """Take back a segment whose actor died while drawing it."""
         if not self.is_wanted(segment):
             self._leaves_others(segment)
             return
@@ -292,15 +230,7 @@ class Dispatcher(Generic[Payload]):
     def drawn(
         self, segment: Segment, payload: Payload, payload_bytes: int | None = None
     ) -> list[Drawn[Payload]]:
-        """Take a drawn segment; what may now go to the encoder.
-
-        Parameters
-        ----------
-        segment, payload
-            The segment and what its actor handed back.
-        payload_bytes
-            How large that is; None keeps what `frame_bytes` foretold.
-        """
+        """Take a drawn segment; what may now go to the encoder."""
         each = self._open.get(segment.index)
         if each is None or each.is_drawn:
             self._leaves_others(segment)
@@ -396,17 +326,7 @@ FORGIVEN_BY = 10
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A node gets no more actors.
-
-    Attributes
-    ----------
-    node
-        Its id.
-    failures
-        What happened there.
-    why
-        The last of it, in words.
-    """
+    """A node gets no more actors."""
 
     node: str
     failures: int
@@ -427,13 +347,7 @@ class _Record:
 
 @dataclass(slots=True)
 class NodeBook:
-    """The account of all nodes on which an actor was seen.
-
-    Attributes
-    ----------
-    left_out
-        Nodes that get no more actors, in the order of their exclusion.
-    """
+    """The account of all nodes on which an actor was seen."""
 
     left_out: list[str] = field(default_factory=list)
     _records: dict[str, _Record] = field(default_factory=dict)
@@ -454,19 +368,7 @@ class NodeBook:
     def failed(
         self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
     ) -> Exclusion | None:
-        """An actor there died or failed; whether the node is left out from now on.
-
-        Parameters
-        ----------
-        node
-            Where; nothing is counted where that is not known.
-        why
-            What happened.
-        index
-            The segment that it drew, if any.
-        weight
-            How much it counts: `MAX_FAILURES` leaves the node out at once.
-        """
+        """An actor there died or failed; whether the node is left out from now on."""
         if node is None:
             return None
         self.seen(node)
@@ -496,15 +398,7 @@ class NodeBook:
         return index in self._failed_on
 
     def to_avoid(self, node: str | None, working: Collection[str]) -> frozenset[int]:
-        """Segments that `node` is not to draw again.
-
-        Parameters
-        ----------
-        node
-            Where a segment is about to be drawn.
-        working
-            Nodes that have actors.
-        """
+        """Segments that `node` is not to draw again."""
         if not self._failed_on or node is None:
             return frozenset()
         return frozenset(
@@ -536,15 +430,7 @@ OPENING_FACTOR = 10.0
 
 @dataclass(slots=True)
 class Openings:
-    """What is known of the openings of one job's source.
-
-    Attributes
-    ----------
-    lost
-        Actors in a row that died while they started.
-    slowest_s
-        What the slowest took that could draw in the end; None before the first.
-    """
+    """What is known of the openings of one job's source."""
 
     lost: int = 0
     slowest_s: float | None = None
@@ -562,13 +448,7 @@ class Openings:
         self.slowest_s = max(self.slowest_s or 0.0, took_s)
 
     def too_many_lost(self, nodes: int) -> bool:
-        """Whether it makes no sense to go on.
-
-        Parameters
-        ----------
-        nodes
-            Nodes that may have actors: there are others to go to.
-        """
+        """Whether it makes no sense to go on."""
         return self.lost >= MAX_LOST * max(1, min(MOST_NODES_TRIED, nodes))
 
 
@@ -590,17 +470,7 @@ COPIED_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long frames have taken so far, encoding included where actors encode.
-
-    Attributes
-    ----------
-    frame_s
-        What a frame takes on average; None before the first.
-    slowest_s
-        What a frame took in the slowest segment.
-    patience_s
-        See `Lateness`: what a frame may take that nobody has drawn yet.
-    """
+    """How long frames have taken so far, encoding included where actors encode."""
 
     frame_s: float | None = None
     slowest_s: float = 0.0
@@ -623,27 +493,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A segment in an actor's hands, or on its way from there to the driver's node.
-
-    Attributes
-    ----------
-    number, node
-        The actor, and where it lives.
-    index
-        The segment.
-    age_s
-        Seconds since it was begun, or since it was drawn where it is on its
-        way; None where it was not begun.
-    expected_s
-        What that may well take; None where nothing is known.
-    is_wanted
-        Whether nobody else has drawn it.
-    frames
-        How many it has.
-    travels
-        Whether it is drawn and on its way. Its actor draws something else by
-        now: a slow link says nothing against it.
-    """
+    """A segment in an actor's hands, or on its way from there to the driver's node."""
 
     number: int
     node: str | None
@@ -668,27 +518,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """What is overdue at one moment.
-
-    Attributes
-    ----------
-    overdue
-        Segments that an actor with nothing else to do may draw, too, with the
-        nodes where they are being drawn.
-    far_overdue
-        Those that go before new ones, at most `copies_left` of them.
-    silent_nodes
-        Nodes from which nothing came since one of their segments was due. They
-        get nothing new.
-    given_up
-        Actors that nobody waits for: another one has drawn their segment, or
-        their node is silent.
-    copies_left
-        Copies that may be begun while there are new segments.
-    patience_s
-        What a frame took in the segments that are given up though nobody else
-        has drawn them: wherever they are drawn next, they may well take as long.
-    """
+    """What is overdue at one moment."""
 
     overdue: Mapping[int, frozenset[str | None]]
     far_overdue: Mapping[int, frozenset[str | None]]
@@ -704,17 +534,7 @@ NOTHING_LATE = Lateness({}, {}, frozenset(), (), 0)
 def look_for_late(
     holdings: Iterable[Holding], heard_ago_s: Mapping[str, float], actors: int
 ) -> Lateness:
-    """What is overdue.
-
-    Parameters
-    ----------
-    holdings
-        What all actors hold.
-    heard_ago_s
-        Seconds since something came from each node.
-    actors
-        Actors that can draw.
-    """
+    """What is overdue."""
     all_held = list(holdings)
     drawing = [each for each in all_held if not each.travels]
     far_actors = {each.number for each in drawing if each.is_late(FAR_OVERDUE, SLACK_S)}
@@ -786,16 +606,6 @@ SILENCE_FACTOR = 20.0
 
 
 def limit_s(segment_frames: int, frame_s: float, open_s: float) -> float:
-    """Seconds of silence after which the job ends.
-
-    Parameters
-    ----------
-    segment_frames
-        Frames of the longest segment: the least that is heard of.
-    frame_s
-        What a frame takes, as far as is known, encoding included; else 0.
-    open_s
-        What opening the source takes.
-    """
+    """Seconds of silence after which the job ends."""
     segment_s = segment_frames * max(SLOW_FRAME_S, SILENCE_FACTOR * frame_s)
     return max(SHORTEST_S, segment_s, SILENCE_FACTOR * open_s)

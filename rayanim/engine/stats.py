@@ -48,21 +48,7 @@ STAGE_SECONDS = "rayanim_stage_seconds_total"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric, or one of its series where `stage` is set.
-
-    Attributes
-    ----------
-    name
-        After Prometheus' conventions: base units, and ``_total`` of what only grows.
-    kind
-        A counter only grows; a gauge tells what is at this moment.
-    description
-        What it means, for people.
-    read
-        Its value; None while that is not known.
-    stage
-        The value of the label ``stage``; None where the metric has no such label.
-    """
+    """One metric, or one of its series where `stage` is set."""
 
     name: str
     kind: Literal["counter", "gauge"]
@@ -159,13 +145,7 @@ LOOK_S = 1.0
 
 
 class Exporter:
-    """The metrics of one job.
-
-    Parameters
-    ----------
-    name
-        What the job is called.
-    """
+    """The metrics of one job."""
 
     def __init__(self, name: JobName) -> None:
         self._labels = dict(zip(JOB_LABELS, (name.video, name.run), strict=True))
@@ -254,15 +234,7 @@ to the metrics that Ray itself keeps.
 
 @dataclass(frozen=True, slots=True)
 class JobName:
-    """The names of one job.
-
-    Attributes
-    ----------
-    video
-        The video's name.
-    run
-        Tells this job from others that make a video of that name.
-    """
+    """The names of one job."""
 
     video: str = "video"
     run: str = "0"
@@ -301,18 +273,6 @@ class FleetUse:
 
     Where there are too many changes, those that follow within `step_s` of
     another one are told as one; the peaks and the time count all.
-
-    Attributes
-    ----------
-    sizes
-        Each change, the latest last; none before the first actor came.
-    nodes_peak
-        The most nodes at once.
-    node_s
-        Seconds for which nodes were held, of all nodes together: from a node's
-        first render actor to its last one's end.
-    step_s
-        Seconds between two sizes at least.
     """
 
     sizes: list[FleetSize] = field(default_factory=list)
@@ -327,15 +287,7 @@ class FleetUse:
         return self.node_s / HOUR_S
 
     def note(self, at_s: float, actors: int, nodes: int) -> bool:
-        """There are so many now; whether the number of nodes is another one.
-
-        Parameters
-        ----------
-        at_s
-            Seconds after the job began; never less than before.
-        actors, nodes
-            See `FleetSize`.
-        """
+        """There are so many now; whether the number of nodes is another one."""
         before, self._now = self._now, FleetSize(at_s, actors, nodes)
         self.node_s += before.nodes * (at_s - before.at_s)
         self.nodes_peak = max(self.nodes_peak, nodes)
@@ -367,14 +319,6 @@ class RateMeter:
     What was done before `start` (by a run that this one resumes) is no part of
     the rate. Things that arrive in bursts have a steady rate between them; it
     falls once nothing has come for longer than usual.
-
-    Parameters
-    ----------
-    window_s
-        Seconds over which the rate is averaged. Arrivals further apart than
-        this are averaged over the last two.
-    clock
-        Gives seconds that never go back.
     """
 
     def __init__(
@@ -432,44 +376,7 @@ MAX_CHANGES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A video to be made.
-
-    Attributes
-    ----------
-    source, feed
-        What draws, and which frames with which parameters.
-    make_spec
-        Gives the stream for frames of the size that the first frame settles.
-    part_path
-        The file that is written; it is renamed by the caller.
-    settings
-        Performance settings to start with.
-    max_actors
-        The most render actors.
-    engine
-        Whether Ray is used.
-    seed
-        For the global random generators; None leaves them alone.
-    log_every
-        Log a line after so many frames drawn, and encoded; None for none.
-    transport
-        What actors hand over; None chooses.
-    on_history
-        What is done about a frame that depends on those drawn before it.
-    sequential
-        Whether frames are drawn in the state that a serial run would have.
-    in_full
-        Whether figures are drawn in full, for an incremental draw was found to differ.
-    may_redraw
-        Whether all frames can be drawn again after such a difference: their parameters are there
-        a second time.
-    keeper
-        Keeps finished segments; None where raw frames travel.
-    cluster
-        The cluster to run on; None for a Ray on this machine.
-    name
-        What the job is called in Ray's tools, logs and metrics.
-    """
+    """A video to be made."""
 
     source: Source
     feed: Feed
@@ -492,16 +399,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many actors and waiting frames there are at one moment.
-
-    Attributes
-    ----------
-    alive, asked_for, wanted
-        Render actors that can draw, that Ray was asked for, and that the
-        controller wants.
-    queued_frames
-        Frames that the encoder has not taken yet.
-    """
+    """How many actors and waiting frames there are at one moment."""
 
     alive: int = 0
     asked_for: int = 0
@@ -609,30 +507,14 @@ class Tally:
             _logger.info("%d%s frames %s", now, of_total, done)
 
     def event(self, text: str, happened: Event | None = None) -> None:
-        """Something that a person should know of.
-
-        Parameters
-        ----------
-        text
-            What to tell people.
-        happened
-            What to tell the log; None where that is the text itself.
-        """
+        """Something that a person should know of."""
         if len(self.events) < MAX_EVENTS:
             self.events.append(text)
         self.log.tell(happened or Notice(text=text))
         self.progress.message(text)
 
     def event_once(self, text: str, key: str | None = None) -> None:
-        """An event that several actors may report, each with figures of its own.
-
-        Parameters
-        ----------
-        text
-            What to tell.
-        key
-            What all their texts have in common; None where they are the same.
-        """
+        """An event that several actors may report, each with figures of its own."""
         key = key or text
         if key not in self.told:
             self.told.add(key)
@@ -715,21 +597,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a job: the finished part file, and how it went.
-
-    Attributes
-    ----------
-    spec
-        The stream in the file.
-    file_bytes
-        Its size.
-    engine, engine_reason
-        ``local`` or ``ray``, and why.
-    settings
-        The performance settings that the run found.
-    tally
-        All that was counted.
-    """
+    """What came of a job: the finished part file, and how it went."""
 
     spec: StreamSpec
     file_bytes: int

@@ -38,15 +38,6 @@ class Joining:
     The parts stay where they are: this only reads them. The video's file is
     begun with its first part, by a thread that takes the time it finds. The
     first failure ends it and removes the file; every later call raises it.
-
-    Parameters
-    ----------
-    spec
-        The stream.
-    path
-        The video to write.
-    store
-        Where the parts are kept.
     """
 
     def __init__(self, spec: StreamSpec, path: Path, store: PartStore) -> None:
@@ -71,13 +62,7 @@ class Joining:
         return self._frames
 
     def add(self, index: int, start: int, segment: EncodedSegment) -> None:
-        """There is a part of segment `index`, whose first frame is the video's `start`.
-
-        Raises
-        ------
-        PartsError, EncodeError
-            If parts before could not be joined.
-        """
+        """There is a part of segment `index`, whose first frame is the video's `start`."""
         with self._changed:
             self._check()
             if self._prefix.add(index):
@@ -92,26 +77,7 @@ class Joining:
             self._changed.notify()
 
     def finish(self, n_frames: int) -> int:
-        """Join what is left, of all parts that are there now, and write the video's end.
-
-        Parameters
-        ----------
-        n_frames
-            How many frames there must be.
-
-        Returns
-        -------
-        int
-            Size of the video in bytes.
-
-        Raises
-        ------
-        PartsError
-            If a part is missing, broken, or none that follows the one before,
-            or frames are missing at the end.
-        EncodeError
-            If the disk is full.
-        """
+        """Join what is left, of all parts that are there now, and write the video's end."""
         try:
             indices = self._all_parts()
             self.found(indices)
@@ -249,13 +215,7 @@ class Writer(Protocol):
         """Of these segments there is a part that another process put, or an earlier job."""
 
     def finish(self, n_frames: int) -> int:
-        """Write the file's end; its size in bytes.
-
-        Raises
-        ------
-        RayanimError
-            If so many frames were not written.
-        """
+        """Write the file's end; its size in bytes."""
 
 
 class Writing(Protocol):
@@ -283,15 +243,7 @@ class Writing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OneEncoder:
-    """Raw frames go, in order, through one encoder into one file.
-
-    Parameters
-    ----------
-    spec
-        The stream.
-    path
-        The file to write.
-    """
+    """Raw frames go, in order, through one encoder into one file."""
 
     spec: StreamSpec
     path: Path
@@ -334,17 +286,7 @@ class _FrameWriter:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Encoded segments go, as they come, into files of their own, which are joined to the video.
-
-    Parameters
-    ----------
-    spec
-        The stream.
-    path
-        The video to write at the end.
-    store
-        Where the parts are kept.
-    """
+    """Encoded segments go, as they come, into files of their own, which are joined to the video."""
 
     spec: StreamSpec
     path: Path
@@ -366,16 +308,7 @@ class Parts:
 
 
 class PartWriter:
-    """Puts parts, and joins those to the video of which all before are there.
-
-    Parameters
-    ----------
-    parts
-        Where to.
-    joins
-        Whether it joins before the end. Without, another one may take its
-        place, which is told of the parts by `take_found`.
-    """
+    """Puts parts, and joins those to the video of which all before are there."""
 
     def __init__(self, parts: Parts, *, joins: bool = True) -> None:
         self._parts = parts

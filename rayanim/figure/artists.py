@@ -41,30 +41,7 @@ Flags = list[tuple[dict[str, Any], Any]]
 
 
 class ArtistNode:
-    """What is drawn at one turn: an artist, or several that only make sense together.
-
-    Attributes
-    ----------
-    artist
-        What is drawn; names the node in messages.
-    recording
-        What it asked of the renderer when last drawn.
-    fresh
-        In a frame that is compared with a full draw: what it asked now.
-    dirty
-        Whether it asked for something else in this frame than before.
-    moved_at
-        The last frame in which it did, None where it has been the same since it came.
-    reach
-        All pixels that it has touched, and those that it is given to move in.
-    drawn_for
-        Why it was drawn in this frame: a "change", or "doubt" whether drawing it again gives the
-        same; empty where it was not.
-    is_unknown
-        Whether its changes cannot be seen for certain, so that it is drawn in every frame.
-    cost_s
-        Seconds that drawing it took when last measured.
-    """
+    """What is drawn at one turn: an artist, or several that only make sense together."""
 
     __slots__ = (
         "_alone", "_began_s", "_changed", "_epoch", "_ground", "_ground_version", "_marks", "_rest",
@@ -208,21 +185,7 @@ class ArtistNode:
 
 
 class FigureDrawing:
-    """Draws one figure, frame by frame, into recordings.
-
-    Attributes
-    ----------
-    nodes
-        All that the last frame shows, lowest first.
-    order_changed
-        Whether they are others, or in another order, than in the frame before.
-    comparing
-        Whether this frame is compared with a full draw, so that nothing is spared.
-    misplaced
-        Titles that this comparison found elsewhere than where they were left.
-    direct
-        Why the rest of this frame is drawn without recordings, or None.
-    """
+    """Draws one figure, frame by frame, into recordings."""
 
     def __init__(self, figure: Figure) -> None:
         self.nodes: list[ArtistNode] = []
@@ -251,13 +214,7 @@ class FigureDrawing:
         self._frame_flags: Flags = []
 
     def draw(self, renderer: RecordingRenderer, frame_idx: int, *, compare: bool) -> None:
-        """Run ``Figure.draw``.
-
-        Parameters
-        ----------
-        compare
-            Draw all artists, into the renderer too, as in a full draw.
-        """
+        """Run ``Figure.draw``."""
         self.comparing, self.direct, self.misplaced = compare, None, []
         self._renderer, self._frame_idx = renderer, frame_idx
         self._order, self._owners = [], [self._figure]

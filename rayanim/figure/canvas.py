@@ -56,13 +56,7 @@ class Layers:
         self._whole = True
 
     def show(self, nodes: list[ArtistNode], frame_idx: int) -> None:
-        """Bring the renderer's pixels up to date.
-
-        Parameters
-        ----------
-        nodes
-            All nodes, lowest first, each with its recording.
-        """
+        """Bring the renderer's pixels up to date."""
         outgrown = [node.outgrew_reach() for node in nodes if node.dirty]
         if self._picture is None or any(node.dirty and node not in self._over for node in nodes):
             self._plan(nodes, frame_idx)
@@ -152,17 +146,7 @@ CHANGING = "nearly everything changes"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A frame that was not the frame drawn in full.
-
-    Attributes
-    ----------
-    frame_idx
-        Which draw of the canvas it was, counted from 0.
-    box
-        The rectangle of pixels that differ.
-    artists
-        What is drawn there and was taken for unchanged, as text.
-    """
+    """A frame that was not the frame drawn in full."""
 
     frame_idx: int
     box: Box
@@ -214,18 +198,7 @@ class VideoCanvas(FigureCanvasAgg):
         return self._draws_frame or bool(super().is_saving())
 
     def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
-        """Draw a frame of a video.
-
-        Parameters
-        ----------
-        compare
-            Whether to compare the frame with a full draw; nothing to do where all draws are full.
-
-        Returns
-        -------
-        (height, width, 4) uint8 array
-            RGBA, read-only; a view that the next draw overwrites.
-        """
+        """Draw a frame of a video."""
         with self._drawing_frame():
             self.draw()
         return self.pixels
@@ -247,27 +220,7 @@ class VideoCanvas(FigureCanvasAgg):
 
 
 class IncrementalCanvas(VideoCanvas):
-    """A `VideoCanvas` whose `draw` leaves the pixels of a full draw, sooner.
-
-    Attributes
-    ----------
-    drawn_incrementally
-        Frames that were drawn without drawing everything.
-    drawn_in_full
-        Frames that were drawn whole, by the reason why.
-    comparisons
-        How often a frame was compared with a full draw.
-    compares_first
-        Whether the first frames are compared without being asked.
-    difference
-        The first difference from a full draw that was found, or None.
-    why_full
-        Why the last frame was drawn whole; None where it was not.
-    refusal
-        Why every frame is drawn whole from now on, or None.
-    always_try
-        True draws incrementally even where a full draw is likely to be quicker.
-    """
+    """A `VideoCanvas` whose `draw` leaves the pixels of a full draw, sooner."""
 
     def __init__(self, figure: Figure | None = None) -> None:
         super().__init__(figure)

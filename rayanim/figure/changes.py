@@ -117,17 +117,7 @@ class Mark:
 
 
 class Ground:
-    """What all artists of one axes, or of a figure, are drawn from.
-
-    Attributes
-    ----------
-    owner
-        The axes or figure.
-    version
-        Counts the changes.
-    reason
-        Why its changes cannot be seen for certain, or None.
-    """
+    """What all artists of one axes, or of a figure, are drawn from."""
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
@@ -203,25 +193,7 @@ class Rest:
 
 
 class Watch:
-    """The values of all that can be reached from some roots.
-
-    Parameters
-    ----------
-    roots
-        Where the walk starts: artists, as a rule.
-    ground
-        What is watched for all artists of the axes and need not be watched again; None
-        where that is what is to be watched.
-
-    Attributes
-    ----------
-    reason
-        Why changes cannot be seen for certain, or None.
-    things
-        All that was met, in order.
-    places
-        The order in which things were met, by their ids; the watch keeps them alive.
-    """
+    """The values of all that can be reached from some roots."""
 
     def __init__(self, roots: Iterable[Any], ground: Ground | None) -> None:
         self.reason: str | None = None

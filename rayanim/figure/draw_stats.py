@@ -28,16 +28,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How frames were drawn.
-
-    Attributes
-    ----------
-    in_parts
-        Frames of which only what changed was drawn.
-    in_full
-        Frames that were drawn whole, by the reason why. The reasons are a
-        fixed set of texts.
-    """
+    """How frames were drawn."""
 
     in_parts: int = 0
     in_full: Mapping[str, int] = field(default_factory=dict)
@@ -54,15 +45,7 @@ class Ways:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """How often something ran, and for how long.
-
-    Attributes
-    ----------
-    frames
-        Frames in which it ran.
-    seconds
-        What it took in all of them.
-    """
+    """How often something ran, and for how long."""
 
     frames: int = 0
     seconds: float = 0.0
@@ -73,15 +56,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to tell the user once in a job.
-
-    Attributes
-    ----------
-    key
-        Notes with one key say the same, with other figures.
-    text
-        What to tell.
-    """
+    """Something to tell the user once in a job."""
 
     key: str
     text: str
@@ -89,22 +64,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How the frames that show figures were drawn, and where their time went.
-
-    Attributes
-    ----------
-    ways
-        How they were drawn.
-    timed
-        The frames whose time was taken, and what they took from the beginning
-        of the user's code to the finished pixels.
-    drawing_s
-        Seconds of it that went into drawing figures.
-    layouts
-        What laying out took, by who did it.
-    notes
-        What to tell the user. Notes are told as they come: a sum has none.
-    """
+    """How the frames that show figures were drawn, and where their time went."""
 
     ways: Ways = field(default_factory=Ways)
     timed: Spent = field(default_factory=Spent)
@@ -252,14 +212,7 @@ def place_of(frame: FrameType | None) -> str:
 
 
 class Growth:
-    """Whether the artists of one figure pile up.
-
-    Attributes
-    ----------
-    listener
-        Takes what artists are made in the frame that follows, and where; None
-        where that is not wanted.
-    """
+    """Whether the artists of one figure pile up."""
 
     def __init__(self) -> None:
         self.listener: Births | None = None
@@ -350,15 +303,7 @@ _made: dict[tuple[Any, str, Any], tuple[Any, Any]] = {}
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
-    """Have ``make(function)`` in the place of a class's or module's own function.
-
-    Parameters
-    ----------
-    owner, name
-        The class or module, which must define the function itself, and the function's name.
-    make
-        Always the same for one function: who comes second gets the first one's.
-    """
+    """Have ``make(function)`` in the place of a class's or module's own function."""
     _enter(owner, name, make)
     try:
         yield
@@ -424,25 +369,7 @@ def current() -> Ledger | None:
 
 @dataclass(slots=True)
 class FrameEntry:
-    """What is drawn in one frame.
-
-    Attributes
-    ----------
-    number
-        The frame's number.
-    compared
-        Whether what is drawn in it is compared with full draws.
-    drawers
-        What drew in it, in order.
-    why_full
-        Why one of them drew in full; None where none did.
-    drawing_s
-        Seconds that they took.
-    layouts_s
-        Seconds of layouts, by who ran them.
-    aside_s
-        Seconds that do not count.
-    """
+    """What is drawn in one frame."""
 
     number: int
     compared: bool = False
@@ -469,20 +396,7 @@ def aside() -> Iterator[None]:
 
 
 class Ledger:
-    """How the frames of one source are drawn in this process.
-
-    Attributes
-    ----------
-    difference
-        The first difference from a full draw, as text for the user, or None.
-    in_full
-        Whether all figures are drawn in full from now on, for a difference was
-        found, here or elsewhere.
-    lays_out
-        Whether a layout has run in any frame, by an engine or by the user's code.
-    listeners
-        Who wants to know where artists are made in this frame.
-    """
+    """How the frames of one source are drawn in this process."""
 
     def __init__(self) -> None:
         self.difference: str | None = None

@@ -61,19 +61,7 @@ def close_figure(figure: Figure) -> None:
 
 
 class FigurePixels:
-    """The pixels of one figure, as Agg draws it in full.
-
-    Parameters
-    ----------
-    figure
-        The figure to draw.
-    dpi
-        Pixels per inch; None keeps the figure's own.
-    drawing
-        ``"auto"`` draws only what changed since the frame before, to the same
-        pixels; ``"full"`` draws everything in every frame; None is what
-        `drawn_as` says, and ``"auto"`` outside it.
-    """
+    """The pixels of one figure, as Agg draws it in full."""
 
     def __init__(
         self,
@@ -103,13 +91,7 @@ class FigurePixels:
         return int(width_px), int(height_px)
 
     def draw(self) -> npt.NDArray[np.uint8]:
-        """Draw the figure as it is now.
-
-        Returns
-        -------
-        (height, width, 4) uint8 array
-            RGBA, read-only; a view that the next call overwrites.
-        """
+        """Draw the figure as it is now."""
         return _entered(self)
 
     def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
@@ -163,15 +145,6 @@ class SavedFigurePixels:
 
     Slower than `FigurePixels` (matplotlib lays the figure out twice), and the
     way to cut every frame by the same box.
-
-    Parameters
-    ----------
-    figure
-        The figure to draw.
-    options
-        Keyword arguments of ``Figure.savefig`` but ``bbox_inches``.
-    box
-        What to cut out, in inches; None keeps the whole figure.
     """
 
     def __init__(
@@ -205,13 +178,7 @@ class SavedFigurePixels:
         return int(width_in * self._dpi), int(height_in * self._dpi)
 
     def draw(self) -> npt.NDArray[np.uint8]:
-        """Draw the figure as it is now.
-
-        Returns
-        -------
-        (height, width, 4) uint8 array
-            RGBA, read-only.
-        """
+        """Draw the figure as it is now."""
         return _entered(self)
 
     def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
@@ -243,13 +210,7 @@ def _entered(drawer: Drawer) -> npt.NDArray[np.uint8]:
 
 
 def given_box(options: dict[str, Any]) -> Box | None:
-    """The box that the ``savefig`` options give, None where it is to be measured or left out.
-
-    Raises
-    ------
-    SettingsError
-        If ``bbox_inches`` is nothing that ``savefig`` takes.
-    """
+    """The box that the ``savefig`` options give, None where it is to be measured or left out."""
     value = options.get("bbox_inches")
     if value is None or (isinstance(value, str) and value in ("tight", "standard")):
         return None
@@ -263,15 +224,7 @@ def given_box(options: dict[str, Any]) -> Box | None:
 
 
 def settled_box(figure: Figure, options: dict[str, Any]) -> Box | None:
-    """What every frame of the video is cut by, None for the whole figure.
-
-    Parameters
-    ----------
-    figure
-        The figure, updated to the first frame.
-    options
-        The ``savefig`` options.
-    """
+    """What every frame of the video is cut by, None for the whole figure."""
     if options.get("bbox_inches") != "tight":
         return given_box(options)
     with _as_drawn(figure, _dpi_of(figure, options)), kept_layout(figure):
@@ -341,19 +294,7 @@ def open_pixels(
     box: Box | None,
     drawing: Drawing = "auto",
 ) -> AnyPixels:
-    """The quickest way to the pixels that ``savefig`` with these options would give.
-
-    Parameters
-    ----------
-    figure
-        The figure to draw.
-    options
-        Keyword arguments of ``Figure.savefig``; ``bbox_inches`` is not read.
-    box
-        The box that every frame is cut by, in inches, or None.
-    drawing
-        As for `FigurePixels`.
-    """
+    """The quickest way to the pixels that ``savefig`` with these options would give."""
     rest = set(options) - {"dpi", "bbox_inches", "pad_inches", "bbox_extra_artists", "format"}
     if box is None and not rest:
         return FigurePixels(figure, _dpi_of(figure, options), drawing)

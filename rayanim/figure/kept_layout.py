@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 
 
 class Titles:
-    """The titles of one axes, and what they were last placed by.
-
-    Attributes
-    ----------
-    axes
-        The axes.
-    """
+    """The titles of one axes, and what they were last placed by."""
 
     def __init__(self, axes: Any, drawing: FigureDrawing) -> None:
         self.axes = axes

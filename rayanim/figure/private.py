@@ -16,17 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PrivateName:
-    """One name of matplotlib's that may go with any release.
-
-    Attributes
-    ----------
-    owner
-        What has it, as `owners_in` calls it.
-    name
-        The attribute.
-    use
-        What it is read for.
-    """
+    """One name of matplotlib's that may go with any release."""
 
     owner: str
     name: str

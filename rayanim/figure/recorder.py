@@ -185,19 +185,7 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What one artist asked of the renderer.
-
-    Attributes
-    ----------
-    calls
-        The calls with their arguments.
-    box
-        All pixels that they can touch.
-    limit
-        The pixels that they could touch at all, for they are clipped to them.
-    masks
-        The clip paths of the calls that have one.
-    """
+    """What one artist asked of the renderer."""
 
     calls: tuple[Call, ...]
     box: Box | None
@@ -215,15 +203,7 @@ class Recording:
 
 
 class RecordingRenderer(RendererAgg):
-    """matplotlib's Agg renderer, whose C++ calls can be recorded.
-
-    Attributes
-    ----------
-    recorder
-        Stands before the C++ renderer.
-    drawing
-        What draws with it now, if anything does: a `FigureDrawing`.
-    """
+    """matplotlib's Agg renderer, whose C++ calls can be recorded."""
 
     def __init__(self, width: float, height: float, dpi: float) -> None:
         self.drawing: Any = None
@@ -265,17 +245,7 @@ class RecordingRenderer(RendererAgg):
 
 
 class Recorder:
-    """Stands before the C++ renderer, and passes calls on or records them.
-
-    Attributes
-    ----------
-    mode
-        What is done with calls.
-    touched
-        Whether somebody drew while nothing was recorded.
-    lent
-        Whether somebody has the buffer itself and may write into it at any time.
-    """
+    """Stands before the C++ renderer, and passes calls on or records them."""
 
     def __init__(
         self, renderer: RecordingRenderer, width_px: int, height_px: int, dpi: float

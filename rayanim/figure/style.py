@@ -18,17 +18,7 @@ SHIPPED_BY = ("matplotlib.", "mpl_toolkits.")
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """Names that a script gave to what matplotlib does not ship.
-
-    Attributes
-    ----------
-    colors
-        Colours by name.
-    sequences
-        Colour sequences by name.
-    scales, projections
-        Classes of axis scales and of axes.
-    """
+    """Names that a script gave to what matplotlib does not ship."""
 
     colors: dict[str, Any]
     sequences: dict[str, Any]
@@ -91,19 +81,7 @@ LEFT_ALONE = frozenset({"backend", "backend_fallback", "interactive", "toolbar",
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What decides the look of a figure beside the code that draws it.
-
-    Attributes
-    ----------
-    rc
-        The ``rcParams`` by name.
-    fonts
-        Files of the fonts that matplotlib knew.
-    colormaps
-        Colour maps by name, those that matplotlib does not ship.
-    additions
-        What else was registered.
-    """
+    """What decides the look of a figure beside the code that draws it."""
 
     rc: dict[str, Any]
     fonts: tuple[str, ...]

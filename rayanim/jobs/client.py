@@ -29,26 +29,7 @@ GCS_PORT = 6379
 
 
 def read_address(given: str | None, environment: Mapping[str, str]) -> str | None:
-    """The address to reach Ray's Jobs API at.
-
-    Parameters
-    ----------
-    given
-        As the user wrote it; None takes the environment's.
-    environment
-        Variables by name.
-
-    Returns
-    -------
-    str or None
-        ``http://HOST:PORT``, or what Ray itself finds the address by: ``auto``,
-        ``HOST:6379``, or None for the Ray that runs on this machine.
-
-    Raises
-    ------
-    SettingsError
-        If it is an address of another kind.
-    """
+    """The address to reach Ray's Jobs API at."""
     found = given or next((environment[name] for name in VARIABLES if environment.get(name)), None)
     if found is None or found == "auto":
         return found
@@ -105,22 +86,7 @@ STOP_WAIT_S = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """One job, as Ray's Jobs API takes it.
-
-    Attributes
-    ----------
-    submission_id
-        Its name on the cluster.
-    entrypoint
-        The shell command that its driver is.
-    runtime_env
-        What its processes find on every node.
-    metadata
-        Texts by name that are kept with it.
-    resources
-        What the driver itself takes: keyword arguments ``entrypoint_*`` of
-        ``JobSubmissionClient.submit_job``, those that were given.
-    """
+    """One job, as Ray's Jobs API takes it."""
 
     submission_id: str
     entrypoint: str
@@ -130,27 +96,13 @@ class JobRequest:
 
 
 def make_submission_id(script: Path, token: str) -> str:
-    """A job's name that tells people which script it runs: ``rayanim-wave-1f0c7a2b``.
-
-    Parameters
-    ----------
-    script
-        The script.
-    token
-        Random characters, so that each submission has its own.
-    """
+    """A job's name that tells people which script it runs: ``rayanim-wave-1f0c7a2b``."""
     stem = re.sub(r"[^A-Za-z0-9_]+", "-", script.stem).strip("-")[:40] or "script"
     return f"rayanim-{stem}-{token}"
 
 
 def check_submission_id(text: str) -> str:
-    """`text` itself, once it is known to be a name for a job.
-
-    Raises
-    ------
-    SettingsError
-        If it cannot be the name of a log file.
-    """
+    """`text` itself, once it is known to be a name for a job."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}", text):
         return text
     raise SettingsError(
@@ -159,34 +111,14 @@ def check_submission_id(text: str) -> str:
 
 
 def videos_folder(folder: Path, owner: str) -> str:
-    """The name of the folder on the cluster where the videos of a script's folder go.
-
-    Parameters
-    ----------
-    folder
-        The script's folder on the submitting machine, absolute.
-    owner
-        Whose machine that is, ``user@host``.
-
-    Returns
-    -------
-    str
-        The same at every submission, so that one goes on where another stopped,
-        and another one for another folder or owner.
-    """
+    """The name of the folder on the cluster where the videos of a script's folder go."""
     digest = hashlib.sha256(f"{owner}:{folder}".encode()).hexdigest()[:8]
     stem = re.sub(r"[^A-Za-z0-9_]+", "-", folder.name).strip("-")[:40] or "videos"
     return f"{stem}-{digest}"
 
 
 def relative_script(script: Path, working_dir: Path) -> str:
-    """The script's path below the folder that travels.
-
-    Raises
-    ------
-    SettingsError
-        If it lies elsewhere.
-    """
+    """The script's path below the folder that travels."""
     try:
         return script.resolve().relative_to(working_dir.resolve()).as_posix()
     except ValueError:
@@ -202,13 +134,6 @@ def entrypoint(videos: str, words: Sequence[str]) -> str:
     The Python is the one that the head's Ray finds as ``python``, or that of
     the packages which were asked for. ``exec`` leaves no shell between it and
     the signal that stops the job.
-
-    Parameters
-    ----------
-    videos
-        Name of the folder for its videos.
-    words
-        What stands after ``rayanim run``.
     """
     return shlex.join(["exec", "python", "-m", "rayanim.jobs.driver", videos, "run", *words])
 
@@ -240,27 +165,7 @@ NEVER_STARTED = (
 
 @dataclass(frozen=True, slots=True)
 class SubmittedJob:
-    """What Ray knows of a job.
-
-    Attributes
-    ----------
-    submission_id
-        Its name.
-    status
-        ``PENDING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``STOPPED``.
-    message
-        Ray's own sentence about the status.
-    exit_code
-        The driver's; None where it has not ended by itself.
-    node_id
-        Where the driver runs or ran; None while that is not known.
-    started_s, ended_s
-        Seconds since 1970; None while they are to come.
-    metadata
-        Texts by name that were kept with it.
-    failure
-        Ray's kind of failure; empty where there is none.
-    """
+    """What Ray knows of a job."""
 
     submission_id: str
     status: str
@@ -377,21 +282,7 @@ LOG_NAME = "job-driver-{}.log"
 
 
 class JobsClient:
-    """The Jobs API of one cluster.
-
-    Parameters
-    ----------
-    given
-        The address as the user wrote it; None takes the environment's.
-
-    Raises
-    ------
-    JobError
-        If nothing answers there, Ray refuses the token, or lacks its dashboard
-        here or there.
-    SettingsError
-        If the address is of another kind.
-    """
+    """The Jobs API of one cluster."""
 
     def __init__(self, given: str | None = None) -> None:
         self._given = given
@@ -408,13 +299,7 @@ class JobsClient:
         return f"rayanim {words}{f' --address {masked(self._given)}' if self._given else ''}"
 
     def submit(self, request: JobRequest) -> str:
-        """Send the packages and start the job.
-
-        Returns
-        -------
-        str
-            Its submission ID.
-        """
+        """Send the packages and start the job."""
         with self._told():
             submitted: str = self._client.submit_job(
                 entrypoint=request.entrypoint,
@@ -426,13 +311,7 @@ class JobsClient:
         return submitted
 
     def job(self, submission_id: str) -> SubmittedJob:
-        """What is known of one job.
-
-        Raises
-        ------
-        SettingsError
-            If the cluster has none of that name.
-        """
+        """What is known of one job."""
         with self._told(submission_id):
             return SubmittedJob.of(self._client.get_job_info(submission_id))
 
@@ -452,14 +331,7 @@ class JobsClient:
         return stopped
 
     def tail(self, submission_id: str) -> Iterator[str | None]:
-        """Follow the job's log from its beginning until the job ends.
-
-        Yields
-        ------
-        str or None
-            A piece of the log; None now and then while there is none, so that
-            the caller can look around.
-        """
+        """Follow the job's log from its beginning until the job ends."""
         loop = asyncio.new_event_loop()
         pieces = self._client.tail_job_logs(submission_id)
         try:
@@ -470,13 +342,7 @@ class JobsClient:
             loop.close()
 
     def log(self, job: SubmittedJob, lines: int = -1) -> Iterator[str]:
-        """Read the last `lines` lines of a job's log, -1 for all; nothing while there is none.
-
-        Raises
-        ------
-        JobError
-            If it cannot be read any more.
-        """
+        """Read the last `lines` lines of a job's log, -1 for all; nothing while there is none."""
         if job.node_id is None:
             return
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
@@ -494,13 +360,7 @@ class JobsClient:
 
     @contextlib.contextmanager
     def file(self, node_id: str, name: str, lines: int) -> Iterator[Iterator[bytes]]:
-        """Read the last `lines` lines, -1 for all, of a file in a node's log folder.
-
-        Raises
-        ------
-        JobError
-            If it is not there, or the connection breaks.
-        """
+        """Read the last `lines` lines, -1 for all, of a file in a node's log folder."""
         query = {"node_id": node_id, "filename": name, "lines": str(lines)}
         with self._told():
             answer = self._client.read_file(query)

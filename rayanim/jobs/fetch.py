@@ -19,25 +19,7 @@ _OFFERED_BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A video that can be fetched.
-
-    Attributes
-    ----------
-    output
-        Where it lies on its node.
-    relative
-        Its path below the folder for videos; its name where it lies elsewhere.
-    name
-        Where it can be found in the node's log folder.
-    size_bytes, sha256
-        What it is.
-    newlines
-        How many bytes of it are newlines. Ray's dashboard gives a file from its
-        n-th line on, and so from wherever a broken connection has stopped,
-        although a video has no lines.
-    ends_with_newline
-        Whether its last byte is one.
-    """
+    """A video that can be fetched."""
 
     output: str
     relative: str
@@ -58,15 +40,7 @@ class Offer:
 
 
 def offer(video: Path, videos: Path) -> Offer | None:
-    """Offer `video`, which lies on this node; None where this is no job's driver.
-
-    Parameters
-    ----------
-    video
-        The finished file, absolute.
-    videos
-        The folder for videos.
-    """
+    """Offer `video`, which lies on this node; None where this is no job's driver."""
     logs, job = os.environ.get(LOG_FOLDER), os.environ.get(JOB)
     if not logs or not job or not video.is_file():
         return None
@@ -125,28 +99,6 @@ def fetch_video(
     It grows in ``TARGET.fetch`` and is renamed once its hash is right. What a
     broken connection or a stopped process has left there is gone on from, at
     the last newline in it.
-
-    Parameters
-    ----------
-    source
-        The cluster.
-    node_id
-        The node where the video lies.
-    offer
-        What it is.
-    target
-        The file to write.
-    on_bytes
-        Called with the bytes that are there, as they come.
-    pause_s
-        Seconds before another attempt.
-
-    Raises
-    ------
-    JobError
-        If the video cannot be read, or is another one by now.
-    OutputError
-        If `target` cannot be written.
     """
     try:
         growing = _Growing(target, offer)
@@ -223,13 +175,7 @@ class _Growing:
         self.size_bytes += len(block)
 
     def finish(self) -> None:
-        """Put the video into its place.
-
-        Raises
-        ------
-        JobError
-            If it is not the one that was offered.
-        """
+        """Put the video into its place."""
         digest = hashlib.sha256()
         with self._path.open("rb") as file:
             while block := file.read(_BLOCK_BYTES):

@@ -81,17 +81,7 @@ IGNORE_FILES = (".gitignore", ".rayignore")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Patterns that hold below one folder.
-
-    Attributes
-    ----------
-    base
-        The folder, relative to the one that travels.
-    reason
-        Why a path that they match stays behind.
-    spec
-        A `pathspec.GitIgnoreSpec`.
-    """
+    """Patterns that hold below one folder."""
 
     base: PurePosixPath
     reason: str
@@ -118,17 +108,7 @@ def default_rules() -> list[Rules]:
 
 
 def reason_to_leave(path: PurePosixPath, is_folder: bool, rules: Sequence[Rules]) -> str | None:
-    """Why `path` stays behind; None where it travels.
-
-    Parameters
-    ----------
-    path
-        Relative to the folder that travels.
-    is_folder
-        Whether it is one; what it holds goes with it.
-    rules
-        All rules that hold where it lies, the strongest last.
-    """
+    """Why `path` stays behind; None where it travels."""
     for each in reversed(rules):
         verdict = each.verdict(path, is_folder)
         if verdict is not None:
@@ -150,15 +130,7 @@ _HEADERS_BYTES = 30 + 46 + 2 * 24
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file that travels.
-
-    Attributes
-    ----------
-    path
-        Relative to the folder that travels.
-    size_bytes
-        Its size.
-    """
+    """A file that travels."""
 
     path: PurePosixPath
     size_bytes: int
@@ -166,17 +138,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """A file or a whole folder that stays.
-
-    Attributes
-    ----------
-    path
-        Relative to the folder that travels.
-    reason
-        Which rule it fell under.
-    is_folder
-        Whether it is a folder; what it holds was not looked at.
-    """
+    """A file or a whole folder that stays."""
 
     path: PurePosixPath
     reason: str
@@ -185,17 +147,7 @@ class LeftBehind:
 
 @dataclass(frozen=True, slots=True)
 class PackagePlan:
-    """What a package will hold.
-
-    Attributes
-    ----------
-    entries
-        The files, by path.
-    left
-        What stays behind, by path.
-    size_bytes
-        The package's size at most; its files are also compressed.
-    """
+    """What a package will hold."""
 
     entries: tuple[Entry, ...]
     left: tuple[LeftBehind, ...]
@@ -207,13 +159,7 @@ class PackagePlan:
         return tuple(each for each in _largest(self.entries) if each.size_bytes >= LARGE_FILE_BYTES)
 
     def notes(self, target: PurePosixPath | None = None) -> list[str]:
-        """What a person should know of it: what is large, and what of theirs stays behind.
-
-        Parameters
-        ----------
-        target
-            The video to be made, relative to the folder: nobody will miss the one that is there.
-        """
+        """What a person should know of it: what is large, and what of theirs stays behind."""
         notes = []
         if self.large:
             notes.append(
@@ -240,22 +186,7 @@ def plan_package(
     limit_bytes: int,
     folder: str,
 ) -> PackagePlan:
-    """Decide on a package of `entries`.
-
-    Parameters
-    ----------
-    entries, left
-        What travels and what stays behind, in any order.
-    limit_bytes
-        Ray refuses a package that is not smaller.
-    folder
-        Its name in the refusal.
-
-    Raises
-    ------
-    PackageError
-        If the package would be too large; the message names its largest files.
-    """
+    """Decide on a package of `entries`."""
     files = tuple(sorted(entries, key=lambda each: each.path))
     size_bytes = sum(each.size_bytes + _overhead_bytes(each) for each in files)
     if size_bytes >= limit_bytes:
@@ -303,11 +234,6 @@ def write_package(folder: Path, plan: PackagePlan, target: Path) -> None:
 
     Ray knows a package by the hash of its bytes: one that is there already is
     not sent again.
-
-    Raises
-    ------
-    PackageError
-        If a file has gone or grown since it was listed, or `target` cannot be written.
     """
     try:
         _write(folder, plan, target)
@@ -366,13 +292,7 @@ def _header(name: str, mode: int) -> zipfile.ZipInfo:
 
 
 def stage_rayanim(parent: Path) -> Path:
-    """Copy this rayanim's code below `parent`, with its version and what it needs.
-
-    Returns
-    -------
-    Path
-        The package's folder.
-    """
+    """Copy this rayanim's code below `parent`, with its version and what it needs."""
     from rayanim import __version__
 
     source = Path(__file__).resolve().parent.parent
@@ -395,33 +315,14 @@ def own_requirements() -> list[str]:
 
 @dataclass(slots=True)
 class Listing:
-    """What was found below a folder.
-
-    Attributes
-    ----------
-    entries, left
-        The files that travel, and the paths that stay; at most `MOST_FILES` together.
-    """
+    """What was found below a folder."""
 
     entries: list[Entry] = field(default_factory=list)
     left: list[LeftBehind] = field(default_factory=list)
 
 
 def list_folder(folder: Path, excludes: Sequence[str] = ()) -> Listing:
-    """List what of `folder` travels.
-
-    Parameters
-    ----------
-    folder
-        The folder; links below it are followed, but no folder is entered twice.
-    excludes
-        Gitignore patterns, relative to it, that come before all others.
-
-    Raises
-    ------
-    PackageError
-        If `folder` is none, cannot be read, or holds more files than a project does.
-    """
+    """List what of `folder` travels."""
     if not folder.is_dir():
         raise PackageError(f"The working folder {str(folder)!r} is not there, or no folder.")
     walk = _Walk(folder, Rules.of(PurePosixPath(), "--exclude", excludes))
@@ -507,22 +408,7 @@ RAYS_LIMIT_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baggage:
-    """What a caller wants to travel.
-
-    Attributes
-    ----------
-    folder
-        The script's folder; None where none travels.
-    excludes
-        Gitignore patterns of what stays behind all the same.
-    packages
-        Requirements that pip installs on each node before anything runs there;
-        a name that ends in ``.txt`` is a file of them.
-    rayanim
-        Whether this rayanim's own code travels.
-    runtime_env
-        A runtime environment of the user's own, which the rest is added to.
-    """
+    """What a caller wants to travel."""
 
     folder: Path | None = None
     excludes: Sequence[str] = ()
@@ -533,15 +419,7 @@ class Baggage:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A runtime environment whose packages lie ready on disk.
-
-    Attributes
-    ----------
-    runtime_env
-        What ``ray.init`` and Ray's Jobs API take.
-    plan
-        What of the folder travels; None where no folder does.
-    """
+    """A runtime environment whose packages lie ready on disk."""
 
     runtime_env: dict[str, Any]
     plan: PackagePlan | None
@@ -552,11 +430,6 @@ def packed(baggage: Baggage) -> Iterator[Packed]:
     """Pack `baggage`; the packages are there until the block ends.
 
     Ray reads them when it is initialised or a job is submitted, and not later.
-
-    Raises
-    ------
-    PackageError
-        If the folder cannot travel: nothing has been sent then.
     """
     with tempfile.TemporaryDirectory(prefix="rayanim-") as scratch:
         runtime_env = dict(baggage.runtime_env)
@@ -575,13 +448,7 @@ def packed(baggage: Baggage) -> Iterator[Packed]:
 
 
 def plan_folder(folder: Path, excludes: Sequence[str] = ()) -> PackagePlan:
-    """Decide what of `folder` travels, without packing it.
-
-    Raises
-    ------
-    PackageError
-        If it cannot.
-    """
+    """Decide what of `folder` travels, without packing it."""
     found = list_folder(folder, excludes)
     return plan_package(found.entries, found.left, limit_bytes=limit_bytes(), folder=str(folder))
 
@@ -626,20 +493,7 @@ JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 def baggage_of(settings: ClusterSettings, environment: Mapping[str, str]) -> Baggage | None:
-    """What travels to the nodes; None where a submitted job has brought it there.
-
-    Parameters
-    ----------
-    settings
-        What the caller asks for.
-    environment
-        This process's variables.
-
-    Raises
-    ------
-    PackageError
-        If the script lies in the home folder itself, and no other was named.
-    """
+    """What travels to the nodes; None where a submitted job has brought it there."""
     if JOB_VARIABLE in environment:
         if settings.packages:
             _logger.warning(
@@ -654,13 +508,7 @@ def baggage_of(settings: ClusterSettings, environment: Mapping[str, str]) -> Bag
 
 
 def of_its_own(folder: Path | None) -> Path | None:
-    """`folder` itself, once it is known not to be the home folder, which holds all of a person's.
-
-    Raises
-    ------
-    PackageError
-        If it is.
-    """
+    """`folder` itself, once it is known not to be the home folder, which holds everything."""
     # A user without a home folder, as containers have them, is no error here.
     home = Path(os.path.expanduser("~"))  # noqa: PTH111
     if folder is None or folder.resolve() != home.resolve():

@@ -94,15 +94,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """Something that rayanim reports.
-
-    Attributes
-    ----------
-    kind
-        One of `EVENTS`.
-    values
-        What it says, by name; what `EVENTS` asks for is among it.
-    """
+    """Something that rayanim reports."""
 
     kind: str
     values: dict[str, Any]
@@ -176,31 +168,14 @@ LONGEST_CHARS = 2000
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """How a job has ended, for the one who submitted it.
-
-    Attributes
-    ----------
-    exit_code
-        The command's.
-    text
-        What to say beside what the job has said itself; empty for nothing.
-    """
+    """How a job has ended, for the one who submitted it."""
 
     exit_code: int
     text: str = ""
 
 
 def outcome_of(job: SubmittedJob, error: Mapping[str, Any] | None) -> JobOutcome:
-    """What the end of `job` means.
-
-    Parameters
-    ----------
-    job
-        One that has ended.
-    error
-        What rayanim itself has said in the job of what went wrong, the values of
-        its event ``error``; None for nothing.
-    """
+    """What the end of `job` means."""
     name = job.submission_id
     if job.status == "SUCCEEDED":
         return JobOutcome(DONE)
@@ -301,21 +276,7 @@ class JobsCluster(Protocol):
 
 
 class JobWatch:
-    """One job that is followed; it may be left and taken up again.
-
-    Parameters
-    ----------
-    cluster
-        Where it runs.
-    submission_id
-        Its name.
-    listener
-        Who is told.
-    lost_after_s, reconnect_s
-        See `LOST_AFTER_S`, `RECONNECT_S`.
-    clock
-        Gives seconds that never go back.
-    """
+    """One job that is followed; it may be left and taken up again."""
 
     def __init__(
         self,
@@ -342,23 +303,7 @@ class JobWatch:
         self._waits_told = False
 
     def follow(self, is_over: Callable[[], bool]) -> SubmittedJob | None:
-        """Follow the job until it ends.
-
-        Parameters
-        ----------
-        is_over
-            Asked several times in a second; True ends it before.
-
-        Returns
-        -------
-        Job or None
-            How it has ended; None where `is_over` ended it.
-
-        Raises
-        ------
-        JobError
-            If the cluster has not answered for a while.
-        """
+        """Follow the job until it ends."""
         self._answered_s = self._clock()
         ended: SubmittedJob | None = None
         while not is_over():

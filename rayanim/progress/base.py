@@ -124,13 +124,6 @@ class LinesAbove(io.TextIOBase):
 
     The text reaches the stream unchanged. A line is held back until it ends,
     because the bar is drawn again at its end.
-
-    Parameters
-    ----------
-    stream
-        The stream that it stands in for; everything but writing is left to it.
-    redraw
-        Draws the bar again on the line where the cursor is.
     """
 
     def __init__(self, stream: TextIO, redraw: Callable[[], None]) -> None:
@@ -190,13 +183,6 @@ class SharedTerminal:
 
     Replaces ``sys.stdout`` and ``sys.stderr`` where they are terminals, and
     the stream of log handlers that write to them, from `start` to `stop`.
-
-    Parameters
-    ----------
-    redraw
-        Draws the bar again on the line where the cursor is.
-    logger
-        Its handlers and those of its parents are looked at.
     """
 
     def __init__(self, redraw: Callable[[], None], logger: logging.Logger | None = None) -> None:

@@ -44,16 +44,7 @@ class Handle(Protocol):
 
 
 class NotebookProgress:
-    """A bar that replaces itself in the output of the running cell.
-
-    Parameters
-    ----------
-    show
-        Shows an object that has ``_repr_html_`` and returns its handle; None
-        takes IPython's ``display``.
-    clock
-        Gives seconds that never go back.
-    """
+    """A bar that replaces itself in the output of the running cell."""
 
     def __init__(
         self,
@@ -107,17 +98,7 @@ class NotebookProgress:
 
 
 class BarPicture:
-    """One state of the bar, as HTML and, for consoles with a kernel, as text.
-
-    Parameters
-    ----------
-    state, label
-        What to show.
-    status
-        Empty while the job runs, then a word such as ``stopped``.
-    messages
-        Lines to show under the bar.
-    """
+    """One state of the bar, as HTML and, for consoles with a kernel, as text."""
 
     def __init__(
         self, state: ProgressState, label: str, status: str, messages: tuple[str, ...]
@@ -182,24 +163,7 @@ class NoProgress:
 
 
 class LineProgress(NoProgress):
-    """A line of text every so many seconds, and one at the end.
-
-    Parameters
-    ----------
-    logger
-        Gets the lines (INFO) and messages (WARNING); None writes them to `stream`.
-    every_s
-        Seconds between two lines; 0 writes one per update, infinity only the last.
-    stream
-        Where lines go without a logger; None takes ``sys.stderr``.
-    clock
-        Gives seconds that never go back.
-
-    Raises
-    ------
-    SettingsError
-        If `every_s` is negative or no number.
-    """
+    """A line of text every so many seconds, and one at the end."""
 
     def __init__(
         self,
@@ -253,12 +217,6 @@ class CallbackProgress(NoProgress):
 
     An exception of the callback goes through and ends the job, so that a
     callback can also stop it.
-
-    Parameters
-    ----------
-    callback
-        Gets the frames encoded and the frames of the whole job, the latter
-        None while an iterable's end is not known.
     """
 
     def __init__(self, callback: Callable[[int, int | None], object]) -> None:
@@ -290,15 +248,6 @@ class JsonProgress:
     ``event`` is ``start``, ``progress``, ``message``, ``finish`` or ``fail``;
     the other keys are ``label``, ``text`` (of a message, else null) and those
     of `ProgressState`, each as it was last known.
-
-    Parameters
-    ----------
-    stream
-        Where the lines go; None takes ``sys.stdout``.
-    every_s
-        Seconds between two ``progress`` lines at least.
-    clock
-        Gives seconds that never go back.
     """
 
     def __init__(
@@ -418,16 +367,6 @@ class BarProgress:
     """A bar with frames encoded, rate, time left, actors and queued frames.
 
     What the calling process prints or logs meanwhile appears above the bar.
-
-    Parameters
-    ----------
-    stream
-        The terminal; None takes ``sys.stderr``.
-    logger
-        A logger that may write to the same terminal; its lines are kept above
-        the bar.
-    clock
-        Gives seconds that never go back.
     """
 
     def __init__(
@@ -551,15 +490,7 @@ class _BarLine:
 
 
 def fit(state: ProgressState, label: str, time_text: str, width: int) -> tuple[str, str, int]:
-    """What of a state fits into `width` columns.
-
-    Returns
-    -------
-    tuple
-        The text before the bar, the text after it, and the bar's width, 0 for
-        no bar. Parts are left out from the least to the most important: label,
-        queue, actors, percentage, rate, time; the count of frames stays.
-    """
+    """What of a state fits into `width` columns."""
     parts = _parts(state, time_text)
     # The last column stays free: some terminals wrap once it is written.
     room = width - 1 - len(parts["count"])
@@ -609,31 +540,7 @@ def choose_progress(
     stream: TextIO | None = None,
     notebook: bool | None = None,
 ) -> Progress:
-    """The progress for one job.
-
-    Parameters
-    ----------
-    progress
-        None picks a bar in a notebook or on a terminal, and lines elsewhere.
-        False is silent. True picks as None does, but finds a place to write
-        even where None would say nothing. A callable is called with
-        ``(done, total)``. A `Progress` is taken as it is.
-    time_per_print
-        Seconds between two lines.
-    logger
-        Gets lines, in addition to a bar where there is one. A terminal without
-        cursor movements (``TERM=dumb``) shows lines; ``NO_COLOR`` takes the
-        bar's colours away.
-    stream
-        The terminal or file; None takes ``sys.stderr``.
-    notebook
-        Whether the job runs in a notebook; None finds out.
-
-    Raises
-    ------
-    SettingsError
-        If `progress` is none of these, or `time_per_print` is negative.
-    """
+    """The progress for one job."""
     lines = LineProgress(logger, time_per_print, stream=stream)
     if progress is None or progress is True:
         return _suited(lines, logger, stream or sys.stderr, notebook, never_silent=bool(progress))

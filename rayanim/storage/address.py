@@ -24,11 +24,6 @@ class Url:
     """The address of something in a store: ``s3://bucket/videos/video.mp4``.
 
     It has what a `Path` has that needs no look at the store.
-
-    Parameters
-    ----------
-    text
-        All of it.
     """
 
     text: str
@@ -100,13 +95,6 @@ def address_of(given: Outfile) -> Address:
     """What a user wrote, read by its form.
 
     ``file://`` is a path on this machine, on a disk that others share maybe.
-
-    Raises
-    ------
-    OutputError
-        If it is a URL that no video can have.
-    TypeError
-        If `given` is neither text nor a path.
     """
     if isinstance(given, Url):
         return given

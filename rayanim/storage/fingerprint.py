@@ -123,13 +123,6 @@ def imported_files(imports: tuple[Import, ...], file: str) -> list[str]:
     """The source files that imports lead to.
 
     What hooks of installed packages would find is not found.
-
-    Parameters
-    ----------
-    imports
-        See `imports_in`.
-    file
-        Where the module lies, for relative imports.
     """
     found: dict[str, None] = {}
     for level, name in imports:
@@ -227,20 +220,7 @@ _INSTALLED = {"site-packages", "dist-packages"}
 
 
 def fingerprint(thing: Any) -> str:
-    """Fingerprint of the code behind what is rendered.
-
-    Parameters
-    ----------
-    thing
-        A class, a function, or an object with the user's code in it: an
-        animator, a generator, an act with its scenes, a source. Before it is
-        opened: what `setup` puts on it may bring more code.
-
-    Returns
-    -------
-    str
-        Hexadecimal digits, the same in every process as long as the code is.
-    """
+    """Fingerprint of the code behind what is rendered."""
     files: dict[str, None] = {}
     texts: set[bytes] = set()
     for bearer in _bearers(thing):
@@ -449,21 +429,7 @@ class UntellableError(Exception):
 
 
 def batch_digest(numbers: Sequence[int], params: Sequence[Any] | None) -> str | None:
-    """Digest of the frames of one segment: their numbers and their parameters.
-
-    Parameters
-    ----------
-    numbers
-        The frames' numbers.
-    params
-        One entry per frame, None where the source needs none.
-
-    Returns
-    -------
-    str or None
-        Hexadecimal digits; None where a parameter cannot be told, a lambda or
-        an open file for example: the segment must then be drawn again.
-    """
+    """Digest of the frames of one segment: their numbers and their parameters."""
     walk = Walk()
     try:
         walk.add([int(number) for number in numbers])
@@ -485,13 +451,7 @@ class Walk:
         return self._digest.hexdigest()
 
     def add(self, value: Any) -> None:
-        """Walk through `value`.
-
-        Raises
-        ------
-        UntellableError
-            If there is something in it that cannot be told.
-        """
+        """Walk through `value`."""
         kind = type(value)
         if kind in _SIMPLE:
             self._put(kind.__name__, _SIMPLE[kind](value))
@@ -639,19 +599,7 @@ _WHOLE = "its state"
 
 
 def value_digests(thing: Any) -> dict[str, str | None]:
-    """Digests of what is rendered, each under the name of an attribute or a variable.
-
-    Parameters
-    ----------
-    thing
-        The user's object, before it is opened.
-
-    Returns
-    -------
-    dict
-        Hexadecimal digits; None where a value cannot be told, or would take
-        too long.
-    """
+    """Digests of what is rendered, each under the name of an attribute or a variable."""
     budget = _Budget()
     with warnings.catch_warnings():
         # Iterators still tell what they hold, but warn that they will not.
@@ -664,11 +612,6 @@ class DrawnFrom:
 
     What drawing fills or counts, a cache say, is not the user's change: where an
     object is as a video in this process left it, it counts as it was before that.
-
-    Parameters
-    ----------
-    thing
-        The user's object, before it is opened.
     """
 
     # By id: not every object can be a key. The object is kept so that its id stays its own.
@@ -781,13 +724,7 @@ class _Budget:
         self._values, self._bytes = MAX_VALUES, MAX_BYTES
 
     def take(self, values: int, n_bytes: int) -> None:
-        """Count what is looked at next.
-
-        Raises
-        ------
-        UntellableError
-            If it is too much.
-        """
+        """Count what is looked at next."""
         if values > self._values or n_bytes > self._bytes:
             raise UntellableError("too much to look at")
         self._values -= values

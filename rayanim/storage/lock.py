@@ -16,20 +16,7 @@ _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 
 
 class FileLock:
-    """An advisory lock on a file, held from its making until `close` or the process's end.
-
-    Parameters
-    ----------
-    path
-        The file; it is made, not truncated, and stays.
-    taken
-        What is said where another job holds it.
-
-    Raises
-    ------
-    OutputError
-        If another job holds it, has just removed it, or it cannot be made.
-    """
+    """An advisory lock on a file, held from its making until `close` or the process's end."""
 
     def __init__(self, path: Path, taken: str) -> None:
         try:

@@ -42,70 +42,26 @@ class Target(Protocol):
         """Where the parts of the video lie until it is whole."""
 
     def exists(self) -> bool:
-        """Whether something is there already.
-
-        Raises
-        ------
-        OutputError
-            If that cannot be told.
-        """
+        """Whether something is there already."""
 
     def check_early(self, *, overwrite: bool) -> None:
-        """`check`, as far as it needs nothing that a script says, and no network.
-
-        Raises
-        ------
-        OutputError
-            As `check` does.
-        """
+        """`check`, as far as it needs nothing that a script says, and no network."""
 
     def check(self, *, overwrite: bool) -> None:
-        """See that a video can be put there.
-
-        Raises
-        ------
-        OutputError
-            If it cannot, or something is there although `overwrite` is False.
-        """
+        """See that a video can be put there."""
 
     def claimed(self) -> AbstractContextManager[None]:
-        """Keep other jobs from it, for longer than `part` does where that is needed.
-
-        Raises
-        ------
-        OutputError
-            If another job is writing it.
-        """
+        """Keep other jobs from it, for longer than `part` does where that is needed."""
 
     def part(self) -> AbstractContextManager[Path]:
         """The file to write while the video is not finished; it takes its place at the end.
 
         It is of this machine, and goes when the job fails.
-
-        Raises
-        ------
-        OutputError
-            If another job is writing it, or it cannot be made.
-        EncodeError
-            At the end, if it cannot take its place.
         """
 
 
 def target_at(address: Address, storage_options: Mapping[str, Any] | None = None) -> Target:
-    """The target at an address.
-
-    Parameters
-    ----------
-    address
-        A path, or the URL of a store.
-    storage_options
-        What fsspec's client of the store takes.
-
-    Raises
-    ------
-    OutputError
-        If there is no client for the store, or the URL names no object.
-    """
+    """The target at an address."""
     if isinstance(address, Url):
         return RemoteTarget(address, storage_options)
 
@@ -113,13 +69,7 @@ def target_at(address: Address, storage_options: Mapping[str, Any] | None = None
 
 
 def check_whole(part: Path, file_bytes: int) -> None:
-    """See that the file that is to take its place is the one that the encoder finished.
-
-    Raises
-    ------
-    EncodeError
-        If its size is not what the encoder wrote.
-    """
+    """See that the file that is to take its place is the one that the encoder finished."""
     found_bytes = part.stat().st_size if part.exists() else None
     if found_bytes != file_bytes:
         raise EncodeError(
@@ -129,13 +79,7 @@ def check_whole(part: Path, file_bytes: int) -> None:
 
 
 class DiskTarget:
-    """A file on a disk; see `rayanim.storage.output.Target`.
-
-    Parameters
-    ----------
-    address
-        The file's path.
-    """
+    """A file on a disk; see `rayanim.storage.output.Target`."""
 
     def __init__(self, address: Path) -> None:
         self.address = address
@@ -158,14 +102,7 @@ class DiskTarget:
             self.check(overwrite=overwrite)
 
     def check(self, *, overwrite: bool) -> None:
-        """Make the file's folder and see that a file can be put there.
-
-        Raises
-        ------
-        OutputError
-            If it is a folder, exists although `overwrite` is False, or its
-            folder cannot be made or written to.
-        """
+        """Make the file's folder and see that a file can be put there."""
         path = self.address
         try:
             real = _without_links(path)
@@ -191,13 +128,6 @@ class DiskTarget:
 
         It is locked, so that two jobs with one target do not write into each
         other's. It goes when the job fails.
-
-        Raises
-        ------
-        OutputError
-            If another job is writing it, or it cannot be made.
-        EncodeError
-            If it cannot be renamed.
         """
         path = _without_links(self.address)
         part = path.with_name(path.name + ".part")
@@ -270,18 +200,7 @@ _LOOK_EVERY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who made a claim.
-
-    Attributes
-    ----------
-    host
-        The machine's name.
-    processes
-        Names what the number of a process means: a boot of a machine, and a
-        container on it.
-    pid, started_s
-        The process, and when it began; numbers are used again.
-    """
+    """Who made a claim."""
 
     host: str
     processes: str
@@ -325,17 +244,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another job's claim.
-
-    Attributes
-    ----------
-    url
-        The claim.
-    owner
-        Whose; None where it does not tell.
-    age_s
-        Seconds since its last sign of life, by the store's clock.
-    """
+    """Another job's claim."""
 
     url: Url
     owner: Owner | None
@@ -351,15 +260,7 @@ class Rival:
 
 
 class Claim:
-    """This job's claim on one address, from `take` to `close`.
-
-    Parameters
-    ----------
-    store
-        The store.
-    target
-        What is claimed; claims lie below ``video.mp4.lock``.
-    """
+    """This job's claim on one address, from `take` to `close`."""
 
     def __init__(self, store: RemoteStore, target: Url) -> None:
         self._store = store
@@ -373,13 +274,7 @@ class Claim:
         self._thread: threading.Thread | None = None
 
     def take(self) -> None:
-        """Claim the address, and show life from then on.
-
-        Raises
-        ------
-        OutputError
-            If another job has it, or the store takes nothing.
-        """
+        """Claim the address, and show life from then on."""
         try:
             self._take()
         except OSError as error:
@@ -446,13 +341,7 @@ class Claim:
             return None
 
     def _wait_for(self, rival: Rival) -> None:
-        """Wait until the rival's job has let go, or has shown no life for long enough.
-
-        Raises
-        ------
-        OutputError
-            If it shows life.
-        """
+        """Wait until the rival's job has let go, or has shown no life for long enough."""
         _logger.warning(
             "%s is claimed by %s. Whether that job still lives will show within %.0f s.",
             self._target,
@@ -511,20 +400,7 @@ _WITH_BUCKETS = {"s3", "gs", "az"}
 
 
 class RemoteTarget:
-    """An object in a store; see `rayanim.storage.output.Target`.
-
-    Parameters
-    ----------
-    address
-        The object's.
-    storage_options
-        What fsspec's client takes.
-
-    Raises
-    ------
-    OutputError
-        If there is no client for the store, or the address names no object.
-    """
+    """An object in a store; see `rayanim.storage.output.Target`."""
 
     def __init__(self, address: Url, storage_options: Mapping[str, Any] | None = None) -> None:
         self.address = address
@@ -541,27 +417,14 @@ class RemoteTarget:
         return RemoteFolder(self._store, path, self._claim)
 
     def exists(self) -> bool:
-        """Whether something is there already.
-
-        Raises
-        ------
-        OutputError
-            If the store does not tell.
-        """
+        """Whether something is there already."""
         return self._kind() is not None
 
     def check_early(self, *, overwrite: bool) -> None:
         """Nothing: a script may give storage options, and a client is there."""
 
     def check(self, *, overwrite: bool) -> None:
-        """Ask the store; that it takes what is written, `claimed` shows.
-
-        Raises
-        ------
-        OutputError
-            If the store does not answer or refuses, or something is there
-            although `overwrite` is False.
-        """
+        """Ask the store; that it takes what is written, `claimed` shows."""
         kind, name = self._kind(), str(self.address)
         if kind == "directory":
             raise OutputError(f"{name!r} is a folder. Name a file in it, such as video.mp4.")
@@ -573,28 +436,14 @@ class RemoteTarget:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Keep other jobs from the video and its parts.
-
-        Raises
-        ------
-        OutputError
-            If another job has it, or the store takes nothing.
-        """
+        """Keep other jobs from the video and its parts."""
         with contextlib.closing(self._claim):
             self._claim.take()
             yield
 
     @contextlib.contextmanager
     def part(self) -> Iterator[Path]:
-        """A file in the folder of temporary files, uploaded at the end.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be made.
-        EncodeError
-            If it cannot be uploaded; the finished video then stays where it is.
-        """
+        """A file in the folder of temporary files, uploaded at the end."""
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(_temporary_folder()))
             part = folder / (self.address.name + ".part")

@@ -54,22 +54,7 @@ _KEYS = {"batch", "video", "frames", "header", "index", "packets", "start"}
 
 @dataclass(frozen=True, slots=True)
 class PartInfo:
-    """What a part tells of itself.
-
-    Attributes
-    ----------
-    index
-        The segment's number along the video.
-    start, n_frames
-        Its first frame's position in the video, and how many frames it has.
-    batch_digest
-        Digest of the frames' numbers and parameters; None where they could
-        not be told, and the part cannot be taken up again.
-    video
-        Digest of the video's manifest.
-    file_bytes
-        Size of the whole part.
-    """
+    """What a part tells of itself."""
 
     index: int
     start: int
@@ -87,21 +72,7 @@ class PartInfo:
 def part_to_bytes(
     index: int, start: int, batch_digest: str | None, segment: EncodedSegment, *, video: str = ""
 ) -> bytes:
-    """The part of one segment.
-
-    Parameters
-    ----------
-    index
-        The segment's number along the video.
-    start
-        Position of its first frame in the video.
-    batch_digest
-        See `rayanim.storage.fingerprint.batch_digest`.
-    segment
-        What is kept.
-    video
-        Digest of the video's manifest.
-    """
+    """The part of one segment."""
     packets = segment.packets
     described = {
         "batch": batch_digest,
@@ -118,13 +89,7 @@ def part_to_bytes(
 
 
 def part_from_bytes(data: bytes) -> tuple[PartInfo, EncodedSegment]:
-    """The inverse of `part_to_bytes`.
-
-    Raises
-    ------
-    PartsError
-        If `data` is no part, was cut short or changed, or has another format.
-    """
+    """The inverse of `part_to_bytes`."""
     body = _checked_body(data)
     # The digest is right: what follows was written so, or made by hand.
     end = data.find(b"\n", len(data) - len(body))
@@ -241,36 +206,7 @@ _MAX_NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Says of which video the parts are.
-
-    Attributes
-    ----------
-    rayanim
-        ``rayanim.__version__``.
-    libraries
-        Names and versions of what decides bytes, see
-        `rayanim.storage.fingerprint.versions`.
-    n_frames
-        Frames of the video, None where only the end of its parameters tells.
-    segment_frames
-        How the video is cut, in words of the plan's own.
-    stream
-        The fields of the `StreamSpec`. Tuples and fractions are kept as JSON
-        has them: lists, and text such as ``"30000/1001"``.
-    seed, sequential
-        As asked for.
-    source
-        Fingerprint of the drawing code, see `rayanim.storage.fingerprint`.
-    values
-        Digests of the values that it draws from, by name, None where one
-        cannot be told; see `rayanim.storage.fingerprint`.
-    source_name
-        What the user calls it.
-    first_frame
-        Digest of the first frame as the encoder gets it.
-    format
-        Of the parts and of this file.
-    """
+    """Says of which video the parts are."""
 
     rayanim: str
     libraries: Mapping[str, str]
@@ -302,13 +238,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`.
-
-        Raises
-        ------
-        PartsError
-            If `text` was cut short or changed, or has another format.
-        """
+        """The inverse of `to_json`."""
         values = _parsed(text)
         values.pop("digest", None)
         _check_format(values)
@@ -490,15 +420,7 @@ def index_of(name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class PartStore:
-    """The parts of one video.
-
-    Attributes
-    ----------
-    folder
-        Where they lie.
-    video
-        Digest of the video's manifest; parts of another are not taken up.
-    """
+    """The parts of one video."""
 
     folder: Folder
     video: str
@@ -519,39 +441,13 @@ class PartStore:
         return self.folder.patience_s
 
     def put(self, index: int, start: int, batch_digest: str | None, segment: EncodedSegment) -> int:
-        """Write the part of one segment, whole or not at all; one that is there is replaced.
-
-        Parameters
-        ----------
-        index, start
-            The segment's number and the position of its first frame in the video.
-        batch_digest
-            See `rayanim.storage.fingerprint.batch_digest`.
-        segment
-            What is kept.
-
-        Returns
-        -------
-        int
-            Bytes written.
-
-        Raises
-        ------
-        EncodeError
-            If the disk is full or does not take it.
-        """
+        """Write the part of one segment, whole or not at all; one that is there is replaced."""
         data = part_to_bytes(index, start, batch_digest, segment, video=self.video)
         self.folder.write(part_name(index), data)
         return len(data)
 
     def load(self, index: int) -> EncodedSegment:
-        """The segment of one part, checked as if it had never been looked at.
-
-        Raises
-        ------
-        PartsError
-            If it is missing, broken, or of another video or segment.
-        """
+        """The segment of one part, checked as if it had never been looked at."""
         return self.look_up(index)[1]
 
     def look_up(self, index: int) -> tuple[PartInfo, EncodedSegment]:
@@ -592,13 +488,7 @@ class PartStore:
             return error.message
 
     def indices(self) -> Iterator[int]:
-        """The segments that have a part, whole or not, going by its name.
-
-        Raises
-        ------
-        PartsError
-            If the folder cannot be read.
-        """
+        """The segments that have a part, whole or not, going by its name."""
         try:
             names = self.folder.names()
         except OSError as error:
@@ -622,17 +512,7 @@ _UNFINISHED = re.compile(r"(.+)\.[0-9a-f]{8}\.tmp")
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Parts of an earlier job that a new one did not take up.
-
-    Attributes
-    ----------
-    folder
-        Where they are now.
-    segments
-        How many are finished.
-    is_same_video
-        Whether the new job could have gone on from them.
-    """
+    """Parts of an earlier job that a new one did not take up."""
 
     folder: Folder
     segments: int
@@ -654,16 +534,6 @@ def set_aside(folder: Folder) -> SetAside | None:
 
     Finished parts that are there are put aside. Where more are aside already,
     those stay, and these go.
-
-    Returns
-    -------
-    SetAside or None
-        What is aside then; None where nothing was there, or no finished part.
-
-    Raises
-    ------
-    OutputError
-        If another job uses it, or there is something that is not rayanim's.
     """
     try:
         if not folder.exists():
@@ -687,13 +557,7 @@ def put_back(aside: SetAside, folder: Folder) -> None:
 
 
 def remove_folder(folder: Folder) -> None:
-    """Take away a folder of parts that no job uses; what is not rayanim's stays.
-
-    Raises
-    ------
-    OutputError
-        If another job uses it, or something stays.
-    """
+    """Take away a folder of parts that no job uses; what is not rayanim's stays."""
     if _is_made_here(folder):
         with contextlib.closing(folder.lock()) as lock:
             remove_ours(folder, lock)
@@ -709,14 +573,6 @@ def remove_ours(folder: Folder, lock: Lock) -> None:
 
     The manifest goes first: if this is interrupted, what remains is not taken
     for parts to go on from. The lock goes last.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-    lock
-        Its lock, held; it is let go where that is what keeps the folder: NFS
-        has another name for a file that is removed while it is open.
     """
     names = [name for name in folder.names() if _is_ours(name)]
     folder.remove(sorted(names, key=lambda name: (name == LOCK, name != MANIFEST)))
@@ -804,16 +660,6 @@ class PartsFolder:
 
     Made by `create` or `resume`; ended by `remove` when the video is whole, by
     `close` when it is not. As a context it closes.
-
-    Parameters
-    ----------
-    store
-        Where the parts are. It pickles, the folder does not: hand it to the
-        process that writes.
-    lock
-        The folder's.
-    set_aside
-        What `create` found and kept.
     """
 
     def __init__(self, store: PartStore, lock: Lock, set_aside: SetAside | None = None) -> None:
@@ -836,14 +682,6 @@ class PartsFolder:
         They are renamed to ``video.mp4.parts.old``, where they take the place of
         fewer parts; of fewer than are there, nothing is kept. If this job ends
         with fewer still, `close` gives them their name back.
-
-        Raises
-        ------
-        OutputError
-            If another job uses the folder, it cannot be made, or what is in
-            its place is not rayanim's.
-        EncodeError
-            If the disk is full.
         """
         aside = set_aside(place)
         old = aside_of(place)
@@ -874,14 +712,6 @@ class PartsFolder:
 
         Where one was put aside that has more parts of it, that one, which takes
         the other's place unless this is of another video.
-
-        Raises
-        ------
-        ResumeError
-            If there is none, it is broken or not rayanim's, or it is another
-            video's; every difference is named. It stays as it is.
-        OutputError
-            If another job uses it.
         """
         try:
             return cls._resumed(place, manifest)
@@ -1068,20 +898,6 @@ class Keeper:
 
     As a context, which must enclose the renaming of the video: left without an
     error the parts go, left with one they stay.
-
-    Parameters
-    ----------
-    place
-        Where the parts of the video lie.
-    thing
-        What the user gave to be drawn; its code and its values must not change
-        until the job is taken up again.
-    resume
-        Whether to go on from what an earlier job left.
-    keep
-        Whether the parts stay when the video is whole.
-    how_to_resume
-        What to tell the user to do to go on after a failure.
     """
 
     def __init__(
@@ -1149,24 +965,7 @@ class Keeper:
         first_frame: str,
         tell: Callable[[str], None],
     ) -> PartStore:
-        """Make or find the folder of the video's parts.
-
-        Parameters
-        ----------
-        spec
-            The stream.
-        n_frames, segment_frames, seed, sequential, source_name, first_frame
-            As a `Manifest`'s.
-        tell
-            Called with what a person should know.
-
-        Raises
-        ------
-        ResumeError
-            If an earlier job's parts were asked for and cannot be used.
-        OutputError
-            If the folder cannot be made, or another job uses it.
-        """
+        """Make or find the folder of the video's parts."""
         from rayanim import __version__
         from rayanim.storage.fingerprint import versions
 
@@ -1193,20 +992,7 @@ class Keeper:
         return self._folder.store
 
     def pass_over(self, why: str, tell: Callable[[str], None]) -> None:
-        """No segments will be kept.
-
-        Parameters
-        ----------
-        why
-            Why raw frames travel instead.
-        tell
-            Called with what a person should know.
-
-        Raises
-        ------
-        ResumeError
-            If there was to be gone on from segments.
-        """
+        """No segments will be kept."""
         if self._resume:
             raise ResumeError(
                 f"There are no segments to go on from: the video goes through one encoder ({why}). "
@@ -1252,11 +1038,6 @@ class Keeper:
         """Take away the parts of an earlier job that lie behind the video's end; their frames.
 
         A generator of parameters may give fewer than the last time.
-
-        Parameters
-        ----------
-        segments
-            How many the video has.
         """
         beyond = [self._finished.pop(index) for index in list(self._finished) if index >= segments]
         if self._folder is not None:

@@ -35,17 +35,7 @@ _BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class FileDigests:
-    """MD5 digests of a file in the forms that stores give.
-
-    Attributes
-    ----------
-    size_bytes
-        The file's.
-    whole
-        Of all of it.
-    in_pieces
-        An ETag as S3 makes it of an upload in pieces of `PIECE_BYTES`.
-    """
+    """MD5 digests of a file in the forms that stores give."""
 
     size_bytes: int
     whole: bytes
@@ -159,17 +149,7 @@ def family_of(protocol: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is said of a failure.
-
-    Attributes
-    ----------
-    number
-        As of an `OSError`.
-    text
-        Why, without a full stop.
-    is_lasting
-        Whether asking again is of no use.
-    """
+    """What is said of a failure."""
 
     number: int
     text: str
@@ -183,17 +163,7 @@ class Refusal:
 def refusal_of(
     error: BaseException, protocol: str, bucket: str, *, is_writing: bool = False
 ) -> Refusal:
-    """What `error`, of a store's client, means.
-
-    Parameters
-    ----------
-    error
-        What was raised.
-    protocol, bucket
-        Of the address.
-    is_writing
-        Whether it came of writing an object: what is missing then is the bucket.
-    """
+    """What `error`, of a store's client, means."""
     names = {cls.__name__ for cls in type(error).__mro__}
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if not names.isdisjoint(_NO_CREDENTIALS):
@@ -229,13 +199,7 @@ PAUSES_S = (0.5, 2.0, 5.0)
 
 
 def within(limit_s: float, call: Callable[[], ResultT]) -> ResultT:
-    """What `call` gives, in a thread of its own that is left behind if it takes too long.
-
-    Raises
-    ------
-    TimeoutError
-        If it takes longer than `limit_s`.
-    """
+    """What `call` gives, in a thread of its own that is left behind if it takes too long."""
     outcome: Future[ResultT] = Future()
     threading.Thread(
         target=_settle, args=(call, outcome), daemon=True, name="rayanim-store"
@@ -260,24 +224,7 @@ def persistently(
     limit_s: float,
     pauses_s: tuple[float, ...],
 ) -> ResultT:
-    """What `call` gives, tried once more after each pause unless its refusal is lasting.
-
-    Parameters
-    ----------
-    call
-        May be called several times.
-    explain
-        What a failure means.
-    limit_s
-        Seconds for one try.
-    pauses_s
-        Seconds between tries; as many as there are tries beyond the first.
-
-    Raises
-    ------
-    OSError
-        The last refusal.
-    """
+    """What `call` gives, tried once more after each pause unless its refusal is lasting."""
     for pause_s in (*pauses_s, None):
         try:
             return within(limit_s, call)
@@ -327,18 +274,6 @@ class RemoteStore:
 
     It pickles, with the environment variables that its client reads: they are
     set in the other process unless it has its own.
-
-    Parameters
-    ----------
-    protocol
-        ``s3``, ``gs`` and so on.
-    options
-        fsspec's storage options.
-
-    Raises
-    ------
-    OutputError
-        If there is no client for the protocol, or it refuses the options.
     """
 
     pauses_s = PAUSES_S
@@ -380,13 +315,7 @@ class RemoteStore:
         return f"<{type(self).__name__} {self._protocol}>"
 
     def look(self, url: Url) -> str | None:
-        """What is at `url`, ``file`` or ``directory``; None for nothing. The first call.
-
-        Raises
-        ------
-        OSError
-            If the store does not answer, or refuses.
-        """
+        """What is at `url`, ``file`` or ``directory``; None for nothing. The first call."""
         return self._kind(url, **_FIRST)
 
     def has(self, url: Url) -> bool:
@@ -410,27 +339,13 @@ class RemoteStore:
         return self._call(url, listed)
 
     def read(self, url: Url, limit_bytes: int = -1) -> bytes:
-        """The bytes of an object; so many from its beginning where `limit_bytes` is not negative.
-
-        Raises
-        ------
-        OSError
-            A FileNotFoundError where there is none.
-        """
+        """The bytes of an object; the first ones where `limit_bytes` is not negative."""
         end = None if limit_bytes < 0 else limit_bytes
         data: bytes = self._call(url, lambda: self._client.cat_file(url.text, start=None, end=end))
         return data
 
     def write(self, url: Url, data: bytes, *, is_first: bool = False) -> None:
-        """Write an object whole or not at all; one that is there is replaced.
-
-        Parameters
-        ----------
-        url, data
-            Where, and what.
-        is_first
-            Whether it is not known yet that the store takes anything: tried once.
-        """
+        """Write an object whole or not at all; one that is there is replaced."""
         limits = _FIRST if is_first else {}
         self._call(url, lambda: self._client.pipe_file(url.text, data), is_writing=True, **limits)
 
@@ -466,13 +381,7 @@ class RemoteStore:
             return None
 
     def upload(self, path: Path, url: Url) -> None:
-        """Put a file of this machine at `url`, whole or not at all, and see that it arrived.
-
-        Raises
-        ------
-        OSError
-            If it could not be put there, or something else is there then.
-        """
+        """Put a file of this machine at `url`, whole or not at all, and see that it arrived."""
         digests = digests_of(path)
         limit_s = CALL_LIMIT_S + digests.size_bytes / SLOWEST_BYTES_PER_S
         if family_of(self._protocol) in _ATOMIC:
@@ -620,20 +529,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_space(folder: Path, needed_bytes: int) -> None:
-    """See that a folder's disk has room.
-
-    Parameters
-    ----------
-    folder
-        Where will be written; it need not exist yet.
-    needed_bytes
-        How much.
-
-    Raises
-    ------
-    OutputError
-        If less is free.
-    """
+    """See that a folder's disk has room."""
     try:
         total_bytes, _used_bytes, free_bytes = shutil.disk_usage(_existing(folder))
     except OSError:  # writing will tell
@@ -659,17 +555,6 @@ def expected_bytes(
 
     Both are there at once, as the parts go when the video is whole. What is to
     come is taken to be like what is done.
-
-    Parameters
-    ----------
-    done_bytes, done_frames
-        The parts that are on disk already; without frames nothing can be told: 0.
-    total_frames
-        Frames of the whole video.
-    joined_bytes
-        What is in the video already.
-    with_parts
-        Whether the parts are on this disk.
     """
     if done_frames <= 0:
         return 0
@@ -683,18 +568,6 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Nothing waits for the disk: after a power failure the file may be there and
     cut short, so what is in it must prove itself.
-
-    Parameters
-    ----------
-    path
-        The file; one that is there is replaced.
-    data
-        What is to be in it.
-
-    Raises
-    ------
-    EncodeError
-        If the disk is full or does not take it; what was there stays.
     """
     # Its own for each writer: two that write the same file do not mix.
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
@@ -709,20 +582,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def read_plain(path: Path, limit_bytes: int = -1) -> bytes:
-    """The bytes of a file that is neither a link nor anything but a file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    limit_bytes
-        How many from its beginning; all where it is negative.
-
-    Raises
-    ------
-    PartsError
-        If it is not there, no plain file, or the disk does not give it.
-    """
+    """The bytes of a file that is neither a link nor anything but a file."""
     try:
         # A pipe would keep the job waiting for a writer.
         descriptor = os.open(path, os.O_RDONLY | _NO_WAIT | _NO_LINKS | _BINARY)
@@ -767,11 +627,6 @@ class DiskFolder:
     """A folder on a disk; see `rayanim.storage.store.Folder`.
 
     Nothing is synced: what a power failure cut short must show that by itself.
-
-    Parameters
-    ----------
-    path
-        The folder.
     """
 
     path: Path
@@ -835,13 +690,7 @@ class DiskFolder:
         self.path.rename(other.path)
 
     def lock(self) -> FileLock:
-        """The lock of the folder, held until it is closed or this process ends.
-
-        Raises
-        ------
-        OutputError
-            If another job uses the folder.
-        """
+        """The lock of the folder, held until it is closed or this process ends."""
         taken = (
             f"Another job is using the parts in {str(self.path)!r}. Wait for it, or choose "
             "another name."
@@ -913,22 +762,10 @@ class Folder(Protocol):
         """Whether a file of this name is in it."""
 
     def read(self, name: str, limit_bytes: int = -1) -> bytes:
-        """The bytes of a plain file; so many of them where `limit_bytes` is not negative.
-
-        Raises
-        ------
-        PartsError
-            If it is not there, no plain file, or cannot be read.
-        """
+        """The bytes of a plain file; so many of them where `limit_bytes` is not negative."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all; one that is there is replaced.
-
-        Raises
-        ------
-        EncodeError
-            If it cannot be written; what was there stays.
-        """
+        """Write a file whole or not at all; one that is there is replaced."""
 
     def remove(self, names: Iterable[str]) -> None:
         """Take files away, as far as that is possible."""
@@ -940,31 +777,14 @@ class Folder(Protocol):
         """Give it another name, which nothing has."""
 
     def lock(self) -> Lock:
-        """Keep other jobs from it.
-
-        Raises
-        ------
-        OutputError
-            If another job uses it.
-        """
+        """Keep other jobs from it."""
 
     def each(self, call: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> Iterator[ResultT]:
         """What `call` gives for each item, in order, up to `width` of them ahead of time."""
 
 
 class RemoteFolder:
-    """A folder in a store; see `rayanim.storage.store.Folder`.
-
-    Parameters
-    ----------
-    store
-        The store.
-    path
-        The folder's address.
-    guard
-        Keeps other jobs from the video, and so from the folder; it does not
-        travel to other processes.
-    """
+    """A folder in a store; see `rayanim.storage.store.Folder`."""
 
     is_on_disk = False
 
@@ -1015,26 +835,14 @@ class RemoteFolder:
         return self._store.has(self.path / name)
 
     def read(self, name: str, limit_bytes: int = -1) -> bytes:
-        """The bytes of an object.
-
-        Raises
-        ------
-        PartsError
-            If it is not there, or the store does not give it.
-        """
+        """The bytes of an object."""
         try:
             return self._store.read(self.path / name, limit_bytes)
         except OSError as error:
             raise PartsError(f"it cannot be read: {error.strerror}") from error
 
     def write(self, name: str, data: bytes) -> None:
-        """Write an object; it is in the store for good when this returns.
-
-        Raises
-        ------
-        EncodeError
-            If the store does not take it; what was there stays.
-        """
+        """Write an object; it is in the store for good when this returns."""
         url = self.path / name
         try:
             self._store.write(url, data)
@@ -1068,13 +876,7 @@ class RemoteFolder:
             self.remove(some)
 
     def lock(self) -> Lock:
-        """As long as the video is this job's, so is the folder of its parts.
-
-        Raises
-        ------
-        OutputError
-            If it is not, any more.
-        """
+        """As long as the video is this job's, so is the folder of its parts."""
         if self._guard is not None and not self._guard.is_held:
             raise OutputError(f"Another job has taken {str(self.path)!r} over. Begin again.")
         return _Guarded(self._guard)
@@ -1085,13 +887,7 @@ class RemoteFolder:
 
 
 class _Guarded:
-    """A lock that another one implies.
-
-    Parameters
-    ----------
-    guard
-        The other one; None where there is nobody to fear.
-    """
+    """A lock that another one implies."""
 
     def __init__(self, guard: Lock | None) -> None:
         self._guard = guard

@@ -38,48 +38,14 @@ class _Target:
 
 
 def check_target(suffix: str, settings: VideoSettings) -> None:
-    """Check the suffix and the settings against this build of FFmpeg.
-
-    Parameters
-    ----------
-    suffix
-        Ending of the file's name, with its dot: ``".mp4"``.
-    settings
-        What the caller asked for.
-
-    Raises
-    ------
-    OutputError
-        If no container has that suffix.
-    SettingsError
-        If the codec, pixel format, crf or preset is unknown or does not go
-        with the others.
-    """
+    """Check the suffix and the settings against this build of FFmpeg."""
     _resolve(suffix, settings)
 
 
 def make_spec(
     suffix: str, settings: VideoSettings, source_size: tuple[int, int], rate: Fraction
 ) -> StreamSpec:
-    """The specification of a video, every choice made.
-
-    Parameters
-    ----------
-    suffix
-        Ending of the file's name, with its dot.
-    settings
-        What the caller asked for; None in it is filled in.
-    source_size
-        (width, height) in pixels of what is drawn.
-    rate
-        Frames per second.
-
-    Raises
-    ------
-    OutputError, SettingsError
-        As `check_target`, and if the size is no size, is odd where that is an
-        error, or is outside what the codec can encode; or if the rate is.
-    """
+    """The specification of a video, every choice made."""
     target = _resolve(suffix, settings)
     drawn = _checked_size(source_size)
     size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
@@ -100,15 +66,7 @@ def make_spec(
 
 
 def probe(spec: StreamSpec) -> None:
-    """Encode one frame in memory, so that FFmpeg's refusals come before any work.
-
-    Raises
-    ------
-    SettingsError
-        If FFmpeg does not open the encoder or the container with these options.
-    EncodeError
-        If it opens them, and then does not take a frame.
-    """
+    """Encode one frame in memory, so that FFmpeg's refusals come before any work."""
     try:
         encoder = VideoEncoder(spec, None)
     except EncodeError as error:

@@ -16,15 +16,7 @@ Bytes = NDArray[np.uint8]
 
 
 def packed_planes(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> list[Bytes]:
-    """The planes of a packed frame, each (rows, bytes of a row) uint8, sharing its memory.
-
-    Parameters
-    ----------
-    packed
-        ``(frame_bytes,) uint8``, C-contiguous.
-    layout, size
-        Pixel format and (width, height) of the packed frame.
-    """
+    """The planes of a packed frame, each (rows, bytes of a row) uint8, sharing its memory."""
     planes = []
     offset = 0
     for rows, row_bytes in layout.plane_shapes(size):
@@ -35,15 +27,7 @@ def packed_planes(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> 
 
 
 def frame_planes(frame: av.VideoFrame, layout: PixelFormat, size: tuple[int, int]) -> list[Bytes]:
-    """The planes of `frame`, each (rows, bytes of a row) uint8 without the rows' padding.
-
-    Parameters
-    ----------
-    frame
-        A frame that has at least the planes of `layout`; they share its memory.
-    layout, size
-        Pixel format and (width, height) of the frame.
-    """
+    """The planes of `frame`, each (rows, bytes of a row) uint8 without the rows' padding."""
     shapes = layout.plane_shapes(size)
     return [
         _plane_rows(frame, index, rows)[:, :row_bytes]
@@ -52,16 +36,7 @@ def frame_planes(frame: av.VideoFrame, layout: PixelFormat, size: tuple[int, int
 
 
 def unpack(packed: Bytes, layout: PixelFormat, size: tuple[int, int]) -> av.VideoFrame:
-    """Make a frame of `packed`, sharing its memory where PyAV can.
-
-    Parameters
-    ----------
-    packed
-        ``(frame_bytes,) uint8``, C-contiguous; it may be read-only, because
-        encoders only read.
-    layout, size
-        Pixel format and (width, height) of the packed frame.
-    """
+    """Make a frame of `packed`, sharing its memory where PyAV can."""
     width, height = size
     # from_numpy_buffer takes few planar formats, and rounds the height of
     # yuv420p down to a multiple of 4 (PyAV 15.0 to 18.1).
@@ -99,15 +74,7 @@ _PIECE_PX = 16384
 
 
 class Blender:
-    """Makes images opaque, with kept buffers.
-
-    Parameters
-    ----------
-    size
-        (width, height) of the images in pixels.
-    background
-        Red, green and blue, 0 to 255, of what lies behind.
-    """
+    """Makes images opaque, with kept buffers."""
 
     def __init__(self, size: tuple[int, int], background: tuple[int, int, int]) -> None:
         self._size = size
@@ -118,13 +85,7 @@ class Blender:
         self._scratch: NDArray[np.uint32] = np.empty((3, 0), np.uint32)
 
     def opaque(self, rgba: Bytes) -> Bytes:
-        """`rgba` itself if every pixel is opaque, else a kept buffer with the blend.
-
-        Parameters
-        ----------
-        rgba
-            ``(height, width, 4) uint8``, RGBA, C-contiguous. It is not written to.
-        """
+        """`rgba` itself if every pixel is opaque, else a kept buffer with the blend."""
         pixels = rgba.reshape(-1).view(_PIXEL)
         if pixels.min() >= _OPAQUE:
             return rgba
@@ -203,11 +164,6 @@ class Swscale:
     The matrix is BT.709; ``yuv`` formats are in limited range, ``gray`` and
     ``gbrp`` in full range. Where the size stays the same, each block of pixels
     that shares chroma samples is converted by itself, wherever it lies.
-
-    Parameters
-    ----------
-    layout, size
-        Pixel format and (width, height) of the result.
     """
 
     def __init__(self, layout: PixelFormat, size: tuple[int, int]) -> None:
@@ -218,13 +174,7 @@ class Swscale:
         self._target = "yuv420p" if layout.name == "gray" else layout.name
 
     def planes(self, rgba: Bytes) -> list[Bytes]:
-        """The planes of `rgba`, each (rows, bytes of a row) uint8, in memory of their own.
-
-        Parameters
-        ----------
-        rgba
-            ``(height, width, 4) uint8``, C-contiguous; of another size it is scaled.
-        """
+        """The planes of `rgba`, each (rows, bytes of a row) uint8, in memory of their own."""
         width, height = self._size
         is_resized = rgba.shape[:2] != (height, width)
         is_full = self._layout.is_full_range
@@ -254,13 +204,7 @@ Places: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 class TileFinder:
-    """Compares pictures of one size tile by tile.
-
-    Parameters
-    ----------
-    size
-        (width, height) of the pictures in pixels, each at least a tile's.
-    """
+    """Compares pictures of one size tile by tile."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
@@ -279,11 +223,6 @@ class TileFinder:
 
         Corners are multiples of a tile's sides, but for tiles at the lower and right
         edge, which are moved in to lie within the picture.
-
-        Parameters
-        ----------
-        rgba, before
-            ``(height, width * 4) uint8``, C-contiguous.
         """
         width, height = self._size
         unit = np.uint32 if self._pair == 1 else np.uint64
@@ -296,17 +235,7 @@ class TileFinder:
 
 
 class Tiled:
-    """A plane whose tiles can be read and written by their corners.
-
-    Parameters
-    ----------
-    plane
-        ``(rows, bytes of a row) uint8``, C-contiguous; it is shared, not copied.
-    pixel_bytes
-        Bytes of a sample.
-    step
-        Pixels per sample, horizontally and vertically.
-    """
+    """A plane whose tiles can be read and written by their corners."""
 
     def __init__(self, plane: Bytes, pixel_bytes: int, step: tuple[int, int] = (1, 1)) -> None:
         self._step = step
@@ -320,15 +249,7 @@ class Tiled:
         self._places = np.ndarray(shape, self._piece, plane.data, strides=strides)
 
     def read(self, places: Places, tiles: Bytes) -> None:
-        """Put the tiles at `places` side by side into `tiles`.
-
-        Parameters
-        ----------
-        places
-            Upper left corners in pixels, as (rows, columns).
-        tiles
-            ``(rows of a tile, bytes) uint8``, for as many tiles or more.
-        """
+        """Put the tiles at `places` side by side into `tiles`."""
         tops, lefts = self._scaled(places)
         tiles.view(self._piece)[:, : len(tops)] = self._places[:, tops, lefts]
 
@@ -362,16 +283,6 @@ class PartialConverter:
     keeps one frame as drawn and one as converted: 12 MB for 1920x1080 in
     ``yuv420p``. The bytes are those of a full conversion, because each block of
     pixels that shares chroma samples is converted by itself.
-
-    Parameters
-    ----------
-    spec
-        A specification for which `suits` is true.
-
-    Attributes
-    ----------
-    is_kept
-        True if there is a frame that the next one will be compared with.
     """
 
     def __init__(self, spec: StreamSpec) -> None:
@@ -401,15 +312,7 @@ class PartialConverter:
         return is_large and (spec.odd_size != "scale" or spec.size == spec.source_size)
 
     def convert(self, rgba: Bytes, out: Bytes) -> bool:
-        """Convert `rgba`; False, and `out` untouched, where that is better done in full.
-
-        Parameters
-        ----------
-        rgba
-            ``(height, width, 4) uint8``, RGBA, C-contiguous, of the encoded size.
-        out
-            ``(frame_bytes,) uint8``, written in place.
-        """
+        """Convert `rgba`; False, and `out` untouched, where that is better done in full."""
         if not self.is_kept:
             return False
         pixels = rgba.reshape(self._before.shape)
@@ -458,11 +361,6 @@ class FrameConverter:
     ``gbrp`` in full range. Of a frame that resembles the one before only what
     differs is converted, to the same bytes. Not for use from several threads at
     once.
-
-    Parameters
-    ----------
-    spec
-        Sizes, pixel format, background and what happens to an odd size.
     """
 
     def __init__(self, spec: StreamSpec) -> None:
@@ -474,21 +372,7 @@ class FrameConverter:
         self._partial = PartialConverter(spec) if PartialConverter.suits(spec) else None
 
     def convert(self, rgba: Bytes, out: Bytes) -> None:
-        """Convert one frame.
-
-        Parameters
-        ----------
-        rgba
-            ``(height, width, 4) uint8``, RGBA, C-contiguous, of ``source_size``.
-            It is not written to.
-        out
-            ``(frame_bytes,) uint8``, C-contiguous, written in place.
-
-        Raises
-        ------
-        FrameError
-            If `rgba` or `out` has another shape or type.
-        """
+        """Convert one frame."""
         self._check(rgba, out)
         fitted = self._fitted(rgba)
         if self._partial is None:

@@ -105,16 +105,7 @@ _CODEC_TAGS = {("mp4", "libx265"): "hvc1", ("mov", "libx265"): "hvc1"}
 
 
 def open_file(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, VideoStream]:
-    """Open the encoder and the file, and write the file's head.
-
-    Parameters
-    ----------
-    spec
-        Everything that decides the file's bytes except the pixels.
-    path
-        An absolute path, because FFmpeg reads "a:b.mp4" as protocol and
-        address; None writes to memory.
-    """
+    """Open the encoder and the file, and write the file's head."""
     # bitexact: no dates and no random identifiers. FFmpeg opens the file once
     # more to put the index first, which nothing in memory allows.
     options = {"fflags": "+bitexact"}
@@ -194,15 +185,7 @@ FAILURES = (av.FFmpegError, OSError, ValueError)
 
 
 class Lifecycle:
-    """The first failure ends what is going on, and every later call raises it again.
-
-    Parameters
-    ----------
-    spec
-        The video.
-    name
-        What is written, for messages.
-    """
+    """The first failure ends what is going on, and every later call raises it again."""
 
     def __init__(self, spec: StreamSpec, name: str) -> None:
         self._spec = spec
@@ -221,14 +204,7 @@ class Lifecycle:
 
     @contextmanager
     def step(self, give_up: Callable[[], None]) -> Iterator[None]:
-        """Turn a failure inside into an EncodeError, and end with it.
-
-        Parameters
-        ----------
-        give_up
-            Takes away what was begun. It is not kept: a cycle of references
-            would leave the codec's memory and threads to the garbage collector.
-        """
+        """Turn a failure inside into an EncodeError, and end with it."""
         try:
             yield
         except FAILURES as error:
@@ -276,22 +252,7 @@ def explained(error: Exception, spec: StreamSpec, name: str, frame: int) -> Enco
 
 
 class VideoFile:
-    """A container with one video stream, and the stream's encoder, opened.
-
-    Attributes
-    ----------
-    name
-        The file's, for messages.
-    stream
-        Where packets belong; its encoder may be used or left alone. It is gone
-        once the file is closed: PyAV frees an encoder, and ends its threads,
-        when nothing refers to it any more.
-
-    Raises
-    ------
-    EncodeError
-        If the file cannot be opened, or FFmpeg refuses the specification.
-    """
+    """A container with one video stream, and the stream's encoder, opened."""
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         self._path = None if path is None else Path(path).absolute()
@@ -309,13 +270,7 @@ class VideoFile:
         self._container.mux(packet)
 
     def close(self) -> int:
-        """Write the file's end.
-
-        Returns
-        -------
-        int
-            The file's size in bytes; 0 in memory.
-        """
+        """Write the file's end."""
         self._container.close()
         del self._container, self.stream
         return self._path.stat().st_size if self._path else 0
@@ -352,19 +307,6 @@ class VideoEncoder:
     Memory is bounded by what the codec holds back to look ahead; with libx264 a
     process levels off at 600 MB for 1920x1080. The first failure closes and
     removes the file, and every later call raises it again.
-
-    Parameters
-    ----------
-    spec
-        Everything that decides the file's bytes except the pixels.
-    path
-        The file to write; its suffix says nothing here. None writes to memory,
-        to try a specification.
-
-    Raises
-    ------
-    EncodeError
-        If the file cannot be opened, or FFmpeg refuses the specification.
     """
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
@@ -374,19 +316,7 @@ class VideoEncoder:
         self._packets = 0
 
     def encode(self, payload: Bytes) -> None:
-        """Encode frames; they follow those of the call before.
-
-        Parameters
-        ----------
-        payload
-            ``(n, frame_bytes) uint8``, C-contiguous; it may be read-only. Its
-            memory is not needed after the call.
-
-        Raises
-        ------
-        EncodeError
-            If the disk is full, or FFmpeg refuses a frame.
-        """
+        """Encode frames; they follow those of the call before."""
         self._life.check_open()
         check_payload(payload, self._spec)
         with self._life.step(self._file.give_up):
@@ -395,18 +325,7 @@ class VideoEncoder:
                 self._life.frames += 1
 
     def finish(self) -> int:
-        """Encode what is held back, and close the file.
-
-        Returns
-        -------
-        int
-            The file's size in bytes.
-
-        Raises
-        ------
-        EncodeError
-            If the disk is full, FFmpeg fails, or there was no frame.
-        """
+        """Encode what is held back, and close the file."""
         self._life.check_open()
         with self._life.step(self._file.give_up):
             self._mux(None)
@@ -433,17 +352,7 @@ class VideoEncoder:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPacket:
-    """One frame, encoded.
-
-    Parameters
-    ----------
-    data
-        The encoder's bytes.
-    pts
-        The frame's position within its segment, from 0.
-    is_keyframe
-        Whether decoding can start here.
-    """
+    """One frame, encoded."""
 
     data: bytes
     pts: int
@@ -452,17 +361,7 @@ class EncodedPacket:
 
 @dataclass(frozen=True, slots=True)
 class EncodedSegment:
-    """Frames that were encoded by themselves: they refer to no other segment's.
-
-    Parameters
-    ----------
-    n_frames
-        How many there are.
-    header
-        What decoding needs beside the packets; the same for all segments of a video.
-    packets
-        One for each frame, in the order of decoding.
-    """
+    """Frames that were encoded by themselves: they refer to no other segment's."""
 
     n_frames: int
     header: bytes
@@ -488,11 +387,6 @@ def segment_spec(spec: StreamSpec) -> StreamSpec:
 
     The bytes of a segment then depend on its pixels and the settings alone. It
     may be applied twice.
-
-    Raises
-    ------
-    EncodeError
-        If the video cannot be joined from segments.
     """
     reason = why_not_joinable(spec)
     if reason is not None:
@@ -507,16 +401,6 @@ class SegmentEncoder:
 
     The first failure ends it, and every later call raises it again. Memory: what
     the codec holds back to look ahead, and the packets so far.
-
-    Parameters
-    ----------
-    spec
-        The video's; `segment_spec` is applied to it.
-
-    Raises
-    ------
-    EncodeError
-        If FFmpeg refuses the specification, or the video cannot be joined.
     """
 
     def __init__(self, spec: StreamSpec) -> None:
@@ -527,19 +411,7 @@ class SegmentEncoder:
             self._context = open_codec(self._spec)
 
     def encode(self, payload: Bytes) -> None:
-        """Encode frames; they follow those of the call before.
-
-        Parameters
-        ----------
-        payload
-            ``(n, frame_bytes) uint8``, C-contiguous; it may be read-only. Its
-            memory is not needed after the call.
-
-        Raises
-        ------
-        EncodeError
-            If FFmpeg refuses a frame.
-        """
+        """Encode frames; they follow those of the call before."""
         self._life.check_open()
         check_payload(payload, self._spec)
         with self._life.step(self._let_go):
@@ -548,13 +420,7 @@ class SegmentEncoder:
                 self._life.frames += 1
 
     def finish(self) -> EncodedSegment:
-        """Encode what is held back, and close the encoder.
-
-        Raises
-        ------
-        EncodeError
-            If FFmpeg fails, or there was no frame.
-        """
+        """Encode what is held back, and close the encoder."""
         self._life.check_open()
         with self._life.step(self._let_go):
             self._take(None)

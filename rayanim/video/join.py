@@ -29,19 +29,6 @@ class Joiner:
     Nothing is encoded; an encoder is opened because FFmpeg takes the video's
     header from it. No packet is held. The first failure closes and removes the
     file, and every later call raises it again.
-
-    Parameters
-    ----------
-    spec
-        The video's; `segment_spec` is applied to it.
-    path
-        The file to write; its suffix says nothing here. None writes to memory.
-
-    Raises
-    ------
-    EncodeError
-        If the file cannot be opened, FFmpeg refuses the specification, or the
-        video cannot be joined from segments.
     """
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
@@ -55,14 +42,7 @@ class Joiner:
         self._time_base = 1 / self._spec.rate
 
     def add(self, segment: EncodedSegment) -> None:
-        """Write a segment behind those before.
-
-        Raises
-        ------
-        EncodeError
-            If the segment is none of this video's, which leaves the video as it
-            was; or if the disk is full.
-        """
+        """Write a segment behind those before."""
         self._life.check_open()
         self._check(segment)
         start = self._life.frames
@@ -72,18 +52,7 @@ class Joiner:
                 self._life.frames += 1
 
     def finish(self) -> int:
-        """Write the file's end.
-
-        Returns
-        -------
-        int
-            The file's size in bytes.
-
-        Raises
-        ------
-        EncodeError
-            If the disk is full, or there was no segment.
-        """
+        """Write the file's end."""
         self._life.check_open()
         with self._life.step(self._file.give_up):
             if not self._life.frames:

@@ -42,35 +42,7 @@ _X26X_PRESETS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """One encoder of FFmpeg.
-
-    Parameters
-    ----------
-    encoder
-        FFmpeg's name of the encoder.
-    aliases
-        Other names that users know it by; the first is the codec's usual name.
-    crf, crf_range
-        Default and bounds, both included, of the constant rate factor.
-    crf_is_whole
-        True if the encoder takes whole numbers only.
-    preset, presets, preset_option
-        Default and known values of the trade of speed against size, and the
-        encoder's name for that option.
-    preset_options
-        Options that go with the default preset, if no other is asked for.
-    min_side_px, max_size
-        Smallest width and height, and largest (width, height), in pixels.
-    max_fps
-        Highest frame rate, if the encoder has one.
-    options
-        Further options, the same for every video.
-    bitrate_options
-        Options that take their place where a bit rate is asked for.
-    segment_options
-        Options that take their place where the video is encoded in segments,
-        side by side, each in one thread.
-    """
+    """One encoder of FFmpeg."""
 
     encoder: str
     aliases: tuple[str, ...]
@@ -91,20 +63,7 @@ class Codec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """One file format, by suffix.
-
-    Parameters
-    ----------
-    suffix
-        The file name's ending, with its dot.
-    muxer
-        FFmpeg's name of the muxer.
-    codecs
-        Encoders that it takes, the default first.
-    keeps_alpha
-        True if it stores the transparency of VP9, which lies beside the
-        packets in what Matroska calls block additions.
-    """
+    """One file format, by suffix."""
 
     suffix: str
     muxer: str
@@ -238,22 +197,7 @@ Colour = Literal["yuv", "gray", "rgb"]
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """One pixel format.
-
-    Parameters
-    ----------
-    name
-        FFmpeg's name.
-    colour
-        ``yuv`` is luma and chroma in limited range; ``gray`` is luma alone and
-        ``rgb`` green, blue and red planes, both in full range.
-    chroma_step
-        Pixels per chroma sample, horizontally and vertically.
-    sample_bytes
-        Bytes of one sample.
-    has_alpha
-        True where a fourth plane holds opacity.
-    """
+    """One pixel format."""
 
     name: str
     colour: Colour = "yuv"
@@ -307,32 +251,7 @@ PIXEL_FORMATS: dict[str, PixelFormat] = {
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """What the converter and the encoder need to know; it pickles and compares.
-
-    Parameters
-    ----------
-    source_size
-        (width, height) in pixels of what is drawn.
-    size
-        (width, height) in pixels of what is encoded.
-    rate
-        Frames per second, exactly.
-    container
-        FFmpeg's name of the muxer: ``mp4``, ``mov``, ``matroska``, ``webm``.
-    codec
-        FFmpeg's name of the encoder.
-    pixel_format
-        FFmpeg's name of the encoded pixel format.
-    options
-        Names and values of the encoder's options.
-    bitrate_kbps
-        Target bit rate in kilobits per second; None encodes by quality.
-    odd_size
-        How `source_size` becomes `size`.
-    background
-        Red, green and blue, 0 to 255, that show through transparent pixels
-        where the pixel format has no alpha.
-    """
+    """What the converter and the encoder need to know; it pickles and compares."""
 
     source_size: tuple[int, int]
     size: tuple[int, int]
