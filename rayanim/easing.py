@@ -1,6 +1,6 @@
-"""Easings: functions that say how far along something is when a share of its time has passed.
+"""Easings: functions from the share of the time that has passed to the share of the way done.
 
-Any callable that takes a number from 0 to 1 and returns one is an easing, so
+Any callable that takes a number from 0 to 1 and returns a number is an easing, so
 all of `pytweening <https://pypi.org/project/pytweening/>`_ works. A *proper*
 easing gives 0 at 0 and 1 at 1.
 """
@@ -16,7 +16,7 @@ class Easing:
     """A base for easings that are classes. Functions need none."""
 
     def __call__(self, num: float, /, *args: Any, **kwargs: Any) -> float:
-        """Share of the way that is done when the share `num` of the time has passed.
+        """Share of the way that is done after the share `num` of the time.
 
         Parameters
         ----------
@@ -27,7 +27,7 @@ class Easing:
 
 
 def freeze(n: float, at: float = 0) -> float:
-    """Stand still: the constant `at`, whatever `n`. Not a proper easing."""
+    """Stand still: always `at`, whatever `n`. Not a proper easing."""
     return float(at)
 
 
@@ -39,13 +39,13 @@ def squeeze(n: float, amt: float = 0.2) -> float:
     n
         Share of the time, 0 to 1.
     amt
-        Share of the time to wait at each end, 0 to 1. From 0.5 on there is no
-        time to move: it jumps from 0 to 1 when `amt` has passed.
+        Share of the time to wait at each end, 0 to 1. From 0.5 on no time is left
+        to move: the value jumps from 0 to 1 at `amt`.
 
     Raises
     ------
     SettingsError
-        If `amt` is outside that.
+        If `amt` is not from 0 to 1.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def squeeze(n: float, amt: float = 0.2) -> float:
     (0.0, 0.5, 1.0)
     """
     if not 0 <= amt <= 1:
-        raise SettingsError(f"squeeze waits for amt of the time at each end: 0 to 1, got {amt!r}.")
+        raise SettingsError(f"amt, the share of the time to wait, must be 0 to 1, got {amt!r}.")
     if n < amt:
         return 0.0
     if n >= 1 - amt:
@@ -62,7 +62,7 @@ def squeeze(n: float, amt: float = 0.2) -> float:
 
 
 def doublespeed(n: float) -> float:
-    """Move evenly at twice the speed, then stand at the end for the second half."""
+    """Move evenly at twice the speed, then stay at the end for the second half."""
     return min(2.0 * n, 1.0)
 
 
@@ -85,7 +85,7 @@ def smootheststep(n: float) -> float:
     """Start and end with first, second and third derivative 0.
 
     ``35 n**4 - 84 n**5 + 70 n**6 - 20 n**7``, the polynomial of least degree
-    that does so (https://en.wikipedia.org/wiki/Smoothstep#Generalization, the
+    with that property (https://en.wikipedia.org/wiki/Smoothstep#Generalization, the
     case N = 3).
 
     Examples

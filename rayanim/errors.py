@@ -5,29 +5,30 @@
     RayanimError
     ├── ScriptError            the user's drawing code (also a RuntimeError)
     │   ├── SetupError         opening the source failed (also a TypeError)
-    │   ├── FrameError         drawing one frame failed, or gave a wrong frame
+    │   ├── FrameError         drawing one frame failed, or returned something else
     │   ├── HistoryError       a frame depends on the frames drawn before it
     │   ├── ParametersError    the parameters themselves (also a ValueError)
-    │   └── NotPicklableError  the source cannot travel (also a TypeError)
-    ├── SettingsError          what the caller asked for (also a ValueError)
-    │   ├── OutputError        where the video should go
-    │   ├── PackageError       the script's folder cannot travel to a cluster
-    │   └── ResumeError        the parts of an earlier job do not fit, or there are none
+    │   └── NotPicklableError  the source cannot be sent to actors (also a TypeError)
+    ├── SettingsError          the caller's settings (also a ValueError)
+    │   ├── OutputError        the output file or URL
+    │   ├── PackageError       the script's folder cannot be sent to a cluster
+    │   └── ResumeError        no segments of an earlier job, or those of another video
     ├── FarmError              Ray, its actors, the machines (also a RuntimeError)
     │   ├── FarmStartError     Ray or the first actors did not start
-    │   ├── FarmSilentError    no actor said anything for far longer than drawing takes
-    │   ├── ClusterError       the cluster cannot be reached, or does not fit this process
-    │   ├── JobError           a cluster's Jobs API: cannot be reached, refuses, lost the job
-    │   ├── BudgetError        the job has used up what it may cost
-    │   ├── SegmentLostError   one segment killed its actor again and again
-    │   ├── EncoderLostError   the encoder actor died, and the video cannot be begun anew
-    │   └── RedrawError        what was drawn incrementally must be drawn again (never leaves us)
+    │   ├── FarmSilentError    no actor answered for far longer than drawing takes
+    │   ├── ClusterError       the cluster cannot be reached, or has other versions
+    │   ├── JobError           the cluster's Jobs API: not reachable, refuses, lost the job
+    │   ├── BudgetError        the job has used the node-hours that it may
+    │   ├── SegmentLostError   one segment ended its actor's process several times
+    │   ├── EncoderLostError   the encoder actor died, and the job cannot continue
+    │   └── RedrawError        internal: frames must be drawn again, in full
     ├── EncodeError            FFmpeg, or the disk it writes to (also a RuntimeError)
-    └── PartsError             what lies on disk is not what was written there
+    └── PartsError             a segment file is not what was written there
 
-Every one of them survives pickling, because actors hand them to the driver.
-``except`` finds them under Python's own names too. What the user's code raised
-in the calling process can besides be caught under its own class, see `as_raised`.
+Each survives pickling, because actors send them to the driver. The names in
+brackets are Python's own exceptions that ``except`` can catch them under. What the
+user's code raised in the calling process can also be caught under its own class;
+see `as_raised`.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ class RayanimError(Exception):
     """
 
     _kind: ClassVar[type[RayanimError] | None] = None
-    """The class in this file, where `as_raised` has made one that is not in it."""
+    """Our class, in a class that `as_raised` made from ours and the user's."""
 
     def __init__(self, message: str) -> None:
-        # Not super(): behind ours may stand a class of the user's, see `as_raised`.
+        # Not super(): a class of the user's may follow in the MRO; see `as_raised`.
         Exception.__init__(self, message)
         self.message = message
 
@@ -57,31 +58,6 @@ class RayanimError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (self._kind or type(self), dict(self.__dict__)))
-
-
-def _rebuild(cls: type[RayanimError], state: dict[str, Any]) -> RayanimError:
-    """Make an exception again from its attributes, whatever its constructor takes."""
-    error = cls.__new__(cls)
-    error.__dict__.update(state)
-    error.args = (state["message"],)
-    users = state.get("traceback_text")
-    if users is not None:
-        # The exception that it was raised from stayed behind; Python shows its text in its place.
-        error.__cause__ = _RemoteError(users)
-    return error
-
-
-class _RemoteError(Exception):
-    """Stands in for the user's exception, which stayed in the process that drew.
-
-    Parameters
-    ----------
-    text
-        Its traceback.
-    """
-
-    def __str__(self) -> str:
-        return f"\n\n{self.args[0].rstrip()}"
 
 
 class ScriptError(RayanimError, RuntimeError):
@@ -94,8 +70,8 @@ class ScriptError(RayanimError, RuntimeError):
     frame
         The frame number, where one is known.
     traceback_text
-        The user's own traceback as text. An exception object cannot always
-        travel from an actor to the driver, its text can.
+        The user's own traceback as text: an exception object cannot always be
+        pickled, its text can.
     """
 
     def __init__(
@@ -107,11 +83,11 @@ class ScriptError(RayanimError, RuntimeError):
 
 
 class SetupError(ScriptError, TypeError):
-    """``setup()`` or ``start()`` raised, or gave something that cannot be drawn."""
+    """``setup()`` or ``start()`` raised, or returned something that cannot be drawn."""
 
 
 class FrameError(ScriptError):
-    """Drawing one frame raised, or gave a frame of the wrong kind or size."""
+    """Drawing one frame raised, or returned something of the wrong kind or size."""
 
 
 class HistoryError(ScriptError):
@@ -127,23 +103,23 @@ class NotPicklableError(ScriptError, TypeError):
 
 
 class SettingsError(RayanimError, ValueError):
-    """A setting is outside what makes sense; raised before any work starts."""
+    """A setting is invalid, alone or together with others; raised before any work starts."""
 
 
 class OutputError(SettingsError):
-    """The target's suffix, folder or existing file does not allow writing it."""
+    """The output cannot be written: its suffix, its folder, or an existing file."""
 
 
 class PackageError(SettingsError):
-    """The script's folder is too large to travel, cannot be read, or is not there."""
+    """The script's folder cannot be sent: too large, not readable, or not there."""
 
 
 class ResumeError(SettingsError):
-    """An earlier job left no parts to go on from, or they belong to another video."""
+    """There are no finished segments to resume from, or they belong to another video."""
 
 
 class FarmError(RayanimError, RuntimeError):
-    """Ray or its actors failed in a way that no retry could mend."""
+    """Ray or its actors failed, and retries did not help."""
 
 
 class FarmStartError(FarmError):
@@ -151,19 +127,19 @@ class FarmStartError(FarmError):
 
 
 class FarmSilentError(FarmError):
-    """No actor said anything for far longer than drawing a segment takes."""
+    """No actor answered for far longer than drawing a segment takes."""
 
 
 class ClusterError(FarmError):
-    """The cluster at the given address cannot be reached, refuses, or does not fit."""
+    """The cluster cannot be reached, refuses the connection, or has other versions."""
 
 
 class JobError(FarmError):
-    """A cluster's Jobs API cannot be reached or refuses us, or a job or its video is lost there."""
+    """The cluster's Jobs API cannot be reached or refuses, or a job or its video is lost."""
 
 
 class BudgetError(FarmError):
-    """The job has held nodes for as long as the caller allows, and is not done."""
+    """The job has used the node-hours that it may, and is not finished."""
 
 
 class SegmentLostError(FarmError):
@@ -191,10 +167,7 @@ class EncoderLostError(FarmError):
 
 
 class RedrawError(FarmError):
-    """An incremental draw differed from a full draw: all frames are to be drawn again, in full.
-
-    It ends one try at a job, and the next one is made; `produce` does not raise it.
-    """
+    """Internal: an incremental draw differed from a full draw, so all frames are drawn again."""
 
 
 class EncodeError(RayanimError, RuntimeError):
@@ -202,15 +175,15 @@ class EncodeError(RayanimError, RuntimeError):
 
 
 class PartsError(RayanimError):
-    """A part or its manifest is broken: cut short, changed, or never rayanim's."""
+    """A segment file or the manifest is broken: cut short, changed, or not by rayanim."""
 
 
 def as_raised(error: ScriptError) -> ScriptError:
-    """`error`, to be caught under the class of the user's exception behind it as well.
+    """`error`, made to be an instance of the class of the user's exception, too.
 
-    ``except KeyError`` around ``make_video`` so catches a KeyError of the
-    user's `update`. Where the exception stayed in an actor, or its class
-    cannot be a base beside ours, `error` itself.
+    So ``except KeyError`` around ``make_video`` catches a KeyError of the user's
+    `update`. Returns `error` itself if the exception was raised in an actor, or if
+    its class cannot be combined with ours.
     """
     cause = error.__cause__
     while isinstance(cause, RayanimError):
@@ -223,13 +196,32 @@ def as_raised(error: ScriptError) -> ScriptError:
     try:
         names = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_kind": kind}
         both: Any = type(kind.__name__, (kind, type(cause)), names)
-        # Python's own constructor: the user's may want other arguments.
+        # Python's own constructor: the user's may take other arguments.
         python_s = next(each for each in type(cause).__mro__ if each.__module__ == "builtins")
         made: Any = python_s.__new__(both, error.message)
         made.args = error.args
         made.__dict__.update(vars(error))
-    except Exception:  # whatever the user's class raises when it is derived or made
+    except Exception:  # whatever the user's class raises when it is subclassed or made
         return error
     made.__cause__ = cause
     made.__traceback__ = error.__traceback__
     return made  # type: ignore[no-any-return]
+
+
+def _rebuild(cls: type[RayanimError], state: dict[str, Any]) -> RayanimError:
+    """Unpickle an exception from its attributes, whatever its constructor takes."""
+    error = cls.__new__(cls)
+    error.__dict__.update(state)
+    error.args = (state["message"],)
+    users = state.get("traceback_text")
+    if users is not None:
+        # The exception that it was raised from is not pickled; Python shows its text instead.
+        error.__cause__ = _RemoteError(users)
+    return error
+
+
+class _RemoteError(Exception):
+    """Shows the traceback of a user's exception that was raised in another process."""
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0].rstrip()}"

@@ -1,4 +1,4 @@
-"""Frame generators: what draws the picture for any time of a video, and ways to combine them.
+"""Frame generators: objects that draw the picture for any time, and ways to combine them.
 
 Examples
 --------
@@ -45,22 +45,17 @@ if TYPE_CHECKING:
 _NOTHING_DRAWS = "{} must define generate_at(self, time_ms) or generate_at_pil(self, time_ms)."
 
 
-def img_to_bytes(img: Image) -> bytes:
-    """The pixels of a Pillow image of any mode as RGBA bytes, row by row."""
-    return bytes_of(to_image(img, None))
-
-
 class FrameGenerator:
     """Draws the frame for any time, in any order.
 
     Define `duration`, `frame_size` and one of `generate_at` and
-    `generate_at_pil`; each of the two wraps the other. Until `start` it must
-    be possible to pickle a generator, because it travels to where it draws.
+    `generate_at_pil`; each of the two wraps the other. A generator must be
+    picklable until `start` is called, because it may be sent to other processes.
     """
 
     @property
     def duration(self) -> float:
-        """Length in milliseconds. Frames are asked for from 0 up to it."""
+        """Length in milliseconds. Frames are drawn at times from 0 up to it."""
         raise NotImplementedError(f"{type(self).__name__} must define duration, in milliseconds.")
 
     @property
@@ -89,26 +84,30 @@ class FrameGenerator:
     def generate_at_pil(self, time_ms: float) -> Image:
         """Draw the frame at `time_ms` milliseconds as a Pillow image.
 
-        Whoever asks neither changes nor closes the image: it may be one that
-        the generator keeps.
+        The caller must neither change nor close the image: the generator may
+        keep it.
         """
         if type(self).generate_at is FrameGenerator.generate_at:
             raise NotImplementedError(_NOTHING_DRAWS.format(type(self).__name__))
         return to_image(self.generate_at(time_ms), to_size(self.frame_size))
 
     def finish(self) -> None:
-        """Let go of what `start` acquired; no frame is asked for after it."""
+        """Release what `start` acquired; no frame is drawn after it."""
 
     def _image_at(self, time_ms: float) -> Image:
         return to_image(self.generate_at_pil(time_ms), to_size(self.frame_size))
 
 
+def img_to_bytes(img: Image) -> bytes:
+    """The pixels of a Pillow image of any mode as RGBA bytes, row by row."""
+    return bytes_of(to_image(img, None))
+
+
 class SequenceFrameGenerator(FrameGenerator):
     """Generators that play one after another.
 
-    Where two meet, the first frame of the later one is shown; the last instant
-    is the last of the last one. A generator that appears more than once, also
-    inside of others, is started and finished once.
+    Where two meet, the first frame of the later one is shown. A generator that
+    appears more than once, also inside others, is started and finished once.
 
     Parameters
     ----------
@@ -184,8 +183,8 @@ class _RetimedFrames(Retimed[FrameGenerator], _Wrapper):
     kind = FrameGenerator
 
     def child_time(self, time_ms: float) -> float:
-        # A generator is never asked for what lies outside of it, so an easing
-        # that overshoots stands still at the end.
+        # A generator never gets a time outside its duration, so an easing that
+        # overshoots stops at the end.
         return clamp(super().child_time(time_ms), duration_of(self.child))
 
     def generate_at(self, time_ms: float) -> Frame:
@@ -204,7 +203,7 @@ class TimeRescaleExactDurationFrameGenerator(ForDuration[FrameGenerator], _Retim
 
 
 class TimeDilateFrameGenerator(Dilated[FrameGenerator], _RetimedFrames):
-    """Plays `child` at a speed that `dilator` changes; where it overshoots, an end stands still."""
+    """Plays `child` with its time changed by the easing `dilator`, within its duration."""
 
 
 class TimeReverseFrameGenerator(Reversed[FrameGenerator], _RetimedFrames):
@@ -264,7 +263,7 @@ class OverlayFrameGenerator(FrameGenerator):
     base
         The generator below. Its size is the size of the result.
     overlay
-        The generator above, of the same duration, and no larger than fits.
+        The generator above. It must have the same duration, and fit at `pos`.
     pos
         Where the overlay's top left corner lies in the base, ``(x, y)`` in
         pixels from the base's top left corner.
@@ -282,8 +281,8 @@ class OverlayFrameGenerator(FrameGenerator):
         self.pos = _checked_pos(pos, *sizes)
         if not same_duration(duration_of(self.base), duration_of(self.overlay)):
             raise SettingsError(
-                f"Base and overlay must last equally long, got {self.base.duration!r} ms and "
-                f"{self.overlay.duration!r} ms. time_rescale_exact or crop makes them so."
+                f"Base and overlay must have the same duration, got {self.base.duration!r} ms and "
+                f"{self.overlay.duration!r} ms. Use time_rescale_exact or crop."
             )
 
     @property
@@ -298,7 +297,7 @@ class OverlayFrameGenerator(FrameGenerator):
         call_once("start", (self.base, self.overlay))
 
     def generate_at_pil(self, time_ms: float) -> Image:
-        # The base is copied before the overlay is drawn: both may share one canvas.
+        # The base is copied before the overlay is drawn: they may share one canvas.
         canvas = self.base._image_at(time_ms).copy()
         overlay_ms = clamp(time_ms, self.overlay.duration)
         canvas.alpha_composite(self.overlay._image_at(overlay_ms), dest=self.pos)
@@ -308,32 +307,10 @@ class OverlayFrameGenerator(FrameGenerator):
         call_once("finish", (self.base, self.overlay))
 
 
-def _checked_pos(pos: Any, base: Size, overlay: Size) -> tuple[int, int]:
-    try:
-        x, y = (int(part) for part in pos if part == int(part))
-    except (TypeError, ValueError, OverflowError):
-        raise SettingsError(f"pos must be (x, y) in whole pixels, got {pos!r}.") from None
-    if x < 0 or y < 0 or x + overlay[0] > base[0] or y + overlay[1] > base[1]:
-        raise SettingsError(
-            f"An overlay of {overlay[0]}x{overlay[1]} pixels (width x height) at {(x, y)} "
-            f"does not fit into {base[0]}x{base[1]}."
-        )
-    return x, y
-
-
-def _require_same_size(first: FrameGenerator, other: FrameGenerator) -> None:
-    sizes = to_size(first.frame_size), to_size(other.frame_size)
-    if sizes[0] != sizes[1]:
-        raise SettingsError(
-            f"Generators that follow each other must have one frame size, got "
-            f"{sizes[0]} and {sizes[1]}. rescale changes it."
-        )
-
-
 class FluentFG(Fluent[FrameGenerator]):
     """Combines frame generators by a chain of calls that ends with `build`.
 
-    Another chain may stand wherever a generator may.
+    Every argument that takes a generator also takes another chain.
 
     Examples
     --------
@@ -364,16 +341,16 @@ class FluentFG(Fluent[FrameGenerator]):
     sequence = SequenceFrameGenerator
 
     def frame_size(self) -> Size:
-        """Size in pixels of what the chain describes now, ``(width, height)``."""
+        """Size of the current result in pixels, ``(width, height)``."""
         return to_size(self.base.frame_size)
 
     def then(self, other: FrameGenerator | Fluent[FrameGenerator]) -> Self:
-        """Play `other`, which must have the same frame size, after what there is."""
+        """Play `other`, which must have the same frame size, after the current result."""
         _require_same_size(self.base, built(other, FrameGenerator))
         return super().then(other)
 
     def rescale(self, new_width: int, new_height: int, resample: int | None = None) -> Self:
-        """Show what there is in another size.
+        """Show the current result in another size.
 
         Parameters
         ----------
@@ -387,13 +364,35 @@ class FluentFG(Fluent[FrameGenerator]):
     def overlay(
         self, overlay: FrameGenerator | Fluent[FrameGenerator], pos: tuple[int, int]
     ) -> Self:
-        """Show `overlay`, which must last as long and fit, over what there is.
+        """Show `overlay` over the current result.
 
         Parameters
         ----------
         overlay
-            What lies above.
+            The generator above. It must have the same duration, and fit at `pos`.
         pos
             Where its top left corner lies, ``(x, y)`` in pixels.
         """
         return self.apply(OverlayFrameGenerator, overlay, pos)
+
+
+def _require_same_size(first: FrameGenerator, other: FrameGenerator) -> None:
+    sizes = to_size(first.frame_size), to_size(other.frame_size)
+    if sizes[0] != sizes[1]:
+        raise SettingsError(
+            f"Generators that follow each other must have one frame size, got "
+            f"{sizes[0]} and {sizes[1]}. Use rescale."
+        )
+
+
+def _checked_pos(pos: Any, base: Size, overlay: Size) -> tuple[int, int]:
+    try:
+        x, y = (int(part) for part in pos if part == int(part))
+    except (TypeError, ValueError, OverflowError):
+        raise SettingsError(f"pos must be (x, y) in whole pixels, got {pos!r}.") from None
+    if x < 0 or y < 0 or x + overlay[0] > base[0] or y + overlay[1] > base[1]:
+        raise SettingsError(
+            f"An overlay of {overlay[0]}x{overlay[1]} pixels (width x height) at {(x, y)} "
+            f"does not fit into {base[0]}x{base[1]}."
+        )
+    return x, y

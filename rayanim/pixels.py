@@ -1,4 +1,4 @@
-"""Turns whatever drawing code returns into RGBA pixels, or says what is wrong with it."""
+"""Turns whatever drawing code returns into RGBA pixels, or raises what is wrong with it."""
 
 from __future__ import annotations
 
@@ -13,56 +13,6 @@ from rayanim.errors import FrameError, SettingsError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-_kept = threading.local()
-
-
-def pixels_of(image: Image) -> NDArray[np.uint8]:
-    """A copy of the pixels.
-
-    Pillow's own ways, `Image.tobytes` and the array interface that rests on it, go
-    through an encoder in pieces of 64 kB: ten times as long as pasting the image
-    into one that lies over the array.
-    """
-    width, height = image.size
-    if not (width and height and _can_paste()):
-        return np.asarray(image)
-    pixels = np.empty((height, width, 4), np.uint8)
-    _paste(image, pixels)
-    return pixels
-
-
-def bytes_of(image: Image) -> bytes:
-    """The same pixels row by row as bytes; each thread keeps one array on the way."""
-    width, height = image.size
-    if not (width and height and _can_paste()):
-        return image.tobytes()
-    pixels: NDArray[np.uint8] | None = getattr(_kept, "pixels", None)
-    if pixels is None or pixels.shape[:2] != (height, width):
-        pixels = _kept.pixels = np.empty((height, width, 4), np.uint8)
-    _paste(image, pixels)
-    return pixels.tobytes()
-
-
-def _paste(image: Image, pixels: NDArray[np.uint8]) -> None:
-    import PIL.Image
-
-    over = PIL.Image.frombuffer("RGBA", image.size, pixels, "raw", "RGBA", 0, 1)
-    # Otherwise Pillow would give it memory of its own before the first change.
-    over.readonly = 0
-    over.paste(image)
-
-
-@cache
-def _can_paste() -> bool:
-    """Whether this Pillow pastes into the array's own memory."""
-    import PIL.Image
-
-    colour = (1, 20, 103, 254)
-    pixels = np.zeros((2, 1, 4), np.uint8)
-    _paste(PIL.Image.new("RGBA", (1, 2), colour), pixels)
-    return pixels.tolist() == [[list(colour)]] * 2
-
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """``(height, width, 4)`` uint8, RGBA."""
@@ -91,11 +41,7 @@ def to_size(value: Any, name: str = "frame_size") -> Size:
 
 
 def to_rgba(frame: Any, size: Size | None) -> Pixels:
-    """The pixels of `frame`.
-
-    Nothing is copied where the pixels have the right layout already: the
-    result may share memory with `frame`.
-    """
+    """The pixels of `frame`, sharing its memory where the layout is right already."""
     if isinstance(frame, (bytes, bytearray)):
         return _from_bytes(memoryview(frame), size)
     if isinstance(frame, memoryview) and frame.format in ("B", "b", "c"):
@@ -108,23 +54,69 @@ def to_rgba(frame: Any, size: Size | None) -> Pixels:
 
 
 def to_image(frame: Any, size: Size | None) -> Image:
-    """The pixels of `frame` as a Pillow image in RGBA mode.
-
-    `frame` itself where it is such an image, otherwise a copy.
-    """
+    """`frame` itself if it is a Pillow image in RGBA mode, otherwise such a copy of it."""
     from PIL import Image
 
     if _is_image(frame):
         _check_size(frame.size, size)
         return _image_to_rgba(frame)
-    # fromarray may share memory with a canvas that is about to be drawn anew.
+    # fromarray may share memory with a canvas that the next frame overwrites.
     return Image.fromarray(to_rgba(frame, size)).copy()
+
+
+def pixels_of(image: Image) -> NDArray[np.uint8]:
+    """A copy of the pixels of an RGBA image."""
+    # Image.tobytes, and the array interface that uses it, go through an encoder in
+    # blocks of 64 kB, which takes ten times as long as pasting the image into one
+    # that shares the array's memory.
+    width, height = image.size
+    if not (width and height and _can_paste()):
+        return np.asarray(image)
+    pixels = np.empty((height, width, 4), np.uint8)
+    _paste(image, pixels)
+    return pixels
+
+
+def bytes_of(image: Image) -> bytes:
+    """The pixels of an RGBA image as bytes, row by row."""
+    width, height = image.size
+    if not (width and height and _can_paste()):
+        return image.tobytes()
+    pixels: NDArray[np.uint8] | None = getattr(_kept, "pixels", None)
+    if pixels is None or pixels.shape[:2] != (height, width):
+        pixels = _kept.pixels = np.empty((height, width, 4), np.uint8)
+    _paste(image, pixels)
+    return pixels.tobytes()
+
+
+# Each thread reuses one array.
+_kept = threading.local()
+
+
+def _paste(image: Image, pixels: NDArray[np.uint8]) -> None:
+    import PIL.Image
+
+    over = PIL.Image.frombuffer("RGBA", image.size, pixels, "raw", "RGBA", 0, 1)
+    # A read-only image would be copied before the first change.
+    over.readonly = 0
+    over.paste(image)
+
+
+@cache
+def _can_paste() -> bool:
+    """Whether this version of Pillow pastes into the array's memory."""
+    import PIL.Image
+
+    colour = (1, 20, 103, 254)
+    pixels = np.zeros((2, 1, 4), np.uint8)
+    _paste(PIL.Image.new("RGBA", (1, 2), colour), pixels)
+    return pixels.tolist() == [[list(colour)]] * 2
 
 
 def _from_bytes(view: memoryview, size: Size | None) -> Pixels:
     if size is None:
         raise FrameError(
-            f"{view.nbytes} bytes do not say how wide a frame is. "
+            f"The size of a frame cannot be read from {view.nbytes} bytes. "
             "Return an array, or a Pillow image: "
             "PIL.Image.frombytes('RGBA', (width, height), frame)."
         )
@@ -152,23 +144,22 @@ def _from_array(array: NDArray[Any], size: Size | None) -> Pixels:
 def _check_size(got: Size, expected: Size | None) -> None:
     if expected is None or tuple(got) == tuple(expected):
         return
-    turned = " Width and height seem to be swapped." if got == tuple(expected)[::-1] else ""
+    hint = " Width and height seem to be swapped." if got == tuple(expected)[::-1] else ""
     raise FrameError(
-        f"A frame of {got[0]}x{got[1]} pixels (width x height) was drawn where "
-        f"{expected[0]}x{expected[1]} was expected; all frames of a video have one size.{turned}"
+        f"All frames of a video must have one size: expected {expected[0]}x{expected[1]} "
+        f"pixels (width x height), got {got[0]}x{got[1]}.{hint}"
     )
 
 
 def _is_image(frame: Any) -> bool:
-    # Only who has loaded Pillow can hand over an image, but its own class says
-    # so without loading it for those who draw arrays.
+    # By name, so that Pillow is not imported for scripts that draw arrays.
     return any(kind.__module__ == "PIL.Image" for kind in type(frame).__mro__)
 
 
 def _image_to_rgba(image: Image) -> Image:
     if image.mode == "RGBA":
         return image
-    # Some modes have no direct way: premultiplied grey, and with older Pillows 16 bits.
+    # Some modes cannot be converted directly: premultiplied grey, and 16 bits in older Pillows.
     for modes in (("RGBA",), ("LA", "RGBA"), ("L", "RGBA")):
         try:
             return reduce(type(image).convert, modes, image)
@@ -181,10 +172,10 @@ def _image_to_rgba(image: Image) -> Image:
 
 
 def _wrong_byte_count(count: int, width: int, height: int) -> str:
-    rgb = " That is RGB: add alpha." if count == width * height * 3 else ""
+    hint = " That is RGB: add alpha." if count == width * height * 3 else ""
     return (
-        f"A frame of {width}x{height} pixels (width x height) is "
-        f"{width * height * 4} bytes of RGBA, got {count} bytes.{rgb}"
+        f"A frame of {width}x{height} pixels (width x height) must be "
+        f"{width * height * 4} bytes of RGBA, got {count} bytes.{hint}"
     )
 
 
@@ -206,6 +197,6 @@ def _wrong_shape(array: NDArray[Any]) -> str:
 
 def _unknown(frame: Any) -> str:
     if frame is None:
-        return f"Drawing gave None instead of {_WANTED}. Is a return statement missing?"
+        return f"Expected {_WANTED}, got None. Is a return statement missing?"
     kind = f"{type(frame).__module__}.{type(frame).__qualname__}"
-    return f"Drawing must give {_WANTED}, got {kind}: {repr(frame)[:80]}."
+    return f"Expected {_WANTED}, got {kind}: {repr(frame)[:80]}."

@@ -1,7 +1,7 @@
-"""Gives each frame random numbers of its own, whoever draws it.
+"""Seeds the global random generators for each frame.
 
-A script that draws from the global generators of `random` and `numpy.random`
-would otherwise give another video with every number of actors.
+Otherwise a script that uses `random` or `numpy.random` would make a different
+video with each number of actors.
 """
 
 from __future__ import annotations
@@ -14,23 +14,15 @@ from contextlib import contextmanager
 import numpy as np
 
 SETUP = -1
-"""Stands for `setup()` where a frame number stands for a frame."""
+"""Used as the frame number for `setup()`."""
 
 
 def seed_for(seed: int | None, frame: int) -> None:
-    """Set the global generators for one frame.
-
-    Parameters
-    ----------
-    seed
-        The job's seed; None leaves the generators alone.
-    frame
-        The frame's number, or `SETUP`.
-    """
+    """Seed the global generators for `frame`, or for `SETUP`; nothing if `seed` is None."""
     if seed is None:
         return
     text = f"rayanim {seed} {frame}"
-    # `random.seed` hashes text itself, with SHA-512: the same in every process.
+    # `random.seed` hashes text with SHA-512: the same in every process.
     random.seed(text)
     digest = hashlib.sha512(text.encode()).digest()
     np.random.seed(np.frombuffer(digest, "<u4", count=4))
@@ -38,7 +30,7 @@ def seed_for(seed: int | None, frame: int) -> None:
 
 @contextmanager
 def kept_randomness() -> Iterator[None]:
-    """Give the caller's own generators back as they were."""
+    """Restore the caller's generators afterwards."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         yield

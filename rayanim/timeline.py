@@ -1,8 +1,8 @@
-"""Time as arithmetic: units, maps from a video's time to its child's, sequences and frame times.
+"""Arithmetic of time: units, frame times, time maps, sequences, and the fluent chain.
 
 All times are milliseconds from the start of whatever they belong to. Frame
 generators and scenes share the maps here; a map is a frozen value that knows
-nothing of what it is applied to, only how long that lasts.
+only the duration of its child.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ UNITS = (
 UNITS_LOOKUP = {name: length_ms for names, length_ms in UNITS for name in names}
 """Milliseconds of each unit, under each of its names."""
 
-# Durations are made by dividing, multiplying and adding floats. Each step is
-# off by at most 1.1e-16 of its value, so even a million steps stay below a
-# billionth; and a billionth of an hour is 4 microseconds, far below what one
-# frame lasts. Times that differ by less than this share are the same time.
+# Durations are computed by dividing, multiplying and adding floats. Each step is
+# off by at most 1.1e-16 of its value, so the error of a million steps is below a
+# billionth; and a billionth of an hour is 4 microseconds, far less than a frame.
+# Times that differ by less than this share count as the same time.
 TOLERANCE = 1e-9
 
-# Never take more than this share of a frame for rounding, however long the video.
+# At most this share of a frame counts as rounding, however long the video.
 _MAX_ROUNDING_FRAMES = Fraction(1, 1000)
 
 
@@ -50,12 +50,12 @@ def to_number(name: str, value: Any) -> float:
     name
         What the value is, for the error.
     value
-        An int, a float, a fraction, or a number of NumPy's.
+        An int, a float, a fraction, or a NumPy number.
 
     Raises
     ------
     SettingsError
-        If it is no number, infinite or NaN.
+        If it is not a number, infinite or NaN.
     """
     try:
         number = math.nan if isinstance(value, (bool, str, bytes)) else float(value)
@@ -81,7 +81,7 @@ def to_ms(amount: Any, unit: Any) -> float:
     Raises
     ------
     SettingsError
-        If the amount is no number, or no unit has that name.
+        If the amount is not a number, or no unit has that name.
 
     Examples
     --------
@@ -112,9 +112,9 @@ def snap(time_ms: float, duration_ms: float) -> float:
 def frame_count(duration_ms: float, rate: Fraction) -> int:
     """How many frames a video has: one at each ``i / rate`` before its end.
 
-    A fraction of a frame at the end counts, since its first instant is shown.
-    A duration above a whole number of frames by no more than rounding does not
-    make a frame more.
+    A fraction of a frame at the end counts as a frame, because its first instant
+    is shown. A duration that exceeds a whole number of frames only by rounding
+    does not add a frame.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def frame_time_ms(index: int, rate: Fraction) -> float:
     1001000.0
     """
     exact = _checked(rate)
-    # Two whole numbers are divided to the nearest float.
+    # Python divides two integers to the nearest float.
     return 1000 * int(index) * exact.denominator / exact.numerator
 
 
@@ -158,21 +158,21 @@ def _checked(rate: Fraction) -> Fraction:
 
 
 class TimeMap(ABC):
-    """How the time of a wrapper becomes the time of the child it wraps."""
+    """Turns the time of a wrapper into the time of the child it wraps."""
 
     __slots__ = ()
 
     @abstractmethod
     def duration_ms(self, child_duration_ms: float) -> float:
-        """How long the wrapper lasts when its child lasts `child_duration_ms`."""
+        """The wrapper's duration, given its child's."""
 
     @abstractmethod
     def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
         """The child's time at the wrapper's `time_ms`.
 
-        Times inside the wrapper give times inside the child. A time outside
-        gives one outside, except through a `Crop`: that is how an easing that
-        overshoots reaches a scene.
+        Times inside the wrapper give times inside the child. Times outside give
+        times outside, except through a `Crop`: so an easing that overshoots
+        reaches a scene.
         """
 
 
@@ -221,16 +221,7 @@ class Reverse(TimeMap):
 
 @dataclass(frozen=True, slots=True)
 class Dilate(TimeMap):
-    """Let an easing say how far along the child is.
-
-    Parameters
-    ----------
-    dilator
-        Takes the share of time that has passed, 0 to 1, and returns the share
-        of the child that has.
-    dilator_kwargs
-        Keyword arguments for it.
-    """
+    """Let an easing change the child's time."""
 
     dilator: Callable[..., float]
     dilator_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -266,7 +257,7 @@ class Dilate(TimeMap):
 
 @dataclass(frozen=True, slots=True)
 class Crop(TimeMap):
-    """Play only what lies from `start_ms` to `end_ms` of the child."""
+    """Play only the child's time from `start_ms` to `end_ms`."""
 
     start_ms: float
     end_ms: float
@@ -282,13 +273,7 @@ class Crop(TimeMap):
             )
 
     def within(self, child_duration_ms: float) -> Crop:
-        """This crop, ending with the child where only rounding keeps it from that.
-
-        Raises
-        ------
-        SettingsError
-            If it ends after the child does.
-        """
+        """This crop with its end moved to the child's if they differ only by rounding."""
         end_ms = snap(self.end_ms, child_duration_ms)
         if end_ms > child_duration_ms:
             raise SettingsError(
@@ -308,18 +293,7 @@ class Crop(TimeMap):
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Children that play one after another.
-
-    Parameters
-    ----------
-    durations_ms
-        How long each lasts, in order.
-
-    Raises
-    ------
-    SettingsError
-        If there are none, or one of them is not positive and finite.
-    """
+    """The times of children that play one after another."""
 
     durations_ms: tuple[float, ...]
     ends_ms: tuple[float, ...] = field(init=False)
@@ -333,14 +307,14 @@ class Sequence:
 
     @property
     def duration_ms(self) -> float:
-        """How long all of them last together."""
+        """The duration of all of them together."""
         return self.ends_ms[-1]
 
     def locate(self, time_ms: float) -> tuple[int, float]:
-        """Which child plays at `time_ms`, and that child's own time.
+        """Index of the child that plays at `time_ms`, and that child's own time.
 
-        Where two meet it is the first instant of the later one. The last
-        instant of all is the last of the last child.
+        Where two children meet, the later one plays. At the very end, the last
+        child is at its end.
 
         Raises
         ------
@@ -356,11 +330,11 @@ class Sequence:
         now_ms = snap(to_number("the time in ms", time_ms), self.duration_ms)
         if not 0 <= now_ms <= self.duration_ms:
             raise SettingsError(
-                f"There is nothing at {time_ms!r} ms: times go from 0 to {self.duration_ms!r} ms."
+                f"The time must be from 0 to {self.duration_ms!r} ms, got {time_ms!r} ms."
             )
         if now_ms == self.duration_ms:
             return len(self.ends_ms) - 1, self.durations_ms[-1]
-        # A time that only rounding keeps before a child's start belongs to it.
+        # A time that lies before a child's start only by rounding belongs to that child.
         index = bisect_right(self.ends_ms, now_ms + TOLERANCE * self.duration_ms)
         index = min(index, len(self.ends_ms) - 1)
         start_ms = self.ends_ms[index - 1] if index else 0.0
@@ -373,93 +347,25 @@ def _ends(durations_ms: Iterable[float]) -> tuple[float, ...]:
 
 
 class Timed(Protocol):
-    """Something that lasts."""
+    """Anything with a duration."""
 
     @property
     def duration(self) -> float:
         """Length in milliseconds."""
 
 
-PartT = TypeVar("PartT", bound=Timed)
-
-
-def built(part: Any, kind: type[PartT]) -> PartT:
-    """`part` itself, or what it builds where it is a chain that was not built yet.
-
-    Raises
-    ------
-    SettingsError
-        If the result is no `kind`.
-    """
-    if isinstance(part, Fluent):
-        part = part.build()
-    if not isinstance(part, kind):
-        hint = " Make an instance of it." if isinstance(part, type) else ""
-        raise SettingsError(f"A {kind.__name__} is needed here, got {part!r}.{hint}")
-    return part
-
-
-def built_all(parts: Any, kind: type[PartT]) -> tuple[PartT, ...]:
-    """`built` for each of `parts`, of which there must be one at least."""
-    if not isinstance(parts, Iterable):
-        raise SettingsError(f"A list of {kind.__name__}s is needed here, got {parts!r}.")
-    all_built = tuple(built(part, kind) for part in parts)
-    if not all_built:
-        raise SettingsError(f"At least one {kind.__name__} is needed here, got none.")
-    return all_built
-
-
-def in_sequence(parts: Iterable[Timed]) -> Sequence:
-    """The times at which `parts` play one after another."""
-    return Sequence(tuple(duration_of(part) for part in parts))
-
-
-def duration_of(part: Timed) -> float:
-    """Length of `part` in milliseconds, or `SettingsError` naming the part."""
-    return to_positive(f"the duration (ms) of {type(part).__name__}", part.duration)
-
-
-# What the outermost call has reached so far; objects are kept so that no new
-# one gets the id of one that is gone.
-_reached: ContextVar[dict[tuple[Any, ...], tuple[Any, ...]] | None] = ContextVar(
-    "_reached", default=None
-)
-
-
-def call_once(method: str, parts: Iterable[Any], *args: Any) -> None:
-    """Call `method` of each of `parts`, of each object once, however often it appears.
-
-    Calls that these make of `call_once` in turn count as one with it: an
-    object that appears in several places of a tree is started once. A wrapper
-    of the user's own that calls its child's method itself is not seen.
-    """
-    reached = _reached.get()
-    token = None
-    if reached is None:
-        reached = {}
-        token = _reached.set(reached)
-    try:
-        for part in parts:
-            key = (method, id(part), *map(id, args))
-            if key not in reached:
-                reached[key] = (part, args)
-                getattr(part, method)(*args)
-    finally:
-        if token is not None:
-            _reached.reset(token)
-
-
+ChildT = TypeVar("ChildT", bound=Timed)
 MapT = TypeVar("MapT", bound=TimeMap)
 
 
 def _made_once(make: Callable[..., MapT]) -> Callable[..., MapT]:
-    """`make`, which checks its arguments, called once for each of them and not for every frame."""
+    """`make` with a cache, so that arguments are checked once and not for every frame."""
     kept = lru_cache(maxsize=1000, typed=True)(make)
 
     def made(*args: Any) -> MapT:
         try:
             return kept(*args)
-        except TypeError:  # an argument that cannot be a key; `make` refuses it in its own words
+        except TypeError:  # an unhashable argument; `make` refuses it with its own message
             return make(*args)
 
     return made
@@ -475,8 +381,8 @@ def _crop(start_ms: float, end_ms: float, child_duration_ms: float) -> Crop:
     return Crop(start_ms, end_ms).within(child_duration_ms)
 
 
-class Retimed(ABC, Generic[PartT]):
-    """A child played in another time.
+class Retimed(ABC, Generic[ChildT]):
+    """A child played with its time changed.
 
     Parameters
     ----------
@@ -486,20 +392,20 @@ class Retimed(ABC, Generic[PartT]):
     Attributes
     ----------
     child
-        As given. It may be assigned, as may the other attributes: they count
-        from then on, and are checked when they are used.
+        As given. This and all other attributes can be assigned: the new value
+        is used from then on, and is checked when it is used.
     """
 
     kind: ClassVar[type[Any]]
 
-    def __init__(self, child: PartT) -> None:
-        self.child: PartT = built(child, self.kind)
+    def __init__(self, child: ChildT) -> None:
+        self.child: ChildT = built(child, self.kind)
         duration_of(self)
 
     @property
     @abstractmethod
     def time_map(self) -> TimeMap:
-        """Which of the child's instants is shown when."""
+        """How this time becomes the child's."""
 
     @property
     def duration(self) -> float:
@@ -507,11 +413,11 @@ class Retimed(ABC, Generic[PartT]):
         return self.time_map.duration_ms(duration_of(self.child))
 
     def child_time(self, time_ms: float) -> float:
-        """The child's time in milliseconds when it is `time_ms` here."""
+        """The child's time at `time_ms` of this, both in milliseconds."""
         return self.time_map.child_time_ms(time_ms, duration_of(self.child))
 
 
-class AtRate(Retimed[PartT]):
+class AtRate(Retimed[ChildT]):
     """A child played faster or slower.
 
     Parameters
@@ -524,10 +430,10 @@ class AtRate(Retimed[PartT]):
     Attributes
     ----------
     child, playback_rate
-        As given; they may be assigned.
+        As given; they can be assigned.
     """
 
-    def __init__(self, child: PartT, playback_rate: float) -> None:
+    def __init__(self, child: ChildT, playback_rate: float) -> None:
         self.playback_rate = playback_rate
         super().__init__(child)
 
@@ -536,23 +442,23 @@ class AtRate(Retimed[PartT]):
         return _rescale(self.playback_rate)
 
 
-class ForDuration(Retimed[PartT]):
-    """A child played so fast that it lasts exactly so long.
+class ForDuration(Retimed[ChildT]):
+    """A child played at the speed that gives it an exact duration.
 
     Parameters
     ----------
     child
         What is played.
     new_duration
-        How long it shall last, in milliseconds.
+        The duration in milliseconds.
 
     Attributes
     ----------
     child, new_duration
-        As given; they may be assigned.
+        As given; they can be assigned.
     """
 
-    def __init__(self, child: PartT, new_duration: float) -> None:
+    def __init__(self, child: ChildT, new_duration: float) -> None:
         self.new_duration = new_duration
         super().__init__(child)
 
@@ -561,8 +467,8 @@ class ForDuration(Retimed[PartT]):
         return _rescale_to(self.new_duration)
 
 
-class Dilated(Retimed[PartT]):
-    """A child played for as long as it lasts, at a speed that an easing changes.
+class Dilated(Retimed[ChildT]):
+    """A child played in its own duration, at a speed that an easing changes.
 
     Parameters
     ----------
@@ -576,12 +482,12 @@ class Dilated(Retimed[PartT]):
     Attributes
     ----------
     child, dilator, dilator_kwargs
-        As given, `dilator_kwargs` as a dict; they may be assigned.
+        As given, `dilator_kwargs` as a dict; they can be assigned.
     """
 
     def __init__(
         self,
-        child: PartT,
+        child: ChildT,
         dilator: Callable[..., float],
         dilator_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
@@ -594,7 +500,7 @@ class Dilated(Retimed[PartT]):
         return Dilate(self.dilator, {} if self.dilator_kwargs is None else self.dilator_kwargs)
 
 
-class Reversed(Retimed[PartT]):
+class Reversed(Retimed[ChildT]):
     """A child played backwards.
 
     Parameters
@@ -608,24 +514,24 @@ class Reversed(Retimed[PartT]):
         return _reverse
 
 
-class Cropped(Retimed[PartT]):
-    """A part of a child.
+class Cropped(Retimed[ChildT]):
+    """A stretch of a child.
 
     Parameters
     ----------
     child
         What is played.
     crop_start, crop_end
-        Where the part starts and ends, in milliseconds of the child's time.
+        Where the stretch starts and ends, in milliseconds of the child's time.
         The end of the child is allowed.
 
     Attributes
     ----------
     child, crop_start, crop_end
-        As given; they may be assigned.
+        As given; they can be assigned.
     """
 
-    def __init__(self, child: PartT, crop_start: float, crop_end: float) -> None:
+    def __init__(self, child: ChildT, crop_start: float, crop_end: float) -> None:
         self.crop_start = crop_start
         self.crop_end = crop_end
         super().__init__(child)
@@ -635,8 +541,8 @@ class Cropped(Retimed[PartT]):
         return _crop(self.crop_start, self.crop_end, duration_of(self.child))
 
 
-class Fluent(Generic[PartT]):
-    """A chain of calls that wraps and lines up parts; every call returns the chain.
+class Fluent(Generic[ChildT]):
+    """A chain of calls that combines and wraps children; every call returns the chain.
 
     Parameters
     ----------
@@ -648,8 +554,8 @@ class Fluent(Generic[PartT]):
     base
         What has been built, without what follows it.
     followed_by
-        What plays after it. It is kept apart until something has to wrap the
-        whole, so that a long sequence is one sequence.
+        What plays after it. It is kept separately until something wraps the
+        whole, so that many calls of `then` make one sequence.
     """
 
     kind: ClassVar[type[Any]]
@@ -660,30 +566,30 @@ class Fluent(Generic[PartT]):
     cropped: ClassVar[type[Any]]
     sequence: ClassVar[type[Any]]
 
-    def __init__(self, base: PartT | Fluent[PartT]) -> None:
-        self.base: PartT = built(base, self.kind)
-        self.followed_by: list[PartT] = []
+    def __init__(self, base: ChildT | Fluent[ChildT]) -> None:
+        self.base: ChildT = built(base, self.kind)
+        self.followed_by: list[ChildT] = []
 
-    def build(self) -> PartT:
+    def build(self) -> ChildT:
         """What the chain describes."""
         return self._current()
 
     def duration(self) -> float:
-        """Length in milliseconds of what the chain describes now."""
+        """Length in milliseconds of the current result."""
         return self._current().duration
 
-    def then(self, other: PartT | Fluent[PartT]) -> Self:
-        """Play `other` after what there is."""
+    def then(self, other: ChildT | Fluent[ChildT]) -> Self:
+        """Play `other` after the current result."""
         self.followed_by.append(built(other, self.kind))
         return self
 
     def apply(self, transform: Callable[..., Any], *args: Any, **kwargs: Any) -> Self:
-        """Replace what there is by ``transform(what there is, *args, **kwargs)``.
+        """Replace the current result by ``transform(result, *args, **kwargs)``.
 
         Raises
         ------
         SettingsError
-            If `transform` cannot be called, or gives something of another kind.
+            If `transform` is not callable, or returns something of another kind.
         """
         if not callable(transform):
             raise SettingsError(f"apply needs a function or a class, got {transform!r}.")
@@ -691,16 +597,16 @@ class Fluent(Generic[PartT]):
         return self
 
     def reverse(self) -> Self:
-        """Play what there is backwards."""
+        """Play the current result backwards."""
         return self.apply(self.backwards)
 
     def crop(self, start: float, end: float, unit: str) -> Self:
-        """Keep what lies from `start` to `end`, both in `unit`.
+        """Keep only the time from `start` to `end`, both in `unit`.
 
         Parameters
         ----------
         start, end
-            Times within what there is. Its very end is allowed.
+            Times within the current result. Its very end is allowed.
         unit
             ``ms``, ``s``, ``min``, ``h`` or ``d``, or another name from
             `rayanim.timeline.UNITS_LOOKUP`.
@@ -710,23 +616,83 @@ class Fluent(Generic[PartT]):
     def dilate(
         self, dilator: Callable[..., float], dilator_kwargs: Mapping[str, Any] | None = None
     ) -> Self:
-        """Let the easing `dilator` change the speed of what there is."""
+        """Let the easing `dilator` change the speed of the current result."""
         return self.apply(self.dilated, dilator, dilator_kwargs)
 
     def time_rescale(self, playback_rate: float) -> Self:
-        """Play what there is at `playback_rate` times the speed: 2 halves its duration."""
+        """Play the current result at `playback_rate` times the speed: 2 halves its duration."""
         return self.apply(self.at_rate, playback_rate)
 
     def time_rescale_exact(self, new_duration: float, unit: str) -> Self:
-        """Play what there is in exactly `new_duration`, given in `unit`."""
+        """Play the current result in exactly `new_duration`, given in `unit`."""
         return self.apply(self.for_duration, to_ms(new_duration, unit))
 
-    def _current(self) -> PartT:
+    def _current(self) -> ChildT:
         if not self.followed_by:
             return self.base
-        lined_up: PartT = self.sequence((self.base, *self.followed_by))
-        return lined_up
+        sequence: ChildT = self.sequence((self.base, *self.followed_by))
+        return sequence
 
-    def _restart(self, base: PartT) -> None:
+    def _restart(self, base: ChildT) -> None:
         self.base = base
         self.followed_by = []
+
+
+def built(child: Any, kind: type[ChildT]) -> ChildT:
+    """`child` itself, or what it builds if it is a chain."""
+    if isinstance(child, Fluent):
+        child = child.build()
+    if not isinstance(child, kind):
+        hint = " Make an instance of it." if isinstance(child, type) else ""
+        raise SettingsError(f"Expected a {kind.__name__}, got {child!r}.{hint}")
+    return child
+
+
+def built_all(children: Any, kind: type[ChildT]) -> tuple[ChildT, ...]:
+    """`built` for each of `children`, of which there must be at least one."""
+    if not isinstance(children, Iterable):
+        raise SettingsError(f"Expected a list of {kind.__name__}s, got {children!r}.")
+    all_built = tuple(built(child, kind) for child in children)
+    if not all_built:
+        raise SettingsError(f"Expected at least one {kind.__name__}, got none.")
+    return all_built
+
+
+def in_sequence(children: Iterable[Timed]) -> Sequence:
+    """The times at which `children` play one after another."""
+    return Sequence(tuple(duration_of(child) for child in children))
+
+
+def duration_of(child: Timed) -> float:
+    """Length of `child` in milliseconds, checked."""
+    return to_positive(f"the duration (ms) of {type(child).__name__}", child.duration)
+
+
+# What the outermost call has called so far. The objects are kept, so that no new
+# object gets the id of a freed one.
+_reached: ContextVar[dict[tuple[Any, ...], tuple[Any, ...]] | None] = ContextVar(
+    "_reached", default=None
+)
+
+
+def call_once(method: str, children: Iterable[Any], *args: Any) -> None:
+    """Call `method` of each of `children`, once per object, however often it appears.
+
+    Nested calls of `call_once` belong to the outermost one, so an object that
+    appears in several places of a tree is started once. Not covered: a wrapper
+    of the user's that calls its child's method directly.
+    """
+    reached = _reached.get()
+    token = None
+    if reached is None:
+        reached = {}
+        token = _reached.set(reached)
+    try:
+        for child in children:
+            key = (method, id(child), *map(id, args))
+            if key not in reached:
+                reached[key] = (child, args)
+                getattr(child, method)(*args)
+    finally:
+        if token is not None:
+            _reached.reset(token)

@@ -1,4 +1,4 @@
-"""Where scripts written for parallel-matplotlib-animation find its helpers."""
+"""Helper functions under the name that parallel-matplotlib-animation gives them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["configure_matplotlib_style", "get_rendered_frame_ids"]
 
 
 def configure_matplotlib_style() -> None:
-    """Set Arial, text as text in PDFs and the ``fast`` style, for this process and its actors.
+    """Set the font Arial, editable text in PDFs and the ``fast`` style, for all processes.
 
-    Where Arial is not installed matplotlib takes its own font, without a
+    If Arial is not installed, matplotlib uses its default font, without a
     warning for every text.
     """
     import matplotlib as mpl

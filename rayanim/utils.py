@@ -1,4 +1,4 @@
-"""Where scripts written for pympanim find its units of time."""
+"""Units of time under the name that pympanim gives them."""
 
 from __future__ import annotations
 

@@ -375,7 +375,7 @@ def test_pushed_scenes_are_not_left_out_silently(caplog: pytest.LogCaptureFixtur
     """Building while something is put aside gives the newer scene, and a warning."""
     newer = Step("b")
     assert FluentScene(Step("a")).push(newer).build() is newer
-    assert "push() put aside" in caplog.text
+    assert "push() saved" in caplog.text
     assert "pop()" in caplog.text
 
 
@@ -383,7 +383,7 @@ def test_a_chain_may_be_joined_before_it_fits() -> None:
     """Lengths count when the chain is built, with the attributes that scenes have then."""
     slow = TimeRescaleScene(Step("b"), 0.5)
     chain = FluentScene(Step("a")).join(slow, False)
-    with pytest.raises(SettingsError, match="equally long"):
+    with pytest.raises(SettingsError, match="the same duration"):
         chain.build()
     slow.playback_rate = 1
     assert chain.build().duration == 1000

@@ -1,6 +1,6 @@
-"""Pixels to packets to containers: the only room that imports PyAV.
+"""From pixels to packets to a file; the only package that imports PyAV.
 
-``spec`` holds what decides a video's bytes, ``codecs`` chooses and checks it,
-``convert`` turns drawn pixels into the encoder's, ``encoder`` writes the file.
-Nothing is imported here, so that naming a part of the room does not load PyAV.
+``codecs`` makes a `spec.StreamSpec` from the settings, ``convert`` turns RGBA into
+the encoder's pixel format, ``encode`` encodes, ``join`` joins encoded segments.
+Nothing is imported here, so that importing a module of it does not load PyAV.
 """

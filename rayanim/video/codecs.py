@@ -1,4 +1,4 @@
-"""Chooses the container, codec and options of a video, and checks what was asked for."""
+"""Chooses a video's container, codec and options from the suffix and the settings."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from rayanim.video.spec import (
 )
 
 DEFAULT_PIXEL_FORMAT = "yuv420p"
-"""What every player shows; 4:4:4 keeps thin coloured lines sharper, but browsers refuse it."""
+"""Every player supports it; 4:4:4 keeps thin coloured lines sharper, but browsers refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """What the suffix and the settings come to, before any size is known."""
+class _Choice:
+    """What the suffix and the settings decide without the frame size."""
 
     container: Container
     codec: Codec
@@ -39,26 +39,26 @@ class _Target:
 
 def check_target(suffix: str, settings: VideoSettings) -> None:
     """Check the suffix and the settings against this build of FFmpeg."""
-    _resolve(suffix, settings)
+    _choose(suffix, settings)
 
 
 def make_spec(
     suffix: str, settings: VideoSettings, source_size: tuple[int, int], rate: Fraction
 ) -> StreamSpec:
-    """The specification of a video, every choice made."""
-    target = _resolve(suffix, settings)
+    """The complete specification of a video."""
+    choice = _choose(suffix, settings)
     drawn = _checked_size(source_size)
-    size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
-    _check_limits(size, target.codec)
-    _check_rate(rate, target.codec)
+    size = _encoded_size(drawn, choice.pixel_format, settings.odd_size)
+    _check_limits(size, choice.codec)
+    _check_rate(rate, choice.codec)
     return StreamSpec(
         source_size=drawn,
         size=size,
         rate=rate,
-        container=target.container.muxer,
-        codec=target.codec.encoder,
-        pixel_format=target.pixel_format.name,
-        options=_options(target, settings),
+        container=choice.container.muxer,
+        codec=choice.codec.encoder,
+        pixel_format=choice.pixel_format.name,
+        options=_options(choice, settings),
         bitrate_kbps=settings.bitrate_kbps,
         odd_size=settings.odd_size,
         background=settings.background_rgb(),
@@ -66,7 +66,7 @@ def make_spec(
 
 
 def probe(spec: StreamSpec) -> None:
-    """Encode one frame in memory, so that FFmpeg's refusals come before any work."""
+    """Encode one frame in memory, so that FFmpeg refuses settings before any work starts."""
     try:
         encoder = VideoEncoder(spec, None)
     except EncodeError as error:
@@ -78,13 +78,13 @@ def probe(spec: StreamSpec) -> None:
         encoder.abort()
 
 
-def _resolve(suffix: str, settings: VideoSettings) -> _Target:
+def _choose(suffix: str, settings: VideoSettings) -> _Choice:
     container = _container(suffix)
     codec = _codec(container, settings.codec)
     pixel_format = _pixel_format(container, codec, settings.pixel_format)
     _check_crf(codec, settings.crf)
     _check_preset(codec, settings.preset)
-    return _Target(container, codec, pixel_format)
+    return _Choice(container, codec, pixel_format)
 
 
 def _container(suffix: str) -> Container:
@@ -93,7 +93,7 @@ def _container(suffix: str) -> Container:
             return container
     known = ", ".join(container.suffix for container in CONTAINERS)
     raise OutputError(
-        f"No video format has the suffix {suffix!r}. Give the file a name that ends in "
+        f"No video format has the suffix {suffix!r}. Choose a file name that ends in "
         f"one of {known}."
     )
 
@@ -103,7 +103,7 @@ def _codec(container: Container, name: str | None) -> Codec:
     named = [codec for codec in CODECS if wanted in (codec.encoder, *codec.aliases)]
     allowed = [codec for codec in named if codec.encoder in container.codecs]
     if not allowed:
-        reason = f"{container.suffix} files do not hold" if named else "There is no"
+        reason = f"{container.suffix} files cannot contain" if named else "There is no"
         raise SettingsError(
             f"{reason} codec {name!r}. For {container.suffix} there are: {_codec_names(container)}."
         )
@@ -144,7 +144,7 @@ def _pixel_format(container: Container, codec: Codec, name: str | None) -> Pixel
 
 
 def _pixel_formats(container: Container, codec: Codec) -> list[str]:
-    """Names of the formats that rayanim packs, the encoder takes and the file keeps."""
+    """Names of the formats that rayanim, the encoder and the container all support."""
     taken = {video_format.name for video_format in av.Codec(codec.encoder, "w").video_formats or ()}
     return [
         name
@@ -170,8 +170,8 @@ def _check_preset(codec: Codec, preset: str | None) -> None:
         )
 
 
-def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
-    codec = target.codec
+def _options(choice: _Choice, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
+    codec = choice.codec
     options = {
         "threads": str(ENCODER_THREADS),
         codec.preset_option: codec.preset if settings.preset is None else settings.preset,
@@ -182,7 +182,7 @@ def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str],
         options["crf"] = f"{codec.crf if settings.crf is None else settings.crf:g}"
     else:
         options |= dict(codec.bitrate_options)
-    if target.pixel_format.has_alpha:
+    if choice.pixel_format.has_alpha:
         # libvpx refuses alternate reference frames together with alpha.
         options["auto-alt-ref"] = "0"
     return tuple(options.items())
@@ -208,7 +208,7 @@ def _side_px(side: Any) -> int:
 def _encoded_size(
     drawn: tuple[int, int], pixel_format: PixelFormat, odd_size: OddSize
 ) -> tuple[int, int]:
-    """`drawn` made a multiple of what the chroma samples span."""
+    """`drawn`, changed to a multiple of the pixels per chroma sample."""
     steps = pixel_format.chroma_step
     rest = tuple(side % step for side, step in zip(drawn, steps, strict=True))
     if not any(rest):
@@ -216,8 +216,8 @@ def _encoded_size(
     if odd_size == "error":
         raise SettingsError(
             f"Frames of {_times(drawn)} px cannot be {pixel_format.name}: it needs an even "
-            f"{'width and height' if steps[1] > 1 else 'width'}. Draw another size, or let "
-            "odd_size be 'pad', 'crop' or 'scale'."
+            f"{'width and height' if steps[1] > 1 else 'width'}. Draw another size, or set "
+            "odd_size to 'pad', 'crop' or 'scale'."
         )
     sign = -1 if odd_size == "crop" else 1
     width, height = (side + sign * over for side, over in zip(drawn, rest, strict=True))
@@ -228,12 +228,12 @@ def _check_limits(size: tuple[int, int], codec: Codec) -> None:
     low = (max(1, codec.min_side_px),) * 2
     if any(side < least for side, least in zip(size, low, strict=True)):
         raise SettingsError(
-            f"{codec.encoder} encodes frames from {_times(low)} px, got {_times(size)} px."
+            f"{codec.encoder} encodes frames of at least {_times(low)} px, got {_times(size)} px."
         )
     if any(side > most for side, most in zip(size, codec.max_size, strict=True)):
         raise SettingsError(
             f"{codec.encoder} encodes frames up to {_times(codec.max_size)} px, "
-            f"got {_times(size)} px. Lower the dpi or the frame size."
+            f"got {_times(size)} px. Reduce the dpi or the frame size."
         )
 
 
@@ -241,7 +241,7 @@ def _check_rate(rate: Fraction, codec: Codec) -> None:
     if codec.max_fps is not None and rate > codec.max_fps:
         raise SettingsError(
             f"{codec.encoder} encodes up to {codec.max_fps} fps, got {str(rate)!r}. "
-            "Lower the fps or choose another codec."
+            "Reduce the fps or choose another codec."
         )
 
 

@@ -10,12 +10,18 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from rayanim.errors import EncodeError
-from rayanim.video.encode import EncodedPacket, EncodedSegment, Lifecycle, VideoFile, segment_spec
+from rayanim.video.encode import (
+    EncodedPacket,
+    EncodedSegment,
+    EncoderState,
+    VideoFile,
+    segment_spec,
+)
 from rayanim.video.spec import StreamSpec
 
-# How many frames decoding runs ahead of showing where B-frames refer to
-# B-frames: all presets of libx264 and libx265 that have B-frames allow it. A
-# segment of one or two frames has none, but keeps the video's distance.
+# How many frames decoding runs ahead of presentation if B-frames refer to B-frames,
+# as in all presets of libx264 and libx265 that have B-frames. A segment of one or
+# two frames has none, but uses the video's delay.
 _PYRAMID_DELAY_FRAMES = 2
 
 _START_CODE = b"\0\0\1"
@@ -26,96 +32,96 @@ _SEI = 6
 class Joiner:
     """Writes one video: `add` its segments in order, then `finish` or `abort`.
 
-    Nothing is encoded; an encoder is opened because FFmpeg takes the video's
-    header from it. No packet is held. The first failure closes and removes the
+    Nothing is encoded; an encoder is opened only because FFmpeg takes the video's
+    header from it. No packets are kept. The first failure closes and removes the
     file, and every later call raises it again.
     """
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         self._spec = segment_spec(spec)
         self._file = VideoFile(self._spec, path)
-        self._life = Lifecycle(self._spec, self._file.name)
+        self._state = EncoderState(self._spec, self._file.name)
         context = self._file.stream.codec_context
         self._header = bytes(context.extradata or b"")
         self._delay_frames = _delay_frames(self._spec.codec, context)
-        # Made once: for each packet it would take half of the time that joining does.
+        # Computed once: for each packet it would take half of the time of joining.
         self._time_base = 1 / self._spec.rate
 
     def add(self, segment: EncodedSegment) -> None:
-        """Write a segment behind those before."""
-        self._life.check_open()
+        """Write the next segment."""
+        self._state.check_open()
         self._check(segment)
-        start = self._life.frames
-        with self._life.step(self._file.give_up):
-            for packet in self._fitted(segment, start):
+        start = self._state.frames
+        with self._state.step(self._file.discard):
+            for packet in self._packets(segment, start):
                 self._file.mux(self._timed(packet, start))
-                self._life.frames += 1
+                self._state.frames += 1
 
     def finish(self) -> int:
-        """Write the file's end."""
-        self._life.check_open()
-        with self._life.step(self._file.give_up):
-            if not self._life.frames:
+        """Write the end of the file, and return its size in bytes."""
+        self._state.check_open()
+        with self._state.step(self._file.discard):
+            if not self._state.frames:
                 raise ValueError("there is no frame in it")
             size_bytes = self._file.close()
-        self._life.end()
+        self._state.end()
         return size_bytes
 
     def abort(self) -> None:
-        """Close without finishing and remove the file; nothing if it is closed already."""
-        if self._life.end():
-            self._file.give_up()
+        """Close without finishing and remove the file; no effect after `finish`."""
+        if self._state.end():
+            self._file.discard()
 
     def _check(self, segment: EncodedSegment) -> None:
         wrong = what_is_wrong(segment, self._delay_frames)
         if wrong is None and segment.header != self._header:
             wrong = (
                 f"its header of {len(segment.header)} bytes is not the video's; was it encoded "
-                "with other settings, or by another version of FFmpeg?"
+                "with different settings, or by a different version of FFmpeg?"
             )
         if wrong is not None:
-            raise EncodeError(f"A segment cannot follow frame {self._life.frames}: {wrong}")
+            raise EncodeError(f"A segment cannot follow frame {self._state.frames}: {wrong}")
 
-    def _fitted(self, segment: EncodedSegment, start: int) -> tuple[EncodedPacket, ...]:
+    def _packets(self, segment: EncodedSegment, start: int) -> tuple[EncodedPacket, ...]:
         if start == 0 or self._spec.codec != "libx264":
             return segment.packets
         first, *others = segment.packets
         return (replace(first, data=without_note(first.data)), *others)
 
     def _timed(self, packet: EncodedPacket, start: int) -> av.Packet[Any]:
-        """The next packet as FFmpeg takes it, of a segment that begins at `start`."""
+        """The next packet, of a segment that starts at frame `start`, with its times."""
         timed = av.Packet(packet.data)
         timed.stream = self._file.stream
         timed.time_base = self._time_base
         timed.pts = start + packet.pts
-        timed.dts = self._life.frames - self._delay_frames
+        timed.dts = self._state.frames - self._delay_frames
         timed.duration = 1
         timed.is_keyframe = packet.is_keyframe
         return timed
 
 
 def what_is_wrong(segment: EncodedSegment, delay_frames: int) -> str | None:
-    """Why packets are no whole segment, None if they are."""
+    """Why the packets are not a whole segment; None if they are."""
     shown = [packet.pts for packet in segment.packets]
     if not shown or sorted(shown) != list(range(segment.n_frames)):
         return f"its {len(shown)} packets are not those of {segment.n_frames} frames."
     if shown[0] != 0 or not segment.packets[0].is_keyframe:
-        return "decoding cannot begin at its first packet."
+        return "decoding cannot start at its first packet."
     if any(index - delay_frames > pts for index, pts in enumerate(shown)):
         return f"a frame is shown more than {delay_frames} frames before it is decoded."
     return None
 
 
 def without_note(packet: bytes) -> bytes:
-    """An H.264 packet (Annex B) without the note of libx264's version and settings.
+    """An H.264 packet (Annex B) without libx264's note of its version and settings.
 
-    libx264 begins its first packet with that note, some 700 bytes; in a video of
-    segments the first one's is enough.
+    libx264 starts its first packet with that note of some 700 bytes; a video needs
+    only that of its first segment.
     """
     nal = packet.find(_START_CODE) + len(_START_CODE)
     if packet[nal] & 0x1F != _SEI:
         return packet
-    # One zero more belongs to the next unit's start code, if it has four bytes.
+    # If the next unit's start code has four bytes, this leaves out the first zero.
     end = packet.find(_START_CODE, nal)
     return packet[end:]
 

@@ -1,4 +1,4 @@
-"""The stream specification: everything that decides a video's bytes except the pixels."""
+"""The stream specification, which with the pixels decides a video's bytes, and its tables."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from rayanim.settings import OddSize
 ENCODER_THREADS = 4
 """Threads of every encoder, whatever the machine.
 
-libx264's and libx265's output depends on their number of threads, so a number
-taken from the machine would give other bytes on another machine. Four keep
-small machines busy; with more, libx264 limits how far motion vectors reach down
-a low picture.
+The output of libx264 and libx265 depends on the number of threads, so the machine's
+number of cores would make other bytes on another machine. Four keep small machines
+busy; with more, libx264 limits the vertical range of motion vectors in low images.
 """
 
 KEYFRAME_DISTANCE = 250
 """Frames from one keyframe to the next, at most, in segments.
 
-libx264's and libx265's own; libvpx's is 128 and SVT-AV1's five seconds, which
-would put a second keyframe into a segment of that length.
+The default of libx264 and libx265. That of libvpx is 128 and that of SVT-AV1 five
+seconds, which would put a second keyframe into a segment of 250 frames.
 """
 
 _X26X_PRESETS = (
@@ -42,7 +41,7 @@ _X26X_PRESETS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """One encoder of FFmpeg."""
+    """One encoder of FFmpeg: its default `crf` and `preset`, its limits, its fixed options."""
 
     encoder: str
     aliases: tuple[str, ...]
@@ -72,17 +71,17 @@ class Container:
 
 
 CODECS: tuple[Codec, ...] = (
-    # Eight kinds of plots, 640x480 to 1920x1080, one thread, beside medium at crf 18
-    # (benchmarks/x264_settings.py): at the same luma PSNR (median +0.2 dB, at worst 0.3
-    # less, but for a plain square above 52 dB) 0.42 of the processor time and 1.20 of
-    # the bytes (1.00 to 1.36). From veryfast: adaptive quantization spends bits on
-    # white ground; three reference frames and trellis save bytes; its search for motion
-    # to the last fraction of a pixel does not: with subq 2 and hex, 0.60 of the time
-    # and 1.17 of the bytes. Without lookahead videos of moving lines take up to twice the
-    # bytes at the same PSNR; more of it takes memory and saves 2 %. Sides: x264
+    # Compared with medium at crf 18 (benchmarks/x264_settings.py; eight kinds of plots,
+    # 640x480 to 1920x1080, one thread), at the same luma PSNR (median +0.2 dB, at worst
+    # -0.3 dB, except for a plain square above 52 dB): 0.42 of the processor time and
+    # 1.20 of the bytes (1.00 to 1.36). Changes from veryfast: no adaptive quantization,
+    # which spends bits on white background; three reference frames and trellis, which
+    # save bytes; a shorter motion search (with subq 2 and hex: 0.60 of the time, 1.17 of
+    # the bytes). Without lookahead, videos of moving lines take up to twice the bytes at
+    # the same PSNR; more lookahead takes memory and saves 2 %. Largest side: x264's
     # encoder/encoder.c refuses more than 16384. CRF 0 to 51: x264's --fullhelp.
-    # cpu-independent: else each CPU takes its own shortcuts, and the AVX-512 code reads
-    # memory that it has not written.
+    # cpu-independent: otherwise the bytes depend on the CPU, and the AVX-512 code reads
+    # uninitialised memory.
     Codec(
         encoder="libx264",
         aliases=("h264", "h.264", "avc", "x264"),
@@ -96,10 +95,10 @@ CODECS: tuple[Codec, ...] = (
         max_size=(16384, 16384),
         options=(("x264-params", "cpu-independent=1"), ("aq-mode", "0")),
     ),
-    # log-level: x265 prints to stderr by itself. info: it would write its build
-    # and the CPU's features into the stream. pools: with a pool of its own size
-    # on each machine it would switch wavefront coding, and so the bytes.
-    # Sides: H.265 (08/2021) A.4.1, sqrt(8 * MaxLumaPs) of level 6.2 is 16888.
+    # log-level: x265 prints to stderr by itself. info: it would write its build and
+    # the CPU's features into the stream. pools: the default size depends on the
+    # machine, and decides about wavefront coding, and so about the bytes.
+    # Largest side: H.265 (08/2021) A.4.1, sqrt(8 * MaxLumaPs) of level 6.2 is 16888.
     Codec(
         encoder="libx265",
         aliases=("h265", "h.265", "hevc", "x265"),
@@ -114,9 +113,9 @@ CODECS: tuple[Codec, ...] = (
         options=(("x265-params", f"log-level=none:info=0:pools={ENCODER_THREADS}"),),
         segment_options=(("x265-params", "log-level=none:info=0:pools=none:frame-threads=1"),),
     ),
-    # deadline "good" with cpu-used 0 to 5 is libvpx's range for files; for plots
-    # 3 took as long as 4 and gave smaller files, 2 took twice as long. row-mt
-    # lets four threads work on small pictures too. Sides: the VP9 bitstream
+    # deadline "good" with cpu-used 0 to 5 is libvpx's range for files; for plots,
+    # 3 took as long as 4 and gave smaller files, 2 took twice as long. row-mt lets
+    # four threads work on small images, too. Largest side: the VP9 bitstream
     # specification 7.2, frame_width_minus_1 has 16 bits.
     Codec(
         encoder="libvpx-vp9",
@@ -131,10 +130,10 @@ CODECS: tuple[Codec, ...] = (
         options=(("deadline", "good"), ("row-mt", "1")),
         segment_options=(("row-mt", "0"), ("g", str(KEYFRAME_DISTANCE))),
     ),
-    # From preset 7 down SVT-AV1 uses its tools for screen content: plots take half
-    # the bytes of preset 8, in one and a half of its time. lp sets its threads:
-    # with more than one, the bytes of its bit rate control are a matter of luck.
-    # Sides and rate: what svt_av1_verify_settings takes.
+    # Up to preset 7 SVT-AV1 uses its tools for screen content: plots take half the
+    # bytes of preset 8, and 1.5 times its time. lp is the number of threads: with
+    # more than one, bit rate control gives different bytes in each run. Largest side
+    # and rate: what svt_av1_verify_settings accepts.
     Codec(
         encoder="libsvtav1",
         aliases=("av1", "svtav1", "svt-av1"),
@@ -151,7 +150,7 @@ CODECS: tuple[Codec, ...] = (
         bitrate_options=(("svtav1-params", "lp=1"),),
         segment_options=(("svtav1-params", "lp=1"), ("g", str(KEYFRAME_DISTANCE))),
     ),
-    # Taken for "av1" where a build of FFmpeg lacks SVT-AV1. Sides: the AV1
+    # Used for "av1" if a build of FFmpeg lacks SVT-AV1. Largest side: the AV1
     # bitstream specification 5.5.1, frame_width_bits_minus_1 has 4 bits.
     Codec(
         encoder="libaom-av1",
@@ -167,7 +166,7 @@ CODECS: tuple[Codec, ...] = (
         segment_options=(("row-mt", "0"), ("g", str(KEYFRAME_DISTANCE))),
     ),
 )
-"""Every codec; where an alias belongs to two, the first that is installed is taken."""
+"""Every codec; if two have the same alias, the first that is installed is used."""
 
 CONTAINERS: tuple[Container, ...] = (
     Container(
@@ -251,7 +250,7 @@ PIXEL_FORMATS: dict[str, PixelFormat] = {
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """What the converter and the encoder need to know; it pickles and compares."""
+    """All settings of the converter and the encoder; picklable and comparable."""
 
     source_size: tuple[int, int]
     size: tuple[int, int]
@@ -266,12 +265,12 @@ class StreamSpec:
 
     @property
     def layout(self) -> PixelFormat:
-        """How the pixel format lies in memory."""
+        """The pixel format's layout in memory."""
         return PIXEL_FORMATS[self.pixel_format]
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one encoded-format frame, packed without row padding."""
+        """Bytes of one frame in the encoder's pixel format, packed without row padding."""
         return self.layout.frame_bytes(self.size)
 
     @property
@@ -281,7 +280,7 @@ class StreamSpec:
 
 
 SECONDS_PER_PIXEL = {"libx264": 10e-9, "libx265": 40e-9, "libvpx-vp9": 60e-9, "libsvtav1": 30e-9}
-"""Processor time of plots at the preset ``medium`` or the codec's default, on 2 cores."""
+"""Processor time of plots at the preset ``medium``, or the codec's default."""
 
 OTHER_SECONDS_PER_PIXEL = 20e-9
 
@@ -299,7 +298,7 @@ PRESET_FACTORS = {
 
 
 def expected_encode_s(spec: StreamSpec) -> float:
-    """Seconds of processor time that a frame of `spec` may take to encode."""
+    """Roughly the seconds of processor time to encode a frame of `spec`."""
     width_px, height_px = spec.size
     per_pixel_s = SECONDS_PER_PIXEL.get(spec.codec, OTHER_SECONDS_PER_PIXEL)
     preset = dict(spec.options).get("preset", "medium")

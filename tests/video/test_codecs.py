@@ -66,8 +66,8 @@ def test_unknown_suffix_lists_the_known_ones(suffix):
     ("suffix", "settings", "words"),
     [
         (".mp4", {"codec": "h999"}, r"no codec 'h999'.*h264 \(libx264\), h265"),
-        (".webm", {"codec": "h264"}, r"\.webm files do not hold codec 'h264'.*vp9"),
-        (".mov", {"codec": "vp9"}, r"do not hold codec 'vp9'.*h264"),
+        (".webm", {"codec": "h264"}, r"\.webm files cannot contain codec 'h264'.*vp9"),
+        (".mov", {"codec": "vp9"}, r"cannot contain codec 'vp9'.*h264"),
         (".mp4", {"pixel_format": "rgb24"}, r"'rgb24'. It takes: yuv420p, "),
         (".webm", {"codec": "av1", "pixel_format": "yuv444p"}, r"takes: yuv420p, yuv420p10le\."),
         (".mp4", {"codec": "vp9", "pixel_format": "yuva420p"}, r"\.mp4 does not take.*'yuva420p'"),
@@ -124,9 +124,9 @@ def test_what_is_no_size_is_refused(size):
     ("codec", "size", "words"),
     [
         ("h264", (16386, 64), r"up to 16384x16384 px, got 16386x64"),
-        ("h265", (8, 64), r"from 16x16 px, got 8x64"),
+        ("h265", (8, 64), r"at least 16x16 px, got 8x64"),
         ("av1", (64, 8706), r"up to 16384x8704"),
-        ("av1", (2, 2), r"from 4x4"),
+        ("av1", (2, 2), r"at least 4x4"),
     ],
 )
 def test_sizes_outside_the_codec_are_refused(codec, size, words):
@@ -173,7 +173,7 @@ def test_even_size_stays_under_every_policy():
 
 def test_cropping_to_nothing_is_refused():
     """One pixel less than one is no size."""
-    with pytest.raises(SettingsError, match="from 1x1 px, got 0x48"):
+    with pytest.raises(SettingsError, match="at least 1x1 px, got 0x48"):
         spec_of(size=(1, 48), odd_size="crop")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 import pytest
-from test_encoder import NTSC, SIZE, TARGETS, numbered, spec_of, write
+from test_encode import NTSC, SIZE, TARGETS, numbered, spec_of, write
 from test_segment import noise, segment_of
 from video_reading import read_video
 
@@ -229,12 +229,12 @@ def test_a_segment_of_another_video_is_refused(codec, tmp_path):
         (lambda s: replace(s, packets=s.packets[:3] + s.packets[:1]), "are not those of 4"),
         (lambda s: replace(s, packets=()), "0 packets"),
         (lambda s: EncodedSegment(0, s.header, ()), "0 packets"),
-        (lambda s: replace(s, packets=s.packets[::-1]), "decoding cannot begin"),
+        (lambda s: replace(s, packets=s.packets[::-1]), "decoding cannot start"),
         (
             lambda s: replace(
                 s, packets=(replace(s.packets[0], is_keyframe=False), *s.packets[1:])
             ),
-            "decoding cannot begin",
+            "decoding cannot start",
         ),
     ],
     ids=["cut", "too long", "twice", "empty", "none", "backwards", "no keyframe"],
@@ -341,7 +341,7 @@ sys.path.insert(0, {tests!r})
 sys.path.insert(0, {video!r})
 from pathlib import Path
 from test_segment import noise, segment_of
-from test_encoder import spec_of
+from test_encode import spec_of
 from rayanim.errors import EncodeError
 from rayanim.video.join import Joiner
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

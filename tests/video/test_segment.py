@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_encoder import SIZE, numbered, spec_of
+from test_encode import SIZE, numbered, spec_of
 
 from rayanim.errors import EncodeError
 from rayanim.video.encode import SegmentEncoder, reason_for, segment_spec, why_not_joinable
@@ -81,7 +81,7 @@ CHILD = """
 import hashlib, sys
 sys.path.insert(0, {tests!r})
 sys.path.insert(0, {video!r})
-from test_encoder import numbered, spec_of
+from test_encode import numbered, spec_of
 from test_segment import CODECS, segment_of
 for codec in CODECS:
     spec = spec_of(".mkv", codec=codec, size=(320, 240))

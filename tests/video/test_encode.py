@@ -249,7 +249,7 @@ from fractions import Fraction
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 sys.path.insert(0, {video!r})
-from test_encoder import numbered, spec_of, write
+from test_encode import numbered, spec_of, write
 {before}
 for codec in ("h264", "h265", "vp9", "av1"):
     spec = spec_of(".mkv", codec=codec, size=(320, 240))
@@ -399,7 +399,7 @@ sys.path.insert(0, {tests!r})
 sys.path.insert(0, {video!r})
 from pathlib import Path
 import numpy as np
-from test_encoder import spec_of
+from test_encode import spec_of
 from rayanim.errors import EncodeError
 from rayanim.video.encode import VideoEncoder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
