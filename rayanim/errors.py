@@ -18,7 +18,6 @@
     │   ├── FarmSilentError    no actor answered for far longer than drawing takes
     │   ├── ClusterError       the cluster cannot be reached, or has other versions
     │   ├── JobError           the cluster's Jobs API: not reachable, refuses, lost the job
-    │   ├── BudgetError        the job has used the node-hours that it may
     │   ├── SegmentLostError   one segment ended its actor's process several times
     │   ├── EncoderLostError   the encoder actor died, and the job cannot continue
     │   └── RedrawError        internal: frames must be drawn again, in full
@@ -136,10 +135,6 @@ class ClusterError(FarmError):
 
 class JobError(FarmError):
     """The cluster's Jobs API cannot be reached or refuses, or a job or its video is lost."""
-
-
-class BudgetError(FarmError):
-    """The job has used the node-hours that it may, and is not finished."""
 
 
 class SegmentLostError(FarmError):

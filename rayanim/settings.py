@@ -484,11 +484,6 @@ class ClusterSettings:
         Whether render actors stay off the cluster's head.
     label_selector
         Labels that a node must have for render actors to run there.
-    max_node_hours
-        The most that the job may cost: hours for which render actors hold
-        nodes, of all nodes together. Where the video would take more at its
-        present rate no actors are added, and a job that has used it up ends,
-        with its finished segments kept for `resume`. None sets no bound.
     packages
         Requirements that pip installs on each node; a name that ends in
         ``.txt`` is a file of them.
@@ -510,7 +505,6 @@ class ClusterSettings:
     resources: Mapping[str, float] = field(default_factory=dict)
     keep_head_free: bool = False
     label_selector: Mapping[str, str] = field(default_factory=dict)
-    max_node_hours: float | None = None
     packages: tuple[str, ...] = ()
     working_dir: str | os.PathLike[str] | None = None
     exclude: tuple[str, ...] = ()
@@ -526,8 +520,6 @@ class ClusterSettings:
             )
         _check_positive("actor_cpus", self.actor_cpus)
         _check_memory(self.actor_memory_bytes)
-        if self.max_node_hours is not None:
-            _check_positive("max_node_hours", self.max_node_hours)
         _check_resources(self.resources)
         _check_labels(self.label_selector)
         for name in ("packages", "exclude"):
@@ -544,11 +536,6 @@ class ClusterSettings:
             if name not in ("min_workers", "max_workers")
             and getattr(self, name) != getattr(plain, name)
         )
-
-    @property
-    def max_node_s(self) -> float | None:
-        """`max_node_hours` in seconds."""
-        return None if self.max_node_hours is None else 3600 * self.max_node_hours
 
 
 def _check_count(name: str, value: Any) -> None:

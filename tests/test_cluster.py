@@ -76,14 +76,14 @@ def test_drawing_here_and_a_cluster_exclude_each_other(monkeypatch: pytest.Monke
 def test_what_counts_on_clusters_alone_is_told_at_home(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A cap on the cost that nobody looks at, say; bounds for the actors do count."""
+    """Bounds for the number of actors do count."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     bounds = ClusterSettings(min_workers=1, max_workers=2)
     assert cluster_request(None, bounds, "auto", "auto") is None
     assert not caplog.records
-    capped = ClusterSettings(max_node_hours=1, keep_head_free=True, max_workers=2)
+    capped = ClusterSettings(actor_cpus=2, keep_head_free=True, max_workers=2)
     assert cluster_request(None, capped, "auto", "auto") is None
-    assert "keep_head_free, max_node_hours mean nothing" in caplog.text
+    assert "actor_cpus, keep_head_free mean nothing" in caplog.text
     caplog.clear()
     assert cluster_request("auto", capped, "auto", "auto") is not None
     assert not caplog.records

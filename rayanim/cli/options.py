@@ -27,7 +27,6 @@ FIELDS = {
     "resources": "resources",
     "keep_head_free": "keep_head_free",
     "label_selector": "label_selector",
-    "max_node_hours": "max_node_hours",
     "packages": "pip",
     "working_dir": "working_dir",
     "exclude": "exclude",
@@ -104,12 +103,6 @@ def actor_options(command: CommandT) -> CommandT:
             read=read_texts,
             metavar="JSON",
             help="Draw on nodes with these labels only.",
-        ),
-        click.option(
-            "--max-node-hours",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="N",
-            help="The most that the video may cost: hours of nodes that hold actors, added up.",
         ),
     )
     return _with(command, options)

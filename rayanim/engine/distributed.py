@@ -18,7 +18,6 @@ from rayanim.engine.autoscaler import (
     SlidingSums,
     Snapshot,
     decide,
-    used_up,
 )
 from rayanim.engine.choose import ACTOR_START_S, Choice
 from rayanim.engine.cluster import usable_nodes
@@ -53,7 +52,6 @@ from rayanim.engine.scheduler import (
 from rayanim.engine.stats import Job, JobName, Tally, drawn_event
 from rayanim.engine.writing import Writing
 from rayanim.errors import (
-    BudgetError,
     EncoderLostError,
     FarmSilentError,
     FarmStartError,
@@ -215,9 +213,6 @@ class Controller:
         self._next_tick_s = now_s + TICK_S
         self._tally.there_are(self._pool.alive, self._pool.nodes)
         snapshot = self._snapshot(now_s)
-        spent = used_up(snapshot, self._limits)
-        if spent is not None:
-            raise BudgetError(spent)
         decision, self._state = decide(snapshot, self._limits, self._state)
         if decision.delta:
             self.target = decision.target
@@ -239,9 +234,6 @@ class Controller:
             frames_left=frames_left,
             segments_left=segments_left,
             actor_start_s=self._actor_start_s,
-            nodes=self._pool.nodes,
-            spent_node_s=self._tally.fleet.node_s,
-            seconds_left=self._tally.meter.eta_s(self._tally.total),
         )
 
     def _left(self) -> tuple[int | None, int | None]:
@@ -709,7 +701,6 @@ class FarmRun:
                 max_actors=job.max_actors,
                 hold_s=HOLD_S,
                 settle_s=job.settings.perf_delay,
-                max_node_s=None if job.cluster is None else job.cluster.settings.max_node_s,
             ),
             self._pool,
             self._dispatcher,
