@@ -1,6 +1,6 @@
 """Prints what each fault on a cluster costs, beside the same video without one.
 
-docs/faults.md says how to read it.
+docs/fault-tolerance.md explains the results.
 """
 
 from __future__ import annotations

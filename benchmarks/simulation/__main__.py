@@ -1,4 +1,4 @@
-"""Prints and plots how far it goes; docs/how-far-it-goes.md says how to read it.
+"""Prints and plots how throughput scales; docs/scalability.md explains the results.
 
 ``PYTHONPATH=benchmarks python -m simulation [--quick] [--check] [--plots FOLDER]``
 """

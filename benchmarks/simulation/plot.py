@@ -1,4 +1,4 @@
-"""Draws what the simulation gives: four pictures for docs/how-far-it-goes.md."""
+"""Draws what the simulation gives: four pictures for docs/scalability.md."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plot_all(
         "losses": _losses(losses),
         "node-hours": _node_hours(videos),
     }.items():
-        figure.savefig(folder / f"how-far-{name}.png")
+        figure.savefig(folder / f"scalability-{name}.png")
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -96,7 +96,7 @@ def _load(scaling: Sequence[Result]) -> Figure:
     queues = {
         "answers for the driver": [each.most_inbox for each in scaling],
         "segments for the encoder": [each.most_encoder for each in scaling],
-        "parts to be joined": [each.most_early for each in scaling],
+        "segments to be joined": [each.most_early for each in scaling],
     }
     for name, depths in queues.items():
         waiting.plot(actors, np.maximum(1, depths), "o-", label=name)
