@@ -29,7 +29,7 @@ DEFAULT_PIXEL_FORMAT = "yuv420p"
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
+class _Target:
     """What the suffix and the settings decide without the frame size."""
 
     container: Container
@@ -39,26 +39,26 @@ class _Choice:
 
 def check_target(suffix: str, settings: VideoSettings) -> None:
     """Check the suffix and the settings against this build of FFmpeg."""
-    _choose(suffix, settings)
+    _resolve(suffix, settings)
 
 
 def make_spec(
     suffix: str, settings: VideoSettings, source_size: tuple[int, int], rate: Fraction
 ) -> StreamSpec:
     """The complete specification of a video."""
-    choice = _choose(suffix, settings)
+    target = _resolve(suffix, settings)
     drawn = _checked_size(source_size)
-    size = _encoded_size(drawn, choice.pixel_format, settings.odd_size)
-    _check_limits(size, choice.codec)
-    _check_rate(rate, choice.codec)
+    size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
+    _check_limits(size, target.codec)
+    _check_rate(rate, target.codec)
     return StreamSpec(
         source_size=drawn,
         size=size,
         rate=rate,
-        container=choice.container.muxer,
-        codec=choice.codec.encoder,
-        pixel_format=choice.pixel_format.name,
-        options=_options(choice, settings),
+        container=target.container.muxer,
+        codec=target.codec.encoder,
+        pixel_format=target.pixel_format.name,
+        options=_options(target, settings),
         bitrate_kbps=settings.bitrate_kbps,
         odd_size=settings.odd_size,
         background=settings.background_rgb(),
@@ -78,13 +78,13 @@ def probe(spec: StreamSpec) -> None:
         encoder.abort()
 
 
-def _choose(suffix: str, settings: VideoSettings) -> _Choice:
+def _resolve(suffix: str, settings: VideoSettings) -> _Target:
     container = _container(suffix)
     codec = _codec(container, settings.codec)
     pixel_format = _pixel_format(container, codec, settings.pixel_format)
     _check_crf(codec, settings.crf)
     _check_preset(codec, settings.preset)
-    return _Choice(container, codec, pixel_format)
+    return _Target(container, codec, pixel_format)
 
 
 def _container(suffix: str) -> Container:
@@ -170,8 +170,8 @@ def _check_preset(codec: Codec, preset: str | None) -> None:
         )
 
 
-def _options(choice: _Choice, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
-    codec = choice.codec
+def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
+    codec = target.codec
     options = {
         "threads": str(ENCODER_THREADS),
         codec.preset_option: codec.preset if settings.preset is None else settings.preset,
@@ -182,7 +182,7 @@ def _options(choice: _Choice, settings: VideoSettings) -> tuple[tuple[str, str],
         options["crf"] = f"{codec.crf if settings.crf is None else settings.crf:g}"
     else:
         options |= dict(codec.bitrate_options)
-    if choice.pixel_format.has_alpha:
+    if target.pixel_format.has_alpha:
         # libvpx refuses alternate reference frames together with alpha.
         options["auto-alt-ref"] = "0"
     return tuple(options.items())
