@@ -1,4 +1,4 @@
-"""Makes the moving picture of the README from the video of an example.
+"""Makes the README's moving picture from the video of an example.
 
 ``python docs/make_picture.py`` renders `examples/panels.py` and writes ``docs/panels.webp``.
 """
@@ -24,7 +24,7 @@ EVERY = 3
 """Every third frame is kept: ten a second are smooth enough for a picture."""
 
 FRAMES = "70-219"
-"""The part in which the three forecasts part."""
+"""The time in which the three forecasts diverge."""
 
 
 def main() -> None:

@@ -72,10 +72,10 @@ def move_all(seconds, dilator=None):
 
 def race():
     there = move_all(2)
-    # All dots rest at their goals while they glow: joined scenes last equally long.
+    # All dots rest at their goals while they glow: joined scenes need the same duration.
     rest = move_all(0.8, at_goal)
     rest = acts.FluentScene(rest).join(acts.FluentScene(Glow()).time_rescale_exact(0.8, "s"))
-    # What is pushed waits unchanged, so that reverse() turns the way back only.
+    # push() saves what comes before, so that reverse() reverses only the way back.
     return acts.FluentScene(there).then(rest).push(there).reverse().pop("then").build()
 
 

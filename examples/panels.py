@@ -1,4 +1,4 @@
-"""Three weather forecasts that part: the Lorenz attractor in five panels, one of them in 3D.
+"""Three weather forecasts that diverge: the Lorenz attractor in five panels, one of them in 3D.
 
 Run it with ``rayanim run examples/panels.py -o panels.mp4``.
 """

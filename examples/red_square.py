@@ -1,4 +1,4 @@
-"""A red square rolls along: frames that Pillow draws, for any instant of the video.
+"""A red square rolls along: frames drawn by Pillow, for any time of the video.
 
 Run it with ``rayanim run examples/red_square.py -o red_square.mp4``.
 """
@@ -12,7 +12,7 @@ from rayanim import frame_gen as fg
 from rayanim.easing import smoothstep
 
 SIDE, FLOOR, STEPS = 110, 350, 4
-FINE = 3  # drawn at thrice the size and reduced: that smooths the edges
+FINE = 3  # drawn three times as large and reduced, for smooth edges
 
 
 class RollingSquare(fg.FrameGenerator):

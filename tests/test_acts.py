@@ -237,7 +237,7 @@ def test_an_act_needs_a_renderer() -> None:
 
 
 def test_a_scene_lasts_a_millisecond_unless_it_says() -> None:
-    """So that its time is the share of the whole."""
+    """A duration of 1 makes its time the share of the whole."""
     assert Scene().duration == 1
 
 
@@ -301,7 +301,7 @@ def test_joined_scenes_are_on_together() -> None:
 
 
 def test_joined_scenes_last_equally_long() -> None:
-    """Rounding is forgiven, more is not; a chain says so when it is built."""
+    """Durations may differ by rounding, not by more; a chain checks it when it is built."""
     JoinedScene([Step("a", 3000), Step("b", 1 / (1 / 3000))], False)
     for join in (
         lambda a, b: JoinedScene([a, b], False),
@@ -323,7 +323,7 @@ def test_scenes_need_not_take_dbg() -> None:
 
 
 def test_debugging_tells_what_is_applied(capsys: pytest.CaptureFixture[str]) -> None:
-    """With dbg each level says its child's time, without it nothing is printed."""
+    """With dbg each level prints its child's time, without it nothing is printed."""
     scene = FluentScene(Step()).reverse().then(Step("b")).join(Step("c", 2000)).build()
     scene.apply(State(), 100, False)
     assert capsys.readouterr().out == ""
@@ -335,7 +335,7 @@ def test_debugging_tells_what_is_applied(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_push_and_pop_keep_everything() -> None:
-    """What was put aside comes back with what followed and joined it."""
+    """pop() restores what push() saved, with what followed and joined it."""
     chain = FluentScene(Step("a")).join(Step("b"), True)
     chain.push(Step("c")).time_rescale(2).push(Step("d", 500)).reverse().pop("join")
     assert chain.duration() == 500
@@ -362,7 +362,7 @@ def test_pop_join_sep_enters_each_by_itself() -> None:
 
 
 def test_wrong_pops_leave_the_chain_as_it_was() -> None:
-    """An unknown style lists the styles; pop on nothing says so; both lose nothing."""
+    """An unknown style, or pop() without push(), is refused, and the chain stays as it was."""
     chain = FluentScene(Step("a")).push(Step("b", 500))
     with pytest.raises(SettingsError, match="'then', 'join' or 'join_sep'"):
         chain.pop("after")
@@ -372,7 +372,7 @@ def test_wrong_pops_leave_the_chain_as_it_was() -> None:
 
 
 def test_pushed_scenes_are_not_left_out_silently(caplog: pytest.LogCaptureFixture) -> None:
-    """Building while something is put aside gives the newer scene, and a warning."""
+    """build() without pop() gives the newer scene, and a warning."""
     newer = Step("b")
     assert FluentScene(Step("a")).push(newer).build() is newer
     assert "push() saved" in caplog.text
@@ -517,7 +517,7 @@ def test_a_figure_stays_behind(tmp_path: Path, pickler: Any) -> None:
 
 
 def test_a_released_renderer_can_draw_again(tmp_path: Path) -> None:
-    """After release the next frame makes the figure anew."""
+    """After release the next frame makes the figure again."""
     renderer, state = Curve(tmp_path), State()
     state.at["a"] = 300
     for _ in range(2):

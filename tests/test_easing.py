@@ -67,7 +67,7 @@ def test_squeeze_cannot_wait_longer_than_there_is(amt: float) -> None:
 
 
 def test_freeze_stands_still() -> None:
-    """It is constant, at 0 or where it is told."""
+    """It is constant: 0, or `at`."""
     assert {freeze(0), freeze(0.3), freeze(1)} == {0}
     assert freeze(0.3, at=0.7) == 0.7
 

@@ -141,7 +141,7 @@ def test_either_method_may_return_any_kind_of_frame(method: str, kind: Any) -> N
 
 
 def test_a_frame_of_the_wrong_size_is_named() -> None:
-    """A wrapper that has to look at the pixels says what it got."""
+    """A wrapper that needs the pixels raises what it got."""
     wrong = Painting()
     wrong.frame_size = (8, 8)
     with pytest.raises(FrameError, match="4x2"):
@@ -216,7 +216,7 @@ def test_an_overshooting_easing_stands_still(eased: float, expected_ms: float) -
 
 @pytest.mark.parametrize("make", [Clock, lambda: TimeReverseFrameGenerator(Clock())])
 def test_cropping_to_the_very_end_works(make: Any) -> None:
-    """The whole of what there is can be kept, in any unit."""
+    """A crop may keep everything, in any unit."""
     assert FluentFG(make()).crop(0, 1000, "ms").build().duration == 1000
     assert FluentFG(make()).crop(0, 1, "s").build().duration == 1000
     assert FluentFG(make()).then(make()).crop(1, 2, "s").build().duration == 1000
@@ -272,7 +272,7 @@ def test_a_crop_of_a_crop_is_a_crop(duration_ms: float, cuts: list[float], share
 
 @given(st.lists(durations, min_size=2, max_size=6))
 def test_then_adds_durations(lengths: list[float]) -> None:
-    """A chain lasts as long as its parts, built or not."""
+    """A chain has the duration of its children, built or not."""
     chain = FluentFG(Clock(lengths[0]))
     for length_ms in lengths[1:]:
         chain.then(Clock(length_ms))
@@ -346,7 +346,7 @@ def test_base_and_overlay_may_share_a_canvas() -> None:
 
 @pytest.mark.parametrize("pos", [(-1, 0), (3, 0), (0, 2), (0.5, 0), (0,), None, "ab"])
 def test_overlays_that_do_not_fit_are_refused(pos: Any) -> None:
-    """The overlay lies wholly within the base, at whole pixels."""
+    """The overlay must lie within the base, at whole pixels."""
     with pytest.raises(SettingsError, match=r"overlay|pos"):
         OverlayFrameGenerator(Clock(), Clock(size=(2, 1)), pos)
 
@@ -407,7 +407,7 @@ def test_generators_that_do_not_last_are_refused(length_ms: Any) -> None:
 
 @pytest.mark.parametrize("wrong", [None, 5, Clock, "video", easing.smoothstep])
 def test_what_is_no_generator_is_refused(wrong: Any) -> None:
-    """Everything that takes a generator says so."""
+    """Everything that takes a generator refuses other things."""
     for use in (FluentFG, TimeReverseFrameGenerator, FluentFG(Clock()).then):
         with pytest.raises(SettingsError, match="FrameGenerator"):
             use(wrong)
@@ -435,7 +435,7 @@ def test_apply_takes_own_wrappers() -> None:
     assert FluentFG(Clock()).then(Clock()).apply(Half, slow=True).duration() == 4000
 
 
-# Start, finish, travel
+# Start, finish, pickling
 
 
 def test_each_generator_starts_and_finishes_once() -> None:

@@ -83,7 +83,7 @@ def test_an_image_is_neither_changed_nor_closed() -> None:
 
 
 def test_an_image_made_from_a_buffer_is_a_copy() -> None:
-    """Drawing anew into the buffer does not change the image."""
+    """Drawing into the buffer again does not change the image."""
     canvas = pixels()
     image = to_image(canvas, SIZE)
     canvas[:] = 0
@@ -115,7 +115,7 @@ def test_an_image_made_from_a_buffer_is_a_copy() -> None:
         (Image.Image, ["builtins.type"]),
     ],
 )
-def test_what_is_no_frame_is_named(frame: object, words: list[str]) -> None:
+def test_anything_else_is_refused_by_name(frame: object, words: list[str]) -> None:
     """The error says what was got and what was expected."""
     for convert in (to_rgba, to_image):
         with pytest.raises(FrameError) as caught:

@@ -1,4 +1,4 @@
-"""The README's code runs, and its commands are those that CI runs."""
+"""The README's code and commands work, and CI runs its first commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONSOLE = re.findall(r"^\$ (rayanim .*)$", README, re.MULTILINE)
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_a_code_block_renders(number, tmp_path, monkeypatch):
-    """Each block of Python is a whole script that makes a video."""
+    """Each block of Python is a complete script that makes a video."""
     monkeypatch.chdir(tmp_path)
     script = tmp_path / "block.py"
     script.write_text(PYTHON[number], encoding="utf-8")
@@ -66,7 +66,7 @@ def test_a_command_works(line, tmp_path, monkeypatch, capsys):
 
 
 def test_ci_runs_the_commands_of_the_readme():
-    """What a newcomer is told to type is what CI types."""
+    """CI runs the two commands that the README starts with."""
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "rayanim run examples/wave.py -o" in README
     assert "rayanim run examples/wave.py -o" in ci

@@ -27,7 +27,7 @@ def test_every_level_and_opacity_is_rounded_to_the_nearest(behind):
 
 
 def test_noise_is_blended_to_the_last_row():
-    """Images of many pieces, the last one cut short, are the formula's in each pixel."""
+    """Images of several blocks, the last one shorter, follow the formula in each pixel."""
     rgba = np.random.default_rng(4).integers(0, 256, (333, 211, 4), np.uint8)
     rgba[40:150, :, 3] = 255
     rgba[200:280, :, 3] = 0

@@ -221,7 +221,7 @@ def test_probe_takes_what_ffmpeg_takes():
     probe(spec_of())
 
 
-def test_probe_tells_in_ffmpegs_words_what_it_refuses(capfd):
+def test_probe_raises_ffmpegs_message(capfd):
     """An option that only FFmpeg knows to be wrong is a SettingsError before any work."""
     spec = replace(spec_of(), options=(("profile", "nonsense"),))
     with pytest.raises(SettingsError, match=r"libx264.*nonsense") as caught:

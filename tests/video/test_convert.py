@@ -185,7 +185,7 @@ def test_one_converter_gives_what_a_new_one_gives():
     ids=["rgb", "turned", "float", "strided"],
 )
 def test_frames_of_another_kind_are_refused(rgba):
-    """The message tells shape and type of what was got."""
+    """The message names the shape and type that was got."""
     spec, converter = converter_for()
     with pytest.raises(FrameError, match=r"shape \(48, 64, 4\), got"):
         converter.convert(rgba, np.empty(spec.frame_bytes, np.uint8))

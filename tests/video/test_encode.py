@@ -45,23 +45,23 @@ def spec_of(suffix=".mp4", size=SIZE, rate=NTSC, **settings):
     return make_spec(suffix, VideoSettings(**settings), size, rate)
 
 
-def payload_of(spec, frames):
+def packed_of(spec, frames):
     """The frames converted and packed, (n, frame_bytes) uint8."""
     converter = FrameConverter(spec)
-    payload = np.empty((len(frames), spec.frame_bytes), np.uint8)
-    for rgba, out in zip(frames, payload, strict=True):
+    packed = np.empty((len(frames), spec.frame_bytes), np.uint8)
+    for rgba, out in zip(frames, packed, strict=True):
         converter.convert(rgba, out)
-    return payload
+    return packed
 
 
 def numbered(spec, n, start=0):
-    return payload_of(spec, [numbered_rgba(spec.source_size, start + i) for i in range(n)])
+    return packed_of(spec, [numbered_rgba(spec.source_size, start + i) for i in range(n)])
 
 
-def write(spec, path: Path, *payloads) -> Path:
+def write(spec, path: Path, *batches) -> Path:
     encoder = VideoEncoder(spec, path)
-    for payload in payloads:
-        encoder.encode(payload)
+    for packed in batches:
+        encoder.encode(packed)
     assert encoder.finish() == path.stat().st_size
     return path
 
@@ -140,7 +140,7 @@ def test_the_shortest_videos_have_all_their_frames(codec, count, tmp_path):
 def test_pixel_formats_keep_order_and_colour(suffix, codec, pixel_format, tmp_path):
     """Each pixel format that an encoder takes comes back with its frames and its grey."""
     spec = spec_of(suffix, codec=codec, pixel_format=pixel_format, size=(66, 50))
-    grey = payload_of(spec, [solid_rgba((66, 50), (128, 128, 128))])
+    grey = packed_of(spec, [solid_rgba((66, 50), (128, 128, 128))])
     video = read_video(write(spec, tmp_path / "video", numbered(spec, 4), grey))
     assert video.numbers[:4] == [0, 1, 2, 3]
     assert np.abs(video.frames[4].astype(int) - 128).max() <= 2
@@ -154,9 +154,7 @@ def test_pixel_formats_keep_order_and_colour(suffix, codec, pixel_format, tmp_pa
 def test_colours_come_back_within_two_levels(suffix, codec, colour, tmp_path):
     """Red, half grey and matplotlib's C0 look the same in the video as in the drawing."""
     spec = spec_of(suffix, codec=codec)
-    video = read_video(
-        write(spec, tmp_path / "video", payload_of(spec, [solid_rgba(SIZE, colour)]))
-    )
+    video = read_video(write(spec, tmp_path / "video", packed_of(spec, [solid_rgba(SIZE, colour)])))
     assert np.abs(video.frames[0].astype(int) - colour).max() <= 2
 
 
@@ -185,7 +183,7 @@ def test_odd_size_stays_odd_without_subsampling(suffix, codec, tmp_path):
 def test_transparency_is_laid_over_the_background(tmp_path):
     """Half a transparent red over blue is purple."""
     spec = spec_of(background="blue")
-    half_red = payload_of(spec, [solid_rgba(SIZE, (255, 0, 0, 128))])
+    half_red = packed_of(spec, [solid_rgba(SIZE, (255, 0, 0, 128))])
     video = read_video(write(spec, tmp_path / "video", half_red))
     assert np.abs(video.frames[0].astype(int) - (128, 0, 127)).max() <= 2
 
@@ -195,7 +193,7 @@ def test_vp9_keeps_transparency(suffix, tmp_path):
     """The opacity is in the file, and libvpx reads it back."""
     spec = spec_of(suffix, codec="vp9", pixel_format="yuva420p")
     path = write(
-        spec, tmp_path / "video", payload_of(spec, [solid_rgba(SIZE, (9, 200, 9, 100))] * 3)
+        spec, tmp_path / "video", packed_of(spec, [solid_rgba(SIZE, (9, 200, 9, 100))] * 3)
     )
     decoder = av.CodecContext.create("libvpx-vp9", "r")
     with av.open(str(path)) as container:
@@ -226,9 +224,9 @@ def test_codec_tags_are_those_that_players_open(suffix, codec, tag, tmp_path):
 def test_two_runs_write_the_same_bytes(suffix, codec, tmp_path):
     """No date, no random number and no thread's timing gets into the file."""
     spec = spec_of(suffix, codec=codec)
-    payload = numbered(spec, 12)
-    first = write(spec, tmp_path / "a.part", payload)
-    second = write(spec, tmp_path / "b.part", payload[:5], payload[5:])
+    packed = numbered(spec, 12)
+    first = write(spec, tmp_path / "a.part", packed)
+    second = write(spec, tmp_path / "b.part", packed[:5], packed[5:])
     assert sha256(first) == sha256(second)
 
 
@@ -237,8 +235,8 @@ def test_bitrate_videos_are_the_same_bytes_too(codec, tmp_path):
     """Rate control by size is no less determined than by quality."""
     # SVT-AV1 takes no bit rate for frames smaller than 64x64.
     spec = spec_of(codec=codec, bitrate_kbps=200, size=(128, 96))
-    payload = numbered(spec, 12)
-    paths = [write(spec, tmp_path / name, payload) for name in "ab"]
+    packed = numbered(spec, 12)
+    paths = [write(spec, tmp_path / name, packed) for name in "ab"]
     assert sha256(paths[0]) == sha256(paths[1])
     assert read_video(paths[0]).numbers == list(range(12))
 
@@ -296,7 +294,7 @@ def test_codec_libraries_print_nothing(codec, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p", "gray"])
-def test_read_only_payloads_are_only_read(pixel_format, tmp_path):
+def test_read_only_frames_are_only_read(pixel_format, tmp_path):
     """Pages that the system has mapped read-only, as Ray's are, can be encoded."""
     spec = spec_of(pixel_format=pixel_format)
     numbered(spec, 9).tofile(tmp_path / "pages")
@@ -306,7 +304,7 @@ def test_read_only_payloads_are_only_read(pixel_format, tmp_path):
     assert video.numbers == list(range(9))
 
 
-def test_payloads_may_be_written_over_after_the_call(tmp_path):
+def test_frames_may_be_written_over_after_the_call(tmp_path):
     """A buffer is free again when `encode` returns: what is held back has been copied."""
     spec = spec_of()
     encoder, buffer = (
@@ -321,7 +319,7 @@ def test_payloads_may_be_written_over_after_the_call(tmp_path):
     assert read_video(tmp_path / "video").numbers == list(range(9))
 
 
-def test_empty_payload_adds_no_frame(tmp_path):
+def test_an_empty_array_adds_no_frame(tmp_path):
     """Zero frames are allowed between others."""
     spec = spec_of()
     none = np.empty((0, spec.frame_bytes), np.uint8)
@@ -364,29 +362,29 @@ def test_video_without_frames_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "payload",
+    "packed",
     [np.zeros((1, 7), np.uint8), np.zeros(4608, np.uint8), np.zeros((1, 4608), np.int8)],
     ids=["short", "flat", "signed"],
 )
-def test_payload_of_another_shape_is_refused(payload, tmp_path):
-    """The message tells what was got; the video goes on."""
+def test_frames_of_another_shape_are_refused(packed, tmp_path):
+    """The message names what was got; the video can continue."""
     spec = spec_of()
     encoder = VideoEncoder(spec, tmp_path / "video")
     with pytest.raises(EncodeError, match=r"shape \(n, 4608\), got u?int8 of shape"):
-        encoder.encode(payload)
+        encoder.encode(packed)
     encoder.encode(numbered(spec, 2))
     encoder.finish()
     assert read_video(tmp_path / "video").numbers == [0, 1]
 
 
-def test_missing_folder_is_told_at_once(tmp_path):
+def test_a_missing_folder_is_reported_at_once(tmp_path):
     """The file is opened with the encoder, not with its first packet."""
     with pytest.raises(EncodeError, match=r"no/video.*No such file"):
         VideoEncoder(spec_of(), tmp_path / "no" / "video")
 
 
 def test_name_with_a_colon_is_a_name(tmp_path, monkeypatch):
-    """FFmpeg does not take the part before it for a protocol."""
+    """FFmpeg does not read the text before the colon as a protocol."""
     monkeypatch.chdir(tmp_path)
     spec = spec_of()
     write(spec, Path("http:video.mp4").absolute().relative_to(tmp_path), numbered(spec, 2))
@@ -422,7 +420,7 @@ print(errors[0])
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize(("frames", "limit"), [(60, 100_000), (8, 20_000)], ids=["early", "end"])
-def test_full_disk_is_told_and_leaves_nothing(suffix, frames, limit, tmp_path):
+def test_a_full_disk_is_reported_and_leaves_nothing(suffix, frames, limit, tmp_path):
     """Whether the disk fills in mid-video or at its end, the first error stays the error."""
     here = Path(__file__).parent
     script = FULL_DISK.format(

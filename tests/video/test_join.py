@@ -43,7 +43,7 @@ def join(spec, segments, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Clock:
-    """What a file says of time: of the video, and of each packet in its order."""
+    """The times in a file: of the video, and of each packet in order."""
 
     video: tuple[Any, ...]
     shown: tuple[int, ...]
@@ -209,7 +209,7 @@ def segment(spec, n=4):
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
 def test_a_segment_of_another_video_is_refused(codec, tmp_path):
-    """Its header tells; what was joined before is not harmed."""
+    """Its header differs; what was joined before stays."""
     spec = spec_of(codec=codec)
     stranger = segment(spec_of(codec=codec, size=(128, 96)))
     joiner = Joiner(spec, tmp_path / "video")
@@ -305,14 +305,14 @@ def test_joining_in_memory_writes_no_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_folder_is_told_at_once(tmp_path):
+def test_a_missing_folder_is_reported_at_once(tmp_path):
     """The file is opened with the joiner, not with its first segment."""
     with pytest.raises(EncodeError, match=r"no/video.*No such file"):
         Joiner(spec_of(), tmp_path / "no" / "video")
 
 
 def test_videos_that_cannot_be_joined_leave_no_file(tmp_path):
-    """The joiner says why before it opens anything."""
+    """The joiner raises the reason before it opens anything."""
     with pytest.raises(EncodeError, match="bit rate"):
         Joiner(spec_of(bitrate_kbps=200), tmp_path / "video")
     assert list(tmp_path.iterdir()) == []
@@ -364,7 +364,7 @@ print(errors[0])
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize(("segments", "limit"), [(9, 60_000), (1, 5_000)], ids=["early", "end"])
-def test_full_disk_is_told_and_leaves_nothing(suffix, segments, limit, tmp_path):
+def test_a_full_disk_is_reported_and_leaves_nothing(suffix, segments, limit, tmp_path):
     """Whether the disk fills in mid-video or at its end, the first error stays the error."""
     here = Path(__file__).parent
     script = FULL_DISK_WHILE_JOINING.format(

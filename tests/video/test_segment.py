@@ -21,17 +21,17 @@ from rayanim.video.encode import SegmentEncoder, reason_for, segment_spec, why_n
 CODECS = ["h264", "h265", "vp9", "av1"]
 
 
-def segment_of(spec, *payloads):
+def segment_of(spec, *batches):
     encoder = SegmentEncoder(spec)
-    for payload in payloads:
-        encoder.encode(payload)
+    for packed in batches:
+        encoder.encode(packed)
     return encoder.finish()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 31])
 @pytest.mark.parametrize("codec", CODECS)
 def test_one_packet_for_each_frame_and_the_first_is_a_keyframe(codec, count):
-    """Hidden frames travel inside the packets of shown ones, so packets can be counted."""
+    """Hidden frames are inside the packets of shown ones, so packets can be counted."""
     segment = segment_of(spec_of(".mkv", codec=codec), numbered(spec_of(), count))
     assert segment.n_frames == len(segment.packets) == count
     assert sorted(packet.pts for packet in segment.packets) == list(range(count))
@@ -61,9 +61,9 @@ def test_all_segments_of_a_video_have_one_header(codec):
 def test_calls_cut_frames_anywhere(codec):
     """The bytes depend on the frames, not on how many come in one call."""
     spec = spec_of(codec=codec)
-    payload = numbered(spec, 12)
-    none = payload[:0]
-    assert segment_of(spec, payload) == segment_of(spec, payload[:5], none, payload[5:])
+    packed = numbered(spec, 12)
+    none = packed[:0]
+    assert segment_of(spec, packed) == segment_of(spec, packed[:5], none, packed[5:])
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -132,11 +132,11 @@ def test_bytes_do_not_depend_on_the_processor_s_instructions():
 def test_libx264_gives_the_same_bytes_with_the_code_of_each_processor(asm):
     """Its asm option stands for the processor: what an older one would run."""
     spec = spec_of(".mkv", size=(320, 240))
-    payload = noise(spec, 12)
+    packed = noise(spec, 12)
     options = dict(spec.options)
     params = f"{options['x264-params']}:asm={asm}"
     older = replace(spec, options=tuple({**options, "x264-params": params}.items()))
-    assert segment_of(older, payload).packets[1:] == segment_of(spec, payload).packets[1:]
+    assert segment_of(older, packed).packets[1:] == segment_of(spec, packed).packets[1:]
 
 
 def noise(spec, n):
@@ -184,7 +184,7 @@ def test_segment_without_frames_is_an_error():
         encoder.finish()
 
 
-def test_refused_settings_are_told_with_ffmpeg_s_words():
+def test_refused_settings_are_reported_with_ffmpeg_s_message():
     """The message names the option, also when the same mistake is made again."""
     spec = replace(spec_of(), options=(("profile", "nonsense"),))
     for _ in range(2):
@@ -214,8 +214,8 @@ class Sentinel:
     """Something that a weak reference can watch."""
 
 
-def test_payload_of_another_shape_is_refused():
-    """The message tells what was got; the segment goes on."""
+def test_frames_of_another_shape_are_refused():
+    """The message names what was got; the segment can continue."""
     spec = spec_of()
     encoder = SegmentEncoder(spec)
     with pytest.raises(EncodeError, match=r"shape \(n, 4608\), got uint8 of shape \(1, 7\)"):
@@ -226,7 +226,7 @@ def test_payload_of_another_shape_is_refused():
 
 @pytest.mark.parametrize("end", ["finish", "abort"])
 def test_nothing_follows_the_end(end):
-    """A closed encoder says so, and `abort` does nothing more."""
+    """A closed encoder refuses calls, and `abort` has no effect."""
     spec = spec_of(size=SIZE)
     encoder = SegmentEncoder(spec)
     encoder.encode(numbered(spec, 3))
