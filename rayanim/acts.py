@@ -215,7 +215,7 @@ class FigureRenderer(ActRenderer):
         return pixels.draw()
 
     def release(self) -> None:
-        """Close the figure and forget what `setup` kept; the next frame makes it anew."""
+        """Close the figure and forget what `setup` kept; the next frame makes a new one."""
         if self._pixels is not None and self._before_setup is not None:
             pixels, size = self._pixels, self._size
             self.__dict__ = self._before_setup
