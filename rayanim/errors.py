@@ -173,6 +173,25 @@ class PartsError(RayanimError):
     """A segment file or the manifest is broken: cut short, changed, or not by rayanim."""
 
 
+def _rebuild(cls: type[RayanimError], state: dict[str, Any]) -> RayanimError:
+    """Unpickle an exception from its attributes, whatever its constructor takes."""
+    error = cls.__new__(cls)
+    error.__dict__.update(state)
+    error.args = (state["message"],)
+    users = state.get("traceback_text")
+    if users is not None:
+        # The exception that it was raised from is not pickled; Python shows its text instead.
+        error.__cause__ = _RemoteError(users)
+    return error
+
+
+class _RemoteError(Exception):
+    """Shows the traceback of a user's exception that was raised in another process."""
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0].rstrip()}"
+
+
 def as_raised(error: ScriptError) -> ScriptError:
     """`error`, made to be an instance of the class of the user's exception, too.
 
@@ -201,22 +220,3 @@ def as_raised(error: ScriptError) -> ScriptError:
     made.__cause__ = cause
     made.__traceback__ = error.__traceback__
     return made  # type: ignore[no-any-return]
-
-
-def _rebuild(cls: type[RayanimError], state: dict[str, Any]) -> RayanimError:
-    """Unpickle an exception from its attributes, whatever its constructor takes."""
-    error = cls.__new__(cls)
-    error.__dict__.update(state)
-    error.args = (state["message"],)
-    users = state.get("traceback_text")
-    if users is not None:
-        # The exception that it was raised from is not pickled; Python shows its text instead.
-        error.__cause__ = _RemoteError(users)
-    return error
-
-
-class _RemoteError(Exception):
-    """Shows the traceback of a user's exception that was raised in another process."""
-
-    def __str__(self) -> str:
-        return f"\n\n{self.args[0].rstrip()}"
