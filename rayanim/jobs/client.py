@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rayanim.errors import JobError, SettingsError
+from rayanim.jobs.driver import RESUME_VARIABLE
 
 if TYPE_CHECKING:
     import requests
@@ -73,12 +74,6 @@ SCRIPT_KEY = "rayanim_script"
 
 RESUME_KEY = "rayanim_resume"
 """The command that goes on where the job was stopped."""
-
-RESUME_VARIABLE = "RAYANIM_RESUME_COMMAND"
-"""Tells the driver that command."""
-
-LOG_FOLDER, JOB = "RAYANIM_JOB_LOGS", "RAYANIM_JOB"
-"""Variables that tell a job's driver where its node's log folder is, and the job's name."""
 
 STOP_WAIT_S = 20
 """Seconds from SIGTERM to SIGKILL for a job that is stopped: its parts are finished meanwhile."""

@@ -14,9 +14,13 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rayanim.jobs.client import JOB, LOG_FOLDER, RESUME_VARIABLE
-
 OLDEST_PYTHON = (3, 11)
+
+RESUME_VARIABLE = "RAYANIM_RESUME_COMMAND"
+"""Tells the driver the command that goes on where the job was stopped."""
+
+LOG_FOLDER, JOB = "RAYANIM_JOB_LOGS", "RAYANIM_JOB"
+"""Variables that tell a job's driver where its node's log folder is, and the job's name."""
 
 VIDEOS = "RAYANIM_VIDEOS"
 """A variable of the head's: where videos go whose paths are relative."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from rayanim.errors import JobError, OutputError
-from rayanim.jobs.client import JOB, LOG_FOLDER
+from rayanim.jobs.driver import JOB, LOG_FOLDER
 
 _OFFERED_BLOCK_BYTES = 2**20
 
