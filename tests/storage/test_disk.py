@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_parts import segment
 
 from rayanim.errors import EncodeError, OutputError
-from rayanim.storage.store import check_space, expected_bytes, write_whole
+from rayanim.storage.segments import PartStore, segment_name
+from rayanim.storage.store import Store, check_space, expected_bytes
 
 
 def disk_with(free_bytes: int) -> Any:
@@ -88,7 +90,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: Any, call: str, number: int, said: str
 ) -> None:
     """And nothing else, whichever step fails."""
-    path = tmp_path / "file"
+    path = tmp_path / segment_name(0)
     path.write_bytes(b"before")
 
     def fail(*_arguments: Any, **_options: Any) -> None:
@@ -100,7 +102,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
         monkeypatch.setattr(os, "fdopen", FailingFile)
         monkeypatch.setattr(FailingFile, "write", fail)
     with pytest.raises(EncodeError, match=said) as caught:
-        write_whole(path, b"after")
+        PartStore(Store(), tmp_path).put(0, 0, None, segment())
     assert repr(str(path)) in caught.value.message
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]

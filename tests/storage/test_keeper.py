@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import pytest
-from sample_parts import SPEC, beside, segment
+from sample_parts import SPEC, segment
 
 from rayanim.engine.plan import Segment
 from rayanim.errors import ResumeError
 from rayanim.parameters import Batch
 from rayanim.storage.fingerprint import batch_digest
-from rayanim.storage.segments import Keeper, PartsFolder
+from rayanim.storage.output import Target
+from rayanim.storage.segments import Keeper, PartStore
+from rayanim.storage.store import Store
+
+
+@contextlib.contextmanager
+def keeping(video: Path, thing: Any, **how: Any) -> Iterator[Keeper]:
+    """The segments of a job that claims its target, as all do."""
+    target = Target(video)
+    with target.claimed(), Keeper(target, thing, **how) as keeper:
+        yield keeper
 
 
 @pytest.fixture
@@ -50,7 +62,7 @@ def put(store: Any, index: int, params: Sequence[Any] | None = None) -> None:
 
 
 def fail_after(video: Path, *indices: int, params: Sequence[Any] | None = None) -> BaseException:
-    with pytest.raises(ZeroDivisionError) as caught, Keeper(beside(video), object) as keeper:
+    with pytest.raises(ZeroDivisionError) as caught, keeping(video, object) as keeper:
         store = opened(keeper)
         for index in indices:
             put(store, index, params)
@@ -63,7 +75,7 @@ def test_parts_go_with_success_and_stay_with_failure(video: Path) -> None:
     error = fail_after(video, 0, 1, 4)
     assert "3 finished segments are kept" in error.__notes__[0]
     assert "Give resume=True to go on from there" in error.__notes__[0]
-    with Keeper(beside(video), object, resume=True) as keeper:
+    with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert (keeper.resumed_frames, keeper.path.exists()) == (9, True)
         assert keeper.resumed_bytes == sum(
@@ -81,7 +93,7 @@ def test_a_job_without_a_part_leaves_nothing(video: Path) -> None:
 def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(video: Path) -> None:
     """A wrong argument costs nobody their work."""
     fail_after(video, 0)
-    with pytest.raises(KeyError), Keeper(beside(video), object):
+    with pytest.raises(KeyError), keeping(video, object):
         raise KeyError
     assert len(list(video.with_name("video.mp4.parts").glob("*.part"))) == 1
 
@@ -89,7 +101,7 @@ def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(video: Path) 
 def test_only_the_same_frames_are_taken_up(video: Path) -> None:
     """Same place, same numbers, same parameters."""
     fail_after(video, 0, 1, params=["a", "b", "c"])
-    with Keeper(beside(video), object, resume=True) as keeper:
+    with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert keeper.take_up(planned(0, ["a", "b", "c"])) is True
         assert keeper.take_up(planned(0, ["a", "b", "d"])) is False
@@ -103,7 +115,7 @@ def test_parameters_without_a_name_are_drawn_again(video: Path) -> None:
     """Of two lambdas nobody can say that they are one."""
     params = [lambda: 1] * 3
     fail_after(video, 0, params=params)
-    with Keeper(beside(video), object, resume=True) as keeper:
+    with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert keeper.take_up(planned(0, params)) is False
 
@@ -114,7 +126,7 @@ def test_parts_behind_the_end_go(video: Path) -> None:
     parts = video.with_name("video.mp4.parts")
     (parts / "000003.part").write_bytes(b"broken")
     told: list[str] = []
-    with Keeper(beside(video), object, resume=True) as keeper:
+    with keeping(video, object, resume=True) as keeper:
         store = opened(keeper, told)
         assert keeper.end_at(2) == 3
         assert sorted(store.indices()) == [0, 1]
@@ -125,7 +137,7 @@ def test_parts_behind_the_end_go(video: Path) -> None:
 
 def test_a_folder_that_is_gone_hides_no_error(video: Path) -> None:
     """What the job failed of is what is told."""
-    with pytest.raises(ZeroDivisionError), Keeper(beside(video), object) as keeper:
+    with pytest.raises(ZeroDivisionError), keeping(video, object) as keeper:
         put(opened(keeper), 0)
         shutil.rmtree(keeper.path)
         raise ZeroDivisionError
@@ -136,10 +148,10 @@ def test_other_settings_are_refused_and_change_nothing(video: Path) -> None:
     fail_after(video, 0, 1)
     with (
         pytest.raises(ResumeError, match="the seed was 0, is 5 now"),
-        Keeper(beside(video), object, resume=True) as keeper,
+        keeping(video, object, resume=True) as keeper,
     ):
         opened(keeper, seed=5)
-    with Keeper(beside(video), object, resume=True, keep=True) as keeper:
+    with keeping(video, object, resume=True, keep=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 6
     assert len(list(keeper.path.glob("*.part"))) == 2
@@ -156,61 +168,69 @@ def test_other_values_are_another_video(video: Path) -> None:
     """Named, also where the first frame is the same; those that cannot be told are said to be."""
     with (
         pytest.raises(ZeroDivisionError),
-        Keeper(beside(video), Thing(speed=1, lock=Lock())) as keeper,
+        keeping(video, Thing(speed=1, lock=Lock())) as keeper,
     ):
         put(opened(keeper), 0)
         raise ZeroDivisionError
     with (
         pytest.raises(ResumeError, match="values of the source have changed: speed"),
-        Keeper(beside(video), Thing(speed=2, lock=Lock()), resume=True) as keeper,
+        keeping(video, Thing(speed=2, lock=Lock()), resume=True) as keeper,
     ):
         opened(keeper)
     told: list[str] = []
-    with Keeper(beside(video), Thing(speed=1, lock=3), resume=True) as keeper:
+    with keeping(video, Thing(speed=1, lock=3), resume=True) as keeper:
         opened(keeper, told)
         assert keeper.resumed_frames == 3
     assert len(told) == 1
     assert "could not be compared with those of the earlier job: lock." in told[0]
 
 
-@pytest.mark.parametrize("step", ["forget_set_aside", "remove", "count"])
-def test_an_interrupt_while_ending_leaves_the_folder_unlocked(
-    video: Path, monkeypatch: pytest.MonkeyPatch, step: str
+def test_a_job_with_fewer_segments_says_which_are_resumed(video: Path) -> None:
+    """Forgetting to resume costs nothing."""
+    fail_after(video, 0, 1, 2)
+    error = fail_after(video, 0)
+    assert "3 finished segments are kept in" in error.__notes__[0]
+    assert "video.mp4.parts.old'" in error.__notes__[0]
+    with keeping(video, object, resume=True) as keeper:
+        opened(keeper)
+        assert keeper.resumed_frames == 9
+    assert list(video.parent.iterdir()) == []
+
+
+def test_one_segment_is_one(video: Path) -> None:
+    """In the note."""
+    assert "1 finished segment is kept" in fail_after(video, 0).__notes__[0]
+
+
+def test_an_interrupt_while_ending_leaves_the_target_free(
+    video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A notebook goes on in the same process, and may want the same video."""
 
-    def interrupted(folder: PartsFolder) -> None:
+    def interrupted(store: PartStore) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(PartsFolder, step, interrupted)
-        with pytest.raises(KeyboardInterrupt), Keeper(beside(video), object) as keeper:
-            put(opened(keeper), 0)
-            if step == "count":
-                raise ZeroDivisionError
-    with Keeper(beside(video), object, resume=True) as keeper:
+        patch.setattr(PartStore, "clear", interrupted)
+        with pytest.raises(KeyboardInterrupt), keeping(video, object) as keeper:
+            opened(keeper)
+    fail_after(video, 0)
+    with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 3
 
 
-def test_a_job_with_fewer_parts_gives_the_earlier_ones_their_place(video: Path) -> None:
-    """Forgetting to resume costs nothing: the note says whose parts are kept."""
-    fail_after(video, 0, 1, 2)
-    error = fail_after(video, 0)
-    assert "3 finished segments of an earlier job, more than of this one, are" in error.__notes__[0]
-    with Keeper(beside(video), object, resume=True) as keeper:
-        opened(keeper)
-        assert keeper.resumed_frames == 9
-    assert list(video.parent.iterdir()) == []
+class Unreachable(Store):
+    """A disk that is gone for a while."""
+
+    def kind(self, address: Any, **how: Any) -> Any:
+        raise OSError(5, "gone")
 
 
-def test_going_on_from_parts_that_were_put_aside_is_said(video: Path) -> None:
-    """A job that was killed could not give them their place."""
-    fail_after(video, 0, 1, 2)
-    video.with_name("video.mp4.parts").rename(video.with_name("video.mp4.parts.old"))
-    told: list[str] = []
-    with Keeper(beside(video), object, resume=True) as keeper:
-        opened(keeper, told)
-        assert keeper.resumed_frames == 9
-    assert ["3 finished segments that were put aside" in each for each in told] == [True]
-    assert list(video.parent.iterdir()) == []
+def test_segments_that_cannot_be_counted_are_not_removed(video: Path) -> None:
+    """A store that does not answer is not an empty one."""
+    with pytest.raises(ZeroDivisionError), keeping(video, object) as keeper:
+        put(opened(keeper), 0)
+        keeper._used = dataclasses.replace(keeper._used, store=Unreachable())
+        raise ZeroDivisionError
+    assert len(list(video.with_name("video.mp4.parts").glob("*.part"))) == 1

@@ -28,8 +28,9 @@ from rayanim.cli import main
 from rayanim.errors import EncodeError, OutputError, ResumeError
 from rayanim.storage import store
 from rayanim.storage.address import address_of
-from rayanim.storage.output import target_at
-from rayanim.storage.store import MANIFEST, RemoteStore, digests_of
+from rayanim.storage.output import Target
+from rayanim.storage.segments import MANIFEST
+from rayanim.storage.store import Store, digests_of
 
 FRAMES = 60
 SEGMENT = 6
@@ -62,7 +63,7 @@ def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The client of an empty bucket; the environment leads rayanim to it."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(RemoteStore, "pauses_s", (0.1,))
+    monkeypatch.setattr(Store, "pauses_s", (0.1,))
     client = server.client()
     for each in client.find(BUCKET):
         client.rm_file(each)
@@ -273,7 +274,7 @@ def test_an_existing_video_may_be_protected(s3: Any) -> None:
 def test_addresses_that_cannot_be_are_refused_before_anything(s3: Any, url: str, told: str) -> None:
     """A missing bucket is not made."""
     with pytest.raises(OutputError) as caught:
-        target_at(address_of(url)).check(overwrite=True)
+        Target(address_of(url)).check(overwrite=True)
         produce(url)
     assert told in caught.value.message
     assert drawn == []
