@@ -605,8 +605,9 @@ class Keeper:
             self._used = begin(manifest, log)
         except (OSError, PartsError) as error:
             kind, done = (ResumeError, "resumed") if self._resume else (OutputError, "made")
-            why = str(error) if isinstance(error, PartsError) else f"{error.strerror}."
-            raise kind(f"{str(self.path)!r} cannot be {done}: {why}") from error
+            if isinstance(error, PartsError):
+                raise kind(error.message) from error
+            raise kind(f"{str(self.path)!r} cannot be {done}: {error.strerror}.") from error
         self._manifest = manifest
         return self._used
 
@@ -664,10 +665,9 @@ class Keeper:
         return sum(info.n_frames for info in beyond)
 
     def _created(self, manifest: Manifest, log: Callable[[str], None]) -> PartStore:
-        """A new folder; what is in its place becomes the old one, if that has no more segments."""
+        """A new folder; what is in its place becomes the old one, unless that is better."""
         current, old = self._current, self._old
-        segments = current.count()
-        if segments and segments >= old.count():
+        if current.count() and self._best(manifest) is current:
             current.move_to(old)
         else:
             current.clear()
@@ -689,12 +689,8 @@ class Keeper:
         return created
 
     def _resumed(self, manifest: Manifest, log: Callable[[str], None]) -> PartStore:
-        """The folder of an earlier job of the same video; of two, the one with more segments."""
-        same = [each for each in (self._current, self._old) if each.is_of(manifest)]
-        # The first of equals.
-        used = max(same, key=PartStore.count, default=self._current)
-        if not self._current.exists() and self._old.exists():
-            used = self._old
+        """The folder of an earlier job, if that was of the same video."""
+        used = self._best(manifest)
         found = self._checked_manifest(used, manifest)
         if used is self._old:
             log(f"Resuming {_count(used.count())} that were put aside in {str(used.path)!r}.")
@@ -743,15 +739,19 @@ class Keeper:
                     each.clear()
 
     def _note_how_to_resume(self, error: BaseException, manifest: Manifest) -> None:
-        same = [each for each in (self._current, self._old) if each.is_of(manifest)]
-        if not same:
-            return
-        kept = max(same, key=PartStore.count)
-        count = kept.count()
-        error.add_note(
-            f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}. "
-            f"{self._how_to_resume}{_condition(error)}."
-        )
+        kept = self._best(manifest)
+        if kept.is_of(manifest):
+            count = kept.count()
+            error.add_note(
+                f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}. "
+                f"{self._how_to_resume}{_condition(error)}."
+            )
+
+    def _best(self, manifest: Manifest) -> PartStore:
+        """The folder of this video; of two such, or none, the one with more segments."""
+        # Of equals, the first.
+        both = (self._current, self._old)
+        return max(both, key=lambda each: (each.is_of(manifest), each.count()))
 
 
 def _count(segments: int) -> str:

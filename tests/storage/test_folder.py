@@ -250,6 +250,17 @@ def test_resuming_takes_the_same_video_s_segments(video: Path) -> None:
     assert [each.name for each in video.parent.iterdir()] == ["video.mp4.parts"]
 
 
+def test_another_video_s_segments_do_not_push_out_this_one_s(video: Path) -> None:
+    """However many they are."""
+    ended_job(video, tuple(range(5)), seed=1).rename(old_of(video))
+    ended_job(video, (0, 1))
+    with ending_job(video):
+        pass
+    assert segments_in(old_of(video)) == 2
+    with job(video, resume=True) as one:
+        assert one.finished == [0, 1]
+
+
 def test_segments_of_another_video_that_are_aside_are_not_used(video: Path) -> None:
     """What differs is named."""
     ended_job(video).rename(old_of(video))
