@@ -179,6 +179,22 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "disk" / "real.mp4").read_text() == "whole"
 
 
+def test_a_script_may_change_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The video goes where its path led when the job began."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    target = Target(Path("video.mp4"))
+    target.check(overwrite=True)
+    with target.claimed(), target.part() as part:
+        part.write_text("whole")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert target.segments == tmp_path / "video.mp4.parts"
+    assert (tmp_path / "video.mp4").read_text() == "whole"
+    assert [each.name for each in (tmp_path / "elsewhere").iterdir()] == []
+
+
 def test_a_video_is_on_the_disk_before_it_replaces_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import logging
 import os
@@ -108,12 +109,12 @@ class Target:
                 yield part
                 self._publish(part)
 
-    @property
+    @functools.cached_property
     def _real(self) -> Address:
-        """The file that a path leads to, absolute.
+        """The file that a path leads to, absolute, as it is when work begins.
 
-        An actor that writes it may run in another working folder, and renaming
-        over a link would replace the link.
+        Drawing may change the working folder, an actor runs in another one, and
+        renaming over a link would replace the link.
         """
         if isinstance(self.address, Url):
             return self.address

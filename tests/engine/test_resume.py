@@ -492,7 +492,7 @@ def test_a_changed_script_is_noticed(video: Path) -> None:
 
 def test_nothing_to_go_on_from_is_told(video: Path) -> None:
     """Asking for it is no reason to draw everything unasked."""
-    with pytest.raises(ResumeError, match="nothing to go on from"):
+    with pytest.raises(ResumeError, match="nothing to resume"):
         render(Stopped(video.parent), video, resume=True)
     assert video.read_text() == "the video of before"
 
