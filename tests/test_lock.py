@@ -12,7 +12,7 @@ from rayanim.errors import OutputError
 from rayanim.storage.lock import FileLock
 
 
-def test_who_comes_second_is_told_in_the_given_words(tmp_path: Path) -> None:
+def test_who_comes_second_gets_the_given_message(tmp_path: Path) -> None:
     """Until the first one closes it, twice if it likes; the file goes with the lock."""
     path = tmp_path / "file"
     first = FileLock(path, "taken")

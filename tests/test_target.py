@@ -41,7 +41,7 @@ def test_an_existing_file_may_be_protected(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("below", ["video.mp4", "deeper/video.mp4"])
 def test_a_file_is_no_folder(tmp_path: Path, below: str) -> None:
-    """A folder that cannot be made is said, not raised by the system."""
+    """A folder that cannot be made is an error of ours, not of the system."""
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made"):
         Target(tmp_path / "file" / below).check(overwrite=True)
@@ -131,7 +131,7 @@ def test_a_part_left_by_a_killed_job_is_no_obstacle(tmp_path: Path) -> None:
     assert (tmp_path / "video.mp4").read_text() == "new"
 
 
-def test_a_target_that_became_a_folder_is_said(tmp_path: Path) -> None:
+def test_a_target_that_became_a_folder_is_reported(tmp_path: Path) -> None:
     """A video that cannot be put in place is an error, and its part goes."""
     video = tmp_path / "video.mp4"
     with pytest.raises(EncodeError, match="could not be put"), Target(video).part() as part:
@@ -142,7 +142,7 @@ def test_a_target_that_became_a_folder_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
 def test_a_folder_that_may_not_be_read_takes_a_video(tmp_path: Path) -> None:
-    """It cannot be synced, but the video is there: no failure is told."""
+    """It cannot be synced, but the video is there: that is no failure."""
     folder = tmp_path / "drop"
     folder.mkdir(mode=0o300)
     with Target(folder / "video.mp4").part() as part:
@@ -198,7 +198,7 @@ def test_a_script_may_change_the_working_folder(
 def test_a_video_is_on_the_disk_before_it_replaces_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And its name after that, before the parts go that it was made of."""
+    """And its name after that, before the segments go that it was made of."""
     video = tmp_path / "video.mp4"
     video.write_text("old")
     synced: list[tuple[bool, str]] = []

@@ -308,8 +308,9 @@ class Claim:
 
     Each job writes an object of its own, lists what is there and gives way to
     a claim that lives: right in every store that lists what was written before.
-    An exclusive create (``mode="create"``) is not: many stores of S3's kind take
-    it and overwrite, and a late sign of life could then end another job's claim.
+    One object with exclusive create (``mode="create"``) would not be: s3fs knows
+    that to work on AWS alone, and a late sign of life could overwrite another
+    job's claim.
     """
 
     def __init__(self, store: Store, target: Url) -> None:
@@ -325,6 +326,9 @@ class Claim:
             self._take()
         except OSError as error:
             raise OutputError(f"{str(target)!r} cannot be written: {error.strerror}.") from error
+        except KeyboardInterrupt:
+            self.close()
+            raise
         threading.Thread(target=self._beat, daemon=True, name="rayanim-claim").start()
 
     @property
@@ -409,11 +413,12 @@ class Claim:
         """Write the claim anew, unless that came so late that another job took the URL.
 
         It may have removed the claim while the store did not answer, so that
-        this has made it again.
+        this has made it again; as it has where the job ended meanwhile.
         """
         began_s = time.monotonic()
         self._store.write(self._own, self._content)
-        if time.monotonic() - self._beaten_s > STALE_S and self._first_rival() is not None:
+        is_late = time.monotonic() - self._beaten_s > STALE_S
+        if self._ended.is_set() or (is_late and self._first_rival() is not None):
             self._is_lost = True
             self._store.remove([self._own])
         else:

@@ -1,4 +1,4 @@
-"""Two jobs with one address: one works, the other is told, and the dead do not count."""
+"""Two jobs with one address: one works, the other is refused, and the dead do not count."""
 
 from __future__ import annotations
 

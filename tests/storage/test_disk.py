@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_parts import segment
+from sample_segments import segment
 
 from rayanim.errors import EncodeError, OutputError
 from rayanim.storage.segments import PartStore, segment_name
@@ -29,7 +29,7 @@ def test_a_disk_with_room_is_no_error(tmp_path: Path, monkeypatch: Any) -> None:
     check_space(tmp_path / "not" / "made" / "yet", 1000)
 
 
-def test_a_disk_without_room_is_told_with_figures(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_disk_without_room_is_reported_with_figures(tmp_path: Path, monkeypatch: Any) -> None:
     """What is free, what is needed, where, and what to do."""
     monkeypatch.setattr(shutil, "disk_usage", disk_with(3 * 2**20))
     with pytest.raises(OutputError, match=r"3\.0 MB free.*2,048\.0 MB more.*Free some") as caught:
@@ -44,7 +44,7 @@ def test_the_real_disk_is_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.EACCES, "no"), None])
-def test_a_disk_that_does_not_tell_is_no_error(
+def test_a_disk_of_unknown_size_is_no_error(
     tmp_path: Path, monkeypatch: Any, failure: OSError | None
 ) -> None:
     """Whether it says so, or says that it has no size at all."""
@@ -68,7 +68,7 @@ def test_what_is_joined_already_takes_no_more_room() -> None:
 @pytest.mark.parametrize(
     ("done", "expected"),
     [
-        # A video of 100 bytes: its missing parts, and the video itself.
+        # A video of 100 bytes: its missing segments, and the video itself.
         ((10, 1, 10), 90 + 100),
         ((100, 10, 10), 0 + 100),
         ((0, 0, 10), 0),
@@ -77,7 +77,7 @@ def test_what_is_joined_already_takes_no_more_room() -> None:
     ],
 )
 def test_what_is_still_to_be_written(done: tuple[int, int, int], expected: int) -> None:
-    """The parts that are missing, and the joined video beside them."""
+    """The segments that are missing, and the joined video beside them."""
     assert expected_bytes(*done) == expected
 
 

@@ -1,4 +1,4 @@
-"""The keeper: parts stay where a job fails, go where it does not, and only its own are taken up."""
+"""Segments stay where a job fails, go where it does not, and only its own are used again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 import pytest
-from sample_parts import SPEC, segment
+from sample_segments import SPEC, segment
 
 from rayanim.engine.plan import Segment
 from rayanim.errors import ResumeError
@@ -42,7 +42,7 @@ def planned(index: int, params: Sequence[Any] | None = None, n_frames: int = 3) 
     return Segment(index, start, start + n_frames, Batch(numbers, params))
 
 
-def opened(keeper: Keeper, told: list[str] | None = None, **changes: Any) -> Any:
+def opened(keeper: Keeper, log: list[str] | None = None, **changes: Any) -> Any:
     values: dict[str, Any] = {
         "n_frames": 15,
         "segment_frames": "3",
@@ -50,7 +50,7 @@ def opened(keeper: Keeper, told: list[str] | None = None, **changes: Any) -> Any
         "sequential": False,
         "source_name": "Video",
         "first_frame": "ab",
-        "tell": (told if told is not None else []).append,
+        "tell": (log if log is not None else []).append,
     }
     return keeper.open(SPEC, **{**values, **changes})
 
@@ -70,7 +70,7 @@ def fail_after(video: Path, *indices: int, params: Sequence[Any] | None = None) 
     return caught.value
 
 
-def test_parts_go_with_success_and_stay_with_failure(video: Path) -> None:
+def test_segments_go_with_success_and_stay_with_failure(video: Path) -> None:
     """The error says how many there are, and what to do."""
     error = fail_after(video, 0, 1, 4)
     assert "3 finished segments are kept" in error.__notes__[0]
@@ -84,13 +84,13 @@ def test_parts_go_with_success_and_stay_with_failure(video: Path) -> None:
     assert list(video.parent.iterdir()) == []
 
 
-def test_a_job_without_a_part_leaves_nothing(video: Path) -> None:
+def test_a_job_without_a_segment_leaves_nothing(video: Path) -> None:
     """And has nothing to say of it."""
     assert not hasattr(fail_after(video), "__notes__")
     assert list(video.parent.iterdir()) == []
 
 
-def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(video: Path) -> None:
+def test_a_job_that_never_opened_its_folder_leaves_older_segments_alone(video: Path) -> None:
     """A wrong argument costs nobody their work."""
     fail_after(video, 0)
     with pytest.raises(KeyError), keeping(video, object):
@@ -98,7 +98,7 @@ def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(video: Path) 
     assert len(list(video.with_name("video.mp4.parts").glob("*.part"))) == 1
 
 
-def test_only_the_same_frames_are_taken_up(video: Path) -> None:
+def test_only_the_same_frames_are_used_again(video: Path) -> None:
     """Same place, same numbers, same parameters."""
     fail_after(video, 0, 1, params=["a", "b", "c"])
     with keeping(video, object, resume=True) as keeper:
@@ -120,23 +120,23 @@ def test_parameters_without_a_name_are_drawn_again(video: Path) -> None:
         assert keeper.take_up(planned(0, params)) is False
 
 
-def test_parts_behind_the_end_go(video: Path) -> None:
+def test_segments_behind_the_end_go(video: Path) -> None:
     """Whole or broken: the video is joined from what is in the folder."""
     fail_after(video, 0, 1, 2, 3)
     parts = video.with_name("video.mp4.parts")
     (parts / "000003.part").write_bytes(b"broken")
-    told: list[str] = []
+    log: list[str] = []
     with keeping(video, object, resume=True) as keeper:
-        store = opened(keeper, told)
+        store = opened(keeper, log)
         assert keeper.end_at(2) == 3
         assert sorted(store.indices()) == [0, 1]
         assert keeper.resumed_frames == 6
         assert keeper.end_at(2) == 0
-    assert "000003.part is not used" in told[0]
+    assert "000003.part is not used" in log[0]
 
 
 def test_a_folder_that_is_gone_hides_no_error(video: Path) -> None:
-    """What the job failed of is what is told."""
+    """What the job failed of is what is reported."""
     with pytest.raises(ZeroDivisionError), keeping(video, object) as keeper:
         put(opened(keeper), 0)
         shutil.rmtree(keeper.path)
@@ -144,7 +144,7 @@ def test_a_folder_that_is_gone_hides_no_error(video: Path) -> None:
 
 
 def test_other_settings_are_refused_and_change_nothing(video: Path) -> None:
-    """The parts stay for who takes the change back."""
+    """The segments stay for who takes the change back."""
     fail_after(video, 0, 1)
     with (
         pytest.raises(ResumeError, match="the seed was 0, is 5 now"),
@@ -165,7 +165,7 @@ class Thing:
 
 
 def test_other_values_are_another_video(video: Path) -> None:
-    """Named, also where the first frame is the same; those that cannot be told are said to be."""
+    """Named, also where the first frame is the same; those that cannot be compared are listed."""
     with (
         pytest.raises(ZeroDivisionError),
         keeping(video, Thing(speed=1, lock=Lock())) as keeper,
@@ -177,12 +177,12 @@ def test_other_values_are_another_video(video: Path) -> None:
         keeping(video, Thing(speed=2, lock=Lock()), resume=True) as keeper,
     ):
         opened(keeper)
-    told: list[str] = []
+    log: list[str] = []
     with keeping(video, Thing(speed=1, lock=3), resume=True) as keeper:
-        opened(keeper, told)
+        opened(keeper, log)
         assert keeper.resumed_frames == 3
-    assert len(told) == 1
-    assert "could not be compared with those of the earlier job: lock." in told[0]
+    assert len(log) == 1
+    assert "could not be compared with those of the earlier job: lock." in log[0]
 
 
 def test_a_job_with_fewer_segments_says_which_are_resumed(video: Path) -> None:

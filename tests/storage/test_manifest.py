@@ -1,4 +1,4 @@
-"""The manifest says of which video parts are, and what has changed since."""
+"""The manifest says of which video segments are, and what has changed since."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from sample_parts import SPEC, manifest, sealed
+from sample_segments import SPEC, manifest, sealed
 
 from rayanim.errors import PartsError
 from rayanim.storage.fingerprint import versions
@@ -68,7 +68,7 @@ def test_unknown_fields_are_rejected() -> None:
         Manifest.from_json(sealed({**VALUES, "later": 1}))
 
 
-def test_another_format_is_told_before_anything_else() -> None:
+def test_another_format_is_reported_before_anything_else() -> None:
     """A later rayanim may have other fields: its manifest is not called broken."""
     with pytest.raises(PartsError, match="has format 3, this rayanim reads format 2"):
         Manifest.from_json(sealed({"format": 3, "other": "fields"}))
@@ -135,7 +135,7 @@ def test_all_differences_are_named_and_none_where_there_is_none() -> None:
 
 
 @pytest.mark.parametrize("values", [{"speed": None, "lock": "ab"}, {"speed": "12ab"}])
-def test_values_that_cannot_be_told_are_no_difference(values: dict[str, Any]) -> None:
+def test_values_that_cannot_be_compared_are_no_difference(values: dict[str, Any]) -> None:
     """On either side; they are named as not compared."""
     now = manifest(values=values)
     assert manifest().differences(now) == now.differences(manifest()) == []

@@ -36,7 +36,7 @@ class EndpointConnectionError(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "told", "is_lasting"),
+    ("error", "expected", "is_lasting"),
     [
         (NoCredentialsError("Unable to locate"), "Set AWS_ACCESS_KEY_ID", True),
         (PermissionError("Forbidden"), "refuses access: Forbidden", True),
@@ -50,10 +50,10 @@ class EndpointConnectionError(Exception):
         (KeyError(), "KeyError", False),
     ],
 )
-def test_each_failure_has_a_sentence(error: Exception, told: str, is_lasting: bool) -> None:
+def test_each_failure_has_a_sentence(error: Exception, expected: str, is_lasting: bool) -> None:
     """And it is known whether to ask again."""
     refusal = refusal_of(error, "s3", "videos")
-    assert told in refusal.text
+    assert expected in refusal.text
     assert refusal.is_lasting == is_lasting
 
 
@@ -102,7 +102,7 @@ def test_side_by_side_keeps_the_order_and_its_bound() -> None:
     assert list(results) == list(range(2, 40, 2))
 
 
-def test_unknown_stores_and_missing_clients_are_told_before_anything(
+def test_unknown_stores_and_missing_clients_are_reported_before_anything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With what to install."""

@@ -1,4 +1,4 @@
-"""A part proves itself: what was cut short or changed in any bit is rejected."""
+"""A segment file proves itself: what was cut short or changed in any bit is rejected."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_parts import segment
+from sample_segments import segment
 
 from rayanim.errors import PartsError
 from rayanim.storage.segments import SegmentInfo, segment_from_bytes, segment_to_bytes
 from rayanim.video.encode import EncodedPacket, EncodedSegment
 
-PART = segment_to_bytes(12, 360, "77ab", segment(12), video="c01d")
+FILE_BYTES = segment_to_bytes(12, 360, "77ab", segment(12), video="c01d")
 
 PACKETS = st.builds(EncodedPacket, st.binary(max_size=40), st.integers(-3, 99), st.booleans())
 SEGMENTS = st.builds(
@@ -26,10 +26,10 @@ SEGMENTS = st.builds(
 
 
 def test_what_was_put_in_comes_out() -> None:
-    """The segment to the byte, and what the part tells of itself."""
-    info, found = segment_from_bytes(PART)
+    """The segment to the byte, and what the file says of itself."""
+    info, found = segment_from_bytes(FILE_BYTES)
     assert found == segment(12)
-    assert info == SegmentInfo(12, 360, 3, "77ab", "c01d", len(PART))
+    assert info == SegmentInfo(12, 360, 3, "77ab", "c01d", len(FILE_BYTES))
     assert info.stop == 363
 
 
@@ -44,23 +44,23 @@ def test_any_segment_comes_out(
     assert (info.index, info.start, info.batch_digest) == (index, start, batch_digest)
 
 
-def test_the_same_segment_is_the_same_part() -> None:
+def test_the_same_segment_is_the_same_file() -> None:
     """No date and no name of a machine is in it."""
-    assert segment_to_bytes(12, 360, "77ab", segment(12), video="c01d") == PART
+    assert segment_to_bytes(12, 360, "77ab", segment(12), video="c01d") == FILE_BYTES
 
 
-def test_a_part_cut_short_anywhere_is_rejected() -> None:
-    """A crash at any byte leaves no part that is taken for whole."""
-    for length in range(len(PART)):
+def test_a_file_cut_short_anywhere_is_rejected() -> None:
+    """A crash at any byte leaves no file that is taken for whole."""
+    for length in range(len(FILE_BYTES)):
         with pytest.raises(PartsError):
-            segment_from_bytes(PART[:length])
+            segment_from_bytes(FILE_BYTES[:length])
 
 
 def test_any_flipped_bit_is_rejected() -> None:
     """In the text as in the packets."""
-    for at in range(len(PART)):
+    for at in range(len(FILE_BYTES)):
         for bit in range(8):
-            changed = bytearray(PART)
+            changed = bytearray(FILE_BYTES)
             changed[at] ^= 1 << bit
             with pytest.raises(PartsError):
                 segment_from_bytes(bytes(changed))
@@ -68,11 +68,11 @@ def test_any_flipped_bit_is_rejected() -> None:
 
 @given(st.data())
 def test_inserted_removed_and_repeated_bytes_are_rejected(data: st.DataObject) -> None:
-    """Anything but the part itself is no part."""
-    start = data.draw(st.integers(0, len(PART)))
-    stop = data.draw(st.integers(start, len(PART)))
-    changed = PART[:start] + data.draw(st.binary(max_size=20)) + PART[stop:]
-    if changed != PART:
+    """Anything but the file itself is no segment."""
+    start = data.draw(st.integers(0, len(FILE_BYTES)))
+    stop = data.draw(st.integers(start, len(FILE_BYTES)))
+    changed = FILE_BYTES[:start] + data.draw(st.binary(max_size=20)) + FILE_BYTES[stop:]
+    if changed != FILE_BYTES:
         with pytest.raises(PartsError):
             segment_from_bytes(changed)
 
@@ -91,11 +91,11 @@ def test_a_file_can_be_made_and_checked_by_hand() -> None:
     info, found = segment_from_bytes(b"rayanim segment 2 %s\n" % digest + body)
     assert found == EncodedSegment(1, b"h", (EncodedPacket(b"xx", 0, True),))
     assert info.n_frames == 1
-    first, _, body = PART.partition(b"\n")
+    first, _, body = FILE_BYTES.partition(b"\n")
     assert first.split()[3] == blake2b(body, digest_size=32).hexdigest().encode()
 
 
 def test_a_segment_of_a_later_format_is_rejected_as_such() -> None:
     """Its checksum is not even looked at, as that may be another one."""
     with pytest.raises(PartsError, match="has format 3, this rayanim reads format 2"):
-        segment_from_bytes(PART.replace(b"segment 2", b"segment 3", 1))
+        segment_from_bytes(FILE_BYTES.replace(b"segment 2", b"segment 3", 1))

@@ -1,4 +1,4 @@
-"""The folder of parts: found again after a crash, trusted by nobody, and nothing else's harm."""
+"""The folder of segments: found again after a crash, checked, and of no harm to other files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_parts import ended_job, ending_job, job, killed_job, manifest, segment
+from sample_segments import ended_job, ending_job, job, killed_job, manifest, segment
 
 from rayanim.errors import EncodeError, OutputError, PartsError, ResumeError
 from rayanim.storage.segments import (
@@ -67,7 +67,7 @@ def test_what_was_put_is_there_after_the_job(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_put_tells_how_much_it_wrote_and_leaves_whole_files_only(video: Path) -> None:
+def test_put_returns_how_much_it_wrote_and_leaves_whole_files_only(video: Path) -> None:
     """No file is left that is being written."""
     with job(video) as one:
         written = one.store.put(0, 0, None, segment())
@@ -88,8 +88,8 @@ def test_a_segment_that_is_put_again_replaces_the_first(video: Path) -> None:
         assert (list(found), rejected) == ([0], {})
 
 
-def broken_parts(path: Path) -> Iterator[tuple[str, str]]:
-    """Breaks parts of an ended job's folder in every way: names and why they are rejected."""
+def broken_segments(path: Path) -> Iterator[tuple[str, str]]:
+    """Breaks segments of an ended job's folder in every way: names and why they are rejected."""
     whole = (path / segment_name(1)).read_bytes()
     of_other_video = segment_to_bytes(12, 360, None, segment(12), video=manifest(seed=9).digest)
     for index, data, reason in (
@@ -113,7 +113,7 @@ def broken_parts(path: Path) -> Iterator[tuple[str, str]]:
 
 def test_broken_segments_are_rejected_with_a_reason(video: Path) -> None:
     """Those of another video, of another segment, cut short, links and pipes."""
-    expected = dict(broken_parts(ended_job(video)))
+    expected = dict(broken_segments(ended_job(video)))
     with ending_job(video, resume=True) as one:
         found, rejected = one.store.examined()
         assert sorted(found) == one.finished == [0, 1, 4]
@@ -144,7 +144,7 @@ def test_a_segment_that_breaks_after_it_was_found_is_noticed(video: Path) -> Non
 @pytest.mark.parametrize(
     "name", ["12.part", "0000012.part", "000012.part.bak", "+00012.part", "a.part"]
 )
-def test_only_a_part_s_own_name_is_one(name: str) -> None:
+def test_only_a_segment_s_own_name_is_one(name: str) -> None:
     """No segment has two files."""
     assert index_of(name) is None
 
@@ -325,7 +325,7 @@ def test_a_folder_left_without_segments_or_manifest_just_goes(video: Path) -> No
 
 
 def foreign(path: Path, kind: str) -> None:
-    """Puts something at `path` that is no folder of parts."""
+    """Puts something at `path` that is no folder of segments."""
     if kind == "file":
         path.write_text("theirs")
     elif kind == "link":
@@ -548,7 +548,7 @@ def run(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
 HOLDER = """
 import sys
 from pathlib import Path
-from sample_parts import job, segment
+from sample_segments import job, segment
 with job(Path(sys.argv[1])) as one:
     one.store.put(0, 0, None, segment())
     print("ready", flush=True)
@@ -578,7 +578,7 @@ def test_a_folder_is_free_when_the_process_that_held_it_is_killed(
 KILLED = """
 import os, sys
 from pathlib import Path
-from sample_parts import job, segment
+from sample_segments import job, segment
 
 def kill_at(step):
     def ticking(function):
@@ -667,7 +667,7 @@ def test_a_store_travels_and_its_claim_does_not(video: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-from sample_parts import job, segment
+from sample_segments import job, segment
 from rayanim.errors import EncodeError
 from rayanim.video.encode import EncodedPacket, EncodedSegment
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
@@ -682,7 +682,7 @@ except EncodeError as error:
 
 
 @pytest.mark.parametrize(("limit_bytes", "finished"), [(50_000, [0]), (100, None)])
-def test_a_full_disk_is_told_and_what_is_finished_stays(
+def test_a_full_disk_is_reported_and_what_is_finished_stays(
     video: Path, limit_bytes: int, finished: list[int] | None
 ) -> None:
     """No half file is left; where not even the manifest fits, no folder."""
@@ -701,7 +701,7 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(
 READ_ONLY = """
 import os, sys
 from pathlib import Path
-from sample_parts import job, manifest, segment
+from sample_segments import job, manifest, segment
 from rayanim.errors import EncodeError, OutputError, ResumeError
 from rayanim.storage.output import Target
 from rayanim.storage.segments import Keeper, PartStore
@@ -733,7 +733,7 @@ for action in (
 """
 
 
-def test_a_folder_without_write_permission_is_told() -> None:
+def test_a_folder_without_write_permission_is_reported() -> None:
     """Nothing but rayanim's own errors comes of it, and what is there stays."""
     # Not pytest's own folder: root's cannot be entered by the user that this becomes.
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
@@ -754,8 +754,8 @@ def test_a_folder_without_write_permission_is_told() -> None:
         assert everything(place) == before
 
 
-def test_a_folder_removed_under_a_job_is_told(video: Path) -> None:
-    """What was written is lost, and said to be; the end of the job is no error."""
+def test_a_folder_removed_under_a_job_is_reported(video: Path) -> None:
+    """What was written is lost, and an error says so; the end of the job is no error."""
     with job(video) as one:
         shutil.rmtree(one.path)
         with pytest.raises(EncodeError, match="No such file"):
@@ -765,7 +765,7 @@ def test_a_folder_removed_under_a_job_is_told(video: Path) -> None:
     assert list(video.parent.iterdir()) == []
 
 
-def test_a_target_without_a_folder_is_told(video: Path) -> None:
+def test_a_target_without_a_folder_is_reported(video: Path) -> None:
     """The way to the video is not made here."""
     with (
         pytest.raises(OutputError, match="cannot be written: No such file"),
