@@ -47,7 +47,7 @@ from rayanim.settings import (
     plain,
 )
 from rayanim.storage.address import Address, Outfile, address_of
-from rayanim.storage.output import Target, check_whole, target_at
+from rayanim.storage.output import Target, check_whole
 
 if TYPE_CHECKING:
     from rayanim.engine.stats import JobName, Outcome
@@ -873,7 +873,7 @@ def _made(
     plan: Plan, name: JobName, told: Progress, log: Listener, how_to_resume: str | None
 ) -> Outcome:
     """The video at its target, and how it came there."""
-    target = target_at(plan.target, plan.request.storage_options)
+    target = Target(plan.target, plan.request.storage_options)
     target.check(overwrite=plan.request.overwrite)
     make = partial(_try, plan, target, name, told, log, how_to_resume)
     with target.claimed():
@@ -906,7 +906,7 @@ def _try(
 
     request = plan.request
     keeper = Keeper(
-        target.parts,
+        target,
         request.frame_gen,
         resume=request.resume and not in_full,
         keep=request.keep_parts,
@@ -1058,7 +1058,7 @@ def _lines(plan: Plan, segment_frames: int) -> list[str]:
         lines.append("How many frames there are, only the end of param_by_frame will tell.")
     if request.frames is not None:
         lines.append(f"Of the whole video, frames {request.frames}.")
-    if target_at(plan.target, request.storage_options).exists():
+    if Target(plan.target, request.storage_options).exists():
         what = "is replaced" if request.overwrite else "may not be replaced: the run would stop"
         lines.append(f"{plan.target} exists and {what}.")
     return lines
@@ -1135,7 +1135,7 @@ def check_image_suffix(suffix: str) -> tuple[str, str]:
 def draw_still(plan: Plan, number: int) -> Report:
     """Draw frame `number` as the video would show it, before conversion."""
     began_s = time.perf_counter()
-    target = target_at(plan.target, plan.request.storage_options)
+    target = Target(plan.target, plan.request.storage_options)
     target.check(overwrite=plan.request.overwrite)
     params = _params(plan, number)
     pixels, geometry = _drawn(plan, params, number)

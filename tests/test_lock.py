@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -10,18 +12,39 @@ from rayanim.errors import OutputError
 from rayanim.storage.lock import FileLock
 
 
-def test_who_comes_second_is_told_in_the_given_words(tmp_path: Path) -> None:
-    """Until the first one closes it, twice if it likes; what is in the file stays."""
+def test_who_comes_second_gets_the_given_message(tmp_path: Path) -> None:
+    """Until the first one closes it, twice if it likes; the file goes with the lock."""
     path = tmp_path / "file"
-    path.write_text("content")
     first = FileLock(path, "taken")
     with pytest.raises(OutputError, match=r"^taken$"):
         FileLock(path, "taken")
+    assert first.is_held
     first.close()
     first.close()
-    assert not first.is_held
+    assert (first.is_held, path.exists()) == (False, False)
+    FileLock(path, "taken").close()
+
+
+def test_what_others_wrote_stays(tmp_path: Path) -> None:
+    """A file of that name that has something in it is not a lock of ours."""
+    path = tmp_path / "file"
+    path.write_text("content")
     FileLock(path, "taken").close()
     assert path.read_text() == "content"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_locks_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As some network file systems are; two jobs are not noticed there."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    FileLock(tmp_path / "file", "taken").close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from rayanim.settings import VideoSettings
 from rayanim.storage.segments import PartStore
-from rayanim.storage.store import DiskFolder
+from rayanim.storage.store import Store
 from rayanim.video.codecs import make_spec
 from rayanim.video.encode import EncodedSegment, SegmentEncoder
 from rayanim.video.join import Joiner
@@ -56,11 +56,11 @@ def line_of(spec: StreamSpec, packet_bytes: int) -> str:
     segment = segment_of(spec, packet_bytes)
     travelling = pickle.dumps(segment, 5)
     with tempfile.TemporaryDirectory() as folder:
-        store = PartStore(DiskFolder(Path(folder)), "video")
+        store = PartStore(Store(), Path(folder), "video")
         joiner = Joiner(spec, Path(folder) / "video.mp4")
         take_ms = least_ms(lambda: pickle.loads(travelling))
         write_ms = least_ms(lambda: store.put(0, 0, None, segment))
-        read_ms = least_ms(lambda: store.load(0))
+        read_ms = least_ms(lambda: store.look_up(0))
         join_ms = least_ms(lambda: joiner.add(segment))
         began_s = time.thread_time()
         video_bytes = joiner.finish()

@@ -540,9 +540,9 @@ class Options:
 
     def _check_output(self, output: Address, is_here: bool) -> None:
         if is_here and not self.dry_run:
-            from rayanim.storage.output import target_at
+            from rayanim.storage.output import Target
 
-            target_at(output).check_early(overwrite=self.arguments.get("overwrite", True))
+            Target(output).check_early(overwrite=self.arguments.get("overwrite", True))
         if self.still_number is not None:
             from rayanim.render import check_image_suffix
 

@@ -21,41 +21,34 @@ ON_THIS_MACHINE = ("file", "local")
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The address of something in a store: ``s3://bucket/videos/video.mp4``.
-
-    It has what a `Path` has that needs no look at the store.
-    """
+    """The URL of an object, ``s3://bucket/video.mp4``, with the methods of `Path` that are used."""
 
     text: str
 
     @property
     def protocol(self) -> str:
-        """What comes before ``://``."""
         return self.text.partition("://")[0]
 
     @property
     def rest(self) -> str:
-        """What comes after it: ``bucket/videos/video.mp4``."""
+        """What comes after ``://``."""
         return self.text.partition("://")[2]
 
     @property
     def bucket(self) -> str:
-        """What comes first in `rest`."""
         return self.rest.partition("/")[0]
 
     @property
     def name(self) -> str:
-        """What comes last: ``video.mp4``; empty where the URL ends with a slash."""
+        """Empty where the URL ends with a slash."""
         return self.rest.rpartition("/")[2]
 
     @property
     def suffix(self) -> str:
-        """The name's: ``.mp4``."""
         return PurePosixPath(self.name).suffix
 
     @property
     def stem(self) -> str:
-        """The name without it."""
         return PurePosixPath(self.name).stem
 
     def expanduser(self) -> Url:
@@ -67,18 +60,16 @@ class Url:
         return not self.name
 
     def with_name(self, name: str) -> Url:
-        """Another address beside this one."""
         return Url(self.text.removesuffix(self.name) + name)
 
     def with_suffix(self, suffix: str) -> Url:
-        """The same with another suffix."""
         return self.with_name(self.stem + suffix)
 
     def __truediv__(self, name: str) -> Url:
         return Url(f"{self.text.rstrip('/')}/{name}")
 
     def __rtruediv__(self, folder: object) -> Url:
-        """As for an absolute path: a folder in front of it is of no matter."""
+        """As for an absolute path: a folder in front of it does not matter."""
         return self
 
     def __str__(self) -> str:
@@ -92,10 +83,7 @@ Outfile: TypeAlias = str | os.PathLike[str] | Url
 
 
 def address_of(given: Outfile) -> Address:
-    """What a user wrote, read by its form.
-
-    ``file://`` is a path on this machine, on a disk that others share maybe.
-    """
+    """What a user wrote, read by its form; ``file://`` is a path on this machine."""
     if isinstance(given, Url):
         return given
     text = os.fspath(given)

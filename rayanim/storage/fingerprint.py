@@ -1,12 +1,15 @@
-"""Names the code that draws a video, so that a changed script does not go on from old parts.
+"""Names what a video is drawn from, so that a changed script does not resume with old segments.
 
-What counts are the modules that define the classes and functions which draw:
-their syntax trees, without comments, and without what a call of ``produce`` or
-``make_video`` says of how to run, such as ``resume=True``. So do the user's own
-among those that these import, as they are written: trees of a whole project
-would take longer than a short video. What installed packages import does not count,
-nor do rayanim and the standard library, whose versions stand in the manifest;
-nor do values, see `rayanim.storage.fingerprint`. Nothing is imported or run.
+`fingerprint` covers code: the syntax trees of the modules that define the classes and functions
+which draw, without comments and without arguments of ``produce`` or ``make_video`` that say how to
+run, such as ``resume=True``; and the user's own modules among those that these import, as they are
+written, for trees of a whole project would take longer than a short video. What installed packages
+import does not count, nor do rayanim and the standard library: `versions` names those. Nothing is
+imported or run.
+
+`value_digests` covers the values of a source and `batch_digest` the parameters of a segment. Equal
+values have the same digest in every process; what cannot be compared for certain has none. Not by
+joblib.hash: it gives an object and its copy different digests, and refuses lambdas.
 """
 
 from __future__ import annotations
@@ -25,13 +28,12 @@ import types
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MappingProxyType
-from typing import Any, ClassVar
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,17 +42,19 @@ from rayanim.sources import MARK, parts_of
 
 DIGEST_BYTES = 32
 
+# ---- compiled code
 
-def codes_of(bearer: type | types.FunctionType) -> list[types.CodeType]:
+
+def codes_of(bearer: type | FunctionType) -> list[types.CodeType]:
     """The code of a function, or of all that stands in a class, by name."""
-    if isinstance(bearer, types.FunctionType):
+    if isinstance(bearer, FunctionType):
         return [bearer.__code__]
     entries = sorted(vars(bearer).items(), key=lambda entry: entry[0])
     return [code for _name, value in entries for code in _codes_in(value, bearer)]
 
 
 def _codes_in(value: Any, owner: type) -> Iterator[types.CodeType]:
-    if isinstance(value, types.FunctionType):
+    if isinstance(value, FunctionType):
         yield value.__code__
     elif isinstance(value, staticmethod | classmethod):
         yield from _codes_in(value.__func__, owner)
@@ -63,20 +67,16 @@ def _codes_in(value: Any, owner: type) -> Iterator[types.CodeType]:
 
 def code_text(code: types.CodeType) -> str:
     """What decides what `code` does, without where it stood: names, constants, instructions."""
-    parts = [
-        code.co_name,
-        repr((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)),
-        repr((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)),
-        code.co_code.hex(),
-        *map(_constant_text, code.co_consts),
-    ]
-    return "\n".join(parts)
-
-
-def names_in(code: types.CodeType) -> set[str]:
-    """Names that `code`, and what is defined in it, may look up."""
-    inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
-    return set(code.co_names).union(*map(names_in, inner))
+    return "\n".join(
+        [
+            code.co_name,
+            repr((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)),
+            repr((code.co_flags, code.co_names, code.co_varnames)),
+            repr((code.co_freevars, code.co_cellvars)),
+            code.co_code.hex(),
+            *map(_constant_text, code.co_consts),
+        ]
+    )
 
 
 def _constant_text(value: Any) -> str:
@@ -89,6 +89,14 @@ def _constant_text(value: Any) -> str:
         return f"{{{', '.join(sorted(map(_constant_text, value)))}}}"
     return repr(value)
 
+
+def _names_in(code: types.CodeType) -> set[str]:
+    """Names that `code`, and what is defined in it, may look up."""
+    inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
+    return set(code.co_names).union(*map(_names_in, inner))
+
+
+# ---- what a module imports
 
 _IMPORT = re.compile(
     r"(?:^|[;:])[ \t]*"
@@ -107,41 +115,30 @@ def imports_in(source: str) -> tuple[Import, ...]:
 
     Imports in functions count too: whether one has run already must not make
     a difference. What stands in a text and reads like an import counts as one.
+    Not by ``ast``: trees of a whole project would take longer than a short video.
     """
     found: dict[Import, None] = {}
     for dots, module, names, plain in _IMPORT.findall(source.replace("\\\n", " ")):
-        if plain:
-            found.update(dict.fromkeys((0, name) for name in _names(plain)))
-        else:
-            # What is imported from a package may be a module of it.
-            inner = (".".join(filter(None, (module, name))) for name in _names(names))
-            found.update(dict.fromkeys((len(dots), name) for name in inner))
+        for entry in _COMMENT.sub("", plain or names).strip(" \t()").split(","):
+            name = entry.split(" as ")[0].strip()
+            if name.replace(".", "").isidentifier() or name == "*":
+                # What is imported from a package may be a module of it.
+                found[len(dots), ".".join(filter(None, (module, name)))] = None
     return tuple(found)
 
 
-def imported_files(imports: tuple[Import, ...], file: str) -> list[str]:
-    """The source files that imports lead to.
-
-    What hooks of installed packages would find is not found.
-    """
+def imported_files(imports: Iterable[Import], file: str) -> list[str]:
+    """The source files that imports lead to; not those that hooks of packages would find."""
     found: dict[str, None] = {}
     for level, name in imports:
         parents = Path(file).parents
-        if level > len(parents):
-            continue
-        folder = str(parents[level - 1]) if level else None
-        found.update(dict.fromkeys(_files(name, folder)))
+        if level <= len(parents):
+            folder = str(parents[level - 1]) if level else None
+            found.update(dict.fromkeys(_files_on_the_way(name, folder)))
     return list(found)
 
 
-def _names(text: str) -> Iterator[str]:
-    for entry in _COMMENT.sub("", text).strip(" \t()").split(","):
-        name = entry.split(" as ")[0].strip()
-        if name.replace(".", "").isidentifier() or name == "*":
-            yield name
-
-
-def _files(name: str, folder: str | None) -> Iterator[str]:
+def _files_on_the_way(name: str, folder: str | None) -> Iterator[str]:
     """The files of a dotted name's modules and packages, as far as there are any."""
     path = None if folder is None else [folder]
     if path is None and name.partition(".")[0] in sys.stdlib_module_names:
@@ -149,7 +146,10 @@ def _files(name: str, folder: str | None) -> Iterator[str]:
     full = ""
     for part in name.split("."):
         full = f"{full}.{part}" if full else part
-        spec = _spec(full if folder is None else part, path)
+        try:
+            spec = PathFinder.find_spec(full if folder is None else part, path)
+        except (ImportError, ValueError):  # a strange entry of sys.path
+            return
         if spec is None:
             return
         if spec.origin is not None and spec.has_location:
@@ -159,21 +159,16 @@ def _files(name: str, folder: str | None) -> Iterator[str]:
         path = list(spec.submodule_search_locations)
 
 
-def _spec(name: str, path: list[str] | None) -> ModuleSpec | None:
-    try:
-        return PathFinder.find_spec(name, path)
-    except (ImportError, ValueError):  # a strange entry of sys.path
-        return None
-
+# ---- the fingerprint of the code
 
 MAX_HELD = 1000
 """Longer lists and dictionaries are data: looking through them for code would take its time."""
 
 MAX_FILES = 200
-"""A project larger than that is told by the files that are nearest to what draws."""
+"""A larger project is represented by the files that are nearest to what draws."""
 
 MAX_TREE_BYTES = 200_000
-"""A longer file is told as it is written: its tree would take a tenth of a second."""
+"""A longer file counts as it is written: its tree would take a tenth of a second."""
 
 _RENDERING_CALLS = {"produce", "make_video"}
 _HOW_TO_RUN = {
@@ -197,11 +192,11 @@ _HOW_TO_RUN = {
     "transport",
     "workers",
 }
-"""Arguments that change nothing in a video: going on with other ones is what they are for."""
+"""Arguments that change nothing in a video: resuming with other ones is what they are for."""
 
 _LEADING = {
-    types.FunctionType,
-    types.MethodType,
+    FunctionType,
+    MethodType,
     functools.partial,
     staticmethod,
     classmethod,
@@ -234,7 +229,7 @@ def fingerprint(thing: Any) -> str:
     return digest.hexdigest()
 
 
-def _bearers(thing: Any) -> Iterator[type | types.FunctionType]:
+def _bearers(thing: Any) -> Iterator[type | FunctionType]:
     """The classes and functions in `thing`, each once; not those of the standard library."""
     seen: dict[int, Any] = {}
     waiting = deque([thing])
@@ -245,9 +240,9 @@ def _bearers(thing: Any) -> Iterator[type | types.FunctionType]:
         seen[id(each)] = each
         if isinstance(each, type):
             waiting += each.__mro__[1:]
-        elif not isinstance(each, types.FunctionType):
+        elif not isinstance(each, FunctionType):
             waiting.append(type(each))
-        if isinstance(each, type | types.FunctionType) and not _is_standard(each):
+        if isinstance(each, type | FunctionType) and not _is_standard(each):
             yield each
         waiting += (inner for inner in _held(each) if _may_bear(inner))
 
@@ -255,10 +250,10 @@ def _bearers(thing: Any) -> Iterator[type | types.FunctionType]:
 def _held(holder: Any) -> list[Any]:
     """What `holder` is made of."""
     inner: list[Any] = []
-    if isinstance(holder, types.FunctionType):
-        inner += [each.cell_contents for each in holder.__closure__ or () if _is_filled(each)]
+    if isinstance(holder, FunctionType):
+        inner += [value for _name, value in _closed_over(holder)]
         inner += _globals_without_file(holder)
-    elif isinstance(holder, types.MethodType):
+    elif isinstance(holder, MethodType):
         inner += [holder.__func__, holder.__self__]
     elif isinstance(holder, functools.partial):
         inner += [holder.func, *holder.args, *holder.keywords.values()]
@@ -268,26 +263,27 @@ def _held(holder: Any) -> list[Any]:
         inner += [holder.fget, holder.fset, holder.fdel]
     elif isinstance(holder, list | tuple | dict) and len(holder) <= MAX_HELD:
         inner += holder.values() if isinstance(holder, dict) else holder
-    if isinstance(getattr(holder, "__dict__", None), dict | types.MappingProxyType):
+    if isinstance(getattr(holder, "__dict__", None), dict | MappingProxyType):
         inner += list(vars(holder).values())[:MAX_HELD]
     return inner
 
 
-def _globals_without_file(function: types.FunctionType) -> list[Any]:
-    """What a function without a file may call: where there is one, it tells."""
+def _closed_over(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    names = function.__code__.co_freevars
+    for name, cell in zip(names, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # a variable that the function will have later
+            continue
+
+
+def _globals_without_file(function: FunctionType) -> list[Any]:
+    """What a function without a file may call; where there is a file, that counts."""
     if not _is_without_file(function):
         return []
     known = function.__globals__
-    found = [known.get(name) for name in sorted(names_in(function.__code__))]
-    return [each for each in found if isinstance(each, type | types.FunctionType)]
-
-
-def _is_filled(cell: types.CellType) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:  # a variable that the function will have later
-        return False
-    return True
+    found = [known.get(name) for name in sorted(_names_in(function.__code__))]
+    return [each for each in found if isinstance(each, type | FunctionType)]
 
 
 def _may_bear(value: Any) -> bool:
@@ -309,7 +305,7 @@ def _is_standard(bearer: Any) -> bool:
     return not isinstance(module, str) or module.partition(".")[0] in sys.stdlib_module_names
 
 
-def _files_of(bearer: type | types.FunctionType) -> list[str]:
+def _files_of(bearer: type | FunctionType) -> list[str]:
     """The files that a class or function was read from."""
     names: list[Any] = [code.co_filename for code in codes_of(bearer)]
     if isinstance(bearer, type):
@@ -317,7 +313,7 @@ def _files_of(bearer: type | types.FunctionType) -> list[str]:
     return [file for name in dict.fromkeys(names) if (file := _readable(name)) is not None]
 
 
-def _is_without_file(bearer: type | types.FunctionType) -> bool:
+def _is_without_file(bearer: type | FunctionType) -> bool:
     """Whether it was typed, or made by ``exec``."""
     codes = codes_of(bearer)
     if codes:
@@ -351,8 +347,10 @@ def _digests_of(files: dict[str, None]) -> Iterator[bytes]:
     while waiting:
         file = waiting.popleft()
         try:
-            module = _module(file, file in files)
-        except OSError:  # removed since it was loaded: it cannot be told any more
+            found = Path(file).stat()
+            is_tree = file in files and found.st_size <= MAX_TREE_BYTES
+            module = _read(file, is_tree, found.st_mtime_ns, found.st_size)
+        except OSError:  # removed since it was loaded
             yield _text_digest(f"no file {Path(file).name}")
             continue
         yield module.digest
@@ -361,31 +359,22 @@ def _digests_of(files: dict[str, None]) -> Iterator[bytes]:
         folder = str(Path(file).parent)
         # Modules of a project import the same ones.
         wanted = {each: (folder if each[0] else "", each) for each in module.imports}
-        new = tuple(each for each, key in wanted.items() if key not in looked_up)
+        new = [each for each, key in wanted.items() if key not in looked_up]
         looked_up.update(wanted.values())
-        for found in imported_files(new, file):
-            if found not in seen and len(seen) < MAX_FILES and _is_users(found):
-                seen.add(found)
-                waiting.append(found)
+        for imported in imported_files(new, file):
+            if imported not in seen and len(seen) < MAX_FILES and _is_users(imported):
+                seen.add(imported)
+                waiting.append(imported)
 
 
-@dataclass(frozen=True, slots=True)
-class _Module:
-    """What is read of a file."""
-
+class _Module(NamedTuple):
     digest: bytes
     imports: tuple[Import, ...]
 
 
-def _module(file: str, is_drawing: bool) -> _Module:
-    """What a file tells; read once in a process as long as it does not change."""
-    found = Path(file).stat()
-    is_tree = is_drawing and found.st_size <= MAX_TREE_BYTES
-    return _read(file, is_tree, found.st_mtime_ns, found.st_size)
-
-
 @functools.lru_cache(maxsize=2 * MAX_FILES)
 def _read(file: str, is_tree: bool, _mtime_ns: int, _size_bytes: int) -> _Module:
+    """What counts of a file; read once in a process as long as it does not change."""
     source = Path(file).read_bytes()
     text = source.decode("utf-8", "replace")
     return _Module(_text_digest(_normalised(source) if is_tree else text), imports_in(text))
@@ -403,8 +392,6 @@ def _text_digest(text: str) -> bytes:
 
 
 class _WithoutHowToRun(ast.NodeTransformer):
-    """Takes off arguments that change nothing in the video."""
-
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         called = getattr(node.func, "attr", getattr(node.func, "id", None))
@@ -413,7 +400,7 @@ class _WithoutHowToRun(ast.NodeTransformer):
         return node
 
 
-def _text_without_file(bearer: type | types.FunctionType) -> str:
+def _text_without_file(bearer: type | FunctionType) -> str:
     """Source that a notebook keeps elsewhere; else the compiled code."""
     try:
         return inspect.getsource(bearer)
@@ -421,19 +408,49 @@ def _text_without_file(bearer: type | types.FunctionType) -> str:
         return "\n".join(code_text(code) for code in codes_of(bearer))
 
 
+_PACKAGES = ("matplotlib", "numpy", "pillow")
+
+
+@functools.cache
+def versions() -> Mapping[str, str]:
+    """Python, the processor's kind and the libraries with their versions.
+
+    Encoders choose their code by the kind of processor; Python's own version
+    decides, among others, what its random numbers are.
+    """
+    from rayanim.video.spec import library_versions
+
+    found = {
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "machine": platform.machine(),
+    }
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # put into a bundle without what pip knows of it
+            found[name] = "unknown"
+    return MappingProxyType({**found, **library_versions()})
+
+
+# ---- digests of values
+
 _PICKLE_PROTOCOL = 4
 
 
-class UntellableError(Exception):
-    """A value has no name that another process would find again."""
+class NoDigestError(Exception):
+    """A value that cannot be compared with one of another process for certain."""
 
 
 def batch_digest(numbers: Sequence[int], params: Sequence[Any] | None) -> str | None:
     """Digest of the frames of one segment: their numbers and their parameters."""
-    walk = Walk()
+    frames = [int(number) for number in numbers]
+    return _digest_of(Walk(), (frames, None if params is None else list(params)))
+
+
+def _digest_of(walk: Walk, values: Iterable[Any]) -> str | None:
     try:
-        walk.add([int(number) for number in numbers])
-        walk.add(None if params is None else list(params))
+        for each in values:
+            walk.add(each)
     except Exception:  # the user's own objects may raise anything: no digest is no harm
         return None
     return walk.hexdigest()
@@ -451,28 +468,30 @@ class Walk:
         return self._digest.hexdigest()
 
     def add(self, value: Any) -> None:
-        """Walk through `value`."""
         kind = type(value)
         if kind in _SIMPLE:
             self._put(kind.__name__, _SIMPLE[kind](value))
         elif isinstance(value, type | FunctionType | BuiltinFunctionType):
             self._add_named(value)
-        elif id(value) in self._inside:
-            self._put("again", b"%d" % self._inside[id(value)])
         else:
-            self._inside[id(value)] = len(self._inside)
-            self._add_container(value, kind)
-            del self._inside[id(value)]
+            self._add_once(value, lambda: self._add_container(value, kind))
+
+    def _add_once(self, value: Any, add: Callable[[], None]) -> None:
+        if id(value) in self._inside:
+            self._put("again", b"%d" % self._inside[id(value)])
+            return
+        self._inside[id(value)] = len(self._inside)
+        add()
+        del self._inside[id(value)]
 
     def _add_named(self, value: type | FunctionType | BuiltinFunctionType) -> None:
-        """A class or a function."""
         self._put("by name", _importable_name(value))
 
     def _apart(self) -> Walk:
         """A walk of its own, for what has no order."""
         return Walk()
 
-    def _digest_of(self, value: Any) -> bytes:
+    def _digest_apart(self, value: Any) -> bytes:
         walk = self._apart()
         walk.add(value)
         return walk.hexdigest().encode()
@@ -483,7 +502,7 @@ class Walk:
         elif kind is dict:
             self._add_all("dict", [each for item in value.items() for each in item])
         elif kind is set or kind is frozenset:
-            self._put(kind.__name__, b"".join(sorted(map(self._digest_of, value))))
+            self._put(kind.__name__, b"".join(sorted(map(self._digest_apart, value))))
         elif kind is np.ndarray and not value.dtype.hasobject:
             self._add_array(value)
         else:
@@ -506,8 +525,7 @@ class Walk:
         if isinstance(reduced, str):
             self._put("by name", f"{type(value).__module__} {reduced}".encode())
             return
-        parts: list[Any] = [*reduced, None, None, None][:5]
-        make, arguments, state, items, pairs = parts
+        make, arguments, state, items, pairs = [*reduced, None, None, None][:5]
         for each in (make, arguments, state):
             self.add(each)
         self._add_all("items", items or ())
@@ -538,8 +556,8 @@ def _importable_name(value: Any) -> bytes:
     for name in value.__qualname__.split("."):
         found = getattr(found, name, None)
     if found is not value:
-        # A lambda, say: of several of that name, which one is meant?
-        raise UntellableError(value.__qualname__)
+        # A lambda, for example: of several of that name, which one is meant?
+        raise NoDigestError(value.__qualname__)
     return f"{value.__module__} {value.__qualname__}".encode()
 
 
@@ -555,33 +573,7 @@ _SIMPLE: Mapping[type, Callable[[Any], bytes]] = {
     bytearray: bytes,
 }
 
-
-_PACKAGES = ("matplotlib", "numpy", "pillow")
-
-
-@functools.cache
-def versions() -> Mapping[str, str]:
-    """Python, the processor's kind and the libraries with their versions.
-
-    Encoders choose their code by the kind of processor; Python's own version
-    decides, among others, what its random numbers are.
-    """
-    from rayanim.video.spec import library_versions
-
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    packages = {name: _version(name) for name in _PACKAGES}
-    machine = platform.machine()
-    return MappingProxyType(
-        {"python": python, "machine": machine, **packages, **library_versions()}
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # put into a bundle without what pip knows of it
-        return "unknown"
-
+# ---- the values of a source
 
 MAX_BYTES = 128 * 2**20
 """Hashed in a fifth of a second; what comes after has no digest."""
@@ -590,99 +582,82 @@ MAX_VALUES = 100_000
 """Looked at in half a second."""
 
 _PARAMETERS = {"param_by_frame", "n_frames"}
-"""An `Animator`'s attributes that parts tell: the first may be a generator to be read once."""
+"""Attributes of an `Animator` that segments name: the first may be a generator to be read once."""
 
 _CHANGED_BY_DRAWING = {"matplotlib", "mpl_toolkits"}
 """Figures and all that is in them, which drawing changes."""
-
-_WHOLE = "its state"
 
 
 def value_digests(thing: Any) -> dict[str, str | None]:
     """Digests of what is rendered, each under the name of an attribute or a variable."""
     budget = _Budget()
     with warnings.catch_warnings():
-        # Iterators still tell what they hold, but warn that they will not.
+        # Iterators still give what they hold, but warn that they will not.
         warnings.simplefilter("ignore")
-        return {name: _value_digest(value, budget) for name, value in _named_values(thing)}
+        return {
+            name: _digest_of(_ValueWalk(budget), [value]) for name, value in _named_values(thing)
+        }
 
 
 class DrawnFrom:
     """The values of one source as a video finds them, and as drawing leaves them.
 
-    What drawing fills or counts, a cache say, is not the user's change: where an
-    object is as a video in this process left it, it counts as it was before that.
+    What drawing fills or counts, a cache for example, is not the user's change:
+    where an object is as a video in this process left it, it counts as it was
+    before that.
     """
 
-    # By id: not every object can be a key. The object is kept so that its id stays its own.
-    _left: ClassVar[dict[int, _Left]] = {}
+    # Of the last source only: the object, and by name the digests before and after. The object
+    # is kept so that its identity stays its own.
+    _left: ClassVar[tuple[Any, dict[str, tuple[str, str | None]]]] = (None, {})
 
     def __init__(self, thing: Any) -> None:
         self._thing = thing
         self.digests = value_digests(thing)
-        left = self._left.get(id(thing))
-        if left is not None:
-            for name, (before, after) in left.changes.items():
+        left, changes = self._left
+        if left is thing:
+            for name, (before, after) in changes.items():
                 if self.digests.get(name) == after:
                     self.digests[name] = before
 
     def note(self) -> None:
-        """Keep what drawing has changed, after a video that failed and may be gone on with."""
+        """Keep what drawing has changed, after a video that failed and may be resumed."""
         after = value_digests(self._thing)
         changes = {
             name: (before, after.get(name))
             for name, before in self.digests.items()
             if before is not None and after.get(name) not in (None, before)
         }
-        self._left.clear()
-        if changes:
-            self._left[id(self._thing)] = _Left(self._thing, changes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """What drawing changed on an object: digests before and after, by name."""
-
-    thing: Any
-    changes: dict[str, tuple[str, str | None]]
+        type(self)._left = (self._thing, changes) if changes else (None, {})
 
 
 def _named_values(thing: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(thing, type):
         return
-    if isinstance(thing, types.FunctionType):
+    if isinstance(thing, FunctionType):
         yield from _variables(thing)
-    elif isinstance(thing, functools.partial | types.MethodType) or not _has_attributes(thing):
-        yield _WHOLE, thing
+    elif isinstance(thing, functools.partial | MethodType) or not isinstance(
+        getattr(thing, "__dict__", None), dict
+    ):
+        yield "its state", thing
     else:
         yield from _attributes(thing)
 
 
-def _has_attributes(thing: Any) -> bool:
-    return isinstance(getattr(thing, "__dict__", None), dict)
-
-
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+    """Attributes of an object, and of the user's classes in it, which a script may have set."""
     takes_parameters = hasattr(type(thing), "param_by_frame")
-    passed_over = {MARK} | (_PARAMETERS if takes_parameters else set())
-    # A copy: telling a value may run the user's code, which may set another.
+    skipped = {MARK} | (_PARAMETERS if takes_parameters else set())
+    # A copy: a look at a value may run the user's code, which may set another.
     for name, value in list(vars(thing).items()):
-        if name not in passed_over:
+        if name not in skipped:
             yield str(name), value
-    yield from _class_attributes(thing, passed_over)
-
-
-def _class_attributes(thing: Any, passed_over: set[str]) -> Iterator[tuple[str, Any]]:
-    """Attributes of the user's classes in `thing`, which a script may have set at run time."""
     classes = {cls: None for part in parts_of(thing) for cls in type(part).__mro__}
     for cls in filter(_is_of_script, classes):
         for name, value in list(vars(cls).items()):
-            is_special = name.startswith(("__", "_abc_")) or name in passed_over
-            if (
-                not is_special
-                and not isinstance(value, type)
-                and not hasattr(type(value), "__get__")
-            ):
+            is_special = name.startswith(("__", "_abc_")) or name in skipped
+            is_method = isinstance(value, type) or hasattr(type(value), "__get__")
+            if not is_special and not is_method:
                 yield f"{cls.__qualname__}.{name}", value
 
 
@@ -694,27 +669,14 @@ def _is_of_script(cls: type) -> bool:
     return package == "__main__" or not (is_known or "site-packages" in file)
 
 
-def _variables(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+def _variables(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """What a function has besides its code: defaults and what it closes over, by name."""
     code = function.__code__
     defaults = function.__defaults__ or ()
     positional = code.co_varnames[: code.co_argcount]
     yield from zip(positional[len(positional) - len(defaults) :], defaults, strict=True)
     yield from (function.__kwdefaults__ or {}).items()
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # a variable that the function will have later
-            continue
-
-
-def _value_digest(value: Any, budget: _Budget) -> str | None:
-    walk = _ValueWalk(budget)
-    try:
-        walk.add(value)
-    except Exception:  # the user's own objects may raise anything: no digest is no harm
-        return None
-    return walk.hexdigest()
+    yield from _closed_over(function)
 
 
 class _Budget:
@@ -724,15 +686,14 @@ class _Budget:
         self._values, self._bytes = MAX_VALUES, MAX_BYTES
 
     def take(self, values: int, n_bytes: int) -> None:
-        """Count what is looked at next."""
         if values > self._values or n_bytes > self._bytes:
-            raise UntellableError("too much to look at")
+            raise NoDigestError("too much to look at")
         self._values -= values
         self._bytes -= n_bytes
 
 
 class _ValueWalk(Walk):
-    """A walk that tells functions by what they do and have, within a budget."""
+    """A walk for which functions are what they do and have, within a budget."""
 
     def __init__(self, budget: _Budget) -> None:
         super().__init__()
@@ -740,7 +701,7 @@ class _ValueWalk(Walk):
 
     def add(self, value: Any) -> None:
         if type(value).__module__.partition(".")[0] in _CHANGED_BY_DRAWING:
-            raise UntellableError("a figure")
+            raise NoDigestError("a figure")
         # Before it is copied.
         size = value.nbytes if isinstance(value, np.ndarray) else 0
         self._budget.take(1, max(size, len(value) if isinstance(value, bytes) else 0))
@@ -752,43 +713,38 @@ class _ValueWalk(Walk):
     def _apart(self) -> Walk:
         return _ValueWalk(self._budget)
 
-    def _add_all(self, kind: str, values: Any) -> None:
+    def _add_all(self, kind: str, values: Iterable[Any]) -> None:
         values = list(values)
         self._budget.take(0, 8 * len(values))
         super()._add_all(kind, values)
 
-    def _add_named(self, value: Any) -> None:
-        if isinstance(value, types.FunctionType) and not _is_others(value):
-            self._add_function(value)
-        elif isinstance(value, types.BuiltinFunctionType):
+    def _add_named(self, value: type | FunctionType | BuiltinFunctionType) -> None:
+        if isinstance(value, FunctionType) and not _is_others(value):
+            self._add_once(value, lambda: self._add_function(value))
+        elif isinstance(value, BuiltinFunctionType):
             super()._add_named(value)
         else:
             self._put("by name", f"{_home_of(value)} {value.__qualname__}".encode())
 
-    def _add_function(self, function: types.FunctionType) -> None:
-        if id(function) in self._inside:
-            self._put("again", b"%d" % self._inside[id(function)])
-            return
-        self._inside[id(function)] = len(self._inside)
+    def _add_function(self, function: FunctionType) -> None:
         self._put("function", code_text(function.__code__).encode("utf-8", "surrogatepass"))
         for name, value in _variables(function):
             self._put("variable", name.encode())
             self.add(value)
-        del self._inside[id(function)]
 
     def _add_reduced(self, value: Any) -> None:
-        if isinstance(value, types.MethodType):
+        if isinstance(value, MethodType):
             # By what it does, too: a class may have been made by a function.
             self.add(value.__func__)
             self.add(value.__self__)
         elif MARK in (getattr(value, "__dict__", None) or ()):
-            raise UntellableError("what rendering left is still on it")
+            raise NoDigestError("what rendering left is still on it")
         else:
             super()._add_reduced(value)
 
 
-def _is_others(function: types.FunctionType) -> bool:
-    """Whether a function is Python's or an installed package's: its name tells it."""
+def _is_others(function: FunctionType) -> bool:
+    """Whether a function is Python's or an installed package's: its name stands for it."""
     module = function.__module__
     return isinstance(module, str) and (
         module.partition(".")[0] in sys.stdlib_module_names

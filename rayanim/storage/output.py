@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import logging
 import os
@@ -14,58 +15,143 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from rayanim.errors import EncodeError, OutputError
 from rayanim.storage.address import Address, Url
-from rayanim.storage.lock import FileLock, removed_on_failure, why
-from rayanim.storage.store import RemoteStore, family_of
-
-if TYPE_CHECKING:
-    from rayanim.storage.store import DiskFolder, Folder, RemoteFolder
+from rayanim.storage.lock import FileLock, reason_of, removed_on_failure
+from rayanim.storage.store import Store, family_of
 
 _logger = logging.getLogger("rayanim")
 
+_WITH_BUCKETS = {"s3", "gs", "az"}
 
-class Target(Protocol):
-    """The place of one finished video or still."""
+
+class Target:
+    """The place of one finished video or still: a path, or the URL of an object in a store."""
+
+    def __init__(self, address: Address, storage_options: Mapping[str, Any] | None = None) -> None:
+        self.address = address
+        if isinstance(address, Url):
+            _check_named(address)
+            self.store = Store(address.protocol, storage_options)
+        else:
+            self.store = Store()
+        self._lock: FileLock | Claim | None = None
 
     @property
-    def address(self) -> Address:
-        """Where it is, for people."""
+    def segments(self) -> Address:
+        """The folder of the video's segments until it is whole, beside the video itself."""
+        return self._beside(".parts")
 
     @property
-    def parts(self) -> Folder:
-        """Where the parts of the video lie until it is whole."""
+    def is_held(self) -> bool:
+        """Whether this job still keeps the others away; see `claimed`."""
+        return self._lock is not None and self._lock.is_held
 
     def exists(self) -> bool:
-        """Whether something is there already."""
+        if isinstance(self.address, Url):
+            return self._kind(self.address) is not None
+        return self.address.exists()
 
     def check_early(self, *, overwrite: bool) -> None:
-        """`check`, as far as it needs nothing that a script says, and no network."""
+        """`check`, where something is there, and without a look at the network."""
+        if not isinstance(self.address, Url) and self.exists():
+            self.check(overwrite=overwrite)
 
     def check(self, *, overwrite: bool) -> None:
-        """See that a video can be put there."""
+        """See that a file can be put there; that a store takes what is written, `claimed` shows."""
+        name = str(self.address)
+        try:
+            real = self._real
+            kind = self._kind(real)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{name!r} cannot be a file: {reason_of(error)}.") from error
+        if kind == "directory":
+            raise OutputError(f"{name!r} is a folder. Name a file in it, such as video.mp4.")
+        if kind is not None and not overwrite:
+            raise OutputError(
+                f"{name!r} exists. Choose another name, or allow replacing it: "
+                "overwrite=True, or -y on the command line."
+            )
+        if isinstance(real, Path):
+            _make_writable(real.parent)
 
-    def claimed(self) -> AbstractContextManager[None]:
-        """Keep other jobs from it, for longer than `part` does where that is needed."""
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other jobs from the video and its segments."""
+        if isinstance(self.address, Url):
+            self._lock = Claim(self.store, self.address)
+        else:
+            self._lock = FileLock(Path(str(self._beside(".lock"))), _taken(self.address))
+        with contextlib.closing(self._lock):
+            yield
 
-    def part(self) -> AbstractContextManager[Path]:
+    @contextlib.contextmanager
+    def part(self) -> Iterator[Path]:
         """The file to write while the video is not finished; it takes its place at the end.
 
-        It is of this machine, and goes when the job fails.
+        It is of this machine: beside a path, or in the folder of temporary files.
+        It goes when the job fails.
         """
+        with contextlib.ExitStack() as stack:
+            beside = self._beside(".part")
+            if isinstance(beside, Url):
+                part = stack.enter_context(_temporary_folder()) / beside.name
+            else:
+                part = beside
+                # A killed job's; or a link, which would be followed.
+                with contextlib.suppress(OSError):
+                    part.unlink()
+            with removed_on_failure(part):
+                yield part
+                self._publish(part)
 
+    @functools.cached_property
+    def _real(self) -> Address:
+        """The file that a path leads to, absolute, as it is when work begins.
 
-def target_at(address: Address, storage_options: Mapping[str, Any] | None = None) -> Target:
-    """The target at an address."""
-    if isinstance(address, Url):
-        return RemoteTarget(address, storage_options)
+        Drawing may change the working folder, an actor runs in another one, and
+        renaming over a link would replace the link.
+        """
+        if isinstance(self.address, Url):
+            return self.address
+        return Path(os.path.realpath(self.address))
 
-    return DiskTarget(address)
+    def _beside(self, suffix: str) -> Address:
+        return self._real.with_name(self._real.name + suffix)
+
+    def _kind(self, address: Address) -> str | None:
+        try:
+            return self.store.kind(address, is_first=True)
+        except OSError as error:
+            raise OutputError(
+                f"{str(self.address)!r} cannot be written: {error.strerror}."
+            ) from error
+
+    def _publish(self, part: Path) -> None:
+        """Put the finished file in its place."""
+        real = self._real
+        if isinstance(real, Path):
+            _rename(part, real)
+            return
+        if not self.is_held:
+            raise EncodeError(
+                f"This job was cut off from {str(real)!r} for so long that another one "
+                "may write it now. Nothing was put there. Resume when no other job does."
+            )
+        _logger.info("Uploading %d bytes to %s.", part.stat().st_size, real)
+        try:
+            self.store.upload(part, real)
+        except OSError as error:
+            kept = part.rename(part.with_name(real.name))
+            raise EncodeError(
+                f"The finished video could not be put at {str(real)!r}: "
+                f"{error.strerror}. It is kept in {str(kept)!r}: copy it from there."
+            ) from error
+        part.unlink()
 
 
 def check_whole(part: Path, file_bytes: int) -> None:
@@ -78,94 +164,61 @@ def check_whole(part: Path, file_bytes: int) -> None:
         )
 
 
-class DiskTarget:
-    """A file on a disk; see `rayanim.storage.output.Target`."""
-
-    def __init__(self, address: Path) -> None:
-        self.address = address
-
-    @property
-    def parts(self) -> DiskFolder:
-        """The folder beside the file that the path leads to: ``video.mp4.parts``."""
-        from rayanim.storage.store import DiskFolder
-
-        real = _without_links(self.address)
-        return DiskFolder(real.with_name(real.name + ".parts"))
-
-    def exists(self) -> bool:
-        """Whether something is there already."""
-        return self.address.exists()
-
-    def check_early(self, *, overwrite: bool) -> None:
-        """`check`, where something is there."""
-        if self.exists():
-            self.check(overwrite=overwrite)
-
-    def check(self, *, overwrite: bool) -> None:
-        """Make the file's folder and see that a file can be put there."""
-        path = self.address
-        try:
-            real = _without_links(path)
-            is_folder, exists = real.is_dir(), real.exists()
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{str(path)!r} cannot be a file: {why(error)}.") from error
-        if is_folder:
-            raise OutputError(f"{str(path)!r} is a folder. Name a file in it, such as video.mp4.")
-        if exists and not overwrite:
-            raise OutputError(
-                f"{str(path)!r} exists. Choose another name, or allow replacing it: "
-                "overwrite=True, or -y on the command line."
-            )
-        _make_writable(real.parent)
-
-    def claimed(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing more: `part` locks the file, and the folder of parts has a lock of its own."""
-        return contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def part(self) -> Iterator[Path]:
-        """The file beside it, renamed over it at the end.
-
-        It is locked, so that two jobs with one target do not write into each
-        other's. It goes when the job fails.
-        """
-        path = _without_links(self.address)
-        part = path.with_name(path.name + ".part")
-        # Not truncated by the lock: until it is ours, it may be another job's.
-        taken = f"Another job is writing {str(part)!r}. Wait for it, or choose another name."
-        # Only once it is locked is the file ours to remove.
-        with contextlib.closing(FileLock(part, taken)), removed_on_failure(part):
-            yield part
-            _rename(part, path)
+def _check_named(address: Url) -> None:
+    if family_of(address.protocol) in _WITH_BUCKETS and "/" not in address.rest:
+        raise OutputError(
+            f"{str(address)!r} names a bucket alone. Name a file in it, such as "
+            f"{str(address / 'video.mp4')!r}."
+        )
+    if not address.name:
+        raise OutputError(f"{str(address)!r} is a folder. Name a file in it, such as video.mp4.")
 
 
 def _make_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The folder {str(folder)!r} cannot be made: {why(error)}.") from error
+        raise OutputError(
+            f"The folder {str(folder)!r} cannot be made: {reason_of(error)}."
+        ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"The folder {str(folder)!r} is not writable.")
 
 
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder that goes at the end, unless something is in it then."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="rayanim-"))
+    except OSError as error:
+        raise OutputError(
+            f"No folder for the unfinished video: {error.strerror}. Set TMPDIR."
+        ) from error
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def _rename(part: Path, path: Path) -> None:
     try:
-        _write_through(part, os.O_RDWR)
+        _sync(part, os.O_RDWR)
         part.replace(path)
-        # It is there; a folder that may be written, but not read, cannot be waited for.
+        # It is there; a folder that may be written, but not read, cannot be synced.
         with contextlib.suppress(PermissionError):
-            _write_through(path.parent, os.O_RDONLY)
+            _sync(path.parent, os.O_RDONLY)
     except OSError as error:
         raise EncodeError(
             f"The finished video could not be put at {str(path)!r}: {error.strerror}."
         ) from error
 
 
-def _write_through(path: Path, flags: int) -> None:
+def _sync(path: Path, flags: int) -> None:
     """Wait until a video, or the folder with its name, is on the disk and not in memory alone.
 
     Once per video: else a machine that loses its power soon after could have
-    neither the old video nor the new one, whose parts go next.
+    neither the old video nor the new one, whose segments go next.
     """
     if path.is_dir() and os.name == "nt":  # Windows opens no folder
         return
@@ -179,14 +232,7 @@ def _write_through(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
-def _without_links(path: Path) -> Path:
-    """The file that `path` leads to, absolute.
-
-    An actor that writes it may run in another working folder, and renaming
-    over a link would replace the link.
-    """
-    return Path(os.path.realpath(path))
-
+# ---- two jobs with one URL
 
 BEAT_S = 10.0
 """Between two signs of life: 8640 requests of a day, some 4 cents."""
@@ -195,12 +241,12 @@ STALE_S = 45.0
 """Four signs that did not come. A job that is held up for longer loses its claim."""
 
 _ROUNDS = 4
-_LOOK_EVERY_S = 2.0
+_POLL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who made a claim."""
+    """The process that made a claim."""
 
     host: str
     processes: str
@@ -209,7 +255,6 @@ class Owner:
 
     @classmethod
     def here(cls) -> Owner:
-        """This process."""
         import psutil
 
         return cls(socket.gethostname(), _processes(), os.getpid(), psutil.Process().create_time())
@@ -223,7 +268,6 @@ class Owner:
             return None
 
     def to_json(self) -> bytes:
-        """The owner as an object's content."""
         return json.dumps(asdict(self)).encode()
 
     @property
@@ -260,9 +304,16 @@ class Rival:
 
 
 class Claim:
-    """This job's claim on one address, from `take` to `close`."""
+    """This job's claim on one URL, from its making to `close`.
 
-    def __init__(self, store: RemoteStore, target: Url) -> None:
+    Each job writes an object of its own, lists what is there and gives way to
+    a claim that lives: right in every store that lists what was written before.
+    One object with exclusive create (``mode="create"``) would not be: s3fs knows
+    that to work on AWS alone, and a late sign of life could overwrite another
+    job's claim.
+    """
+
+    def __init__(self, store: Store, target: Url) -> None:
         self._store = store
         self._target = target
         self._folder = target.with_name(target.name + ".lock")
@@ -271,32 +322,26 @@ class Claim:
         self._ended = threading.Event()
         self._is_lost = False
         self._beaten_s = 0.0
-        self._thread: threading.Thread | None = None
-
-    def take(self) -> None:
-        """Claim the address, and show life from then on."""
         try:
             self._take()
         except OSError as error:
-            raise OutputError(f"{str(self._target)!r} cannot be written: {error.strerror}.") from (
-                error
-            )
-        self._thread = threading.Thread(target=self._beat, daemon=True, name="rayanim-claim")
-        self._thread.start()
+            raise OutputError(f"{str(target)!r} cannot be written: {error.strerror}.") from error
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        threading.Thread(target=self._beat, daemon=True, name="rayanim-claim").start()
 
     @property
     def is_held(self) -> bool:
-        """False once it was closed, or another job may have taken the address."""
+        """False once it was closed, or another job may have taken the URL."""
         if self._ended.is_set() or self._is_lost:
             return False
         return time.monotonic() - self._beaten_s < STALE_S
 
     def close(self) -> None:
-        """Let others have the address; nothing if that was done before."""
-        if self._ended.is_set():
-            return
-        self._ended.set()
-        with contextlib.suppress(OSError):
+        """Let others have the URL; nothing if that was done before."""
+        if not self._ended.is_set():
+            self._ended.set()
             self._store.remove([self._own])
 
     def _take(self) -> None:
@@ -313,26 +358,23 @@ class Claim:
                 return
             self._store.remove([self._own])
             self._wait_for(rival)
-            # Two that gave way to each other do not meet again.
+            # Random, so that two jobs that gave way to each other do not meet again.
             time.sleep(random.uniform(0.0, 1.0))
         raise OutputError(_taken(self._target, "several others"))
 
     def _first_rival(self) -> Rival | None:
         """A claim whose job may live; those of jobs that ended are removed."""
-        for rival in self._rivals():
-            if not rival.is_over:
-                return rival
-            self._store.remove([rival.url])
-        return None
-
-    def _rivals(self) -> Iterator[Rival]:
         now = self._store.modified(self._own)
         for name in self._store.names(self._folder):
             url = self._folder / name
             then = None if url == self._own else self._store.modified(url)
             if now is None or then is None:
                 continue
-            yield Rival(url, self._owner_of(url), (now - then).total_seconds())
+            rival = Rival(url, self._owner_of(url), (now - then).total_seconds())
+            if not rival.is_over:
+                return rival
+            self._store.remove([url])
+        return None
 
     def _owner_of(self, url: Url) -> Owner | None:
         try:
@@ -348,9 +390,9 @@ class Claim:
             rival,
             STALE_S,
         )
-        first, until_s = self._store.modified(rival.url), time.monotonic() + STALE_S
-        while time.monotonic() < until_s - rival.age_s:
-            time.sleep(_LOOK_EVERY_S)
+        first, until_s = self._store.modified(rival.url), time.monotonic() + STALE_S - rival.age_s
+        while time.monotonic() < until_s:
+            time.sleep(_POLL_S)
             moment = self._store.modified(rival.url)
             if moment is None:
                 return
@@ -360,145 +402,39 @@ class Claim:
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S) and not self._is_lost:
-            # A store that does not answer for a while: `is_held` tells when it was too long.
+            # A store that does not answer for a while: `is_held` shows when it was too long.
             with contextlib.suppress(OSError):
-                if not self._store.has(self._own):
-                    self._is_lost = not self._ended.is_set()
+                if self._store.kind(self._own) is None:
+                    self._is_lost = True
                 else:
                     self._show_life()
 
     def _show_life(self) -> None:
-        """Write the claim anew, unless that came so late that another job took the address.
+        """Write the claim anew, unless that came so late that another job took the URL.
 
         It may have removed the claim while the store did not answer, so that
-        this has made it again.
+        this has made it again; as it has where the job ended meanwhile.
         """
         began_s = time.monotonic()
         self._store.write(self._own, self._content)
-        if time.monotonic() - self._beaten_s > STALE_S and self._first_rival() is not None:
-            self._is_lost = not self._ended.is_set()
+        is_late = time.monotonic() - self._beaten_s > STALE_S
+        if self._ended.is_set() or (is_late and self._first_rival() is not None):
+            self._is_lost = True
             self._store.remove([self._own])
         else:
             self._beaten_s = began_s
 
 
-def _taken(target: Url, by: str) -> str:
-    return f"Another job is writing {str(target)!r}: {by}. Wait for it, or choose another name."
+def _taken(address: Address, by: str = "") -> str:
+    whom = f": {by}" if by else ""
+    return f"Another job is writing {str(address)!r}{whom}. Wait for it, or choose another name."
 
 
 def _processes() -> str:
     """Which boot of which machine, and which of its containers."""
-    told = []
+    names = []
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         with contextlib.suppress(OSError):
             file = Path(path)
-            told.append(str(file.readlink() if file.is_symlink() else file.read_text().strip()))
-    return " ".join([socket.gethostname(), *told])
-
-
-_WITH_BUCKETS = {"s3", "gs", "az"}
-
-
-class RemoteTarget:
-    """An object in a store; see `rayanim.storage.output.Target`."""
-
-    def __init__(self, address: Url, storage_options: Mapping[str, Any] | None = None) -> None:
-        self.address = address
-        _check_named(address)
-        self._store = RemoteStore(address.protocol, storage_options)
-        self._claim = Claim(self._store, address)
-
-    @property
-    def parts(self) -> RemoteFolder:
-        """What lies below ``video.mp4.parts``."""
-        from rayanim.storage.store import RemoteFolder
-
-        path = self.address.with_name(self.address.name + ".parts")
-        return RemoteFolder(self._store, path, self._claim)
-
-    def exists(self) -> bool:
-        """Whether something is there already."""
-        return self._kind() is not None
-
-    def check_early(self, *, overwrite: bool) -> None:
-        """Nothing: a script may give storage options, and a client is there."""
-
-    def check(self, *, overwrite: bool) -> None:
-        """Ask the store; that it takes what is written, `claimed` shows."""
-        kind, name = self._kind(), str(self.address)
-        if kind == "directory":
-            raise OutputError(f"{name!r} is a folder. Name a file in it, such as video.mp4.")
-        if kind is not None and not overwrite:
-            raise OutputError(
-                f"{name!r} exists. Choose another name, or allow replacing it: "
-                "overwrite=True, or -y on the command line."
-            )
-
-    @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Keep other jobs from the video and its parts."""
-        with contextlib.closing(self._claim):
-            self._claim.take()
-            yield
-
-    @contextlib.contextmanager
-    def part(self) -> Iterator[Path]:
-        """A file in the folder of temporary files, uploaded at the end."""
-        with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(_temporary_folder()))
-            part = folder / (self.address.name + ".part")
-            with removed_on_failure(part):
-                yield part
-                self._publish(part)
-            part.unlink()
-
-    def _publish(self, part: Path) -> None:
-        """Put the finished video in its place."""
-        if not self._claim.is_held:
-            raise EncodeError(
-                f"This job was cut off from {str(self.address)!r} for so long that another one "
-                "may write it now. Nothing was put there. Resume when no other job does."
-            )
-        _logger.info("Uploading %d bytes to %s.", part.stat().st_size, self.address)
-        try:
-            self._store.upload(part, self.address)
-        except OSError as error:
-            video = part.rename(part.with_name(self.address.name))
-            raise EncodeError(
-                f"The finished video could not be put at {str(self.address)!r}: "
-                f"{error.strerror}. It is kept in {str(video)!r}: copy it from there."
-            ) from error
-
-    def _kind(self) -> str | None:
-        try:
-            return self._store.look(self.address)
-        except OSError as error:
-            raise OutputError(
-                f"{str(self.address)!r} cannot be written: {error.strerror}."
-            ) from error
-
-
-def _check_named(address: Url) -> None:
-    if family_of(address.protocol) in _WITH_BUCKETS and "/" not in address.rest:
-        raise OutputError(
-            f"{str(address)!r} names a bucket alone. Name a file in it, such as "
-            f"{str(address / 'video.mp4')!r}."
-        )
-    if not address.name:
-        raise OutputError(f"{str(address)!r} is a folder. Name a file in it, such as video.mp4.")
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Iterator[str]:
-    """A folder that goes at the end, unless something is in it then."""
-    try:
-        folder = tempfile.mkdtemp(prefix="rayanim-")
-    except OSError as error:
-        raise OutputError(
-            f"No folder for the unfinished video: {error.strerror}. Set TMPDIR."
-        ) from error
-    try:
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):
-            Path(folder).rmdir()
+            names.append(str(file.readlink() if file.is_symlink() else file.read_text().strip()))
+    return " ".join([socket.gethostname(), *names])

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from rayanim.engine.writing import Joining, Parts, PartWriter
 from rayanim.errors import EncodeError, PartsError
 from rayanim.settings import VideoSettings
 from rayanim.storage.segments import PartStore
-from rayanim.storage.store import DiskFolder
+from rayanim.storage.store import Store
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
 from rayanim.video.encode import EncodedSegment, SegmentEncoder
@@ -43,15 +43,14 @@ def encoded(start: int) -> EncodedSegment:
 SEGMENTS = [encoded(LENGTH * index) for index in range(8)]
 
 
-class Watched(DiskFolder):
-    """A folder on the disk that notes which parts are read."""
+class Watched(Store):
+    """A disk that notes which parts are read."""
 
-    __slots__ = ()
     reads: ClassVar[list[str]] = []
 
-    def read(self, name: str, limit_bytes: int = -1) -> bytes:
-        self.reads.append(name)
-        return DiskFolder.read(self, name, limit_bytes)
+    def read(self, address: Any, limit_bytes: int | None = None) -> bytes:
+        self.reads.append(address.name)
+        return super().read(address, limit_bytes)
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def parts(tmp_path: Path) -> Parts:
     """A folder for parts, and a video to be."""
     (tmp_path / "parts").mkdir()
     Watched.reads.clear()
-    return Parts(SPEC, tmp_path / "video.mp4", PartStore(Watched(tmp_path / "parts"), "ab"))
+    return Parts(SPEC, tmp_path / "video.mp4", PartStore(Watched(), tmp_path / "parts", "ab"))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from rayanim.engine.writing import OneEncoder, Parts
 from rayanim.errors import EncodeError, PartsError
 from rayanim.settings import VideoSettings
 from rayanim.storage.segments import PartStore
-from rayanim.storage.store import DiskFolder
+from rayanim.storage.store import Store
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
 from rayanim.video.encode import EncodedSegment, SegmentEncoder
@@ -41,7 +41,7 @@ def encoded(start: int, stop: int) -> EncodedSegment:
 def parts(tmp_path: Path) -> Parts:
     """A folder for parts, and a video to be."""
     (tmp_path / "parts").mkdir()
-    return Parts(SPEC, tmp_path / "video.mp4", PartStore(DiskFolder(tmp_path / "parts"), "ab"))
+    return Parts(SPEC, tmp_path / "video.mp4", PartStore(Store(), tmp_path / "parts", "ab"))
 
 
 def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Parts) -> None:

@@ -42,7 +42,7 @@ def test_a_file_url_is_a_path_of_this_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
         ("file://shared/video.mp4", "file:///shared/video.mp4"),
         ("simplecache::s3://videos/video.mp4", "store alone"),
@@ -50,8 +50,8 @@ def test_a_file_url_is_a_path_of_this_machine() -> None:
         (Path("s3://videos/video.mp4"), "'s3://videos/video.mp4'"),
     ],
 )
-def test_slips_are_told_with_what_was_meant(given: str | Path, told: str) -> None:
+def test_slips_are_explained_with_what_was_meant(given: str | Path, expected: str) -> None:
     """A host where there is none, a chain, and a URL that went through a Path."""
     with pytest.raises(OutputError, match=r"address|three slashes") as caught:
         address_of(given)
-    assert told in caught.value.message
+    assert expected in caught.value.message

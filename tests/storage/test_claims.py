@@ -1,4 +1,4 @@
-"""Two jobs with one address: one works, the other is told, and the dead do not count."""
+"""Two jobs with one address: one works, the other is refused, and the dead do not count."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from rayanim.errors import OutputError
 from rayanim.storage import output
 from rayanim.storage.address import Url
 from rayanim.storage.output import Claim, Owner
-from rayanim.storage.store import RemoteStore
+from rayanim.storage.store import Store
 
 VIDEO = Url("memory://claimed/video.mp4")
 FOLDER = VIDEO.with_name("video.mp4.lock")
 
 
 @pytest.fixture
-def store() -> Iterator[RemoteStore]:
+def store() -> Iterator[Store]:
     """A store without claims."""
-    store = RemoteStore("memory")
+    store = Store("memory")
     yield store
     store.remove(FOLDER / name for name in store.names(FOLDER))
 
@@ -33,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs of life come quickly."""
     monkeypatch.setattr(output, "BEAT_S", 0.05)
     monkeypatch.setattr(output, "STALE_S", 1.0)
-    monkeypatch.setattr(output, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(output, "_POLL_S", 0.05)
 
 
 def elsewhere() -> bytes:
@@ -41,34 +41,30 @@ def elsewhere() -> bytes:
     return dataclasses.replace(Owner.here(), processes="another").to_json()
 
 
-def test_a_second_job_is_refused_while_the_first_lives(store: RemoteStore, quick: None) -> None:
+def test_a_second_job_is_refused_while_the_first_lives(store: Store, quick: None) -> None:
     """And takes the address when the first has let go; no claim is left."""
-    first, second = Claim(store, VIDEO), Claim(store, VIDEO)
-    first.take()
+    first = Claim(store, VIDEO)
     with pytest.raises(OutputError, match=f"Another job is writing.*process {os.getpid()}"):
-        second.take()
+        Claim(store, VIDEO)
     assert first.is_held
     first.close()
-    second.take()
+    second = Claim(store, VIDEO)
     assert (first.is_held, second.is_held) == (False, True)
     second.close()
     assert store.names(FOLDER) == []
 
 
-def test_the_claim_of_a_job_that_died_elsewhere_is_taken_over(
-    store: RemoteStore, quick: None
-) -> None:
+def test_the_claim_of_a_job_that_died_elsewhere_is_taken_over(store: Store, quick: None) -> None:
     """Once it has shown no life for long enough, and not before."""
     store.write(FOLDER / "dead", elsewhere())
     began_s = time.monotonic()
     claim = Claim(store, VIDEO)
-    claim.take()
     assert time.monotonic() - began_s >= 0.9
     assert "dead" not in store.names(FOLDER)
     claim.close()
 
 
-def test_the_claim_of_a_process_that_ended_here_is_taken_over_at_once(store: RemoteStore) -> None:
+def test_the_claim_of_a_process_that_ended_here_is_taken_over_at_once(store: Store) -> None:
     """Also where its number is another process's now."""
     here = Owner.here()
     for name, owner in (
@@ -77,15 +73,13 @@ def test_the_claim_of_a_process_that_ended_here_is_taken_over_at_once(store: Rem
     ):
         store.write(FOLDER / name, owner.to_json())
     claim = Claim(store, VIDEO)
-    claim.take()
     assert len(store.names(FOLDER)) == 1
     claim.close()
 
 
-def test_a_job_whose_claim_was_taken_away_notices(store: RemoteStore, quick: None) -> None:
+def test_a_job_whose_claim_was_taken_away_notices(store: Store, quick: None) -> None:
     """It was cut off for so long that another took it for dead."""
     claim = Claim(store, VIDEO)
-    claim.take()
     store.remove(FOLDER / name for name in store.names(FOLDER))
     until_s = time.monotonic() + 10
     while claim.is_held and time.monotonic() < until_s:
@@ -96,16 +90,15 @@ def test_a_job_whose_claim_was_taken_away_notices(store: RemoteStore, quick: Non
 
 
 def test_a_job_that_cannot_show_life_does_not_hold_its_claim(
-    store: RemoteStore, quick: None, monkeypatch: pytest.MonkeyPatch
+    store: Store, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others will take it for dead."""
     claim = Claim(store, VIDEO)
-    claim.take()
 
-    def refuse(*_: object, **__: object) -> bool:
+    def refuse(*_: object, **__: object) -> str:
         raise OSError(5, "cut off")
 
-    monkeypatch.setattr(store, "has", refuse)
+    monkeypatch.setattr(store, "kind", refuse)
     until_s = time.monotonic() + 10
     while claim.is_held and time.monotonic() < until_s:
         time.sleep(0.01)
@@ -115,11 +108,10 @@ def test_a_job_that_cannot_show_life_does_not_hold_its_claim(
 
 
 def test_a_claim_that_is_made_again_too_late_gives_way(
-    store: RemoteStore, quick: None, monkeypatch: pytest.MonkeyPatch
+    store: Store, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sign of life hung while another job took the address, and then arrived."""
     claim, write = Claim(store, VIDEO), store.write
-    claim.take()
     arrived = threading.Event()
 
     def hang(url: Url, data: bytes, **how: object) -> None:
@@ -140,19 +132,18 @@ def test_a_claim_that_is_made_again_too_late_gives_way(
     claim.close()
 
 
-def test_of_many_at_once_at_most_one_holds(store: RemoteStore, quick: None) -> None:
+def test_of_many_at_once_at_most_one_holds(store: Store, quick: None) -> None:
     """Whatever the order in which they write and look."""
-    held, refused = [], []
+    held: list[Claim] = []
+    refused: list[int] = []
     start = threading.Barrier(5)
 
     def run() -> None:
-        claim = Claim(store, VIDEO)
         start.wait()
         try:
-            claim.take()
-            held.append(claim)
+            held.append(Claim(store, VIDEO))
         except OutputError:
-            refused.append(claim)
+            refused.append(1)
 
     threads = [threading.Thread(target=run) for _ in range(5)]
     for thread in threads:
@@ -164,12 +155,9 @@ def test_of_many_at_once_at_most_one_holds(store: RemoteStore, quick: None) -> N
         claim.close()
 
 
-def test_what_is_no_claim_counts_as_one_of_somebody_unknown(
-    store: RemoteStore, quick: None
-) -> None:
+def test_what_is_no_claim_counts_as_one_of_somebody_unknown(store: Store, quick: None) -> None:
     """It goes when it is old enough."""
     store.write(FOLDER / "strange", b"\xff{")
     claim = Claim(store, VIDEO)
-    claim.take()
     assert "strange" not in store.names(FOLDER)
     claim.close()

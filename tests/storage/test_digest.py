@@ -67,8 +67,8 @@ class Colour(enum.Enum):
 Pair = collections.namedtuple("Pair", "left right")
 
 
-def tellable() -> dict[str, Any]:
-    """Values that differ from each other, all of which can be told."""
+def comparable() -> dict[str, Any]:
+    """Values that differ from each other, all of which can be compared."""
     structured = np.zeros(3, np.dtype([("a", "u1"), ("b", "f8")], align=True))
     values = {
         "nothing": None,
@@ -134,7 +134,7 @@ def tellable() -> dict[str, Any]:
         "image": Image.new("RGB", (2, 2), "red"),
         "image otherwise": Image.new("RGB", (2, 2), "blue"),
         "class": Plain,
-        "function": tellable,
+        "function": comparable,
         "built in": len,
         "universal": np.sin,
         "method": Plain(x=1).method,
@@ -147,7 +147,7 @@ def tellable() -> dict[str, Any]:
 
 def digests() -> dict[str, str | None]:
     """The digest of each of them."""
-    return {name: batch_digest([0], [value]) for name, value in tellable().items()}
+    return {name: batch_digest([0], [value]) for name, value in comparable().items()}
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
@@ -220,7 +220,7 @@ UNTELLABLE = {
 
 
 @pytest.mark.parametrize("name", UNTELLABLE)
-def test_what_cannot_be_told_has_no_digest(name: str) -> None:
+def test_what_cannot_be_compared_has_no_digest(name: str) -> None:
     """Its segment is drawn again rather than trusted."""
     assert batch_digest([0], [UNTELLABLE[name]]) is None
 
@@ -251,8 +251,8 @@ def test_padding_of_structures_does_not_count() -> None:
     assert batch_digest([0], [filled]) == batch_digest([0], [clean])
 
 
-def test_telling_changes_nothing() -> None:
+def test_a_digest_changes_nothing() -> None:
     """A generator's next number is the one it would have been."""
-    told, untold = random.Random(1), random.Random(1)
-    batch_digest([0], [told])
-    assert told.random() == untold.random()
+    hashed, other = random.Random(1), random.Random(1)
+    batch_digest([0], [hashed])
+    assert hashed.random() == other.random()

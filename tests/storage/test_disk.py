@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_segments import segment
 
 from rayanim.errors import EncodeError, OutputError
-from rayanim.storage.store import check_space, expected_bytes, write_whole
+from rayanim.storage.segments import PartStore, segment_name
+from rayanim.storage.store import Store, check_space, expected_bytes
 
 
 def disk_with(free_bytes: int) -> Any:
@@ -27,7 +29,7 @@ def test_a_disk_with_room_is_no_error(tmp_path: Path, monkeypatch: Any) -> None:
     check_space(tmp_path / "not" / "made" / "yet", 1000)
 
 
-def test_a_disk_without_room_is_told_with_figures(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_disk_without_room_is_reported_with_figures(tmp_path: Path, monkeypatch: Any) -> None:
     """What is free, what is needed, where, and what to do."""
     monkeypatch.setattr(shutil, "disk_usage", disk_with(3 * 2**20))
     with pytest.raises(OutputError, match=r"3\.0 MB free.*2,048\.0 MB more.*Free some") as caught:
@@ -42,7 +44,7 @@ def test_the_real_disk_is_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [OSError(errno.EACCES, "no"), None])
-def test_a_disk_that_does_not_tell_is_no_error(
+def test_a_disk_of_unknown_size_is_no_error(
     tmp_path: Path, monkeypatch: Any, failure: OSError | None
 ) -> None:
     """Whether it says so, or says that it has no size at all."""
@@ -66,7 +68,7 @@ def test_what_is_joined_already_takes_no_more_room() -> None:
 @pytest.mark.parametrize(
     ("done", "expected"),
     [
-        # A video of 100 bytes: its missing parts, and the video itself.
+        # A video of 100 bytes: its missing segments, and the video itself.
         ((10, 1, 10), 90 + 100),
         ((100, 10, 10), 0 + 100),
         ((0, 0, 10), 0),
@@ -75,7 +77,7 @@ def test_what_is_joined_already_takes_no_more_room() -> None:
     ],
 )
 def test_what_is_still_to_be_written(done: tuple[int, int, int], expected: int) -> None:
-    """The parts that are missing, and the joined video beside them."""
+    """The segments that are missing, and the joined video beside them."""
     assert expected_bytes(*done) == expected
 
 
@@ -88,7 +90,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: Any, call: str, number: int, said: str
 ) -> None:
     """And nothing else, whichever step fails."""
-    path = tmp_path / "file"
+    path = tmp_path / segment_name(0)
     path.write_bytes(b"before")
 
     def fail(*_arguments: Any, **_options: Any) -> None:
@@ -100,7 +102,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
         monkeypatch.setattr(os, "fdopen", FailingFile)
         monkeypatch.setattr(FailingFile, "write", fail)
     with pytest.raises(EncodeError, match=said) as caught:
-        write_whole(path, b"after")
+        PartStore(Store(), tmp_path).put(0, 0, None, segment())
     assert repr(str(path)) in caught.value.message
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]

@@ -52,8 +52,8 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def unchanged(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What is told of a project that nobody changes; it is the same wherever that lies."""
-    return told(written(tmp_path_factory.mktemp("unchanged")))
+    """The fingerprints of a project that nobody changes, the same wherever it lies."""
+    return fingerprints_of(written(tmp_path_factory.mktemp("unchanged")))
 
 
 def written(tmp_path: Path) -> Path:
@@ -69,7 +69,7 @@ def written(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(
+def fingerprints_of(
     project: Path, script: str = "video.py", hash_seed: str = "0", **options: Any
 ) -> list[str]:
     """The fingerprints that the script prints of its class and its function."""
@@ -86,11 +86,11 @@ def told(
 
 def test_it_is_the_same_in_every_process(project: Path) -> None:
     """And from wherever it is run, and wherever the project lies."""
-    found = told(project)
+    found = fingerprints_of(project)
     assert len(found) == 2
-    assert told(project, hash_seed="4711", cwd="/") == found
+    assert fingerprints_of(project, hash_seed="4711", cwd="/") == found
     moved = project.rename(project.with_name("moved"))
-    assert told(moved) == found
+    assert fingerprints_of(moved) == found
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_it_changes_with_the_code(project: Path, file: str, unchanged: list[str]
     """Of the script, and of the user's own modules that it leads to, imported by now or not."""
     path = project / file
     path.write_text(path.read_text() + "\nNEW = 2\n")
-    after = told(project)
+    after = fingerprints_of(project)
     assert [now != was for now, was in zip(after, unchanged, strict=True)] == [True, True]
     path.write_text(path.read_text().replace("\nNEW = 2\n", ""))
-    assert told(project) == unchanged
+    assert fingerprints_of(project) == unchanged
 
 
 def test_it_does_not_change_with_what_draws_nothing(project: Path, unchanged: list[str]) -> None:
@@ -111,7 +111,7 @@ def test_it_does_not_change_with_what_draws_nothing(project: Path, unchanged: li
     (project / "unrelated.py").write_text("RED = 2\n")
     path = project / "video.py"
     path.write_text("# a comment\n" + path.read_text().replace("size = 5", "size  =  (5)  # px"))
-    assert told(project) == unchanged
+    assert fingerprints_of(project) == unchanged
 
 
 def test_a_changed_file_is_read_again_in_one_process(tmp_path: Path, monkeypatch: Any) -> None:
@@ -129,7 +129,7 @@ def test_a_changed_file_is_read_again_in_one_process(tmp_path: Path, monkeypatch
     assert len(set(found)) == 3
 
 
-def test_a_long_file_is_told_as_it_is_written(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_long_file_counts_as_it_is_written(tmp_path: Path, monkeypatch: Any) -> None:
     """Reading its tree would take too long: a comment makes another video of it."""
     monkeypatch.setattr(fingerprint_module, "MAX_TREE_BYTES", 100)
     path = tmp_path / "long_drawing.py"
@@ -149,27 +149,27 @@ def test_going_on_with_other_settings_is_no_other_video(project: Path) -> None:
     files |= {"other": ("crf=5, ", "")}
     for name, settings in files.items():
         (project / f"{name}.py").write_text(SCRIPT.replace("MAIN", call.format(*settings)))
-    plain = told(project, "plain.py")
-    assert told(project, "run.py") == plain
-    assert told(project, "other.py") != plain
+    plain = fingerprints_of(project, "plain.py")
+    assert fingerprints_of(project, "run.py") == plain
+    assert fingerprints_of(project, "other.py") != plain
 
 
-def test_other_calls_keep_what_they_are_told(project: Path) -> None:
+def test_other_calls_keep_their_arguments(project: Path) -> None:
     """A drawing may have workers, and progress, of its own."""
     (project / "one.py").write_text(SCRIPT.replace("MAIN", "json or draw(workers=1)"))
     (project / "two.py").write_text(SCRIPT.replace("MAIN", "json or draw(workers=2)"))
-    assert told(project, "one.py") != told(project, "two.py")
+    assert fingerprints_of(project, "one.py") != fingerprints_of(project, "two.py")
 
 
-def test_a_file_that_is_no_python_any_more_is_told_by_its_text(
+def test_a_file_that_is_no_python_any_more_counts_by_its_text(
     project: Path, unchanged: list[str]
 ) -> None:
-    """A module that is being edited while the video begins, say."""
+    """For example a module that is being edited while the video begins."""
     (project / "colours.py").write_text("RED = ")
-    broken = told(project)
+    broken = fingerprints_of(project)
     (project / "colours.py").write_text("RED = (")
     # The class and the function stand in one file, and so have one fingerprint.
-    assert len({*unchanged, *broken, *told(project)}) == 3
+    assert len({*unchanged, *broken, *fingerprints_of(project)}) == 3
 
 
 def test_installed_code_that_draws_counts_and_what_it_imports_does_not(tmp_path: Path) -> None:
@@ -184,16 +184,16 @@ def test_installed_code_that_draws_counts_and_what_it_imports_does_not(tmp_path:
         "import sys; sys.path.insert(0, sys.path[0] + '/site-packages'); import drawn\n"
         "from rayanim.storage.fingerprint import fingerprint; print(fingerprint(drawn.Wave))\n"
     )
-    before = told(tmp_path)
+    before = fingerprints_of(tmp_path)
     (installed / "tools.py").write_text("RED = 2\n")
-    assert told(tmp_path) == before
+    assert fingerprints_of(tmp_path) == before
     path = installed / "drawn.py"
     path.write_text(path.read_text().replace("return 1", "return 2"))
-    assert told(tmp_path) != before
+    assert fingerprints_of(tmp_path) != before
 
 
 @pytest.mark.parametrize("change", [("+ 1", "+ 2"), ("(1, 2)", "(1, 3)")])
-def test_a_source_is_told_by_the_user_s_object_in_it(change: tuple[str, str]) -> None:
+def test_of_a_source_the_user_s_object_counts(change: tuple[str, str]) -> None:
     """So that one call serves all forms."""
     from rayanim.sources import AnimatorSource
 
@@ -232,7 +232,7 @@ def draw(index):
 @pytest.mark.parametrize(
     "change", [("+ 1", "+ 2"), ("lambda: helper", "lambda: not helper"), ('"c"', '"d"')]
 )
-def test_code_without_a_file_is_told_by_what_it_does(name: str, change: tuple[str, str]) -> None:
+def test_code_without_a_file_counts_by_what_it_does(name: str, change: tuple[str, str]) -> None:
     """Its helpers' too, and wherever it stands."""
     before = fingerprint(made(TYPED)[name])
     assert fingerprint(made("\n\n# a comment\n" + TYPED)[name]) == before
@@ -334,4 +334,4 @@ def test_objects_that_do_not_want_to_be_looked_at() -> None:
 def test_nothing_is_imported_by_looking(project: Path) -> None:
     """A module that only a function would import has not run."""
     (project / "colours.py").write_text("raise SystemExit('was run')\n")
-    assert len(told(project)) == 2
+    assert len(fingerprints_of(project)) == 2

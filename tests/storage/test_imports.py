@@ -49,7 +49,7 @@ def test_they_are_those_that_python_finds() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["numbered.py", "storage/test_folder.py", "storage/test_values.py"]
+    "name", ["numbered.py", "storage/test_segments.py", "storage/test_values.py"]
 )
 def test_none_of_a_real_module_is_missed(name: str) -> None:
     """Texts that read like imports may be more."""

@@ -1,21 +1,33 @@
-"""The keeper: parts stay where a job fails, go where it does not, and only its own are taken up."""
+"""Segments stay where a job fails, go where it does not, and only its own are used again."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import pytest
-from sample_parts import SPEC, beside, segment
+from sample_segments import SPEC, segment
 
 from rayanim.engine.plan import Segment
 from rayanim.errors import ResumeError
 from rayanim.parameters import Batch
 from rayanim.storage.fingerprint import batch_digest
-from rayanim.storage.segments import Keeper, PartsFolder
+from rayanim.storage.output import Target
+from rayanim.storage.segments import Keeper, PartStore
+from rayanim.storage.store import Store
+
+
+@contextlib.contextmanager
+def keeping(video: Path, thing: Any, **how: Any) -> Iterator[Keeper]:
+    """The segments of a job that claims its target, as all do."""
+    target = Target(video)
+    with target.claimed(), Keeper(target, thing, **how) as keeper:
+        yield keeper
 
 
 @pytest.fixture
@@ -30,7 +42,7 @@ def planned(index: int, params: Sequence[Any] | None = None, n_frames: int = 3) 
     return Segment(index, start, start + n_frames, Batch(numbers, params))
 
 
-def opened(keeper: Keeper, told: list[str] | None = None, **changes: Any) -> Any:
+def opened(keeper: Keeper, log: list[str] | None = None, **changes: Any) -> Any:
     values: dict[str, Any] = {
         "n_frames": 15,
         "segment_frames": "3",
@@ -38,7 +50,7 @@ def opened(keeper: Keeper, told: list[str] | None = None, **changes: Any) -> Any
         "sequential": False,
         "source_name": "Video",
         "first_frame": "ab",
-        "tell": (told if told is not None else []).append,
+        "tell": (log if log is not None else []).append,
     }
     return keeper.open(SPEC, **{**values, **changes})
 
@@ -50,7 +62,7 @@ def put(store: Any, index: int, params: Sequence[Any] | None = None) -> None:
 
 
 def fail_after(video: Path, *indices: int, params: Sequence[Any] | None = None) -> BaseException:
-    with pytest.raises(ZeroDivisionError) as caught, Keeper(beside(video), object) as keeper:
+    with pytest.raises(ZeroDivisionError) as caught, keeping(video, object) as keeper:
         store = opened(keeper)
         for index in indices:
             put(store, index, params)
@@ -58,12 +70,12 @@ def fail_after(video: Path, *indices: int, params: Sequence[Any] | None = None) 
     return caught.value
 
 
-def test_parts_go_with_success_and_stay_with_failure(video: Path) -> None:
+def test_segments_go_with_success_and_stay_with_failure(video: Path) -> None:
     """The error says how many there are, and what to do."""
     error = fail_after(video, 0, 1, 4)
     assert "3 finished segments are kept" in error.__notes__[0]
     assert "Give resume=True to go on from there" in error.__notes__[0]
-    with Keeper(beside(video), object, resume=True) as keeper:
+    with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert (keeper.resumed_frames, keeper.path.exists()) == (9, True)
         assert keeper.resumed_bytes == sum(
@@ -72,24 +84,24 @@ def test_parts_go_with_success_and_stay_with_failure(video: Path) -> None:
     assert list(video.parent.iterdir()) == []
 
 
-def test_a_job_without_a_part_leaves_nothing(video: Path) -> None:
+def test_a_job_without_a_segment_leaves_nothing(video: Path) -> None:
     """And has nothing to say of it."""
     assert not hasattr(fail_after(video), "__notes__")
     assert list(video.parent.iterdir()) == []
 
 
-def test_a_job_that_never_opened_its_parts_leaves_older_ones_alone(video: Path) -> None:
+def test_a_job_that_never_opened_its_folder_leaves_older_segments_alone(video: Path) -> None:
     """A wrong argument costs nobody their work."""
     fail_after(video, 0)
-    with pytest.raises(KeyError), Keeper(beside(video), object):
+    with pytest.raises(KeyError), keeping(video, object):
         raise KeyError
     assert len(list(video.with_name("video.mp4.parts").glob("*.part"))) == 1
 
 
-def test_only_the_same_frames_are_taken_up(video: Path) -> None:
+def test_only_the_same_frames_are_used_again(video: Path) -> None:
     """Same place, same numbers, same parameters."""
     fail_after(video, 0, 1, params=["a", "b", "c"])
-    with Keeper(beside(video), object, resume=True) as keeper:
+    with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert keeper.take_up(planned(0, ["a", "b", "c"])) is True
         assert keeper.take_up(planned(0, ["a", "b", "d"])) is False
@@ -103,43 +115,43 @@ def test_parameters_without_a_name_are_drawn_again(video: Path) -> None:
     """Of two lambdas nobody can say that they are one."""
     params = [lambda: 1] * 3
     fail_after(video, 0, params=params)
-    with Keeper(beside(video), object, resume=True) as keeper:
+    with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert keeper.take_up(planned(0, params)) is False
 
 
-def test_parts_behind_the_end_go(video: Path) -> None:
+def test_segments_behind_the_end_go(video: Path) -> None:
     """Whole or broken: the video is joined from what is in the folder."""
     fail_after(video, 0, 1, 2, 3)
     parts = video.with_name("video.mp4.parts")
     (parts / "000003.part").write_bytes(b"broken")
-    told: list[str] = []
-    with Keeper(beside(video), object, resume=True) as keeper:
-        store = opened(keeper, told)
+    log: list[str] = []
+    with keeping(video, object, resume=True) as keeper:
+        store = opened(keeper, log)
         assert keeper.end_at(2) == 3
         assert sorted(store.indices()) == [0, 1]
         assert keeper.resumed_frames == 6
         assert keeper.end_at(2) == 0
-    assert "000003.part is not used" in told[0]
+    assert "000003.part is not used" in log[0]
 
 
 def test_a_folder_that_is_gone_hides_no_error(video: Path) -> None:
-    """What the job failed of is what is told."""
-    with pytest.raises(ZeroDivisionError), Keeper(beside(video), object) as keeper:
+    """What the job failed of is what is reported."""
+    with pytest.raises(ZeroDivisionError), keeping(video, object) as keeper:
         put(opened(keeper), 0)
         shutil.rmtree(keeper.path)
         raise ZeroDivisionError
 
 
 def test_other_settings_are_refused_and_change_nothing(video: Path) -> None:
-    """The parts stay for who takes the change back."""
+    """The segments stay for who takes the change back."""
     fail_after(video, 0, 1)
     with (
         pytest.raises(ResumeError, match="the seed was 0, is 5 now"),
-        Keeper(beside(video), object, resume=True) as keeper,
+        keeping(video, object, resume=True) as keeper,
     ):
         opened(keeper, seed=5)
-    with Keeper(beside(video), object, resume=True, keep=True) as keeper:
+    with keeping(video, object, resume=True, keep=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 6
     assert len(list(keeper.path.glob("*.part"))) == 2
@@ -153,64 +165,72 @@ class Thing:
 
 
 def test_other_values_are_another_video(video: Path) -> None:
-    """Named, also where the first frame is the same; those that cannot be told are said to be."""
+    """Named, also where the first frame is the same; those that cannot be compared are listed."""
     with (
         pytest.raises(ZeroDivisionError),
-        Keeper(beside(video), Thing(speed=1, lock=Lock())) as keeper,
+        keeping(video, Thing(speed=1, lock=Lock())) as keeper,
     ):
         put(opened(keeper), 0)
         raise ZeroDivisionError
     with (
         pytest.raises(ResumeError, match="values of the source have changed: speed"),
-        Keeper(beside(video), Thing(speed=2, lock=Lock()), resume=True) as keeper,
+        keeping(video, Thing(speed=2, lock=Lock()), resume=True) as keeper,
     ):
         opened(keeper)
-    told: list[str] = []
-    with Keeper(beside(video), Thing(speed=1, lock=3), resume=True) as keeper:
-        opened(keeper, told)
+    log: list[str] = []
+    with keeping(video, Thing(speed=1, lock=3), resume=True) as keeper:
+        opened(keeper, log)
         assert keeper.resumed_frames == 3
-    assert len(told) == 1
-    assert "could not be compared with those of the earlier job: lock." in told[0]
+    assert len(log) == 1
+    assert "could not be compared with those of the earlier job: lock." in log[0]
 
 
-@pytest.mark.parametrize("step", ["forget_set_aside", "remove", "count"])
-def test_an_interrupt_while_ending_leaves_the_folder_unlocked(
-    video: Path, monkeypatch: pytest.MonkeyPatch, step: str
+def test_a_job_with_fewer_segments_says_which_are_resumed(video: Path) -> None:
+    """Forgetting to resume costs nothing."""
+    fail_after(video, 0, 1, 2)
+    error = fail_after(video, 0)
+    assert "3 finished segments are kept in" in error.__notes__[0]
+    assert "video.mp4.parts.old'" in error.__notes__[0]
+    with keeping(video, object, resume=True) as keeper:
+        opened(keeper)
+        assert keeper.resumed_frames == 9
+    assert list(video.parent.iterdir()) == []
+
+
+def test_one_segment_is_one(video: Path) -> None:
+    """In the note."""
+    assert "1 finished segment is kept" in fail_after(video, 0).__notes__[0]
+
+
+def test_an_interrupt_while_ending_leaves_the_target_free(
+    video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A notebook goes on in the same process, and may want the same video."""
 
-    def interrupted(folder: PartsFolder) -> None:
+    def interrupted(store: PartStore) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(PartsFolder, step, interrupted)
-        with pytest.raises(KeyboardInterrupt), Keeper(beside(video), object) as keeper:
-            put(opened(keeper), 0)
-            if step == "count":
-                raise ZeroDivisionError
-    with Keeper(beside(video), object, resume=True) as keeper:
+        patch.setattr(PartStore, "clear", interrupted)
+        with pytest.raises(KeyboardInterrupt), keeping(video, object) as keeper:
+            opened(keeper)
+    fail_after(video, 0)
+    with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert keeper.resumed_frames == 3
 
 
-def test_a_job_with_fewer_parts_gives_the_earlier_ones_their_place(video: Path) -> None:
-    """Forgetting to resume costs nothing: the note says whose parts are kept."""
-    fail_after(video, 0, 1, 2)
-    error = fail_after(video, 0)
-    assert "3 finished segments of an earlier job, more than of this one, are" in error.__notes__[0]
-    with Keeper(beside(video), object, resume=True) as keeper:
-        opened(keeper)
-        assert keeper.resumed_frames == 9
-    assert list(video.parent.iterdir()) == []
+class Unreachable(Store):
+    """A disk that is gone for a while."""
+
+    def kind(self, address: Any, **how: Any) -> Any:
+        raise OSError(5, "gone")
 
 
-def test_going_on_from_parts_that_were_put_aside_is_said(video: Path) -> None:
-    """A job that was killed could not give them their place."""
-    fail_after(video, 0, 1, 2)
-    video.with_name("video.mp4.parts").rename(video.with_name("video.mp4.parts.old"))
-    told: list[str] = []
-    with Keeper(beside(video), object, resume=True) as keeper:
-        opened(keeper, told)
-        assert keeper.resumed_frames == 9
-    assert ["3 finished segments that were put aside" in each for each in told] == [True]
-    assert list(video.parent.iterdir()) == []
+def test_segments_that_cannot_be_counted_are_not_removed(video: Path) -> None:
+    """A store that does not answer is not an empty one."""
+    with pytest.raises(ZeroDivisionError), keeping(video, object) as keeper:
+        put(opened(keeper), 0)
+        keeper._used = dataclasses.replace(keeper._used, store=Unreachable())
+        raise ZeroDivisionError
+    assert len(list(video.with_name("video.mp4.parts").glob("*.part"))) == 1

@@ -1,4 +1,4 @@
-"""Videos in a bucket that a real server process serves: whole or untouched, and gone on from."""
+"""Videos in a bucket that a real server process serves: whole or untouched, and resumed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from rayanim.cli import main
 from rayanim.errors import EncodeError, OutputError, ResumeError
 from rayanim.storage import store
 from rayanim.storage.address import address_of
-from rayanim.storage.output import target_at
-from rayanim.storage.store import MANIFEST, RemoteStore, digests_of
+from rayanim.storage.output import Target
+from rayanim.storage.segments import MANIFEST
+from rayanim.storage.store import Store, digests_of
 
 FRAMES = 60
 SEGMENT = 6
@@ -45,7 +46,7 @@ def shade(frame: int) -> Any:
 
 
 def produce(outfile: Any, thing: Any = shade, **how: Any) -> rayanim.Report:
-    """A video of sixty frames, drawn here unless something else is said."""
+    """A video of sixty frames, drawn here unless it is asked for otherwise."""
     settings = {"n_frames": FRAMES, "fps": 30, "progress": False, "engine": "local"}
     return rayanim.produce(thing, outfile=outfile, **{**settings, "segment_frames": SEGMENT, **how})
 
@@ -62,7 +63,7 @@ def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The client of an empty bucket; the environment leads rayanim to it."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(RemoteStore, "pauses_s", (0.1,))
+    monkeypatch.setattr(Store, "pauses_s", (0.1,))
     client = server.client()
     for each in client.find(BUCKET):
         client.rm_file(each)
@@ -101,7 +102,7 @@ def broken_off(s3: Any, name: str = "video.mp4", *, after: int = 33, **how: Any)
 
 
 def test_the_video_is_that_of_a_disk_and_nothing_else_is_left(s3: Any, expected: str) -> None:
-    """Parts and claims are gone; the report tells the URL."""
+    """Segments and claims are gone; the report has the URL."""
     report = produce(f"s3://{BUCKET}/a/video.mp4")
     assert in_bucket(s3) == ["a/video.mp4"]
     assert digest_of(s3.cat_file(f"{BUCKET}/a/video.mp4")) == expected
@@ -142,7 +143,7 @@ def test_a_video_whose_etag_is_no_digest_is_read_back(
 
 
 def test_one_encoder_s_video_is_uploaded_at_the_end(s3: Any) -> None:
-    """There are no parts where raw frames travel."""
+    """There are no segments where raw frames travel."""
     produce(f"s3://{BUCKET}/video.mp4", transport="frames")
     assert in_bucket(s3) == ["video.mp4"]
 
@@ -163,7 +164,7 @@ def test_a_still_goes_there_too(s3: Any, tmp_path: Path) -> None:
     assert s3.cat_file(f"{BUCKET}/x.png").startswith(b"\x89PNG")
 
 
-def test_a_killed_job_is_gone_on_from_in_the_bucket(s3: Any, expected: str, tmp_path: Path) -> None:
+def test_a_killed_job_is_resumed_in_the_bucket(s3: Any, expected: str, tmp_path: Path) -> None:
     """Nothing that was acknowledged is drawn again, and the video is the same."""
     script = tmp_path / "script.py"
     script.write_text(
@@ -176,7 +177,7 @@ def test_a_killed_job_is_gone_on_from_in_the_bucket(s3: Any, expected: str, tmp_
         "    progress=False, engine='local', segment_frames=6)\n"
         "print(report.resumed_frames)\n"
     )
-    # Its standard output is the bucket's: what is there tells how far it is.
+    # Its standard output is the bucket's: what is there shows how far it is.
     job = subprocess.Popen(
         [sys.executable, "-m", "rayanim", "run", str(script)], start_new_session=True
     )
@@ -209,7 +210,7 @@ def parts(s3: Any) -> list[str]:
     return [name for name in in_bucket(s3) if name.endswith(".part")]
 
 
-def test_broken_parts_are_drawn_again(s3: Any, expected: str) -> None:
+def test_broken_segments_are_drawn_again(s3: Any, expected: str) -> None:
     """One that was changed, one that was cut short, and one that is missing."""
     url = f"s3://{BUCKET}/video.mp4"
     produce(url, keep_parts=True)
@@ -238,8 +239,8 @@ def test_a_manifest_that_was_cut_short_is_noticed(s3: Any, expected: str) -> Non
     assert in_bucket(s3) == ["video.mp4"]
 
 
-def test_parts_of_another_video_are_refused_or_put_aside(s3: Any, expected: str) -> None:
-    """And have their name back where the new job comes to nothing."""
+def test_segments_of_another_video_are_refused_or_put_aside(s3: Any, expected: str) -> None:
+    """And go when the new video is whole."""
     url = f"s3://{BUCKET}/video.mp4"
     produce(url, keep_parts=True, crf=40)
     with pytest.raises(ResumeError, match="crf"):
@@ -262,7 +263,7 @@ def test_an_existing_video_may_be_protected(s3: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "words"),
     [
         ("s3://nowhere/video.mp4", "no bucket 'nowhere'"),
         (f"s3://{BUCKET}", "names a bucket alone"),
@@ -270,16 +271,18 @@ def test_an_existing_video_may_be_protected(s3: Any) -> None:
         ("nonsense://videos/video.mp4", "no address that fsspec knows"),
     ],
 )
-def test_addresses_that_cannot_be_are_refused_before_anything(s3: Any, url: str, told: str) -> None:
+def test_addresses_that_cannot_be_are_refused_before_anything(
+    s3: Any, url: str, words: str
+) -> None:
     """A missing bucket is not made."""
     with pytest.raises(OutputError) as caught:
-        target_at(address_of(url)).check(overwrite=True)
+        Target(address_of(url)).check(overwrite=True)
         produce(url)
-    assert told in caught.value.message
+    assert words in caught.value.message
     assert drawn == []
 
 
-def test_wrong_credentials_are_told(s3: Any, server: S3Server) -> None:
+def test_wrong_credentials_are_reported(s3: Any, server: S3Server) -> None:
     """In one sentence, before anything is drawn."""
     server.check_keys_from_now(check=True)
     try:
@@ -290,7 +293,7 @@ def test_wrong_credentials_are_told(s3: Any, server: S3Server) -> None:
     assert drawn == []
 
 
-def test_missing_credentials_are_told(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to set."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -300,7 +303,7 @@ def test_missing_credentials_are_told(s3: Any, monkeypatch: pytest.MonkeyPatch) 
     assert drawn == []
 
 
-def test_a_store_that_cannot_be_reached_is_told(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_out_of_reach_is_reported(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a limit."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -328,7 +331,7 @@ def test_storage_options_lead_to_a_store(
     assert in_bucket(s3) == ["video.mp4"]
 
 
-def test_an_upload_that_is_cut_leaves_the_target_and_the_parts(
+def test_an_upload_that_is_cut_leaves_the_target_and_the_segments(
     s3: Any, server: S3Server, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The joined video stays, and resuming draws the one frame that it compares."""

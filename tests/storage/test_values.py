@@ -52,7 +52,7 @@ def drawing(speed: int) -> Callable[[int], Any]:
 
 
 def test_each_attribute_has_a_digest_of_its_own() -> None:
-    """What has changed is told by name."""
+    """What has changed is named."""
     one, two = value_digests(Wave(1, data=[1])), value_digests(Wave(2, data=[1]))
     assert one.keys() == two.keys() == {"speed", "data"}
     assert (one["speed"] == two["speed"], one["data"] == two["data"]) == (False, True)
@@ -78,7 +78,7 @@ def test_a_value_that_differs_deep_inside_is_another(make: Callable[[int], Any])
     assert (found[0] == found[1], found[0] == found[2]) == (True, False)
 
 
-def test_a_function_is_told_by_its_defaults_and_what_it_closes_over() -> None:
+def test_a_function_s_defaults_and_what_it_closes_over_count() -> None:
     """Each under the variable's name."""
     one, two = value_digests(drawing(1)), value_digests(drawing(2))
     assert one.keys() == {"size", "depth", "speed"}
@@ -86,7 +86,7 @@ def test_a_function_is_told_by_its_defaults_and_what_it_closes_over() -> None:
     assert value_digests(drawing(1)) == one
 
 
-def test_two_lambdas_are_told_apart_by_what_they_do() -> None:
+def test_two_lambdas_differ_by_what_they_do() -> None:
     """Their name is the same."""
     first, second = (lambda x: x + 1), (lambda x: x + 2)
     assert value_digests(Wave(first)) != value_digests(Wave(second))
@@ -99,7 +99,7 @@ def test_a_partial_s_arguments_count() -> None:
 
 
 @pytest.mark.parametrize("value", [threading.Lock(), (x for x in "a"), Figure()])
-def test_what_cannot_be_told_has_no_digest(value: Any) -> None:
+def test_what_cannot_be_compared_has_no_digest(value: Any) -> None:
     """And does not keep the rest from having one."""
     found = value_digests(Wave(1, strange=value, size=3))
     assert found["strange"] is None
@@ -107,7 +107,7 @@ def test_what_cannot_be_told_has_no_digest(value: Any) -> None:
 
 
 class SetsMore:
-    """Sets an attribute while it is told."""
+    """Sets an attribute while it is looked at."""
 
     def __init__(self) -> None:
         self.own_step = self.step
