@@ -232,6 +232,64 @@ def test_to_dict_is_json() -> None:
     assert PerformanceSettings.from_dict(values["settings"]) == PerformanceSettings(num_workers=4)
 
 
+def test_the_dictionary_is_pinned() -> None:
+    """Programs read it with ``--json``: no key goes or changes its shape unnoticed."""
+    values = make_report(
+        drawn_in_parts=298,
+        drawn_in_full=(("the first frame", 2),),
+        events=("an actor died",),
+        resumed_frames=30,
+    ).to_dict()
+    assert values.pop("settings") == PerformanceSettings(num_workers=4).to_dict()
+    assert values == {
+        "output": "wave.mp4",
+        "frames": 300,
+        "elapsed_s": 5.0,
+        "fps": 54.0,
+        "video_s": 10.0,
+        "size": [640, 480],
+        "rate": "30",
+        "codec": "h264",
+        "pixel_format": "yuv420p",
+        "file_bytes": 421_888,
+        "engine": "ray",
+        "engine_reason": "9 s of drawing repay Ray's start",
+        "transport": "frames",
+        "transport_reason": "",
+        "resumed_frames": 30,
+        "actors_peak": 4,
+        "start_s": 3.3,
+        "stages": {
+            "draw_fps": 50.0,
+            "convert_fps": 600.0,
+            "encode_fps": 200.0,
+            "draw_s": 6.0,
+            "convert_s": 0.5,
+            "encode_s": 1.5,
+            "wait_s": 2.5,
+            "write_s": 0.0,
+        },
+        "binding": "drawing",
+        "binding_text": "drawing took longest; more actors or a quicker drawing would help",
+        "drawn_in_parts": 298,
+        "drawn_in_full": [{"reason": "the first frame", "frames": 2}],
+        "actor_changes": [{"at_s": 0.5, "actors": 4, "reason": "the encoder starves"}],
+        "fleet_sizes": [
+            {"at_s": 1.5, "actors": 4, "nodes": 2},
+            {"at_s": 4.5, "actors": 0, "nodes": 0},
+        ],
+        "nodes_peak": 0,
+        "node_hours": 0.0,
+        "events": ["an actor died"],
+        "peak_rss_bytes": [
+            {"process": "driver", "bytes": 10},
+            {"process": "RenderActor", "bytes": 20},
+            {"process": "RenderActor", "bytes": 21},
+        ],
+        "rendered": True,
+    }
+
+
 def test_every_field_is_in_the_dictionary() -> None:
     """A field that is added later cannot be forgotten in the JSON."""
     assert set(Report.__slots__) <= set(make_report().to_dict())
