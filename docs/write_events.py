@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 from rayanim.events import KINDS, Event
@@ -50,9 +49,9 @@ def described(kind: type[Event]) -> Iterator[str]:
     """The lines about one kind."""
     yield f"\n## `{kind.name()}` ({kind.level})\n"
     yield " ".join(inspect.getdoc(kind).split()) + "\n"
-    if fields(kind):
+    if kind.logged_fields():
         yield "| field | type |\n|---|---|"
-        for field in fields(kind):
+        for field in kind.logged_fields():
             yield f"| `{field.name}` | {str(field.type).replace(' | None', ' or null')} |"
 
 

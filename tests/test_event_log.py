@@ -36,7 +36,7 @@ def log(tmp_path, complaints):
 
 def test_a_line_holds_the_event_and_when_it_was(log, tmp_path):
     """ISO 8601 in UTC, the job's names, and the event's own fields."""
-    log.tell(KEPT)
+    log.apply(KEPT)
     (line,) = lines_of(tmp_path / "log")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
     assert line == {
@@ -55,7 +55,7 @@ def test_what_the_file_holds_stays(tmp_path, complaints):
     """Two videos of a script, and two runs, share a log."""
     for run in ("a", "b"):
         with EventLog(tmp_path / "log", "wave", run, complaints.append) as log:
-            log.tell(KEPT)
+            log.apply(KEPT)
     assert [line["run"] for line in lines_of(tmp_path / "log")] == ["a", "b"]
 
 
@@ -63,7 +63,7 @@ def test_any_text_stays_on_its_line(log, tmp_path):
     """Line ends, other alphabets and undecodable bytes of file names; the longest are cut."""
     texts = ["two\nlines", "Zürich 🎬", "name \udcff", "x" * 5000]
     for text in texts:
-        log.tell(Notice(text=text))
+        log.apply(Notice(text=text))
     found = [line["text"] for line in lines_of(tmp_path / "log")]
     assert found[:3] == texts[:3]
     assert found[3] == "x" * (events.LONGEST_TEXT - 1) + "…"
@@ -71,7 +71,7 @@ def test_any_text_stays_on_its_line(log, tmp_path):
 
 def test_numbers_that_json_lacks_are_null(log, tmp_path):
     """Infinity would make the line unreadable."""
-    log.tell(JobFailed(error="E", text="t", elapsed_s=float("inf")))
+    log.apply(JobFailed(error="E", text="t", elapsed_s=float("inf")))
     assert lines_of(tmp_path / "log")[0]["elapsed_s"] is None
 
 
@@ -88,11 +88,11 @@ def test_routine_lines_end_first_and_the_last_line_is_always_written(
     monkeypatch.setattr(events, "ROUTINE_BYTES", 1000)
     monkeypatch.setattr(events, "ALL_BYTES", 2000)
     for _ in range(100):
-        log.tell(KEPT)
-    log.tell(ActorAsked(actor=1))
+        log.apply(KEPT)
+    log.apply(ActorAsked(actor=1))
     for _ in range(100):
-        log.tell(Notice(text="again"))
-    log.tell(JobFailed(error="E", text="t", elapsed_s=1.0))
+        log.apply(Notice(text="again"))
+    log.apply(JobFailed(error="E", text="t", elapsed_s=1.0))
     lines = lines_of(tmp_path / "log")
     kinds = [line["event"] for line in lines]
     assert kinds[kinds.index("log_gap") + 1] == "actor_asked"
@@ -123,9 +123,9 @@ def test_a_full_disk_is_told_once_and_costs_only_lines(log, tmp_path, monkeypatc
     disk = FullDisk(40)
     monkeypatch.setattr(events.os, "write", disk)
     for _ in range(5):
-        log.tell(KEPT)
+        log.apply(KEPT)
     disk.room_bytes = 10_000
-    log.tell(ActorAsked(actor=7))
+    log.apply(ActorAsked(actor=7))
     torn, gap, asked = (tmp_path / "log").read_text().splitlines()
     assert torn.startswith('{"time"') and not torn.endswith("}")
     assert json.loads(gap)["lines"] == 5

@@ -10,9 +10,9 @@ from rayanim.engine.distributed import Controller
 from rayanim.engine.draw import Timings
 from rayanim.engine.plan import Segment, cut
 from rayanim.engine.scheduler import Dispatcher
-from rayanim.engine.stats import Tally
+from rayanim.engine.stats import JobEvents, JobStats
+from rayanim.events import SegmentDrawn, SegmentEncoded
 from rayanim.parameters import NumberFeed
-from rayanim.progress.base import ProgressState
 
 FRAME_BYTES = 100
 SEGMENT = 10
@@ -31,20 +31,6 @@ class Pool:
         self.applied.append(target)
         self.requested = target
         self.alive = min(self.alive, target)
-
-
-class Silence:
-    """A progress that nobody sees."""
-
-    def start(self, total: int | None, label: str, done: int = 0) -> None: ...
-
-    def update(self, state: ProgressState) -> None: ...
-
-    def message(self, text: str) -> None: ...
-
-    def finish(self, state: ProgressState) -> None: ...
-
-    def fail(self) -> None: ...
 
 
 class Clock:
@@ -78,14 +64,15 @@ class Farm:
             frame_bytes=FRAME_BYTES,
             limit_bytes=400 * SEGMENT * FRAME_BYTES,
         )
-        self.tally = Tally(Silence(), n_frames)
+        self.stats = JobStats(n_frames)
+        self.events = JobEvents(self.stats)
         self.waiting: list[Segment] = []
         self.idle_since_s = clock.now_s
         self.controller = Controller(
             ScalingLimits(min_actors=1, max_actors=max_actors, hold_s=1.0, settle_s=1.0),
-            self.pool,
+            self.pool,  # type: ignore[arg-type]
             self.dispatcher,
-            self.tally,
+            self.events,
             segment_frames=SEGMENT,
             limit_bytes=400 * SEGMENT * FRAME_BYTES,
             window_s=3.0,
@@ -106,15 +93,17 @@ class Farm:
     def _draw(self, draw_fps: float) -> None:
         segment = self.dispatcher.take()
         if segment is not None:
-            self.controller.drawn(Timings(SEGMENT / draw_fps, 0.0, SEGMENT))
+            timings = Timings(SEGMENT / draw_fps, 0.0, SEGMENT)
+            self.controller.apply(SegmentDrawn.timed(segment, timings, actor=1))
             self.waiting += [each.segment for each in self.dispatcher.drawn(segment, "")]
 
     def _encode(self, encode_fps: float) -> None:
         busy_s = SEGMENT / encode_fps
         if self.waiting:
-            self.dispatcher.encoded(self.waiting.pop(0))
+            segment = self.waiting.pop(0)
+            self.dispatcher.encoded(segment)
             wait_s = max(0.0, self.clock.now_s - self.idle_since_s - busy_s)
-            self.controller.encoded(SEGMENT, busy_s, wait_s)
+            self.controller.apply(SegmentEncoded.of(segment, encode_s=busy_s, wait_s=wait_s))
             self.idle_since_s = self.clock.now_s
 
 
@@ -131,7 +120,7 @@ def test_the_first_actors_are_asked_for_with_a_reason(clock: Clock) -> None:
     farm = Farm(clock)
     farm.controller.begin(3, "as the last run found")
     assert farm.pool.applied == [3]
-    assert [(each.actors, each.reason) for each in farm.tally.changes] == [
+    assert [(each.actors, each.reason) for each in farm.stats.changes] == [
         (3, "as the last run found")
     ]
     assert farm.controller.target == 3
@@ -144,8 +133,8 @@ def test_a_starving_encoder_gets_more_actors(clock: Clock) -> None:
     for _ in range(20):
         farm.second(draw_fps=100, encode_fps=400)
     assert farm.controller.target == farm.pool.requested > 2
-    assert farm.pool.applied == [each.actors for each in farm.tally.changes]
-    assert all(each.reason for each in farm.tally.changes)
+    assert farm.pool.applied == [each.actors for each in farm.stats.changes]
+    assert all(each.reason for each in farm.stats.changes)
 
 
 def test_a_full_queue_releases_actors(clock: Clock) -> None:

@@ -19,7 +19,8 @@ from rayanim.engine.actors import DrawnMeta, RenderActor
 from rayanim.engine.draw import Blueprint, SegmentRenderer, Timings, open_source, pack
 from rayanim.engine.plan import Segment
 from rayanim.engine.pool import Asked, Member, RenderPool
-from rayanim.engine.stats import JobName, Tally
+from rayanim.engine.stats import JobEvents, JobName, JobStats, ProgressListener
+from rayanim.events import FramesDrawn
 from rayanim.figure import artists
 from rayanim.figure import changes as changes_module
 from rayanim.figure.canvas import IncrementalCanvas
@@ -248,8 +249,8 @@ def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     assert all(isinstance(asked, Asked) for asked in pool._asked.values())
 
 
-class Told(NoProgress):
-    """Keeps what it is told."""
+class Shown(NoProgress):
+    """Keeps the messages that it is to show."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -258,13 +259,13 @@ class Told(NoProgress):
         self.messages.append(text)
 
 
-def test_notes_with_one_key_are_told_once() -> None:
+def test_notes_with_one_key_are_shown_once() -> None:
     """The first one's text is the event, and what people read."""
-    told = Told()
-    tally = Tally(told, None)
+    shown, stats = Shown(), JobStats(None)
+    events = JobEvents(stats, ProgressListener(stats, shown))
     for text in ("44 lines", "45 lines"):
         notes = (Note("pile-up", text), Note("difference", "Frame 3"))
-        tally.drawn(Timings(0.1, 0.1, 1, account=Account(notes=notes)))
-    tally.event_once("44 lines")
-    tally.event_once("44 lines")
-    assert tally.events == told.messages == ["44 lines", "Frame 3", "44 lines"]
+        events.emit(FramesDrawn(timings=Timings(0.1, 0.1, 1, account=Account(notes=notes))))
+    events.notice_once("44 lines")
+    events.notice_once("44 lines")
+    assert stats.events == shown.messages == ["44 lines", "Frame 3", "44 lines"]

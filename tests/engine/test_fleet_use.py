@@ -13,11 +13,10 @@ from rayanim.report import FleetSize
 def test_each_change_is_kept_once() -> None:
     """Looks between two changes add nothing; a job without actors has no history."""
     use = FleetUse()
-    assert not use.note(1.0, 0, 0) and use.sizes == []
-    assert use.note(2.0, 0, 1)
-    assert not use.note(3.0, 1, 1)
-    assert not use.note(4.0, 1, 1)
-    assert use.note(5.0, 0, 0)
+    use.note(1.0, 0, 0)
+    assert use.sizes == []
+    for at_s, actors, nodes in [(2.0, 0, 1), (3.0, 1, 1), (4.0, 1, 1), (5.0, 0, 0)]:
+        use.note(at_s, actors, nodes)
     assert use.sizes == [FleetSize(2.0, 0, 1), FleetSize(3.0, 1, 1), FleetSize(5.0, 0, 0)]
 
 

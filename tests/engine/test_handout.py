@@ -1,4 +1,4 @@
-"""Promises of handing out: when the driver looks for what is overdue."""
+"""When the driver looks for segments that are overdue."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from rayanim.engine import distributed
-from rayanim.engine.distributed import LOOK_S, HandOut
+from rayanim.engine.distributed import LOOK_S, SegmentAssigner
 from rayanim.engine.scheduler import Dispatcher, Holding, NodeBook, Pace
-from rayanim.engine.stats import Tally
-from rayanim.progress.reporters import NoProgress
+from rayanim.engine.stats import JobEvents, JobStats
 
 
 @dataclass
@@ -45,13 +44,13 @@ def look(monkeypatch):
     clock, pool = Clock(), Pool()
     monkeypatch.setattr(distributed, "time", clock)
     dispatcher = Dispatcher(iter(()), frame_bytes=0, limit_bytes=1)
-    hand_out = HandOut(pool, dispatcher, Tally(NoProgress(), None), NodeBook(), depth=1)
-    hand_out.pace = Pace(frame_s=0.1)
+    assigner = SegmentAssigner(pool, dispatcher, JobEvents(JobStats(None)), NodeBook(), depth=1)
+    assigner.pace = Pace(frame_s=0.1)
 
     def looked(after_s: float, age_s: float = 0.0):
         clock.now_s += after_s
         pool.age_s = age_s
-        return hand_out.look()
+        return assigner.find_late()
 
     looked(0.0)
     looked.looks = pool.looks

@@ -1,4 +1,4 @@
-"""What is lost with an actor is taken back, counted and told."""
+"""What fails in an actor is taken back, counted and reported."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from rayanim.engine.distributed import Losses
+from rayanim.engine.distributed import FailureHandler
 from rayanim.engine.plan import cut
 from rayanim.engine.pool import Died
 from rayanim.engine.scheduler import Dispatcher, NodeBook
-from rayanim.engine.stats import Tally
+from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.parameters import NumberFeed
-from rayanim.progress.reporters import NoProgress
 
 
 class OneActor:
@@ -36,10 +35,10 @@ def test_what_an_actor_held_that_is_given_up_is_drawn_again(is_drawn_elsewhere: 
     if is_drawn_elsewhere:
         assert dispatcher.take_copy({first.index}) == first
         dispatcher.drawn(first, "packets", 1)
-    tally = Tally(NoProgress(), 8)
+    stats = JobStats(8)
     pool: Any = OneActor(Died(3, None, "took far longer than others", first, (second,)))
-    Losses(pool, dispatcher, tally, NodeBook()).given_up(3)
-    assert tally.segments_retried == (not is_drawn_elsewhere)
-    assert tally.events[0].startswith("Render actor 3 is not waited for any more")
-    assert ("Drawn again: frames 0 to 3." in tally.events[0]) == (not is_drawn_elsewhere)
+    FailureHandler(pool, dispatcher, JobEvents(stats), NodeBook()).given_up(3)
+    assert stats.segments_retried == (not is_drawn_elsewhere)
+    assert stats.events[0].startswith("Render actor 3 does not answer")
+    assert ("Drawn again: frames 0 to 3." in stats.events[0]) == (not is_drawn_elsewhere)
     assert dispatcher.take() == (second if is_drawn_elsewhere else first)
