@@ -329,12 +329,12 @@ def in_notebook() -> bool:
 
 
 SHORTEST_BAR, LONGEST_BAR = 8, 40
-LONGEST_LABEL = 24
-ELAPSED_WIDTH = len("0:00:00")
+SHORTEST_LABEL, LONGEST_LABEL = 8, 24
+FULL_STATUS = len(" 42%  126/300  48.1 fps  0:04 left  2/4 actors  12 queued")
 
 
 class BarProgress:
-    """rich's bar with the time so far, frames encoded, rate, time left, actors and queued frames.
+    """rich's bar with frames encoded, rate, time left, actors and queued frames.
 
     What the calling process prints or logs meanwhile appears above the bar.
     """
@@ -347,12 +347,13 @@ class BarProgress:
         self._bar: rich_progress.Progress | None = None
         self._task: Any = None
         self._state = ProgressState(0)
+        self._room = 0
         self._handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
         """Show the bar, at what is already done."""
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._close()
         # Text of the user's is no markup.
@@ -364,13 +365,14 @@ class BarProgress:
             highlight=False,
             emoji=False,
         )
-        columns: list[Any] = [
-            TextColumn("{task.fields[status]}", markup=False),
-            TimeElapsedColumn(),
-        ]
+        room = console.width - SHORTEST_BAR - FULL_STATUS - 2
+        label = shorten(label, min(room, LONGEST_LABEL)) if room >= SHORTEST_LABEL else ""
+        self._room = console.width - (len(label) + 1 if label else 0)
+        columns: list[Any] = [TextColumn("{task.fields[status]}", markup=False)]
         if total:
+            self._room -= SHORTEST_BAR + 1
             columns.insert(0, BarColumn(LONGEST_BAR))
-        if console.width > 2 * LONGEST_BAR - 1:
+        if label:
             columns.insert(0, TextColumn("{task.description}", markup=False))
         self._bar = Progress(
             *columns,
@@ -379,9 +381,7 @@ class BarProgress:
             redirect_stdout=is_terminal(sys.stdout),
             redirect_stderr=is_terminal(sys.stderr),
         )
-        self._task = self._bar.add_task(
-            shorten(label, LONGEST_LABEL), total=total, completed=done, status=""
-        )
+        self._task = self._bar.add_task(label, total=total, completed=done, status="")
         self.update(ProgressState(done, total))
         self._bar.start()
         # A process that is killed must not leave a terminal without a cursor.
@@ -391,7 +391,8 @@ class BarProgress:
 
     def update(self, state: ProgressState) -> None:
         """Take the state; the next refresh shows it."""
-        self._show(state)
+        left = state.eta_s is not None
+        self._show(state, f"{base.duration(state.eta_s or 0.0)} left" if left else "{} so far")
 
     def message(self, text: str) -> None:
         """Show `text` above the bar."""
@@ -402,12 +403,12 @@ class BarProgress:
 
     def finish(self, state: ProgressState) -> None:
         """Show the last state and leave it on the screen."""
-        self._show(state)
+        self._show(state, "in {}")
         self._close()
 
     def fail(self) -> None:
         """Leave the bar on the screen where it stopped."""
-        self._show(self._state, "stopped")
+        self._show(self._state, "stopped after {}")
         self._close()
 
     def leave(self) -> None:
@@ -416,12 +417,12 @@ class BarProgress:
             self._bar.live.transient = True
         self._close()
 
-    def _show(self, state: ProgressState, status: str = "") -> None:
+    def _show(self, state: ProgressState, time_text: str) -> None:
         self._state = state
         if self._bar is not None:
-            width = self._bar.console.width - SHORTEST_BAR - ELAPSED_WIDTH - 2
-            text = status_text(state, width, status)
-            self._bar.update(self._task, completed=state.done, total=state.total, status=text)
+            elapsed = base.duration(self._bar.tasks[0].elapsed or 0.0)
+            status = status_text(state, time_text.format(elapsed), self._room)
+            self._bar.update(self._task, completed=state.done, total=state.total, status=status)
 
     def _redirect_handlers(self) -> None:
         """Have log lines appear above the bar, too: handlers keep the stream they began with."""
@@ -448,16 +449,15 @@ class BarProgress:
         atexit.unregister(self.fail)
 
 
-def status_text(state: ProgressState, width: int, status: str = "") -> str:
+def status_text(state: ProgressState, time_text: str, width: int) -> str:
     """The state in words; what does not fit into `width` columns is left out."""
     actors = base.actors(state)
-    left = "" if state.eta_s is None else f"{base.duration(state.eta_s)} left"
     # Padded, so that the bar keeps its length.
     parts = {
         "percent": f"{base.percent(state) or '':>4}" if state.total else "",
         "count": base.count(state).rjust(2 * len(str(state.total)) + 1 if state.total else 0),
         "fps": "" if state.fps is None else f"{base.three_digits(state.fps):>4} fps",
-        "time": f"{status or left:<9}",
+        "time": f"{time_text:<9}",
         "actors": actors or "",
         "queue": f"{state.queued_frames:>2} queued" if actors or state.queued_frames else "",
     }
