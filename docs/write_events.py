@@ -15,7 +15,7 @@ INTRODUCTION = """\
 
 `rayanim run script.py --log-json render.jsonl` (`produce(..., log_json="render.jsonl")`) adds one
 line to the file for each event of the job: a JSON object, in ASCII. `--log-json` without a file
-writes to standard error. Behind the script: `--log-json script.py` would name the log.
+writes to standard error. Write it after the script: `--log-json script.py` would name the log.
 
 ```json
 {"time": "2026-03-01T09:30:12.345Z", "level": "warning", "event": "actor_died", "job": "wave",
@@ -35,10 +35,10 @@ writes to standard error. Behind the script: `--log-json script.py` would name t
 Frames are half-open, `start` to before `stop`, as positions in the video. Times that end in `_s`
 are seconds, of all frames of a segment together. A number that is not known is `null`.
 
-A log that cannot be written any more, because its disk is full say, does not end the job: that is
-told once among the progress, and a `log_gap` counts what is missing as soon as lines can be written
-again. After 64 MiB of one job its segments' lines are left out, after 128 MiB all but the last one.
-Texts end after 2,000 characters.
+If the log cannot be written any more, for example because its disk is full, the job goes on: one
+warning appears with the progress, and a `log_gap` counts the missing lines as soon as lines can be
+written again. After 64 MiB of one job the lines of its segments are left out, after 128 MiB all but
+the last line. Texts are cut after 2,000 characters.
 
 `--json` is something else: progress and the report for the program that runs the command, on
 standard output. Both can be given.

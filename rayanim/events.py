@@ -98,10 +98,7 @@ class SegmentEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(Event):
-    """A video is to be made.
-
-    `frames` is None while the end of its parameters is not known.
-    """
+    """A job begins. `frames` is None while the end of the parameters is not known."""
 
     output: str
     frames: int | None
@@ -113,7 +110,7 @@ class JobStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished(Event):
-    """The video has its name."""
+    """The video is finished and at its target."""
 
     output: str
     frames: int
@@ -126,7 +123,7 @@ class JobFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailed(Event):
-    """The job ended without its video; `error` is the exception's class."""
+    """The job ended without a video; `error` is the class of the exception."""
 
     level: ClassVar[Level] = "error"
 
@@ -137,7 +134,7 @@ class JobFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResumed(Event):
-    """Frames are there from an earlier job of the same video."""
+    """Finished frames of an earlier job for the same video were found."""
 
     frames: int
     written_bytes: int
@@ -145,7 +142,7 @@ class JobResumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChosen(Event):
-    """Where the rest is drawn: ``local`` or ``ray``; `actors` to begin with, 0 in process."""
+    """Where frames are drawn from now on: ``local``, or ``ray`` with `actors` at first."""
 
     engine: str
     reason: str
@@ -155,7 +152,7 @@ class EngineChosen(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingDecided(Event):
-    """The controller wants another number of render actors: `delta` more."""
+    """The wanted number of render actors is now `target`, which is `delta` more than before."""
 
     target: int
     delta: int
@@ -179,7 +176,7 @@ class ActorJoined(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorDied(Event):
-    """A render actor is gone; `start` and `stop` are None where it was idle."""
+    """A render actor died; `start` and `stop` are what it was drawing, None if it was idle."""
 
     level: ClassVar[Level] = "warning"
 
@@ -192,14 +189,14 @@ class ActorDied(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorReleased(Event):
-    """A render actor was told to leave: it has nothing more to do."""
+    """A render actor was released: it has nothing more to do."""
 
     actor: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetChanged(Event):
-    """There are render actors on another number of nodes; so many of them can draw."""
+    """The number of nodes with render actors has changed; `actors` of them can draw."""
 
     actors: int
     nodes: int
@@ -234,7 +231,7 @@ class SegmentDrawn(SegmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRetried(SegmentEvent):
-    """What was drawn of a segment is lost; it is drawn again."""
+    """What was drawn of a segment is lost, so it is drawn again."""
 
     level: ClassVar[Level] = "warning"
 
@@ -244,7 +241,7 @@ class SegmentRetried(SegmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEncoded(SegmentEvent):
-    """The encoder actor of a video of raw frames has taken a segment."""
+    """The encoder actor has encoded a segment; only where it gets raw frames."""
 
     level: ClassVar[Level] = "debug"
 
@@ -256,7 +253,7 @@ class SegmentEncoded(SegmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartKept(SegmentEvent):
-    """An encoded segment is on the disk: `--resume` would go on from it."""
+    """An encoded segment is stored, and a job with `--resume` would start from it."""
 
     level: ClassVar[Level] = "debug"
 
@@ -269,7 +266,7 @@ class PartKept(SegmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderLost(Event):
-    """The encoder actor is gone."""
+    """The encoder actor died."""
 
     level: ClassVar[Level] = "warning"
 
@@ -279,7 +276,7 @@ class EncoderLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderRevived(Event):
-    """Another encoder actor has taken its place."""
+    """Another encoder actor has taken the place of the one that died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +295,7 @@ class Notice(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogGap(Event):
-    """So many lines are missing before this one, and why."""
+    """Lines are missing before this one: how many, and why."""
 
     level: ClassVar[Level] = "warning"
 
