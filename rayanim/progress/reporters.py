@@ -364,6 +364,7 @@ class BarProgress:
             markup=False,
             highlight=False,
             emoji=False,
+            soft_wrap=True,
         )
         room = console.width - SHORTEST_BAR - FULL_STATUS - 2
         label = shorten(label, min(room, LONGEST_LABEL)) if room >= SHORTEST_LABEL else ""
@@ -397,7 +398,7 @@ class BarProgress:
     def message(self, text: str) -> None:
         """Show `text` above the bar."""
         if self._bar is not None:
-            self._bar.console.print(text, soft_wrap=True)
+            self._bar.console.print(text)
         else:
             self._stream.write(f"{text}\n")
 
