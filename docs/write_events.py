@@ -30,7 +30,7 @@ writes to standard error. Write it after the script: `--log-json script.py` woul
 | `level` | `debug` (a line or two per segment), `info`, `warning` or `error` |
 | `event` | one of the kinds below |
 | `job` | the video's name without its suffix |
-| `run` | tells jobs for videos of one name apart; part of the actors' names in Ray |
+| `run` | distinguishes jobs for videos of one name; part of the actors' names in Ray |
 
 Frames are half-open, `start` to before `stop`, as positions in the video. Times that end in `_s`
 are seconds, of all frames of a segment together. A number that is not known is `null`.

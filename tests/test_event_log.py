@@ -118,7 +118,7 @@ class FullDisk:
         return self.write(file, taken)
 
 
-def test_a_full_disk_is_told_once_and_costs_only_lines(log, tmp_path, monkeypatch, complaints):
+def test_a_full_disk_is_warned_of_once_and_costs_only_lines(log, tmp_path, monkeypatch, complaints):
     """The line that was cut short spoils no other, and the gap is counted."""
     disk = FullDisk(40)
     monkeypatch.setattr(events.os, "write", disk)
@@ -145,7 +145,7 @@ def render(source, path, **options):
     return rayanim.produce(source, FPS, outfile=path, **{"progress": False, **options})
 
 
-def test_a_video_on_ray_tells_its_story(on_ray, tmp_path):
+def test_a_video_on_ray_is_logged_from_start_to_end(on_ray, tmp_path):
     """Every segment is drawn and kept once in the log, an actor's death included."""
     source = Numbered(120, delay_s=0.002, kill=(20,), scratch=tmp_path)
     log = tmp_path / "log"
@@ -169,7 +169,7 @@ def test_a_video_on_ray_tells_its_story(on_ray, tmp_path):
     assert by_kind["job_finished"][0]["frames"] == 120
 
 
-def test_a_video_in_process_tells_its_story(tmp_path):
+def test_a_video_in_process_is_logged_from_start_to_end(tmp_path):
     """The same events, without any actor's."""
     render(Numbered(60), tmp_path / "video.mp4", engine="local", log_json=tmp_path / "log")
     lines = lines_of(tmp_path / "log")
@@ -190,14 +190,14 @@ def test_a_job_that_fails_ends_in_its_error(tmp_path):
 
 
 def test_a_full_disk_under_the_log_does_not_fail_the_video(tmp_path):
-    """/dev/full refuses every line; people are told once."""
+    """/dev/full refuses every line; people read one warning."""
     report_lines = []
 
-    class Told(rayanim.progress.NoProgress):
+    class Shown(rayanim.progress.NoProgress):
         def message(self, text):
             report_lines.append(text)
 
-    render(Numbered(60), tmp_path / "video.mp4", log_json="/dev/full", progress=Told())
+    render(Numbered(60), tmp_path / "video.mp4", log_json="/dev/full", progress=Shown())
     assert read_numbers(tmp_path / "video.mp4") == list(range(60))
     assert len([text for text in report_lines if "/dev/full" in text]) == 1
 

@@ -1,4 +1,4 @@
-"""Every kind of progress tells what it is told, where it belongs, and disturbs nobody."""
+"""Every kind of progress shows what it gets, where it belongs, and disturbs nobody."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ END = ProgressState(300, 300, 50.0, 0.0, 4, 4, 0)
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until a test sets it."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -80,7 +80,7 @@ class Records(logging.Handler):
 
 @pytest.fixture
 def logger() -> logging.Logger:
-    """A logger of its own, with a `Records` handler, that tells nobody else."""
+    """A logger of its own, with a `Records` handler, that passes nothing on."""
     logger = logging.Logger("test", logging.INFO)
     logger.addHandler(Records())
     return logger
@@ -105,7 +105,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_an_endless_duration_is_no_error() -> None:
-    """Infinity, from a rate of nearly nothing, is told as a very long time."""
+    """Infinity, from a rate of nearly nothing, is shown as a very long time."""
     assert base.duration(float("inf")).startswith("277777:")
 
 
@@ -139,7 +139,7 @@ def test_the_sentence_leaves_out_what_is_not_known() -> None:
 
 
 def test_lines_come_every_so_many_seconds() -> None:
-    """However often the engine tells, a line is written once per interval, and one at the end."""
+    """However often there is an update, a line is written once per interval, and one at the end."""
     clock, stream = Clock(), io.StringIO()
     lines = LineProgress(None, 15, stream=stream, clock=clock)
     lines.start(300, "a.mp4")
@@ -147,9 +147,9 @@ def test_lines_come_every_so_many_seconds() -> None:
         clock.now_s += 0.125
         lines.update(STATE)
     lines.finish(END)
-    told = stream.getvalue().splitlines()
-    assert len(told) == 3
-    assert told[-1].startswith("a.mp4: 300/300 frames (100%)")
+    lines_written = stream.getvalue().splitlines()
+    assert len(lines_written) == 3
+    assert lines_written[-1].startswith("a.mp4: 300/300 frames (100%)")
 
 
 def test_lines_go_to_the_logger(logger: logging.Logger) -> None:

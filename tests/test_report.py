@@ -1,4 +1,4 @@
-"""The report says what a job made, how quickly, and what bound it."""
+"""The report says what a job made, how quickly, and what the bottleneck was."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_nodes_are_named_where_there_were_several() -> None:
 
 
 def test_an_unwritten_video_is_no_rendered_one() -> None:
-    """A dry run tells what the video would be, and claims no time and no file."""
+    """A dry run says what the video would be, and claims no time and no file."""
     text = str(make_report(rendered=False, file_bytes=0, elapsed_s=0.0))
     assert "not written" in text
     assert "Rendered" not in text
@@ -241,7 +241,7 @@ def test_no_division_by_zero() -> None:
         (Fraction(1, 3), "1/3"),
     ],
 )
-def test_rates_are_told_exactly(rate: Fraction, text: str) -> None:
+def test_rates_are_exact(rate: Fraction, text: str) -> None:
     """29.97 and 30000/1001 are not the same rate."""
     assert f" at {text} fps" in str(make_report(rate=rate))
 

@@ -531,8 +531,9 @@ class Watchdog:
         self._check_actors(now_s)
         silence_s = now_s - self._news_s
         if silence_s > self._limit_s():
+            text = f"No actor has answered for {silence_s:.0f} s."
             raise FarmSilentError(
-                f"Nothing was heard for {silence_s:.0f} s. {self._waits_for(encoder_silence_s)} "
+                f"{text} {self._waits_for(encoder_silence_s)} "
                 "Does drawing wait for something that never comes?"
             )
         if now_s - max(self._reported_s, self._news_s) > SILENCE_S:

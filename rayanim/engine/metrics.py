@@ -15,7 +15,7 @@ from rayanim.events import Event, Progressed, RayPassEnded, RayPassStarted
 _logger = logging.getLogger("rayanim")
 
 JOB_LABELS = ("video", "run")
-"""Labels of every metric: the video's name, and what tells jobs for videos of one name apart."""
+"""Labels of every metric: the video's name, and what distinguishes jobs for videos of one name."""
 
 STAGE_SECONDS = "rayanim_stage_seconds_total"
 

@@ -32,10 +32,10 @@ class Pool:
 
     alive: int = 2
     age_s: float = 0.0
-    looks: list[float] = field(default_factory=list)
+    searches: list[float] = field(default_factory=list)
 
     def holdings(self, pace, is_wanted):
-        self.looks.append(self.age_s)
+        self.searches.append(self.age_s)
         return [Holding(1, "a", 0, self.age_s, 1.0), Holding(2, "b", 1, self.age_s, 1.0)]
 
     def heard_ago_s(self):
@@ -43,51 +43,51 @@ class Pool:
 
 
 @pytest.fixture
-def look(monkeypatch):
-    """Look after so many seconds, of which actors have drawn for so many; who is given up."""
+def search(monkeypatch):
+    """Search after so many seconds, of which actors have drawn for so many; who is given up."""
     clock, pool = Clock(), Pool()
     monkeypatch.setattr(distributed, "time", clock)
     dispatcher = Dispatcher(iter(()), frame_bytes=0, limit_bytes=1)
     assigner = SegmentAssigner(pool, dispatcher, JobEvents(JobStats(None)), NodeBook(), depth=1)
     assigner.pace = Pace(frame_s=0.1)
 
-    def looked(after_s: float, age_s: float = 0.0):
+    def searched(after_s: float, age_s: float = 0.0):
         clock.now_s += after_s
         pool.age_s = age_s
         return assigner.find_late()
 
-    looked(0.0)
-    looked.looks = pool.looks
-    pool.looks.clear()
-    return looked
+    searched(0.0)
+    searched.searches = pool.searches
+    pool.searches.clear()
+    return searched
 
 
-def test_it_is_not_looked_in_every_turn(look):
-    """A look sees all actors, of which there may be thousands."""
+def test_late_segments_are_not_searched_for_in_every_turn(search):
+    """A search goes through all actors, of which there may be thousands."""
     for _ in range(8):
-        look(LOOK_S / 4)
-    assert len(look.looks) == 2
+        search(LOOK_S / 4)
+    assert len(search.searches) == 2
 
 
-def test_a_driver_that_was_held_up_listens_first(look):
-    """What actors said meanwhile is not heard yet: none of them is silent, none given up."""
-    look(LOOK_S)
-    assert look(30.0, age_s=30.0) == ()
-    assert look(LOOK_S, age_s=0.1) == ()
+def test_a_driver_that_was_held_up_reads_answers_first(search):
+    """Their answers are not read yet: no actor is silent, and none is given up."""
+    search(LOOK_S)
+    assert search(30.0, age_s=30.0) == ()
+    assert search(LOOK_S, age_s=0.1) == ()
 
 
-def test_an_actor_that_has_said_nothing_after_that_is_given_up(look):
-    """The turn in which the driver listens is enough."""
-    look(LOOK_S)
-    look(30.0, age_s=30.0)
-    assert look(LOOK_S, age_s=30.0 + LOOK_S) == (1, 2)
+def test_an_actor_that_has_not_answered_after_that_is_given_up(search):
+    """One turn of the loop is enough for that."""
+    search(LOOK_S)
+    search(30.0, age_s=30.0)
+    assert search(LOOK_S, age_s=30.0 + LOOK_S) == (1, 2)
 
 
-def test_a_driver_whose_turns_are_all_slow_looks_in_every_other_one(look):
-    """Being late is no reason to never look."""
+def test_a_driver_whose_turns_are_all_slow_searches_in_every_other_one(search):
+    """Being late is no reason to never search."""
     for _ in range(4):
-        look(3 * LOOK_S)
-    assert len(look.looks) == 2
+        search(3 * LOOK_S)
+    assert len(search.searches) == 2
 
 
 class OneActor:

@@ -62,7 +62,7 @@ def test_a_count_that_begins_anew_never_goes_down() -> None:
 
 
 class Instrument:
-    """A metric of Ray's that writes down what it is told."""
+    """A metric of Ray's that keeps what it gets."""
 
     def __init__(self, fails: bool = False) -> None:
         self.fails = fails
@@ -101,7 +101,7 @@ def new_events() -> JobEvents:
 def test_counters_add_up_to_the_job_s_counts_and_gauges_end_at_nothing(
     instruments: dict[str, Instrument],
 ) -> None:
-    """Whatever was counted before Ray came is told with the first look."""
+    """What was counted before Ray started is exported with the first values."""
     events = new_events()
     events.emit(JobResumed(frames=5, written_bytes=100))
     events.emit(FramesDrawn(timings=Timings(2.0, 0.5, 10)))
@@ -130,7 +130,9 @@ def test_counters_add_up_to_the_job_s_counts_and_gauges_end_at_nothing(
     assert [values[f"rayanim_{name}"]["wave", "7f"] for name in gauges] == [0, 0, 0, 0]
 
 
-def test_a_loop_that_turns_quickly_tells_once_a_second(instruments: dict[str, Instrument]) -> None:
+def test_a_quick_loop_exports_once_a_second(
+    instruments: dict[str, Instrument],
+) -> None:
     """The driver's loop turns hundreds of times a second."""
     events = new_events()
     events.emit(RayPassStarted())
@@ -150,7 +152,7 @@ def test_metrics_that_fail_end_alone(instruments: dict[str, Instrument]) -> None
     assert failing.calls == 1
 
 
-def test_nothing_is_told_before_ray_is_there_or_where_it_collects_none(
+def test_nothing_is_exported_before_ray_is_there_or_where_it_collects_none(
     instruments: dict[str, Instrument], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job in process pays nothing for metrics."""
@@ -253,7 +255,7 @@ class Watched(Numbered):
             time.sleep(0.05)
         return super().generate_at(time_ms)
 
-def tell_endpoint(done, total):
+def write_endpoint(done, total):
     import ray
     if ray.is_initialized() and not (folder / "endpoint").exists():
         node = ray.nodes()[0]
@@ -269,21 +271,21 @@ report = rayanim.produce(
     engine="ray",
     workers=2,
     segment_frames=12,
-    progress=tell_endpoint,
+    progress=write_endpoint,
 )
 (folder / "report.json").write_text(json.dumps(report.to_dict()))
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Values:
     """What was read at a node's endpoint: value by metric, and by stage for the seconds."""
 
     values: dict[str, float]
     labels: dict[str, str]
 
 
-def read(endpoint: str) -> Told:
+def read(endpoint: str) -> Values:
     with urllib.request.urlopen(endpoint, timeout=10) as answer:
         text = answer.read().decode()
     values, labels = {}, {}
@@ -291,11 +293,11 @@ def read(endpoint: str) -> Told:
         labels = dict(re.findall(r'(\w+)="([^"]*)"', given))
         assert labels["video"] == "wave"
         values[labels.get("stage", name)] = float(value)
-    return Told(values, labels)
+    return Values(values, labels)
 
 
 @pytest.mark.timeout(2 * LIMIT_S)
-def test_a_node_s_endpoint_tells_what_the_report_says(head: Cluster, tmp_path: Path) -> None:
+def test_a_node_s_endpoint_says_what_the_report_says(head: Cluster, tmp_path: Path) -> None:
     """During the run there are actors and frames; afterwards every count is the report's."""
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, head.gcs, str(tmp_path)],

@@ -110,7 +110,7 @@ def test_what_is_encoded_and_written_is_counted_by_either_transport() -> None:
 
 
 def test_people_read_messages_and_the_report_keeps_those_that_matter_later() -> None:
-    """A status is shown and not kept; of a death with a retry the retry is told."""
+    """A status is shown and not kept; of a death with a retry the retry is shown."""
     stats, shown = JobStats(30), Shown()
     events = JobEvents(stats, ProgressListener(stats, shown))
     events.emit(StatusShown(text="10 frames are there already."))
@@ -170,7 +170,7 @@ def test_nodes_are_paid_for_as_long_as_they_are_held() -> None:
     )
 )
 def test_the_history_of_a_long_job_is_bounded(steps: list[tuple[float, int, int]]) -> None:
-    """What is told has the right order, peak, time and end, however much came and went."""
+    """What is kept has the right order, peak, time and end, however much came and went."""
     use, at_s, node_s = FleetUse(), 0.0, 0.0
     nodes = 0
     for after_s, actors, now in steps:
@@ -186,7 +186,7 @@ def test_the_history_of_a_long_job_is_bounded(steps: list[tuple[float, int, int]
 
 
 def test_what_is_thinned_keeps_its_shape() -> None:
-    """A thousand actors that come one by one are told in steps that all are near the truth."""
+    """A thousand actors that come one by one are kept in steps that are all near the truth."""
     use = FleetUse()
     for number in range(1, 10 * MOST_SIZES):
         use.note(0.5 * number, number, 1)
@@ -195,7 +195,7 @@ def test_what_is_thinned_keeps_its_shape() -> None:
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until a test sets it."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0

@@ -87,7 +87,7 @@ def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_pat
     piles = [event for event in report.events if "pile up" in event]
     assert len(piles) == 1
     assert "Line2D" in piles[0]
-    assert "test_drawing_told.py" in piles[0]
+    assert "test_drawing_reported.py" in piles[0]
 
 
 class Shade(ActState):
@@ -184,9 +184,9 @@ def test_after_a_difference_all_frames_are_drawn_again(
     report = render(act(), tmp_path / "a.mp4", engine=engine, **options)
     assert report.frames == N_FRAMES
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "full.mp4").read_bytes()
-    told = [event for event in report.events if "gave other pixels" in event]
-    assert len(told) == 1
-    assert told[0].endswith("All frames are drawn again, in full.")
+    found = [event for event in report.events if "gave other pixels" in event]
+    assert len(found) == 1
+    assert found[0].endswith("All frames are drawn again, in full.")
     assert report.drawn_in_parts == right.drawn_in_parts == 0
     assert not (tmp_path / "a.mp4.parts").exists()
 
@@ -201,13 +201,13 @@ def blueprint_of(source: Source, **changes: Any) -> Blueprint:
 
 @pytest.mark.parametrize("by", ["blueprint", "segment"])
 def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> None:
-    """It is told when it is made, or with a segment; from then on it stays so."""
+    """It learns so when it is made, or with a segment; from then on it stays so."""
     source = source_of(NumberedAnimator())
     actor = RenderActor(pack(source), blueprint_of(source, in_full=by == "blueprint"))
     assert actor.open().failure is None
     frames = Segment(0, 0, 10, Batch(range(10), range(10)))
-    for told in (by == "segment", False):
-        meta, _ = actor.render(frames, told)
+    for in_full in (by == "segment", False):
+        meta, _ = actor.render(frames, in_full)
         assert meta.timings is not None
         assert meta.timings.account.ways == Ways(0, {"a difference was found": 10})
     actor.close()
