@@ -529,8 +529,10 @@ class Screen:
                 assert len(self.rows[-1]) <= self.width, self.rows[-1]
 
 
-def on_terminal(ending: str, *, width: int = 80, total: str = "300", **env: str) -> Screen:
-    """What a terminal of `width` columns shows after `SCRIPT` has run on it."""
+def on_terminal(
+    ending: str, *, width: int = 80, longest: int = 0, total: str = "300", **env: str
+) -> Screen:
+    """What a terminal of `width` columns shows after `SCRIPT`; rows may be `longest` wide."""
     code = SCRIPT.replace("TOTAL", total).replace("ENDING", ending)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
@@ -552,7 +554,7 @@ def on_terminal(ending: str, *, width: int = 80, total: str = "300", **env: str)
         pass
     process.wait(timeout=30)
     os.close(ours)
-    screen = Screen(width)
+    screen = Screen(longest or width)
     screen.feed(b"".join(chunks).decode())
     return screen
 
@@ -576,6 +578,12 @@ def test_the_bar_on_a_real_terminal(width: int) -> None:
     assert "━" in screen.rows[6]
     assert screen.rows[7:] == ["|after", ""]
     assert screen.cursor_shown
+
+
+def test_a_long_line_above_the_bar_is_not_wrapped() -> None:
+    """It can be copied, and searched for, as it was printed."""
+    screen = on_terminal(f"print('word ' * 40)\n{FINISH}", longest=300)
+    assert "a [tail]" + "word " * 40 in screen.rows
 
 
 def test_a_failed_bar_stays_where_it_stopped() -> None:
