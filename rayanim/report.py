@@ -162,7 +162,7 @@ def _longest_in_turn(stages: StageRates, elapsed_s: float, actors: int) -> Bindi
 
 MESSAGES_SHOWN = 3
 
-_SETTINGS = frozenset(each.name for each in fields(PerformanceSettings))
+_SETTINGS = frozenset(vars(PerformanceSettings()))
 
 
 class _SettingsOf:

@@ -442,12 +442,7 @@ def common_options(command: CommandT) -> CommandT:
         ),
         click.option("-p", "--preview", is_flag=True, help="Open the result."),
         click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
-        click.option(
-            "-v",
-            "--verbose",
-            is_flag=True,
-            help="Whole tracebacks, log lines, and details of the report.",
-        ),
+        click.option("-v", "--verbose", is_flag=True, help="Whole tracebacks, and log lines."),
         click.option("--quiet", is_flag=True, help="Print errors only."),
     )
 

@@ -181,12 +181,13 @@ def choose_engine(
     on_ray_s = _predict_ray(costs, frames_left, local_s, ray_s, cores)
     if max_actors < 2:
         return Choice("local", 0, in_process_s, on_ray_s, _too_few(max_actors))
+    here, there = _seconds(in_process_s), _seconds(on_ray_s)
     on_slow_ray_s = _predict_ray(_doubted(costs), frames_left, local_s, ray_s, cores)
     is_sure = on_slow_ray_s < in_process_s or on_ray_s < WORST_LOSS * in_process_s
     if on_ray_s < GAIN_NEEDED * in_process_s and is_sure:
-        reason = f"this process would take {_seconds(in_process_s)}"
+        reason = f"for the rest {there} expected with Ray's start, {here} in process"
         return Choice("ray", actors, in_process_s, on_ray_s, reason)
-    reason = f"Ray would take {_seconds(on_ray_s)}"
+    reason = f"for the rest {here} expected here, {there} on Ray with its start"
     return Choice("local", 0, in_process_s, on_ray_s, reason)
 
 
@@ -243,10 +244,10 @@ def _choose_unknown(
         return Choice("local", 0, None, None, "Ray would draw no faster")
     price_s = _start_s(costs) * (1 - _start_speed(cores)) + costs.ray_stop_s
     switch_s = price_s / (1 - ray_s / local_s)
-    reason = f"length unknown; Ray pays off after {_seconds(switch_s)}"
+    after = f"of a job of unknown length; Ray repays its start after {_seconds(switch_s)}"
     if elapsed_s < switch_s:
-        return Choice("local", 0, None, None, reason)
-    return Choice("ray", actors, None, None, reason)
+        return Choice("local", 0, None, None, f"{_seconds(elapsed_s)} {after}")
+    return Choice("ray", actors, None, None, f"{_seconds(elapsed_s)} {after}")
 
 
 def _predict_ray(costs: Costs, frames_left: int, local_s: float, ray_s: float, cores: int) -> float:
@@ -302,7 +303,7 @@ def _frames_in(seconds: float, draw_s: float) -> int:
 
 
 def _too_few(max_actors: int) -> str:
-    return f"Ray needs 2 actors to be quicker, {max_actors} allowed"
+    return f"render actors allowed: {max_actors}; Ray takes 2 to gain anything"
 
 
 def _seconds(seconds: float) -> str:
@@ -472,9 +473,9 @@ class Chooser:
             return in_process("engine='local' was asked for")
         if job.engine == "auto" and (self._allowed == 1 or frames_left == 0):
             reason = (
-                "only one actor is allowed"
+                "one actor at most is allowed"
                 if self._allowed == 1
-                else "it was done before Ray could help"
+                else "the first frames were all"
             )
             return in_process(reason)
         if not self._can_tell():

@@ -20,7 +20,7 @@ def test_a_cluster_without_room_is_given_the_time_to_grow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drawing", "answered", "text"),
+    ("drawing", "answered", "told"),
     [
         ([DRAWN], 1, "Still drawing frames 0 to 7."),
         ([], 1, "Still opening the source"),
@@ -28,21 +28,21 @@ def test_a_cluster_without_room_is_given_the_time_to_grow() -> None:
     ],
 )
 def test_a_silent_job_says_what_it_waits_for(
-    drawing: list[Segment], answered: int, text: str
+    drawing: list[Segment], answered: int, told: str
 ) -> None:
     """Drawing, the user's setup, and room are three different things."""
-    assert what_lasts(drawing, answered, 4).startswith(text)
+    assert what_lasts(drawing, answered, 4).startswith(told)
 
 
 def test_of_many_segments_the_first_are_named() -> None:
     """A thousand actors' work would fill the terminal each minute."""
     many = [replace(DRAWN, index=index) for index in range(1000)]
-    text = what_lasts(many, 1000, 1000)
-    assert text.endswith(", and 997 other segments.") and len(text) < 100
+    told = what_lasts(many, 1000, 1000)
+    assert told.endswith(", and 997 other segments.") and len(told) < 100
 
 
-@pytest.mark.parametrize(("cpus", "text"), [(2, "workers=1"), (0, "autoscaler")])
-def test_what_to_do_depends_on_what_there_is(cpus: int, text: str) -> None:
+@pytest.mark.parametrize(("cpus", "told"), [(2, "workers=1"), (0, "autoscaler")])
+def test_what_to_do_depends_on_what_there_is(cpus: int, told: str) -> None:
     """Processors that others hold can be freed; where there are none, none were added."""
-    message = none_came(4, 120.0, cpus, 0)
-    assert "4 were asked for" in message and text in message
+    text = none_came(4, 120.0, cpus, 0)
+    assert "4 were asked for" in text and told in text
