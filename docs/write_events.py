@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 from rayanim.events import KINDS, Event
@@ -16,7 +15,7 @@ INTRODUCTION = """\
 
 `rayanim run script.py --log-json render.jsonl` (`produce(..., log_json="render.jsonl")`) adds one
 line to the file for each event of the job: a JSON object, in ASCII. `--log-json` without a file
-writes to standard error. Behind the script: `--log-json script.py` would name the log.
+writes to standard error. Write it after the script: `--log-json script.py` would name the log.
 
 ```json
 {"time": "2026-03-01T09:30:12.345Z", "level": "warning", "event": "actor_died", "job": "wave",
@@ -31,15 +30,15 @@ writes to standard error. Behind the script: `--log-json script.py` would name t
 | `level` | `debug` (a line or two per segment), `info`, `warning` or `error` |
 | `event` | one of the kinds below |
 | `job` | the video's name without its suffix |
-| `run` | tells jobs for videos of one name apart; part of the actors' names in Ray |
+| `run` | distinguishes jobs for videos of one name; part of the actors' names in Ray |
 
 Frames are half-open, `start` to before `stop`, as positions in the video. Times that end in `_s`
 are seconds, of all frames of a segment together. A number that is not known is `null`.
 
-A log that cannot be written any more, because its disk is full say, does not end the job: that is
-told once among the progress, and a `log_gap` counts what is missing as soon as lines can be written
-again. After 64 MiB of one job its segments' lines are left out, after 128 MiB all but the last one.
-Texts end after 2,000 characters.
+If the log cannot be written any more, for example because its disk is full, the job goes on: one
+warning appears with the progress, and a `log_gap` counts the missing lines as soon as lines can be
+written again. After 64 MiB of one job the lines of its segments are left out, after 128 MiB all but
+the last line. Texts are cut after 2,000 characters.
 
 `--json` is something else: progress and the report for the program that runs the command, on
 standard output. Both can be given.
@@ -50,9 +49,9 @@ def described(kind: type[Event]) -> Iterator[str]:
     """The lines about one kind."""
     yield f"\n## `{kind.name()}` ({kind.level})\n"
     yield " ".join(inspect.getdoc(kind).split()) + "\n"
-    if fields(kind):
+    if kind.logged_fields():
         yield "| field | type |\n|---|---|"
-        for field in fields(kind):
+        for field in kind.logged_fields():
             yield f"| `{field.name}` | {str(field.type).replace(' | None', ' or null')} |"
 
 

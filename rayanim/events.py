@@ -1,8 +1,8 @@
-"""The events of a job, as values with typed fields; PURE.
+"""The events of a job, as values, and the log that writes them down as lines of JSON.
 
-Each kind is a class, whose name in small letters is the event's name. The
-engine tells a `Listener` of them as they happen; `rayanim.events` writes
-them down. ``docs/events.md`` lists them for readers of the log.
+A job emits each event once; listeners apply it: stats, progress, metrics, the JSON log and what
+decides on Ray. ``docs/events.md`` lists the events that are logged; those under `InternalEvent`
+are only counted and shown.
 """
 
 from __future__ import annotations
@@ -14,22 +14,29 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from rayanim.errors import OutputError
 from rayanim.progress.base import QuietStream
 
+if TYPE_CHECKING:
+    from rayanim.engine.draw import Timings
+
 Level = Literal["debug", "info", "warning", "error"]
+
+
+NOT_LOGGED = {"is_logged": False}
+"""Marks a field that listeners use and the log leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened in a job.
 
-    A field holds a number, a text, a truth value or None, so that every
+    A logged field holds a number, a text, a truth value or None, so that every
     reader of JSON understands it. Frames are ``[start, stop)``, as positions
     in the video.
 
@@ -44,16 +51,26 @@ class Event:
 
     @classmethod
     def name(cls) -> str:
-        """The name of the kind, ``actor_died`` say."""
+        """The name of the kind, for example ``actor_died``."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
+    @classmethod
+    def logged_fields(cls) -> list[Field[Any]]:
+        """The fields that are in the log."""
+        return [each for each in fields(cls) if each.metadata.get("is_logged", True)]
+
     def values(self) -> dict[str, Any]:
-        """The fields by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """What is logged of it, by name."""
+        return {each.name: getattr(self, each.name) for each in self.logged_fields()}
+
+    @property
+    def message(self) -> str:
+        """What people read of it, among the progress and in the report; mostly nothing."""
+        return ""
 
 
 class Stretch(Protocol):
-    """Frames of the video: a segment, or where one stands."""
+    """Frames of the video: a segment, or its place."""
 
     @property
     def index(self) -> int: ...
@@ -81,10 +98,7 @@ class SegmentEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(Event):
-    """A video is to be made.
-
-    `frames` is None while the end of its parameters is not known.
-    """
+    """A job begins. `frames` is None while the end of the parameters is not known."""
 
     output: str
     frames: int | None
@@ -96,7 +110,7 @@ class JobStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished(Event):
-    """The video has its name."""
+    """The video is finished and at its target."""
 
     output: str
     frames: int
@@ -109,7 +123,7 @@ class JobFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailed(Event):
-    """The job ended without its video; `error` is the exception's class."""
+    """The job ended without a video; `error` is the class of the exception."""
 
     level: ClassVar[Level] = "error"
 
@@ -120,7 +134,7 @@ class JobFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResumed(Event):
-    """Frames are there from an earlier job of the same video."""
+    """Finished frames of an earlier job for the same video were found."""
 
     frames: int
     written_bytes: int
@@ -128,7 +142,7 @@ class JobResumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChosen(Event):
-    """Where the rest is drawn: ``local`` or ``ray``; `actors` to begin with, 0 in process."""
+    """Where frames are drawn from now on: ``local``, or ``ray`` with `actors` at first."""
 
     engine: str
     reason: str
@@ -138,7 +152,7 @@ class EngineChosen(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingDecided(Event):
-    """The controller wants another number of render actors: `delta` more."""
+    """The wanted number of render actors is now `target`, which is `delta` more than before."""
 
     target: int
     delta: int
@@ -162,7 +176,7 @@ class ActorJoined(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorDied(Event):
-    """A render actor is gone; `start` and `stop` are None where it was idle."""
+    """A render actor died; `start` and `stop` are what it was drawing, None if it was idle."""
 
     level: ClassVar[Level] = "warning"
 
@@ -170,18 +184,19 @@ class ActorDied(Event):
     reason: str
     start: int | None = None
     stop: int | None = None
+    message: str = field(default="", metadata=NOT_LOGGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorReleased(Event):
-    """A render actor was told to leave: it has nothing more to do."""
+    """A render actor was released: it has nothing more to do."""
 
     actor: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetChanged(Event):
-    """There are render actors on another number of nodes; so many of them can draw."""
+    """The number of nodes with render actors has changed; `actors` of them can draw."""
 
     actors: int
     nodes: int
@@ -197,48 +212,71 @@ class SegmentDrawn(SegmentEvent):
     draw_s: float
     convert_s: float
     encode_s: float
+    # None where its frames were counted as they were drawn, by `FramesDrawn`.
+    timings: Timings | None = field(default=None, metadata=NOT_LOGGED)
+    rss_bytes: int = field(default=0, metadata=NOT_LOGGED)
+
+    @classmethod
+    def timed(cls, stretch: Stretch, timings: Timings, **fields: Any) -> Self:
+        """The event for a segment that took so long, and is counted by it."""
+        return cls.of(
+            stretch,
+            draw_s=timings.draw_s,
+            convert_s=timings.convert_s,
+            encode_s=timings.encode_s,
+            timings=timings,
+            **fields,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRetried(SegmentEvent):
-    """What was drawn of a segment is lost; it is drawn again."""
+    """What was drawn of a segment is lost, so it is drawn again."""
 
     level: ClassVar[Level] = "warning"
 
     reason: str
+    message: str = field(default="", metadata=NOT_LOGGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEncoded(SegmentEvent):
-    """The encoder actor of a video of raw frames has taken a segment."""
+    """The encoder actor has encoded a segment; only where it gets raw frames."""
 
     level: ClassVar[Level] = "debug"
 
     encode_s: float
     wait_s: float
+    written_bytes: int = field(default=0, metadata=NOT_LOGGED)
+    rss_bytes: int = field(default=0, metadata=NOT_LOGGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartKept(SegmentEvent):
-    """An encoded segment is on the disk: `--resume` would go on from it."""
+    """An encoded segment is stored, and a job with `--resume` would start from it."""
 
     level: ClassVar[Level] = "debug"
 
     written_bytes: int
+    encode_s: float = field(default=0.0, metadata=NOT_LOGGED)
+    wait_s: float = field(default=0.0, metadata=NOT_LOGGED)
+    write_s: float = field(default=0.0, metadata=NOT_LOGGED)
+    rss_bytes: int = field(default=0, metadata=NOT_LOGGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderLost(Event):
-    """The encoder actor is gone."""
+    """The encoder actor died."""
 
     level: ClassVar[Level] = "warning"
 
     reason: str
+    message: str = field(default="", metadata=NOT_LOGGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderRevived(Event):
-    """Another encoder actor has taken its place."""
+    """Another encoder actor has taken the place of the one that died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,10 +287,15 @@ class Notice(Event):
 
     text: str
 
+    @property
+    def message(self) -> str:
+        """The text itself."""
+        return self.text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogGap(Event):
-    """So many lines are missing before this one, and why."""
+    """Lines are missing before this one: how many, and why."""
 
     level: ClassVar[Level] = "warning"
 
@@ -281,20 +324,110 @@ KINDS: tuple[type[Event], ...] = (
     Notice,
     LogGap,
 )
-"""Every kind, in the order of ``docs/events.md``."""
+"""Every kind that is logged, in the order of ``docs/events.md``."""
+
+
+class InternalEvent(Event):
+    """An event that is counted or shown, and not logged."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportChosen(InternalEvent):
+    """What goes to the encoder, ``segments`` or ``frames``, and why."""
+
+    transport: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesDrawn(InternalEvent):
+    """Frames were drawn in the calling process, some of a segment for example."""
+
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesDiscarded(InternalEvent):
+    """Frames drawn after `kept` was counted are drawn again; the time they took is spent."""
+
+    kept: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesEncoded(InternalEvent):
+    """The encoder in the calling process has taken raw frames."""
+
+    frames: int
+    encode_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesRejected(InternalEvent):
+    """Frames that were resumed do not fit this job after all: they are drawn again."""
+
+    frames: int
+    written_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoClosed(InternalEvent):
+    """The file has its end: what was left in the encoder, or the last segments."""
+
+    encode_s: float = 0.0
+    write_s: float = 0.0
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRestarted(InternalEvent):
+    """What was drawn and encoded is lost: the video is begun again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayPassStarted(InternalEvent):
+    """Actors are about to draw; one more pass follows where the video is begun again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayPassEnded(InternalEvent):
+    """No actor draws any more, however that came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed(InternalEvent):
+    """How many actors and waiting frames there are at this moment."""
+
+    alive: int = 0
+    requested: int = 0
+    target: int = 0
+    queued_frames: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusShown(InternalEvent):
+    """Something to read while the job runs, and of no interest afterwards."""
+
+    text: str
+
+    @property
+    def message(self) -> str:
+        """The text itself."""
+        return self.text
 
 
 class Listener(Protocol):
-    """Someone who is told what happens in a job, from its thread alone."""
+    """Someone to whom a job passes its events, from its thread alone."""
 
-    def tell(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """This has just happened."""
 
 
-class Nobody:
-    """Does not listen."""
+class NoLog:
+    """A log that nobody asked for."""
 
-    def tell(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Nothing."""
 
 
@@ -302,21 +435,21 @@ STANDARD_ERROR = "-"
 """The name of the log that goes to standard error."""
 
 ROUTINE_BYTES = 64 * 2**20
-"""After so many bytes the segments' own lines end: at some 500 bytes for a segment's two lines
-and 250 frames in it, a video of 30 million frames."""
+"""Limit for the lines of ``debug``: at some 500 bytes for the two lines of a segment of 250
+frames, a video of 30 million frames."""
 
 ALL_BYTES = 2 * ROUTINE_BYTES
-"""After so many bytes only the job's end is written."""
+"""Limit for all lines but the job's last one."""
 
 LONGEST_TEXT = 2000
-"""Characters of a text, an error's say, that are written."""
+"""Characters of a text, for example of an error, that are written."""
 
 
 class EventLog:
-    """The log of one job: lines are added to what the file holds, and none is ever waited for.
+    """The log of one job: a line of JSON for each event, added to what the file holds.
 
-    A log that cannot be written does not end the job. That is told once, and
-    the log goes on with a `LogGap` as soon as it can be written again.
+    It never ends the job and never waits. If lines cannot be written, people
+    read so once, and a `LogGap` counts them as soon as lines can be written.
 
     Parameters
     ----------
@@ -324,8 +457,8 @@ class EventLog:
         The file; `STANDARD_ERROR` writes to standard error.
     job, run
         What the video is called, and which job for it this is: on every line.
-    complain
-        Told once, in words, if lines cannot be written.
+    warn
+        Called once, with a sentence, if lines cannot be written.
 
     Raises
     ------
@@ -338,16 +471,16 @@ class EventLog:
         path: str | os.PathLike[str],
         job: str,
         run: str,
-        complain: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._path = os.fspath(path)
         self._names = {"job": job, "run": run}
-        self._complain = complain
+        self._warn = warn
+        self._has_warned = False
         self._written_bytes = 0
-        self._missing = 0
-        self._why = ""
+        self._missing_lines = 0
+        self._missing_why = ""
         self._is_torn = False
-        self._has_complained = False
         self._file = None if self._path == STANDARD_ERROR else _opened(self._path)
 
     def __enter__(self) -> Self:
@@ -359,22 +492,27 @@ class EventLog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
-
-    def tell(self, event: Event) -> None:
-        """Write `event` down, unless the log is as long as it may be."""
-        if not self._has_room(event):
-            self._missing += 1
-            self._why = f"the log has {self._written_bytes} bytes already"
-        elif self._catch_up():
-            self._write(event)
-
-    def close(self) -> None:
-        """Let go of the file."""
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError):
                 os.close(file)
+
+    def apply(self, event: Event) -> None:
+        """Write `event` down, unless the log is as long as it may be."""
+        if isinstance(event, InternalEvent):
+            return
+        if not self._has_room(event):
+            self._missing_lines += 1
+            self._missing_why = f"the log has {self._written_bytes} bytes already"
+            return
+        if self._missing_lines:
+            gap = LogGap(lines=self._missing_lines, reason=self._missing_why)
+            if not self._write(gap):
+                self._missing_lines += 1  # the event's
+                return
+            self._missing_lines = 0
+        if not self._write(event):
+            self._missing_lines += 1
 
     def _has_room(self, event: Event) -> bool:
         if isinstance(event, JobFinished | JobFailed):
@@ -382,54 +520,41 @@ class EventLog:
         limit_bytes = ROUTINE_BYTES if event.level == "debug" else ALL_BYTES
         return self._written_bytes < limit_bytes
 
-    def _catch_up(self) -> bool:
-        """Say how many lines are missing before the next one; whether that one may follow."""
-        if not self._missing:
-            return True
-        missing, self._missing = self._missing, 0
-        if self._write(LogGap(lines=missing, reason=self._why)):
-            return True
-        # Neither the line about the gap nor the one that was to follow.
-        self._missing += missing
-        return False
-
     def _write(self, event: Event) -> bool:
-        line = line_of(event, datetime.now(UTC), self._names)
+        """Whether the event is in the log."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        values = {name: _plain(value) for name, value in event.values().items()}
+        line = {"time": time, "level": event.level, "event": event.name(), **self._names, **values}
         try:
-            self._put(line.encode("ascii"))
+            self._put(json.dumps(line, default=str) + "\n")
         except (OSError, ValueError) as error:
-            self._missing += 1
-            self._why = f"{type(error).__name__}: {error}"
-            self._complain_once(error)
+            self._missing_why = f"{type(error).__name__}: {error}"
+            if not self._has_warned:
+                self._has_warned = True
+                self._warn(
+                    f"The log {self._path!r} cannot be written ({error}); the video goes on. "
+                    "Lines are missing until it can."
+                )
             return False
         return True
 
-    def _put(self, line: bytes) -> None:
+    def _put(self, line: str) -> None:
         if self._path == STANDARD_ERROR:
-            QuietStream(sys.stderr).write(line.decode("ascii"))
-            self._written_bytes += len(line)
+            self._written_bytes += QuietStream(sys.stderr).write(line)
             return
         if self._file is None:
             raise ValueError("the log is closed")
         # What a full disk has cut short must not spoil the line after it.
-        rest = b"\n" + line if self._is_torn else line
+        rest = (b"\n" if self._is_torn else b"") + line.encode("ascii")
         while rest:
             written = os.write(self._file, rest)
             self._written_bytes += written
             self._is_torn = written < len(rest)
             rest = rest[written:]
 
-    def _complain_once(self, error: Exception) -> None:
-        if not self._has_complained:
-            self._has_complained = True
-            self._complain(
-                f"The log {self._path!r} cannot be written ({error}); the video goes on. "
-                "Lines are missing until it can."
-            )
-
 
 def _opened(path: str) -> int:
-    """The file's descriptor; a pipe's writer that waits for nobody."""
+    """The file's descriptor; a pipe that nobody reads is refused, and none is waited for."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
     try:
         return os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
@@ -439,24 +564,6 @@ def _opened(path: str) -> int:
             f"The log {path!r} cannot be opened: {why}. Give --log-json a file in a folder that "
             "exists and may be written to."
         ) from error
-
-
-def line_of(event: Event, when: datetime, names: dict[str, str]) -> str:
-    """The line for `event`, of ASCII characters and with its end.
-
-    Parameters
-    ----------
-    event
-        What happened.
-    when
-        When, in UTC.
-    names
-        What stands on every line.
-    """
-    fields = {name: _plain(value) for name, value in event.values().items()}
-    time = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = {"time": time, "level": event.level, "event": event.name(), **names, **fields}
-    return json.dumps(line, default=str) + "\n"
 
 
 def _plain(value: Any) -> Any:

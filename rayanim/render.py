@@ -26,10 +26,10 @@ from rayanim.errors import (
     SettingsError,
     as_raised,
 )
-from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, Nobody
+from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, NoLog
 from rayanim.parameters import Batch, Feed, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.progress import Progress, choose_progress
-from rayanim.report import Report, StageRates, binding_stage, size_text
+from rayanim.report import Report, size_text
 from rayanim.settings import (
     ClusterRequest,
     ClusterSettings,
@@ -56,50 +56,6 @@ if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
 
 _logger = logging.getLogger(__name__)
-
-
-def report_of(target: Address, outcome: Outcome) -> Report:
-    """The report of a job whose video is at `target` now."""
-    tally, spec = outcome.tally, outcome.spec
-    ways = tally.timings.account.ways
-    elapsed_s = tally.elapsed_s
-    by_actors = tally.transport == "segments" and outcome.engine == "ray"
-    stages = StageRates.measured(
-        tally.frames - tally.resumed_frames,
-        draw_s=tally.timings.draw_s,
-        convert_s=tally.timings.convert_s,
-        encode_s=tally.encode_s,
-        wait_s=tally.wait_s,
-        write_s=tally.write_s,
-    )
-    return Report(
-        output=target,
-        frames=tally.frames,
-        elapsed_s=elapsed_s,
-        size=spec.size,
-        rate=spec.rate,
-        codec=spec.codec,
-        pixel_format=spec.pixel_format,
-        file_bytes=outcome.file_bytes,
-        engine="ray" if outcome.engine == "ray" else "local",
-        engine_reason=outcome.engine_reason,
-        transport=tally.transport,
-        transport_reason=tally.transport_reason,
-        resumed_frames=tally.resumed_frames,
-        actors_peak=tally.actors_peak,
-        start_s=tally.start_s,
-        stages=stages,
-        binding=binding_stage(stages, elapsed_s, tally.actors_peak, encoded_by_actors=by_actors),
-        drawn_in_parts=ways.in_parts,
-        drawn_in_full=tuple(sorted(ways.in_full.items(), key=lambda item: -item[1])),
-        actor_changes=tuple(tally.changes),
-        fleet_sizes=tuple(tally.fleet.sizes),
-        nodes_peak=tally.fleet.nodes_peak,
-        node_hours=tally.fleet.node_hours,
-        events=tuple(tally.events),
-        settings=outcome.settings,
-        peak_rss_bytes=tuple(sorted(tally.peak_rss_bytes.items())),
-    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -191,11 +147,11 @@ def recorded(
     from rayanim import __version__
 
     if log_json is None:
-        yield Nobody()
+        yield NoLog()
         return
     began_s = time.perf_counter()
     with EventLog(log_json, name.video, name.run, complain) as log:
-        log.tell(
+        log.apply(
             JobStarted(
                 output=os.fspath(output),
                 frames=frames,
@@ -210,7 +166,7 @@ def recorded(
         except BaseException as error:
             elapsed_s = time.perf_counter() - began_s
             kind = type(error).__name__
-            log.tell(JobFailed(error=kind, text=str(error) or kind, elapsed_s=elapsed_s))
+            log.apply(JobFailed(error=kind, text=str(error) or kind, elapsed_s=elapsed_s))
             raise
 
 
@@ -849,7 +805,7 @@ def render(
     plan: Plan, progress: Progress | None = None, how_to_resume: str | None = None
 ) -> Report:
     """Render what was planned."""
-    from rayanim.engine.stats import JobName
+    from rayanim.engine.stats import JobName, report_of
 
     request = plan.request
     told = progress or choose_progress(
@@ -865,7 +821,7 @@ def render(
         complain=told.message,
     ) as log:
         report = report_of(plan.target, _made(plan, name, told, log, how_to_resume))
-        log.tell(finished(report))
+        log.apply(finished(report))
     return report
 
 

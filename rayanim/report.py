@@ -1,4 +1,4 @@
-"""What a finished job tells: the video, the time it took and where that went."""
+"""The report of a finished job: the video, the time it took and where that went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 import html
 import mimetypes
 import os
-from dataclasses import FrozenInstanceError, dataclass, field, fields
+from collections.abc import Callable, Iterator
+from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -53,72 +54,6 @@ class FleetSize:
     at_s: float
     actors: int
     nodes: int
-
-
-LARGEST_EMBEDDED_BYTES = 20 * 2**20
-"""Videos from this size on are linked from a notebook, not stored in it."""
-
-WIDEST_PX = 960
-
-# What browsers play, by suffix. They play a .mov that holds H.264 if it is
-# called MP4; they play no .mkv.
-VIDEO_TYPES = {".mp4": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
-
-
-def video_html(output: Address, width_px: int) -> str:
-    """The video inside the page if it is small, else by its path; a link if nothing plays it.
-
-    Parameters
-    ----------
-    output
-        Where the video is.
-    width_px
-        Its width.
-    """
-    if not isinstance(output, Path):
-        return f"<div>{safe(str(output))}</div>"
-    link = f'<a href="{safe(_relative_url(output))}">{safe(output.name)}</a>'
-    suffix = output.suffix.lower()
-    try:
-        kind = VIDEO_TYPES.get(suffix) or _image_type(suffix)
-        if kind is None:
-            return f"<div>{link}</div>" if output.exists() else ""
-        address = _address(output, kind)
-    except OSError:  # never written (a dry run), or moved since
-        return ""
-    width_px = min(width_px, WIDEST_PX)
-    if kind.startswith("image/"):
-        return f'<img src="{safe(address)}" width="{width_px}" style="max-width: 100%">'
-    return (
-        f'<video controls loop width="{width_px}" style="max-width: 100%" '
-        f'src="{safe(address)}">{link}</video>'
-    )
-
-
-def safe(text: str) -> str:
-    """`text` without anything that HTML reads as its own."""
-    return html.escape(text, quote=True)
-
-
-def _address(path: Path, kind: str) -> str:
-    """A data URI for a small file, a relative URL for a large one."""
-    if path.stat().st_size >= LARGEST_EMBEDDED_BYTES:
-        return _relative_url(path)
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
-
-
-def _relative_url(path: Path) -> str:
-    """The path from the working folder, which in a notebook is the notebook's, as a URL."""
-    try:
-        relative = Path(os.path.relpath(path))
-    except ValueError:  # another drive
-        relative = path
-    return quote(relative.as_posix())
-
-
-def _image_type(suffix: str) -> str | None:
-    kind = mimetypes.types_map.get(suffix)
-    return kind if kind is not None and kind.startswith("image/") else None
 
 
 Binding = Literal["drawing", "converting", "encoding", "start-up"]
@@ -225,10 +160,9 @@ def _longest_in_turn(stages: StageRates, elapsed_s: float, actors: int) -> Bindi
     return max(times_s, key=lambda name: times_s[name])
 
 
-EVENTS_IN_SUMMARY = 3
+MESSAGES_SHOWN = 3
 
-
-_SETTINGS = frozenset(each.name for each in fields(PerformanceSettings))
+_SETTINGS = frozenset(vars(PerformanceSettings()))
 
 
 class _SettingsOf:
@@ -252,6 +186,20 @@ class _SettingsOf:
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
         return dict(vars(self.settings))
+
+
+def _by_names(*names: str) -> Callable[[tuple[tuple[Any, ...], ...]], list[dict[str, Any]]]:
+    """Makes a dictionary of each tuple."""
+    return lambda rows: [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _as_dicts(values: tuple[Any, ...]) -> list[dict[str, Any]]:
+    return [asdict(value) for value in values]
+
+
+def _as_json(convert: Callable[[Any], Any]) -> dict[str, Callable[[Any], Any]]:
+    """Metadata of a field: what makes of its value what JSON can hold."""
+    return {"as_json": convert}
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -293,7 +241,7 @@ class Report(_SettingsOf):
     binding
         The stage that bound the job, see `binding_stage`.
     drawn_in_parts
-        Frames of figures of which only what changed was drawn. Frames without
+        Frames of figures in which only what changed was drawn. Frames without
         a figure are neither in it nor in `drawn_in_full`.
     drawn_in_full
         (reason, frames) of those that were drawn whole, most frames first.
@@ -318,11 +266,11 @@ class Report(_SettingsOf):
         False for a dry run or a still.
     """
 
-    output: Address
+    output: Address = field(metadata=_as_json(str))
     frames: int
     elapsed_s: float
-    size: tuple[int, int]
-    rate: Fraction
+    size: tuple[int, int] = field(metadata=_as_json(list))
+    rate: Fraction = field(metadata=_as_json(str))
     codec: str
     pixel_format: str
     file_bytes: int
@@ -333,17 +281,23 @@ class Report(_SettingsOf):
     resumed_frames: int = 0
     actors_peak: int = 0
     start_s: float = 0.0
-    stages: StageRates = field(default_factory=StageRates)
+    stages: StageRates = field(default_factory=StageRates, metadata=_as_json(asdict))
     binding: Binding = "drawing"
     drawn_in_parts: int = 0
-    drawn_in_full: tuple[tuple[str, int], ...] = ()
-    actor_changes: tuple[ActorChange, ...] = ()
-    fleet_sizes: tuple[FleetSize, ...] = ()
+    drawn_in_full: tuple[tuple[str, int], ...] = field(
+        default=(), metadata=_as_json(_by_names("reason", "frames"))
+    )
+    actor_changes: tuple[ActorChange, ...] = field(default=(), metadata=_as_json(_as_dicts))
+    fleet_sizes: tuple[FleetSize, ...] = field(default=(), metadata=_as_json(_as_dicts))
     nodes_peak: int = 0
     node_hours: float = 0.0
-    events: tuple[str, ...] = ()
-    settings: PerformanceSettings = field(default_factory=PerformanceSettings)
-    peak_rss_bytes: tuple[tuple[str, int], ...] = ()
+    events: tuple[str, ...] = field(default=(), metadata=_as_json(list))
+    settings: PerformanceSettings = field(
+        default_factory=PerformanceSettings, metadata=_as_json(PerformanceSettings.to_dict)
+    )
+    peak_rss_bytes: tuple[tuple[str, int], ...] = field(
+        default=(), metadata=_as_json(_by_names("process", "bytes"))
+    )
     rendered: bool = True
 
     @property
@@ -365,78 +319,47 @@ class Report(_SettingsOf):
         alone = self.binding == "encoding" and self.transport == "frames"
         actors = "" if self.engine == "local" or alone else "more actors or "
         not_actors = ", more actors would not" if alone else ""
-        return f"{self._longest()} took longest; {actors}{ADVICE[self.binding]}{not_actors}"
+        stage = "drawing and converting together" if self._is_shared() else self.binding
+        return f"{stage} took longest; {actors}{ADVICE[self.binding]}{not_actors}"
 
     def summary(self) -> str:
-        """Three lines for people: the video, the time, where it went; a fourth for events."""
+        """Three lines for people: the video, the time, the bottleneck; a fourth for events."""
         if not self.rendered:
             return self._video_line()
-        lines = [self._video_line(), self._time_line(), self._stages_line()]
+        lines = [self._video_line(), self._time_line(), self._bottleneck_line()]
         return "\n".join(lines + ([_events_line(self.events)] if self.events else []))
 
     __str__ = summary
 
+    def details(self) -> str:
+        """What else there is to read of a rendered video, one fact a line."""
+        return "\n".join(self._details()) if self.rendered else ""
+
     def __repr__(self) -> str:
-        told = f"{_plural(self.frames, 'frame')}, {_seconds_text(self.video_s)}"
-        return f"<{type(self).__name__} {self.output}: {told}>"
+        size = f"{_plural(self.frames, 'frame')}, {_seconds_text(self.video_s)}"
+        return f"<{type(self).__name__} {self.output}: {size}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values that JSON can hold; rates as ``"30000/1001"``.
 
-        Nothing bound a video that was not rendered: ``binding`` and
-        ``binding_text`` are None then.
+        ``fps``, ``video_s`` and ``binding_text`` are in it as well. Nothing
+        bound a video that was not rendered: ``binding`` and ``binding_text``
+        are None then.
         """
-        return {
-            "output": str(self.output),
-            "frames": self.frames,
-            "elapsed_s": self.elapsed_s,
-            "fps": self.fps,
-            "video_s": self.video_s,
-            "size": list(self.size),
-            "rate": str(self.rate),
-            "codec": self.codec,
-            "pixel_format": self.pixel_format,
-            "file_bytes": self.file_bytes,
-            "engine": self.engine,
-            "engine_reason": self.engine_reason,
-            "transport": self.transport,
-            "transport_reason": self.transport_reason,
-            "resumed_frames": self.resumed_frames,
-            "actors_peak": self.actors_peak,
-            "start_s": self.start_s,
-            "stages": {name: getattr(self.stages, name) for name in StageRates.__slots__},
-            "binding": self.binding if self.rendered else None,
-            "binding_text": self.binding_text if self.rendered else None,
-            "drawn_in_parts": self.drawn_in_parts,
-            "drawn_in_full": [
-                {"reason": reason, "frames": frames} for reason, frames in self.drawn_in_full
-            ],
-            "actor_changes": [
-                {"at_s": change.at_s, "actors": change.actors, "reason": change.reason}
-                for change in self.actor_changes
-            ],
-            "fleet_sizes": [
-                {"at_s": size.at_s, "actors": size.actors, "nodes": size.nodes}
-                for size in self.fleet_sizes
-            ],
-            "nodes_peak": self.nodes_peak,
-            "node_hours": self.node_hours,
-            "events": list(self.events),
-            "settings": self.settings.to_dict(),
-            "peak_rss_bytes": [
-                {"process": process, "bytes": peak_bytes}
-                for process, peak_bytes in self.peak_rss_bytes
-            ],
-            "rendered": self.rendered,
+        values = {
+            each.name: each.metadata.get("as_json", lambda value: value)(getattr(self, each.name))
+            for each in fields(Report)
         }
+        values |= {"fps": self.fps, "video_s": self.video_s, "binding_text": self.binding_text}
+        if not self.rendered:
+            values |= {"binding": None, "binding_text": None}
+        return values
 
-    def _longest(self) -> str:
-        """The stage that bound the job, or two where neither took longest by itself."""
+    def _is_shared(self) -> bool:
+        """Whether drawing and converting bound the job together, and neither by itself."""
         stages = self.stages
         alone_s = max(stages.draw_s, stages.convert_s) / max(1, self.actors_peak)
-        if self.binding != "encoding" and alone_s < stages.encode_s:
-            return "drawing and converting together"
-        return self.binding
+        return self.binding in ("drawing", "converting") and alone_s < stages.encode_s
 
     def _video_line(self) -> str:
         width, height = self.size
@@ -448,50 +371,68 @@ class Report(_SettingsOf):
         return text + (size_text(self.file_bytes) if self.file_bytes else "not written")
 
     def _time_line(self) -> str:
-        rendered_s = float((self.frames - self.resumed_frames) / self.rate)
-        ratio = rendered_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
         where = "in this process"
         if self.engine == "ray":
-            where = f"on Ray with up to {_plural(self.actors_peak, 'actor')}{self._nodes_text()}"
-        return (
-            f"Rendered in {_seconds_text(self.elapsed_s)}: {three_digits(self.fps)} frames/s, "
-            f"{three_digits(ratio)} times real time, {where}"
-            + (f" ({self.engine_reason})." if self.engine_reason else ".")
-            + (
-                f" {_plural(self.resumed_frames, 'frame')} were there already."
-                if self.resumed_frames
-                else ""
-            )
+            nodes = f" on {self.nodes_peak} nodes" if self.nodes_peak > 1 else ""
+            where = f"on Ray with up to {_plural(self.actors_peak, 'actor')}{nodes}"
+        why = f" ({self.engine_reason})" if self.engine_reason else ""
+        text = (
+            f"Rendered in {_seconds_text(self.elapsed_s)} ({three_digits(self.fps)} frames/s), "
+            f"drawn {where}{why}."
         )
+        if self.resumed_frames:
+            text += f" {_plural(self.resumed_frames, 'frame')} came from an earlier run."
+        return text
 
-    def _nodes_text(self) -> str:
-        """On how many nodes they were, where that was more than one."""
-        if self.nodes_peak < 2:
-            return ""
-        return f" on {self.nodes_peak} nodes for {three_digits(self.node_hours)} node-hours"
-
-    def _stages_line(self) -> str:
+    def _bottleneck_line(self) -> str:
         stages = self.stages
-        rates = [
-            f"{verb} {three_digits(fps)}"
-            for verb, fps in (
-                ("draws", stages.draw_fps),
-                ("converts", stages.convert_fps),
-                ("encodes", stages.encode_fps),
+        rates = {
+            name: three_digits(fps)
+            for name, fps in (
+                ("drawing", stages.draw_fps),
+                ("conversion", stages.convert_fps),
+                ("encoding", stages.encode_fps),
             )
             if fps
-        ]
-        told = f" One worker {', '.join(rates)} frames/s." if rates else ""
-        waited = f" The encoder waited {_seconds_text(stages.wait_s)}." if stages.wait_s else ""
-        bound = f"{self.binding_text[0].upper()}{self.binding_text[1:]}."
-        return f"{bound}{told}{waited}{self._ways_text()}"
+        }
+        name = "conversion" if self.binding == "converting" else str(self.binding)
+        each = " per actor" if self.actors_peak > 1 else ""
+        first = ""
+        if self._is_shared():
+            name = "drawing and conversion together"
+        elif name in rates:
+            first = f"{rates.pop(name)} frames/s{each}"
+        others = ", ".join(f"{stage} {rate}" for stage, rate in rates.items())
+        if others and not first:
+            others += f" frames/s{each}"
+        shown = "; ".join(part for part in (first, others) if part)
+        return f"Bottleneck: {name}{f' ({shown})' if shown else ''}.{self._redrawn_text()}"
 
-    def _ways_text(self) -> str:
+    def _redrawn_text(self) -> str:
         """How figures were drawn, as a sentence; nothing where there were none."""
-        whole = ", ".join(f"{frames} ({why})" for why, frames in self.drawn_in_full)
-        if not (self.drawn_in_parts or whole):
-            return ""
-        return f" Frames drawn in parts: {self.drawn_in_parts}{whole and f'; in full: {whole}'}."
+        in_full = sum(frames for _, frames in self.drawn_in_full)
+        if self.drawn_in_parts:
+            of_all = self.drawn_in_parts + in_full
+            return f" Redrew only what changed in {self.drawn_in_parts} of {of_all} frames."
+        if in_full:
+            return f" Redrew all of {_plural(in_full, 'frame')} ({self.drawn_in_full[0][0]})."
+        return ""
+
+    def _details(self) -> Iterator[str]:
+        rendered_s = float((self.frames - self.resumed_frames) / self.rate)
+        ratio = rendered_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        yield f"Speed: {three_digits(ratio)} times real time."
+        yield f"{self.binding_text[0].upper()}{self.binding_text[1:]}."
+        if self.stages.wait_s:
+            yield f"The encoder waited {_seconds_text(self.stages.wait_s)} for frames."
+        if self.start_s:
+            yield f"The first actor could draw after {_seconds_text(self.start_s)}."
+        if self.nodes_peak > 1:
+            yield f"Nodes were in use for {three_digits(self.node_hours)} node-hours in all."
+        for why, frames in self.drawn_in_full:
+            yield f"Redrew all of {_plural(frames, 'frame')}: {why}."
+        if self.transport_reason:
+            yield f"The encoder got {self.transport}: {self.transport_reason}."
 
     def _repr_html_(self) -> str:
         """The video where a browser can play it, and the summary."""
@@ -502,9 +443,9 @@ class Report(_SettingsOf):
 
 
 def _events_line(events: tuple[str, ...]) -> str:
-    more = len(events) - EVENTS_IN_SUMMARY
-    told = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:EVENTS_IN_SUMMARY])
-    return told + (f"; and {more} more." if more > 0 else ".")
+    more = len(events) - MESSAGES_SHOWN
+    shown = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:MESSAGES_SHOWN])
+    return shown + (f"; and {more} more." if more > 0 else ".")
 
 
 def _plural(number: int, noun: str) -> str:
@@ -529,3 +470,61 @@ def size_text(size_bytes: int) -> str:
             return f"{size_bytes} bytes" if unit == "bytes" else f"{three_digits(size)} {unit}"
         size /= 1024
     return f"{three_digits(size)} GiB"
+
+
+LARGEST_EMBEDDED_BYTES = 20 * 2**20
+"""Videos from this size on are linked from a notebook, not stored in it."""
+
+WIDEST_PX = 960
+
+# What browsers play, by suffix. They play a .mov that holds H.264 if it is
+# called MP4; they play no .mkv.
+VIDEO_TYPES = {".mp4": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
+
+
+def video_html(output: Address, width_px: int) -> str:
+    """The video inside the page if it is small, else by its path; a link if nothing plays it."""
+    if not isinstance(output, Path):
+        return f"<div>{safe(str(output))}</div>"
+    link = f'<a href="{safe(_relative_url(output))}">{safe(output.name)}</a>'
+    suffix = output.suffix.lower()
+    try:
+        kind = VIDEO_TYPES.get(suffix) or _image_type(suffix)
+        if kind is None:
+            return f"<div>{link}</div>" if output.exists() else ""
+        address = _address(output, kind)
+    except OSError:  # never written (a dry run), or moved since
+        return ""
+    width_px = min(width_px, WIDEST_PX)
+    if kind.startswith("image/"):
+        return f'<img src="{safe(address)}" width="{width_px}" style="max-width: 100%">'
+    return (
+        f'<video controls loop width="{width_px}" style="max-width: 100%" '
+        f'src="{safe(address)}">{link}</video>'
+    )
+
+
+def safe(text: str) -> str:
+    """`text` without anything that HTML reads as its own."""
+    return html.escape(text, quote=True)
+
+
+def _address(path: Path, kind: str) -> str:
+    """A data URI for a small file, a relative URL for a large one."""
+    if path.stat().st_size >= LARGEST_EMBEDDED_BYTES:
+        return _relative_url(path)
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _relative_url(path: Path) -> str:
+    """The path from the working folder, which in a notebook is the notebook's, as a URL."""
+    try:
+        relative = Path(os.path.relpath(path))
+    except ValueError:  # another drive
+        relative = path
+    return quote(relative.as_posix())
+
+
+def _image_type(suffix: str) -> str | None:
+    kind = mimetypes.types_map.get(suffix)
+    return kind if kind is not None and kind.startswith("image/") else None

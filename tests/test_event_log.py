@@ -36,7 +36,7 @@ def log(tmp_path, complaints):
 
 def test_a_line_holds_the_event_and_when_it_was(log, tmp_path):
     """ISO 8601 in UTC, the job's names, and the event's own fields."""
-    log.tell(KEPT)
+    log.apply(KEPT)
     (line,) = lines_of(tmp_path / "log")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
     assert line == {
@@ -55,7 +55,7 @@ def test_what_the_file_holds_stays(tmp_path, complaints):
     """Two videos of a script, and two runs, share a log."""
     for run in ("a", "b"):
         with EventLog(tmp_path / "log", "wave", run, complaints.append) as log:
-            log.tell(KEPT)
+            log.apply(KEPT)
     assert [line["run"] for line in lines_of(tmp_path / "log")] == ["a", "b"]
 
 
@@ -63,7 +63,7 @@ def test_any_text_stays_on_its_line(log, tmp_path):
     """Line ends, other alphabets and undecodable bytes of file names; the longest are cut."""
     texts = ["two\nlines", "Zürich 🎬", "name \udcff", "x" * 5000]
     for text in texts:
-        log.tell(Notice(text=text))
+        log.apply(Notice(text=text))
     found = [line["text"] for line in lines_of(tmp_path / "log")]
     assert found[:3] == texts[:3]
     assert found[3] == "x" * (events.LONGEST_TEXT - 1) + "…"
@@ -71,7 +71,7 @@ def test_any_text_stays_on_its_line(log, tmp_path):
 
 def test_numbers_that_json_lacks_are_null(log, tmp_path):
     """Infinity would make the line unreadable."""
-    log.tell(JobFailed(error="E", text="t", elapsed_s=float("inf")))
+    log.apply(JobFailed(error="E", text="t", elapsed_s=float("inf")))
     assert lines_of(tmp_path / "log")[0]["elapsed_s"] is None
 
 
@@ -88,11 +88,11 @@ def test_routine_lines_end_first_and_the_last_line_is_always_written(
     monkeypatch.setattr(events, "ROUTINE_BYTES", 1000)
     monkeypatch.setattr(events, "ALL_BYTES", 2000)
     for _ in range(100):
-        log.tell(KEPT)
-    log.tell(ActorAsked(actor=1))
+        log.apply(KEPT)
+    log.apply(ActorAsked(actor=1))
     for _ in range(100):
-        log.tell(Notice(text="again"))
-    log.tell(JobFailed(error="E", text="t", elapsed_s=1.0))
+        log.apply(Notice(text="again"))
+    log.apply(JobFailed(error="E", text="t", elapsed_s=1.0))
     lines = lines_of(tmp_path / "log")
     kinds = [line["event"] for line in lines]
     assert kinds[kinds.index("log_gap") + 1] == "actor_asked"
@@ -118,14 +118,14 @@ class FullDisk:
         return self.write(file, taken)
 
 
-def test_a_full_disk_is_told_once_and_costs_only_lines(log, tmp_path, monkeypatch, complaints):
+def test_a_full_disk_is_warned_of_once_and_costs_only_lines(log, tmp_path, monkeypatch, complaints):
     """The line that was cut short spoils no other, and the gap is counted."""
     disk = FullDisk(40)
     monkeypatch.setattr(events.os, "write", disk)
     for _ in range(5):
-        log.tell(KEPT)
+        log.apply(KEPT)
     disk.room_bytes = 10_000
-    log.tell(ActorAsked(actor=7))
+    log.apply(ActorAsked(actor=7))
     torn, gap, asked = (tmp_path / "log").read_text().splitlines()
     assert torn.startswith('{"time"') and not torn.endswith("}")
     assert json.loads(gap)["lines"] == 5
@@ -145,7 +145,7 @@ def render(source, path, **options):
     return rayanim.produce(source, FPS, outfile=path, **{"progress": False, **options})
 
 
-def test_a_video_on_ray_tells_its_story(on_ray, tmp_path):
+def test_a_video_on_ray_is_logged_from_start_to_end(on_ray, tmp_path):
     """Every segment is drawn and kept once in the log, an actor's death included."""
     source = Numbered(120, delay_s=0.002, kill=(20,), scratch=tmp_path)
     log = tmp_path / "log"
@@ -169,7 +169,7 @@ def test_a_video_on_ray_tells_its_story(on_ray, tmp_path):
     assert by_kind["job_finished"][0]["frames"] == 120
 
 
-def test_a_video_in_process_tells_its_story(tmp_path):
+def test_a_video_in_process_is_logged_from_start_to_end(tmp_path):
     """The same events, without any actor's."""
     render(Numbered(60), tmp_path / "video.mp4", engine="local", log_json=tmp_path / "log")
     lines = lines_of(tmp_path / "log")
@@ -190,14 +190,14 @@ def test_a_job_that_fails_ends_in_its_error(tmp_path):
 
 
 def test_a_full_disk_under_the_log_does_not_fail_the_video(tmp_path):
-    """/dev/full refuses every line; people are told once."""
+    """/dev/full refuses every line; people read one warning."""
     report_lines = []
 
-    class Told(rayanim.progress.NoProgress):
+    class Shown(rayanim.progress.NoProgress):
         def message(self, text):
             report_lines.append(text)
 
-    render(Numbered(60), tmp_path / "video.mp4", log_json="/dev/full", progress=Told())
+    render(Numbered(60), tmp_path / "video.mp4", log_json="/dev/full", progress=Shown())
     assert read_numbers(tmp_path / "video.mp4") == list(range(60))
     assert len([text for text in report_lines if "/dev/full" in text]) == 1
 

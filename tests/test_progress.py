@@ -1,4 +1,4 @@
-"""Every kind of progress tells what it is told, where it belongs, and disturbs nobody."""
+"""Every kind of progress shows what it gets, where it belongs, and disturbs nobody."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from rayanim.progress import (
     base,
     choose_progress,
 )
-from rayanim.progress.base import LinesAbove, QuietStream
-from rayanim.progress.reporters import SHORTEST_BAR, fit, in_notebook, shorten
+from rayanim.progress.base import QuietStream
+from rayanim.progress.reporters import in_notebook, shorten, status_text
 
 ROOT = Path(__file__).parents[1]
 STATE = ProgressState(126, 300, 48.06, 3.6, 2, 4, 12)
@@ -44,7 +44,7 @@ END = ProgressState(300, 300, 50.0, 0.0, 4, 4, 0)
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until a test sets it."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -80,7 +80,7 @@ class Records(logging.Handler):
 
 @pytest.fixture
 def logger() -> logging.Logger:
-    """A logger of its own, with a `Records` handler, that tells nobody else."""
+    """A logger of its own, with a `Records` handler, that passes nothing on."""
     logger = logging.Logger("test", logging.INFO)
     logger.addHandler(Records())
     return logger
@@ -105,7 +105,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_an_endless_duration_is_no_error() -> None:
-    """Infinity, from a rate of nearly nothing, is told as a very long time."""
+    """Infinity, from a rate of nearly nothing, is shown as a very long time."""
     assert base.duration(float("inf")).startswith("277777:")
 
 
@@ -139,7 +139,7 @@ def test_the_sentence_leaves_out_what_is_not_known() -> None:
 
 
 def test_lines_come_every_so_many_seconds() -> None:
-    """However often the engine tells, a line is written once per interval, and one at the end."""
+    """However often there is an update, a line is written once per interval, and one at the end."""
     clock, stream = Clock(), io.StringIO()
     lines = LineProgress(None, 15, stream=stream, clock=clock)
     lines.start(300, "a.mp4")
@@ -147,9 +147,9 @@ def test_lines_come_every_so_many_seconds() -> None:
         clock.now_s += 0.125
         lines.update(STATE)
     lines.finish(END)
-    told = stream.getvalue().splitlines()
-    assert len(told) == 3
-    assert told[-1].startswith("a.mp4: 300/300 frames (100%)")
+    lines_written = stream.getvalue().splitlines()
+    assert len(lines_written) == 3
+    assert lines_written[-1].startswith("a.mp4: 300/300 frames (100%)")
 
 
 def test_lines_go_to_the_logger(logger: logging.Logger) -> None:
@@ -429,37 +429,28 @@ def test_choosing_loads_no_rich() -> None:
         actors_target=st.integers(0, 2000),
         queued_frames=st.integers(0, 10**5),
     ),
-    st.text(max_size=60),
     st.integers(24, 200),
 )
-def test_the_line_fits_any_terminal(state: ProgressState, label: str, width: int) -> None:
-    """No state is wider than the terminal, and the count is always there."""
-    head, tail, bar_width = fit(state, label, "0:03 left", width)
-    assert len(head) + (bar_width + 1 if bar_width else 0) + len(tail) < width
-    assert base.count(state) in tail
-    assert bar_width == 0 or bar_width >= SHORTEST_BAR
+def test_the_status_fits_any_terminal(state: ProgressState, width: int) -> None:
+    """No state is wider than its room, and the count is always there."""
+    text = status_text(state, "0:03 left", width)
+    assert len(text) <= width
+    assert base.count(state) in text
 
 
-def test_forty_columns_still_tell_how_long() -> None:
-    """On a narrow terminal the count, rate, time left and a bar remain."""
-    head, tail, bar_width = fit(STATE, "wave.mp4", "0:04 left", 40)
-    assert head == ""
-    assert tail == "126/300  48.1 fps  0:04 left"
-    assert bar_width >= SHORTEST_BAR
-
-
-def test_eighty_columns_tell_everything() -> None:
-    """On an ordinary terminal nothing is left out."""
-    head, tail, _ = fit(STATE, "wave.mp4", "0:04 left", 80)
-    assert head == "wave.mp4 "
-    assert tail == " 42%  126/300  48.1 fps  0:04 left  2/4 actors  12 queued"
+def test_little_room_still_tells_how_long() -> None:
+    """On a narrow terminal the count and the time left remain, on an ordinary one everything."""
+    assert status_text(STATE, "0:04 left", 22) == "126/300  0:04 left"
+    assert (
+        status_text(STATE, "0:04 left", 60)
+        == " 42%  126/300  48.1 fps  0:04 left  2/4 actors  12 queued"
+    )
 
 
 def test_the_bar_keeps_its_length() -> None:
     """Digits that come and go do not make the bar jump."""
     states = [ProgressState(d, 300, 48.1, 9 - d / 40, 4, 4, d % 30) for d in range(1, 300)]
-    widths = {fit(state, "wave.mp4", base.duration(9) + " left", 80)[2] for state in states}
-    assert len(widths) == 1
+    assert len({len(status_text(state, "0:09 left", 60)) for state in states}) == 1
 
 
 @given(st.text(max_size=50), st.integers(8, 30))
@@ -476,28 +467,6 @@ def test_a_label_keeps_its_suffix() -> None:
 
 
 # Sharing the terminal
-
-
-def test_text_above_the_bar_is_unchanged() -> None:
-    """Whole lines go out as they are; a part of a line waits; the rest is not lost."""
-    out, redraws = io.StringIO(), []
-    proxy = LinesAbove(out, lambda: redraws.append(out.getvalue()))
-    assert proxy.write("[red]one[/x]\ntwo\nthr") == 20
-    proxy.write("ee")
-    assert out.getvalue() == "\r\x1b[2K[red]one[/x]\ntwo\n"
-    assert len(redraws) == 1
-    proxy.release()
-    assert out.getvalue().endswith("two\nthree")
-    proxy.write("later")
-    assert out.getvalue().endswith("threelater")
-
-
-def test_a_foreign_bar_piles_up_nothing() -> None:
-    """A line that is overwritten for ever takes no memory."""
-    proxy = LinesAbove(io.StringIO(), lambda: None)
-    for number in range(10_000):
-        proxy.write(f"\r{number} of many")
-    assert len(proxy._rest) < 100
 
 
 def test_a_stream_without_encoding_is_written_to() -> None:
@@ -531,7 +500,7 @@ print("[red]printed[/x]")
 print("to stderr", file=sys.stderr)
 logging.warning("logged")
 bar.message("a message")
-print("a tail", end="", flush=True)
+print("a [tail]", end="")
 ENDING
 assert (sys.stdout, sys.stderr) == streams
 assert logging.getLogger().handlers[0].stream is sys.stderr
@@ -560,8 +529,10 @@ class Screen:
                 assert len(self.rows[-1]) <= self.width, self.rows[-1]
 
 
-def on_terminal(ending: str, *, width: int = 80, total: str = "300", **env: str) -> Screen:
-    """What a terminal of `width` columns shows after `SCRIPT` has run on it."""
+def on_terminal(
+    ending: str, *, width: int = 80, longest: int = 0, total: str = "300", **env: str
+) -> Screen:
+    """What a terminal of `width` columns shows after `SCRIPT`; rows may be `longest` wide."""
     code = SCRIPT.replace("TOTAL", total).replace("ENDING", ending)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
@@ -583,7 +554,7 @@ def on_terminal(ending: str, *, width: int = 80, total: str = "300", **env: str)
         pass
     process.wait(timeout=30)
     os.close(ours)
-    screen = Screen(width)
+    screen = Screen(longest or width)
     screen.feed(b"".join(chunks).decode())
     return screen
 
@@ -601,17 +572,23 @@ def test_the_bar_on_a_real_terminal(width: int) -> None:
         "to stderr",
         "WARNING:root:logged",
         "a message",
-        screen.rows[5],
+        "a [tail]",
     ]
-    assert "300/300" in screen.rows[5]
-    assert "━" in screen.rows[5]
-    assert screen.rows[6:] == ["a tail|after", ""]
+    assert "300/300" in screen.rows[6]
+    assert "━" in screen.rows[6]
+    assert screen.rows[7:] == ["|after", ""]
     assert screen.cursor_shown
+
+
+def test_a_long_line_above_the_bar_is_not_wrapped() -> None:
+    """It can be copied, and searched for, as it was printed."""
+    screen = on_terminal(f"print('word ' * 40)\n{FINISH}", longest=300)
+    assert "a [tail]" + "word " * 40 in screen.rows
 
 
 def test_a_failed_bar_stays_where_it_stopped() -> None:
     """The bar of a failed job is left at its last state, and says that it stopped."""
-    bar = on_terminal("bar.fail(); bar.fail()").rows[5]
+    bar = on_terminal("bar.fail(); bar.fail()").rows[6]
     assert "60/300" in bar
     assert "stopped after" in bar
 
@@ -626,7 +603,7 @@ def test_a_bar_that_nobody_ends() -> None:
 
 def test_a_bar_without_a_total() -> None:
     """An iterable of unknown length shows a count, no share and no bar."""
-    bar = on_terminal("bar.fail()", total="None").rows[5]
+    bar = on_terminal("bar.fail()", total="None").rows[6]
     assert "60 frames" in bar
     assert "%" not in bar
     assert "━" not in bar
@@ -640,6 +617,6 @@ def test_a_dumb_terminal_gets_lines() -> None:
 
 
 def test_an_ascii_terminal_gets_an_ascii_bar() -> None:
-    """Where the terminal has no line characters the bar is made of hashes."""
+    """Where the terminal has no line characters the bar is made of hyphens."""
     screen = on_terminal(FINISH, PYTHONIOENCODING="ascii")
-    assert "####" in screen.rows[5]
+    assert "----" in screen.rows[6]

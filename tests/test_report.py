@@ -1,4 +1,4 @@
-"""The report says what a job made, how quickly, and what bound it."""
+"""The report says what a job made, how quickly, and what the bottleneck was."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def make_report(output: Path | str = "wave.mp4", **changes: object) -> Report:
         pixel_format="yuv420p",
         file_bytes=421_888,
         engine="ray",
-        engine_reason="9 s of drawing repay Ray's start",
+        engine_reason="this process would take 9.0 s",
         actors_peak=4,
         start_s=3.3,
         stages=STAGES,
@@ -122,38 +123,76 @@ def test_rates_are_those_of_one_busy_worker() -> None:
 
 
 def test_summary_is_three_lines_and_names_all_that_matters() -> None:
-    """File, frames, size, rate, codec; time; engine and its reason; what bound."""
+    """File, frames, size, rate, codec; time; engine and its reason; the bottleneck."""
     lines = str(make_report()).splitlines()
     assert lines[0] == ("wave.mp4: 300 frames of 640x480 at 30 fps (10.0 s), h264 yuv420p, 412 KiB")
     assert lines[1] == (
-        "Rendered in 5.00 s: 60.0 frames/s, 2.00 times real time, on Ray with up to 4 actors "
-        "(9 s of drawing repay Ray's start)."
+        "Rendered in 5.00 s (60.0 frames/s), drawn on Ray with up to 4 actors "
+        "(this process would take 9.0 s)."
     )
-    assert lines[2].startswith("Drawing took longest")
-    assert "draws 50.0, converts 600, encodes 200 frames/s" in lines[2]
-    assert "waited 2.50 s" in lines[2]
+    assert lines[2] == (
+        "Bottleneck: drawing (50.0 frames/s per actor; conversion 600, encoding 200)."
+    )
     assert len(lines) == 3
 
 
 @pytest.mark.parametrize(
-    ("in_parts", "in_full", "told"),
+    ("changes", "text"),
     [
-        (0, (), None),
-        (300, (), "Frames drawn in parts: 300."),
-        (297, (("a", 2), ("b", 1)), "Frames drawn in parts: 297; in full: 2 (a), 1 (b)."),
-        (0, (("a", 300),), "Frames drawn in parts: 0; in full: 300 (a)."),
+        (
+            {"binding": "encoding", "actors_peak": 0},
+            "encoding (200 frames/s; drawing 50.0, conversion 600)",
+        ),
+        (
+            {"binding": "converting", "actors_peak": 1},
+            "conversion (600 frames/s; drawing 50.0, encoding 200)",
+        ),
+        (
+            {"binding": "start-up"},
+            "start-up (drawing 50.0, conversion 600, encoding 200 frames/s per actor)",
+        ),
+        ({"binding": "start-up", "stages": StageRates()}, "start-up"),
+        (
+            {"stages": StageRates.measured(8, draw_s=4, convert_s=4, encode_s=5), "actors_peak": 0},
+            "drawing and conversion together "
+            "(drawing 2.00, conversion 2.00, encoding 1.60 frames/s)",
+        ),
+    ],
+)
+def test_the_third_line_names_the_bottleneck_first(changes: dict[str, Any], text: str) -> None:
+    """With its rate, then those of the others."""
+    assert make_report(**changes).summary().splitlines()[2] == f"Bottleneck: {text}."
+
+
+@pytest.mark.parametrize(
+    ("in_parts", "in_full", "text"),
+    [
+        (0, (), ""),
+        (300, (), " Redrew only what changed in 300 of 300 frames."),
+        (297, (("a", 2), ("b", 1)), " Redrew only what changed in 297 of 300 frames."),
+        (0, (("a", 300),), " Redrew all of 300 frames (a)."),
     ],
 )
 def test_how_figures_were_drawn_ends_the_third_line(
-    in_parts: int, in_full: tuple[tuple[str, int], ...], told: str | None
+    in_parts: int, in_full: tuple[tuple[str, int], ...], text: str
 ) -> None:
-    """With the reasons why not in parts; videos without figures have nothing to tell."""
+    """Videos without figures have nothing to say there."""
     report = make_report(drawn_in_parts=in_parts, drawn_in_full=in_full)
-    line = report.summary().splitlines()[2]
-    assert line.endswith(told) if told else "Frames drawn" not in line
-    whole = [{"reason": reason, "frames": frames} for reason, frames in in_full]
-    values = report.to_dict()
-    assert (values["drawn_in_parts"], values["drawn_in_full"]) == (in_parts, whole)
+    assert report.summary().splitlines()[2].endswith(f"encoding 200).{text}")
+
+
+def test_details_are_for_those_who_ask() -> None:
+    """What would help, what was waited for, and why frames were drawn in full."""
+    report = make_report(drawn_in_full=(("the first frame", 1),), nodes_peak=3, node_hours=0.02)
+    assert report.details().splitlines() == [
+        "Speed: 2.00 times real time.",
+        "Drawing took longest; more actors or a quicker drawing would help.",
+        "The encoder waited 2.50 s for frames.",
+        "The first actor could draw after 3.30 s.",
+        "Nodes were in use for 0.02 node-hours in all.",
+        "Redrew all of 1 frame: the first frame.",
+    ]
+    assert make_report(rendered=False).details() == ""
 
 
 def test_events_are_the_fourth_line() -> None:
@@ -171,15 +210,15 @@ def test_in_process_summary() -> None:
     assert "up to 1 actor (" in str(make_report(actors_peak=1))
 
 
-def test_nodes_are_told_where_there_were_several() -> None:
-    """With the time for which they were held, which is what a cluster costs."""
+def test_nodes_are_named_where_there_were_several() -> None:
+    """What they cost is in the details."""
     assert "node" not in str(make_report(nodes_peak=1, node_hours=0.02))
     line = make_report(nodes_peak=3, node_hours=0.02).summary().splitlines()[1]
-    assert "with up to 4 actors on 3 nodes for 0.02 node-hours (" in line
+    assert "drawn on Ray with up to 4 actors on 3 nodes (" in line
 
 
 def test_an_unwritten_video_is_no_rendered_one() -> None:
-    """A dry run tells what the video would be, and claims no time and no file."""
+    """A dry run says what the video would be, and claims no time and no file."""
     text = str(make_report(rendered=False, file_bytes=0, elapsed_s=0.0))
     assert "not written" in text
     assert "Rendered" not in text
@@ -202,7 +241,7 @@ def test_no_division_by_zero() -> None:
         (Fraction(1, 3), "1/3"),
     ],
 )
-def test_rates_are_told_exactly(rate: Fraction, text: str) -> None:
+def test_rates_are_exact(rate: Fraction, text: str) -> None:
     """29.97 and 30000/1001 are not the same rate."""
     assert f" at {text} fps" in str(make_report(rate=rate))
 
@@ -230,6 +269,64 @@ def test_to_dict_is_json() -> None:
     ]
     assert [entry["bytes"] for entry in values["peak_rss_bytes"]] == [10, 20, 21]
     assert PerformanceSettings.from_dict(values["settings"]) == PerformanceSettings(num_workers=4)
+
+
+def test_the_dictionary_is_pinned() -> None:
+    """Programs read it with ``--json``: no key goes or changes its shape unnoticed."""
+    values = make_report(
+        drawn_in_parts=298,
+        drawn_in_full=(("the first frame", 2),),
+        events=("an actor died",),
+        resumed_frames=30,
+    ).to_dict()
+    assert values.pop("settings") == PerformanceSettings(num_workers=4).to_dict()
+    assert values == {
+        "output": "wave.mp4",
+        "frames": 300,
+        "elapsed_s": 5.0,
+        "fps": 54.0,
+        "video_s": 10.0,
+        "size": [640, 480],
+        "rate": "30",
+        "codec": "h264",
+        "pixel_format": "yuv420p",
+        "file_bytes": 421_888,
+        "engine": "ray",
+        "engine_reason": "this process would take 9.0 s",
+        "transport": "frames",
+        "transport_reason": "",
+        "resumed_frames": 30,
+        "actors_peak": 4,
+        "start_s": 3.3,
+        "stages": {
+            "draw_fps": 50.0,
+            "convert_fps": 600.0,
+            "encode_fps": 200.0,
+            "draw_s": 6.0,
+            "convert_s": 0.5,
+            "encode_s": 1.5,
+            "wait_s": 2.5,
+            "write_s": 0.0,
+        },
+        "binding": "drawing",
+        "binding_text": "drawing took longest; more actors or a quicker drawing would help",
+        "drawn_in_parts": 298,
+        "drawn_in_full": [{"reason": "the first frame", "frames": 2}],
+        "actor_changes": [{"at_s": 0.5, "actors": 4, "reason": "the encoder starves"}],
+        "fleet_sizes": [
+            {"at_s": 1.5, "actors": 4, "nodes": 2},
+            {"at_s": 4.5, "actors": 0, "nodes": 0},
+        ],
+        "nodes_peak": 0,
+        "node_hours": 0.0,
+        "events": ["an actor died"],
+        "peak_rss_bytes": [
+            {"process": "driver", "bytes": 10},
+            {"process": "RenderActor", "bytes": 20},
+            {"process": "RenderActor", "bytes": 21},
+        ],
+        "rendered": True,
+    }
 
 
 def test_every_field_is_in_the_dictionary() -> None:

@@ -11,10 +11,10 @@ from rayanim.engine.draw import Timings
 from rayanim.engine.plan import GOP_FRAMES, Segment, closed_lengths, follow
 from rayanim.engine.pool import Member
 from rayanim.engine.scheduler import Dispatcher
-from rayanim.engine.stats import Tally
+from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import SegmentLostError
+from rayanim.events import SegmentDrawn, SegmentEncoded
 from rayanim.parameters import NumberFeed
-from rayanim.progress.reporters import NoProgress
 from rayanim.settings import PerformanceSettings
 from simulation.agenda import Agenda, Server
 from simulation.encoder import Encoder
@@ -55,9 +55,9 @@ class SimulatedJob:
         )
         self._controller = Controller(
             ScalingLimits(min_actors=1, max_actors=scenario.actors, settle_s=settings.perf_delay),
-            self._nodes,
+            self._nodes,  # type: ignore[arg-type]
             self._dispatcher,
-            Tally(NoProgress(), scenario.frames),
+            JobEvents(JobStats(scenario.frames)),
             segment_frames=scenario.longest or GOP_FRAMES,
             limit_bytes=settings.in_flight_bytes,
             window_s=settings.window_size,
@@ -206,7 +206,7 @@ class SimulatedJob:
         self._nodes.roster.end(member, segment)
         self._nodes.let_go(member)
         timings = Timings(draw_s, 0.0, len(segment))
-        self._controller.drawn(timings)
+        self._controller.apply(SegmentDrawn.timed(segment, timings, actor=member.number))
         self._depth = 2 if draw_s < SHORT_SEGMENT_S else 1
         size = len(segment) * self._scenario.frame_bytes
         for drawn in self._dispatcher.drawn(segment, None, size):
@@ -226,7 +226,7 @@ class SimulatedJob:
     def _encoded(self, segment: Segment, seconds: float, wait_s: float) -> int:
         self._dispatcher.encoded(segment)
         self._written.append((segment.start, segment.stop))
-        self._controller.encoded(len(segment), seconds, wait_s)
+        self._controller.apply(SegmentEncoded.of(segment, encode_s=seconds, wait_s=wait_s))
         return 0
 
 

@@ -37,7 +37,8 @@ def run_script(script: Path, options: Options) -> int:
         if options.as_json:
             told: Told = ToldAsJson(stack.enter_context(stdout_kept_clean()))
         else:
-            told = Told(stack.enter_context(remembering_stdout()), quiet=options.quiet)
+            stdout = stack.enter_context(remembering_stdout())
+            told = Told(stdout, quiet=options.quiet, verbose=options.verbose)
         stack.enter_context(_logging(options))
         run = _Run(script, options, told)
         try:
@@ -55,9 +56,12 @@ def run_script(script: Path, options: Options) -> int:
 class Told:
     """Tells people: reports on standard output, all else on standard error."""
 
-    def __init__(self, stdout: RememberingStream, *, quiet: bool = False) -> None:
+    def __init__(
+        self, stdout: RememberingStream, *, quiet: bool = False, verbose: bool = False
+    ) -> None:
         self._stdout = stdout
         self._quiet = quiet
+        self._verbose = verbose
         self._finished: list[str] = []
 
     def progress(self) -> Any:
@@ -69,6 +73,8 @@ class Told:
     def report(self, report: Report) -> None:
         """A call was carried out; said at the end, the script may say it itself."""
         self._stdout.wait_for(report.summary())
+        if self._verbose and report.rendered:
+            self._stdout.wait_for(report.details())
         if report.file_bytes:
             self._finished.append(str(report.output))
 

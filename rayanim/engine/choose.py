@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Literal
 from rayanim.engine.cluster import ClusterLink
 from rayanim.engine.machine import Machine, process_rss_bytes
 from rayanim.engine.ray_session import LocalRay, RaySession, free_ray_cpus, ray_is_running
-from rayanim.engine.stats import Job, Tally
+from rayanim.engine.stats import Job, JobEvents
 from rayanim.errors import FarmStartError, NotPicklableError, SettingsError
 from rayanim.settings import parse_workers
 
@@ -345,9 +345,9 @@ RESERVE_BYTES = 512 * 2**20
 class Chooser:
     """Decides where a job is drawn, as often as it is asked."""
 
-    def __init__(self, job: Job, tally: Tally) -> None:
+    def __init__(self, job: Job, events: JobEvents) -> None:
         self._job = job
-        self._tally = tally
+        self._events = events
         self._machine = Machine.here()
         self.limit_bytes = min(
             job.settings.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
@@ -371,7 +371,7 @@ class Chooser:
     def stay(self, reason: str) -> Choice:
         """The choice to draw all frames in this process, reported where Ray was asked for."""
         if self._job.engine == "ray":
-            self._tally.event_once(f"This process draws all frames: {reason}.", "stays")
+            self._events.notice_once(f"This process draws all frames: {reason}.", "stays")
         return in_process(reason)
 
     @property
@@ -391,7 +391,7 @@ class Chooser:
             return
         warning = large_attributes(self._job.source, self._shipment)
         if warning:
-            self._tally.event(warning)
+            self._events.notice(warning)
 
     @property
     def shipment(self) -> Shipment:
@@ -410,7 +410,7 @@ class Chooser:
     def costs(self, spec: StreamSpec, draw_s: float, encode_s: float, warm_up_s: float) -> Costs:
         """What is known of a frame and of Ray's start; all in seconds."""
         actor_start_s, start_s, stop_s = self._starts()
-        by_actors = self._tally.transport == "segments"
+        by_actors = self._events.stats.transport == "segments"
         return Costs(
             draw_s=draw_s,
             encode_s=encode_s,
@@ -457,7 +457,7 @@ class Chooser:
             RESERVE_BYTES,
         )
         if by_memory < self._allowed:
-            self._tally.event(
+            self._events.notice(
                 f"Memory suffices for {by_memory} render actors, {self._allowed} were allowed."
             )
         most = max(1, min(by_memory, self._allowed))
@@ -487,10 +487,12 @@ class Chooser:
             max_actors=actors,
             cores=self._machine.cores,
             ray_cores=None if self.link is None else actors,
-            elapsed_s=self._tally.elapsed_s if elapsed_s is None else elapsed_s,
+            elapsed_s=self._events.stats.elapsed_s if elapsed_s is None else elapsed_s,
         )
         if choice.engine == "ray" and job.engine == "auto" and self._not_picklable is not None:
-            self._tally.event_once(f"{self._not_picklable.message} This process draws all frames.")
+            self._events.notice_once(
+                f"{self._not_picklable.message} This process draws all frames."
+            )
             return in_process("the drawing code cannot be sent to actors")
         return self._as_asked(choice, actors)
 

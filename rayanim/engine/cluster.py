@@ -24,7 +24,6 @@ import psutil
 from rayanim.engine.placement import (
     Need,
     Node,
-    affordable_memory,
     most_actors,
     room,
     room_on,
@@ -417,14 +416,10 @@ class ClusterLink:
         """Its living nodes."""
         return living_nodes()
 
-    def need(self, memory_bytes: int | None = None) -> Need:
+    def need(self) -> Need:
         """What one render actor takes."""
-        nodes = self.nodes()
-        head = next((node.node_id for node in nodes if node.is_head), None)
-        need = Need.of(self.settings, head)
-        if memory_bytes is None or self.settings.actor_memory_bytes is not None:
-            return need
-        return Need.of(self.settings, head, affordable_memory(nodes, need, memory_bytes))
+        head = next((node.node_id for node in self.nodes() if node.is_head), None)
+        return Need.of(self.settings, head)
 
     def room(self) -> int:
         """Render actors for which its nodes have room, when nobody else uses them."""
@@ -439,7 +434,7 @@ class ClusterLink:
 
     def most_actors(self) -> int:
         """The most render actors that the caller allows."""
-        most = self.most_with(self.need())
+        most = most_actors(self._request.workers, self.settings.max_workers, self.room())
         if most == 0:
             raise ClusterError(
                 f"{self._request.address.origin}: none of the cluster's {len(self.nodes())} nodes "
@@ -447,11 +442,6 @@ class ClusterLink:
                 "adds nodes on demand, say up to how many actors: --max-workers N."
             )
         return most
-
-    def most_with(self, need: Need) -> int:
-        """The most render actors that the caller allows, if each takes `need`; 0 if none fits."""
-        here = room(self.nodes(), need)
-        return most_actors(self._request.workers, self.settings.max_workers, here)
 
     def _check_same(self) -> None:
         import ray

@@ -12,13 +12,29 @@ from dataclasses import replace
 from rayanim.engine.choose import Choice, Chooser, Costs, in_process, segment_frames
 from rayanim.engine.draw import NO_TIME, Pieces, RawPayload, Timings
 from rayanim.engine.local import EncoderThread, EncoderThreads, InProcess, Resumption, SpaceWatch
+from rayanim.engine.metrics import MetricsExporter
 from rayanim.engine.plan import GOP_FRAMES, Segment, closed_lengths, cut, follow
 from rayanim.engine.ray_session import RaySession, told_as_ours
 from rayanim.engine.scheduler import Drawn
-from rayanim.engine.stats import Exporter, Job, Outcome, Tally
+from rayanim.engine.stats import (
+    FrameCountLog,
+    Job,
+    JobEvents,
+    JobStats,
+    Outcome,
+    ProgressListener,
+)
 from rayanim.engine.writing import OneEncoder, Parts, PartWriter
 from rayanim.errors import EncoderLostError, FarmStartError, HistoryError, RayanimError
-from rayanim.events import Listener, Nobody
+from rayanim.events import (
+    FramesDiscarded,
+    Listener,
+    NoLog,
+    Progressed,
+    TransportChosen,
+    VideoClosed,
+    VideoRestarted,
+)
 from rayanim.parameters import Feed
 from rayanim.progress.base import Progress
 from rayanim.randomness import kept_randomness
@@ -34,9 +50,10 @@ Head = deque[Drawn[RawPayload]]
 class FramesJob:
     """Draws a video and hands raw frames to one encoder."""
 
-    def __init__(self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess) -> None:
+    def __init__(self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess) -> None:
         self._job = job
-        self._tally = tally
+        self._events = events
+        self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
         self._head: Head = deque()
@@ -45,9 +62,9 @@ class FramesJob:
         """Make the part file; where it was drawn, and its bytes."""
         self._head.extend(self._sample())
         choice = self._choose()
-        if self._tally.total is None and choice.engine == "local":
+        if self._stats.total is None and choice.engine == "local":
             choice = self._wait_and_see(choice)
-        self._tally.chosen(choice.engine, choice.reason, choice.actors)
+        self._events.engine_chosen(choice.engine, choice.reason, choice.actors)
         if choice.engine == "local":
             return choice, self._run_locally()
         return self._run_on_ray(choice)
@@ -75,7 +92,7 @@ class FramesJob:
             if drawn is None:
                 return choice
             self._head.append(drawn)
-            self._tally.tell(queued_frames=self._inside.next_frame)
+            self._events.emit(Progressed(queued_frames=self._inside.next_frame))
             choice = self._choose()
         return self._choose(elapsed_s=math.inf)
 
@@ -94,17 +111,17 @@ class FramesJob:
             return
         for drawn in self._inside.sample():
             yield drawn
-            self._tally.tell()
+            self._events.emit(Progressed())
 
     def _run_locally(self) -> int:
-        encoder = EncoderThread(self._inside.spec, self._job.part_path, self._tally)
+        encoder = EncoderThread(self._inside.spec, self._job.part_path, self._events)
         try:
             while self._head:
                 encoder.put(self._head.popleft().payload)
             count = self._inside.frames_per_look()
             while (drawn := self._inside.draw(count)) is not None:
                 encoder.put(drawn.payload)
-                self._tally.tell(queued_frames=encoder.queued_frames)
+                self._events.emit(Progressed(queued_frames=encoder.queued_frames))
             return encoder.finish()
         except BaseException:
             encoder.abort()
@@ -126,7 +143,7 @@ class FramesJob:
         except FarmStartError as error:
             if self._job.engine != "auto" or not self._inside.is_open:
                 raise
-            self._tally.event_once(f"{error.message} This process draws all frames.", "no Ray")
+            self._events.notice_once(f"{error.message} This process draws all frames.", "no Ray")
         finally:
             session.stop()
         return in_process("Ray did not start"), self._run_locally()
@@ -140,7 +157,7 @@ class FramesJob:
             if drawn is None:
                 return
             yield drawn
-            self._tally.tell(queued_frames=self._inside.next_frame)
+            self._events.emit(Progressed(queued_frames=self._inside.next_frame))
 
     def _on_ray(self, choice: Choice) -> int:
         """Run on Ray; begin anew once if the encoder actor dies."""
@@ -154,13 +171,13 @@ class FramesJob:
                 if again is None or restarts == ENCODER_RESTARTS:
                     raise
                 restarts += 1
-                self._tally.event(f"{error.message} The video is begun anew.")
-                self._tally.begin_anew()
+                self._events.notice(f"{error.message} The video is begun anew.")
+                self._events.emit(VideoRestarted())
                 feed, first = again, (0, 0)
                 self._head.clear()
 
     def _pass(self, choice: Choice, feed: Feed, first: tuple[int, int]) -> int:
-        from rayanim.engine.distributed import Course, FarmRun
+        from rayanim.engine.distributed import RayRun, RemainingWork
 
         spec, most = self._inside.spec, self._chooser.most_actors()
         limit_bytes = self._chooser.limit_bytes
@@ -173,12 +190,12 @@ class FramesJob:
             in_flight_bytes=limit_bytes,
             queue_size=self._job.settings.worker_queue_size,
         )
-        run = FarmRun(
+        run = RayRun(
             replace(self._job, max_actors=most),
-            self._tally,
+            self._events,
             shipment=self._chooser.shipment,
             blueprint=self._inside.blueprint(),
-            course=Course(
+            work=RemainingWork(
                 plan=cut(feed, frames, 2 * most, index=first[0], start=first[1]),
                 writing=OneEncoder(spec, self._job.part_path),
                 segment_frames=frames,
@@ -221,13 +238,14 @@ class Handover:
     def __init__(
         self,
         job: Job,
-        tally: Tally,
+        events: JobEvents,
         chooser: Chooser,
         inside: InProcess,
         threads: EncoderThreads,
     ) -> None:
         self._job = job
-        self._tally = tally
+        self._events = events
+        self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
         self._threads = threads
@@ -282,7 +300,7 @@ class Handover:
             # Why it stayed is what the first look says: later ones see a shorter rest.
             self._choice = choice
         if goes or choice.engine == "local":
-            self._tally.chosen(choice.engine, choice.reason, choice.actors)
+            self._events.engine_chosen(choice.engine, choice.reason, choice.actors)
         if goes:
             self._start_ray()
 
@@ -291,7 +309,7 @@ class Handover:
         if choice.engine == "local":
             self._for_ray_since_s = None
             return False
-        now_s = self._tally.elapsed_s
+        now_s = self._stats.elapsed_s
         if self._for_ray_since_s is None:
             self._for_ray_since_s = now_s
         here_s, there_s = choice.predicted_local_s, choice.predicted_ray_s
@@ -310,7 +328,7 @@ class Handover:
         try:
             session.wait()
         except FarmStartError as error:
-            self._tally.event_once(f"{error.message} This process draws all frames.", "no Ray")
+            self._events.notice_once(f"{error.message} This process draws all frames.", "no Ray")
             self._choice = in_process("Ray did not start")
             return False
         return True
@@ -321,15 +339,15 @@ class Handover:
         return self._choice.engine == "ray"
 
     def _choose(self, drawn_frames: int) -> Choice:
-        total = self._tally.total
+        total = self._stats.total
         left = None
         if total is not None:
-            left = max(0, total - self._tally.resumed_frames - drawn_frames)
+            left = max(0, total - self._stats.resumed_frames - drawn_frames)
         return self._chooser.choose(self._costs(), left)
 
     def _costs(self) -> Costs:
         inside, encode_s = self._inside, self._threads.frame_s
-        if encode_s is None or self._tally.frames < ENCODED_TO_MEASURE:
+        if encode_s is None or self._stats.frames < ENCODED_TO_MEASURE:
             encode_s = self._chooser.encode_s(inside.spec)
         warm_up_s = inside.open_s + inside.cost.warm_up_s
         return self._chooser.costs(inside.spec, inside.cost.usual_s, encode_s, warm_up_s)
@@ -339,10 +357,11 @@ class SegmentsJob:
     """Draws a video in closed segments."""
 
     def __init__(
-        self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess, keeper: Keeper
+        self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess, keeper: Keeper
     ) -> None:
         self._job = job
-        self._tally = tally
+        self._events = events
+        self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
         self._keeper = keeper
@@ -353,27 +372,27 @@ class SegmentsJob:
     def run(self) -> tuple[Choice, int]:
         """Make the part file; where it was drawn, and its bytes."""
         longest = self._job.settings.frame_batch_amount
-        plan = follow(self._inside.feed, closed_lengths(self._tally.total, longest))
+        plan = follow(self._inside.feed, closed_lengths(self._stats.total, longest))
         first = next(plan)
         opening = self._draw_first(first)
-        resumption = Resumption(self._job, self._tally, self._inside, self._keeper)
+        resumption = Resumption(self._job, self._events, self._inside, self._keeper)
         store = resumption.open()
         spec = self._inside.spec
         self._parts = Parts(spec, self._job.part_path, store)
         self._space = SpaceWatch(
-            self._job.part_path, self._tally, with_parts=self._keeper.takes_disk
+            self._job.part_path, self._events, with_parts=self._keeper.takes_disk
         )
         # What may go on elsewhere is joined there: one process writes the video.
         self._writer = PartWriter(self._parts, joins=not self._chooser.may_travel)
         self._threads = EncoderThreads(
             spec,
             self._writer,
-            self._tally,
+            self._events,
             cores=self._chooser.cores,
             limit_bytes=self._chooser.limit_bytes // 2,
         )
         self._handover = Handover(
-            self._job, self._tally, self._chooser, self._inside, self._threads
+            self._job, self._events, self._chooser, self._inside, self._threads
         )
         with contextlib.ExitStack() as stack:
             stack.callback(self._handover.stop)
@@ -391,16 +410,16 @@ class SegmentsJob:
                 return choice, self._on_ray(choice, rest, begun, len(segment))
         self._threads.finish()
         choice = self._handover.chosen_here(self._drawn_frames)
-        began_s = self._tally.elapsed_s
-        file_bytes = self._writer.finish(self._tally.frames)
-        self._tally.ended(self._tally.elapsed_s - began_s, is_encoding=False)
+        began_s = self._stats.elapsed_s
+        file_bytes = self._writer.finish(self._stats.frames)
+        self._events.emit(VideoClosed(write_s=self._stats.elapsed_s - began_s))
         return choice, file_bytes
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
         """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
         pieces = Pieces(self._kept_bytes())
         # The opening is all that was drawn before it is given.
-        begun = (NO_TIME, 0) if opening is not None else (self._tally.timings, self._drawn_frames)
+        begun = (NO_TIME, 0) if opening is not None else (self._stats.timings, self._drawn_frames)
         self._threads.begin()
         if opening is not None:
             pieces.add(opening)
@@ -421,9 +440,9 @@ class SegmentsJob:
             pieces.add(piece)
             self._threads.add(piece)
             self._space.look()
-            self._tally.tell(queued_frames=self._threads.queued_frames)
+            self._events.emit(Progressed(queued_frames=self._threads.queued_frames))
         self._check_history(segment, pieces)
-        self._tally.drawn_here(segment, begun[0])
+        self._events.drawn_here(segment, begun[0])
         self._threads.end(self._inside.place_of(segment))
         self._done_frames += len(segment)
         return None
@@ -449,7 +468,7 @@ class SegmentsJob:
 
     def _forget_since(self, timings: Timings, drawn_frames: int) -> None:
         """Frames that are drawn again count once; their time was spent all the same."""
-        self._tally.drawn_in_vain_since(timings)
+        self._events.emit(FramesDiscarded(kept=timings))
         self._drawn_frames = drawn_frames
 
     def _check_history(self, segment: Segment, pieces: Pieces) -> None:
@@ -458,11 +477,11 @@ class SegmentsJob:
         They are in a job that is taken up again, and where some frames are selected.
         """
         selected = self._job.feed.is_selection and segment.batch.numbers[0] != segment.start
-        skips = self._tally.resumed_frames or selected
+        skips = self._stats.resumed_frames or selected
         if self._job.sequential or self._inside.stays is not None or not skips:
             return
         if self._job.on_history == "ignore" or self._job.seed is None:
-            self._tally.event_once(
+            self._events.notice_once(
                 "Whether frames depend on those drawn before is not checked; a video in which "
                 "they do is another one where some are skipped.",
                 "unchecked",
@@ -473,7 +492,7 @@ class SegmentsJob:
             return
         if self._job.on_history == "error":
             raise HistoryError(found.text, frame=found.frame)
-        self._tally.event_once(found.text, "history")
+        self._events.notice_once(found.text, "history")
 
     def _frames_per_look(self) -> int:
         return self._inside.frames_per_look() if self._inside.cost.is_known else 1
@@ -481,18 +500,18 @@ class SegmentsJob:
     def _on_ray(
         self, choice: Choice, plan: Iterator[Segment], begun: RawPayload, first_frames: int
     ) -> int:
-        from rayanim.engine.distributed import Course, FarmRun
+        from rayanim.engine.distributed import RayRun, RemainingWork
 
         self._handover.wait()
         self._inside.close()
-        done = self._tally.resumed_frames + self._done_frames
+        done = self._stats.resumed_frames + self._done_frames
         longest = self._job.settings.frame_batch_amount or GOP_FRAMES
-        run = FarmRun(
+        run = RayRun(
             replace(self._job, max_actors=self._chooser.most_actors()),
-            self._tally,
+            self._events,
             shipment=self._chooser.shipment,
             blueprint=self._inside.blueprint(),
-            course=Course(
+            work=RemainingWork(
                 plan=plan,
                 writing=self._parts,
                 segment_frames=min(longest, max(1, first_frames)),
@@ -526,21 +545,23 @@ class JobRunner:
     ) -> None:
         self._job = job
         self._notice = notice
-        self._tally = Tally(
-            progress,
-            job.feed.n_frames,
-            job.log_every,
-            log=log or Nobody(),
-            exporter=Exporter(job.name),
+        self._progress = progress
+        self._stats = JobStats(job.feed.n_frames)
+        self._events = JobEvents(
+            self._stats,
+            log or NoLog(),
+            ProgressListener(self._stats, progress),
+            FrameCountLog(self._stats, job.log_every),
+            MetricsExporter(self._stats, job.name),
         )
-        self._chooser = Chooser(job, self._tally)
+        self._chooser = Chooser(job, self._events)
 
     def run(self) -> Outcome:
         """Make the part file."""
         job = self._job
-        self._tally.progress.start(self._tally.total, job.part_path.stem)
+        self._progress.start(self._stats.total, job.part_path.stem)
         if self._notice is not None:
-            self._tally.event_once(self._notice)
+            self._events.notice_once(self._notice)
         link = self._chooser.link
         try:
             if link is not None:
@@ -553,46 +574,47 @@ class JobRunner:
             kept = kept_randomness() if job.seed is not None else contextlib.nullcontext()
             with kept, told_as_ours():
                 outcome = self._run()
-            self._tally.progress.finish(self._tally.state())
+            self._progress.finish(self._stats.state())
             return outcome
         except BaseException:
-            self._tally.progress.fail()
+            self._progress.fail()
             raise
         finally:
             if link is not None:
                 link.session.stop()
 
     def _run(self) -> Outcome:
-        inside = InProcess(self._job, self._tally)
-        self._tally.transport = inside.transport
-        self._tally.transport_reason = inside.transport_reason
+        inside = InProcess(self._job, self._events)
+        self._events.emit(
+            TransportChosen(transport=inside.transport, reason=inside.transport_reason)
+        )
         try:
             choice, file_bytes = self._runner(inside).run()
         except BaseException:
             inside.abandon()
             raise
         inside.close()
-        self._tally.chosen(choice.engine, choice.reason, choice.actors)
+        self._events.engine_chosen(choice.engine, choice.reason, choice.actors)
         return self._outcome(inside, choice, file_bytes)
 
     def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:
         keeper = self._job.keeper
         if inside.transport == "frames":
             if keeper is not None:
-                keeper.pass_over(inside.transport_reason, self._tally.event)
-            return FramesJob(self._job, self._tally, self._chooser, inside)
+                keeper.pass_over(inside.transport_reason, self._events.notice)
+            return FramesJob(self._job, self._events, self._chooser, inside)
         if self._job.keeper is None:
             raise RayanimError("There is nobody to keep finished segments. Please report this.")
-        return SegmentsJob(self._job, self._tally, self._chooser, inside, self._job.keeper)
+        return SegmentsJob(self._job, self._events, self._chooser, inside, self._job.keeper)
 
     def _outcome(self, inside: InProcess, choice: Choice, file_bytes: int) -> Outcome:
-        tally = self._tally
-        tally.there_are(actors=0, nodes=0)
-        timings = tally.timings
+        stats = self._stats
+        self._events.counted(actors=0, nodes=0)
+        timings = stats.timings
         found = self._job.settings.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),
-            encode_ms=1000 * tally.encode_s / max(1, tally.frames - tally.resumed_frames),
+            encode_ms=1000 * stats.encode_s / max(1, stats.frames - stats.resumed_frames),
         )
         if choice.engine == "ray":
-            found = found.replace(num_workers=tally.usual_actors())
-        return Outcome(inside.spec, file_bytes, choice.engine, choice.reason, found, tally)
+            found = found.replace(num_workers=stats.usual_actors())
+        return Outcome(inside.spec, file_bytes, choice.engine, choice.reason, found, stats)

@@ -34,10 +34,19 @@ from rayanim.engine.draw import (
 )
 from rayanim.engine.plan import Place, Segment
 from rayanim.engine.scheduler import Drawn
-from rayanim.engine.stats import Job, Tally
+from rayanim.engine.stats import Job, JobEvents
 from rayanim.engine.writing import Writer
 from rayanim.errors import OutputError, ParametersError, RedrawError, ScriptError, SettingsError
-from rayanim.events import PartKept
+from rayanim.events import (
+    FramesDrawn,
+    FramesEncoded,
+    FramesRejected,
+    JobResumed,
+    PartKept,
+    Progressed,
+    StatusShown,
+    VideoClosed,
+)
 from rayanim.figure.draw_stats import Ledger
 from rayanim.parameters import Batch, Feed, PushedBack
 from rayanim.settings import Transport
@@ -152,9 +161,9 @@ class InProcess:
     happen here, so whatever is wrong with them is said before an actor starts.
     """
 
-    def __init__(self, job: Job, tally: Tally) -> None:
+    def __init__(self, job: Job, events: JobEvents) -> None:
         self._job = job
-        self._tally = tally
+        self._events = events
         self._at = 0
         self._index = 0
         self._is_open = False
@@ -231,13 +240,13 @@ class InProcess:
         if not len(batch):
             return None
         segment = Segment(self._index, self._at, self._at + len(batch), batch)
-        before = self._tally.timings
+        before = self._events.stats.timings
         payload, timings = self._renderer.render(segment)
         self._redraw_all()
         self._index += 1
         self._at = segment.stop
         self._count(payload, timings)
-        self._tally.drawn_here(segment, before)
+        self._events.drawn_here(segment, before)
         return Drawn(segment, payload)
 
     def draw_piece(self, piece: Segment) -> RawPayload | None:
@@ -263,11 +272,11 @@ class InProcess:
         if self._history is None:
             self._history = HistoryCheck(self._renderer, self.spec, self._job.source.name)
         self._history.remember(segment, kept)
-        is_due = self._history_budget.is_due(self._tally.timings.frames)
+        is_due = self._history_budget.is_due(self._events.stats.timings.frames)
         return self._history.compare() if is_due else None
 
     def _count(self, payload: RawPayload, timings: Timings) -> None:
-        self._tally.drawn(timings)
+        self._events.emit(FramesDrawn(timings=timings))
         self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
         if self._first_digest is None:
             self._first_digest = digest_of(payload[0])
@@ -343,11 +352,11 @@ class EncoderThreads:
     """Takes segments piece by piece, and has each encoded and written."""
 
     def __init__(
-        self, spec: StreamSpec, writer: Writer, tally: Tally, *, cores: int, limit_bytes: int
+        self, spec: StreamSpec, writer: Writer, events: JobEvents, *, cores: int, limit_bytes: int
     ) -> None:
         self._spec = spec
         self._writer = writer
-        self._tally = tally
+        self._events = events
         self._limit_bytes = max(limit_bytes, spec.frame_bytes)
         self._executor = ThreadPoolExecutor(
             min(MAX_THREADS, max(1, cores)), thread_name_prefix="rayanim-encoder"
@@ -428,10 +437,15 @@ class EncoderThreads:
 
     def _count(self, future: Future[_Told]) -> None:
         told = future.result()
-        self._tally.encoded(told.frames, told.encode_s, 0.0)
-        self._tally.written(told.frames, told.written_bytes, told.write_s)
         if told.place is not None:
-            self._tally.log.tell(PartKept.of(told.place, written_bytes=told.written_bytes))
+            self._events.emit(
+                PartKept.of(
+                    told.place,
+                    written_bytes=told.written_bytes,
+                    encode_s=told.encode_s,
+                    write_s=told.write_s,
+                )
+            )
 
     def _encode(self, inflow: _Inflow) -> _Told:
         from rayanim.video.encode import SegmentEncoder
@@ -492,11 +506,11 @@ class EncoderThread:
     FFmpeg releases Python's lock while it works.
     """
 
-    def __init__(self, spec: StreamSpec, path: Path, tally: Tally) -> None:
+    def __init__(self, spec: StreamSpec, path: Path, events: JobEvents) -> None:
         from rayanim.video.encode import VideoEncoder
 
         self._encoder = VideoEncoder(spec, path)
-        self._tally = tally
+        self._events = events
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="rayanim-encoder")
         self._pending: deque[tuple[int, Future[float]]] = deque()
         self._began_s = time.perf_counter()
@@ -520,10 +534,11 @@ class EncoderThread:
             self._settle()
         began = time.perf_counter()
         file_bytes = self._executor.submit(self._encoder.finish).result()
-        self._tally.encode_s += time.perf_counter() - began
+        encode_s = time.perf_counter() - began
         self._executor.shutdown()
         in_all_s = time.perf_counter() - self._began_s
-        self._tally.wait_s = max(0.0, in_all_s - self._tally.encode_s)
+        wait_s = max(0.0, in_all_s - self._events.stats.encode_s - encode_s)
+        self._events.emit(VideoClosed(encode_s=encode_s, wait_s=wait_s))
         return file_bytes
 
     def abort(self) -> None:
@@ -538,15 +553,15 @@ class EncoderThread:
 
     def _settle(self) -> None:
         frames, future = self._pending.popleft()
-        self._tally.encoded(frames, future.result(), 0.0)
+        self._events.emit(FramesEncoded(frames=frames, encode_s=future.result()))
 
 
 class Resumption:
     """What a job finds of an earlier one."""
 
-    def __init__(self, job: Job, tally: Tally, inside: InProcess, keeper: Keeper) -> None:
+    def __init__(self, job: Job, events: JobEvents, inside: InProcess, keeper: Keeper) -> None:
         self._job = job
-        self._tally = tally
+        self._events = events
         self._inside = inside
         self._keeper = keeper
 
@@ -555,7 +570,7 @@ class Resumption:
         longest = self._job.settings.frame_batch_amount
         store = self._keeper.open(
             self._inside.spec,
-            n_frames=self._tally.total,
+            n_frames=self._events.stats.total,
             segment_frames=(
                 "by the number of frames" if longest is None else f"{longest} frames at most"
             ),
@@ -563,7 +578,7 @@ class Resumption:
             sequential=self._job.sequential,
             source_name=self._job.source.name,
             first_frame=self._inside.first_digest.hex(),
-            tell=self._tally.event,
+            tell=self._events.notice,
         )
         if self._keeper.resumed_frames:
             self._tell()
@@ -571,10 +586,12 @@ class Resumption:
 
     def _tell(self) -> None:
         resumed = self._keeper.resumed_frames
-        self._tally.resumed(resumed, self._keeper.resumed_bytes)
-        of_all = "" if self._tally.total is None else f" of {self._tally.total:,}"
-        self._tally.progress.message(f"{resumed:,}{of_all} frames are there already.")
-        self._tally.tell()
+        written_bytes = self._keeper.resumed_bytes
+        self._events.emit(JobResumed(frames=resumed, written_bytes=written_bytes))
+        total = self._events.stats.total
+        of_all = "" if total is None else f" of {total:,}"
+        self._events.emit(StatusShown(text=f"{resumed:,}{of_all} frames are there already."))
+        self._events.emit(Progressed())
 
     def missing(
         self, plan: Iterator[Segment], found: Callable[[tuple[int]], None]
@@ -590,12 +607,14 @@ class Resumption:
             if is_there is False:
                 self._refuse(segment)
             yield segment
-        self._tally.resumed(-self._keeper.end_at(count), 0)
+        surplus = self._keeper.end_at(count)
+        if surplus:
+            self._events.emit(FramesRejected(frames=surplus, written_bytes=0))
 
     def _refuse(self, segment: Segment) -> None:
         info = self._keeper.info_of(segment)
-        self._tally.resumed(-info.n_frames, -info.file_bytes)
-        self._tally.event_once(
+        self._events.emit(FramesRejected(frames=info.n_frames, written_bytes=info.file_bytes))
+        self._events.notice_once(
             f"The part of {segment.label} has another length or was drawn with other "
             "parameters, or with such as have no name to compare; it is drawn again.",
             "other parameters",
@@ -615,11 +634,11 @@ LOOK_EVERY_S = 10.0
 class SpaceWatch:
     """Looks at the free space now and then."""
 
-    def __init__(self, video: Path, tally: Tally, *, with_parts: bool = True) -> None:
+    def __init__(self, video: Path, events: JobEvents, *, with_parts: bool = True) -> None:
         from rayanim.storage.store import check_space
 
         self._video = video
-        self._tally = tally
+        self._events = events
         self._with_parts = with_parts
         self._next_look_s = 0.0
         check_space(video.parent, 1)
@@ -628,22 +647,24 @@ class SpaceWatch:
         """Look, if it is time to."""
         from rayanim.storage.store import check_space, expected_bytes
 
-        tally, now_s = self._tally, time.perf_counter()
-        if tally.total is None or tally.written_frames < FIRST_LOOK_FRAMES:
+        stats, now_s = self._events.stats, time.perf_counter()
+        if stats.total is None or stats.written_frames < FIRST_LOOK_FRAMES:
             return
         if now_s < self._next_look_s:
             return
         self._next_look_s = now_s + LOOK_EVERY_S
         needed_bytes = expected_bytes(
-            tally.written_bytes,
-            tally.written_frames,
-            tally.total,
+            stats.written_bytes,
+            stats.written_frames,
+            stats.total,
             joined_bytes=self._video.stat().st_size if self._video.exists() else 0,
             with_parts=self._with_parts,
         )
         try:
             check_space(self._video.parent, needed_bytes)
         except OutputError as error:
-            if tally.written_frames >= BORNE_OUT * tally.total:
+            if stats.written_frames >= BORNE_OUT * stats.total:
                 raise
-            tally.event_once(f"If all frames are like the first ones: {error.message}", "space")
+            self._events.notice_once(
+                f"If all frames are like the first ones: {error.message}", "space"
+            )

@@ -13,15 +13,6 @@ from rayanim.settings import ClusterSettings, parse_workers
 SMALL = 1e-4
 """Ray counts resources in ten-thousandths."""
 
-MEMORY_MARGIN = 1.25
-"""An actor is set aside this many times what the first one took after its first segment.
-
-Caches of fonts and of the canvas still grow a little then.
-"""
-
-MEMORY_STEP_BYTES = 64 * 2**20
-"""Actors that take about as much as each other ask for the same."""
-
 NODE_ID_LABEL = "ray.io/node-id"
 """A label that Ray gives to each node."""
 
@@ -44,14 +35,11 @@ class Need:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, settings: ClusterSettings, head_id: str | None = None, memory_bytes: int | None = None
-    ) -> Need:
+    def of(cls, settings: ClusterSettings, head_id: str | None = None) -> Need:
         """What `settings` ask for."""
-        memory = settings.actor_memory_bytes or memory_bytes
         resources = {"CPU": settings.actor_cpus, **settings.resources}
-        if memory:
-            resources["memory"] = float(memory)
+        if settings.actor_memory_bytes:
+            resources["memory"] = float(settings.actor_memory_bytes)
         labels = dict(settings.label_selector)
         if settings.keep_head_free and head_id is not None:
             labels.setdefault(NODE_ID_LABEL, f"!{head_id}")
@@ -93,26 +81,6 @@ def is_share(workers: int | str) -> bool:
     """Whether `workers` is a share of what there is, and no number."""
     parse_workers(workers, cores=1)
     return parse_workers(workers, cores=1000) != parse_workers(workers, cores=2000)
-
-
-def affordable_memory(nodes: Iterable[Node], need: Need, memory_bytes: int) -> int:
-    """`memory_bytes`, or all that the largest node has, where that is less.
-
-    An actor that asks for more than any node has would wait for ever.
-    """
-    without = Need(
-        resources={name: each for name, each in need.resources.items() if name != "memory"},
-        labels=need.labels,
-    )
-    largest = max(
-        (node.resources.get("memory", 0.0) for node in nodes if room_on(node, without)), default=0.0
-    )
-    return int(min(memory_bytes, largest)) if largest else memory_bytes
-
-
-def memory_to_ask(rss_bytes: int) -> int:
-    """Bytes to set aside for an actor that was seen to take `rss_bytes`, in steps of 64 MiB."""
-    return math.ceil(rss_bytes * MEMORY_MARGIN / MEMORY_STEP_BYTES) * MEMORY_STEP_BYTES
 
 
 def matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:

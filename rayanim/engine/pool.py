@@ -17,7 +17,7 @@ from rayanim.engine.ray_session import ANSWER_LIMIT_S, first_line, is_code_fault
 from rayanim.engine.scheduler import MAX_LOST, MOST_NODES_TRIED, Holding, Openings, Pace
 from rayanim.engine.stats import JobName
 from rayanim.errors import FarmStartError, FrameError, NotPicklableError, RayanimError
-from rayanim.events import ActorAsked, ActorJoined, ActorReleased, Listener, Nobody
+from rayanim.events import ActorAsked, ActorJoined, ActorReleased
 
 EAGER_S = 1.0
 """A payload on its way for less than this is looked for often, an older one at each tick."""
@@ -462,7 +462,7 @@ class RenderPool:
         self,
         make_arguments: Callable[[], tuple[Any, ...]],
         name: JobName,
-        log: Listener | None = None,
+        emit: Callable[[Any], None] = lambda event: None,
         need: Need | None = None,
         *,
         here: str | None = None,
@@ -470,7 +470,7 @@ class RenderPool:
     ) -> None:
         self._make_arguments = make_arguments
         self._name = name
-        self._log = log or Nobody()
+        self._emit = emit
         self._here = here
         self._arrivals = Arrivals(pins=pins_payloads)
         self._left_out: list[str] = []
@@ -657,7 +657,7 @@ class RenderPool:
         )
         handle = actor_class.remote(*self._make_arguments(), f"{number} of {name.video}")
         member = Member(number, handle, asked_s=time.perf_counter())
-        self._log.tell(ActorAsked(actor=number))
+        self._emit(ActorAsked(actor=number))
         self._roster.add(member)
         self._note(handle.hello.remote(), Asked(member, "hello"))
         self._note(handle.open.remote(), Asked(member, "open"))
@@ -669,7 +669,7 @@ class RenderPool:
     def _let_go_if_idle(self, member: Member) -> None:
         if member.held:
             return
-        self._log.tell(ActorReleased(actor=member.number))
+        self._emit(ActorReleased(actor=member.number))
         if not member.is_open:
             # Calls that wait would keep it: Ray would go on to find it a node, and start it.
             self._end(member)
@@ -686,7 +686,7 @@ class RenderPool:
         self._roster.answer(member)
         if member.node in self._left_out:
             # It was asked for before its node was left out, and nothing was asked of it yet.
-            self._log.tell(ActorReleased(actor=member.number))
+            self._emit(ActorReleased(actor=member.number))
             self._end(member)
 
     def _heard(self, member: Member) -> None:
@@ -700,7 +700,7 @@ class RenderPool:
         self._openings.done(now_s - member.answered_s)
         self._roster.open(member)
         waited_s = now_s - member.asked_s
-        self._log.tell(ActorJoined(actor=member.number, waited_s=waited_s))
+        self._emit(ActorJoined(actor=member.number, waited_s=waited_s))
         return Joined(member.number, opened.differs)
 
     def _collect(

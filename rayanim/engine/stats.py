@@ -1,4 +1,4 @@
-"""One job: what it needs, what is counted while it runs, and what comes of it."""
+"""One job: what is counted while it runs, the events that it emits, and what comes of it."""
 
 from __future__ import annotations
 
@@ -9,217 +9,49 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from rayanim.engine.draw import NO_TIME, Timings
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Segment
 from rayanim.events import (
+    ActorJoined,
     EngineChosen,
     Event,
     FleetChanged,
+    FramesDiscarded,
+    FramesDrawn,
+    FramesEncoded,
+    FramesRejected,
+    InternalEvent,
     JobResumed,
     Listener,
-    Nobody,
     Notice,
+    PartKept,
+    Progressed,
+    RayPassStarted,
     ScalingDecided,
     SegmentDrawn,
+    SegmentEncoded,
     SegmentRetried,
+    TransportChosen,
+    VideoClosed,
+    VideoRestarted,
 )
 from rayanim.figure.draw_stats import advice_of
 from rayanim.parameters import Feed
 from rayanim.progress.base import Progress, ProgressState
-from rayanim.report import ActorChange, FleetSize
+from rayanim.report import ActorChange, FleetSize, Report, StageRates, binding_stage
 from rayanim.settings import Engine, OnHistory, PerformanceSettings, Transport
 from rayanim.sources import Geometry, Source
 
 if TYPE_CHECKING:
     from rayanim.settings import ClusterRequest
+    from rayanim.storage.address import Address
     from rayanim.storage.segments import Keeper
     from rayanim.video.spec import StreamSpec
 
 _logger = logging.getLogger("rayanim")
-
-JOB_LABELS = ("video", "run")
-"""Labels of every metric: the video's name, and what tells jobs for videos of one name apart."""
-
-STAGE_SECONDS = "rayanim_stage_seconds_total"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric, or one of its series where `stage` is set."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    description: str
-    read: Callable[[Tally], float | None]
-    stage: str | None = None
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """Its labels."""
-        return JOB_LABELS if self.stage is None else (*JOB_LABELS, "stage")
-
-
-def _seconds(stage: str, read: Callable[[Tally], float]) -> Metric:
-    return Metric(
-        STAGE_SECONDS,
-        "counter",
-        "Seconds spent in each stage: draw, convert, encode, write, and wait, the encoder's "
-        "for frames; of all actors together",
-        read,
-        stage,
-    )
-
-
-def _frames_left(tally: Tally) -> float | None:
-    return None if tally.total is None else tally.total - tally.frames
-
-
-METRICS = (
-    Metric(
-        "rayanim_frames_drawn_total",
-        "counter",
-        "Frames drawn, by actors and by the driver",
-        lambda tally: tally.timings.frames,
-    ),
-    Metric(
-        "rayanim_frames_encoded_total",
-        "counter",
-        "Frames encoded and taken into the video; not those of an earlier job's parts",
-        lambda tally: tally.frames - tally.resumed_frames,
-    ),
-    Metric(
-        "rayanim_segments_retried_total",
-        "counter",
-        "Segments drawn again because what was drawn of them was lost",
-        lambda tally: tally.segments_retried,
-    ),
-    _seconds("draw", lambda tally: tally.timings.draw_s),
-    _seconds("convert", lambda tally: tally.timings.convert_s),
-    _seconds("encode", lambda tally: tally.encode_s),
-    _seconds("wait", lambda tally: tally.wait_s),
-    _seconds("write", lambda tally: tally.write_s),
-    Metric(
-        "rayanim_frames_left",
-        "gauge",
-        "Frames of the video that are not in it yet",
-        _frames_left,
-    ),
-    Metric(
-        "rayanim_queued_frames",
-        "gauge",
-        "Frames drawn that the encoder has not taken yet",
-        lambda tally: tally.standing.queued_frames,
-    ),
-    Metric(
-        "rayanim_actors_wanted",
-        "gauge",
-        "Render actors that the controller wants",
-        lambda tally: tally.standing.wanted,
-    ),
-    Metric(
-        "rayanim_actors_asked_for",
-        "gauge",
-        "Render actors that Ray was asked for, those included that are there",
-        lambda tally: tally.standing.asked_for,
-    ),
-    Metric(
-        "rayanim_actors_alive",
-        "gauge",
-        "Render actors that can draw",
-        lambda tally: tally.standing.alive,
-    ),
-)
-"""All metrics of a job."""
-
-
-def increment(before: float, now: float) -> float:
-    """What is added to a counter; what began anew, with the video, counts once more."""
-    return now - before if now >= before else now
-
-
-LOOK_S = 1.0
-"""Seconds between two looks; Ray passes metrics on every ten seconds."""
-
-
-class Exporter:
-    """The metrics of one job."""
-
-    def __init__(self, name: JobName) -> None:
-        self._labels = dict(zip(JOB_LABELS, (name.video, name.run), strict=True))
-        self._instruments: dict[str, Any] = {}
-        self._counted: dict[Metric, float] = {}
-        self._next_look_s = 0.0
-
-    def begin(self) -> None:
-        """Ray is there, and actors are about to draw."""
-        if not self._instruments:
-            with self._harmless():
-                if _collects_metrics():
-                    self._instruments = _instruments()
-
-    def look(self, tally: Tally) -> None:
-        """Tell what is counted now, unless the last time was just now."""
-        if not self._instruments or (now_s := time.perf_counter()) < self._next_look_s:
-            return
-        self._next_look_s = now_s + LOOK_S
-        self._tell(tally)
-
-    def end(self, tally: Tally) -> None:
-        """Tell what was counted in all; of what is at this moment nothing is left."""
-        if self._instruments:
-            self._tell(tally, is_over=True)
-        self._next_look_s = 0.0
-
-    def _tell(self, tally: Tally, *, is_over: bool = False) -> None:
-        with self._harmless():
-            for metric in METRICS:
-                value = 0.0 if is_over and metric.kind == "gauge" else metric.read(tally)
-                if value is not None:
-                    self._set(metric, value)
-
-    def _set(self, metric: Metric, value: float) -> None:
-        instrument = self._instruments[metric.name]
-        labels = self._labels if metric.stage is None else {**self._labels, "stage": metric.stage}
-        if metric.kind == "gauge":
-            instrument.set(value, labels)
-            return
-        added = increment(self._counted.get(metric, 0.0), value)
-        self._counted[metric] = value
-        # A counter of Ray's takes no 0: the series begins with the first that is counted.
-        if added > 0:
-            instrument.inc(added, labels)
-
-    @contextlib.contextmanager
-    def _harmless(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception:  # whatever Ray's metrics raise: the video is what counts
-            self._instruments = {}
-            _logger.debug("The job's metrics end here.", exc_info=True)
-
-
-def _instruments() -> dict[str, Any]:
-    from ray.util.metrics import Counter, Gauge
-
-    classes = {"counter": Counter, "gauge": Gauge}
-    return {
-        metric.name: classes[metric.kind](metric.name, metric.description, metric.label_names)
-        for metric in METRICS
-    }
-
-
-def _collects_metrics() -> bool:
-    """Whether this node serves metrics: Ray puts -1 in the place of a port where it does not."""
-    import ray
-
-    here = ray.get_runtime_context().get_node_id()
-    return any(
-        node["NodeID"] == here and node.get("MetricsExportPort", -1) > 0 for node in ray.nodes()
-    )
-
 
 LONGEST_NAME = 64
 """Characters of a video's name that are shown."""
@@ -258,6 +90,29 @@ class JobName:
         return f"{self.video}-{self.run}/encoder-{number}"
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A video to be made."""
+
+    source: Source
+    feed: Feed
+    make_spec: Callable[[Geometry], StreamSpec]
+    part_path: Path
+    settings: PerformanceSettings
+    max_actors: int
+    engine: Engine
+    seed: int | None
+    log_every: tuple[int | None, int | None] = (None, None)
+    transport: Transport | None = None
+    on_history: OnHistory = "error"
+    sequential: bool = False
+    in_full: bool = False
+    may_redraw: bool = False
+    keeper: Keeper | None = None
+    cluster: ClusterRequest | None = None
+    name: JobName = field(default_factory=JobName)
+
+
 MOST_SIZES = 500
 """Sizes that are kept, 20 KB of a report: a job of days must not grow by what comes and goes."""
 
@@ -272,41 +127,37 @@ class FleetUse:
     """The render actors and their nodes over time.
 
     Where there are too many changes, those that follow within `step_s` of
-    another one are told as one; the peaks and the time count all.
+    another one count as one; the peak and the time count all.
     """
 
     sizes: list[FleetSize] = field(default_factory=list)
+    now: FleetSize = field(default_factory=lambda: FleetSize(0.0, 0, 0))
     nodes_peak: int = 0
     node_s: float = 0.0
     step_s: float = 0.0
-    _now: FleetSize = field(default_factory=lambda: FleetSize(0.0, 0, 0))
 
     @property
     def node_hours(self) -> float:
         """`node_s` in hours."""
         return self.node_s / HOUR_S
 
-    def note(self, at_s: float, actors: int, nodes: int) -> bool:
-        """There are so many now; whether the number of nodes is another one."""
-        before, self._now = self._now, FleetSize(at_s, actors, nodes)
+    def note(self, at_s: float, actors: int, nodes: int) -> None:
+        """There are so many now."""
+        before, self.now = self.now, FleetSize(at_s, actors, nodes)
         self.node_s += before.nodes * (at_s - before.at_s)
         self.nodes_peak = max(self.nodes_peak, nodes)
         if (actors, nodes) != (before.actors, before.nodes):
-            self._keep(self._now)
-        return nodes != before.nodes
+            self._keep(self.now)
 
     def _keep(self, size: FleetSize) -> None:
         if self.sizes and size.at_s - self.sizes[-1].at_s < self.step_s:
-            size = FleetSize(self.sizes.pop().at_s, size.actors, size.nodes)
+            size = replace(size, at_s=self.sizes.pop().at_s)
         self.sizes.append(size)
         if len(self.sizes) > MOST_SIZES:
-            self._thin()
-
-    def _thin(self) -> None:
-        self.step_s = max(SHORTEST_STEP_S, 2 * self.step_s)
-        sizes, self.sizes = self.sizes, []
-        for size in sizes:
-            self._keep(size)
+            self.step_s = max(SHORTEST_STEP_S, 2 * self.step_s)
+            sizes, self.sizes = self.sizes, []
+            for each in sizes:
+                self._keep(each)
 
 
 SAMPLES_PER_WINDOW = 100
@@ -368,52 +219,19 @@ class RateMeter:
 
 
 MAX_EVENTS = 100
-"""Events that are kept; a job of days must not grow by what went wrong."""
+"""Messages that the report keeps; a job of days must not grow by what went wrong."""
 
 MAX_CHANGES = 1000
 """Changes of the number of actors that are kept, for the same reason."""
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A video to be made."""
-
-    source: Source
-    feed: Feed
-    make_spec: Callable[[Geometry], StreamSpec]
-    part_path: Path
-    settings: PerformanceSettings
-    max_actors: int
-    engine: Engine
-    seed: int | None
-    log_every: tuple[int | None, int | None] = (None, None)
-    transport: Transport | None = None
-    on_history: OnHistory = "error"
-    sequential: bool = False
-    in_full: bool = False
-    may_redraw: bool = False
-    keeper: Keeper | None = None
-    cluster: ClusterRequest | None = None
-    name: JobName = field(default_factory=JobName)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How many actors and waiting frames there are at one moment."""
-
-    alive: int = 0
-    asked_for: int = 0
-    wanted: int = 0
-    queued_frames: int = 0
+NOTHING_WAITS = Progressed()
 
 
 @dataclass(slots=True)
-class Tally:
-    """What a running job counts, and whom it tells."""
+class JobStats:
+    """What is counted of a running job: the first listener to its events."""
 
-    progress: Progress
     total: int | None
-    log_every: tuple[int | None, int | None] = (None, None)
     began_s: float = field(default_factory=time.perf_counter)
     frames: int = 0
     timings: Timings = NO_TIME
@@ -430,105 +248,212 @@ class Tally:
     actors_peak: int = 0
     actors_wanted: int = 0
     segments_retried: int = 0
+    ray_passes: int = 0
     changes: list[ActorChange] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
     peak_rss_bytes: dict[str, int] = field(default_factory=dict)
     fleet: FleetUse = field(default_factory=FleetUse)
-    passes: int = 0
-    log: Listener = field(default_factory=Nobody)
     meter: RateMeter = field(default_factory=RateMeter)
-    standing: Standing = Standing()
-    exporter: Exporter = field(default_factory=lambda: Exporter(JobName()))
+    latest: Progressed = NOTHING_WAITS
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the job began."""
         return time.perf_counter() - self.began_s
 
-    def drawn(self, timings: Timings) -> None:
-        """Frames were drawn."""
-        before = self.timings.frames
+    def apply(self, event: Event) -> None:
+        """Count `event`."""
+        match event:
+            case FramesDrawn():
+                self._drawn(event.timings)
+            case FramesDiscarded(kept=kept):
+                self.timings = replace(self.timings, frames=kept.frames, account=kept.account)
+            case SegmentDrawn():
+                self._drawn(event.timings or NO_TIME)
+                self._memory("RenderActor", event.rss_bytes)
+            case SegmentRetried():
+                self.segments_retried += 1
+            case FramesEncoded():
+                self._encoded(event.frames, event.encode_s)
+            case SegmentEncoded() | PartKept():
+                self._written(event)
+            case VideoClosed():
+                self.encode_s += event.encode_s
+                self.write_s += event.write_s
+                self.wait_s += event.wait_s
+            case VideoRestarted():
+                self.frames = self.written_frames = self.written_bytes = 0
+                self.timings = NO_TIME
+                self.encode_s = self.wait_s = 0.0
+                self.meter = RateMeter()
+            case JobResumed():
+                self._resumed(event.frames, event.written_bytes)
+            case FramesRejected():
+                self._resumed(-event.frames, -event.written_bytes)
+            case TransportChosen():
+                self.transport, self.transport_reason = event.transport, event.reason
+            case EngineChosen():
+                self.engine = event.engine
+            case RayPassStarted():
+                self.ray_passes += 1
+            case ActorJoined():
+                self.start_s = self.start_s or self.elapsed_s
+            case ScalingDecided():
+                self.actors_wanted = event.target
+                if len(self.changes) < MAX_CHANGES:
+                    self.changes.append(ActorChange(self.elapsed_s, event.target, event.reason))
+            case FleetChanged():
+                self.fleet.note(self.elapsed_s, event.actors, event.nodes)
+            case Progressed():
+                self.latest = event
+                self.actors_peak = max(self.actors_peak, event.alive)
+                self.fleet.note(self.elapsed_s, event.alive, self.fleet.now.nodes)
+                self._memory("driver", process_rss_bytes())
+        is_kept = event.message and not isinstance(event, InternalEvent)
+        if is_kept and len(self.events) < MAX_EVENTS:
+            self.events.append(event.message)
+
+    def _drawn(self, timings: Timings) -> None:
         self.timings += timings
         self.encode_s += timings.encode_s
-        for note in (*timings.account.notes, *advice_of(self.timings.account)):
-            self.event_once(note.text, note.key)
-        self._log("drawn", self.log_every[0], before, self.timings.frames)
 
-    def drawn_in_vain_since(self, before: Timings) -> None:
-        """Frames that were drawn since `before` was counted are drawn again."""
-        self.timings = replace(self.timings, frames=before.frames, account=before.account)
-
-    def encoded(self, frames: int, encode_s: float, wait_s: float) -> None:
-        """Frames are in the video."""
-        self._log("encoded", self.log_every[1], self.frames, self.frames + frames)
+    def _encoded(self, frames: int, encode_s: float, wait_s: float = 0.0) -> None:
         self.frames += frames
         self.encode_s += encode_s
         self.wait_s += wait_s
         self.meter.update(self.frames)
 
-    def begin_anew(self) -> None:
-        """What was drawn and encoded is lost, and counts for nothing."""
-        self.frames = self.written_frames = self.written_bytes = 0
-        self.timings = NO_TIME
-        self.encode_s = self.wait_s = 0.0
-        self.meter = RateMeter()
+    def _written(self, event: SegmentEncoded | PartKept) -> None:
+        frames = event.stop - event.start
+        self._encoded(frames, event.encode_s, event.wait_s)
+        self.written_frames += frames
+        self.written_bytes += event.written_bytes
+        if isinstance(event, PartKept):
+            self.write_s += event.write_s
+        self._memory("EncoderActor", event.rss_bytes)
 
-    def resumed(self, frames: int, written_bytes: int) -> None:
-        """Frames are in parts of an earlier job, of so many bytes; negative where they do not fit.
-
-        The rate is that of this job alone.
-        """
-        if not frames:
-            return
-        if frames > 0:
-            self.log.tell(JobResumed(frames=frames, written_bytes=written_bytes))
+    def _resumed(self, frames: int, written_bytes: int) -> None:
+        """Count frames of an earlier job; the rate is that of this job alone."""
         self.resumed_frames += frames
         self.frames += frames
-        self.written(frames, written_bytes)
-        self.meter.start(self.frames)
-
-    def written(self, frames: int, written_bytes: int, write_s: float = 0.0) -> None:
-        """Frames are on the disk, as parts of so many bytes, after so many seconds of writing."""
         self.written_frames += frames
         self.written_bytes += written_bytes
-        self.write_s += write_s
+        self.meter.start(self.frames)
 
-    def ended(self, took_s: float, *, is_encoding: bool) -> None:
-        """The file's end is written: what was left in the encoder, or all parts joined."""
-        if is_encoding:
-            self.encode_s += took_s
-        else:
-            self.write_s += took_s
+    def _memory(self, process: str, rss_bytes: int) -> None:
+        if rss_bytes:
+            self.peak_rss_bytes[process] = max(rss_bytes, self.peak_rss_bytes.get(process, 0))
+
+    def state(self, now: Progressed = NOTHING_WAITS) -> ProgressState:
+        """How far the job is, with so many actors and waiting frames."""
+        return ProgressState(
+            done=self.frames,
+            total=self.total,
+            fps=self.meter.rate_per_s(),
+            eta_s=self.meter.eta_s(self.total),
+            actors_alive=now.alive,
+            actors_target=now.target,
+            queued_frames=now.queued_frames,
+        )
+
+    def usual_actors(self) -> int:
+        """The number of actors that was wanted for longest; 1 in process."""
+        held_s: dict[int, float] = {}
+        end_s = self.elapsed_s
+        for change in reversed(self.changes):
+            held_s[change.actors] = held_s.get(change.actors, 0.0) + end_s - change.at_s
+            end_s = change.at_s
+        return max(held_s, key=lambda actors: held_s[actors], default=1)
+
+
+class ProgressListener:
+    """Shows progress and messages."""
+
+    def __init__(self, stats: JobStats, progress: Progress) -> None:
+        self._stats = stats
+        self._progress = progress
+
+    def apply(self, event: Event) -> None:
+        """Show how far the job is, and what people should read now."""
+        if isinstance(event, Progressed):
+            self._progress.update(self._stats.state(event))
+        elif event.message:
+            self._progress.message(event.message)
+
+
+class FrameCountLog:
+    """Logs a line each time that so many frames were drawn, or encoded."""
+
+    def __init__(self, stats: JobStats, every: tuple[int | None, int | None]) -> None:
+        self._stats = stats
+        self._every_drawn, self._every_encoded = every
+        self._drawn = self._encoded = 0
+
+    def apply(self, event: Event) -> None:
+        """Log where a multiple was passed by drawing or encoding, not by resuming."""
+        before_drawn, self._drawn = self._drawn, self._stats.timings.frames
+        before_encoded, self._encoded = self._encoded, self._stats.frames
+        if isinstance(event, FramesDrawn | SegmentDrawn):
+            self._log("drawn", self._every_drawn, before_drawn, self._drawn)
+        elif isinstance(event, FramesEncoded | SegmentEncoded | PartKept):
+            self._log("encoded", self._every_encoded, before_encoded, self._encoded)
 
     def _log(self, done: str, every: int | None, before: int, now: int) -> None:
         if every is not None and now // every > before // every:
-            of_total = "" if self.total is None else f" of {self.total}"
+            of_total = "" if self._stats.total is None else f" of {self._stats.total}"
             _logger.info("%d%s frames %s", now, of_total, done)
 
-    def event(self, text: str, happened: Event | None = None) -> None:
+
+class JobEvents:
+    """Passes each event of a job to its listeners, in their order; `stats` is the first."""
+
+    def __init__(self, stats: JobStats, *listeners: Listener) -> None:
+        self.stats = stats
+        self._listeners: list[Listener] = [stats, *listeners]
+        self._noticed: set[str] = set()
+
+    def emit(self, event: Event) -> None:
+        """Something has just happened."""
+        for listener in self._listeners:
+            listener.apply(event)
+        if isinstance(event, FramesDrawn | SegmentDrawn) and event.timings is not None:
+            notes = event.timings.account.notes
+            for note in (*notes, *advice_of(self.stats.timings.account)):
+                self.notice_once(note.text, note.key)
+
+    @contextlib.contextmanager
+    def passed_to(self, *listeners: Listener) -> Iterator[None]:
+        """Pass events to these as well, for a while."""
+        self._listeners += listeners
+        try:
+            yield
+        finally:
+            for listener in listeners:
+                self._listeners.remove(listener)
+
+    def notice(self, text: str) -> None:
         """Something that a person should know of."""
-        if len(self.events) < MAX_EVENTS:
-            self.events.append(text)
-        self.log.tell(happened or Notice(text=text))
-        self.progress.message(text)
+        self.emit(Notice(text=text))
 
-    def event_once(self, text: str, key: str | None = None) -> None:
-        """An event that several actors may report, each with figures of its own."""
+    def notice_once(self, text: str, key: str | None = None) -> None:
+        """A notice that several actors may cause, each with figures of its own."""
         key = key or text
-        if key not in self.told:
-            self.told.add(key)
-            self.event(text)
+        if key not in self._noticed:
+            self._noticed.add(key)
+            self.notice(text)
 
-    def retried(self, segment: Segment, reason: str, text: str) -> None:
-        """A segment is drawn again, for this reason; `text` tells people."""
-        self.segments_retried += 1
-        self.event(text, SegmentRetried.of(segment, reason=reason))
+    def engine_chosen(self, engine: str, reason: str, actors: int) -> None:
+        """Where frames are drawn from now on; emitted if it is another place than before."""
+        if engine != self.stats.engine:
+            transport = self.stats.transport
+            self.emit(
+                EngineChosen(engine=engine, reason=reason, actors=actors, transport=transport)
+            )
 
     def drawn_here(self, segment: Segment, before: Timings) -> None:
-        """A segment was drawn in this process, since the time that was counted `before`."""
-        now = self.timings
-        self.log.tell(
+        """A segment was drawn in this process; `before` is what was counted when it was begun."""
+        now = self.stats.timings
+        self.emit(
             SegmentDrawn.of(
                 segment,
                 actor=None,
@@ -538,61 +463,10 @@ class Tally:
             )
         )
 
-    def chosen(self, engine: str, reason: str, actors: int) -> None:
-        """Where frames are drawn from now on; told once until it is another place."""
-        if engine != self.engine:
-            self.engine = engine
-            self.log.tell(
-                EngineChosen(engine=engine, reason=reason, actors=actors, transport=self.transport)
-            )
-
-    def change(self, actors: int, reason: str) -> None:
-        """The number of actors is now to be `actors`."""
-        delta = actors - self.actors_wanted
-        self.actors_wanted = actors
-        self.log.tell(ScalingDecided(target=actors, delta=delta, reason=reason))
-        if len(self.changes) < MAX_CHANGES:
-            self.changes.append(ActorChange(self.elapsed_s, actors, reason))
-
-    def usual_actors(self) -> int:
-        """The number of actors that stood for longest; 1 in process."""
-        held_s: dict[int, float] = {}
-        end_s = self.elapsed_s
-        for change in reversed(self.changes):
-            held_s[change.actors] = held_s.get(change.actors, 0.0) + end_s - change.at_s
-            end_s = change.at_s
-        return max(held_s, key=lambda actors: held_s[actors], default=1)
-
-    def memory(self, process: str, rss_bytes: int) -> None:
-        """A process of this kind was seen with this resident size."""
-        self.peak_rss_bytes[process] = max(rss_bytes, self.peak_rss_bytes.get(process, 0))
-
-    def state(self, *, alive: int = 0, target: int = 0, queued_frames: int = 0) -> ProgressState:
-        """How far the job is."""
-        return ProgressState(
-            done=self.frames,
-            total=self.total,
-            fps=self.meter.rate_per_s(),
-            eta_s=self.meter.eta_s(self.total),
-            actors_alive=alive,
-            actors_target=target,
-            queued_frames=queued_frames,
-        )
-
-    def there_are(self, actors: int, nodes: int) -> None:
-        """So many render actors can draw, and there are some on so many nodes."""
-        if self.fleet.note(self.elapsed_s, actors, nodes):
-            self.log.tell(FleetChanged(actors=actors, nodes=nodes))
-
-    def tell(
-        self, *, alive: int = 0, asked_for: int = 0, target: int = 0, queued_frames: int = 0
-    ) -> None:
-        """Tell whoever watches."""
-        self.actors_peak = max(self.actors_peak, alive)
-        self.memory("driver", process_rss_bytes())
-        self.progress.update(self.state(alive=alive, target=target, queued_frames=queued_frames))
-        self.standing = Standing(alive, asked_for, target, queued_frames)
-        self.exporter.look(self)
+    def counted(self, actors: int, nodes: int) -> None:
+        """So many actors can draw, on so many nodes; emitted if the nodes are more or fewer."""
+        if nodes != self.stats.fleet.now.nodes:
+            self.emit(FleetChanged(actors=actors, nodes=nodes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -604,15 +478,48 @@ class Outcome:
     engine: str
     engine_reason: str
     settings: PerformanceSettings
-    tally: Tally
+    stats: JobStats
 
 
-def drawn_event(segment: Segment, timings: Timings, actor: int | None) -> SegmentDrawn:
-    """What the log is told of a drawn segment; `actor` is None in this process."""
-    return SegmentDrawn.of(
-        segment,
-        actor=actor,
-        draw_s=timings.draw_s,
-        convert_s=timings.convert_s,
-        encode_s=timings.encode_s,
+def report_of(target: Address, outcome: Outcome) -> Report:
+    """The report of a job whose video is at `target` now."""
+    stats, spec = outcome.stats, outcome.spec
+    ways = stats.timings.account.ways
+    elapsed_s = stats.elapsed_s
+    by_actors = stats.transport == "segments" and outcome.engine == "ray"
+    stages = StageRates.measured(
+        stats.frames - stats.resumed_frames,
+        draw_s=stats.timings.draw_s,
+        convert_s=stats.timings.convert_s,
+        encode_s=stats.encode_s,
+        wait_s=stats.wait_s,
+        write_s=stats.write_s,
+    )
+    return Report(
+        output=target,
+        frames=stats.frames,
+        elapsed_s=elapsed_s,
+        size=spec.size,
+        rate=spec.rate,
+        codec=spec.codec,
+        pixel_format=spec.pixel_format,
+        file_bytes=outcome.file_bytes,
+        engine="ray" if outcome.engine == "ray" else "local",
+        engine_reason=outcome.engine_reason,
+        transport=stats.transport,
+        transport_reason=stats.transport_reason,
+        resumed_frames=stats.resumed_frames,
+        actors_peak=stats.actors_peak,
+        start_s=stats.start_s,
+        stages=stages,
+        binding=binding_stage(stages, elapsed_s, stats.actors_peak, encoded_by_actors=by_actors),
+        drawn_in_parts=ways.in_parts,
+        drawn_in_full=tuple(sorted(ways.in_full.items(), key=lambda item: -item[1])),
+        actor_changes=tuple(stats.changes),
+        fleet_sizes=tuple(stats.fleet.sizes),
+        nodes_peak=stats.fleet.nodes_peak,
+        node_hours=stats.fleet.node_hours,
+        events=tuple(stats.events),
+        settings=outcome.settings,
+        peak_rss_bytes=tuple(sorted(stats.peak_rss_bytes.items())),
     )

@@ -1,4 +1,4 @@
-"""Tells people and programs how far a job is: bars, lines, callbacks, JSON."""
+"""Shows people and programs how far a job is: bars, lines, callbacks, JSON."""
 
 from rayanim.progress.base import Progress, ProgressState
 from rayanim.progress.reporters import (

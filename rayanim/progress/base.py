@@ -1,14 +1,10 @@
-"""What the engine tells of a running job, and to whom."""
+"""How far a job is, who shows it, and the words for it."""
 
 from __future__ import annotations
 
 import io
-import logging
-import sys
-import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Protocol, TextIO, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ class ProgressState:
 
 @runtime_checkable
 class Progress(Protocol):
-    """Someone who is told how a job goes.
+    """Shows how a job goes.
 
     The engine calls `start` once, then `update` and `message` as often as it
     likes, then either `finish` or `fail`, all from one thread.
@@ -57,16 +53,13 @@ class Progress(Protocol):
         """The job has come this far."""
 
     def message(self, text: str) -> None:
-        """Something that a person should read now, a warning say."""
+        """Something that a person should read now, for example a warning."""
 
     def finish(self, state: ProgressState) -> None:
         """All frames are in the video."""
 
     def fail(self) -> None:
-        """The job ends without its video; the error is told elsewhere."""
-
-
-ERASE_LINE = "\r\x1b[2K"
+        """The job ends without its video; the error is shown elsewhere."""
 
 
 class QuietStream(io.TextIOBase):
@@ -117,114 +110,6 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
-
-
-class LinesAbove(io.TextIOBase):
-    """Stands in for a terminal stream while a bar is shown: whole lines go above the bar.
-
-    The text reaches the stream unchanged. A line is held back until it ends,
-    because the bar is drawn again at its end.
-    """
-
-    def __init__(self, stream: TextIO, redraw: Callable[[], None]) -> None:
-        self.stream = stream
-        self._redraw = redraw
-        self._rest = ""
-        self._released = False
-        self._lock = threading.RLock()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-    def write(self, text: str) -> int:
-        """Show the lines that end in `text`, and keep the rest for later."""
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if self._released:
-            return self.stream.write(text)
-        with self._lock:
-            lines, newline, rest = (self._rest + text).rpartition("\n")
-            # What stands before a carriage return would be overwritten anyway,
-            # and dropping it bounds what a foreign bar can pile up here.
-            self._rest = rest[-10_000:].rpartition("\r")[2] or rest[-10_000:]
-            if newline:
-                self.stream.write(ERASE_LINE + lines + newline)
-                self.stream.flush()
-                self._redraw()
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush the stream; a part of a line has to wait all the same."""
-        self.stream.flush()
-
-    def isatty(self) -> bool:
-        """Whether a terminal reads the stream."""
-        return self.stream.isatty()
-
-    def fileno(self) -> int:
-        """The stream's own file descriptor."""
-        return self.stream.fileno()
-
-    def release(self) -> None:
-        """Write what waits for the end of its line, and stand aside from now on.
-
-        Someone may have kept this object in the place of the stream.
-        """
-        with self._lock:
-            self._released = True
-            rest, self._rest = self._rest, ""
-            if rest:
-                self.stream.write(rest)
-                self.stream.flush()
-
-
-class SharedTerminal:
-    """Keeps prints and log lines of the calling process above a bar.
-
-    Replaces ``sys.stdout`` and ``sys.stderr`` where they are terminals, and
-    the stream of log handlers that write to them, from `start` to `stop`.
-    """
-
-    def __init__(self, redraw: Callable[[], None], logger: logging.Logger | None = None) -> None:
-        self._redraw = redraw
-        self._logger = logger or logging.getLogger("rayanim")
-        self._proxies: dict[str, LinesAbove] = {}
-        self._handlers: list[tuple[logging.StreamHandler[Any], LinesAbove]] = []
-
-    def start(self) -> None:
-        """Stand between the process and the terminal."""
-        for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
-            if is_terminal(stream):
-                self._proxies[name] = LinesAbove(stream, self._redraw)
-                setattr(sys, name, self._proxies[name])
-        for handler in _handlers(self._logger):
-            for proxy in self._proxies.values():
-                if handler.stream is proxy.stream:
-                    handler.setStream(proxy)
-                    self._handlers.append((handler, proxy))
-                    break
-
-    def stop(self) -> None:
-        """Give everything back, except what someone else has replaced meanwhile."""
-        for handler, proxy in self._handlers:
-            if handler.stream is proxy:
-                handler.setStream(proxy.stream)
-        for name, proxy in self._proxies.items():
-            if getattr(sys, name) is proxy:
-                setattr(sys, name, proxy.stream)
-            proxy.release()
-        self._handlers.clear()
-        self._proxies.clear()
-
-
-def _handlers(logger: logging.Logger | None) -> Iterator[logging.StreamHandler[Any]]:
-    """Stream handlers that a record of `logger` reaches."""
-    while logger is not None:
-        for handler in logger.handlers:
-            if isinstance(handler, logging.StreamHandler):
-                yield handler
-        logger = logger.parent if logger.propagate else None
 
 
 def duration(seconds: float) -> str:
@@ -279,18 +164,14 @@ def sentence(state: ProgressState, label: str) -> str:
     >>> sentence(ProgressState(126, 300, 48.06, 3.6, 2, 4, 12), "wave.mp4")
     'wave.mp4: 126/300 frames (42%), 48.1 frames/s, 0:04 left, 2/4 actors, 12 frames queued'
     """
-    share = percent(state)
+    share, queued = percent(state), state.queued_frames
     parts = [
         f"{state.done}{'' if state.total is None else f'/{state.total}'} frames"
         + (f" ({share})" if share else ""),
         state.fps is not None and f"{three_digits(state.fps)} frames/s",
         state.eta_s is not None and state.done != state.total and f"{duration(state.eta_s)} left",
         actors(state),
-        state.queued_frames and f"{state.queued_frames} {_frames(state.queued_frames)} queued",
+        queued and f"{queued} frame{'s' if queued != 1 else ''} queued",
     ]
-    told = ", ".join(part for part in parts if part)
-    return f"{label}: {told}" if label else told
-
-
-def _frames(number: int) -> str:
-    return "frame" if number == 1 else "frames"
+    text = ", ".join(part for part in parts if part)
+    return f"{label}: {text}" if label else text

@@ -1,4 +1,4 @@
-"""Which progress suits the caller's wish and the place where the job runs."""
+"""The kinds of progress, and which one suits the caller's wish and the place where the job runs."""
 
 from __future__ import annotations
 
@@ -12,139 +12,21 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rayanim.errors import SettingsError
 from rayanim.progress import base
-from rayanim.progress.base import (
-    ERASE_LINE,
-    Progress,
-    ProgressState,
-    QuietStream,
-    SharedTerminal,
-    is_terminal,
-)
+from rayanim.progress.base import Progress, ProgressState, QuietStream, is_terminal
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.live import Live
-    from rich.text import Text
+    from rich import progress as rich_progress
 
-SECONDS_PER_UPDATE = 0.2
-"""Notebook servers drop messages that come much faster."""
-
-MESSAGES_SHOWN = 20
-
-
-class Handle(Protocol):
-    """A shown object that can be replaced: IPython's ``DisplayHandle``."""
-
-    def update(self, obj: object) -> None:
-        """Show `obj` in its place."""
-
-
-class NotebookProgress:
-    """A bar that replaces itself in the output of the running cell."""
-
-    def __init__(
-        self,
-        show: Callable[[object], Handle] | None = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._show = show or _display
-        self._clock = clock
-        self._handle: Handle | None = None
-        self._messages: deque[str] = deque(maxlen=MESSAGES_SHOWN)
-        self._label = ""
-        self._state = ProgressState(0)
-        self._last_s = 0.0
-
-    def start(self, total: int | None, label: str, done: int = 0) -> None:
-        """Show a new bar, at what is already done."""
-        self._label = label
-        self._state = ProgressState(done, total)
-        self._messages.clear()
-        self._last_s = self._clock()
-        self._handle = self._show(self._picture())
-
-    def update(self, state: ProgressState) -> None:
-        """Show the state, at most five times in a second."""
-        self._state = state
-        if self._clock() - self._last_s >= SECONDS_PER_UPDATE:
-            self._draw()
-
-    def message(self, text: str) -> None:
-        """Show `text` under the bar."""
-        self._messages.append(text)
-        self._draw()
-
-    def finish(self, state: ProgressState) -> None:
-        """Show the last state, which stays in the notebook."""
-        self._state = state
-        self._draw("finished")
-
-    def fail(self) -> None:
-        """Leave the bar where it stopped, and say so."""
-        self._draw("stopped")
-
-    def _draw(self, status: str = "") -> None:
-        self._last_s = self._clock()
-        if self._handle is not None:
-            self._handle.update(self._picture(status))
-
-    def _picture(self, status: str = "") -> BarPicture:
-        return BarPicture(self._state, self._label, status, tuple(self._messages))
-
-
-class BarPicture:
-    """One state of the bar, as HTML and, for consoles with a kernel, as text."""
-
-    def __init__(
-        self, state: ProgressState, label: str, status: str, messages: tuple[str, ...]
-    ) -> None:
-        self._state = state
-        self._status = status
-        self._messages = messages
-        self._text = base.sentence(state, label) + (f", {status}" if status else "")
-
-    def __repr__(self) -> str:
-        return "\n".join((self._text, *self._messages))
-
-    def _repr_html_(self) -> str:
-        messages = "".join(f"<div>{html.escape(text)}</div>" for text in self._messages)
-        return (
-            f'<div style="font-family: monospace">{self._bar_html()} '
-            f"<span>{html.escape(self._text)}</span>{messages}</div>"
-        )
-
-    def _bar_html(self) -> str:
-        style = 'style="width: 16em; vertical-align: middle"'
-        if self._state.total:
-            return (
-                f'<progress value="{self._state.done}" max="{self._state.total}" {style}>'
-                "</progress>"
-            )
-        # Without a value the browser shows that something goes on, for ever.
-        return "" if self._status else f"<progress {style}></progress>"
-
-
-def _display(picture: object) -> Handle:
-    from IPython.display import display  # type: ignore[import-not-found, unused-ignore]
-
-    handle: Handle = display(picture, display_id=True)
-    return handle
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook; IPython is not imported to find out."""
-    ipython: Any = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
-    return hasattr(shell, "kernel")
+Clock = Callable[[], float]
 
 
 class NoProgress:
-    """Says nothing."""
+    """Shows nothing."""
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
         """Nothing."""
@@ -171,7 +53,7 @@ class LineProgress(NoProgress):
         every_s: float = 15.0,
         *,
         stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.every_s = _seconds(every_s)
         self._logger = logger
@@ -181,7 +63,7 @@ class LineProgress(NoProgress):
         self._last_s = clock()
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
-        """Say where a resumed job goes on; a new one has nothing to say yet."""
+        """Write where a resumed job goes on; of a new one there is nothing to say yet."""
         self._label = label
         self._last_s = self._clock()
         if done:
@@ -204,11 +86,10 @@ class LineProgress(NoProgress):
         self._write(logging.INFO, base.sentence(state, self._label))
 
     def _write(self, level: int, text: str) -> None:
+        stream = self._stream or sys.stderr
         if self._logger is not None:
             self._logger.log(level, "%s", text)
-            return
-        stream = self._stream or sys.stderr
-        if stream is not None:
+        elif stream is not None:
             QuietStream(stream).write(f"{text}\n")
 
 
@@ -221,24 +102,24 @@ class CallbackProgress(NoProgress):
 
     def __init__(self, callback: Callable[[int, int | None], object]) -> None:
         self._callback = callback
-        self._told: tuple[int, int | None] | None = None
+        self._last: tuple[int, int | None] | None = None
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
-        """Tell what a resumed job has done already; 0 frames are no news."""
-        self._told = (0, total)
-        self._tell(done, total)
+        """Call with what a resumed job has done already; 0 frames are no news."""
+        self._last = (0, total)
+        self._call(done, total)
 
     def update(self, state: ProgressState) -> None:
-        """Tell what has changed."""
-        self._tell(state.done, state.total)
+        """Call with what has changed."""
+        self._call(state.done, state.total)
 
     def finish(self, state: ProgressState) -> None:
-        """Tell that all frames are done; the total is known now."""
-        self._tell(state.done, state.done if state.total is None else state.total)
+        """Call with all frames; the total is known now."""
+        self._call(state.done, state.done if state.total is None else state.total)
 
-    def _tell(self, done: int, total: int | None) -> None:
-        if self._told != (done, total):
-            self._told = (done, total)
+    def _call(self, done: int, total: int | None) -> None:
+        if self._last != (done, total):
+            self._last = (done, total)
             self._callback(done, total)
 
 
@@ -255,27 +136,27 @@ class JsonProgress:
         stream: TextIO | None = None,
         *,
         every_s: float = 0.2,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._stream = stream
         self.every_s = _seconds(every_s)
         self._clock = clock
         self._label = ""
         self._state = ProgressState(0)
-        self._last_s: float | None = None
+        self._last_s = -math.inf
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
         """Write the ``start`` line."""
         self._label = label
         self._state = ProgressState(done, total)
-        self._last_s = None
+        self._last_s = -math.inf
         self._write("start")
 
     def update(self, state: ProgressState) -> None:
         """Write a ``progress`` line, unless the last one is too young."""
         self._state = state
         now_s = self._clock()
-        if self._last_s is None or now_s - self._last_s >= self.every_s:
+        if now_s - self._last_s >= self.every_s:
             self._last_s = now_s
             self._write("progress")
 
@@ -293,59 +174,48 @@ class JsonProgress:
         self._write("fail")
 
     def _write(self, event: str, text: str | None = None) -> None:
-        state = self._state
-        line = {
-            "event": event,
-            "label": self._label,
-            "text": text,
-            "done": state.done,
-            "total": state.total,
-            "fps": _json_number(state.fps),
-            "eta_s": _json_number(state.eta_s),
-            "actors_alive": state.actors_alive,
-            "actors_target": state.actors_target,
-            "queued_frames": state.queued_frames,
-        }
+        state = asdict(self._state)
+        for name in ("fps", "eta_s"):
+            value = state[name]
+            # JSON has no infinity, and nobody reads more than three decimals.
+            is_number = value is not None and math.isfinite(value)
+            state[name] = round(value, 3) if is_number else None
+        line = {"event": event, "label": self._label, "text": text, **state}
         stream = self._stream or sys.stdout
         if stream is not None:
             QuietStream(stream).write(json.dumps(line) + "\n")
 
 
 class BothProgress:
-    """Tells several others, in their order."""
+    """Passes everything to several others, in their order."""
 
     def __init__(self, *others: Progress) -> None:
         self.others = others
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
-        """Tell all."""
+        """Pass it on."""
         for other in self.others:
             other.start(total, label, done)
 
     def update(self, state: ProgressState) -> None:
-        """Tell all."""
+        """Pass it on."""
         for other in self.others:
             other.update(state)
 
     def message(self, text: str) -> None:
-        """Tell all."""
+        """Pass it on."""
         for other in self.others:
             other.message(text)
 
     def finish(self, state: ProgressState) -> None:
-        """Tell all."""
+        """Pass it on."""
         for other in self.others:
             other.finish(state)
 
     def fail(self) -> None:
-        """Tell all."""
+        """Pass it on."""
         for other in self.others:
             other.fail()
-
-
-def _json_number(value: float | None) -> float | None:
-    """JSON has no infinity, and nobody reads more than three decimals."""
-    return round(value, 3) if value is not None and math.isfinite(value) else None
 
 
 def _seconds(value: Any) -> float:
@@ -358,169 +228,248 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
-REFRESHES_PER_S = 10
+NOTEBOOK_EVERY_S = 0.2
+"""Notebook servers drop messages that come much faster."""
+
+MESSAGES_SHOWN = 20
+
+
+class NotebookProgress:
+    """A bar that replaces itself in the output of the running cell.
+
+    Not rich's: that one needs ipywidgets in the notebook's server.
+    """
+
+    def __init__(
+        self,
+        show: Callable[[object], Any] | None = None,
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._show = show or _display
+        self._clock = clock
+        self._handle: Any = None  # an IPython `DisplayHandle`
+        self._messages: deque[str] = deque(maxlen=MESSAGES_SHOWN)
+        self._label = ""
+        self._state = ProgressState(0)
+        self._last_s = 0.0
+
+    def start(self, total: int | None, label: str, done: int = 0) -> None:
+        """Show a new bar, at what is already done."""
+        self._label = label
+        self._state = ProgressState(done, total)
+        self._messages.clear()
+        self._handle = None
+        self._draw()
+
+    def update(self, state: ProgressState) -> None:
+        """Show the state, at most five times in a second."""
+        self._state = state
+        if self._clock() - self._last_s >= NOTEBOOK_EVERY_S:
+            self._draw()
+
+    def message(self, text: str) -> None:
+        """Show `text` under the bar."""
+        self._messages.append(text)
+        self._draw()
+
+    def finish(self, state: ProgressState) -> None:
+        """Show the last state, which stays in the notebook."""
+        self._state = state
+        self._draw("finished")
+
+    def fail(self) -> None:
+        """Leave the bar where it stopped, and say so."""
+        self._draw("stopped")
+
+    def _draw(self, status: str = "") -> None:
+        self._last_s = self._clock()
+        picture = BarPicture(self._state, self._label, status, tuple(self._messages))
+        if self._handle is None:
+            self._handle = self._show(picture)
+        else:
+            self._handle.update(picture)
+
+
+class BarPicture:
+    """One state of the bar, as HTML and, for consoles with a kernel, as text."""
+
+    def __init__(
+        self, state: ProgressState, label: str, status: str, messages: tuple[str, ...]
+    ) -> None:
+        text = base.sentence(state, label) + (f", {status}" if status else "")
+        self._lines = (text, *messages)
+        style = 'style="width: 16em; vertical-align: middle"'
+        if state.total:
+            self._bar = f'<progress value="{state.done}" max="{state.total}" {style}></progress>'
+        else:
+            # Without a value the browser shows that something goes on, for ever.
+            self._bar = "" if status else f"<progress {style}></progress>"
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines)
+
+    def _repr_html_(self) -> str:
+        text, *messages = (html.escape(line) for line in self._lines)
+        below = "".join(f"<div>{message}</div>" for message in messages)
+        return f'<div style="font-family: monospace">{self._bar} <span>{text}</span>{below}</div>'
+
+
+def _display(picture: object) -> Any:
+    from IPython.display import display  # type: ignore[import-not-found, unused-ignore]
+
+    return display(picture, display_id=True)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook; IPython is not imported to find out."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
+    return hasattr(shell, "kernel")
+
+
 SHORTEST_BAR, LONGEST_BAR = 8, 40
 SHORTEST_LABEL, LONGEST_LABEL = 8, 24
+FULL_STATUS = len(" 42%  126/300  48.1 fps  0:04 left  2/4 actors  12 queued")
 
 
 class BarProgress:
-    """A bar with frames encoded, rate, time left, actors and queued frames.
+    """rich's bar with frames encoded, rate, time left, actors and queued frames.
 
     What the calling process prints or logs meanwhile appears above the bar.
     """
 
     def __init__(
-        self,
-        stream: TextIO | None = None,
-        *,
-        logger: logging.Logger | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, stream: TextIO | None = None, *, logger: logging.Logger | None = None
     ) -> None:
         self._stream = QuietStream(stream or sys.stderr)
-        self._clock = clock
-        self._line = _BarLine(clock)
-        self._live: Live | None = None
-        self._terminal = SharedTerminal(self._redraw, logger)
+        self._logger = logger or logging.getLogger("rayanim")
+        self._bar: rich_progress.Progress | None = None
+        self._task: Any = None
+        self._state = ProgressState(0)
+        self._room = 0
+        self._handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
         """Show the bar, at what is already done."""
         from rich.console import Console
-        from rich.live import Live
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._close()
-        self._line.begin(ProgressState(done, total), label)
-        file = cast(TextIO, self._stream)
-        console = Console(file=file, force_terminal=True, force_jupyter=False)
-        # rich's own redirection would read the user's text as markup, wrap it,
-        # and send what is printed to a file to the terminal instead.
-        self._live = Live(
-            self._line,
-            console=console,
-            refresh_per_second=REFRESHES_PER_S,
-            redirect_stdout=False,
-            redirect_stderr=False,
+        # Text of the user's is no markup.
+        console = Console(
+            file=cast(TextIO, self._stream),
+            force_terminal=True,
+            force_jupyter=False,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            soft_wrap=True,
         )
-        self._live.start(refresh=True)
+        room = console.width - SHORTEST_BAR - FULL_STATUS - 2
+        label = shorten(label, min(room, LONGEST_LABEL)) if room >= SHORTEST_LABEL else ""
+        self._room = console.width - (len(label) + 1 if label else 0)
+        columns: list[Any] = [TextColumn("{task.fields[status]}", markup=False)]
+        if total:
+            self._room -= SHORTEST_BAR + 1
+            columns.insert(0, BarColumn(LONGEST_BAR))
+        if label:
+            columns.insert(0, TextColumn("{task.description}", markup=False))
+        self._bar = Progress(
+            *columns,
+            console=console,
+            # What goes to a file stays there.
+            redirect_stdout=is_terminal(sys.stdout),
+            redirect_stderr=is_terminal(sys.stderr),
+        )
+        self._task = self._bar.add_task(label, total=total, completed=done, status="")
+        self.update(ProgressState(done, total))
+        self._bar.start()
         # A process that is killed must not leave a terminal without a cursor.
         console.show_cursor(True)
-        self._terminal.start()
+        self._redirect_handlers()
         atexit.register(self.fail)
 
     def update(self, state: ProgressState) -> None:
         """Take the state; the next refresh shows it."""
-        self._line.state = state
+        left = state.eta_s is not None
+        self._show(state, f"{base.duration(state.eta_s or 0.0)} left" if left else "{} so far")
 
     def message(self, text: str) -> None:
         """Show `text` above the bar."""
-        self._stream.write(f"{ERASE_LINE if self._live else ''}{text}\n")
-        self._redraw()
+        if self._bar is not None:
+            self._bar.console.print(text)
+        else:
+            self._stream.write(f"{text}\n")
 
     def finish(self, state: ProgressState) -> None:
         """Show the last state and leave it on the screen."""
-        self._line.end(state, ok=True)
+        self._show(state, "in {}")
         self._close()
 
     def fail(self) -> None:
         """Leave the bar on the screen where it stopped."""
-        self._line.end(self._line.state, ok=False)
+        self._show(self._state, "stopped after {}")
         self._close()
 
     def leave(self) -> None:
         """Take the bar off the screen: the job goes on, and nobody watches it."""
-        if self._live is not None:
-            self._live.transient = True
+        if self._bar is not None:
+            self._bar.live.transient = True
         self._close()
 
-    def _redraw(self) -> None:
-        if self._live is not None:
-            self._live.refresh()
+    def _show(self, state: ProgressState, time_text: str) -> None:
+        self._state = state
+        if self._bar is not None:
+            elapsed = base.duration(self._bar.tasks[0].elapsed or 0.0)
+            status = status_text(state, time_text.format(elapsed), self._room)
+            self._bar.update(self._task, completed=state.done, total=state.total, status=status)
+
+    def _redirect_handlers(self) -> None:
+        """Have log lines appear above the bar, too: handlers keep the stream they began with."""
+        proxies = [each for each in (sys.stdout, sys.stderr) if hasattr(each, "rich_proxied_file")]
+        logger: logging.Logger | None = self._logger
+        while logger is not None:
+            for handler in logger.handlers:
+                for proxy in proxies:
+                    if getattr(handler, "stream", None) is proxy.rich_proxied_file:
+                        self._handlers.append((handler, handler.setStream(proxy)))  # type: ignore[arg-type, attr-defined]
+            logger = logger.parent if logger.propagate else None
 
     def _close(self) -> None:
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
-            self._terminal.stop()
-            atexit.unregister(self.fail)
+        bar, self._bar = self._bar, None
+        if bar is None:
+            return
+        for handler, stream in self._handlers:
+            handler.setStream(stream)
+        self._handlers.clear()
+        for proxy in (sys.stdout, sys.stderr):
+            if hasattr(proxy, "rich_proxied_file"):
+                proxy.flush()  # the part of a line that waits there
+        bar.stop()
+        atexit.unregister(self.fail)
 
 
-class _BarLine:
-    """The one line, made to fit whatever width the terminal has at the moment."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.begin(ProgressState(0), "")
-
-    def begin(self, state: ProgressState, label: str) -> None:
-        self.state = state
-        self._label = label
-        self._started_s = self._clock()
-        self._took_s: float | None = None
-        self._ok = True
-
-    def end(self, state: ProgressState, *, ok: bool) -> None:
-        self.state = state
-        self._took_s = self._clock() - self._started_s
-        self._ok = ok
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self._text(options.max_width, plain_ascii=options.ascii_only)
-
-    def _text(self, width: int, *, plain_ascii: bool) -> Text:
-        from rich.text import Text
-
-        state = self.state
-        head, tail, bar_width = fit(state, self._label, self._time(), width)
-        text = Text(no_wrap=True, overflow="crop", end="")
-        text.append(head)
-        if bar_width and state.total:
-            full = min(bar_width, bar_width * state.done // state.total)
-            char = "#" if plain_ascii else "━"
-            text.append(char * full, "green" if self._ok else "red")
-            text.append(("-" if plain_ascii else "━") * (bar_width - full), "bright_black")
-            text.append(" ")
-        text.append(tail)
-        return text
-
-    def _time(self) -> str:
-        if self._took_s is not None:
-            return f"{'in' if self._ok else 'stopped after'} {base.duration(self._took_s)}"
-        if self.state.eta_s is not None:
-            return f"{base.duration(self.state.eta_s)} left"
-        return f"{base.duration(self._clock() - self._started_s)} so far"
-
-
-def fit(state: ProgressState, label: str, time_text: str, width: int) -> tuple[str, str, int]:
-    """What of a state fits into `width` columns."""
-    parts = _parts(state, time_text)
-    # The last column stays free: some terminals wrap once it is written.
-    room = width - 1 - len(parts["count"])
-    has_bar = bool(state.total) and room > SHORTEST_BAR
-    room -= SHORTEST_BAR + 1 if has_bar else 0
-    kept = {"count"}
-    for name in ("time", "fps", "percent", "actors", "queue"):
-        needed = len(parts[name]) + 2
-        if parts[name] and needed <= room:
-            kept.add(name)
-            room -= needed
-    head = shorten(label, min(LONGEST_LABEL, room - 1)) if room > SHORTEST_LABEL else ""
-    head += " " if head else ""
-    tail = "  ".join(part for name, part in parts.items() if part and name in kept)
-    bar_width = min(LONGEST_BAR, SHORTEST_BAR + room - len(head)) if has_bar else 0
-    return head, tail, bar_width
-
-
-def _parts(state: ProgressState, time_text: str) -> dict[str, str]:
-    """The texts of a state in their order, padded so that the bar keeps its length."""
-    share = base.percent(state)
+def status_text(state: ProgressState, time_text: str, width: int) -> str:
+    """The state in words; what does not fit into `width` columns is left out."""
     actors = base.actors(state)
-    return {
-        "percent": f"{share:>4}" if share else "",
+    # Padded, so that the bar keeps its length.
+    parts = {
+        "percent": f"{base.percent(state) or '':>4}" if state.total else "",
         "count": base.count(state).rjust(2 * len(str(state.total)) + 1 if state.total else 0),
         "fps": "" if state.fps is None else f"{base.three_digits(state.fps):>4} fps",
         "time": f"{time_text:<9}",
         "actors": actors or "",
         "queue": f"{state.queued_frames:>2} queued" if actors or state.queued_frames else "",
     }
+    kept = {"count"}
+    room = width - len(parts["count"])
+    for name in ("time", "fps", "percent", "actors", "queue"):
+        needed = len(parts[name]) + 2
+        if parts[name].strip() and needed <= room:
+            kept.add(name)
+            room -= needed
+    return "  ".join(part for name, part in parts.items() if name in kept)
 
 
 def shorten(text: str, width: int) -> str:
@@ -542,10 +491,26 @@ def choose_progress(
 ) -> Progress:
     """The progress for one job."""
     lines = LineProgress(logger, time_per_print, stream=stream)
-    if progress is None or progress is True:
-        return _suited(lines, logger, stream or sys.stderr, notebook, never_silent=bool(progress))
     if progress is False:
         return NoProgress()
+    if progress is not None and progress is not True:
+        return _given(progress)
+    stream = stream or sys.stderr
+    bar: Progress | None = None
+    if in_notebook() if notebook is None else notebook:
+        bar = NotebookProgress()
+    elif stream is not None and can_show_bar(stream):
+        bar = BarProgress(stream, logger=logger)
+    if bar is not None:
+        return bar if logger is None else BothProgress(bar, lines)
+    is_silent = not logger.isEnabledFor(logging.INFO) if logger else stream is None
+    if progress is True and is_silent:
+        return LineProgress(None, lines.every_s, stream=stream or sys.stdout)
+    return lines
+
+
+def _given(progress: object) -> Progress:
+    """The caller's own progress."""
     if isinstance(progress, Progress) and not isinstance(progress, type):
         return progress
     if callable(progress) and not isinstance(progress, type):
@@ -554,27 +519,6 @@ def choose_progress(
         "progress must be None, True, False, a function called with (done, total), "
         f"or an object with the methods of rayanim.progress.Progress; got {progress!r}."
     )
-
-
-def _suited(
-    lines: LineProgress,
-    logger: logging.Logger | None,
-    stream: TextIO | None,
-    notebook: bool | None,
-    *,
-    never_silent: bool,
-) -> Progress:
-    bar: Progress | None = None
-    if in_notebook() if notebook is None else notebook:
-        bar = NotebookProgress()
-    elif stream is not None and can_show_bar(stream):
-        bar = BarProgress(stream, logger=logger)
-    if bar is not None:
-        return bar if logger is None else BothProgress(bar, lines)
-    unheard = not logger.isEnabledFor(logging.INFO) if logger else stream is None
-    if never_silent and unheard:
-        return LineProgress(None, lines.every_s, stream=stream or sys.stdout)
-    return lines
 
 
 def can_show_bar(stream: TextIO) -> bool:

@@ -1,4 +1,4 @@
-"""What a real cluster gives render actors: the processors asked for, and what memory takes."""
+"""What a real cluster gives render actors: the processors asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.clusters, pytest.mark.timeout(300)]
 
 FRAMES = 240
 CPUS = 4
-MEMORY_BYTES = 640 * 2**20
 
 # A process of its own, because a process loads Ray with one way of authentication.
 DRIVER = f"""
@@ -50,18 +49,12 @@ video("pairs.mp4", engine="ray", address=address, cluster=pairs)
 print(json.dumps([Slow.brake.with_name("threads").read_text(), read_numbers("pairs.mp4")]))
 """
 
-MEMORY = """
-Slow.brake.touch()
-report = video("large.mp4", engine="ray", address=address)
-print(json.dumps([report.to_dict(), read_numbers("large.mp4")]))
-"""
-
 
 @pytest.fixture(scope="module")
 def small_head():
-    """A head with more processors than memory."""
+    """A head with four processors."""
     pytest.importorskip("ray")
-    with started_head(f"--memory={MEMORY_BYTES}", cpus=CPUS, RAY_AUTH_MODE="disabled") as head:
+    with started_head(cpus=CPUS, RAY_AUTH_MODE="disabled") as head:
         yield head
 
 
@@ -82,13 +75,4 @@ def test_an_actor_has_as_many_threads_as_processors(small_head: Head, tmp_path: 
     """Each of its actors has two processors, and so two threads of OpenMP."""
     threads, numbers = drive(small_head, THREADS, tmp_path)
     assert threads == "2"
-    assert numbers == list(range(FRAMES))
-
-
-def test_actors_are_as_many_as_the_memory_takes(small_head: Head, tmp_path: Path) -> None:
-    """As many as processors are asked for; once one has drawn a segment it is known to be large."""
-    report, numbers = drive(small_head, MEMORY, tmp_path)
-    first, *_, last = report["actor_changes"]
-    assert first["actors"] == CPUS and last["actors"] < CPUS
-    assert any("the cluster's memory suffices for" in event for event in report["events"])
     assert numbers == list(range(FRAMES))

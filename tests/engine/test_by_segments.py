@@ -16,9 +16,16 @@ import rayanim
 from rayanim.engine.draw import Pieces, Timings
 from rayanim.engine.local import SpaceWatch
 from rayanim.engine.ray_session import LocalRay
-from rayanim.engine.stats import Tally
+from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import RayanimError
-from rayanim.progress.reporters import NoProgress
+from rayanim.events import (
+    FramesDiscarded,
+    FramesDrawn,
+    FramesRejected,
+    JobResumed,
+    PartKept,
+    VideoRestarted,
+)
 from rayanim.settings import PerformanceSettings
 
 
@@ -49,14 +56,14 @@ def test_nothing_may_be_kept_but_the_first_frames() -> None:
 
 def test_a_resumed_job_counts_its_own_rate() -> None:
     """What was there is done, and took this job no time."""
-    tally = Tally(NoProgress(), 100)
-    tally.resumed(60, 6000)
-    state = tally.state()
+    stats = JobStats(100)
+    stats.apply(JobResumed(frames=60, written_bytes=6000))
+    state = stats.state()
     assert (state.done, state.fps, state.eta_s) == (60, None, None)
-    assert (tally.written_frames, tally.written_bytes) == (60, 6000)
-    tally.resumed(-20, -2000)
-    assert (tally.state().done, tally.resumed_frames, tally.written_bytes) == (40, 40, 4000)
-    assert tally.state().fps is None
+    assert (stats.written_frames, stats.written_bytes) == (60, 6000)
+    stats.apply(FramesRejected(frames=20, written_bytes=2000))
+    assert (stats.state().done, stats.resumed_frames, stats.written_bytes) == (40, 40, 4000)
+    assert stats.state().fps is None
 
 
 def test_the_space_for_a_resumed_video_is_that_of_all_its_frames(
@@ -67,14 +74,14 @@ def test_the_space_for_a_resumed_video_is_that_of_all_its_frames(
     monkeypatch.setattr(
         "rayanim.storage.store.check_space", lambda folder, needed_bytes: asked.append(needed_bytes)
     )
-    tally = Tally(NoProgress(), 1000)
+    stats = JobStats(1000)
     video = tmp_path / "video.mp4.part"
-    watch = SpaceWatch(video, tally)
+    watch = SpaceWatch(video, JobEvents(stats))
     watch.look()
-    tally.resumed(600, 60_000)
+    stats.apply(JobResumed(frames=600, written_bytes=60_000))
     watch.look()
     video.write_bytes(bytes(30_000))
-    SpaceWatch(video, tally).look()
+    SpaceWatch(video, JobEvents(stats)).look()
     assert asked == [1, 100_000 + 40_000, 1, 70_000 + 40_000]
 
 
@@ -218,22 +225,22 @@ def test_heavy_first_frames_are_told_and_end_no_video(
 ) -> None:
     """A title of noise before a still video; when a tenth of it bears that out, the job ends."""
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: (10**12, 0, 5 * 10**6))
-    tally = Tally(NoProgress(), 1000)
-    tally.written(60, 600_000)
-    SpaceWatch(tmp_path / "video.mp4.part", tally).look()
-    assert "If all frames are like the first ones: The disk" in tally.events[0]
-    tally.written(40, 400_000)
+    stats = JobStats(1000)
+    stats.apply(PartKept(segment=0, start=0, stop=60, written_bytes=600_000))
+    SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).look()
+    assert "If all frames are like the first ones: The disk" in stats.events[0]
+    stats.apply(PartKept(segment=1, start=60, stop=100, written_bytes=400_000))
     with pytest.raises(rayanim.OutputError, match="Free some space"):
-        SpaceWatch(tmp_path / "video.mp4.part", tally).look()
+        SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).look()
 
 
 def test_frames_that_are_drawn_again_count_once(tmp_path: Path) -> None:
     """Their time was spent all the same."""
-    tally = Tally(NoProgress(), 10)
-    tally.drawn(Timings(1.0, 0.5, 5))
-    before = tally.timings
-    tally.drawn(Timings(2.0, 0.5, 3))
-    tally.drawn_in_vain_since(before)
-    assert (tally.timings.frames, tally.timings.draw_s) == (5, 3.0)
-    tally.begin_anew()
-    assert (tally.frames, tally.timings.frames, tally.encode_s) == (0, 0, 0.0)
+    stats = JobStats(10)
+    stats.apply(FramesDrawn(timings=Timings(1.0, 0.5, 5)))
+    before = stats.timings
+    stats.apply(FramesDrawn(timings=Timings(2.0, 0.5, 3)))
+    stats.apply(FramesDiscarded(kept=before))
+    assert (stats.timings.frames, stats.timings.draw_s) == (5, 3.0)
+    stats.apply(VideoRestarted())
+    assert (stats.frames, stats.timings.frames, stats.encode_s) == (0, 0, 0.0)

@@ -14,10 +14,9 @@ from numbered import SIZE, NumberedAnimator
 from rayanim.engine import choose
 from rayanim.engine.choose import LEAST, MOST, REFERENCE_S, Chooser, Costs
 from rayanim.engine.machine import Machine
-from rayanim.engine.stats import Job, Tally
+from rayanim.engine.stats import Job, JobEvents, JobStats
 from rayanim.errors import NotPicklableError
 from rayanim.parameters import NumberFeed
-from rayanim.progress.reporters import NoProgress
 from rayanim.settings import PerformanceSettings, VideoSettings
 from rayanim.sources import AnimatorSource
 from rayanim.video.codecs import make_spec
@@ -43,7 +42,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "process_rss_bytes", lambda: 200 * MIB)
 
 
-def chooser_of(animator: Any = None, **changes: Any) -> tuple[Chooser, Tally]:
+def chooser_of(animator: Any = None, **changes: Any) -> tuple[Chooser, JobStats]:
     values: dict[str, Any] = {
         "source": AnimatorSource(animator or NumberedAnimator(), {}),
         "feed": NumberFeed(1000),
@@ -54,12 +53,11 @@ def chooser_of(animator: Any = None, **changes: Any) -> tuple[Chooser, Tally]:
         "engine": "auto",
         "seed": 0,
     }
-    tally = Tally(NoProgress(), 1000)
-    tally.transport = "segments"
-    chooser = Chooser(Job(**{**values, **changes}), tally)
+    stats = JobStats(1000, transport="segments")
+    chooser = Chooser(Job(**{**values, **changes}), JobEvents(stats))
     if chooser.may_travel:
         chooser.pack()
-    return chooser, tally
+    return chooser, stats
 
 
 def test_slow_drawing_goes_to_ray_and_quick_stays() -> None:
@@ -101,16 +99,16 @@ def test_who_asks_for_ray_gets_it_however_quick_the_drawing() -> None:
 
 def test_a_source_that_cannot_travel_is_told_only_where_actors_were_worth_it() -> None:
     """It is drawn here; who asked for Ray gets an error before Ray starts."""
-    chooser, tally = chooser_of(Locked())
+    chooser, stats = chooser_of(Locked())
     assert chooser.choose(QUICK, 1000).engine == "local"
-    assert tally.events == []
+    assert stats.events == []
     choice = chooser.choose(SLOW, 1000)
     assert (choice.engine, choice.reason) == (
         "local",
         "the drawing code cannot be sent to actors",
     )
     chooser.choose(SLOW, 1000)
-    (told,) = tally.events
+    (told,) = stats.events
     assert "self.lock" in told
     assert "This process draws all frames" in told
     chooser, _ = chooser_of(Locked(), engine="ray")
@@ -122,13 +120,13 @@ def test_memory_bounds_the_actors_and_is_told_once(monkeypatch: pytest.MonkeyPat
     """Each actor is expected to take what this process takes."""
     here = Machine(cores=8, free_memory_bytes=2000 * MIB)
     monkeypatch.setattr(choose.Machine, "here", lambda: here)
-    chooser, tally = chooser_of()
+    chooser, stats = chooser_of()
     most = chooser.most_actors()
     assert 1 <= most < 8
     assert chooser.most_actors() == most
     assert chooser.choose(SLOW, 1000).actors <= most
-    assert len(tally.events) == 1
-    assert f"Memory suffices for {most} render actors, 8 were allowed" in tally.events[0]
+    assert len(stats.events) == 1
+    assert f"Memory suffices for {most} render actors, 8 were allowed" in stats.events[0]
 
 
 def test_the_window_takes_a_quarter_of_the_memory_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,14 +139,14 @@ def test_the_window_takes_a_quarter_of_the_memory_at_most(monkeypatch: pytest.Mo
 
 def test_a_ray_that_runs_costs_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what actors encode travels for next to nothing."""
-    chooser, tally = chooser_of()
+    chooser, stats = chooser_of()
     fresh = chooser.costs(SPEC, 0.1, 0.01, 0.5)
     monkeypatch.setattr(choose, "ray_is_running", lambda: True)
     running = chooser.costs(SPEC, 0.1, 0.01, 0.5)
     assert fresh.ray_start_s > 0 == running.ray_start_s
     assert fresh.transport_s == 0
     assert fresh.is_encoded_by_actors
-    tally.transport = "frames"
+    stats.transport = "frames"
     by_frames = chooser.costs(SPEC, 0.1, 0.01, 0.5)
     assert by_frames.transport_s > 0
     assert not by_frames.is_encoded_by_actors

@@ -1,4 +1,4 @@
-"""The controller: what it sees of pool and dispatcher, and that it applies what it decides."""
+"""The controller: what it reads from pool and dispatcher, and that it applies what it decides."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rayanim.engine.distributed import Controller
 from rayanim.engine.draw import Timings
 from rayanim.engine.plan import Segment, cut
 from rayanim.engine.scheduler import Dispatcher
-from rayanim.engine.stats import Tally
+from rayanim.engine.stats import JobEvents, JobStats
+from rayanim.events import SegmentDrawn, SegmentEncoded
 from rayanim.parameters import NumberFeed
-from rayanim.progress.base import ProgressState
 
 FRAME_BYTES = 100
 SEGMENT = 10
@@ -33,22 +33,8 @@ class Pool:
         self.alive = min(self.alive, target)
 
 
-class Silence:
-    """A progress that nobody sees."""
-
-    def start(self, total: int | None, label: str, done: int = 0) -> None: ...
-
-    def update(self, state: ProgressState) -> None: ...
-
-    def message(self, text: str) -> None: ...
-
-    def finish(self, state: ProgressState) -> None: ...
-
-    def fail(self) -> None: ...
-
-
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until a test sets it."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -57,7 +43,7 @@ class Clock:
         return self.now_s
 
 
-class Farm:
+class FakeRun:
     """A controller with a pool, a dispatcher and an encoder that draw on command.
 
     Parameters
@@ -78,14 +64,15 @@ class Farm:
             frame_bytes=FRAME_BYTES,
             limit_bytes=400 * SEGMENT * FRAME_BYTES,
         )
-        self.tally = Tally(Silence(), n_frames)
+        self.stats = JobStats(n_frames)
+        self.events = JobEvents(self.stats)
         self.waiting: list[Segment] = []
         self.idle_since_s = clock.now_s
         self.controller = Controller(
             ScalingLimits(min_actors=1, max_actors=max_actors, hold_s=1.0, settle_s=1.0),
-            self.pool,
+            self.pool,  # type: ignore[arg-type]
             self.dispatcher,
-            self.tally,
+            self.events,
             segment_frames=SEGMENT,
             limit_bytes=400 * SEGMENT * FRAME_BYTES,
             window_s=3.0,
@@ -106,21 +93,23 @@ class Farm:
     def _draw(self, draw_fps: float) -> None:
         segment = self.dispatcher.take()
         if segment is not None:
-            self.controller.drawn(Timings(SEGMENT / draw_fps, 0.0, SEGMENT))
+            timings = Timings(SEGMENT / draw_fps, 0.0, SEGMENT)
+            self.controller.apply(SegmentDrawn.timed(segment, timings, actor=1))
             self.waiting += [each.segment for each in self.dispatcher.drawn(segment, "")]
 
     def _encode(self, encode_fps: float) -> None:
         busy_s = SEGMENT / encode_fps
         if self.waiting:
-            self.dispatcher.encoded(self.waiting.pop(0))
+            segment = self.waiting.pop(0)
+            self.dispatcher.encoded(segment)
             wait_s = max(0.0, self.clock.now_s - self.idle_since_s - busy_s)
-            self.controller.encoded(SEGMENT, busy_s, wait_s)
+            self.controller.apply(SegmentEncoded.of(segment, encode_s=busy_s, wait_s=wait_s))
             self.idle_since_s = self.clock.now_s
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that the controller looks at."""
+    """The controller's clock."""
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
     return clock
@@ -128,60 +117,60 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_the_first_actors_are_asked_for_with_a_reason(clock: Clock) -> None:
     """What the run begins with stands first among the changes."""
-    farm = Farm(clock)
-    farm.controller.begin(3, "as the last run found")
-    assert farm.pool.applied == [3]
-    assert [(each.actors, each.reason) for each in farm.tally.changes] == [
+    run = FakeRun(clock)
+    run.controller.begin(3, "as the last run found")
+    assert run.pool.applied == [3]
+    assert [(each.actors, each.reason) for each in run.stats.changes] == [
         (3, "as the last run found")
     ]
-    assert farm.controller.target == 3
+    assert run.controller.target == 3
 
 
 def test_a_starving_encoder_gets_more_actors(clock: Clock) -> None:
     """One actor at 100 fps for an encoder of 400: more are asked for, with a reason each."""
-    farm = Farm(clock)
-    farm.controller.begin(1, "start")
+    run = FakeRun(clock)
+    run.controller.begin(1, "start")
     for _ in range(20):
-        farm.second(draw_fps=100, encode_fps=400)
-    assert farm.controller.target == farm.pool.requested > 2
-    assert farm.pool.applied == [each.actors for each in farm.tally.changes]
-    assert all(each.reason for each in farm.tally.changes)
+        run.second(draw_fps=100, encode_fps=400)
+    assert run.controller.target == run.pool.requested > 2
+    assert run.pool.applied == [each.actors for each in run.stats.changes]
+    assert all(each.reason for each in run.stats.changes)
 
 
 def test_a_full_queue_releases_actors(clock: Clock) -> None:
     """Six actors at 100 fps for an encoder of 100: the queue fills and some go."""
-    farm = Farm(clock)
-    farm.controller.begin(6, "start")
+    run = FakeRun(clock)
+    run.controller.begin(6, "start")
     for _ in range(30):
-        farm.second(draw_fps=100, encode_fps=100)
-    assert farm.controller.target == farm.pool.requested < 6
+        run.second(draw_fps=100, encode_fps=100)
+    assert run.controller.target == run.pool.requested < 6
 
 
 def test_no_more_than_the_most(clock: Clock) -> None:
     """Whatever the encoder's appetite, the bound holds."""
-    farm = Farm(clock, max_actors=3)
-    farm.controller.begin(1, "start")
+    run = FakeRun(clock, max_actors=3)
+    run.controller.begin(1, "start")
     for _ in range(30):
-        farm.second(draw_fps=100, encode_fps=2000)
-    assert max(farm.pool.applied) <= 3
+        run.second(draw_fps=100, encode_fps=2000)
+    assert max(run.pool.applied) <= 3
 
 
-def test_the_controller_looks_no_oftener_than_its_tick(clock: Clock) -> None:
+def test_the_controller_decides_no_oftener_than_its_tick(clock: Clock) -> None:
     """Between two ticks nothing is measured: the loop may call it as often as it likes."""
-    farm = Farm(clock)
-    farm.controller.begin(1, "start")
-    looks: list[float] = []
-    snapshot = farm.controller._snapshot
+    run = FakeRun(clock)
+    run.controller.begin(1, "start")
+    snapshots: list[float] = []
+    snapshot = run.controller._snapshot
 
     def counted(now_s: float) -> object:
-        looks.append(now_s)
+        snapshots.append(now_s)
         return snapshot(now_s)
 
-    farm.controller._snapshot = counted  # type: ignore[assignment,method-assign]
+    run.controller._snapshot = counted  # type: ignore[assignment,method-assign]
     for _ in range(100):
-        farm.controller.tick()
+        run.controller.tick()
         clock.now_s += module.TICK_S / 10
-    assert len(looks) in (10, 11)
+    assert len(snapshots) in (10, 11)
 
 
 def test_what_is_left_is_known_to_the_last_segment(clock: Clock) -> None:
@@ -189,21 +178,21 @@ def test_what_is_left_is_known_to_the_last_segment(clock: Clock) -> None:
 
     Once all is handed out there is work for a second actor on each: a copy.
     """
-    farm = Farm(clock, n_frames=35)
-    assert farm.controller._left() == (35, 4)
-    segments = [farm.dispatcher.take() for _ in range(4)]
-    assert farm.controller._left() == (35, 8)
+    run = FakeRun(clock, n_frames=35)
+    assert run.controller._left() == (35, 4)
+    segments = [run.dispatcher.take() for _ in range(4)]
+    assert run.controller._left() == (35, 8)
     for segment in segments:
         assert segment is not None
-        farm.dispatcher.drawn(segment, "")
-    assert farm.controller._left() == (0, 0)
+        run.dispatcher.drawn(segment, "")
+    assert run.controller._left() == (0, 0)
 
 
 def test_nothing_is_said_of_an_unknown_end(clock: Clock) -> None:
     """A generator of parameters has no length until it has ended."""
-    farm = Farm(clock, n_frames=None)
-    assert farm.controller._left() == (None, None)
-    while farm.dispatcher.take() is not None:
+    run = FakeRun(clock, n_frames=None)
+    assert run.controller._left() == (None, None)
+    while run.dispatcher.take() is not None:
         pass
-    left = farm.controller._left()
+    left = run.controller._left()
     assert left == (None, None)

@@ -12,9 +12,8 @@ from numbered import SIZE, numbered_frame
 
 from rayanim.engine.local import EncoderThreads
 from rayanim.engine.plan import Place
-from rayanim.engine.stats import Tally
+from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import EncodeError
-from rayanim.progress.reporters import NoProgress
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
@@ -58,10 +57,11 @@ def frames(start: int, stop: int) -> Any:
     return packed
 
 
-def threads_of(writer: Kept, limit_frames: int = 1000, cores: int = 4) -> tuple[Any, Tally]:
-    tally = Tally(NoProgress(), None)
+def threads_of(writer: Kept, limit_frames: int = 1000, cores: int = 4) -> tuple[Any, JobStats]:
+    stats = JobStats(None)
     limit_bytes = limit_frames * SPEC.frame_bytes
-    return EncoderThreads(SPEC, writer, tally, cores=cores, limit_bytes=limit_bytes), tally
+    events = JobEvents(stats)
+    return EncoderThreads(SPEC, writer, events, cores=cores, limit_bytes=limit_bytes), stats
 
 
 def names() -> list[str]:
@@ -72,7 +72,7 @@ def names() -> list[str]:
 def test_each_segment_is_what_one_encoder_makes_of_it(cores: int) -> None:
     """However it is cut into pieces and whoever takes it; frames and bytes are counted."""
     writer = Kept()
-    threads, tally = threads_of(writer, cores=cores)
+    threads, stats = threads_of(writer, cores=cores)
     for index in range(6):
         threads.begin()
         for start in range(8 * index, 8 * index + 8, 3):
@@ -83,7 +83,7 @@ def test_each_segment_is_what_one_encoder_makes_of_it(cores: int) -> None:
         encoder = SegmentEncoder(SPEC)
         encoder.encode(frames(8 * index, 8 * index + 8))
         assert writer.segments[index] == encoder.finish()
-    assert (tally.frames, tally.written_frames, tally.written_bytes) == (48, 48, 42)
+    assert (stats.frames, stats.written_frames, stats.written_bytes) == (48, 48, 42)
     assert threads.queued_frames == 0
     assert threads.frame_s > 0
     assert names() == []
@@ -92,7 +92,7 @@ def test_each_segment_is_what_one_encoder_makes_of_it(cores: int) -> None:
 def test_a_dropped_segment_is_nowhere() -> None:
     """Neither written nor counted, and what waits of it is let go."""
     writer = Kept()
-    threads, tally = threads_of(writer)
+    threads, stats = threads_of(writer)
     threads.begin()
     threads.add(frames(0, 8))
     threads.drop()
@@ -101,7 +101,7 @@ def test_a_dropped_segment_is_nowhere() -> None:
     threads.end(Place(0, 0, 4))
     threads.finish()
     assert list(writer.segments) == [0]
-    assert (writer.segments[0].n_frames, tally.frames) == (4, 4)
+    assert (writer.segments[0].n_frames, stats.frames) == (4, 4)
     assert threads.queued_frames == 0
 
 
@@ -121,7 +121,7 @@ def test_what_waits_is_bounded() -> None:
     """While no segment can be written, drawing waits once there are so many frames."""
     writer = Kept()
     writer.may_write.clear()
-    threads, tally = threads_of(writer, limit_frames=10, cores=1)
+    threads, stats = threads_of(writer, limit_frames=10, cores=1)
     given: list[int] = []
 
     def draw() -> None:
@@ -141,7 +141,7 @@ def test_what_waits_is_bounded() -> None:
     writer.may_write.set()
     drawing.join(60)
     threads.finish()
-    assert (sorted(writer.segments), tally.frames) == (list(range(8)), 64)
+    assert (sorted(writer.segments), stats.frames) == (list(range(8)), 64)
 
 
 def test_a_refused_segment_is_told_and_drawing_does_not_wait_for_it() -> None:
@@ -158,14 +158,14 @@ def test_a_refused_segment_is_told_and_drawing_does_not_wait_for_it() -> None:
 
 def test_a_refused_segment_is_told_at_the_end_at_the_latest() -> None:
     """`finish` waits for all, and raises for any."""
-    threads, tally = threads_of(Kept(fail=0))
+    threads, stats = threads_of(Kept(fail=0))
     threads.begin()
     threads.add(frames(0, 8))
     threads.end(Place(0, 0, 8))
     with pytest.raises(EncodeError, match="no more room"):
         threads.finish()
     threads.abort()
-    assert tally.frames == 0
+    assert stats.frames == 0
 
 
 def test_what_ffmpeg_refuses_is_told() -> None:

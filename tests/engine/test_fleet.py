@@ -7,7 +7,6 @@ import pytest
 from rayanim.engine.placement import (
     Need,
     Node,
-    affordable_memory,
     matches,
     most_actors,
     room,
@@ -65,13 +64,6 @@ def test_a_number_may_exceed_what_is_there_and_a_share_may_not(
 ) -> None:
     """A cluster that can grow does so for the actors that wait."""
     assert most_actors(workers, max_workers, here) == most
-
-
-def test_no_actor_asks_for_more_memory_than_a_node_has() -> None:
-    """It would wait for ever."""
-    need = Need.of(ClusterSettings(), "aa")
-    assert affordable_memory(NODES, need, 10**9) == 10**9
-    assert affordable_memory(NODES, need, 10**11) == 8 * 10**9
 
 
 def test_versions_that_do_not_fit_are_named() -> None:

@@ -21,13 +21,17 @@ UNKNOWN = Choice("ray", 2, None, None, "as long in process as Ray takes to start
 
 
 @dataclass
-class Told:
-    """A tally that only remembers where frames are drawn; each look comes `LOOK_S` later."""
+class Recorded:
+    """Events of which only where frames are drawn is kept; each look comes `LOOK_S` later."""
 
     elapsed_s: float = 0.0
     engines: list[str] = field(default_factory=list)
 
-    def chosen(self, engine: str, reason: str, actors: int) -> None:
+    @property
+    def stats(self) -> Recorded:
+        return self
+
+    def engine_chosen(self, engine: str, reason: str, actors: int) -> None:
         self.engines.append(engine)
 
 
@@ -50,13 +54,13 @@ class Scripted(Handover):
 
     def __init__(self, choices: Sequence[Choice], engine: str = "auto") -> None:
         fake: Any = Fake(engine)
-        self.told: Any = Told()
-        super().__init__(fake, self.told, fake, fake, fake)
+        self.events: Any = Recorded()
+        super().__init__(fake, self.events, fake, fake, fake)
         self._found = iter(choices)
         self.starts = 0
 
     def _choose(self, drawn_frames: int) -> Choice:
-        self.told.elapsed_s += LOOK_S
+        self.events.elapsed_s += LOOK_S
         return next(self._found)
 
     def _start_ray(self) -> None:
@@ -79,7 +83,7 @@ def test_a_small_gain_must_be_found_again_and_again(choices: list[Choice], start
     for _ in choices:
         assert not handover.is_due(0)
     assert handover.starts == starts
-    assert ("ray" in handover.told.engines) == starts
+    assert ("ray" in handover.events.engines) == starts
 
 
 def test_who_asks_for_ray_gets_it_at_once() -> None:

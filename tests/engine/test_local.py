@@ -11,10 +11,9 @@ import pytest
 from numbered import numbered_frame, read_numbers
 
 from rayanim.engine.local import SAMPLE_FRAMES, EncoderThread, InProcess
-from rayanim.engine.stats import Job, Tally
+from rayanim.engine.stats import Job, JobEvents, JobStats
 from rayanim.errors import EncodeError, FrameError, ParametersError, ScriptError, SettingsError
 from rayanim.parameters import NumberFeed, ParameterFeed
-from rayanim.progress.reporters import NoProgress
 from rayanim.settings import PerformanceSettings, VideoSettings
 from rayanim.sources import Geometry
 from rayanim.video.codecs import make_spec
@@ -75,7 +74,7 @@ def inside_of(source: Source, path: Path, feed: Any = None, make_spec: Any = spe
         engine="local",
         seed=0,
     )
-    return InProcess(job, Tally(NoProgress(), source.n_frames))
+    return InProcess(job, JobEvents(JobStats(source.n_frames)))
 
 
 def test_frames_are_drawn_once_in_segments(tmp_path: Path) -> None:
@@ -160,23 +159,23 @@ def test_a_failure_while_abandoning_hides_no_other(tmp_path: Path) -> None:
         inside_of(Source(fail="close"), tmp_path / "part").close()
 
 
-def encoder_of(path: Path) -> tuple[EncoderThread, Tally]:
-    tally = Tally(NoProgress(), None)
-    return EncoderThread(spec_of(Geometry((64, 48))), path, tally), tally
+def encoder_of(path: Path) -> tuple[EncoderThread, JobStats]:
+    stats = JobStats(None)
+    return EncoderThread(spec_of(Geometry((64, 48))), path, JobEvents(stats)), stats
 
 
 def test_the_thread_encodes_in_order_and_counts(tmp_path: Path) -> None:
     """What is put is in the video; the queue is bounded, and empty at the end."""
     inside = inside_of(Source(60), tmp_path / "part")
-    encoder, tally = encoder_of(tmp_path / "video.mp4")
+    encoder, stats = encoder_of(tmp_path / "video.mp4")
     while (drawn := inside.draw(3)) is not None:
         encoder.put(drawn.payload)
         assert encoder.queued_frames <= 3 * 3
     file_bytes = encoder.finish()
     assert read_numbers(tmp_path / "video.mp4") == list(range(60))
     assert file_bytes == (tmp_path / "video.mp4").stat().st_size
-    assert (tally.frames, encoder.queued_frames) == (60, 0)
-    assert tally.encode_s > 0
+    assert (stats.frames, encoder.queued_frames) == (60, 0)
+    assert stats.encode_s > 0
 
 
 def test_what_the_encoder_refuses_is_told_at_the_latest_at_the_end(tmp_path: Path) -> None:

@@ -18,12 +18,20 @@ import pytest
 from jobs.head import Cluster, started_cluster
 from numbered import read_numbers
 
-from rayanim.engine import stats
+from rayanim.engine import metrics
 from rayanim.engine.draw import Timings
-from rayanim.engine.plan import Segment
-from rayanim.engine.stats import JOB_LABELS, METRICS, Exporter, JobName, Tally, increment
-from rayanim.parameters import Batch
-from rayanim.progress import NoProgress
+from rayanim.engine.metrics import JOB_LABELS, METRICS, MetricsExporter, increment
+from rayanim.engine.stats import JobEvents, JobName, JobStats
+from rayanim.events import (
+    FramesDrawn,
+    JobResumed,
+    PartKept,
+    Progressed,
+    RayPassEnded,
+    RayPassStarted,
+    SegmentEncoded,
+    SegmentRetried,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 DASHBOARD = ROOT / "cluster" / "grafana" / "rayanim.json"
@@ -54,7 +62,7 @@ def test_a_count_that_begins_anew_never_goes_down() -> None:
 
 
 class Instrument:
-    """A metric of Ray's that writes down what it is told."""
+    """A metric of Ray's that keeps what it gets."""
 
     def __init__(self, fails: bool = False) -> None:
         self.fails = fails
@@ -80,35 +88,36 @@ class Instrument:
 def instruments(monkeypatch: pytest.MonkeyPatch) -> dict[str, Instrument]:
     """Stand in for Ray's."""
     made = {metric.name: Instrument() for metric in METRICS}
-    monkeypatch.setattr(stats, "_collects_metrics", lambda: True)
-    monkeypatch.setattr(stats, "_instruments", lambda: made)
+    monkeypatch.setattr(metrics, "_collects_metrics", lambda: True)
+    monkeypatch.setattr(metrics, "_instruments", lambda: made)
     return made
 
 
-def new_tally() -> Tally:
-    return Tally(NoProgress(), 30, exporter=Exporter(JobName("wave", "7f")))
+def new_events() -> JobEvents:
+    stats = JobStats(30)
+    return JobEvents(stats, MetricsExporter(stats, JobName("wave", "7f")))
 
 
 def test_counters_add_up_to_the_job_s_counts_and_gauges_end_at_nothing(
     instruments: dict[str, Instrument],
 ) -> None:
-    """Whatever was counted before Ray came is told with the first look."""
-    tally = new_tally()
-    tally.resumed(5, 100)
-    tally.drawn(Timings(2.0, 0.5, 10))
-    tally.exporter.begin()
-    tally.encoded(10, 0.25, 0.125)
-    tally.tell(alive=2, asked_for=3, target=4, queued_frames=5)
+    """What was counted before Ray started is exported with the first values."""
+    events = new_events()
+    events.emit(JobResumed(frames=5, written_bytes=100))
+    events.emit(FramesDrawn(timings=Timings(2.0, 0.5, 10)))
+    events.emit(RayPassStarted())
+    events.emit(SegmentEncoded(segment=0, start=0, stop=10, encode_s=0.25, wait_s=0.125))
+    events.emit(Progressed(alive=2, requested=3, target=4, queued_frames=5))
     values = {name: each.values for name, each in instruments.items()}
     assert values["rayanim_frames_drawn_total"] == {("wave", "7f"): 10}
     assert values["rayanim_frames_encoded_total"] == {("wave", "7f"): 10}
     assert values["rayanim_frames_left"] == {("wave", "7f"): 15}
     gauges = ("queued_frames", "actors_wanted", "actors_asked_for", "actors_alive")
     assert [values[f"rayanim_{name}"]["wave", "7f"] for name in gauges] == [5, 4, 3, 2]
-    tally.retried(Segment(0, 0, 8, Batch(range(8), None)), "it died", "Frames 0-7 are drawn again.")
-    tally.drawn(Timings(1.0, 0.5, 8))
-    tally.written(8, 100, 0.5)
-    tally.exporter.end(tally)
+    events.emit(SegmentRetried(segment=0, start=0, stop=8, reason="it died"))
+    events.emit(FramesDrawn(timings=Timings(1.0, 0.5, 8)))
+    events.emit(PartKept(segment=1, start=10, stop=18, written_bytes=100, write_s=0.5))
+    events.emit(RayPassEnded())
     assert values["rayanim_frames_drawn_total"] == {("wave", "7f"): 18}
     assert values["rayanim_segments_retried_total"] == {("wave", "7f"): 1}
     assert values["rayanim_stage_seconds_total"] == {
@@ -121,36 +130,38 @@ def test_counters_add_up_to_the_job_s_counts_and_gauges_end_at_nothing(
     assert [values[f"rayanim_{name}"]["wave", "7f"] for name in gauges] == [0, 0, 0, 0]
 
 
-def test_a_loop_that_turns_quickly_tells_once_a_second(instruments: dict[str, Instrument]) -> None:
+def test_a_quick_loop_exports_once_a_second(
+    instruments: dict[str, Instrument],
+) -> None:
     """The driver's loop turns hundreds of times a second."""
-    tally = new_tally()
-    tally.exporter.begin()
+    events = new_events()
+    events.emit(RayPassStarted())
     for alive in range(1, 100):
-        tally.tell(alive=alive)
+        events.emit(Progressed(alive=alive))
     assert instruments["rayanim_actors_alive"].calls == 1
 
 
 def test_metrics_that_fail_end_alone(instruments: dict[str, Instrument]) -> None:
     """The job goes on, and they are not tried again."""
     failing = instruments["rayanim_frames_drawn_total"] = Instrument(fails=True)
-    tally = new_tally()
-    tally.exporter.begin()
-    tally.drawn(Timings(1.0, 0.5, 8))
-    tally.tell()
-    tally.exporter.end(tally)
+    events = new_events()
+    events.emit(RayPassStarted())
+    events.emit(FramesDrawn(timings=Timings(1.0, 0.5, 8)))
+    events.emit(Progressed())
+    events.emit(RayPassEnded())
     assert failing.calls == 1
 
 
-def test_nothing_is_told_before_ray_is_there_or_where_it_collects_none(
+def test_nothing_is_exported_before_ray_is_there_or_where_it_collects_none(
     instruments: dict[str, Instrument], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job in process pays nothing for metrics."""
-    tally = new_tally()
-    tally.tell(alive=1)
-    monkeypatch.setattr(stats, "_collects_metrics", lambda: False)
-    tally.exporter.begin()
-    tally.tell(alive=1)
-    tally.exporter.end(tally)
+    events = new_events()
+    events.emit(Progressed(alive=1))
+    monkeypatch.setattr(metrics, "_collects_metrics", lambda: False)
+    events.emit(RayPassStarted())
+    events.emit(Progressed(alive=1))
+    events.emit(RayPassEnded())
     assert [each.calls for each in instruments.values()] == [0] * len(instruments)
 
 
@@ -244,7 +255,7 @@ class Watched(Numbered):
             time.sleep(0.05)
         return super().generate_at(time_ms)
 
-def tell_endpoint(done, total):
+def write_endpoint(done, total):
     import ray
     if ray.is_initialized() and not (folder / "endpoint").exists():
         node = ray.nodes()[0]
@@ -260,21 +271,21 @@ report = rayanim.produce(
     engine="ray",
     workers=2,
     segment_frames=12,
-    progress=tell_endpoint,
+    progress=write_endpoint,
 )
 (folder / "report.json").write_text(json.dumps(report.to_dict()))
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Values:
     """What was read at a node's endpoint: value by metric, and by stage for the seconds."""
 
     values: dict[str, float]
     labels: dict[str, str]
 
 
-def read(endpoint: str) -> Told:
+def read(endpoint: str) -> Values:
     with urllib.request.urlopen(endpoint, timeout=10) as answer:
         text = answer.read().decode()
     values, labels = {}, {}
@@ -282,11 +293,11 @@ def read(endpoint: str) -> Told:
         labels = dict(re.findall(r'(\w+)="([^"]*)"', given))
         assert labels["video"] == "wave"
         values[labels.get("stage", name)] = float(value)
-    return Told(values, labels)
+    return Values(values, labels)
 
 
 @pytest.mark.timeout(2 * LIMIT_S)
-def test_a_node_s_endpoint_tells_what_the_report_says(head: Cluster, tmp_path: Path) -> None:
+def test_a_node_s_endpoint_says_what_the_report_says(head: Cluster, tmp_path: Path) -> None:
     """During the run there are actors and frames; afterwards every count is the report's."""
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, head.gcs, str(tmp_path)],

@@ -19,7 +19,8 @@ from rayanim.engine.actors import DrawnMeta, RenderActor
 from rayanim.engine.draw import Blueprint, SegmentRenderer, Timings, open_source, pack
 from rayanim.engine.plan import Segment
 from rayanim.engine.pool import Asked, Member, RenderPool
-from rayanim.engine.stats import JobName, Tally
+from rayanim.engine.stats import JobEvents, JobName, JobStats, ProgressListener
+from rayanim.events import FramesDrawn
 from rayanim.figure import artists
 from rayanim.figure import changes as changes_module
 from rayanim.figure.canvas import IncrementalCanvas
@@ -86,7 +87,7 @@ def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_pat
     piles = [event for event in report.events if "pile up" in event]
     assert len(piles) == 1
     assert "Line2D" in piles[0]
-    assert "test_drawing_told.py" in piles[0]
+    assert "test_drawing_reported.py" in piles[0]
 
 
 class Shade(ActState):
@@ -183,9 +184,9 @@ def test_after_a_difference_all_frames_are_drawn_again(
     report = render(act(), tmp_path / "a.mp4", engine=engine, **options)
     assert report.frames == N_FRAMES
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "full.mp4").read_bytes()
-    told = [event for event in report.events if "gave other pixels" in event]
-    assert len(told) == 1
-    assert told[0].endswith("All frames are drawn again, in full.")
+    found = [event for event in report.events if "gave other pixels" in event]
+    assert len(found) == 1
+    assert found[0].endswith("All frames are drawn again, in full.")
     assert report.drawn_in_parts == right.drawn_in_parts == 0
     assert not (tmp_path / "a.mp4.parts").exists()
 
@@ -200,13 +201,13 @@ def blueprint_of(source: Source, **changes: Any) -> Blueprint:
 
 @pytest.mark.parametrize("by", ["blueprint", "segment"])
 def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> None:
-    """It is told when it is made, or with a segment; from then on it stays so."""
+    """It learns so when it is made, or with a segment; from then on it stays so."""
     source = source_of(NumberedAnimator())
     actor = RenderActor(pack(source), blueprint_of(source, in_full=by == "blueprint"))
     assert actor.open().failure is None
     frames = Segment(0, 0, 10, Batch(range(10), range(10)))
-    for told in (by == "segment", False):
-        meta, _ = actor.render(frames, told)
+    for in_full in (by == "segment", False):
+        meta, _ = actor.render(frames, in_full)
         assert meta.timings is not None
         assert meta.timings.account.ways == Ways(0, {"a difference was found": 10})
     actor.close()
@@ -248,8 +249,8 @@ def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     assert all(isinstance(asked, Asked) for asked in pool._asked.values())
 
 
-class Told(NoProgress):
-    """Keeps what it is told."""
+class Shown(NoProgress):
+    """Keeps the messages that it is to show."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -258,13 +259,13 @@ class Told(NoProgress):
         self.messages.append(text)
 
 
-def test_notes_with_one_key_are_told_once() -> None:
+def test_notes_with_one_key_are_shown_once() -> None:
     """The first one's text is the event, and what people read."""
-    told = Told()
-    tally = Tally(told, None)
+    shown, stats = Shown(), JobStats(None)
+    events = JobEvents(stats, ProgressListener(stats, shown))
     for text in ("44 lines", "45 lines"):
         notes = (Note("pile-up", text), Note("difference", "Frame 3"))
-        tally.drawn(Timings(0.1, 0.1, 1, account=Account(notes=notes)))
-    tally.event_once("44 lines")
-    tally.event_once("44 lines")
-    assert tally.events == told.messages == ["44 lines", "Frame 3", "44 lines"]
+        events.emit(FramesDrawn(timings=Timings(0.1, 0.1, 1, account=Account(notes=notes))))
+    events.notice_once("44 lines")
+    events.notice_once("44 lines")
+    assert stats.events == shown.messages == ["44 lines", "Frame 3", "44 lines"]

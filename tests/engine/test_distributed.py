@@ -1,0 +1,120 @@
+"""What the loop on Ray does about segments that are late, and about what fails in actors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from rayanim.engine import distributed
+from rayanim.engine.distributed import LOOK_S, FailureHandler, SegmentAssigner
+from rayanim.engine.plan import cut
+from rayanim.engine.pool import Died
+from rayanim.engine.scheduler import Dispatcher, Holding, NodeBook, Pace
+from rayanim.engine.stats import JobEvents, JobStats
+from rayanim.parameters import NumberFeed
+
+
+@dataclass
+class Clock:
+    """Seconds as a test sets them."""
+
+    now_s: float = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class Pool:
+    """Two actors on two nodes, silent for `age_s` as the driver knows it; a third node speaks."""
+
+    alive: int = 2
+    age_s: float = 0.0
+    searches: list[float] = field(default_factory=list)
+
+    def holdings(self, pace, is_wanted):
+        self.searches.append(self.age_s)
+        return [Holding(1, "a", 0, self.age_s, 1.0), Holding(2, "b", 1, self.age_s, 1.0)]
+
+    def heard_ago_s(self):
+        return {"a": self.age_s, "b": self.age_s, "c": 0.0}
+
+
+@pytest.fixture
+def search(monkeypatch):
+    """Search after so many seconds, of which actors have drawn for so many; who is given up."""
+    clock, pool = Clock(), Pool()
+    monkeypatch.setattr(distributed, "time", clock)
+    dispatcher = Dispatcher(iter(()), frame_bytes=0, limit_bytes=1)
+    assigner = SegmentAssigner(pool, dispatcher, JobEvents(JobStats(None)), NodeBook(), depth=1)
+    assigner.pace = Pace(frame_s=0.1)
+
+    def searched(after_s: float, age_s: float = 0.0):
+        clock.now_s += after_s
+        pool.age_s = age_s
+        return assigner.find_late()
+
+    searched(0.0)
+    searched.searches = pool.searches
+    pool.searches.clear()
+    return searched
+
+
+def test_late_segments_are_not_searched_for_in_every_turn(search):
+    """A search goes through all actors, of which there may be thousands."""
+    for _ in range(8):
+        search(LOOK_S / 4)
+    assert len(search.searches) == 2
+
+
+def test_a_driver_that_was_held_up_reads_answers_first(search):
+    """Their answers are not read yet: no actor is silent, and none is given up."""
+    search(LOOK_S)
+    assert search(30.0, age_s=30.0) == ()
+    assert search(LOOK_S, age_s=0.1) == ()
+
+
+def test_an_actor_that_has_not_answered_after_that_is_given_up(search):
+    """One turn of the loop is enough for that."""
+    search(LOOK_S)
+    search(30.0, age_s=30.0)
+    assert search(LOOK_S, age_s=30.0 + LOOK_S) == (1, 2)
+
+
+def test_a_driver_whose_turns_are_all_slow_searches_in_every_other_one(search):
+    """Being late is no reason to never search."""
+    for _ in range(4):
+        search(3 * LOOK_S)
+    assert len(search.searches) == 2
+
+
+class OneActor:
+    """A pool with one actor, which is given up."""
+
+    def __init__(self, event: Died | None) -> None:
+        self.event = event
+
+    def give_up(self, number: int, why: str) -> Died | None:
+        return self.event
+
+
+@pytest.mark.parametrize("is_drawn_elsewhere", [False, True])
+def test_what_an_actor_held_that_is_given_up_is_drawn_again(is_drawn_elsewhere: bool) -> None:
+    """It counts as drawn again where nobody else has drawn it meanwhile."""
+    dispatcher: Dispatcher[str] = Dispatcher(
+        cut(NumberFeed(8), 4), frame_bytes=0, limit_bytes=100, in_order=False
+    )
+    first, second = dispatcher.take(), dispatcher.take()
+    assert first is not None and second is not None
+    if is_drawn_elsewhere:
+        assert dispatcher.take_copy({first.index}) == first
+        dispatcher.drawn(first, "packets", 1)
+    stats = JobStats(8)
+    pool: Any = OneActor(Died(3, None, "took far longer than others", first, (second,)))
+    FailureHandler(pool, dispatcher, JobEvents(stats), NodeBook()).given_up(3)
+    assert stats.segments_retried == (not is_drawn_elsewhere)
+    assert stats.events[0].startswith("Render actor 3 does not answer")
+    assert ("Drawn again: frames 0 to 3." in stats.events[0]) == (not is_drawn_elsewhere)
+    assert dispatcher.take() == (second if is_drawn_elsewhere else first)
