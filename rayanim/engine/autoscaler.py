@@ -42,7 +42,7 @@ from rayanim.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What the controller sees at one tick."""
+    """The job at one tick."""
 
     now_s: float
     alive: int
@@ -178,15 +178,6 @@ def hours_text(node_s: float) -> str:
     """Node-seconds as hours with two digits that count, ``0.0083`` say."""
     return f"{node_s / HOUR_S:.2g}" if node_s < HOUR_S else f"{node_s / HOUR_S:.1f}"
 
-
-__all__ = [
-    "Decision",
-    "PolicyState",
-    "ScalingLimits",
-    "Shortage",
-    "Snapshot",
-    "decide",
-]
 
 HEADROOM_UP = 1.1
 """Actors are added until they draw this many times what the encoder takes."""

@@ -29,29 +29,29 @@ from rayanim.engine.plan import Segment
 from rayanim.engine.pool import (
     DIFFERENCE,
     Arrived,
+    CallFailed,
     Died,
     Event,
-    Fetched,
     Joined,
-    OnItsWay,
+    LocalRef,
     PayloadLost,
-    Refused,
     RenderPool,
-    travelling,
+    TransferBegan,
+    unpicklable_parameters_named,
 )
 from rayanim.engine.ray_session import node_label
 from rayanim.engine.scheduler import (
     MAX_FAILURES,
-    NOTHING_LATE,
+    NOTHING_OVERDUE,
     Dispatcher,
     Drawn,
-    Lateness,
-    NodeBook,
+    NodeFailures,
+    OverdueWork,
     Pace,
-    look_for_late,
+    find_overdue,
 )
 from rayanim.engine.stats import Job, JobName, Tally, drawn_event
-from rayanim.engine.writing import Writing
+from rayanim.engine.writing import Writer
 from rayanim.errors import (
     BudgetError,
     EncoderLostError,
@@ -66,7 +66,7 @@ from rayanim.report import size_text
 
 if TYPE_CHECKING:
     from rayanim.engine.cluster import ClusterLink
-    from rayanim.engine.draw import Shipment
+    from rayanim.engine.draw import PackedSource
     from rayanim.settings import ClusterSettings
 
 
@@ -261,7 +261,7 @@ class Course:
     """What is to be drawn on Ray, and how it goes into the video."""
 
     plan: Iterator[Segment]
-    writing: Writing
+    writing: Writer
     segment_frames: int
     done_frames: int
     frame_bytes: int
@@ -288,7 +288,7 @@ class HandOut:
         pool: RenderPool,
         dispatcher: Dispatcher[Any],
         tally: Tally,
-        book: NodeBook,
+        book: NodeFailures,
         *,
         depth: int | None,
         begun_ref: Any = None,
@@ -304,14 +304,14 @@ class HandOut:
         self._history = HistoryBudget()
         self._next_look_s = 0.0
         self._is_back = False
-        self.late: Lateness = NOTHING_LATE
+        self.late: OverdueWork = NOTHING_OVERDUE
         self.pace = Pace()
 
     def hand_out(self) -> None:
         """Give all free actors something to draw, as far as there is any."""
         for number in self._pool.free_places(self._depth):
             node = self._pool.node_of(number)
-            if node is not None and node in self.late.silent_nodes:
+            if node is not None and node in self.late.unresponsive_nodes:
                 continue
             segment = self._next_for(number, node)
             if segment is not None:
@@ -345,9 +345,9 @@ class HandOut:
         late_s, self._next_look_s = now_s - self._next_look_s, now_s + LOOK_S
         if self._was_away(late_s):
             return ()
-        self.late = look_for_late(
-            self._pool.holdings(self.pace, self._dispatcher.is_wanted),
-            self._pool.heard_ago_s(),
+        self.late = find_overdue(
+            self._pool.assignments(self.pace, self._dispatcher.is_wanted),
+            self._pool.answered_ago_s(),
             self._pool.alive,
         )
         if self.late.patience_s > self.pace.patience_s:
@@ -378,7 +378,7 @@ class HandOut:
     def _to_avoid(self, node: str | None) -> frozenset[int]:
         if not self._book.has_failures:
             return frozenset()
-        return self._book.to_avoid(node, self._pool.working_nodes() - self.late.silent_nodes)
+        return self._book.to_avoid(node, self._pool.working_nodes() - self.late.unresponsive_nodes)
 
     def _copy(
         self, overdue: Mapping[int, frozenset[str | None]], number: int, node: str | None
@@ -411,7 +411,7 @@ class Losses:
     """Takes lost segments back, and leaves out nodes on which too much is lost."""
 
     def __init__(
-        self, pool: RenderPool, dispatcher: Dispatcher[Any], tally: Tally, book: NodeBook
+        self, pool: RenderPool, dispatcher: Dispatcher[Any], tally: Tally, book: NodeFailures
     ) -> None:
         self._pool = pool
         self._dispatcher = dispatcher
@@ -468,7 +468,7 @@ class Losses:
             )
         self._dispatcher.give_back(event.segment)
 
-    def refused(self, event: Refused) -> None:
+    def refused(self, event: CallFailed) -> None:
         """Code failed in an actor: tried once on another node, where there is one."""
         if event.segment is None:
             self._cannot_open(event)
@@ -507,17 +507,17 @@ class Losses:
             "They are drawn again.",
         )
 
-    def _cannot_open(self, event: Refused) -> None:
+    def _cannot_open(self, event: CallFailed) -> None:
         failure, node = event.failure, event.node
-        others = usable_nodes(self._pool.need) - {node, *self._book.left_out}
+        others = usable_nodes(self._pool.need) - {node, *self._book.excluded}
         if node is None or not others or (self.refusal is not None and not self._pool.alive):
             raise failure
         self.refusal = failure
         self._tally.event(
             f"{failure.message} That was on node {_named(node)}, which is left out; others try."
         )
-        self._book.leave_out(node)
-        self._leave_out(node)
+        self._book.exclude(node)
+        self._exclude(node)
 
     def _count(
         self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
@@ -528,10 +528,10 @@ class Losses:
                 f"Node {_named(exclusion.node)} is left out: render actors failed there "
                 f"{exclusion.failures} times (at last: {exclusion.why}), and others do well."
             )
-            self._leave_out(exclusion.node)
+            self._exclude(exclusion.node)
 
-    def _leave_out(self, node: str) -> None:
-        for segment in self._pool.leave_out(node):
+    def _exclude(self, node: str) -> None:
+        for segment in self._pool.exclude(node):
             self._dispatcher.give_back(segment)
 
 
@@ -601,7 +601,7 @@ class Vigil:
         if self._actor_limit_s is None:
             # Asked anew each time that all are gone: nodes may have gone with them.
             has_room = self._link is None or self._link.room() > 0
-            self._actor_limit_s = pool_module.limit_s(has_room)
+            self._actor_limit_s = pool_module.first_actor_limit_s(has_room)
         if now_s - self._alive_s > self._actor_limit_s:
             raise self._refusal() or self._none_came(self._actor_limit_s)
 
@@ -609,14 +609,14 @@ class Vigil:
         if encoder_silence_s > SILENCE_S:
             return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
         pool = self._pool
-        return pool_module.what_lasts(pool.drawing(), pool.answered, pool.requested)
+        return pool_module.wait_text(pool.drawing(), pool.answered, pool.requested)
 
     def _none_came(self, waited_s: float) -> FarmStartError:
         import ray
 
         there, free = ray.cluster_resources(), ray.available_resources()
         return FarmStartError(
-            pool_module.none_came(
+            pool_module.no_actor_text(
                 self._pool.requested, waited_s, there.get("CPU", 0), free.get("CPU", 0)
             )
         )
@@ -637,7 +637,7 @@ class FarmRun:
         job: Job,
         tally: Tally,
         *,
-        shipment: Shipment,
+        packed_source: PackedSource,
         blueprint: Blueprint,
         course: Course,
         choice: Choice,
@@ -654,7 +654,7 @@ class FarmRun:
         tally.chosen("ray", choice.reason, choice.actors)
         name = job.name.in_pass(tally.passes)
         self._encoder = EncoderLink(course.writing, name)
-        self._pool = self._make_pool(name, shipment, blueprint, link)
+        self._pool = self._make_pool(name, packed_source, blueprint, link)
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             course.plan,
             frame_bytes=course.frame_bytes,
@@ -667,7 +667,7 @@ class FarmRun:
         self._memory = ActorMemory(link, self._pool, self._controller, tally)
         self._choice = choice
         self._open_s = blueprint.open_s
-        self._book = NodeBook()
+        self._book = NodeFailures()
         self._losses = Losses(self._pool, self._dispatcher, tally, self._book)
         self._hand_out = HandOut(
             self._pool,
@@ -686,15 +686,19 @@ class FarmRun:
         )
 
     def _make_pool(
-        self, name: JobName, shipment: Shipment, blueprint: Blueprint, link: ClusterLink | None
+        self,
+        name: JobName,
+        packed_source: PackedSource,
+        blueprint: Blueprint,
+        link: ClusterLink | None,
     ) -> RenderPool:
         import ray
 
-        shipment_ref = ray.put(shipment)
-        with travelling(Segment(0, 0, 1, blueprint.first)):
+        source_ref = ray.put(packed_source)
+        with unpicklable_parameters_named(Segment(0, 0, 1, blueprint.first)):
             blueprint_ref = ray.put(blueprint)
         return RenderPool(
-            lambda: (shipment_ref, blueprint_ref),
+            lambda: (source_ref, blueprint_ref),
             name,
             self._tally.log,
             None if link is None else link.need(),
@@ -735,7 +739,7 @@ class FarmRun:
             self._pool.apply(0)
             self._tally.there_are(self._pool.alive, self._pool.nodes)
             file_bytes = self._finished()
-            self._pool.close(self._hand_out.late.silent_nodes)
+            self._pool.close(self._hand_out.late.unresponsive_nodes)
             return file_bytes
 
     def _draw_all(self) -> None:
@@ -770,7 +774,7 @@ class FarmRun:
                 self._revive_encoder(error)
 
     def _revive_encoder(self, error: EncoderLostError) -> None:
-        if not self._encoder.revive():
+        if not self._encoder.restart():
             raise error
         self._tally.event(
             f"{error.message} Another one goes on from what it had written.",
@@ -783,13 +787,13 @@ class FarmRun:
 
         for drawn in self._course.head:
             # The only pixels the driver ever puts: those it drew itself.
-            self._encoder.put(drawn.segment, Fetched(ray.put(drawn.payload)), _nothing_to_free)
+            self._encoder.put(drawn.segment, LocalRef(ray.put(drawn.payload)), _nothing_to_free)
 
     def _listen(self) -> None:
         import ray
 
         refs = self._pool.refs() + self._encoder.refs()
-        patience_s = self._pool.look_again_s(TICK_S)
+        patience_s = self._pool.poll_s(TICK_S)
         if not refs:
             time.sleep(patience_s)
         else:
@@ -821,7 +825,7 @@ class FarmRun:
 
     def _heed(self, event: Event | None) -> None:
         match event:
-            case OnItsWay():
+            case TransferBegan():
                 self._dispatcher.on_its_way(event.segment, event.payload_bytes)
             case Arrived():
                 self._drawn(event)
@@ -829,7 +833,7 @@ class FarmRun:
                 self._losses.payload_lost(event)
             case Died():
                 self._losses.died(event)
-            case Refused():
+            case CallFailed():
                 self._losses.refused(event)
             case Joined():
                 self._joined(event)
@@ -888,11 +892,11 @@ class FarmRun:
 
     def _silence_limit_s(self) -> float:
         frame_s = max(self._course.frame_s, self._hand_out.pace.known_s)
-        return scheduler.limit_s(self._course.segment_frames, frame_s, self._open_s)
+        return scheduler.timeout_s(self._course.segment_frames, frame_s, self._open_s)
 
     def _encoder_silence_s(self) -> float:
         try:
-            return self._encoder.silence_s()
+            return self._encoder.waiting_s()
         except EncoderLostError as error:
             self._revive_encoder(error)
             return 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rayanim.engine.cluster import version_fault
 from rayanim.engine.placement import (
     Need,
     Node,
@@ -11,7 +12,6 @@ from rayanim.engine.placement import (
     matches,
     most_actors,
     room,
-    version_fault,
 )
 from rayanim.settings import ClusterSettings
 

@@ -8,7 +8,7 @@ import pytest
 
 from rayanim.engine import distributed
 from rayanim.engine.distributed import LOOK_S, HandOut
-from rayanim.engine.scheduler import Dispatcher, Holding, NodeBook, Pace
+from rayanim.engine.scheduler import Assignment, Dispatcher, NodeFailures, Pace
 from rayanim.engine.stats import Tally
 from rayanim.progress.reporters import NoProgress
 
@@ -31,11 +31,11 @@ class Pool:
     age_s: float = 0.0
     looks: list[float] = field(default_factory=list)
 
-    def holdings(self, pace, is_wanted):
+    def assignments(self, pace, is_wanted):
         self.looks.append(self.age_s)
-        return [Holding(1, "a", 0, self.age_s, 1.0), Holding(2, "b", 1, self.age_s, 1.0)]
+        return [Assignment(1, "a", 0, self.age_s, 1.0), Assignment(2, "b", 1, self.age_s, 1.0)]
 
-    def heard_ago_s(self):
+    def answered_ago_s(self):
         return {"a": self.age_s, "b": self.age_s, "c": 0.0}
 
 
@@ -45,7 +45,7 @@ def look(monkeypatch):
     clock, pool = Clock(), Pool()
     monkeypatch.setattr(distributed, "time", clock)
     dispatcher = Dispatcher(iter(()), frame_bytes=0, limit_bytes=1)
-    hand_out = HandOut(pool, dispatcher, Tally(NoProgress(), None), NodeBook(), depth=1)
+    hand_out = HandOut(pool, dispatcher, Tally(NoProgress(), None), NodeFailures(), depth=1)
     hand_out.pace = Pace(frame_s=0.1)
 
     def looked(after_s: float, age_s: float = 0.0):

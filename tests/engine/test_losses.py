@@ -9,7 +9,7 @@ import pytest
 from rayanim.engine.distributed import Losses
 from rayanim.engine.plan import cut
 from rayanim.engine.pool import Died
-from rayanim.engine.scheduler import Dispatcher, NodeBook
+from rayanim.engine.scheduler import Dispatcher, NodeFailures
 from rayanim.engine.stats import Tally
 from rayanim.parameters import NumberFeed
 from rayanim.progress.reporters import NoProgress
@@ -38,7 +38,7 @@ def test_what_an_actor_held_that_is_given_up_is_drawn_again(is_drawn_elsewhere: 
         dispatcher.drawn(first, "packets", 1)
     tally = Tally(NoProgress(), 8)
     pool: Any = OneActor(Died(3, None, "took far longer than others", first, (second,)))
-    Losses(pool, dispatcher, tally, NodeBook()).given_up(3)
+    Losses(pool, dispatcher, tally, NodeFailures()).given_up(3)
     assert tally.segments_retried == (not is_drawn_elsewhere)
     assert tally.events[0].startswith("Render actor 3 is not waited for any more")
     assert ("Drawn again: frames 0 to 3." in tally.events[0]) == (not is_drawn_elsewhere)
