@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rayanim.engine.draw import (
     Blueprint,
@@ -33,20 +33,26 @@ if TYPE_CHECKING:
     from rayanim.sources import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
-    """A render actor's first answer: its process is there, and where."""
-
-    pid: int
-    node: str
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A render actor is ready to draw; whether its first frame differs from the driver's."""
+class Reply(Generic[Value]):
+    """What an actor's call gave, or how it failed."""
 
-    differs: bool
+    value: Value
+    failure: RayanimError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """The encoder actor has taken a segment."""
+
+    encode_s: float
+    wait_s: float
+    rss_bytes: int
     failure: RayanimError | None
+    written_bytes: int = 0
 
 
 class RenderActor:
@@ -62,18 +68,18 @@ class RenderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def hello(self) -> Greeting:
-        """The actor is there, and about to open its source."""
+    def hello(self) -> str:
+        """The actor is there, and about to open its source; its node's id."""
         import ray
 
-        return Greeting(os.getpid(), ray.get_runtime_context().get_node_id())
+        return str(ray.get_runtime_context().get_node_id())
 
-    def open(self) -> Opened:
-        """Unpack and open the source, and draw the video's first frame to compare it."""
+    def open(self) -> Reply[bool]:
+        """Unpack and open the source; whether the video's first frame differs from the driver's."""
         try:
-            return Opened(self._open_and_compare(), None)
+            return Reply(self._open_and_compare())
         except RayanimError as error:
-            return Opened(False, error)
+            return Reply(False, error)
 
     def _open_and_compare(self) -> bool:
         blueprint = self._blueprint
@@ -111,33 +117,6 @@ class RenderActor:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class FileOpened:
-    """The encoder actor has opened its file, or could not."""
-
-    pid: int
-    failure: RayanimError | None
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """The encoder actor has taken a segment."""
-
-    encode_s: float
-    wait_s: float
-    rss_bytes: int
-    failure: RayanimError | None
-    written_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The encoder actor has closed its file."""
-
-    file_bytes: int
-    failure: RayanimError | None
-
-
 class EncoderActor:
     """Takes segments and writes one file."""
 
@@ -151,13 +130,13 @@ class EncoderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def open(self) -> FileOpened:
-        """Open the file: segments may come after that."""
+    def open(self) -> Reply[int]:
+        """Open the file: segments may come after that; the process's id."""
         try:
             self._writer.open()
         except RayanimError as error:
-            return FileOpened(os.getpid(), error)
-        return FileOpened(os.getpid(), None)
+            return Reply(os.getpid(), error)
+        return Reply(os.getpid())
 
     def encode(self, place: Place, payload: Payload) -> Acknowledgement:
         """Take a segment."""
@@ -184,12 +163,12 @@ class EncoderActor:
         """There are files of these segments that others wrote."""
         self._writer.found(indices)
 
-    def finish(self, n_frames: int) -> Finished:
-        """Write what is left of a video of `n_frames`, and close the file."""
+    def finish(self, n_frames: int) -> Reply[int]:
+        """Write what is left of a video of `n_frames`, and close the file; its bytes."""
         try:
-            return Finished(self._writer.finish(n_frames), None)
+            return Reply(self._writer.finish(n_frames))
         except RayanimError as error:
-            return Finished(0, error)
+            return Reply(0, error)
 
 
 def remote(actor_class: type[Any], **options: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayanim.engine.actors import Acknowledgement, EncoderActor, FileOpened, remote
+from rayanim.engine.actors import Acknowledgement, EncoderActor, Reply, remote
 from rayanim.engine.machine import process_of, wait_for_exit
 from rayanim.engine.plan import Segment
 from rayanim.engine.pool import LocalRef
@@ -74,7 +74,7 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writer, f"of {self._name.video}")
         try:
-            opened: FileOpened = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            opened: Reply[int] = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
             if opened.failure is not None:
                 raise opened.failure
         except ray.exceptions.RayError as error:
@@ -85,7 +85,7 @@ class EncoderLink:
         except BaseException:
             self.kill()
             raise
-        self._process = process_of(opened.pid)
+        self._process = process_of(opened.value)
         self._answered_s = time.perf_counter()
 
     def restart(self) -> bool:
@@ -169,7 +169,7 @@ class EncoderLink:
         ref = self._handle.finish.remote(n_frames)
         path = self._writer.path
         seen, changed_s = _size_and_time(path), time.perf_counter()
-        answer = None
+        answer: Reply[int] | None = None
         while answer is None:
             try:
                 answer = ray.get(ref, timeout=POLL_S)
@@ -184,7 +184,7 @@ class EncoderLink:
                 raise _failure_of(error) from error
         if answer.failure is not None:
             raise answer.failure
-        return int(answer.file_bytes)
+        return answer.value
 
     def waiting_s(self) -> float:
         """Seconds for which an answer has been due; raises where that is too long."""

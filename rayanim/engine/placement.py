@@ -83,16 +83,11 @@ def most_actors(workers: int | str, max_workers: int | None, room_now: int) -> i
     """
     if workers == "auto" and max_workers is not None:
         return max_workers
-    if is_share(workers) and room_now == 0:
+    is_share = parse_workers(workers, cores=1000) != parse_workers(workers, cores=2000)
+    if is_share and room_now == 0:
         return max_workers or 0
     most = parse_workers(workers, cores=room_now)
     return most if max_workers is None else min(most, max_workers)
-
-
-def is_share(workers: int | str) -> bool:
-    """Whether `workers` is a share of what there is, and no number."""
-    parse_workers(workers, cores=1)
-    return parse_workers(workers, cores=1000) != parse_workers(workers, cores=2000)
 
 
 def affordable_memory(nodes: Iterable[Node], need: Need, memory_bytes: int) -> int:

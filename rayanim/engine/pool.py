@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rayanim.engine.actors import Greeting, Opened, RenderActor, remote
+from rayanim.engine.actors import RenderActor, Reply, remote
 from rayanim.engine.cluster import node_of_actor, usable_nodes
 from rayanim.engine.draw import DrawnMeta
 from rayanim.engine.placement import Need, actor_options
@@ -267,7 +267,7 @@ class RenderPool:
                 return self._failed(member, call.segment, _call_error(call.segment, error))
             return self._died(member, error)
         if call.method == "hello":
-            self._greeted(member, answer)
+            self._process_started(member, answer)
             return None
         self._node_answered(member)
         if call.segment is None:
@@ -401,8 +401,8 @@ class RenderPool:
                     failures.append(failure)
         return failures
 
-    def _greeted(self, member: Member, greeting: Greeting) -> None:
-        member.node = greeting.node
+    def _process_started(self, member: Member, node: str) -> None:
+        member.node = node
         member.answered_s = time.perf_counter()
         self._node_answered(member)
         self._roster.answer(member)
@@ -415,7 +415,7 @@ class RenderPool:
         if member.node is not None:
             self._answered_s[member.node] = time.perf_counter()
 
-    def _opened(self, member: Member, opened: Opened) -> Event:
+    def _opened(self, member: Member, opened: Reply[bool]) -> Event:
         if opened.failure is not None:
             return self._failed(member, None, opened.failure)
         now_s = time.perf_counter()
@@ -423,7 +423,7 @@ class RenderPool:
         self._roster.open(member)
         waited_s = now_s - member.asked_s
         self._log.tell(ActorJoined(actor=member.number, waited_s=waited_s))
-        return Joined(member.number, opened.differs)
+        return Joined(member.number, opened.value)
 
     def _drawn(
         self, member: Member, segment: Segment, payload_ref: Any, meta: DrawnMeta
