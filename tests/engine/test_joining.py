@@ -152,7 +152,7 @@ def test_what_is_held_is_not_read_again(parts: Files) -> None:
     assert Watched.reads == ["000002.part"]
 
 
-def test_a_part_that_nobody_vouches_for_waits_until_the_end(parts: Files) -> None:
+def test_a_file_that_was_not_reported_waits_until_the_end(parts: Files) -> None:
     """One of an earlier job may be drawn anew."""
     put(parts, 1, SEGMENTS[7])
     video = joining_of(parts)

@@ -258,7 +258,7 @@ def test_the_real_machine_can_be_read() -> None:
 
 
 def test_a_stopped_process_is_killed_before_its_work_is_begun_anew() -> None:
-    """It might go on one day, and write to a file that is another's by then."""
+    """It might run again one day, and write to a file that is another's by then."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
     try:
         found = process_of(process.pid)

@@ -22,7 +22,7 @@ NODES = {each: {NODE_ID_LABEL: each} for each in "abcd"}
         ("a", ["a"], ""),
     ],
 )
-def test_nodes_that_are_left_out_get_no_actor(asked, excluded, remain):
+def test_excluded_nodes_get_no_actor(asked, excluded, remain):
     """Beside all that was asked for of a node's id."""
     labels = {} if asked is None else {NODE_ID_LABEL: asked}
     chosen = selector(labels, excluded)
@@ -31,7 +31,7 @@ def test_nodes_that_are_left_out_get_no_actor(asked, excluded, remain):
 
 
 def test_other_labels_stay():
-    """A node that is left out changes nothing of what else a node must be."""
+    """An excluded node changes nothing of what else a node must be."""
     assert selector({"role": "render"}, ["a"]) == {"role": "render", NODE_ID_LABEL: "!in(a)"}
 
 

@@ -1,4 +1,4 @@
-"""What Ray raises is told as ours, and a machine's fault from the code's."""
+"""An unexpected error of Ray becomes one clear message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rayanim.errors import EncodeError, FarmError
 StoreFull = type("ObjectStoreFullError", (Exception,), {"__module__": "ray.exceptions"})
 
 
-def test_what_ray_raises_where_nobody_expects_it_is_one_message() -> None:
+def test_an_unexpected_error_of_ray_is_one_message() -> None:
     """No traceback of Ray's reaches a person."""
     with (
         pytest.raises(FarmError, match=r"^Ray failed \(ObjectStoreFullError: no room\)"),

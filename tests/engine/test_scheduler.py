@@ -141,14 +141,14 @@ def test_actors_of_a_node_that_does_not_answer_are_given_up():
 
 
 def test_one_node_alone_is_never_unresponsive():
-    """There is nobody to do its work: it is waited for."""
+    """No other node could do its work: it is waited for."""
     assert (
         find_overdue([assignment(age_s=100.0)], {"a": 100.0}, 1).unresponsive_nodes == frozenset()
     )
 
 
 def test_where_no_node_answers_none_is_unresponsive():
-    """Then the frames take that long: nobody is ended, and somebody goes on to draw."""
+    """Then the frames take that long: no actor is ended."""
     age_s = 100 * GIVEN_UP
     held = [assignment(1, 1, "a", age_s), assignment(2, 2, "b", age_s)]
     late = find_overdue(held, {"a": age_s, "b": age_s}, 2)
@@ -184,7 +184,7 @@ def test_copies_are_bounded_while_there_are_new_segments():
 
 
 def test_a_copy_goes_to_another_node():
-    """The nodes where a segment is being drawn are told with it."""
+    """The nodes where a segment is being drawn are given with it."""
     age_s = FAR_OVERDUE + SLACK_S + 0.1
     held = [assignment(1, 1, "a", age_s), assignment(1, 2, "b", 0.1)]
     assert find_overdue(held, ANSWERING, 8).far_overdue == {1: frozenset({"a", "b"})}
@@ -249,7 +249,7 @@ def test_a_segment_is_not_drawn_again_where_it_failed():
     assert book.to_avoid("a", {"a", "b"}) == frozenset() and not book.has_failures
 
 
-def test_a_failure_that_nobody_can_place_is_no_nodes():
+def test_a_failure_on_an_unknown_node_is_counted_for_none():
     """An actor may die before it has said where it lives."""
     book = book_of("a", "b")
     assert [book.failed(None, "died") for _ in range(10)] == [None] * 10
@@ -260,7 +260,7 @@ def test_a_failure_that_nobody_can_place_is_no_nodes():
 
 
 def test_the_first_opening_may_take_for_ever():
-    """Nobody knows how long it should take."""
+    """Its time is not known before."""
     assert ActorStarts().limit_s == float("inf")
 
 
@@ -294,12 +294,12 @@ def test_short_work_has_a_quarter_of_an_hour() -> None:
 
 
 def test_slow_frames_are_waited_for_from_the_first_segment_on() -> None:
-    """250 frames of 5 s are first heard of after 21 minutes."""
+    """250 frames of 5 s are first reported after 21 minutes."""
     assert timeout_s(250, 5.0, 1.0) > 2 * 250 * 5
 
 
 def test_a_heavy_scene_in_a_light_video_is_waited_for() -> None:
-    """What frames took so far says nothing of it, and whole segments alone are heard of."""
+    """Frames so far were quick, and only whole segments are reported."""
     assert timeout_s(250, 0.02, 1.0) > 2 * 250 * 5
 
 
@@ -308,7 +308,7 @@ def test_an_open_that_takes_minutes_is_waited_for() -> None:
     assert timeout_s(48, 0.02, 120.0) == 2400
 
 
-def test_patience_with_what_nobody_draws_lets_nobody_wait_longer_in_the_end() -> None:
+def test_patience_with_a_frame_that_hangs_does_not_lengthen_the_timeout() -> None:
     """A frame that hangs wherever it is drawn would otherwise do so for hours."""
     pace = Pace(frame_s=0.1, slowest_s=0.3, patience_s=60.0)
     assert pace.expected_s(10) == 300

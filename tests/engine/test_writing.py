@@ -82,7 +82,7 @@ def test_a_missing_part_is_an_error(parts: Files, starts: dict[int, int]) -> Non
 
 @pytest.mark.parametrize("n_frames", [4, 6])
 def test_a_video_of_another_length_is_an_error(parts: Files, n_frames: int) -> None:
-    """Who joins knows how many frames there must be: the last part may be what is missing."""
+    """The number of frames is checked: the last file may be the one that is missing."""
     parts.store.put(0, 0, None, encoded(0, 5))
     with pytest.raises(PartsError, match=f"5 frames of {n_frames}"):
         parts.open().finish(n_frames)
