@@ -42,7 +42,7 @@ class Writer(Protocol):
     def patience_s(self) -> float:
         """Seconds that writing one may take before something is wrong."""
 
-    def open(self) -> Any:
+    def open(self) -> None:
         """Begin to write; before that it pickles."""
 
     def put(self, place: Place, payload: Any) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_writing import FakeWriting
+from fake_writer import FakeWriter
 
 from rayanim.engine import encoder
 from rayanim.engine.encoder import EncoderLink
@@ -26,7 +26,7 @@ def link_of(on_ray: Any, tmp_path: Path) -> Iterator[Callable[[str], EncoderLink
     links: list[EncoderLink] = []
 
     def make(how: str) -> EncoderLink:
-        links.append(EncoderLink(FakeWriting(tmp_path / "video", how), JobName()))
+        links.append(EncoderLink(FakeWriter(tmp_path / "video", how), JobName()))
         return links[-1]
 
     yield make
