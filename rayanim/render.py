@@ -996,12 +996,12 @@ def _measured(plan: Plan) -> Geometry:
 
 def _longest_segment(plan: Plan, transport: Transport) -> int:
     """The most frames in a segment."""
-    from rayanim.engine.choose import MAX_SEGMENT_FRAMES
     from rayanim.engine.plan import GOP_FRAMES, closed_lengths
+    from rayanim.engine.scheduler import MAX_CHUNK_FRAMES
 
     asked, n_frames = plan.performance.frame_batch_amount, plan.feed.n_frames
     if transport == "frames":
-        return asked or MAX_SEGMENT_FRAMES
+        return asked or MAX_CHUNK_FRAMES
     if n_frames is None:
         return asked or GOP_FRAMES
     return max(closed_lengths(n_frames, asked), default=1)

@@ -353,8 +353,9 @@ def test_pure_drawing_raises_no_alarm(name: str) -> None:
     """Labels that stay, random numbers and new figures are drawn the same in any order."""
     worker = worker_of(PURE[name])
     for index, start in enumerate((8, 24, 16, 0)):
-        work = worker.work(segment(index, start, start + 8), is_checked=True)
-        assert work.timings.account.notes == ()
+        _, meta = worker.work(segment(index, start, start + 8), is_checked=True)
+        assert meta.timings is not None
+        assert meta.timings.account.notes == ()
 
 
 def test_without_a_seed_nothing_is_compared() -> None:
@@ -440,14 +441,14 @@ def test_skipped_figures_are_let_go() -> None:
 def test_frames_that_were_drawn_before_are_encoded_first() -> None:
     """A segment that was begun elsewhere gives the packets of a whole one."""
     worker = worker_of(lambda: plain, on_history="ignore")
-    whole = worker.work(segment(0, 0, 12)).payload
+    whole, _ = worker.work(segment(0, 0, 12))
     spec = worker._blueprint.spec
     raw = Worker(
         worker._renderer._source,
         Blueprint(worker._blueprint.geometry, spec, 0, Batch((0,), None), None, 0.0),
     )
-    begun = raw.work(segment(0, 0, 5)).payload
-    again = worker.work(segment(0, 0, 12), begun).payload
+    begun, _ = raw.work(segment(0, 0, 5))
+    again, _ = worker.work(segment(0, 0, 12), begun)
     assert again == whole
     assert EncodedFrames(spec, begun).finish().n_frames == 5
 

@@ -24,8 +24,8 @@ from rayanim.animator import Animator
 from rayanim.doctor.facts import DrawnFacts, Encoder, Fonts, Look, MachineFacts, Package, Software
 from rayanim.engine.draw import (
     EncodedFrames,
+    PackedSource,
     SegmentRenderer,
-    Shipment,
     close_source,
     measure_source,
     open_source,
@@ -176,7 +176,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def look_here(shipment: Shipment | None = None, *, with_encoders: bool = True) -> Look:
+def look_here(shipment: PackedSource | None = None, *, with_encoders: bool = True) -> Look:
     """What this process sees; a package that cannot be imported leaves its part out."""
     look = Look(find_software(), find_machine())
     if any(each.failure or each.version is None for each in look.software.packages[1:]):
@@ -241,14 +241,14 @@ class Specimen(Animator):
         self._image.set_data(_picture(frame_idx))
 
 
-def packed_specimen() -> Shipment:
+def packed_specimen() -> PackedSource:
     """The test video as a video is packed for actors: with this process's matplotlib settings."""
     import matplotlib.pyplot  # noqa: F401 # what a script that draws has loaded
 
     return pack(AnimatorSource(Specimen(), {}))
 
 
-def draw_specimen(shipment: Shipment | None = None) -> DrawnFacts:
+def draw_specimen(shipment: PackedSource | None = None) -> DrawnFacts:
     """Draw the test video in this process and encode it with each encoder that there is."""
     source = AnimatorSource(Specimen(), {}) if shipment is None else unpack(shipment)
     with kept_randomness():

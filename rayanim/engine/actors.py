@@ -11,16 +11,14 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rayanim.engine.draw import (
     Blueprint,
+    DrawnMeta,
+    PackedSource,
     Payload,
     RawPayload,
-    Shipment,
-    Timings,
     Worker,
     close_source,
     open_source,
@@ -28,44 +26,27 @@ from rayanim.engine.draw import (
 )
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Place, Segment
-from rayanim.engine.writing import Writing
+from rayanim.engine.writing import Writer
 from rayanim.errors import RayanimError
 
 if TYPE_CHECKING:
     from rayanim.sources import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
-    """What an actor says first: that it is there, and where."""
-
-    pid: int
-    node: str
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What an actor says when it is ready to draw."""
+class Reply(Generic[Value]):
+    """What an actor's call gave, or how it failed."""
 
-    differs: bool
-    failure: RayanimError | None
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnMeta:
-    """What is known of a drawn segment without its pixels."""
-
-    timings: Timings | None
-    rss_bytes: int
-    failure: RayanimError | None
-    payload_bytes: int = 0
-    difference: str | None = None
-    batch_digest: str | None = None
+    value: Value
+    failure: RayanimError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What the encoder says of a segment."""
+    """The encoder actor has taken a segment."""
 
     encode_s: float
     wait_s: float
@@ -74,52 +55,37 @@ class Acknowledgement:
     written_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FileOpened:
-    """What the encoder says when it was to open its file."""
-
-    pid: int
-    failure: RayanimError | None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What the encoder says at the end."""
-
-    file_bytes: int
-    failure: RayanimError | None
-
-
 class RenderActor:
     """Holds an open source and draws segments of it."""
 
-    def __init__(self, shipment: Shipment, blueprint: Blueprint, label: str = "") -> None:
+    def __init__(self, packed: PackedSource, blueprint: Blueprint, label: str = "") -> None:
         self._label = label
-        self._shipment: Shipment | None = shipment
+        self._packed: PackedSource | None = packed
         self._blueprint = blueprint
         self._source: Source | None = None
-        self._worker: Worker | None = None
+        self._worker: Worker
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def hello(self) -> Greeting:
-        """The actor is there, and about to open its source."""
+    def hello(self) -> str:
+        """The actor is there, and about to open its source; its node's id."""
         import ray
 
-        return Greeting(os.getpid(), ray.get_runtime_context().get_node_id())
+        return str(ray.get_runtime_context().get_node_id())
 
-    def open(self) -> Opened:
-        """Unpack and open the source, and draw the video's first frame to compare it."""
+    def open(self) -> Reply[bool]:
+        """Unpack and open the source; whether the video's first frame differs from the driver's."""
         try:
-            return Opened(self._open_and_compare(), None)
+            return Reply(self._open_and_compare())
         except RayanimError as error:
-            return Opened(False, error)
+            return Reply(False, error)
 
     def _open_and_compare(self) -> bool:
         blueprint = self._blueprint
-        self._source = unpack(self._shipment)  # type: ignore[arg-type]
-        self._shipment = None
+        self._source = unpack(self._packed)  # type: ignore[arg-type]
+        # It may be large.
+        self._packed = None
         open_source(self._source, blueprint.seed, blueprint.geometry)
         self._worker = Worker(self._source, blueprint)
         return self._worker.first_frame_differs()
@@ -132,22 +98,13 @@ class RenderActor:
         is_checked: bool = False,
     ) -> tuple[DrawnMeta, Payload | None]:
         """Draw a segment; its pixels come as an object of their own."""
-        worker: Worker = self._worker  # type: ignore[assignment]
         if in_full:
-            worker.draw_in_full_from_now()
+            self._worker.draw_in_full_from_now()
         try:
-            work = worker.work(segment, done, is_checked=is_checked)
+            payload, meta = self._worker.work(segment, done, is_checked=is_checked)
         except RayanimError as error:
             return DrawnMeta(None, process_rss_bytes(), error), None
-        meta = DrawnMeta(
-            work.timings,
-            process_rss_bytes(),
-            None,
-            payload_bytes=_bytes_of(work.payload),
-            difference=work.difference,
-            batch_digest=work.batch_digest,
-        )
-        return meta, work.payload
+        return meta, payload
 
     def close(self) -> RayanimError | None:
         """Let the user's ``finish()`` run; how it failed, if it did."""
@@ -160,17 +117,12 @@ class RenderActor:
         return None
 
 
-def _bytes_of(payload: Payload) -> int:
-    return payload.nbytes if isinstance(payload, np.ndarray) else payload.data_bytes
-
-
 class EncoderActor:
     """Takes segments and writes one file."""
 
-    def __init__(self, writing: Writing, label: str = "") -> None:
+    def __init__(self, writer: Writer, label: str = "") -> None:
         self._label = label
-        self._writing = writing
-        self._width = writing.width
+        self._writer = writer
         # Ray calls from as many threads as segments are written at once.
         self._answering = threading.Lock()
         self._answered_s = time.perf_counter()
@@ -178,13 +130,13 @@ class EncoderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def open(self) -> FileOpened:
-        """Open the file: segments may come after that."""
+    def open(self) -> Reply[int]:
+        """Open the file: segments may come after that; the process's id."""
         try:
-            self._writer = self._writing.open()
+            self._writer.open()
         except RayanimError as error:
-            return FileOpened(os.getpid(), error)
-        return FileOpened(os.getpid(), None)
+            return Reply(os.getpid(), error)
+        return Reply(os.getpid())
 
     def encode(self, place: Place, payload: Payload) -> Acknowledgement:
         """Take a segment."""
@@ -195,8 +147,8 @@ class EncoderActor:
             written_bytes = self._writer.put(place, payload)
         except RayanimError as error:
             failure = error
-        # What it took of the actor: others were written at the same time.
-        took_s = (time.perf_counter() - began) / self._width
+        # Its share of the actor's time: others were written at the same time.
+        took_s = (time.perf_counter() - began) / self._writer.width
         return Acknowledgement(
             took_s, self._idle_s(took_s), process_rss_bytes(), failure, written_bytes
         )
@@ -208,15 +160,15 @@ class EncoderActor:
             return max(0.0, self._answered_s - since_s - took_s)
 
     def found(self, indices: Iterable[int]) -> None:
-        """Hear of parts that others put."""
+        """There are files of these segments that others wrote."""
         self._writer.found(indices)
 
-    def finish(self, n_frames: int) -> Finished:
-        """Write what is left of a video of `n_frames`, and close the file."""
+    def finish(self, n_frames: int) -> Reply[int]:
+        """Write what is left of a video of `n_frames`, and close the file; its bytes."""
         try:
-            return Finished(self._writer.finish(n_frames), None)
+            return Reply(self._writer.finish(n_frames))
         except RayanimError as error:
-            return Finished(0, error)
+            return Reply(0, error)
 
 
 def remote(actor_class: type[Any], **options: Any) -> Any:

@@ -42,7 +42,7 @@ from rayanim.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What the controller sees at one tick."""
+    """The job at one tick."""
 
     now_s: float
     alive: int
@@ -135,15 +135,6 @@ class PolicyState:
     shortage: Shortage | None = None
     peaks: tuple[tuple[float, float], ...] = ()
 
-
-__all__ = [
-    "Decision",
-    "PolicyState",
-    "ScalingLimits",
-    "Shortage",
-    "Snapshot",
-    "decide",
-]
 
 HEADROOM_UP = 1.1
 """Actors are added until they draw this many times what the encoder takes."""

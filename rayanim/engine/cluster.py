@@ -1,9 +1,9 @@
 """Connects this process to a Ray cluster, after checks that end in one clear message.
 
-Ray itself looks for a head that is not there for a minute, and says of a wrong
-token or version what its own layers see of it. So it is asked in steps first:
+Ray itself looks for a head that is not there for a minute, and describes a wrong
+token or version in the terms of its own layers. So it is checked in steps first:
 does anything listen there, does it speak Ray's protocol, does it take our
-token, are its versions ours, and does this machine belong to it.
+token, are its versions ours, and is this machine one of its nodes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -27,7 +27,6 @@ from rayanim.engine.placement import (
     most_actors,
     room,
     room_on,
-    version_fault,
 )
 from rayanim.engine.ray_session import RaySession, first_line, ray_is_running, wants_token
 from rayanim.errors import ClusterError, RayanimError
@@ -36,115 +35,10 @@ from rayanim.settings import Address, ClusterRequest, ClusterSettings
 
 _logger = logging.getLogger("rayanim")
 
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a cluster's head says to one who has not joined."""
-
-    ray_version: str | None
-    python_version: str | None
-    here: bool
-    hosts: tuple[str, ...]
-
-
-def latest_address() -> str | None:
-    """Where the cluster is that was started on this machine last; None where there is none."""
-    try:
-        from ray._private.services import canonicalize_bootstrap_address
-    except ImportError:
-        return None
-    with _silent("ray._private.services"):
-        try:
-            found: str | None = canonicalize_bootstrap_address("auto")
-        except ConnectionError:
-            return None
-    return found
-
-
-def use_token_if_there_is_one() -> None:
-    """Send Ray's token where one is known and nobody has said whether to.
-
-    ``ray.init`` does so for a cluster that it finds itself, but not for an
-    address that it is given. It must have been called before Ray's first
-    connection.
-    """
-    if "RAY_AUTH_MODE" in os.environ:
-        return
-    try:
-        from ray._private.authentication.authentication_token_setup import (
-            maybe_enable_token_auth_if_token_available,
-        )
-    except ImportError:
-        return
-    with _silent("ray._private.authentication.authentication_token_setup"):
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-
-
-def look_at(address: str, limit_s: float) -> Seen | None:
-    """Ask the head at `address`; None where this Ray cannot be asked."""
-    try:
-        from ray._private.services import find_node_ids
-        from ray._raylet import GcsClient  # type: ignore[attr-defined]
-    except ImportError:
-        return None
-    client = GcsClient(address=address)
-    nodes = client.get_all_node_info(timeout=limit_s)
-    alive = {key.hex(): node for key, node in nodes.items() if node.state == 0}
-    # The head's versions are there before its first node is.
-    metadata = _metadata(client)
-    return Seen(
-        metadata.get("ray_version"),
-        metadata.get("python_version"),
-        not set(alive).isdisjoint(find_node_ids()),
-        tuple(sorted({node.node_manager_address for node in alive.values()})),
-    )
-
-
-def node_of_actor(handle: Any) -> str | None:
-    """The node on which an actor lives or lived; None where that cannot be found out.
-
-    Ray's exception names the machine's address alone, which several nodes may share.
-    """
-    try:
-        from ray._private.state import actors
-    except ImportError:
-        return None
-    actor_id = getattr(handle, "_actor_id", None)
-    if actor_id is None:
-        return None
-    try:
-        return actors(actor_id.hex())["Address"]["NodeID"] or None
-    except (AttributeError, KeyError, TypeError):  # another Ray tells it in another way
-        return None
-
-
-def _metadata(client: Any) -> dict[str, str]:
-    try:
-        from ray._common.usage.usage_lib import get_cluster_metadata
-    except ImportError:
-        return {}
-    try:
-        return dict(get_cluster_metadata(client))
-    except (AttributeError, ValueError):  # nothing was put there
-        return {}
-
-
-@contextlib.contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Keep a logger of Ray's from saying what is said in other words."""
-    logger = logging.getLogger(name)
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
 REACH_LIMIT_S = 5.0
 """A head anywhere in a data centre answers within milliseconds."""
 
-LOOK_LIMIT_S = 10.0
+ASK_LIMIT_S = 10.0
 """A head that is busy may take a few seconds to list its nodes."""
 
 JOINING_S = 10.0
@@ -152,6 +46,9 @@ JOINING_S = 10.0
 
 CONNECT_LIMIT_S = 120.0
 """Connecting takes 1 to 2 s, and as long again as the script's folder takes to be sent."""
+
+POLL_S = 0.02
+"""Seconds between two looks at a connection that is being checked."""
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """How a client begins HTTP/2, and empty settings (RFC 9113, 3.4); gRPC is spoken over it."""
@@ -165,223 +62,13 @@ WHAT_TO_SET = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterRay:
-    """A connection to a cluster."""
-
-    request: ClusterRequest
-    checked: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def limit_s(self) -> float:
-        """Seconds after which it is taken for stuck."""
-        return CONNECT_LIMIT_S
-
-    def init(self) -> None:
-        """Connect."""
-        address = self.request.address
-        found = located(address)
-        check_reach(found, address)
-        choose_token(found)
-        check_fit(found, address)
-        self.checked.set()
-        with _runtime_env(self.request) as runtime_env:
-            import ray
-
-            ray.init(
-                address=found,
-                logging_level=logging.ERROR,
-                log_to_driver=_logger.isEnabledFor(logging.INFO),
-                runtime_env=runtime_env,
-            )
-
-    def failed(self, error: BaseException | None) -> RayanimError:
-        """One message for all that Ray may say."""
-        if isinstance(error, RayanimError):
-            return error
-        origin = self.request.address.origin
-        if error is None:
-            what = f"did not come about within {CONNECT_LIMIT_S:.0f} s"
-        else:
-            said = first_line(error) if isinstance(error, Exception) else repr(error)
-            what = f"failed: {said}"
-        return ClusterError(
-            f"The connection to the Ray cluster ({origin}) {what}. `ray status` on this machine "
-            "shows whether the cluster is well."
-        )
-
-
-def located(address: Address) -> str:
-    """``HOST:PORT`` of the head."""
-    if address.text != "auto":
-        return address.text
-    found = latest_address()
-    if found is None:
-        raise ClusterError(
-            f"{address.origin}: no Ray cluster runs on this machine. Begin one with "
-            "`ray start --head`, join one with `ray start --address=HOST:PORT`, or leave the "
-            "address out to draw on this machine alone."
-        )
-    return found
-
-
-def same_place(one: str, other: str) -> bool:
-    """Whether two ``HOST:PORT`` mean one listener, as far as names can be told apart here."""
-    (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
-    if port != other_port:
-        return False
-    found, others = _addresses(host.strip("[]")), _addresses(other_host.strip("[]"))
-    here = {each.address for known in psutil.net_if_addrs().values() for each in known}
-    return not (found and others) or bool(found & others) or bool(found & here and others & here)
-
-
-def _addresses(host: str) -> set[str]:
-    """What a name stands for; nothing where nobody knows it."""
-    try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
-    except OSError:
-        return set()
-
-
-def check_reach(found: str, address: Address) -> None:
-    """See that a cluster's head listens at `found`."""
-    host, _, port = found.rpartition(":")
-    try:
-        answer = _answer_to_preface(host.strip("[]"), int(port))
-    except OSError as error:
-        why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
-        raise ClusterError(
-            f"{address.origin}: nothing answers at {found} ({why}). Does the cluster's head run "
-            "there, and is its port open? `ray start --head` prints its address."
-        ) from error
-    if not _is_http2(answer):
-        raise ClusterError(
-            f"{address.origin}: what answers at {found} is no head of a Ray cluster. Its port is "
-            "6379 unless another was given to `ray start --head --port`; 8265, the dashboard's, "
-            f"is for `rayanim submit SCRIPT.py --address http://{host}:8265`."
-        )
-
-
-def _answer_to_preface(host: str, port: int) -> bytes | None:
-    """The first bytes of what listens there; None where it is not asked."""
-    with socket.create_connection((host, port), REACH_LIMIT_S) as connection:
-        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-            return None
-        connection.settimeout(REACH_LIMIT_S)
-        connection.sendall(PREFACE)
-        return connection.recv(9)
-
-
-def _is_http2(answer: bytes | None) -> bool:
-    return answer is None or (len(answer) >= 4 and answer[3] == SETTINGS_FRAME)
-
-
-def choose_token(found: str) -> None:
-    """Send Ray's token where the cluster wants one, and nowhere else.
-
-    A driver that sends it to a cluster without authentication can use the
-    head's actors alone: to those of other nodes it is unknown.
-    """
-    if "RAY_AUTH_MODE" in os.environ:
-        return
-    if wants_token(found):
-        use_token_if_there_is_one()
-    else:
-        os.environ["RAY_AUTH_MODE"] = "disabled"
-
-
-def check_fit(found: str, address: Address) -> None:
-    """See that the cluster takes this process: token, versions, and a node here."""
-    until_s = time.monotonic() + JOINING_S
-    while (seen := _seen(found, address)) is not None:
-        _check_versions(seen, address)
-        if seen.here:
-            return
-        if time.monotonic() > until_s:
-            raise ClusterError(_no_node_here(found, address, seen))
-        time.sleep(0.5)
-
-
-def _seen(found: str, address: Address) -> Seen | None:
-    import ray
-
-    try:
-        return look_at(found, LOOK_LIMIT_S)
-    except ray.exceptions.AuthenticationError as error:
-        raise ClusterError(
-            f"{address.origin}: the cluster at {found} refuses this process: {_token_fault()}. "
-            f"{WHAT_TO_SET}"
-        ) from error
-    except ray.exceptions.RayError as error:
-        raise ClusterError(
-            f"{address.origin}: the head at {found} does not answer ({first_line(error)})."
-        ) from error
-
-
-def _token_fault() -> str:
-    mode = os.environ.get("RAY_AUTH_MODE")
-    if mode is None:
-        return "it wants a token, and there is none here"
-    if mode != "token":
-        return f"it wants a token, and RAY_AUTH_MODE={mode} says to send none"
-    return "its token is another one"
-
-
-def _check_versions(seen: Seen, address: Address) -> None:
-    if seen.ray_version is None or seen.python_version is None:
-        return
-    import ray
-
-    # As strict as Ray itself, which refuses where this passes.
-    by_minor = os.environ.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL") == "minor"
-    fault = version_fault(
-        {"ray": seen.ray_version, "python": seen.python_version},
-        {"ray": ray.__version__, "python": platform.python_version()},
-        2 if by_minor else 3,
-    )
-    if fault is not None:
-        raise ClusterError(
-            f"{address.origin}: the cluster's versions are not those of this process: {fault}. "
-            "Run the script with the Python and Ray that the cluster was started with: pickled "
-            "code does not pass between them."
-        )
-
-
-def _no_node_here(found: str, address: Address, seen: Seen) -> str:
-    nodes = ", ".join(seen.hosts[:3]) + (", ..." if len(seen.hosts) > 3 else "")
-    host = found.rpartition(":")[0]
-    return (
-        f"{address.origin}: this machine is no node of the cluster at {found} (its nodes: "
-        f"{nodes or 'none'}), and a driver has to run on one. Run `ray start --address={found}` "
-        "here first, or send the script: `rayanim submit SCRIPT.py --address "
-        f"http://{host}:8265`."
-    )
-
-
-@contextlib.contextmanager
-def _runtime_env(request: ClusterRequest) -> Iterator[dict[str, Any] | None]:
-    """What the job's processes find on every node; None where a submitted job has it already."""
-    baggage = baggage_of(request.settings, os.environ)
-    if baggage is None:
-        yield None
-        return
-    with packed(baggage) as luggage:
-        for note in luggage.plan.notes() if luggage.plan else ():
-            _logger.warning("%s", note)
-        yield luggage.runtime_env
-
-
-LOOK_EVERY_S = 0.02
-"""Seconds between two looks at a connection that is being checked."""
-
-
 class ClusterLink:
-    """The cluster of one job."""
+    """The cluster of one job; `session` connects to it by `init`."""
 
     def __init__(self, request: ClusterRequest) -> None:
         self._request = request
-        self._ray = ClusterRay(request)
-        self.session = RaySession(self._ray)
+        self._checked = threading.Event()
+        self.session = RaySession(self)
 
     @property
     def settings(self) -> ClusterSettings:
@@ -391,16 +78,16 @@ class ClusterLink:
     def start(self) -> None:
         """Begin to connect; returns as soon as the cluster is known to take this process.
 
-        That is in 1 to 2 s. What an address is wrong for is so told before
-        anything is drawn, while connecting and sending go on meanwhile.
+        That is in 1 to 2 s. So a wrong address is reported before anything is
+        drawn, while connecting and sending go on in the background.
         """
         if ray_is_running():
             self._check_same()
         self.session.start()
-        until_s = time.monotonic() + self._ray.limit_s
-        while not (self.session.ready or self._ray.checked.wait(LOOK_EVERY_S)):
+        until_s = time.monotonic() + self.limit_s
+        while not (self.session.ready or self._checked.wait(POLL_S)):
             if time.monotonic() > until_s:
-                raise self._ray.failed(None)
+                raise self.failed(None)
         if self.session.ready:
             self.session.wait()
 
@@ -434,14 +121,56 @@ class ClusterLink:
 
     def most_actors(self) -> int:
         """The most render actors that the caller allows."""
-        most = most_actors(self._request.workers, self.settings.max_workers, self.room())
+        need = self.need()
+        here = room(self.nodes(), need)
+        most = most_actors(self._request.workers, self.settings.max_workers, here)
         if most == 0:
+            amounts = [f"{name} {amount:g}" for name, amount in need.resources.items()]
+            labels = [f"{name}={value}" for name, value in need.labels.items()]
             raise ClusterError(
                 f"{self._request.address.origin}: none of the cluster's {len(self.nodes())} nodes "
-                f"has room for a render actor, which takes {_told(self.need())}. If the cluster "
-                "adds nodes on demand, say up to how many actors: --max-workers N."
+                f"has room for a render actor, which takes {', '.join(amounts + labels)}. If the "
+                "cluster adds nodes on demand, give the highest number of actors: --max-workers N."
             )
         return most
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which connecting is taken for stuck."""
+        return CONNECT_LIMIT_S
+
+    def init(self) -> None:
+        """Check the cluster and connect."""
+        address = self._request.address
+        found = located(address)
+        check_reach(found, address)
+        choose_token(found)
+        check_fit(found, address)
+        self._checked.set()
+        with _runtime_env(self._request) as runtime_env:
+            import ray
+
+            ray.init(
+                address=found,
+                logging_level=logging.ERROR,
+                log_to_driver=_logger.isEnabledFor(logging.INFO),
+                runtime_env=runtime_env,
+            )
+
+    def failed(self, error: BaseException | None) -> RayanimError:
+        """One message for all that Ray may raise."""
+        if isinstance(error, RayanimError):
+            return error
+        origin = self._request.address.origin
+        if error is None:
+            what = f"did not come about within {CONNECT_LIMIT_S:.0f} s"
+        else:
+            text = first_line(error) if isinstance(error, Exception) else repr(error)
+            what = f"failed: {text}"
+        return ClusterError(
+            f"The connection to the Ray cluster ({origin}) {what}. `ray status` on this machine "
+            "shows whether the cluster is well."
+        )
 
     def _check_same(self) -> None:
         import ray
@@ -455,11 +184,269 @@ class ClusterLink:
             )
 
 
+def located(address: Address) -> str:
+    """``HOST:PORT`` of the head."""
+    if address.text != "auto":
+        return address.text
+    found = latest_address()
+    if found is None:
+        raise ClusterError(
+            f"{address.origin}: no Ray cluster runs on this machine. Begin one with "
+            "`ray start --head`, join one with `ray start --address=HOST:PORT`, or leave the "
+            "address out to draw on this machine alone."
+        )
+    return found
+
+
+def latest_address() -> str | None:
+    """Where the cluster is that was started on this machine last; None where there is none."""
+    try:
+        from ray._private.services import canonicalize_bootstrap_address
+    except ImportError:
+        return None
+    with _muted("ray._private.services"):
+        try:
+            found: str | None = canonicalize_bootstrap_address("auto")
+        except ConnectionError:
+            return None
+    return found
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two ``HOST:PORT`` mean one listener, as far as names can be told apart here."""
+    (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
+    if port != other_port:
+        return False
+    found, others = _addresses(host.strip("[]")), _addresses(other_host.strip("[]"))
+    here = {each.address for known in psutil.net_if_addrs().values() for each in known}
+    return not (found and others) or bool(found & others) or bool(found & here and others & here)
+
+
+def _addresses(host: str) -> set[str]:
+    """The addresses of a host name; none where it cannot be resolved."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
+
+
+def check_reach(found: str, address: Address) -> None:
+    """Check that a cluster's head listens at `found`."""
+    host, _, port = found.rpartition(":")
+    try:
+        speaks_http2 = _speaks_http2(host.strip("[]"), int(port))
+    except OSError as error:
+        why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        raise ClusterError(
+            f"{address.origin}: nothing answers at {found} ({why}). Does the cluster's head run "
+            "there, and is its port open? `ray start --head` prints its address."
+        ) from error
+    if not speaks_http2:
+        raise ClusterError(
+            f"{address.origin}: what answers at {found} is no head of a Ray cluster. Its port is "
+            "6379 unless another was given to `ray start --head --port`; 8265, the dashboard's, "
+            f"is for `rayanim submit SCRIPT.py --address http://{host}:8265`."
+        )
+
+
+def _speaks_http2(host: str, port: int) -> bool:
+    """Whether what listens there answers as a gRPC server does; not asked under TLS.
+
+    By hand: Ray's own client would try for half a minute, and then not say why.
+    """
+    with socket.create_connection((host, port), REACH_LIMIT_S) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return True
+        connection.settimeout(REACH_LIMIT_S)
+        connection.sendall(PREFACE)
+        answer = connection.recv(9)
+        return len(answer) >= 4 and answer[3] == SETTINGS_FRAME
+
+
+def choose_token(found: str) -> None:
+    """Send Ray's token where the cluster wants one, and nowhere else.
+
+    A driver that sends it to a cluster without authentication can use the
+    head's actors alone: to those of other nodes it is unknown.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if not wants_token(found):
+        os.environ["RAY_AUTH_MODE"] = "disabled"
+        return
+    # `ray.init` does so for a cluster that it finds itself, but not for an address
+    # that it is given. It must be called before Ray's first connection.
+    try:
+        from ray._private.authentication.authentication_token_setup import (
+            maybe_enable_token_auth_if_token_available,
+        )
+    except ImportError:
+        return
+    with _muted("ray._private.authentication.authentication_token_setup"):
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadAnswer:
+    """What a cluster's head answers to a process that has not connected."""
+
+    ray_version: str | None
+    python_version: str | None
+    here: bool
+    hosts: tuple[str, ...]
+
+
+def check_fit(found: str, address: Address) -> None:
+    """Check that the cluster takes this process: token, versions, and a node here."""
+    until_s = time.monotonic() + JOINING_S
+    while (answer := _answer_of(found, address)) is not None:
+        _check_versions(answer, address)
+        if answer.here:
+            return
+        if time.monotonic() > until_s:
+            raise ClusterError(_no_node_here(found, address, answer))
+        time.sleep(0.5)
+
+
+def ask_head(address: str, limit_s: float) -> HeadAnswer | None:
+    """Ask the head at `address`; None where this release of Ray cannot."""
+    try:
+        from ray._private.services import find_node_ids
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    except ImportError:
+        return None
+    client = GcsClient(address=address)
+    nodes = client.get_all_node_info(timeout=limit_s)
+    alive = {key.hex(): node for key, node in nodes.items() if node.state == 0}
+    # The head's versions are there before its first node is.
+    metadata = _metadata(client)
+    return HeadAnswer(
+        metadata.get("ray_version"),
+        metadata.get("python_version"),
+        not set(alive).isdisjoint(find_node_ids()),
+        tuple(sorted({node.node_manager_address for node in alive.values()})),
+    )
+
+
+def _answer_of(found: str, address: Address) -> HeadAnswer | None:
+    import ray
+
+    try:
+        return ask_head(found, ASK_LIMIT_S)
+    except ray.exceptions.AuthenticationError as error:
+        raise ClusterError(
+            f"{address.origin}: the cluster at {found} refuses this process: {_token_fault()}. "
+            f"{WHAT_TO_SET}"
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"{address.origin}: the head at {found} does not answer ({first_line(error)})."
+        ) from error
+
+
+def _metadata(client: Any) -> dict[str, str]:
+    try:
+        from ray._common.usage.usage_lib import get_cluster_metadata
+    except ImportError:
+        return {}
+    try:
+        return dict(get_cluster_metadata(client))
+    except (AttributeError, ValueError):  # nothing was put there
+        return {}
+
+
+def _token_fault() -> str:
+    mode = os.environ.get("RAY_AUTH_MODE")
+    if mode is None:
+        return "it wants a token, and there is none here"
+    if mode != "token":
+        return f"it wants a token, and RAY_AUTH_MODE={mode} says to send none"
+    return "its token is another one"
+
+
+def _check_versions(answer: HeadAnswer, address: Address) -> None:
+    if answer.ray_version is None or answer.python_version is None:
+        return
+    import ray
+
+    # As strict as Ray itself, which refuses where this passes.
+    by_minor = os.environ.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL") == "minor"
+    fault = version_fault(
+        {"ray": answer.ray_version, "python": answer.python_version},
+        {"ray": ray.__version__, "python": platform.python_version()},
+        2 if by_minor else 3,
+    )
+    if fault is not None:
+        raise ClusterError(
+            f"{address.origin}: the cluster's versions are not those of this process: {fault}. "
+            "Run the script with the Python and Ray that the cluster was started with: pickled "
+            "code does not pass between them."
+        )
+
+
+def version_fault(
+    cluster: Mapping[str, str], own: Mapping[str, str], python_parts: int
+) -> str | None:
+    """Which of a cluster's versions do not fit this process; None where all do."""
+    faults = []
+    if cluster["ray"] != own["ray"]:
+        faults.append(f"Ray {cluster['ray']} there and {own['ray']} here")
+    there, here = (each["python"].split(".")[:python_parts] for each in (cluster, own))
+    if there != here:
+        faults.append(f"Python {cluster['python']} there and {own['python']} here")
+    return " and ".join(faults) or None
+
+
+def _no_node_here(found: str, address: Address, answer: HeadAnswer) -> str:
+    nodes = ", ".join(answer.hosts[:3]) + (", ..." if len(answer.hosts) > 3 else "")
+    host = found.rpartition(":")[0]
+    return (
+        f"{address.origin}: this machine is no node of the cluster at {found} (its nodes: "
+        f"{nodes or 'none'}), and a driver has to run on one. Run `ray start --address={found}` "
+        "here first, or send the script: `rayanim submit SCRIPT.py --address "
+        f"http://{host}:8265`."
+    )
+
+
+@contextlib.contextmanager
+def _runtime_env(request: ClusterRequest) -> Iterator[dict[str, Any] | None]:
+    """What the job's processes find on every node; None where a submitted job has it already."""
+    baggage = baggage_of(request.settings, os.environ)
+    if baggage is None:
+        yield None
+        return
+    with packed(baggage) as luggage:
+        for note in luggage.plan.notes() if luggage.plan else ():
+            _logger.warning("%s", note)
+        yield luggage.runtime_env
+
+
+@contextlib.contextmanager
+def _muted(name: str) -> Iterator[None]:
+    """Keep a logger of Ray's from reporting what we report in other words."""
+    logger = logging.getLogger(name)
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def living_nodes() -> tuple[Node, ...]:
     """The nodes of the cluster that this process is connected to."""
     import ray
 
-    return tuple(_node(each) for each in ray.nodes() if each["Alive"])
+    return tuple(
+        Node(
+            node["NodeID"],
+            node["Resources"],
+            node.get("Labels") or {},
+            "node:__internal_head__" in node["Resources"],
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    )
 
 
 def usable_nodes(need: Need | None) -> set[str]:
@@ -468,14 +455,19 @@ def usable_nodes(need: Need | None) -> set[str]:
     return {node.node_id for node in living_nodes() if room_on(node, need)}
 
 
-def _node(told: Mapping[str, Any]) -> Node:
-    resources = told["Resources"]
-    return Node(
-        told["NodeID"], resources, told.get("Labels") or {}, "node:__internal_head__" in resources
-    )
+def node_of_actor(handle: Any) -> str | None:
+    """The node on which an actor lives or lived; None where that cannot be found out.
 
-
-def _told(need: Need) -> str:
-    amounts = [f"{name} {amount:g}" for name, amount in need.resources.items()]
-    labels = [f"{name}={value}" for name, value in need.labels.items()]
-    return ", ".join(amounts + labels)
+    Ray's exception names the machine's address alone, which several nodes may share.
+    """
+    try:
+        from ray._private.state import actors
+    except ImportError:
+        return None
+    actor_id = getattr(handle, "_actor_id", None)
+    if actor_id is None:
+        return None
+    try:
+        return actors(actor_id.hex())["Address"]["NodeID"] or None
+    except (AttributeError, KeyError, TypeError):  # another release has another form
+        return None

@@ -26,29 +26,29 @@ from rayanim.engine.plan import Segment
 from rayanim.engine.pool import (
     DIFFERENCE,
     Arrived,
+    CallFailed,
     Died,
-    Fetched,
     Joined,
-    OnItsWay,
+    LocalRef,
     PayloadLost,
-    Refused,
     RenderPool,
-    travelling,
+    TransferBegan,
+    unpicklable_parameters_named,
 )
 from rayanim.engine.pool import Event as PoolEvent
 from rayanim.engine.ray_session import node_label
 from rayanim.engine.scheduler import (
     MAX_FAILURES,
-    NOTHING_LATE,
+    NOTHING_OVERDUE,
     Dispatcher,
     Drawn,
-    Lateness,
-    NodeBook,
+    NodeFailures,
+    OverdueWork,
     Pace,
-    look_for_late,
+    find_overdue,
 )
 from rayanim.engine.stats import Job, JobEvents, JobName
-from rayanim.engine.writing import Writing
+from rayanim.engine.writing import Writer
 from rayanim.errors import (
     EncoderLostError,
     FarmSilentError,
@@ -77,7 +77,7 @@ from rayanim.events import (
 
 if TYPE_CHECKING:
     from rayanim.engine.cluster import ClusterLink
-    from rayanim.engine.draw import Shipment
+    from rayanim.engine.draw import PackedSource
 
 TICK_S = 0.1
 """Seconds between two decisions of the controller, and the longest wait of the loop."""
@@ -181,7 +181,7 @@ class RemainingWork:
     """What of the video is to be drawn on Ray, and how it is written."""
 
     plan: Iterator[Segment]
-    writing: Writing
+    writing: Writer
     segment_frames: int
     done_frames: int
     frame_bytes: int
@@ -212,7 +212,7 @@ class SegmentAssigner:
         pool: RenderPool,
         dispatcher: Dispatcher[Any],
         events: JobEvents,
-        book: NodeBook,
+        book: NodeFailures,
         *,
         depth: int | None,
         begun_ref: Any = None,
@@ -228,14 +228,14 @@ class SegmentAssigner:
         self._history = HistoryBudget()
         self._next_look_s = 0.0
         self._was_busy = False
-        self.late: Lateness = NOTHING_LATE
+        self.late: OverdueWork = NOTHING_OVERDUE
         self.pace = Pace()
 
     def assign(self) -> None:
         """Give all free actors something to draw, as far as there is any."""
         for number in self._pool.free_places(self._depth):
             node = self._pool.node_of(number)
-            if node is not None and node in self.late.silent_nodes:
+            if node is not None and node in self.late.unresponsive_nodes:
                 continue
             segment = self._next_for(number, node)
             if segment is not None:
@@ -269,9 +269,9 @@ class SegmentAssigner:
         late_s, self._next_look_s = now_s - self._next_look_s, now_s + LOOK_S
         if self._driver_was_busy(late_s):
             return ()
-        self.late = look_for_late(
-            self._pool.holdings(self.pace, self._dispatcher.is_wanted),
-            self._pool.heard_ago_s(),
+        self.late = find_overdue(
+            self._pool.assignments(self.pace, self._dispatcher.is_wanted),
+            self._pool.answered_ago_s(),
             self._pool.alive,
         )
         if self.late.patience_s > self.pace.patience_s:
@@ -302,7 +302,7 @@ class SegmentAssigner:
     def _to_avoid(self, node: str | None) -> frozenset[int]:
         if not self._book.has_failures:
             return frozenset()
-        return self._book.to_avoid(node, self._pool.working_nodes() - self.late.silent_nodes)
+        return self._book.to_avoid(node, self._pool.working_nodes() - self.late.unresponsive_nodes)
 
     def _copy(
         self, overdue: Mapping[int, frozenset[str | None]], number: int, node: str | None
@@ -335,7 +335,7 @@ class FailureHandler:
     """Takes back what failed to be drawn, and excludes nodes on which too much fails."""
 
     def __init__(
-        self, pool: RenderPool, dispatcher: Dispatcher[Any], events: JobEvents, book: NodeBook
+        self, pool: RenderPool, dispatcher: Dispatcher[Any], events: JobEvents, book: NodeFailures
     ) -> None:
         self._pool = pool
         self._dispatcher = dispatcher
@@ -410,7 +410,7 @@ class FailureHandler:
         )
         self._dispatcher.payload_lost(segment)
 
-    def refused(self, event: Refused) -> None:
+    def refused(self, event: CallFailed) -> None:
         """Code failed in an actor: another node tries once, where there is one."""
         if event.segment is None:
             self._cannot_open(event)
@@ -441,17 +441,17 @@ class FailureHandler:
     def _retry(self, segment: Segment, reason: str, message: str) -> None:
         self._events.emit(SegmentRetried.of(segment, reason=reason, message=message))
 
-    def _cannot_open(self, event: Refused) -> None:
+    def _cannot_open(self, event: CallFailed) -> None:
         failure, node = event.failure, event.node
-        others = usable_nodes(self._pool.need) - {node, *self._book.left_out}
+        others = usable_nodes(self._pool.need) - {node, *self._book.excluded}
         if node is None or not others or (self.refusal is not None and not self._pool.alive):
             raise failure
         self.refusal = failure
         self._events.notice(
             f"{failure.message} That was on node {_named(node)}, which is left out; others try."
         )
-        self._book.leave_out(node)
-        self._leave_out(node)
+        self._book.exclude(node)
+        self._exclude(node)
 
     def _count(
         self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
@@ -462,10 +462,10 @@ class FailureHandler:
                 f"Node {_named(exclusion.node)} is left out: render actors failed there "
                 f"{exclusion.failures} times (at last: {exclusion.why}), and others do well."
             )
-            self._leave_out(exclusion.node)
+            self._exclude(exclusion.node)
 
-    def _leave_out(self, node: str) -> None:
-        for segment in self._pool.leave_out(node):
+    def _exclude(self, node: str) -> None:
+        for segment in self._pool.exclude(node):
             self._dispatcher.give_back(segment)
 
 
@@ -539,7 +539,7 @@ class Watchdog:
         if self._actor_limit_s is None:
             # Asked again each time that all are gone: nodes may have gone with them.
             has_room = self._link is None or self._link.room() > 0
-            self._actor_limit_s = pool_module.limit_s(has_room)
+            self._actor_limit_s = pool_module.first_actor_limit_s(has_room)
         if now_s - self._alive_s > self._actor_limit_s:
             raise self._refusal() or self._none_came(self._actor_limit_s)
 
@@ -547,14 +547,14 @@ class Watchdog:
         if encoder_silence_s > SILENCE_S:
             return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
         pool = self._pool
-        return pool_module.what_lasts(pool.drawing(), pool.answered, pool.requested)
+        return pool_module.wait_text(pool.drawing(), pool.answered, pool.requested)
 
     def _none_came(self, waited_s: float) -> FarmStartError:
         import ray
 
         there, free = ray.cluster_resources(), ray.available_resources()
         return FarmStartError(
-            pool_module.none_came(
+            pool_module.no_actor_text(
                 self._pool.requested, waited_s, there.get("CPU", 0), free.get("CPU", 0)
             )
         )
@@ -575,7 +575,7 @@ class RayRun:
         job: Job,
         events: JobEvents,
         *,
-        shipment: Shipment,
+        packed_source: PackedSource,
         blueprint: Blueprint,
         work: RemainingWork,
         choice: Choice,
@@ -593,7 +593,7 @@ class RayRun:
         events.engine_chosen("ray", choice.reason, choice.actors)
         name = job.name.in_pass(events.stats.ray_passes + 1)
         self._encoder = EncoderLink(work.writing, name)
-        self._pool = self._make_pool(name, shipment, blueprint, link)
+        self._pool = self._make_pool(name, packed_source, blueprint, link)
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             work.plan,
             frame_bytes=work.frame_bytes,
@@ -603,7 +603,7 @@ class RayRun:
             in_order=self._in_order,
         )
         self._controller = self._make_controller(job, limit_bytes)
-        self._book = NodeBook()
+        self._book = NodeFailures()
         self._failures = FailureHandler(self._pool, self._dispatcher, events, self._book)
         self._assigner = SegmentAssigner(
             self._pool,
@@ -622,15 +622,19 @@ class RayRun:
         )
 
     def _make_pool(
-        self, name: JobName, shipment: Shipment, blueprint: Blueprint, link: ClusterLink | None
+        self,
+        name: JobName,
+        packed_source: PackedSource,
+        blueprint: Blueprint,
+        link: ClusterLink | None,
     ) -> RenderPool:
         import ray
 
-        shipment_ref = ray.put(shipment)
-        with travelling(Segment(0, 0, 1, blueprint.first)):
+        source_ref = ray.put(packed_source)
+        with unpicklable_parameters_named(Segment(0, 0, 1, blueprint.first)):
             blueprint_ref = ray.put(blueprint)
         return RenderPool(
-            lambda: (shipment_ref, blueprint_ref),
+            lambda: (source_ref, blueprint_ref),
             name,
             self._events.emit,
             None if link is None else link.need(),
@@ -671,7 +675,7 @@ class RayRun:
             self._pool.apply(0)
             self._events.counted(self._pool.alive, self._pool.nodes)
             file_bytes = self._finished()
-            self._pool.close(self._assigner.late.silent_nodes)
+            self._pool.close(self._assigner.late.unresponsive_nodes)
             return file_bytes
 
     def _draw_all(self) -> None:
@@ -714,7 +718,7 @@ class RayRun:
             return file_bytes
 
     def _revive_encoder(self, error: EncoderLostError) -> None:
-        if not self._encoder.revive():
+        if not self._encoder.restart():
             raise error
         message = f"{error.message} Another one goes on from what it had written."
         self._events.emit(EncoderLost(reason=error.message, message=message))
@@ -725,14 +729,14 @@ class RayRun:
 
         for drawn in self._work.head:
             # The only pixels the driver ever puts: those it drew itself.
-            self._encoder.put(drawn.segment, Fetched(ray.put(drawn.payload)), _nothing_to_free)
+            self._encoder.put(drawn.segment, LocalRef(ray.put(drawn.payload)), _nothing_to_free)
 
     def _wait(self) -> None:
         """Wait for answers, a moment at most, and handle them."""
         import ray
 
         refs = self._pool.refs() + self._encoder.refs()
-        patience_s = self._pool.look_again_s(TICK_S)
+        patience_s = self._pool.poll_s(TICK_S)
         if not refs:
             time.sleep(patience_s)
         else:
@@ -764,7 +768,7 @@ class RayRun:
 
     def _handle(self, event: PoolEvent | None) -> None:
         match event:
-            case OnItsWay():
+            case TransferBegan():
                 self._dispatcher.on_its_way(event.segment, event.payload_bytes)
             case Arrived():
                 self._drawn(event)
@@ -772,7 +776,7 @@ class RayRun:
                 self._failures.payload_lost(event)
             case Died():
                 self._failures.died(event)
-            case Refused():
+            case CallFailed():
                 self._failures.refused(event)
             case Joined():
                 self._joined(event)
@@ -819,11 +823,11 @@ class RayRun:
 
     def _silence_limit_s(self) -> float:
         frame_s = max(self._work.frame_s, self._assigner.pace.known_s)
-        return scheduler.limit_s(self._work.segment_frames, frame_s, self._open_s)
+        return scheduler.timeout_s(self._work.segment_frames, frame_s, self._open_s)
 
     def _encoder_silence_s(self) -> float:
         try:
-            return self._encoder.silence_s()
+            return self._encoder.waiting_s()
         except EncoderLostError as error:
             self._revive_encoder(error)
             return 0.0

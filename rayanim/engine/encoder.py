@@ -8,65 +8,54 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rayanim.engine.actors import Acknowledgement, EncoderActor, FileOpened, remote
-from rayanim.engine.machine import Witness
+from rayanim.engine.actors import Acknowledgement, EncoderActor, Reply, remote
+from rayanim.engine.machine import process_of, wait_for_exit
 from rayanim.engine.plan import Segment
-from rayanim.engine.pool import Fetched
+from rayanim.engine.pool import LocalRef
 from rayanim.engine.ray_session import first_line, is_code_fault, is_lost_argument
 from rayanim.engine.stats import JobName
-from rayanim.engine.writing import Writing
+from rayanim.engine.writing import Writer
 from rayanim.errors import EncodeError, EncoderLostError, FarmStartError, RayanimError
 
-SILENCE_LIMIT_S = 900.0
+if TYPE_CHECKING:
+    import psutil
+
+ANSWER_LIMIT_S = 900.0
 """A segment of 64 frames at 4 frames a minute: slower than any preset at 2160p."""
 
-SILENCE_FACTOR = 30.0
+SLOWER_FACTOR = 30.0
 """How many times longer than any before a segment may take the encoder."""
 
-LOOK_S = 1.0
-"""How often a video that is being finished is looked at."""
+POLL_S = 1.0
+"""Seconds between two looks at a file that is being finished."""
 
 MAX_RESTARTS = 3
 """Encoder actors that may be lost where what they wrote is not."""
 
-END_LIMIT_S = 10.0
+EXIT_LIMIT_S = 10.0
 """A process that was killed ends at once, unless its disk does not answer."""
 
 START_LIMIT_S = 60.0
 """A worker process starts in about half a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """A segment that the encoder has not acknowledged yet.
-
-    Its payload is kept here: were it dropped, Ray might free it before the
-    encoder reads it.
-    """
-
-    segment: Segment
-    payload: Fetched
-    when_encoded: Callable[[Segment], None]
-    batch_digest: str | None = None
-
-
 class EncoderLink:
     """The encoder actor of one job; there is none until `start`."""
 
-    def __init__(self, writing: Writing, name: JobName) -> None:
-        self._writing = writing
+    def __init__(self, writer: Writer, name: JobName) -> None:
+        self._writer = writer
         self._name = name
         self._numbers = 0
-        self._handed: dict[Any, Handed] = {}
-        # Of all parts that are there, for an actor in the place of this one: 3 MB for
+        self._handed: dict[Any, _Handed] = {}
+        # All segments that have files, for an actor in the place of this one: 3 MB for
         # the 40,000 segments of ten million frames.
         self._found: set[int] = set()
         self._restarts = 0
-        # How often each was in the hands of an actor that was lost: one may end them all.
+        # How often each segment was with an actor that was lost: one may end them all.
         self._losses: Counter[int] = Counter()
-        self._witness: Witness | None = None
+        self._process: psutil.Process | None = None
         self._slowest_s: float | None = None
         self._handle: Any = None
 
@@ -81,11 +70,11 @@ class EncoderLink:
         placed = actor_class.options(
             scheduling_strategy=here,
             name=self._name.encoder_actor(self._numbers),
-            max_concurrency=self._writing.width,
+            max_concurrency=self._writer.width,
         )
-        self._handle = placed.remote(self._writing, f"of {self._name.video}")
+        self._handle = placed.remote(self._writer, f"of {self._name.video}")
         try:
-            opened: FileOpened = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            opened: Reply[int] = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
             if opened.failure is not None:
                 raise opened.failure
         except ray.exceptions.RayError as error:
@@ -96,11 +85,11 @@ class EncoderLink:
         except BaseException:
             self.kill()
             raise
-        self._witness = Witness(opened.pid)
-        self._heard_s = time.perf_counter()
+        self._process = process_of(opened.value)
+        self._answered_s = time.perf_counter()
 
-    def revive(self) -> bool:
-        """Start another actor in the place of one that is lost; False where that cannot mend it.
+    def restart(self) -> bool:
+        """Start another actor in the place of one that is lost; False where that cannot help.
 
         What was written must outlast it. What it had not acknowledged is
         handed over again.
@@ -109,7 +98,7 @@ class EncoderLink:
         most_losses = max(
             (self._losses[each.segment.index] for each in self._handed.values()), default=0
         )
-        if not self._writing.survives or max(self._restarts + 1, most_losses) > MAX_RESTARTS:
+        if not self._writer.survives or max(self._restarts + 1, most_losses) > MAX_RESTARTS:
             return False
         self._restarts += 1
         self.kill()
@@ -117,7 +106,7 @@ class EncoderLink:
         self.start()
         self._handle.found.remote(tuple(self._found))
         for each in handed.values():
-            self._hand(each)
+            self._hand_over(each)
         return True
 
     def refs(self) -> list[Any]:
@@ -125,34 +114,28 @@ class EncoderLink:
         return list(self._handed)
 
     def found(self, indices: Iterable[int]) -> None:
-        """Tell it of segments whose parts it did not put: it may join them to the video."""
-        news = tuple(indices)
-        if news:
-            self._found.update(news)
-            self._handle.found.remote(news)
+        """Report segment files that it did not write: it may join them to the video."""
+        new = tuple(indices)
+        if new:
+            self._found.update(new)
+            self._handle.found.remote(new)
 
     def put(
         self,
         segment: Segment,
-        payload: Fetched,
+        payload: LocalRef,
         when_encoded: Callable[[Segment], None],
         batch_digest: str | None = None,
     ) -> None:
         """Hand over a segment; raw frames in the order of the video."""
         if not self._handed:
-            self._heard_s = time.perf_counter()
-        self._hand(Handed(segment, payload, when_encoded, batch_digest))
-
-    def _hand(self, handed: Handed) -> None:
-        segment = handed.segment
-        place = segment.place(handed.batch_digest)
-        ref = self._handle.encode.remote(place, handed.payload.ref)
-        self._handed[ref] = handed
+            self._answered_s = time.perf_counter()
+        self._hand_over(_Handed(segment, payload, when_encoded, batch_digest))
 
     def take(self, ref: Any) -> tuple[Segment, Acknowledgement | None] | None:
         """What the ready `ref` acknowledges; None where it is not the encoder's.
 
-        None in the place of the acknowledgement says that what was drawn was
+        None in the place of the acknowledgement means that what was drawn was
         lost on the way, and is to be drawn again.
         """
         import ray
@@ -163,17 +146,17 @@ class EncoderLink:
         try:
             answer: Acknowledgement = ray.get(ref)
         except ray.exceptions.RayError as error:
-            if self._writing.survives and is_lost_argument(error):
+            if self._writer.survives and is_lost_argument(error):
                 del self._handed[ref]
                 return handed.segment, None
-            raise _failed(error) from error
+            raise _failure_of(error) from error
         del self._handed[ref]
         self._restarts = 0
         del self._losses[handed.segment.index]
         if answer.failure is not None:
             raise answer.failure
-        self._heard_s = time.perf_counter()
-        if self._writing.survives:
+        self._answered_s = time.perf_counter()
+        if self._writer.survives:
             self._found.add(handed.segment.index)
         self._slowest_s = max(self._slowest_s or 0.0, answer.encode_s)
         handed.when_encoded(handed.segment)
@@ -184,46 +167,44 @@ class EncoderLink:
         import ray
 
         ref = self._handle.finish.remote(n_frames)
-        video = _Growth(self._writing.path)
-        answer = None
+        path = self._writer.path
+        seen, changed_s = _size_and_time(path), time.perf_counter()
+        answer: Reply[int] | None = None
         while answer is None:
             try:
-                answer = ray.get(ref, timeout=LOOK_S)
+                answer = ray.get(ref, timeout=POLL_S)
             except ray.exceptions.GetTimeoutError:
-                # Nobody can say how long a disk takes for the rest of a long video.
-                silence_s = video.stands_still_s()
-                if silence_s > SILENCE_LIMIT_S:
-                    raise _silent(silence_s) from None
+                # A disk may take any time for the rest of a long video: its file has to change.
+                now, now_s = _size_and_time(path), time.perf_counter()
+                if now != seen:
+                    seen, changed_s = now, now_s
+                elif now_s - changed_s > ANSWER_LIMIT_S:
+                    raise _no_answer(now_s - changed_s) from None
             except ray.exceptions.RayError as error:
-                raise _failed(error) from error
+                raise _failure_of(error) from error
         if answer.failure is not None:
             raise answer.failure
-        return int(answer.file_bytes)
+        return answer.value
 
-    def silence_s(self) -> float:
-        """Seconds for which an answer has been due."""
-        silence_s = time.perf_counter() - self._heard_s if self._handed else 0.0
-        if silence_s > self._limit_s():
-            raise _silent(silence_s)
-        return silence_s
-
-    def _limit_s(self) -> float:
-        if self._slowest_s is None:
-            return SILENCE_LIMIT_S
-        return min(SILENCE_LIMIT_S, max(self._writing.patience_s, SILENCE_FACTOR * self._slowest_s))
+    def waiting_s(self) -> float:
+        """Seconds for which an answer has been due; raises where that is too long."""
+        waiting_s = time.perf_counter() - self._answered_s if self._handed else 0.0
+        if waiting_s > self._limit_s():
+            raise _no_answer(waiting_s)
+        return waiting_s
 
     def settle(self, limit_s: float) -> None:
         """Wait for what was handed over, where it outlasts the actor."""
         import ray
 
-        if self._handed and self._writing.survives:
+        if self._handed and self._writer.survives:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.wait(list(self._handed), num_returns=len(self._handed), timeout=limit_s)
 
     def kill(self) -> None:
         """End the actor; what it wrote stays for the caller to remove.
 
-        Its process is of this machine. It is waited for, or it might still
+        Its process is on this machine. It is waited for, or it might still
         write to a file that another one has begun anew, or that was removed.
         """
         import ray
@@ -232,33 +213,45 @@ class EncoderLink:
         if handle is not None:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(handle)
-        witness, self._witness = self._witness, None
-        if witness is not None:
-            witness.see_the_end(END_LIMIT_S)
+        process, self._process = self._process, None
+        if process is not None:
+            wait_for_exit(process, EXIT_LIMIT_S)
+
+    def _hand_over(self, handed: _Handed) -> None:
+        place = handed.segment.place(handed.batch_digest)
+        self._handed[self._handle.encode.remote(place, handed.payload.ref)] = handed
+
+    def _limit_s(self) -> float:
+        if self._slowest_s is None:
+            return ANSWER_LIMIT_S
+        return min(ANSWER_LIMIT_S, max(self._writer.patience_s, SLOWER_FACTOR * self._slowest_s))
 
 
-class _Growth:
-    """Tells for how long nobody has written to a file of this machine."""
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """A segment that the encoder has not acknowledged yet.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int] | None = None
-        self._changed_s = time.perf_counter()
+    Its payload is kept here: were it dropped, Ray might free it before the
+    encoder reads it.
+    """
 
-    def stands_still_s(self) -> float:
-        """Seconds since it was first seen as it is now, or since the first look."""
-        try:
-            told = self._path.stat()
-            now = told.st_size, told.st_mtime_ns
-        except OSError:
-            now = None
-        if now != self._seen:
-            self._seen, self._changed_s = now, time.perf_counter()
-        return time.perf_counter() - self._changed_s
+    segment: Segment
+    payload: LocalRef
+    when_encoded: Callable[[Segment], None]
+    batch_digest: str | None = None
 
 
-def _failed(error: Exception) -> RayanimError:
-    """What an answer that did not come says: code that failed would fail in another actor, too."""
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    """By which a change of the file is seen; None while it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _failure_of(error: Exception) -> RayanimError:
+    """The error for an answer that did not come; code that failed would fail again."""
     if is_code_fault(error):
         return EncodeError(f"Writing the video failed in the encoder actor ({first_line(error)}).")
     return EncoderLostError(
@@ -267,8 +260,8 @@ def _failed(error: Exception) -> RayanimError:
     )
 
 
-def _silent(silence_s: float) -> EncoderLostError:
+def _no_answer(waiting_s: float) -> EncoderLostError:
     return EncoderLostError(
-        f"The encoder actor has not answered for {silence_s:.0f} s. Is its process stopped, or "
+        f"The encoder actor has not answered for {waiting_s:.0f} s. Is its process stopped, or "
         "its disk gone?"
     )

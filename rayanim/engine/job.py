@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rayanim.engine.choose import Choice, Chooser, Costs, in_process, segment_frames
-from rayanim.engine.draw import NO_TIME, Pieces, RawPayload, Timings
+from rayanim.engine.choose import Choice, Chooser, Costs, in_process
+from rayanim.engine.draw import NO_TIME, BegunSegment, RawPayload, Timings
 from rayanim.engine.local import EncoderThread, EncoderThreads, InProcess, Resumption, SpaceWatch
 from rayanim.engine.metrics import MetricsExporter
 from rayanim.engine.plan import GOP_FRAMES, Segment, closed_lengths, cut, follow
-from rayanim.engine.ray_session import RaySession, told_as_ours
-from rayanim.engine.scheduler import Drawn
+from rayanim.engine.ray_session import RaySession, ray_errors_explained
+from rayanim.engine.scheduler import Drawn, chunk_frames
 from rayanim.engine.stats import (
     FrameCountLog,
     Job,
@@ -24,8 +24,8 @@ from rayanim.engine.stats import (
     Outcome,
     ProgressListener,
 )
-from rayanim.engine.writing import OneEncoder, Parts, PartWriter
-from rayanim.errors import EncoderLostError, FarmStartError, HistoryError, RayanimError
+from rayanim.engine.writing import FrameWriter, SegmentWriter
+from rayanim.errors import EncoderLostError, FarmStartError, RayanimError
 from rayanim.events import (
     FramesDiscarded,
     Listener,
@@ -86,7 +86,7 @@ class FramesJob:
         """Draw on while the length is unknown: Ray is started once it would have paid."""
         if self._choose(elapsed_s=math.inf).engine == "local":
             return choice
-        count = self._inside.frames_per_look()
+        count = self._inside.frames_per_step()
         while choice.engine == "local" and self._has_room():
             drawn = self._inside.draw(count)
             if drawn is None:
@@ -118,7 +118,7 @@ class FramesJob:
         try:
             while self._head:
                 encoder.put(self._head.popleft().payload)
-            count = self._inside.frames_per_look()
+            count = self._inside.frames_per_step()
             while (drawn := self._inside.draw(count)) is not None:
                 encoder.put(drawn.payload)
                 self._events.emit(Progressed(queued_frames=encoder.queued_frames))
@@ -129,7 +129,7 @@ class FramesJob:
 
     def _run_on_ray(self, choice: Choice) -> tuple[Choice, int]:
         # Where nothing can travel, that is said before Ray starts.
-        _ = self._chooser.shipment
+        _ = self._chooser.packed_source
         limit_bytes = self._chooser.limit_bytes
         # Half as much again for what is being written and not yet counted.
         session = self._chooser.session(max(128 * 2**20, limit_bytes * 3 // 2))
@@ -151,7 +151,7 @@ class FramesJob:
     def _draw_until_ready(self, session: RaySession) -> Iterator[Drawn[RawPayload]]:
         if self._job.engine == "ray":
             return
-        count = self._inside.frames_per_look()
+        count = self._inside.frames_per_step()
         while not session.ready and self._has_room():
             drawn = self._inside.draw(count)
             if drawn is None:
@@ -182,7 +182,7 @@ class FramesJob:
         spec, most = self._inside.spec, self._chooser.most_actors()
         limit_bytes = self._chooser.limit_bytes
         left = None if feed.n_frames is None else feed.n_frames - first[1]
-        frames = self._job.settings.frame_batch_amount or segment_frames(
+        frames = self._job.settings.frame_batch_amount or chunk_frames(
             spec.frame_bytes,
             self._inside.cost.usual_s,
             left,
@@ -193,11 +193,11 @@ class FramesJob:
         run = RayRun(
             replace(self._job, max_actors=most),
             self._events,
-            shipment=self._chooser.shipment,
+            packed_source=self._chooser.packed_source,
             blueprint=self._inside.blueprint(),
             work=RemainingWork(
                 plan=cut(feed, frames, 2 * most, index=first[0], start=first[1]),
-                writing=OneEncoder(spec, self._job.part_path),
+                writing=FrameWriter(spec, self._job.part_path),
                 segment_frames=frames,
                 done_frames=first[1],
                 frame_bytes=spec.frame_bytes,
@@ -292,7 +292,7 @@ class Handover:
             self._choice = self._chooser.stay(self._inside.stays)
             return
         known = self._job.engine == "ray" or self._inside.cost.is_known
-        if not self._chooser.may_travel or not known:
+        if not self._chooser.may_use_ray or not known:
             return
         choice = self._choose(drawn_frames)
         goes = self._is_firm(choice)
@@ -319,7 +319,7 @@ class Handover:
 
     def _start_ray(self) -> None:
         # Where nothing can travel, that is said before Ray starts.
-        _ = self._chooser.shipment
+        _ = self._chooser.packed_source
         self._session = self._chooser.session(STORE_BYTES)
         self._session.start()
 
@@ -378,12 +378,15 @@ class SegmentsJob:
         resumption = Resumption(self._job, self._events, self._inside, self._keeper)
         store = resumption.open()
         spec = self._inside.spec
-        self._parts = Parts(spec, self._job.part_path, store)
+        self._store = store
         self._space = SpaceWatch(
             self._job.part_path, self._events, with_parts=self._keeper.takes_disk
         )
         # What may go on elsewhere is joined there: one process writes the video.
-        self._writer = PartWriter(self._parts, joins=not self._chooser.may_travel)
+        self._writer = SegmentWriter(
+            spec, self._job.part_path, store, joins=not self._chooser.may_use_ray
+        )
+        self._writer.open()
         self._threads = EncoderThreads(
             spec,
             self._writer,
@@ -417,7 +420,7 @@ class SegmentsJob:
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
         """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
-        pieces = Pieces(self._kept_bytes())
+        pieces = BegunSegment(self._kept_bytes())
         # The opening is all that was drawn before it is given.
         begun = (NO_TIME, 0) if opening is not None else (self._stats.timings, self._drawn_frames)
         self._threads.begin()
@@ -431,7 +434,7 @@ class SegmentsJob:
                 self._threads.drop()
                 self._drawn_frames -= pieces.dropped
                 return pieces.joined()
-            piece = self._draw(segment, pieces.drawn, self._frames_per_look())
+            piece = self._draw(segment, pieces.drawn, self._frames_per_step())
             if piece is None:
                 # Drawing in parts differed from a full draw somewhere in this segment.
                 self._threads.drop()
@@ -439,7 +442,7 @@ class SegmentsJob:
                 return self._draw_segment(segment, None)
             pieces.add(piece)
             self._threads.add(piece)
-            self._space.look()
+            self._space.check()
             self._events.emit(Progressed(queued_frames=self._threads.queued_frames))
         self._check_history(segment, pieces)
         self._events.drawn_here(segment, begun[0])
@@ -449,14 +452,14 @@ class SegmentsJob:
 
     def _kept_bytes(self) -> int:
         """Bytes of a segment that may be kept to travel: half the store where they come through."""
-        if not self._chooser.may_travel:
+        if not self._chooser.may_use_ray:
             return 0
         return min(self._chooser.limit_bytes, STORE_BYTES) // 2
 
     def _draw(self, segment: Segment, offset: int, count: int) -> RawPayload | None:
         batch = segment.batch[offset : offset + count]
         start = segment.start + offset
-        piece = self._inside.draw_piece(Segment(segment.index, start, start + len(batch), batch))
+        piece = self._inside.draw_some(Segment(segment.index, start, start + len(batch), batch))
         self._drawn_frames += len(batch)
         return piece
 
@@ -471,7 +474,7 @@ class SegmentsJob:
         self._events.emit(FramesDiscarded(kept=timings))
         self._drawn_frames = drawn_frames
 
-    def _check_history(self, segment: Segment, pieces: Pieces) -> None:
+    def _check_history(self, segment: Segment, pieces: BegunSegment) -> None:
         """Where frames are skipped, history counts in this process, too.
 
         They are in a job that is taken up again, and where some frames are selected.
@@ -491,11 +494,11 @@ class SegmentsJob:
         if found is None:
             return
         if self._job.on_history == "error":
-            raise HistoryError(found.text, frame=found.frame)
-        self._events.notice_once(found.text, "history")
+            raise found
+        self._events.notice_once(found.message, "history")
 
-    def _frames_per_look(self) -> int:
-        return self._inside.frames_per_look() if self._inside.cost.is_known else 1
+    def _frames_per_step(self) -> int:
+        return self._inside.frames_per_step() if self._inside.cost.is_known else 1
 
     def _on_ray(
         self, choice: Choice, plan: Iterator[Segment], begun: RawPayload, first_frames: int
@@ -509,11 +512,11 @@ class SegmentsJob:
         run = RayRun(
             replace(self._job, max_actors=self._chooser.most_actors()),
             self._events,
-            shipment=self._chooser.shipment,
+            packed_source=self._chooser.packed_source,
             blueprint=self._inside.blueprint(),
             work=RemainingWork(
                 plan=plan,
-                writing=self._parts,
+                writing=SegmentWriter(self._inside.spec, self._job.part_path, self._store),
                 segment_frames=min(longest, max(1, first_frames)),
                 done_frames=done,
                 frame_bytes=0,
@@ -529,7 +532,7 @@ class SegmentsJob:
         return run.run()
 
     def _settle(self) -> bool:
-        self._space.look()
+        self._space.check()
         return self._threads.settle()
 
 
@@ -567,12 +570,12 @@ class JobRunner:
             if link is not None:
                 # Once it has been checked, the first frames are drawn here meanwhile.
                 link.start()
-            if self._chooser.may_travel:
+            if self._chooser.may_use_ray:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
             # Without a seed the generators are the script's own affair.
             kept = kept_randomness() if job.seed is not None else contextlib.nullcontext()
-            with kept, told_as_ours():
+            with kept, ray_errors_explained():
                 outcome = self._run()
             self._progress.finish(self._stats.state())
             return outcome

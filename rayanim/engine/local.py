@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from rayanim.engine.draw import (
     Blueprint,
-    Dependence,
     HistoryBudget,
     HistoryCheck,
     RawFrames,
@@ -36,7 +35,14 @@ from rayanim.engine.plan import Place, Segment
 from rayanim.engine.scheduler import Drawn
 from rayanim.engine.stats import Job, JobEvents
 from rayanim.engine.writing import Writer
-from rayanim.errors import OutputError, ParametersError, RedrawError, ScriptError, SettingsError
+from rayanim.errors import (
+    HistoryError,
+    OutputError,
+    ParametersError,
+    RedrawError,
+    ScriptError,
+    SettingsError,
+)
 from rayanim.events import (
     FramesDrawn,
     FramesEncoded,
@@ -56,109 +62,24 @@ if TYPE_CHECKING:
     from rayanim.video.encode import SegmentEncoder
     from rayanim.video.spec import StreamSpec
 
-LATELY = 5
-"""Pieces of video whose cost is looked at: the middle one is taken, guards and pauses are not."""
-
-SAMPLE_S = 0.5
-"""Seconds of drawing that tell what a frame costs."""
-
-SAMPLE_FRAMES = 9
-"""Frames that are drawn for it at least.
-
-The first one fills matplotlib's caches, and up to the fifth a figure that is
-drawn in parts is drawn whole, to learn its parts and to compare: they take ten
-times what the others do.
-"""
-
-SAMPLE_LIMIT_S = 3.0
-"""Seconds after which fewer frames must do: of slow drawing, which Ray will repay."""
-
-
-class FrameCost:
-    """Seconds per frame, measured as frames are drawn."""
-
-    def __init__(self, told_s: float | None = None) -> None:
-        self._told_s = told_s
-        self._lately: deque[float] = deque(maxlen=LATELY)
-        self._first: list[float] = []
-        self._frames = 0
-        self._spent_s = 0.0
-
-    def add(self, frames: int, busy_s: float) -> None:
-        """So many frames took `busy_s`."""
-        if frames <= 0:
-            return
-        if self._frames < SAMPLE_FRAMES:
-            self._first += [busy_s / frames] * frames
-        self._lately.append(busy_s / frames)
-        self._frames += frames
-        self._spent_s += busy_s
-
-    @property
-    def is_known(self) -> bool:
-        """Whether enough was drawn to tell, or it was told."""
-        return self._told_s is not None or self._is_measured
-
-    @property
-    def _is_measured(self) -> bool:
-        if self._spent_s >= SAMPLE_LIMIT_S:
-            return self._frames > 1
-        return self._frames >= SAMPLE_FRAMES and self._spent_s >= SAMPLE_S
-
-    @property
-    def frames(self) -> int:
-        """Frames measured."""
-        return self._frames
-
-    @property
-    def usual_s(self) -> float:
-        """Seconds that a frame takes lately; 0 before the first where nothing was told."""
-        if self._told_s is not None and self._frames < SAMPLE_FRAMES and not self._is_measured:
-            return self._told_s
-        return self._lately_s
-
-    @property
-    def warm_up_s(self) -> float:
-        """What the first frames took more than usual: whoever else draws pays it too."""
-        return sum(max(0.0, cost_s - self._lately_s) for cost_s in self._first)
-
-    @property
-    def _lately_s(self) -> float:
-        return median(self._lately) if self._lately else 0.0
-
-
-def choose_transport(spec: StreamSpec, asked: Transport | None) -> tuple[Transport, str]:
-    """The transport, and why."""
-    from rayanim.video.encode import why_not_joinable
-
-    reason = why_not_joinable(spec)
-    if asked == "segments" and reason is not None:
-        raise SettingsError(f"transport='segments' does not go here: {reason}. Use 'frames'.")
-    if asked is not None:
-        return asked, f"transport={asked!r} was asked for"
-    if reason is not None:
-        return "frames", reason
-    return "segments", "closed segments of this stream can be joined"
-
-
 LAID_OUT = "a layout engine runs in every frame, from where the frame before left the axes"
 """Why all frames of such a figure are drawn in one process."""
 
-LOOK_S = 0.2
-"""Seconds of drawing between two looks at the clock."""
+STEP_S = 0.2
+"""Seconds of drawing between two updates of progress and of the choice where to draw."""
 
-LOOK_BYTES = 16 * 2**20
-"""Bytes of what is drawn between them: five frames at 1920x1080 yuv420p."""
+STEP_BYTES = 16 * 2**20
+"""Bytes of frames drawn in one step: five frames at 1920x1080 yuv420p."""
 
-LOOK_FRAMES = 64
-"""Frames drawn between them at most."""
+STEP_FRAMES = 64
+"""Frames drawn in one step at most."""
 
 
 class InProcess:
     """Draws the frames of a job in this process.
 
     Opening the source, measuring its first frame and trying the encoder out
-    happen here, so whatever is wrong with them is said before an actor starts.
+    happen here, so whatever is wrong with them is reported before an actor starts.
     """
 
     def __init__(self, job: Job, events: JobEvents) -> None:
@@ -188,7 +109,7 @@ class InProcess:
                 self.geometry = measure_source(job.source, job.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry)
             self.transport, self.transport_reason = choose_transport(self.spec, job.transport)
-            self._probe()
+            self._probe_encoder()
         except BaseException:
             self.abandon()
             raise
@@ -197,10 +118,10 @@ class InProcess:
             self._renderer.draw_in_full_from_now()
         self._history: HistoryCheck | None = None
         self._history_budget = HistoryBudget()
-        told_ms = job.settings.draw_ms
-        self.cost = FrameCost(None if told_ms is None else told_ms / 1000)
+        known_ms = job.settings.draw_ms
+        self.cost = FrameCost(None if known_ms is None else known_ms / 1000)
 
-    def _probe(self) -> None:
+    def _probe_encoder(self) -> None:
         from rayanim.video.codecs import probe
         from rayanim.video.encode import segment_spec
 
@@ -249,17 +170,25 @@ class InProcess:
         self._events.drawn_here(segment, before)
         return Drawn(segment, payload)
 
-    def draw_piece(self, piece: Segment) -> RawPayload | None:
-        """Draw some frames of a segment."""
-        payload, timings = self._renderer.collect(piece, RawFrames(self.spec, len(piece)))
+    def draw_some(self, frames: Segment) -> RawPayload | None:
+        """Draw some frames of a segment; None where one was found to differ from a full draw."""
+        payload, timings = self._renderer.collect(frames, RawFrames(self.spec, len(frames)))
         self._redraw_all()
         self._count(payload, timings)
         return None if self._renderer.differs_now() else payload
 
-    def _redraw_all(self) -> None:
-        """After a difference, have the frames drawn before it drawn again, too."""
-        if self._renderer.difference is not None and self._job.may_redraw:
-            raise RedrawError(self._renderer.difference)
+    def sample(self) -> Iterator[Drawn[RawPayload]]:
+        """Draw single frames until their cost is known."""
+        while not self.cost.is_known:
+            drawn = self.draw(1)
+            if drawn is None:
+                return
+            yield drawn
+
+    def frames_per_step(self) -> int:
+        """Frames to draw until progress and the choice where to draw are updated."""
+        by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
+        return max(1, min(STEP_FRAMES, by_time, STEP_BYTES // self.spec.frame_bytes))
 
     def place_of(self, segment: Segment) -> Place:
         """Where a segment stands, named by its frames and parameters."""
@@ -267,19 +196,13 @@ class InProcess:
 
         return segment.place(batch_digest(segment.batch.numbers, segment.batch.params))
 
-    def history_of(self, segment: Segment, kept: list[RawPayload]) -> Dependence | None:
-        """How the first frames of a segment depend on those drawn before, if they do."""
+    def history_of(self, segment: Segment, first: list[RawPayload]) -> HistoryError | None:
+        """The error for a frame that depends on those drawn before, if one is checked and does."""
         if self._history is None:
             self._history = HistoryCheck(self._renderer, self.spec, self._job.source.name)
-        self._history.remember(segment, kept)
+        self._history.remember(segment, first)
         is_due = self._history_budget.is_due(self._events.stats.timings.frames)
         return self._history.compare() if is_due else None
-
-    def _count(self, payload: RawPayload, timings: Timings) -> None:
-        self._events.emit(FramesDrawn(timings=timings))
-        self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
-        if self._first_digest is None:
-            self._first_digest = digest_of(payload[0])
 
     def blueprint(self) -> Blueprint:
         """What render actors need to draw the same frames; after the first was drawn."""
@@ -295,61 +218,144 @@ class InProcess:
             on_history="ignore" if self._job.sequential else self._job.on_history,
         )
 
-    def sample(self) -> Iterator[Drawn[RawPayload]]:
-        """Draw single frames until their cost is known."""
-        while not self.cost.is_known:
-            drawn = self.draw(1)
-            if drawn is None:
-                return
-            yield drawn
-
-    def frames_per_look(self) -> int:
-        """Frames to draw between two looks at the clock."""
-        by_time = int(LOOK_S / max(1e-6, self.cost.usual_s))
-        return max(1, min(LOOK_FRAMES, by_time, LOOK_BYTES // self.spec.frame_bytes))
-
     @property
     def is_open(self) -> bool:
         """Whether frames can be drawn here."""
         return self._is_open
 
     def close(self) -> None:
-        """Let go of the source in this process."""
+        """Close the source in this process."""
         if self._is_open:
             self._is_open = False
             close_source(self._job.source)
 
     def abandon(self) -> None:
-        """Let go of the source after a failure, whose error is the one to tell."""
+        """Close the source after a failure, whose error is the one to report."""
         with contextlib.suppress(ScriptError):
             self.close()
+
+    def _redraw_all(self) -> None:
+        """After a difference, have the frames drawn before it drawn again, too."""
+        if self._renderer.difference is not None and self._job.may_redraw:
+            raise RedrawError(self._renderer.difference)
+
+    def _count(self, payload: RawPayload, timings: Timings) -> None:
+        self._events.emit(FramesDrawn(timings=timings))
+        self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
+        if self._first_digest is None:
+            self._first_digest = digest_of(payload[0])
+
+
+SAMPLE_S = 0.5
+"""Seconds of drawing after which the cost of a frame is known."""
+
+SAMPLE_FRAMES = 9
+"""Frames that are drawn for it at least.
+
+The first one fills matplotlib's caches, and up to the fifth a figure that is
+drawn incrementally is drawn in full, to record its artists and to compare: they
+take ten times what the others do.
+"""
+
+SAMPLE_LIMIT_S = 3.0
+"""Seconds after which fewer frames must do: of slow drawing, which Ray will repay."""
+
+RECENT_STEPS = 5
+"""Steps whose median is the cost of a frame: single full draws and pauses do not count."""
+
+
+class FrameCost:
+    """Seconds per frame, measured as frames are drawn, or known from the settings."""
+
+    def __init__(self, known_s: float | None = None) -> None:
+        self._known_s = known_s
+        self._recent: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._first: list[float] = []
+        self._frames = 0
+        self._spent_s = 0.0
+
+    def add(self, frames: int, busy_s: float) -> None:
+        """So many frames took `busy_s`."""
+        if frames <= 0:
+            return
+        if self._frames < SAMPLE_FRAMES:
+            self._first += [busy_s / frames] * frames
+        self._recent.append(busy_s / frames)
+        self._frames += frames
+        self._spent_s += busy_s
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough was drawn, or the settings say it."""
+        return self._known_s is not None or self._is_measured
+
+    @property
+    def _is_measured(self) -> bool:
+        if self._spent_s >= SAMPLE_LIMIT_S:
+            return self._frames > 1
+        return self._frames >= SAMPLE_FRAMES and self._spent_s >= SAMPLE_S
+
+    @property
+    def frames(self) -> int:
+        """Frames measured."""
+        return self._frames
+
+    @property
+    def usual_s(self) -> float:
+        """Seconds that a frame has taken recently; 0 before the first where nothing is known."""
+        if self._known_s is not None and self._frames < SAMPLE_FRAMES and not self._is_measured:
+            return self._known_s
+        return self._recent_s
+
+    @property
+    def warm_up_s(self) -> float:
+        """What the first frames took more than usual: each actor will need it, too."""
+        return sum(max(0.0, cost_s - self._recent_s) for cost_s in self._first)
+
+    @property
+    def _recent_s(self) -> float:
+        return median(self._recent) if self._recent else 0.0
+
+
+def choose_transport(spec: StreamSpec, asked: Transport | None) -> tuple[Transport, str]:
+    """The transport, and why."""
+    from rayanim.video.encode import why_not_joinable
+
+    reason = why_not_joinable(spec)
+    if asked == "segments" and reason is not None:
+        raise SettingsError(f"transport='segments' does not go here: {reason}. Use 'frames'.")
+    if asked is not None:
+        return asked, f"transport={asked!r} was asked for"
+    if reason is not None:
+        return "frames", reason
+    return "segments", "closed segments of this stream can be joined"
 
 
 MAX_THREADS = 4
 """Segments encoded at once: each costs the memory of an encoder."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What one segment came to."""
+@dataclass(slots=True)
+class _Incoming:
+    """A segment whose frames go to its thread; its place ends it, None drops it."""
 
+    queue: SimpleQueue[RawPayload | Place | None] = field(default_factory=SimpleQueue)
+    is_dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A segment that was encoded and written."""
+
+    place: Place
     frames: int
     encode_s: float
+    write_s: float
     written_bytes: int
-    place: Place | None = None
-    write_s: float = 0.0
-
-
-class _Inflow:
-    """The frames of one segment on their way to its thread; None ends it."""
-
-    def __init__(self) -> None:
-        self.frames: SimpleQueue[RawPayload | Place | None] = SimpleQueue()
-        self.is_dropped = False
 
 
 class EncoderThreads:
-    """Takes segments piece by piece, and has each encoded and written."""
+    """Takes segments some frames at a time, and has each encoded and written."""
 
     def __init__(
         self, spec: StreamSpec, writer: Writer, events: JobEvents, *, cores: int, limit_bytes: int
@@ -361,8 +367,8 @@ class EncoderThreads:
         self._executor = ThreadPoolExecutor(
             min(MAX_THREADS, max(1, cores)), thread_name_prefix="rayanim-encoder"
         )
-        self._pending: deque[Future[_Told]] = deque()
-        self._inflow: _Inflow | None = None
+        self._pending: deque[Future[_Encoded | None]] = deque()
+        self._incoming: _Incoming | None = None
         self._changed = threading.Condition()
         self._waiting_bytes = 0
         self._busy_s = 0.0
@@ -383,9 +389,9 @@ class EncoderThreads:
         return self._busy_s / self._encoded_frames if self._encoded_frames else None
 
     def begin(self) -> None:
-        """The pieces that follow belong to a new segment."""
-        inflow = self._inflow = _Inflow()
-        self._pending.append(self._executor.submit(self._encode, inflow))
+        """The frames that follow belong to a new segment."""
+        self._incoming = _Incoming()
+        self._pending.append(self._executor.submit(self._encode, self._incoming))
 
     def add(self, frames: RawPayload) -> None:
         """Frames of the segment that was begun; waits while too many wait."""
@@ -397,19 +403,19 @@ class EncoderThreads:
             # Maybe of a segment behind a slow one, which is not settled for long.
             raise failure
         self.settle()
-        self._into(frames)
+        self._send(frames)
 
     def end(self, place: Place) -> None:
-        """All pieces of the segment were given."""
-        self._into(place)
-        self._inflow = None
+        """All frames of the segment were given."""
+        self._send(place)
+        self._incoming = None
 
     def drop(self) -> None:
         """Forget the segment that was begun."""
-        if self._inflow is not None:
-            self._inflow.is_dropped = True
-            self._into(None)
-            self._inflow = None
+        if self._incoming is not None:
+            self._incoming.is_dropped = True
+            self._send(None)
+            self._incoming = None
 
     def settle(self) -> bool:
         """Count what is encoded; whether that is all."""
@@ -424,50 +430,52 @@ class EncoderThreads:
         self._executor.shutdown()
 
     def abort(self) -> None:
-        """Stop. Segments of which all pieces were given are still written."""
+        """Stop. Segments of which all frames were given are still written."""
         self.drop()
         self._executor.shutdown(wait=True)
 
     def _has_room(self) -> bool:
         return self._failure is not None or self._waiting_bytes < self._limit_bytes
 
-    def _into(self, piece: RawPayload | Place | None) -> None:
-        if self._inflow is not None:
-            self._inflow.frames.put(piece)
+    def _send(self, item: RawPayload | Place | None) -> None:
+        if self._incoming is not None:
+            self._incoming.queue.put(item)
 
-    def _count(self, future: Future[_Told]) -> None:
-        told = future.result()
-        if told.place is not None:
-            self._events.emit(
-                PartKept.of(
-                    told.place,
-                    written_bytes=told.written_bytes,
-                    encode_s=told.encode_s,
-                    write_s=told.write_s,
-                )
+    def _count(self, future: Future[_Encoded | None]) -> None:
+        encoded = future.result()
+        if encoded is None:
+            return
+        self._events.emit(
+            PartKept.of(
+                encoded.place,
+                written_bytes=encoded.written_bytes,
+                encode_s=encoded.encode_s,
+                write_s=encoded.write_s,
             )
+        )
 
-    def _encode(self, inflow: _Inflow) -> _Told:
+    def _encode(self, incoming: _Incoming) -> _Encoded | None:
+        """Encode and write one segment, in a thread; None where it was dropped."""
         from rayanim.video.encode import SegmentEncoder
 
         encode_s = 0.0
         try:
             encoder = SegmentEncoder(self._spec)
             try:
-                while isinstance(piece := inflow.frames.get(), Place) is False:
-                    if piece is None:
-                        return _Told(0, 0.0, 0)
-                    if inflow.is_dropped:
-                        self._let_go(piece)  # type: ignore[arg-type]
+                while not isinstance(item := incoming.queue.get(), Place):
+                    if item is None:
+                        return None
+                    if incoming.is_dropped:
+                        self._free(item)
                     else:
-                        encode_s += self._encode_piece(encoder, piece)  # type: ignore[arg-type]
+                        encode_s += self._encode_frames(encoder, item)
                 began_s = time.perf_counter()
                 segment = encoder.finish()
                 encoded_s = time.perf_counter()
                 encode_s += encoded_s - began_s
-                written_bytes = self._writer.put(piece, segment)  # type: ignore[arg-type]
+                written_bytes = self._writer.put(item, segment)
                 write_s = time.perf_counter() - encoded_s
-                return _Told(segment.n_frames, encode_s, written_bytes, piece, write_s)  # type: ignore[arg-type]
+                return _Encoded(item, segment.n_frames, encode_s, write_s, written_bytes)
             finally:
                 encoder.abort()
         except BaseException as error:
@@ -476,28 +484,28 @@ class EncoderThreads:
                 self._changed.notify_all()
             raise
 
-    def _encode_piece(self, encoder: SegmentEncoder, piece: RawPayload) -> float:
+    def _encode_frames(self, encoder: SegmentEncoder, frames: RawPayload) -> float:
         began_s, began_cpu_s = time.perf_counter(), time.thread_time()
         try:
-            encoder.encode(piece)
+            encoder.encode(frames)
         finally:
             took_s = time.perf_counter() - began_s
             cpu_s = time.thread_time() - began_cpu_s
-            self._let_go(piece)
+            self._free(frames)
         with self._changed:
             self._busy_s += cpu_s
-            self._encoded_frames += len(piece)
+            self._encoded_frames += len(frames)
         return took_s
 
-    def _let_go(self, piece: RawPayload) -> None:
+    def _free(self, frames: RawPayload) -> None:
         with self._changed:
-            self._waiting_bytes -= piece.nbytes
+            self._waiting_bytes -= frames.nbytes
             self._changed.notify_all()
 
 
 ENCODER_QUEUE = 2
 """Segments that wait for the encoder's thread. At 1080p and eight frames a
-segment that is 50 MB. It cannot deadlock: the thread waits for nobody."""
+segment that is 50 MB. It cannot deadlock: the thread waits for nothing else."""
 
 
 class EncoderThread:
@@ -566,7 +574,7 @@ class Resumption:
         self._keeper = keeper
 
     def open(self) -> PartStore:
-        """Where parts are put; counts and tells what is there."""
+        """Where segment files are put; counts and reports what is there."""
         longest = self._job.settings.frame_batch_amount
         store = self._keeper.open(
             self._inside.spec,
@@ -581,10 +589,10 @@ class Resumption:
             tell=self._events.notice,
         )
         if self._keeper.resumed_frames:
-            self._tell()
+            self._report()
         return store
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         resumed = self._keeper.resumed_frames
         written_bytes = self._keeper.resumed_bytes
         self._events.emit(JobResumed(frames=resumed, written_bytes=written_bytes))
@@ -596,7 +604,7 @@ class Resumption:
     def missing(
         self, plan: Iterator[Segment], found: Callable[[tuple[int]], None]
     ) -> Iterator[Segment]:
-        """The segments of `plan` of which there is no part; `found` is told of each other."""
+        """The segments of `plan` that have no file; `found` is called for each other."""
         count = 0
         for segment in plan:
             count += 1
@@ -605,13 +613,13 @@ class Resumption:
                 found((segment.index,))
                 continue
             if is_there is False:
-                self._refuse(segment)
+                self._draw_again(segment)
             yield segment
         surplus = self._keeper.end_at(count)
         if surplus:
             self._events.emit(FramesRejected(frames=surplus, written_bytes=0))
 
-    def _refuse(self, segment: Segment) -> None:
+    def _draw_again(self, segment: Segment) -> None:
         info = self._keeper.info_of(segment)
         self._events.emit(FramesRejected(frames=info.n_frames, written_bytes=info.file_bytes))
         self._events.notice_once(
@@ -621,18 +629,18 @@ class Resumption:
         )
 
 
-FIRST_LOOK_FRAMES = 48
-"""Frames that tell what a video takes."""
+MIN_MEASURED_FRAMES = 48
+"""Written frames after which the size of the whole video is estimated."""
 
-BORNE_OUT = 0.1
-"""The share of the video that says enough of the rest."""
+RELIABLE_SHARE = 0.1
+"""A full disk ends the job only after this share of the video: earlier estimates are unreliable."""
 
-LOOK_EVERY_S = 10.0
-"""Others write to the disk, too."""
+CHECK_EVERY_S = 10.0
+"""Other programs write to the disk, too."""
 
 
 class SpaceWatch:
-    """Looks at the free space now and then."""
+    """Checks now and then whether the disk has room for the rest of the video."""
 
     def __init__(self, video: Path, events: JobEvents, *, with_parts: bool = True) -> None:
         from rayanim.storage.store import check_space
@@ -640,19 +648,19 @@ class SpaceWatch:
         self._video = video
         self._events = events
         self._with_parts = with_parts
-        self._next_look_s = 0.0
+        self._next_check_s = 0.0
         check_space(video.parent, 1)
 
-    def look(self) -> None:
-        """Look, if it is time to."""
+    def check(self) -> None:
+        """Check, if it is time to."""
         from rayanim.storage.store import check_space, expected_bytes
 
         stats, now_s = self._events.stats, time.perf_counter()
-        if stats.total is None or stats.written_frames < FIRST_LOOK_FRAMES:
+        if stats.total is None or stats.written_frames < MIN_MEASURED_FRAMES:
             return
-        if now_s < self._next_look_s:
+        if now_s < self._next_check_s:
             return
-        self._next_look_s = now_s + LOOK_EVERY_S
+        self._next_check_s = now_s + CHECK_EVERY_S
         needed_bytes = expected_bytes(
             stats.written_bytes,
             stats.written_frames,
@@ -663,7 +671,7 @@ class SpaceWatch:
         try:
             check_space(self._video.parent, needed_bytes)
         except OutputError as error:
-            if stats.written_frames >= BORNE_OUT * stats.total:
+            if stats.written_frames >= RELIABLE_SHARE * stats.total:
                 raise
             self._events.notice_once(
                 f"If all frames are like the first ones: {error.message}", "space"

@@ -5,7 +5,7 @@ container's quota stands in its control group (cgroup), and a group's limit
 binds every group below it. So the group of the process and all groups above it
 are read, and the tightest counts. Formats: Linux, `Documentation/admin-guide`,
 ``cgroup-v2.rst`` and ``cgroup-v1/``. Where those files are missing, the
-operating system's own figures stand, and outside Linux those of psutil.
+operating system's own figures count.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import psutil
 
 ROOT = Path("/")
-"""Where ``proc`` and ``sys`` are found; tests give a folder of their own."""
+"""Where the files of control groups are found; tests give a folder of their own."""
 
 V1_LIMIT = "memory.limit_in_bytes"
 NO_LIMIT_BYTES = 2**60
@@ -52,44 +55,40 @@ def usable_cores(*, root: Path = ROOT) -> int:
 
 def free_memory_bytes(*, root: Path = ROOT) -> int:
     """Bytes that may still be taken: the less of the machine's and the cgroup's."""
-    available = _machine_free_bytes(root)
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
     within_group = cgroup_free_bytes(root=root)
     return available if within_group is None else min(available, within_group)
 
 
-def process_rss_bytes(*, root: Path = ROOT) -> int:
+def process_rss_bytes() -> int:
     """Resident size of this process in bytes."""
-    # Second field of statm: resident pages (man 5 proc_pid_statm).
-    pages = (_text(root / "proc/self/statm") or "").split()[1:2]
-    if pages:
-        return int(pages[0]) * os.sysconf("SC_PAGE_SIZE")
     import psutil
 
     return int(psutil.Process().memory_info().rss)
 
 
-class Witness:
-    """Sees a process of this machine end."""
+def process_of(pid: int) -> psutil.Process | None:
+    """The process of this machine that has `pid` now, which may be another one's later."""
+    import psutil
 
-    def __init__(self, pid: int) -> None:
-        import psutil
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
 
-        self._process: psutil.Process | None = None
-        with contextlib.suppress(psutil.Error):
-            self._process = psutil.Process(pid)
 
-    def see_the_end(self, limit_s: float) -> None:
-        """Wait for its end; kill it after so many seconds, and wait as long once more."""
-        import psutil
+def wait_for_exit(process: psutil.Process, limit_s: float) -> None:
+    """Wait until `process` ends; kill it after so many seconds, and wait as long once more."""
+    import psutil
 
-        if self._process is None:
-            return
-        with contextlib.suppress(psutil.Error):
-            try:
-                self._process.wait(limit_s)
-            except psutil.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(limit_s)
+    with contextlib.suppress(psutil.Error):
+        try:
+            process.wait(limit_s)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(limit_s)
 
 
 def cgroup_cores(*, root: Path = ROOT) -> int | None:
@@ -115,17 +114,6 @@ def cgroup_memory_bytes(*, root: Path = ROOT) -> int | None:
     # Version 1 writes nearly 2**63 where there is no limit.
     known = [limit for limit in limits if limit is not None and limit < NO_LIMIT_BYTES]
     return min(known, default=None)
-
-
-def _machine_free_bytes(root: Path) -> int:
-    # psutil says the same on Linux; the file can be replaced in a test.
-    for line in (_text(root / "proc/meminfo") or "").splitlines():
-        name, _, value = line.partition(":")
-        if name == "MemAvailable":
-            return (_integer(value.removesuffix("kB")) or 0) * 1024
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def _cores_of_process() -> int:

@@ -1,4 +1,4 @@
-"""What a cluster's nodes have room for: pure arithmetic on what Ray says of them."""
+"""What a cluster's nodes have room for: pure arithmetic on what Ray reports of them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def room(nodes: Iterable[Node], need: Need) -> int:
 
 
 def most_actors(workers: int | str, max_workers: int | None, room_now: int) -> int:
-    """The most render actors that may be asked for; 0 where that is not to be told.
+    """The most render actors that may be asked for; 0 where that cannot be known.
 
     A number may exceed what there is room for: the actors beyond wait, and a
     cluster that can grow adds nodes for them. Where only `max_workers` is
@@ -71,16 +71,11 @@ def most_actors(workers: int | str, max_workers: int | None, room_now: int) -> i
     """
     if workers == "auto" and max_workers is not None:
         return max_workers
-    if is_share(workers) and room_now == 0:
+    is_share = parse_workers(workers, cores=1000) != parse_workers(workers, cores=2000)
+    if is_share and room_now == 0:
         return max_workers or 0
     most = parse_workers(workers, cores=room_now)
     return most if max_workers is None else min(most, max_workers)
-
-
-def is_share(workers: int | str) -> bool:
-    """Whether `workers` is a share of what there is, and no number."""
-    parse_workers(workers, cores=1)
-    return parse_workers(workers, cores=1000) != parse_workers(workers, cores=2000)
 
 
 def matches(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
@@ -104,22 +99,9 @@ def _matches_one(value: str | None, wanted: str) -> bool:
     return (value in named) != negated
 
 
-def version_fault(
-    cluster: Mapping[str, str], own: Mapping[str, str], python_parts: int
-) -> str | None:
-    """What of a cluster's versions does not fit this process; None where all does."""
-    faults = []
-    if cluster["ray"] != own["ray"]:
-        faults.append(f"Ray {cluster['ray']} there and {own['ray']} here")
-    there, here = (each["python"].split(".")[:python_parts] for each in (cluster, own))
-    if there != here:
-        faults.append(f"Python {cluster['python']} there and {own['python']} here")
-    return " and ".join(faults) or None
-
-
-def options(need: Need | None, left_out: Collection[str] = ()) -> dict[str, Any]:
+def actor_options(need: Need | None, excluded: Collection[str] = ()) -> dict[str, Any]:
     """Ray's options for an actor that takes `need`, spread over the nodes."""
-    labels = selector({} if need is None else need.labels, left_out)
+    labels = selector({} if need is None else need.labels, excluded)
     chosen: dict[str, Any] = {"label_selector": labels} if labels else {}
     if need is None:
         return chosen
@@ -132,18 +114,18 @@ def options(need: Need | None, left_out: Collection[str] = ()) -> dict[str, Any]
     return chosen
 
 
-def selector(labels: Mapping[str, str], left_out: Collection[str]) -> dict[str, str]:
-    """Ray's label selector for nodes with such `labels` that are not left out.
+def selector(labels: Mapping[str, str], excluded: Collection[str]) -> dict[str, str]:
+    """Ray's label selector for nodes with such `labels` that are not excluded.
 
     Ray labels each node with its id. Ray 2.60 reads only the first id of a
     list with blanks in it.
     """
-    if not left_out:
+    if not excluded:
         return dict(labels)
     negated, named = parse_selector(labels.get(NODE_ID_LABEL, "!in()"))
     if negated:
-        wanted = f"!in({','.join(dict.fromkeys((*named, *left_out)))})"
+        wanted = f"!in({','.join(dict.fromkeys((*named, *excluded)))})"
     else:
-        # Where all that were named are left out, no actor can be put anywhere.
-        wanted = f"in({','.join(each for each in named if each not in left_out)})"
+        # Where all that were named are excluded, no actor can be put anywhere.
+        wanted = f"in({','.join(each for each in named if each not in excluded)})"
     return {**labels, NODE_ID_LABEL: wanted}

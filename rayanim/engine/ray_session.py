@@ -1,4 +1,4 @@
-"""Starts a Ray of our own, quietly, and leaves everything as it was found.
+"""Starts Ray for one job, quietly, and leaves everything as it was found.
 
 A Ray that the caller has initialised is used and left running.
 """
@@ -24,6 +24,199 @@ from typing import Any, Protocol
 from rayanim.errors import FarmError, FarmStartError, RayanimError
 
 _logger = logging.getLogger("rayanim")
+
+START_LIMIT_S = 120.0
+"""Ray starts in about 3 s; after this it is taken for stuck."""
+
+STOP_PATIENCE_S = 8.0
+"""The longest that Ctrl-C waits for a Ray that is still starting."""
+
+ALSO_SET = frozenset({"PYTHONBREAKPOINT"})
+"""Variables beside its own that `ray.init` sets and leaves."""
+
+
+class RaySession:
+    """Ray for one job."""
+
+    def __init__(self, starter: RayStarter) -> None:
+        self._starter = starter
+        self._ours = False
+        self._failure: BaseException | None = None
+        self._started = threading.Event()
+        self._over = threading.Event()
+        self._abandoned = False
+        # Either `stop` sees that Ray has started, or its thread that it is not wanted.
+        self._stopping = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._environment: dict[str, str] | None = None
+        self._on_sigterm: Any = None
+        self.start_s = 0.0
+
+    def start(self) -> None:
+        """Begin to start Ray; returns at once, and does nothing the second time."""
+        if self._thread is not None:
+            return
+        if ray_is_running():
+            self._started.set()
+            return
+        self._ours = True
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+        self._environment = dict(os.environ)
+        # Ray's processes end with the *thread* that made them (PR_SET_PDEATHSIG),
+        # so this one stays until `stop`.
+        self._thread = threading.Thread(target=self._hold, name="rayanim-ray", daemon=True)
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether Ray has started, or has failed to."""
+        return self._started.is_set()
+
+    def wait(self) -> None:
+        """Wait until Ray has started."""
+        if not self._started.wait(self._starter.limit_s):
+            raise self._starter.failed(None)
+        if self._failure is not None:
+            raise self._starter.failed(self._failure) from self._failure
+        self._restore_sigterm()
+
+    def stop(self) -> None:
+        """Shut down a Ray of our own and restore the environment.
+
+        A Ray that is still starting is waited for, `STOP_PATIENCE_S` at most,
+        because a Ray whose driver just ends leaves two processes for a minute.
+        After that its thread shuts it down when it has started.
+        """
+        if not self._ours:
+            return
+        self._ours = False
+        self._started.wait(STOP_PATIENCE_S)
+        with self._stopping:
+            self._abandoned = not self.ready
+        if not self._abandoned:
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        # If importing Ray failed, there is nothing to shut down.
+        ray = sys.modules.get("ray")
+        try:
+            if ray is not None:
+                with kept_excepthook():
+                    ray.shutdown()
+        finally:
+            # Only now may the thread end: Ray's processes would be killed with it,
+            # and two of them, orphaned by that, would stay for a minute.
+            self._over.set()
+            self._restore_environment()
+
+    def _hold(self) -> None:
+        began = time.perf_counter()
+        try:
+            self._init()
+        except BaseException as error:  # handed to the thread that waits, whatever it is
+            self._failure = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self.start_s = time.perf_counter() - began
+            with self._stopping:
+                self._started.set()
+            if self._abandoned:
+                self._shut_down()
+        self._over.wait()
+
+    def _init(self) -> None:
+        with kept_logging(), kept_interpreter():
+            # In a notebook, importing Ray logs a missing package at level INFO.
+            logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
+            self._starter.init()
+
+    def _restore_sigterm(self) -> None:
+        """Undo Ray's own handler, which ends the process without cleaning up."""
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if self._ours and in_main_thread and self._on_sigterm is not None:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _restore_environment(self) -> None:
+        """Remove the variables that `ray.init` leaves behind."""
+        before = self._environment or {}
+        touched = [name for name in os.environ if name.startswith("RAY_") or name in ALSO_SET]
+        for name in touched:
+            if name not in before:
+                del os.environ[name]
+            else:
+                os.environ[name] = before[name]
+
+
+class RayStarter(Protocol):
+    """Starts Ray, or connects to one."""
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which it is taken for stuck."""
+
+    def init(self) -> None:
+        """Call ``ray.init``; `RaySession` keeps its logging out of the caller's."""
+
+    def failed(self, error: BaseException | None) -> RayanimError:
+        """What to raise where `init` raised `error`, or took too long (None)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRay:
+    """A Ray of our own on this machine."""
+
+    num_cpus: int
+    store_bytes: int
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which it is taken for stuck."""
+        return START_LIMIT_S
+
+    def init(self) -> None:
+        """Start it."""
+        with environment_for_ray():
+            import ray
+
+            ray.init(
+                address="local",
+                num_cpus=self.num_cpus,
+                include_dashboard=False,
+                object_store_memory=self.store_bytes,
+                logging_level=logging.ERROR,
+                # Ray's own messages and what actors print: only under `-v`.
+                log_to_driver=_logger.isEnabledFor(logging.INFO),
+                # The store's allocator walks through fresh pages while freed
+                # objects wait for a batch; freeing at once halves a put's cost.
+                _system_config={"free_objects_period_milliseconds": 0},
+            )
+
+    def failed(self, error: BaseException | None) -> RayanimError:
+        """What to do instead: draw in this process."""
+        what = f" within {START_LIMIT_S:.0f} s"
+        if error is not None:
+            what = f": {type(error).__name__}: {error}"
+        return FarmStartError(
+            f"Ray did not start{what}. Draw in this process instead with workers=1."
+        )
+
+
+def free_ray_cpus(otherwise: int) -> int:
+    """Free CPUs of the Ray that the caller has initialised."""
+    if not ray_is_running():
+        return otherwise
+    import ray
+
+    return int(ray.available_resources().get("CPU", 0))
+
+
+def ray_is_running() -> bool:
+    """Whether the caller has initialised Ray; never imports it to find out."""
+    # Another thread may be importing Ray at this moment: then it does not run yet.
+    is_initialized = getattr(sys.modules.get("ray"), "is_initialized", None)
+    return is_initialized is not None and bool(is_initialized())
+
 
 QUIET_ENVIRONMENT = {
     # Workers at nice 15, Ray's default, would let any other program go first.
@@ -75,11 +268,11 @@ def kept_logging() -> Iterator[None]:
 
 @contextlib.contextmanager
 def kept_interpreter() -> Iterator[None]:
-    """Take back what importing Ray and `ray.init` set in this interpreter.
+    """Undo what importing Ray and `ray.init` set in this interpreter.
 
     That is a hook for exceptions, filters for warnings of its own and of what
     it imports, `faulthandler`, and a folder of packages before all others on
-    the search path. Only that is taken away: the script's thread may change
+    the search path. Nothing else is restored: the script's thread may change
     the path and the filters at the same time.
     """
     search_path, filters = list(sys.path), list(warnings.filters)
@@ -112,204 +305,8 @@ def _added(now: Iterable[Any], before: list[Any]) -> list[Any]:
     return [each for each in now if each not in before]
 
 
-START_LIMIT_S = 120.0
-"""Ray starts in about 3 s; after this it is taken for stuck."""
-
-STOP_PATIENCE_S = 8.0
-"""The longest that Ctrl-C waits for a Ray that is still starting."""
-
-ALSO_SET = frozenset({"PYTHONBREAKPOINT"})
-"""Variables beside its own that `ray.init` sets and leaves."""
-
-
-class Beginning(Protocol):
-    """How a process comes to have Ray."""
-
-    @property
-    def limit_s(self) -> float:
-        """Seconds after which it is taken for stuck."""
-        ...
-
-    def init(self) -> None:
-        """Call ``ray.init``; its own logging is kept out of the caller's."""
-        ...
-
-    def failed(self, error: BaseException | None) -> RayanimError:
-        """What to raise where it failed; None where it took too long."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class LocalRay:
-    """A Ray of our own on this machine."""
-
-    num_cpus: int
-    store_bytes: int
-
-    @property
-    def limit_s(self) -> float:
-        """Seconds after which it is taken for stuck."""
-        return START_LIMIT_S
-
-    def init(self) -> None:
-        """Start it."""
-        with environment_for_ray():
-            import ray
-
-            ray.init(
-                address="local",
-                num_cpus=self.num_cpus,
-                include_dashboard=False,
-                object_store_memory=self.store_bytes,
-                logging_level=logging.ERROR,
-                # Ray's own remarks and what actors print: for those who look for it.
-                log_to_driver=_logger.isEnabledFor(logging.INFO),
-                # The store's allocator walks through fresh pages while freed
-                # objects wait for a batch; freeing at once halves a put's cost.
-                _system_config={"free_objects_period_milliseconds": 0},
-            )
-
-    def failed(self, error: BaseException | None) -> RayanimError:
-        """What to do instead: draw in this process."""
-        what = f" within {START_LIMIT_S:.0f} s"
-        if error is not None:
-            what = f": {type(error).__name__}: {error}"
-        return FarmStartError(
-            f"Ray did not start{what}. Draw in this process instead with workers=1."
-        )
-
-
-class RaySession:
-    """Ray for one job."""
-
-    def __init__(self, beginning: Beginning) -> None:
-        self._beginning = beginning
-        self._ours = False
-        self._failure: BaseException | None = None
-        self._started = threading.Event()
-        self._over = threading.Event()
-        self._abandoned = False
-        # Either `stop` sees that Ray has come, or its thread that it is not wanted.
-        self._handover = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._environment: dict[str, str] | None = None
-        self._on_sigterm: Any = None
-        self.start_s = 0.0
-
-    def start(self) -> None:
-        """Begin to start Ray; returns at once, and does nothing where it was begun."""
-        if self._thread is not None:
-            return
-        if ray_is_running():
-            self._started.set()
-            return
-        self._ours = True
-        self._on_sigterm = signal.getsignal(signal.SIGTERM)
-        self._environment = dict(os.environ)
-        # Ray's processes end with the *thread* that made them (PR_SET_PDEATHSIG),
-        # so this one stays until `stop`.
-        self._thread = threading.Thread(target=self._hold, name="rayanim-ray", daemon=True)
-        self._thread.start()
-
-    @property
-    def ready(self) -> bool:
-        """Whether Ray is there, or has failed to come."""
-        return self._started.is_set()
-
-    def wait(self) -> None:
-        """Wait until Ray is there."""
-        if not self._started.wait(self._beginning.limit_s):
-            raise self._beginning.failed(None)
-        if self._failure is not None:
-            raise self._beginning.failed(self._failure) from self._failure
-        self._restore_sigterm()
-
-    def stop(self) -> None:
-        """Shut down a Ray of our own and restore the environment.
-
-        A Ray that is still starting is waited for, `STOP_PATIENCE_S` at most,
-        because a Ray whose driver just ends leaves two processes for a minute.
-        After that its thread shuts it down when it has come.
-        """
-        if not self._ours:
-            return
-        self._ours = False
-        self._started.wait(STOP_PATIENCE_S)
-        with self._handover:
-            self._abandoned = not self.ready
-        if not self._abandoned:
-            self._shut_down()
-
-    def _shut_down(self) -> None:
-        # A Ray that could not be imported is not there, and would fail to be once more.
-        ray = sys.modules.get("ray")
-        try:
-            if ray is not None:
-                with kept_excepthook():
-                    ray.shutdown()
-        finally:
-            # Only now may the thread end: Ray's processes would be killed with it,
-            # and two of them, orphaned by that, would stay for a minute.
-            self._over.set()
-            self._restore_environment()
-
-    def _hold(self) -> None:
-        began = time.perf_counter()
-        try:
-            self._init()
-        except BaseException as error:  # handed to the thread that waits, whatever it is
-            self._failure = error
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self.start_s = time.perf_counter() - began
-            with self._handover:
-                self._started.set()
-            if self._abandoned:
-                self._shut_down()
-        self._over.wait()
-
-    def _init(self) -> None:
-        with kept_logging(), kept_interpreter():
-            # In a notebook importing Ray remarks on a missing package at level INFO.
-            logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
-            self._beginning.init()
-
-    def _restore_sigterm(self) -> None:
-        """Undo Ray's own handler, which ends the process without any cleaning up."""
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if self._ours and in_main_thread and self._on_sigterm is not None:
-            signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def _restore_environment(self) -> None:
-        """Take away the variables that `ray.init` leaves behind."""
-        before = self._environment or {}
-        touched = [name for name in os.environ if name.startswith("RAY_") or name in ALSO_SET]
-        for name in touched:
-            if name not in before:
-                del os.environ[name]
-            else:
-                os.environ[name] = before[name]
-
-
-def free_ray_cpus(otherwise: int) -> int:
-    """CPUs that nobody holds in the Ray that the caller has initialised."""
-    if not ray_is_running():
-        return otherwise
-    import ray
-
-    return int(ray.available_resources().get("CPU", 0))
-
-
-def ray_is_running() -> bool:
-    """Whether the caller has initialised Ray; never imports it to find out."""
-    # Another thread may be importing Ray at this moment: then it does not run yet.
-    is_initialized = getattr(sys.modules.get("ray"), "is_initialized", None)
-    return is_initialized is not None and bool(is_initialized())
-
-
 ANSWER_LIMIT_S = 10.0
-"""For fetching an answer that is said to be there: it comes from a living node at once."""
+"""For ``ray.get()`` of a result that ``ray.wait()`` reported ready."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -321,18 +318,13 @@ def is_code_fault(error: Exception) -> bool:
     full, into the same class as an exception of the called code; such an error
     is an instance of both.
     """
-    from ray.exceptions import RayTaskError
-
-    return isinstance(error, RayTaskError) and not _is_machine_fault(error)
-
-
-def _is_machine_fault(error: Exception) -> bool:
     from ray.exceptions import (
         ObjectLostError,
         ObjectStoreFullError,
         OutOfDiskError,
         OutOfMemoryError,
         RayActorError,
+        RayTaskError,
     )
 
     machine_faults = (
@@ -342,16 +334,16 @@ def _is_machine_fault(error: Exception) -> bool:
         OutOfDiskError,
         OutOfMemoryError,
     )
-    return isinstance(error, machine_faults)
+    return isinstance(error, RayTaskError) and not isinstance(error, machine_faults)
 
 
 @contextlib.contextmanager
-def told_as_ours() -> Iterator[None]:
-    """Turn what Ray itself raises, where nobody expected it, into one message."""
+def ray_errors_explained() -> Iterator[None]:
+    """Turn an unexpected error of Ray itself into one clear message."""
     try:
         yield
     except Exception as error:
-        # By its name: without Ray there is nothing to import, and nothing to turn.
+        # By its name: Ray may not be installed.
         if type(error).__module__.partition(".")[0] != "ray":
             raise
         raise FarmError(
@@ -379,12 +371,12 @@ def first_line(error: Exception) -> str:
 
 
 def plain_text(error: Exception) -> str:
-    """All that Ray says of an error, without the colours of a terminal."""
+    """Ray's text of an error, without the colours of a terminal."""
     return _COLOURS.sub("", str(error))
 
 
 def node_label(node: str) -> str:
-    """How a person tells one node from others: the start of its id, and its address."""
+    """A node for messages: the start of its id, and its address."""
     import ray
 
     addresses = {each["NodeID"]: each["NodeManagerAddress"] for each in ray.nodes()}
@@ -392,7 +384,7 @@ def node_label(node: str) -> str:
 
 
 ASK_LIMIT_S = 30.0
-"""Loading Ray takes a second, the answer a fraction; a head that is gone is waited for 10 s."""
+"""Loading Ray takes a second, the answer a fraction; a head that is gone takes 10 s."""
 
 WANTS_TOKEN = 3
 ASK = f"""
@@ -409,9 +401,10 @@ except ray.exceptions.AuthenticationError:
 
 
 def wants_token(address: str, *, limit_s: float = ASK_LIMIT_S) -> bool:
-    """Whether the cluster at `address` refuses who brings no token.
+    """Whether the cluster at `address` refuses a process without a token.
 
-    Asked in a process of its own, for a process can load Ray in one mode only.
+    Ray has no documented way to ask, and a process can use one mode only: so
+    another process tries it without a token.
     """
     try:
         run = subprocess.run(  # noqa: S603
@@ -423,5 +416,5 @@ def wants_token(address: str, *, limit_s: float = ASK_LIMIT_S) -> bool:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return False  # what is wrong shows when it is connected to
+        return False  # connecting will report what is wrong
     return run.returncode == WANTS_TOKEN

@@ -1,26 +1,26 @@
-"""Decides which segment is drawn next and what the encoder may have; PURE.
+"""Decides which segment is drawn next, by whom, and what the encoder may have; PURE.
 
 Theory of operation
 -------------------
-A segment is *open* from the moment it is handed out until the encoder has
-acknowledged it; only the bytes of open segments exist anywhere. Handing out
-stops while they fill the window.
+A segment is *open* from the moment it is given to an actor until the encoder
+has acknowledged it; only the bytes of open segments exist anywhere. No new
+segment is given out while they fill the window.
 
-It cannot deadlock: segments are handed out in order, a lost one before all
-others, and one is always handed out when none is open. So the segment that
-the encoder waits for is open, drawn or about to be drawn, and its
-acknowledgement frees room for the next.
+It cannot deadlock: segments are given out in order, a lost one before all
+others, and one is always given out when none is open. So the segment that the
+encoder waits for is open, drawn or about to be drawn, and its acknowledgement
+frees room for the next.
 
-Of raw frames a segment takes its bytes of the window when it is handed out,
+A segment of raw frames takes its bytes of the window when it is given out,
 since they fill up as it is drawn: at 1920x1080 a yuv420p frame has 3.1 MB, so
 the default window of 256 MiB holds 86 of them. An encoded segment's bytes are
-known, and exist, when it has been drawn (`frame_bytes` 0): from then on they
-count, also while they are on their way from another node.
+known, and exist, when it has been drawn (`frame_bytes` 0): they count from then
+on, also while they are being transferred from another node.
 
-A segment that is overdue may be handed out once more, as a *copy*, while its
-actor goes on. Whichever comes first counts, the other is ignored. Of raw frames
-a copy's bytes come on top of the window: while there are new segments at most
-one actor and a quarter of all draw copies (`rayanim.engine.scheduler`).
+A segment that is overdue may be given out once more, as a *copy*, while its
+actor goes on. The first to finish counts, the other is ignored. The bytes of a
+copy of raw frames come on top of the window: while there are new segments, at
+most one actor and a quarter of all draw copies.
 """
 
 from __future__ import annotations
@@ -34,6 +34,234 @@ from rayanim.engine.plan import Segment
 from rayanim.errors import SegmentLostError
 
 Item = TypeVar("Item")
+Payload = TypeVar("Payload")
+
+MAX_ATTEMPTS = 3
+"""A segment that ends its actor's process this often ends the job."""
+
+MAX_COPIES = 2
+"""Actors that may draw the same segment at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn(Generic[Payload]):
+    """A segment with what its actor handed back."""
+
+    segment: Segment
+    payload: Payload
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open segment: how many actors draw it, whether one has, and its bytes."""
+
+    segment: Segment
+    held_bytes: int
+    drawing: int = 0
+    is_drawn: bool = False
+
+
+class Dispatcher(Generic[Payload]):
+    """The state of every segment between the plan and the encoder."""
+
+    def __init__(
+        self,
+        plan: Iterator[Segment],
+        *,
+        frame_bytes: int,
+        limit_bytes: int,
+        first: int = 0,
+        first_frame: int = 0,
+        in_order: bool = True,
+    ) -> None:
+        self.first_frame = first_frame
+        self._plan = plan
+        self._frame_bytes = frame_bytes
+        self._limit_bytes = limit_bytes
+        self._peeked: Segment | None = None
+        self._exhausted = False
+        # Indices of open segments that no actor draws any more, as a heap.
+        self._again: list[int] = []
+        self._open: dict[int, _Open] = {}
+        # Acknowledged segments of which actors still draw so many copies.
+        self._needless_copies: dict[int, int] = {}
+        self._attempts: dict[int, int] = {}
+        self._ordering: Ordering[Drawn[Payload]] | None = Ordering(first) if in_order else None
+        self.drawn_frames = 0
+        self.drawing_frames = 0
+        self.drawing_segments = 0
+        # Kept as running sums: with thousands of actors, thousands of segments are open.
+        self.in_flight_bytes = 0
+        self.queued_frames = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether every segment of the plan was acknowledged."""
+        return not self._open and self._peek() is None
+
+    @property
+    def all_handed_out(self) -> bool:
+        """Whether no segment is left to give out, lost ones included."""
+        return not self._again and self._peek() is None
+
+    @property
+    def last_places(self) -> int:
+        """Actors that may still have something to draw once all is given out.
+
+        An idle one may soon be wanted for each segment that turns out to be slow.
+        """
+        return MAX_COPIES * self.drawing_segments
+
+    def take(self, avoid: Container[int] = ()) -> Segment | None:
+        """The next segment to draw, or None while there is none or no room."""
+        again = self._pop_again(avoid)
+        if again is not None:
+            return self._give_out(self._open[again])
+        segment_or_none = self._peek()
+        if segment_or_none is None or not self._fits(segment_or_none):
+            return None
+        segment, self._peeked = segment_or_none, None
+        self._open[segment.index] = each = _Open(segment, 0)
+        self._set_bytes(each, len(segment) * self._frame_bytes)
+        return self._give_out(each)
+
+    def take_copy(self, among: Collection[int]) -> Segment | None:
+        """The first segment still being drawn, for one more actor; None if there is none."""
+        first = min(filter(self._may_be_copied, among), default=None)
+        if first is None:
+            return None
+        self._open[first].drawing += 1
+        return self._open[first].segment
+
+    def is_wanted(self, segment: Segment) -> bool:
+        """Whether `segment` has not been drawn yet."""
+        each = self._open.get(segment.index)
+        return each is not None and not each.is_drawn
+
+    def give_back(self, segment: Segment) -> None:
+        """Take back a segment that an actor was given and did not finish."""
+        if self._is_done_without(segment):
+            return
+        self._set_bytes(self._open[segment.index], len(segment) * self._frame_bytes)
+        self.drawing_frames -= len(segment)
+        self.drawing_segments -= 1
+        heapq.heappush(self._again, segment.index)
+
+    def lost(self, segment: Segment, why: str) -> None:
+        """Take back a segment whose actor died while drawing it."""
+        if not self.is_wanted(segment):
+            self._is_done_without(segment)
+            return
+        attempts = self._attempts.get(segment.index, 0) + 1
+        self._attempts[segment.index] = attempts
+        if attempts >= MAX_ATTEMPTS:
+            raise SegmentLostError(
+                f"Drawing {segment.label} ended the actor's process {attempts} times ({why}). "
+                "Draw one of them alone to see why: rayanim still SCRIPT --frame "
+                f"{segment.batch.numbers[0]}.",
+                start=segment.batch.numbers[0],
+                stop=segment.batch.numbers[-1] + 1,
+                attempts=attempts,
+            )
+        self.give_back(segment)
+
+    def on_its_way(self, segment: Segment, payload_bytes: int) -> None:
+        """A segment is drawn on another node and being transferred: its bytes count already.
+
+        Nothing changes where they were counted before, or another copy has been drawn.
+        """
+        each = self._open.get(segment.index)
+        if each is not None and not each.is_drawn and not self._frame_bytes:
+            self._set_bytes(each, max(each.held_bytes, payload_bytes))
+
+    def drawn(
+        self, segment: Segment, payload: Payload, payload_bytes: int | None = None
+    ) -> list[Drawn[Payload]]:
+        """Take a drawn segment; what may now go to the encoder."""
+        each = self._open.get(segment.index)
+        if each is None or each.is_drawn:
+            self._is_done_without(segment)
+            return []
+        each.drawing -= 1
+        each.is_drawn = True
+        if payload_bytes is not None:
+            self._set_bytes(each, payload_bytes)
+        self.drawing_frames -= len(segment)
+        self.drawing_segments -= 1
+        self.drawn_frames += len(segment)
+        self.queued_frames += len(segment)
+        self._attempts.pop(segment.index, None)
+        drawn = Drawn(segment, payload)
+        return [drawn] if self._ordering is None else self._ordering.put(segment.index, drawn)
+
+    def payload_lost(self, segment: Segment) -> None:
+        """A drawn segment was lost before the encoder had it; only where order does not matter."""
+        each = self._open[segment.index]
+        each.is_drawn = False
+        self._set_bytes(each, len(segment) * self._frame_bytes)
+        self.drawn_frames -= len(segment)
+        self.queued_frames -= len(segment)
+        if each.drawing:
+            # A copy is still being drawn: it counts again.
+            self.drawing_frames += len(segment)
+            self.drawing_segments += 1
+            return
+        heapq.heappush(self._again, segment.index)
+
+    def encoded(self, segment: Segment) -> None:
+        """The encoder has acknowledged `segment`: its bytes are free."""
+        each = self._open.pop(segment.index)
+        self.in_flight_bytes -= each.held_bytes
+        self.queued_frames -= len(segment)
+        if each.drawing:
+            self._needless_copies[segment.index] = each.drawing
+
+    def _pop_again(self, avoid: Container[int]) -> int | None:
+        """The first lost segment that is not in `avoid`; None if there is none."""
+        if not self._again:
+            return None
+        if self._again[0] not in avoid:
+            return heapq.heappop(self._again)
+        index = min((index for index in self._again if index not in avoid), default=None)
+        if index is not None:
+            self._again.remove(index)
+            heapq.heapify(self._again)
+        return index
+
+    def _give_out(self, each: _Open) -> Segment:
+        each.drawing += 1
+        self.drawing_frames += len(each.segment)
+        self.drawing_segments += 1
+        return each.segment
+
+    def _set_bytes(self, each: _Open, held_bytes: int) -> None:
+        self.in_flight_bytes += held_bytes - each.held_bytes
+        each.held_bytes = held_bytes
+
+    def _may_be_copied(self, index: int) -> bool:
+        each = self._open.get(index)
+        return each is not None and not each.is_drawn and 0 < each.drawing < MAX_COPIES
+
+    def _is_done_without(self, segment: Segment) -> bool:
+        """An actor stops drawing `segment`; whether it is drawn, or another draws it."""
+        each = self._open.get(segment.index)
+        if each is None:
+            left = self._needless_copies.pop(segment.index) - 1
+            if left:
+                self._needless_copies[segment.index] = left
+            return True
+        each.drawing -= 1
+        return each.is_drawn or each.drawing > 0
+
+    def _fits(self, segment: Segment) -> bool:
+        wanted_bytes = self.in_flight_bytes + len(segment) * self._frame_bytes
+        return not self._open or wanted_bytes <= self._limit_bytes
+
+    def _peek(self) -> Segment | None:
+        if self._peeked is None and not self._exhausted:
+            self._peeked = next(self._plan, None)
+            self._exhausted = self._peeked is None
+        return self._peeked
 
 
 class Ordering(Generic[Item]):
@@ -48,8 +276,6 @@ class Ordering(Generic[Item]):
 
     def put(self, index: int, item: Item) -> list[Item]:
         """Take the item of `index`, and release what is in order now."""
-        if index < self._next or index in self._early:
-            raise ValueError(f"item {index} came twice")
         self._early[index] = item
         released: list[Item] = []
         while self._next in self._early:
@@ -86,380 +312,14 @@ class Prefix:
         return range(first, self.next)
 
 
-Payload = TypeVar("Payload")
-
-MAX_ATTEMPTS = 3
-"""A segment that ends its actor's process this often ends the job."""
-
-MAX_COPIES = 2
-"""Actors that may draw the same segment at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn(Generic[Payload]):
-    """A segment with what its actor handed back."""
-
-    segment: Segment
-    payload: Payload
-
-
-@dataclass(slots=True)
-class _Open:
-    """An open segment: how many draw it, whether one of them has, and its bytes."""
-
-    segment: Segment
-    held_bytes: int
-    drawing: int = 0
-    is_drawn: bool = False
-
-
-class Dispatcher(Generic[Payload]):
-    """The state of every segment between the plan and the encoder."""
-
-    def __init__(
-        self,
-        plan: Iterator[Segment],
-        *,
-        frame_bytes: int,
-        limit_bytes: int,
-        first: int = 0,
-        first_frame: int = 0,
-        in_order: bool = True,
-    ) -> None:
-        self.first_frame = first_frame
-        self._plan = plan
-        self._frame_bytes = frame_bytes
-        self._limit_bytes = limit_bytes
-        self._peeked: Segment | None = None
-        self._exhausted = False
-        # Indices of open segments that nobody draws any more, as a heap.
-        self._again: list[int] = []
-        self._open: dict[int, _Open] = {}
-        # Drawn and acknowledged while another actor still draws a copy.
-        self._superseded: dict[int, int] = {}
-        self._attempts: dict[int, int] = {}
-        self._ordering: Ordering[Drawn[Payload]] | None = Ordering(first) if in_order else None
-        self.drawn_frames = 0
-        self.drawing_frames = 0
-        self.drawing_segments = 0
-        # Counted along: thousands of segments are open where thousands of actors draw.
-        self.in_flight_bytes = 0
-        self.queued_frames = 0
-
-    @property
-    def finished(self) -> bool:
-        """Whether every segment of the plan was acknowledged."""
-        return not self._open and self._peek() is None
-
-    @property
-    def all_handed_out(self) -> bool:
-        """Whether no segment is left to hand out, lost ones included."""
-        return not self._again and self._peek() is None
-
-    @property
-    def last_places(self) -> int:
-        """Actors that may still have something to draw once all is handed out.
-
-        An idle one may soon be wanted for each segment that turns out to take
-        long.
-        """
-        return MAX_COPIES * self.drawing_segments
-
-    def take(self, avoid: Container[int] = ()) -> Segment | None:
-        """The next segment to draw, or None while there is none or no room."""
-        again = self._pop_again(avoid)
-        if again is not None:
-            return self._hand_out(self._open[again])
-        segment_or_none = self._peek()
-        if segment_or_none is None or not self._fits(segment_or_none):
-            return None
-        segment, self._peeked = segment_or_none, None
-        self._open[segment.index] = each = _Open(segment, 0)
-        self._hold(each, len(segment) * self._frame_bytes)
-        return self._hand_out(each)
-
-    def take_copy(self, among: Collection[int]) -> Segment | None:
-        """The first segment still being drawn, for one more actor; None if there is none."""
-        first = min(filter(self._may_be_copied, among), default=None)
-        if first is None:
-            return None
-        self._open[first].drawing += 1
-        return self._open[first].segment
-
-    def is_wanted(self, segment: Segment) -> bool:
-        """Whether nobody has drawn `segment` yet."""
-        each = self._open.get(segment.index)
-        return each is not None and not each.is_drawn
-
-    def give_back(self, segment: Segment) -> None:
-        """Take back a segment that was handed out and not begun."""
-        if self._leaves_others(segment):
-            return
-        self._hold(self._open[segment.index], len(segment) * self._frame_bytes)
-        self.drawing_frames -= len(segment)
-        self.drawing_segments -= 1
-        heapq.heappush(self._again, segment.index)
-
-    def lost(self, segment: Segment, why: str) -> None:
-        """Take back a segment whose actor died while drawing it."""
-        if not self.is_wanted(segment):
-            self._leaves_others(segment)
-            return
-        attempts = self._attempts.get(segment.index, 0) + 1
-        self._attempts[segment.index] = attempts
-        if attempts >= MAX_ATTEMPTS:
-            raise SegmentLostError(
-                f"Drawing {segment.label} ended the actor's process {attempts} times ({why}). "
-                "Draw one of them alone to see why: rayanim still SCRIPT --frame "
-                f"{segment.batch.numbers[0]}.",
-                start=segment.batch.numbers[0],
-                stop=segment.batch.numbers[-1] + 1,
-                attempts=attempts,
-            )
-        self.give_back(segment)
-
-    def on_its_way(self, segment: Segment, payload_bytes: int) -> None:
-        """A segment is drawn elsewhere and not here yet: its bytes count already.
-
-        Of one whose size was foretold, or that others have drawn, nothing changes.
-        """
-        each = self._open.get(segment.index)
-        if each is not None and not each.is_drawn and not self._frame_bytes:
-            self._hold(each, max(each.held_bytes, payload_bytes))
-
-    def drawn(
-        self, segment: Segment, payload: Payload, payload_bytes: int | None = None
-    ) -> list[Drawn[Payload]]:
-        """Take a drawn segment; what may now go to the encoder."""
-        each = self._open.get(segment.index)
-        if each is None or each.is_drawn:
-            self._leaves_others(segment)
-            return []
-        each.drawing -= 1
-        each.is_drawn = True
-        if payload_bytes is not None:
-            self._hold(each, payload_bytes)
-        self.drawing_frames -= len(segment)
-        self.drawing_segments -= 1
-        self.drawn_frames += len(segment)
-        self.queued_frames += len(segment)
-        self._attempts.pop(segment.index, None)
-        drawn = Drawn(segment, payload)
-        return [drawn] if self._ordering is None else self._ordering.put(segment.index, drawn)
-
-    def payload_lost(self, segment: Segment) -> None:
-        """What was drawn of `segment` is gone before the encoder had it; not in order only."""
-        each = self._open[segment.index]
-        each.is_drawn = False
-        self._hold(each, len(segment) * self._frame_bytes)
-        self.drawn_frames -= len(segment)
-        self.queued_frames -= len(segment)
-        if each.drawing:
-            # A copy is still being drawn: it counts again.
-            self.drawing_frames += len(segment)
-            self.drawing_segments += 1
-            return
-        heapq.heappush(self._again, segment.index)
-
-    def encoded(self, segment: Segment) -> None:
-        """The encoder has acknowledged `segment`: its bytes are free."""
-        each = self._open.pop(segment.index)
-        self.in_flight_bytes -= each.held_bytes
-        self.queued_frames -= len(segment)
-        if each.drawing:
-            self._superseded[segment.index] = each.drawing
-
-    def _pop_again(self, avoid: Container[int]) -> int | None:
-        """The first segment that was lost and is not left to others; None if there is none."""
-        if not self._again:
-            return None
-        if self._again[0] not in avoid:
-            return heapq.heappop(self._again)
-        index = min((index for index in self._again if index not in avoid), default=None)
-        if index is not None:
-            self._again.remove(index)
-            heapq.heapify(self._again)
-        return index
-
-    def _hand_out(self, each: _Open) -> Segment:
-        each.drawing += 1
-        self.drawing_frames += len(each.segment)
-        self.drawing_segments += 1
-        return each.segment
-
-    def _hold(self, each: _Open, held_bytes: int) -> None:
-        self.in_flight_bytes += held_bytes - each.held_bytes
-        each.held_bytes = held_bytes
-
-    def _may_be_copied(self, index: int) -> bool:
-        each = self._open.get(index)
-        return each is not None and not each.is_drawn and 0 < each.drawing < MAX_COPIES
-
-    def _leaves_others(self, segment: Segment) -> bool:
-        """One that drew `segment` stops; whether it is drawn, or others still draw it."""
-        each = self._open.get(segment.index)
-        if each is None:
-            left = self._superseded.pop(segment.index) - 1
-            if left:
-                self._superseded[segment.index] = left
-            return True
-        each.drawing -= 1
-        return each.is_drawn or each.drawing > 0
-
-    def _fits(self, segment: Segment) -> bool:
-        wanted_bytes = self.in_flight_bytes + len(segment) * self._frame_bytes
-        return not self._open or wanted_bytes <= self._limit_bytes
-
-    def _peek(self) -> Segment | None:
-        if self._peeked is None and not self._exhausted:
-            self._peeked = next(self._plan, None)
-            self._exhausted = self._peeked is None
-        return self._peeked
-
-
-MAX_FAILURES = 3
-"""Failures that leave a node out, unless what it drew outweighs them."""
-
-FORGIVEN_BY = 10
-"""Segments drawn that make good for one failure: machines fail now and then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A node gets no more actors."""
-
-    node: str
-    failures: int
-    why: str
-
-
-@dataclass(slots=True)
-class _Record:
-    """What happened on one node."""
-
-    failures: int = 0
-    weight: float = 0.0
-
-    @property
-    def does_well(self) -> bool:
-        return self.weight < 1
-
-
-@dataclass(slots=True)
-class NodeBook:
-    """The account of all nodes on which an actor was seen."""
-
-    left_out: list[str] = field(default_factory=list)
-    _records: dict[str, _Record] = field(default_factory=dict)
-    # Where each segment has failed: the next attempt is made elsewhere.
-    _failed_on: dict[int, set[str]] = field(default_factory=dict)
-
-    def seen(self, node: str) -> None:
-        """An actor lives there."""
-        self._records.setdefault(node, _Record())
-
-    def drawn(self, node: str | None, index: int) -> None:
-        """An actor there has drawn segment `index`."""
-        self._failed_on.pop(index, None)
-        if node in self._records:
-            record = self._records[node]
-            record.weight = max(0.0, record.weight - 1 / FORGIVEN_BY)
-
-    def failed(
-        self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
-    ) -> Exclusion | None:
-        """An actor there died or failed; whether the node is left out from now on."""
-        if node is None:
-            return None
-        self.seen(node)
-        if index is not None:
-            self._failed_on.setdefault(index, set()).add(node)
-        record = self._records[node]
-        record.failures += 1
-        record.weight += weight
-        if node in self.left_out or record.weight < MAX_FAILURES or not self._others_do_well(node):
-            return None
-        self.leave_out(node)
-        return Exclusion(node, record.failures, why)
-
-    def leave_out(self, node: str) -> None:
-        """No more actors there, whatever the others do."""
-        self.seen(node)
-        if node not in self.left_out:
-            self.left_out.append(node)
-
-    @property
-    def has_failures(self) -> bool:
-        """Whether some segment has failed somewhere, and is not drawn yet."""
-        return bool(self._failed_on)
-
-    def has_failed_before(self, index: int) -> bool:
-        """Whether segment `index` has failed, on whichever node."""
-        return index in self._failed_on
-
-    def to_avoid(self, node: str | None, working: Collection[str]) -> frozenset[int]:
-        """Segments that `node` is not to draw again."""
-        if not self._failed_on or node is None:
-            return frozenset()
-        return frozenset(
-            index
-            for index, failed_on in self._failed_on.items()
-            if node in failed_on and any(other not in failed_on for other in working)
-        )
-
-    def _others_do_well(self, node: str) -> bool:
-        return any(
-            record.does_well
-            for other, record in self._records.items()
-            if other != node and other not in self.left_out
-        )
-
-
-MAX_LOST = 3
-"""Actors that may die while they start, in a row and for each node, before the job ends."""
-
-MOST_NODES_TRIED = 4
-"""Nodes on which actors may die while they start, before the job ends."""
-
-LIMIT_S = 30.0
-"""What opening the source may take, however quick others were."""
-
-OPENING_FACTOR = 10.0
-"""How many times longer than the slowest so far it may take."""
-
-
-@dataclass(slots=True)
-class Openings:
-    """What is known of the openings of one job's source."""
-
-    lost: int = 0
-    slowest_s: float | None = None
-
-    @property
-    def limit_s(self) -> float:
-        """What one may take; endless while nobody knows how long it should."""
-        if self.slowest_s is None:
-            return float("inf")
-        return max(LIMIT_S, OPENING_FACTOR * self.slowest_s)
-
-    def done(self, took_s: float) -> None:
-        """An actor can draw."""
-        self.lost = 0
-        self.slowest_s = max(self.slowest_s or 0.0, took_s)
-
-    def too_many_lost(self, nodes: int) -> bool:
-        """Whether it makes no sense to go on."""
-        return self.lost >= MAX_LOST * max(1, min(MOST_NODES_TRIED, nodes))
-
-
 OVERDUE = 2.0
-"""After so many times the expected an actor with nothing else to do may draw a copy."""
+"""After this many times the expected seconds an idle actor may draw a copy."""
 
 FAR_OVERDUE = 4.0
-"""After so many times the expected a copy goes before new segments."""
+"""After this many times the expected seconds a copy goes before new segments."""
 
 GIVEN_UP = 10.0
-"""After so many times the expected an actor is ended that nobody waits for any more."""
+"""After this many times the expected seconds an actor may be ended."""
 
 SLACK_S = 2.0
 """What a call may take beyond drawing: Ray's own delays on a busy machine."""
@@ -470,7 +330,11 @@ COPIED_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long frames have taken so far, encoding included where actors encode."""
+    """How long frames have taken so far, encoding included where actors encode.
+
+    `patience_s` is the longest that a frame took in an actor that was ended
+    before it finished: drawn elsewhere, it may take as long again.
+    """
 
     frame_s: float | None = None
     slowest_s: float = 0.0
@@ -492,17 +356,20 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """A segment in an actor's hands, or on its way from there to the driver's node."""
+class Assignment:
+    """A segment that an actor draws or has yet to draw, or that is being transferred from it.
 
-    number: int
+    `age_s` is None where the actor has not begun it.
+    """
+
+    actor: int
     node: str | None
     index: int
     age_s: float | None
     expected_s: float | None
     is_wanted: bool = True
     frames: int = 1
-    travels: bool = False
+    in_transfer: bool = False
 
     def is_late(self, factor: float, slack_s: float = 0.0) -> bool:
         """Whether it has lasted so many times the expected, and the slack."""
@@ -517,76 +384,79 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Lateness:
-    """What is overdue at one moment."""
+class OverdueWork:
+    """What is overdue at one moment: segments, each with the nodes that draw it, and actors.
+
+    `given_up` are actors to end, `copies_left` says how many copies may be
+    drawn besides new segments, `patience_s` is explained at `Pace`.
+    """
 
     overdue: Mapping[int, frozenset[str | None]]
     far_overdue: Mapping[int, frozenset[str | None]]
-    silent_nodes: frozenset[str]
+    unresponsive_nodes: frozenset[str]
     given_up: tuple[int, ...]
     copies_left: int
     patience_s: float = 0.0
 
 
-NOTHING_LATE = Lateness({}, {}, frozenset(), (), 0)
+NOTHING_OVERDUE = OverdueWork({}, {}, frozenset(), (), 0)
 
 
-def look_for_late(
-    holdings: Iterable[Holding], heard_ago_s: Mapping[str, float], actors: int
-) -> Lateness:
-    """What is overdue."""
-    all_held = list(holdings)
-    drawing = [each for each in all_held if not each.travels]
-    far_actors = {each.number for each in drawing if each.is_late(FAR_OVERDUE, SLACK_S)}
-    silent = frozenset(_silent_nodes(drawing, far_actors, heard_ago_s))
-    wanted = [each for each in all_held if each.is_wanted]
+def find_overdue(
+    assignments: Iterable[Assignment], answered_ago_s: Mapping[str, float], actors: int
+) -> OverdueWork:
+    """What is overdue, by all assignments and the seconds since each node's last answer."""
+    all_assigned = list(assignments)
+    drawing = [each for each in all_assigned if not each.in_transfer]
+    far_actors = {each.actor for each in drawing if each.is_late(FAR_OVERDUE, SLACK_S)}
+    unresponsive = frozenset(_unresponsive_nodes(drawing, far_actors, answered_ago_s))
+    wanted = [each for each in all_assigned if each.is_wanted]
     # What waits behind an overdue segment is no better off.
     far = [
         each
         for each in wanted
-        if (each.is_late(FAR_OVERDUE, SLACK_S) if each.travels else each.number in far_actors)
+        if (each.is_late(FAR_OVERDUE, SLACK_S) if each.in_transfer else each.actor in far_actors)
     ]
     given_up = [
         each
         for each in drawing
-        if each.is_late(GIVEN_UP, SLACK_S) and (not each.is_wanted or each.node in silent)
+        if each.is_late(GIVEN_UP, SLACK_S) and (not each.is_wanted or each.node in unresponsive)
     ]
     idle_worthy = [each for each in wanted if each.age_s is None or each.is_late(OVERDUE)]
     copies = len(wanted) - len({each.index for each in wanted})
-    return Lateness(
+    return OverdueWork(
         overdue=_with_nodes([*idle_worthy, *far], wanted),
         far_overdue=_with_nodes(far, wanted),
-        silent_nodes=silent,
-        given_up=tuple(sorted({each.number for each in given_up})),
+        unresponsive_nodes=unresponsive,
+        given_up=tuple(sorted({each.actor for each in given_up})),
         copies_left=max(0, 1 + int(actors * COPIED_SHARE) - copies),
         patience_s=max((each.frame_s for each in given_up if each.is_wanted), default=0.0),
     )
 
 
-def _silent_nodes(
-    holdings: list[Holding], far_actors: set[int], heard_ago_s: Mapping[str, float]
+def _unresponsive_nodes(
+    drawing: list[Assignment], far_actors: set[int], answered_ago_s: Mapping[str, float]
 ) -> set[str]:
-    """Nodes that said nothing for half of the time that an overdue segment lasts.
+    """Nodes without an answer for half of the time that an overdue segment has lasted.
 
-    Never all of them: then the video's frames take that long, and there would be
-    nobody to do their work. One node alone is not silent, therefore.
+    Never all of them: then the video's frames take that long, and no other node
+    could do their work. So a single node is never unresponsive.
     """
-    silent = {
+    unresponsive = {
         each.node
-        for each in holdings
-        if each.number in far_actors
+        for each in drawing
+        if each.actor in far_actors
         and each.age_s is not None
         and each.node is not None
-        and heard_ago_s.get(each.node, 0.0) > max(SLACK_S, each.age_s / 2)
+        and answered_ago_s.get(each.node, 0.0) > max(SLACK_S, each.age_s / 2)
     }
-    return silent if set(heard_ago_s) - silent else set()
+    return unresponsive if set(answered_ago_s) - unresponsive else set()
 
 
 def _with_nodes(
-    chosen: list[Holding], wanted: list[Holding]
+    chosen: list[Assignment], wanted: list[Assignment]
 ) -> Mapping[int, frozenset[str | None]]:
-    if not chosen:
-        return {}
+    """The nodes on which each chosen segment is being drawn."""
     nodes: dict[int, set[str | None]] = {each.index: set() for each in chosen}
     for each in wanted:
         if each.index in nodes:
@@ -594,18 +464,179 @@ def _with_nodes(
     return {index: frozenset(names) for index, names in nodes.items()}
 
 
-SHORTEST_S = 900.0
-"""Whatever is drawn: a machine may be that busy with other things."""
+MAX_FAILURES = 3
+"""Failures that exclude a node, unless what it drew outweighs them."""
+
+FORGIVEN_BY = 10
+"""Segments drawn that make good for one failure: machines fail now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A node gets no more actors."""
+
+    node: str
+    failures: int
+    why: str
+
+
+@dataclass(slots=True)
+class _NodeRecord:
+    """What happened on one node."""
+
+    failures: int = 0
+    weight: float = 0.0
+
+
+@dataclass(slots=True)
+class NodeFailures:
+    """Which nodes failed, which are excluded, and where each segment has failed."""
+
+    excluded: list[str] = field(default_factory=list)
+    _records: dict[str, _NodeRecord] = field(default_factory=dict)
+    # The next attempt at a segment is made elsewhere.
+    _failed_on: dict[int, set[str]] = field(default_factory=dict)
+
+    def seen(self, node: str) -> None:
+        """An actor lives there."""
+        self._records.setdefault(node, _NodeRecord())
+
+    def drawn(self, node: str | None, index: int) -> None:
+        """An actor there has drawn segment `index`."""
+        self._failed_on.pop(index, None)
+        if node in self._records:
+            record = self._records[node]
+            record.weight = max(0.0, record.weight - 1 / FORGIVEN_BY)
+
+    def failed(
+        self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
+    ) -> Exclusion | None:
+        """An actor there died or failed; whether the node is excluded from now on."""
+        if node is None:
+            return None
+        self.seen(node)
+        if index is not None:
+            self._failed_on.setdefault(index, set()).add(node)
+        record = self._records[node]
+        record.failures += 1
+        record.weight += weight
+        if node in self.excluded or record.weight < MAX_FAILURES or not self._others_do_well(node):
+            return None
+        self.exclude(node)
+        return Exclusion(node, record.failures, why)
+
+    def exclude(self, node: str) -> None:
+        """No more actors there, however the others do."""
+        self.seen(node)
+        if node not in self.excluded:
+            self.excluded.append(node)
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether some segment has failed somewhere, and is not drawn yet."""
+        return bool(self._failed_on)
+
+    def has_failed_before(self, index: int) -> bool:
+        """Whether segment `index` has failed, on whichever node."""
+        return index in self._failed_on
+
+    def to_avoid(self, node: str | None, working: Collection[str]) -> frozenset[int]:
+        """Segments that failed on `node` and that another working node can try."""
+        if not self._failed_on or node is None:
+            return frozenset()
+        return frozenset(
+            index
+            for index, failed_on in self._failed_on.items()
+            if node in failed_on and any(other not in failed_on for other in working)
+        )
+
+    def _others_do_well(self, node: str) -> bool:
+        return any(
+            record.weight < 1
+            for other, record in self._records.items()
+            if other != node and other not in self.excluded
+        )
+
+
+MAX_DEATHS = 3
+"""Actors that may die while they start, in a row and for each node, before the job ends."""
+
+MAX_NODES_TRIED = 4
+"""Nodes on which actors may die while they start, before the job ends."""
+
+OPENING_LIMIT_S = 30.0
+"""What opening the source may take, however quick others were."""
+
+OPENING_FACTOR = 10.0
+"""How many times longer than the slowest so far opening it may take."""
+
+
+@dataclass(slots=True)
+class ActorStarts:
+    """How the actors of one job opened its source: deaths in a row, and the slowest opening."""
+
+    deaths: int = 0
+    slowest_s: float | None = None
+
+    @property
+    def limit_s(self) -> float:
+        """What one may take; endless before the first has opened it."""
+        if self.slowest_s is None:
+            return float("inf")
+        return max(OPENING_LIMIT_S, OPENING_FACTOR * self.slowest_s)
+
+    def opened(self, took_s: float) -> None:
+        """An actor can draw."""
+        self.deaths = 0
+        self.slowest_s = max(self.slowest_s or 0.0, took_s)
+
+    def too_many_deaths(self, nodes: int) -> bool:
+        """Whether more attempts make no sense."""
+        return self.deaths >= MAX_DEATHS * max(1, min(MAX_NODES_TRIED, nodes))
+
+
+MIN_TIMEOUT_S = 900.0
+"""However quick the drawing is: a machine may be that busy with other things."""
 
 SLOW_FRAME_S = 14.0
-"""What any frame may take. Only whole segments are heard of, and a video that was light
+"""What any frame may take. Only whole segments are reported, and a video that was light
 so far may come to a heavy scene."""
 
-SILENCE_FACTOR = 20.0
+TIMEOUT_FACTOR = 20.0
 """How many times longer than it took so far a frame, or opening the source, may take."""
 
 
-def limit_s(segment_frames: int, frame_s: float, open_s: float) -> float:
-    """Seconds of silence after which the job ends."""
-    segment_s = segment_frames * max(SLOW_FRAME_S, SILENCE_FACTOR * frame_s)
-    return max(SHORTEST_S, segment_s, SILENCE_FACTOR * open_s)
+def timeout_s(segment_frames: int, frame_s: float, open_s: float) -> float:
+    """Seconds without any answer after which the job ends."""
+    segment_s = segment_frames * max(SLOW_FRAME_S, TIMEOUT_FACTOR * frame_s)
+    return max(MIN_TIMEOUT_S, segment_s, TIMEOUT_FACTOR * open_s)
+
+
+CHUNK_DRAW_S = 0.25
+"""Seconds of drawing per chunk of raw frames: Ray's 2 to 3 ms for each are then 1 %."""
+
+MAX_CHUNK_FRAMES = 64
+"""Frames per chunk at most: beyond it there is nothing left to save."""
+
+CHUNKS_PER_ACTOR = 4
+"""Chunks that each actor should get, so that none waits long for the last."""
+
+
+def chunk_frames(
+    frame_bytes: int,
+    draw_s: float,
+    frames_left: int | None,
+    max_actors: int,
+    in_flight_bytes: int,
+    queue_size: int,
+) -> int:
+    """Frames that an actor draws at a time where it hands over raw frames."""
+    actors = max(1, max_actors)
+    # Each actor holds queue_size chunks, the encoder one, and one waits for
+    # its turn. At 1080p (3.1 MB in yuv420p), 256 MiB and 8 actors with 2 each
+    # that is 18 chunks of 4 frames. A single frame per chunk may pass the
+    # limit where even that is too large; the dispatcher then gives out fewer.
+    by_bytes = in_flight_bytes // ((2 + queue_size * actors) * max(1, frame_bytes))
+    by_time = MAX_CHUNK_FRAMES if draw_s <= 0 else int(min(MAX_CHUNK_FRAMES, CHUNK_DRAW_S / draw_s))
+    by_actors = by_time if frames_left is None else frames_left // (CHUNKS_PER_ACTOR * actors)
+    return max(1, min(by_time, by_bytes, by_actors))

@@ -112,7 +112,7 @@ def test_nodes_come_for_our_actors_and_go_after_them(growing_head: Head, tmp_pat
     )
     # One more than there are nodes for; it may still come where another one has just gone.
     assert len(asked) == BOUND + 1 and len(joined) >= BOUND
-    # Nobody waits any longer for one for which no node came.
+    # An actor for which no node came is released.
     assert asked - joined <= released
     changes = [line["nodes"] for line in lines if line["event"] == "fleet_changed"]
     assert changes[-1] == 0 and max(changes) == BOUND

@@ -13,7 +13,7 @@ import pytest
 from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 
 import rayanim
-from rayanim.engine.draw import Pieces, Timings
+from rayanim.engine.draw import BegunSegment, Timings
 from rayanim.engine.local import SpaceWatch
 from rayanim.engine.ray_session import LocalRay
 from rayanim.engine.stats import JobEvents, JobStats
@@ -36,7 +36,7 @@ def piece(start: int, stop: int) -> Any:
 
 def test_what_is_kept_of_a_begun_segment_is_its_beginning() -> None:
     """Once a piece had no room, no later one may be kept, however small."""
-    pieces = Pieces(50)
+    pieces = BegunSegment(50)
     for start, stop in ((0, 2), (2, 6), (6, 7)):
         pieces.add(piece(start, stop))
     assert pieces.drawn == 7
@@ -45,7 +45,7 @@ def test_what_is_kept_of_a_begun_segment_is_its_beginning() -> None:
 
 def test_nothing_may_be_kept_but_the_first_frames() -> None:
     """Those are compared, and do not hold what was drawn with them."""
-    pieces = Pieces(0)
+    pieces = BegunSegment(0)
     drawn = piece(0, 2)
     pieces.add(drawn)
     pieces.add(piece(2, 20))
@@ -77,11 +77,11 @@ def test_the_space_for_a_resumed_video_is_that_of_all_its_frames(
     stats = JobStats(1000)
     video = tmp_path / "video.mp4.part"
     watch = SpaceWatch(video, JobEvents(stats))
-    watch.look()
+    watch.check()
     stats.apply(JobResumed(frames=600, written_bytes=60_000))
-    watch.look()
+    watch.check()
     video.write_bytes(bytes(30_000))
-    SpaceWatch(video, JobEvents(stats)).look()
+    SpaceWatch(video, JobEvents(stats)).check()
     assert asked == [1, 100_000 + 40_000, 1, 70_000 + 40_000]
 
 
@@ -227,11 +227,11 @@ def test_heavy_first_frames_are_told_and_end_no_video(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: (10**12, 0, 5 * 10**6))
     stats = JobStats(1000)
     stats.apply(PartKept(segment=0, start=0, stop=60, written_bytes=600_000))
-    SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).look()
+    SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).check()
     assert "If all frames are like the first ones: The disk" in stats.events[0]
     stats.apply(PartKept(segment=1, start=60, stop=100, written_bytes=400_000))
     with pytest.raises(rayanim.OutputError, match="Free some space"):
-        SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).look()
+        SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).check()
 
 
 def test_frames_that_are_drawn_again_count_once(tmp_path: Path) -> None:

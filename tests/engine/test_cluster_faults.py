@@ -199,8 +199,8 @@ def test_a_node_on_which_everything_fails_is_left_out(cluster, draw, kind):
         report, again = draw(kind, workers=ACTORS + 1)
     finally:
         cluster.remove_node(node)
-    left_out = [event for event in report.events if "left out" in event]
-    assert len(left_out) == 1 and node.node_id[:8] in left_out[0]
+    excluded = [event for event in report.events if "left out" in event]
+    assert len(excluded) == 1 and node.node_id[:8] in excluded[0]
     assert again <= at_most(report, lost=1)
 
 

@@ -1,4 +1,4 @@
-"""What takes the frames of a segment: as they are, encoded, and with the first ones kept."""
+"""What takes the frames of a segment: as they are, or encoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rayanim.engine.draw import Collector, EncodedFrames, RawFrames, Remembering
+from rayanim.engine.draw import Collector, EncodedFrames, RawFrames
 from rayanim.errors import EncodeError
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
@@ -45,24 +45,9 @@ def test_frames_that_were_there_before_are_encoded_first() -> None:
 
 
 def test_an_aborted_encoder_takes_no_more() -> None:
-    """Its memory is let go of."""
+    """Its memory is freed."""
     collector = EncodedFrames(SPEC)
     fill(collector, range(2))
     collector.abort()
     with pytest.raises(EncodeError, match="closed"):
         collector.add()
-
-
-def test_the_first_frames_are_remembered_as_they_were() -> None:
-    """Copies: the buffer is used again for every frame."""
-    collector = Remembering(EncodedFrames(SPEC), 3)
-    fill(collector, range(6))
-    assert [int(kept[0]) for kept in collector.kept] == [16, 17, 18]
-    assert collector.finish().n_frames == 6
-
-
-def test_fewer_frames_than_wanted_are_all_remembered() -> None:
-    """A segment may be shorter than the check is long."""
-    collector = Remembering(RawFrames(SPEC, 2), 3)
-    fill(collector, range(2))
-    assert len(collector.kept) == 2

@@ -242,7 +242,7 @@ class Copies(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def travel(self, data: st.DataObject) -> None:
+    def transfer(self, data: st.DataObject) -> None:
         segment = self.held[data.draw(st.integers(0, len(self.held) - 1))]
         if self.dispatcher.is_wanted(segment):
             self.coming.add(segment.index)
@@ -327,7 +327,7 @@ def test_what_is_on_its_way_fills_the_window() -> None:
     assert dispatcher.take() is not None
 
 
-def test_a_copy_s_death_is_counted_while_nobody_has_drawn_it() -> None:
+def test_a_copy_s_death_is_counted_while_the_segment_is_not_drawn() -> None:
     """A segment that kills whoever draws it ends the job, copies or not."""
     dispatcher: Dispatcher[str] = Dispatcher(
         cut(NumberFeed(4), 4), frame_bytes=0, limit_bytes=0, in_order=False

@@ -11,7 +11,7 @@ from rayanim.engine import distributed
 from rayanim.engine.distributed import LOOK_S, FailureHandler, SegmentAssigner
 from rayanim.engine.plan import cut
 from rayanim.engine.pool import Died
-from rayanim.engine.scheduler import Dispatcher, Holding, NodeBook, Pace
+from rayanim.engine.scheduler import Assignment, Dispatcher, NodeFailures, Pace
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.parameters import NumberFeed
 
@@ -34,11 +34,11 @@ class Pool:
     age_s: float = 0.0
     searches: list[float] = field(default_factory=list)
 
-    def holdings(self, pace, is_wanted):
+    def assignments(self, pace, is_wanted):
         self.searches.append(self.age_s)
-        return [Holding(1, "a", 0, self.age_s, 1.0), Holding(2, "b", 1, self.age_s, 1.0)]
+        return [Assignment(1, "a", 0, self.age_s, 1.0), Assignment(2, "b", 1, self.age_s, 1.0)]
 
-    def heard_ago_s(self):
+    def answered_ago_s(self):
         return {"a": self.age_s, "b": self.age_s, "c": 0.0}
 
 
@@ -48,7 +48,7 @@ def search(monkeypatch):
     clock, pool = Clock(), Pool()
     monkeypatch.setattr(distributed, "time", clock)
     dispatcher = Dispatcher(iter(()), frame_bytes=0, limit_bytes=1)
-    assigner = SegmentAssigner(pool, dispatcher, JobEvents(JobStats(None)), NodeBook(), depth=1)
+    assigner = SegmentAssigner(pool, dispatcher, JobEvents(JobStats(None)), NodeFailures(), depth=1)
     assigner.pace = Pace(frame_s=0.1)
 
     def searched(after_s: float, age_s: float = 0.0):
@@ -113,7 +113,7 @@ def test_what_an_actor_held_that_is_given_up_is_drawn_again(is_drawn_elsewhere: 
         dispatcher.drawn(first, "packets", 1)
     stats = JobStats(8)
     pool: Any = OneActor(Died(3, None, "took far longer than others", first, (second,)))
-    FailureHandler(pool, dispatcher, JobEvents(stats), NodeBook()).given_up(3)
+    FailureHandler(pool, dispatcher, JobEvents(stats), NodeFailures()).given_up(3)
     assert stats.segments_retried == (not is_drawn_elsewhere)
     assert stats.events[0].startswith("Render actor 3 does not answer")
     assert ("Drawn again: frames 0 to 3." in stats.events[0]) == (not is_drawn_elsewhere)

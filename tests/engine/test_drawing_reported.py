@@ -15,10 +15,10 @@ from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 
 import rayanim
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
-from rayanim.engine.actors import DrawnMeta, RenderActor
-from rayanim.engine.draw import Blueprint, SegmentRenderer, Timings, open_source, pack
+from rayanim.engine.actors import RenderActor
+from rayanim.engine.draw import Blueprint, DrawnMeta, SegmentRenderer, Timings, open_source, pack
 from rayanim.engine.plan import Segment
-from rayanim.engine.pool import Asked, Member, RenderPool
+from rayanim.engine.pool import Member, RenderPool
 from rayanim.engine.stats import JobEvents, JobName, JobStats, ProgressListener
 from rayanim.events import FramesDrawn
 from rayanim.figure import artists
@@ -242,11 +242,10 @@ def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     first, second = segment(0, 1), segment(1, 2)
     pool.submit(0, first)
     meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
-    pool._collect(pool._roster[0], first, None, meta)
+    pool._drawn(pool._roster[0], first, None, meta)
     pool.submit(1, second)
     assert handles[0].render.calls == [(first, False, None, False)]
     assert handles[1].render.calls == [(second, True, None, False)]
-    assert all(isinstance(asked, Asked) for asked in pool._asked.values())
 
 
 class Shown(NoProgress):

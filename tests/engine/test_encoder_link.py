@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_writing import FakeWriting
+from fake_writer import FakeWriter
 
 from rayanim.engine import encoder
 from rayanim.engine.encoder import EncoderLink
 from rayanim.engine.plan import Segment
-from rayanim.engine.pool import Fetched
+from rayanim.engine.pool import LocalRef
 from rayanim.engine.stats import JobName
 from rayanim.errors import EncodeError
 from rayanim.parameters import Batch
@@ -26,7 +26,7 @@ def link_of(on_ray: Any, tmp_path: Path) -> Iterator[Callable[[str], EncoderLink
     links: list[EncoderLink] = []
 
     def make(how: str) -> EncoderLink:
-        links.append(EncoderLink(FakeWriting(tmp_path / "video", how), JobName()))
+        links.append(EncoderLink(FakeWriter(tmp_path / "video", how), JobName()))
         return links[-1]
 
     yield make
@@ -35,7 +35,7 @@ def link_of(on_ray: Any, tmp_path: Path) -> Iterator[Callable[[str], EncoderLink
 
 
 def put(link: EncoderLink, ray: Any) -> None:
-    link.put(SEGMENT, Fetched(ray.put(b"pixels")), lambda segment: None)
+    link.put(SEGMENT, LocalRef(ray.put(b"pixels")), lambda segment: None)
 
 
 def test_what_was_handed_over_is_written_before_the_end(
@@ -71,9 +71,9 @@ def test_code_that_fails_in_the_encoder_is_no_death(
 def test_a_video_that_is_being_written_is_waited_for(
     link_of: Callable[[str], EncoderLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Longer than anybody may be silent; one that stands still is given up."""
-    monkeypatch.setattr(encoder, "SILENCE_LIMIT_S", 1.2)
-    monkeypatch.setattr(encoder, "LOOK_S", 0.1)
+    """Longer than an answer may take; one that stands still is given up."""
+    monkeypatch.setattr(encoder, "ANSWER_LIMIT_S", 1.2)
+    monkeypatch.setattr(encoder, "POLL_S", 0.1)
     link = link_of("")
     link.start()
     assert link.finish(8) == 15

@@ -1,4 +1,4 @@
-"""Closed segments encoded in threads: bounded, in any order, and every failure told."""
+"""Closed segments encoded in threads: bounded, in any order, and every failure raised."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def names() -> list[str]:
 
 @pytest.mark.parametrize("cores", [1, 4])
 def test_each_segment_is_what_one_encoder_makes_of_it(cores: int) -> None:
-    """However it is cut into pieces and whoever takes it; frames and bytes are counted."""
+    """However its frames are given and whichever thread takes it; frames and bytes are counted."""
     writer = Kept()
     threads, stats = threads_of(writer, cores=cores)
     for index in range(6):
@@ -180,7 +180,7 @@ def test_what_ffmpeg_refuses_is_told() -> None:
 
 
 def test_aborting_writes_what_was_given_whole_and_nothing_else() -> None:
-    """After Ctrl-C a job goes on from there."""
+    """After Ctrl-C a job can be resumed from there."""
     writer = Kept()
     threads, _ = threads_of(writer)
     threads.begin()

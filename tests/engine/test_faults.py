@@ -111,7 +111,7 @@ def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch
             stopped.extend(p for p in children if p.name().startswith("ray::Enc"))
             for process in stopped:
                 process.suspend()
-                monkeypatch.setattr(encoder, "SILENCE_LIMIT_S", 2.0)
+                monkeypatch.setattr(encoder, "ANSWER_LIMIT_S", 2.0)
 
     report = render(Numbered(80, delay_s=0.005), tmp_path / "video.mp4", progress=stop_encoder)
     for process in stopped:
@@ -158,7 +158,7 @@ def test_auto_draws_in_process_what_cannot_travel(tmp_path, monkeypatch):
 
     from rayanim.engine import choose
 
-    def always_ray(costs, frames_left, max_actors, cores, **others):
+    def always_ray(costs, frames_left, **others):
         return choose.Choice("ray", 2, None, None, "as the test has it")
 
     monkeypatch.setattr(choose, "choose_engine", always_ray)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from rayanim.engine.cluster import version_fault
 from rayanim.engine.placement import (
     Need,
     Node,
     matches,
     most_actors,
     room,
-    version_fault,
 )
 from rayanim.settings import ClusterSettings
 
@@ -72,5 +72,5 @@ def test_versions_that_do_not_fit_are_named() -> None:
     assert version_fault(own, own, 3) is None
     assert version_fault({**own, "python": "3.11.9"}, own, 2) is None
     other = {"ray": "2.55.0", "python": "3.12.1"}
-    told = version_fault(other, own, 2)
-    assert told == "Ray 2.55.0 there and 2.60.0 here and Python 3.12.1 there and 3.11.7 here"
+    fault = version_fault(other, own, 2)
+    assert fault == "Ray 2.55.0 there and 2.60.0 here and Python 3.12.1 there and 3.11.7 here"

@@ -37,7 +37,7 @@ def test_one_slow_frame_says_nothing() -> None:
 
 
 def test_frames_that_become_slow_are_noticed() -> None:
-    """After a few pieces the cost is the new one."""
+    """After a few steps the cost is the new one."""
     cost = cost_of(*[0.1] * 50)
     for _ in range(3):
         cost.add(4, 4 * 0.8)
@@ -52,6 +52,6 @@ def test_light_frames_are_drawn_for_a_while() -> None:
 
 
 def test_slow_frames_are_not_waited_for() -> None:
-    """Two frames of seconds tell enough."""
+    """Two frames of seconds are enough."""
     assert not cost_of(SAMPLE_LIMIT_S).is_known
     assert cost_of(SAMPLE_LIMIT_S, SAMPLE_LIMIT_S).is_known

@@ -40,7 +40,7 @@ class Fake:
     """As much of a job, a chooser and a source in this process as is asked for."""
 
     engine: str = "auto"
-    may_travel: bool = True
+    may_use_ray: bool = True
     is_known: bool = True
     stays: str | None = None
 

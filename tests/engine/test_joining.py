@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from numbered import SIZE, numbered_frame, read_numbers
 
 from rayanim.engine import writing
 from rayanim.engine.plan import Place
-from rayanim.engine.writing import Joining, Parts, PartWriter
+from rayanim.engine.writing import Joining, SegmentWriter
 from rayanim.errors import EncodeError, PartsError
 from rayanim.settings import VideoSettings
 from rayanim.storage.segments import PartStore
@@ -53,12 +54,24 @@ class Watched(Store):
         return super().read(address, limit_bytes)
 
 
+@dataclass
+class Files:
+    """A folder for segment files, and a video to be."""
+
+    path: Path
+    store: PartStore
+
+    def open(self, *, joins: bool = True) -> SegmentWriter:
+        writer = SegmentWriter(SPEC, self.path, self.store, joins=joins)
+        writer.open()
+        return writer
+
+
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
-    """A folder for parts, and a video to be."""
+def parts(tmp_path: Path) -> Files:
     (tmp_path / "parts").mkdir()
     Watched.reads.clear()
-    return Parts(SPEC, tmp_path / "video.mp4", PartStore(Watched(), tmp_path / "parts", "ab"))
+    return Files(tmp_path / "video.mp4", PartStore(Watched(), tmp_path / "parts", "ab"))
 
 
 @pytest.fixture(autouse=True)
@@ -68,11 +81,11 @@ def no_thread_is_left() -> Iterator[None]:
     assert [each.name for each in threading.enumerate() if each.name == "rayanim-join"] == []
 
 
-def joining_of(parts: Parts) -> Joining:
-    return Joining(parts.spec, parts.path, parts.store)
+def joining_of(parts: Files) -> Joining:
+    return Joining(SPEC, parts.path, parts.store)
 
 
-def put(parts: Parts, index: int, segment: EncodedSegment | None = None) -> None:
+def put(parts: Files, index: int, segment: EncodedSegment | None = None) -> None:
     parts.store.put(index, LENGTH * index, None, segment or SEGMENTS[index])
 
 
@@ -96,7 +109,7 @@ def joined_at_once(tmp_path: Path, count: int) -> bytes:
 @pytest.mark.parametrize("held_bytes", [0, 3000, 2**20])
 @pytest.mark.parametrize("seed", range(4))
 def test_any_order_gives_the_same_bytes(
-    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_bytes: int, seed: int
+    parts: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_bytes: int, seed: int
 ) -> None:
     """Some twice, some put by others; kept in memory, in part, or read again."""
     monkeypatch.setattr(writing, "HELD_BYTES", held_bytes)
@@ -115,7 +128,7 @@ def test_any_order_gives_the_same_bytes(
     assert sorted(parts.store.indices()) == list(range(8))
 
 
-def test_a_part_is_joined_as_soon_as_all_before_it_are_there(parts: Parts) -> None:
+def test_a_part_is_joined_as_soon_as_all_before_it_are_there(parts: Files) -> None:
     """The end of the video is not waited for, nor is a gap passed over."""
     video = joining_of(parts)
     for index, frames in ((0, 5), (2, 5), (3, 5), (1, 20)):
@@ -126,7 +139,7 @@ def test_a_part_is_joined_as_soon_as_all_before_it_are_there(parts: Parts) -> No
     assert read_numbers(parts.path) == list(range(20))
 
 
-def test_what_is_held_is_not_read_again(parts: Parts) -> None:
+def test_what_is_held_is_not_read_again(parts: Files) -> None:
     """What others put is."""
     video = joining_of(parts)
     for index in (0, 1, 3):
@@ -138,7 +151,7 @@ def test_what_is_held_is_not_read_again(parts: Parts) -> None:
     assert Watched.reads == ["000002.part"]
 
 
-def test_a_part_that_nobody_vouches_for_waits_until_the_end(parts: Parts) -> None:
+def test_a_file_that_was_not_reported_waits_until_the_end(parts: Files) -> None:
     """One of an earlier job may be drawn anew."""
     put(parts, 1, SEGMENTS[7])
     video = joining_of(parts)
@@ -150,12 +163,12 @@ def test_a_part_that_nobody_vouches_for_waits_until_the_end(parts: Parts) -> Non
     assert read_numbers(parts.path) == list(range(10))
 
 
-def spoil(parts: Parts, index: int) -> None:
+def spoil(parts: Files, index: int) -> None:
     path = parts.store.path / f"00000{index}.part"
     path.write_bytes(path.read_bytes()[:-1])  # type: ignore[union-attr]
 
 
-def test_a_failure_is_told_by_the_next_call_and_costs_no_part(parts: Parts) -> None:
+def test_a_failure_is_told_by_the_next_call_and_costs_no_part(parts: Files) -> None:
     """The video goes, what it was joined from stays."""
     writer = parts.open()
     writer.put(Place(0, 0, 5), SEGMENTS[0])
@@ -177,9 +190,9 @@ def test_a_failure_is_told_by_the_next_call_and_costs_no_part(parts: Parts) -> N
         writer.finish(15)
 
 
-def test_a_video_that_cannot_be_written_is_told(parts: Parts) -> None:
+def test_a_video_that_cannot_be_written_is_told(parts: Files) -> None:
     """By the thread that finds out, through the one that asks."""
-    nowhere = Parts(SPEC, parts.path / "no" / "folder.mp4", parts.store)
+    nowhere = Files(parts.path / "no" / "folder.mp4", parts.store)
     writer = nowhere.open()
     put(parts, 0)
     writer.found([0])
@@ -188,7 +201,7 @@ def test_a_video_that_cannot_be_written_is_told(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_stopping_leaves_the_parts_alone(parts: Parts, count: int) -> None:
+def test_stopping_leaves_the_parts_alone(parts: Files, count: int) -> None:
     """Before or after something was joined; twice does nothing."""
     writer = parts.open()
     for index in range(count):
@@ -199,7 +212,7 @@ def test_stopping_leaves_the_parts_alone(parts: Parts, count: int) -> None:
     assert len(list(parts.store.indices())) == count
 
 
-def test_stopping_after_the_end_keeps_the_video(parts: Parts) -> None:
+def test_stopping_after_the_end_keeps_the_video(parts: Files) -> None:
     """It is finished."""
     writer = parts.open()
     writer.put(Place(0, 0, 5), SEGMENTS[0])
@@ -208,7 +221,7 @@ def test_stopping_after_the_end_keeps_the_video(parts: Parts) -> None:
     assert parts.path.stat().st_size == file_bytes
 
 
-def test_parts_that_went_once_they_were_joined_are_not_waited_for(parts: Parts) -> None:
+def test_parts_that_went_once_they_were_joined_are_not_waited_for(parts: Files) -> None:
     """The video is all there."""
     video = joining_of(parts)
     for index in range(4):
@@ -219,16 +232,16 @@ def test_parts_that_went_once_they_were_joined_are_not_waited_for(parts: Parts) 
     assert video.finish(20) == parts.path.stat().st_size
 
 
-def test_a_video_without_parts_is_an_error(parts: Parts) -> None:
+def test_a_video_without_parts_is_an_error(parts: Files) -> None:
     """As everywhere: no container plays without a frame."""
     with pytest.raises(EncodeError, match="no frame"):
         parts.open().finish(0)
     assert not parts.path.exists()
 
 
-def test_who_does_not_join_says_what_is_there(parts: Parts) -> None:
+def test_who_does_not_join_says_what_is_there(parts: Files) -> None:
     """So that another one joins it; at the end it joins nevertheless."""
-    writer = PartWriter(parts, joins=False)
+    writer = parts.open(joins=False)
     writer.found([0])
     put(parts, 0)
     for index in (2, 1):
@@ -239,12 +252,20 @@ def test_who_does_not_join_says_what_is_there(parts: Parts) -> None:
     assert read_numbers(parts.path) == list(range(15))
 
 
-def test_memory_for_what_waits_is_bounded() -> None:
-    """What does not fit is not held, and room that is free again is used."""
-    held = writing._Held(2 * max(map(writing._memory_bytes, SEGMENTS)))
-    for index, segment in enumerate(SEGMENTS):
-        held.put(index, LENGTH * index, segment)
-    kept = [index for index in range(8) if held.pop(index) is not None]
-    assert 2 <= len(kept) < 8
-    held.put(9, 45, SEGMENTS[7])
-    assert held.pop(9) == (45, SEGMENTS[7])
+def test_memory_for_what_waits_is_bounded(parts: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is read from its file, and room that is free again is used."""
+    monkeypatch.setattr(writing, "HELD_BYTES", 2 * max(map(writing._memory_bytes, SEGMENTS)))
+    video = joining_of(parts)
+    for index in range(1, 7):
+        put(parts, index)
+        video.add(index, LENGTH * index, SEGMENTS[index])
+    put(parts, 0)
+    video.found([0])
+    until(lambda: video.frames == 35)
+    read = len(Watched.reads)
+    assert 1 + 2 <= read <= 1 + 4
+    put(parts, 7)
+    video.add(7, 35, SEGMENTS[7])
+    until(lambda: video.frames == 40)
+    assert len(Watched.reads) == read
+    video.finish(40)

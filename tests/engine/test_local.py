@@ -136,7 +136,7 @@ def test_a_size_that_no_codec_takes_closes_the_source(tmp_path: Path) -> None:
 
 
 def test_no_frames_are_an_error_before_the_source_is_opened(tmp_path: Path) -> None:
-    """Nothing to render is told as that."""
+    """Nothing to render is an error of its own."""
     source = Source()
     with pytest.raises(ParametersError, match="no frames"):
         inside_of(source, tmp_path / "part", ParameterFeed([]))
@@ -153,7 +153,7 @@ def test_a_source_is_closed_once(tmp_path: Path) -> None:
 
 
 def test_a_failure_while_abandoning_hides_no_other(tmp_path: Path) -> None:
-    """`close` tells of a finish that fails, `abandon` leaves the first error to be told."""
+    """`close` raises what finish() raised, `abandon` leaves the first error to be raised."""
     inside_of(Source(fail="close"), tmp_path / "part").abandon()
     with pytest.raises(ScriptError, match="closing it raised ZeroDivisionError: close failed"):
         inside_of(Source(fail="close"), tmp_path / "part").close()

@@ -8,12 +8,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from rayanim.engine import machine
-from rayanim.engine.machine import Machine, Witness, cgroup_cores, cgroup_free_bytes
+from rayanim.engine.machine import (
+    Machine,
+    cgroup_cores,
+    cgroup_free_bytes,
+    process_of,
+    wait_for_exit,
+)
 
 MIB = 2**20
 
@@ -171,22 +178,29 @@ def test_version_1_memory_counts_the_whole_subtrees_cache(tmp_path: Path) -> Non
     assert cgroup_free_bytes(root=v1(tmp_path, files)) == 50 * MIB
 
 
-def test_version_1s_enormous_limit_leaves_the_machines_figure(tmp_path: Path) -> None:
+def free_of_machine(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free_bytes))
+
+
+def test_version_1s_enormous_limit_leaves_the_machines_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a limit version 1 writes a number near 2**63; the machine's memory counts."""
     files = {
         "memory/memory.limit_in_bytes": "9223372036854771712",
         "memory/memory.usage_in_bytes": str(MIB),
     }
-    root = plant(v1(tmp_path, files), {"proc/meminfo": "MemAvailable:   2048 kB\n"})
-    assert machine.free_memory_bytes(root=root) == 2 * MIB
+    free_of_machine(monkeypatch, 2 * MIB)
+    assert machine.free_memory_bytes(root=v1(tmp_path, files)) == 2 * MIB
 
 
-def test_the_machines_memory_binds_below_a_wide_limit(tmp_path: Path) -> None:
+def test_the_machines_memory_binds_below_a_wide_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A container may be allowed more than the machine has left."""
     files = {"memory.max": str(100 * MIB), "memory.current": "0"}
-    meminfo = "MemTotal:  9000000 kB\nMemFree: 1 kB\nMemAvailable:    1024 kB\n"
-    root = plant(v2(tmp_path, files), {"proc/meminfo": meminfo})
-    assert machine.free_memory_bytes(root=root) == MIB
+    free_of_machine(monkeypatch, MIB)
+    assert machine.free_memory_bytes(root=v2(tmp_path, files)) == MIB
 
 
 def test_without_any_file_the_operating_systems_figures_stand(tmp_path: Path) -> None:
@@ -194,13 +208,7 @@ def test_without_any_file_the_operating_systems_figures_stand(tmp_path: Path) ->
     assert cgroup_cores(root=tmp_path) is None
     assert cgroup_free_bytes(root=tmp_path) is None
     assert machine.usable_cores(root=tmp_path) >= 1
-
-
-def test_outside_linux_psutil_is_asked(tmp_path: Path) -> None:
-    """Without ``/proc`` memory and resident size come from psutil."""
-    psutil = pytest.importorskip("psutil")
     assert 0 < machine.free_memory_bytes(root=tmp_path) <= psutil.virtual_memory().total
-    assert MIB < machine.process_rss_bytes(root=tmp_path) < psutil.virtual_memory().total
 
 
 def test_garbage_in_the_membership_file_is_passed_over(tmp_path: Path) -> None:
@@ -235,8 +243,7 @@ def test_here_takes_both_figures_at_once(tmp_path: Path) -> None:
         "memory.max": str(8 * MIB),
         "memory.current": str(2 * MIB),
     }
-    root = plant(v2(tmp_path, files), {"proc/meminfo": "MemAvailable: 999999 kB"})
-    here = Machine.here(root=root)
+    here = Machine.here(root=v2(tmp_path, files))
     assert here == Machine(cores=1, free_memory_bytes=6 * MIB)
     with pytest.raises(dataclasses.FrozenInstanceError):
         here.cores = 2  # type: ignore[misc]
@@ -250,19 +257,14 @@ def test_the_real_machine_can_be_read() -> None:
     assert machine.process_rss_bytes() > MIB
 
 
-def test_resident_size_is_counted_in_pages(tmp_path: Path) -> None:
-    """The kernel's file gives pages, of whatever size they are here."""
-    root = plant(tmp_path, {"proc/self/statm": "900 25 10 1 0 40 0\n"})
-    assert machine.process_rss_bytes(root=root) == 25 * os.sysconf("SC_PAGE_SIZE")
-
-
 def test_a_stopped_process_is_killed_before_its_work_is_begun_anew() -> None:
-    """It might go on one day, and write to a file that is another's by then."""
+    """It might run again one day, and write to a file that is another's by then."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
     try:
-        witness = Witness(process.pid)
+        found = process_of(process.pid)
+        assert found is not None
         process.send_signal(signal.SIGSTOP)
-        witness.see_the_end(0.2)
+        wait_for_exit(found, 0.2)
         assert not psutil.pid_exists(process.pid)
     finally:
         process.kill()
@@ -270,6 +272,9 @@ def test_a_stopped_process_is_killed_before_its_work_is_begun_anew() -> None:
 
 def test_a_process_that_is_gone_is_not_waited_for() -> None:
     """Nor is another one ended that has its number by now."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    Witness(process.pid).see_the_end(100.0)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    found = process_of(process.pid)
+    assert found is not None
+    process.communicate()
+    wait_for_exit(found, 100.0)
+    assert process_of(process.pid) is None

@@ -19,7 +19,7 @@ def segment(index: int) -> Segment:
 
 
 class Company(RuleBasedStateMachine):
-    """Actors that come, draw, are told to leave and die, in any order."""
+    """Actors that come, draw, are asked to leave and die, in any order."""
 
     def __init__(self) -> None:
         super().__init__()

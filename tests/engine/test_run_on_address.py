@@ -16,7 +16,7 @@ from numbered import FPS, Numbered
 
 import rayanim
 from rayanim.engine import cluster
-from rayanim.engine.cluster import Seen
+from rayanim.engine.cluster import HeadAnswer
 from rayanim.errors import ClusterError
 from rayanim.settings import Address
 
@@ -196,26 +196,26 @@ def test_without_the_token_a_cluster_says_what_to_set(
 
 
 @pytest.mark.parametrize(
-    ("seen", "told"),
+    ("answer", "told"),
     [
         (
-            Seen("2.0.0", "3.11.7", True, ("10.0.0.1",)),
+            HeadAnswer("2.0.0", "3.11.7", True, ("10.0.0.1",)),
             "Ray 2.0.0 there and",
         ),
         (
-            Seen(None, None, False, ("10.0.0.1", "10.0.0.2")),
+            HeadAnswer(None, None, False, ("10.0.0.1", "10.0.0.2")),
             "is no node of the cluster at 10.0.0.1:6379 (its nodes: 10.0.0.1, 10.0.0.2)",
         ),
     ],
     ids=["versions", "no node"],
 )
 def test_a_cluster_that_does_not_fit_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, seen: Seen, told: str
+    monkeypatch: pytest.MonkeyPatch, answer: HeadAnswer, told: str
 ) -> None:
     """Other versions, and a machine that does not belong to it."""
     pytest.importorskip("ray")
     monkeypatch.setattr(cluster, "JOINING_S", 0.0)
-    monkeypatch.setattr(cluster, "look_at", lambda address, limit_s: seen)
+    monkeypatch.setattr(cluster, "ask_head", lambda address, limit_s: answer)
     with pytest.raises(ClusterError) as refused:
         cluster.check_fit("10.0.0.1:6379", Address("10.0.0.1:6379", "--address"))
     assert told in refused.value.message

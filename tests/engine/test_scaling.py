@@ -96,7 +96,7 @@ def test_a_window_used_by_many_drawing_actors_has_room_for_one_more() -> None:
 
 
 def test_the_upper_limit_is_said_when_it_binds() -> None:
-    """Who wonders why it is slow reads that the limit holds it."""
+    """The reason says that the limit holds it back."""
     assert after(STARVING, 1.0, alive=16, requested=16) == Decision(
         16,
         0,
@@ -144,7 +144,7 @@ def test_only_as_many_actors_are_added_as_repay_their_start() -> None:
 
 
 def test_an_unknown_length_sets_no_bound() -> None:
-    """A stream may go on for ever, so starts are taken to be repaid."""
+    """A stream may be endless, so starts are taken to be repaid."""
     assert after(STARVING, 1.0, frames_left=None, segments_left=None).target == 6
 
 
@@ -169,7 +169,7 @@ def test_nothing_changes_while_a_change_settles() -> None:
 
 
 def test_frames_behind_a_slow_one_add_no_actor() -> None:
-    """The encoder idles, the window is full: nobody could draw it any sooner."""
+    """The encoder idles, the window is full: no actor could draw it any sooner."""
     assert after(FULL, 60.0, encoder_idle_fraction=0.6, queued_frames=80) == Decision(
         4, 0, "stay at 4: the encoder idled 60%, but 80 frames wait behind a slower one"
     )

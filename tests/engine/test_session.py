@@ -150,7 +150,7 @@ def test_ray_is_not_imported_for_a_video_of_this_process(trace: dict[str, Any]) 
 
 
 def test_videos_are_quiet(trace: dict[str, Any]) -> None:
-    """Nothing of Ray's is printed, nor what its actors print, but to those who look."""
+    """Nothing of Ray's is printed, nor what its actors print, but with -v."""
     assert trace["said"] == []
 
 

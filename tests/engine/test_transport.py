@@ -31,12 +31,12 @@ def test_segments_are_taken_where_they_can_be_joined(suffix: str) -> None:
 
 
 @pytest.mark.parametrize("name", NOT_JOINABLE)
-def test_what_cannot_be_joined_travels_as_frames(name: str) -> None:
-    """The reason is told; who asks for segments all the same gets it as an error."""
+def test_what_cannot_be_joined_is_handed_over_as_frames(name: str) -> None:
+    """With the reason; where segments are asked for all the same, it is an error."""
     stream, reason = NOT_JOINABLE[name]
-    transport, told = choose_transport(stream, None)
+    transport, why = choose_transport(stream, None)
     assert transport == "frames"
-    assert reason in told
+    assert reason in why
     with pytest.raises(SettingsError, match=rf"transport='segments' .*{reason}.* Use 'frames'"):
         choose_transport(stream, "segments")
 

@@ -1,4 +1,4 @@
-"""Rates of the last seconds: weighted by time, forgetful, and honest about silence."""
+"""Rates of the last seconds: weighted by time, forgetful, and idle since the last entry."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_frames_that_took_no_time_have_no_rate() -> None:
     assert sums.idle_fraction(1.0) == 1.0
 
 
-def test_silence_since_the_last_entry_is_idle() -> None:
+def test_time_since_the_last_entry_is_idle() -> None:
     """An encoder that hears nothing is idle before it says so."""
     sums = SlidingSums(10.0)
     sums.add(1.0, frames=5, busy_s=1.0, idle_s=1.0)

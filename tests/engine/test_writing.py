@@ -1,8 +1,9 @@
-"""Both ways to a file: in order through one encoder, or parts joined at the end."""
+"""Both ways to a file: in order through one encoder, or segment files that are joined."""
 
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from numbered import SIZE, numbered_frame, read_numbers
 
 from rayanim.engine.plan import Place
-from rayanim.engine.writing import OneEncoder, Parts
+from rayanim.engine.writing import FrameWriter, SegmentWriter
 from rayanim.errors import EncodeError, PartsError
 from rayanim.settings import VideoSettings
 from rayanim.storage.segments import PartStore
@@ -37,16 +38,30 @@ def encoded(start: int, stop: int) -> EncodedSegment:
     return encoder.finish()
 
 
+@dataclass
+class Files:
+    """A folder for segment files, and a video to be."""
+
+    path: Path
+    store: PartStore
+
+    def open(self) -> SegmentWriter:
+        writer = SegmentWriter(SPEC, self.path, self.store)
+        # As it is sent to the process that writes.
+        sent: SegmentWriter = pickle.loads(pickle.dumps(writer))
+        sent.open()
+        return sent
+
+
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
-    """A folder for parts, and a video to be."""
+def parts(tmp_path: Path) -> Files:
     (tmp_path / "parts").mkdir()
-    return Parts(SPEC, tmp_path / "video.mp4", PartStore(Store(), tmp_path / "parts", "ab"))
+    return Files(tmp_path / "video.mp4", PartStore(Store(), tmp_path / "parts", "ab"))
 
 
-def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Parts) -> None:
+def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Files) -> None:
     """Also in another process; a part that comes twice counts once."""
-    writer = pickle.loads(pickle.dumps(parts)).open()
+    writer = parts.open()
     for index in (2, 0, 1, 0):
         place = Place(index, 5 * index, 5 * index + 5, "cd")
         written_bytes = writer.put(place, encoded(5 * index, 5 * index + 5))
@@ -56,7 +71,7 @@ def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("starts", [{0: 0, 2: 10}, {1: 5, 2: 10}])
-def test_a_missing_part_is_an_error(parts: Parts, starts: dict[int, int]) -> None:
+def test_a_missing_part_is_an_error(parts: Files, starts: dict[int, int]) -> None:
     """No video is made of the others."""
     for index, start in starts.items():
         parts.store.put(index, start, None, encoded(start, start + 5))
@@ -66,8 +81,8 @@ def test_a_missing_part_is_an_error(parts: Parts, starts: dict[int, int]) -> Non
 
 
 @pytest.mark.parametrize("n_frames", [4, 6])
-def test_a_video_of_another_length_is_an_error(parts: Parts, n_frames: int) -> None:
-    """Who joins knows how many frames there must be: the last part may be what is missing."""
+def test_a_video_of_another_length_is_an_error(parts: Files, n_frames: int) -> None:
+    """The number of frames is checked: the last file may be the one that is missing."""
     parts.store.put(0, 0, None, encoded(0, 5))
     with pytest.raises(PartsError, match=f"5 frames of {n_frames}"):
         parts.open().finish(n_frames)
@@ -75,7 +90,7 @@ def test_a_video_of_another_length_is_an_error(parts: Parts, n_frames: int) -> N
 
 
 @pytest.mark.parametrize("start", [4, 6])
-def test_a_part_of_another_cut_is_an_error(parts: Parts, start: int) -> None:
+def test_a_part_of_another_cut_is_an_error(parts: Files, start: int) -> None:
     """Frames would be lost or doubled; neither is in a video unnoticed."""
     parts.store.put(0, 0, None, encoded(0, 5))
     parts.store.put(1, start, None, encoded(5, 10))
@@ -84,7 +99,7 @@ def test_a_part_of_another_cut_is_an_error(parts: Parts, start: int) -> None:
     assert not parts.path.exists()
 
 
-def test_a_part_that_was_changed_meanwhile_is_an_error(parts: Parts) -> None:
+def test_a_part_that_was_changed_meanwhile_is_an_error(parts: Files) -> None:
     """Each is checked once more when it is joined."""
     parts.store.put(0, 0, None, encoded(0, 5))
     path = parts.store.path / "000000.part"
@@ -96,12 +111,13 @@ def test_a_part_that_was_changed_meanwhile_is_an_error(parts: Parts) -> None:
     assert not parts.path.exists()
 
 
-def test_one_encoder_takes_frames_in_order_alone(tmp_path: Path) -> None:
-    """What comes out of turn is refused before it is encoded."""
-    writer = pickle.loads(pickle.dumps(OneEncoder(SPEC, tmp_path / "video.mp4"))).open()
+def test_one_encoder_writes_the_frames_that_it_is_given(tmp_path: Path) -> None:
+    """In another process, too."""
+    writer = pickle.loads(pickle.dumps(FrameWriter(SPEC, tmp_path / "video.mp4")))
+    writer.open()
     assert writer.put(Place(0, 0, 4), frames(0, 4)) == 0
-    with pytest.raises(EncodeError, match="Frames from 5 on came where 4 was expected"):
-        writer.put(Place(1, 5, 8), frames(5, 8))
     writer.put(Place(1, 4, 6), frames(4, 6))
+    with pytest.raises(EncodeError, match="6 frames were encoded where the video has 7"):
+        writer.finish(7)
     assert writer.finish(6) == (tmp_path / "video.mp4").stat().st_size
     assert read_numbers(tmp_path / "video.mp4") == list(range(6))

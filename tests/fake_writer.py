@@ -1,4 +1,4 @@
-"""A way to write a video that does what a test wants; actors import it from here."""
+"""A writer that does what a test wants; actors import it from here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rayanim.errors import EncodeError
 
 
 @dataclass(frozen=True)
-class FakeWriting:
-    """Writes what it is given, in the way that a test wants."""
+class FakeWriter:
+    """Writes what it is given, or fails in the way that a test wants."""
 
     path: Path
     how: str = ""
@@ -22,10 +22,9 @@ class FakeWriting:
     width: int = 1
     patience_s: float = 120.0
 
-    def open(self) -> FakeWriting:
+    def open(self) -> None:
         if self.how == "cannot open":
             raise EncodeError("no such disk")
-        return self
 
     def put(self, place: Place, payload: Any) -> int:
         if self.how == "is wrong":
@@ -38,7 +37,7 @@ class FakeWriting:
         """Nothing is joined."""
 
     def finish(self, n_frames: int) -> int:
-        """Write a little, again and again, for longer than silence may last, or never."""
+        """Write a little, again and again, for longer than an answer may take, or never."""
         for _ in range(15):
             time.sleep(0.2)
             if self.how != "stands still":

@@ -1,21 +1,21 @@
-"""What Ray raises is told as ours, and a machine's fault from the code's."""
+"""An unexpected error of Ray becomes one clear message."""
 
 from __future__ import annotations
 
 import pytest
 
-from rayanim.engine.ray_session import told_as_ours
+from rayanim.engine.ray_session import ray_errors_explained
 from rayanim.errors import EncodeError, FarmError
 
 # As Ray's own, which this test need not load.
 StoreFull = type("ObjectStoreFullError", (Exception,), {"__module__": "ray.exceptions"})
 
 
-def test_what_ray_raises_where_nobody_expects_it_is_one_message() -> None:
+def test_an_unexpected_error_of_ray_is_one_message() -> None:
     """No traceback of Ray's reaches a person."""
     with (
         pytest.raises(FarmError, match=r"^Ray failed \(ObjectStoreFullError: no room\)"),
-        told_as_ours(),
+        ray_errors_explained(),
     ):
         raise StoreFull("no room\nmore of it")
 
@@ -23,6 +23,6 @@ def test_what_ray_raises_where_nobody_expects_it_is_one_message() -> None:
 @pytest.mark.parametrize("error", [EncodeError("disk full"), KeyError("x"), KeyboardInterrupt()])
 def test_all_else_stays_as_it_is(error: BaseException) -> None:
     """Ours has its message already; a slip of ours is not Ray's."""
-    with pytest.raises(type(error)) as caught, told_as_ours():
+    with pytest.raises(type(error)) as caught, ray_errors_explained():
         raise error
     assert caught.value is error
