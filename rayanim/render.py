@@ -61,7 +61,7 @@ _logger = logging.getLogger(__name__)
 def report_of(target: Address, outcome: Outcome) -> Report:
     """The report of a job whose video is at `target` now."""
     tally, spec = outcome.tally, outcome.spec
-    ways = tally.timings.account.ways
+    drawn = tally.timings.account
     elapsed_s = tally.elapsed_s
     by_actors = tally.transport == "segments" and outcome.engine == "ray"
     stages = StageRates.measured(
@@ -90,8 +90,8 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         start_s=tally.start_s,
         stages=stages,
         binding=binding_stage(stages, elapsed_s, tally.actors_peak, encoded_by_actors=by_actors),
-        drawn_in_parts=ways.in_parts,
-        drawn_in_full=tuple(sorted(ways.in_full.items(), key=lambda item: -item[1])),
+        drawn_in_parts=drawn.incremental,
+        drawn_in_full=tuple(sorted(drawn.in_full.items(), key=lambda item: -item[1])),
         actor_changes=tuple(tally.changes),
         fleet_sizes=tuple(tally.fleet.sizes),
         nodes_peak=tally.fleet.nodes_peak,

@@ -38,7 +38,7 @@ from rayanim.engine.stats import Job, Tally
 from rayanim.engine.writing import Writer
 from rayanim.errors import OutputError, ParametersError, RedrawError, ScriptError, SettingsError
 from rayanim.events import PartKept
-from rayanim.figure.draw_stats import Ledger
+from rayanim.figure.draw_stats import DrawMonitor
 from rayanim.parameters import Batch, Feed, PushedBack
 from rayanim.settings import Transport
 
@@ -173,7 +173,7 @@ class InProcess:
         self._first = first
         self._first_digest: bytes | None = None
         self._is_open = True
-        self._measured = Ledger()
+        self._measured = DrawMonitor()
         try:
             with self._measured.open(), self._measured.frame(number):
                 self.geometry = measure_source(job.source, job.seed, number, params)

@@ -26,7 +26,7 @@ from rayanim.events import (
     SegmentDrawn,
     SegmentRetried,
 )
-from rayanim.figure.draw_stats import advice_of
+from rayanim.figure.hints import advice_of
 from rayanim.parameters import Feed
 from rayanim.progress.base import Progress, ProgressState
 from rayanim.report import ActorChange, FleetSize

@@ -14,7 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
 from matplotlib.offsetbox import AnnotationBbox, OffsetBox
 
-from rayanim.figure.changes import Ground, Watch
+from rayanim.figure.changes import SharedInputs, Watch, restore_flags
 from rayanim.figure.layout import layout_boxes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Titles:
         self.axes = axes
         self._drawing = drawing
         self._boxes: dict[int, tuple[Any, Watch, int, Any]] = {}
-        self._undrawn: dict[int, tuple[Any, Watch, Ground, int]] = {}
+        self._undrawn: dict[int, tuple[Any, Watch, SharedInputs, int]] = {}
         self._placed: tuple[Any, ...] | None = None
 
     def any_text(self) -> bool:
@@ -54,9 +54,8 @@ class Titles:
         flags = [flag for watch in watches if watch for flag in watch.flags()]
         before = [title.get_position() for title in self._all()]
         place()
-        for attributes, mark in flags:
-            # It sets the flags of all that it looks at: what changed shows in the values.
-            attributes["_stale"] = mark
+        # It sets the flags of all that it looks at: what changed shows in the values.
+        restore_flags(flags)
         return [
             title
             for title, position in zip(self._all(), before, strict=True)
@@ -67,15 +66,14 @@ class Titles:
         """The box of `axis`, from memory where it has not changed since it was measured."""
         watch = self._watch_of(axis)
         # Where the axes stands is no part of the watch over its axis.
-        version = self._drawing.ground_of(axis.axes).version
+        version = self._drawing.shared_inputs_of(axis.axes).version
         kept = self._boxes.get(id(axis))
         if watch and kept and kept[0] is axis and kept[2] == version and _alike(kept[1], watch):
             return kept[3]
         flags = watch.flags() if watch else []
         box = measure()
-        for attributes, mark in flags:
-            # It sets stale flags of ticks that have not changed.
-            attributes["_stale"] = mark
+        # It sets stale flags of ticks that have not changed.
+        restore_flags(flags)
         if watch:
             self._boxes[id(axis)] = (axis, watch, version, box)
         return box
@@ -84,11 +82,11 @@ class Titles:
         """All that the places of the titles depend on; None where that is not known."""
         found: list[Any] = []
         for axes in self._relatives():
-            ground = self._drawing.ground_of(axes)
+            shared = self._drawing.shared_inputs_of(axes)
             waits = any(axes._stale_viewlims.values())
-            if not ground.watched or axes.child_axes or waits:
+            if not shared.is_watched or axes.child_axes or waits:
                 return None
-            found += (axes, ground.version)
+            found += (axes, shared.version)
         watches = [self._watch_of(axis) for axis in self._axis_objects()]
         watches += [self._drawing.watch_of(title) for title in self._all()]
         if None in watches:
@@ -113,24 +111,24 @@ class Titles:
         return [axis for axes in self._relatives() for axis in (axes.xaxis, axes.yaxis)]
 
     def _watch_of(self, axis: Any) -> Watch | None:
-        if self._drawing.has_turns(axis):
+        if self._drawing.has_node(axis):
             return self._drawing.watch_of(axis)
         kept = self._undrawn.get(id(axis))
         if kept is None or kept[0] is not axis:
             return None
-        _, watch, ground, version = kept
-        self._drawing.ground_of(ground.owner)
-        return None if ground.version != version or watch.changed() else watch
+        _, watch, shared, version = kept
+        self._drawing.shared_inputs_of(shared.owner)
+        return None if shared.version != version or watch.changed() else watch
 
     def _watch_undrawn(self) -> None:
         """Watch axis objects that are measured and never drawn."""
         known = {id(axis): axis for axis in self._axis_objects()}
         for axis in known.values():
-            if not self._drawing.has_turns(axis) and self._watch_of(axis) is None:
-                ground = self._drawing.ground_of(axis.axes)
-                watch = Watch((axis,), ground)
-                if ground.watched and watch.reason is None:
-                    self._undrawn[id(axis)] = (axis, watch, ground, ground.version)
+            if not self._drawing.has_node(axis) and self._watch_of(axis) is None:
+                shared = self._drawing.shared_inputs_of(axis.axes)
+                watch = Watch((axis,), shared)
+                if shared.is_watched and watch.reason is None:
+                    self._undrawn[id(axis)] = (axis, watch, shared, shared.version)
 
 
 class _Values:
@@ -202,22 +200,22 @@ class AxesLayout:
         children = [
             child for child in self._figure.get_children() if child is not self._figure.patch
         ]
-        if not all(isinstance(child, Axes) or drawing.has_turns(child) for child in children):
+        if not all(isinstance(child, Axes) or drawing.has_node(child) for child in children):
             return False
         return all(
             id(node.artist) in self._unmeasured and _is_unmeasured(node.artist)
             for node in drawing.nodes
-            if node.is_turn and drawing.is_due(node)
+            if node.stands_for_artists and drawing.is_due(node)
         )
 
     def _is_calm(self, axes: Any) -> bool:
         """Whether all in `axes` has its turns, and its limits are those of the last frame."""
         drawing = self._drawing
-        ground = drawing.ground_of(axes)
-        if not ground.watched or any(axes._stale_viewlims.values()):
+        shared = drawing.shared_inputs_of(axes)
+        if not shared.is_watched or any(axes._stale_viewlims.values()):
             return False
-        return drawing.is_as_drawn(axes) and all(
-            isinstance(child, Axes) or drawing.has_turns(child) for child in axes.get_children()
+        return drawing.has_same_children(axes) and all(
+            isinstance(child, Axes) or drawing.has_node(child) for child in axes.get_children()
         )
 
     def _roots(self) -> tuple[Any, ...]:

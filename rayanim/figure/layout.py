@@ -100,7 +100,7 @@ def noted_layout(figure: Figure) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def kept_layout(figure: Figure) -> Iterator[None]:
+def restored_layout(figure: Figure) -> Iterator[None]:
     """Put what a layout engine moves inside back to where it stood."""
     put_back = noted_layout(figure)
     try:
