@@ -34,6 +34,7 @@ from rayanim.figure.changes import (
 )
 from rayanim.figure.global_inputs import GlobalInputs
 from rayanim.figure.kept_layout import AxesLayout, Titles
+from rayanim.figure.layout import every_axes, subfigures_of
 from rayanim.figure.private import replaced
 from rayanim.figure.recorder import (
     Box,
@@ -160,7 +161,7 @@ class FigureDrawing:
         self._owners.append(owner)
         if isinstance(owner, Axes) and type(owner).draw is not Axes.draw:
             # What they set on their own frame whenever they are drawn sets stale flags, too:
-            # there the values alone tell of changes.
+            # there the values alone show changes.
             self._frame_flags = marks_of((owner.patch, *owner.spines.values()))
         owner.draw(self._renderer)
         self.axes_3d.end()
@@ -251,7 +252,7 @@ class FigureDrawing:
 
     def _check_global_inputs(self) -> None:
         """Take everything for changed where something outside of the artists changed."""
-        aligned, self._aligned = self._aligned, list(_aligned(self._figure))
+        aligned, self._aligned = self._aligned, _aligned(self._figure)
         if self._global.changed() or aligned != self._aligned:
             for shared in self._shared.values():
                 shared.forget()
@@ -276,7 +277,9 @@ class FigureDrawing:
         for node in self.nodes:
             by_id.setdefault(id(node.artist), []).append(node)
         self._nodes_by_id = by_id
-        shown = {id(owner) for owner in _all_owners(self._figure)}
+        figure = self._figure
+        owners = (figure, *subfigures_of(figure), *every_axes(figure.axes))
+        shown = set(map(id, owners))
         for kept in (self._shared, self._children, self._titles, self.axes_3d.nodes):
             for key in [key for key in kept if key not in shown]:
                 del kept[key]
@@ -363,13 +366,6 @@ class Axes3DDrawing:
 
 class ArtistNode:
     """An artist, or several that only make sense together, with what they drew last."""
-
-    __slots__ = (
-        "_alone", "_backoff", "_began_s", "_changed", "_epoch", "_marks", "_roots", "_settled",
-        "_shared", "_shared_version", "_touched", "_watch",
-        "artist", "cost_s", "dirty", "drawn_for", "frame_idx", "fresh", "is_unknown", "moved_at",
-        "reach", "recording",
-    )  # fmt: skip
 
     def __init__(
         self, artist: Any, shared: SharedInputs, roots: tuple[Any, ...] | None = None
@@ -464,7 +460,7 @@ class ArtistNode:
         self._marks += [] if self._watch is None else self._watch.flags()
 
     def end_comparison(self, recording: Recording) -> None:
-        """After that."""
+        """After it was drawn so."""
         self.fresh = recording
         restore_flags(self._marks)
 
@@ -478,7 +474,7 @@ class ArtistNode:
         return any(artist is root for root in self._roots)
 
     def keep(self) -> None:
-        """It has not changed."""
+        """It has not changed and is not drawn."""
         self.dirty = False
         self.drawn_for = ""
         self._backoff.reset()
@@ -521,24 +517,11 @@ def draws_alone(artist: Any) -> bool:
     return norm is None or norm.scaled()
 
 
-def _aligned(figure: Any) -> Iterator[list[Any]]:
+def _aligned(figure: Any) -> list[list[Any]]:
     """Groups of axes whose labels or titles are aligned."""
-    for grouper in figure._align_label_groups.values():
-        yield from (list(group) for group in grouper)
-    for part in figure.subfigs:
-        yield from _aligned(part)
-
-
-def _all_owners(figure: Any) -> Iterator[Any]:
-    """A figure, the figures in it, and all axes with the axes in them."""
-    yield figure
-    for part in figure.subfigs:
-        yield from _all_owners(part)
-    found = list(figure.axes)
-    while found:
-        axes = found.pop()
-        yield axes
-        found.extend(axes.child_axes)
+    figures = (figure, *subfigures_of(figure))
+    groupers = [grouper for each in figures for grouper in each._align_label_groups.values()]
+    return [list(group) for grouper in groupers for group in grouper]
 
 
 @contextlib.contextmanager

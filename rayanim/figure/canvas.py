@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,8 +85,11 @@ class VideoCanvas(FigureCanvasAgg):
 
     def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
         """Draw a frame of a video."""
-        with self._drawing_frame():
+        self._draws_frame = True
+        try:
             self.draw()
+        finally:
+            self._draws_frame = False
         return self.pixels
 
     @property
@@ -97,14 +98,6 @@ class VideoCanvas(FigureCanvasAgg):
         view = np.asarray(self.buffer_rgba()).view()  # type: ignore[no-untyped-call]
         view.flags.writeable = False
         return view
-
-    @contextlib.contextmanager
-    def _drawing_frame(self) -> Iterator[None]:
-        self._draws_frame = True
-        try:
-            yield
-        finally:
-            self._draws_frame = False
 
 
 class IncrementalCanvas(VideoCanvas):
@@ -182,7 +175,7 @@ class IncrementalCanvas(VideoCanvas):
         return self._missing
 
     def _own_renderer(self) -> RecordingRenderer:
-        # Its size is matplotlib's to say: before 3.11 it may be a fraction of a pixel.
+        # matplotlib rounds the size: before 3.11 it may be a fraction of a pixel.
         width, height = self.get_width_height(physical=True)
         key = (width, height, self.figure.dpi)
         if self._kept_renderer is None or key != self._renderer_key:
@@ -318,7 +311,7 @@ class IncrementalCanvas(VideoCanvas):
         ]
         there = [str(node.artist) for node in drawing.nodes if touch(node.reach, box)]
         names = [str(title) for title in drawing.misplaced] + (wrong or there)
-        self.difference = Difference(self._frames, box, tuple(names[:8]))
+        self.difference = Difference(box, tuple(names[:8]))
         renderer.pixels[...] = full
         self.refusal = DIFFERS
         if open_monitor() is None:
@@ -354,7 +347,6 @@ class IncrementalCanvas(VideoCanvas):
 class Difference:
     """A frame that was not the frame drawn in full."""
 
-    frame_idx: int
     box: Box
     artists: tuple[str, ...]
 

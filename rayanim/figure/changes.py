@@ -108,7 +108,7 @@ class Watch:
         self._roots = tuple(roots)
         self._shared = shared
         self._helped: list[Axis] = []
-        # By identity: quick, and where it says "the same" there is no doubt.
+        # By identity: quick, and what is identical is the same for certain.
         self._views: list[Any] = []
         self._lengths: list[int] = []
         self._viewed: list[Any] = []

@@ -6,7 +6,6 @@ caller's backend never notices.
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import io
 import sys
@@ -48,50 +47,48 @@ ASKED_FOR = "drawing='full' was asked for"
 SAVED = "savefig options that only savefig knows"
 
 
-class AnyPixels(abc.ABC):
-    """The pixels of one figure, drawn again and again."""
+class AnyPixels:
+    """The pixels of one figure, drawn again and again, by one of the two ways below."""
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
         self.growth = ArtistGrowth()
         self._layout = LayoutStart()
 
-    def draw(self) -> npt.NDArray[np.uint8]:
-        """Draw the figure as it is now."""
-        monitor = open_monitor()
-        return self.draw_now() if monitor is None else monitor.draw(self)
-
-    def close(self) -> None:
-        """Release the figure and let pyplot forget it."""
-        self.release()
-        close_figure(self.figure)
-
     @property
-    @abc.abstractmethod
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels of what `draw` gives."""
-
-    @abc.abstractmethod
-    def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
-        """Draw without being counted, and compare that with a full draw if asked to."""
-
-    @property
-    @abc.abstractmethod
     def why_full(self) -> str | None:
         """Why the last frame was drawn in full; None where it was drawn incrementally."""
+        raise NotImplementedError
 
     @property
     def difference(self) -> str | None:
         """What differed from a full draw, as text for the user, or None."""
         return None
 
-    @abc.abstractmethod
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of what `draw` gives."""
+        raise NotImplementedError
+
+    def draw(self) -> npt.NDArray[np.uint8]:
+        """Draw the figure as it is now."""
+        monitor = open_monitor()
+        return self.draw_now() if monitor is None else monitor.draw(self)
+
+    def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """Draw without being counted, and compare that with a full draw if asked to."""
+        raise NotImplementedError
+
     def draw_in_full_from_now(self) -> None:
         """Draw nothing incrementally any more: a difference was found elsewhere."""
 
-    @abc.abstractmethod
     def release(self) -> None:
         """Give the figure back what was changed on it."""
+
+    def close(self) -> None:
+        """Release the figure and let pyplot forget it."""
+        self.release()
+        close_figure(self.figure)
 
 
 class FigurePixels(AnyPixels):
@@ -109,12 +106,9 @@ class FigurePixels(AnyPixels):
         self._canvas_before, self._dpi_before = figure.canvas, figure.dpi
         if dpi is not None and dpi != figure.dpi:
             figure.set_dpi(dpi)
-        self._canvas: VideoCanvas
         wanted = IncrementalCanvas if (drawing or _wanted.get()) == "auto" else VideoCanvas
-        if type(figure.canvas) is wanted:
-            self._canvas = figure.canvas
-        else:
-            self._canvas = wanted(figure)
+        canvas: Any = figure.canvas
+        self._canvas: VideoCanvas = canvas if type(canvas) is wanted else wanted(figure)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -184,12 +178,6 @@ class SavedFigurePixels(AnyPixels):
         width_px, height_px = self.size
         return np.frombuffer(memory.getbuffer(), np.uint8).reshape(height_px, width_px, 4)
 
-    def draw_in_full_from_now(self) -> None:
-        """As always."""
-
-    def release(self) -> None:
-        """Nothing was changed."""
-
 
 def open_pixels(
     figure: Figure,
@@ -243,7 +231,7 @@ def _measure_tight_box(figure: Figure, options: dict[str, Any]) -> Box:
     padded = tight.padded(pad_in)
     low = np.floor(np.array([padded.x0, padded.y0]) * figure.dpi)
     high = np.ceil(np.array([padded.x1, padded.y1]) * figure.dpi)
-    # matplotlib truncates box size times dpi: a hair more keeps whole pixels whole.
+    # matplotlib truncates box size times dpi: a hair more keeps the last pixel.
     high = high + 1e-6
     x0, y0 = low / figure.dpi
     x1, y1 = high / figure.dpi

@@ -80,7 +80,7 @@ def _same_mapping(now: Any, kept: dict[str, Any]) -> bool:
     try:
         return dict.__eq__(now, kept) is True
     except Exception:
-        # Arrays do not say whether they are equal.
+        # Comparing arrays gives arrays.
         pairs: list[tuple[Any, Any]] = [(value, kept.get(name)) for name, value in dict.items(now)]
         return len(now) == len(kept) and all(
             value is other or (isinstance(value, np.ndarray) and np.array_equal(value, other))

@@ -144,7 +144,7 @@ def missing_names(renderer: Any, figure: Any) -> tuple[str, ...]:
 
 
 def shipped_colormaps() -> frozenset[str] | None:
-    """Names of the colour maps that matplotlib ships, or None where it does not tell."""
+    """Names of the colour maps that matplotlib ships, or None where that is not known."""
     import matplotlib as mpl
 
     shipped = getattr(mpl.colormaps, "_builtin_cmaps", None)
@@ -152,7 +152,7 @@ def shipped_colormaps() -> frozenset[str] | None:
 
 
 def scale_classes() -> list[type]:
-    """The classes of all axis scales, those of the script included; none where it is not told."""
+    """The classes of all axis scales, those of the script included; none if not known."""
     known = getattr(sys.modules.get("matplotlib.scale"), "_scale_mapping", {})
     return list(known.values())
 

@@ -339,8 +339,6 @@ def masks_mix(masks: Iterable[Mask]) -> bool:
 class FrozenPath:
     """The part of a path that the C++ renderer reads, by value."""
 
-    __slots__ = ("codes", "should_simplify", "simplify_threshold", "vertices")
-
     def __init__(self, path: Path) -> None:
         self.vertices = np.array(path.vertices)
         self.codes = None if path.codes is None else np.array(path.codes)
@@ -379,10 +377,8 @@ def _freeze_context(gc: Any) -> Any:
     if path is None:
         frozen.set_clip_path(None)
     else:
-        copied = Path(
-            np.array(path.vertices),
-            None if path.codes is None else np.array(path.codes),
-        )
+        codes = None if path.codes is None else np.array(path.codes)
+        copied = Path(np.array(path.vertices), codes)
         copied.should_simplify = path.should_simplify
         copied.simplify_threshold = path.simplify_threshold
         clip = TransformedPath(copied, Affine2D(_matrix(transform)))
@@ -401,22 +397,15 @@ def same_value(value: Any, other: Any) -> bool:
     if type(value) is not type(other):
         return False
     if isinstance(value, np.ndarray):
-        return bool(
-            value.shape == other.shape
-            and value.dtype == other.dtype
-            and value.tobytes() == other.tobytes()
-        )
+        same_kind = value.shape == other.shape and value.dtype == other.dtype
+        return bool(same_kind and value.tobytes() == other.tobytes())
     if isinstance(value, tuple | list):
         return len(value) == len(other) and all(map(same_value, value, other))
     if isinstance(value, dict):
         return value.keys() == other.keys() and all(
             same_value(item, other[name]) for name, item in value.items()
         )
-    if isinstance(value, FrozenPath):
-        return all(
-            same_value(getattr(value, name), getattr(other, name)) for name in value.__slots__
-        )
-    if isinstance(value, GraphicsContextBase | Path):
+    if isinstance(value, FrozenPath | GraphicsContextBase | Path):
         return same_value(vars(value), vars(other))
     if isinstance(value, Bbox):
         return same_value(value.get_points(), other.get_points())
@@ -460,41 +449,10 @@ def _clip_extents(gc: Any) -> Extents | None:
 
 def union(first: Box | None, second: Box | None) -> Box | None:
     """The smallest box around both."""
-    if first is None:
-        return second
-    if second is None:
-        return first
-    return (
-        min(first[0], second[0]),
-        min(first[1], second[1]),
-        max(first[2], second[2]),
-        max(first[3], second[3]),
-    )
-
-
-def touch(first: Box | None, second: Box | None) -> bool:
-    """Whether the two share a pixel."""
-    return (
-        first is not None
-        and second is not None
-        and first[0] < second[2]
-        and second[0] < first[2]
-        and first[1] < second[3]
-        and second[1] < first[3]
-    )
-
-
-def inside(inner: Box | None, outer: Box | None) -> bool:
-    """Whether no pixel of `inner` lies beyond `outer`."""
-    if inner is None:
-        return True
-    return (
-        outer is not None
-        and outer[0] <= inner[0]
-        and outer[1] <= inner[1]
-        and inner[2] <= outer[2]
-        and inner[3] <= outer[3]
-    )
+    if first is None or second is None:
+        return first or second
+    (l0, t0, r0, b0), (l1, t1, r1, b1) = first, second
+    return min(l0, l1), min(t0, t1), max(r0, r1), max(b0, b1)
 
 
 def overlap(first: Box | None, second: Box | None) -> Box | None:
@@ -504,6 +462,16 @@ def overlap(first: Box | None, second: Box | None) -> Box | None:
     left, top = max(first[0], second[0]), max(first[1], second[1])
     right, bottom = min(first[2], second[2]), min(first[3], second[3])
     return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def touch(first: Box | None, second: Box | None) -> bool:
+    """Whether the two share a pixel."""
+    return overlap(first, second) is not None
+
+
+def inside(inner: Box | None, outer: Box | None) -> bool:
+    """Whether no pixel of `inner` lies beyond `outer`."""
+    return inner is None or union(inner, outer) == outer
 
 
 def widened(box: Box | None, by_px: int) -> Box | None:
@@ -554,11 +522,8 @@ def _span(
     a: float, x0: float, x1: float, b: float, y0: float, y1: float, shift: float
 ) -> tuple[float, float]:
     """The least and the largest ``a x + b y + shift`` for x and y between these."""
-    ax0, ax1, by0, by1 = a * x0, a * x1, b * y0, b * y1
-    if ax0 > ax1:
-        ax0, ax1 = ax1, ax0
-    if by0 > by1:
-        by0, by1 = by1, by0
+    ax0, ax1 = sorted((a * x0, a * x1))
+    by0, by1 = sorted((b * y0, b * y1))
     return ax0 + by0 + shift, ax1 + by1 + shift
 
 

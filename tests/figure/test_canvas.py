@@ -172,7 +172,7 @@ def test_an_error_in_an_artist_leaves_the_next_frame_right() -> None:
 
 
 def test_draws_are_in_full_where_something_runs_after_each() -> None:
-    """A callback on draws may do anything: frames are drawn in full, and the reason is said."""
+    """A callback on draws may do anything: frames are drawn in full, with the reason."""
     figure = wave()
     canvas = unguarded(figure)
     canvas.mpl_connect("draw_event", lambda event: None)
