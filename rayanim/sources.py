@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayanim.errors import RayanimError, SettingsError, SetupError
-from rayanim.figure.draw_stats import aside
+from rayanim.figure.draw_stats import uncounted
 from rayanim.figure.figure import (
     AnyPixels,
     Box,
@@ -687,7 +687,7 @@ class SequentialSource:
     def _advance_to(self, index: int) -> None:
         if self._done >= index:
             return
-        with aside():
+        with uncounted():
             for number in self._skipped(index):
                 seed_for(self._seed, number)
                 params = None if self._params is None else self._params[number]

@@ -33,7 +33,7 @@ from rayanim.errors import (
     ScriptError,
     SetupError,
 )
-from rayanim.figure.draw_stats import Account, Ledger, Note
+from rayanim.figure.draw_stats import DrawMonitor, DrawStats, Note
 from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
@@ -72,7 +72,7 @@ class Timings:
     convert_s: float
     frames: int
     encode_s: float = 0.0
-    account: Account = field(default_factory=Account)
+    account: DrawStats = field(default_factory=DrawStats)
 
     def __add__(self, other: Timings) -> Timings:
         return Timings(
@@ -208,7 +208,7 @@ class SegmentRenderer:
         self._spec = spec
         self._seed = seed
         self._converter = FrameConverter(spec)
-        self._ledger = Ledger()
+        self._ledger = DrawMonitor()
         self._knows_difference = False
 
     @property
@@ -366,7 +366,7 @@ class _Stopwatch:
         self._spent_s[stage] += now_s - self._last_s
         self._last_s = now_s
 
-    def timings(self, frames: int, account: Account) -> Timings:
+    def timings(self, frames: int, account: DrawStats) -> Timings:
         """What was spent on so many frames."""
         spent_s = self._spent_s
         return Timings(spent_s["draw"], spent_s["convert"], frames, spent_s["encode"], account)

@@ -53,7 +53,7 @@ from rayanim.events import (
     StatusShown,
     VideoClosed,
 )
-from rayanim.figure.draw_stats import Ledger
+from rayanim.figure.draw_stats import DrawMonitor
 from rayanim.parameters import Batch, Feed, PushedBack
 from rayanim.settings import Transport
 
@@ -103,7 +103,7 @@ class InProcess:
         self._first = first
         self._first_digest: bytes | None = None
         self._is_open = True
-        self._measured = Ledger()
+        self._measured = DrawMonitor()
         try:
             with self._measured.open(), self._measured.frame(number):
                 self.geometry = measure_source(job.source, job.seed, number, params)

@@ -38,7 +38,7 @@ from rayanim.events import (
     VideoClosed,
     VideoRestarted,
 )
-from rayanim.figure.draw_stats import advice_of
+from rayanim.figure.hints import advice_of
 from rayanim.parameters import Feed
 from rayanim.progress.base import Progress, ProgressState
 from rayanim.report import ActorChange, FleetSize, Report, StageRates, binding_stage
@@ -484,7 +484,7 @@ class Outcome:
 def report_of(target: Address, outcome: Outcome) -> Report:
     """The report of a job whose video is at `target` now."""
     stats, spec = outcome.stats, outcome.spec
-    ways = stats.timings.account.ways
+    drawn = stats.timings.account
     elapsed_s = stats.elapsed_s
     by_actors = stats.transport == "segments" and outcome.engine == "ray"
     stages = StageRates.measured(
@@ -513,8 +513,8 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         start_s=stats.start_s,
         stages=stages,
         binding=binding_stage(stages, elapsed_s, stats.actors_peak, encoded_by_actors=by_actors),
-        drawn_in_parts=ways.in_parts,
-        drawn_in_full=tuple(sorted(ways.in_full.items(), key=lambda item: -item[1])),
+        drawn_in_parts=drawn.incremental,
+        drawn_in_full=tuple(sorted(drawn.in_full.items(), key=lambda item: -item[1])),
         actor_changes=tuple(stats.changes),
         fleet_sizes=tuple(stats.fleet.sizes),
         nodes_peak=stats.fleet.nodes_peak,

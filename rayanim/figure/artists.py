@@ -2,7 +2,7 @@
 
 The real ``Figure.draw`` runs in every frame, so the order of drawing, limits,
 aspects, layouts and titles are matplotlib's. Only the loop over the sorted
-artists of a figure or axes is replaced: each artist, at its own turn, is either
+artists of a figure or axes is replaced: each artist, when it is its turn, is either
 drawn and recorded, or its recording of before is kept.
 """
 
@@ -23,9 +23,19 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.quiver import QuiverKey
 
-from rayanim.figure.changes import Ground, Mark, Rest, Surroundings, Watch, is_known
-from rayanim.figure.draw_stats import replaced
+from rayanim.figure.changes import (
+    Backoff,
+    Flags,
+    SharedInputs,
+    Watch,
+    is_known,
+    marks_of,
+    restore_flags,
+)
+from rayanim.figure.global_inputs import GlobalInputs
 from rayanim.figure.kept_layout import AxesLayout, Titles
+from rayanim.figure.layout import every_axes, subfigures_of
+from rayanim.figure.private import replaced
 from rayanim.figure.recorder import (
     Box,
     Recording,
@@ -36,21 +46,330 @@ from rayanim.figure.recorder import (
     widened,
 )
 
-Flags = list[tuple[dict[str, Any], Any]]
-"""Attributes of artists, each with what stood in their stale flag."""
+
+class FigureDrawing:
+    """Draws one figure, frame by frame, into recordings.
+
+    Whether an artist changed is found out once in each *epoch*. A new epoch begins at each
+    frame, and in a frame whenever code of matplotlib's or of an artist's ran that may have
+    changed what others are drawn from: what was found out before it does not count any more.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        self.nodes: list[ArtistNode] = []
+        self.order_changed = True
+        self.comparing = False
+        self.misplaced: list[Any] = []
+        self.direct: str | None = None
+        self._figure = figure
+        self._layout = AxesLayout(figure, self)
+        self._nodes_by_id: dict[int, list[ArtistNode]] = {}
+        self.axes_3d = Axes3DDrawing(self)
+        self._shared: dict[int, SharedInputs] = {}
+        self._global = GlobalInputs()
+        self._aligned: list[list[Any]] = []
+        self._children: dict[int, tuple[Any, list[Any]]] = {}
+        self._titles: dict[int, Titles] = {}
+        self._frame_idx = 0
+        self._epoch = 0
+        # While a frame is drawn:
+        self._renderer: Any = None
+        self._order: list[ArtistNode] = []
+        self._owners: list[Any] = []
+        self._is_in_node = False
+        self._placing: Titles | None = None
+        self._frame_flags: Flags = []
+
+    def draw(self, renderer: RecordingRenderer, frame_idx: int, *, compare: bool) -> None:
+        """Run ``Figure.draw``."""
+        self.comparing, self.direct, self.misplaced = compare, None, []
+        self._renderer, self._frame_idx = renderer, frame_idx
+        self._order, self._owners = [], [self._figure]
+        recorder = renderer.recorder
+        recorder.cut()
+        renderer.drawing = self
+        recorder.mode = "both" if compare else "record"
+        try:
+            with _methods_replaced():
+                self._epoch += 1
+                self._check_global_inputs()
+                is_laid_out = self._layout.begin()
+                self._epoch += 1
+                with _without_layout(self._figure, spared=is_laid_out and not compare):
+                    self._figure.draw(renderer)
+                self.store_loose_calls()
+        except BaseException:
+            renderer.end_filters()
+            raise
+        finally:
+            recorder.mode = "pass"
+            recorder.cut()
+            self._renderer = renderer.drawing = None
+            self._is_in_node, self.axes_3d.node, self._placing = False, None, None
+            self._frame_flags = []
+        self.order_changed = self._order != self.nodes
+        self.nodes = self._order
+        if self.order_changed:
+            self._drop_what_is_gone()
+        if not self._layout.end(spared=is_laid_out and not compare) and is_laid_out:
+            self.misplaced.append("axes that the layout engine moves")
+
+    def go_direct(self, reason: str) -> None:
+        """Draw what was recorded so far, and all that follows without recording it."""
+        recorder = self._renderer.recorder
+        if recorder.mode == "pass":
+            return
+        self.direct = reason
+        rest = recorder.cut()
+        if recorder.mode == "record":
+            self._renderer.raw.clear()
+            for node in self._order:
+                node.replay()
+            rest.replay()
+        recorder.mode = "pass"
+        recorder.touched = True
+
+    # The owners of artists: figures and axes.
+
+    @property
+    def makes_nodes(self) -> bool:
+        """Whether artists that are drawn now are recorded each in a node of its own."""
+        return not (self._is_in_node or self.direct is not None or self._renderer.filtering)
+
+    def begin_artists(self) -> bool:
+        """Before the sorted artists of an owner; whether they are drawn here, in nodes."""
+        self.axes_3d.end()
+        self.restore_frame_flags()
+        return self.makes_nodes
+
+    def draw_artists(self, owner: Any, artists: Iterable[Any]) -> None:
+        """Draw the sorted artists of an axes or figure, those that changed."""
+        self._children[id(owner)] = (owner, owner.get_children())
+        for artist in artists:
+            if not self.makes_nodes:
+                artist.draw(self._renderer)
+            elif isinstance(artist, Axes | FigureBase):
+                self._draw_owner(artist)
+            else:
+                self._draw_artist(artist)
+
+    def _draw_owner(self, owner: Any) -> None:
+        """Draw axes or a figure by their own code, which comes back for the artists in them."""
+        self.store_loose_calls()
+        # Its limits and place may be brought up to date now.
+        self._epoch += 1
+        self._owners.append(owner)
+        if isinstance(owner, Axes) and type(owner).draw is not Axes.draw:
+            # What they set on their own frame whenever they are drawn sets stale flags, too:
+            # there the values alone show changes.
+            self._frame_flags = marks_of((owner.patch, *owner.spines.values()))
+        owner.draw(self._renderer)
+        self.axes_3d.end()
+        self.store_loose_calls()
+        self._owners.pop()
+
+    def restore_frame_flags(self) -> None:
+        """Have what axes set on their own frame in every draw look as it did before."""
+        restore_flags(self._frame_flags)
+        self._frame_flags = []
+
+    # Nodes.
+
+    def _draw_artist(self, artist: Any) -> None:
+        node = self.begin_node(artist, (artist,))
+        if node.is_drawn or self.comparing:
+            artist.draw(self._renderer)
+        self.end_node(node)
+        if node.is_unknown:
+            self._check_global_inputs()
+
+    def begin_node(self, artist: Any, roots: tuple[Any, ...]) -> ArtistNode:
+        """What is drawn until `end_node` is recorded in the node of `artist`."""
+        self.store_loose_calls()
+        node = self._node(artist, roots)
+        self._is_in_node = True
+        if node.is_due(self._epoch):
+            node.begin(self._epoch)
+        else:
+            node.keep()
+            if self.comparing:
+                node.begin_comparison()
+        return node
+
+    def end_node(self, node: ArtistNode) -> None:
+        """After its artists were drawn, or were not where they have not changed."""
+        recording = self._renderer.recorder.cut()
+        self._is_in_node = False
+        if node.is_drawn:
+            if not node.end(recording):
+                self._epoch += 1
+        elif self.comparing:
+            node.end_comparison(recording)
+        self._order.append(node)
+
+    def store_loose_calls(self) -> None:
+        """Store what an owner drew between its artists; that is drawn in every frame."""
+        recorder = self._renderer.recorder
+        if recorder.has_calls and not self._is_in_node:
+            node = self._node(self._owners[-1], ())
+            node.store(recorder.cut())
+            self._order.append(node)
+
+    def _node(self, artist: Any, roots: tuple[Any, ...]) -> ArtistNode:
+        """The node for `artist` now: it may be drawn several times in one frame."""
+        nodes = self._nodes_by_id.setdefault(id(artist), [])
+        if nodes and nodes[0].artist is not artist:
+            nodes.clear()
+        for node in nodes:
+            if node.frame_idx != self._frame_idx:
+                break
+        else:
+            node = ArtistNode(artist, self.shared_inputs_of(self._owners[-1]), roots)
+            nodes.append(node)
+        node.frame_idx = self._frame_idx
+        return node
+
+    def _node_of(self, artist: Any) -> ArtistNode | None:
+        nodes = self._nodes_by_id.get(id(artist))
+        if nodes and nodes[0].artist is artist:
+            return nodes[0]
+        return self.axes_3d.node_of(artist)
+
+    def has_node(self, artist: Any) -> bool:
+        """Whether `artist` was recorded on its own in the frame before."""
+        return self._node_of(artist) is not None
+
+    def watch_of(self, artist: Any) -> Watch | None:
+        """The watch over an artist that has a node, drew the same twice, and has not changed."""
+        node = self._node_of(artist)
+        return None if node is None or node.is_due(self._epoch) else node.watch
+
+    def is_due(self, node: ArtistNode) -> bool:
+        """Whether `node` would be drawn if it were its turn now."""
+        return node.is_due(self._epoch)
+
+    # What artists are drawn from beside themselves.
+
+    def _check_global_inputs(self) -> None:
+        """Take everything for changed where something outside of the artists changed."""
+        aligned, self._aligned = self._aligned, _aligned(self._figure)
+        if self._global.changed() or aligned != self._aligned:
+            for shared in self._shared.values():
+                shared.forget()
+
+    def shared_inputs_of(self, owner: Any) -> SharedInputs:
+        """What the artists of an axes or figure are drawn from, up to date."""
+        shared = self._shared.get(id(owner))
+        if shared is None or shared.owner is not owner:
+            shared = self._shared[id(owner)] = SharedInputs(owner)
+        shared.refresh(self._epoch)
+        return shared
+
+    def has_same_children(self, axes: Any) -> bool:
+        """Whether the same artists are in `axes` as when it was drawn."""
+        owner, children = self._children.get(id(axes), (None, []))
+        now = axes.get_children()
+        return owner is axes and len(now) == len(children) and all(map(is_, now, children))
+
+    def _drop_what_is_gone(self) -> None:
+        """Let go of all that the figure no longer shows."""
+        by_id: dict[int, list[ArtistNode]] = {}
+        for node in self.nodes:
+            by_id.setdefault(id(node.artist), []).append(node)
+        self._nodes_by_id = by_id
+        figure = self._figure
+        owners = (figure, *subfigures_of(figure), *every_axes(figure.axes))
+        shown = set(map(id, owners))
+        for kept in (self._shared, self._children, self._titles, self.axes_3d.nodes):
+            for key in [key for key in kept if key not in shown]:
+                del kept[key]
+
+    # Titles.
+
+    def places_titles_of(self, axes: Any) -> bool:
+        """Whether the titles of `axes` are placed now because it is drawn, and not measured."""
+        # A layout engine measures axes that it moves to and fro.
+        is_drawn = self.axes_3d.node is not None or self.makes_nodes
+        return axes is self._owners[-1] and is_drawn
+
+    def place_titles(self, axes: Any, place: Callable[[], None]) -> None:
+        """Have matplotlib put the titles of `axes` above what is there, where that may matter."""
+        self.restore_frame_flags()
+        titles = self._titles.get(id(axes))
+        if titles is None or titles.axes is not axes:
+            titles = self._titles[id(axes)] = Titles(axes, self)
+        if not titles.any_text():
+            # Then matplotlib looks no further, either.
+            place()
+            self.axes_3d.end()
+            return
+        # In 3D, drawing the axes and measuring them for the titles move the same ticks to and fro:
+        # they are one.
+        together = self.axes_3d.is_drawn
+        if not together and titles.are_in_place():
+            if self.comparing:
+                self.misplaced += titles.place(place)
+            self.axes_3d.end()
+            return
+        self._epoch += 1
+        self._placing = None if together else titles
+        titles.place(place)
+        self._placing = None
+        self.axes_3d.end()
+        self._epoch += 1
+        titles.remember()
+
+    def measure(self, axis: Any, measure: Callable[[], Any]) -> Any:
+        """The box of an axis; from memory where titles are placed and it has not changed."""
+        return measure() if self._placing is None else self._placing.measure(axis, measure)
+
+
+class Axes3DDrawing:
+    """Draws the panes, grids and axis objects of 3D axes.
+
+    Their axes draw them part by part and not among the sorted artists. All parts of one axes
+    are recorded in one node, which ends with the first thing that is not such a part.
+    """
+
+    def __init__(self, drawing: FigureDrawing) -> None:
+        self.node: ArtistNode | None = None
+        self.nodes: dict[int, ArtistNode] = {}
+        self._drawing = drawing
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether such parts are being drawn now because something in them changed."""
+        return self.node is not None and self.node.is_drawn
+
+    def begin_part(self, axes: Any) -> bool:
+        """Before a part is drawn; whether it must be."""
+        drawing = self._drawing
+        if self.node is None:
+            if not drawing.makes_nodes:
+                return True
+            drawing.restore_frame_flags()
+            roots = tuple(axes._axis_map.values())
+            self.node = self.nodes[id(axes)] = drawing.begin_node(roots[0], roots)
+        return self.node.is_drawn or drawing.comparing
+
+    def end(self) -> None:
+        """All parts of one axes are drawn."""
+        node, self.node = self.node, None
+        if node is not None:
+            self._drawing.end_node(node)
+
+    def node_of(self, artist: Any) -> ArtistNode | None:
+        """The node that `artist` is a part of."""
+        node = self.nodes.get(id(artist.axes))
+        return node if node is not None and node.draws(artist) else None
 
 
 class ArtistNode:
-    """What is drawn at one turn: an artist, or several that only make sense together."""
+    """An artist, or several that only make sense together, with what they drew last."""
 
-    __slots__ = (
-        "_alone", "_began_s", "_changed", "_epoch", "_ground", "_ground_version", "_marks", "_rest",
-        "_roots", "_settled", "_touched", "_watch",
-        "artist", "cost_s", "dirty", "drawn_for", "frame_idx", "fresh", "is_unknown", "moved_at",
-        "reach", "recording",
-    )  # fmt: skip
-
-    def __init__(self, artist: Any, ground: Ground, roots: tuple[Any, ...] | None = None) -> None:
+    def __init__(
+        self, artist: Any, shared: SharedInputs, roots: tuple[Any, ...] | None = None
+    ) -> None:
         self.artist = artist
         self.recording: Recording | None = None
         self.fresh: Recording | None = None
@@ -62,8 +381,8 @@ class ArtistNode:
         self.reach: Box | None = None
         self.cost_s = 0.0
         self._roots = (artist,) if roots is None else roots
-        self._ground = ground
-        self._ground_version = -1
+        self._shared = shared
+        self._shared_version = -1
         self._watch: Watch | None = None
         self._settled = False
         self._changed = True
@@ -71,7 +390,7 @@ class ArtistNode:
         self._alone = False
         self._began_s = 0.0
         self._marks: Flags = []
-        self._rest = Rest()
+        self._backoff = Backoff()
         self._touched: Box | None = None
 
     @property
@@ -79,14 +398,19 @@ class ArtistNode:
         """The watch over what it was last drawn from, None where drawing it again may differ."""
         return self._watch if self._settled else None
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it is drawn in this frame, and not kept as it was."""
+        return bool(self.drawn_for)
+
     def changed(self, epoch: int) -> bool:
         """Whether anything that it is drawn from changed since it was drawn."""
         if epoch != self._epoch:
             self._epoch = epoch
-            self._ground.refresh(epoch)
+            self._shared.refresh(epoch)
             self._changed = (
                 self._watch is None
-                or self._ground.version != self._ground_version
+                or self._shared.version != self._shared_version
                 or self._watch.changed()
             )
         return self._changed
@@ -100,29 +424,29 @@ class ArtistNode:
         self.drawn_for = "change" if self.changed(epoch) else "doubt"
         if self._changed:
             self._watch = None
-            if self._ground.watched and not self._rest.resting():
-                self._watch = Watch(self._roots, self._ground)
+            if self._shared.is_watched and not self._backoff.skips():
+                self._watch = Watch(self._roots, self._shared)
         # Drawing resets stale flags in which others may see whether somebody has set them.
         self._marks = marks_of(self._roots)
         self._alone = draws_alone(self.artist)
         self._began_s = time.perf_counter()
 
     def end(self, recording: Recording) -> bool:
-        """After it was drawn; False where that may have changed anything else."""
+        """After it was drawn; False where that may have changed what others are drawn from."""
         self.cost_s = time.perf_counter() - self._began_s
         before, recorded = self._watch, self.recording
-        put_back(self._marks)
-        self.take(recording)
+        restore_flags(self._marks)
+        self.store(recording)
         self._epoch = -1
         if before is None:
             return not self.is_unknown and self._alone
         self.is_unknown = before.reason is not None
         if self.is_unknown:
-            self._rest.until_end()
+            self._backoff.skip_longest()
             self._watch = None
             return False
-        self._watch = Watch(self._roots, self._ground)
-        self._ground_version = self._ground.version
+        self._watch = Watch(self._roots, self._shared)
+        self._shared_version = self._shared.version
         # What drawing writes anew in every frame may still be drawn from the same: then two draws
         # that follow on each other are alike.
         self._settled = before.same_values(self._watch) or (
@@ -136,12 +460,12 @@ class ArtistNode:
         self._marks += [] if self._watch is None else self._watch.flags()
 
     def end_comparison(self, recording: Recording) -> None:
-        """After that."""
+        """After it was drawn so."""
         self.fresh = recording
-        put_back(self._marks)
+        restore_flags(self._marks)
 
     @property
-    def is_turn(self) -> bool:
+    def stands_for_artists(self) -> bool:
         """Whether it stands for artists, and not for what an owner draws between them."""
         return bool(self._roots)
 
@@ -150,21 +474,21 @@ class ArtistNode:
         return any(artist is root for root in self._roots)
 
     def keep(self) -> None:
-        """It has not changed."""
+        """It has not changed and is not drawn."""
         self.dirty = False
         self.drawn_for = ""
-        self._rest.calm()
+        self._backoff.reset()
 
-    def take(self, recording: Recording) -> None:
-        """Take what it asked of the renderer in this frame."""
+    def store(self, recording: Recording) -> None:
+        """Store what it drew in this frame."""
         self.dirty = not recording.same_as(self.recording)
         if self.dirty and self.recording is not None:
             self.moved_at = self.frame_idx
-        # Kept anew where it is the same: its clip paths may be others, with the same points.
+        # Stored where it is the same, too: its clip paths may be others, with the same points.
         self.recording = recording
 
     def replay(self) -> None:
-        """Ask the renderer for the same again."""
+        """Draw what it drew last."""
         if self.recording is not None:
             self.recording.replay()
 
@@ -184,332 +508,6 @@ class ArtistNode:
         self.reach = union(self._touched, room)
 
 
-class FigureDrawing:
-    """Draws one figure, frame by frame, into recordings."""
-
-    def __init__(self, figure: Figure) -> None:
-        self.nodes: list[ArtistNode] = []
-        self.order_changed = True
-        self.comparing = False
-        self.misplaced: list[Any] = []
-        self.direct: str | None = None
-        self._figure = figure
-        self._known: dict[int, list[ArtistNode]] = {}
-        self._grounds: dict[int, Ground] = {}
-        self._surroundings = Surroundings()
-        self._aligned: list[list[Any]] = []
-        self._layout = AxesLayout(figure, self)
-        self._owned: dict[int, tuple[Any, list[Any]]] = {}
-        self._titles: dict[int, Titles] = {}
-        self._placing: Titles | None = None
-        self._frame_idx = 0
-        self._epoch = 0
-        self._renderer: Any = None
-        self._order: list[ArtistNode] = []
-        self._owners: list[Any] = []
-        self._at_turn = False
-        self._space: ArtistNode | None = None
-        self._spaces: dict[int, ArtistNode] = {}
-        self._space_kept = False
-        self._frame_flags: Flags = []
-
-    def draw(self, renderer: RecordingRenderer, frame_idx: int, *, compare: bool) -> None:
-        """Run ``Figure.draw``."""
-        self.comparing, self.direct, self.misplaced = compare, None, []
-        self._renderer, self._frame_idx = renderer, frame_idx
-        self._order, self._owners = [], [self._figure]
-        recorder = renderer.recorder
-        recorder.cut()
-        renderer.drawing = self
-        recorder.mode = "both" if compare else "record"
-        try:
-            with _replacing():
-                self._epoch += 1
-                self._look_around()
-                is_laid_out = self._layout.begin()
-                self._epoch += 1
-                with _without_layout(self._figure, spared=is_laid_out and not compare):
-                    self._figure.draw(renderer)
-                self._end_loose()
-        except BaseException:
-            renderer.end_filters()
-            raise
-        finally:
-            recorder.mode = "pass"
-            recorder.cut()
-            self._renderer = renderer.drawing = None
-            self._at_turn, self._space, self._placing = False, None, None
-            self._frame_flags = []
-        self.order_changed = self._order != self.nodes
-        self.nodes = self._order
-        if self.order_changed:
-            self._drop_others()
-        if not self._layout.end(spared=is_laid_out and not compare) and is_laid_out:
-            self.misplaced.append("axes that the layout engine moves")
-
-    def _look_around(self) -> None:
-        """Take everything for changed where something outside of the artists changed."""
-        aligned, self._aligned = self._aligned, list(_aligned(self._figure))
-        if self._surroundings.changed() or aligned != self._aligned:
-            for ground in self._grounds.values():
-                ground.forget()
-
-    def go_direct(self, reason: str) -> None:
-        """Draw what was recorded so far, and all that follows without recording it."""
-        recorder = self._renderer.recorder
-        if recorder.mode == "pass":
-            return
-        self.direct = reason
-        rest = recorder.cut()
-        if recorder.mode == "record":
-            self._renderer.raw.clear()
-            for node in self._order:
-                node.replay()
-            rest.replay()
-        recorder.mode = "pass"
-        recorder.touched = True
-
-    @property
-    def gives_turns(self) -> bool:
-        """Whether artists that are drawn now have their turns here."""
-        return not (self._at_turn or self.direct is not None or self._renderer.filtering)
-
-    def begin_artists(self) -> bool:
-        """Before the sorted artists of an owner: whether they have their turns here."""
-        self._end_space()
-        self._reset_frame()
-        return self.gives_turns
-
-    def places_titles_of(self, axes: Any) -> bool:
-        """Whether the titles of `axes` are placed now because it is drawn, and not measured."""
-        # A layout engine measures axes that it moves to and fro.
-        return axes is self._owners[-1] and (self._space is not None or self.gives_turns)
-
-    def draw_artists(self, owner: Any, artists: Iterable[Any]) -> None:
-        """Give each of the sorted artists of an axes or figure its turn."""
-        self._owned[id(owner)] = (owner, owner.get_children())
-        renderer = self._renderer
-        for artist in artists:
-            if not self.gives_turns:
-                artist.draw(renderer)
-            elif isinstance(artist, Axes | FigureBase):
-                self._draw_owner(artist)
-            else:
-                self._turn(artist)
-
-    def _draw_owner(self, owner: Any) -> None:
-        """Draw axes or a figure by their own code, which comes back for the artists in them."""
-        self._end_loose()
-        # Its limits and place may be brought up to date now: what was known does not count.
-        self._epoch += 1
-        self._owners.append(owner)
-        if isinstance(owner, Axes) and type(owner).draw is not Axes.draw:
-            # What they set on their own frame whenever they are drawn sets stale flags, too:
-            # there the values alone tell of changes.
-            self._frame_flags = marks_of((owner.patch, *owner.spines.values()))
-        owner.draw(self._renderer)
-        self._end_space()
-        self._end_loose()
-        self._owners.pop()
-
-    def _reset_frame(self) -> None:
-        """Have what axes set on their own frame in every draw look as it did before."""
-        put_back(self._frame_flags)
-        self._frame_flags = []
-
-    def place_titles(self, axes: Any, place: Callable[[], None]) -> None:
-        """Have matplotlib put the titles of `axes` above what is there, where that may matter."""
-        self._reset_frame()
-        titles = self._titles.get(id(axes))
-        if titles is None or titles.axes is not axes:
-            titles = self._titles[id(axes)] = Titles(axes, self)
-        if not titles.any_text():
-            # Then matplotlib looks no further, either.
-            place()
-            self._end_space()
-            return
-        # In 3D, drawing the axes and measuring them for the titles move the same ticks to and fro:
-        # they are one.
-        together = self._space is not None and not self._space_kept
-        if not together and titles.are_in_place():
-            if self.comparing:
-                self.misplaced += titles.place(place)
-            self._end_space()
-            return
-        self._epoch += 1
-        self._placing = None if together else titles
-        titles.place(place)
-        self._placing = None
-        self._end_space()
-        self._epoch += 1
-        titles.remember()
-
-    def measure(self, axis: Any, measure: Callable[[], Any]) -> Any:
-        """The box of an axis; from memory where titles are placed and it has not changed."""
-        return measure() if self._placing is None else self._placing.measure(axis, measure)
-
-    def begin_space(self, axes: Any) -> bool:
-        """Before a part of the panes, grids and axes of 3D axes; whether it must be drawn."""
-        if self._space is None:
-            if not self.gives_turns:
-                return True
-            self._reset_frame()
-            self._end_loose()
-            roots = tuple(axes._axis_map.values())
-            self._space = self._node(roots[0], roots)
-            self._spaces[id(axes)] = self._space
-            self._at_turn = True
-            self._space_kept = not self._space.is_due(self._epoch)
-            if not self._space_kept:
-                self._space.begin(self._epoch)
-            elif self.comparing:
-                self._space.begin_comparison()
-        return not self._space_kept or self.comparing
-
-    def watch_of(self, artist: Any) -> Watch | None:
-        """The watch over an artist that has turns, drew the same twice, and has not changed."""
-        node = self._node_of(artist)
-        return None if node is None or node.is_due(self._epoch) else node.watch
-
-    def has_turns(self, artist: Any) -> bool:
-        """Whether `artist` was drawn at a turn of its own in the frame before."""
-        return self._node_of(artist) is not None
-
-    def is_due(self, node: ArtistNode) -> bool:
-        """Whether `node` would be drawn if its turn were now."""
-        return node.is_due(self._epoch)
-
-    def is_as_drawn(self, axes: Any) -> bool:
-        """Whether the same artists are in `axes` as when it was drawn."""
-        owner, artists = self._owned.get(id(axes), (None, []))
-        now = axes.get_children()
-        return owner is axes and len(now) == len(artists) and all(map(is_, now, artists))
-
-    def ground_of(self, owner: Any) -> Ground:
-        """What the artists of an axes or figure are drawn from, up to date."""
-        ground = self._grounds.get(id(owner))
-        if ground is None or ground.owner is not owner:
-            ground = self._grounds[id(owner)] = Ground(owner)
-        ground.refresh(self._epoch)
-        return ground
-
-    def forget(self) -> None:
-        """Take everything for changed."""
-        self.nodes = []
-        self._known.clear()
-        self._grounds.clear()
-        self._titles.clear()
-        self._spaces.clear()
-
-    def _turn(self, artist: Any) -> None:
-        self._end_loose()
-        node = self._node(artist, (artist,))
-        renderer, recorder = self._renderer, self._renderer.recorder
-        self._at_turn = True
-        if node.is_due(self._epoch):
-            node.begin(self._epoch)
-            artist.draw(renderer)
-            if not node.end(recorder.cut()):
-                self._epoch += 1
-                if node.is_unknown:
-                    self._look_around()
-        else:
-            node.keep()
-            if self.comparing:
-                node.begin_comparison()
-                artist.draw(renderer)
-                node.end_comparison(recorder.cut())
-        self._at_turn = False
-        self._order.append(node)
-
-    def _end_space(self) -> None:
-        node, self._space = self._space, None
-        if node is None:
-            return
-        self._at_turn = False
-        recording = self._renderer.recorder.cut()
-        if not self._space_kept:
-            if not node.end(recording):
-                self._epoch += 1
-        else:
-            node.keep()
-            if self.comparing:
-                node.end_comparison(recording)
-        self._order.append(node)
-
-    def _end_loose(self) -> None:
-        """End a recording of what was drawn outside of every turn; it is drawn in every frame."""
-        recorder = self._renderer.recorder
-        if recorder.has_calls and not self._at_turn:
-            node = self._node(self._owners[-1], ())
-            node.take(recorder.cut())
-            self._order.append(node)
-
-    def _node(self, artist: Any, roots: tuple[Any, ...]) -> ArtistNode:
-        """The node for this turn of `artist`: it may have several in one frame."""
-        nodes = self._known.setdefault(id(artist), [])
-        if nodes and nodes[0].artist is not artist:
-            nodes.clear()
-        for node in nodes:
-            if node.frame_idx != self._frame_idx:
-                break
-        else:
-            node = ArtistNode(artist, self.ground_of(self._owners[-1]), roots)
-            nodes.append(node)
-        node.frame_idx = self._frame_idx
-        return node
-
-    def _node_of(self, artist: Any) -> ArtistNode | None:
-        nodes = self._known.get(id(artist))
-        if nodes and nodes[0].artist is artist:
-            return nodes[0]
-        space = self._spaces.get(id(artist.axes))
-        return space if space is not None and space.draws(artist) else None
-
-    def _drop_others(self) -> None:
-        """Let go of all that the figure no longer shows."""
-        known: dict[int, list[ArtistNode]] = {}
-        for node in self.nodes:
-            known.setdefault(id(node.artist), []).append(node)
-        self._known = known
-        shown = {id(axes): axes for axes in _everything(self._figure)}
-        for memory in (self._grounds, self._owned, self._titles, self._spaces):
-            for key in [key for key in memory if key not in shown]:
-                del memory[key]
-
-
-def _aligned(figure: Any) -> Iterator[list[Any]]:
-    """Groups of axes whose labels or titles are aligned."""
-    for grouper in figure._align_label_groups.values():
-        yield from (list(group) for group in grouper)
-    for part in figure.subfigs:
-        yield from _aligned(part)
-
-
-def _everything(figure: Any) -> Iterator[Any]:
-    """A figure, the figures in it, and all axes with the axes in them."""
-    yield figure
-    for part in figure.subfigs:
-        yield from _everything(part)
-    found = list(figure.axes)
-    while found:
-        axes = found.pop()
-        yield axes
-        found.extend(axes.child_axes)
-
-
-def marks_of(artists: Iterable[Any]) -> Flags:
-    """The stale flags of artists that nobody has set or reset since they were watched."""
-    attributes: Iterator[dict[str, Any]] = (vars(artist) for artist in artists)
-    return [(flags, flags["_stale"]) for flags in attributes if type(flags.get("_stale")) is Mark]
-
-
-def put_back(marks: Iterable[tuple[dict[str, Any], Any]]) -> None:
-    """Give stale flags back what stood in them."""
-    for flags, mark in marks:
-        flags["_stale"] = mark
-
-
 def draws_alone(artist: Any) -> bool:
     """Whether drawing an artist of a known kind changes nothing that others are drawn from."""
     if isinstance(artist, Axis | QuiverKey) or not is_known(artist) or "draw" in vars(artist):
@@ -517,6 +515,13 @@ def draws_alone(artist: Any) -> bool:
     norm = getattr(artist, "norm", None)
     # A norm that several share gets its limits from the first of them that is drawn.
     return norm is None or norm.scaled()
+
+
+def _aligned(figure: Any) -> list[list[Any]]:
+    """Groups of axes whose labels or titles are aligned."""
+    figures = (figure, *subfigures_of(figure))
+    groupers = [grouper for each in figures for grouper in each._align_label_groups.values()]
+    return [list(group) for grouper in groupers for group in grouper]
 
 
 @contextlib.contextmanager
@@ -536,15 +541,15 @@ def _without_layout(figure: Any, *, spared: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replacing() -> Iterator[None]:
+def _methods_replaced() -> Iterator[None]:
     """Have drawings with a `RecordingRenderer` go through its `FigureDrawing`."""
     with contextlib.ExitStack() as stack:
         for owner, name, make in _REPLACED:
             stack.enter_context(replaced(owner, name, make))
-        space = sys.modules.get("mpl_toolkits.mplot3d.axis3d")
-        if space is not None:
-            for name, make in _REPLACED_IN_SPACE:
-                stack.enter_context(replaced(space.Axis, name, make))
+        axis_3d = sys.modules.get("mpl_toolkits.mplot3d.axis3d")
+        if axis_3d is not None:
+            for name, make in _REPLACED_IN_3D:
+                stack.enter_context(replaced(axis_3d.Axis, name, make))
         yield
 
 
@@ -552,7 +557,7 @@ def _drawing(renderer: Any) -> FigureDrawing | None:
     return getattr(renderer, "drawing", None)
 
 
-def _give_turns(draw_list: Any) -> Any:
+def _draw_in_nodes(draw_list: Any) -> Any:
     def draw(
         renderer: Any, parent: Any, artists: Any, suppress_composite: bool | None = None
     ) -> None:
@@ -588,11 +593,11 @@ def _measure(get_tightbbox: Any) -> Any:
     return measure
 
 
-def _in_space(draw: Any) -> Any:
+def _in_3d(draw: Any) -> Any:
     @functools.wraps(draw)
     def draw_part(self: Any, renderer: Any) -> None:
         drawing = _drawing(renderer)
-        if drawing is None or drawing.begin_space(self.axes):
+        if drawing is None or drawing.axes_3d.begin_part(self.axes):
             draw(self, renderer)
 
     return draw_part
@@ -604,13 +609,13 @@ def _title_owner() -> type:
 
 
 _REPLACED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
-    (matplotlib.image, "_draw_list_compositing_images", _give_turns),
+    (matplotlib.image, "_draw_list_compositing_images", _draw_in_nodes),
     (_title_owner(), "_update_title_position", _place_titles),
     (Axis, "get_tightbbox", _measure),
 )
-_REPLACED_IN_SPACE: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-    ("draw_pane", _in_space),
-    ("draw_grid", _in_space),
-    ("draw", _in_space),
+_REPLACED_IN_3D: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("draw_pane", _in_3d),
+    ("draw_grid", _in_3d),
+    ("draw", _in_3d),
     ("get_tightbbox", _measure),
 )

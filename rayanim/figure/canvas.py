@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,112 +15,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rayanim.figure.artists import ArtistNode, FigureDrawing
-from rayanim.figure.draw_stats import current
+from rayanim.figure.draw_stats import open_monitor
 from rayanim.figure.private import missing_names
 from rayanim.figure.recorder import Box, RecordingRenderer, masks_mix, touch, union
 
-MOVES_FOR = 100
-"""Frames after its last change in which a node still counts as moving."""
-
-ROOMS_PX = (1, 8, 64, 512)
-"""Pixels around what moves that it is given to move in; the next ones when that was too small."""
-
-
-@dataclass(slots=True, eq=False)
-class Patch:
-    """Nodes whose pixels meet, lowest first, and the box around all of them."""
-
-    box: Box | None
-    nodes: list[ArtistNode] = field(default_factory=list)
-
-
-class Layers:
-    """The pixels of one renderer, kept from frame to frame."""
-
-    def __init__(self, renderer: RecordingRenderer) -> None:
-        self.renderer = renderer
-        self._picture: npt.NDArray[np.uint8] | None = None
-        self._patches: list[Patch] = []
-        self._over: set[ArtistNode] = set()
-        self._whole = True
-        self._outgrown = 0
-
-    def forget_order(self) -> None:
-        """The nodes are others now, or in another order."""
-        self._picture = None
-
-    def forget_pixels(self) -> None:
-        """Someone else has drawn into the renderer."""
-        self._whole = True
-
-    def show(self, nodes: list[ArtistNode], frame_idx: int) -> None:
-        """Bring the renderer's pixels up to date."""
-        outgrown = [node.outgrew_reach() for node in nodes if node.dirty]
-        if self._picture is None or any(node.dirty and node not in self._over for node in nodes):
-            self._plan(nodes, frame_idx)
-        elif any(outgrown):
-            self._outgrown += 1
-            self._plan(nodes, frame_idx)
-        self._draw_patches()
-
-    def _plan(self, nodes: list[ArtistNode], frame_idx: int) -> None:
-        """Choose what is drawn over the picture, and make the picture."""
-        patches: list[Patch] = []
-        still: list[ArtistNode] = []
-        for node in nodes:
-            moves = node.moved_at is not None and frame_idx - node.moved_at < MOVES_FOR
-            if moves:
-                node.give_room(ROOMS_PX[min(self._outgrown, len(ROOMS_PX) - 1)])
-            if moves or any(touch(node.reach, patch.box) for patch in patches):
-                patches = _joined(patches, node)
-            else:
-                still.append(node)
-        self._patches = patches
-        self._over = {node for patch in patches for node in patch.nodes}
-        places = {node: place for place, node in enumerate(nodes)}
-        for patch in patches:
-            patch.nodes.sort(key=places.__getitem__)
-        self.renderer.raw.clear()
-        for node in still:
-            node.replay()
-        self._picture = self.renderer.pixels.copy()
-        self._whole = True
-
-    def _draw_patches(self) -> None:
-        """Show the patches with a change in them, or all."""
-        pixels, picture = self.renderer.pixels, self._picture
-        if picture is None:
-            return
-        if self._whole:
-            pixels[...] = picture
-        for patch in self._patches:
-            if not self._whole:
-                if not any(node.dirty for node in patch.nodes):
-                    continue
-                if patch.box is not None:
-                    left, top, right, bottom = patch.box
-                    pixels[top:bottom, left:right] = picture[top:bottom, left:right]
-            for node in patch.nodes:
-                node.replay()
-        self._whole = False
-
-
-def _joined(patches: list[Patch], node: ArtistNode) -> list[Patch]:
-    """The patches with `node` added; those that it connects become one."""
-    joined = Patch(node.reach, [node])
-    apart = patches
-    while True:
-        meeting = [patch for patch in apart if touch(patch.box, joined.box)]
-        if not meeting:
-            return [*apart, joined]
-        apart = [patch for patch in apart if patch not in meeting]
-        for patch in meeting:
-            joined.box = union(joined.box, patch.box)
-            joined.nodes.extend(patch.nodes)
-
-
 WORTH = 0.8
-"""Where more than this share of a full draw changed, a full draw is quicker."""
+"""Where what changed takes more than this share of a full draw, a full draw is quicker."""
 
 LONGEST_PAUSE = 64
 """Full draws at most between two tries whether drawing only what changed would pay again."""
@@ -138,29 +36,17 @@ COMPARING_SHARE = 0.05
 
 AXES_PLACE = ("_viewLim", "_position")
 
+# Reasons for a full draw, as the report shows them.
 DIFFERS = "a difference was found"
 MIXED_MASKS = "artists share a clip path, but not how it is snapped to pixels"
 UNDRAWN = "what was recorded could not be drawn"
 CHANGING = "nearly everything changes"
 
+MOVES_FOR = 100
+"""Frames after its last change in which a node still counts as moving."""
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A frame that was not the frame drawn in full."""
-
-    frame_idx: int
-    box: Box
-    artists: tuple[str, ...]
-
-    @property
-    def message(self) -> str:
-        """What to report to the user; which frame it was goes before it."""
-        left, top, right, bottom = self.box
-        return (
-            "drawing only what changed gave other pixels than a full "
-            f"draw in x {left} to {right}, y {top} to {bottom} ({', '.join(self.artists)}). "
-            "Frames are drawn in full from now on. Please report the script"
-        )
+ROOMS_PX = (1, 8, 64, 512)
+"""Pixels around what moves that it is given to move in; the next ones when that was too small."""
 
 
 class VideoCanvas(FigureCanvasAgg):
@@ -199,8 +85,11 @@ class VideoCanvas(FigureCanvasAgg):
 
     def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
         """Draw a frame of a video."""
-        with self._drawing_frame():
+        self._draws_frame = True
+        try:
             self.draw()
+        finally:
+            self._draws_frame = False
         return self.pixels
 
     @property
@@ -209,14 +98,6 @@ class VideoCanvas(FigureCanvasAgg):
         view = np.asarray(self.buffer_rgba()).view()  # type: ignore[no-untyped-call]
         view.flags.writeable = False
         return view
-
-    @contextlib.contextmanager
-    def _drawing_frame(self) -> Iterator[None]:
-        self._draws_frame = True
-        try:
-            yield
-        finally:
-            self._draws_frame = False
 
 
 class IncrementalCanvas(VideoCanvas):
@@ -232,17 +113,18 @@ class IncrementalCanvas(VideoCanvas):
         self.why_full: str | None = None
         self.refusal: str | None = None
         self.always_try = False
-        self._kept: RecordingRenderer | None = None
-        self._kept_key: tuple[float, ...] | None = None
+        # What is known of the figure and its pixels; None after a full draw.
         self._layers: Layers | None = None
         self._drawing: FigureDrawing | None = None
+        self._kept_renderer: RecordingRenderer | None = None
+        self._renderer_key: tuple[float, ...] | None = None
         self._frames = 0
         self._pause = self._pauses = self._failures = 0
-        self._limits: list[Any] = []
-        self._wanted = False
-        self._compared_s = 0.0
-        self._comparing_s = 0.0
-        self._looked_up: int | None = None
+        self._axes_before: list[Any] = []
+        self._compare_next = False
+        self._last_comparison_s = 0.0
+        self._comparison_took_s = 0.0
+        self._looked_up_with: int | None = None
         self._missing: tuple[str, ...] = ()
 
     @property
@@ -259,51 +141,48 @@ class IncrementalCanvas(VideoCanvas):
 
     @property
     def nodes(self) -> list[ArtistNode]:
-        """All that was drawn last by turns, lowest first."""
+        """All that was drawn last, lowest first."""
         return self._drawing.nodes if self._drawing else []
 
     def draw_frame(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
-        """As `VideoCanvas.draw_frame`."""
-        self._wanted = compare and self._has_time()
+        """Draw a frame of a video, and compare it with a full draw if there is time."""
+        self._compare_next = compare and self._has_time()
         return super().draw_frame()
 
     def _draw_once(self) -> None:
         reason = self._why_full()
-        renderer, key = self._own_renderer(), self._kept_key
+        renderer, key = self._own_renderer(), self._renderer_key
         if reason:
             self._draw_in_full(reason)
         else:
             self._draw_incrementally()
-        if self._kept is not renderer:
+        if self._kept_renderer is not renderer:
             # Saving the figure while it is drawn leaves another one.
-            self._kept, self._kept_key = renderer, key
+            self._kept_renderer, self._renderer_key = renderer, key
             self._forget()
         self._frames += 1
 
     def refuse(self, reason: str) -> None:
-        """Draw every frame whole from now on."""
+        """Draw every frame in full from now on."""
         self.refusal = reason
         self._forget()
 
-    def missing_names(self) -> tuple[str, ...]:
-        """The private names that this matplotlib lacks, looked up once.
-
-        Again where axes came, for what some names stand in was not there before.
-        """
-        if self._looked_up != len(self.figure.axes):
-            self._looked_up = len(self.figure.axes)
+    def _missing_names(self) -> tuple[str, ...]:
+        """The private names that this matplotlib lacks, looked up again where axes came."""
+        if self._looked_up_with != len(self.figure.axes):
+            self._looked_up_with = len(self.figure.axes)
             self._missing = missing_names(self._own_renderer(), self.figure)
         return self._missing
 
     def _own_renderer(self) -> RecordingRenderer:
-        # Its size is matplotlib's to say: before 3.11 it may be a fraction of a pixel.
+        # matplotlib rounds the size: before 3.11 it may be a fraction of a pixel.
         width, height = self.get_width_height(physical=True)
         key = (width, height, self.figure.dpi)
-        if self._kept is None or key != self._kept_key:
-            self._kept = RecordingRenderer(*key)
-            self._kept_key = key
+        if self._kept_renderer is None or key != self._renderer_key:
+            self._kept_renderer = RecordingRenderer(*key)
+            self._renderer_key = key
             self._forget()
-        return self._kept
+        return self._kept_renderer
 
     def _forget(self) -> None:
         self._layers = self._drawing = None
@@ -311,10 +190,10 @@ class IncrementalCanvas(VideoCanvas):
     def _why_full(self) -> str | None:
         if self.refusal is not None:
             return self.refusal
-        moving = self._all_moving()
+        moving = self._all_axes_move()
         if self._frames == 0:
             return "the first frame"
-        missing = self.missing_names()
+        missing = self._missing_names()
         if missing:
             _warn_once(missing)
             return "this matplotlib lacks " + ", ".join(missing)
@@ -328,14 +207,14 @@ class IncrementalCanvas(VideoCanvas):
             return "something runs after each draw"
         return None
 
-    def _all_moving(self) -> bool:
+    def _all_axes_move(self) -> bool:
         """Whether all axes moved, were cleared or have other limits since the last frame."""
         # Asking for them by their public names would bring them up to date.
         now = [
             (axes, axes.title, *(vars(axes)[name].get_points().tobytes() for name in AXES_PLACE))
             for axes in self.figure.axes
         ]
-        before, self._limits = self._limits, now
+        before, self._axes_before = self._axes_before, now
         moved = [new != old for new, old in zip(now, before, strict=False)]
         return bool(moved) and all(moved)
 
@@ -354,12 +233,12 @@ class IncrementalCanvas(VideoCanvas):
         if self._drawing is None or self._layers is None:
             self._drawing, self._layers = FigureDrawing(self.figure), Layers(renderer)
         drawing = self._drawing
-        compare = self._wanted or (
+        compare = self._compare_next or (
             self.compares_first
             and self.comparisons < FIRST_COMPARISONS
             and self.drawn_incrementally >= LEARNING
         )
-        self._wanted = False
+        self._compare_next = False
         began_s = time.perf_counter()
         if compare:
             renderer.raw.clear()
@@ -367,33 +246,33 @@ class IncrementalCanvas(VideoCanvas):
             drawing.draw(renderer, self._frames, compare=compare)
             reason = drawing.direct or self._show(renderer, drawing, compare=compare)
         except BaseException:
-            # Half a frame is no ground for the next one.
+            # The next frame cannot be drawn from half a frame.
             self._forget()
             raise
         if reason is not None:
             self._forget()
             self._count_full(reason)
-            self._rest()
+            self._pause_trying()
             return
         if compare:
-            self._comparing_s = time.perf_counter() - began_s
-            self._compared_s = time.perf_counter()
+            self._comparison_took_s = time.perf_counter() - began_s
+            self._last_comparison_s = time.perf_counter()
         self.drawn_incrementally += 1
         self.why_full = None
-        if self._hardly_pays(drawing):
-            self._rest()
+        if self._gains_little(drawing):
+            self._pause_trying()
 
     def _show(
         self, renderer: RecordingRenderer, drawing: FigureDrawing, *, compare: bool
     ) -> str | None:
-        """Bring the pixels up to date; why they had to be drawn whole, or None."""
+        """Bring the pixels up to date; why they had to be drawn in full, or None."""
         layers = self._layers
         nodes = drawing.nodes
         if layers is None or masks_mix(
             mask for node in nodes if node.recording for mask in node.recording.masks
         ):
             self.refusal = MIXED_MASKS
-            self._draw_again()
+            super()._draw_once()
             return MIXED_MASKS
         full = renderer.pixels.copy() if compare else None
         recorder = renderer.recorder
@@ -406,15 +285,15 @@ class IncrementalCanvas(VideoCanvas):
             layers.show(nodes, self._frames)
         except Exception:
             # What cannot be drawn raises in a full draw, where it is the artist's to catch.
-            self._draw_again()
+            super()._draw_once()
             return UNDRAWN
         self.figure.stale = False
         if full is not None:
             self.comparisons += 1
-            return self._judge(renderer, drawing, full)
+            return self._compare(renderer, drawing, full)
         return None
 
-    def _judge(
+    def _compare(
         self, renderer: RecordingRenderer, drawing: FigureDrawing, full: npt.NDArray[np.uint8]
     ) -> str | None:
         """Compare with a full draw; where they differ, leave the full draw."""
@@ -432,19 +311,15 @@ class IncrementalCanvas(VideoCanvas):
         ]
         there = [str(node.artist) for node in drawing.nodes if touch(node.reach, box)]
         names = [str(title) for title in drawing.misplaced] + (wrong or there)
-        self.difference = Difference(self._frames, box, tuple(names[:8]))
+        self.difference = Difference(box, tuple(names[:8]))
         renderer.pixels[...] = full
         self.refusal = DIFFERS
-        if current() is None:
+        if open_monitor() is None:
             text = f"draw {self._frames}: {self.difference.message}"
             warnings.warn(text, RuntimeWarning, stacklevel=5)
         return DIFFERS
 
-    def _draw_again(self) -> None:
-        """Draw the whole figure where what was recorded of it cannot be used."""
-        super()._draw_once()
-
-    def _rest(self) -> None:
+    def _pause_trying(self) -> None:
         """Draw in full for a while, for longer each time in a row."""
         if self.always_try:
             return
@@ -452,7 +327,7 @@ class IncrementalCanvas(VideoCanvas):
         self._failures = 0
         self._pause = min(2**self._pauses, LONGEST_PAUSE) - 1
 
-    def _hardly_pays(self, drawing: FigureDrawing) -> bool:
+    def _gains_little(self, drawing: FigureDrawing) -> bool:
         changed_s = sum(node.cost_s for node in drawing.nodes if node.drawn_for == "change")
         all_s = sum(node.cost_s for node in drawing.nodes)
         if self.always_try or changed_s <= WORTH * all_s:
@@ -464,8 +339,26 @@ class IncrementalCanvas(VideoCanvas):
 
     def _has_time(self) -> bool:
         """Whether comparing stays within its share of the time."""
-        passed_s = time.perf_counter() - self._compared_s
-        return passed_s * COMPARING_SHARE > self._comparing_s
+        passed_s = time.perf_counter() - self._last_comparison_s
+        return passed_s * COMPARING_SHARE > self._comparison_took_s
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A frame that was not the frame drawn in full."""
+
+    box: Box
+    artists: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """What to report to the user; which frame it was goes before it."""
+        left, top, right, bottom = self.box
+        return (
+            "drawing only what changed gave other pixels than a full "
+            f"draw in x {left} to {right}, y {top} to {bottom} ({', '.join(self.artists)}). "
+            "Frames are drawn in full from now on. Please report the script"
+        )
 
 
 _warned: set[tuple[str, ...]] = set()
@@ -480,3 +373,96 @@ def _warn_once(missing: tuple[str, ...]) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+class Layers:
+    """The pixels of one renderer, kept from frame to frame."""
+
+    def __init__(self, renderer: RecordingRenderer) -> None:
+        self.renderer = renderer
+        self._picture: npt.NDArray[np.uint8] | None = None
+        self._patches: list[Patch] = []
+        self._over: set[ArtistNode] = set()
+        self._must_repaint = True
+        self._outgrown = 0
+
+    def forget_order(self) -> None:
+        """The nodes are others now, or in another order."""
+        self._picture = None
+
+    def forget_pixels(self) -> None:
+        """Someone else has drawn into the renderer."""
+        self._must_repaint = True
+
+    def show(self, nodes: list[ArtistNode], frame_idx: int) -> None:
+        """Bring the renderer's pixels up to date."""
+        outgrown = [node.outgrew_reach() for node in nodes if node.dirty]
+        if self._picture is None or any(node.dirty and node not in self._over for node in nodes):
+            self._plan(nodes, frame_idx)
+        elif any(outgrown):
+            self._outgrown += 1
+            self._plan(nodes, frame_idx)
+        self._draw_patches()
+
+    def _plan(self, nodes: list[ArtistNode], frame_idx: int) -> None:
+        """Choose what is drawn over the picture, and make the picture."""
+        patches: list[Patch] = []
+        still: list[ArtistNode] = []
+        for node in nodes:
+            moves = node.moved_at is not None and frame_idx - node.moved_at < MOVES_FOR
+            if moves:
+                node.give_room(ROOMS_PX[min(self._outgrown, len(ROOMS_PX) - 1)])
+            if moves or any(touch(node.reach, patch.box) for patch in patches):
+                patches = _joined(patches, node)
+            else:
+                still.append(node)
+        self._patches = patches
+        self._over = {node for patch in patches for node in patch.nodes}
+        places = {node: place for place, node in enumerate(nodes)}
+        for patch in patches:
+            patch.nodes.sort(key=places.__getitem__)
+        self.renderer.raw.clear()
+        for node in still:
+            node.replay()
+        self._picture = self.renderer.pixels.copy()
+        self._must_repaint = True
+
+    def _draw_patches(self) -> None:
+        """Show the patches with a change in them, or all."""
+        pixels, picture = self.renderer.pixels, self._picture
+        if picture is None:
+            return
+        if self._must_repaint:
+            pixels[...] = picture
+        for patch in self._patches:
+            if not self._must_repaint:
+                if not any(node.dirty for node in patch.nodes):
+                    continue
+                if patch.box is not None:
+                    left, top, right, bottom = patch.box
+                    pixels[top:bottom, left:right] = picture[top:bottom, left:right]
+            for node in patch.nodes:
+                node.replay()
+        self._must_repaint = False
+
+
+@dataclass(slots=True, eq=False)
+class Patch:
+    """Nodes whose pixels meet, lowest first, and the box around all of them."""
+
+    box: Box | None
+    nodes: list[ArtistNode] = field(default_factory=list)
+
+
+def _joined(patches: list[Patch], node: ArtistNode) -> list[Patch]:
+    """The patches with `node` added; those that it connects become one."""
+    joined = Patch(node.reach, [node])
+    apart = patches
+    while True:
+        meeting = [patch for patch in apart if touch(patch.box, joined.box)]
+        if not meeting:
+            return [*apart, joined]
+        apart = [patch for patch in apart if patch not in meeting]
+        for patch in meeting:
+            joined.box = union(joined.box, patch.box)
+            joined.nodes.extend(patch.nodes)

@@ -18,15 +18,13 @@ import datetime
 import decimal
 import fractions
 import functools
-import locale
 import os
 import re
-import sys
 import types
 import uuid
 import zoneinfo
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from itertools import chain
 from operator import getitem, is_
@@ -36,13 +34,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import xxhash
-from matplotlib import font_manager, units
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, Tick
 from matplotlib.backend_bases import FigureCanvasBase, RendererBase
 from matplotlib.cbook import CallbackRegistry
-from matplotlib.colors import get_named_colors_mapping
 from matplotlib.figure import FigureBase
 from matplotlib.legend import Legend
 from matplotlib.patches import Wedge
@@ -52,6 +48,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import TickHelper
 from matplotlib.transforms import Affine2D, Bbox, TransformNode
 
+from rayanim.figure.global_inputs import TRUSTED_CLASSES, is_matplotlibs
 from rayanim.figure.private import (
     AXES_UNSEEN,
     AXIS_STATE,
@@ -79,16 +76,6 @@ PLAIN_ATOMS = frozenset([int, bool, str, bytes, type(None), range, re.Pattern])
 SKIPPED = (CallbackRegistry, RendererBase, FigureCanvasBase)
 """Kinds of matplotlib's that no artist is drawn from."""
 
-UNKNOWN_MODULES = (
-    "matplotlib.animation",
-    "matplotlib.sankey",
-    "matplotlib.testing",
-    "matplotlib.widgets",
-    "mpl_toolkits.axisartist",
-    "mpl_toolkits.axes_grid1.parasite_axes",
-)
-"""Modules of matplotlib's whose classes draw from what cannot be followed."""
-
 MATPLOTLIB_FOLDERS = (
     str(Path(mpl.__file__).parent) + os.sep,
     str(Path(mpl.__file__).parent.parent / "mpl_toolkits") + os.sep,
@@ -97,112 +84,31 @@ MATPLOTLIB_FOLDERS = (
 SMALL_BYTES = 1 << 12
 """Up to here an array is compared by its bytes, beyond by a hash of all of them."""
 
-AGAIN, COVERED = "again", "covered"
+LEAF_BOXES = frozenset({Bbox})
+"""Boxes that hold numbers; all others are derived from other boxes."""
+
+AGAIN, SHARED = "again", "shared"
 """Stand in a walk's values for things that are watched elsewhere."""
 
 
-class Mark:
-    """Stands in an artist's stale flag until somebody sets or resets the flag.
-
-    False like the flag of an artist that was just drawn, and stored as that.
-    """
-
-    __slots__ = ()
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __reduce__(self) -> tuple[type[bool], tuple[()]]:
-        return bool, ()
-
-
-class Ground:
-    """What all artists of one axes, or of a figure, are drawn from."""
-
-    def __init__(self, owner: Any) -> None:
-        self.owner = owner
-        self.version = 0
-        self.reason: str | None = None
-        self._watch: Watch | None = None
-        self._epoch = -1
-        self._rest = Rest()
-
-    @property
-    def watched(self) -> bool:
-        """Whether its changes are seen now."""
-        return self._watch is not None and self._watch.reason is None
-
-    def place_of(self, thing: Any) -> int | None:
-        """The place of `thing` among those that are watched here, None if it is not."""
-        return None if self._watch is None else self._watch.places.get(id(thing))
-
-    def refresh(self, epoch: int) -> None:
-        """Find out whether it changed; once for each `epoch`."""
-        if epoch == self._epoch:
-            return
-        self._epoch = epoch
-        if self._watch is not None:
-            known = self._watch.things
-            if not self._watch.changed():
-                self._rest.calm()
-                if self._watch.things is not known and not _same_each(known, self._watch.things):
-                    # Equal things have taken the place of those that artists are watched with.
-                    self.version += 1
-                return
-        self.forget()
-        if not self._rest.resting():
-            self._watch = Watch((self.owner,), None)
-            self.reason = self._watch.reason
-
-    def forget(self) -> None:
-        """Take it for changed."""
-        self.version += 1
-        self._watch = None
-
-
-class Rest:
-    """Lets what changed in a few frames running go unwatched for a while, then longer."""
-
-    __slots__ = ("_frames", "_power", "_streak")
-
-    ENOUGH = 2
-    LONGEST = 32
-
-    def __init__(self) -> None:
-        self._streak = self._power = self._frames = 0
-
-    def calm(self) -> None:
-        """It did not change."""
-        self._streak = self._power = 0
-
-    def resting(self) -> bool:
-        """It changed: whether it is not watched until the next frame."""
-        if self._frames:
-            self._frames -= 1
-            return self._frames > 0
-        self._streak += 1
-        if self._streak <= self.ENOUGH:
-            return False
-        self._frames = min(2**self._power, self.LONGEST)
-        self._power += 1
-        return True
-
-    def until_end(self) -> None:
-        """Do not watch it for the longest time."""
-        self._frames = self.LONGEST
+Flags = list[tuple[dict[str, Any], Any]]
+"""Attributes of artists, each with what stands in their stale flag."""
 
 
 class Watch:
-    """The values of all that can be reached from some roots."""
+    """The values of all that can be reached from some roots, as they were when it was made.
 
-    def __init__(self, roots: Iterable[Any], ground: Ground | None) -> None:
+    What `shared` watches is left out. `reason` says why changes cannot be seen, if so.
+    """
+
+    def __init__(self, roots: Iterable[Any], shared: SharedInputs | None) -> None:
         self.reason: str | None = None
+        self.things: list[Any] = []
         self.places: dict[int, int] = {}
         self._roots = tuple(roots)
-        self._ground = ground
-        self.things: list[Any] = []
+        self._shared = shared
         self._helped: list[Axis] = []
-        # By identity: quick, and where it says "the same" there is no doubt.
+        # By identity: quick, and what is identical is the same for certain.
         self._views: list[Any] = []
         self._lengths: list[int] = []
         self._viewed: list[Any] = []
@@ -242,14 +148,14 @@ class Watch:
             return True
         if self._same_things():
             return False
-        return self._walked_differently()
+        return self._new_walk_differs()
 
     def is_stale(self) -> bool:
         """Whether somebody has set or reset the stale flag of anything here."""
         return not all(map(is_, [flags["_stale"] for flags in self._flagged], self._marks))
 
-    def flags(self) -> list[tuple[dict[str, Any], Any]]:
-        """The stale flags as they are now, to be put back after matplotlib has drawn."""
+    def flags(self) -> Flags:
+        """The stale flags as they are now, to be restored after matplotlib has drawn."""
         return [(flags, flags["_stale"]) for flags in self._flagged]
 
     def same_values(self, other: Watch) -> bool:
@@ -272,10 +178,10 @@ class Watch:
         except (KeyError, AttributeError, ValueError):
             return False
 
-    def _walked_differently(self) -> bool:
-        """Whether a new walk meets other values; what was only put anew is kept instead."""
+    def _new_walk_differs(self) -> bool:
+        """Whether a new walk meets other values; if not, the new walk is kept."""
         try:
-            now = Watch(self._roots, self._ground)
+            now = Watch(self._roots, self._shared)
         except RuntimeError:
             return True
         if not self.same_values(now):
@@ -297,10 +203,10 @@ class Watch:
             values.append(AGAIN)
             values.append(place)
             return
-        if self._ground is not None:
-            place = self._ground.place_of(thing)
+        if self._shared is not None:
+            place = self._shared.place_of(thing)
             if place is not None:
-                values.append(COVERED)
+                values.append(SHARED)
                 values.append(place)
                 return
         self.places[id(thing)] = len(self.things)
@@ -578,71 +484,114 @@ class Watch:
         self._marks.append(mark)
 
 
-class Surroundings:
-    """What every artist may be drawn from beside its figure.
+class SharedInputs:
+    """What all artists of one axes, or of a figure, are drawn from: watched once for all of them.
 
-    ===================  ====================================================
-    input                how it is compared
-    ===================  ====================================================
-    ``rcParams``         all values, lists in them by what they hold
-    named colours        all of them
-    fonts                the list of those that are known
-    unit registry        all converters
-    locale               its name
-    classes              all attributes of matplotlib's classes that were met
-    ===================  ====================================================
+    `version` grows with each change.
     """
 
-    def __init__(self) -> None:
-        self._known: tuple[Any, ...] = ()
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.version = 0
+        self._watch: Watch | None = None
+        self._epoch = -1
+        self._backoff = Backoff()
 
-    def changed(self) -> bool:
-        """Whether any of it changed since the last call."""
-        manager = font_manager.fontManager
-        now: tuple[Any, ...] = (
-            mpl.rcParams,
-            get_named_colors_mapping(),
-            units.registry,
-            manager.ttflist,
-        )
-        place = locale.setlocale(locale.LC_ALL)
-        others_changed = CLASSES.changed()
-        if (
-            self._known
-            and not others_changed
-            and place == self._known[-1]
-            and manager is self._known[-2]
-            and all(map(_same_mapping, now[:3], self._known[:3]))
-            and now[3] == self._known[3]
-        ):
+    @property
+    def is_watched(self) -> bool:
+        """Whether its changes are seen now."""
+        return self._watch is not None and self._watch.reason is None
+
+    def place_of(self, thing: Any) -> int | None:
+        """The place of `thing` among those that are watched here, None if it is not."""
+        return None if self._watch is None else self._watch.places.get(id(thing))
+
+    def refresh(self, epoch: int) -> None:
+        """Find out whether it changed; once in each epoch, see `FigureDrawing`."""
+        if epoch == self._epoch:
+            return
+        self._epoch = epoch
+        if self._watch is not None:
+            known = self._watch.things
+            if not self._watch.changed():
+                self._backoff.reset()
+                if self._watch.things is not known and not _same_each(known, self._watch.things):
+                    # Equal things have taken the place of those that artists are watched with.
+                    self.version += 1
+                return
+        self.forget()
+        if not self._backoff.skips():
+            self._watch = Watch((self.owner,), None)
+
+    def forget(self) -> None:
+        """Take it for changed."""
+        self.version += 1
+        self._watch = None
+
+
+class Backoff:
+    """Leaves what changed in a few frames running unwatched for a while, then for longer."""
+
+    __slots__ = ("_frames", "_power", "_streak")
+
+    ENOUGH = 2
+    LONGEST = 32
+
+    def __init__(self) -> None:
+        self._streak = self._power = self._frames = 0
+
+    def reset(self) -> None:
+        """It did not change."""
+        self._streak = self._power = 0
+
+    def skips(self) -> bool:
+        """It changed: whether to leave it unwatched in this frame."""
+        if self._frames:
+            self._frames -= 1
+            return self._frames > 0
+        self._streak += 1
+        if self._streak <= self.ENOUGH:
             return False
-        copies = [
-            {name: _copied(value) for name, value in dict.items(mapping)} for mapping in now[:3]
-        ]
-        self._known = (*copies, list(now[3]), manager, place)
+        self._frames = min(2**self._power, self.LONGEST)
+        self._power += 1
         return True
 
-
-def _copied(value: Any) -> Any:
-    if type(value) is list:
-        return [_copied(item) for item in value]
-    return value.copy() if isinstance(value, np.ndarray) else value
+    def skip_longest(self) -> None:
+        """Leave it unwatched for the longest time."""
+        self._frames = self.LONGEST
 
 
-def _same_mapping(now: Any, kept: dict[str, Any]) -> bool:
-    try:
-        return dict.__eq__(now, kept) is True
-    except Exception:
-        # Arrays do not say whether they are equal.
-        pairs: list[tuple[Any, Any]] = [(value, kept.get(name)) for name, value in dict.items(now)]
-        return len(now) == len(kept) and all(
-            value is other or (isinstance(value, np.ndarray) and np.array_equal(value, other))
-            for value, other in pairs
-        )
+class Mark:
+    """Stands in an artist's stale flag until somebody sets or resets the flag.
+
+    False like the flag of an artist that was just drawn, and stored as that.
+    """
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> tuple[type[bool], tuple[()]]:
+        return bool, ()
 
 
-LEAF_BOXES = frozenset({Bbox})
-"""Boxes that hold numbers; all others are derived from other boxes."""
+def marks_of(artists: Iterable[Any]) -> Flags:
+    """The stale flags of artists that nobody has set or reset since they were watched."""
+    attributes: Iterator[dict[str, Any]] = (vars(artist) for artist in artists)
+    return [(flags, flags["_stale"]) for flags in attributes if type(flags.get("_stale")) is Mark]
+
+
+def restore_flags(flags: Flags) -> None:
+    """Give stale flags back what stood in them."""
+    for attributes, mark in flags:
+        attributes["_stale"] = mark
+
+
+def is_known(thing: Any) -> bool:
+    """Whether `thing` is of a class whose changes are seen."""
+    return _visit_of(type(thing)) is not Watch._visit_unknown
+
 
 _PLAIN: dict[type, Callable[[Watch, Any], None]] = {
     tuple: Watch._visit_tuple,
@@ -666,40 +615,6 @@ _PLAIN: dict[type, Callable[[Watch, Any], None]] = {
 _VISITS: dict[type, Callable[[Watch, Any], None]] = dict(_PLAIN)
 
 
-class Classes:
-    """Classes of matplotlib's that artists are drawn by, with what they hold."""
-
-    def __init__(self) -> None:
-        self._known: set[type] = set()
-        self._views: list[Any] = []
-        self._lengths: list[int] = []
-        self._values: list[Any] = []
-
-    def add(self, kind: type) -> None:
-        """Watch `kind` and the classes of matplotlib's that it inherits from."""
-        for base in kind.__mro__:
-            if base not in self._known and base.__module__.startswith(OWN_MODULES):
-                self._known.add(base)
-                self._views.append(vars(base).values())
-                self._lengths.append(len(vars(base)))
-                self._values += vars(base).values()
-
-    def changed(self) -> bool:
-        """Whether an attribute of one was set since it was added, or since the last call."""
-        if list(map(len, self._views)) == self._lengths and all(
-            map(is_, chain.from_iterable(self._views), self._values)
-        ):
-            return False
-        self._lengths = list(map(len, self._views))
-        self._values = list(chain.from_iterable(self._views))
-        return True
-
-
-OWN_MODULES = ("matplotlib.", "mpl_toolkits.")
-
-CLASSES = Classes()
-
-
 def _visit_of(kind: type) -> Callable[[Watch, Any], None]:
     """How things of exactly this class are watched."""
     if kind in _PLAIN:
@@ -711,9 +626,9 @@ def _visit_of(kind: type) -> Callable[[Watch, Any], None]:
         return Watch._visit_class
     if issubclass(kind, SKIPPED):
         return Watch._visit_nothing
-    if not _is_matplotlibs(kind):
+    if not is_matplotlibs(kind):
         return Watch._visit_unknown
-    CLASSES.add(kind)
+    TRUSTED_CLASSES.add(kind)
     return next(
         (visit for base, visit in _FAMILIES if issubclass(kind, base)), _by_attributes(kind)
     )
@@ -736,34 +651,16 @@ _FAMILIES: tuple[tuple[Any, Callable[[Watch, Any], None]], ...] = (
 )
 
 
-def is_known(thing: Any) -> bool:
-    """Whether `thing` is of a class whose changes are seen."""
-    return _visit_of(type(thing)) is not Watch._visit_unknown
-
-
 def _by_attributes(kind: type) -> Callable[[Watch, Any], None]:
     has_attributes = kind.__dictoffset__ != 0
     slots = any(vars(base).get("__slots__") for base in kind.__mro__)
     foreign = any(
-        base is not object
-        and not _is_matplotlibs(base)
-        and base.__module__ not in ("abc", "typing")
+        base is not object and not is_matplotlibs(base) and base.__module__ not in ("abc", "typing")
         for base in kind.__mro__
     )
     if not has_attributes or slots or foreign:
         return Watch._visit_unknown
     return Watch._visit_attributes
-
-
-def _is_matplotlibs(kind: type) -> bool:
-    """Whether `kind` is a class that matplotlib itself defines, under its name."""
-    module = kind.__module__
-    if not module.startswith(OWN_MODULES) or module.startswith(UNKNOWN_MODULES):
-        return False
-    found: Any = sys.modules.get(module)
-    for name in kind.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is kind
 
 
 def _hash(array: Any) -> bytes:

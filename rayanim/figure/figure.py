@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rayanim.errors import SettingsError
-from rayanim.figure.draw_stats import Drawer, Growth, Ways, current
-from rayanim.figure.layout import LayoutStart, kept_layout, runs_layout, settle_layout
+from rayanim.figure.draw_stats import open_monitor
+from rayanim.figure.hints import ArtistGrowth
+from rayanim.figure.layout import LayoutStart, restored_layout, runs_layout, settle_layout
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in inches, from the lower left corner of the figure."""
-
 
 Drawing = Literal["auto", "full"]
 """How frames are drawn: what changed, or everything."""
@@ -43,25 +43,56 @@ def drawn_as(drawing: Drawing) -> Iterator[None]:
         _wanted.reset(token)
 
 
-NOT_IN_PARTS = "drawing='full' was asked for"
+ASKED_FOR = "drawing='full' was asked for"
 SAVED = "savefig options that only savefig knows"
 
 
-def is_figure(thing: Any) -> bool:
-    """Whether `thing` is a matplotlib `Figure`; never imports matplotlib to find out."""
-    module = sys.modules.get("matplotlib.figure")
-    return module is not None and isinstance(thing, module.Figure)
+class AnyPixels:
+    """The pixels of one figure, drawn again and again, by one of the two ways below."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        self.growth = ArtistGrowth()
+        self._layout = LayoutStart()
+
+    @property
+    def why_full(self) -> str | None:
+        """Why the last frame was drawn in full; None where it was drawn incrementally."""
+        raise NotImplementedError
+
+    @property
+    def difference(self) -> str | None:
+        """What differed from a full draw, as text for the user, or None."""
+        return None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of what `draw` gives."""
+        raise NotImplementedError
+
+    def draw(self) -> npt.NDArray[np.uint8]:
+        """Draw the figure as it is now."""
+        monitor = open_monitor()
+        return self.draw_now() if monitor is None else monitor.draw(self)
+
+    def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
+        """Draw without being counted, and compare that with a full draw if asked to."""
+        raise NotImplementedError
+
+    def draw_in_full_from_now(self) -> None:
+        """Draw nothing incrementally any more: a difference was found elsewhere."""
+
+    def release(self) -> None:
+        """Give the figure back what was changed on it."""
+
+    def close(self) -> None:
+        """Release the figure and let pyplot forget it."""
+        self.release()
+        close_figure(self.figure)
 
 
-def close_figure(figure: Figure) -> None:
-    """Let pyplot forget `figure`, if pyplot is what made it."""
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is not None:
-        pyplot.close(figure)
-
-
-class FigurePixels:
-    """The pixels of one figure, as Agg draws it in full."""
+class FigurePixels(AnyPixels):
+    """The pixels of one figure on a canvas of ours."""
 
     def __init__(
         self,
@@ -71,57 +102,33 @@ class FigurePixels:
     ) -> None:
         from rayanim.figure.canvas import IncrementalCanvas, VideoCanvas
 
-        self.figure = figure
-        self.growth = Growth()
-        self._layout = LayoutStart()
+        super().__init__(figure)
         self._canvas_before, self._dpi_before = figure.canvas, figure.dpi
         if dpi is not None and dpi != figure.dpi:
             figure.set_dpi(dpi)
-        self._canvas: VideoCanvas
         wanted = IncrementalCanvas if (drawing or _wanted.get()) == "auto" else VideoCanvas
-        if type(figure.canvas) is wanted:
-            self._canvas = figure.canvas
-        else:
-            self._canvas = wanted(figure)
+        canvas: Any = figure.canvas
+        self._canvas: VideoCanvas = canvas if type(canvas) is wanted else wanted(figure)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels of what `draw` gives."""
         width_px, height_px = self._canvas.get_width_height(physical=True)
         return int(width_px), int(height_px)
 
-    def draw(self) -> npt.NDArray[np.uint8]:
-        """Draw the figure as it is now."""
-        return _entered(self)
-
     def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
-        """As `draw`, unseen by the ledger."""
         self._layout.begin(self.figure)
         return self._canvas.draw_frame(compare=compare)
 
     @property
-    def ways(self) -> Ways:
-        """How the frames were drawn so far."""
-        from rayanim.figure.canvas import IncrementalCanvas
-
-        canvas = self._canvas
-        if not isinstance(canvas, IncrementalCanvas):
-            return Ways()
-        return Ways(canvas.drawn_incrementally, dict(canvas.drawn_in_full))
-
-    @property
     def why_full(self) -> str | None:
-        """Why the last frame was drawn in full; None where it was drawn in parts."""
-        return getattr(self._canvas, "why_full", NOT_IN_PARTS)
+        return getattr(self._canvas, "why_full", ASKED_FOR)
 
     @property
     def difference(self) -> str | None:
-        """What differed from a full draw, as text for the user, or None."""
         found = getattr(self._canvas, "difference", None)
         return None if found is None else str(found.message)
 
     def draw_in_full_from_now(self) -> None:
-        """Draw nothing in parts any more, for a difference was found elsewhere."""
         from rayanim.figure.canvas import DIFFERS, IncrementalCanvas
 
         if isinstance(self._canvas, IncrementalCanvas):
@@ -134,42 +141,24 @@ class FigurePixels:
         if self.figure.dpi != self._dpi_before:
             self.figure.set_dpi(self._dpi_before)
 
-    def close(self) -> None:
-        """Release the figure and let pyplot forget it."""
-        self.release()
-        close_figure(self.figure)
 
-
-class SavedFigurePixels:
+class SavedFigurePixels(AnyPixels):
     """The pixels that ``Figure.savefig`` gives, for options that only it has.
 
     Slower than `FigurePixels` (matplotlib lays the figure out twice), and the
     way to cut every frame by the same box.
     """
 
-    def __init__(
-        self,
-        figure: Figure,
-        options: dict[str, Any],
-        box: Box | None,
-    ) -> None:
-        self.figure = figure
-        self.growth = Growth()
-        self._layout = LayoutStart()
-        self._options = {**options, "format": "raw"}
-        self._dpi = _dpi_of(figure, options)
-        self._options["dpi"] = self._dpi
-        self._box = box
-
     why_full = SAVED
-    difference = None
 
-    def draw_in_full_from_now(self) -> None:
-        """Nothing to do."""
+    def __init__(self, figure: Figure, options: dict[str, Any], box: Box | None) -> None:
+        super().__init__(figure)
+        self._dpi = _dpi_of(figure, options)
+        self._options = {**options, "format": "raw", "dpi": self._dpi}
+        self._box = box
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels of what `draw` gives."""
         width_in, height_in = self.figure.get_size_inches()
         if self._box is not None:
             x0, y0, x1, y1 = self._box
@@ -177,12 +166,7 @@ class SavedFigurePixels:
         # Cut off as matplotlib does: a figure of 333.7 pixels is 333 wide.
         return int(width_in * self._dpi), int(height_in * self._dpi)
 
-    def draw(self) -> npt.NDArray[np.uint8]:
-        """Draw the figure as it is now."""
-        return _entered(self)
-
     def draw_now(self, *, compare: bool = False) -> npt.NDArray[np.uint8]:
-        """As `draw`, unseen by the ledger."""
         from matplotlib.transforms import Bbox
 
         memory = io.BytesIO()
@@ -194,19 +178,20 @@ class SavedFigurePixels:
         width_px, height_px = self.size
         return np.frombuffer(memory.getbuffer(), np.uint8).reshape(height_px, width_px, 4)
 
-    def release(self) -> None:
-        """Nothing to do: nothing was changed."""
 
-    def close(self) -> None:
-        """Release the figure and let pyplot forget it."""
-        self.release()
-        close_figure(self.figure)
-
-
-def _entered(drawer: Drawer) -> npt.NDArray[np.uint8]:
-    """Draw, through the ledger if one is open."""
-    ledger = current()
-    return drawer.draw_now() if ledger is None else ledger.draw(drawer)
+def open_pixels(
+    figure: Figure,
+    options: dict[str, Any],
+    box: Box | None,
+    drawing: Drawing = "auto",
+) -> AnyPixels:
+    """The quickest way to the pixels that ``savefig`` with these options would give."""
+    rest = set(options) - {"dpi", "bbox_inches", "pad_inches", "bbox_extra_artists", "format"}
+    if box is None and not rest:
+        return FigurePixels(figure, _dpi_of(figure, options), drawing)
+    kept = {name: options[name] for name in rest}
+    kept["dpi"] = _dpi_of(figure, options)
+    return SavedFigurePixels(figure, kept, box)
 
 
 def given_box(options: dict[str, Any]) -> Box | None:
@@ -227,7 +212,7 @@ def settled_box(figure: Figure, options: dict[str, Any]) -> Box | None:
     """What every frame of the video is cut by, None for the whole figure."""
     if options.get("bbox_inches") != "tight":
         return given_box(options)
-    with _as_drawn(figure, _dpi_of(figure, options)), kept_layout(figure):
+    with _as_drawn(figure, _dpi_of(figure, options)), restored_layout(figure):
         # The first draw of the video jumps; the box is for those after it.
         if runs_layout(figure):
             settle_layout(figure)
@@ -246,7 +231,7 @@ def _measure_tight_box(figure: Figure, options: dict[str, Any]) -> Box:
     padded = tight.padded(pad_in)
     low = np.floor(np.array([padded.x0, padded.y0]) * figure.dpi)
     high = np.ceil(np.array([padded.x1, padded.y1]) * figure.dpi)
-    # matplotlib truncates box size times dpi: a hair more keeps whole pixels whole.
+    # matplotlib truncates box size times dpi: a hair more keeps the last pixel.
     high = high + 1e-6
     x0, y0 = low / figure.dpi
     x1, y1 = high / figure.dpi
@@ -285,19 +270,14 @@ def _dpi_of(figure: Figure, options: dict[str, Any]) -> float:
     return float(figure.dpi if dpi in (None, "figure") else dpi)
 
 
-AnyPixels = FigurePixels | SavedFigurePixels
+def is_figure(thing: Any) -> bool:
+    """Whether `thing` is a matplotlib `Figure`; never imports matplotlib to find out."""
+    module = sys.modules.get("matplotlib.figure")
+    return module is not None and isinstance(thing, module.Figure)
 
 
-def open_pixels(
-    figure: Figure,
-    options: dict[str, Any],
-    box: Box | None,
-    drawing: Drawing = "auto",
-) -> AnyPixels:
-    """The quickest way to the pixels that ``savefig`` with these options would give."""
-    rest = set(options) - {"dpi", "bbox_inches", "pad_inches", "bbox_extra_artists", "format"}
-    if box is None and not rest:
-        return FigurePixels(figure, _dpi_of(figure, options), drawing)
-    kept = {name: options[name] for name in rest}
-    kept["dpi"] = _dpi_of(figure, options)
-    return SavedFigurePixels(figure, kept, box)
+def close_figure(figure: Figure) -> None:
+    """Let pyplot forget `figure`, if pyplot is what made it."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close(figure)

@@ -7,7 +7,7 @@ little is drawn.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
@@ -15,8 +15,8 @@ from matplotlib.axis import Axis
 from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
 from matplotlib.offsetbox import AnnotationBbox, OffsetBox
 
-from rayanim.figure.changes import Ground, Watch
-from rayanim.figure.layout import layout_boxes
+from rayanim.figure.changes import SharedInputs, Watch, restore_flags
+from rayanim.figure.layout import every_axes, layout_boxes, subfigures_of
 
 if TYPE_CHECKING:
     from rayanim.figure.artists import FigureDrawing
@@ -29,8 +29,8 @@ class Titles:
         self.axes = axes
         self._drawing = drawing
         self._boxes: dict[int, tuple[Any, Watch, int, Any]] = {}
-        self._undrawn: dict[int, tuple[Any, Watch, Ground, int]] = {}
-        self._placed: tuple[Any, ...] | None = None
+        self._undrawn: dict[int, tuple[Any, Watch, SharedInputs, int]] = {}
+        self._placed_by: tuple[list[Any], list[Watch]] | None = None
 
     def any_text(self) -> bool:
         """Whether there is anything to be placed."""
@@ -38,26 +38,26 @@ class Titles:
 
     def are_in_place(self) -> bool:
         """Whether placing them now would leave them where they are."""
-        return self._placed is not None and self._placed == self._inputs()
+        if self._placed_by is None:
+            return False
+        (versions, watches), now = self._placed_by, self._inputs()
+        return now is not None and versions == now[0] and all(map(_alike, watches, now[1]))
 
     def remember(self) -> None:
         """They have been placed."""
         self._watch_undrawn()
-        self._placed = self._inputs()
+        self._placed_by = self._inputs()
         here = {id(axis) for axis in self._axis_objects()}
         self._undrawn = {key: kept for key, kept in self._undrawn.items() if key in here}
         self._boxes = {key: kept for key, kept in self._boxes.items() if key in here}
 
     def place(self, place: Callable[[], None]) -> list[Any]:
         """Have matplotlib place them; the titles that moved."""
-        watches = [self._watch_of(axis) for axis in self._axis_objects()]
-        watches += [self._drawing.watch_of(title) for title in self._all()]
-        flags = [flag for watch in watches if watch for flag in watch.flags()]
+        flags = [flag for watch in self._watches() if watch for flag in watch.flags()]
         before = [title.get_position() for title in self._all()]
         place()
-        for attributes, mark in flags:
-            # It sets the flags of all that it looks at: what changed shows in the values.
-            attributes["_stale"] = mark
+        # It sets the flags of all that it looks at: what changed shows in the values.
+        restore_flags(flags)
         return [
             title
             for title, position in zip(self._all(), before, strict=True)
@@ -68,33 +68,37 @@ class Titles:
         """The box of `axis`, from memory where it has not changed since it was measured."""
         watch = self._watch_of(axis)
         # Where the axes stands is no part of the watch over its axis.
-        version = self._drawing.ground_of(axis.axes).version
+        version = self._drawing.shared_inputs_of(axis.axes).version
         kept = self._boxes.get(id(axis))
         if watch and kept and kept[0] is axis and kept[2] == version and _alike(kept[1], watch):
             return kept[3]
         flags = watch.flags() if watch else []
         box = measure()
-        for attributes, mark in flags:
-            # It sets stale flags of ticks that have not changed.
-            attributes["_stale"] = mark
+        # It sets stale flags of ticks that have not changed.
+        restore_flags(flags)
         if watch:
             self._boxes[id(axis)] = (axis, watch, version, box)
         return box
 
-    def _inputs(self) -> tuple[Any, ...] | None:
+    def _inputs(self) -> tuple[list[Any], list[Watch]] | None:
         """All that the places of the titles depend on; None where that is not known."""
-        found: list[Any] = []
+        versions: list[Any] = []
         for axes in self._relatives():
-            ground = self._drawing.ground_of(axes)
+            shared = self._drawing.shared_inputs_of(axes)
             waits = any(axes._stale_viewlims.values())
-            if not ground.watched or axes.child_axes or waits:
+            if not shared.is_watched or axes.child_axes or waits:
                 return None
-            found += (axes, ground.version)
-        watches = [self._watch_of(axis) for axis in self._axis_objects()]
-        watches += [self._drawing.watch_of(title) for title in self._all()]
-        if None in watches:
-            return None
-        return (*found, *(_Values(watch) for watch in watches if watch))
+            versions += (axes, shared.version)
+        watches = self._watches()
+        known = [watch for watch in watches if watch is not None]
+        return (versions, known) if len(known) == len(watches) else None
+
+    def _watches(self) -> list[Watch | None]:
+        """The watches over all axis objects and titles."""
+        return [
+            *(self._watch_of(axis) for axis in self._axis_objects()),
+            *(self._drawing.watch_of(title) for title in self._all()),
+        ]
 
     def _all(self) -> tuple[Any, Any, Any]:
         axes = self.axes
@@ -114,37 +118,24 @@ class Titles:
         return [axis for axes in self._relatives() for axis in (axes.xaxis, axes.yaxis)]
 
     def _watch_of(self, axis: Any) -> Watch | None:
-        if self._drawing.has_turns(axis):
+        if self._drawing.has_node(axis):
             return self._drawing.watch_of(axis)
         kept = self._undrawn.get(id(axis))
         if kept is None or kept[0] is not axis:
             return None
-        _, watch, ground, version = kept
-        self._drawing.ground_of(ground.owner)
-        return None if ground.version != version or watch.changed() else watch
+        _, watch, shared, version = kept
+        self._drawing.shared_inputs_of(shared.owner)
+        return None if shared.version != version or watch.changed() else watch
 
     def _watch_undrawn(self) -> None:
         """Watch axis objects that are measured and never drawn."""
         known = {id(axis): axis for axis in self._axis_objects()}
         for axis in known.values():
-            if not self._drawing.has_turns(axis) and self._watch_of(axis) is None:
-                ground = self._drawing.ground_of(axis.axes)
-                watch = Watch((axis,), ground)
-                if ground.watched and watch.reason is None:
-                    self._undrawn[id(axis)] = (axis, watch, ground, ground.version)
-
-
-class _Values:
-    """What a watch has seen, to be compared by."""
-
-    def __init__(self, watch: Watch) -> None:
-        self.watch = watch
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Values) and _alike(self.watch, other.watch)
-
-    def __hash__(self) -> int:
-        return id(self.watch)
+            if not self._drawing.has_node(axis) and self._watch_of(axis) is None:
+                shared = self._drawing.shared_inputs_of(axis.axes)
+                watch = Watch((axis,), shared)
+                if shared.is_watched and watch.reason is None:
+                    self._undrawn[id(axis)] = (axis, watch, shared, shared.version)
 
 
 def _alike(watch: Watch, other: Watch) -> bool:
@@ -175,7 +166,7 @@ class AxesLayout:
             return False
         self._places = self._all_places()
         known = type(engine) in (ConstrainedLayoutEngine, TightLayoutEngine)
-        spared = known and self._holds(engine)
+        spared = known and self._holds()
         if not spared:
             self._watch = None
         return spared
@@ -196,34 +187,34 @@ class AxesLayout:
             }
         return stayed
 
-    def _holds(self, engine: Any) -> bool:
+    def _holds(self) -> bool:
         drawing = self._drawing
         if self._watch is None or self._watch.changed():
             return False
         roots = self._roots()
         if len(roots) != len(self._watched) or any(map(operator.is_not, roots, self._watched)):
             return False
-        if drawing.order_changed or not all(map(self._is_calm, _every_axes(self._figure.axes))):
+        if drawing.order_changed or not all(map(self._is_calm, every_axes(self._figure.axes))):
             return False
         children = [
             child for child in self._figure.get_children() if child is not self._figure.patch
         ]
-        if not all(isinstance(child, Axes) or drawing.has_turns(child) for child in children):
+        if not all(isinstance(child, Axes) or drawing.has_node(child) for child in children):
             return False
         return all(
             id(node.artist) in self._unmeasured and _is_unmeasured(node.artist)
             for node in drawing.nodes
-            if node.is_turn and drawing.is_due(node)
+            if node.stands_for_artists and drawing.is_due(node)
         )
 
     def _is_calm(self, axes: Any) -> bool:
-        """Whether all in `axes` has its turns, and its limits are those of the last frame."""
+        """Whether all in `axes` has a node, and its limits are those of the last frame."""
         drawing = self._drawing
-        ground = drawing.ground_of(axes)
-        if not ground.watched or any(axes._stale_viewlims.values()):
+        shared = drawing.shared_inputs_of(axes)
+        if not shared.is_watched or any(axes._stale_viewlims.values()):
             return False
-        return drawing.is_as_drawn(axes) and all(
-            isinstance(child, Axes) or drawing.has_turns(child) for child in axes.get_children()
+        return drawing.has_same_children(axes) and all(
+            isinstance(child, Axes) or drawing.has_node(child) for child in axes.get_children()
         )
 
     def _roots(self) -> tuple[Any, ...]:
@@ -233,23 +224,11 @@ class AxesLayout:
 
     def _all_places(self) -> list[bytes]:
         """Where everything is that an engine moves, to the bit."""
-        figures = [self._figure, *_parts_of(self._figure)]
+        figures = [self._figure, *subfigures_of(self._figure)]
         return [
             *(box.get_points().tobytes() for box in layout_boxes(self._figure)),
             *(repr(text.get_position()).encode() for each in figures for text in each.texts),
         ]
-
-
-def _parts_of(figure: Any) -> Iterator[Any]:
-    for part in figure.subfigs:
-        yield part
-        yield from _parts_of(part)
-
-
-def _every_axes(found: Any) -> Iterator[Any]:
-    for axes in found:
-        yield axes
-        yield from _every_axes(axes.child_axes)
 
 
 def _is_unmeasured(artist: Any) -> bool:

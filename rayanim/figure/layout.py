@@ -100,7 +100,7 @@ def noted_layout(figure: Figure) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def kept_layout(figure: Figure) -> Iterator[None]:
+def restored_layout(figure: Figure) -> Iterator[None]:
     """Put what a layout engine moves inside back to where it stood."""
     put_back = noted_layout(figure)
     try:
@@ -136,13 +136,22 @@ def _settle_limits(figure: Any) -> None:
 
 def layout_boxes(figure: Any) -> list[Any]:
     """Where all axes and subfigures stand; matplotlib's own boxes."""
-    axes = [box for ax in figure.axes for box in (ax._position, ax._originalPosition)]
-    return axes + [box for each in figure.subfigs for box in (each.bbox_relative, *_boxes_in(each))]
+    boxes = [box for ax in figure.axes for box in (ax._position, ax._originalPosition)]
+    return boxes + [each.bbox_relative for each in subfigures_of(figure)]
 
 
-def _boxes_in(subfigure: Any) -> list[Any]:
-    """Where the subfigures of a subfigure stand."""
-    return [box for each in subfigure.subfigs for box in (each.bbox_relative, *_boxes_in(each))]
+def subfigures_of(figure: Any) -> Iterator[Any]:
+    """The subfigures of a figure, with those in them."""
+    for each in figure.subfigs:
+        yield each
+        yield from subfigures_of(each)
+
+
+def every_axes(found: Any) -> Iterator[Any]:
+    """These axes, with the axes in them."""
+    for axes in found:
+        yield axes
+        yield from every_axes(axes.child_axes)
 
 
 def _corners(figure: Figure) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -1,6 +1,6 @@
-"""matplotlib's private names that this room uses: each of them here, each guarded.
+"""What this package needs of matplotlib's insides: private names, and how methods are replaced.
 
-`NAMES` has those that an incremental draw cannot do without: where one is missing,
+`NAMES` has the names that an incremental draw cannot do without: where one is missing,
 every frame is drawn in full, and a warning says so. The names in
 `TRANSFORM_CACHES`, `UNSEEN` and `AXES_UNSEEN` are left out of a comparison: one
 that a version lacks does no harm.
@@ -8,8 +8,11 @@ that a version lacks does no harm.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,7 +144,7 @@ def missing_names(renderer: Any, figure: Any) -> tuple[str, ...]:
 
 
 def shipped_colormaps() -> frozenset[str] | None:
-    """Names of the colour maps that matplotlib ships, or None where it does not tell."""
+    """Names of the colour maps that matplotlib ships, or None where that is not known."""
     import matplotlib as mpl
 
     shipped = getattr(mpl.colormaps, "_builtin_cmaps", None)
@@ -149,6 +152,37 @@ def shipped_colormaps() -> frozenset[str] | None:
 
 
 def scale_classes() -> list[type]:
-    """The classes of all axis scales, those of the script included; none where it is not told."""
+    """The classes of all axis scales, those of the script included; none if not known."""
     known = getattr(sys.modules.get("matplotlib.scale"), "_scale_mapping", {})
     return list(known.values())
+
+
+_lock = threading.Lock()
+_in_place: dict[tuple[Any, str], tuple[int, Any]] = {}
+"""By owner and name how many have it replaced now, and the function that was there before."""
+
+
+@contextlib.contextmanager
+def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
+    """Have ``make(function)`` in the place of a class's or module's own function."""
+    with _lock:
+        users, before = _in_place.get((owner, name), (0, None))
+        if not users:
+            before = vars(owner)[name]
+            setattr(owner, name, _made(make, before))
+        _in_place[owner, name] = (users + 1, before)
+    try:
+        yield
+    finally:
+        with _lock:
+            users, before = _in_place.pop((owner, name))
+            if users > 1:
+                _in_place[owner, name] = (users - 1, before)
+            else:
+                setattr(owner, name, before)
+
+
+@functools.lru_cache(maxsize=64)
+def _made(make: Callable[[Any], Any], function: Any) -> Any:
+    """Made once: another function in a class would look like a change of the class."""
+    return make(function)

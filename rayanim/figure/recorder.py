@@ -21,123 +21,13 @@ from matplotlib.transforms import Affine2D, Bbox, Transform, TransformedPath
 
 Box = tuple[int, int, int, int]
 Extents = tuple[float, float, float, float]
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+Mode = Literal["pass", "record", "both"]
+"""Whether calls are passed on to the C++ renderer, recorded, or both."""
 
 MARGIN_PX = 3
 """What snapping to pixels and antialiasing can add to a shape, with one to spare."""
-
-
-def union(first: Box | None, second: Box | None) -> Box | None:
-    """The smallest box around both."""
-    if first is None:
-        return second
-    if second is None:
-        return first
-    return (
-        min(first[0], second[0]),
-        min(first[1], second[1]),
-        max(first[2], second[2]),
-        max(first[3], second[3]),
-    )
-
-
-def touch(first: Box | None, second: Box | None) -> bool:
-    """Whether the two share a pixel."""
-    return (
-        first is not None
-        and second is not None
-        and first[0] < second[2]
-        and second[0] < first[2]
-        and first[1] < second[3]
-        and second[1] < first[3]
-    )
-
-
-def inside(inner: Box | None, outer: Box | None) -> bool:
-    """Whether no pixel of `inner` lies beyond `outer`."""
-    if inner is None:
-        return True
-    return (
-        outer is not None
-        and outer[0] <= inner[0]
-        and outer[1] <= inner[1]
-        and inner[2] <= outer[2]
-        and inner[3] <= outer[3]
-    )
-
-
-def overlap(first: Box | None, second: Box | None) -> Box | None:
-    """The pixels that both have."""
-    if first is None or second is None:
-        return None
-    left, top = max(first[0], second[0]), max(first[1], second[1])
-    right, bottom = min(first[2], second[2]), min(first[3], second[3])
-    return (left, top, right, bottom) if left < right and top < bottom else None
-
-
-def widened(box: Box | None, by_px: int) -> Box | None:
-    """`box` with so many pixels more on each side."""
-    if box is None:
-        return None
-    left, top, right, bottom = box
-    return left - by_px, top - by_px, right + by_px, bottom + by_px
-
-
-def from_extents(extents: Extents, pad_px: float, height_px: int) -> Box:
-    """A box around x0, y0, x1, y1 in pixels counted upwards, widened on each side.
-
-    Numbers too large for a frame are brought to its neighbourhood, NaN to
-    everything: a box may be too large, never too small.
-    """
-    x0, x1 = _whole(extents[0] - pad_px, -1), _whole(extents[2] + pad_px, 1)
-    y0, y1 = _whole(extents[1] - pad_px, -1), _whole(extents[3] + pad_px, 1)
-    return x0, height_px - y1, x1, height_px - y0
-
-
-def of_points(
-    points: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64] | None
-) -> Extents | None:
-    """x0, y0, x1, y1 around the finite ones among (n, 2) points after a (3, 3) map.
-
-    None for none. The map is applied to the rectangle around them, so the
-    result may be too large where it turns or shears.
-    """
-    points = np.asarray(points, dtype=float)
-    if not len(points):
-        return None
-    (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-    if not (math.isfinite(x0 + x1) and math.isfinite(y0 + y1)):
-        points = points[np.isfinite(points).all(axis=1)]
-        if not len(points):
-            return None
-        (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-    if matrix is None:
-        return x0, y0, x1, y1
-    (a, c, e), (b, d, f) = matrix[:2].tolist()
-    left, right = _span(a, x0, x1, c, y0, y1, e)
-    bottom, top = _span(b, x0, x1, d, y0, y1, f)
-    return left, bottom, right, top
-
-
-def _span(
-    a: float, x0: float, x1: float, b: float, y0: float, y1: float, shift: float
-) -> tuple[float, float]:
-    """The least and the largest ``a x + b y + shift`` for x and y between these."""
-    ax0, ax1, by0, by1 = a * x0, a * x1, b * y0, b * y1
-    if ax0 > ax1:
-        ax0, ax1 = ax1, ax0
-    if by0 > by1:
-        by0, by1 = by1, by0
-    return ax0 + by0 + shift, ax1 + by1 + shift
-
-
-def _whole(number: float, side: int) -> int:
-    if math.isnan(number):
-        return side * 1_000_000
-    number = min(max(number, -1e6), 1e6)
-    return math.floor(number) if side < 0 else math.ceil(number)
-
-
-Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 LEAST_MITER_LIMIT = 4.0
 """Half line widths that a sharp corner may reach at least; Agg's own default.
@@ -158,48 +48,6 @@ EVERYWHERE = (-math.inf, -math.inf, math.inf, math.inf)
 READS = "pixels are read while the figure is drawn"
 
 CURVES = (Path.CURVE3, Path.CURVE4)
-
-Mode = Literal["pass", "record", "both"]
-"""Whether calls are passed on to the C++ renderer, recorded, or both."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mask:
-    """The clip path of one call and how it would be snapped; keeps its points alive.
-
-    The C++ renderer keeps the mask that it made of the last clip path, snapped to
-    pixels or not as the artist asked that came first. Another artist with the
-    same clip path gets that mask, whatever it asks for itself: recordings that
-    are replayed in another company could not give the same pixels.
-    """
-
-    points: Any
-    matrix: bytes
-    snap: bool | None
-
-    @property
-    def key(self) -> tuple[int, bytes]:
-        """What the renderer takes for the same path."""
-        return id(self.points), self.matrix
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """What one artist asked of the renderer."""
-
-    calls: tuple[Call, ...]
-    box: Box | None
-    limit: Box | None
-    masks: tuple[Mask, ...] = ()
-
-    def replay(self) -> None:
-        """Ask the same again, in the same order."""
-        for function, args, named in self.calls:
-            function(*args, **named)
-
-    def same_as(self, other: Recording | None) -> bool:
-        """Whether both hold the same calls."""
-        return other is not None and (self is other or same_value(self.calls, other.calls))
 
 
 class RecordingRenderer(RendererAgg):
@@ -284,10 +132,7 @@ class Recorder:
 
     def draw_path(self, gc: Any, path: Any, trans: Any, face: Any = None) -> None:
         """Outline and fill one path."""
-        if self.mode != "record":
-            self._raw.draw_path(gc, path, trans, face)
-        if self.mode == "pass":
-            self.touched = True
+        if not self._pass_on(self._raw.draw_path, gc, path, trans, face):
             return
         extents = of_points(path.vertices, _matrix(trans))
         corners = path.codes is not None or len(path.vertices) > 2
@@ -305,10 +150,7 @@ class Recorder:
     ) -> None:
         """Put one small path at each vertex of another."""
         args = (gc, marker_path, marker_path_trans, path, trans, face)
-        if self.mode != "record":
-            self._raw.draw_markers(*args)
-        if self.mode == "pass":
-            self.touched = True
+        if not self._pass_on(self._raw.draw_markers, *args):
             return
         stamp = of_points(marker_path.vertices, _matrix(marker_path_trans))
         places = of_points(path.vertices, _matrix(trans))
@@ -321,10 +163,7 @@ class Recorder:
 
     def draw_text_image(self, image: Any, x: float, y: float, angle: float, gc: Any) -> None:
         """Put a picture of letters with its lower left corner at x, y (y downwards)."""
-        if self.mode != "record":
-            self._raw.draw_text_image(image, x, y, angle, gc)
-        if self.mode == "pass":
-            self.touched = True
+        if not self._pass_on(self._raw.draw_text_image, image, x, y, angle, gc):
             return
         height, width = np.asarray(image).shape[:2]
         around = (width + height) if angle else 0
@@ -338,10 +177,7 @@ class Recorder:
 
     def draw_image(self, gc: Any, x: float, y: float, image: Any) -> None:
         """Put an RGBA picture with its lower left corner at x, y (y upwards)."""
-        if self.mode != "record":
-            self._raw.draw_image(gc, x, y, image)
-        if self.mode == "pass":
-            self.touched = True
+        if not self._pass_on(self._raw.draw_image, gc, x, y, image):
             return
         height, width = np.asarray(image).shape[:2]
         self._touch((x, y, x + width, y + height), MARGIN_PX, gc)
@@ -350,12 +186,11 @@ class Recorder:
     def draw_path_collection(self, gc: Any, *args: Any, **named: Any) -> None:
         """Many paths, each with its own look."""
         is_question = len(args) > PATHS and not len(args[PATHS])
-        if self.mode != "record" or is_question:
+        if is_question and self.mode == "record":
             # So matplotlib asks which arguments are known: nothing is drawn.
             self._raw.draw_path_collection(gc, *args, **named)
-        if self.mode == "pass":
-            self.touched = True
-        if self.mode == "pass" or is_question:
+        is_recorded = self._pass_on(self._raw.draw_path_collection, gc, *args, **named)
+        if is_question or not is_recorded:
             return
         extents, width = _collection(args)
         self._touch(extents, self._line_pad_px(gc, corners=True, width=width) + 1, gc)
@@ -396,13 +231,18 @@ class Recorder:
             self._renderer.drawing.go_direct(READS)
         self.touched = True
 
+    def _pass_on(self, function: Callable[..., Any], *args: Any, **named: Any) -> bool:
+        """Pass a call on, unless it is only recorded; whether it is to be recorded."""
+        if self.mode != "record":
+            function(*args, **named)
+        if self.mode == "pass":
+            self.touched = True
+        return self.mode != "pass"
+
     def _anywhere(
         self, function: Callable[..., Any], gc: Any, args: tuple[Any, ...], named: dict[str, Any]
     ) -> None:
-        if self.mode != "record":
-            function(gc, *args, **named)
-        if self.mode == "pass":
-            self.touched = True
+        if not self._pass_on(function, gc, *args, **named):
             return
         self._touch(EVERYWHERE, 0, gc)
         self._note(function, (gc, *args), named)
@@ -439,10 +279,65 @@ class Recorder:
         return float(width_px / 2 * factor + MARGIN_PX)
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What one artist asked of the renderer."""
+
+    calls: tuple[Call, ...]
+    box: Box | None
+    limit: Box | None
+    masks: tuple[Mask, ...] = ()
+
+    def replay(self) -> None:
+        """Ask the same again, in the same order."""
+        for function, args, named in self.calls:
+            function(*args, **named)
+
+    def same_as(self, other: Recording | None) -> bool:
+        """Whether both hold the same calls."""
+        return other is not None and (self is other or same_value(self.calls, other.calls))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """The clip path of one call and how it would be snapped; keeps its points alive.
+
+    The C++ renderer keeps the mask that it made of the last clip path, snapped to
+    pixels or not as the artist asked that came first. Another artist with the
+    same clip path gets that mask, whatever it asks for itself: recordings that
+    are replayed in another company could not give the same pixels.
+    """
+
+    points: Any
+    matrix: bytes
+    snap: bool | None
+
+    @property
+    def key(self) -> tuple[int, bytes]:
+        """What the renderer takes for the same path."""
+        return id(self.points), self.matrix
+
+
+def _mask_of(gc: Any) -> Mask | None:
+    """The clip path of a graphics context, None where it has none."""
+    path, transform = gc.get_clip_path()
+    if path is None:
+        return None
+    snap = gc.get_snap()
+    if snap is None and path.codes is not None and np.isin(path.codes, CURVES).any():
+        # Left to choose, the renderer snaps no curves.
+        snap = False
+    return Mask(path.vertices, np.array(transform, dtype=float).tobytes(), snap)
+
+
+def masks_mix(masks: Iterable[Mask]) -> bool:
+    """Whether some calls ask for one path's mask in different ways."""
+    asked: dict[tuple[int, bytes], bool | None] = {}
+    return any(asked.setdefault(mask.key, mask.snap) != mask.snap for mask in masks)
+
+
 class FrozenPath:
     """The part of a path that the C++ renderer reads, by value."""
-
-    __slots__ = ("codes", "should_simplify", "simplify_threshold", "vertices")
 
     def __init__(self, path: Path) -> None:
         self.vertices = np.array(path.vertices)
@@ -482,15 +377,47 @@ def _freeze_context(gc: Any) -> Any:
     if path is None:
         frozen.set_clip_path(None)
     else:
-        copied = Path(
-            np.array(path.vertices),
-            None if path.codes is None else np.array(path.codes),
-        )
+        codes = None if path.codes is None else np.array(path.codes)
+        copied = Path(np.array(path.vertices), codes)
         copied.should_simplify = path.should_simplify
         copied.simplify_threshold = path.simplify_threshold
         clip = TransformedPath(copied, Affine2D(_matrix(transform)))
         frozen.set_clip_path(clip)
     return frozen
+
+
+def _matrix(transform: Any) -> npt.NDArray[np.float64] | None:
+    return None if transform is None else np.array(transform, dtype=float)
+
+
+def same_value(value: Any, other: Any) -> bool:
+    """Whether two arguments that were kept by value are the same."""
+    if value is other:
+        return True
+    if type(value) is not type(other):
+        return False
+    if isinstance(value, np.ndarray):
+        same_kind = value.shape == other.shape and value.dtype == other.dtype
+        return bool(same_kind and value.tobytes() == other.tobytes())
+    if isinstance(value, tuple | list):
+        return len(value) == len(other) and all(map(same_value, value, other))
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(
+            same_value(item, other[name]) for name, item in value.items()
+        )
+    if isinstance(value, FrozenPath | GraphicsContextBase | Path):
+        return same_value(vars(value), vars(other))
+    if isinstance(value, Bbox):
+        return same_value(value.get_points(), other.get_points())
+    if isinstance(value, TransformedPath):
+        return same_value(
+            value.get_transformed_path_and_affine(), other.get_transformed_path_and_affine()
+        )
+    if isinstance(value, Affine2D):
+        return same_value(value.get_matrix(), other.get_matrix())
+    if isinstance(value, int | float | str | np.generic) or callable(value):
+        return bool(value == other)
+    return False
 
 
 def _collection(args: tuple[Any, ...]) -> tuple[Extents, float]:
@@ -509,10 +436,6 @@ def _collection(args: tuple[Any, ...]) -> tuple[Extents, float]:
         return EVERYWHERE, 0.0
 
 
-def _matrix(transform: Any) -> npt.NDArray[np.float64] | None:
-    return None if transform is None else np.array(transform, dtype=float)
-
-
 def _clip_extents(gc: Any) -> Extents | None:
     """The clip rectangle as the C++ renderer understands it: four zeros mean none."""
     rectangle = gc.get_clip_rectangle()
@@ -524,56 +447,88 @@ def _clip_extents(gc: Any) -> Extents | None:
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
 
-def _mask_of(gc: Any) -> Mask | None:
-    """The clip path of a graphics context, None where it has none."""
-    path, transform = gc.get_clip_path()
-    if path is None:
+def union(first: Box | None, second: Box | None) -> Box | None:
+    """The smallest box around both."""
+    if first is None or second is None:
+        return first or second
+    (l0, t0, r0, b0), (l1, t1, r1, b1) = first, second
+    return min(l0, l1), min(t0, t1), max(r0, r1), max(b0, b1)
+
+
+def overlap(first: Box | None, second: Box | None) -> Box | None:
+    """The pixels that both have."""
+    if first is None or second is None:
         return None
-    snap = gc.get_snap()
-    if snap is None and path.codes is not None and np.isin(path.codes, CURVES).any():
-        # Left to choose, the renderer snaps no curves.
-        snap = False
-    return Mask(path.vertices, np.array(transform, dtype=float).tobytes(), snap)
+    left, top = max(first[0], second[0]), max(first[1], second[1])
+    right, bottom = min(first[2], second[2]), min(first[3], second[3])
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def masks_mix(masks: Iterable[Mask]) -> bool:
-    """Whether some calls ask for one path's mask in different ways."""
-    asked: dict[tuple[int, bytes], bool | None] = {}
-    return any(asked.setdefault(mask.key, mask.snap) != mask.snap for mask in masks)
+def touch(first: Box | None, second: Box | None) -> bool:
+    """Whether the two share a pixel."""
+    return overlap(first, second) is not None
 
 
-def same_value(value: Any, other: Any) -> bool:
-    """Whether two arguments that were kept by value are the same."""
-    if value is other:
-        return True
-    if type(value) is not type(other):
-        return False
-    if isinstance(value, np.ndarray):
-        return bool(
-            value.shape == other.shape
-            and value.dtype == other.dtype
-            and value.tobytes() == other.tobytes()
-        )
-    if isinstance(value, tuple | list):
-        return len(value) == len(other) and all(map(same_value, value, other))
-    if isinstance(value, dict):
-        return value.keys() == other.keys() and all(
-            same_value(item, other[name]) for name, item in value.items()
-        )
-    if isinstance(value, FrozenPath):
-        return all(
-            same_value(getattr(value, name), getattr(other, name)) for name in value.__slots__
-        )
-    if isinstance(value, GraphicsContextBase | Path):
-        return same_value(vars(value), vars(other))
-    if isinstance(value, Bbox):
-        return same_value(value.get_points(), other.get_points())
-    if isinstance(value, TransformedPath):
-        return same_value(
-            value.get_transformed_path_and_affine(), other.get_transformed_path_and_affine()
-        )
-    if isinstance(value, Affine2D):
-        return same_value(value.get_matrix(), other.get_matrix())
-    if isinstance(value, int | float | str | np.generic) or callable(value):
-        return bool(value == other)
-    return False
+def inside(inner: Box | None, outer: Box | None) -> bool:
+    """Whether no pixel of `inner` lies beyond `outer`."""
+    return inner is None or union(inner, outer) == outer
+
+
+def widened(box: Box | None, by_px: int) -> Box | None:
+    """`box` with so many pixels more on each side."""
+    if box is None:
+        return None
+    left, top, right, bottom = box
+    return left - by_px, top - by_px, right + by_px, bottom + by_px
+
+
+def from_extents(extents: Extents, pad_px: float, height_px: int) -> Box:
+    """A box around x0, y0, x1, y1 in pixels counted upwards, widened on each side.
+
+    Numbers too large for a frame are brought to its neighbourhood, NaN to
+    everything: a box may be too large, never too small.
+    """
+    x0, x1 = _whole(extents[0] - pad_px, -1), _whole(extents[2] + pad_px, 1)
+    y0, y1 = _whole(extents[1] - pad_px, -1), _whole(extents[3] + pad_px, 1)
+    return x0, height_px - y1, x1, height_px - y0
+
+
+def of_points(
+    points: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64] | None
+) -> Extents | None:
+    """x0, y0, x1, y1 around the finite ones among (n, 2) points after a (3, 3) map.
+
+    None for none. The map is applied to the rectangle around them, so the
+    result may be too large where it turns or shears.
+    """
+    points = np.asarray(points, dtype=float)
+    if not len(points):
+        return None
+    (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    if not (math.isfinite(x0 + x1) and math.isfinite(y0 + y1)):
+        points = points[np.isfinite(points).all(axis=1)]
+        if not len(points):
+            return None
+        (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    if matrix is None:
+        return x0, y0, x1, y1
+    (a, c, e), (b, d, f) = matrix[:2].tolist()
+    left, right = _span(a, x0, x1, c, y0, y1, e)
+    bottom, top = _span(b, x0, x1, d, y0, y1, f)
+    return left, bottom, right, top
+
+
+def _span(
+    a: float, x0: float, x1: float, b: float, y0: float, y1: float, shift: float
+) -> tuple[float, float]:
+    """The least and the largest ``a x + b y + shift`` for x and y between these."""
+    ax0, ax1 = sorted((a * x0, a * x1))
+    by0, by1 = sorted((b * y0, b * y1))
+    return ax0 + by0 + shift, ax1 + by1 + shift
+
+
+def _whole(number: float, side: int) -> int:
+    if math.isnan(number):
+        return side * 1_000_000
+    number = min(max(number, -1e6), 1e6)
+    return math.floor(number) if side < 0 else math.ceil(number)

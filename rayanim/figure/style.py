@@ -16,77 +16,24 @@ from rayanim.figure.private import scale_classes, shipped_colormaps
 SHIPPED_BY = ("matplotlib.", "mpl_toolkits.")
 
 
-@dataclass(frozen=True, slots=True)
-class Additions:
-    """Names that a script gave to what matplotlib does not ship."""
-
-    colors: dict[str, Any]
-    sequences: dict[str, Any]
-    scales: tuple[type, ...]
-    projections: tuple[type, ...]
-
-
-def capture_additions() -> Additions:
-    """What this process has registered; nothing where matplotlib's modules were not imported."""
-    import matplotlib as mpl
-
-    sequences = {}
-    if "matplotlib.colors" in sys.modules:
-        sequences = {name: mpl.color_sequences[name] for name in mpl.color_sequences}
-    return Additions(_colors(), sequences, _own(scale_classes()), _own(_projection_classes()))
-
-
-def apply_additions(additions: Additions) -> None:
-    """Register in this process what `additions` were captured in another."""
-    import matplotlib as mpl
-    from matplotlib import projections, scale
-    from matplotlib.colors import get_named_colors_mapping
-
-    get_named_colors_mapping().update(additions.colors)
-    for name, colors in additions.sequences.items():
-        if name not in mpl.color_sequences:
-            mpl.color_sequences.register(name, colors)
-    for each in additions.scales:
-        scale.register_scale(each)
-    for each in additions.projections:
-        projections.register_projection(each)
-
-
-def _colors() -> dict[str, Any]:
-    colors = sys.modules.get("matplotlib.colors")
-    if colors is None:
-        return {}
-    shipped = {*colors.BASE_COLORS, *colors.TABLEAU_COLORS, *colors.CSS4_COLORS}
-    return {
-        name: color
-        for name, color in colors.get_named_colors_mapping().items()
-        if name not in shipped and not name.startswith("xkcd:")
-    }
-
-
-def _projection_classes() -> list[type]:
-    projections = sys.modules.get("matplotlib.projections")
-    if projections is None:
-        return []
-    return [projections.get_projection_class(name) for name in projections.get_projection_names()]
-
-
-def _own(classes: list[type]) -> tuple[type, ...]:
-    return tuple(each for each in classes if not each.__module__.startswith(SHIPPED_BY))
-
-
 LEFT_ALONE = frozenset({"backend", "backend_fallback", "interactive", "toolbar", "webagg.port"})
 """rcParams that belong to a process, not to the look of a figure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What decides the look of a figure beside the code that draws it."""
+    """What decides the look of a figure beside the code that draws it.
+
+    Of colours, colour maps, scales and projections only what matplotlib does not ship.
+    """
 
     rc: dict[str, Any]
     fonts: tuple[str, ...]
     colormaps: dict[str, Any]
-    additions: Additions
+    colors: dict[str, Any]
+    sequences: dict[str, Any]
+    scales: tuple[type, ...]
+    projections: tuple[type, ...]
 
 
 def capture_style() -> Style | None:
@@ -95,11 +42,19 @@ def capture_style() -> Style | None:
         return None
     import matplotlib as mpl
 
-    # Reading the backend's entry would choose one: it is left out before it is read.
-    rc: dict[str, Any] = {
-        str(name): mpl.rcParams[name] for name in mpl.rcParams if name not in LEFT_ALONE
-    }
-    return Style(rc, _known_fonts(), _registered_colormaps(), capture_additions())
+    sequences = {}
+    if "matplotlib.colors" in sys.modules:
+        sequences = {name: mpl.color_sequences[name] for name in mpl.color_sequences}
+    return Style(
+        # Reading the backend's entry would choose one: it is left out before it is read.
+        rc={str(name): mpl.rcParams[name] for name in mpl.rcParams if name not in LEFT_ALONE},
+        fonts=_known_fonts(),
+        colormaps=_registered_colormaps(),
+        colors=_colors(),
+        sequences=sequences,
+        scales=_own(scale_classes()),
+        projections=_own(_projection_classes()),
+    )
 
 
 def apply_style(style: Style | None) -> None:
@@ -107,9 +62,18 @@ def apply_style(style: Style | None) -> None:
     if style is None:
         return
     import matplotlib as mpl
+    from matplotlib import projections, scale
+    from matplotlib.colors import get_named_colors_mapping
 
     mpl.use("agg")
-    apply_additions(style.additions)
+    get_named_colors_mapping().update(style.colors)
+    for name, colors in style.sequences.items():
+        if name not in mpl.color_sequences:
+            mpl.color_sequences.register(name, colors)
+    for each in style.scales:
+        scale.register_scale(each)
+    for each in style.projections:
+        projections.register_projection(each)
     mpl.rcParams.update(style.rc)  # type: ignore[arg-type] # its keys are literals there
     for name, colormap in style.colormaps.items():
         mpl.colormaps.register(colormap, name=name, force=name in mpl.colormaps)
@@ -138,3 +102,26 @@ def _registered_colormaps() -> dict[str, Any]:
         # Sent whole: a few hundred small objects, and right in any case.
         shipped = frozenset()
     return {name: mpl.colormaps[name] for name in mpl.colormaps if name not in shipped}
+
+
+def _colors() -> dict[str, Any]:
+    colors = sys.modules.get("matplotlib.colors")
+    if colors is None:
+        return {}
+    shipped = {*colors.BASE_COLORS, *colors.TABLEAU_COLORS, *colors.CSS4_COLORS}
+    return {
+        name: color
+        for name, color in colors.get_named_colors_mapping().items()
+        if name not in shipped and not name.startswith("xkcd:")
+    }
+
+
+def _projection_classes() -> list[type]:
+    projections = sys.modules.get("matplotlib.projections")
+    if projections is None:
+        return []
+    return [projections.get_projection_class(name) for name in projections.get_projection_names()]
+
+
+def _own(classes: list[type]) -> tuple[type, ...]:
+    return tuple(each for each in classes if not each.__module__.startswith(SHIPPED_BY))

@@ -24,7 +24,7 @@ from rayanim.events import FramesDrawn
 from rayanim.figure import artists
 from rayanim.figure import changes as changes_module
 from rayanim.figure.canvas import IncrementalCanvas
-from rayanim.figure.draw_stats import Account, Note, Ways
+from rayanim.figure.draw_stats import DrawStats, Note
 from rayanim.parameters import Batch
 from rayanim.progress.reporters import NoProgress
 from rayanim.settings import VideoSettings
@@ -165,10 +165,10 @@ def test_a_difference_makes_the_segment_and_the_rest_be_drawn_in_full(
         notes += timings.account.notes
         found_at = start if found_at is None and notes else found_at
         assert found_at is None or np.array_equal(payload, expected)
-        assert timings.account.ways.frames == 15
+        assert timings.account.frames == 15
     assert found_at is not None
     assert [note.key for note in notes] == ["difference"]
-    assert timings.account.ways == Ways(0, {"a difference was found": 15})
+    assert timings.account.in_full == {"a difference was found": timings.account.frames}
     assert in_parts.difference == notes[0].text
 
 
@@ -209,7 +209,7 @@ def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> 
     for in_full in (by == "segment", False):
         meta, _ = actor.render(frames, in_full)
         assert meta.timings is not None
-        assert meta.timings.account.ways == Ways(0, {"a difference was found": 10})
+        assert meta.timings.account.in_full == {"a difference was found": 10}
     actor.close()
     plt.close("all")
 
@@ -264,7 +264,7 @@ def test_notes_with_one_key_are_shown_once() -> None:
     events = JobEvents(stats, ProgressListener(stats, shown))
     for text in ("44 lines", "45 lines"):
         notes = (Note("pile-up", text), Note("difference", "Frame 3"))
-        events.emit(FramesDrawn(timings=Timings(0.1, 0.1, 1, account=Account(notes=notes))))
+        events.emit(FramesDrawn(timings=Timings(0.1, 0.1, 1, account=DrawStats(notes=notes))))
     events.notice_once("44 lines")
     events.notice_once("44 lines")
     assert stats.events == shown.messages == ["44 lines", "Frame 3", "44 lines"]

@@ -213,7 +213,7 @@ def build(
 
 
 def apply(figure: Figure, place: int, name: str, number: int) -> str:
-    """Change something in one axes of `figure`; returns what matplotlib said to it."""
+    """Change something in one axes of `figure`; returns the error that matplotlib raised."""
     axes = figure.axes[place % len(figure.axes)]
     return attempt(CHANGES[name], figure, axes, number)
 

@@ -1,4 +1,4 @@
-"""Draws the same video twice, in full and in parts, and compares every pixel."""
+"""Draws the same video twice, in full and incrementally, and compares every pixel."""
 
 from __future__ import annotations
 
@@ -31,22 +31,24 @@ def assert_same_as_full(build: Build, changes: Sequence[Change]) -> IncrementalC
         Makes the figure; called twice, must make the same one.
     changes
         Applied one by one; a frame is drawn before the first and after each.
-        A figure that matplotlib cannot draw must be refused in parts, too.
+        A figure that matplotlib cannot draw must be refused incrementally, too.
     """
-    full_figure, parts_figure = build(), build()
-    full, parts = FigureCanvasAgg(full_figure), unguarded(parts_figure)
+    full_figure, incremental_figure = build(), build()
+    full, incremental = FigureCanvasAgg(full_figure), unguarded(incremental_figure)
     for number, change in enumerate([_nothing, _nothing, *changes]):
         change(full_figure)
-        change(parts_figure)
+        change(incremental_figure)
         refused = _refusal(full)
-        if refused != _refusal(parts):
-            raise AssertionError(f"frame {number}: a full draw said {refused!r}, another in parts")
+        if refused != _refusal(incremental):
+            raise AssertionError(
+                f"frame {number}: a full draw said {refused!r}, an incremental one another thing"
+            )
         if refused:
             continue
         expected = np.asarray(full.buffer_rgba())
-        if not np.array_equal(expected, parts.pixels):
-            raise AssertionError(describe(number, expected, parts.pixels))
-    return parts
+        if not np.array_equal(expected, incremental.pixels):
+            raise AssertionError(describe(number, expected, incremental.pixels))
+    return incremental
 
 
 def _refusal(canvas: FigureCanvasAgg) -> str:

@@ -1,4 +1,4 @@
-"""Drawing in parts gives matplotlib's own pixels."""
+"""Incremental drawing gives matplotlib's own pixels."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_only_the_line_of_a_wave_is_drawn_anew() -> None:
     "name", ["twins", "inset", "laid_out", "shared_axes", "space", "heat_map_with_colour_bar"]
 )
 def test_figures_of_many_axes_are_drawn_incrementally(name: str) -> None:
-    """What makes some of them be drawn whole is told apart from these."""
+    """Not all: what has some of them be drawn in full has tests of its own."""
     build, step = VIDEOS[name]
     canvas = assert_same_as_full(build, [partial(step, step=n) for n in range(3)])
     assert canvas.drawn_incrementally == 4
@@ -171,8 +171,8 @@ def test_an_error_in_an_artist_leaves_the_next_frame_right() -> None:
         assert np.array_equal(canvas.pixels, full_pixels(figure))
 
 
-def test_draws_are_whole_where_something_runs_after_each() -> None:
-    """A callback on draws may do anything: frames are drawn in full, and the reason is said."""
+def test_draws_are_in_full_where_something_runs_after_each() -> None:
+    """A callback on draws may do anything: frames are drawn in full, with the reason."""
     figure = wave()
     canvas = unguarded(figure)
     canvas.mpl_connect("draw_event", lambda event: None)
@@ -186,13 +186,13 @@ def test_drawing_in_full_can_be_asked_for() -> None:
     pixels = FigurePixels(wave(), drawing="full")
     for _ in range(3):
         frame = pixels.draw()
-    assert pixels.ways.in_parts == 0
+    assert not isinstance(pixels._canvas, IncrementalCanvas)
     assert np.array_equal(frame, full_pixels(pixels.figure))
     assert pixels.why_full == "drawing='full' was asked for"
 
 
 def test_limits_that_always_change_are_not_recorded() -> None:
-    """Where limits change in each frame, matplotlib draws and nothing is put on tape."""
+    """Where limits change in each frame, matplotlib draws and nothing is recorded."""
     figure = wave()
     canvas = IncrementalCanvas(figure)
     for number in range(12):

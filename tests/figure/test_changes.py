@@ -36,9 +36,10 @@ from sameness import assert_same_as_full, unguarded
 from test_canvas import full_pixels
 from videos import wave
 
-from rayanim.figure.artists import ArtistNode, draws_alone, marks_of, put_back
+from rayanim.figure.artists import ArtistNode, draws_alone
 from rayanim.figure.canvas import IncrementalCanvas, VideoCanvas
-from rayanim.figure.changes import CLASSES, Ground, Mark, Rest, Surroundings, Watch
+from rayanim.figure.changes import Backoff, Mark, SharedInputs, Watch, marks_of, restore_flags
+from rayanim.figure.global_inputs import TRUSTED_CLASSES, GlobalInputs
 
 Change = Callable[[], object]
 
@@ -759,8 +760,8 @@ def settled(figure: Figure) -> IncrementalCanvas:
 
 
 def drawn(canvas: IncrementalCanvas) -> list[Any]:
-    """The artists with turns that were drawn in the last frame."""
-    return [node.artist for node in canvas.nodes if node.drawn_for and node._roots]
+    """The artists that were drawn in the last frame."""
+    return [node.artist for node in canvas.nodes if node.is_drawn and node.stands_for_artists]
 
 
 def add_colour(path: Path, patch: pytest.MonkeyPatch) -> None:
@@ -822,7 +823,7 @@ def test_a_change_of_what_all_share_has_all_drawn_once(
     change(tmp_path, monkeypatch)
     canvas.draw()
     full.draw()
-    assert len(drawn(canvas)) == len([node for node in canvas.nodes if node._roots])
+    assert len(drawn(canvas)) == len([node for node in canvas.nodes if node.stands_for_artists])
     assert np.array_equal(canvas.pixels, full.pixels)
     for _ in range(3):
         canvas.draw()
@@ -835,15 +836,15 @@ def test_a_change_of_what_all_share_has_all_drawn_once(
 
 def test_another_locale_has_all_drawn_once() -> None:
     before = locale.setlocale(locale.LC_ALL)
-    surroundings = Surroundings()
-    assert surroundings.changed()
-    assert not surroundings.changed()
+    inputs = GlobalInputs()
+    assert inputs.changed()
+    assert not inputs.changed()
     other = next((name for name in ("C.UTF-8", "C", "POSIX") if _sets(name, before)), None)
     if other is None:
         pytest.skip("this machine knows one locale only")
     try:
-        assert surroundings.changed()
-        assert not surroundings.changed()
+        assert inputs.changed()
+        assert not inputs.changed()
     finally:
         locale.setlocale(locale.LC_ALL, before)
 
@@ -857,11 +858,11 @@ def _sets(name: str, before: str) -> bool:
 
 def test_classes_are_looked_at_once_they_were_met(monkeypatch: pytest.MonkeyPatch) -> None:
     Watch((Line2D([0, 1], [0, 1]),), None)
-    CLASSES.changed()
-    assert not CLASSES.changed()
+    TRUSTED_CLASSES.changed()
+    assert not TRUSTED_CLASSES.changed()
     monkeypatch.setattr(Line2D, "zorder", 7)
-    assert CLASSES.changed()
-    assert not CLASSES.changed()
+    assert TRUSTED_CLASSES.changed()
+    assert not TRUSTED_CLASSES.changed()
 
 
 # Marks in the stale flags.
@@ -913,15 +914,15 @@ def test_who_sets_or_resets_a_flag_is_seen(flag: bool) -> None:
     assert watch.changed()
 
 
-def test_flags_are_put_back_after_matplotlib_has_drawn() -> None:
+def test_flags_are_restored_after_matplotlib_has_drawn() -> None:
     line = Line2D([0, 1], [0, 1])
     watch = Watch((line,), None)
     flags, marks = watch.flags(), marks_of((line,))
     line.stale = True
-    put_back(flags)
+    restore_flags(flags)
     assert not watch.changed()
     line.stale = True
-    put_back(marks)
+    restore_flags(marks)
     assert not watch.changed()
 
 
@@ -961,48 +962,47 @@ def test_an_artist_drawn_by_the_user_between_frames_is_right() -> None:
     assert_same_as_full(wave, [change] * 4)
 
 
-# What one axes' artists share, and rests.
+# What the artists of one axes share, and backoff.
 
 
-def test_a_ground_counts_its_changes_once_for_each_epoch() -> None:
+def test_shared_inputs_count_their_changes_once_in_each_epoch() -> None:
     axes = wave().axes[0]
-    ground = Ground(axes)
-    ground.refresh(1)
-    version = ground.version
-    assert ground.watched and ground.reason is None
+    shared = SharedInputs(axes)
+    shared.refresh(1)
+    version = shared.version
+    assert shared.is_watched
     axes.set_xlim(0, 3)
-    ground.refresh(1)
-    assert ground.version == version
-    ground.refresh(2)
-    assert ground.version == version + 1
-    ground.refresh(3)
-    assert ground.version == version + 1
-    ground.forget()
-    assert ground.version == version + 2
-    assert not ground.watched
+    shared.refresh(1)
+    assert shared.version == version
+    shared.refresh(2)
+    assert shared.version == version + 1
+    shared.refresh(3)
+    assert shared.version == version + 1
+    shared.forget()
+    assert shared.version == version + 2
+    assert not shared.is_watched
 
 
-def test_a_ground_says_why_its_changes_cannot_be_seen() -> None:
+def test_shared_inputs_whose_changes_cannot_be_seen_are_always_changed() -> None:
     axes = wave().axes[0]
     axes.held = deque([1])
-    ground = Ground(axes)
-    ground.refresh(1)
-    assert not ground.watched
-    assert "deque" in str(ground.reason)
-    version = ground.version
-    ground.refresh(2)
-    assert ground.version == version + 1
+    shared = SharedInputs(axes)
+    shared.refresh(1)
+    assert not shared.is_watched
+    version = shared.version
+    shared.refresh(2)
+    assert shared.version == version + 1
 
 
-def test_what_a_ground_watches_is_not_watched_again() -> None:
+def test_what_shared_inputs_watch_is_not_watched_again() -> None:
     """Of an artist in an axes only its own values are compared."""
     axes = wave().axes[0]
-    ground = Ground(axes)
-    ground.refresh(1)
+    shared = SharedInputs(axes)
+    shared.refresh(1)
     line = axes.lines[0]
-    assert ground.place_of(axes) is not None
-    assert ground.place_of(line) is None
-    watch = Watch((line,), ground)
+    assert shared.place_of(axes) is not None
+    assert shared.place_of(line) is None
+    watch = Watch((line,), shared)
     assert id(axes) not in watch.places
     axes.set_xlim(0, 3)
     line.stale = False
@@ -1010,34 +1010,34 @@ def test_what_a_ground_watches_is_not_watched_again() -> None:
 
 
 def test_what_changes_in_every_frame_is_left_unwatched_for_longer_and_longer() -> None:
-    rest = Rest()
-    seen = "".join("-" if rest.resting() else "w" for _ in range(24))
+    backoff = Backoff()
+    seen = "".join("-" if backoff.skips() else "w" for _ in range(24))
     assert seen.startswith("ww-")
     pauses = [len(run) for run in seen.split("w")[:-1] if run]
     assert pauses == sorted(pauses) and pauses[-1] > pauses[0]
 
 
-def test_a_rest_ends_where_something_did_not_change() -> None:
-    rest = Rest()
+def test_a_backoff_ends_where_something_did_not_change() -> None:
+    backoff = Backoff()
     for _ in range(12):
-        rest.resting()
-    while rest.resting():
+        backoff.skips()
+    while backoff.skips():
         pass
-    rest.calm()
-    assert [rest.resting() for _ in range(Rest.ENOUGH)] == [False] * Rest.ENOUGH
+    backoff.reset()
+    assert [backoff.skips() for _ in range(Backoff.ENOUGH)] == [False] * Backoff.ENOUGH
 
 
-def test_a_rest_has_an_end() -> None:
-    rest = Rest()
-    rest.until_end()
-    assert sum(rest.resting() for _ in range(3 * Rest.LONGEST)) < 3 * Rest.LONGEST - 1
+def test_a_backoff_has_an_end() -> None:
+    backoff = Backoff()
+    backoff.skip_longest()
+    assert sum(backoff.skips() for _ in range(3 * Backoff.LONGEST)) < 3 * Backoff.LONGEST - 1
 
 
 @pytest.fixture
 def node() -> Iterator[ArtistNode]:
     """The node of a line that belongs to some axes."""
     axes = wave().axes[0]
-    yield ArtistNode(axes.lines[0], Ground(axes))
+    yield ArtistNode(axes.lines[0], SharedInputs(axes))
 
 
 def test_a_node_is_due_until_two_draws_were_alike(node: ArtistNode) -> None:

@@ -20,7 +20,7 @@ from sameness import describe
 from rayanim import Animator
 from rayanim.engine.draw import draw_frame, measure_source, open_source
 from rayanim.figure.figure import FigurePixels
-from rayanim.figure.layout import kept_layout, runs_layout, settle_layout
+from rayanim.figure.layout import restored_layout, runs_layout, settle_layout
 from rayanim.randomness import seed_for
 from rayanim.sources import Geometry, SequentialSource, Source, as_source
 
@@ -390,7 +390,7 @@ def test_a_layout_is_put_back_to_the_bit() -> None:
     figure.draw_without_rendering()
     before = [ax.get_position().bounds for ax in figure.axes]
     frame = np.array([each.bbox_relative.bounds for each in (left, right)])
-    with kept_layout(figure):
+    with restored_layout(figure):
         figure.suptitle("two\nlines")
         left.axes[0].set_title("three\nmore\nlines")
         settle_layout(figure)

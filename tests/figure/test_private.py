@@ -23,7 +23,7 @@ from rayanim import figure
 from rayanim.figure import private
 from rayanim.figure.private import NAMES, STYLE_NAMES, PrivateName, owners_in
 
-ROOM = Path(figure.__file__).parent
+PACKAGE = Path(figure.__file__).parent
 PRIVATE = re.compile(r"_[a-zA-Z]\w*")
 HARMLESS = private.TRANSFORM_CACHES | private.AXES_UNSEEN | private.UNSEEN | {private.WEDGE_PATH}
 """Names that are only left out of comparisons."""
@@ -47,7 +47,7 @@ def shown(entry: PrivateName) -> str:
 
 @pytest.mark.parametrize("entry", NAMES, ids=shown)
 def test_this_matplotlib_has_each_name(entry: PrivateName, owners: dict[str, Any]) -> None:
-    """A matplotlib that lacks one of the private names fails here, and is told which."""
+    """A matplotlib that lacks one of the private names fails here, by name."""
     assert hasattr(owners[entry.owner], entry.name)
 
 
@@ -66,8 +66,6 @@ def test_each_missing_name_means_full_draws(
     table = tuple(gone if each is entry else each for each in NAMES)
     monkeypatch.setattr(private, "NAMES", table)
     figure = wave()
-    if entry.owner == "space":
-        figure.add_subplot(projection="3d")
     canvas = unguarded(figure)
     with pytest.warns(RuntimeWarning, match=f"lacks {entry.owner}.{entry.name}_gone") as caught:
         for number in range(2):
@@ -78,10 +76,10 @@ def test_each_missing_name_means_full_draws(
     assert canvas.drawn_incrementally == 0
 
 
-def test_every_private_name_in_the_room_is_in_the_table() -> None:
-    """No module of the room reads a private name that the table does not have."""
+def test_every_private_name_in_the_package_is_in_the_table() -> None:
+    """No module of the package reads a private name that the table does not have."""
     known = {entry.name for entry in (*NAMES, *STYLE_NAMES)} | HARMLESS | sys.stdlib_module_names
-    trees = {path.name: ast.parse(path.read_text()) for path in ROOM.glob("*.py")}
+    trees = {path.name: ast.parse(path.read_text()) for path in PACKAGE.glob("*.py")}
     own = {name for tree in trees.values() for name in defined(tree)}
     strange = {
         (module, name)

@@ -1,4 +1,4 @@
-"""Whatever is in a figure and however it changes, drawing in parts gives the same pixels."""
+"""Whatever is in a figure and however it changes, incremental drawing gives the same pixels."""
 
 from __future__ import annotations
 

@@ -1,43 +1,42 @@
-"""Artists that pile up are noticed and traced to the line that makes them; others are not."""
+"""Hints are given where a script is slow for a reason that it can change, and only there."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from videos import X, wave
 
-from rayanim.figure.draw_stats import Births, Ledger, Note, place_of
+from rayanim.figure.draw_stats import TIGHT_LAYOUT, DrawMonitor, DrawStats, Note
 from rayanim.figure.figure import FigurePixels
+from rayanim.figure.hints import ENOUGH_FRAMES, ArtistGrowth, advice_of, place_of
 
 Update = Callable[[Figure, int], None]
 
 
-class Undrawn:
+class Undrawn(FigurePixels):
     """Draws nothing: what is looked at is the number of artists."""
 
-    why_full = difference = None
+    why_full = None
 
-    def __init__(self, figure: Figure) -> None:
-        pixels = FigurePixels(figure)
-        self.figure, self.growth = figure, pixels.growth
-
-    def draw_now(self, *, compare: bool = False) -> None:
+    def draw_now(self, *, compare: bool = False) -> Any:
         pass
 
 
 def notes_of(update: Update, n_frames: int = 120, figure: Figure | None = None) -> list[Note]:
-    """What is told of a video that is updated so."""
-    ledger, drawer = Ledger(), Undrawn(figure or wave())
-    with ledger.open():
+    """What is reported of a video that is updated so."""
+    monitor, pixels = DrawMonitor(), Undrawn(figure or wave())
+    with monitor.open():
         for number in range(n_frames):
-            with ledger.frame(number):
-                update(drawer.figure, number)
-                ledger.draw(drawer)
-    return list(ledger.take().notes)
+            with monitor.frame(number):
+                update(pixels.figure, number)
+                pixels.draw()
+    return list(monitor.take().notes)
 
 
 def add_lines(figure: Figure, number: int) -> None:
@@ -54,7 +53,7 @@ def add_colour_bars(figure: Figure, number: int) -> None:
 
 def line_of(function: Update) -> str:
     """Where the one statement of `function` is."""
-    return f"test_growth.py:{inspect.getsourcelines(function)[1] + 1}"
+    return f"test_hints.py:{inspect.getsourcelines(function)[1] + 1}"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +64,7 @@ def line_of(function: Update) -> str:
         (add_colour_bars, "Axes in the figure"),
     ],
 )
-def test_artists_that_pile_up_are_told_of_once(update: Update, what: str) -> None:
+def test_artists_that_pile_up_are_reported_once(update: Update, what: str) -> None:
     """With their kind, where they are, how many, after how many frames, and who makes them."""
     (note,) = notes_of(update)
     assert note.key == "pile-up"
@@ -86,8 +85,8 @@ def add_and_replace(figure: Figure, number: int) -> None:
     add_lines(figure, number)
 
 
-def test_what_is_replaced_is_not_blamed() -> None:
-    """Of two kinds that are made in each frame, the one is told that stays."""
+def test_what_is_replaced_is_not_named() -> None:
+    """Of two kinds that are made in each frame, the one is named that stays."""
     (note,) = notes_of(add_and_replace)
     assert "Line2D" in note.text
     assert "Text" not in note.text
@@ -138,12 +137,12 @@ def test_no_false_alarm(update: Update) -> None:
 
 
 def test_after_a_fall_a_longer_way_up_is_needed() -> None:
-    """A trail that is wiped is told of at most once, before its first fall."""
+    """A trail that is wiped is reported at most once, before its first fall."""
     assert len(notes_of(up_and_down, 1000)) == 1
     assert notes_of(lambda figure, number: up_and_down(figure, number + 20), 1000) == []
 
 
-def test_a_line_made_elsewhere_is_told_of_without_a_place() -> None:
+def test_artists_made_elsewhere_are_reported_without_a_place() -> None:
     """Artists that were made beforehand and are only added pile up all the same."""
     figure = wave()
     spare = wave().axes[0]
@@ -191,17 +190,82 @@ def test_a_package_that_is_the_video_is_the_place() -> None:
     assert ours["place"] == "/x/site-packages/plots.py:2"
 
 
-def test_births_remember_artists_and_not_their_ids() -> None:
-    """An artist that took a dead one's place in memory was not born where that one was."""
-    births, figure = Births(), wave()
-    line = figure.axes[0].lines[0]
-    births.note(line, inspect.currentframe())
-    assert (births.place(line) or "").partition(":")[0].endswith("test_growth.py")
-    assert births.place(figure) is None
+def test_only_artists_that_are_still_there_are_named() -> None:
+    """One that took a removed one's place in memory is not taken for it."""
+    growth, figure = ArtistGrowth(), wave()
+    for _ in range(50):
+        growth.note_new(figure.axes[0].text(0, 0, "gone"), inspect.currentframe())
+        figure.axes[0].texts[0].remove()
+        figure.axes[0].plot(X, X)
+    assert "Text" not in growth._text(figure)
 
 
-def test_nobody_listens_after_all_was_told() -> None:
+def test_artists_are_not_noted_after_the_report() -> None:
     """The classes of matplotlib are their own again."""
     before = Artist.__init__
     notes_of(add_lines, 41)
     assert Artist.__init__ is before
+
+
+def stats(frame_ms: float, drawing_ms: float, frames: int = 100, **layouts_ms: float) -> DrawStats:
+    """A video whose frames took so long each, with layouts in all of them."""
+    return DrawStats(
+        incremental=frames,
+        timed_frames=frames,
+        timed_s=frames * frame_ms / 1000,
+        drawing_s=frames * drawing_ms / 1000,
+        layout_frames=dict.fromkeys(layouts_ms, frames),
+        layout_s={name: frames * each / 1000 for name, each in layouts_ms.items()},
+    )
+
+
+def keys(given: DrawStats) -> list[str]:
+    return [note.key for note in advice_of(given)]
+
+
+def test_code_that_is_slower_than_the_drawing_is_named() -> None:
+    """With both times, so that it can be seen to be true."""
+    (note,) = advice_of(stats(42, 7))
+    assert "takes 35 of the 42 ms of a frame: the drawing is not what is slow" in note.text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        stats(42, 20),  # half of the frame
+        stats(6, 1.5),  # a few milliseconds
+        stats(42, 7, frames=ENOUGH_FRAMES - 1),
+        stats(42, 42),
+        DrawStats(),
+    ],
+)
+def test_nothing_is_said_where_drawing_counts(given: DrawStats) -> None:
+    """Nor where little was drawn yet."""
+    assert keys(given) == []
+
+
+def test_a_layout_in_every_frame_is_named_with_the_remedy() -> None:
+    """An engine can be turned off, and a call can be made once."""
+    (engine,) = advice_of(stats(30, 30, constrained=12))
+    assert engine.key == "layout constrained"
+    assert "The constrained layout engine runs in every frame and takes 12 of its 30 ms" in (
+        engine.text
+    )
+    assert "fig.set_layout_engine('none')" in engine.text
+    (call,) = advice_of(stats(30, 20, **{TIGHT_LAYOUT: 9.0}))
+    assert call.text.startswith("tight_layout() runs in every frame and takes 9.0 of its 30 ms")
+    assert "end of setup()" in call.text
+
+
+def test_layouts_that_cost_little_or_run_rarely_are_left_alone() -> None:
+    """A tenth of the frame, a millisecond, nine frames of ten: less is not worth a word."""
+    assert keys(stats(100, 100, tight=9)) == []
+    assert keys(stats(5, 5, tight=0.9)) == []
+    rare = stats(30, 30, tight=12)
+    seldom = replace(rare, layout_frames={"tight": 80})
+    assert keys(seldom) == []
+
+
+def test_hints_on_the_same_thing_has_the_same_key() -> None:
+    """Whatever the figures: it is reported once in a job."""
+    assert keys(stats(42, 7)) == keys(stats(80, 10)) == ["code"]

@@ -1,4 +1,4 @@
-"""Ways to a wrong pixel or a crash that were found by drawing, each kept as a small case."""
+"""Wrong pixels and crashes that were found by drawing at random, each as a small case."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plain() -> Figure:
 
 
 def new_cycle(figure: Figure, step: int) -> None:
-    """Arrays in ``rcParams`` do not say whether they are equal."""
+    """Arrays in ``rcParams`` cannot be compared by ``==`` alone."""
     colors = mpl.colormaps["viridis"](np.linspace(0, 1, 5))
     mpl.rcParams["axes.prop_cycle"] = cycler(color=colors)
     line_in(figure).set_ydata(np.sin(X + step))
