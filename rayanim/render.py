@@ -27,7 +27,14 @@ from rayanim.errors import (
     as_raised,
 )
 from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, Nobody
-from rayanim.parameters import Batch, Feed, IndexedFrameParams, NumberFeed, ParameterFeed
+from rayanim.parameters import (
+    Batch,
+    Feed,
+    FrameStream,
+    IndexedFrameParams,
+    NumberFeed,
+    ParameterFeed,
+)
 from rayanim.progress import Progress, choose_progress
 from rayanim.report import Report, StageRates, binding_stage, size_text
 from rayanim.settings import (
@@ -382,8 +389,10 @@ class Request:
     def plan(self) -> Plan:
         """Check everything that can be checked before work starts."""
         from rayanim.engine.machine import usable_cores
-        from rayanim.sources import as_source
+        from rayanim.sources import as_source, is_frame_stream
 
+        if is_frame_stream(self.frame_gen):
+            return self._of_stream().plan()
         rate = parse_rate(self.fps)
         target = self._target()
         video = self._video()
@@ -413,6 +422,35 @@ class Request:
             performance=self._performance(),
             max_actors=parse_workers(self.workers, cores=usable_cores()),
             cluster=cluster_request(self.address, self.cluster, self.workers, self.engine),
+        )
+
+    def _of_stream(self) -> Request:
+        """The request for frames from a generator: drawn in this process as they come."""
+        refused = {"engine": "ray", "transport": "segments", "resume": True}
+        for name, value in refused.items():
+            if getattr(self, name) == value:
+                raise SettingsError(
+                    f"{name}={value!r} does not go with a generator of frames, which is read once, "
+                    "in order, in this process. Give a list of frames, or a function of the frame "
+                    "number."
+                )
+        if self.param_by_frame is not None:
+            raise SettingsError("param_by_frame goes with an Animator, not with frames.")
+        if self.workers not in ("auto", -1, 1):
+            _logger.warning(
+                "workers=%r has no effect: a generator of frames is read once, in order, in this "
+                "process. A list of frames, or a function of the frame number, uses all workers.",
+                self.workers,
+            )
+        stream = FrameStream(self.frame_gen, self.seed)
+        return replace(
+            self,
+            frame_gen=stream,
+            param_by_frame=stream,
+            engine="local",
+            transport="frames",
+            workers=1,
+            sequential=False,
         )
 
     def _in_sequence(self, source: Source) -> tuple[Request, Source]:
@@ -665,7 +703,8 @@ def produce(
         A `FrameGenerator`, an `Act`, an `Animator`, or a function of the frame
         number (with `n_frames`) or of the time in milliseconds (with
         `duration`). A function may return an array, a Pillow image or a
-        matplotlib figure.
+        matplotlib figure. So may a list of frames hold them, and a generator
+        yield them: it is read once, in order, in this process.
     fps
         Frames per second: a number, a `Fraction`, or text such as
         ``"30000/1001"``; None takes an `Animator`'s own, and 30 of all else.

@@ -611,10 +611,13 @@ def test_methods_with_other_arguments_are_named_with_the_remedy(tmp_path: Path) 
             super().update(*args)
 
     video = tmp_path / "video.mp4"
-    remedy = r"Short\.update\(frame_idx.*Write update\(self, frame_idx, params\)\."
+    remedy = (
+        r"Short\.update\(self, frame_idx.* has the wrong arguments: "
+        r"it is called as update\(self, frame_idx, params\)\."
+    )
     with pytest.raises(TypeError, match=remedy):
         Short().make_video(video, [1])
-    with pytest.raises(SetupError, match=r"Long\.setup\(dpi.*Write setup\(self\)\."):
+    with pytest.raises(SetupError, match=r"Long\.setup\(self, dpi.* called as setup\(self\)\."):
         Long().make_video(video, [1])
     assert list(tmp_path.iterdir()) == []
     Free().make_video(video, [3], num_workers=1)

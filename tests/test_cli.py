@@ -361,8 +361,10 @@ def test_a_traceback_without_the_users_lines_is_left_out(script, capsys):
     )
     assert call("run", script(text)) == 1
     err = capsys.readouterr().err
-    assert err.startswith("rayanim: error: Video.setup(extra): ")
-    assert err.endswith("Write setup(self).\n")
+    assert err == (
+        "rayanim: error: Video.setup(self, extra) has the wrong arguments: "
+        "it is called as setup(self).\n"
+    )
     assert err.count("\n") == 1
 
 

@@ -15,7 +15,7 @@ from rayanim import acts, produce
 from rayanim.engine.draw import pack
 from rayanim.errors import SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
-from rayanim.sources import MARK, AttributeWatch, take_off
+from rayanim.sources import CHANGES, ChangeRecorder, remove_leftovers
 
 NUMBERS = list(range(12))
 
@@ -158,14 +158,14 @@ class Plain(FrameGenerator):
 def test_changes_are_taken_off_and_what_was_set_since_stays() -> None:
     """Added, changed and removed attributes; copies and pickles of the object do the same."""
     thing = Plain()
-    watch = AttributeWatch(thing)
+    recorder = ChangeRecorder(thing)
     thing.added, thing.changed = "by the video", "new"  # type: ignore[attr-defined]
     thing.set_since = "by the video"  # type: ignore[attr-defined]
     del thing.removed
-    watch.note()
+    recorder.record()
     thing.set_since = "by the script"  # type: ignore[attr-defined]
     for each in (copy.deepcopy(thing), pickle.loads(pickle.dumps(thing)), thing):
-        take_off(each)
+        remove_leftovers(each)
         assert vars(each) == {
             "kept": [1],
             "changed": "old",
@@ -177,9 +177,9 @@ def test_changes_are_taken_off_and_what_was_set_since_stays() -> None:
 def test_an_object_without_changes_is_left_alone() -> None:
     """Nothing is put on it; taking off twice is as once."""
     thing = Plain()
-    AttributeWatch(thing).note()
-    assert MARK not in vars(thing)
-    take_off(thing)
+    ChangeRecorder(thing).record()
+    assert CHANGES not in vars(thing)
+    remove_leftovers(thing)
     assert vars(thing) == vars(Plain())
 
 
@@ -187,10 +187,10 @@ def test_parts_that_hold_each_other_are_seen_once() -> None:
     """A circle ends, and each object in it is cleaned."""
     thing, other = Plain(), Plain()
     thing.kept, other.kept = [other], [thing]  # type: ignore[list-item]
-    watch = AttributeWatch(thing)
+    recorder = ChangeRecorder(thing)
     other.changed = "new"
-    watch.note()
-    take_off(thing)
+    recorder.record()
+    remove_leftovers(thing)
     assert (thing.changed, other.changed) == ("old", "old")
 
 

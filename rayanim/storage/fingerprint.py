@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.sources import MARK, parts_of
+from rayanim.sources import CHANGES, objects_in
 
 DIGEST_BYTES = 32
 
@@ -664,7 +664,7 @@ def _has_attributes(thing: Any) -> bool:
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     takes_parameters = hasattr(type(thing), "param_by_frame")
-    passed_over = {MARK} | (_PARAMETERS if takes_parameters else set())
+    passed_over = {CHANGES} | (_PARAMETERS if takes_parameters else set())
     # A copy: telling a value may run the user's code, which may set another.
     for name, value in list(vars(thing).items()):
         if name not in passed_over:
@@ -674,7 +674,7 @@ def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
 
 def _class_attributes(thing: Any, passed_over: set[str]) -> Iterator[tuple[str, Any]]:
     """Attributes of the user's classes in `thing`, which a script may have set at run time."""
-    classes = {cls: None for part in parts_of(thing) for cls in type(part).__mro__}
+    classes = {cls: None for part in objects_in(thing) for cls in type(part).__mro__}
     for cls in filter(_is_of_script, classes):
         for name, value in list(vars(cls).items()):
             is_special = name.startswith(("__", "_abc_")) or name in passed_over
@@ -781,7 +781,7 @@ class _ValueWalk(Walk):
             # By what it does, too: a class may have been made by a function.
             self.add(value.__func__)
             self.add(value.__self__)
-        elif MARK in (getattr(value, "__dict__", None) or ()):
+        elif CHANGES in (getattr(value, "__dict__", None) or ()):
             raise UntellableError("what rendering left is still on it")
         else:
             super()._add_reduced(value)
