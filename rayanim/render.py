@@ -25,16 +25,10 @@ from rayanim.errors import (
     ScriptError,
     SettingsError,
     as_raised,
+    print_in_one_line,
 )
 from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, Nobody
-from rayanim.parameters import (
-    Batch,
-    Feed,
-    FrameStream,
-    IndexedFrameParams,
-    NumberFeed,
-    ParameterFeed,
-)
+from rayanim.parameters import Batch, Feed, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.progress import Progress, choose_progress
 from rayanim.report import Report, StageRates, binding_stage, size_text
 from rayanim.settings import (
@@ -53,7 +47,7 @@ from rayanim.settings import (
     parse_workers,
     plain,
 )
-from rayanim.storage.address import Address, Outfile, address_of
+from rayanim.storage.address import Address, Outfile, address_of, with_default_suffix
 from rayanim.storage.output import Target, check_whole, target_at
 
 if TYPE_CHECKING:
@@ -237,9 +231,6 @@ def finished(report: Report) -> JobFinished:
 DEFAULT_FPS = 30
 """The rate of videos that nobody gave one."""
 
-DEFAULT_SUFFIX = ".mp4"
-"""What a target without a suffix gets."""
-
 SAVEFIG_PIXELS = frozenset(
     {
         "bbox_extra_artists",
@@ -364,6 +355,9 @@ class Request:
                 outfile = address_of(outfile).with_suffix(".png")
         if overrides.height_px is not None:
             changes["height_px"] = overrides.height_px
+        if "dpi" in changes and self.savefig_params is not None:
+            # The script's own would have the last word otherwise.
+            changes["savefig_params"] = {**self.savefig_params, "dpi": changes["dpi"]}
         return replace(self, **{**changes, "outfile": outfile})
 
     def _replaced_codec(self, overrides: Overrides) -> dict[str, Any]:
@@ -389,10 +383,11 @@ class Request:
     def plan(self) -> Plan:
         """Check everything that can be checked before work starts."""
         from rayanim.engine.machine import usable_cores
-        from rayanim.sources import as_source, is_frame_stream
+        from rayanim.sources import as_source, is_frame_stream, stream_arguments
 
         if is_frame_stream(self.frame_gen):
-            return self._of_stream().plan()
+            given = {each.name: getattr(self, each.name) for each in fields(self)}
+            return replace(self, **stream_arguments(given)).plan()
         rate = parse_rate(self.fps)
         target = self._target()
         video = self._video()
@@ -424,35 +419,6 @@ class Request:
             cluster=cluster_request(self.address, self.cluster, self.workers, self.engine),
         )
 
-    def _of_stream(self) -> Request:
-        """The request for frames from a generator: drawn in this process as they come."""
-        refused = {"engine": "ray", "transport": "segments", "resume": True}
-        for name, value in refused.items():
-            if getattr(self, name) == value:
-                raise SettingsError(
-                    f"{name}={value!r} does not go with a generator of frames, which is read once, "
-                    "in order, in this process. Give a list of frames, or a function of the frame "
-                    "number."
-                )
-        if self.param_by_frame is not None:
-            raise SettingsError("param_by_frame goes with an Animator, not with frames.")
-        if self.workers not in ("auto", -1, 1):
-            _logger.warning(
-                "workers=%r has no effect: a generator of frames is read once, in order, in this "
-                "process. A list of frames, or a function of the frame number, uses all workers.",
-                self.workers,
-            )
-        stream = FrameStream(self.frame_gen, self.seed)
-        return replace(
-            self,
-            frame_gen=stream,
-            param_by_frame=stream,
-            engine="local",
-            transport="frames",
-            workers=1,
-            sequential=False,
-        )
-
     def _in_sequence(self, source: Source) -> tuple[Request, Source]:
         """The request and its source where each frame takes the updates before it."""
         from rayanim.sources import SequentialSource
@@ -472,7 +438,7 @@ class Request:
                 "No output file: give outfile='video.mp4', or -o on the command line."
             )
         try:
-            return self._with_suffix(address_of(self.outfile).expanduser())
+            path = address_of(self.outfile).expanduser()
         except TypeError:
             raise SettingsError(
                 f"outfile must be a string or a Path, got {self.outfile!r:.80}."
@@ -481,14 +447,7 @@ class Request:
             raise OutputError(
                 f"{str(self.outfile)!r}: there is no such user's home folder."
             ) from None
-
-    def _with_suffix(self, path: Address) -> Address:
-        """`path`, as a video's where it is a name without any suffix."""
-        # "video." and ".video" are slips, and a folder is no video.
-        plain = path.suffix == "" and path.name.strip(".") == path.name != ""
-        if self.still_number is not None or not plain or _is_folder(path):
-            return path
-        return path.with_name(path.name + DEFAULT_SUFFIX)
+        return with_default_suffix(path, ".mp4" if self.still_number is None else ".png")
 
     def _check_format(self, suffix: str, video: VideoSettings) -> None:
         if self.still_number is not None:
@@ -615,13 +574,6 @@ class Plan:
                 spec.odd_size,
             )
         return spec
-
-
-def _is_folder(path: Address) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that the system does not take; `check_target` says so
-        return False
 
 
 def _positive_or_none(bitrate: Any) -> float | None:
@@ -871,6 +823,9 @@ def produce(
         report = _carried_out(request.overridden(overrides).plan(), overrides)
     except ScriptError as error:
         raise as_raised(error)  # noqa: B904 - it brings its own cause
+    except KeyboardInterrupt as error:
+        print_in_one_line(error)
+        raise
     if overrides.on_report is not None:
         overrides.on_report(report)
     return report
@@ -949,7 +904,7 @@ def _try(
         request.frame_gen,
         resume=request.resume and not in_full,
         keep=request.keep_parts,
-        how_to_resume=how_to_resume or "Give resume=True",
+        how_to_resume=how_to_resume or "give resume=True.",
     )
     # The parts go when the video has its name, and not before.
     with keeper, target.part() as part_path:
@@ -1126,6 +1081,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+VECTOR_SUFFIXES = (".pdf", ".svg", ".svgz", ".eps", ".ps")
+
 MODES = ("RGBA", "RGB")
 """Pillow's names for the pixels of an image, the better ones first."""
 
@@ -1158,6 +1115,12 @@ def check_image_suffix(suffix: str) -> tuple[str, str]:
     """Pillow's names for the image format of ``.png``, say, and for the pixels it takes."""
     from PIL import Image
 
+    if suffix.lower() in VECTOR_SUFFIXES:
+        # Pillow would put an image into some of them, which is not what anybody wants.
+        raise OutputError(
+            f"A still is an image of pixels, and {suffix!r} is a vector format: name it .png. "
+            f"fig.savefig('figure{suffix}') in the script writes the figure as vectors."
+        )
     name = Image.registered_extensions().get(suffix.lower())
     if name is not None and name in Image.SAVE:
         for mode in MODES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import sys
 import traceback
 from abc import ABC, abstractmethod
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from rayanim.frame_gen import FrameGenerator
 
 Pixels = npt.NDArray[np.uint8]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -664,6 +667,36 @@ def is_frame_list(thing: Any) -> bool:
 def is_frame_stream(thing: Any) -> bool:
     """Whether `thing` is taken for frames that come one after another, once."""
     return isinstance(thing, Iterator) and not callable(thing)
+
+
+def stream_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the arguments of `produce` come to with a generator of frames.
+
+    It is read once, in order, in this process.
+    """
+    for name, value in (("engine", "ray"), ("transport", "segments"), ("resume", True)):
+        if given[name] == value:
+            raise SettingsError(
+                f"{name}={value!r} does not go with a generator of frames, which is read once, in "
+                "order, in this process. Give a list of frames, or a function of the frame number."
+            )
+    if given["param_by_frame"] is not None:
+        raise SettingsError("param_by_frame goes with an Animator, not with frames.")
+    if given["workers"] not in ("auto", -1, 1):
+        _logger.warning(
+            "workers=%r has no effect: a generator of frames is read once, in order, in this "
+            "process. A list of frames, or a function of the frame number, uses all workers.",
+            given["workers"],
+        )
+    stream = FrameStream(given["frame_gen"], given["seed"])
+    return {
+        "frame_gen": stream,
+        "param_by_frame": stream,
+        "engine": "local",
+        "transport": "frames",
+        "workers": 1,
+        "sequential": False,
+    }
 
 
 def _first_of(frames: Sequence[Any], n_frames: int | None) -> Sequence[Any]:

@@ -85,6 +85,20 @@ def test_imported_classes_are_not_the_scripts():
     assert [found.name for found in there] == ["Video"]
 
 
+def test_an_imported_class_is_rendered_by_its_name():
+    """From a package beside the script, for example; alone it is named in the message."""
+    assert pick("Imported", Imported=Numbered4).value is Numbered4
+    with pytest.raises(SettingsError, match=r"only imports Numbered.* script.py Numbered4"):
+        pick(Numbered4=Numbered4)
+    with pytest.raises(SettingsError, match=r"Numbered in script.py .* needs arguments"):
+        pick("Numbered", Numbered=Numbered)
+    with pytest.raises(SettingsError, match="nothing in it to render"):
+        pick("Animator", Animator=rayanim.Animator)
+
+
+Numbered4 = type("Numbered4", (Video,), {"__module__": "package.elsewhere"})
+
+
 class Draw(ActRenderer):
     """Draws nothing much."""
 
@@ -114,7 +128,7 @@ def test_several_are_listed():
     with pytest.raises(SettingsError) as caught:
         pick(Video=Video, Wave=Wave, NeedsArguments=NeedsArguments)
     text = caught.value.message
-    assert "Video  FrameGenerator class" in text and "Wave  Animator class" in text
+    assert "Video  FrameGenerator class" in text and "Wave   Animator class" in text
     assert "NeedsArguments" not in text
 
 

@@ -245,7 +245,7 @@ def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:
     before = len(list(path.with_name("video.mp4.parts").glob("*.part")))
     with pytest.raises(HistoryError, match="sequential=True") as caught:
         render(MortalWalk(tmp_path), path, engine="local", resume=True)
-    assert "and on_history='warn'" in caught.value.__notes__[0]
+    assert "also give on_history='warn'" in caught.value.__notes__[0]
     assert len(list(path.with_name("video.mp4.parts").glob("*.part"))) >= before > 0
     report = render(MortalWalk(tmp_path), path, engine="local", resume=True, on_history="warn")
     assert report.resumed_frames > 0

@@ -104,8 +104,8 @@ def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
     "--frame",
     metavar="N",
     type=click.IntRange(min=0),
-    required=True,
-    help="The frame's number, from 0.",
+    default=0,
+    help="The frame's number; without it the first one, 0.",
 )
 @common_options
 @click.pass_context
@@ -114,7 +114,7 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
 
     The frame is the video's, before encoding, with its transparency; formats
     that have none, such as .jpg, get the video's background. Without -o it goes
-    where the video would, as .png.
+    where the video would, as .png. Vector formats are refused.
     """
     return _carry_out(ctx, script, given, frame)
 

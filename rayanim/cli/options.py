@@ -14,7 +14,7 @@ import click
 from rayanim.errors import SettingsError
 from rayanim.jobs.client import HIDDEN, masked
 from rayanim.settings import ClusterSettings, parse_size, read_address
-from rayanim.storage.address import Address, address_of
+from rayanim.storage.address import Address, address_of, with_default_suffix
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -422,6 +422,13 @@ def common_options(command: CommandT) -> CommandT:
         ),
         click.option("-q", "--quality", type=click.Choice(list(QUALITIES)), help=QUALITY_HELP),
         click.option(
+            "--dpi",
+            type=click.FloatRange(1, 10_000),
+            metavar="N",
+            help="Pixels per inch of matplotlib figures: a figure of 6.4 by 4.8 inches has "
+            "640x480 pixels at 100.",
+        ),
+        click.option(
             "-y",
             "--yes-overwrite",
             "--overwrite/--no-overwrite",
@@ -500,6 +507,11 @@ class Options:
         if given["verbose"] and given["quiet"]:
             raise click.UsageError("-v and --quiet exclude each other.")
         flags = {name: given.pop(name) for name in ("preview", "as_json", "verbose", "quiet")}
+        if own["quality"] is not None and given.get("dpi") is not None:
+            raise click.UsageError("--quality and --dpi exclude each other: both set the size.")
+        if own["output"] is not None:
+            suffix = ".mp4" if still_number is None else ".png"
+            own["output"] = with_default_suffix(own["output"], suffix)
         dry_run = given.pop("dry_run", False)
         on_cluster = cluster_settings(given)
         arguments = {name: value for name, value in given.items() if value is not None}
@@ -582,15 +594,49 @@ calls only those that render it are carried out; where none does, the
 definition of that name is rendered. What stands after -- goes to the script."""
 
 
+HELP_GROUPS = {
+    "Output": "output overwrite preview dry_run fetch",
+    "Frames": "frame frames fps quality dpi drawing seed sequential on_history",
+    "Encoding": "crf codec preset pixel_format bitrate transport segment_frames",
+    "Where it is drawn": "workers engine",
+    "Stopping and resuming": "resume keep_parts",
+    "Cluster": "",
+    "Messages": "as_json log_json verbose quiet help",
+}
+"""The sections of ``--help`` and their options; all others are in the section "Cluster"."""
+
+
 class ScriptCommand(click.Command):
-    """A command whose words after ``--`` belong to the script."""
+    """A command whose words after ``--`` belong to the script, and whose options are grouped."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the script's words apart before click sees them."""
         at = args.index("--") if "--" in args else len(args)
         ctx.meta[SCRIPT_ARGUMENTS] = tuple(args[at + 1 :])
         ctx.meta[OWN_ARGUMENTS] = tuple(args[:at])
-        return super().parse_args(ctx, args[:at])
+        try:
+            return super().parse_args(ctx, args[:at])
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"{error.format_message()} Options of the script itself go after two dashes: "
+                f"{ctx.command_path} SCRIPT -- {error.option_name}"
+            ) from error
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """A section for each group of options, each in the order of `HELP_GROUPS`."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        # The option that click adds has another name in each of its versions.
+        named = {"help" if "--help" in each.opts else each.name: each for each in options}
+        shown = {name: each.get_help_record(ctx) for name, each in named.items()}
+        records = {name: record for name, record in shown.items() if record is not None}
+        names = {title: group.split() for title, group in HELP_GROUPS.items()}
+        grouped = {name for group in names.values() for name in group}
+        names["Cluster"] = [name for name in records if name and name not in grouped]
+        for title, group in names.items():
+            lines = [records[name] for name in group if name in records]
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """The usage line, with those words."""

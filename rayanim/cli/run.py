@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
@@ -15,12 +16,12 @@ from rayanim.cli.options import Options, resuming
 from rayanim.cli.printing import (
     FAILED,
     Failure,
-    RememberingStream,
+    WatchedStdout,
     failure_of,
     preview,
-    remembering_stdout,
     stdout_kept_clean,
     stopping_on_signals,
+    watched_stdout,
     write_json,
     write_text,
 )
@@ -37,7 +38,7 @@ def run_script(script: Path, options: Options) -> int:
         if options.as_json:
             told: Told = ToldAsJson(stack.enter_context(stdout_kept_clean()))
         else:
-            told = Told(stack.enter_context(remembering_stdout()), quiet=options.quiet)
+            told = Told(stack.enter_context(watched_stdout()), quiet=options.quiet)
         stack.enter_context(_logging(options))
         run = _Run(script, options, told)
         try:
@@ -55,7 +56,7 @@ def run_script(script: Path, options: Options) -> int:
 class Told:
     """Tells people: reports on standard output, all else on standard error."""
 
-    def __init__(self, stdout: RememberingStream, *, quiet: bool = False) -> None:
+    def __init__(self, stdout: WatchedStdout, *, quiet: bool = False) -> None:
         self._stdout = stdout
         self._quiet = quiet
         self._finished: list[str] = []
@@ -68,7 +69,8 @@ class Told:
 
     def report(self, report: Report) -> None:
         """A call was carried out; said at the end, the script may say it itself."""
-        self._stdout.wait_for(report.summary())
+        # Its events were printed when they happened.
+        self._stdout.expected.expect(replace(report, events=()).summary())
         if report.file_bytes:
             self._finished.append(str(report.output))
 
@@ -77,7 +79,7 @@ class Told:
 
     def end(self) -> None:
         """The script has ended: say what it has not."""
-        for text in self._stdout.unheard():
+        for text in self._stdout.expected.take_unprinted():
             if not self._quiet:
                 write_text(sys.stdout, text)
 
@@ -100,7 +102,7 @@ class ToldAsJson(Told):
     """Tells programs: one JSON object per line on standard output."""
 
     def __init__(self, stdout: TextIO) -> None:
-        super().__init__(RememberingStream(stdout))
+        super().__init__(WatchedStdout(stdout))
 
     def progress(self) -> Any:
         """JSON lines too."""
@@ -206,7 +208,7 @@ class _Run:
             progress=self._told.progress(),
             on_report=self._report,
             videos=options.videos_folder,
-            how_to_resume=f"Run {options.resume_command or resuming(sys.argv)}",
+            how_to_resume=f"run:\n  {options.resume_command or resuming(sys.argv)}",
         )
 
     def _report(self, report: Report) -> None:

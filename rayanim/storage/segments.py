@@ -907,7 +907,7 @@ class Keeper:
         *,
         resume: bool = False,
         keep: bool = False,
-        how_to_resume: str = "Give resume=True",
+        how_to_resume: str = "give resume=True.",
     ) -> None:
         self._place = place
         self._thing = thing
@@ -1069,8 +1069,8 @@ class Keeper:
             else ""
         )
         self._say(
-            f"{_count(aside.segments)} of {whose} are put aside in {str(aside.path)!r} until this "
-            f"video is whole.{advice}"
+            f"{_count(aside.segments)} of {whose} {_are(aside.segments)} put aside in "
+            f"{str(aside.path)!r} until this video is whole.{advice}"
         )
 
     def _leave(self, folder: PartsFolder, error: BaseException) -> None:
@@ -1084,8 +1084,8 @@ class Keeper:
             whose = " of an earlier job, more than of this one," if same else " of another video"
         if count and not whose.endswith("video"):
             error.add_note(
-                f"{_count(count)}{whose} {'is' if count == 1 else 'are'} kept in {str(path)!r}. "
-                f"{self._how_to_resume}{_condition(error)}."
+                f"{_count(count)}{whose} {_are(count)} kept in {str(path)!r}."
+                f"{_condition(error)} To go on from there, {self._how_to_resume}"
             )
 
     def _say(self, text: str) -> None:
@@ -1097,12 +1097,15 @@ def _count(segments: int) -> str:
     return "1 finished segment" if segments == 1 else f"{segments} finished segments"
 
 
+def _are(segments: int) -> str:
+    return "is" if segments == 1 else "are"
+
+
 def _condition(error: BaseException) -> str:
-    """What else has to be so when a job is taken up again."""
+    """What else has to be so when a job is resumed."""
     if isinstance(error, HistoryError):
         return (
-            " and on_history='warn' (--on-history warn) to go on from there all the same, where "
-            "the frames are right as they are"
+            " If the frames are right as they are, also give on_history='warn' (--on-history warn)."
         )
-    same = ", if its code stays as it is" if isinstance(error, ScriptError) else ""
-    return f" to go on from there{same}"
+    is_scripts = isinstance(error, ScriptError)
+    return " They count while the script's code stays as it is." if is_scripts else ""
