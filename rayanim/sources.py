@@ -15,7 +15,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from fractions import Fraction
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,7 +26,6 @@ from rayanim.figure.draw_stats import aside
 from rayanim.figure.figure import (
     AnyPixels,
     Box,
-    Drawing,
     FigurePixels,
     drawn_as,
     given_box,
@@ -38,6 +36,7 @@ from rayanim.figure.figure import (
 from rayanim.figure.layout import Approach, coming_by, skip_draw
 from rayanim.pixels import Frame, pixels_of, to_rgba, to_size
 from rayanim.randomness import SETUP, seed_for
+from rayanim.settings import RenderSettings
 from rayanim.timeline import frame_count, frame_time_ms
 
 if TYPE_CHECKING:
@@ -235,19 +234,14 @@ class AnimatorSource:
     def __init__(
         self,
         animator: Animator,
-        savefig_options: dict[str, Any],
-        *,
-        reuse_figure: bool = True,
-        height_px: int | None = None,
-        drawing: Drawing = "auto",
+        settings: RenderSettings,
     ) -> None:
         take_off(animator)
         self._animator = animator
-        self._options = savefig_options
-        self._reuse_figure = reuse_figure
-        self._height_px = height_px
-        self._drawing = drawing
-        self._box = given_box(savefig_options)
+        self._settings = settings
+        dpi = "figure" if settings.dpi is None else settings.dpi
+        self._options = {"dpi": dpi, **settings.savefig_params}
+        self._box = given_box(self._options)
         self._order = Order(None)
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
@@ -285,7 +279,7 @@ class AnimatorSource:
             self._animator.update(index, params)
         self._updated = None
         # A figure of its own has no frame before it.
-        approach = self._order.approach(index) if self._reuse_figure else "next"
+        approach = self._order.approach(index) if self._settings.reuse_figure_object else "next"
         with coming_by(approach):
             frame = pixels.draw()
         self._close_unless_reused()
@@ -317,15 +311,15 @@ class AnimatorSource:
                 f"got {type(figure).__name__}: {figure!r:.80}. "
                 "End it with `return fig`."
             )
-        if self._height_px is not None:
-            self._options["dpi"] = self._height_px / figure.get_figheight()
+        if self._settings.height_px is not None:
+            self._options["dpi"] = self._settings.height_px / figure.get_figheight()
         self._pixels = self._opened(figure)
 
     def _opened(self, figure: Figure) -> AnyPixels:
-        return open_pixels(figure, self._options, self._box, self._drawing)
+        return open_pixels(figure, self._options, self._box, self._settings.drawing)
 
     def _close_unless_reused(self) -> None:
-        if not self._reuse_figure:
+        if not self._settings.reuse_figure_object:
             self._close_figure()
             self._updated = None
 
@@ -342,15 +336,12 @@ class GeneratorSource:
     `rayanim.sources`.
     """
 
-    def __init__(
-        self, generator: FrameGenerator, rate: Fraction, *, drawing: Drawing = "auto"
-    ) -> None:
+    def __init__(self, generator: FrameGenerator, settings: RenderSettings) -> None:
         take_off(generator)
         self._generator = generator
-        self._rate = rate
-        self._drawing = drawing
+        self._settings = settings
         self._order = Order(None)
-        self.n_frames = frame_count(_duration_ms(generator), rate)
+        self.n_frames = frame_count(_duration_ms(generator), settings.fps)
         self._size: tuple[int, int] | None = None
         self._watch: AttributeWatch | None = None
 
@@ -385,8 +376,8 @@ class GeneratorSource:
                 self._watch.note()
 
     def _generated(self, index: int) -> Frame:
-        with drawn_as(self._drawing):
-            return self._generator.generate_at(frame_time_ms(index, self._rate))
+        with drawn_as(self._settings.drawing):
+            return self._generator.generate_at(frame_time_ms(index, self._settings.fps))
 
     def _checked_size(self) -> tuple[int, int]:
         return to_size(self._generator.frame_size)
@@ -411,19 +402,18 @@ class FunctionSource:
     It may return all that a frame generator may, and a matplotlib figure.
     """
 
-    def __init__(
-        self,
-        function: Callable[[Any], Any],
-        *,
-        n_frames: int | None,
-        rate: Fraction | None = None,
-        dpi: float | None = None,
-        drawing: Drawing = "auto",
-    ) -> None:
+    def __init__(self, function: Callable[[Any], Any], settings: RenderSettings) -> None:
+        n_frames, duration_ms = settings.n_frames, settings.duration
+        if (n_frames is None) == (duration_ms is None):
+            raise SettingsError(
+                "A function needs either n_frames=300 (it is called with the frame number) or "
+                "duration=5000 (it is called with the time in milliseconds); "
+                f"got n_frames={n_frames!r} and duration={duration_ms!r}."
+            )
         self._function = function
-        self._drawing = drawing
-        self._rate = rate
-        self._dpi = dpi
+        self._settings = settings
+        if duration_ms is not None:
+            n_frames = frame_count(duration_ms, settings.fps)
         self.n_frames = n_frames
         self._order = Order(None)
         self._size: tuple[int, int] | None = None
@@ -459,7 +449,7 @@ class FunctionSource:
         if first is not None and first[0] == index:
             return
         self._order.passes(index)
-        with drawn_as(self._drawing):
+        with drawn_as(self._settings.drawing):
             result = self._function(self._argument(index))
         if is_figure(result):
             skip_draw(self._pixels_of(result).figure)
@@ -474,10 +464,11 @@ class FunctionSource:
         self._pixels = None
 
     def _argument(self, index: int) -> float:
-        return index if self._rate is None else frame_time_ms(index, self._rate)
+        settings = self._settings
+        return index if settings.duration is None else frame_time_ms(index, settings.fps)
 
     def _call(self, index: int) -> Pixels:
-        with drawn_as(self._drawing), coming_by(self._order.approach(index)):
+        with drawn_as(self._settings.drawing), coming_by(self._order.approach(index)):
             result = self._function(self._argument(index))
             if is_figure(result):
                 result = self._pixels_of(result).draw()
@@ -487,7 +478,8 @@ class FunctionSource:
         if self._pixels is None or self._pixels.figure is not figure:
             # A function that makes a new figure for every frame would pile them up.
             self.close()
-            self._pixels = FigurePixels(figure, self._dpi, drawing=self._drawing)
+            settings = self._settings
+            self._pixels = FigurePixels(figure, settings.dpi, drawing=settings.drawing)
         return self._pixels
 
 
@@ -541,47 +533,32 @@ class ScaledSource:
         self._source.close()
 
 
-def as_source(
-    thing: Any,
-    *,
-    rate: Fraction,
-    dpi: float | None,
-    n_frames: int | None,
-    duration_ms: float | None,
-    savefig_options: dict[str, Any] | None,
-    reuse_figure: bool = True,
-    height_px: int | None = None,
-    drawing: Drawing = "auto",
-) -> Source:
+def as_source(thing: Any, settings: RenderSettings) -> Source:
     """The source behind `thing`, whichever form it has."""
     from rayanim.animator import Animator, check_signatures
     from rayanim.frame_gen import FrameGenerator
 
     thing = _built(thing)
     if isinstance(thing, Animator):
-        if duration_ms is not None:
+        if settings.duration is not None:
             raise SettingsError(
                 "duration goes with a function; an Animator has a number of frames: n_frames."
             )
         check_signatures(thing)
-        options = dict(savefig_options or {})
-        options.setdefault("dpi", "figure" if dpi is None else dpi)
-        return AnimatorSource(
-            thing, options, reuse_figure=reuse_figure, height_px=height_px, drawing=drawing
-        )
+        return AnimatorSource(thing, settings)
     source: Source
     if isinstance(thing, FrameGenerator):
-        if n_frames is not None or duration_ms is not None:
+        if settings.n_frames is not None or settings.duration is not None:
             raise SettingsError(
                 f"{type(thing).__name__} has its own duration: n_frames and duration do not "
                 "apply. Crop it, or choose frames."
             )
-        source = GeneratorSource(thing, rate, drawing=drawing)
+        source = GeneratorSource(thing, settings)
     elif callable(thing) and not inspect.isclass(thing):
-        source = _function_source(thing, rate, dpi, n_frames, duration_ms, drawing)
+        source = FunctionSource(thing, settings)
     else:
         raise SettingsError(_not_a_source(thing))
-    return source if height_px is None else ScaledSource(source, height_px)
+    return source if settings.height_px is None else ScaledSource(source, settings.height_px)
 
 
 def _built(thing: Any) -> Any:
@@ -589,26 +566,6 @@ def _built(thing: Any) -> Any:
     from rayanim.frame_gen import FluentFG
 
     return thing.build() if isinstance(thing, FluentFG) else thing
-
-
-def _function_source(
-    function: Callable[[Any], Any],
-    rate: Fraction,
-    dpi: float | None,
-    n_frames: int | None,
-    duration_ms: float | None,
-    drawing: Drawing,
-) -> FunctionSource:
-    if (n_frames is None) == (duration_ms is None):
-        raise SettingsError(
-            "A function needs either n_frames=300 (it is called with the frame number) or "
-            "duration=5000 (it is called with the time in milliseconds); "
-            f"got n_frames={n_frames!r} and duration={duration_ms!r}."
-        )
-    if n_frames is not None:
-        return FunctionSource(function, n_frames=n_frames, dpi=dpi, drawing=drawing)
-    count = frame_count(duration_ms, rate)  # type: ignore[arg-type]
-    return FunctionSource(function, n_frames=count, rate=rate, dpi=dpi, drawing=drawing)
 
 
 def _not_a_source(thing: Any) -> str:
