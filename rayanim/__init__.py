@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rayanim.animator import Animator, get_rendered_frame_ids
     from rayanim.errors import (
-        BudgetError,
         ClusterError,
         EncodeError,
         EncoderLostError,
@@ -49,7 +48,6 @@ _HOMES = {
     "produce": "render",
     **dict.fromkeys(
         (
-            "BudgetError",
             "ClusterError",
             "EncodeError",
             "EncoderLostError",
@@ -79,7 +77,6 @@ _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
     "Animator",
-    "BudgetError",
     "ClusterError",
     "ClusterSettings",
     "EncodeError",

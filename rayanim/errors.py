@@ -18,7 +18,6 @@
     │   ├── FarmSilentError    no actor said anything for far longer than drawing takes
     │   ├── ClusterError       the cluster cannot be reached, or does not fit this process
     │   ├── JobError           a cluster's Jobs API: cannot be reached, refuses, lost the job
-    │   ├── BudgetError        the job has used up what it may cost
     │   ├── SegmentLostError   one segment killed its actor again and again
     │   ├── EncoderLostError   the encoder actor died, and the video cannot be begun anew
     │   └── RedrawError        what was drawn incrementally must be drawn again (never leaves us)
@@ -161,10 +160,6 @@ class ClusterError(FarmError):
 
 class JobError(FarmError):
     """A cluster's Jobs API cannot be reached or refuses us, or a job or its video is lost there."""
-
-
-class BudgetError(FarmError):
-    """The job has held nodes for as long as the caller allows, and is not done."""
 
 
 class SegmentLostError(FarmError):

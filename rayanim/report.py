@@ -6,7 +6,7 @@ import base64
 import html
 import mimetypes
 import os
-from dataclasses import FrozenInstanceError, dataclass, field, fields
+from dataclasses import FrozenInstanceError, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -228,7 +228,7 @@ def _longest_in_turn(stages: StageRates, elapsed_s: float, actors: int) -> Bindi
 EVENTS_IN_SUMMARY = 3
 
 
-_SETTINGS = frozenset(each.name for each in fields(PerformanceSettings))
+_SETTINGS = frozenset(vars(PerformanceSettings()))
 
 
 class _SettingsOf:

@@ -14,8 +14,7 @@ import traceback
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,7 +26,6 @@ from rayanim.figure.draw_stats import aside
 from rayanim.figure.figure import (
     AnyPixels,
     Box,
-    Drawing,
     FigurePixels,
     drawn_as,
     given_box,
@@ -39,6 +37,7 @@ from rayanim.figure.layout import Approach, coming_by, skip_draw
 from rayanim.parameters import FrameStream
 from rayanim.pixels import Frame, pixels_of, to_rgba, to_size
 from rayanim.randomness import SETUP, seed_for
+from rayanim.settings import RenderSettings
 from rayanim.timeline import frame_count, frame_time_ms
 
 if TYPE_CHECKING:
@@ -127,19 +126,14 @@ class AnimatorSource:
     def __init__(
         self,
         animator: Animator,
-        savefig_options: dict[str, Any],
-        *,
-        reuse_figure: bool = True,
-        height_px: int | None = None,
-        drawing: Drawing = "auto",
+        settings: RenderSettings,
     ) -> None:
         remove_leftovers(animator)
         self._animator = animator
-        self._options = savefig_options
-        self._reuse_figure = reuse_figure
-        self._height_px = height_px
-        self._drawing = drawing
-        self._box = given_box(savefig_options)
+        self._settings = settings
+        dpi = "figure" if settings.dpi is None else settings.dpi
+        self._options = {"dpi": dpi, **settings.savefig_params}
+        self._box = given_box(self._options)
         self._order = FrameOrder(None)
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
@@ -177,7 +171,7 @@ class AnimatorSource:
     def draw(self, index: int, params: Any) -> Pixels:
         pixels = self._update(index, params)
         # A figure of its own has no frame before it.
-        approach = self._order.approach(index) if self._reuse_figure else "next"
+        approach = self._order.approach(index) if self._settings.reuse_figure_object else "next"
         with coming_by(approach):
             frame = pixels.draw()
         self._close_unless_reused()
@@ -200,8 +194,8 @@ class AnimatorSource:
                 f"{self.name}.setup() returned {_quoted(figure)}: end it with `return fig`, the "
                 "matplotlib Figure."
             )
-        if self._height_px is not None:
-            self._options["dpi"] = self._height_px / figure.get_figheight()
+        if self._settings.height_px is not None:
+            self._options["dpi"] = self._settings.height_px / figure.get_figheight()
         self._pixels = self._pixels_of(figure)
 
     def _update(self, index: int, params: Any) -> AnyPixels:
@@ -217,10 +211,10 @@ class AnimatorSource:
         return self._pixels  # type: ignore[return-value]
 
     def _pixels_of(self, figure: Figure) -> AnyPixels:
-        return open_pixels(figure, self._options, self._box, self._drawing)
+        return open_pixels(figure, self._options, self._box, self._settings.drawing)
 
     def _close_unless_reused(self) -> None:
-        if not self._reuse_figure:
+        if not self._settings.reuse_figure_object:
             self._close_figure()
             self._updated = None
 
@@ -233,15 +227,12 @@ class AnimatorSource:
 class GeneratorSource:
     """A `FrameGenerator` or `Act`: it draws any instant."""
 
-    def __init__(
-        self, generator: FrameGenerator, rate: Fraction, *, drawing: Drawing = "auto"
-    ) -> None:
+    def __init__(self, generator: FrameGenerator, settings: RenderSettings) -> None:
         remove_leftovers(generator)
         self._generator = generator
-        self._rate = rate
-        self._drawing = drawing
+        self._settings = settings
         self._order = FrameOrder(None)
-        self.n_frames = frame_count(_duration_ms(generator), rate)
+        self.n_frames = frame_count(_duration_ms(generator), settings.fps)
         self._size: tuple[int, int] | None = None
         self._changes: ChangeRecorder | None = None
 
@@ -279,8 +270,8 @@ class GeneratorSource:
                 self._changes.record()
 
     def _generated(self, index: int) -> Frame:
-        with drawn_as(self._drawing):
-            return self._generator.generate_at(frame_time_ms(index, self._rate))
+        with drawn_as(self._settings.drawing):
+            return self._generator.generate_at(frame_time_ms(index, self._settings.fps))
 
     def _checked_size(self) -> tuple[int, int]:
         return to_size(self._generator.frame_size)
@@ -302,10 +293,9 @@ def _duration_ms(generator: FrameGenerator) -> float:
 class CodeSource(ABC):
     """Frames as the user's code gives them: arrays, Pillow images, matplotlib figures."""
 
-    def __init__(self, n_frames: int | None, *, dpi: float | None, drawing: Drawing) -> None:
+    def __init__(self, n_frames: int | None, settings: RenderSettings) -> None:
         self.n_frames = n_frames
-        self._dpi = dpi
-        self._drawing = drawing
+        self._settings = settings
         self._order = FrameOrder(None)
         self._size: tuple[int, int] | None = None
         self._measured: tuple[int, Pixels] | None = None
@@ -344,7 +334,7 @@ class CodeSource(ABC):
         if measured is not None and measured[0] == index:
             return
         self._order.skip(index)
-        with drawn_as(self._drawing):
+        with drawn_as(self._settings.drawing):
             result = self._result(index, params)
         if is_figure(result):
             skip_draw(self._pixels_of(result).figure)
@@ -359,7 +349,7 @@ class CodeSource(ABC):
         self._pixels = None
 
     def _draw(self, index: int, params: Any) -> Pixels:
-        with drawn_as(self._drawing), coming_by(self._order.approach(index)):
+        with drawn_as(self._settings.drawing), coming_by(self._order.approach(index)):
             result = self._result(index, params)
             if is_figure(result):
                 result = self._pixels_of(result).draw()
@@ -374,32 +364,39 @@ class CodeSource(ABC):
         if self._pixels is None or self._pixels.figure is not figure:
             # A function that makes a new figure for every frame would pile them up.
             self.close()
-            self._pixels = FigurePixels(figure, self._dpi, drawing=self._drawing)
+            settings = self._settings
+            self._pixels = FigurePixels(figure, settings.dpi, drawing=settings.drawing)
         return self._pixels
 
 
 class FunctionSource(CodeSource):
-    """A function of the frame number, or of the time in milliseconds where a rate is given."""
+    """A function of the frame number, or of the time in milliseconds where a duration is given."""
 
-    def __init__(
-        self,
-        function: Callable[[Any], Any],
-        *,
-        n_frames: int,
-        rate: Fraction | None = None,
-        dpi: float | None = None,
-        drawing: Drawing = "auto",
-    ) -> None:
-        super().__init__(n_frames, dpi=dpi, drawing=drawing)
+    def __init__(self, function: Callable[[Any], Any], settings: RenderSettings) -> None:
+        name = _name_of(function)
+        if inspect.isgeneratorfunction(function):
+            raise SettingsError(f"{name} is a generator function: give what it makes, {name}().")
+        n_frames, duration_ms = settings.n_frames, settings.duration
+        if (n_frames is None) == (duration_ms is None):
+            raise SettingsError(
+                "A function needs either n_frames=300 (it is called with the frame number) or "
+                "duration=5000 (it is called with the time in milliseconds); "
+                f"got n_frames={n_frames!r} and duration={duration_ms!r}."
+            )
+        _check_arguments(function, name, "time_ms" if n_frames is None else "frame_idx", (0,))
+        if duration_ms is not None:
+            n_frames = frame_count(duration_ms, settings.fps)
+        super().__init__(n_frames, settings)
         self._function = function
-        self._rate = rate
 
     @property
     def name(self) -> str:
         return _name_of(self._function)
 
     def _result(self, index: int, params: Any) -> Any:
-        return self._function(index if self._rate is None else frame_time_ms(index, self._rate))
+        settings = self._settings
+        by_number = settings.duration is None
+        return self._function(index if by_number else frame_time_ms(index, settings.fps))
 
 
 class ListSource(CodeSource):
@@ -407,11 +404,12 @@ class ListSource(CodeSource):
 
     name = "the list of frames"
 
-    def __init__(
-        self, frames: Sequence[Any], *, dpi: float | None = None, drawing: Drawing = "auto"
-    ) -> None:
-        super().__init__(len(frames), dpi=dpi, drawing=drawing)
-        self._frames = frames
+    def __init__(self, frames: Sequence[Any], settings: RenderSettings) -> None:
+        n_frames = len(frames) if settings.n_frames is None else settings.n_frames
+        if n_frames > len(frames):
+            raise SettingsError(f"n_frames={n_frames}, but the list has only {len(frames)} frames.")
+        super().__init__(n_frames, settings)
+        self._frames = frames[:n_frames]
 
     def _result(self, index: int, params: Any) -> Any:
         return self._frames[index]
@@ -422,8 +420,8 @@ class StreamSource(CodeSource):
 
     name = "the generator of frames"
 
-    def __init__(self, *, dpi: float | None = None, drawing: Drawing = "auto") -> None:
-        super().__init__(None, dpi=dpi, drawing=drawing)
+    def __init__(self, settings: RenderSettings) -> None:
+        super().__init__(None, settings)
         # Before the generator runs: its first frame is made before the source is opened.
         self._figures_before = _figures_in_pyplot()
 
@@ -606,18 +604,7 @@ def _shared(value: Any, depth: int) -> dict[int, Any]:
     return memo
 
 
-def as_source(
-    thing: Any,
-    *,
-    rate: Fraction,
-    dpi: float | None,
-    n_frames: int | None,
-    duration_ms: float | None,
-    savefig_options: dict[str, Any] | None,
-    reuse_figure: bool = True,
-    height_px: int | None = None,
-    drawing: Drawing = "auto",
-) -> Source:
+def as_source(thing: Any, settings: RenderSettings) -> Source:
     """The source behind `thing`, whichever form it has."""
     from rayanim.animator import Animator
     from rayanim.frame_gen import FluentFG, FrameGenerator
@@ -625,36 +612,30 @@ def as_source(
     if isinstance(thing, FluentFG):
         thing = thing.build()
     if isinstance(thing, Animator):
-        if duration_ms is not None:
+        if settings.duration is not None:
             raise SettingsError(
                 "duration goes with a function; an Animator has a number of frames: n_frames."
             )
         _check_methods(thing)
-        options = dict(savefig_options or {})
-        options.setdefault("dpi", "figure" if dpi is None else dpi)
-        return AnimatorSource(
-            thing, options, reuse_figure=reuse_figure, height_px=height_px, drawing=drawing
-        )
+        return AnimatorSource(thing, settings)
     source: Source
     if isinstance(thing, FrameGenerator):
-        if n_frames is not None or duration_ms is not None:
+        if settings.n_frames is not None or settings.duration is not None:
             raise SettingsError(
                 f"{type(thing).__name__} has its own duration: n_frames and duration do not "
                 "apply. Crop it, or choose frames."
             )
-        source = GeneratorSource(thing, rate, drawing=drawing)
+        source = GeneratorSource(thing, settings)
     elif callable(thing) and not inspect.isclass(thing):
-        source = _function_source(thing, rate, dpi, n_frames, duration_ms, drawing)
+        source = FunctionSource(thing, settings)
     elif isinstance(thing, FrameStream) or is_frame_list(thing):
-        if duration_ms is not None:
+        if settings.duration is not None:
             raise SettingsError("duration goes with a function; frames have a number: n_frames.")
-        if isinstance(thing, FrameStream):
-            source = StreamSource(dpi=dpi, drawing=drawing)
-        else:
-            source = ListSource(_first_of(thing, n_frames), dpi=dpi, drawing=drawing)
+        is_stream = isinstance(thing, FrameStream)
+        source = StreamSource(settings) if is_stream else ListSource(thing, settings)
     else:
         raise SettingsError(_not_a_source(thing))
-    return source if height_px is None else ScaledSource(source, height_px)
+    return source if settings.height_px is None else ScaledSource(source, settings.height_px)
 
 
 def is_frame_list(thing: Any) -> bool:
@@ -669,67 +650,26 @@ def is_frame_stream(thing: Any) -> bool:
     return isinstance(thing, Iterator) and not callable(thing)
 
 
-def stream_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the arguments of `produce` come to with a generator of frames.
-
-    It is read once, in order, in this process.
-    """
-    for name, value in (("engine", "ray"), ("transport", "segments"), ("resume", True)):
-        if given[name] == value:
-            raise SettingsError(
-                f"{name}={value!r} does not go with a generator of frames, which is read once, in "
-                "order, in this process. Give a list of frames, or a function of the frame number."
-            )
-    if given["param_by_frame"] is not None:
-        raise SettingsError("param_by_frame goes with an Animator, not with frames.")
-    if given["workers"] not in ("auto", -1, 1):
+def stream_settings(settings: RenderSettings) -> RenderSettings:
+    """`settings` for a generator of frames, which is read once, in order, in this process."""
+    refused = {"engine": "ray", "transport": "segments", "resume": True}
+    given = [name for name, value in refused.items() if getattr(settings, name) == value]
+    if settings.address is not None:
+        given.append("address")
+    if given:
+        raise SettingsError(
+            f"{given[0]}={getattr(settings, given[0])!r} does not go with a generator of frames, "
+            "which is read once, in order, in this process. Give a list of frames, or a function "
+            "of the frame number."
+        )
+    if settings.workers.count not in (None, 1):
         _logger.warning(
             "workers=%r has no effect: a generator of frames is read once, in order, in this "
             "process. A list of frames, or a function of the frame number, uses all workers.",
-            given["workers"],
+            settings.workers.count,
         )
-    stream = FrameStream(given["frame_gen"], given["seed"])
-    return {
-        "frame_gen": stream,
-        "param_by_frame": stream,
-        "engine": "local",
-        "transport": "frames",
-        "workers": 1,
-        "sequential": False,
-    }
-
-
-def _first_of(frames: Sequence[Any], n_frames: int | None) -> Sequence[Any]:
-    if n_frames is None:
-        return frames
-    if n_frames > len(frames):
-        raise SettingsError(f"n_frames={n_frames}, but the list has only {len(frames)} frames.")
-    return frames[:n_frames]
-
-
-def _function_source(
-    function: Callable[[Any], Any],
-    rate: Fraction,
-    dpi: float | None,
-    n_frames: int | None,
-    duration_ms: float | None,
-    drawing: Drawing,
-) -> FunctionSource:
-    name = _name_of(function)
-    if inspect.isgeneratorfunction(function):
-        raise SettingsError(f"{name} is a generator function: give what it makes, {name}().")
-    if (n_frames is None) == (duration_ms is None):
-        raise SettingsError(
-            "A function needs either n_frames=300 (it is called with the frame number) or "
-            "duration=5000 (it is called with the time in milliseconds); "
-            f"got n_frames={n_frames!r} and duration={duration_ms!r}."
-        )
-    if n_frames is not None:
-        _check_arguments(function, name, "frame_idx", (0,))
-        return FunctionSource(function, n_frames=n_frames, dpi=dpi, drawing=drawing)
-    _check_arguments(function, name, "time_ms", (0.0,))
-    count = frame_count(duration_ms, rate)  # type: ignore[arg-type]
-    return FunctionSource(function, n_frames=count, rate=rate, dpi=dpi, drawing=drawing)
+    local: dict[str, Any] = {"engine": "local", "transport": "frames", "workers": 1}
+    return replace(settings, **local, sequential=False)
 
 
 def _not_a_source(thing: Any) -> str:

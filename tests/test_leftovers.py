@@ -198,11 +198,11 @@ def test_a_shipment_does_not_grow_from_video_to_video(tmp_path: Path) -> None:
     """The figure of the first video does not travel with the second."""
     from fractions import Fraction
 
+    from rayanim.settings import RenderSettings
     from rayanim.sources import as_source
 
     def packed(thing: Any) -> int:
-        options: dict[str, Any] = {"dpi": None, "n_frames": None, "duration_ms": None}
-        source = as_source(thing, rate=Fraction(FPS), savefig_options=None, **options)
+        source = as_source(thing, RenderSettings(fps=Fraction(FPS), dpi=None))
         return len(pack(source).pickled)
 
     animator = NumberedAnimator()

@@ -14,7 +14,6 @@ HEAVY = ("ray", "av", "matplotlib", "click", "PIL", "rich")
 
 PUBLIC = [
     "Animator",
-    "BudgetError",
     "ClusterError",
     "ClusterSettings",
     "EncodeError",

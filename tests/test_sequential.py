@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ import rayanim
 from rayanim.cli import main
 from rayanim.engine.draw import (
     FRAMES_CHECKED,
-    Blueprint,
     EncodedFrames,
     HistoryBudget,
+    RenderSetup,
     Worker,
     measure_source,
     open_source,
@@ -32,7 +33,7 @@ from rayanim.engine.plan import Segment
 from rayanim.errors import HistoryError
 from rayanim.parameters import Batch, IndexedFrameParams
 from rayanim.randomness import seed_for
-from rayanim.settings import VideoSettings
+from rayanim.settings import RenderSettings, VideoSettings
 from rayanim.sources import SequentialSource, as_source
 from rayanim.video.codecs import make_spec
 
@@ -312,13 +313,7 @@ PURE: dict[str, Any] = {
 
 def source_of(thing: Any, drawing: Any = "auto") -> Any:
     return as_source(
-        thing,
-        rate=Fraction(FPS),
-        dpi=None,
-        n_frames=N_FRAMES,
-        duration_ms=None,
-        savefig_options=None,
-        drawing=drawing,
+        thing, RenderSettings(fps=Fraction(FPS), dpi=None, n_frames=N_FRAMES, drawing=drawing)
     )
 
 
@@ -329,18 +324,15 @@ def worker_of(make: Callable[[], Any], seed: int | None = 0, on_history: Any = "
     geometry = measure_source(sources[0], seed, 0, 0)
     sources[0].close()
     spec = make_spec(".mp4", VideoSettings(preset="ultrafast"), geometry.size, Fraction(FPS))
-    blueprint = Blueprint(
-        geometry,
-        spec,
-        seed,
-        Batch((0,), (0,)),
-        None,
-        0.0,
+    setup = RenderSetup(
+        settings=RenderSettings(seed=seed, on_history=on_history),
+        geometry=geometry,
+        spec=spec,
         transport="segments",
-        on_history=on_history,
+        first=Batch((0,), (0,)),
     )
     open_source(sources[1], seed, geometry)
-    return Worker(sources[1], blueprint)
+    return Worker(sources[1], setup)
 
 
 def segment(index: int, start: int, stop: int) -> Segment:
@@ -441,15 +433,11 @@ def test_frames_that_were_drawn_before_are_encoded_first() -> None:
     """A segment that was begun elsewhere gives the packets of a whole one."""
     worker = worker_of(lambda: plain, on_history="ignore")
     whole = worker.work(segment(0, 0, 12)).payload
-    spec = worker._blueprint.spec
-    raw = Worker(
-        worker._renderer._source,
-        Blueprint(worker._blueprint.geometry, spec, 0, Batch((0,), None), None, 0.0),
-    )
+    raw = Worker(worker._renderer._source, replace(worker._setup, transport="frames"))
     begun = raw.work(segment(0, 0, 5)).payload
     again = worker.work(segment(0, 0, 12), begun).payload
     assert again == whole
-    assert EncodedFrames(spec, begun).finish().n_frames == 5
+    assert EncodedFrames(worker._setup.spec, begun).finish().n_frames == 5
 
 
 class Removed(rayanim.Animator):

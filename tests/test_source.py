@@ -26,6 +26,7 @@ from rayanim.engine.draw import draw_frame, measure_source, open_source
 from rayanim.errors import FrameError, SettingsError, SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.randomness import seed_for
+from rayanim.settings import RenderSettings
 from rayanim.sources import FunctionSource, GeneratorSource, ScaledSource, Source, as_source
 
 RATE = Fraction(10)
@@ -43,8 +44,10 @@ def no_figure_left() -> Iterator[None]:
 
 
 def source_of(thing: Any, **options: Any) -> Source:
-    defaults = {"rate": RATE, "dpi": None, "n_frames": None, "duration_ms": None}
-    return as_source(thing, savefig_options=options.pop("savefig", None), **{**defaults, **options})
+    """Of settings by the names of `RenderSettings`; `savefig` for short."""
+    if "savefig" in options:
+        options["savefig_params"] = options.pop("savefig")
+    return as_source(thing, RenderSettings(**{"fps": RATE, "dpi": None, **options}))
 
 
 def frame_of(source: Source, at: int, params: Any, size: tuple[int, int]) -> Pixels:
@@ -165,7 +168,7 @@ def test_an_animator_is_set_up_once_per_opening() -> None:
 def test_a_figure_that_is_not_reused_gives_the_same_frames(savefig: dict[str, Any]) -> None:
     """The way of comparison sets up anew for each frame, and draws the same."""
     animator = Line()
-    frames = drawn(source_of(animator, reuse_figure=False, savefig=savefig), PHASES)
+    frames = drawn(source_of(animator, reuse_figure_object=False, savefig=savefig), PHASES)
     assert animator.setups > len(PHASES)
     assert np.array_equal(frames, drawn(source_of(Line(), savefig=savefig), PHASES))
 
@@ -187,7 +190,7 @@ def test_chance_does_not_depend_on_who_draws(reuse: bool) -> None:
     """An actor that begins at any frame draws it as the process that began at the first."""
 
     def make() -> Source:
-        return source_of(RandomSetup(), reuse_figure=reuse)
+        return source_of(RandomSetup(), reuse_figure_object=reuse)
 
     assert np.array_equal(drawn_by_several(make, PHASES), drawn(make(), PHASES))
 
@@ -323,7 +326,7 @@ def test_a_function_that_returns_what_a_figure_holds_is_told_to_return_the_figur
     ("function", "options", "message"),
     [
         (lambda a, b: None, {"n_frames": 2}, r"\(a, b\) has .* called as <lambda>\(frame_idx\)"),
-        (lambda: None, {"duration_ms": 9}, r"\(\) has .* called as <lambda>\(time_ms\)"),
+        (lambda: None, {"duration": 9}, r"\(\) has .* called as <lambda>\(time_ms\)"),
     ],
 )
 def test_a_function_of_other_arguments_is_an_error(
@@ -478,11 +481,11 @@ def test_a_function_of_the_frame_number() -> None:
 
 def test_a_function_of_the_time() -> None:
     """With `duration` it gets milliseconds."""
-    frames = drawn(source_of(lambda ms: np.full((2, 2, 3), ms, np.uint8), duration_ms=250), [0] * 3)
+    frames = drawn(source_of(lambda ms: np.full((2, 2, 3), ms, np.uint8), duration=250), [0] * 3)
     assert [int(frame[0, 0, 0]) for frame in frames] == [0, 100, 200]
 
 
-@pytest.mark.parametrize("options", [{}, {"n_frames": 3, "duration_ms": 100}])
+@pytest.mark.parametrize("options", [{}, {"n_frames": 3, "duration": 100}])
 def test_a_function_needs_one_of_number_and_duration(options: dict[str, Any]) -> None:
     """Neither and both are told apart from one."""
     with pytest.raises(SettingsError, match="either n_frames=300"):
@@ -506,7 +509,7 @@ def test_a_list_of_frames_is_drawn_by_number() -> None:
     assert source_of([array, image], n_frames=1).n_frames == 1
 
 
-@pytest.mark.parametrize("options", [{"n_frames": 3}, {"duration_ms": 100}])
+@pytest.mark.parametrize("options", [{"n_frames": 3}, {"duration": 100}])
 def test_a_list_has_as_many_frames_as_it_has(options: dict[str, Any]) -> None:
     """More cannot be asked for, and its length is no time."""
     with pytest.raises(SettingsError, match=r"only 2 frames|have a number"):
@@ -637,7 +640,7 @@ def test_what_cannot_be_rendered_is_quoted(thing: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("thing", "options"),
-    [(Line(), {"duration_ms": 100}), (Sweep(), {"n_frames": 5}), (Sweep(), {"duration_ms": 100})],
+    [(Line(), {"duration": 100}), (Sweep(), {"n_frames": 5}), (Sweep(), {"duration": 100})],
 )
 def test_settings_of_another_form_are_refused(thing: Any, options: dict[str, Any]) -> None:
     """A duration means nothing to an Animator, a frame count nothing to a generator."""

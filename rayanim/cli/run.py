@@ -196,16 +196,18 @@ class _Run:
 
     def _make_overrides(self) -> Overrides:
         options = self._options
+        arguments = options.arguments
+        progress = self._told.progress()
+        if progress is not None:
+            arguments["progress"] = progress
         return Overrides(
             output=options.output,
             default_output=self._default_output,
             folder=Path.cwd(),
-            arguments=options.arguments,
-            height_px=options.height_px,
+            arguments=arguments,
             quality_fps=options.quality_fps,
             still_number=options.still_number,
             dry_run=options.dry_run,
-            progress=self._told.progress(),
             on_report=self._report,
             videos=options.videos_folder,
             how_to_resume=f"run:\n  {options.resume_command or resuming(sys.argv)}",

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rayanim.engine.draw import (
-    Blueprint,
     Payload,
     RawPayload,
+    RenderSetup,
     Shipment,
     Timings,
     Worker,
@@ -93,10 +93,10 @@ class Finished:
 class RenderActor:
     """Holds an open source and draws segments of it."""
 
-    def __init__(self, shipment: Shipment, blueprint: Blueprint, label: str = "") -> None:
+    def __init__(self, shipment: Shipment, setup: RenderSetup, label: str = "") -> None:
         self._label = label
         self._shipment: Shipment | None = shipment
-        self._blueprint = blueprint
+        self._setup = setup
         self._source: Source | None = None
         self._worker: Worker | None = None
 
@@ -117,11 +117,11 @@ class RenderActor:
             return Opened(False, error)
 
     def _open_and_compare(self) -> bool:
-        blueprint = self._blueprint
+        setup = self._setup
         self._source = unpack(self._shipment)  # type: ignore[arg-type]
         self._shipment = None
-        open_source(self._source, blueprint.seed, blueprint.geometry)
-        self._worker = Worker(self._source, blueprint)
+        open_source(self._source, setup.settings.seed, setup.geometry)
+        self._worker = Worker(self._source, setup)
         return self._worker.first_frame_differs()
 
     def render(

@@ -56,9 +56,6 @@ class Snapshot:
     frames_left: int | None
     segments_left: int | None
     actor_start_s: float
-    nodes: int = 0
-    spent_node_s: float = 0.0
-    seconds_left: float | None = None
 
     @property
     def pending(self) -> int:
@@ -87,7 +84,6 @@ class ScalingLimits:
     max_actors: int
     hold_s: float = 1.0
     settle_s: float = 2.0
-    max_node_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_actors <= self.max_actors:
@@ -138,45 +134,6 @@ class PolicyState:
     arriving_at_s: float | None = None
     shortage: Shortage | None = None
     peaks: tuple[tuple[float, float], ...] = ()
-
-
-HOUR_S = 3600.0
-
-
-def too_dear(snapshot: Snapshot, limits: ScalingLimits) -> str | None:
-    """Why no actor may be added; None where the cap allows it, or there is none.
-
-    The video's price is projected from the present rate: what was spent, and the
-    present nodes for the time that is left. More actors would shorten that time
-    and not the price, but for each node that they start.
-    """
-    left_s = snapshot.seconds_left
-    if limits.max_node_s is None or left_s is None:
-        return None
-    projected_s = snapshot.spent_node_s + snapshot.nodes * left_s
-    if projected_s <= limits.max_node_s:
-        return None
-    return (
-        f"at this rate the video takes {hours_text(projected_s)} node-hours, and "
-        f"{hours_text(limits.max_node_s)} are allowed"
-    )
-
-
-def used_up(snapshot: Snapshot, limits: ScalingLimits) -> str | None:
-    """Why the job has to end now; None where it may go on, or has drawn all."""
-    most_s, left = limits.max_node_s, snapshot.frames_left
-    if most_s is None or snapshot.spent_node_s < most_s or left == 0:
-        return None
-    missing = "" if left is None else f", with {left} frames still to draw"
-    return (
-        f"The {hours_text(most_s)} node-hours that max_node_hours (--max-node-hours) allows are "
-        f"used up{missing}."
-    )
-
-
-def hours_text(node_s: float) -> str:
-    """Node-seconds as hours with two digits that count, ``0.0083`` say."""
-    return f"{node_s / HOUR_S:.2g}" if node_s < HOUR_S else f"{node_s / HOUR_S:.1f}"
 
 
 __all__ = [
@@ -301,9 +258,6 @@ def _up(snapshot: Snapshot, limits: ScalingLimits, since_s: float) -> tuple[int,
     wait_s = limits.hold_s if needed > requested else PROBE_HOLDS * limits.hold_s
     if not _held(since_s, snapshot.now_s, wait_s):
         return requested, f"stay at {requested}: {starving}, not yet for {wait_s:g} s"
-    dear = too_dear(snapshot, limits)
-    if dear is not None:
-        return requested, f"stay at {requested}: {starving}, but {dear}"
     wanted = limits.clamp(min(max(needed, requested + 1), 2 * requested))
     target = min(wanted, _useful(snapshot, limits))
     if target <= requested:

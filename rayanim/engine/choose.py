@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Literal
 from rayanim.engine.cluster import ClusterLink
 from rayanim.engine.machine import Machine, process_rss_bytes
 from rayanim.engine.ray_session import LocalRay, RaySession, free_ray_cpus, ray_is_running
-from rayanim.engine.stats import Job, Tally
+from rayanim.engine.stats import Tally
 from rayanim.errors import FarmStartError, NotPicklableError, SettingsError
-from rayanim.settings import parse_workers
 
 if TYPE_CHECKING:
     from rayanim.engine.draw import Shipment
+    from rayanim.engine.job import Job
     from rayanim.video.spec import StreamSpec
 
 ACTOR_START_S = 0.8
@@ -347,17 +347,17 @@ class Chooser:
 
     def __init__(self, job: Job, tally: Tally) -> None:
         self._job = job
+        self._settings = settings = job.settings
         self._tally = tally
         self._machine = Machine.here()
         self.limit_bytes = min(
-            job.settings.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
+            settings.performance.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
         )
-        self.link = None if job.cluster is None else ClusterLink(job.cluster)
-        most = job.max_actors
-        if job.cluster is not None:
-            # How many a share comes to is known when the cluster has answered.
-            most = parse_workers(job.cluster.workers, cores=UNTOLD)
-        self._allowed = min(most, job.settings.max_workers or most)
+        address = settings.cluster_address
+        self.link = None if address is None else ClusterLink(address, settings)
+        # How many a share of a cluster comes to is known when it has answered.
+        most = settings.workers.most(self._machine.cores if self.link is None else UNTOLD)
+        self._allowed = min(most, settings.performance.max_workers or most)
         self._most: int | None = None
         self._shipment: Shipment | None = None
         self._not_picklable: NotPicklableError | None = None
@@ -365,12 +365,12 @@ class Chooser:
     @property
     def may_travel(self) -> bool:
         """Whether Ray comes into question at all."""
-        engine = self._job.engine
+        engine = self._settings.engine
         return engine == "ray" or (engine == "auto" and self._allowed > 1)
 
     def stay(self, reason: str) -> Choice:
         """The choice to draw all frames in this process, reported where Ray was asked for."""
-        if self._job.engine == "ray":
+        if self._settings.engine == "ray":
             self._tally.event_once(f"This process draws all frames: {reason}.", "stays")
         return in_process(reason)
 
@@ -404,7 +404,7 @@ class Chooser:
         """Seconds to encode a frame: told, or expected."""
         from rayanim.video.spec import expected_encode_s
 
-        told_ms = self._job.settings.encode_ms
+        told_ms = self._settings.performance.encode_ms
         return expected_encode_s(spec) if told_ms is None else told_ms / 1000
 
     def costs(self, spec: StreamSpec, draw_s: float, encode_s: float, warm_up_s: float) -> Costs:
@@ -462,16 +462,16 @@ class Chooser:
             )
         most = max(1, min(by_memory, self._allowed))
         # The caller's own Ray may be busy or small; asked for by name, it is waited for.
-        return most if self._job.engine == "ray" else min(most, free_ray_cpus(most))
+        return most if self._settings.engine == "ray" else min(most, free_ray_cpus(most))
 
     def choose(
         self, costs: Costs, frames_left: int | None, *, elapsed_s: float | None = None
     ) -> Choice:
         """Where the rest of the job is drawn."""
-        job = self._job
-        if job.engine == "local":
+        engine = self._settings.engine
+        if engine == "local":
             return in_process("engine='local' was asked for")
-        if job.engine == "auto" and (self._allowed == 1 or frames_left == 0):
+        if engine == "auto" and (self._allowed == 1 or frames_left == 0):
             reason = (
                 "one actor at most is allowed"
                 if self._allowed == 1
@@ -489,7 +489,7 @@ class Chooser:
             ray_cores=None if self.link is None else actors,
             elapsed_s=self._tally.elapsed_s if elapsed_s is None else elapsed_s,
         )
-        if choice.engine == "ray" and job.engine == "auto" and self._not_picklable is not None:
+        if choice.engine == "ray" and engine == "auto" and self._not_picklable is not None:
             self._tally.event_once(f"{self._not_picklable.message} This process draws all frames.")
             return in_process("the drawing code cannot be sent to actors")
         return self._as_asked(choice, actors)
@@ -498,20 +498,21 @@ class Chooser:
         """Whether it is known how many actors there may be; waits where Ray was asked for."""
         if self.link is None:
             return True
-        if self._job.engine == "ray":
+        if self._settings.engine == "ray":
             self.link.session.wait()
         return self.link.is_there
 
     def _as_asked(self, choice: Choice, actors: int) -> Choice:
-        job, asked = self._job, self._job.settings.num_workers
-        if job.engine == "ray":
+        performance = self._settings.performance
+        asked = performance.num_workers
+        if self._settings.engine == "ray":
             reason = "engine='ray' was asked for"
             choice = replace(
                 choice, engine="ray", actors=min(asked or actors, actors), reason=reason
             )
         elif choice.engine == "ray" and asked is not None:
             choice = replace(choice, actors=min(asked, actors))
-        return replace(choice, actors=max(choice.actors, min(job.settings.min_workers, actors)))
+        return replace(choice, actors=max(choice.actors, min(performance.min_workers, actors)))
 
 
 def in_process(reason: str) -> Choice:

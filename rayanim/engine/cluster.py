@@ -33,7 +33,7 @@ from rayanim.engine.placement import (
 from rayanim.engine.ray_session import RaySession, first_line, ray_is_running, wants_token
 from rayanim.errors import ClusterError, RayanimError
 from rayanim.jobs.package import baggage_of, packed
-from rayanim.settings import Address, ClusterRequest, ClusterSettings
+from rayanim.settings import Address, ClusterSettings, RenderSettings
 
 _logger = logging.getLogger("rayanim")
 
@@ -170,7 +170,8 @@ WHAT_TO_SET = (
 class ClusterRay:
     """A connection to a cluster."""
 
-    request: ClusterRequest
+    address: Address
+    settings: ClusterSettings
     checked: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -180,13 +181,13 @@ class ClusterRay:
 
     def init(self) -> None:
         """Connect."""
-        address = self.request.address
+        address = self.address
         found = located(address)
         check_reach(found, address)
         choose_token(found)
         check_fit(found, address)
         self.checked.set()
-        with _runtime_env(self.request) as runtime_env:
+        with _runtime_env(self.settings) as runtime_env:
             import ray
 
             ray.init(
@@ -200,7 +201,7 @@ class ClusterRay:
         """One message for all that Ray may say."""
         if isinstance(error, RayanimError):
             return error
-        origin = self.request.address.origin
+        origin = self.address.origin
         if error is None:
             what = f"did not come about within {CONNECT_LIMIT_S:.0f} s"
         else:
@@ -360,9 +361,9 @@ def _no_node_here(found: str, address: Address, seen: Seen) -> str:
 
 
 @contextlib.contextmanager
-def _runtime_env(request: ClusterRequest) -> Iterator[dict[str, Any] | None]:
+def _runtime_env(settings: ClusterSettings) -> Iterator[dict[str, Any] | None]:
     """What the job's processes find on every node; None where a submitted job has it already."""
-    baggage = baggage_of(request.settings, os.environ)
+    baggage = baggage_of(settings, os.environ)
     if baggage is None:
         yield None
         return
@@ -379,15 +380,12 @@ LOOK_EVERY_S = 0.02
 class ClusterLink:
     """The cluster of one job."""
 
-    def __init__(self, request: ClusterRequest) -> None:
-        self._request = request
-        self._ray = ClusterRay(request)
+    def __init__(self, address: Address, settings: RenderSettings) -> None:
+        self._address = address
+        self._workers = settings.workers
+        self.settings = settings.cluster
+        self._ray = ClusterRay(address, settings.cluster)
         self.session = RaySession(self._ray)
-
-    @property
-    def settings(self) -> ClusterSettings:
-        """What may be asked of it."""
-        return self._request.settings
 
     def start(self) -> None:
         """Begin to connect; returns as soon as the cluster is known to take this process.
@@ -442,7 +440,7 @@ class ClusterLink:
         most = self.most_with(self.need())
         if most == 0:
             raise ClusterError(
-                f"{self._request.address.origin}: none of the cluster's {len(self.nodes())} nodes "
+                f"{self._address.origin}: none of the cluster's {len(self.nodes())} nodes "
                 f"has room for a render actor, which takes {_told(self.need())}. If the cluster "
                 "adds nodes on demand, say up to how many actors: --max-workers N."
             )
@@ -451,16 +449,16 @@ class ClusterLink:
     def most_with(self, need: Need) -> int:
         """The most render actors that the caller allows, if each takes `need`; 0 if none fits."""
         here = room(self.nodes(), need)
-        return most_actors(self._request.workers, self.settings.max_workers, here)
+        return most_actors(self._workers, self.settings.max_workers, here)
 
     def _check_same(self) -> None:
         import ray
 
         there = ray.get_runtime_context().gcs_address
-        asked = self._request.address
+        asked = self._address
         if asked.text != "auto" and not same_place(located(asked), there):
             raise ClusterError(
-                f"{self._request.address.origin}: this process is connected to the Ray at {there} "
+                f"{self._address.origin}: this process is connected to the Ray at {there} "
                 "already. Leave the address out to use that one, or call ray.shutdown() first."
             )
 

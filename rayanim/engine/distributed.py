@@ -18,11 +18,10 @@ from rayanim.engine.autoscaler import (
     SlidingSums,
     Snapshot,
     decide,
-    used_up,
 )
 from rayanim.engine.choose import ACTOR_START_S, Choice
 from rayanim.engine.cluster import usable_nodes
-from rayanim.engine.draw import Blueprint, HistoryBudget, RawPayload, Timings
+from rayanim.engine.draw import HistoryBudget, RawPayload, RenderSetup, Timings
 from rayanim.engine.encoder import EncoderLink
 from rayanim.engine.placement import Need, memory_to_ask
 from rayanim.engine.plan import Segment
@@ -50,10 +49,9 @@ from rayanim.engine.scheduler import (
     Pace,
     look_for_late,
 )
-from rayanim.engine.stats import Job, JobName, Tally, drawn_event
+from rayanim.engine.stats import JobName, Tally, drawn_event
 from rayanim.engine.writing import Writing
 from rayanim.errors import (
-    BudgetError,
     EncoderLostError,
     FarmSilentError,
     FarmStartError,
@@ -67,7 +65,8 @@ from rayanim.report import size_text
 if TYPE_CHECKING:
     from rayanim.engine.cluster import ClusterLink
     from rayanim.engine.draw import Shipment
-    from rayanim.settings import ClusterSettings
+    from rayanim.engine.job import Job
+    from rayanim.settings import ClusterSettings, PerformanceSettings
 
 
 class MemoryCluster(Protocol):
@@ -215,9 +214,6 @@ class Controller:
         self._next_tick_s = now_s + TICK_S
         self._tally.there_are(self._pool.alive, self._pool.nodes)
         snapshot = self._snapshot(now_s)
-        spent = used_up(snapshot, self._limits)
-        if spent is not None:
-            raise BudgetError(spent)
         decision, self._state = decide(snapshot, self._limits, self._state)
         if decision.delta:
             self.target = decision.target
@@ -239,9 +235,6 @@ class Controller:
             frames_left=frames_left,
             segments_left=segments_left,
             actor_start_s=self._actor_start_s,
-            nodes=self._pool.nodes,
-            spent_node_s=self._tally.fleet.node_s,
-            seconds_left=self._tally.meter.eta_s(self._tally.total),
         )
 
     def _left(self) -> tuple[int | None, int | None]:
@@ -638,9 +631,10 @@ class FarmRun:
         tally: Tally,
         *,
         shipment: Shipment,
-        blueprint: Blueprint,
+        setup: RenderSetup,
         course: Course,
         choice: Choice,
+        max_actors: int,
         limit_bytes: int,
         link: ClusterLink | None = None,
     ) -> None:
@@ -654,7 +648,7 @@ class FarmRun:
         tally.chosen("ray", choice.reason, choice.actors)
         name = job.name.in_pass(tally.passes)
         self._encoder = EncoderLink(course.writing, name)
-        self._pool = self._make_pool(name, shipment, blueprint, link)
+        self._pool = self._make_pool(name, shipment, setup, link)
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             course.plan,
             frame_bytes=course.frame_bytes,
@@ -663,10 +657,12 @@ class FarmRun:
             first_frame=course.done_frames,
             in_order=self._in_order,
         )
-        self._controller = self._make_controller(job, limit_bytes, blueprint.open_s)
+        self._controller = self._make_controller(
+            job.settings.performance, max_actors, limit_bytes, setup.open_s
+        )
         self._memory = ActorMemory(link, self._pool, self._controller, tally)
         self._choice = choice
-        self._open_s = blueprint.open_s
+        self._open_s = setup.open_s
         self._book = NodeBook()
         self._losses = Losses(self._pool, self._dispatcher, tally, self._book)
         self._hand_out = HandOut(
@@ -674,7 +670,7 @@ class FarmRun:
             self._dispatcher,
             tally,
             self._book,
-            depth=job.settings.worker_queue_size if self._in_order else None,
+            depth=job.settings.performance.worker_queue_size if self._in_order else None,
             begun_ref=None if course.begun is None else ray.put(course.begun),
         )
         self._vigil = Vigil(
@@ -686,15 +682,15 @@ class FarmRun:
         )
 
     def _make_pool(
-        self, name: JobName, shipment: Shipment, blueprint: Blueprint, link: ClusterLink | None
+        self, name: JobName, shipment: Shipment, setup: RenderSetup, link: ClusterLink | None
     ) -> RenderPool:
         import ray
 
         shipment_ref = ray.put(shipment)
-        with travelling(Segment(0, 0, 1, blueprint.first)):
-            blueprint_ref = ray.put(blueprint)
+        with travelling(Segment(0, 0, 1, setup.first)):
+            setup_ref = ray.put(setup)
         return RenderPool(
-            lambda: (shipment_ref, blueprint_ref),
+            lambda: (shipment_ref, setup_ref),
             name,
             self._tally.log,
             None if link is None else link.need(),
@@ -702,21 +698,22 @@ class FarmRun:
             pins_payloads=self._in_order,
         )
 
-    def _make_controller(self, job: Job, limit_bytes: int, open_s: float) -> Controller:
+    def _make_controller(
+        self, settings: PerformanceSettings, max_actors: int, limit_bytes: int, open_s: float
+    ) -> Controller:
         return Controller(
             ScalingLimits(
-                min_actors=min(job.settings.min_workers, job.max_actors),
-                max_actors=job.max_actors,
+                min_actors=min(settings.min_workers, max_actors),
+                max_actors=max_actors,
                 hold_s=HOLD_S,
-                settle_s=job.settings.perf_delay,
-                max_node_s=None if job.cluster is None else job.cluster.settings.max_node_s,
+                settle_s=settings.perf_delay,
             ),
             self._pool,
             self._dispatcher,
             self._tally,
             segment_frames=self._course.segment_frames,
             limit_bytes=limit_bytes,
-            window_s=job.settings.window_size,
+            window_s=settings.window_size,
             actor_start_s=ACTOR_START_S + open_s,
         )
 

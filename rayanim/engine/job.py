@@ -7,7 +7,9 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rayanim.engine.choose import Choice, Chooser, Costs, in_process, segment_frames
 from rayanim.engine.draw import NO_TIME, Pieces, RawPayload, Timings
@@ -15,20 +17,46 @@ from rayanim.engine.local import EncoderThread, EncoderThreads, InProcess, Resum
 from rayanim.engine.plan import GOP_FRAMES, Segment, closed_lengths, cut, follow
 from rayanim.engine.ray_session import RaySession, told_as_ours
 from rayanim.engine.scheduler import Drawn
-from rayanim.engine.stats import Exporter, Job, Outcome, Tally
+from rayanim.engine.stats import Exporter, JobName, Outcome, Tally
 from rayanim.engine.writing import OneEncoder, Parts, PartWriter
-from rayanim.errors import EncoderLostError, FarmStartError, HistoryError, RayanimError
+from rayanim.errors import EncoderLostError, FarmStartError, HistoryError
 from rayanim.events import Listener, Nobody
 from rayanim.parameters import Feed
 from rayanim.progress.base import Progress
 from rayanim.randomness import kept_randomness
+from rayanim.settings import RenderSettings
+from rayanim.sources import Geometry, Source
 from rayanim.storage.segments import Keeper
+
+if TYPE_CHECKING:
+    from rayanim.video.spec import StreamSpec
 
 ENCODER_RESTARTS = 1
 """How often a video is begun anew after its encoder actor died."""
 
 Head = deque[Drawn[RawPayload]]
 """What was drawn in this process, and is not encoded yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A video to be made: its settings, what draws it, and the file that it is written to."""
+
+    settings: RenderSettings
+    source: Source
+    feed: Feed
+    suffix: str
+    part_path: Path
+    keeper: Keeper
+    name: JobName = field(default_factory=JobName)
+    in_full: bool = False
+    may_redraw: bool = False
+
+    def make_spec(self, geometry: Geometry) -> StreamSpec:
+        """The stream for frames of the size that the first frame settled."""
+        from rayanim.video.codecs import make_spec
+
+        return make_spec(self.suffix, self.settings, geometry.size, self.settings.fps)
 
 
 class FramesJob:
@@ -86,8 +114,8 @@ class FramesJob:
 
     def _sample(self) -> Iterator[Drawn[RawPayload]]:
         """The first frames: one where the cost is known or Ray is asked for, else a few."""
-        known = self._job.settings.draw_ms is not None
-        if known or self._job.engine == "ray":
+        known = self._job.settings.performance.draw_ms is not None
+        if known or self._job.settings.engine == "ray":
             first = self._inside.draw(1)
             if first is not None:
                 yield first
@@ -124,7 +152,7 @@ class FramesJob:
             self._inside.close()
             return choice, self._on_ray(choice)
         except FarmStartError as error:
-            if self._job.engine != "auto" or not self._inside.is_open:
+            if self._job.settings.engine != "auto" or not self._inside.is_open:
                 raise
             self._tally.event_once(f"{error.message} This process draws all frames.", "no Ray")
         finally:
@@ -132,7 +160,7 @@ class FramesJob:
         return in_process("Ray did not start"), self._run_locally()
 
     def _draw_until_ready(self, session: RaySession) -> Iterator[Drawn[RawPayload]]:
-        if self._job.engine == "ray":
+        if self._job.settings.engine == "ray":
             return
         count = self._inside.frames_per_look()
         while not session.ready and self._has_room():
@@ -165,19 +193,19 @@ class FramesJob:
         spec, most = self._inside.spec, self._chooser.most_actors()
         limit_bytes = self._chooser.limit_bytes
         left = None if feed.n_frames is None else feed.n_frames - first[1]
-        frames = self._job.settings.frame_batch_amount or segment_frames(
+        frames = self._job.settings.performance.frame_batch_amount or segment_frames(
             spec.frame_bytes,
             self._inside.cost.usual_s,
             left,
             max_actors=most,
             in_flight_bytes=limit_bytes,
-            queue_size=self._job.settings.worker_queue_size,
+            queue_size=self._job.settings.performance.worker_queue_size,
         )
         run = FarmRun(
-            replace(self._job, max_actors=most),
+            self._job,
             self._tally,
             shipment=self._chooser.shipment,
-            blueprint=self._inside.blueprint(),
+            setup=self._inside.setup(),
             course=Course(
                 plan=cut(feed, frames, 2 * most, index=first[0], start=first[1]),
                 writing=OneEncoder(spec, self._job.part_path),
@@ -189,6 +217,7 @@ class FramesJob:
                 head=_drained(self._head),
             ),
             choice=choice,
+            max_actors=most,
             limit_bytes=limit_bytes,
             link=self._chooser.link,
         )
@@ -241,7 +270,7 @@ class Handover:
             self._consider(drawn_frames)
         if self._session is None:
             return False
-        if self._job.engine == "ray":
+        if self._job.settings.engine == "ray":
             self._session.wait()
             return True
         return (
@@ -273,7 +302,7 @@ class Handover:
         if self._inside.stays is not None:
             self._choice = self._chooser.stay(self._inside.stays)
             return
-        known = self._job.engine == "ray" or self._inside.cost.is_known
+        known = self._job.settings.engine == "ray" or self._inside.cost.is_known
         if not self._chooser.may_travel or not known:
             return
         choice = self._choose(drawn_frames)
@@ -295,7 +324,7 @@ class Handover:
         if self._for_ray_since_s is None:
             self._for_ray_since_s = now_s
         here_s, there_s = choice.predicted_local_s, choice.predicted_ray_s
-        if self._job.engine == "ray" or here_s is None or there_s is None:
+        if self._job.settings.engine == "ray" or here_s is None or there_s is None:
             return True
         return there_s < CLEAR * here_s or now_s - self._for_ray_since_s >= FIRM_S
 
@@ -338,21 +367,19 @@ class Handover:
 class SegmentsJob:
     """Draws a video in closed segments."""
 
-    def __init__(
-        self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess, keeper: Keeper
-    ) -> None:
+    def __init__(self, job: Job, tally: Tally, chooser: Chooser, inside: InProcess) -> None:
         self._job = job
         self._tally = tally
         self._chooser = chooser
         self._inside = inside
-        self._keeper = keeper
+        self._keeper = job.keeper
         self._drawn_frames = 0
         # In segments that were finished here.
         self._done_frames = 0
 
     def run(self) -> tuple[Choice, int]:
         """Make the part file; where it was drawn, and its bytes."""
-        longest = self._job.settings.frame_batch_amount
+        longest = self._job.settings.performance.frame_batch_amount
         plan = follow(self._inside.feed, closed_lengths(self._tally.total, longest))
         first = next(plan)
         opening = self._draw_first(first)
@@ -459,9 +486,10 @@ class SegmentsJob:
         """
         selected = self._job.feed.is_selection and segment.batch.numbers[0] != segment.start
         skips = self._tally.resumed_frames or selected
-        if self._job.sequential or self._inside.stays is not None or not skips:
+        settings = self._job.settings
+        if settings.sequential or self._inside.stays is not None or not skips:
             return
-        if self._job.on_history == "ignore" or self._job.seed is None:
+        if not settings.checks_history:
             self._tally.event_once(
                 "Whether frames depend on those drawn before is not checked; a video in which "
                 "they do is another one where some are skipped.",
@@ -471,7 +499,7 @@ class SegmentsJob:
         found = self._inside.history_of(segment, pieces.first_frames)
         if found is None:
             return
-        if self._job.on_history == "error":
+        if settings.on_history == "error":
             raise HistoryError(found.text, frame=found.frame)
         self._tally.event_once(found.text, "history")
 
@@ -486,12 +514,12 @@ class SegmentsJob:
         self._handover.wait()
         self._inside.close()
         done = self._tally.resumed_frames + self._done_frames
-        longest = self._job.settings.frame_batch_amount or GOP_FRAMES
+        longest = self._job.settings.performance.frame_batch_amount or GOP_FRAMES
         run = FarmRun(
-            replace(self._job, max_actors=self._chooser.most_actors()),
+            self._job,
             self._tally,
             shipment=self._chooser.shipment,
-            blueprint=self._inside.blueprint(),
+            setup=self._inside.setup(),
             course=Course(
                 plan=plan,
                 writing=self._parts,
@@ -504,6 +532,7 @@ class SegmentsJob:
                 found=self._writer.take_found,
             ),
             choice=choice,
+            max_actors=self._chooser.most_actors(),
             limit_bytes=self._chooser.limit_bytes,
             link=self._chooser.link,
         )
@@ -529,7 +558,7 @@ class JobRunner:
         self._tally = Tally(
             progress,
             job.feed.n_frames,
-            job.log_every,
+            (job.settings.drawing_log_interval, job.settings.encoding_log_interval),
             log=log or Nobody(),
             exporter=Exporter(job.name),
         )
@@ -550,7 +579,7 @@ class JobRunner:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
             # Without a seed the generators are the script's own affair.
-            kept = kept_randomness() if job.seed is not None else contextlib.nullcontext()
+            kept = kept_randomness() if job.settings.seed is not None else contextlib.nullcontext()
             with kept, told_as_ours():
                 outcome = self._run()
             self._tally.progress.finish(self._tally.state())
@@ -576,20 +605,16 @@ class JobRunner:
         return self._outcome(inside, choice, file_bytes)
 
     def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:
-        keeper = self._job.keeper
         if inside.transport == "frames":
-            if keeper is not None:
-                keeper.pass_over(inside.transport_reason, self._tally.event)
+            self._job.keeper.pass_over(inside.transport_reason, self._tally.event)
             return FramesJob(self._job, self._tally, self._chooser, inside)
-        if self._job.keeper is None:
-            raise RayanimError("There is nobody to keep finished segments. Please report this.")
-        return SegmentsJob(self._job, self._tally, self._chooser, inside, self._job.keeper)
+        return SegmentsJob(self._job, self._tally, self._chooser, inside)
 
     def _outcome(self, inside: InProcess, choice: Choice, file_bytes: int) -> Outcome:
         tally = self._tally
         tally.there_are(actors=0, nodes=0)
         timings = tally.timings
-        found = self._job.settings.replace(
+        found = self._job.settings.performance.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),
             encode_ms=1000 * tally.encode_s / max(1, tally.frames - tally.resumed_frames),
         )

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rayanim.engine.draw import (
-    Blueprint,
     Dependence,
     HistoryBudget,
     HistoryCheck,
     RawFrames,
     RawPayload,
+    RenderSetup,
     SegmentRenderer,
     Timings,
     close_source,
@@ -34,7 +34,7 @@ from rayanim.engine.draw import (
 )
 from rayanim.engine.plan import Place, Segment
 from rayanim.engine.scheduler import Drawn
-from rayanim.engine.stats import Job, Tally
+from rayanim.engine.stats import Tally
 from rayanim.engine.writing import Writer
 from rayanim.errors import OutputError, ParametersError, RedrawError, ScriptError, SettingsError
 from rayanim.events import PartKept
@@ -43,6 +43,7 @@ from rayanim.parameters import Batch, Feed, PushedBack
 from rayanim.settings import Transport
 
 if TYPE_CHECKING:
+    from rayanim.engine.job import Job
     from rayanim.storage.segments import Keeper, PartStore
     from rayanim.video.encode import SegmentEncoder
     from rayanim.video.spec import StreamSpec
@@ -118,14 +119,14 @@ class FrameCost:
         return median(self._lately) if self._lately else 0.0
 
 
-def choose_transport(spec: StreamSpec, asked: Transport | None) -> tuple[Transport, str]:
+def choose_transport(spec: StreamSpec, asked: Transport | Literal["auto"]) -> tuple[Transport, str]:
     """The transport, and why."""
     from rayanim.video.encode import why_not_joinable
 
     reason = why_not_joinable(spec)
     if asked == "segments" and reason is not None:
         raise SettingsError(f"transport='segments' does not go here: {reason}. Use 'frames'.")
-    if asked is not None:
+    if asked != "auto":
         return asked, f"transport={asked!r} was asked for"
     if reason is not None:
         return "frames", reason
@@ -154,6 +155,7 @@ class InProcess:
 
     def __init__(self, job: Job, tally: Tally) -> None:
         self._job = job
+        settings = job.settings
         self._tally = tally
         self._at = 0
         self._index = 0
@@ -168,7 +170,7 @@ class InProcess:
         number = first.numbers[0]
         params = None if first.params is None else first.params[0]
         began = time.perf_counter()
-        open_source(job.source, job.seed, None)
+        open_source(job.source, settings.seed, None)
         self.open_s = time.perf_counter() - began
         self._first = first
         self._first_digest: bytes | None = None
@@ -176,19 +178,19 @@ class InProcess:
         self._measured = Ledger()
         try:
             with self._measured.open(), self._measured.frame(number):
-                self.geometry = measure_source(job.source, job.seed, number, params)
+                self.geometry = measure_source(job.source, settings.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry)
-            self.transport, self.transport_reason = choose_transport(self.spec, job.transport)
+            self.transport, self.transport_reason = choose_transport(self.spec, settings.transport)
             self._probe()
         except BaseException:
             self.abandon()
             raise
-        self._renderer = SegmentRenderer(job.source, self.spec, job.seed)
+        self._renderer = SegmentRenderer(job.source, self.spec, settings.seed)
         if job.in_full:
             self._renderer.draw_in_full_from_now()
         self._history: HistoryCheck | None = None
         self._history_budget = HistoryBudget()
-        told_ms = job.settings.draw_ms
+        told_ms = settings.performance.draw_ms
         self.cost = FrameCost(None if told_ms is None else told_ms / 1000)
 
     def _probe(self) -> None:
@@ -201,7 +203,7 @@ class InProcess:
     def stays(self) -> str | None:
         """Why no frame may be drawn elsewhere, or None."""
         lays_out = self._measured.lays_out or self._renderer.lays_out
-        return LAID_OUT if lays_out and not self._job.sequential else None
+        return LAID_OUT if lays_out and not self._job.settings.sequential else None
 
     @property
     def feed(self) -> Feed:
@@ -272,18 +274,17 @@ class InProcess:
         if self._first_digest is None:
             self._first_digest = digest_of(payload[0])
 
-    def blueprint(self) -> Blueprint:
+    def setup(self) -> RenderSetup:
         """What render actors need to draw the same frames; after the first was drawn."""
-        return Blueprint(
-            self.geometry,
-            self.spec,
-            self._job.seed,
-            self._first,
-            self._first_digest,
-            self.open_s,
-            in_full=self._job.in_full or self._renderer.difference is not None,
+        return RenderSetup(
+            settings=self._job.settings,
+            geometry=self.geometry,
+            spec=self.spec,
             transport=self.transport,
-            on_history="ignore" if self._job.sequential else self._job.on_history,
+            first=self._first,
+            first_digest=self._first_digest,
+            open_s=self.open_s,
+            in_full=self._job.in_full or self._renderer.difference is not None,
         )
 
     def sample(self) -> Iterator[Drawn[RawPayload]]:
@@ -552,15 +553,16 @@ class Resumption:
 
     def open(self) -> PartStore:
         """Where parts are put; counts and tells what is there."""
-        longest = self._job.settings.frame_batch_amount
+        settings = self._job.settings
+        longest = settings.performance.frame_batch_amount
         store = self._keeper.open(
             self._inside.spec,
             n_frames=self._tally.total,
             segment_frames=(
                 "by the number of frames" if longest is None else f"{longest} frames at most"
             ),
-            seed=self._job.seed,
-            sequential=self._job.sequential,
+            seed=settings.seed,
+            sequential=settings.sequential,
             source_name=self._job.source.name,
             first_frame=self._inside.first_digest.hex(),
             tell=self._tally.event,

@@ -8,7 +8,7 @@ from test_controller import Silence
 from rayanim.engine.distributed import ActorMemory
 from rayanim.engine.placement import Need, Node, memory_to_ask, most_actors, room
 from rayanim.engine.stats import Tally
-from rayanim.settings import ClusterSettings
+from rayanim.settings import ClusterSettings, Workers
 
 GIB = 2**30
 MIB = 2**20
@@ -20,7 +20,7 @@ class Cluster:
 
     def __init__(self, settings: ClusterSettings, workers: int | str = "auto") -> None:
         self.settings = settings
-        self.workers = workers
+        self.workers = Workers.parse(workers)
 
     def need(self, memory_bytes: int | None = None) -> Need:
         return Need.of(self.settings, None, memory_bytes)

@@ -13,12 +13,13 @@ from numbered import SIZE, NumberedAnimator
 
 from rayanim.engine import choose
 from rayanim.engine.choose import LEAST, MOST, REFERENCE_S, Chooser, Costs
+from rayanim.engine.job import Job
 from rayanim.engine.machine import Machine
-from rayanim.engine.stats import Job, Tally
+from rayanim.engine.stats import Tally
 from rayanim.errors import NotPicklableError
 from rayanim.parameters import NumberFeed
 from rayanim.progress.reporters import NoProgress
-from rayanim.settings import PerformanceSettings, VideoSettings
+from rayanim.settings import PerformanceSettings, RenderSettings, VideoSettings
 from rayanim.sources import AnimatorSource
 from rayanim.video.codecs import make_spec
 
@@ -43,20 +44,21 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "process_rss_bytes", lambda: 200 * MIB)
 
 
-def chooser_of(animator: Any = None, **changes: Any) -> tuple[Chooser, Tally]:
-    values: dict[str, Any] = {
-        "source": AnimatorSource(animator or NumberedAnimator(), {}),
-        "feed": NumberFeed(1000),
-        "make_spec": lambda geometry: SPEC,
-        "part_path": Path("video.part"),
-        "settings": PerformanceSettings(),
-        "max_actors": 8,
-        "engine": "auto",
-        "seed": 0,
-    }
+def chooser_of(
+    animator: Any = None, performance: dict[str, Any] | None = None, **settings: Any
+) -> tuple[Chooser, Tally]:
+    found = RenderSettings(performance=PerformanceSettings(**(performance or {})), **settings)
+    job = Job(
+        settings=found,
+        source=AnimatorSource(animator or NumberedAnimator(), found),
+        feed=NumberFeed(1000),
+        suffix=".mp4",
+        part_path=Path("video.part"),
+        keeper=None,  # type: ignore[arg-type] # nothing is drawn
+    )
     tally = Tally(NoProgress(), 1000)
     tally.transport = "segments"
-    chooser = Chooser(Job(**{**values, **changes}), tally)
+    chooser = Chooser(job, tally)
     if chooser.may_travel:
         chooser.pack()
     return chooser, tally
@@ -73,8 +75,8 @@ def test_slow_drawing_goes_to_ray_and_quick_stays() -> None:
     ("changes", "reason"),
     [
         ({"engine": "local"}, "engine='local' was asked for"),
-        ({"max_actors": 1}, "one actor at most is allowed"),
-        ({"settings": PerformanceSettings(max_workers=1)}, "one actor at most is allowed"),
+        ({"workers": 1}, "one actor at most is allowed"),
+        ({"performance": {"max_workers": 1}}, "one actor at most is allowed"),
     ],
 )
 def test_what_rules_ray_out_is_told(changes: dict[str, Any], reason: str) -> None:
@@ -92,10 +94,10 @@ def test_nothing_left_is_drawn_nowhere() -> None:
 
 def test_who_asks_for_ray_gets_it_however_quick_the_drawing() -> None:
     """With as many actors as the settings say, and the machine allows."""
-    chooser, _ = chooser_of(engine="ray", settings=PerformanceSettings(num_workers=3))
+    chooser, _ = chooser_of(engine="ray", performance={"num_workers": 3})
     choice = chooser.choose(QUICK, 1000)
     assert (choice.engine, choice.actors) == ("ray", 3)
-    chooser, _ = chooser_of(engine="ray", settings=PerformanceSettings(num_workers=30))
+    chooser, _ = chooser_of(engine="ray", performance={"num_workers": 30})
     assert chooser.choose(QUICK, 1000).actors == 8
 
 
@@ -179,6 +181,6 @@ def test_the_speed_of_python_is_told_within_bounds(
 
 def test_told_encoding_times_are_taken_as_they_are() -> None:
     """Others are expected from the stream."""
-    told, _ = chooser_of(settings=PerformanceSettings(encode_ms=12.0))
+    told, _ = chooser_of(performance={"encode_ms": 12.0})
     assert told.encode_s(SPEC) == 0.012
     assert chooser_of()[0].encode_s(SPEC) > 0
