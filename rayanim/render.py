@@ -371,9 +371,9 @@ class Overrides:
     @staticmethod
     def _frames_of_still(script: dict[str, Any], number: int) -> str:
         """Frame `number`; with a tight box, which the first frame settles, from the first on."""
-        frames, savefig_params = script["frames"], script["savefig_params"] or {}
+        frames, savefig_params = script["frames"], script["savefig_params"]
         first = number
-        if savefig_params.get("bbox_inches") == "tight":
+        if isinstance(savefig_params, dict) and savefig_params.get("bbox_inches") == "tight":
             first = 0 if frames is None else Selection.parse(frames).ranges[0][0]
         # All from the first one: its own number need not be 0, see `IndexedFrameParams`.
         return f"{min(first, number)}-{max(first, number)}"

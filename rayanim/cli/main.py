@@ -30,7 +30,7 @@ EXIT_CODES = (
 
 
 class Main(click.Group):
-    """Tells usage errors as all others are told."""
+    """Prints usage errors as all other errors are printed."""
 
     def main(
         self,
@@ -129,7 +129,7 @@ DOCTOR_EXIT_CODES = (
     "--address",
     metavar="ADDRESS",
     envvar="RAY_ADDRESS",
-    help="A Ray cluster to look at, too: 'auto' for the one that runs on this machine, or the "
+    help="A Ray cluster to check, too: 'auto' for the one that runs on this machine, or the "
     "head's HOST:PORT. Otherwise the variable RAY_ADDRESS.",
 )
 @click.option(
@@ -143,7 +143,7 @@ DOCTOR_EXIT_CODES = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
 def doctor(address: str | None, limit_s: float, as_json: bool) -> int:
-    """Look for what is not well here and on a cluster, and say what to do.
+    """Check this machine, and a cluster, and say what to do about what is wrong.
 
     Versions, codecs, fonts, memory, disks, Ray's token; and whether each of the
     cluster's nodes draws and encodes the same test video to the same bytes as

@@ -1,4 +1,10 @@
-"""Runs a job: opens its source here, and leaves the rest to the transport that fits."""
+"""Makes one video: its first frames in this process, the others where they are drawn sooner.
+
+`FramesJob` hands raw frames to one encoder. `SegmentsJob` has segments encoded
+where they are drawn, and joins them; it begins in this process and goes on with
+actors when its `Handover` finds that to be quicker. `JobRunner` takes the one that
+the stream allows.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +38,10 @@ if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
 
 ENCODER_RESTARTS = 1
-"""How often a video is begun anew after its encoder actor died."""
+"""How often a video is started again after its encoder actor died."""
 
 Head = deque[Drawn[RawPayload]]
-"""What was drawn in this process, and is not encoded yet."""
+"""What was drawn in this process and is not encoded yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +114,7 @@ class FramesJob:
         return self._choose(elapsed_s=math.inf)
 
     def _has_room(self) -> bool:
-        """Whether more frames may be held while it is open who encodes them."""
+        """Whether more frames may be held while it is not known where they are encoded."""
         held_bytes = self._inside.next_frame * self._inside.spec.frame_bytes
         return held_bytes < self._chooser.limit_bytes // 2
 
@@ -139,14 +145,14 @@ class FramesJob:
             raise
 
     def _run_on_ray(self, choice: Choice) -> tuple[Choice, int]:
-        # Where nothing can travel, that is said before Ray starts.
+        # An error before Ray starts, where the source cannot be sent.
         _ = self._chooser.shipment
         limit_bytes = self._chooser.limit_bytes
         # Half as much again for what is being written and not yet counted.
         session = self._chooser.session(max(128 * 2**20, limit_bytes * 3 // 2))
         session.start()
         try:
-            # What is drawn while Ray starts counts: it is the video's beginning.
+            # Drawing goes on while Ray starts: these frames are the video's beginning.
             self._head.extend(self._draw_until_ready(session))
             session.wait()
             self._inside.close()
@@ -171,7 +177,7 @@ class FramesJob:
             self._tally.tell(queued_frames=self._inside.next_frame)
 
     def _on_ray(self, choice: Choice) -> int:
-        """Run on Ray; begin anew once if the encoder actor dies."""
+        """Run on Ray; start again once if the encoder actor dies."""
         feed, first = self._job.feed, (self._inside.next_index, self._inside.next_frame)
         restarts = 0
         while True:
@@ -237,15 +243,15 @@ ENCODED_TO_MEASURE = 60
 
 
 CLEAR = 0.7
-"""Where Ray is predicted below this share of the time in process, one look is enough."""
+"""Where Ray is predicted below this share of the time in process, one estimate is enough."""
 
 FIRM_S = 2.0
-"""For so long each look must find it where it is not that clear: of many looks at what
-frames cost lately, on a machine that does other things, one is always wrong."""
+"""For so long each estimate must say so where it is not that clear: of many estimates from
+what frames cost lately, on a machine that does other things, one is always wrong."""
 
 
 class Handover:
-    """Knows when actors are to go on with what this process began."""
+    """Decides when actors go on with what this process began."""
 
     def __init__(
         self,
@@ -265,7 +271,7 @@ class Handover:
         self._session: RaySession | None = None
 
     def is_due(self, drawn_frames: int) -> bool:
-        """Whether to hand over now; starts Ray as soon as that pays."""
+        """Whether to hand over now; starts Ray as soon as that is quicker."""
         if self._session is None:
             self._consider(drawn_frames)
         if self._session is None:
@@ -289,7 +295,7 @@ class Handover:
         return in_process("all frames were drawn before actors would have been quicker")
 
     def wait(self) -> None:
-        """Wait until the Ray that was started is there."""
+        """Wait for the Ray that was started."""
         if self._session is not None:
             self._session.wait()
 
@@ -308,7 +314,7 @@ class Handover:
         choice = self._choose(drawn_frames)
         goes = self._is_firm(choice)
         if self._choice is None or goes:
-            # Why it stayed is what the first look says: later ones see a shorter rest.
+            # The first estimate is the reason to stay: later ones see fewer frames left.
             self._choice = choice
         if goes or choice.engine == "local":
             self._tally.chosen(choice.engine, choice.reason, choice.actors)
@@ -316,7 +322,7 @@ class Handover:
             self._start_ray()
 
     def _is_firm(self, choice: Choice) -> bool:
-        """Whether Ray is chosen, and not by a slip of a moment."""
+        """Whether Ray is chosen, and not by one wrong estimate."""
         if choice.engine == "local":
             self._for_ray_since_s = None
             return False
@@ -329,13 +335,13 @@ class Handover:
         return there_s < CLEAR * here_s or now_s - self._for_ray_since_s >= FIRM_S
 
     def _start_ray(self) -> None:
-        # Where nothing can travel, that is said before Ray starts.
+        # An error before Ray starts, where the source cannot be sent.
         _ = self._chooser.shipment
         self._session = self._chooser.session(STORE_BYTES)
         self._session.start()
 
     def _has_come(self, session: RaySession) -> bool:
-        """Whether Ray started; where it did not, this process goes on alone."""
+        """Whether Ray started; where it did not, this process draws all frames."""
         try:
             session.wait()
         except FarmStartError as error:
@@ -345,7 +351,7 @@ class Handover:
         return True
 
     def _still_pays(self, drawn_frames: int) -> bool:
-        """Whether Ray, now that it is there, is still worth it: frames may have become light."""
+        """Whether Ray, now that it runs, is still quicker: frames may have become cheap."""
         self._choice = self._choose(drawn_frames)
         return self._choice.engine == "ray"
 
@@ -390,7 +396,7 @@ class SegmentsJob:
         self._space = SpaceWatch(
             self._job.part_path, self._tally, with_parts=self._keeper.takes_disk
         )
-        # What may go on elsewhere is joined there: one process writes the video.
+        # What actors may go on with is joined by an actor: one process writes the video.
         self._writer = PartWriter(self._parts, joins=not self._chooser.may_travel)
         self._threads = EncoderThreads(
             spec,
@@ -424,16 +430,16 @@ class SegmentsJob:
         return choice, file_bytes
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
-        """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
+        """Draw a segment here; what was drawn of it where actors are to go on."""
         pieces = Pieces(self._kept_bytes())
-        # The opening is all that was drawn before it is given.
+        # What was drawn before a segment; nothing before the first one.
         begun = (NO_TIME, 0) if opening is not None else (self._tally.timings, self._drawn_frames)
         self._threads.begin()
         if opening is not None:
             pieces.add(opening)
             self._threads.add(opening)
         while pieces.drawn < len(segment):
-            # Not where that means to draw more again than is left to draw.
+            # Not where more would be drawn again than is left to draw.
             pays = pieces.dropped <= len(segment) - pieces.drawn
             if pays and self._handover.is_due(self._drawn_frames):
                 self._threads.drop()
@@ -441,7 +447,7 @@ class SegmentsJob:
                 return pieces.joined()
             piece = self._draw(segment, pieces.drawn, self._frames_per_look())
             if piece is None:
-                # Drawing in parts differed from a full draw somewhere in this segment.
+                # An incremental draw differed from a full one somewhere in this segment.
                 self._threads.drop()
                 self._forget_since(*begun)
                 return self._draw_segment(segment, None)
@@ -456,7 +462,7 @@ class SegmentsJob:
         return None
 
     def _kept_bytes(self) -> int:
-        """Bytes of a segment that may be kept to travel: half the store where they come through."""
+        """Bytes of a segment that may be kept for actors: half the object store."""
         if not self._chooser.may_travel:
             return 0
         return min(self._chooser.limit_bytes, STORE_BYTES) // 2
@@ -475,14 +481,14 @@ class SegmentsJob:
         return frame
 
     def _forget_since(self, timings: Timings, drawn_frames: int) -> None:
-        """Frames that are drawn again count once; their time was spent all the same."""
+        """Frames that are drawn again count once, their time twice."""
         self._tally.drawn_in_vain_since(timings)
         self._drawn_frames = drawn_frames
 
     def _check_history(self, segment: Segment, pieces: Pieces) -> None:
-        """Where frames are skipped, history counts in this process, too.
+        """Check whether frames depend on those before, where this process skips some.
 
-        They are in a job that is taken up again, and where some frames are selected.
+        It does in a job that is resumed, and where some frames are selected.
         """
         selected = self._job.feed.is_selection and segment.batch.numbers[0] != segment.start
         skips = self._tally.resumed_frames or selected
@@ -573,12 +579,12 @@ class JobRunner:
         link = self._chooser.link
         try:
             if link is not None:
-                # Once it has been checked, the first frames are drawn here meanwhile.
+                # Returns when the address is checked: connecting goes on while frames are drawn.
                 link.start()
             if self._chooser.may_travel:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
-            # Without a seed the generators are the script's own affair.
+            # Without a seed the generators are left to the script.
             kept = kept_randomness() if job.settings.seed is not None else contextlib.nullcontext()
             with kept, told_as_ours():
                 outcome = self._run()
