@@ -192,8 +192,6 @@ class TableRows(Sequence[Any]):
         return len(self._table)
 
     def __getitem__(self, at: Any) -> Any:
-        if not 0 <= at < len(self):
-            raise IndexError(at)
         return self._table.iloc[at]
 
 
