@@ -58,8 +58,8 @@ class Animator(ABC):
         Taken where `make_video` or `rayanim.produce` is not given them, and by
         ``rayanim run`` of a script that calls neither.
     n_frames
-        How many frames there are, where neither the call nor `param_by_frame`
-        says it.
+        How many frames there are, where neither the call nor the length of
+        `param_by_frame` gives it.
     sequential
         Set it to True where `update` builds on the frame before: appends to a
         line, or replaces a plot every third frame. Actors then run the updates

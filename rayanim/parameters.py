@@ -192,8 +192,6 @@ class TableRows(Sequence[Any]):
         return len(self._table)
 
     def __getitem__(self, at: Any) -> Any:
-        if not 0 <= at < len(self):
-            raise IndexError(at)
         return self._table.iloc[at]
 
 
@@ -236,12 +234,12 @@ class ParameterFeed:
         most = self._available if n_frames is not None else None
         numbered = _numbered(entries, most, self._name)
         if n_frames is None and self._available is not None:
-            numbered = _as_many_as_said(numbered, self._available)
+            numbered = _as_many_as_len(numbered, self._available)
         self._wanted = None
         if selection is not None and known is not None:
             self._wanted = _wanted_of(known, selection)
         elif selection is not None and self._available is not None:
-            # Entries with numbers of their own may have any: the first one says if they do.
+            # Entries with numbers of their own may have any: the first one shows if they do.
             first = next(numbered, None)
             numbered = itertools.chain(() if first is None else (first,), numbered)
             if first is None or not first.has_own_number:
@@ -346,19 +344,19 @@ def _numbered(
             yield _Entry(position, entry, False)
 
 
-def _as_many_as_said(numbered: Iterator[_Entry], said: int) -> Iterator[_Entry]:
-    """All of `numbered`, which must be `said` entries: the video was cut by that number."""
+def _as_many_as_len(numbered: Iterator[_Entry], length: int) -> Iterator[_Entry]:
+    """All of `numbered`, which must be `length` entries: the video was cut by that number."""
     count = 0
     for count, entry in enumerate(numbered, 1):
-        if count == said and next(numbered, None) is not None:
+        if count == length and next(numbered, None) is not None:
             raise ParametersError(
-                f"param_by_frame gives more than the {said} entries that its len() says. "
+                f"param_by_frame gives more than the {length} entries that its len() gives. "
                 "Correct its __len__, or give n_frames."
             )
         yield entry
-    if count < said:
+    if count < length:
         raise ParametersError(
-            f"param_by_frame gave only {count} entries, although its len() says {said}. "
+            f"param_by_frame gave only {count} entries, although its len() is {length}. "
             "Correct its __len__, or give n_frames.",
             frame=count,
         )

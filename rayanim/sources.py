@@ -701,7 +701,7 @@ def _check_arguments(
     try:
         signature = inspect.signature(function)
         shown = inspect.signature(getattr(function, "__func__", function))
-    except (TypeError, ValueError):  # written in C, or no function: calling it will tell
+    except (TypeError, ValueError):  # written in C, or no function: calling it will show
         return
     try:
         signature.bind(*arguments)

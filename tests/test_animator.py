@@ -186,7 +186,7 @@ def test_an_attribute_n_frames_does_not_cut_parameters(tmp_path: Path, n_frames:
 
 
 def test_an_attribute_n_frames_ends_endless_parameters_of_the_class(tmp_path: Path) -> None:
-    """Nothing else tells how long they are."""
+    """Nothing else gives their length."""
 
     class Endless(NumberedAnimator):
         param_by_frame = itertools.count(3)
@@ -288,7 +288,7 @@ def test_a_disabled_bar_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
 
 def test_a_generator_that_fails_names_its_entry(tmp_path: Path) -> None:
-    """The user's iterable is told apart from the user's drawing; nothing is left."""
+    """It is the iterable that failed and not the drawing; nothing is left."""
 
     def parameters() -> Iterator[int]:
         yield 1

@@ -152,7 +152,7 @@ def test_a_video_is_listed_once():
 
 
 def test_a_name_that_is_no_video_says_what_it_is():
-    """A name of something else is told apart from one that there is not."""
+    """A name of something else is another error than one that there is not."""
     with pytest.raises(SettingsError, match="radius is a int"):
         pick("radius", radius=3, Video=Video)
 
@@ -172,7 +172,7 @@ def test_a_named_class_says_why_it_cannot_be_rendered(cls, reason):
         pick(**{cls.__name__: cls})
 
 
-def test_an_empty_script_is_told_what_to_write():
+def test_an_empty_script_is_an_error_with_the_remedy():
     """Nothing to render is an error that says what would be."""
     with pytest.raises(SettingsError, match=r"Call rayanim\.produce"):
         pick(x=1)

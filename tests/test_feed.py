@@ -33,7 +33,7 @@ def drained(feed: Feed, count: int = 3) -> list[tuple[int, Any]]:
 
 
 class Sized:
-    """A collection that tells its length, and its entries one by one.
+    """A collection that has a length, and gives its entries one by one.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def test_a_stream_cannot_be_had_again(iterable: Any) -> None:
 
 @pytest.mark.parametrize("container", [[0, 1, 2], range(3), dict.fromkeys(range(3))])
 def test_a_container_can_be_had_again(container: Any) -> None:
-    """What tells its length starts afresh."""
+    """What has a length starts again."""
     feed = ParameterFeed(container)
     feed.take(2)
     again = feed.again()
@@ -319,7 +319,7 @@ def test_a_collection_that_goes_on_is_an_error() -> None:
         drained(ParameterFeed(Lying(5, 8)))
 
 
-def test_an_iterable_that_raises_is_told_with_its_position() -> None:
+def test_an_iterable_that_raises_is_named_with_its_position() -> None:
     """The user's own traceback comes with it."""
 
     def broken() -> Iterator[int]:

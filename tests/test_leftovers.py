@@ -28,7 +28,7 @@ class Unpicklable:
 
 
 class Keeping(NumberedAnimator):
-    """Keeps in the first video what cannot travel to the actors of the second.
+    """Keeps in the first video what cannot be sent to the actors of the second.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Keeping(NumberedAnimator):
 
 
 class Generator(FrameGenerator):
-    """A generator that acquires in `start` what cannot travel, and keeps it."""
+    """A generator that acquires in `start` what cannot be pickled, and keeps it."""
 
     duration = 1000 * len(NUMBERS) / FPS
     frame_size = SIZE
@@ -105,7 +105,7 @@ THINGS: list[Any] = [
 def test_an_object_that_made_a_video_makes_another_on_ray(
     on_ray: Any, tmp_path: Path, make: Any
 ) -> None:
-    """What the first video kept in this process does not travel with the second."""
+    """What the first video kept in this process is not sent with the second."""
     thing, first, second = make(), tmp_path / "first.mkv", tmp_path / "second.mkv"
     options: dict[str, Any] = {"fps": FPS, "progress": False}
     if isinstance(thing, Keeping):
@@ -195,7 +195,7 @@ def test_parts_that_hold_each_other_are_seen_once() -> None:
 
 
 def test_a_shipment_does_not_grow_from_video_to_video(tmp_path: Path) -> None:
-    """The figure of the first video does not travel with the second."""
+    """The figure of the first video is not sent with the second."""
     from fractions import Fraction
 
     from rayanim.settings import RenderSettings

@@ -1,4 +1,4 @@
-"""Animations that depend on the frames before: exact when asked to be, told of when not."""
+"""Animations that depend on the frames before: exact when asked to be, an error when not."""
 
 from __future__ import annotations
 
@@ -228,8 +228,8 @@ def test_without_it_the_check_names_the_frame_and_the_remedy(
     assert not (tmp_path / "video.mp4").exists()
 
 
-def test_a_warning_is_told_once_and_silence_is_kept(on_ray: Any, tmp_path: Path) -> None:
-    """`warn` tells of one frame and draws on; `ignore` just draws."""
+def test_a_warning_is_given_once_and_silence_is_kept(on_ray: Any, tmp_path: Path) -> None:
+    """`warn` names one frame and draws on; `ignore` just draws."""
     path = tmp_path / "video.mp4"
     report = render(Walk(), path, engine="ray", workers=2, on_history="warn")
     assert sum("depends on the frames drawn before" in each for each in report.events) == 1
@@ -355,7 +355,7 @@ def test_without_a_seed_nothing_is_compared() -> None:
     worker.work(segment(0, 8, 16), is_checked=True)
 
 
-def test_a_dependence_is_told_with_its_place() -> None:
+def test_a_dependence_is_named_with_its_place() -> None:
     """The frame and the box of pixels that differ."""
     with pytest.raises(HistoryError, match=r"Frame 10 of Walk .* in columns \d+ to \d+ and rows"):
         worker_of(Walk).work(Segment(0, 8, 16, Batch(range(8, 16), None)), is_checked=True)

@@ -309,7 +309,7 @@ def test_a_setup_without_a_figure_is_an_error_with_the_remedy(result: Any, named
 
 
 @pytest.mark.parametrize("result", [None, Figure().subplots(), [Figure().text(0, 0, "a")]])
-def test_a_function_that_returns_what_a_figure_holds_is_told_to_return_the_figure(
+def test_a_function_that_returns_what_a_figure_holds_is_an_error_with_the_remedy(
     result: Any,
 ) -> None:
     """Nothing, the axes, and a list of artists, as FuncAnimation takes it."""
@@ -487,7 +487,7 @@ def test_a_function_of_the_time() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"n_frames": 3, "duration": 100}])
 def test_a_function_needs_one_of_number_and_duration(options: dict[str, Any]) -> None:
-    """Neither and both are told apart from one."""
+    """Neither is an error, and so are both."""
     with pytest.raises(SettingsError, match="either n_frames=300"):
         source_of(lambda number: number, **options)
 

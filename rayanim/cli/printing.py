@@ -1,4 +1,4 @@
-"""What the commands print, how signals end them, and what they say of failures."""
+"""What the commands print, how signals end them, and what they print of failures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ExpectedTexts:
 
 
 class WatchedStdout(io.TextIOBase):
-    """Standard output that tells `expected` what is written."""
+    """Standard output that passes what is written on to `expected`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -315,7 +315,7 @@ def _may_be_of_the_command(error: SettingsError, options: Collection[str]) -> bo
 
 
 PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
-"""Where rayanim's own code lies; its lines of a traceback tell a user nothing."""
+"""Where rayanim's own code lies; its lines of a traceback are of no use to a user."""
 
 _HEADER_ALONE = re.compile(
     r"^Traceback \(most recent call last\):\n(?!  (?:File |\[Previous ))", re.MULTILINE

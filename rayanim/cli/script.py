@@ -241,7 +241,7 @@ def _obstacle(cls: type) -> str:
         return f"lacks {' and '.join(missing)}"
     try:
         signature = inspect.signature(cls)
-    except (TypeError, ValueError):  # written in C, or strange: calling it will tell
+    except (TypeError, ValueError):  # written in C, or strange: calling it will show
         return ""
     try:
         signature.bind()
