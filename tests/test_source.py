@@ -554,7 +554,7 @@ def test_what_cannot_be_rendered_is_quoted(thing: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("thing", "options"),
-    [(Line(), {"duration": 100}), (Sweep(), {"n_frames": 5}), (Sweep(), {"duration_ms": 100})],
+    [(Line(), {"duration": 100}), (Sweep(), {"n_frames": 5}), (Sweep(), {"duration": 100})],
 )
 def test_settings_of_another_form_are_refused(thing: Any, options: dict[str, Any]) -> None:
     """A duration means nothing to an Animator, a frame count nothing to a generator."""
