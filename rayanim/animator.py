@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 from abc import ABC, abstractmethod
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.errors import SettingsError, SetupError
+from rayanim.errors import SettingsError
 from rayanim.parameters import IndexedFrameParams
 from rayanim.settings import is_number, plain
 
@@ -50,7 +49,7 @@ class Animator(ABC):
 
     Subclasses write `setup` and `update`; their own ``__init__`` may take
     whatever they need. `setup` runs once in each process that draws, so what
-    it makes need not be picklable; attributes set in ``__init__`` travel to
+    it makes need not be picklable; attributes set in ``__init__`` are sent to
     the actors and must be.
 
     Attributes
@@ -59,8 +58,8 @@ class Animator(ABC):
         Taken where `make_video` or `rayanim.produce` is not given them, and by
         ``rayanim run`` of a script that calls neither.
     n_frames
-        How many frames there are, where neither the call nor `param_by_frame`
-        tells.
+        How many frames there are, where neither the call nor the length of
+        `param_by_frame` gives it.
     sequential
         Set it to True where `update` builds on the frame before: appends to a
         line, or replaces a plot every third frame. Actors then run the updates
@@ -141,8 +140,9 @@ class Animator(ABC):
             Its folder is made.
         param_by_frame
             One entry per frame, handed to `update`. Any iterable; a generator
-            is streamed. Entries that are `IndexedFrameParams` may come in any
-            order. None with `n_frames` hands None to every `update`.
+            is streamed. A pandas DataFrame gives its rows, as ``df.iloc[i]``.
+            Entries that are `IndexedFrameParams` may come in any order. None
+            with `n_frames` hands None to every `update`.
         fps
             Frames per second of the video.
         n_frames
@@ -174,8 +174,8 @@ class Animator(ABC):
         reuse_figure_object
             False calls `setup` for every frame, for comparison only.
         preload_factor
-            Has no effect; what is in flight is bounded in
-            bytes (``PerformanceSettings.in_flight_bytes``).
+            Has no effect: frames in memory are bounded in bytes
+            (``PerformanceSettings.in_flight_bytes``).
         codec, pixel_format
             As in `rayanim.produce`.
         **options
@@ -222,20 +222,7 @@ class Animator(ABC):
 
 
 def _under_one_name(named: dict[str, tuple[str, Any]], options: dict[str, Any]) -> dict[str, Any]:
-    """`options` with what was given under the other package's names.
-
-    Parameters
-    ----------
-    named
-        By `produce`'s name the other one and its value, None where it was left out.
-    options
-        What was given under `produce`'s names.
-
-    Raises
-    ------
-    SettingsError
-        If one thing was given under both.
-    """
+    """`options` and what was given under the other package's names; both at once is an error."""
     given = {name: value for name, (_, value) in named.items() if value is not None}
     for name in given:
         if options.get(name) is not None:
@@ -248,43 +235,12 @@ def _under_one_name(named: dict[str, tuple[str, Any]], options: dict[str, Any]) 
 
 
 def _progress(disable: bool | None) -> bool | None:
-    """tqdm's three-valued flag in terms of ours."""
+    """`produce`'s `progress` from tqdm's `disable`, which may be None."""
     return None if disable is None else not disable
 
 
-def check_signatures(animator: Animator) -> None:
-    """Find methods that cannot be called as they are going to be.
-
-    Raises
-    ------
-    SetupError
-        If `setup` or `update` takes other arguments.
-    """
-    for name, wanted, arguments in (
-        ("setup", "setup(self)", ()),
-        ("update", "update(self, frame_idx, params)", (0, None)),
-    ):
-        method = getattr(animator, name)
-        try:
-            signature = inspect.signature(method)
-        except (TypeError, ValueError):  # written in C, or no function: calling it will tell
-            continue
-        try:
-            signature.bind(*arguments)
-        except TypeError as error:
-            raise SetupError(
-                f"{type(animator).__name__}.{name}{signature}: {error}. Write {wanted}."
-            ) from None
-
-
 def _check_video_mode(video_mode: str, preset: str | None) -> str | None:
-    """The preset to use; a graphics card's own mean nothing to the processor's encoder.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such mode.
-    """
+    """The preset to use; a graphics card's own mean nothing to the processor's encoder."""
     if video_mode not in ("auto", "cpu", "gpu"):
         raise SettingsError(f"video_mode must be 'auto', 'cpu' or 'gpu', got {video_mode!r}.")
     if video_mode == "gpu":
@@ -296,13 +252,7 @@ def _check_video_mode(video_mode: str, preset: str | None) -> str | None:
 
 
 def _read_ffmpeg_options(extra: list[str] | None) -> dict[str, Any]:
-    """What options of the ``ffmpeg`` command are called by `rayanim.produce`.
-
-    Raises
-    ------
-    SettingsError
-        If one of them has no counterpart.
-    """
+    """The arguments of `produce` that stand for options of the ``ffmpeg`` command."""
     options: dict[str, Any] = {}
     words = iter(map(str, extra or ()))
     for word in words:

@@ -32,6 +32,7 @@ see `as_raised`.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 
@@ -220,3 +221,23 @@ def as_raised(error: ScriptError) -> ScriptError:
     made.__cause__ = cause
     made.__traceback__ = error.__traceback__
     return made  # type: ignore[no-any-return]
+
+
+def print_in_one_line(error: KeyboardInterrupt) -> None:
+    """Have Python print one line for an interrupt that ends the process, and no traceback.
+
+    The process ends as it does after any interrupt. An ``excepthook`` of the
+    caller's stays in place, and so does Python's output of other exceptions.
+    """
+    if sys.excepthook is sys.__excepthook__ and type(error) is KeyboardInterrupt:
+        sys.excepthook = _excepthook
+    if sys.excepthook is _excepthook:
+        error.__dict__["_rayanim_stopped"] = True
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if "_rayanim_stopped" in error.__dict__:
+        notes = " ".join(getattr(error, "__notes__", ()))
+        sys.stderr.write(f"rayanim: stopped. {notes}".rstrip() + "\n")
+    else:
+        sys.__excepthook__(kind, error, trace)

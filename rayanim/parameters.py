@@ -1,8 +1,8 @@
-"""Hands out the frames to draw, in order, each with its number and its parameters.
+"""The frames to draw, in order, each with its number and its parameters.
 
-Parameters are pulled from the user's iterable as segments are cut, so a
-generator is streamed and never listed whole. What arrives out of order waits
-here; pixels never do.
+Parameters are taken from the user's iterable as segments are cut, so a
+generator is streamed and never listed whole. Parameters that come out of order
+wait here; pixels never do.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rayanim.errors import ParametersError, SettingsError
+from rayanim.randomness import seed_for
 from rayanim.settings import Selection
 
 _logger = logging.getLogger(__name__)
@@ -23,9 +25,9 @@ _logger = logging.getLogger(__name__)
 LOOK_AHEAD = 500
 """Entries held back of a stream that ascends and leaves frame numbers out.
 
-Whether a number is still to come cannot be known. Parameters of a megabyte
-each, an image say, are half a gigabyte then; a stream that was out of order
-before is held back without this limit.
+Whether a number is still to come cannot be known. With parameters of a megabyte
+each, images for example, that is half a gigabyte. A stream that was out of
+order before is held back without this limit.
 """
 
 
@@ -68,15 +70,7 @@ class IndexedFrameParams:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some frames that follow each other in the video.
-
-    Attributes
-    ----------
-    numbers
-        The frames' numbers, as the user counts them.
-    params
-        One entry per frame, or None where the source needs none.
-    """
+    """Some frames that follow each other in the video; `params` is None where there are none."""
 
     numbers: Sequence[int]
     params: Sequence[Any] | None
@@ -110,19 +104,11 @@ class Feed(Protocol):
         """The next `count` frames; fewer, or none, at the end."""
 
     def again(self) -> Feed | None:
-        """The same feed from its start, or None where that cannot be had."""
+        """The same feed from its start, or None where its frames come only once."""
 
 
 class PushedBack:
-    """A feed to which frames were given back: they come first again.
-
-    Parameters
-    ----------
-    batch
-        The frames given back.
-    feed
-        What they were taken from.
-    """
+    """A feed after frames were given back to it: they come first again."""
 
     def __init__(self, batch: Batch, feed: Feed) -> None:
         self._batch = batch
@@ -148,15 +134,7 @@ class PushedBack:
 
 
 class NumberFeed:
-    """Frames that need nothing but their number.
-
-    Parameters
-    ----------
-    n_frames
-        Frames that the source has.
-    selection
-        Which of them are wanted; None for all.
-    """
+    """Frames that need nothing but their number."""
 
     def __init__(self, n_frames: int, selection: Selection | None = None) -> None:
         self._available = n_frames
@@ -183,26 +161,50 @@ class NumberFeed:
         return NumberFeed(self._available, self._selection)
 
 
+class FrameStream:
+    """A user's generator of frames: read once, in order, each frame when the one before is drawn.
+
+    What it yields is often one figure or one array that it changes from frame
+    to frame, so it must not run ahead of the drawing.
+    """
+
+    def __init__(self, frames: Iterator[Any], seed: int | None) -> None:
+        self._frames = frames
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in itertools.count():
+            seed_for(self._seed, number)
+            try:
+                frame = next(self._frames)
+            except StopIteration:
+                return
+            yield frame
+
+
+class TableRows(Sequence[Any]):
+    """The rows of a pandas DataFrame, which itself iterates over the names of its columns."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._table.iloc[at]
+
+
+def _is_table(parameters: Any) -> bool:
+    """Whether it is a DataFrame; asked without importing pandas."""
+    return hasattr(parameters, "iloc") and hasattr(parameters, "columns")
+
+
 class ParameterFeed:
     """Frames with parameters from a user's iterable.
 
-    Parameters
-    ----------
-    parameters
-        One entry per frame; entries that are `IndexedFrameParams` carry their
-        own number, others are numbered as they come.
-    n_frames
-        How many entries are used; None for all of them.
-    selection
-        Which frames are wanted; None for all.
-
-    Raises
-    ------
-    ParametersError
-        If `parameters` cannot be iterated, or, where it is a list or a tuple,
-        gives a frame twice.
-    SettingsError
-        If `selection` has frames that are known not to exist.
+    Entries that are `IndexedFrameParams` carry their own number, others are
+    numbered as they come.
     """
 
     def __init__(
@@ -211,6 +213,11 @@ class ParameterFeed:
         n_frames: int | None = None,
         selection: Selection | None = None,
     ) -> None:
+        if _is_table(parameters):
+            parameters = TableRows(parameters)
+        is_stream = isinstance(parameters, FrameStream)
+        self._name = "The generator of frames" if is_stream else "param_by_frame"
+        self._most = 1 if is_stream else sys.maxsize
         self._parameters = parameters
         self._asked = n_frames
         self._selection = selection
@@ -222,16 +229,17 @@ class ParameterFeed:
                 f"got {parameters!r:.80}."
             ) from None
         self._available = _count(parameters, n_frames)
-        # The numbers in a list are known; of all else the entries tell them one by one.
+        # The numbers in a list are known; elsewhere they come with the entries.
         known = _own_numbers(parameters, self._available)
-        numbered = _numbered(entries, self._available if n_frames is not None else None)
+        most = self._available if n_frames is not None else None
+        numbered = _numbered(entries, most, self._name)
         if n_frames is None and self._available is not None:
-            numbered = _as_many_as_said(numbered, self._available)
+            numbered = _as_many_as_len(numbered, self._available)
         self._wanted = None
         if selection is not None and known is not None:
             self._wanted = _wanted_of(known, selection)
         elif selection is not None and self._available is not None:
-            # Entries with numbers of their own may have any: the first one says if they do.
+            # Entries with numbers of their own may have any: the first one shows if they do.
             first = next(numbered, None)
             numbered = itertools.chain(() if first is None else (first,), numbered)
             if first is None or not first.has_own_number:
@@ -250,6 +258,7 @@ class ParameterFeed:
         return self._selection is not None
 
     def take(self, count: int) -> Batch:
+        count = min(count, self._most)
         numbers: list[int] = []
         params: list[Any] = []
         for number, entry in self._ordered:
@@ -264,21 +273,21 @@ class ParameterFeed:
                 return Batch(numbers, params)
         if self._last is not None and self._selection is not None:
             raise ParametersError(
-                f"frames {self._selection.text!r}: param_by_frame ended before frame {self._last}.",
+                f"frames {self._selection.text!r}: {self._name} ended before frame {self._last}.",
                 frame=self._last,
             )
         return Batch(numbers, params)
 
     def again(self) -> ParameterFeed | None:
-        # An iterator is its own iterator and is spent. So may be what lies behind an iterable
-        # of unknown length, a file say; what tells its length is taken for a container.
+        # An iterator comes once. So may what lies behind an iterable of unknown length, a file
+        # for example; what has a length is taken for a container.
         if _length(self._parameters) is None or iter(self._parameters) is self._parameters:
             return None
         return ParameterFeed(self._parameters, self._asked, self._selection)
 
 
 def _count(parameters: Iterable[Any], n_frames: int | None) -> int | None:
-    """How many frames the parameters give, None where only their end will tell."""
+    """How many frames the parameters give, None where only their end shows it."""
     available = _length(parameters)
     if available is None:
         return n_frames
@@ -296,11 +305,8 @@ def _warn_of_too_few(n_frames: int, given: int) -> None:
 
 
 def _length(parameters: Iterable[Any]) -> int | None:
-    """``len(parameters)``, None where there is none.
-
-    Wrappers have ``__len__`` whatever they wrap, and raise from it around a
-    generator.
-    """
+    """``len(parameters)``, None where there is none."""
+    # Wrappers have __len__ whatever they wrap, and raise from it around a generator.
     try:
         return len(parameters) if isinstance(parameters, Sized) else None
     except TypeError:
@@ -309,14 +315,16 @@ def _length(parameters: Iterable[Any]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An entry of the parameters with the number of its frame, and whether it brought that."""
+    """An entry of the parameters and the number of its frame."""
 
     number: int
     params: Any
     has_own_number: bool
 
 
-def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[_Entry]:
+def _numbered(
+    entries: Iterator[Any], n_frames: int | None, name: str = "param_by_frame"
+) -> Iterator[_Entry]:
     for position in itertools.count():
         if position == n_frames:
             return
@@ -326,8 +334,7 @@ def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[_Entry]:
             return
         except Exception as error:
             raise ParametersError(
-                f"param_by_frame raised {type(error).__name__} when asked for entry "
-                f"{position}: {error}",
+                f"{name} raised {type(error).__name__} when asked for entry {position}: {error}",
                 frame=position,
                 traceback_text=traceback.format_exc(),
             ) from error
@@ -337,32 +344,26 @@ def _numbered(entries: Iterator[Any], n_frames: int | None) -> Iterator[_Entry]:
             yield _Entry(position, entry, False)
 
 
-def _as_many_as_said(numbered: Iterator[_Entry], said: int) -> Iterator[_Entry]:
-    """All of `numbered`; a video is cut by the length that its parameters told before."""
+def _as_many_as_len(numbered: Iterator[_Entry], length: int) -> Iterator[_Entry]:
+    """All of `numbered`, which must be `length` entries: the video was cut by that number."""
     count = 0
     for count, entry in enumerate(numbered, 1):
-        if count == said and next(numbered, None) is not None:
+        if count == length and next(numbered, None) is not None:
             raise ParametersError(
-                f"param_by_frame gives more than the {said} entries that its len() tells. "
-                "Mend its __len__, or give n_frames."
+                f"param_by_frame gives more than the {length} entries that its len() gives. "
+                "Correct its __len__, or give n_frames."
             )
         yield entry
-    if count < said:
+    if count < length:
         raise ParametersError(
-            f"param_by_frame gave only {count} entries, although its len() tells {said}. "
-            "Mend its __len__, or give n_frames.",
+            f"param_by_frame gave only {count} entries, although its len() is {length}. "
+            "Correct its __len__, or give n_frames.",
             frame=count,
         )
 
 
 def _own_numbers(parameters: Iterable[Any], n_frames: int | None) -> list[int] | None:
-    """The frame numbers in a list or a tuple, in order; None where entries have none of their own.
-
-    Raises
-    ------
-    ParametersError
-        If one comes twice.
-    """
+    """The frame numbers in a list or a tuple, in order; None where entries carry none."""
     if not isinstance(parameters, (list, tuple)):
         return None
     if not any(isinstance(entry, IndexedFrameParams) for entry in parameters):
@@ -375,13 +376,7 @@ def _own_numbers(parameters: Iterable[Any], n_frames: int | None) -> list[int] |
 
 
 def _wanted_of(numbers: Sequence[int], selection: Selection) -> int:
-    """How many of `numbers` are selected.
-
-    Raises
-    ------
-    SettingsError
-        If none is, or the selection goes beyond the last one.
-    """
+    """How many of `numbers` are selected."""
     wanted = sum(number in selection for number in numbers)
     if not wanted or selection.last > numbers[-1]:
         raise SettingsError(
@@ -396,14 +391,7 @@ def _in_order(
 ) -> Iterator[tuple[int, Any]]:
     """Entries sorted by number, holding back only those that came too early.
 
-    Parameters
-    ----------
-    numbered
-        The entries as they come.
-    known
-        All their numbers in order, where they are known beforehand.
-    n_frames
-        How many entries are expected; fewer give a warning.
+    `known` are all their numbers in order, where they are known beforehand.
     """
     waiting: dict[int, Any] = {}
     numbers: list[int] = []  # those of `waiting`, a heap

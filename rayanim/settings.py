@@ -1,27 +1,34 @@
-"""Settings: what the caller may choose, checked when it is made."""
+"""Every setting of a video, checked when it is made.
+
+`RenderSettings` holds all that `rayanim.produce` and the command take besides
+what is rendered. It is made once, is frozen, and goes as a whole to whoever
+needs one of its values, render actors included. A new setting is declared
+there, with its check, named in the signature of `produce` and, where the
+command is to have it, in `rayanim.cli.options`; and it is read where it acts.
+"""
 
 from __future__ import annotations
 
 import copy
 import json
-import logging
 import math
+import operator
 import os
 import re
 import warnings
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from itertools import pairwise
+from logging import Logger, getLogger
 from numbers import Rational, Real
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, Self, TypeGuard
 
 from rayanim.errors import SettingsError
 
-_logger = logging.getLogger("rayanim")
+_logger = getLogger("rayanim")
 
 MAX_FPS = 1000
 """Above this a rate is taken for a mistake; FFmpeg's containers end near there too."""
@@ -30,9 +37,79 @@ MIN_FPS = Fraction(1, 1000)
 """Below this a rate is taken for a mistake: one frame would last longer than 1,000 seconds."""
 
 OddSize = Literal["pad", "crop", "scale", "error"]
+Drawing = Literal["auto", "full"]
 Engine = Literal["auto", "local", "ray"]
 Transport = Literal["segments", "frames"]
 OnHistory = Literal["error", "warn", "ignore"]
+
+Check = Callable[[str, Any], Any]
+"""Takes a setting's name and the value given; returns the value to keep, or raises."""
+
+
+def plain(value: Any) -> Any:
+    """`value`, as a number or truth value of Python's own where it is one of NumPy's."""
+    is_scalar = hasattr(value, "dtype") and getattr(value, "shape", None) == ()
+    return value.item() if is_scalar else value
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether `value` is a real number, Python's or NumPy's, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def number_between(low: float, high: float, *, optional: bool = True) -> Check:
+    """A check for a number from `low` to `high`."""
+
+    def check(name: str, value: Any) -> Any:
+        if value is None and optional:
+            return None
+        if not is_number(value) or not math.isfinite(value):
+            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}.")
+        if not low <= value <= high:
+            raise SettingsError(f"{name} must be from {low:g} to {high:g}, got {value!r}.")
+        return value
+
+    return check
+
+
+def count(name: str, value: Any) -> int:
+    """The check for a count of at least 1."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}.")
+    return operator.index(value)
+
+
+def count_or_none(name: str, value: Any) -> int | None:
+    """The check for such a count, or None."""
+    return None if value is None else count(name, value)
+
+
+def one_of(*texts: str) -> Check:
+    """A check for one of these texts."""
+    allowed = ", ".join(map(repr, texts[:-1])) + f" or {texts[-1]!r}"
+
+    def check(name: str, value: Any) -> Any:
+        if value not in texts:
+            raise SettingsError(f"{name} must be {allowed}, got {value!r}.")
+        return value
+
+    return check
+
+
+def setting(default: Any, check: Check | None = None) -> Any:
+    """A field of one of the frozen classes below, with its check."""
+    metadata = {} if check is None else {"check": check}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def check_fields(settings: Any) -> None:
+    """Put what its check makes of each value in the value's place; NumPy's become Python's."""
+    for each in fields(settings):
+        value = plain(getattr(settings, each.name))
+        check = each.metadata.get("check")
+        object.__setattr__(settings, each.name, check(each.name, value) if check else value)
 
 
 def parse_rate(fps: Any) -> Fraction:
@@ -70,88 +147,183 @@ def parse_rate(fps: Any) -> Fraction:
     return rate.limit_denominator(1_000_000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoSettings:
-    """How pixels become a video; what is None is chosen by the container and codec.
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The most render actors: a number, or a share of the cores that there are.
 
     Parameters
     ----------
-    codec
-        ``h264``, ``h265``, ``vp9``, ``av1``, or the name of an FFmpeg encoder.
-    crf
-        Constant rate factor of the codec; lower is better and larger.
-    preset
-        The encoder's own name for its trade of speed against size.
-    bitrate_kbps
-        Target bit rate in kilobits per second; excludes `crf`.
-    pixel_format
-        FFmpeg's name for the format of the encoded frames, ``yuv420p`` say.
-    odd_size
-        What happens to an odd width or height where the pixel format needs
-        even ones: ``pad`` by one pixel in the edge's colour, ``crop`` one
-        pixel, ``scale``, or ``error``.
-    background
-        The colour that shows through transparent pixels where the pixel format
-        has no alpha: any colour that Pillow's ``ImageColor`` knows.
+    count
+        The number; None for a share.
+    percent
+        The share.
+    spared
+        Cores that are left to others.
+    is_auto
+        Whether the caller left the number open.
     """
 
-    codec: str | None = None
-    crf: float | None = None
-    preset: str | None = None
-    bitrate_kbps: float | None = None
-    pixel_format: str | None = None
-    odd_size: OddSize = "pad"
-    background: str = "white"
+    count: int | None = None
+    percent: float = 100.0
+    spared: int = 0
+    is_auto: bool = False
 
-    def __post_init__(self) -> None:
-        _finite("crf", self.crf, low=0, high=63)
-        _finite("bitrate", self.bitrate_kbps, low=1, high=10_000_000)
-        if self.crf is not None and self.bitrate_kbps is not None:
-            raise SettingsError(
-                f"crf={self.crf!r} and bitrate={self.bitrate_kbps!r} exclude each other: "
-                "the first asks for a quality, the second for a size. Give one of them."
-            )
-        if self.odd_size not in ("pad", "crop", "scale", "error"):
-            raise SettingsError(
-                f"odd_size must be 'pad', 'crop', 'scale' or 'error', got {self.odd_size!r}."
-            )
-        self.background_rgb()
+    @classmethod
+    def parse(cls, workers: Any) -> Workers:
+        """Read ``"auto"``, a number, a percentage, ``-1`` for all cores, ``-2`` for all but one.
 
-    def background_rgb(self) -> tuple[int, int, int]:
-        """The background colour as red, green and blue in 0 to 255."""
-        from PIL import ImageColor
-
+        Raises
+        ------
+        SettingsError
+            For 0, and for anything else.
+        """
+        workers = plain(workers)
+        if isinstance(workers, Workers):
+            return workers
+        if workers == "auto":
+            return cls(is_auto=True)
+        percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", str(workers))
+        if percent and 0 < float(percent[1]) <= 1000:
+            return cls(percent=float(percent[1]))
         try:
-            red, green, blue = ImageColor.getrgb(self.background)[:3]
-            return red, green, blue
-        except (ValueError, AttributeError, TypeError):
+            count = 0 if isinstance(workers, bool | float) else int(workers)
+        except (ValueError, TypeError):
+            count = 0
+        if count == 0:
             raise SettingsError(
-                f"background must be a colour such as 'white' or '#202020', "
-                f"got {self.background!r}."
-            ) from None
+                "workers must be 'auto', a number such as 4, a percentage such as '50%', "
+                f"or -1 for all cores, -2 for all but one; got {workers!r}. "
+                "Use 1 to draw in this process."
+            )
+        return cls(count=count) if count > 0 else cls(spared=-count - 1)
+
+    def most(self, cores: int) -> int:
+        """The most render actors where there are so many cores; a number may exceed them."""
+        if self.count is not None:
+            return self.count
+        return max(1, round(cores * self.percent / 100) - self.spared)
 
 
-def plain(value: Any) -> Any:
-    """`value`, as a number or truth value of Python's own where it is one of NumPy's."""
-    is_scalar = hasattr(value, "dtype") and getattr(value, "shape", None) == ()
-    return value.item() if is_scalar else value
+_PART = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*(?:x\s*(\d+)\s*)?)?")
 
 
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether `value` is a real number, Python's or NumPy's, and no truth value."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Numbers of frames, ascending.
+
+    Parameters
+    ----------
+    ranges
+        Ranges that do not overlap, ascending.
+    text
+        What the user wrote, for messages.
+    """
+
+    ranges: tuple[range, ...]
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Selection:
+        """Read numbers and inclusive ranges, separated by commas, a step after ``x``.
+
+        Raises
+        ------
+        SettingsError
+            If `text` is not of that form, or does not ascend.
+        """
+        parts = tuple(_parse_part(part, text) for part in str(text).split(","))
+        for before, after in pairwise(parts):
+            if after[0] <= before[-1]:
+                raise SettingsError(
+                    f"frames {text!r}: {after[0]} comes after {before[-1]}. "
+                    "List frames in ascending order, each once."
+                )
+        return cls(parts, str(text))
+
+    @property
+    def last(self) -> int:
+        """The highest number."""
+        return self.ranges[-1][-1]
+
+    def __contains__(self, number: object) -> bool:
+        return any(number in each for each in self.ranges)
+
+    def within(self, n_frames: int) -> Sequence[int]:
+        """The numbers, checked against a video of `n_frames` frames.
+
+        Raises
+        ------
+        SettingsError
+            If one is not below `n_frames`.
+        """
+        if self.last >= n_frames:
+            raise SettingsError(
+                f"frames {self.text!r}: there is no frame {self.last}; "
+                f"the video has frames 0 to {n_frames - 1}."
+            )
+        return self.ranges[0] if len(self.ranges) == 1 else _Chained(self.ranges)
 
 
-def _finite(name: str, value: Any, *, low: float, high: float) -> None:
-    if value is None:
-        return
-    if not is_number(value) or not math.isfinite(value):
-        raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}.")
-    if not low <= value <= high:
-        raise SettingsError(f"{name} must be from {low:g} to {high:g}, got {value!r}.")
+class _Chained(Sequence[int]):
+    """Ranges one after the other, without listing their numbers."""
+
+    def __init__(self, parts: tuple[range, ...]) -> None:
+        self._parts = parts
+        self._ends = [sum(map(len, parts[: at + 1])) for at in range(len(parts))]
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, at):  # type: ignore[no-untyped-def]
+        if isinstance(at, slice):
+            return [self[index] for index in range(*at.indices(len(self)))]
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        index = at % len(self)
+        which = bisect_left(self._ends, index + 1)
+        before = self._ends[which - 1] if which else 0
+        return self._parts[which][index - before]
 
 
-@dataclass(repr=False)
+def _parse_part(part: str, text: str) -> range:
+    found = _PART.fullmatch(part)
+    if not found:
+        raise SettingsError(f"frames must be such as '0-99', '3,5-10' or '1-100x5', got {text!r}.")
+    first = int(found[1])
+    last = first if found[2] is None else int(found[2])
+    step = 1 if found[3] is None else int(found[3])
+    if step < 1 or last < first:
+        raise SettingsError(
+            f"frames {text!r}: {part.strip()!r} holds no frame; write first-last, ends included."
+        )
+    return range(first, last + 1, step)
+
+
+_PERFORMANCE: dict[str, Check] = {
+    "num_workers": count_or_none,
+    "frame_batch_amount": count_or_none,
+    "window_size": number_between(0.01, 86_400, optional=False),
+    "perf_delay": number_between(0, 86_400, optional=False),
+    "max_workers": count_or_none,
+    "worker_queue_size": count,
+    "min_workers": count,
+    "in_flight_bytes": count,
+    "draw_ms": number_between(0, 1e9),
+    "encode_ms": number_between(0, 1e9),
+}
+"""The performance settings and their checks."""
+
+_OF_PYMPANIM = (  # noqa: SIM905
+    "frames_per_sync work_per_dispatch spawn_worker_threshold_low spawn_worker_threshold_high "
+    "kill_worker_threshold_low kill_worker_threshold_high ooo_balance ooo_cap ooo_error "
+    "min_frames_per_sync max_frames_per_sync frame_batch_min_improvement frame_batch_max_badness "
+    "frame_batch_dyn_min_decay_time frame_batch_dyn_max_decay_time frame_batch_min "
+    "frame_batch_max max_frames_in_recieve_queue unclogging_per_second_threshold_low "
+    "unclogging_per_second_threshold_high"
+).split()
+"""pympanim's settings that have no effect here, in its order."""
+
+
 class PerformanceSettings:
     """What tunes itself during a run, and can be pinned or handed to the next run.
 
@@ -200,52 +372,61 @@ class PerformanceSettings:
     4
     """
 
-    # In pympanim's order, which scripts pass by position. Those with `Any` have no effect.
-    frames_per_sync: Any = None
-    num_workers: int | None = None
-    frame_batch_amount: int | None = None
-    window_size: float = 5.0
-    perf_delay: float = 2.0
-    max_workers: int | None = None
-    worker_queue_size: int = 2
-    work_per_dispatch: Any = None
-    spawn_worker_threshold_low: Any = None
-    spawn_worker_threshold_high: Any = None
-    kill_worker_threshold_low: Any = None
-    kill_worker_threshold_high: Any = None
-    ooo_balance: Any = None
-    ooo_cap: Any = None
-    ooo_error: Any = None
-    min_frames_per_sync: Any = None
-    max_frames_per_sync: Any = None
-    frame_batch_min_improvement: Any = None
-    frame_batch_max_badness: Any = None
-    frame_batch_dyn_min_decay_time: Any = None
-    frame_batch_dyn_max_decay_time: Any = None
-    frame_batch_min: Any = None
-    frame_batch_max: Any = None
-    max_frames_in_recieve_queue: Any = None
-    unclogging_per_second_threshold_low: Any = None
-    unclogging_per_second_threshold_high: Any = None
+    num_workers: int | None
+    frame_batch_amount: int | None
+    window_size: float
+    perf_delay: float
+    max_workers: int | None
+    worker_queue_size: int
+    min_workers: int
+    in_flight_bytes: int
+    draw_ms: float | None
+    encode_ms: float | None
 
-    min_workers: int = field(default=1, kw_only=True)
-    in_flight_bytes: int = field(default=256 * 2**20, kw_only=True)
-    draw_ms: float | None = field(default=None, kw_only=True)
-    encode_ms: float | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        given = [name for name in NAMES_WITHOUT_MEANING if getattr(self, name) is not None]
-        if given:
+    def __init__(
+        self,
+        frames_per_sync: Any = None,
+        num_workers: int | None = None,
+        frame_batch_amount: int | None = None,
+        window_size: float = 5.0,
+        perf_delay: float = 2.0,
+        max_workers: int | None = None,
+        worker_queue_size: int = 2,
+        *more_of_pympanim: Any,
+        min_workers: int = 1,
+        in_flight_bytes: int = 256 * 2**20,
+        draw_ms: float | None = None,
+        encode_ms: float | None = None,
+        **of_pympanim: Any,
+    ) -> None:
+        given = locals()
+        of_pympanim |= zip(_OF_PYMPANIM, (frames_per_sync, *more_of_pympanim), strict=False)
+        unknown = sorted(of_pympanim.keys() - set(_OF_PYMPANIM))
+        if unknown or len(more_of_pympanim) >= len(_OF_PYMPANIM):
+            what = f"setting called {', '.join(unknown)}" if unknown else "setting in that place"
+            raise TypeError(f"PerformanceSettings has no {what}.")
+        vars(self).update(dict.fromkeys(_OF_PYMPANIM) | of_pympanim)
+        ignored = [name for name in _OF_PYMPANIM if of_pympanim.get(name) is not None]
+        if ignored:
             warnings.warn(
-                f"{', '.join(given)}: nothing to tune by that name in rayanim; ignored.",
-                stacklevel=3,
+                f"{', '.join(ignored)}: no effect in rayanim; ignored.",
+                stacklevel=2,
             )
+        for name in _PERFORMANCE:
+            setattr(self, name, given[name])
         self.check()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in self.__dataclass_fields__:
+        if name not in _PERFORMANCE and name not in _OF_PYMPANIM:
             raise AttributeError(f"No performance setting is called {name}.")
-        object.__setattr__(self, name, _checked(name, plain(value)))
+        check = _PERFORMANCE.get(name)
+        value = plain(value)
+        vars(self)[name] = value if check is None else check(name, value)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.to_dict().items())
@@ -260,17 +441,13 @@ class PerformanceSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values that JSON can hold."""
-        values = asdict(self)
-        return {
-            name: value
-            for name, value in values.items()
-            if value is not None or name not in NAMES_WITHOUT_MEANING
-        }
+        values = vars(self).items()
+        return {name: value for name, value in values if name in _PERFORMANCE or value is not None}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of `to_dict`; names that are not known raise `SettingsError`."""
-        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        unknown = sorted(set(values) - set(_PERFORMANCE) - set(_OF_PYMPANIM))
         if unknown:
             raise SettingsError(f"No performance setting is called {', '.join(unknown)}.")
         return cls(**values)
@@ -305,78 +482,8 @@ class PerformanceSettings:
         return copied
 
 
-NAMES_WITHOUT_MEANING = tuple(
-    each.name for each in fields(PerformanceSettings) if each.type == "Any"
-)
-"""Names of pympanim's performance settings that have no effect here."""
-
-_COUNTS = ("min_workers", "worker_queue_size", "in_flight_bytes")
-_COUNTS_OR_NONE = ("num_workers", "max_workers", "frame_batch_amount")
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "window_size": (0.01, 86_400),
-    "perf_delay": (0, 86_400),
-    "draw_ms": (0, 1e9),
-    "encode_ms": (0, 1e9),
-}
-
-
-def _checked(name: str, value: Any) -> Any:
-    """The performance setting `name`, or `SettingsError` where its value makes no sense."""
-    if name in _COUNTS or (name in _COUNTS_OR_NONE and value is not None):
-        _positive_int(name, value)
-    if name in _BOUNDS:
-        low, high = _BOUNDS[name]
-        if value is None and not name.endswith("_ms"):
-            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, got None.")
-        _finite(name, value, low=low, high=high)
-    return value
-
-
-def _positive_int(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}.")
-
-
-def parse_workers(workers: int | str, *, cores: int) -> int:
-    """The most render actors that `workers` allows on a machine of `cores` cores.
-
-    Parameters
-    ----------
-    workers
-        ``"auto"`` and ``-1`` mean all cores, ``-2`` all but one and so on, a
-        percentage such as ``"50%"`` that share of the cores, a positive number
-        itself, above the number of cores too.
-    cores
-        The cores that this process may use.
-
-    Raises
-    ------
-    SettingsError
-        For 0, and for what is no number, percentage or ``"auto"``.
-    """
-    workers = plain(workers)
-    if workers == "auto":
-        return cores
-    percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", str(workers))
-    if percent and 0 < float(percent[1]) <= 1000:
-        return max(1, round(cores * float(percent[1]) / 100))
-    try:
-        count = None if isinstance(workers, (bool, float)) else int(workers)
-    except (ValueError, TypeError):
-        count = None
-    if count is None or count == 0:
-        raise SettingsError(
-            f"workers must be 'auto', a number such as 4, a percentage such as '50%', "
-            f"or -1 for all cores, -2 for all but one; got {workers!r}. "
-            "Use 1 to draw in this process."
-        )
-    return count if count > 0 else max(1, cores + 1 + count)
-
-
 RAY_ADDRESS = "RAY_ADDRESS"
 """The variable in which Ray's own tools look for an address."""
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 SMALLEST_MEMORY_BYTES = 16 * 2**20
 """No Python process with NumPy and matplotlib fits into less: a slip of the unit."""
@@ -386,14 +493,14 @@ _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a cluster is, and who said so.
+    """Where a cluster is, and how that was given.
 
     Attributes
     ----------
     text
         ``auto``, or ``HOST:PORT`` of the head.
     origin
-        How it was given, for messages: ``address='auto'``, say.
+        How it was given, for messages, such as ``address='auto'``.
     """
 
     text: str
@@ -431,11 +538,11 @@ def read_address(given: str | None, environment: Mapping[str, str] = os.environ)
     if text is None or text == "local":
         return None
     address = Address(text, origin)
-    _check(address)
+    _check_address(address)
     return address
 
 
-def _check(address: Address) -> None:
+def _check_address(address: Address) -> None:
     text, origin = address.text, address.origin
     scheme, separator, rest = text.partition("://")
     if separator and scheme in ("ray", "http", "https"):
@@ -459,6 +566,59 @@ def _check(address: Address) -> None:
             f"{origin}: an address is 'auto', or HOST:PORT of the cluster's head, such as "
             "10.0.0.1:6379 (`ray start --head` prints it)."
         )
+
+
+def _is_positive(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value) and value > 0
+
+
+def _positive(name: str, value: Any) -> Any:
+    if not _is_positive(value):
+        raise SettingsError(f"{name} must be a number above 0, got {value!r}.")
+    return value
+
+
+def _memory(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < SMALLEST_MEMORY_BYTES:
+        raise SettingsError(
+            f"{name} must be a whole number of bytes, at least {SMALLEST_MEMORY_BYTES} (16 MiB), "
+            f"got {value!r}."
+        )
+    return value
+
+
+def _resources(name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(each, str) and _is_positive(amount) for each, amount in value.items()
+    ):
+        raise SettingsError(
+            f"{name} must be amounts above 0 by name, such as {{'render': 1}}, got {value!r}."
+        )
+    own = {"CPU": "actor_cpus", "memory": "actor_memory_bytes"}
+    for each in value:
+        if each in own:
+            raise SettingsError(f"{name}: {each!r} is set by {own[each]}.")
+        if each in ("GPU", "object_store_memory"):
+            raise SettingsError(f"{name}: a render actor uses no {each!r}.")
+    return value
+
+
+def _labels(name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(text, str) for pair in value.items() for text in pair
+    ):
+        raise SettingsError(
+            f"{name} must be texts by label, such as {{'role': 'render'}}, got {value!r}."
+        )
+    return value
+
+
+def _texts(name: str, value: Any) -> Any:
+    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        raise SettingsError(f"{name} must be a tuple of texts, got {value!r}.")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -488,9 +648,9 @@ class ClusterSettings:
         Requirements that pip installs on each node; a name that ends in
         ``.txt`` is a file of them.
     working_dir
-        The folder that travels; None takes the script's.
+        The folder that is sent to the nodes; None takes the script's.
     exclude
-        Gitignore patterns of what stays behind.
+        Gitignore patterns of what is not sent.
 
     Raises
     ------
@@ -498,164 +658,33 @@ class ClusterSettings:
         If one of them makes no sense.
     """
 
-    min_workers: int | None = None
-    max_workers: int | None = None
-    actor_cpus: float = 1.0
-    actor_memory_bytes: int | None = None
-    resources: Mapping[str, float] = field(default_factory=dict)
-    keep_head_free: bool = False
-    label_selector: Mapping[str, str] = field(default_factory=dict)
-    packages: tuple[str, ...] = ()
-    working_dir: str | os.PathLike[str] | None = None
-    exclude: tuple[str, ...] = ()
+    min_workers: int | None = setting(None, count_or_none)
+    max_workers: int | None = setting(None, count_or_none)
+    actor_cpus: float = setting(1.0, _positive)
+    actor_memory_bytes: int | None = setting(None, _memory)
+    resources: Mapping[str, float] = setting({}, _resources)
+    keep_head_free: bool = setting(False)
+    label_selector: Mapping[str, str] = setting({}, _labels)
+    packages: tuple[str, ...] = setting((), _texts)
+    working_dir: str | os.PathLike[str] | None = setting(None)
+    exclude: tuple[str, ...] = setting((), _texts)
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            object.__setattr__(self, each.name, plain(getattr(self, each.name)))
-        for name in ("min_workers", "max_workers"):
-            _check_count(name, getattr(self, name))
+        check_fields(self)
         if (self.min_workers or 1) > (self.max_workers or math.inf):
             raise SettingsError(
                 f"min_workers={self.min_workers} is above max_workers={self.max_workers}."
             )
-        _check_positive("actor_cpus", self.actor_cpus)
-        _check_memory(self.actor_memory_bytes)
-        _check_resources(self.resources)
-        _check_labels(self.label_selector)
-        for name in ("packages", "exclude"):
-            _check_texts(name, getattr(self, name))
 
     @property
-    def counts_on_clusters_only(self) -> tuple[str, ...]:
-        """Names of those that were given and mean nothing on one machine."""
-        plain = ClusterSettings()
-        given = (each.name for each in fields(self))
+    def unused_without_cluster(self) -> tuple[str, ...]:
+        """Names of those that were given and have no effect on one machine."""
+        default = ClusterSettings()
         return tuple(
-            name
-            for name in given
-            if name not in ("min_workers", "max_workers")
-            and getattr(self, name) != getattr(plain, name)
-        )
-
-
-def _check_count(name: str, value: Any) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}.")
-
-
-def _is_positive(value: Any) -> bool:
-    real = isinstance(value, int | float) and not isinstance(value, bool)
-    return real and math.isfinite(value) and value > 0
-
-
-def _check_positive(name: str, value: Any) -> None:
-    if not _is_positive(value):
-        raise SettingsError(f"{name} must be a number above 0, got {value!r}.")
-
-
-def _check_memory(value: Any) -> None:
-    if value is None:
-        return
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < SMALLEST_MEMORY_BYTES:
-        raise SettingsError(
-            "actor_memory_bytes must be a whole number of bytes, at least "
-            f"{SMALLEST_MEMORY_BYTES} (16 MiB), got {value!r}."
-        )
-
-
-def _check_resources(resources: Any) -> None:
-    whole = isinstance(resources, Mapping) and all(
-        isinstance(name, str) and _is_positive(amount) for name, amount in resources.items()
-    )
-    if not whole:
-        raise SettingsError(
-            f"resources must be amounts above 0 by name, such as {{'render': 1}}, "
-            f"got {resources!r}."
-        )
-    own = {"CPU": "actor_cpus", "memory": "actor_memory_bytes"}
-    for name in resources:
-        if name in own:
-            raise SettingsError(f"resources: {name!r} is set by {own[name]}.")
-        if name in ("GPU", "object_store_memory"):
-            raise SettingsError(f"resources: {name!r} is nothing that a render actor uses.")
-
-
-def _check_labels(labels: Any) -> None:
-    if not isinstance(labels, Mapping) or not all(
-        isinstance(text, str) for pair in labels.items() for text in pair
-    ):
-        raise SettingsError(
-            f"label_selector must be texts by label, such as {{'role': 'render'}}, got {labels!r}."
-        )
-
-
-def _check_texts(name: str, values: Any) -> None:
-    if isinstance(values, str) or not all(isinstance(each, str) for each in values):
-        raise SettingsError(f"{name} must be a tuple of texts, got {values!r}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterRequest:
-    """A cluster that a job is to run on.
-
-    Attributes
-    ----------
-    address
-        Where it is.
-    settings
-        What may be asked of it.
-    workers
-        As the caller gave it; a share is one of the cluster's CPUs.
-    """
-
-    address: Address
-    settings: ClusterSettings
-    workers: int | str
-
-
-def cluster_request(
-    given: str | None, settings: ClusterSettings | None, workers: int | str, engine: str
-) -> ClusterRequest | None:
-    """The cluster that a call of `produce` asks for; None where Ray stays on this machine.
-
-    Settings that mean something on a cluster only are not refused here: a script
-    that carries them is tried at home first. They are told.
-
-    Parameters
-    ----------
-    given, settings, workers, engine
-        That call's arguments.
-
-    Raises
-    ------
-    SettingsError
-        If they make no sense together.
-    """
-    if settings is not None and not isinstance(settings, ClusterSettings):
-        raise SettingsError(f"cluster must be ClusterSettings, got {settings!r:.80}.")
-    address = None if engine == "local" and given is None else read_address(given)
-    if address is None:
-        _tell_of_idle(settings)
-        return None
-    if engine == "local":
-        raise SettingsError(
-            f"engine='local' and {address.origin} exclude each other: the first draws in this "
-            "process, the second on a cluster. Leave one of them out."
-        )
-    return ClusterRequest(address=address, settings=settings or ClusterSettings(), workers=workers)
-
-
-def _tell_of_idle(settings: ClusterSettings | None) -> None:
-    idle = () if settings is None else settings.counts_on_clusters_only
-    if idle:
-        _logger.warning(
-            "On this machine alone %s mean%s nothing; address='auto' (--address auto) draws on "
-            "the Ray cluster that it belongs to.",
-            ", ".join(idle),
-            "s" if len(idle) == 1 else "",
+            each.name
+            for each in fields(self)
+            if each.name not in ("min_workers", "max_workers")
+            and getattr(self, each.name) != getattr(default, each.name)
         )
 
 
@@ -678,96 +707,218 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * SIZES[found[2].upper()])
 
 
-_PART = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*(?:x\s*(\d+)\s*)?)?")
+def _bitrate(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if not is_number(value) or math.isnan(value):
+        raise SettingsError(
+            f"{name} must be a number of kilobits per second, or -1 for none, got {value!r}."
+        )
+    checked: float | None = number_between(1, 10_000_000)(name, value) if value > 0 else None
+    return checked
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Numbers of frames, ascending.
+@dataclass(frozen=True, kw_only=True)
+class VideoSettings:
+    """How pixels become a video: the settings that `rayanim.video` reads.
 
-    Parameters
-    ----------
-    parts
-        Ranges that do not overlap, ascending.
-    text
-        What the user wrote, for messages.
+    What is None is chosen by the container and codec. `rayanim.produce`
+    documents each.
     """
 
-    parts: tuple[range, ...]
-    text: str
+    codec: str | None = setting(None)
+    crf: float | None = setting(None, number_between(0, 63))
+    preset: str | None = setting(None)
+    bitrate: float | None = setting(None, _bitrate)
+    pixel_format: str | None = setting(None)
+    odd_size: OddSize = setting("pad", one_of("pad", "crop", "scale", "error"))
+    background: str = setting("white")
 
-    @classmethod
-    def parse(cls, text: str) -> Selection:
-        """Read numbers and inclusive ranges, separated by commas, a step after ``x``.
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.crf is not None and self.bitrate is not None:
+            raise SettingsError(
+                f"crf={self.crf!r} and bitrate={self.bitrate!r} exclude each other: "
+                "the first asks for a quality, the second for a size. Give one of them."
+            )
+        self.background_rgb()
 
-        Raises
-        ------
-        SettingsError
-            If `text` is not of that form, or does not ascend.
-        """
-        parts = tuple(_parse_part(part, text) for part in str(text).split(","))
-        for before, after in pairwise(parts):
-            if after[0] <= before[-1]:
-                raise SettingsError(
-                    f"frames {text!r}: {after[0]} comes after {before[-1]}. "
-                    "List frames in ascending order, each once."
-                )
-        return cls(parts, str(text))
+    def background_rgb(self) -> tuple[int, int, int]:
+        """The background, any colour that Pillow knows, as red, green and blue in 0 to 255."""
+        from PIL import ImageColor
+
+        try:
+            red, green, blue = ImageColor.getrgb(self.background)[:3]
+            return red, green, blue
+        except (ValueError, AttributeError, TypeError):
+            raise SettingsError(
+                f"background must be a colour such as 'white' or '#202020', "
+                f"got {self.background!r}."
+            ) from None
+
+
+SAVEFIG_PIXELS = {
+    "bbox_extra_artists",
+    "bbox_inches",
+    "dpi",
+    "edgecolor",
+    "facecolor",
+    "pad_inches",
+    "transparent",
+}
+"""Options of ``Figure.savefig`` that count for a video."""
+
+SAVEFIG_FILE = {"backend", "format", "metadata", "orientation", "papertype", "pil_kwargs"}
+"""Options of ``Figure.savefig`` that say how to write an image file: no effect on a video."""
+
+
+def _dpi(name: str, value: Any) -> float | None:
+    figure_s_own = value is None or value == "figure"
+    checked: float | None = None if figure_s_own else number_between(1, 10_000)(name, value)
+    return checked
+
+
+def _savefig_params(name: str, value: Any) -> Any:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise SettingsError(f"{name} must be a dict, got {value!r:.80}.")
+    others = sorted(map(str, set(value) - SAVEFIG_PIXELS - SAVEFIG_FILE))
+    if others:
+        _logger.warning("%s: %s: no effect on a video; ignored.", name, ", ".join(others))
+    options = {each: plain(option) for each, option in value.items() if each in SAVEFIG_PIXELS}
+    _dpi("dpi", options.get("dpi"))
+    return options
+
+
+def _frames(name: str, value: Any) -> Selection | None:
+    return value if value is None or isinstance(value, Selection) else Selection.parse(value)
+
+
+def _seed(name: str, value: Any) -> int | None:
+    if value is None or value == "none":
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise SettingsError(f"{name} must be a whole number or None, got {value!r}.")
+    return operator.index(value)
+
+
+def _performance(name: str, value: Any) -> PerformanceSettings:
+    if value is None:
+        return PerformanceSettings()
+    found = getattr(value, "settings", value)  # those of a report
+    if not isinstance(found, PerformanceSettings):
+        raise SettingsError(
+            "settings must be PerformanceSettings or the report of an earlier run, "
+            f"got {value!r:.80}."
+        )
+    return found
+
+
+def _address(name: str, value: Any) -> Any:
+    read_address(value, {})
+    return value
+
+
+def _cluster(name: str, value: Any) -> ClusterSettings:
+    if value is None:
+        return ClusterSettings()
+    if not isinstance(value, ClusterSettings):
+        raise SettingsError(f"{name} must be ClusterSettings, got {value!r:.80}.")
+    return value
+
+
+def _storage_options(name: str, value: Any) -> Any:
+    if value is not None and not isinstance(value, Mapping):
+        raise SettingsError(
+            f"{name} must be a dict of what fsspec's client takes, got a {type(value).__name__}."
+        )
+    return value
+
+
+def _log_json(name: str, value: Any) -> Any:
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise SettingsError(f"{name} must be a file's name, got {value!r:.80}.")
+    return value
+
+
+def _logger_or_none(name: str, value: Any) -> Any:
+    if value is not None and not hasattr(value, "isEnabledFor"):
+        raise SettingsError(f"{name} must be a logging.Logger, got {value!r:.80}.")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderSettings(VideoSettings):
+    """All that can be chosen about a job, checked; `rayanim.produce` documents each.
+
+    `performance` is what `produce` calls `settings`, with what other settings
+    say of it. `height_px`, the height of the frames, is the command's alone.
+    """
+
+    fps: Fraction = setting(Fraction(30), lambda name, value: parse_rate(value))
+    frames: Selection | None = setting(None, _frames)
+    n_frames: int | None = setting(None, count_or_none)
+    duration: float | None = setting(None)
+    seed: int | None = setting(0, _seed)
+    sequential: bool = setting(False, lambda name, value: bool(value))
+    on_history: OnHistory = setting("error", one_of("error", "warn", "ignore"))
+
+    dpi: float | None = setting(100, _dpi)
+    height_px: int | None = setting(None, count_or_none)
+    savefig_params: dict[str, Any] = setting({}, _savefig_params)
+    reuse_figure_object: bool = setting(True)
+    drawing: Drawing = setting("auto", one_of("auto", "full"))
+
+    engine: Engine = setting("auto", one_of("auto", "local", "ray"))
+    workers: Workers = setting(Workers(is_auto=True), lambda name, value: Workers.parse(value))
+    performance: PerformanceSettings = setting(None, _performance)
+    transport: Literal["auto"] | Transport = setting("auto", one_of("auto", "segments", "frames"))
+    segment_frames: int | None = setting(None, count_or_none)
+    address: str | None = setting(None, _address)
+    cluster: ClusterSettings = setting(None, _cluster)
+
+    outfile: Any = setting(None)
+    overwrite: bool = setting(True)
+    resume: bool = setting(False)
+    keep_parts: bool = setting(False)
+    storage_options: Mapping[str, Any] | None = setting(None, _storage_options)
+
+    progress: Any = setting(None)
+    time_per_print: float = setting(15.0)
+    logger: Logger | None = setting(None, _logger_or_none)
+    drawing_log_interval: int | None = setting(None, count_or_none)
+    encoding_log_interval: int | None = setting(None, count_or_none)
+    log_json: str | os.PathLike[str] | None = setting(None, _log_json)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        address = read_address(self.address, {})
+        if self.engine == "local" and address is not None:
+            raise SettingsError(
+                f"engine='local' and {address.origin} exclude each other: the first draws in this "
+                "process, the second on a cluster. Leave one of them out."
+            )
+        changes = {
+            "frame_batch_amount": self.segment_frames,
+            "min_workers": self.cluster.min_workers,
+            "max_workers": self.cluster.max_workers,
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        # A copy: the run changes nothing of the caller's.
+        object.__setattr__(self, "performance", self.performance.replace(**given))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what stays in the calling process: its own objects, and keys to its storage."""
+        return vars(self) | {"progress": None, "logger": None, "storage_options": None}
 
     @property
-    def last(self) -> int:
-        """The highest number."""
-        return self.parts[-1][-1]
+    def checks_history(self) -> bool:
+        """Whether frames are drawn again to see if they depend on those drawn before them."""
+        # Without a seed, random numbers would be taken for such a dependence.
+        return not self.sequential and self.on_history != "ignore" and self.seed is not None
 
-    def __contains__(self, number: object) -> bool:
-        return any(number in part for part in self.parts)
-
-    def within(self, n_frames: int) -> Sequence[int]:
-        """The numbers, checked against a video of `n_frames` frames.
-
-        Raises
-        ------
-        SettingsError
-            If one is not below `n_frames`.
-        """
-        if self.last >= n_frames:
-            raise SettingsError(
-                f"frames {self.text!r}: there is no frame {self.last}; "
-                f"the video has frames 0 to {n_frames - 1}."
-            )
-        return self.parts[0] if len(self.parts) == 1 else _Chained(self.parts)
-
-
-class _Chained(Sequence[int]):
-    """Ranges one after the other, without listing their numbers."""
-
-    def __init__(self, parts: tuple[range, ...]) -> None:
-        self._parts = parts
-        self._ends = [sum(map(len, parts[: at + 1])) for at in range(len(parts))]
-
-    def __len__(self) -> int:
-        return self._ends[-1]
-
-    def __getitem__(self, at):  # type: ignore[no-untyped-def]
-        if isinstance(at, slice):
-            return [self[index] for index in range(*at.indices(len(self)))]
-        if not -len(self) <= at < len(self):
-            raise IndexError(at)
-        index = at % len(self)
-        which = bisect_left(self._ends, index + 1)
-        before = self._ends[which - 1] if which else 0
-        return self._parts[which][index - before]
-
-
-def _parse_part(part: str, text: str) -> range:
-    found = _PART.fullmatch(part)
-    if not found:
-        raise SettingsError(f"frames must be such as '0-99', '3,5-10' or '1-100x5', got {text!r}.")
-    first = int(found[1])
-    last = first if found[2] is None else int(found[2])
-    step = 1 if found[3] is None else int(found[3])
-    if step < 1 or last < first:
-        raise SettingsError(
-            f"frames {text!r}: {part.strip()!r} holds no frame; write first-last, ends included."
-        )
-    return range(first, last + 1, step)
+    @property
+    def cluster_address(self) -> Address | None:
+        """The cluster to draw on, `RAY_ADDRESS` considered; None for this machine alone."""
+        return None if self.engine == "local" else read_address(self.address)

@@ -1,33 +1,31 @@
-"""The one protocol through which the engine sees whatever the user wrote.
+"""What the engine draws from: one protocol, an adapter for each form, `as_source` to choose it.
 
-One adapter per form stands here; `rayanim.sources` finds the right one, and
-nothing beyond the two asks which form it was.
+The forms are an `Animator`, a `FrameGenerator` or `Act`, a function, a list of
+frames and a generator of frames. Only this module knows which one it is.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
+import logging
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.errors import RayanimError, SettingsError, SetupError
+from rayanim.errors import FrameError, RayanimError, SettingsError, SetupError
 from rayanim.figure.draw_stats import uncounted
 from rayanim.figure.figure import (
     AnyPixels,
     Box,
-    Drawing,
     FigurePixels,
     drawn_as,
     given_box,
@@ -36,8 +34,10 @@ from rayanim.figure.figure import (
     settled_box,
 )
 from rayanim.figure.layout import Approach, coming_by, skip_draw
+from rayanim.parameters import FrameStream
 from rayanim.pixels import Frame, pixels_of, to_rgba, to_size
 from rayanim.randomness import SETUP, seed_for
+from rayanim.settings import RenderSettings
 from rayanim.timeline import frame_count, frame_time_ms
 
 if TYPE_CHECKING:
@@ -46,114 +46,9 @@ if TYPE_CHECKING:
     from rayanim.animator import Animator
     from rayanim.frame_gen import FrameGenerator
 
-MARK = "_rayanim_left"
-"""The attribute that keeps what is to be taken off: on the object, so that it goes with it."""
-
-MAX_PARTS = 1000
-"""Longer lists are data, not parts of a video: looking through them would take its time."""
-
-
-class _Missing(Enum):
-    """Stands for an attribute that is not there; stays itself when copied and pickled."""
-
-    MISSING = "missing"
-
-
-_MISSING = _Missing.MISSING
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """An attribute's value before a video and after it."""
-
-    before: Any
-    after: Any
-
-
-class AttributeWatch:
-    """Sees what a video changes on an object, and on those that it is made of.
-
-    Attributes are compared, not what they hold: a list that the object had
-    before keeps what is appended to it.
-    """
-
-    def __init__(self, thing: Any) -> None:
-        self._before = [(each, dict(vars(each))) for each in parts_of(thing)]
-
-    def note(self) -> None:
-        """Keep on each object what has changed, for `take_off`."""
-        for each, before in self._before:
-            now = vars(each)
-            changes = {
-                name: _Change(before.get(name, _MISSING), now.get(name, _MISSING))
-                for name in before.keys() | now.keys()
-                if before.get(name, _MISSING) is not now.get(name, _MISSING)
-            }
-            if changes:
-                now[MARK] = changes
-
-    @contextlib.contextmanager
-    def noted_on_failure(self) -> Iterator[None]:
-        """Note what was changed where what is done inside fails, and no one will close."""
-        try:
-            yield
-        except BaseException:
-            self.note()
-            raise
-
-
-def take_off(thing: Any) -> None:
-    """Put back what the last video changed on `thing`, and on what it is made of.
-
-    What was set again since then is the user's own, and stays.
-    """
-    for each in parts_of(thing):
-        attributes = vars(each)
-        for name, change in attributes.pop(MARK, {}).items():
-            if attributes.get(name, _MISSING) is not change.after:
-                continue
-            if change.before is _MISSING:
-                del attributes[name]
-            else:
-                attributes[name] = change.before
-
-
-def parts_of(thing: Any) -> list[Any]:
-    """`thing` and the generators, scenes, states and renderers in it, each once."""
-    forms, own_keeper = _forms()
-    found: dict[int, Any] = {}
-    waiting = [thing]
-    while waiting:
-        each = waiting.pop()
-        if id(each) in found or not hasattr(each, "__dict__") or isinstance(each, own_keeper):
-            continue
-        found[id(each)] = each
-        waiting += [inner for inner in _held(each) if isinstance(inner, forms) or _is_ours(inner)]
-    return list(found.values())
-
-
-def _held(holder: Any) -> Iterator[Any]:
-    """What the attributes of `holder` are, and what short lists and tuples among them hold."""
-    for value in vars(holder).values():
-        yield value
-        if isinstance(value, list | tuple) and len(value) <= MAX_PARTS:
-            yield from value
-
-
-def _is_ours(inner: Any) -> bool:
-    """Whether it is one of rayanim's own, which may hold the user's."""
-    return type(inner).__module__.partition(".")[0] == "rayanim"
-
-
-def _forms() -> tuple[tuple[type, ...], type]:
-    """The classes whose objects a video is made of, and the one that cleans up by itself."""
-    from rayanim.acts import ActRenderer, ActState, FigureRenderer, Scene
-    from rayanim.frame_gen import FrameGenerator
-
-    return (FrameGenerator, Scene, ActState, ActRenderer), FigureRenderer
-
-
 Pixels = npt.NDArray[np.uint8]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +64,7 @@ class Geometry:
 class Source(Protocol):
     """Something that draws frames by number, in any order, in any process.
 
-    A source travels by pickle before it was opened, never after.
+    It is pickled before it is opened, never after.
     """
 
     @property
@@ -178,12 +73,12 @@ class Source(Protocol):
 
     @property
     def n_frames(self) -> int | None:
-        """How many frames there are; None where the parameters tell."""
+        """How many frames there are; None where the parameters decide."""
 
     def open(self, geometry: Geometry | None) -> None:
         """Build what drawing needs; once per process, before `measure` and `draw`.
 
-        `geometry` is None in the first process, which is asked to `measure`.
+        `geometry` is None in the first process, where `measure` follows.
         """
 
     def measure(self, index: int, params: Any) -> Geometry:
@@ -193,180 +88,170 @@ class Source(Protocol):
         """Frame `index` as (height, width, 4) uint8 RGBA, valid until the next call."""
 
     def advance(self, index: int, params: Any) -> None:
-        """Come to the state that drawing frame `index` would leave, without drawing it."""
+        """Reach the state after frame `index` without drawing it."""
 
     def close(self) -> None:
-        """Let go of what `open` built."""
+        """Release what `open` built."""
 
 
-class Order:
-    """How the frames that a source is asked for follow one another."""
+class FrameOrder:
+    """Knows whether the frame to draw follows the frame drawn before it."""
 
     def __init__(self, geometry: Geometry | None) -> None:
-        self._leads = geometry is None
+        self._is_first_process = geometry is None
         self._first = None if geometry is None else geometry.first
         self._last: int | None = None
 
-    def begins_with(self, index: int) -> None:
+    def begin_with(self, index: int) -> None:
         """Frame `index` is the video's first."""
         self._first = index
 
     def approach(self, index: int) -> Approach:
         """How the source comes to frame `index`, which is drawn now."""
         last, self._last = self._last, index
-        if last is not None and (index == last + 1 or (self._leads and index > last)):
+        if last is not None and (index == last + 1 or (self._is_first_process and index > last)):
             return "next"
         return "first" if index == self._first else "jump"
 
-    def passes(self, index: int) -> None:
-        """The source came to the state after frame `index` without drawing it."""
+    def skip(self, index: int) -> None:
+        """The source reached the state after frame `index` without drawing it."""
         self._last = index
 
 
 class AnimatorSource:
-    """An `Animator`: a figure set up once, updated from frame to frame.
-
-    What an earlier video left on the animator is taken off here, see
-    `rayanim.sources`.
-    """
+    """An `Animator`: its figure is set up once, and updated for each frame."""
 
     n_frames = None
 
     def __init__(
         self,
         animator: Animator,
-        savefig_options: dict[str, Any],
-        *,
-        reuse_figure: bool = True,
-        height_px: int | None = None,
-        drawing: Drawing = "auto",
+        settings: RenderSettings,
     ) -> None:
-        take_off(animator)
+        remove_leftovers(animator)
         self._animator = animator
-        self._options = savefig_options
-        self._reuse_figure = reuse_figure
-        self._height_px = height_px
-        self._drawing = drawing
-        self._box = given_box(savefig_options)
-        self._order = Order(None)
+        self._settings = settings
+        dpi = "figure" if settings.dpi is None else settings.dpi
+        self._options = {"dpi": dpi, **settings.savefig_params}
+        self._box = given_box(self._options)
+        self._order = FrameOrder(None)
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
-        self._watch: AttributeWatch | None = None
+        self._changes: ChangeRecorder | None = None
 
     @property
     def name(self) -> str:
         return type(self._animator).__name__
 
     def open(self, geometry: Geometry | None) -> None:
-        self._order = Order(geometry)
+        self._order = FrameOrder(geometry)
         if geometry is not None:
             self._box = geometry.box
-        self._watch = AttributeWatch(self._animator)
-        with self._watch.noted_on_failure():
+        self._changes = ChangeRecorder(self._animator)
+        try:
             self._set_up()
+        except BaseException:
+            self._changes.record()
+            raise
         self._close_unless_reused()
 
     def measure(self, index: int, params: Any) -> Geometry:
-        pixels = self._live()
+        pixels = self._opened()
         self._animator.update(index, params)
         # Drawing this frame must not update it a second time.
         self._updated = index
-        self._order.begins_with(index)
+        self._order.begin_with(index)
         self._box = settled_box(pixels.figure, self._options)
         pixels.release()
-        self._pixels = self._opened(pixels.figure)
+        self._pixels = self._pixels_of(pixels.figure)
         size = self._pixels.size
         self._close_unless_reused()
         return Geometry(size, self._box, index)
 
     def draw(self, index: int, params: Any) -> Pixels:
-        pixels = self._live()
-        if self._updated != index:
-            self._animator.update(index, params)
-        self._updated = None
+        pixels = self._update(index, params)
         # A figure of its own has no frame before it.
-        approach = self._order.approach(index) if self._reuse_figure else "next"
+        approach = self._order.approach(index) if self._settings.reuse_figure_object else "next"
         with coming_by(approach):
             frame = pixels.draw()
         self._close_unless_reused()
         return frame
 
     def advance(self, index: int, params: Any) -> None:
-        pixels = self._live()
-        if self._updated != index:
-            self._animator.update(index, params)
-        self._updated = None
-        self._order.passes(index)
+        pixels = self._update(index, params)
+        self._order.skip(index)
         skip_draw(pixels.figure)
 
     def close(self) -> None:
         self._close_figure()
-        if self._watch is not None:
-            self._watch.note()
+        if self._changes is not None:
+            self._changes.record()
+
+    def _set_up(self) -> None:
+        figure = self._animator.setup()
+        if not is_figure(figure):
+            raise SetupError(
+                f"{self.name}.setup() returned {_quoted(figure)}: end it with `return fig`, the "
+                "matplotlib Figure."
+            )
+        if self._settings.height_px is not None:
+            self._options["dpi"] = self._settings.height_px / figure.get_figheight()
+        self._pixels = self._pixels_of(figure)
+
+    def _update(self, index: int, params: Any) -> AnyPixels:
+        pixels = self._opened()
+        if self._updated != index:
+            self._animator.update(index, params)
+        self._updated = None
+        return pixels
+
+    def _opened(self) -> AnyPixels:
+        if self._pixels is None:
+            self._set_up()
+        return self._pixels  # type: ignore[return-value]
+
+    def _pixels_of(self, figure: Figure) -> AnyPixels:
+        return open_pixels(figure, self._options, self._box, self._settings.drawing)
+
+    def _close_unless_reused(self) -> None:
+        if not self._settings.reuse_figure_object:
+            self._close_figure()
+            self._updated = None
 
     def _close_figure(self) -> None:
         if self._pixels is not None:
             self._pixels.close()
             self._pixels = None
 
-    def _set_up(self) -> None:
-        figure = self._animator.setup()
-        if not is_figure(figure):
-            raise SetupError(
-                f"{self.name}.setup() must return a matplotlib Figure, "
-                f"got {type(figure).__name__}: {figure!r:.80}. "
-                "End it with `return fig`."
-            )
-        if self._height_px is not None:
-            self._options["dpi"] = self._height_px / figure.get_figheight()
-        self._pixels = self._opened(figure)
-
-    def _opened(self, figure: Figure) -> AnyPixels:
-        return open_pixels(figure, self._options, self._box, self._drawing)
-
-    def _close_unless_reused(self) -> None:
-        if not self._reuse_figure:
-            self._close_figure()
-            self._updated = None
-
-    def _live(self) -> AnyPixels:
-        if self._pixels is None:
-            self._set_up()
-        return self._pixels  # type: ignore[return-value]
-
 
 class GeneratorSource:
-    """A `FrameGenerator` or `Act`: any instant of it can be drawn.
+    """A `FrameGenerator` or `Act`: it draws any instant."""
 
-    What an earlier video left on its objects is taken off here, see
-    `rayanim.sources`.
-    """
-
-    def __init__(
-        self, generator: FrameGenerator, rate: Fraction, *, drawing: Drawing = "auto"
-    ) -> None:
-        take_off(generator)
+    def __init__(self, generator: FrameGenerator, settings: RenderSettings) -> None:
+        remove_leftovers(generator)
         self._generator = generator
-        self._rate = rate
-        self._drawing = drawing
-        self._order = Order(None)
-        self.n_frames = frame_count(_duration_ms(generator), rate)
+        self._settings = settings
+        self._order = FrameOrder(None)
+        self.n_frames = frame_count(_duration_ms(generator), settings.fps)
         self._size: tuple[int, int] | None = None
-        self._watch: AttributeWatch | None = None
+        self._changes: ChangeRecorder | None = None
 
     @property
     def name(self) -> str:
         return type(self._generator).__name__
 
     def open(self, geometry: Geometry | None) -> None:
-        self._order = Order(geometry)
-        self._watch = AttributeWatch(self._generator)
-        with self._watch.noted_on_failure():
+        self._order = FrameOrder(geometry)
+        self._changes = ChangeRecorder(self._generator)
+        try:
             self._generator.start()
             self._size = self._checked_size() if geometry is None else geometry.size
+        except BaseException:
+            self._changes.record()
+            raise
 
     def measure(self, index: int, params: Any) -> Geometry:
-        self._order.begins_with(index)
+        self._order.begin_with(index)
         return Geometry(size=self._checked_size(), first=index)
 
     def draw(self, index: int, params: Any) -> Pixels:
@@ -381,19 +266,19 @@ class GeneratorSource:
         try:
             self._generator.finish()
         finally:
-            if self._watch is not None:
-                self._watch.note()
+            if self._changes is not None:
+                self._changes.record()
 
     def _generated(self, index: int) -> Frame:
-        with drawn_as(self._drawing):
-            return self._generator.generate_at(frame_time_ms(index, self._rate))
+        with drawn_as(self._settings.drawing):
+            return self._generator.generate_at(frame_time_ms(index, self._settings.fps))
 
     def _checked_size(self) -> tuple[int, int]:
         return to_size(self._generator.frame_size)
 
 
 def _duration_ms(generator: FrameGenerator) -> float:
-    """The generator's own duration, the user's code behind it."""
+    """The generator's own duration, which may be a property of the user's."""
     try:
         return generator.duration
     except RayanimError:
@@ -405,96 +290,168 @@ def _duration_ms(generator: FrameGenerator) -> float:
         ) from error
 
 
-class FunctionSource:
-    """A plain function of the frame number, or of the time in milliseconds.
+class CodeSource(ABC):
+    """Frames as the user's code gives them: arrays, Pillow images, matplotlib figures."""
 
-    It may return all that a frame generator may, and a matplotlib figure.
-    """
-
-    def __init__(
-        self,
-        function: Callable[[Any], Any],
-        *,
-        n_frames: int | None,
-        rate: Fraction | None = None,
-        dpi: float | None = None,
-        drawing: Drawing = "auto",
-    ) -> None:
-        self._function = function
-        self._drawing = drawing
-        self._rate = rate
-        self._dpi = dpi
+    def __init__(self, n_frames: int | None, settings: RenderSettings) -> None:
         self.n_frames = n_frames
-        self._order = Order(None)
+        self._settings = settings
+        self._order = FrameOrder(None)
         self._size: tuple[int, int] | None = None
-        self._first: tuple[int, Pixels] | None = None
+        self._measured: tuple[int, Pixels] | None = None
         self._pixels: FigurePixels | None = None
-        self._callers: set[Any] = set()
+        self._users_figures: set[Any] = set()
 
     @property
-    def name(self) -> str:
-        return getattr(self._function, "__name__", type(self._function).__name__)
+    @abstractmethod
+    def name(self) -> str: ...
+
+    @abstractmethod
+    def _result(self, index: int, params: Any) -> Any:
+        """What the user's code gives for frame `index`."""
 
     def open(self, geometry: Geometry | None) -> None:
-        self._order = Order(geometry)
+        self._order = FrameOrder(geometry)
         self._size = None if geometry is None else geometry.size
-        self._callers = _figures_in_pyplot()
+        self._users_figures = _figures_in_pyplot()
 
     def measure(self, index: int, params: Any) -> Geometry:
-        self._order.begins_with(index)
-        frame = self._call(index)
+        self._order.begin_with(index)
+        frame = self._draw(index, params)
         # Kept: a frame may cost minutes, and this one is needed again at once.
-        self._first = (index, frame)
+        self._measured = (index, frame)
         self._size = (frame.shape[1], frame.shape[0])
         return Geometry(size=self._size, first=index)
 
     def draw(self, index: int, params: Any) -> Pixels:
-        first, self._first = self._first, None
-        if first is not None and first[0] == index:
-            return first[1]
-        return self._call(index)
+        measured, self._measured = self._measured, None
+        if measured is not None and measured[0] == index:
+            return measured[1]
+        return self._draw(index, params)
 
     def advance(self, index: int, params: Any) -> None:
-        first, self._first = self._first, None
-        if first is not None and first[0] == index:
+        measured, self._measured = self._measured, None
+        if measured is not None and measured[0] == index:
             return
-        self._order.passes(index)
-        with drawn_as(self._drawing):
-            result = self._function(self._argument(index))
+        self._order.skip(index)
+        with drawn_as(self._settings.drawing):
+            result = self._result(index, params)
         if is_figure(result):
             skip_draw(self._pixels_of(result).figure)
 
     def close(self) -> None:
         if self._pixels is None:
             return
-        if getattr(self._pixels.figure, "number", None) in self._callers:
-            self._pixels.release()  # pyplot goes on showing what the caller made
+        if getattr(self._pixels.figure, "number", None) in self._users_figures:
+            self._pixels.release()  # pyplot goes on showing what the user made
         else:
             self._pixels.close()
         self._pixels = None
 
-    def _argument(self, index: int) -> float:
-        return index if self._rate is None else frame_time_ms(index, self._rate)
-
-    def _call(self, index: int) -> Pixels:
-        with drawn_as(self._drawing), coming_by(self._order.approach(index)):
-            result = self._function(self._argument(index))
+    def _draw(self, index: int, params: Any) -> Pixels:
+        with drawn_as(self._settings.drawing), coming_by(self._order.approach(index)):
+            result = self._result(index, params)
             if is_figure(result):
                 result = self._pixels_of(result).draw()
+        if result is None or _is_of_matplotlib(result):
+            raise FrameError(
+                f"{self.name} gave {_quoted(result)}. Return the figure, `return fig`; or an "
+                "array, or a Pillow image."
+            )
         return to_rgba(result, self._size)
 
     def _pixels_of(self, figure: Figure) -> FigurePixels:
         if self._pixels is None or self._pixels.figure is not figure:
             # A function that makes a new figure for every frame would pile them up.
             self.close()
-            self._pixels = FigurePixels(figure, self._dpi, drawing=self._drawing)
+            settings = self._settings
+            self._pixels = FigurePixels(figure, settings.dpi, drawing=settings.drawing)
         return self._pixels
+
+
+class FunctionSource(CodeSource):
+    """A function of the frame number, or of the time in milliseconds where a duration is given."""
+
+    def __init__(self, function: Callable[[Any], Any], settings: RenderSettings) -> None:
+        name = _name_of(function)
+        if inspect.isgeneratorfunction(function):
+            raise SettingsError(f"{name} is a generator function: give what it makes, {name}().")
+        n_frames, duration_ms = settings.n_frames, settings.duration
+        if (n_frames is None) == (duration_ms is None):
+            raise SettingsError(
+                "A function needs either n_frames=300 (it is called with the frame number) or "
+                "duration=5000 (it is called with the time in milliseconds); "
+                f"got n_frames={n_frames!r} and duration={duration_ms!r}."
+            )
+        _check_arguments(function, name, "time_ms" if n_frames is None else "frame_idx", (0,))
+        if duration_ms is not None:
+            n_frames = frame_count(duration_ms, settings.fps)
+        super().__init__(n_frames, settings)
+        self._function = function
+
+    @property
+    def name(self) -> str:
+        return _name_of(self._function)
+
+    def _result(self, index: int, params: Any) -> Any:
+        settings = self._settings
+        by_number = settings.duration is None
+        return self._function(index if by_number else frame_time_ms(index, settings.fps))
+
+
+class ListSource(CodeSource):
+    """A list of frames, or one array of them."""
+
+    name = "the list of frames"
+
+    def __init__(self, frames: Sequence[Any], settings: RenderSettings) -> None:
+        n_frames = len(frames) if settings.n_frames is None else settings.n_frames
+        if n_frames > len(frames):
+            raise SettingsError(f"n_frames={n_frames}, but the list has only {len(frames)} frames.")
+        super().__init__(n_frames, settings)
+        self._frames = frames[:n_frames]
+
+    def _result(self, index: int, params: Any) -> Any:
+        return self._frames[index]
+
+
+class StreamSource(CodeSource):
+    """A generator of frames: each comes as its own parameter, see `FrameStream`."""
+
+    name = "the generator of frames"
+
+    def __init__(self, settings: RenderSettings) -> None:
+        super().__init__(None, settings)
+        # Before the generator runs: its first frame is made before the source is opened.
+        self._figures_before = _figures_in_pyplot()
+
+    def open(self, geometry: Geometry | None) -> None:
+        super().open(geometry)
+        self._users_figures = self._figures_before
+
+    def _result(self, index: int, params: Any) -> Any:
+        return params
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _figures_in_pyplot() -> set[Any]:
     """Numbers of the figures that pyplot holds now."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     return set() if pyplot is None else set(pyplot.get_fignums())
+
+
+def _is_of_matplotlib(result: Any) -> bool:
+    """Whether `result` is an axes or an artist, or a list of them as FuncAnimation takes it."""
+    if isinstance(result, list | tuple) and result:
+        return all(map(_is_of_matplotlib, result))
+    return type(result).__module__.partition(".")[0] == "matplotlib"
+
+
+def _quoted(result: Any) -> str:
+    return "None" if result is None else f"{type(result).__name__} {result!r:.80}"
 
 
 class ScaledSource:
@@ -541,96 +498,12 @@ class ScaledSource:
         self._source.close()
 
 
-def as_source(
-    thing: Any,
-    *,
-    rate: Fraction,
-    dpi: float | None,
-    n_frames: int | None,
-    duration_ms: float | None,
-    savefig_options: dict[str, Any] | None,
-    reuse_figure: bool = True,
-    height_px: int | None = None,
-    drawing: Drawing = "auto",
-) -> Source:
-    """The source behind `thing`, whichever form it has."""
-    from rayanim.animator import Animator, check_signatures
-    from rayanim.frame_gen import FrameGenerator
-
-    thing = _built(thing)
-    if isinstance(thing, Animator):
-        if duration_ms is not None:
-            raise SettingsError(
-                "duration goes with a function; an Animator has a number of frames: n_frames."
-            )
-        check_signatures(thing)
-        options = dict(savefig_options or {})
-        options.setdefault("dpi", "figure" if dpi is None else dpi)
-        return AnimatorSource(
-            thing, options, reuse_figure=reuse_figure, height_px=height_px, drawing=drawing
-        )
-    source: Source
-    if isinstance(thing, FrameGenerator):
-        if n_frames is not None or duration_ms is not None:
-            raise SettingsError(
-                f"{type(thing).__name__} has its own duration: n_frames and duration do not "
-                "apply. Crop it, or choose frames."
-            )
-        source = GeneratorSource(thing, rate, drawing=drawing)
-    elif callable(thing) and not inspect.isclass(thing):
-        source = _function_source(thing, rate, dpi, n_frames, duration_ms, drawing)
-    else:
-        raise SettingsError(_not_a_source(thing))
-    return source if height_px is None else ScaledSource(source, height_px)
-
-
-def _built(thing: Any) -> Any:
-    """A fluent builder that was not built yet is taken for what it builds."""
-    from rayanim.frame_gen import FluentFG
-
-    return thing.build() if isinstance(thing, FluentFG) else thing
-
-
-def _function_source(
-    function: Callable[[Any], Any],
-    rate: Fraction,
-    dpi: float | None,
-    n_frames: int | None,
-    duration_ms: float | None,
-    drawing: Drawing,
-) -> FunctionSource:
-    if (n_frames is None) == (duration_ms is None):
-        raise SettingsError(
-            "A function needs either n_frames=300 (it is called with the frame number) or "
-            "duration=5000 (it is called with the time in milliseconds); "
-            f"got n_frames={n_frames!r} and duration={duration_ms!r}."
-        )
-    if n_frames is not None:
-        return FunctionSource(function, n_frames=n_frames, dpi=dpi, drawing=drawing)
-    count = frame_count(duration_ms, rate)  # type: ignore[arg-type]
-    return FunctionSource(function, n_frames=count, rate=rate, dpi=dpi, drawing=drawing)
-
-
-def _not_a_source(thing: Any) -> str:
-    hint = ""
-    if inspect.isclass(thing):
-        hint = f" It is a class: give an instance, {thing.__name__}()."
-    return (
-        "What is to be rendered must be an Animator, a FrameGenerator, an Act or a function, "
-        f"got {thing!r:.120}.{hint}"
-    )
-
-
-DEPTH_SHARED = 3
-"""Attributes of attributes in which what cannot be copied is looked for: a source's user's own."""
-
-
 class SequentialSource:
     """Another source's frames, each drawn in the state that a serial run would have.
 
-    Before a frame is drawn, the updates of the frames that were skipped are
-    run without drawing them. A frame that comes before the last one drawn
-    takes a fresh start.
+    Before a frame is drawn, the updates of the frames that were skipped run
+    without drawing. For a frame before the last one drawn, the source begins
+    again from its start.
     """
 
     def __init__(self, source: Source, seed: int | None, params: Mapping[int, Any] | None) -> None:
@@ -663,7 +536,7 @@ class SequentialSource:
 
     def draw(self, index: int, params: Any) -> Pixels:
         if index < self._done:
-            self._start_afresh()
+            self._begin_again()
         self._advance_to(index)
         frame = self._source.draw(index, params)
         self._done = index + 1
@@ -676,7 +549,7 @@ class SequentialSource:
     def close(self) -> None:
         self._source.close()
 
-    def _start_afresh(self) -> None:
+    def _begin_again(self) -> None:
         self._source.close()
         # What update() appends to may have been made before setup().
         self._source = _copied(self._pristine)
@@ -703,6 +576,10 @@ class SequentialSource:
         return self._numbers[first:stop]
 
 
+SHARED_DEPTH = 3
+"""How many attributes deep `_copied` looks for what cannot be copied."""
+
+
 def _copied(source: Source) -> Source:
     """A copy of `source` as it is before it is opened.
 
@@ -712,11 +589,11 @@ def _copied(source: Source) -> Source:
     try:
         return copy.deepcopy(source)
     except Exception:  # whatever the user's attributes raise
-        return copy.deepcopy(source, _shared(source, DEPTH_SHARED))
+        return copy.deepcopy(source, _shared(source, SHARED_DEPTH))
 
 
 def _shared(value: Any, depth: int) -> dict[int, Any]:
-    """A memo that has `copy.deepcopy` keep what it cannot copy, so many attributes deep."""
+    """A memo that makes `copy.deepcopy` keep what it cannot copy, so many attributes deep."""
     memo: dict[int, Any] = {}
     for each in list(getattr(value, "__dict__", {}).values()):
         try:
@@ -725,3 +602,198 @@ def _shared(value: Any, depth: int) -> dict[int, Any]:
             inner = _shared(each, depth - 1) if depth and not isinstance(each, ModuleType) else {}
             memo |= inner or {id(each): each}
     return memo
+
+
+def as_source(thing: Any, settings: RenderSettings) -> Source:
+    """The source behind `thing`, whichever form it has."""
+    from rayanim.animator import Animator
+    from rayanim.frame_gen import FluentFG, FrameGenerator
+
+    if isinstance(thing, FluentFG):
+        thing = thing.build()
+    if isinstance(thing, Animator):
+        if settings.duration is not None:
+            raise SettingsError(
+                "duration goes with a function; an Animator has a number of frames: n_frames."
+            )
+        _check_methods(thing)
+        return AnimatorSource(thing, settings)
+    source: Source
+    if isinstance(thing, FrameGenerator):
+        if settings.n_frames is not None or settings.duration is not None:
+            raise SettingsError(
+                f"{type(thing).__name__} has its own duration: n_frames and duration do not "
+                "apply. Crop it, or choose frames."
+            )
+        source = GeneratorSource(thing, settings)
+    elif callable(thing) and not inspect.isclass(thing):
+        source = FunctionSource(thing, settings)
+    elif isinstance(thing, FrameStream) or is_frame_list(thing):
+        if settings.duration is not None:
+            raise SettingsError("duration goes with a function; frames have a number: n_frames.")
+        is_stream = isinstance(thing, FrameStream)
+        source = StreamSource(settings) if is_stream else ListSource(thing, settings)
+    else:
+        raise SettingsError(_not_a_source(thing))
+    return source if settings.height_px is None else ScaledSource(source, settings.height_px)
+
+
+def is_frame_list(thing: Any) -> bool:
+    """Whether `thing` is taken for frames that can be had by number."""
+    if isinstance(thing, np.ndarray):
+        return thing.ndim == 4
+    return isinstance(thing, Sequence) and not isinstance(thing, str | bytes | bytearray)
+
+
+def is_frame_stream(thing: Any) -> bool:
+    """Whether `thing` is taken for frames that come one after another, once."""
+    return isinstance(thing, Iterator) and not callable(thing)
+
+
+def stream_settings(settings: RenderSettings) -> RenderSettings:
+    """`settings` for a generator of frames, which is read once, in order, in this process."""
+    refused = {"engine": "ray", "transport": "segments", "resume": True}
+    given = [name for name, value in refused.items() if getattr(settings, name) == value]
+    if settings.address is not None:
+        given.append("address")
+    if given:
+        raise SettingsError(
+            f"{given[0]}={getattr(settings, given[0])!r} does not go with a generator of frames, "
+            "which is read once, in order, in this process. Give a list of frames, or a function "
+            "of the frame number."
+        )
+    if settings.workers.count not in (None, 1):
+        _logger.warning(
+            "workers=%r has no effect: a generator of frames is read once, in order, in this "
+            "process. A list of frames, or a function of the frame number, uses all workers.",
+            settings.workers.count,
+        )
+    local: dict[str, Any] = {"engine": "local", "transport": "frames", "workers": 1}
+    return replace(settings, **local, sequential=False)
+
+
+def _not_a_source(thing: Any) -> str:
+    hint = ""
+    if inspect.isclass(thing):
+        hint = f" It is a class: give an instance, {thing.__name__}()."
+    elif type(thing).__module__ == "matplotlib.animation":
+        hint = (
+            " Give the function behind it, with `return fig` at its end: "
+            "produce(update, n_frames=100)."
+        )
+    return (
+        "What is to be rendered must be an Animator, a FrameGenerator, an Act, a function, or "
+        f"frames in a list or from a generator, got {thing!r:.120}.{hint}"
+    )
+
+
+def _check_methods(animator: Animator) -> None:
+    """Refuse a `setup` or an `update` that cannot be called."""
+    name = type(animator).__name__
+    _check_arguments(animator.setup, f"{name}.setup", "self", ())
+    _check_arguments(animator.update, f"{name}.update", "self, frame_idx, params", (0, None))
+
+
+def _check_arguments(
+    function: Callable[..., Any], name: str, wanted: str, arguments: tuple[Any, ...]
+) -> None:
+    """Refuse a function of the user's that does not take `arguments`."""
+    try:
+        signature = inspect.signature(function)
+        shown = inspect.signature(getattr(function, "__func__", function))
+    except (TypeError, ValueError):  # written in C, or no function: calling it will show
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        called = f"{name.rpartition('.')[2]}({wanted})"
+        raise SetupError(
+            f"{name}{shown} has the wrong arguments: it is called as {called}."
+        ) from None
+
+
+CHANGES = "_rayanim_changes"
+"""The attribute that keeps a video's changes: on the object, so that copies of it have them too."""
+
+LONG_LIST = 1000
+"""Longer lists are data, not scenes of a video: searching them would take long."""
+
+
+class ChangeRecorder:
+    """Records which attributes a video sets on the user's objects.
+
+    What `setup()` keeps on `self` can be read after the video. Before the next
+    video `remove_leftovers` undoes it, so that each one begins with the same
+    object. Attributes are compared, not what they hold: a list that the object
+    had before keeps what is appended to it.
+    """
+
+    def __init__(self, thing: Any) -> None:
+        self._before = [(each, dict(vars(each))) for each in objects_in(thing)]
+
+    def record(self) -> None:
+        """Keep on each object the values before and after, of what has changed."""
+        for each, before in self._before:
+            now = vars(each)
+            changed = [name for name in before.keys() | now.keys() if not _same(before, now, name)]
+            if changed:
+                now[CHANGES] = tuple(
+                    {name: values[name] for name in changed if name in values}
+                    for values in (before, now)
+                )
+
+
+def remove_leftovers(thing: Any) -> None:
+    """Undo what the last video changed on `thing` and the objects in it.
+
+    What was set again since then is the user's, and stays.
+    """
+    for each in objects_in(thing):
+        now = vars(each)
+        before, after = now.pop(CHANGES, ({}, {}))
+        for name in before.keys() | after.keys():
+            if _same(after, now, name):
+                if name in before:
+                    now[name] = before[name]
+                else:
+                    del now[name]
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
+    """Whether both have the same object under `name`, or both have none."""
+    if name not in one or name not in other:
+        return name not in one and name not in other
+    return one[name] is other[name]
+
+
+def objects_in(thing: Any) -> list[Any]:
+    """`thing` and the generators, scenes, states and renderers in it, each once."""
+    from rayanim.acts import ActRenderer, ActState, FigureRenderer, Scene
+    from rayanim.frame_gen import FrameGenerator
+
+    forms = (FrameGenerator, Scene, ActState, ActRenderer)
+    found: dict[int, Any] = {}
+    waiting = [thing]
+    while waiting:
+        each = waiting.pop()
+        # A FigureRenderer cleans up by itself.
+        if id(each) in found or not hasattr(each, "__dict__") or isinstance(each, FigureRenderer):
+            continue
+        found[id(each)] = each
+        waiting += [
+            inner for inner in _held_by(each) if isinstance(inner, forms) or _is_rayanims(inner)
+        ]
+    return list(found.values())
+
+
+def _held_by(holder: Any) -> Iterator[Any]:
+    """The attributes of `holder`, and what short lists and tuples among them hold."""
+    for value in vars(holder).values():
+        yield value
+        if isinstance(value, list | tuple) and len(value) <= LONG_LIST:
+            yield from value
+
+
+def _is_rayanims(inner: Any) -> bool:
+    """Whether it is an object of rayanim's, which may hold the user's."""
+    return type(inner).__module__.partition(".")[0] == "rayanim"

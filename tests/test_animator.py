@@ -186,7 +186,7 @@ def test_an_attribute_n_frames_does_not_cut_parameters(tmp_path: Path, n_frames:
 
 
 def test_an_attribute_n_frames_ends_endless_parameters_of_the_class(tmp_path: Path) -> None:
-    """Nothing else tells how long they are."""
+    """Nothing else gives their length."""
 
     class Endless(NumberedAnimator):
         param_by_frame = itertools.count(3)
@@ -288,7 +288,7 @@ def test_a_disabled_bar_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
 
 def test_a_generator_that_fails_names_its_entry(tmp_path: Path) -> None:
-    """The user's iterable is told apart from the user's drawing; nothing is left."""
+    """It is the iterable that failed and not the drawing; nothing is left."""
 
     def parameters() -> Iterator[int]:
         yield 1
@@ -611,10 +611,13 @@ def test_methods_with_other_arguments_are_named_with_the_remedy(tmp_path: Path) 
             super().update(*args)
 
     video = tmp_path / "video.mp4"
-    remedy = r"Short\.update\(frame_idx.*Write update\(self, frame_idx, params\)\."
+    remedy = (
+        r"Short\.update\(self, frame_idx.* has the wrong arguments: "
+        r"it is called as update\(self, frame_idx, params\)\."
+    )
     with pytest.raises(TypeError, match=remedy):
         Short().make_video(video, [1])
-    with pytest.raises(SetupError, match=r"Long\.setup\(dpi.*Write setup\(self\)\."):
+    with pytest.raises(SetupError, match=r"Long\.setup\(self, dpi.* called as setup\(self\)\."):
         Long().make_video(video, [1])
     assert list(tmp_path.iterdir()) == []
     Free().make_video(video, [3], num_workers=1)

@@ -37,7 +37,7 @@ HOMES = {
 }
 
 WRITTEN_BY_USERS = {"animator", "acts", "frame_gen"}
-ENTRY = {"cli", "render"}
+ENTRY = {"cli", "render", "still"}
 FORBIDDEN = {
     "errors": None,
     "easing": None,
@@ -52,6 +52,7 @@ FORBIDDEN = {
     "jobs": ENTRY,
     "doctor": ENTRY,
     "render": {"cli"},
+    "still": {"cli"},
 }
 """What each module or package must not import; None means all of ours but `errors`."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,8 +20,12 @@ import pytest
 from numbered import Numbered, read_numbers
 from PIL import Image
 
+import rayanim
 from rayanim.cli import main
 from rayanim.cli.printing import Stopped, stopping_on_signals, without_own_frames
+
+MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
+"""Where a script in a process of its own finds the helpers of the tests, and this rayanim."""
 
 COMMAND = [sys.executable, "-c", "from rayanim.cli import main; main()"]
 
@@ -93,7 +99,7 @@ def call(*args: str) -> int:
 
 def start(*args: str) -> subprocess.Popen[str]:
     """The command in a process, and a group, of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONUNBUFFERED": ""}
+    environment = {**os.environ, "PYTHONPATH": MODULES, "PYTHONUNBUFFERED": ""}
     return subprocess.Popen(
         [*COMMAND, *args],
         stdout=subprocess.PIPE,
@@ -361,8 +367,10 @@ def test_a_traceback_without_the_users_lines_is_left_out(script, capsys):
     )
     assert call("run", script(text)) == 1
     err = capsys.readouterr().err
-    assert err.startswith("rayanim: error: Video.setup(extra): ")
-    assert err.endswith("Write setup(self).\n")
+    assert err == (
+        "rayanim: error: Video.setup(self, extra) has the wrong arguments: "
+        "it is called as setup(self).\n"
+    )
     assert err.count("\n") == 1
 
 
@@ -578,3 +586,143 @@ def test_an_interrupt_that_stands_for_a_signal_is_that_signal():
             signal.signal(number, handler)
     assert caught.value.exit_code == 143
     assert caught.value.__notes__ == ["2 finished segments are kept"]
+
+
+def test_an_option_of_the_script_s_own_gets_the_hint_where_it_goes(script, capsys):
+    """It is no slip in one of ours."""
+    assert call("run", script(CALLS), "--freq", "3") == 2
+    err = capsys.readouterr().err
+    assert "No such option '--freq'" in err
+    assert err.endswith("go after two dashes: rayanim run SCRIPT -- --freq\n")
+
+
+def test_an_output_without_a_suffix_gets_one(script):
+    """That of a video, as ``outfile="name"`` does, or of a still."""
+    assert call("run", script(CALLS), "-o", "folder/name", "--quiet") == 0
+    assert read_numbers("folder/name.mp4") == list(range(12))
+    assert call("still", script(CALLS), "-o", "name", "--quiet") == 0
+    with Image.open("name.png") as image:
+        assert np.array_equal(np.asarray(image), Numbered(12).generate_at(0))
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".svg", ".eps"])
+def test_a_still_is_no_vector_drawing(script, capsys, suffix):
+    """It would hold an image; the message says what writes vectors."""
+    assert call("still", script(CALLS), "-o", f"name{suffix}") == 2
+    assert f"fig.savefig('figure{suffix}') in the script" in capsys.readouterr().err
+    assert not Path(f"name{suffix}").exists()
+
+
+FIGURE = """
+import rayanim
+from matplotlib.figure import Figure
+class Video(rayanim.Animator):
+    def setup(self):
+        return Figure(figsize=(2, 1))
+    def update(self, frame_idx, params):
+        pass
+if __name__ == "__main__":
+    Video().make_video("video.mp4", n_frames=2, engine="local"OPTIONS)
+"""
+
+
+@pytest.mark.parametrize("options", ["", ", savefig_params={'dpi': 70}"])
+def test_dpi_sets_the_size_of_figures(script, options):
+    """Of a video and of a still, whatever the script asks for."""
+    name = script(FIGURE.replace("OPTIONS", options))
+    assert call("run", name, "--dpi", "50", "--quiet") == 0
+    with av.open("video.mp4") as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == (100, 50)
+    assert call("still", name, "--dpi", "30", "--quiet") == 0
+    with Image.open("video.png") as image:
+        assert image.size == (60, 30)
+
+
+def test_dpi_and_quality_exclude_each_other(script, capsys):
+    """Both set the size."""
+    assert call("run", script(CALLS), "--dpi", "50", "-q", "l") == 2
+    assert "exclude each other" in capsys.readouterr().err
+
+
+def test_help_is_grouped(capsys):
+    """Each option stands in one section, and the common ones come first."""
+    assert call("run", "--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles == [
+        "Output:",
+        "Frames:",
+        "Encoding:",
+        "Where it is drawn:",
+        "Stopping and resuming:",
+        "Cluster:",
+        "Messages:",
+    ]
+    options = [line.split()[0] for line in lines if line.startswith("  -")]
+    assert options[0] == "-o," and len(options) == len(set(options))
+    assert "--address" in options[lines.count("") : -5]
+    assert not any(line.startswith("  SCRIPT") for line in lines[lines.index("Output:") :])
+
+
+NOTICE = """
+import rayanim
+from matplotlib.figure import Figure
+class Piling(rayanim.Animator):
+    def setup(self):
+        self.figure = Figure(figsize=(1, 1))
+        self.axes = self.figure.subplots()
+        return self.figure
+    def update(self, frame_idx, params):
+        self.axes.plot([0, frame_idx], [0, 1])
+if __name__ == "__main__":
+    Piling().make_video("video.mp4", n_frames=150, engine="local")
+"""
+
+
+def test_a_notice_is_printed_once(script, capsys):
+    """When it happens, and not again in the report."""
+    assert call("run", script(NOTICE)) == 0
+    out, err = capsys.readouterr()
+    assert (out + err).count("Artists pile up") == 1
+
+
+def test_an_imported_class_is_rendered_by_its_name(script):
+    """From a package beside the script."""
+    Path("shapes").mkdir()
+    Path("shapes", "__init__.py").write_text("")
+    Path("shapes", "video.py").write_text(DEFINES)
+    name = script("from shapes.video import Video\n")
+    code, _, err = run("run", name)
+    assert code == 2 and f"name it: rayanim run {name} Video" in err
+    code, _, err = run("run", name, "Video", "--engine", "local")
+    assert code == 0, err
+    assert read_numbers("Video.mp4") == list(range(12))
+
+
+def test_ctrl_c_in_a_plain_script_is_one_line(script):
+    """Not our frames; the process ends as after any interrupt, and says how to go on."""
+    name = script(SLOW + 'import rayanim\nrayanim.produce(Video(), 30, outfile="video.mp4")\n')
+    environment = {**os.environ, "PYTHONPATH": MODULES}
+    process = subprocess.Popen(
+        [sys.executable, name], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    _wait_for(Path("drawing"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    last = err.splitlines()[-1]
+    assert last.startswith("rayanim: stopped.") and "Traceback" not in err
+    kept = list(Path.cwd().glob("video.mp4.parts/*.part"))
+    assert last.endswith("To go on from there, give resume=True.") == bool(kept)
+
+
+def test_the_command_that_resumes_can_be_pasted(script):
+    """It stands on a line of its own, quoted for a shell."""
+    options = ["-o", "my video.mp4", "--engine", "local", "--segment-frames", "10", "--quiet"]
+    code, _, err = run("run", script(FAILS.replace("fail=7", "fail=11")), *options)
+    assert code == 1
+    assert re.search(r"1 finished segment is kept in '.*my video\.mp4\.parts'\.", err)
+    line = err.splitlines()[-1]
+    assert line.startswith("  rayanim run script.py -o 'my video.mp4'")
+    assert shlex.split(line)[1:] == ["run", "script.py", *options, "--resume"]

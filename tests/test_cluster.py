@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from numbered import Numbered
 
+from rayanim import produce
 from rayanim.engine.cluster import same_place
 from rayanim.errors import SettingsError
-from rayanim.settings import ClusterSettings, cluster_request, parse_size, read_address
+from rayanim.render import Overrides, overriding
+from rayanim.settings import ClusterSettings, RenderSettings, parse_size, read_address
 
 
 @pytest.mark.parametrize(
@@ -66,27 +70,30 @@ def test_what_is_no_address_is_refused(given: Any) -> None:
 def test_drawing_here_and_a_cluster_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address in the environment gives way."""
     with pytest.raises(SettingsError, match="exclude each other"):
-        cluster_request("auto", None, "auto", "local")
+        RenderSettings(address="auto", engine="local")
     monkeypatch.setenv("RAY_ADDRESS", "head:1234")
-    assert cluster_request(None, None, "auto", "local") is None
-    found = cluster_request(None, None, 4, "auto")
-    assert found is not None and found.workers == 4 and found.settings == ClusterSettings()
+    assert RenderSettings(engine="local").cluster_address is None
+    assert RenderSettings(address="local").cluster_address is None
+    found = RenderSettings().cluster_address
+    assert found is not None and found.origin == "RAY_ADDRESS=head:1234"
 
 
-def test_what_counts_on_clusters_alone_is_told_at_home(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_settings_for_clusters_are_named_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Bounds for the number of actors do count."""
+    """Bounds for the number of actors do have an effect on one machine."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    bounds = ClusterSettings(min_workers=1, max_workers=2)
-    assert cluster_request(None, bounds, "auto", "auto") is None
-    assert not caplog.records
-    capped = ClusterSettings(actor_cpus=2, keep_head_free=True, max_workers=2)
-    assert cluster_request(None, capped, "auto", "auto") is None
-    assert "actor_cpus, keep_head_free mean nothing" in caplog.text
-    caplog.clear()
-    assert cluster_request("auto", capped, "auto", "auto") is not None
-    assert not caplog.records
+
+    def plan(cluster: ClusterSettings, address: str | None = None) -> str:
+        caplog.clear()
+        with overriding(Overrides(dry_run=True)):
+            produce(Numbered(3), outfile=tmp_path / "a.mp4", cluster=cluster, address=address)
+        return caplog.text
+
+    assert plan(ClusterSettings(min_workers=1, max_workers=2)) == ""
+    for_clusters = ClusterSettings(actor_cpus=2, keep_head_free=True, max_workers=2)
+    assert "actor_cpus, keep_head_free have no effect" in plan(for_clusters)
+    assert plan(for_clusters, "head:6379") == ""
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,20 @@ def test_imported_classes_are_not_the_scripts():
     assert [found.name for found in there] == ["Video"]
 
 
+def test_an_imported_class_is_rendered_by_its_name():
+    """From a package beside the script, for example; alone it is named in the message."""
+    assert pick("Imported", Imported=Numbered4).value is Numbered4
+    with pytest.raises(SettingsError, match=r"only imports Numbered.* script.py Numbered4"):
+        pick(Numbered4=Numbered4)
+    with pytest.raises(SettingsError, match=r"Numbered in script.py .* needs arguments"):
+        pick("Numbered", Numbered=Numbered)
+    with pytest.raises(SettingsError, match="nothing in it to render"):
+        pick("Animator", Animator=rayanim.Animator)
+
+
+Numbered4 = type("Numbered4", (Video,), {"__module__": "package.elsewhere"})
+
+
 class Draw(ActRenderer):
     """Draws nothing much."""
 
@@ -138,7 +152,7 @@ def test_a_video_is_listed_once():
 
 
 def test_a_name_that_is_no_video_says_what_it_is():
-    """A name of something else is told apart from one that there is not."""
+    """A name of something else is another error than one that there is not."""
     with pytest.raises(SettingsError, match="radius is a int"):
         pick("radius", radius=3, Video=Video)
 
@@ -158,7 +172,7 @@ def test_a_named_class_says_why_it_cannot_be_rendered(cls, reason):
         pick(**{cls.__name__: cls})
 
 
-def test_an_empty_script_is_told_what_to_write():
+def test_an_empty_script_is_an_error_with_the_remedy():
     """Nothing to render is an error that says what would be."""
     with pytest.raises(SettingsError, match=r"Call rayanim\.produce"):
         pick(x=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+import sys
 import traceback
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,14 @@ import cloudpickle
 import pytest
 
 from rayanim import errors
-from rayanim.errors import FrameError, RayanimError, ScriptError, SegmentLostError, SetupError
+from rayanim.errors import (
+    FrameError,
+    RayanimError,
+    ScriptError,
+    SegmentLostError,
+    SetupError,
+    print_in_one_line,
+)
 
 CLASSES = [
     thing
@@ -168,3 +176,29 @@ def test_an_error_stays_itself_where_it_cannot_be_both(cause: Exception) -> None
     assert errors.as_raised(error) is error
     alone = FrameError("broken")
     assert errors.as_raised(alone) is alone
+
+
+def test_an_interrupt_is_printed_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its notes; other exceptions are printed as ever."""
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    error = KeyboardInterrupt()
+    error.add_note("1 finished segment is kept.")
+    print_in_one_line(error)
+    sys.excepthook(KeyboardInterrupt, error, None)
+    assert capsys.readouterr().err == "rayanim: stopped. 1 finished segment is kept.\n"
+    for other in (KeyboardInterrupt("other"), ValueError("other")):
+        sys.excepthook(type(other), other, None)
+        assert capsys.readouterr().err == f"{type(other).__name__}: other\n"
+
+
+def test_an_excepthook_of_the_caller_s_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A debugger's, for example."""
+
+    def hook(*args: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(sys, "excepthook", hook)
+    print_in_one_line(KeyboardInterrupt())
+    assert sys.excepthook is hook

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayanim.errors import ParametersError, SettingsError
-from rayanim.parameters import LOOK_AHEAD, Feed, IndexedFrameParams, NumberFeed, ParameterFeed
+from rayanim.parameters import (
+    LOOK_AHEAD,
+    Feed,
+    FrameStream,
+    IndexedFrameParams,
+    NumberFeed,
+    ParameterFeed,
+)
 from rayanim.settings import Selection
 
 
@@ -26,7 +33,7 @@ def drained(feed: Feed, count: int = 3) -> list[tuple[int, Any]]:
 
 
 class Sized:
-    """A collection that tells its length, and its entries one by one.
+    """A collection that has a length, and gives its entries one by one.
 
     Parameters
     ----------
@@ -154,7 +161,7 @@ def test_a_stream_cannot_be_had_again(iterable: Any) -> None:
 
 @pytest.mark.parametrize("container", [[0, 1, 2], range(3), dict.fromkeys(range(3))])
 def test_a_container_can_be_had_again(container: Any) -> None:
-    """What tells its length starts afresh."""
+    """What has a length starts again."""
     feed = ParameterFeed(container)
     feed.take(2)
     again = feed.again()
@@ -312,7 +319,7 @@ def test_a_collection_that_goes_on_is_an_error() -> None:
         drained(ParameterFeed(Lying(5, 8)))
 
 
-def test_an_iterable_that_raises_is_told_with_its_position() -> None:
+def test_an_iterable_that_raises_is_named_with_its_position() -> None:
     """The user's own traceback comes with it."""
 
     def broken() -> Iterator[int]:
@@ -348,3 +355,50 @@ def test_a_container_starts_afresh_and_an_iterator_cannot() -> None:
     assert again is not None
     assert drained(again) == [(0, 1), (1, 2), (2, 3)]
     assert ParameterFeed(iter([1, 2, 3])).again() is None
+
+
+class Table:
+    """As much of a pandas DataFrame as is asked for."""
+
+    columns = ("a", "b")
+
+    def __init__(self, rows: list[dict[str, int]]) -> None:
+        self.iloc = rows
+
+    def __len__(self) -> int:
+        return len(self.iloc)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+
+def test_a_data_frame_means_its_rows() -> None:
+    """And not the names of its columns, over which it iterates; it can be had again."""
+    rows = [{"a": number, "b": -number} for number in range(5)]
+    feed = ParameterFeed(Table(rows))
+    assert feed.n_frames == 5
+    assert drained(feed) == list(enumerate(rows))
+    again = feed.again()
+    assert again is not None
+    assert drained(again) == list(enumerate(rows))
+    assert drained(ParameterFeed(Table(rows), 2)) == list(enumerate(rows[:2]))
+    assert drained(ParameterFeed(Table(rows), None, Selection.parse("3"))) == [(3, rows[3])]
+
+
+def test_a_generator_of_frames_never_runs_ahead_of_the_drawing() -> None:
+    """However many are asked for, one comes: it may change one figure from frame to frame."""
+    made: list[int] = []
+    feed = ParameterFeed(FrameStream((made.append(number) or number for number in range(3)), None))
+    assert feed.n_frames is None
+    for number in range(3):
+        assert len(feed.take(10)) == 1
+        assert made == [*range(number + 1)]
+    assert len(feed.take(10)) == 0
+    assert feed.again() is None
+
+
+def test_a_generator_of_frames_that_raises_is_named() -> None:
+    """With the frame."""
+    feed = ParameterFeed(FrameStream((1 // (2 - number) for number in range(3)), None))
+    with pytest.raises(ParametersError, match=r"^The generator of frames raised .* entry 2"):
+        drained(feed)

@@ -15,7 +15,7 @@ from rayanim import acts, produce
 from rayanim.engine.draw import pack
 from rayanim.errors import SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
-from rayanim.sources import MARK, AttributeWatch, take_off
+from rayanim.sources import CHANGES, ChangeRecorder, remove_leftovers
 
 NUMBERS = list(range(12))
 
@@ -28,7 +28,7 @@ class Unpicklable:
 
 
 class Keeping(NumberedAnimator):
-    """Keeps in the first video what cannot travel to the actors of the second.
+    """Keeps in the first video what cannot be sent to the actors of the second.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Keeping(NumberedAnimator):
 
 
 class Generator(FrameGenerator):
-    """A generator that acquires in `start` what cannot travel, and keeps it."""
+    """A generator that acquires in `start` what cannot be pickled, and keeps it."""
 
     duration = 1000 * len(NUMBERS) / FPS
     frame_size = SIZE
@@ -105,7 +105,7 @@ THINGS: list[Any] = [
 def test_an_object_that_made_a_video_makes_another_on_ray(
     on_ray: Any, tmp_path: Path, make: Any
 ) -> None:
-    """What the first video kept in this process does not travel with the second."""
+    """What the first video kept in this process is not sent with the second."""
     thing, first, second = make(), tmp_path / "first.mkv", tmp_path / "second.mkv"
     options: dict[str, Any] = {"fps": FPS, "progress": False}
     if isinstance(thing, Keeping):
@@ -158,14 +158,14 @@ class Plain(FrameGenerator):
 def test_changes_are_taken_off_and_what_was_set_since_stays() -> None:
     """Added, changed and removed attributes; copies and pickles of the object do the same."""
     thing = Plain()
-    watch = AttributeWatch(thing)
+    recorder = ChangeRecorder(thing)
     thing.added, thing.changed = "by the video", "new"  # type: ignore[attr-defined]
     thing.set_since = "by the video"  # type: ignore[attr-defined]
     del thing.removed
-    watch.note()
+    recorder.record()
     thing.set_since = "by the script"  # type: ignore[attr-defined]
     for each in (copy.deepcopy(thing), pickle.loads(pickle.dumps(thing)), thing):
-        take_off(each)
+        remove_leftovers(each)
         assert vars(each) == {
             "kept": [1],
             "changed": "old",
@@ -177,9 +177,9 @@ def test_changes_are_taken_off_and_what_was_set_since_stays() -> None:
 def test_an_object_without_changes_is_left_alone() -> None:
     """Nothing is put on it; taking off twice is as once."""
     thing = Plain()
-    AttributeWatch(thing).note()
-    assert MARK not in vars(thing)
-    take_off(thing)
+    ChangeRecorder(thing).record()
+    assert CHANGES not in vars(thing)
+    remove_leftovers(thing)
     assert vars(thing) == vars(Plain())
 
 
@@ -187,22 +187,22 @@ def test_parts_that_hold_each_other_are_seen_once() -> None:
     """A circle ends, and each object in it is cleaned."""
     thing, other = Plain(), Plain()
     thing.kept, other.kept = [other], [thing]  # type: ignore[list-item]
-    watch = AttributeWatch(thing)
+    recorder = ChangeRecorder(thing)
     other.changed = "new"
-    watch.note()
-    take_off(thing)
+    recorder.record()
+    remove_leftovers(thing)
     assert (thing.changed, other.changed) == ("old", "old")
 
 
 def test_a_shipment_does_not_grow_from_video_to_video(tmp_path: Path) -> None:
-    """The figure of the first video does not travel with the second."""
+    """The figure of the first video is not sent with the second."""
     from fractions import Fraction
 
+    from rayanim.settings import RenderSettings
     from rayanim.sources import as_source
 
     def packed(thing: Any) -> int:
-        options: dict[str, Any] = {"dpi": None, "n_frames": None, "duration_ms": None}
-        source = as_source(thing, rate=Fraction(FPS), savefig_options=None, **options)
+        source = as_source(thing, RenderSettings(fps=Fraction(FPS), dpi=None))
         return len(pack(source).pickled)
 
     animator = NumberedAnimator()

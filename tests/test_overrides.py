@@ -101,9 +101,9 @@ def test_calls_that_are_not_wanted_render_nothing(tmp_path):
 
 def test_quality_changes_the_rate_of_what_can_be_drawn_at_any_time(tmp_path):
     """A generator gets the quality's height and rate."""
-    large = render(Overrides(height_px=96, quality_fps=15), tmp_path / "large.mp4")
+    large = render(Overrides(quality_fps=15, arguments={"height_px": 96}), tmp_path / "large.mp4")
     assert size_and_rate(large.output) == ((128, 96), 15)
-    report = render(Overrides(height_px=48, quality_fps=15), tmp_path / "a.mp4")
+    report = render(Overrides(quality_fps=15, arguments={"height_px": 48}), tmp_path / "a.mp4")
     assert read_numbers(report.output) == [0, 2, 4, 6, 8, 10]
 
 
@@ -111,7 +111,7 @@ def test_quality_keeps_the_rate_of_frames_given_one_by_one(tmp_path, caplog):
     """An Animator's frames keep their rate, and the log says so."""
     with caplog.at_level(logging.WARNING, logger="rayanim"):
         report = render(
-            Overrides(height_px=96, quality_fps=60),
+            Overrides(quality_fps=60, arguments={"height_px": 96}),
             tmp_path / "a.mp4",
             NumberedAnimator(),
             param_by_frame=[0, 1, 2],
@@ -122,7 +122,7 @@ def test_quality_keeps_the_rate_of_frames_given_one_by_one(tmp_path, caplog):
 
 def test_an_explicit_rate_wins_over_the_quality(tmp_path, caplog):
     """--fps beside -q is what counts, for every form."""
-    overrides = Overrides(height_px=96, quality_fps=60, arguments={"fps": 10})
+    overrides = Overrides(quality_fps=60, arguments={"fps": 10, "height_px": 96})
     report = render(overrides, tmp_path / "a.mp4", NumberedAnimator(), param_by_frame=[0, 1])
     assert size_and_rate(report.output)[1] == 10
     assert not caplog.text
@@ -142,6 +142,14 @@ def test_quality_and_bitrate_replace_each_other(tmp_path, given):
     script = {"crf": 20} if "bitrate" in given else {"bitrate": 800}
     report = render(Overrides(arguments=given), tmp_path / "a.mp4", **script)
     assert read_numbers(report.output) == list(range(12))
+
+
+@pytest.mark.parametrize("script", [{}, {"dpi": 50}, {"savefig_params": {"dpi": 50}}])
+def test_the_dpi_replaces_the_scripts(tmp_path, script):
+    """However the script gives it."""
+    overrides = Overrides(dry_run=True, arguments={"dpi": 200})
+    report = render(overrides, tmp_path / "a.mp4", NumberedAnimator(), param_by_frame=[0], **script)
+    assert report.size == (128, 96)
 
 
 def test_a_dry_run_writes_nothing(tmp_path):
@@ -286,7 +294,7 @@ def test_a_still_respects_no_overwrite(tmp_path):
     assert target.read_bytes() == b"before"
 
 
-@pytest.mark.parametrize("suffix", [".xcf", ".mp4", ""])
+@pytest.mark.parametrize("suffix", [".xcf", ".mp4"])
 def test_a_still_needs_an_image_format(tmp_path, suffix):
     """A suffix of no image is refused before anything is drawn."""
     with pytest.raises(OutputError, match="image format"):

@@ -1,4 +1,4 @@
-"""Animations that depend on the frames before: exact when asked to be, told of when not."""
+"""Animations that depend on the frames before: exact when asked to be, an error when not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ import rayanim
 from rayanim.cli import main
 from rayanim.engine.draw import (
     FRAMES_CHECKED,
-    Blueprint,
     EncodedFrames,
     HistoryBudget,
+    RenderSetup,
     Worker,
     measure_source,
     open_source,
@@ -32,7 +33,7 @@ from rayanim.engine.plan import Segment
 from rayanim.errors import HistoryError
 from rayanim.parameters import Batch, IndexedFrameParams
 from rayanim.randomness import seed_for
-from rayanim.settings import VideoSettings
+from rayanim.settings import RenderSettings, VideoSettings
 from rayanim.sources import SequentialSource, as_source
 from rayanim.video.codecs import make_spec
 
@@ -227,8 +228,8 @@ def test_without_it_the_check_names_the_frame_and_the_remedy(
     assert not (tmp_path / "video.mp4").exists()
 
 
-def test_a_warning_is_told_once_and_silence_is_kept(on_ray: Any, tmp_path: Path) -> None:
-    """`warn` tells of one frame and draws on; `ignore` just draws."""
+def test_a_warning_is_given_once_and_silence_is_kept(on_ray: Any, tmp_path: Path) -> None:
+    """`warn` names one frame and draws on; `ignore` just draws."""
     path = tmp_path / "video.mp4"
     report = render(Walk(), path, engine="ray", workers=2, on_history="warn")
     assert sum("depends on the frames drawn before" in each for each in report.events) == 1
@@ -245,7 +246,7 @@ def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:
     before = len(list(path.with_name("video.mp4.parts").glob("*.part")))
     with pytest.raises(HistoryError, match="sequential=True") as caught:
         render(MortalWalk(tmp_path), path, engine="local", resume=True)
-    assert "and on_history='warn'" in caught.value.__notes__[0]
+    assert "also give on_history='warn'" in caught.value.__notes__[0]
     assert len(list(path.with_name("video.mp4.parts").glob("*.part"))) >= before > 0
     report = render(MortalWalk(tmp_path), path, engine="local", resume=True, on_history="warn")
     assert report.resumed_frames > 0
@@ -312,13 +313,7 @@ PURE: dict[str, Any] = {
 
 def source_of(thing: Any, drawing: Any = "auto") -> Any:
     return as_source(
-        thing,
-        rate=Fraction(FPS),
-        dpi=None,
-        n_frames=N_FRAMES,
-        duration_ms=None,
-        savefig_options=None,
-        drawing=drawing,
+        thing, RenderSettings(fps=Fraction(FPS), dpi=None, n_frames=N_FRAMES, drawing=drawing)
     )
 
 
@@ -329,18 +324,15 @@ def worker_of(make: Callable[[], Any], seed: int | None = 0, on_history: Any = "
     geometry = measure_source(sources[0], seed, 0, 0)
     sources[0].close()
     spec = make_spec(".mp4", VideoSettings(preset="ultrafast"), geometry.size, Fraction(FPS))
-    blueprint = Blueprint(
-        geometry,
-        spec,
-        seed,
-        Batch((0,), (0,)),
-        None,
-        0.0,
+    setup = RenderSetup(
+        settings=RenderSettings(seed=seed, on_history=on_history),
+        geometry=geometry,
+        spec=spec,
         transport="segments",
-        on_history=on_history,
+        first=Batch((0,), (0,)),
     )
     open_source(sources[1], seed, geometry)
-    return Worker(sources[1], blueprint)
+    return Worker(sources[1], setup)
 
 
 def segment(index: int, start: int, stop: int) -> Segment:
@@ -364,7 +356,7 @@ def test_without_a_seed_nothing_is_compared() -> None:
     worker.work(segment(0, 8, 16), is_checked=True)
 
 
-def test_a_dependence_is_told_with_its_place() -> None:
+def test_a_dependence_is_named_with_its_place() -> None:
     """The frame and the box of pixels that differ."""
     with pytest.raises(HistoryError, match=r"Frame 10 of Walk .* in columns \d+ to \d+ and rows"):
         worker_of(Walk).work(Segment(0, 8, 16, Batch(range(8, 16), None)), is_checked=True)
@@ -442,15 +434,11 @@ def test_frames_that_were_drawn_before_are_encoded_first() -> None:
     """A segment that was begun elsewhere gives the packets of a whole one."""
     worker = worker_of(lambda: plain, on_history="ignore")
     whole, _ = worker.work(segment(0, 0, 12))
-    spec = worker._blueprint.spec
-    raw = Worker(
-        worker._renderer._source,
-        Blueprint(worker._blueprint.geometry, spec, 0, Batch((0,), None), None, 0.0),
-    )
+    raw = Worker(worker._renderer._source, replace(worker._setup, transport="frames"))
     begun, _ = raw.work(segment(0, 0, 5))
     again, _ = worker.work(segment(0, 0, 12), begun)
     assert again == whole
-    assert EncodedFrames(spec, begun).finish().n_frames == 5
+    assert EncodedFrames(worker._setup.spec, begun).finish().n_frames == 5
 
 
 class Removed(rayanim.Animator):

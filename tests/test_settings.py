@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import logging
 import math
+import pickle
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,15 +17,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from numbered import FPS, SIZE, NumberedAnimator
 
+import rayanim
+from rayanim import render
+from rayanim.acts import Act, ActState, FigureRenderer, Scene
+from rayanim.cli.main import run
 from rayanim.errors import SettingsError
+from rayanim.frame_gen import FrameGenerator
 from rayanim.settings import (
     MAX_FPS,
-    NAMES_WITHOUT_MEANING,
+    ClusterSettings,
     PerformanceSettings,
+    RenderSettings,
+    Selection,
     VideoSettings,
+    Workers,
     parse_rate,
-    parse_workers,
 )
 
 
@@ -77,14 +90,14 @@ def test_every_fraction_within_the_bounds_stays_itself(rate: Fraction) -> None:
 )
 def test_workers_mean_actors(workers: Any, cores: int, actors: int) -> None:
     """Negative numbers count from all cores down, a percentage is a share of them."""
-    assert parse_workers(workers, cores=cores) == actors
+    assert Workers.parse(workers).most(cores) == actors
 
 
 @pytest.mark.parametrize("workers", [0, "0", "x%", "%", "0%", "-5%", "9999%", "", 1.5, None, True])
 def test_senseless_workers_name_what_was_got(workers: Any) -> None:
     """Each wrong number of workers is an error that says what there is."""
     with pytest.raises(SettingsError, match="workers must be 'auto'") as caught:
-        parse_workers(workers, cores=4)
+        Workers.parse(workers)
     assert repr(workers) in caught.value.message
 
 
@@ -95,9 +108,9 @@ def test_senseless_workers_name_what_was_got(workers: Any) -> None:
         {"crf": math.nan},
         {"crf": "23"},
         {"crf": True},
-        {"bitrate_kbps": math.inf},
-        {"bitrate_kbps": 0.5},
-        {"crf": 20, "bitrate_kbps": 500},
+        {"bitrate": math.inf},
+        {"bitrate": 0.5},
+        {"crf": 20, "bitrate": 500},
         {"odd_size": "stretch"},
         {"background": "no colour"},
         {"background": None},
@@ -202,7 +215,7 @@ def test_numpy_s_numbers_become_python_s() -> None:
     """So that JSON takes them."""
     settings = PerformanceSettings(num_workers=np.int64(2), window_size=np.float32(0.5))
     assert (type(settings.num_workers), type(settings.window_size)) == (int, float)
-    assert parse_workers(np.int32(-2), cores=8) == 7
+    assert Workers.parse(np.int32(-2)).most(8) == 7
 
 
 @pytest.mark.parametrize("fps", [1e-7, 1e-4, "1/2000", Fraction(1, 1001)])
@@ -239,11 +252,235 @@ def test_replacing_checks_again() -> None:
 
 
 def test_pympanim_names_without_meaning_are_taken_with_a_warning() -> None:
-    """A script that sets them runs, and is told that they do nothing."""
+    """A script that sets them runs, and a warning says that they have no effect."""
     with pytest.warns(UserWarning, match=r"^ooo_cap, frame_batch_min: .*ignored") as caught:
         settings = PerformanceSettings(frame_batch_min=1, ooo_cap=10, worker_queue_size=3)
     assert (settings.ooo_cap, settings.worker_queue_size) == (10, 3)
     assert settings.to_dict()["ooo_cap"] == 10
     assert "ooo_cap" not in PerformanceSettings().to_dict()
     assert caught[0].filename == __file__
-    assert "frames_per_sync" in NAMES_WITHOUT_MEANING
+
+
+def test_performance_settings_have_no_other_names_or_places() -> None:
+    """A misspelt keyword is a TypeError, as of any function; so is a value too many."""
+    with pytest.raises(TypeError, match="num_worker"):
+        PerformanceSettings(num_worker=3)
+    by_position = (None, 4, 2, 15.0, 0.0, 8, 2, *(19 * [None]))
+    assert PerformanceSettings(*by_position).num_workers == 4
+    with pytest.raises(TypeError):
+        PerformanceSettings(*by_position, None)
+
+
+NOT_ARGUMENTS = {"height_px": "the command's --quality"}
+"""Settings that `produce` does not take, and where they come from."""
+
+NOT_OPTIONS = {
+    "background": "belongs to the drawing",
+    "cluster": "has an option for each of its own settings",
+    "drawing_log_interval": "progress is shown as the command says",
+    "duration": "belongs to the function that is drawn",
+    "encoding_log_interval": "progress is shown as the command says",
+    "height_px": "--quality",
+    "logger": "an object of Python's",
+    "n_frames": "belongs to what is drawn",
+    "odd_size": "belongs to the drawing",
+    "outfile": "--output",
+    "performance": "an object of Python's",
+    "progress": "--quiet and --json",
+    "reuse_figure_object": "for comparison only",
+    "savefig_params": "an object of Python's",
+    "storage_options": "keys belong into the environment",
+    "time_per_print": "progress is shown as the command says",
+}
+"""Settings that have no option of the command of that name, and why."""
+
+
+def names_of(settings: type) -> set[str]:
+    return {each.name for each in dataclasses.fields(settings)}
+
+
+def test_every_setting_is_an_argument_of_produce() -> None:
+    """With the same default, or None where that depends on what is rendered."""
+    arguments = dict(inspect.signature(rayanim.produce).parameters)
+    del arguments["frame_gen"], arguments["param_by_frame"]
+    arguments["performance"] = arguments.pop("settings")
+    assert arguments.keys() == names_of(RenderSettings) - NOT_ARGUMENTS.keys()
+    by_source = {"fps", "sequential"}
+    given = {name: each.default for name, each in arguments.items() if name not in by_source}
+    assert RenderSettings(**given) == RenderSettings()
+
+
+def test_every_setting_is_an_option_of_the_command_or_listed() -> None:
+    """So that none is forgotten."""
+    options = {each.name for each in run.params}
+    assert names_of(RenderSettings) - options == NOT_OPTIONS.keys()
+    assert names_of(ClusterSettings) <= options
+
+
+@pytest.mark.parametrize("name", ["produce", "make_video"])
+def test_every_argument_reaches_the_settings(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is given to either call is in the settings of its job."""
+    given: dict[str, Any] = {
+        "fps": 7, "dpi": 50, "workers": 1, "engine": "local", "codec": "h265", "crf": 30,
+        "preset": "fast", "pixel_format": "yuv444p", "odd_size": "crop", "background": "red",
+        "overwrite": False, "progress": False, "frames": "0-1", "seed": 3, "n_frames": 4,
+        "savefig_params": {"facecolor": "red"}, "reuse_figure_object": False, "drawing": "full",
+        "drawing_log_interval": 5, "encoding_log_interval": 6, "sequential": True,
+        "on_history": "warn", "transport": "segments", "segment_frames": 9, "resume": True,
+        "keep_parts": True, "address": "local", "cluster": ClusterSettings(min_workers=2),
+        "log_json": "-", "storage_options": {"key": "secret"}, "time_per_print": 2.0,
+        "logger": logging.getLogger("mine"), "settings": PerformanceSettings(draw_ms=5.0),
+    }  # fmt: skip
+    found: list[RenderSettings] = []
+    monkeypatch.setattr(render, "describe", lambda plan: found.append(plan.settings))
+    outfile = tmp_path / "video.mp4"
+    with render.overriding(render.Overrides(dry_run=True)):
+        if name == "produce":
+            rayanim.produce(NumberedAnimator(), outfile=outfile, **given)
+        else:
+            NumberedAnimator().make_video(outfile, **given)
+    performance = given.pop("settings").replace(frame_batch_amount=9, min_workers=2)
+    (settings,) = found
+    assert settings == RenderSettings(outfile=outfile, performance=performance, **given)
+    default = RenderSettings()
+    unchanged = {each for each in names_of(RenderSettings)
+                 if getattr(settings, each) == getattr(default, each)}  # fmt: skip
+    assert unchanged == {"bitrate", "duration", "height_px"}
+
+
+def test_settings_travel_whole_but_for_what_is_the_caller_s() -> None:
+    """To actors: without objects that may not be picklable, and without keys."""
+    settings = RenderSettings(
+        crf=30, frames="3-9", progress=lambda done, total: None, storage_options={"key": "secret"}
+    )
+    there = pickle.loads(pickle.dumps(settings))
+    here = dataclasses.replace(settings, progress=None, storage_options=None)
+    assert there == here and there.frames == Selection.parse("3-9")
+
+
+N_FRAMES = 12
+drawn: list[int] = []
+"""Numbers of the frames whose drawing code has run."""
+
+
+class Plot:
+    """A line that is another one in each frame, by chance."""
+
+    def __init__(self) -> None:
+        self.figure = Figure(figsize=(0.64, 0.48), dpi=100)
+        (self.line,) = self.figure.subplots().plot(range(5))
+
+    def show(self, number: int) -> None:
+        drawn.append(number)
+        self.line.set_ydata(5 * np.random.random(5))
+
+
+class OfAnimator(rayanim.Animator):
+    def setup(self) -> Figure:
+        self.plot = Plot()
+        return self.plot.figure
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.plot.show(frame_idx)
+
+
+class OfGenerator(FrameGenerator):
+    duration = N_FRAMES * 1000 / FPS
+    frame_size = SIZE
+
+    def generate_at(self, time_ms: float) -> Any:
+        drawn.append(round(time_ms * FPS / 1000))
+        return np.random.randint(0, 255, (SIZE[1], SIZE[0], 4), np.uint8)
+
+
+class Clock(ActState):
+    time_ms = 0.0
+
+
+class Runs(Scene):
+    duration = N_FRAMES * 1000 / FPS
+
+    def apply(self, act_state: Clock, time_ms: float, dbg: bool = False) -> None:
+        act_state.time_ms = time_ms
+
+
+class OfState(FigureRenderer):
+    def setup(self) -> Figure:
+        self.plot = Plot()
+        return self.plot.figure
+
+    def update(self, act_state: Clock) -> None:
+        self.plot.show(round(act_state.time_ms * FPS / 1000))
+
+
+def function_of(a_number: Callable[[float], int]) -> Callable[[float], Figure]:
+    plot = Plot()
+
+    def draw(given: float) -> Figure:
+        plot.show(a_number(given))
+        return plot.figure
+
+    return draw
+
+
+SOURCES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
+    "Animator": lambda: (OfAnimator(), {"n_frames": N_FRAMES}),
+    "FrameGenerator": lambda: (OfGenerator(), {}),
+    "Act": lambda: (Act(Clock(), OfState(), [Runs()]), {}),
+    "function of the number": lambda: (function_of(int), {"n_frames": N_FRAMES}),
+    "function of the time": lambda: (
+        function_of(lambda time_ms: round(time_ms * FPS / 1000)),
+        {"duration": N_FRAMES * 1000 / FPS},
+    ),
+}
+
+
+def rendered(name: str, path: Path, **settings: Any) -> rayanim.Report:
+    drawn.clear()
+    thing, own = SOURCES[name]()
+    options = {"fps": FPS, "engine": "local", "progress": False, **own, **settings}
+    return rayanim.produce(thing, outfile=path / "video.mp4", **options)
+
+
+@pytest.mark.parametrize("drawing", ["auto", "full"])
+@pytest.mark.parametrize("name", sorted(SOURCES.keys() - {"FrameGenerator"}))
+def test_how_figures_are_drawn_reaches_every_source_of_figures(
+    name: str, drawing: str, tmp_path: Path
+) -> None:
+    assert (rendered(name, tmp_path, drawing=drawing).drawn_in_parts > 0) == (drawing == "auto")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_seed_reaches_every_source(name: str, tmp_path: Path) -> None:
+    one, same, other = (
+        rendered(name, tmp_path, seed=seed).output.read_bytes() for seed in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_drawing_in_sequence_reaches_every_source(name: str, tmp_path: Path) -> None:
+    """The frames before the one that is wanted are updated, too."""
+    rendered(name, tmp_path, frames="9")
+    assert set(drawn) == {9}
+    rendered(name, tmp_path, frames="9", sequential=True)
+    assert set(drawn) == set(range(10))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_rate_and_the_height_reach_every_source(name: str, tmp_path: Path) -> None:
+    """What is a function of the time has twice the frames at twice the rate."""
+    with render.overriding(render.Overrides(arguments={"height_px": 96})):
+        report = rendered(name, tmp_path, fps=2 * FPS)
+    by_number = name in ("Animator", "function of the number")
+    assert (report.size, report.rate) == ((128, 96), 2 * FPS)
+    assert report.frames == (N_FRAMES if by_number else 2 * N_FRAMES)
+
+
+@pytest.mark.parametrize("name", ["Animator", "function of the number", "function of the time"])
+def test_the_dpi_reaches_every_source_whose_figures_have_none_of_their_own(
+    name: str, tmp_path: Path
+) -> None:
+    assert rendered(name, tmp_path, dpi=200).size == (128, 96)

@@ -6,6 +6,7 @@ import io
 import random
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -17,13 +18,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+from numbered import FPS, NumberedAnimator, numbered_frame, read_numbers
 from PIL import Image
 
-from rayanim import Animator
+from rayanim import Animator, Report, produce
 from rayanim.engine.draw import draw_frame, measure_source, open_source
 from rayanim.errors import FrameError, SettingsError, SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.randomness import seed_for
+from rayanim.settings import RenderSettings
 from rayanim.sources import FunctionSource, GeneratorSource, ScaledSource, Source, as_source
 
 RATE = Fraction(10)
@@ -41,8 +44,10 @@ def no_figure_left() -> Iterator[None]:
 
 
 def source_of(thing: Any, **options: Any) -> Source:
-    defaults = {"rate": RATE, "dpi": None, "n_frames": None, "duration_ms": None}
-    return as_source(thing, savefig_options=options.pop("savefig", None), **{**defaults, **options})
+    """Of settings by the names of `RenderSettings`; `savefig` for short."""
+    if "savefig" in options:
+        options["savefig_params"] = options.pop("savefig")
+    return as_source(thing, RenderSettings(**{"fps": RATE, "dpi": None, **options}))
 
 
 def frame_of(source: Source, at: int, params: Any, size: tuple[int, int]) -> Pixels:
@@ -163,7 +168,7 @@ def test_an_animator_is_set_up_once_per_opening() -> None:
 def test_a_figure_that_is_not_reused_gives_the_same_frames(savefig: dict[str, Any]) -> None:
     """The way of comparison sets up anew for each frame, and draws the same."""
     animator = Line()
-    frames = drawn(source_of(animator, reuse_figure=False, savefig=savefig), PHASES)
+    frames = drawn(source_of(animator, reuse_figure_object=False, savefig=savefig), PHASES)
     assert animator.setups > len(PHASES)
     assert np.array_equal(frames, drawn(source_of(Line(), savefig=savefig), PHASES))
 
@@ -185,7 +190,7 @@ def test_chance_does_not_depend_on_who_draws(reuse: bool) -> None:
     """An actor that begins at any frame draws it as the process that began at the first."""
 
     def make() -> Source:
-        return source_of(RandomSetup(), reuse_figure=reuse)
+        return source_of(RandomSetup(), reuse_figure_object=reuse)
 
     assert np.array_equal(drawn_by_several(make, PHASES), drawn(make(), PHASES))
 
@@ -287,11 +292,49 @@ class Wrong(Animator):
         pass
 
 
-@pytest.mark.parametrize("result", [None, "fig", (Figure(), None), Figure().subfigures()])
-def test_a_setup_without_a_figure_is_told_so(result: Any) -> None:
+@pytest.mark.parametrize(
+    ("result", "named"),
+    [
+        (None, "None"),
+        ("fig", "str 'fig'"),
+        ((Figure(), None), "tuple"),
+        (Figure().subfigures(), "SubFigure"),
+    ],
+)
+def test_a_setup_without_a_figure_is_an_error_with_the_remedy(result: Any, named: str) -> None:
     """A missing return, a pair of figure and axes, a part of a figure."""
-    with pytest.raises(SetupError, match=r"Wrong\.setup\(\) must return a matplotlib Figure"):
+    message = rf"Wrong\.setup\(\) returned {named}.*: end it with `return fig`"
+    with pytest.raises(SetupError, match=message):
         open_source(source_of(Wrong(result)), 0, None)
+
+
+@pytest.mark.parametrize("result", [None, Figure().subplots(), [Figure().text(0, 0, "a")]])
+def test_a_function_that_returns_what_a_figure_holds_is_an_error_with_the_remedy(
+    result: Any,
+) -> None:
+    """Nothing, the axes, and a list of artists, as FuncAnimation takes it."""
+    named = "None" if result is None else type(result).__name__
+
+    def draw(number: int) -> Any:
+        return result
+
+    with pytest.raises(FrameError, match=f"draw gave {named}.*`return fig`"):
+        drawn(source_of(draw, n_frames=1), [None])
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        (lambda a, b: None, {"n_frames": 2}, r"\(a, b\) has .* called as <lambda>\(frame_idx\)"),
+        (lambda: None, {"duration": 9}, r"\(\) has .* called as <lambda>\(time_ms\)"),
+    ],
+)
+def test_a_function_of_other_arguments_is_an_error(
+    function: Any, options: dict[str, Any], message: str
+) -> None:
+    """It says which arguments it has, and which it is called with."""
+    with pytest.raises(SetupError, match=message):
+        source_of(function, **options)
 
 
 @pytest.mark.parametrize("method", ["setup", "update"])
@@ -438,15 +481,61 @@ def test_a_function_of_the_frame_number() -> None:
 
 def test_a_function_of_the_time() -> None:
     """With `duration` it gets milliseconds."""
-    frames = drawn(source_of(lambda ms: np.full((2, 2, 3), ms, np.uint8), duration_ms=250), [0] * 3)
+    frames = drawn(source_of(lambda ms: np.full((2, 2, 3), ms, np.uint8), duration=250), [0] * 3)
     assert [int(frame[0, 0, 0]) for frame in frames] == [0, 100, 200]
 
 
-@pytest.mark.parametrize("options", [{}, {"n_frames": 3, "duration_ms": 100}])
+@pytest.mark.parametrize("options", [{}, {"n_frames": 3, "duration": 100}])
 def test_a_function_needs_one_of_number_and_duration(options: dict[str, Any]) -> None:
-    """Neither and both are told apart from one."""
+    """Neither is an error, and so are both."""
     with pytest.raises(SettingsError, match="either n_frames=300"):
         source_of(lambda number: number, **options)
+
+
+def test_a_list_of_frames_is_drawn_by_number() -> None:
+    """Arrays, Pillow images and figures; also one array of all frames."""
+    array = np.full((40, 40, 3), 7, np.uint8)
+    image = Image.new("RGB", (40, 40), (8, 8, 8))
+    figure = Figure(figsize=(1, 1), dpi=40, facecolor="black")
+    source = source_of([array, image, figure])
+    assert (source.n_frames, source.name) == (3, "the list of frames")
+    frames = drawn(source, [None] * 3)
+    assert [int(frame[0, 0, 0]) for frame in frames] == [7, 8, 0]
+    stacked = np.stack([array, array + 1])
+    assert np.array_equal(
+        drawn(source_of(stacked), [None] * 2),
+        drawn_by_several(lambda: source_of(stacked), [None] * 2),
+    )
+    assert source_of([array, image], n_frames=1).n_frames == 1
+
+
+@pytest.mark.parametrize("options", [{"n_frames": 3}, {"duration": 100}])
+def test_a_list_has_as_many_frames_as_it_has(options: dict[str, Any]) -> None:
+    """More cannot be asked for, and its length is no time."""
+    with pytest.raises(SettingsError, match=r"only 2 frames|have a number"):
+        source_of([None, None], **options)
+
+
+def test_a_generator_function_is_not_taken_for_a_function_of_the_frame_number() -> None:
+    """What it makes is the source."""
+
+    def frames() -> Iterator[Any]:
+        yield None
+
+    with pytest.raises(SettingsError, match=r"give what it makes, frames\(\)"):
+        source_of(frames, n_frames=1)
+
+
+def test_an_animation_of_matplotlib_s_gets_the_remedy() -> None:
+    """Its function is the source."""
+    from matplotlib.animation import FuncAnimation
+
+    figure = plt.figure()
+    animation = FuncAnimation(figure, lambda number: [], frames=2)
+    with pytest.raises(SettingsError, match=r"produce\(update, n_frames=100\)"):
+        source_of(animation)
+    animation._draw_was_started = True  # or it warns that it was never shown
+    plt.close(figure)
 
 
 def test_a_function_may_make_a_figure_for_each_frame() -> None:
@@ -551,9 +640,122 @@ def test_what_cannot_be_rendered_is_quoted(thing: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("thing", "options"),
-    [(Line(), {"duration_ms": 100}), (Sweep(), {"n_frames": 5}), (Sweep(), {"duration_ms": 100})],
+    [(Line(), {"duration": 100}), (Sweep(), {"n_frames": 5}), (Sweep(), {"duration": 100})],
 )
 def test_settings_of_another_form_are_refused(thing: Any, options: dict[str, Any]) -> None:
     """A duration means nothing to an Animator, a frame count nothing to a generator."""
     with pytest.raises(SettingsError):
         source_of(thing, **options)
+
+
+def made(thing: Any, path: Path, **options: Any) -> Report:
+    return produce(thing, FPS, outfile=path, **{"progress": False, **options})
+
+
+def test_a_list_of_frames_makes_a_video(tmp_path: Path) -> None:
+    """As a function that returns them does, to the byte."""
+    frames = [numbered_frame(number) for number in range(12)]
+    made(frames, tmp_path / "list.mp4", engine="local")
+    made(numbered_frame, tmp_path / "function.mp4", n_frames=12, engine="local")
+    assert (tmp_path / "list.mp4").read_bytes() == (tmp_path / "function.mp4").read_bytes()
+
+
+def test_a_list_of_frames_is_drawn_by_actors(on_ray: Any, tmp_path: Path) -> None:
+    """Any of them can be drawn anywhere."""
+    frames = [numbered_frame(number) for number in range(24)]
+    report = made(frames, tmp_path / "video.mp4", engine="ray", workers=2)
+    assert report.engine == "ray"
+    assert read_numbers(tmp_path / "video.mp4") == [*range(24)]
+
+
+def test_a_generator_that_changes_one_array_makes_a_video(tmp_path: Path) -> None:
+    """Each frame is drawn before the next one is made; `frames` and `n_frames` choose."""
+    finished = []
+
+    def frames() -> Iterator[Any]:
+        frame = numbered_frame(0)
+        try:
+            for number in range(100):
+                frame[...] = numbered_frame(number)
+                yield frame
+        finally:
+            finished.append(True)
+
+    report = made(frames(), tmp_path / "all.mp4")
+    assert (report.engine, report.frames, report.transport) == ("local", 100, "frames")
+    assert read_numbers(tmp_path / "all.mp4") == [*range(100)]
+    made(frames(), tmp_path / "some.mp4", frames="3,5-7")
+    assert read_numbers(tmp_path / "some.mp4") == [3, 5, 6, 7]
+    made(frames(), tmp_path / "first.mp4", n_frames=4)
+    assert read_numbers(tmp_path / "first.mp4") == [*range(4)]
+    assert len(finished) == 3
+
+
+def test_a_generator_that_changes_one_figure_makes_a_video(tmp_path: Path) -> None:
+    """As FuncAnimation's users write it, and each new figure is closed after its frame."""
+    animator = NumberedAnimator()
+
+    def same() -> Iterator[Figure]:
+        figure = animator.setup()
+        for number in range(20):
+            animator.update(number, number)
+            yield figure
+
+    def new() -> Iterator[Figure]:
+        for number in range(3):
+            figure = plt.figure(figsize=(0.64, 0.48), dpi=100)
+            figure.figimage(numbered_frame(number)[::-1])
+            yield figure
+            assert len(plt.get_fignums()) <= 2
+
+    made(same(), tmp_path / "same.mp4")
+    assert read_numbers(tmp_path / "same.mp4") == [*range(20)]
+    made(new(), tmp_path / "new.mp4")
+
+
+def test_a_generator_of_frames_has_the_random_numbers_of_the_frame(tmp_path: Path) -> None:
+    """Those of the function that draws the same, and the caller's generators stay."""
+
+    def noise(number: int = 0) -> Pixels:
+        return np.random.randint(0, 255, (32, 32, 3)).astype(np.uint8)
+
+    options: dict[str, Any] = {"engine": "local", "transport": "frames"}
+    made(noise, tmp_path / "function.mp4", n_frames=5, **options)
+    before = random.getstate()
+    made((noise() for _ in range(5)), tmp_path / "generator.mp4")
+    assert random.getstate() == before
+    assert (tmp_path / "generator.mp4").read_bytes() == (tmp_path / "function.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options", [{"engine": "ray"}, {"transport": "segments"}, {"resume": True}]
+)
+def test_what_a_generator_of_frames_cannot_do_is_refused(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Before it is asked for a frame, with what can do it."""
+    name = next(iter(options))
+    with pytest.raises(SettingsError, match=f"{name}=.* read once.*Give a list of frames"):
+        made(iter([1 // 0 for _ in ()]), tmp_path / "video.mp4", **options)
+
+
+def test_workers_that_a_generator_of_frames_leaves_idle_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line says why, and what uses them."""
+    frames = (numbered_frame(number) for number in range(3))
+    made(frames, tmp_path / "video.mp4", workers=4)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("workers=4 has no effect: a generator of frames is read")
+
+
+@pytest.mark.parametrize("result", [None, Figure().subplots()])
+def test_a_wrong_frame_in_a_list_or_from_a_generator_names_its_number(
+    tmp_path: Path, result: Any
+) -> None:
+    """And which of the two it is."""
+    frames = [numbered_frame(0), result]
+    for thing, name in ((frames, "list"), (iter(frames), "generator")):
+        with pytest.raises(FrameError, match=f"rame 1.*the {name} of frames gave") as caught:
+            made(thing, tmp_path / "video.mp4", engine="local")
+        assert caught.value.frame == 1

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
-from rayanim.cli.printing import FAILED, stdout_kept_clean, told_failures, write_json, write_text
+from rayanim.cli.printing import (
+    FAILED,
+    exiting_on_failure,
+    stdout_kept_clean,
+    write_json,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,16 +29,16 @@ def run_doctor(address: str | None, *, as_json: bool, limit_s: float) -> int:
     0 where nothing must be mended, 1 where something must, 2 where `address` is none.
     """
     # matplotlib and Ray print remarks of their own.
-    with told_failures() as exit_codes, stdout_kept_clean() as stdout:
+    with exiting_on_failure(), stdout_kept_clean() as stdout:
         from rayanim.doctor.nodes import examine
 
         found = examine(address, limit_s=limit_s)
-        exit_codes.append(0 if found.is_well else FAILED)
+        exit_code = 0 if found.is_well else FAILED
         if as_json:
-            _print_json(stdout, found, exit_codes[-1])
+            _print_json(stdout, found, exit_code)
         else:
             _print_text(stdout, found)
-    return exit_codes[-1]
+    return exit_code
 
 
 def _print_json(stdout: TextIO, found: Examination, exit_code: int) -> None:

@@ -34,11 +34,11 @@ from rayanim.cli.options import (
 )
 from rayanim.cli.printing import (
     FAILED,
-    Awaited,
+    ExpectedTexts,
     ending_signals,
+    exiting_on_failure,
     preview,
     stopping_on_signals,
-    told_failures,
     write_text,
 )
 from rayanim.errors import JobError, OutputError, PackageError, SettingsError
@@ -329,14 +329,14 @@ class Shown:
         self._progress: Progress = NoProgress()
         if with_progress and not quiet:
             self._progress = choose_progress()
-        self._reports = Awaited()
+        self._reports = ExpectedTexts()
         self._label = ""
         self._state: ProgressState | None = None
         self._has_bar = False
 
     def text(self, text: str) -> None:
         """What the script prints goes to standard output, what rayanim says to standard error."""
-        self._reports.hear(text)
+        self._reports.printed(text)
         QuietStream(sys.stderr if text.startswith(OWN_LINE) else sys.stdout).write(text)
 
     def event(self, event: JobEvent) -> None:
@@ -380,7 +380,7 @@ class Shown:
     def end(self) -> None:
         """The job has ended: say what it has reported."""
         self.pause()
-        for text in self._reports.unheard():  # others the script has printed itself
+        for text in self._reports.take_unprinted():  # others the script has printed itself
             if not self._quiet:
                 write_text(sys.stdout, text)
 
@@ -405,7 +405,7 @@ class Shown:
         self._progress.fail()
 
     def _report(self, values: dict[str, Any]) -> None:
-        self._reports.wait_for(str(values.get("text") or values.get("output")))
+        self._reports.expect(str(values.get("text") or values.get("output")))
 
     def _video(self, values: dict[str, Any]) -> None:
         self.videos.append(Offer.of(values))
@@ -677,7 +677,7 @@ LINES_LOOKED_AT = 200
 
 def show_status(address: str | None, name: str | None, *, as_json: bool) -> int:
     """Show all jobs, or one."""
-    with told_failures() as codes:
+    with exiting_on_failure():
         client = JobsClient(address)
         jobs = [Known(job) for job in (client.jobs() if name is None else [client.job(name)])]
         for known in jobs:
@@ -690,38 +690,37 @@ def show_status(address: str | None, name: str | None, *, as_json: bool) -> int:
             write_text(sys.stdout, jobs[0].describe(client.command(f"fetch {name}")))
         else:
             print_table(jobs, client.address)
-    return codes[-1]
+    return 0
 
 
 def show_logs(address: str | None, name: str, *, follow: bool, as_json: bool) -> int:
     """Show a job's log, as far as it is or to the job's end."""
-    with told_failures() as codes:
+    with exiting_on_failure():
         client = JobsClient(address)
         job = client.job(name)
         shown = ShownAsJson() if as_json else Shown(with_progress=follow)
         if follow:
             ended = see_through(client, name, shown, asks=lambda _: "leave")
-            codes.append(ended if isinstance(ended, int) else 0)
-        else:
-            for each in read_log(client.log(job)):
-                if isinstance(each, Text):
-                    shown.text(each.text)
-                else:
-                    shown.event(each)
-            shown.end()
-    return codes[-1]
+            return ended if isinstance(ended, int) else 0
+        for each in read_log(client.log(job)):
+            if isinstance(each, Text):
+                shown.text(each.text)
+            else:
+                shown.event(each)
+        shown.end()
+    return 0
 
 
 def stop_job(address: str | None, name: str) -> int:
     """Stop a job, and say how to go on."""
-    with told_failures() as codes:
+    with exiting_on_failure():
         write_text(sys.stdout, stopped(JobsClient(address), name))
-    return codes[-1]
+    return 0
 
 
 def fetch_job(address: str | None, name: str, output: Path | None) -> int:
     """Bring the videos that a job has finished here."""
-    with told_failures() as codes:
+    with exiting_on_failure():
         client = JobsClient(address)
         job = client.job(name)
         told = read_log(client.log(job))
@@ -734,7 +733,7 @@ def fetch_job(address: str | None, name: str, output: Path | None) -> int:
             yet = "" if job.has_ended else " yet"
             raise JobError(f"{name} ({job.status.lower()}) has finished no video{yet}.")
         fetch_videos(client, job, videos, output, quiet=False)
-    return codes[-1]
+    return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -784,9 +783,8 @@ def submit_script(
     script: Path, submission: Submission, options: Options, words: Sequence[str]
 ) -> int:
     """Submit `script`, and see the job through where that is wanted."""
-    with told_failures(verbose=options.verbose) as codes:
-        codes.append(_submit(script, submission, options, words))
-    return codes[-1]
+    with exiting_on_failure(verbose=options.verbose):
+        return _submit(script, submission, options, words)
 
 
 def _submit(script: Path, submission: Submission, options: Options, words: Sequence[str]) -> int:

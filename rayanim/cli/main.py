@@ -30,7 +30,7 @@ EXIT_CODES = (
 
 
 class Main(click.Group):
-    """Tells usage errors as all others are told."""
+    """Prints usage errors as all other errors are printed."""
 
     def main(
         self,
@@ -104,8 +104,8 @@ def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
     "--frame",
     metavar="N",
     type=click.IntRange(min=0),
-    required=True,
-    help="The frame's number, from 0.",
+    default=0,
+    help="The frame's number; without it the first one, 0.",
 )
 @common_options
 @click.pass_context
@@ -114,7 +114,7 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
 
     The frame is the video's, before encoding, with its transparency; formats
     that have none, such as .jpg, get the video's background. Without -o it goes
-    where the video would, as .png.
+    where the video would, as .png. Vector formats are refused.
     """
     return _carry_out(ctx, script, given, frame)
 
@@ -129,7 +129,7 @@ DOCTOR_EXIT_CODES = (
     "--address",
     metavar="ADDRESS",
     envvar="RAY_ADDRESS",
-    help="A Ray cluster to look at, too: 'auto' for the one that runs on this machine, or the "
+    help="A Ray cluster to check, too: 'auto' for the one that runs on this machine, or the "
     "head's HOST:PORT. Otherwise the variable RAY_ADDRESS.",
 )
 @click.option(
@@ -143,7 +143,7 @@ DOCTOR_EXIT_CODES = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
 def doctor(address: str | None, limit_s: float, as_json: bool) -> int:
-    """Look for what is not well here and on a cluster, and say what to do.
+    """Check this machine, and a cluster, and say what to do about what is wrong.
 
     Versions, codecs, fonts, memory, disks, Ray's token; and whether each of the
     cluster's nodes draws and encodes the same test video to the same bytes as

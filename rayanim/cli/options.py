@@ -1,119 +1,114 @@
-"""The command's options: read with the functions that check `produce`'s own arguments."""
+"""The options of `run`, `still` and `submit`, and the settings that they come to.
+
+Options are named as `rayanim.settings.RenderSettings` and `ClusterSettings` name
+them, and those two check them: here it is said only how each is written.
+"""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from rayanim.errors import SettingsError
 from rayanim.jobs.client import HIDDEN, masked
-from rayanim.settings import ClusterSettings, parse_size, read_address
-from rayanim.storage.address import Address, address_of
+from rayanim.settings import (
+    ClusterSettings,
+    Drawing,
+    Engine,
+    OnHistory,
+    RenderSettings,
+    Transport,
+    VideoSettings,
+    parse_size,
+)
+from rayanim.storage.address import Address, address_of, with_default_suffix
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-# An option's name in click by the setting's.
-FIELDS = {
-    "min_workers": "min_workers",
-    "max_workers": "max_workers",
-    "actor_cpus": "actor_cpus",
-    "actor_memory_bytes": "actor_memory",
-    "resources": "resources",
-    "keep_head_free": "keep_head_free",
-    "label_selector": "label_selector",
-    "packages": "pip",
-    "working_dir": "working_dir",
-    "exclude": "exclude",
-}
+Decorator = Callable[[Any], Any]
+
+QUALITIES = {"l": (480, 15), "m": (720, 30), "h": (1080, 60), "p": (1440, 60), "k": (2160, 60)}
+"""Height in pixels and frames per second by the letter that stands for them."""
 
 
-def read_given_address(text: str) -> str:
-    """The text itself, once it is known to make sense; see `read_address`."""
-    read_address(text)
-    return text
+def with_options(command: CommandT, *options: Decorator) -> CommandT:
+    """`command` with `options`, in their order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
-def read_texts(text: str) -> dict[str, str]:
-    """A JSON object of texts."""
-    return _object("label-selector", text, '{"role": "render"}')
+def _parsed(*names: str, parse: Callable[[str], Any], **options: Any) -> Decorator:
+    """An option that `parse` reads; its `SettingsError` is a usage error."""
 
-
-def read_amounts(text: str) -> dict[str, float]:
-    """A JSON object of numbers."""
-    return _object("resources", text, '{"render": 1}')
-
-
-def _object(name: str, text: str, example: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise SettingsError(f"{name} must be a JSON object such as '{example}', got {text!r}.")
-    return found
-
-
-def cluster_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Take the cluster's options out of click's values."""
-    fields = {name: given.pop(option, None) for name, option in FIELDS.items()}
-    fields = {name: value for name, value in fields.items() if value not in (None, ())}
-    arguments = {"address": given.pop("address", None)}
-    if fields:
+    def callback(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
         try:
-            arguments["cluster"] = ClusterSettings(**fields)
+            return None if text is None else parse(text)
         except SettingsError as error:
-            raise click.UsageError(error.message) from error
-    return {name: value for name, value in arguments.items() if value is not None}
+            raise click.BadParameter(error.message) from error
+
+    return click.option(*names, callback=callback, **options)
+
+
+def _json_option(name: str, example: str, help: str) -> Decorator:
+    """An option whose text is a JSON object."""
+
+    def parse(text: str) -> Any:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise SettingsError(f"It must be a JSON object such as '{example}', got {text!r}.")
+        return found
+
+    return _parsed(name, parse=parse, metavar="JSON", help=help)
 
 
 def actor_options(command: CommandT) -> CommandT:
     """Options of `run` and `submit` for what may be asked of a cluster."""
-    options = (
-        click.option(
-            "--min-workers", type=click.IntRange(min=1), metavar="N", help="The fewest actors."
-        ),
+    return with_options(
+        command,
+        click.option("--min-workers", type=int, metavar="N", help="The fewest actors."),
         click.option(
             "--max-workers",
-            type=click.IntRange(min=1),
+            type=int,
             metavar="N",
             help="The most; a cluster that can grow adds nodes for them.",
         ),
         click.option("--actor-cpus", type=float, metavar="N", help="CPUs set aside for an actor."),
-        _read(
+        _parsed(
             "--actor-memory",
-            read=parse_size,
+            "actor_memory_bytes",
+            parse=parse_size,
             metavar="SIZE",
             help="Memory set aside for an actor, such as 2GB.",
         ),
-        _read("--resources", read=read_amounts, metavar="JSON", help="What else an actor needs."),
+        _json_option("--resources", '{"render": 1}', "What else an actor needs."),
         click.option(
             "--keep-head-free",
             is_flag=True,
             default=None,
             help="Draw on other nodes than the cluster's head.",
         ),
-        _read(
-            "--label-selector",
-            read=read_texts,
-            metavar="JSON",
-            help="Draw on nodes with these labels only.",
+        _json_option(
+            "--label-selector", '{"role": "render"}', "Draw on nodes with these labels only."
         ),
     )
-    return _with(command, options)
 
 
 def cluster_options(command: CommandT) -> CommandT:
     """Options of `run` for a cluster that this machine belongs to."""
-    options = (
-        _read(
+    return with_options(
+        command,
+        click.option(
             "--address",
-            read=read_given_address,
             metavar="auto|HOST:PORT",
             help="Draw on the Ray cluster that this machine belongs to; also RAY_ADDRESS.",
         ),
@@ -132,30 +127,259 @@ def cluster_options(command: CommandT) -> CommandT:
         ),
         click.option(
             "--pip",
+            "packages",
             multiple=True,
             metavar="PACKAGE",
             help="Install this on the nodes first; may be repeated, and name a file of them.",
         ),
     )
-    return _with(command, options)
 
 
-def _with(command: CommandT, options: Sequence[Callable[[CommandT], CommandT]]) -> CommandT:
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _parse_seed(text: str) -> int | str:
+    """A whole number, or ``none``."""
+    try:
+        return "none" if text.lower() == "none" else int(text)
+    except ValueError:
+        raise SettingsError(f"seed must be a whole number or 'none', got {text!r}.") from None
 
 
-def _read(
-    *names: str, read: Callable[[str], Any], metavar: str, help: str
-) -> Callable[[CommandT], CommandT]:
-    def callback(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
+def _parse_log(text: str) -> str:
+    """Where the log goes, whatever folder the script goes to."""
+    if text.endswith(".py"):
+        raise SettingsError(
+            f"log-json would write into the script {text!r}. Put the option behind the script, or "
+            "name a file: --log-json=FILE."
+        )
+    return text if text == "-" else str(Path(text).absolute())
+
+
+def video_options(command: CommandT) -> CommandT:
+    """Options of `run` and `submit`: where frames are drawn, how they are encoded and kept."""
+    return with_options(
+        command,
+        click.option(
+            "-j",
+            "--workers",
+            metavar="N|50%|auto|-1",
+            help="The most render actors: a number, a share of the cores, or all of them.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(get_args(Engine)),
+            help="Draw in this process, on Ray, or where it is quicker.",
+        ),
+        click.option(
+            "--drawing",
+            type=click.Choice(get_args(Drawing)),
+            help="Draw what changed in a figure, or everything in every frame.",
+        ),
+        click.option(
+            "--frames",
+            metavar="FRAMES",
+            help="Only these, ends included: 0-99, 3,5-10 or 1-100x5.",
+        ),
+        click.option("--crf", type=float, metavar="N", help="Quality: lower is better and larger."),
+        click.option(
+            "--codec", metavar="NAME", help="h264, h265, vp9, av1, or an FFmpeg encoder's name."
+        ),
+        click.option("--preset", metavar="NAME", help="The encoder's own, such as slow."),
+        click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
+        click.option(
+            "--bitrate",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="KBIT/S",
+            help="Kilobits per second, in place of a quality.",
+        ),
+        click.option(
+            "--on-history",
+            type=click.Choice(get_args(OnHistory)),
+            help="What to do where frames turn out to depend on those before.",
+        ),
+        click.option(
+            "--transport",
+            type=click.Choice(["auto", *get_args(Transport)]),
+            help="Encode segments where they are drawn, or all frames in one encoder.",
+        ),
+        click.option(
+            "--segment-frames",
+            type=int,
+            metavar="N",
+            help="The most frames in a segment; part of what decides the video's bytes.",
+        ),
+        click.option(
+            "--resume",
+            is_flag=True,
+            default=None,
+            help="Go on from the segments that a stopped or failed run of this video has left.",
+        ),
+        click.option(
+            "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
+        ),
+        _parsed(
+            "--log-json",
+            parse=_parse_log,
+            metavar="FILE",
+            is_flag=False,
+            flag_value="-",
+            help="Add a JSON line per event of the job to FILE, or without one to standard error.",
+        ),
+        click.option("--dry-run", is_flag=True, help="Print the plan; write nothing."),
+        # For the driver of a submitted job; see rayanim.jobs.driver.
+        click.option("--videos-folder", hidden=True, type=click.Path(path_type=Path)),
+        click.option("--resume-command", hidden=True),
+    )
+
+
+def common_options(command: CommandT) -> CommandT:
+    """Options that `run` and `still` share."""
+    return with_options(
+        command,
+        _parsed(
+            "-o",
+            "--output",
+            parse=address_of,
+            metavar="FILE",
+            help="The file to write, or s3://bucket/FILE; its suffix chooses the format.",
+        ),
+        click.option("--fps", metavar="RATE", help="Frames per second: 30 or 30000/1001."),
+        click.option(
+            "-q",
+            "--quality",
+            type=click.Choice(list(QUALITIES)),
+            help="Height and rate: l is 480p15, m 720p30, h 1080p60, p 1440p60, k 2160p60. "
+            "Frames that are given one by one keep their rate.",
+        ),
+        click.option(
+            "--dpi",
+            type=float,
+            metavar="N",
+            help="Pixels per inch of the figures of an Animator or a function.",
+        ),
+        click.option(
+            "-y",
+            "--yes-overwrite",
+            "--overwrite/--no-overwrite",
+            "overwrite",
+            default=None,
+            help="Whether an existing file may be replaced. It is, by a finished one.",
+        ),
+        _parsed(
+            "--seed",
+            parse=_parse_seed,
+            metavar="N|none",
+            help="For random numbers in the drawing; none leaves them unseeded.",
+        ),
+        click.option(
+            "--sequential/--no-sequential",
+            default=None,
+            help="Each frame builds on those before: the updates that are skipped are run.",
+        ),
+        click.option("-p", "--preview", is_flag=True, help="Open the result."),
+        click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
+        click.option("-v", "--verbose", is_flag=True, help="Whole tracebacks, and log lines."),
+        click.option("--quiet", is_flag=True, help="Print errors only."),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command was given, beside the script.
+
+    `settings` are the settings that it comes to by itself; those that are
+    `given` take the place of the script's.
+    """
+
+    name: str | None
+    script_arguments: tuple[str, ...]
+    still_number: int | None
+    output: Address | None
+    quality: str | None
+    videos_folder: Path | None
+    resume_command: str | None
+    dry_run: bool
+    preview: bool
+    as_json: bool
+    verbose: bool
+    quiet: bool
+    settings: RenderSettings
+    given: frozenset[str]
+
+    @classmethod
+    def of(
+        cls, values: dict[str, Any], script_arguments: tuple[str, ...], still_number: int | None
+    ) -> Options:
+        """The options from click's values."""
+        values = {name: value for name, value in values.items() if value not in (None, ())}
+        own = {
+            name: values.pop(name, None)
+            for name in ("name", "output", "quality", "videos_folder", "resume_command")
+        }
+        flags = {
+            name: values.pop(name, False)
+            for name in ("dry_run", "preview", "as_json", "verbose", "quiet")
+        }
+        if flags["verbose"] and flags["quiet"]:
+            raise click.UsageError("-v and --quiet exclude each other.")
+        if own["output"] is not None:
+            suffix = ".mp4" if still_number is None else ".png"
+            own["output"] = with_default_suffix(own["output"], suffix)
+        if own["quality"] is not None and "dpi" in values:
+            raise click.UsageError("--quality and --dpi exclude each other: both set the size.")
+        if own["quality"] is not None:
+            values["height_px"] = QUALITIES[own["quality"]][0]
+        names = {each.name for each in fields(ClusterSettings)} & values.keys()
+        cluster = {name: values.pop(name) for name in names}
         try:
-            return None if text is None else read(text)
+            if cluster:
+                values["cluster"] = ClusterSettings(**cluster)
+            settings = RenderSettings(**values)
         except SettingsError as error:
-            raise click.BadParameter(error.message) from error
+            raise click.UsageError(error.message) from error
+        return cls(
+            script_arguments=script_arguments,
+            still_number=still_number,
+            settings=settings,
+            given=frozenset(values),
+            **own,
+            **flags,
+        )
 
-    return click.option(*names, metavar=metavar, callback=callback, help=help)
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What takes the place of the arguments of `produce`, by name."""
+        return {name: getattr(self.settings, name) for name in self.given}
+
+    @property
+    def quality_fps(self) -> int | None:
+        """Rate that the quality asks for."""
+        return None if self.quality is None else QUALITIES[self.quality][1]
+
+    @property
+    def replacing(self) -> dict[str, Any]:
+        """What takes the place of the script's own, by name, for messages."""
+        own = {"outfile": self.output, "frames": self.still_number}
+        return {name: value for name, value in own.items() if value is not None} | self.arguments
+
+    def check(self, *, is_here: bool = True) -> None:
+        """Refuse before the script runs what can be refused of the output without it."""
+        output = self.output
+        if output is None:
+            return
+        if self.videos_folder is not None and isinstance(output, Path):
+            output = self.videos_folder / output
+        if is_here and not self.dry_run:
+            from rayanim.storage.output import Target
+
+            Target(output).check_early(overwrite=self.settings.overwrite)
+        if self.still_number is not None:
+            from rayanim.still import check_image_suffix
+
+            check_image_suffix(output.suffix)
+            return
+        from rayanim.video.codecs import check_target
+
+        # Without the codec, which the script may choose, the rest cannot be judged.
+        check_target(output.suffix, self.settings if "codec" in self.given else VideoSettings())
 
 
 NAME_OPTION = "--submission-id"
@@ -209,361 +433,6 @@ def _without_variables(text: str) -> str:
     return HIDDEN if "env_vars" in text else masked(text)
 
 
-# height in pixels, frames per second
-QUALITIES = {"l": (480, 15), "m": (720, 30), "h": (1080, 60), "p": (1440, 60), "k": (2160, 60)}
-
-QUALITY_HELP = (
-    "Height and rate: l is 480p15, m 720p30, h 1080p60, p 1440p60, k 2160p60. "
-    "Frames that are given one by one keep their rate."
-)
-
-
-Decorators = tuple[Callable[[Any], Any], ...]
-"""Options, in the order in which `--help` lists them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seed:
-    """A seed that was given, which may be None."""
-
-    value: int | None
-
-
-def read_rate(text: str) -> Any:
-    """A rate as an exact fraction; see `parse_rate`."""
-    from rayanim.settings import parse_rate
-
-    return parse_rate(text)
-
-
-def read_workers(text: str) -> int | str:
-    """The text itself, once it is known to make sense; see `parse_workers`."""
-    from rayanim.settings import parse_workers
-
-    parse_workers(text, cores=1)
-    return text
-
-
-def read_frames(text: str) -> str:
-    """The text itself, once it is known to make sense; see `Selection.parse`."""
-    from rayanim.settings import Selection
-
-    Selection.parse(text)
-    return text
-
-
-def read_crf(text: str) -> float:
-    """A constant rate factor; the codec's own limits are checked later."""
-    from rayanim.settings import VideoSettings
-
-    number = _number("crf", text)
-    VideoSettings(crf=number)
-    return number
-
-
-def read_bitrate(text: str) -> float:
-    """Kilobits per second."""
-    from rayanim.settings import VideoSettings
-
-    number = _number("bitrate", text)
-    VideoSettings(bitrate_kbps=number)
-    return number
-
-
-def read_seed(text: str) -> Seed:
-    """A whole number, or none."""
-    if text.lower() == "none":
-        return Seed(None)
-    try:
-        return Seed(int(text))
-    except ValueError:
-        raise SettingsError(f"seed must be a whole number or 'none', got {text!r}.") from None
-
-
-def read_log(text: str) -> str:
-    """Where the log goes, whatever folder the script goes to."""
-    if text.endswith(".py"):
-        raise SettingsError(
-            f"log-json would write into the script {text!r}. Put the option behind the script, or "
-            "name a file: --log-json=FILE."
-        )
-    return text if text == "-" else str(Path(text).absolute())
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise SettingsError(f"{name} must be a number, got {text!r}.") from None
-    return int(number) if number.is_integer() else number
-
-
-def video_options(command: CommandT) -> CommandT:
-    """Options of `run` alone: how the video is encoded and who draws it."""
-    return with_options(command, *_who_draws(), *_how_encoded(), *_segments(), *_told())
-
-
-def _who_draws() -> Decorators:
-    """Where frames are drawn, and which."""
-    return (
-        _checked(
-            "-j",
-            "--workers",
-            read=read_workers,
-            metavar="N|50%|auto|-1",
-            help="The most render actors: a number, a share of the cores, or all of them.",
-        ),
-        click.option(
-            "--engine",
-            type=click.Choice(["auto", "local", "ray"]),
-            help="Draw in this process, on Ray, or where it is quicker.",
-        ),
-        click.option(
-            "--drawing",
-            type=click.Choice(["auto", "full"]),
-            help="Draw what changed in a figure, or everything in every frame.",
-        ),
-        _checked(
-            "--frames",
-            read=read_frames,
-            metavar="FRAMES",
-            help="Only these, ends included: 0-99, 3,5-10 or 1-100x5.",
-        ),
-    )
-
-
-def _how_encoded() -> Decorators:
-    """The codec and its settings."""
-    return (
-        _checked("--crf", read=read_crf, metavar="N", help="Quality: lower is better and larger."),
-        click.option(
-            "--codec", metavar="NAME", help="h264, h265, vp9, av1, or an FFmpeg encoder's name."
-        ),
-        click.option("--preset", metavar="NAME", help="The encoder's own, such as slow."),
-        click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
-        _checked(
-            "--bitrate",
-            read=read_bitrate,
-            metavar="KBIT/S",
-            help="Kilobits per second, in place of a quality.",
-        ),
-    )
-
-
-def _segments() -> Decorators:
-    """How the video is cut, and what is kept of it."""
-    return (
-        click.option(
-            "--on-history",
-            type=click.Choice(["error", "warn", "ignore"]),
-            help="What to do where frames turn out to build on those before.",
-        ),
-        click.option(
-            "--transport",
-            type=click.Choice(["auto", "segments", "frames"]),
-            help="Encode segments where they are drawn, or all frames in one encoder.",
-        ),
-        click.option(
-            "--segment-frames",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="The most frames in a segment; part of what decides the video's bytes.",
-        ),
-        click.option(
-            "--resume",
-            is_flag=True,
-            default=None,
-            help="Go on from the segments that a stopped or failed run of this video has left.",
-        ),
-        click.option(
-            "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
-        ),
-    )
-
-
-def _told() -> Decorators:
-    """What is told instead of, or besides, the video."""
-    return (
-        _checked(
-            "--log-json",
-            read=read_log,
-            metavar="FILE",
-            is_flag=False,
-            flag_value="-",
-            help="Add a JSON line per event of the job to FILE, or without one to standard error.",
-        ),
-        click.option("--dry-run", is_flag=True, help="Print the plan; write nothing."),
-        # What a submitted job's driver is told; see rayanim.jobs.driver.
-        click.option("--videos-folder", hidden=True, type=click.Path(path_type=Path)),
-        click.option("--resume-command", hidden=True),
-    )
-
-
-def common_options(command: CommandT) -> CommandT:
-    """Options that `run` and `still` share."""
-    return with_options(
-        command,
-        _checked(
-            "-o",
-            "--output",
-            read=address_of,
-            metavar="FILE",
-            help="The file to write, or s3://bucket/FILE; its suffix chooses the format.",
-        ),
-        _checked(
-            "--fps", read=read_rate, metavar="RATE", help="Frames per second: 30 or 30000/1001."
-        ),
-        click.option("-q", "--quality", type=click.Choice(list(QUALITIES)), help=QUALITY_HELP),
-        click.option(
-            "-y",
-            "--yes-overwrite",
-            "--overwrite/--no-overwrite",
-            "overwrite",
-            default=None,
-            help="Whether an existing file may be replaced. It is, by a finished one.",
-        ),
-        _checked(
-            "--seed",
-            read=read_seed,
-            metavar="N|none",
-            help="For random numbers in the drawing; none leaves them unseeded.",
-        ),
-        click.option(
-            "--sequential/--no-sequential",
-            default=None,
-            help="Each frame builds on those before: the updates that are skipped are run.",
-        ),
-        click.option("-p", "--preview", is_flag=True, help="Open the result."),
-        click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
-        click.option("-v", "--verbose", is_flag=True, help="Whole tracebacks, and log lines."),
-        click.option("--quiet", is_flag=True, help="Print errors only."),
-    )
-
-
-def _checked(
-    *names: str,
-    read: Callable[[str], Any],
-    metavar: str,
-    help: str,
-    **rest: Any,
-) -> Callable[[CommandT], CommandT]:
-    """An option that a function of rayanim's reads, whose refusal is a usage error."""
-
-    def callback(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
-        try:
-            return None if text is None else read(text)
-        except SettingsError as error:
-            raise click.BadParameter(error.message) from error
-
-    return click.option(*names, metavar=metavar, callback=callback, help=help, **rest)
-
-
-def with_options(command: CommandT, *options: Callable[[CommandT], CommandT]) -> CommandT:
-    """`command` with `options`, in their order."""
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command was given, beside the script."""
-
-    name: str | None
-    script_arguments: tuple[str, ...]
-    still_number: int | None
-    output: Address | None
-    quality: str | None
-    videos_folder: Path | None
-    resume_command: str | None
-    dry_run: bool
-    preview: bool
-    as_json: bool
-    verbose: bool
-    quiet: bool
-    arguments: dict[str, Any]
-
-    @classmethod
-    def of(
-        cls, given: dict[str, Any], script_arguments: tuple[str, ...], still_number: int | None
-    ) -> Options:
-        """The options from click's values; what is left of them belongs to `produce`."""
-        own = {name: given.pop(name) for name in ("name", "output", "quality")}
-        of_jobs = {name: given.pop(name, None) for name in ("videos_folder", "resume_command")}
-        if given["verbose"] and given["quiet"]:
-            raise click.UsageError("-v and --quiet exclude each other.")
-        flags = {name: given.pop(name) for name in ("preview", "as_json", "verbose", "quiet")}
-        dry_run = given.pop("dry_run", False)
-        on_cluster = cluster_settings(given)
-        arguments = {name: value for name, value in given.items() if value is not None}
-        arguments |= on_cluster
-        if isinstance(arguments.get("seed"), Seed):
-            arguments["seed"] = arguments["seed"].value
-        return cls(
-            script_arguments=script_arguments,
-            still_number=still_number,
-            dry_run=dry_run,
-            arguments=arguments,
-            **own,
-            **of_jobs,
-            **flags,
-        )
-
-    @property
-    def height_px(self) -> int | None:
-        """Height of the frames that the quality asks for."""
-        return None if self.quality is None else QUALITIES[self.quality][0]
-
-    @property
-    def quality_fps(self) -> int | None:
-        """Rate that the quality asks for."""
-        return None if self.quality is None else QUALITIES[self.quality][1]
-
-    @property
-    def replacing(self) -> dict[str, Any]:
-        """What stands in the place of the script's own arguments, by name."""
-        own = {"outfile": self.output, "frames": self.still_number}
-        return {name: value for name, value in own.items() if value is not None} | self.arguments
-
-    def check(self, *, is_here: bool = True) -> None:
-        """Refuse before the script runs what can be refused without it."""
-        if self.arguments.get("crf") is not None and self.arguments.get("bitrate") is not None:
-            raise SettingsError(
-                "--crf and --bitrate exclude each other: the first asks for a quality, "
-                "the second for a size. Give one of them."
-            )
-        if self.output is not None:
-            output = self.output
-            if self.videos_folder is not None and isinstance(output, Path):
-                output = self.videos_folder / output
-            self._check_output(output, is_here)
-
-    def _check_output(self, output: Address, is_here: bool) -> None:
-        if is_here and not self.dry_run:
-            from rayanim.storage.output import Target
-
-            Target(output).check_early(overwrite=self.arguments.get("overwrite", True))
-        if self.still_number is not None:
-            from rayanim.render import check_image_suffix
-
-            check_image_suffix(output.suffix)
-            return
-        from rayanim.settings import VideoSettings
-        from rayanim.video.codecs import check_target as check_format
-
-        given = self.arguments
-        # Without the codec, which the script may choose, the rest cannot be judged.
-        settings = VideoSettings()
-        if given.get("codec") is not None:
-            settings = VideoSettings(
-                codec=given["codec"],
-                crf=given.get("crf"),
-                preset=given.get("preset"),
-                pixel_format=given.get("pixel_format"),
-            )
-        check_format(output.suffix, settings)
-
-
 SCRIPT_ARGUMENTS = "rayanim.script_arguments"
 """Where a click context keeps what stands after ``--``."""
 
@@ -575,15 +444,49 @@ calls only those that render it are carried out; where none does, the
 definition of that name is rendered. What stands after -- goes to the script."""
 
 
+HELP_GROUPS = {
+    "Output": "output overwrite preview dry_run fetch",
+    "Frames": "frame frames fps quality dpi drawing seed sequential on_history",
+    "Encoding": "crf codec preset pixel_format bitrate transport segment_frames",
+    "Where it is drawn": "workers engine",
+    "Stopping and resuming": "resume keep_parts",
+    "Cluster": "",
+    "Messages": "as_json log_json verbose quiet help",
+}
+"""The sections of ``--help`` and their options; all others are in the section "Cluster"."""
+
+
 class ScriptCommand(click.Command):
-    """A command whose words after ``--`` belong to the script."""
+    """A command whose words after ``--`` belong to the script, and whose options are grouped."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the script's words apart before click sees them."""
         at = args.index("--") if "--" in args else len(args)
         ctx.meta[SCRIPT_ARGUMENTS] = tuple(args[at + 1 :])
         ctx.meta[OWN_ARGUMENTS] = tuple(args[:at])
-        return super().parse_args(ctx, args[:at])
+        try:
+            return super().parse_args(ctx, args[:at])
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"{error.format_message()} Options of the script itself go after two dashes: "
+                f"{ctx.command_path} SCRIPT -- {error.option_name}"
+            ) from error
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """A section for each group of options, each in the order of `HELP_GROUPS`."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        # The option that click adds has another name in each of its versions.
+        named = {"help" if "--help" in each.opts else each.name: each for each in options}
+        shown = {name: each.get_help_record(ctx) for name, each in named.items()}
+        records = {name: record for name, record in shown.items() if record is not None}
+        names = {title: group.split() for title, group in HELP_GROUPS.items()}
+        grouped = {name for group in names.values() for name in group}
+        names["Cluster"] = [name for name in records if name and name not in grouped]
+        for title, group in names.items():
+            lines = [records[name] for name in group if name in records]
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """The usage line, with those words."""

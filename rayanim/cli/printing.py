@@ -1,4 +1,4 @@
-"""Where the command writes: standard output for people or for programs, and the previewer."""
+"""What the commands print, how signals end them, and what they print of failures."""
 
 from __future__ import annotations
 
@@ -7,63 +7,73 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, MappingProxyType, TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TextIO
 
-from rayanim.errors import JobError, NotPicklableError, RayanimError, ScriptError, SettingsError
-from rayanim.storage.address import Address, Url
+import click
+
+from rayanim.errors import (
+    JobError,
+    NotPicklableError,
+    OutputError,
+    RayanimError,
+    ScriptError,
+    SettingsError,
+)
+from rayanim.storage.address import Address
 from rayanim.storage.lock import remove_unfinished
 
+FAILED, USAGE, CLUSTER, INTERRUPTED = 1, 2, 3, 130
+
+
 REMEMBERED_CHARS = 10_000
-"""How much of what the script printed last is looked at; a report has some 500."""
+"""A text is recognised in so many characters, also if it comes in pieces; a report has 500."""
 
 
-class Awaited:
-    """Texts that somebody else may say, and whether they were said."""
+class ExpectedTexts:
+    """Texts that the script may print itself, and which of them it did not."""
 
     def __init__(self) -> None:
+        self._texts: list[str] = []
         self._tail = ""
-        self._unheard: list[str] = []
 
-    def wait_for(self, text: str) -> None:
-        """Remember from now on whether `text` is said."""
-        self._unheard.append(text)
+    def expect(self, text: str) -> None:
+        """`text` may be printed from now on."""
+        self._texts.append(text)
 
-    def hear(self, text: str) -> None:
-        """Somebody has said `text`: one of them in pieces, or as a part of a longer one."""
-        if self._unheard:
-            heard = self._tail + text
-            self._unheard = [each for each in self._unheard if each not in heard]
-            self._tail = heard[-REMEMBERED_CHARS:]
+    def printed(self, text: str) -> None:
+        """Something was printed: one of them, a piece of one, or something else."""
+        if self._texts:
+            seen = self._tail + text
+            self._texts = [each for each in self._texts if each not in seen]
+            self._tail = seen[-REMEMBERED_CHARS:]
 
-    def unheard(self) -> list[str]:
-        """The texts that were waited for in vain; forgets them."""
-        unheard, self._unheard, self._tail = self._unheard, [], ""
-        return unheard
+    def take_unprinted(self) -> list[str]:
+        """Those that were not printed; they are expected no longer."""
+        unprinted, self._texts, self._tail = self._texts, [], ""
+        return unprinted
 
 
-class RememberingStream(io.TextIOBase):
-    """Stands in for a stream and remembers which of the texts that it waits for were written."""
+class WatchedStdout(io.TextIOBase):
+    """Standard output that passes what is written on to `expected`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._awaited = Awaited()
+        self.expected = ExpectedTexts()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write and remember."""
-        self._awaited.hear(text)
+        """Write, and note it."""
+        self.expected.printed(text)
         return self._stream.write(text)
 
     def flush(self) -> None:
@@ -78,25 +88,17 @@ class RememberingStream(io.TextIOBase):
         """The stream's own file descriptor."""
         return self._stream.fileno()
 
-    def wait_for(self, text: str) -> None:
-        """Remember from now on whether `text` is written."""
-        self._awaited.wait_for(text)
-
-    def unheard(self) -> list[str]:
-        """The texts that were waited for in vain; forgets them."""
-        return self._awaited.unheard()
-
 
 @contextlib.contextmanager
-def remembering_stdout() -> Iterator[RememberingStream]:
-    """Remember what the script prints, so that the command does not say it again."""
+def watched_stdout() -> Iterator[WatchedStdout]:
+    """Watch what the script prints, so that the command does not print it again."""
     before = sys.stdout
-    mine = RememberingStream(before)
-    sys.stdout = mine
+    watched = WatchedStdout(before)
+    sys.stdout = watched
     try:
-        yield mine
+        yield watched
     finally:
-        if sys.stdout is mine:  # the script may have put another one there
+        if sys.stdout is watched:  # the script may have put another one there
             sys.stdout = before
 
 
@@ -140,9 +142,7 @@ def _is_descriptor_1(stream: TextIO) -> bool:
 
 def write_json(stream: TextIO, event: str, values: dict[str, Any]) -> None:
     """One JSON object on a line of its own; a reader that has left is no error."""
-    from rayanim.progress.base import QuietStream
-
-    QuietStream(stream).write(json.dumps({"event": event, **values}) + "\n")
+    write_text(stream, json.dumps({"event": event, **values}))
 
 
 def write_text(stream: TextIO | None, text: str) -> None:
@@ -154,23 +154,11 @@ def write_text(stream: TextIO | None, text: str) -> None:
 
 
 def preview(path: Address) -> str | None:
-    """Open `path` with what the desktop opens it with."""
+    """Open `path` with what the desktop opens it with; why not, where it cannot be."""
     if not isinstance(path, Path):
         return f"{path} cannot be opened from here: it is not on this machine."
-    if sys.platform == "win32":
-        os.startfile(path)  # noqa: S606
-        return None
-    opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
-    if opener is None:
+    if click.launch(str(path)) != 0:
         return f"{path} cannot be opened from here: this system has no xdg-open."
-    # In a session of its own, so that Ctrl-C in this terminal does not reach the player.
-    subprocess.Popen(  # noqa: S603
-        [opener, str(path)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
     return None
 
 
@@ -181,8 +169,8 @@ ENDED = b"\nrayanim: ended at once; unfinished videos were removed.\n"
 class Stopped(KeyboardInterrupt):
     """A signal asked this process to end.
 
-    Derives from `KeyboardInterrupt`, so that whatever cleans up after Ctrl-C
-    cleans up after every signal.
+    It is a `KeyboardInterrupt`, so that whatever cleans up after Ctrl-C cleans
+    up after every signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -199,58 +187,48 @@ class Stopped(KeyboardInterrupt):
 def stopping_on_signals() -> Iterator[None]:
     """Raise `Stopped` in the main thread on SIGINT, SIGTERM and SIGHUP.
 
-    A signal that this process was told to ignore, by ``nohup`` for example,
-    stays ignored.
+    A signal that this process ignores, under ``nohup`` for example, stays
+    ignored. The second signal ends the process at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = _Handler()
+    stopped_by: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stopped_by:
+            # Nothing may be waited for any more; Ray's processes end with this one.
+            remove_unfinished()
+            _write_at_once(ENDED)
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stopped_by.append(number)
+        if number == signal.SIGINT:
+            _write_at_once(STOPPING)
+        raise Stopped(number)
+
     before = {number: signal.getsignal(number) for number in ending_signals()}
     taken = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
     for number in taken:
-        signal.signal(number, handler)
+        signal.signal(number, stop)
     try:
         yield
     except KeyboardInterrupt as error:
-        if isinstance(error, Stopped) or handler.number is None:
+        if isinstance(error, Stopped) or not stopped_by:
             raise
         # Ray, when a signal comes while it waits, raises an interrupt of its own.
-        raise handler.stopped(error) from error
+        stopped = Stopped(stopped_by[0])
+        for note in getattr(error, "__notes__", ()):
+            stopped.add_note(note)
+        raise stopped from error
     finally:
         # Once stopped, the process is about to end, and a second signal ends it at once.
-        if handler.number is None:
+        if not stopped_by:
             for number, old in taken.items():
                 signal.signal(number, old if old is not None else signal.SIG_DFL)
 
 
-class _Handler:
-    """Raises at the first signal and ends the process at the second."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    def __call__(self, number: int, frame: FrameType | None) -> Any:
-        if self.number is not None:
-            # Nothing may be waited for any more; Ray's processes end with this one.
-            remove_unfinished()
-            _say(ENDED)
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.number = number
-        if number == signal.SIGINT:
-            _say(STOPPING)
-        raise Stopped(number)
-
-    def stopped(self, error: BaseException) -> Stopped:
-        """What was raised at the signal, with the notes of what came in its place."""
-        stopped = Stopped(self.number or signal.SIGINT)
-        for note in getattr(error, "__notes__", ()):
-            stopped.add_note(note)
-        return stopped
-
-
-def _say(text: bytes) -> None:
+def _write_at_once(text: bytes) -> None:
     """Write to standard error, past Python's buffers, which may be in use right now."""
     with contextlib.suppress(OSError):
         os.write(2, text)
@@ -262,20 +240,9 @@ def ending_signals() -> list[signal.Signals]:
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
-FAILED, USAGE, CLUSTER, INTERRUPTED = 1, 2, 3, 130
-
-PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
-"""Where rayanim's own code lies; its frames tell a user nothing."""
-
-_BARE_HEADER = re.compile(
-    r"^Traceback \(most recent call last\):\n(?!  (?:File |\[Previous ))", re.MULTILINE
-)
-_FRAME = re.compile(r'^(?P<indent>[ |]*)File "(?P<file>.+)", line \d+', re.MULTILINE)
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is said of an exception."""
+    """What is printed of an exception, and the exit code."""
 
     exit_code: int
     message: str
@@ -305,49 +272,64 @@ def failure_of(
     *,
     verbose: bool = False,
     script: Path | None = None,
-    options: Mapping[str, object] = MappingProxyType({}),
+    options: Collection[str] = (),
 ) -> Failure:
-    """What to say of `error`."""
+    """What to print of `error`; `options` are the settings that the command was given."""
     kind, frame = type(error).__name__, getattr(error, "frame", None)
     if isinstance(error, KeyboardInterrupt):
         code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
-        return Failure(code, "", whole_traceback(error) if verbose else "", kind)
+        return Failure(code, "", _whole_traceback(error) if verbose else "", kind)
     if not isinstance(error, RayanimError):
-        text = whole_traceback(error) if verbose else script_traceback(error)
+        text = _whole_traceback(error) if verbose else _script_traceback(error)
         return Failure(FAILED, "", text, kind)
     code = FAILED
     if isinstance(error, SettingsError | JobError):
         code = USAGE if isinstance(error, SettingsError) else CLUSTER
-    if isinstance(error, SettingsError) and _is_about(error.message, options):
+    if isinstance(error, SettingsError) and _may_be_of_the_command(error, options):
         script = None
-    return Failure(code, error.message, _shown(error, verbose, script), kind, frame)
+    return Failure(code, error.message, _shown_traceback(error, verbose, script), kind, frame)
 
 
 @contextlib.contextmanager
-def told_failures(*, verbose: bool = False) -> Iterator[list[int]]:
-    """Tell what goes wrong inside, where no script of the user's runs."""
-    codes = [0]
+def exiting_on_failure(*, verbose: bool = False) -> Iterator[None]:
+    """Print what goes wrong inside, and end the command with the exit code that goes with it.
+
+    For commands in whose process no script of the user's runs.
+    """
     try:
-        yield codes
+        yield
     except (RayanimError, KeyboardInterrupt) as error:
         failure = failure_of(error, verbose=verbose)
         sys.stderr.write(failure.text)
-        codes.append(failure.exit_code)
+        raise click.exceptions.Exit(failure.exit_code) from error
 
 
-def _is_about(message: str, options: Mapping[str, object]) -> bool:
-    """Whether `message` names an option, or the text that was given for it."""
-    words = [name.replace("_", " ") for name in options]
-    words += [str(value) for value in options.values() if isinstance(value, str | Path | Url)]
-    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message) for word in words)
+_OF_OUTPUT = {"outfile", "overwrite", "codec"}
+"""Options of which an `OutputError` may speak."""
 
 
-def _shown(error: RayanimError, verbose: bool, script: Path | None) -> str:
+def _may_be_of_the_command(error: SettingsError, options: Collection[str]) -> bool:
+    """Whether the command's options, and not the script's call, may be what is wrong."""
+    given = set(options)
+    return bool(given & _OF_OUTPUT if isinstance(error, OutputError) else given - {"outfile"})
+
+
+PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+"""Where rayanim's own code lies; its lines of a traceback are of no use to a user."""
+
+_HEADER_ALONE = re.compile(
+    r"^Traceback \(most recent call last\):\n(?!  (?:File |\[Previous ))", re.MULTILINE
+)
+_FRAME = re.compile(r'^(?P<indent>[ |]*)File "(?P<file>.+)", line \d+', re.MULTILINE)
+
+
+def _shown_traceback(error: RayanimError, verbose: bool, script: Path | None) -> str:
+    """What is shown before the message of one of rayanim's own exceptions."""
     users = _users_traceback(error) if isinstance(error, ScriptError) else None
     if verbose:
         # An actor's traceback is text and no part of the exception's own.
         remote = f"{users.rstrip()}\n\n" if users and error.__cause__ is None else ""
-        return remote + whole_traceback(error)
+        return remote + _whole_traceback(error)
     if isinstance(error, NotPicklableError):
         return ""  # the pickler's own frames; the message names the attribute
     if users:
@@ -366,17 +348,16 @@ def _users_traceback(error: ScriptError) -> str | None:
     return _as_python_shows(cause, cause.__traceback__)
 
 
-def whole_traceback(error: BaseException) -> str:
-    """All of it, as Python shows it."""
+def _whole_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def script_traceback(error: BaseException) -> str:
+def _script_traceback(error: BaseException) -> str:
     """The traceback from the script's first frame on."""
     first = error.__traceback__
     while first is not None and _is_own(first.tb_frame.f_code.co_filename):
         first = first.tb_next
-    return _without_bare_headers(_as_python_shows(error, first))
+    return _HEADER_ALONE.sub("", _as_python_shows(error, first))
 
 
 def _as_python_shows(error: BaseException, first: TracebackType | None) -> str:
@@ -397,26 +378,18 @@ def _as_python_shows(error: BaseException, first: TracebackType | None) -> str:
 def without_own_frames(text: str) -> str:
     """A traceback's text without the frames of rayanim's own code."""
     kept: list[str] = []
-    hidden: str | None = None
+    hidden: str | None = None  # the indentation of the frame that is being left out
     for line in text.rstrip().splitlines():
         found = _FRAME.match(line)
         if found:
             hidden = found["indent"] if _is_own(found["file"]) else None
-        elif hidden is not None and not _belongs(line, hidden):
+        elif hidden is not None and not line.startswith(
+            (f"{hidden}  ", f"{hidden}[Previous line repeated")
+        ):
             hidden = None
         if hidden is None:
             kept.append(line)
-    return _without_bare_headers("\n".join(kept) + "\n")
-
-
-def _without_bare_headers(text: str) -> str:
-    """`text` without the headers of tracebacks that no frame is left of."""
-    return _BARE_HEADER.sub("", text)
-
-
-def _belongs(line: str, indent: str) -> bool:
-    """Whether `line` goes with a frame that was indented so: its code, or its repetitions."""
-    return line.startswith((f"{indent}  ", f"{indent}[Previous line repeated"))
+    return _HEADER_ALONE.sub("", "\n".join(kept) + "\n")
 
 
 def _is_own(file: str) -> bool:
@@ -429,9 +402,5 @@ def _line_of(error: BaseException, script: Path | None) -> str:
     if script is None:
         return ""
     path = str(script.absolute())
-    frames = [frame for frame in _frames(error.__traceback__) if frame.filename == path]
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename == path]
     return "".join(traceback.format_list(frames[-1:]))
-
-
-def _frames(first: TracebackType | None) -> traceback.StackSummary:
-    return traceback.extract_tb(first)

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
@@ -15,12 +16,12 @@ from rayanim.cli.options import Options, resuming
 from rayanim.cli.printing import (
     FAILED,
     Failure,
-    RememberingStream,
+    WatchedStdout,
     failure_of,
     preview,
-    remembering_stdout,
     stdout_kept_clean,
     stopping_on_signals,
+    watched_stdout,
     write_json,
     write_text,
 )
@@ -35,29 +36,29 @@ def run_script(script: Path, options: Options) -> int:
     """Run `script` under `options`."""
     with contextlib.ExitStack() as stack:
         if options.as_json:
-            told: Told = ToldAsJson(stack.enter_context(stdout_kept_clean()))
+            printer: Printer = JsonPrinter(stack.enter_context(stdout_kept_clean()))
         else:
-            stdout = stack.enter_context(remembering_stdout())
-            told = Told(stdout, quiet=options.quiet, verbose=options.verbose)
+            stdout = stack.enter_context(watched_stdout())
+            printer = Printer(stdout, quiet=options.quiet, verbose=options.verbose)
         stack.enter_context(_logging(options))
-        run = _Run(script, options, told)
+        run = _Run(script, options, printer)
         try:
             with stopping_on_signals():
                 return run.run()
-        # The last stop of every failure: it becomes a message and an exit code.
+        # Every failure becomes a message and an exit code here.
         except BaseException as error:
             failure = failure_of(
                 error, verbose=options.verbose, script=script, options=options.replacing
             )
-            told.failure(failure, error)
+            printer.failure(failure, error)
             return failure.exit_code
 
 
-class Told:
-    """Tells people: reports on standard output, all else on standard error."""
+class Printer:
+    """Prints for people: reports on standard output, all else on standard error."""
 
     def __init__(
-        self, stdout: RememberingStream, *, quiet: bool = False, verbose: bool = False
+        self, stdout: WatchedStdout, *, quiet: bool = False, verbose: bool = False
     ) -> None:
         self._stdout = stdout
         self._quiet = quiet
@@ -65,25 +66,26 @@ class Told:
         self._finished: list[str] = []
 
     def progress(self) -> Any:
-        """Who is told how a job goes; None leaves it to the script."""
+        """What shows the progress; None leaves it to the script."""
         from rayanim.progress import NoProgress
 
         return NoProgress() if self._quiet else None
 
     def report(self, report: Report) -> None:
-        """A call was carried out; said at the end, the script may say it itself."""
-        self._stdout.wait_for(report.summary())
+        """A call was carried out; printed at the end, unless the script prints it itself."""
+        # Its events were printed when they happened.
+        self._stdout.expected.expect(replace(report, events=()).summary())
         if self._verbose and report.rendered:
-            self._stdout.wait_for(report.details())
+            self._stdout.expected.expect(report.details())
         if report.file_bytes:
             self._finished.append(str(report.output))
 
     def event(self, name: str, values: dict[str, Any]) -> None:
-        """Something that only programs are told."""
+        """Something for programs alone."""
 
     def end(self) -> None:
-        """The script has ended: say what it has not."""
-        for text in self._stdout.unheard():
+        """The script has ended: print the reports that it has not."""
+        for text in self._stdout.expected.take_unprinted():
             if not self._quiet:
                 write_text(sys.stdout, text)
 
@@ -102,11 +104,11 @@ class Told:
             write_text(sys.stderr, _stopped(self._finished))
 
 
-class ToldAsJson(Told):
-    """Tells programs: one JSON object per line on standard output."""
+class JsonPrinter(Printer):
+    """Prints for programs: one JSON object per line on standard output."""
 
     def __init__(self, stdout: TextIO) -> None:
-        super().__init__(RememberingStream(stdout))
+        super().__init__(WatchedStdout(stdout))
 
     def progress(self) -> Any:
         """JSON lines too."""
@@ -124,22 +126,22 @@ class ToldAsJson(Told):
         write_json(self._stdout, name, values)  # type: ignore[arg-type]
 
     def end(self) -> None:
-        """Nothing: every report was told."""
+        """Nothing: every report was printed at once."""
 
     def failure(self, failure: Failure, error: BaseException) -> None:
         """A line for programs, and the same text for people."""
         super().failure(failure, error)
-        told = failure.to_dict()
-        self.event("error", {**told, "text": told["text"] or "stopped"})
+        values = failure.to_dict()
+        self.event("error", {**values, "text": values["text"] or "stopped"})
 
 
 class _Run:
     """Runs the script and, where it renders nothing, what it defines."""
 
-    def __init__(self, script: Path, options: Options, told: Told) -> None:
+    def __init__(self, script: Path, options: Options, printer: Printer) -> None:
         self._script = script
         self._options = options
-        self._told = told
+        self._printer = printer
         self._outputs: list[Address] = []
         self._passed_over: list[list[str]] = []
         suffix = ".mp4" if options.still_number is None else ".png"
@@ -157,7 +159,7 @@ class _Run:
             with overriding(self._overrides):
                 exit_code = self._run_in(module)
             if exit_code == 0:
-                self._told.end()
+                self._printer.end()
                 self._preview()
             return exit_code
 
@@ -200,42 +202,44 @@ class _Run:
 
     def _make_overrides(self) -> Overrides:
         options = self._options
+        arguments = options.arguments
+        progress = self._printer.progress()
+        if progress is not None:
+            arguments["progress"] = progress
         return Overrides(
             output=options.output,
             default_output=self._default_output,
             folder=Path.cwd(),
-            arguments=options.arguments,
-            height_px=options.height_px,
+            arguments=arguments,
             quality_fps=options.quality_fps,
             still_number=options.still_number,
             dry_run=options.dry_run,
-            progress=self._told.progress(),
             on_report=self._report,
             videos=options.videos_folder,
-            how_to_resume=f"Run {options.resume_command or resuming(sys.argv)}",
+            how_to_resume=f"run:\n  {options.resume_command or resuming(sys.argv)}",
         )
 
     def _report(self, report: Report) -> None:
         if report.file_bytes:
             self._outputs.append(report.output)
-        self._told.report(report)
+        self._printer.report(report)
         videos = self._options.videos_folder
         if report.file_bytes and videos is not None and isinstance(report.output, Path):
             self._offer(report.output, videos)
 
     def _offer(self, video: Path, videos: Path) -> None:
-        """Tell whoever submitted this job how the video can be fetched."""
+        """Print, for whoever submitted this job, how the video can be fetched."""
         from rayanim.jobs.fetch import offer
 
         offered = offer(video.absolute(), videos)
         if offered is not None:
-            self._told.event("video", offered.to_dict())
+            self._printer.event("video", offered.to_dict())
 
     def _preview(self) -> None:
         for path in self._outputs if self._options.preview else ():
             why_not = preview(path)
             if why_not:
-                self._told.notice(why_not)
+                self._printer.notice(why_not)
 
 
 def _exit_code(request: SystemExit) -> int:

@@ -1,4 +1,4 @@
-"""Runs a script as ``python script.py`` would, inside this process."""
+"""Runs a script as ``python script.py`` would, and finds what can be rendered in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from rayanim.errors import ScriptError, SettingsError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_script(path: Path) -> None:
-    """See that `path` can be a Python script, before anything is run."""
+    """Refuse what cannot be a Python script, before anything is run."""
     if not path.exists():
         raise SettingsError(f"There is no script {str(path)!r}.")
     if path.is_dir():
@@ -108,12 +108,12 @@ def _search_path(path: Path, argv: Sequence[str], search_path: list[str]) -> lis
 
 
 DEFAULT_FPS = 30
-"""The rate of a found generator that does not say one: `produce`'s own default."""
+"""The rate of a found generator that has none: `produce`'s own default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Something at a script's top level that is, or makes, a video."""
+    """An object or a class in a script that can be rendered, unless there is an obstacle."""
 
     name: str
     value: Any
@@ -128,10 +128,11 @@ class Definition:
     def kind(self) -> str:
         """What it is, for lists: ``Animator class``, ``FrameGenerator (Square)``."""
         cls = self.value if self.is_class else type(self.value)
-        base = _base_name(cls)
+        names = ("Act", "Animator", "FluentFG", "FrameGenerator")
+        form = next(base.__name__ for base in cls.__mro__ if base.__name__ in names)
         if self.is_class:
-            return f"{base} class"
-        return base if cls.__name__ == base else f"{base} ({cls.__name__})"
+            return f"{form} class"
+        return form if cls.__name__ == form else f"{form} ({cls.__name__})"
 
     def thing(self) -> Any:
         """The object to render; made now where this is a class."""
@@ -139,23 +140,18 @@ class Definition:
 
 
 def definitions(namespace: Mapping[str, Any]) -> list[Definition]:
-    """What there is in a script's namespace, objects before classes, each in the script's order.
+    """What a script defines: objects before classes, each in the script's order.
 
-    Objects of the three forms, wherever their classes come from; classes only
-    where the script itself defines them. An object with two names is found
-    under the first.
+    Imported classes are left out: many are base classes. An object with two
+    names is found under the first.
     """
-    if not _loaded_forms():
-        return []
-    objects: dict[int, Definition] = {}
-    classes: dict[int, Definition] = {}
+    found: dict[int, Definition] = {}
     for name, value in list(namespace.items()):
-        if inspect.isclass(value):
-            if _is_own_class(value, namespace):
-                classes.setdefault(id(value), Definition(name, value, _obstacle(value)))
-        elif isinstance(value, _loaded_forms()):
-            objects.setdefault(id(value), Definition(name, value))
-    return [*objects.values(), *classes.values()]
+        if isinstance(value, _forms()):
+            found.setdefault(id(value), Definition(name, value))
+        elif _is_form(value) and value.__module__ == namespace.get("__name__"):
+            found.setdefault(id(value), Definition(name, value, _obstacle(value)))
+    return sorted(found.values(), key=lambda each: each.is_class)
 
 
 def choose(
@@ -165,7 +161,7 @@ def choose(
     script: str,
     rendered: Iterable[Sequence[str]] = (),
 ) -> Definition:
-    """The one definition to render."""
+    """The one definition to render; `rendered` are the names of what the script itself renders."""
     there = definitions(namespace)
     if name is not None:
         return _named(there, namespace, name, script, rendered)
@@ -183,6 +179,12 @@ def choose(
         raise SettingsError(
             f"{script} renders nothing, and nothing that it defines can be rendered as it "
             f"stands:{_listed(there)}\nCall produce(...) or make_video(...) in the script."
+        )
+    imported = [each for each, value in namespace.items() if _is_imported(value)]
+    if imported:
+        raise SettingsError(
+            f"{script} renders nothing and only imports {', '.join(imported)}. To render an "
+            f"imported class, name it: rayanim run {script} {imported[0]}"
         )
     raise SettingsError(
         f"{script} renders nothing and defines no Animator, FrameGenerator or Act. "
@@ -215,35 +217,31 @@ def render_found(found: Definition, output: Outfile) -> Report:
     return produce(thing, fps=getattr(thing, "fps", DEFAULT_FPS), outfile=output)
 
 
-def _loaded_forms() -> tuple[type, ...]:
-    """The classes of what can be rendered, as far as the script has loaded them.
+def _forms() -> tuple[type, ...]:
+    """The classes whose objects can be rendered."""
+    from rayanim.animator import Animator
+    from rayanim.frame_gen import FluentFG, FrameGenerator
 
-    A script that never imported them has no object of theirs.
-    """
-    homes = (("animator", "Animator"), ("frame_gen", "FrameGenerator"), ("frame_gen", "FluentFG"))
-    loaded = ((sys.modules.get(f"rayanim.{home}"), name) for home, name in homes)
-    return tuple(getattr(module, name) for module, name in loaded if module is not None)
+    return Animator, FrameGenerator, FluentFG
 
 
-def _base_name(cls: type) -> str:
-    """The public form that `cls` is one of."""
-    known = ("Act", "Animator", "FluentFG", "FrameGenerator")
-    bases = (base for base in cls.__mro__ if base.__module__.startswith("rayanim."))
-    return next((base.__name__ for base in bases if base.__name__ in known), cls.__name__)
+def _is_form(value: Any) -> TypeGuard[type]:
+    return inspect.isclass(value) and issubclass(value, _forms())
 
 
-def _is_own_class(value: type, namespace: Mapping[str, Any]) -> bool:
-    return issubclass(value, _loaded_forms()) and value.__module__ == namespace.get("__name__")
+def _is_imported(value: Any) -> TypeGuard[type]:
+    """Whether it is a class that the script imports from elsewhere than rayanim."""
+    return _is_form(value) and value.__module__.partition(".")[0] != "rayanim"
 
 
 def _obstacle(cls: type) -> str:
-    """Why no video can be made of `cls` without more ado; empty where one can."""
+    """Why `cls` cannot be rendered as it stands; empty where it can."""
     missing = _missing(cls)
     if missing:
         return f"lacks {' and '.join(missing)}"
     try:
         signature = inspect.signature(cls)
-    except (TypeError, ValueError):  # written in C, or strange: trying it will tell
+    except (TypeError, ValueError):  # written in C, or strange: calling it will show
         return ""
     try:
         signature.bind()
@@ -253,26 +251,20 @@ def _obstacle(cls: type) -> str:
 
 
 def _missing(cls: type) -> list[str]:
-    """Methods that a video needs and that `cls` inherits unwritten."""
-    from rayanim.animator import Animator
+    """What a video needs and `cls` does not define."""
     from rayanim.frame_gen import FrameGenerator
 
-    if inspect.isabstract(cls):
-        return sorted(getattr(cls, "__abstractmethods__", ()))
-    if issubclass(cls, Animator):
-        return [name for name in ("setup", "update") if not _overridden(cls, Animator, name)]
-    if not issubclass(cls, FrameGenerator):
-        return []
-    needed = ("duration", "frame_size")
-    missing = [name for name in needed if not _overridden(cls, FrameGenerator, name)]
-    drawing = ("generate_at", "generate_at_pil")
-    if not any(_overridden(cls, FrameGenerator, name) for name in drawing):
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing or not issubclass(cls, FrameGenerator):
+        return missing
+
+    def inherited(name: str) -> bool:
+        return inspect.getattr_static(cls, name) is inspect.getattr_static(FrameGenerator, name)
+
+    missing = [name for name in ("duration", "frame_size") if inherited(name)]
+    if inherited("generate_at") and inherited("generate_at_pil"):
         missing.append("generate_at")
     return missing
-
-
-def _overridden(cls: type, base: type, name: str) -> bool:
-    return inspect.getattr_static(cls, name) is not inspect.getattr_static(base, name)
 
 
 def _named(
@@ -282,15 +274,18 @@ def _named(
     script: str,
     rendered: Iterable[Sequence[str]],
 ) -> Definition:
-    for found in there:
-        if name == found.name or namespace.get(name) is found.value:
-            if found.obstacle:
-                raise SettingsError(
-                    f"{name} in {script} cannot be rendered as it stands: it {found.obstacle}."
-                )
-            return found
+    value = namespace.get(name)
+    found = next((each for each in there if name == each.name or value is each.value), None)
+    if found is None and _is_imported(value):
+        found = Definition(name, value, _obstacle(value))
+    if found is not None:
+        if found.obstacle:
+            raise SettingsError(
+                f"{name} in {script} cannot be rendered as it stands: it {found.obstacle}."
+            )
+        return found
     listed = _listed([found for found in there if not found.obstacle], rendered)
-    what = f" {name} is a {type(namespace[name]).__name__}." if name in namespace else ""
+    what = f" {name} is a {type(value).__name__}." if name in namespace else ""
     raise SettingsError(
         f"{script} has no video called {name!r}.{what}"
         + (f" There is:{listed}" if listed else " There is nothing in it to render.")

@@ -38,7 +38,7 @@ from rayanim.errors import EncodeError, RayanimError, SettingsError
 from rayanim.figure.style import LEFT_ALONE
 from rayanim.parameters import Batch
 from rayanim.randomness import kept_randomness
-from rayanim.settings import VideoSettings
+from rayanim.settings import RenderSettings, VideoSettings
 from rayanim.sources import AnimatorSource, Pixels
 
 if TYPE_CHECKING:
@@ -241,16 +241,24 @@ class Specimen(Animator):
         self._image.set_data(_picture(frame_idx))
 
 
+AS_IT_IS = RenderSettings(dpi=None)
+"""The figure keeps its own size."""
+
+
 def packed_specimen() -> PackedSource:
     """The test video as a video is packed for actors: with this process's matplotlib settings."""
     import matplotlib.pyplot  # noqa: F401 # what a script that draws has loaded
 
-    return pack(AnimatorSource(Specimen(), {}))
+    return pack(AnimatorSource(Specimen(), AS_IT_IS))
 
 
 def draw_specimen(shipment: PackedSource | None = None) -> DrawnFacts:
     """Draw the test video in this process and encode it with each encoder that there is."""
-    source = AnimatorSource(Specimen(), {}) if shipment is None else unpack(shipment)
+    source = (
+        AnimatorSource(Specimen(), RenderSettings(dpi=None))
+        if shipment is None
+        else unpack(shipment)
+    )
     with kept_randomness():
         open_source(source, SEED, None)
         try:

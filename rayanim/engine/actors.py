@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rayanim.engine.draw import (
-    Blueprint,
     DrawnMeta,
     PackedSource,
     Payload,
     RawPayload,
+    RenderSetup,
     Worker,
     close_source,
     open_source,
@@ -58,10 +58,10 @@ class Acknowledgement:
 class RenderActor:
     """Holds an open source and draws segments of it."""
 
-    def __init__(self, packed: PackedSource, blueprint: Blueprint, label: str = "") -> None:
+    def __init__(self, packed: PackedSource, setup: RenderSetup, label: str = "") -> None:
         self._label = label
         self._packed: PackedSource | None = packed
-        self._blueprint = blueprint
+        self._setup = setup
         self._source: Source | None = None
         self._worker: Worker
 
@@ -82,12 +82,12 @@ class RenderActor:
             return Reply(False, error)
 
     def _open_and_compare(self) -> bool:
-        blueprint = self._blueprint
+        setup = self._setup
         self._source = unpack(self._packed)  # type: ignore[arg-type]
         # It may be large.
         self._packed = None
-        open_source(self._source, blueprint.seed, blueprint.geometry)
-        self._worker = Worker(self._source, blueprint)
+        open_source(self._source, setup.settings.seed, setup.geometry)
+        self._worker = Worker(self._source, setup)
         return self._worker.first_frame_differs()
 
     def render(

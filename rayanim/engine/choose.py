@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Literal
 from rayanim.engine.cluster import ClusterLink
 from rayanim.engine.machine import Machine, process_rss_bytes
 from rayanim.engine.ray_session import LocalRay, RaySession, free_ray_cpus, ray_is_running
-from rayanim.engine.stats import Job, JobEvents
+from rayanim.engine.stats import JobEvents
 from rayanim.errors import NotPicklableError
-from rayanim.settings import parse_workers
 
 if TYPE_CHECKING:
     from rayanim.engine.draw import PackedSource
+    from rayanim.engine.job import Job
     from rayanim.video.spec import StreamSpec
 
 RAY_START_S, RAY_STOP_S = 5.0, 2.0
@@ -86,23 +86,24 @@ class Chooser:
 
     def __init__(self, job: Job, events: JobEvents) -> None:
         self._job = job
+        self._settings = settings = job.settings
         self._events = events
         self._machine = Machine.here()
         self.limit_bytes = min(
-            job.settings.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
+            settings.performance.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
         )
-        self.link = None if job.cluster is None else ClusterLink(job.cluster)
-        most = job.max_actors
-        if job.cluster is not None:
-            most = parse_workers(job.cluster.workers, cores=UNKNOWN_CPUS)
-        self._allowed = min(most, job.settings.max_workers or most)
+        address = settings.cluster_address
+        self.link = None if address is None else ClusterLink(address, settings)
+        # How many a share of a cluster comes to is known when it has answered.
+        most = settings.workers.most(self._machine.cores if self.link is None else UNKNOWN_CPUS)
+        self._allowed = min(most, settings.performance.max_workers or most)
         self._most: int | None = None
         self._packed: PackedSource | NotPicklableError
 
     @property
     def may_use_ray(self) -> bool:
         """Whether Ray comes into question at all."""
-        engine = self._job.engine
+        engine = self._settings.engine
         return engine == "ray" or (engine == "auto" and self._allowed > 1)
 
     @property
@@ -114,12 +115,12 @@ class Chooser:
         self, costs: Costs, frames_left: int | None, *, elapsed_s: float | None = None
     ) -> Choice:
         """Where the rest of the job is drawn."""
-        job = self._job
-        if job.engine == "local":
+        engine, performance = self._settings.engine, self._settings.performance
+        if engine == "local":
             return in_process("engine='local' was asked for")
-        if job.engine == "auto" and self._allowed == 1:
+        if engine == "auto" and self._allowed == 1:
             return in_process("one worker is allowed")
-        if job.engine == "auto" and frames_left == 0:
+        if engine == "auto" and frames_left == 0:
             return in_process("short video")
         if not self._cluster_has_answered():
             return in_process("the cluster had not answered yet")
@@ -132,7 +133,7 @@ class Chooser:
             cluster_cores=None if self.link is None else actors,
             elapsed_s=self._events.stats.elapsed_s if elapsed_s is None else elapsed_s,
         )
-        if job.engine == "ray":
+        if engine == "ray":
             choice = replace(
                 choice, engine="ray", actors=actors, reason="engine='ray' was asked for"
             )
@@ -141,12 +142,12 @@ class Chooser:
         elif isinstance(self._packed, NotPicklableError):
             self._events.notice_once(f"{self._packed.message} This process draws all frames.")
             return in_process("the drawing code cannot be sent to actors")
-        asked = min(job.settings.num_workers or choice.actors, actors)
-        return replace(choice, actors=max(asked, min(job.settings.min_workers, actors)))
+        asked = min(performance.num_workers or choice.actors, actors)
+        return replace(choice, actors=max(asked, min(performance.min_workers, actors)))
 
     def stay(self, reason: str) -> Choice:
         """The choice to draw all frames in this process, reported where Ray was asked for."""
-        if self._job.engine == "ray":
+        if self._settings.engine == "ray":
             self._events.notice_once(f"This process draws all frames: {reason}.", "stays")
         return in_process(reason)
 
@@ -172,7 +173,7 @@ class Chooser:
         """Seconds to encode a frame: as the settings say, or expected."""
         from rayanim.video.spec import expected_encode_s
 
-        known_ms = self._job.settings.encode_ms
+        known_ms = self._settings.performance.encode_ms
         return expected_encode_s(spec) if known_ms is None else known_ms / 1000
 
     def pack(self) -> None:
@@ -219,13 +220,13 @@ class Chooser:
             )
         most = max(1, min(by_memory, self._allowed))
         # The caller's own Ray may be busy or small; asked for by name, it is waited for.
-        return most if self._job.engine == "ray" else min(most, free_ray_cpus(most))
+        return most if self._settings.engine == "ray" else min(most, free_ray_cpus(most))
 
     def _cluster_has_answered(self) -> bool:
         """Whether it is known how many actors there may be; waits where Ray was asked for."""
         if self.link is None:
             return True
-        if self._job.engine == "ray":
+        if self._settings.engine == "ray":
             self.link.session.wait()
         return self.link.is_there
 

@@ -31,7 +31,7 @@ from rayanim.engine.placement import (
 from rayanim.engine.ray_session import RaySession, first_line, ray_is_running, wants_token
 from rayanim.errors import ClusterError, RayanimError
 from rayanim.jobs.package import baggage_of, packed
-from rayanim.settings import Address, ClusterRequest, ClusterSettings
+from rayanim.settings import Address, ClusterSettings, RenderSettings
 
 _logger = logging.getLogger("rayanim")
 
@@ -65,15 +65,12 @@ WHAT_TO_SET = (
 class ClusterLink:
     """The cluster of one job; `session` connects to it by `init`."""
 
-    def __init__(self, request: ClusterRequest) -> None:
-        self._request = request
+    def __init__(self, address: Address, settings: RenderSettings) -> None:
+        self._address = address
+        self._workers = settings.workers
+        self.settings = settings.cluster
         self._checked = threading.Event()
         self.session = RaySession(self)
-
-    @property
-    def settings(self) -> ClusterSettings:
-        """What may be asked of it."""
-        return self._request.settings
 
     def start(self) -> None:
         """Begin to connect; returns as soon as the cluster is known to take this process.
@@ -123,12 +120,12 @@ class ClusterLink:
         """The most render actors that the caller allows."""
         need = self.need()
         here = room(self.nodes(), need)
-        most = most_actors(self._request.workers, self.settings.max_workers, here)
+        most = most_actors(self._workers, self.settings.max_workers, here)
         if most == 0:
             amounts = [f"{name} {amount:g}" for name, amount in need.resources.items()]
             labels = [f"{name}={value}" for name, value in need.labels.items()]
             raise ClusterError(
-                f"{self._request.address.origin}: none of the cluster's {len(self.nodes())} nodes "
+                f"{self._address.origin}: none of the cluster's {len(self.nodes())} nodes "
                 f"has room for a render actor, which takes {', '.join(amounts + labels)}. If the "
                 "cluster adds nodes on demand, give the highest number of actors: --max-workers N."
             )
@@ -141,13 +138,13 @@ class ClusterLink:
 
     def init(self) -> None:
         """Check the cluster and connect."""
-        address = self._request.address
+        address = self._address
         found = located(address)
         check_reach(found, address)
         choose_token(found)
         check_fit(found, address)
         self._checked.set()
-        with _runtime_env(self._request) as runtime_env:
+        with _runtime_env(self.settings) as runtime_env:
             import ray
 
             ray.init(
@@ -161,7 +158,7 @@ class ClusterLink:
         """One message for all that Ray may raise."""
         if isinstance(error, RayanimError):
             return error
-        origin = self._request.address.origin
+        origin = self._address.origin
         if error is None:
             what = f"did not come about within {CONNECT_LIMIT_S:.0f} s"
         else:
@@ -176,10 +173,10 @@ class ClusterLink:
         import ray
 
         there = ray.get_runtime_context().gcs_address
-        asked = self._request.address
+        asked = self._address
         if asked.text != "auto" and not same_place(located(asked), there):
             raise ClusterError(
-                f"{self._request.address.origin}: this process is connected to the Ray at {there} "
+                f"{self._address.origin}: this process is connected to the Ray at {there} "
                 "already. Leave the address out to use that one, or call ray.shutdown() first."
             )
 
@@ -409,9 +406,9 @@ def _no_node_here(found: str, address: Address, answer: HeadAnswer) -> str:
 
 
 @contextlib.contextmanager
-def _runtime_env(request: ClusterRequest) -> Iterator[dict[str, Any] | None]:
+def _runtime_env(settings: ClusterSettings) -> Iterator[dict[str, Any] | None]:
     """What the job's processes find on every node; None where a submitted job has it already."""
-    baggage = baggage_of(request.settings, os.environ)
+    baggage = baggage_of(settings, os.environ)
     if baggage is None:
         yield None
         return

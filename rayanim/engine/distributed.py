@@ -20,7 +20,7 @@ from rayanim.engine.autoscaler import (
 )
 from rayanim.engine.choose import ACTOR_START_S, Choice
 from rayanim.engine.cluster import usable_nodes
-from rayanim.engine.draw import Blueprint, HistoryBudget, RawPayload, Timings
+from rayanim.engine.draw import HistoryBudget, RawPayload, RenderSetup, Timings
 from rayanim.engine.encoder import EncoderLink
 from rayanim.engine.plan import Segment
 from rayanim.engine.pool import (
@@ -47,7 +47,7 @@ from rayanim.engine.scheduler import (
     Pace,
     find_overdue,
 )
-from rayanim.engine.stats import Job, JobEvents, JobName
+from rayanim.engine.stats import JobEvents, JobName
 from rayanim.engine.writing import Writer
 from rayanim.errors import (
     EncoderLostError,
@@ -78,6 +78,8 @@ from rayanim.events import (
 if TYPE_CHECKING:
     from rayanim.engine.cluster import ClusterLink
     from rayanim.engine.draw import PackedSource
+    from rayanim.engine.job import Job
+    from rayanim.settings import PerformanceSettings
 
 TICK_S = 0.1
 """Seconds between two decisions of the controller, and the longest wait of the loop."""
@@ -576,9 +578,10 @@ class RayRun:
         events: JobEvents,
         *,
         packed_source: PackedSource,
-        blueprint: Blueprint,
+        setup: RenderSetup,
         work: RemainingWork,
         choice: Choice,
+        max_actors: int,
         limit_bytes: int,
         link: ClusterLink | None = None,
     ) -> None:
@@ -589,11 +592,11 @@ class RayRun:
         self._work = work
         self._in_order = not work.writing.survives
         self._choice = choice
-        self._open_s = blueprint.open_s
+        self._open_s = setup.open_s
         events.engine_chosen("ray", choice.reason, choice.actors)
         name = job.name.in_pass(events.stats.ray_passes + 1)
         self._encoder = EncoderLink(work.writing, name)
-        self._pool = self._make_pool(name, packed_source, blueprint, link)
+        self._pool = self._make_pool(name, packed_source, setup, link)
         self._dispatcher: Dispatcher[Any] = Dispatcher(
             work.plan,
             frame_bytes=work.frame_bytes,
@@ -602,7 +605,7 @@ class RayRun:
             first_frame=work.done_frames,
             in_order=self._in_order,
         )
-        self._controller = self._make_controller(job, limit_bytes)
+        self._controller = self._make_controller(job.settings.performance, max_actors, limit_bytes)
         self._book = NodeFailures()
         self._failures = FailureHandler(self._pool, self._dispatcher, events, self._book)
         self._assigner = SegmentAssigner(
@@ -610,7 +613,7 @@ class RayRun:
             self._dispatcher,
             events,
             self._book,
-            depth=job.settings.worker_queue_size if self._in_order else None,
+            depth=job.settings.performance.worker_queue_size if self._in_order else None,
             begun_ref=None if work.begun is None else ray.put(work.begun),
         )
         self._watchdog = Watchdog(
@@ -625,16 +628,16 @@ class RayRun:
         self,
         name: JobName,
         packed_source: PackedSource,
-        blueprint: Blueprint,
+        setup: RenderSetup,
         link: ClusterLink | None,
     ) -> RenderPool:
         import ray
 
         source_ref = ray.put(packed_source)
-        with unpicklable_parameters_named(Segment(0, 0, 1, blueprint.first)):
-            blueprint_ref = ray.put(blueprint)
+        with unpicklable_parameters_named(Segment(0, 0, 1, setup.first)):
+            setup_ref = ray.put(setup)
         return RenderPool(
-            lambda: (source_ref, blueprint_ref),
+            lambda: (source_ref, setup_ref),
             name,
             self._events.emit,
             None if link is None else link.need(),
@@ -642,20 +645,22 @@ class RayRun:
             pins_payloads=self._in_order,
         )
 
-    def _make_controller(self, job: Job, limit_bytes: int) -> Controller:
+    def _make_controller(
+        self, settings: PerformanceSettings, max_actors: int, limit_bytes: int
+    ) -> Controller:
         return Controller(
             ScalingLimits(
-                min_actors=min(job.settings.min_workers, job.max_actors),
-                max_actors=job.max_actors,
+                min_actors=min(settings.min_workers, max_actors),
+                max_actors=max_actors,
                 hold_s=HOLD_S,
-                settle_s=job.settings.perf_delay,
+                settle_s=settings.perf_delay,
             ),
             self._pool,
             self._dispatcher,
             self._events,
             segment_frames=self._work.segment_frames,
             limit_bytes=limit_bytes,
-            window_s=job.settings.window_size,
+            window_s=settings.window_size,
             actor_start_s=ACTOR_START_S + self._open_s,
         )
 

@@ -37,7 +37,7 @@ from rayanim.figure.draw_stats import DrawMonitor, DrawStats, Note
 from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
-from rayanim.settings import OnHistory, Transport
+from rayanim.settings import RenderSettings, Transport
 from rayanim.sources import Geometry, Source
 from rayanim.video.spec import StreamSpec
 
@@ -97,18 +97,17 @@ class Timings:
 NO_TIME = Timings(0.0, 0.0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Blueprint:
-    """What the first process settled, for all others to draw the same."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderSetup:
+    """The settings, and what the first process found out, for all others to draw the same."""
 
+    settings: RenderSettings
     geometry: Geometry
     spec: StreamSpec
-    seed: int | None
+    transport: Transport
     first: Batch
-    first_digest: bytes | None
-    open_s: float
-    transport: Transport = "frames"
-    on_history: OnHistory = "ignore"
+    first_digest: bytes | None = None
+    open_s: float = 0.0
     in_full: bool = False
 
 
@@ -125,17 +124,17 @@ class DrawnMeta:
 
 
 class Worker:
-    """Draws segments of an open source, and encodes them where the blueprint says so."""
+    """Draws segments of an open source, and encodes them where that is the transport."""
 
-    def __init__(self, source: Source, blueprint: Blueprint) -> None:
-        self._blueprint = blueprint
-        self._renderer = SegmentRenderer(source, blueprint.spec, blueprint.seed)
-        if blueprint.in_full:
+    def __init__(self, source: Source, setup: RenderSetup) -> None:
+        self._setup = setup
+        self._renderer = SegmentRenderer(source, setup.spec, setup.settings.seed)
+        if setup.in_full:
             self._renderer.draw_in_full_from_now()
-        # Without a seed, random numbers would be taken for history.
-        is_watched = blueprint.on_history != "ignore" and blueprint.seed is not None
         self._check: HistoryCheck | None = (
-            HistoryCheck(self._renderer, blueprint.spec, source.name) if is_watched else None
+            HistoryCheck(self._renderer, setup.spec, source.name)
+            if setup.settings.checks_history
+            else None
         )
 
     def draw_in_full_from_now(self) -> None:
@@ -144,11 +143,11 @@ class Worker:
 
     def first_frame_differs(self) -> bool:
         """Whether the video's first frame has other pixels here than in the first process."""
-        blueprint = self._blueprint
-        if blueprint.first_digest is None:
+        setup = self._setup
+        if setup.first_digest is None:
             return False
-        frames, _ = self._renderer.render(Segment(0, 0, 1, blueprint.first))
-        return digest_of(frames[0]) != blueprint.first_digest
+        frames, _ = self._renderer.render(Segment(0, 0, 1, setup.first))
+        return digest_of(frames[0]) != setup.first_digest
 
     def work(
         self, segment: Segment, done: RawPayload | None = None, *, is_checked: bool = False
@@ -177,21 +176,21 @@ class Worker:
     def _digest(self, segment: Segment) -> str | None:
         from rayanim.storage.fingerprint import batch_digest
 
-        if self._blueprint.transport == "frames":
+        if self._setup.transport == "frames":
             return None
         return batch_digest(segment.batch.numbers, segment.batch.params)
 
     def _collector(self, segment: Segment, done: RawPayload | None) -> Collector[Any]:
-        if self._blueprint.transport == "segments":
-            return EncodedFrames(self._blueprint.spec, done)
-        return RawFrames(self._blueprint.spec, len(segment))
+        if self._setup.transport == "segments":
+            return EncodedFrames(self._setup.spec, done)
+        return RawFrames(self._setup.spec, len(segment))
 
     def _with_history(self, timings: Timings) -> Timings:
         """`timings`, with a note if a frame turns out to depend on those before it."""
         found = None if self._check is None else self._check.compare()
         if found is None:
             return timings
-        if self._blueprint.on_history == "error":
+        if self._setup.settings.on_history == "error":
             raise found
         self._check = None
         notes = (*timings.account.notes, Note("history", found.message))

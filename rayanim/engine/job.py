@@ -1,4 +1,10 @@
-"""Runs a job: opens its source here, and leaves the rest to the transport that fits."""
+"""Makes one video: its first frames in this process, the others where they are drawn sooner.
+
+`FramesJob` hands raw frames to one encoder. `SegmentsJob` has segments encoded
+where they are drawn, and joins them; it begins in this process and goes on with
+actors when its `Handover` finds that to be quicker. `JobRunner` takes the one that
+the stream allows.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,9 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rayanim.engine.choose import Choice, Chooser, Costs, in_process
 from rayanim.engine.draw import NO_TIME, BegunSegment, RawPayload, Timings
@@ -18,14 +26,14 @@ from rayanim.engine.ray_session import RaySession, ray_errors_explained
 from rayanim.engine.scheduler import Drawn, chunk_frames
 from rayanim.engine.stats import (
     FrameCountLog,
-    Job,
     JobEvents,
+    JobName,
     JobStats,
     Outcome,
     ProgressListener,
 )
 from rayanim.engine.writing import FrameWriter, SegmentWriter
-from rayanim.errors import EncoderLostError, FarmStartError, RayanimError
+from rayanim.errors import EncoderLostError, FarmStartError
 from rayanim.events import (
     FramesDiscarded,
     Listener,
@@ -38,13 +46,39 @@ from rayanim.events import (
 from rayanim.parameters import Feed
 from rayanim.progress.base import Progress
 from rayanim.randomness import kept_randomness
+from rayanim.settings import RenderSettings
+from rayanim.sources import Geometry, Source
 from rayanim.storage.segments import Keeper
 
+if TYPE_CHECKING:
+    from rayanim.video.spec import StreamSpec
+
 ENCODER_RESTARTS = 1
-"""How often a video is begun anew after its encoder actor died."""
+"""How often a video is started again after its encoder actor died."""
 
 Head = deque[Drawn[RawPayload]]
-"""What was drawn in this process, and is not encoded yet."""
+"""What was drawn in this process and is not encoded yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A video to be made: its settings, what draws it, and the file that it is written to."""
+
+    settings: RenderSettings
+    source: Source
+    feed: Feed
+    suffix: str
+    part_path: Path
+    keeper: Keeper
+    name: JobName = field(default_factory=JobName)
+    in_full: bool = False
+    may_redraw: bool = False
+
+    def make_spec(self, geometry: Geometry) -> StreamSpec:
+        """The stream for frames of the size that the first frame settled."""
+        from rayanim.video.codecs import make_spec
+
+        return make_spec(self.suffix, self.settings, geometry.size, self.settings.fps)
 
 
 class FramesJob:
@@ -97,14 +131,14 @@ class FramesJob:
         return self._choose(elapsed_s=math.inf)
 
     def _has_room(self) -> bool:
-        """Whether more frames may be held while it is open who encodes them."""
+        """Whether more frames may be held while it is not known where they are encoded."""
         held_bytes = self._inside.next_frame * self._inside.spec.frame_bytes
         return held_bytes < self._chooser.limit_bytes // 2
 
     def _sample(self) -> Iterator[Drawn[RawPayload]]:
         """The first frames: one where the cost is known or Ray is asked for, else a few."""
-        known = self._job.settings.draw_ms is not None
-        if known or self._job.engine == "ray":
+        known = self._job.settings.performance.draw_ms is not None
+        if known or self._job.settings.engine == "ray":
             first = self._inside.draw(1)
             if first is not None:
                 yield first
@@ -128,20 +162,20 @@ class FramesJob:
             raise
 
     def _run_on_ray(self, choice: Choice) -> tuple[Choice, int]:
-        # Where nothing can travel, that is said before Ray starts.
+        # An error before Ray starts, where the source cannot be sent.
         _ = self._chooser.packed_source
         limit_bytes = self._chooser.limit_bytes
         # Half as much again for what is being written and not yet counted.
         session = self._chooser.session(max(128 * 2**20, limit_bytes * 3 // 2))
         session.start()
         try:
-            # What is drawn while Ray starts counts: it is the video's beginning.
+            # Drawing goes on while Ray starts: these frames are the video's beginning.
             self._head.extend(self._draw_until_ready(session))
             session.wait()
             self._inside.close()
             return choice, self._on_ray(choice)
         except FarmStartError as error:
-            if self._job.engine != "auto" or not self._inside.is_open:
+            if self._job.settings.engine != "auto" or not self._inside.is_open:
                 raise
             self._events.notice_once(f"{error.message} This process draws all frames.", "no Ray")
         finally:
@@ -149,7 +183,7 @@ class FramesJob:
         return in_process("Ray did not start"), self._run_locally()
 
     def _draw_until_ready(self, session: RaySession) -> Iterator[Drawn[RawPayload]]:
-        if self._job.engine == "ray":
+        if self._job.settings.engine == "ray":
             return
         count = self._inside.frames_per_step()
         while not session.ready and self._has_room():
@@ -160,7 +194,7 @@ class FramesJob:
             self._events.emit(Progressed(queued_frames=self._inside.next_frame))
 
     def _on_ray(self, choice: Choice) -> int:
-        """Run on Ray; begin anew once if the encoder actor dies."""
+        """Run on Ray; start again once if the encoder actor dies."""
         feed, first = self._job.feed, (self._inside.next_index, self._inside.next_frame)
         restarts = 0
         while True:
@@ -182,19 +216,19 @@ class FramesJob:
         spec, most = self._inside.spec, self._chooser.most_actors()
         limit_bytes = self._chooser.limit_bytes
         left = None if feed.n_frames is None else feed.n_frames - first[1]
-        frames = self._job.settings.frame_batch_amount or chunk_frames(
+        frames = self._job.settings.performance.frame_batch_amount or chunk_frames(
             spec.frame_bytes,
             self._inside.cost.usual_s,
             left,
             max_actors=most,
             in_flight_bytes=limit_bytes,
-            queue_size=self._job.settings.worker_queue_size,
+            queue_size=self._job.settings.performance.worker_queue_size,
         )
         run = RayRun(
-            replace(self._job, max_actors=most),
+            self._job,
             self._events,
             packed_source=self._chooser.packed_source,
-            blueprint=self._inside.blueprint(),
+            setup=self._inside.setup(),
             work=RemainingWork(
                 plan=cut(feed, frames, 2 * most, index=first[0], start=first[1]),
                 writing=FrameWriter(spec, self._job.part_path),
@@ -206,6 +240,7 @@ class FramesJob:
                 head=_drained(self._head),
             ),
             choice=choice,
+            max_actors=most,
             limit_bytes=limit_bytes,
             link=self._chooser.link,
         )
@@ -225,15 +260,15 @@ ENCODED_TO_MEASURE = 60
 
 
 CLEAR = 0.7
-"""Where Ray is predicted below this share of the time in process, one look is enough."""
+"""Where Ray is predicted below this share of the time in process, one estimate is enough."""
 
 FIRM_S = 2.0
-"""For so long each look must find it where it is not that clear: of many looks at what
-frames cost lately, on a machine that does other things, one is always wrong."""
+"""For so long each estimate must say so where it is not that clear: of many estimates from
+what frames cost lately, on a machine that does other things, one is always wrong."""
 
 
 class Handover:
-    """Knows when actors are to go on with what this process began."""
+    """Decides when actors go on with what this process began."""
 
     def __init__(
         self,
@@ -254,12 +289,12 @@ class Handover:
         self._session: RaySession | None = None
 
     def is_due(self, drawn_frames: int) -> bool:
-        """Whether to hand over now; starts Ray as soon as that pays."""
+        """Whether to hand over now; starts Ray as soon as that is quicker."""
         if self._session is None:
             self._consider(drawn_frames)
         if self._session is None:
             return False
-        if self._job.engine == "ray":
+        if self._job.settings.engine == "ray":
             self._session.wait()
             return True
         return (
@@ -278,7 +313,7 @@ class Handover:
         return in_process("all frames were drawn before actors would have been quicker")
 
     def wait(self) -> None:
-        """Wait until the Ray that was started is there."""
+        """Wait for the Ray that was started."""
         if self._session is not None:
             self._session.wait()
 
@@ -291,13 +326,13 @@ class Handover:
         if self._inside.stays is not None:
             self._choice = self._chooser.stay(self._inside.stays)
             return
-        known = self._job.engine == "ray" or self._inside.cost.is_known
+        known = self._job.settings.engine == "ray" or self._inside.cost.is_known
         if not self._chooser.may_use_ray or not known:
             return
         choice = self._choose(drawn_frames)
         goes = self._is_firm(choice)
         if self._choice is None or goes:
-            # Why it stayed is what the first look says: later ones see a shorter rest.
+            # The first estimate is the reason to stay: later ones see fewer frames left.
             self._choice = choice
         if goes or choice.engine == "local":
             self._events.engine_chosen(choice.engine, choice.reason, choice.actors)
@@ -305,7 +340,7 @@ class Handover:
             self._start_ray()
 
     def _is_firm(self, choice: Choice) -> bool:
-        """Whether Ray is chosen, and not by a slip of a moment."""
+        """Whether Ray is chosen, and not by one wrong estimate."""
         if choice.engine == "local":
             self._for_ray_since_s = None
             return False
@@ -313,18 +348,18 @@ class Handover:
         if self._for_ray_since_s is None:
             self._for_ray_since_s = now_s
         here_s, there_s = choice.predicted_local_s, choice.predicted_ray_s
-        if self._job.engine == "ray" or here_s is None or there_s is None:
+        if self._job.settings.engine == "ray" or here_s is None or there_s is None:
             return True
         return there_s < CLEAR * here_s or now_s - self._for_ray_since_s >= FIRM_S
 
     def _start_ray(self) -> None:
-        # Where nothing can travel, that is said before Ray starts.
+        # An error before Ray starts, where the source cannot be sent.
         _ = self._chooser.packed_source
         self._session = self._chooser.session(STORE_BYTES)
         self._session.start()
 
     def _has_come(self, session: RaySession) -> bool:
-        """Whether Ray started; where it did not, this process goes on alone."""
+        """Whether Ray started; where it did not, this process draws all frames."""
         try:
             session.wait()
         except FarmStartError as error:
@@ -334,7 +369,7 @@ class Handover:
         return True
 
     def _still_pays(self, drawn_frames: int) -> bool:
-        """Whether Ray, now that it is there, is still worth it: frames may have become light."""
+        """Whether Ray, now that it runs, is still quicker: frames may have become cheap."""
         self._choice = self._choose(drawn_frames)
         return self._choice.engine == "ray"
 
@@ -356,22 +391,20 @@ class Handover:
 class SegmentsJob:
     """Draws a video in closed segments."""
 
-    def __init__(
-        self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess, keeper: Keeper
-    ) -> None:
+    def __init__(self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess) -> None:
         self._job = job
         self._events = events
         self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
-        self._keeper = keeper
+        self._keeper = job.keeper
         self._drawn_frames = 0
         # In segments that were finished here.
         self._done_frames = 0
 
     def run(self) -> tuple[Choice, int]:
         """Make the part file; where it was drawn, and its bytes."""
-        longest = self._job.settings.frame_batch_amount
+        longest = self._job.settings.performance.frame_batch_amount
         plan = follow(self._inside.feed, closed_lengths(self._stats.total, longest))
         first = next(plan)
         opening = self._draw_first(first)
@@ -382,7 +415,7 @@ class SegmentsJob:
         self._space = SpaceWatch(
             self._job.part_path, self._events, with_parts=self._keeper.takes_disk
         )
-        # What may go on elsewhere is joined there: one process writes the video.
+        # What actors may go on with is joined by an actor: one process writes the video.
         self._writer = SegmentWriter(
             spec, self._job.part_path, store, joins=not self._chooser.may_use_ray
         )
@@ -419,16 +452,16 @@ class SegmentsJob:
         return choice, file_bytes
 
     def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
-        """Draw a segment here; what is drawn of it where it is better drawn on Ray."""
+        """Draw a segment here; what was drawn of it where actors are to go on."""
         pieces = BegunSegment(self._kept_bytes())
-        # The opening is all that was drawn before it is given.
+        # What was drawn before a segment; nothing before the first one.
         begun = (NO_TIME, 0) if opening is not None else (self._stats.timings, self._drawn_frames)
         self._threads.begin()
         if opening is not None:
             pieces.add(opening)
             self._threads.add(opening)
         while pieces.drawn < len(segment):
-            # Not where that means to draw more again than is left to draw.
+            # Not where more would be drawn again than is left to draw.
             pays = pieces.dropped <= len(segment) - pieces.drawn
             if pays and self._handover.is_due(self._drawn_frames):
                 self._threads.drop()
@@ -436,7 +469,7 @@ class SegmentsJob:
                 return pieces.joined()
             piece = self._draw(segment, pieces.drawn, self._frames_per_step())
             if piece is None:
-                # Drawing in parts differed from a full draw somewhere in this segment.
+                # An incremental draw differed from a full one somewhere in this segment.
                 self._threads.drop()
                 self._forget_since(*begun)
                 return self._draw_segment(segment, None)
@@ -451,7 +484,7 @@ class SegmentsJob:
         return None
 
     def _kept_bytes(self) -> int:
-        """Bytes of a segment that may be kept to travel: half the store where they come through."""
+        """Bytes of a segment that may be kept for actors: half the object store."""
         if not self._chooser.may_use_ray:
             return 0
         return min(self._chooser.limit_bytes, STORE_BYTES) // 2
@@ -470,20 +503,20 @@ class SegmentsJob:
         return frame
 
     def _forget_since(self, timings: Timings, drawn_frames: int) -> None:
-        """Frames that are drawn again count once; their time was spent all the same."""
+        """Frames that are drawn again count once, their time twice."""
         self._events.emit(FramesDiscarded(kept=timings))
         self._drawn_frames = drawn_frames
 
     def _check_history(self, segment: Segment, pieces: BegunSegment) -> None:
-        """Where frames are skipped, history counts in this process, too.
+        """Check whether frames depend on those before, where this process skips some.
 
-        They are in a job that is taken up again, and where some frames are selected.
+        It does in a job that is resumed, and where some frames are selected.
         """
         selected = self._job.feed.is_selection and segment.batch.numbers[0] != segment.start
         skips = self._stats.resumed_frames or selected
-        if self._job.sequential or self._inside.stays is not None or not skips:
+        if self._job.settings.sequential or self._inside.stays is not None or not skips:
             return
-        if self._job.on_history == "ignore" or self._job.seed is None:
+        if not self._job.settings.checks_history:
             self._events.notice_once(
                 "Whether frames depend on those drawn before is not checked; a video in which "
                 "they do is another one where some are skipped.",
@@ -493,7 +526,7 @@ class SegmentsJob:
         found = self._inside.history_of(segment, pieces.first_frames)
         if found is None:
             return
-        if self._job.on_history == "error":
+        if self._job.settings.on_history == "error":
             raise found
         self._events.notice_once(found.message, "history")
 
@@ -508,12 +541,12 @@ class SegmentsJob:
         self._handover.wait()
         self._inside.close()
         done = self._stats.resumed_frames + self._done_frames
-        longest = self._job.settings.frame_batch_amount or GOP_FRAMES
+        longest = self._job.settings.performance.frame_batch_amount or GOP_FRAMES
         run = RayRun(
-            replace(self._job, max_actors=self._chooser.most_actors()),
+            self._job,
             self._events,
             packed_source=self._chooser.packed_source,
-            blueprint=self._inside.blueprint(),
+            setup=self._inside.setup(),
             work=RemainingWork(
                 plan=plan,
                 writing=SegmentWriter(self._inside.spec, self._job.part_path, self._store),
@@ -526,6 +559,7 @@ class SegmentsJob:
                 found=self._writer.take_found,
             ),
             choice=choice,
+            max_actors=self._chooser.most_actors(),
             limit_bytes=self._chooser.limit_bytes,
             link=self._chooser.link,
         )
@@ -550,11 +584,12 @@ class JobRunner:
         self._notice = notice
         self._progress = progress
         self._stats = JobStats(job.feed.n_frames)
+        log_every = (job.settings.drawing_log_interval, job.settings.encoding_log_interval)
         self._events = JobEvents(
             self._stats,
             log or NoLog(),
             ProgressListener(self._stats, progress),
-            FrameCountLog(self._stats, job.log_every),
+            FrameCountLog(self._stats, log_every),
             MetricsExporter(self._stats, job.name),
         )
         self._chooser = Chooser(job, self._events)
@@ -568,13 +603,13 @@ class JobRunner:
         link = self._chooser.link
         try:
             if link is not None:
-                # Once it has been checked, the first frames are drawn here meanwhile.
+                # Returns when the address is checked: connecting goes on while frames are drawn.
                 link.start()
             if self._chooser.may_use_ray:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
-            # Without a seed the generators are the script's own affair.
-            kept = kept_randomness() if job.seed is not None else contextlib.nullcontext()
+            # Without a seed the generators are left to the script.
+            kept = kept_randomness() if job.settings.seed is not None else contextlib.nullcontext()
             with kept, ray_errors_explained():
                 outcome = self._run()
             self._progress.finish(self._stats.state())
@@ -601,20 +636,16 @@ class JobRunner:
         return self._outcome(inside, choice, file_bytes)
 
     def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:
-        keeper = self._job.keeper
         if inside.transport == "frames":
-            if keeper is not None:
-                keeper.pass_over(inside.transport_reason, self._events.notice)
+            self._job.keeper.pass_over(inside.transport_reason, self._events.notice)
             return FramesJob(self._job, self._events, self._chooser, inside)
-        if self._job.keeper is None:
-            raise RayanimError("There is nobody to keep finished segments. Please report this.")
-        return SegmentsJob(self._job, self._events, self._chooser, inside, self._job.keeper)
+        return SegmentsJob(self._job, self._events, self._chooser, inside)
 
     def _outcome(self, inside: InProcess, choice: Choice, file_bytes: int) -> Outcome:
         stats = self._stats
         self._events.counted(actors=0, nodes=0)
         timings = stats.timings
-        found = self._job.settings.replace(
+        found = self._job.settings.performance.replace(
             draw_ms=1000 * (timings.draw_s + timings.convert_s) / max(1, timings.frames),
             encode_ms=1000 * stats.encode_s / max(1, stats.frames - stats.resumed_frames),
         )

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rayanim.engine.draw import (
-    Blueprint,
     HistoryBudget,
     HistoryCheck,
     RawFrames,
     RawPayload,
+    RenderSetup,
     SegmentRenderer,
     Timings,
     close_source,
@@ -33,7 +33,7 @@ from rayanim.engine.draw import (
 )
 from rayanim.engine.plan import Place, Segment
 from rayanim.engine.scheduler import Drawn
-from rayanim.engine.stats import Job, JobEvents
+from rayanim.engine.stats import JobEvents
 from rayanim.engine.writing import Writer
 from rayanim.errors import (
     HistoryError,
@@ -58,6 +58,7 @@ from rayanim.parameters import Batch, Feed, PushedBack
 from rayanim.settings import Transport
 
 if TYPE_CHECKING:
+    from rayanim.engine.job import Job
     from rayanim.storage.segments import Keeper, PartStore
     from rayanim.video.encode import SegmentEncoder
     from rayanim.video.spec import StreamSpec
@@ -84,6 +85,7 @@ class InProcess:
 
     def __init__(self, job: Job, events: JobEvents) -> None:
         self._job = job
+        settings = job.settings
         self._events = events
         self._at = 0
         self._index = 0
@@ -98,7 +100,7 @@ class InProcess:
         number = first.numbers[0]
         params = None if first.params is None else first.params[0]
         began = time.perf_counter()
-        open_source(job.source, job.seed, None)
+        open_source(job.source, settings.seed, None)
         self.open_s = time.perf_counter() - began
         self._first = first
         self._first_digest: bytes | None = None
@@ -106,19 +108,19 @@ class InProcess:
         self._measured = DrawMonitor()
         try:
             with self._measured.open(), self._measured.frame(number):
-                self.geometry = measure_source(job.source, job.seed, number, params)
+                self.geometry = measure_source(job.source, settings.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry)
-            self.transport, self.transport_reason = choose_transport(self.spec, job.transport)
+            self.transport, self.transport_reason = choose_transport(self.spec, settings.transport)
             self._probe_encoder()
         except BaseException:
             self.abandon()
             raise
-        self._renderer = SegmentRenderer(job.source, self.spec, job.seed)
+        self._renderer = SegmentRenderer(job.source, self.spec, settings.seed)
         if job.in_full:
             self._renderer.draw_in_full_from_now()
         self._history: HistoryCheck | None = None
         self._history_budget = HistoryBudget()
-        known_ms = job.settings.draw_ms
+        known_ms = job.settings.performance.draw_ms
         self.cost = FrameCost(None if known_ms is None else known_ms / 1000)
 
     def _probe_encoder(self) -> None:
@@ -131,7 +133,7 @@ class InProcess:
     def stays(self) -> str | None:
         """Why no frame may be drawn elsewhere, or None."""
         lays_out = self._measured.lays_out or self._renderer.lays_out
-        return LAID_OUT if lays_out and not self._job.sequential else None
+        return LAID_OUT if lays_out and not self._job.settings.sequential else None
 
     @property
     def feed(self) -> Feed:
@@ -204,18 +206,17 @@ class InProcess:
         is_due = self._history_budget.is_due(self._events.stats.timings.frames)
         return self._history.compare() if is_due else None
 
-    def blueprint(self) -> Blueprint:
+    def setup(self) -> RenderSetup:
         """What render actors need to draw the same frames; after the first was drawn."""
-        return Blueprint(
-            self.geometry,
-            self.spec,
-            self._job.seed,
-            self._first,
-            self._first_digest,
-            self.open_s,
-            in_full=self._job.in_full or self._renderer.difference is not None,
+        return RenderSetup(
+            settings=self._job.settings,
+            geometry=self.geometry,
+            spec=self.spec,
             transport=self.transport,
-            on_history="ignore" if self._job.sequential else self._job.on_history,
+            first=self._first,
+            first_digest=self._first_digest,
+            open_s=self.open_s,
+            in_full=self._job.in_full or self._renderer.difference is not None,
         )
 
     @property
@@ -317,14 +318,14 @@ class FrameCost:
         return median(self._recent) if self._recent else 0.0
 
 
-def choose_transport(spec: StreamSpec, asked: Transport | None) -> tuple[Transport, str]:
+def choose_transport(spec: StreamSpec, asked: Transport | Literal["auto"]) -> tuple[Transport, str]:
     """The transport, and why."""
     from rayanim.video.encode import why_not_joinable
 
     reason = why_not_joinable(spec)
     if asked == "segments" and reason is not None:
         raise SettingsError(f"transport='segments' does not go here: {reason}. Use 'frames'.")
-    if asked is not None:
+    if asked != "auto":
         return asked, f"transport={asked!r} was asked for"
     if reason is not None:
         return "frames", reason
@@ -575,15 +576,16 @@ class Resumption:
 
     def open(self) -> PartStore:
         """Where segment files are put; counts and reports what is there."""
-        longest = self._job.settings.frame_batch_amount
+        settings = self._job.settings
+        longest = settings.performance.frame_batch_amount
         store = self._keeper.open(
             self._inside.spec,
             n_frames=self._events.stats.total,
             segment_frames=(
                 "by the number of frames" if longest is None else f"{longest} frames at most"
             ),
-            seed=self._job.seed,
-            sequential=self._job.sequential,
+            seed=settings.seed,
+            sequential=settings.sequential,
             source_name=self._job.source.name,
             first_frame=self._inside.first_digest.hex(),
             tell=self._events.notice,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rayanim.settings import ClusterSettings, parse_workers
+from rayanim.settings import ClusterSettings, Workers
 
 SMALL = 1e-4
 """Ray counts resources in ten-thousandths."""
@@ -62,19 +62,18 @@ def room(nodes: Iterable[Node], need: Need) -> int:
     return sum(room_on(node, need) for node in nodes)
 
 
-def most_actors(workers: int | str, max_workers: int | None, room_now: int) -> int:
+def most_actors(workers: Workers, max_workers: int | None, room_now: int) -> int:
     """The most render actors that may be asked for; 0 where that cannot be known.
 
     A number may exceed what there is room for: the actors beyond wait, and a
     cluster that can grow adds nodes for them. Where only `max_workers` is
     given, it is that number. A share is one of the room that there is now.
     """
-    if workers == "auto" and max_workers is not None:
+    if workers.is_auto and max_workers is not None:
         return max_workers
-    is_share = parse_workers(workers, cores=1000) != parse_workers(workers, cores=2000)
-    if is_share and room_now == 0:
+    if workers.count is None and room_now == 0:
         return max_workers or 0
-    most = parse_workers(workers, cores=room_now)
+    most = workers.most(room_now)
     return most if max_workers is None else min(most, max_workers)
 
 

@@ -1,14 +1,14 @@
 """Cuts a video into segments.
 
-PURE. The cut looks at the number of frames and at settings, never at who is
-quick or how many actors run.
+PURE. The cut depends on the number of frames and on settings, never on speed or
+on how many actors run.
 
 Closed segments
 ---------------
 A segment that is encoded by itself begins with a keyframe, so every cut costs
 one. `closed_lengths` therefore cuts long videos where libx264 and libx265 would
 put a keyframe anyway, after `GOP_FRAMES`, which costs next to nothing; short
-ones into `SHORT_VIDEO_PARTS`, so that as many actors have work; but nothing
+ones into `SHORT_VIDEO_SEGMENTS`, so that as many actors have work; but nothing
 shorter than `SHORTEST_FRAMES`, below which a video is hardly more than
 keyframes. ``benchmarks/segment_sizes.py`` holds the figures.
 """
@@ -23,7 +23,7 @@ from rayanim.parameters import Batch, Feed
 GOP_FRAMES = 250
 """Frames from one keyframe to the next: the default of libx264 and libx265."""
 
-SHORT_VIDEO_PARTS = 16
+SHORT_VIDEO_SEGMENTS = 16
 """Segments of a video that is too short for `GOP_FRAMES` in each."""
 
 SHORTEST_FRAMES = 8
@@ -53,7 +53,7 @@ class Segment:
         return self.stop - self.start
 
     def place(self, batch_digest: str | None = None) -> Place:
-        """Where it stands."""
+        """Where the segment stands."""
         return Place(self.index, self.start, self.stop, batch_digest)
 
     @property
@@ -63,10 +63,10 @@ class Segment:
         return f"frame {first}" if first == last else f"frames {first} to {last}"
 
 
-def lengths(n_frames: int | None, segment_frames: int, tail_parts: int) -> Iterator[int]:
+def lengths(n_frames: int | None, segment_frames: int, tail_segments: int) -> Iterator[int]:
     """How many frames each segment has, without end where `n_frames` is None.
 
-    Towards the end segments shrink to a `tail_parts`-th of what is left, so
+    Towards the end segments shrink to a `tail_segments`-th of what is left, so
     that all actors finish together: guided self-scheduling (Polychronopoulos
     and Kuck, IEEE Transactions on Computers C-36, 1987).
     """
@@ -74,7 +74,7 @@ def lengths(n_frames: int | None, segment_frames: int, tail_parts: int) -> Itera
     while left is None or left > 0:
         length = segment_frames
         if left is not None:
-            length = min(segment_frames, max(1, -(-left // tail_parts)))
+            length = min(segment_frames, max(1, -(-left // tail_segments)))
             left -= length
         yield length
 
@@ -83,14 +83,14 @@ def closed_lengths(n_frames: int | None, longest: int | None = None) -> Iterator
     """How many frames each closed segment has, without end where `n_frames` is None.
 
     Lengths differ by one at most. Where the end is unknown they grow with the
-    video, which nobody can take for a short one any more.
+    number of frames so far: the video is no short one any more.
     """
     if n_frames is None:
         yield from _growing_lengths(longest or GOP_FRAMES)
         return
     if longest is None:
         by_gop = -(-n_frames // GOP_FRAMES)
-        count = max(by_gop, min(SHORT_VIDEO_PARTS, -(-n_frames // SHORTEST_FRAMES)))
+        count = max(by_gop, min(SHORT_VIDEO_SEGMENTS, -(-n_frames // SHORTEST_FRAMES)))
     else:
         count = -(-n_frames // longest)
     for index in range(count):
@@ -100,17 +100,17 @@ def closed_lengths(n_frames: int | None, longest: int | None = None) -> Iterator
 def _growing_lengths(longest: int) -> Iterator[int]:
     done = 0
     while True:
-        length = min(longest, max(SHORTEST_FRAMES, done // SHORT_VIDEO_PARTS))
+        length = min(longest, max(SHORTEST_FRAMES, done // SHORT_VIDEO_SEGMENTS))
         yield length
         done += length
 
 
 def cut(
-    feed: Feed, segment_frames: int, tail_parts: int = 1, *, index: int = 0, start: int = 0
+    feed: Feed, segment_frames: int, tail_segments: int = 1, *, index: int = 0, start: int = 0
 ) -> Iterator[Segment]:
     """Segments of what `feed` still holds, pulled one by one."""
     left = None if feed.n_frames is None else feed.n_frames - start
-    sizes = lengths(left, segment_frames, tail_parts)
+    sizes = lengths(left, segment_frames, tail_segments)
     yield from follow(feed, sizes, index=index, start=start)
 
 

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayanim.engine.draw import NO_TIME, Timings
@@ -39,16 +38,12 @@ from rayanim.events import (
     VideoRestarted,
 )
 from rayanim.figure.hints import advice_of
-from rayanim.parameters import Feed
 from rayanim.progress.base import Progress, ProgressState
 from rayanim.report import ActorChange, FleetSize, Report, StageRates, binding_stage
-from rayanim.settings import Engine, OnHistory, PerformanceSettings, Transport
-from rayanim.sources import Geometry, Source
+from rayanim.settings import PerformanceSettings
 
 if TYPE_CHECKING:
-    from rayanim.settings import ClusterRequest
     from rayanim.storage.address import Address
-    from rayanim.storage.segments import Keeper
     from rayanim.video.spec import StreamSpec
 
 _logger = logging.getLogger("rayanim")
@@ -88,29 +83,6 @@ class JobName:
     def encoder_actor(self, number: int) -> str:
         """The name in Ray of the job's encoder actor; the first is number 1."""
         return f"{self.video}-{self.run}/encoder-{number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A video to be made."""
-
-    source: Source
-    feed: Feed
-    make_spec: Callable[[Geometry], StreamSpec]
-    part_path: Path
-    settings: PerformanceSettings
-    max_actors: int
-    engine: Engine
-    seed: int | None
-    log_every: tuple[int | None, int | None] = (None, None)
-    transport: Transport | None = None
-    on_history: OnHistory = "error"
-    sequential: bool = False
-    in_full: bool = False
-    may_redraw: bool = False
-    keeper: Keeper | None = None
-    cluster: ClusterRequest | None = None
-    name: JobName = field(default_factory=JobName)
 
 
 MOST_SIZES = 500

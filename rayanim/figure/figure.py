@@ -11,7 +11,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from rayanim.errors import SettingsError
 from rayanim.figure.draw_stats import open_monitor
 from rayanim.figure.hints import ArtistGrowth
 from rayanim.figure.layout import LayoutStart, restored_layout, runs_layout, settle_layout
+from rayanim.settings import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in inches, from the lower left corner of the figure."""
 
-Drawing = Literal["auto", "full"]
-"""How frames are drawn: what changed, or everything."""
 
 _wanted: ContextVar[Drawing] = ContextVar("rayanim_drawing", default="auto")
 

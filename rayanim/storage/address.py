@@ -116,3 +116,15 @@ def _check_not_mangled(given: object, text: str) -> None:
             f"{text!r}: a Path loses one of a URL's slashes. Give the address as text: "
             f"'{protocol}://{rest}'."
         )
+
+
+def with_default_suffix(path: Address, suffix: str) -> Address:
+    """`path` with `suffix`, if it is a name without one and no folder."""
+    # "video." and ".video" are slips.
+    if path.suffix or not path.name.strip(".") or path.name.strip(".") != path.name:
+        return path
+    try:
+        is_folder = path.is_dir()
+    except OSError:  # a name that the system does not take
+        is_folder = False
+    return path if is_folder else path.with_name(path.name + suffix)

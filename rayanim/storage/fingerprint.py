@@ -38,7 +38,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.sources import MARK, parts_of
+from rayanim.sources import CHANGES, objects_in
 
 DIGEST_BYTES = 32
 
@@ -647,12 +647,12 @@ def _named_values(thing: Any) -> Iterator[tuple[str, Any]]:
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     """Attributes of an object, and of the user's classes in it, which a script may have set."""
     takes_parameters = hasattr(type(thing), "param_by_frame")
-    skipped = {MARK} | (_PARAMETERS if takes_parameters else set())
+    skipped = {CHANGES} | (_PARAMETERS if takes_parameters else set())
     # A copy: a look at a value may run the user's code, which may set another.
     for name, value in list(vars(thing).items()):
         if name not in skipped:
             yield str(name), value
-    classes = {cls: None for part in parts_of(thing) for cls in type(part).__mro__}
+    classes = {cls: None for part in objects_in(thing) for cls in type(part).__mro__}
     for cls in filter(_is_of_script, classes):
         for name, value in list(vars(cls).items()):
             is_special = name.startswith(("__", "_abc_")) or name in skipped
@@ -737,7 +737,7 @@ class _ValueWalk(Walk):
             # By what it does, too: a class may have been made by a function.
             self.add(value.__func__)
             self.add(value.__self__)
-        elif MARK in (getattr(value, "__dict__", None) or ()):
+        elif CHANGES in (getattr(value, "__dict__", None) or ()):
             raise NoDigestError("what rendering left is still on it")
         else:
             super()._add_reduced(value)

@@ -526,7 +526,7 @@ class Keeper:
         *,
         resume: bool = False,
         keep: bool = False,
-        how_to_resume: str = "Give resume=True",
+        how_to_resume: str = "give resume=True.",
     ) -> None:
         self._target = target
         self._thing = thing
@@ -743,8 +743,8 @@ class Keeper:
         if kept.is_of(manifest):
             count = kept.count()
             error.add_note(
-                f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}. "
-                f"{self._how_to_resume}{_condition(error)}."
+                f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}."
+                f"{_condition(error)} To go on from there, {self._how_to_resume}"
             )
 
     def _best(self, manifest: Manifest) -> PartStore:
@@ -766,8 +766,7 @@ def _condition(error: BaseException) -> str:
     """What else has to be so when a job is resumed."""
     if isinstance(error, HistoryError):
         return (
-            " and on_history='warn' (--on-history warn) to go on from there all the same, where "
-            "the frames are right as they are"
+            " If the frames are right as they are, also give on_history='warn' (--on-history warn)."
         )
-    same = ", if its code stays as it is" if isinstance(error, ScriptError) else ""
-    return f" to go on from there{same}"
+    is_scripts = isinstance(error, ScriptError)
+    return " They count while the script's code stays as it is." if is_scripts else ""

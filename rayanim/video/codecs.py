@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,8 @@ from rayanim.video.spec import (
     PixelFormat,
     StreamSpec,
 )
+
+_logger = logging.getLogger("rayanim")
 
 DEFAULT_PIXEL_FORMAT = "yuv420p"
 """Every player supports it; 4:4:4 keeps thin coloured lines sharper, but browsers refuse it."""
@@ -51,6 +54,14 @@ def make_spec(
     size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
     _check_limits(size, target.codec)
     _check_rate(rate, target.codec)
+    if size != drawn:
+        _logger.info(
+            "%s needs an even width and height: %s becomes %s (odd_size=%r).",
+            target.pixel_format.name,
+            _times(drawn),
+            _times(size),
+            settings.odd_size,
+        )
     return StreamSpec(
         source_size=drawn,
         size=size,
@@ -59,7 +70,7 @@ def make_spec(
         codec=target.codec.encoder,
         pixel_format=target.pixel_format.name,
         options=_options(target, settings),
-        bitrate_kbps=settings.bitrate_kbps,
+        bitrate_kbps=settings.bitrate,
         odd_size=settings.odd_size,
         background=settings.background_rgb(),
     )
@@ -178,7 +189,7 @@ def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str],
         **(dict(codec.preset_options) if settings.preset is None else {}),
         **dict(codec.options),
     }
-    if settings.bitrate_kbps is None:
+    if settings.bitrate is None:
         options["crf"] = f"{codec.crf if settings.crf is None else settings.crf:g}"
     else:
         options |= dict(codec.bitrate_options)

@@ -24,11 +24,12 @@ from rayanim.engine.choose import (
     local_frame_seconds,
     ray_frame_seconds,
 )
+from rayanim.engine.job import Job
 from rayanim.engine.machine import Machine
-from rayanim.engine.stats import Job, JobEvents, JobStats
+from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import NotPicklableError
 from rayanim.parameters import NumberFeed
-from rayanim.settings import PerformanceSettings, VideoSettings
+from rayanim.settings import PerformanceSettings, RenderSettings, VideoSettings
 from rayanim.sources import AnimatorSource
 from rayanim.video.codecs import make_spec
 
@@ -238,20 +239,21 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 on_a_machine = pytest.mark.usefixtures("machine")
 
 
-def chooser_of(animator: Any = None, **changes: Any) -> tuple[Chooser, JobStats]:
-    values: dict[str, Any] = {
-        "source": AnimatorSource(animator or NumberedAnimator(), {}),
-        "feed": NumberFeed(1000),
-        "make_spec": lambda geometry: SPEC,
-        "part_path": Path("video.part"),
-        "settings": PerformanceSettings(),
-        "max_actors": 8,
-        "engine": "auto",
-        "seed": 0,
-    }
+def chooser_of(
+    animator: Any = None, performance: dict[str, Any] | None = None, **settings: Any
+) -> tuple[Chooser, JobStats]:
+    found = RenderSettings(performance=PerformanceSettings(**(performance or {})), **settings)
+    job = Job(
+        settings=found,
+        source=AnimatorSource(animator or NumberedAnimator(), found),
+        feed=NumberFeed(1000),
+        suffix=".mp4",
+        part_path=Path("video.part"),
+        keeper=None,  # type: ignore[arg-type] # nothing is drawn
+    )
     stats = JobStats(1000)
     stats.transport = "segments"
-    chooser = Chooser(Job(**{**values, **changes}), JobEvents(stats))
+    chooser = Chooser(job, JobEvents(stats))
     if chooser.may_use_ray:
         chooser.pack()
     return chooser, stats
@@ -270,8 +272,8 @@ def test_slow_drawing_goes_to_ray_and_quick_stays() -> None:
     ("changes", "reason"),
     [
         ({"engine": "local"}, "engine='local' was asked for"),
-        ({"max_actors": 1}, "one worker is allowed"),
-        ({"settings": PerformanceSettings(max_workers=1)}, "one worker is allowed"),
+        ({"workers": 1}, "one worker is allowed"),
+        ({"performance": {"max_workers": 1}}, "one worker is allowed"),
     ],
 )
 def test_what_rules_ray_out_is_the_reason(changes: dict[str, Any], reason: str) -> None:
@@ -291,10 +293,10 @@ def test_a_video_that_is_drawn_when_the_cost_is_known_is_short() -> None:
 @on_a_machine
 def test_ray_is_used_where_it_is_asked_for_however_quick_the_drawing() -> None:
     """With as many actors as the settings say, and the machine allows."""
-    chooser, _ = chooser_of(engine="ray", settings=PerformanceSettings(num_workers=3))
+    chooser, _ = chooser_of(engine="ray", performance={"num_workers": 3})
     choice = chooser.choose(QUICK, 1000)
     assert (choice.engine, choice.actors) == ("ray", 3)
-    chooser, _ = chooser_of(engine="ray", settings=PerformanceSettings(num_workers=30))
+    chooser, _ = chooser_of(engine="ray", performance={"num_workers": 30})
     assert chooser.choose(QUICK, 1000).actors == 8
 
 
@@ -358,6 +360,6 @@ def test_a_ray_that_runs_costs_only_the_actors_start(monkeypatch: pytest.MonkeyP
 @on_a_machine
 def test_encoding_times_in_the_settings_are_taken_as_they_are() -> None:
     """Others are expected from the stream."""
-    chooser, _ = chooser_of(settings=PerformanceSettings(encode_ms=12.0))
+    chooser, _ = chooser_of(performance={"encode_ms": 12.0})
     assert chooser.encode_s(SPEC) == 0.012
     assert chooser_of()[0].encode_s(SPEC) > 0

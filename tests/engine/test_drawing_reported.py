@@ -16,7 +16,7 @@ from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 import rayanim
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.engine.actors import RenderActor
-from rayanim.engine.draw import Blueprint, DrawnMeta, SegmentRenderer, Timings, open_source, pack
+from rayanim.engine.draw import DrawnMeta, RenderSetup, SegmentRenderer, Timings, open_source, pack
 from rayanim.engine.plan import Segment
 from rayanim.engine.pool import Member, RenderPool
 from rayanim.engine.stats import JobEvents, JobName, JobStats, ProgressListener
@@ -27,7 +27,7 @@ from rayanim.figure.canvas import IncrementalCanvas
 from rayanim.figure.draw_stats import DrawStats, Note
 from rayanim.parameters import Batch
 from rayanim.progress.reporters import NoProgress
-from rayanim.settings import VideoSettings
+from rayanim.settings import RenderSettings, VideoSettings
 from rayanim.sources import Source, as_source
 from rayanim.video.codecs import make_spec
 
@@ -136,8 +136,7 @@ def act() -> Act:
 
 
 def source_of(thing: Any) -> Source:
-    return as_source(thing, rate=Fraction(FPS), dpi=None, n_frames=None, duration_ms=None,
-                     savefig_options=None)  # fmt: skip
+    return as_source(thing, RenderSettings(fps=Fraction(FPS), dpi=None))
 
 
 def renderer_of(source: Source) -> SegmentRenderer:
@@ -191,19 +190,26 @@ def test_after_a_difference_all_frames_are_drawn_again(
     assert not (tmp_path / "a.mp4.parts").exists()
 
 
-def blueprint_of(source: Source, **changes: Any) -> Blueprint:
+def setup_of(source: Source, **changes: Any) -> RenderSetup:
     open_source(source, 0, None)
     geometry = source.measure(0, 0)
     source.close()
     spec = make_spec(".mp4", VideoSettings(), geometry.size, Fraction(FPS))
-    return Blueprint(geometry, spec, 0, Batch((0,), (0,)), None, 0.0, **changes)
+    return RenderSetup(
+        settings=RenderSettings(on_history="ignore"),
+        geometry=geometry,
+        spec=spec,
+        transport="frames",
+        first=Batch((0,), (0,)),
+        **changes,
+    )
 
 
-@pytest.mark.parametrize("by", ["blueprint", "segment"])
+@pytest.mark.parametrize("by", ["setup", "segment"])
 def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> None:
     """It learns so when it is made, or with a segment; from then on it stays so."""
     source = source_of(NumberedAnimator())
-    actor = RenderActor(pack(source), blueprint_of(source, in_full=by == "blueprint"))
+    actor = RenderActor(pack(source), setup_of(source, in_full=by == "setup"))
     assert actor.open().failure is None
     frames = Segment(0, 0, 10, Batch(range(10), range(10)))
     for in_full in (by == "segment", False):

@@ -12,7 +12,7 @@ from rayanim.engine.placement import (
     most_actors,
     room,
 )
-from rayanim.settings import ClusterSettings
+from rayanim.settings import ClusterSettings, Workers
 
 HEAD = Node("aa", {"CPU": 2.0, "memory": 4e9}, {"ray.io/node-id": "aa"}, is_head=True)
 LARGE = Node("bb", {"CPU": 8.0, "memory": 8e9, "render": 3.0}, {"ray.io/node-id": "bb"})
@@ -63,7 +63,7 @@ def test_a_number_may_exceed_what_is_there_and_a_share_may_not(
     workers: int | str, max_workers: int | None, here: int, most: int
 ) -> None:
     """A cluster that can grow does so for the actors that wait."""
-    assert most_actors(workers, max_workers, here) == most
+    assert most_actors(Workers.parse(workers), max_workers, here) == most
 
 
 def test_versions_that_do_not_fit_are_named() -> None:

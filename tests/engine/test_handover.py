@@ -48,6 +48,10 @@ class Fake:
     def cost(self) -> Fake:
         return self
 
+    @property
+    def settings(self) -> Fake:
+        return self
+
 
 class Scripted(Handover):
     """Finds one choice after the other, and notes when it starts Ray."""

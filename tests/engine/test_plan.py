@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rayanim.engine.plan import (
     GOP_FRAMES,
-    SHORT_VIDEO_PARTS,
+    SHORT_VIDEO_SEGMENTS,
     SHORTEST_FRAMES,
     Segment,
     closed_lengths,
@@ -25,9 +25,9 @@ sizes = st.integers(1, 40)
 
 
 @given(st.integers(0, 500), sizes, sizes)
-def test_lengths_add_up(n_frames: int, segment_frames: int, tail_parts: int) -> None:
+def test_lengths_add_up(n_frames: int, segment_frames: int, tail_segments: int) -> None:
     """No segment is empty or too long, none is longer than the one before."""
-    found = list(lengths(n_frames, segment_frames, tail_parts))
+    found = list(lengths(n_frames, segment_frames, tail_segments))
     assert sum(found) == n_frames
     assert all(1 <= length <= segment_frames for length in found)
     assert all(later <= earlier for earlier, later in pairwise(found))
@@ -100,9 +100,9 @@ def test_closed_segments_are_of_one_length_but_for_one_frame(n: int, longest: in
 def test_short_videos_have_work_for_many_and_long_ones_few_keyframes(n: int) -> None:
     """Sixteen parts as soon as there are frames for them, then what one encoder would cut."""
     found = list(closed_lengths(n))
-    assert len(found) <= max(SHORT_VIDEO_PARTS, -(-n // GOP_FRAMES))
-    if n >= SHORT_VIDEO_PARTS * SHORTEST_FRAMES:
-        assert len(found) >= SHORT_VIDEO_PARTS
+    assert len(found) <= max(SHORT_VIDEO_SEGMENTS, -(-n // GOP_FRAMES))
+    if n >= SHORT_VIDEO_SEGMENTS * SHORTEST_FRAMES:
+        assert len(found) >= SHORT_VIDEO_SEGMENTS
     if n > SHORTEST_FRAMES:
         assert min(found) >= SHORTEST_FRAMES // 2
 

@@ -281,7 +281,7 @@ def test_a_job_that_failed_says_what_is_kept_and_how_to_go_on(video: Path, whole
     error = stop_at(video, 45)
     (told,) = error.__notes__
     assert re.search(
-        r"5 finished segments are kept in .*video\.mp4\.parts'. Give resume=True", told
+        r"5 finished segments are kept in .*video\.mp4\.parts'\. .* give resume=True\.", told
     )
     report = render(Stopped(video.parent), video, resume=True)
     assert sha(video) == whole

@@ -19,7 +19,7 @@ def spec(suffix: str = ".mp4", **settings: Any) -> StreamSpec:
 
 
 NOT_JOINABLE = {
-    "bit rate": (spec(bitrate_kbps=500.0), "a bit rate holds over the whole video"),
+    "bit rate": (spec(bitrate=500.0), "a bit rate holds over the whole video"),
     "alpha": (spec(".webm", pixel_format="yuva420p"), "transparency"),
 }
 
@@ -27,14 +27,14 @@ NOT_JOINABLE = {
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".webm"])
 def test_segments_are_taken_where_they_can_be_joined(suffix: str) -> None:
     """Whatever the container."""
-    assert choose_transport(spec(suffix), None)[0] == "segments"
+    assert choose_transport(spec(suffix), "auto")[0] == "segments"
 
 
 @pytest.mark.parametrize("name", NOT_JOINABLE)
 def test_what_cannot_be_joined_is_handed_over_as_frames(name: str) -> None:
     """With the reason; where segments are asked for all the same, it is an error."""
     stream, reason = NOT_JOINABLE[name]
-    transport, why = choose_transport(stream, None)
+    transport, why = choose_transport(stream, "auto")
     assert transport == "frames"
     assert reason in why
     with pytest.raises(SettingsError, match=rf"transport='segments' .*{reason}.* Use 'frames'"):

@@ -22,6 +22,7 @@ from rayanim.engine.draw import draw_frame, measure_source, open_source
 from rayanim.figure.figure import FigurePixels
 from rayanim.figure.layout import restored_layout, runs_layout, settle_layout
 from rayanim.randomness import seed_for
+from rayanim.settings import RenderSettings
 from rayanim.sources import Geometry, SequentialSource, Source, as_source
 
 N_FRAMES = 6
@@ -219,13 +220,7 @@ def serial_loop(make: Callable[[], Script], n_frames: int = N_FRAMES) -> list[An
 
 def source_of(thing: Any, drawing: Any = "auto", n_frames: int | None = None) -> Source:
     return as_source(
-        thing,
-        rate=Fraction(10),
-        dpi=None,
-        n_frames=n_frames,
-        duration_ms=None,
-        savefig_options=None,
-        drawing=drawing,
+        thing, RenderSettings(fps=Fraction(10), dpi=None, n_frames=n_frames, drawing=drawing)
     )
 
 

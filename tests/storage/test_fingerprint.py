@@ -195,10 +195,11 @@ def test_installed_code_that_draws_counts_and_what_it_imports_does_not(tmp_path:
 @pytest.mark.parametrize("change", [("+ 1", "+ 2"), ("(1, 2)", "(1, 3)")])
 def test_of_a_source_the_user_s_object_counts(change: tuple[str, str]) -> None:
     """So that one call serves all forms."""
+    from rayanim.settings import RenderSettings
     from rayanim.sources import AnimatorSource
 
     def of(text: str) -> str:
-        return fingerprint(AnimatorSource(made(text)["Wave"](), {"dpi": 100}))
+        return fingerprint(AnimatorSource(made(text)["Wave"](), RenderSettings()))
 
     assert of(TYPED) == of(TYPED)
     assert of(TYPED) != of(TYPED.replace(*change))

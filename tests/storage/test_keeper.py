@@ -74,7 +74,7 @@ def test_segments_go_with_success_and_stay_with_failure(video: Path) -> None:
     """The error says how many there are, and what to do."""
     error = fail_after(video, 0, 1, 4)
     assert "3 finished segments are kept" in error.__notes__[0]
-    assert "Give resume=True to go on from there" in error.__notes__[0]
+    assert "To go on from there, give resume=True." in error.__notes__[0]
     with keeping(video, object, resume=True) as keeper:
         opened(keeper)
         assert (keeper.resumed_frames, keeper.path.exists()) == (9, True)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from rayanim import acts
 from rayanim.animator import Animator
-from rayanim.sources import AttributeWatch, take_off
+from rayanim.sources import ChangeRecorder, remove_leftovers
 from rayanim.storage import fingerprint
 from rayanim.storage.fingerprint import value_digests
 
@@ -140,12 +140,12 @@ def test_what_a_video_left_does_not_count() -> None:
     """The same object is the same source a second time, as a video begins by taking that off."""
     wave = Wave()
     before = value_digests(wave)
-    watch = AttributeWatch(wave)
+    recorder = ChangeRecorder(wave)
     wave.setup()
     wave.speed = 9
-    watch.note()
+    recorder.record()
     assert value_digests(wave) != before
-    take_off(wave)
+    remove_leftovers(wave)
     assert value_digests(wave) == before
 
 

@@ -179,7 +179,7 @@ def test_cropping_to_nothing_is_refused():
 
 def test_bitrate_takes_the_place_of_crf():
     """A video has a target size or a quality, not both."""
-    by_rate, by_quality = dict(spec_of(bitrate_kbps=500).options), dict(spec_of().options)
+    by_rate, by_quality = dict(spec_of(bitrate=500).options), dict(spec_of().options)
     assert "crf" not in by_rate
     assert by_quality["crf"] == "20"
 

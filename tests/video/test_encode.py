@@ -234,7 +234,7 @@ def test_two_runs_write_the_same_bytes(suffix, codec, tmp_path):
 def test_bitrate_videos_are_the_same_bytes_too(codec, tmp_path):
     """Rate control by size is no less determined than by quality."""
     # SVT-AV1 takes no bit rate for frames smaller than 64x64.
-    spec = spec_of(codec=codec, bitrate_kbps=200, size=(128, 96))
+    spec = spec_of(codec=codec, bitrate=200, size=(128, 96))
     packed = numbered(spec, 12)
     paths = [write(spec, tmp_path / name, packed) for name in "ab"]
     assert sha256(paths[0]) == sha256(paths[1])

@@ -314,7 +314,7 @@ def test_a_missing_folder_is_reported_at_once(tmp_path):
 def test_videos_that_cannot_be_joined_leave_no_file(tmp_path):
     """The joiner raises the reason before it opens anything."""
     with pytest.raises(EncodeError, match="bit rate"):
-        Joiner(spec_of(bitrate_kbps=200), tmp_path / "video")
+        Joiner(spec_of(bitrate=200), tmp_path / "video")
     assert list(tmp_path.iterdir()) == []
 
 

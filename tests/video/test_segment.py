@@ -159,7 +159,7 @@ def test_the_specification_of_segments_is_applied_once(codec):
 @pytest.mark.parametrize(
     ("suffix", "settings", "reason"),
     [
-        (".mp4", {"bitrate_kbps": 200}, "bit rate holds over the whole video"),
+        (".mp4", {"bitrate": 200}, "bit rate holds over the whole video"),
         (".webm", {"codec": "vp9", "pixel_format": "yuva420p"}, "transparency"),
     ],
 )
