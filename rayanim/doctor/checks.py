@@ -13,10 +13,10 @@ from rayanim.doctor.facts import (
     Encoder,
     Finding,
     Fonts,
+    Installed,
     Look,
     MachineFacts,
     NodeFacts,
-    Package,
     Software,
     Token,
     merged,
@@ -72,7 +72,7 @@ def judge_software(software: Software) -> Iterator[Finding]:
         yield _package(package, software)
 
 
-def _package(package: Package, software: Software) -> Finding:
+def _package(package: Installed, software: Software) -> Finding:
     name, wanted = package.name, f"{package.name}{package.wanted}"
     if package.version is None:
         return Finding(
@@ -95,7 +95,7 @@ def _package(package: Package, software: Software) -> Finding:
     return Finding("well", name, _version(package, software))
 
 
-def _version(package: Package, software: Software) -> str:
+def _version(package: Installed, software: Software) -> str:
     version = str(package.version)
     if package.name == "av":
         ffmpeg = [f"{name} {number}" for name, number in software.libraries.items() if name in LIBS]

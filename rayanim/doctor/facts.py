@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class Installed:
     """One package that rayanim needs."""
 
     name: str
@@ -27,7 +27,7 @@ class Software:
     """What is installed."""
 
     python: str
-    packages: tuple[Package, ...]
+    packages: tuple[Installed, ...]
     has_cluster_extra: bool
     libraries: Mapping[str, str]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rayanim.animator import Animator
-from rayanim.doctor.facts import DrawnFacts, Encoder, Fonts, Look, MachineFacts, Package, Software
+from rayanim.doctor.facts import DrawnFacts, Encoder, Fonts, Installed, Look, MachineFacts, Software
 from rayanim.engine.draw import (
     EncodedFrames,
     SegmentRenderer,
@@ -121,20 +121,20 @@ def find_software() -> Software:
     """What is installed in this process's environment."""
     return Software(
         python=platform.python_version(),
-        packages=(Package("rayanim", "", _version("rayanim")), *_needed()),
+        packages=(Installed("rayanim", "", _version("rayanim")), *_needed()),
         has_cluster_extra=importlib.util.find_spec(CLUSTER_MODULE) is not None,
         libraries={"machine": platform.machine(), **_libraries()},
     )
 
 
-def _needed() -> Iterator[Package]:
+def _needed() -> Iterator[Installed]:
     from packaging.requirements import Requirement
 
     for text in _requirements():
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             found = _version(requirement.name)
-            yield Package(
+            yield Installed(
                 requirement.name,
                 str(requirement.specifier),
                 found,

@@ -9,7 +9,15 @@ import pytest
 
 from doctor.test_judge import FONTS, LOOK, MACHINE, SOFTWARE
 from rayanim.doctor.checks import judge_cluster, judge_token
-from rayanim.doctor.facts import ClusterFacts, DrawnFacts, Finding, Look, NodeFacts, Package, Token
+from rayanim.doctor.facts import (
+    ClusterFacts,
+    DrawnFacts,
+    Finding,
+    Installed,
+    Look,
+    NodeFacts,
+    Token,
+)
 
 DRAWN = DrawnFacts({"text": "a", "lines": "b"}, "all", {"libx264": "x", "libvpx-vp9": "y"})
 HERE = replace(LOOK, drawn=DRAWN)
@@ -51,7 +59,7 @@ def test_a_cluster_that_cannot_be_reached_is_one_finding() -> None:
 
 def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() -> None:
     """The panels that differ, and the versions that explain it."""
-    packages = (*SOFTWARE.packages[:2], Package("matplotlib", ">=3.10", "3.10.1"))
+    packages = (*SOFTWARE.packages[:2], Installed("matplotlib", ">=3.10", "3.10.1"))
     other = replace(
         drawing(frames="other", panels={"text": "z", "lines": "b"}),
         software=replace(SOFTWARE, packages=(*packages, SOFTWARE.packages[3])),

@@ -82,10 +82,10 @@ def dashboard() -> Iterator[Dashboard]:
 
 def test_a_file_is_read_as_it_comes(dashboard: Dashboard) -> None:
     """Its first block is here before its last one is sent: no video is held in memory."""
-    with JobsClient(dashboard.address).file("node-1", "video.mp4", -1) as blocks:
-        first = next(blocks)
-        dashboard.has_first.set()
-        assert first + b"".join(blocks) == 2 * BLOCK
+    blocks = JobsClient(dashboard.address).file("node-1", "video.mp4")
+    first = next(blocks)
+    dashboard.has_first.set()
+    assert first + b"".join(blocks) == 2 * BLOCK
     assert not dashboard.waited_in_vain
 
 
@@ -93,8 +93,8 @@ def test_a_file_that_is_gone_is_told(dashboard: Dashboard) -> None:
     """With what Ray says of it."""
     client = JobsClient(dashboard.address)
     dashboard.status = 500
-    with pytest.raises(JobError, match="no such file"), client.file("node-1", "video.mp4", -1):
-        pass
+    with pytest.raises(JobError, match="no such file"):
+        next(client.file("node-1", "video.mp4"))
 
 
 def test_a_cluster_that_refuses_us_is_told(dashboard: Dashboard) -> None:

@@ -26,7 +26,7 @@ def test_a_job_that_somebody_has_stopped_says_how_to_go_on() -> None:
     """With the exit code of SIGTERM."""
     outcome = outcome_of(job("STOPPED", None), {"text": "stopped"})
     assert outcome.exit_code == 143
-    assert outcome.text == f"job-1 was stopped. To go on from its parts: {AGAIN}"
+    assert outcome.text == f"job-1 was stopped. To resume it: {AGAIN}"
 
 
 @pytest.mark.parametrize(("code", "name"), [(-9, "SIGKILL"), (137, "SIGKILL"), (-11, "SIGSEGV")])

@@ -61,10 +61,11 @@ def test_a_script_outside_the_folder_that_travels_is_refused(tmp_path: Path) -> 
 def test_variables_of_the_user_s_stay() -> None:
     """Ours are added to them."""
     theirs = {"env_vars": {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}, "pip": ["x"]}
-    made = client.with_variables(theirs, "rayanim submit wave.py --resume")
+    made = client.with_variables(theirs, "rayanim submit wave.py --resume", "[rayanim 1] ")
     assert made["pip"] == ["x"] and made["env_vars"]["A"] == "1"
     assert made["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "90"
     assert made["env_vars"][client.RESUME_VARIABLE] == "rayanim submit wave.py --resume"
+    assert made["env_vars"][client.EVENTS_VARIABLE] == "[rayanim 1] "
     assert theirs["env_vars"] == {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}
 
 

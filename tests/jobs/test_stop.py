@@ -94,7 +94,7 @@ def test_a_job_that_is_stopped_says_how_to_go_on(
     """To who has stopped it, and to who has watched; for the latter it is an exit code, too."""
     assert json.loads(stopped["status"].stdout)["status"] == "RUNNING"
     assert stopped["stop"].returncode == 0
-    assert "long-one was stopped. To go on from its parts: rayanim submit" in stopped["stop"].stdout
+    assert "long-one was stopped. To resume it: rayanim submit" in stopped["stop"].stdout
     assert "--submission-id" not in stopped["stop"].stdout
     assert stopped["logs -f"].returncode == 143
     assert "long-one was stopped." in stopped["logs -f"].stderr
