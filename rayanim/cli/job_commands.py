@@ -172,7 +172,7 @@ class Submission:
     script: Path
     options: Options
     words: Sequence[str]
-    resources: dict[str, Any]
+    driver_resources: dict[str, Any]
     address: str | None
     fetch: bool
     working_dir: str | None
@@ -244,14 +244,16 @@ def submit(ctx: click.Context, /, script: Path, **given: Any) -> int:
     on that node. --fetch brings it here.
     """
     for_driver = [name for name in given if name.startswith("entrypoint_")]
-    resources = {name: given.pop(name) for name in for_driver}
+    driver_resources = {name: given.pop(name) for name in for_driver}
     own = {name: given.pop(name) for name in Submission.__dataclass_fields__ if name in given}
     passed_on = [name for name in given if name not in NOT_PASSED_ON]
     submission = Submission(
         script=script,
         words=words_again(ctx, passed_on),
         options=Options.of(given, ctx.meta[SCRIPT_ARGUMENTS], None),
-        resources={name: value for name, value in resources.items() if value is not None},
+        driver_resources={
+            name: value for name, value in driver_resources.items() if value is not None
+        },
         **own,
     )
     client, name = _submitted(submission)
@@ -362,7 +364,7 @@ def _request(
             jobs.RESUME_KEY: again,
             jobs.EVENTS_KEY: mark,
         },
-        resources=submission.resources,
+        resources=submission.driver_resources,
     )
 
 

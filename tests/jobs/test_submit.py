@@ -107,10 +107,10 @@ def test_it_is_known_afterwards(cluster: Cluster, finished: Finished) -> None:
     assert kinds[-1] == "video" and kinds.count("report") == 1
 
 
-def test_a_fetch_that_breaks_and_is_killed_is_gone_on_from(
+def test_a_fetch_that_breaks_and_is_killed_does_no_harm(
     cluster: Cluster, finished: Finished, tmp_path: Path
 ) -> None:
-    """Until the video is whole, what was there before stays as it was."""
+    """It starts again; until the video is whole, what was there before stays as it was."""
     target = tmp_path / "video.mp4"
     target.write_text("the video of yesterday")
     half_bytes = finished.local.stat().st_size // 2
@@ -126,10 +126,10 @@ def test_a_fetch_that_breaks_and_is_killed_is_gone_on_from(
         wait_until(lambda: proxy.has_stalled or fetching.poll() is not None, "no stall")
         assert fetching.poll() is None, fetching.communicate()
         wait_until(
-            lambda: grown_bytes() > half_bytes or fetching.poll() is not None,
+            lambda: grown_bytes() > half_bytes * 3 // 4 or fetching.poll() is not None,
             "what was passed on is not written",
         )
-        assert grown_bytes() > half_bytes
+        assert fetching.poll() is None
         fetching.kill()
         fetching.communicate()
     assert target.read_text() == "the video of yesterday"

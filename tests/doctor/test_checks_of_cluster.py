@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from doctor.test_judge import FONTS, LOOK, MACHINE, SOFTWARE
-from rayanim.doctor.checks import judge_cluster, judge_token
+from doctor.test_checks import FONTS, MACHINE, PROBE, SOFTWARE
+from rayanim.doctor.checks import check_cluster, check_token
 from rayanim.doctor.facts import (
     ClusterFacts,
     DrawnFacts,
     Finding,
     Installed,
-    Look,
     NodeFacts,
+    Probe,
     Token,
 )
 
 DRAWN = DrawnFacts({"text": "a", "lines": "b"}, "all", {"libx264": "x", "libvpx-vp9": "y"})
-HERE = replace(LOOK, drawn=DRAWN)
+HERE = replace(PROBE, drawn=DRAWN)
 
 
-def node(name: str = "n", look: Look | None = HERE, **more: Any) -> NodeFacts:
+def node(name: str = "n", look: Probe | None = HERE, **more: Any) -> NodeFacts:
     versions = {"ray": "2.60.0", "python": "3.12.1", "rayanim": "0.1.0"}
     return NodeFacts(
         name, "10.0.0.1", False, False, 8.0, 2**34, 2**32, **{**versions, **more}, look=look
@@ -32,29 +32,25 @@ def node(name: str = "n", look: Look | None = HERE, **more: Any) -> NodeFacts:
 
 def said_of(*nodes: NodeFacts) -> list[Finding]:
     cluster = ClusterFacts("10.0.0.1:6379", ray="2.60.0", python="3.12.1", nodes=nodes)
-    return [each for each in judge_cluster(HERE, cluster) if each.level != "well"]
+    return [each for each in check_cluster(HERE, cluster) if each.level != "well"]
 
 
-def drawing(**changes: Any) -> Look:
+def drawing(**changes: Any) -> Probe:
     return replace(HERE, drawn=replace(DRAWN, **changes))
 
 
 def test_nodes_that_draw_alike_are_well() -> None:
     """That all were compared is told."""
     cluster = ClusterFacts("auto", ray="2.60.0", python="3.12.1", nodes=(node("a"), node("b")))
-    found = judge_cluster(HERE, cluster)
+    found = check_cluster(HERE, cluster)
     assert [each.level for each in found] == ["well", "well"]
     assert "2 nodes, 16 CPUs" in found[0].text and "all 2 nodes" in found[1].text
 
 
 def test_a_cluster_that_cannot_be_reached_is_one_finding() -> None:
     """With why, and what to do."""
-    (finding,) = judge_cluster(HERE, ClusterFacts("h:1", "h:1 cannot be reached", "start it"))
-    assert (finding.level, finding.text, finding.remedy) == (
-        "mend",
-        "h:1 cannot be reached",
-        "start it",
-    )
+    (finding,) = check_cluster(HERE, ClusterFacts("h:1", "nothing answers at h:1: start it"))
+    assert (finding.level, finding.text) == ("mend", "nothing answers at h:1: start it")
 
 
 def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() -> None:
@@ -120,7 +116,7 @@ def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
         (
             node(look=replace(HERE, machine=replace(MACHINE, usable_cores=4))),
             "note",
-            "told 8 CPUs, processes may use 4",
+            "with 8 CPUs, processes may use 4",
         ),
         (
             node(look=replace(HERE, machine=replace(MACHINE, shared_memory_bytes=2**26))),
@@ -154,5 +150,5 @@ def test_another_patch_of_python_is_no_difference() -> None:
 )
 def test_the_token_is_judged(token: Token, level: str, told: str) -> None:
     """Missing where it is asked for, or open to all."""
-    finding = judge_token(token, None)
+    finding = check_token(token, None)
     assert finding.level == level and told in finding.text
