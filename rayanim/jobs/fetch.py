@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from rayanim.errors import JobError, OutputError
+from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.client import JOB, LOG_FOLDER
 
 if TYPE_CHECKING:
@@ -59,6 +59,46 @@ def offer(video: Path, videos: Path) -> Offer | None:
     with video.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Offer(str(video), relative.as_posix(), name, video.stat().st_size, digest)
+
+
+def targets(videos: Sequence[Offer], output: Path | None) -> list[tuple[Offer, Path]]:
+    """Where each video goes on this machine.
+
+    Of a video that its job has made again, the last one counts.
+    """
+    videos = list({video.output: video for video in videos}.values())
+    if output is not None and len(videos) > 1:
+        names = ", ".join(video.relative for video in videos)
+        raise SettingsError(f"The job has made more than one video ({names}): leave -o out.")
+    found: dict[Path, Offer] = {}
+    for video in videos:
+        target = output or _below_here(video)
+        if target in found:
+            raise SettingsError(
+                f"{found[target].output} and {video.output} would both be {str(target)!r} here. "
+                "They are still on the cluster; give them different names in the script, or "
+                "paths that are relative."
+            )
+        found[target] = video
+    return [(video, target) for target, video in found.items()]
+
+
+def _below_here(video: Offer) -> Path:
+    """Where `video` goes below the current folder, which its path must not lead out of."""
+    path = PurePosixPath(video.relative)
+    if not path.name or "\0" in video.relative or path.name == "..":
+        raise SettingsError(f"The job offers {video.relative!r}, which names no file: give -o.")
+    return Path(path.name) if path.is_absolute() or ".." in path.parts else Path(path)
+
+
+def check_free(found: Sequence[tuple[Offer, Path]], again: str) -> None:
+    """See that no video would replace a file."""
+    for _, target in found:
+        if target.exists():
+            raise OutputError(
+                f"{str(target)!r} exists, and --no-overwrite keeps it. The video is still on the "
+                f"cluster: {again} -o FILE"
+            )
 
 
 def fetch_video(

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rayanim.errors import PackageError, RayanimError
+from rayanim.errors import PackageError
 from rayanim.report import size_text
 from rayanim.settings import ClusterSettings
 
@@ -63,9 +63,6 @@ RAYS_LIMIT_BYTES = 512 * 2**20
 
 LARGE_FILE_BYTES = 10 * 2**20
 """Files from this size on are named, as Ray does."""
-
-MOST_FILES = 50_000
-"""A folder with more is no project, but a home folder or an unmarked environment."""
 
 FILES_NAMED = 5
 
@@ -222,20 +219,12 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
     def take(path: Path) -> None:
         if path.is_file():
             files[path.relative_to(folder).as_posix()] = path.stat().st_size
-        if len(files) > MOST_FILES:
-            raise PackageError(
-                f"{folder} holds more than {MOST_FILES:,} files, more than a project has. Put the "
-                "script into a folder of its own, name that folder with --working-dir, or leave "
-                "folders out: --exclude NAME/."
-            )
 
     try:
         why = _reasons(folder, excludes)
         with_gitignore = os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1"
         silent = logging.Logger("silent", logging.CRITICAL)
         _dir_travel(folder, [is_left_out], take, with_gitignore, silent)
-    except RayanimError:
-        raise
     except OSError as error:
         raise PackageError(
             f"{error.filename} cannot be read ({error.strerror}). Make it readable, or leave it "

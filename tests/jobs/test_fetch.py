@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rayanim.cli.job_commands import check_free, targets
 from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.client import JOB, LOG_FOLDER
-from rayanim.jobs.fetch import ATTEMPTS, Offer, fetch_video, offer
+from rayanim.jobs.fetch import ATTEMPTS, Offer, check_free, fetch_video, offer, targets
 
 VIDEO = random.Random(7).randbytes(300_000)
 

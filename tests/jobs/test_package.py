@@ -270,16 +270,12 @@ def test_what_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
         (folder / name).chmod(0o700)
 
 
-def test_a_folder_that_is_no_project_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A walk through a large folder ends early, and the message says what to do."""
-    monkeypatch.setattr("rayanim.jobs.package.MOST_FILES", 3)
-    folder = make(tmp_path, {f"{number}.txt": "" for number in range(4)})
-    with pytest.raises(PackageError, match="folder of its own"):
-        list_files(folder)
-    with pytest.raises(PackageError, match="does not exist"):
-        list_files(tmp_path / "missing")
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """As a file in its place is."""
+    (tmp_path / "wave.py").touch()
+    for folder in (tmp_path / "missing", tmp_path / "wave.py"):
+        with pytest.raises(PackageError, match="does not exist, or is no folder"):
+            list_files(folder)
 
 
 def test_a_pattern_that_makes_no_sense_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rayanim.cli.job_commands import Shown, ShownAsJson
+from rayanim.cli.job_display import Shown, ShownAsJson
 from rayanim.jobs.watch import JobNotice, read_log
 
 MARK = "[rayanim 1] "
