@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import runpy
 import sys
 import tempfile
@@ -33,11 +34,7 @@ def missing(requirements: Iterable[str]) -> list[str]:
 
 
 def _module_of(requirement: str) -> str:
-    name = ""
-    for char in requirement:
-        if not (char.isalnum() or char in "-_."):
-            break
-        name += char
+    name = re.split(r"[^\w.-]", requirement)[0]
     return MODULES.get(name.lower(), name.replace("-", "_"))
 
 

@@ -254,14 +254,20 @@ def outcome_of(job: SubmittedJob, error: Mapping[str, Any] | None) -> JobOutcome
 
 def hint(error: Mapping[str, Any]) -> str:
     """What to do about an error that a script meets on a cluster and not at home; else nothing."""
-    found = re.search(r"No module named '(\w+)", str(error.get("text")))
-    if found is None:
-        return ""
-    return (
-        f"The cluster's Python has no module {found[1]!r}. A package is installed for this job by "
-        "--pip NAME; a module of yours is sent if it lies in the script's folder, or in the one "
-        "that --working-dir names."
-    )
+    text = str(error.get("text"))
+    if found := re.search(r"No module named '(\w+)", text):
+        return (
+            f"The cluster's Python has no module {found[1]!r}. A package is installed for this "
+            "job by --pip NAME; a module of yours is sent if it lies in the script's folder, or "
+            "in the one that --working-dir names."
+        )
+    if found := re.search(r"No such file or directory: '([^']+)'", text):
+        return (
+            f"The script's folder was sent without what .gitignore and .rayignore name, secrets "
+            f"and videos. If {found[1]!r} is one of those, send it: --exclude '!NAME', or, for "
+            "what .gitignore names, set RAY_RUNTIME_ENV_IGNORE_GITIGNORE=1 here."
+        )
+    return ""
 
 
 def how_to_resume(job: SubmittedJob) -> str:

@@ -90,24 +90,24 @@ def test_a_sound_machine_has_nothing_to_mend() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "level", "told"),
+    ("changes", "level", "words"),
     [
         ({"version": None}, "mend", "pip install 'av>=15'"),
         ({"failure": "ImportError: libGL.so.1"}, "mend", "--force-reinstall"),
         ({"version": "12.0", "is_wanted": False}, "note", "'av>=15'"),
     ],
 )
-def test_a_package_that_is_not_right_is_told_with_the_command(
-    changes: dict[str, object], level: str, told: str
+def test_a_package_that_is_not_right_is_reported_with_the_command(
+    changes: dict[str, object], level: str, words: str
 ) -> None:
     """Missing, broken, or of a version that was not tested."""
     (finding,) = said_of(with_package(**changes))
     assert (finding.level, finding.topic) == (level, "av")
-    assert told in finding.remedy
+    assert words in finding.remedy
 
 
 @pytest.mark.parametrize(
-    ("changes", "topic", "level", "told"),
+    ("changes", "topic", "level", "words"),
     [
         ({"free_memory_bytes": GIB // 2}, "memory", "note", "-j 1"),
         ({"shared_memory_bytes": 64 * 2**20}, "shared memory", "note", "--shm-size"),
@@ -118,13 +118,13 @@ def test_a_package_that_is_not_right_is_told_with_the_command(
         ({"home": "", "home_is_writable": False}, "home", "mend", "HOME"),
     ],
 )
-def test_what_a_machine_lacks_is_told_with_what_to_do(
-    changes: dict[str, object], topic: str, level: str, told: str
+def test_what_a_machine_lacks_is_reported_with_what_to_do(
+    changes: dict[str, object], topic: str, level: str, words: str
 ) -> None:
     """One finding each, and none beside it."""
     (finding,) = said_of(replace(PROBE, machine=replace(MACHINE, **changes)))  # type: ignore[arg-type]
     assert (finding.topic, finding.level) == (topic, level)
-    assert told in finding.remedy
+    assert words in finding.remedy
 
 
 def test_an_unwritable_home_does_no_harm_where_the_token_is_elsewhere() -> None:
@@ -134,7 +134,7 @@ def test_an_unwritable_home_does_no_harm_where_the_token_is_elsewhere() -> None:
     assert said_of(probe, Token("disabled", None)) == []
 
 
-def test_threads_that_multiply_are_told() -> None:
+def test_threads_that_multiply_are_reported() -> None:
     """Ray gives each actor as many as it has processors, unless the variable says otherwise."""
     assert said_of(replace(PROBE, machine=replace(MACHINE, omp_threads="1"))) == []
     (finding,) = said_of(replace(PROBE, machine=replace(MACHINE, omp_threads="8")))
@@ -142,7 +142,7 @@ def test_threads_that_multiply_are_told() -> None:
     assert "OMP_NUM_THREADS=8" in finding.text and "--actor-cpus" in finding.remedy
 
 
-def test_limits_of_a_container_are_told() -> None:
+def test_limits_of_a_container_are_reported() -> None:
     """Its cores and its memory, beside the hardware's."""
     machine = replace(MACHINE, usable_cores=2, group_memory_bytes=4 * GIB)
     text = " ".join(each.text for each in check_resources(machine))
@@ -162,7 +162,7 @@ def test_one_working_encoder_is_enough_for_a_codec() -> None:
     assert [each.level for each in check_encoders(two)] == ["well"] * 4
 
 
-def test_fonts_that_stand_in_and_a_lost_cache_are_told() -> None:
+def test_fonts_that_stand_in_and_a_lost_cache_are_reported() -> None:
     """Both change videos or cost time, and neither stops a video."""
     fonts = replace(FONTS, default_is_fallback=True, family=("Arial",), cache_is_temporary=True)
     found = {each.topic: each for each in said_of(replace(PROBE, fonts=fonts))}
@@ -171,12 +171,12 @@ def test_fonts_that_stand_in_and_a_lost_cache_are_told() -> None:
 
 
 def test_a_video_that_cannot_be_drawn_must_be_mended() -> None:
-    """Its own words are told."""
+    """The message has its own words."""
     (finding,) = said_of(replace(PROBE, failure="ValueError: no such backend"))
     assert finding.level == "mend" and "no such backend" in finding.text
 
 
-def test_the_same_finding_on_several_nodes_is_told_once() -> None:
+def test_the_same_finding_on_several_nodes_is_reported_once() -> None:
     """The nodes are named, three in a line, all of them for programs."""
     same = [Finding("note", "memory", "little", "more", (f"n{i}",)) for i in range(5)]
     (finding,) = merged([*same[:3], *same[3:]])

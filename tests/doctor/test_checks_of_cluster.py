@@ -40,7 +40,7 @@ def drawing(**changes: Any) -> Probe:
 
 
 def test_nodes_that_draw_alike_are_well() -> None:
-    """That all were compared is told."""
+    """The message says that all were compared."""
     cluster = ClusterFacts("auto", ray="2.60.0", python="3.12.1", nodes=(node("a"), node("b")))
     found = check_cluster(HERE, cluster)
     assert [each.level for each in found] == ["well", "well"]
@@ -76,7 +76,7 @@ def test_other_fonts_explain_other_text() -> None:
     assert "fonts missing here: Arial" in finding.text
 
 
-def test_other_pixels_without_a_cause_are_told_as_that() -> None:
+def test_other_pixels_without_a_cause_are_reported_as_that() -> None:
     """They are no less wrong."""
     (finding,) = said_of(node(look=drawing(frames="other")))
     assert finding.level == "mend" and "no reason that shows" in finding.text
@@ -90,7 +90,7 @@ def test_other_fonts_with_the_same_pixels_are_worth_knowing() -> None:
     assert "font.size (14.0)" in finding.text
 
 
-def test_other_bytes_of_the_same_pixels_are_told_by_encoder() -> None:
+def test_other_bytes_of_the_same_pixels_are_reported_by_encoder() -> None:
     """The video plays, but its SHA-256 depends on who encoded what."""
     (finding,) = said_of(node(look=drawing(segments={"libx264": "other", "libvpx-vp9": "y"})))
     assert (finding.level, finding.topic) == ("note", "bytes")
@@ -105,7 +105,7 @@ def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "level", "told"),
+    ("made", "level", "words"),
     [
         (node(look=None, failure="it did not answer within 60 s"), "mend", "60 s"),
         (node(look=None, rayanim=None), "note", "is not installed there"),
@@ -125,21 +125,23 @@ def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
         ),
     ],
 )
-def test_what_a_node_lacks_is_told_with_its_name(made: NodeFacts, level: str, told: str) -> None:
+def test_what_a_node_lacks_is_reported_with_its_name(
+    made: NodeFacts, level: str, words: str
+) -> None:
     """One finding each."""
     (finding,) = said_of(node("well"), made)
-    assert finding.level == level and told in finding.text
+    assert finding.level == level and words in finding.text
     assert finding.nodes == (made.name,)
     assert finding.remedy
 
 
 def test_another_patch_of_python_is_no_difference() -> None:
-    """Code travels between those."""
+    """Code can be sent between those."""
     assert said_of(node(python="3.12.9")) == []
 
 
 @pytest.mark.parametrize(
-    ("token", "level", "told"),
+    ("token", "level", "words"),
     [
         (Token(None, None), "well", "none"),
         (Token("token", None), "mend", "no usable token"),
@@ -148,7 +150,7 @@ def test_another_patch_of_python_is_no_difference() -> None:
         (Token("token", "/f", is_usable=True), "well", "/f"),
     ],
 )
-def test_the_token_is_judged(token: Token, level: str, told: str) -> None:
+def test_the_token_is_checked(token: Token, level: str, words: str) -> None:
     """Missing where it is asked for, or open to all."""
     finding = check_token(token, None)
-    assert finding.level == level and told in finding.text
+    assert finding.level == level and words in finding.text

@@ -50,7 +50,7 @@ def test_videos_of_one_folder_go_to_one_place() -> None:
     assert len(others | {mine}) == 3 and all(each.startswith("video-") for each in others)
 
 
-def test_a_script_outside_the_folder_that_travels_is_refused(tmp_path: Path) -> None:
+def test_a_script_outside_the_folder_that_is_sent_is_refused(tmp_path: Path) -> None:
     """It would not be there."""
     script = tmp_path / "deep" / "wave.py"
     assert client.relative_script(script, tmp_path) == "deep/wave.py"
@@ -132,5 +132,5 @@ def test_a_job_that_was_perhaps_submitted_is_named(capsys: pytest.CaptureFixture
     made = client.JobRequest(submission_id="job-1", entrypoint="", runtime_env={}, metadata={})
     with pytest.raises(Stopped):
         _sent_off(StoppedWhileSending(), made)  # type: ignore[arg-type]
-    told = capsys.readouterr().err
-    assert "rayanim status job-1" in told and "rayanim stop job-1" in told
+    shown = capsys.readouterr().err
+    assert "rayanim status job-1" in shown and "rayanim stop job-1" in shown
