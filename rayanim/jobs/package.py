@@ -202,29 +202,32 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
 
     Excludes and the folder's own ``.rayignore`` may send with ``!`` what is left out by default.
     """
-    from ray._private.runtime_env.packaging import _dir_travel
+    from ray._private.runtime_env.packaging import get_excludes_from_ignore_files
 
     if not folder.is_dir():
         raise PackageError(f"The folder {str(folder)!r} does not exist, or is no folder.")
-    folder = folder.absolute()
+    folder = folder.resolve()
     files: dict[str, int] = {}
     left: dict[str, str] = {}
+    with_gitignore = os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1"
+    silent = logging.Logger("silent", logging.CRITICAL)
 
-    def is_left_out(path: Path) -> bool:
-        reason = None if path == folder else why(path)
-        if reason is not None:
-            left[path.relative_to(folder).as_posix()] = reason
-        return reason is not None
-
-    def take(path: Path) -> None:
-        if path.is_file():
-            files[path.relative_to(folder).as_posix()] = path.stat().st_size
+    def enter(path: Path, ignored: list[Callable[[Path], bool]]) -> None:
+        ignored = ignored + get_excludes_from_ignore_files(path, with_gitignore, silent)
+        for child in path.iterdir():
+            reason = why(child)
+            if reason is not None:
+                left[child.relative_to(folder).as_posix()] = reason
+            elif any(is_ignored(child) for is_ignored in ignored):
+                continue
+            elif child.is_dir():
+                enter(child, ignored)
+            elif child.is_file():
+                files[child.relative_to(folder).as_posix()] = child.stat().st_size
 
     try:
         why = _reasons(folder, excludes)
-        with_gitignore = os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1"
-        silent = logging.Logger("silent", logging.CRITICAL)
-        _dir_travel(folder, [is_left_out], take, with_gitignore, silent)
+        enter(folder, [])
     except OSError as error:
         raise PackageError(
             f"{error.filename} cannot be read ({error.strerror}). Make it readable, or leave it "

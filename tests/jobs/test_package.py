@@ -216,10 +216,12 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     (folder / "data").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(folder)
     (folder / "loop").symlink_to(folder)
+    (folder / "wave").symlink_to(folder / "wave.py")
     (folder / "itself").symlink_to(folder / "itself")
     (folder / "broken").symlink_to(tmp_path / "nowhere")
     os.mkfifo(folder / "pipe")
-    assert sent(folder) == ["data/points.csv", "wave.py"]
+    assert sent(folder) == ["data/points.csv", "wave", "wave.py"]
+    assert sent(folder / ".." / "project") == ["data/points.csv", "wave", "wave.py"]
 
 
 def test_a_package_over_rays_limit_is_refused_with_its_largest_files(tmp_path: Path) -> None:
@@ -268,6 +270,19 @@ def test_what_cannot_be_read_is_named(name: str, tmp_path: Path) -> None:
             pass
     finally:
         (folder / name).chmod(0o700)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_what_is_left_out_need_not_be_readable(tmp_path: Path) -> None:
+    """Such as a database's folder that belongs to another user."""
+    folder = make(tmp_path, {"wave.py": "", "db/a": "", "data/b": "", ".gitignore": "/data\n"})
+    try:
+        for name in ("db", "data"):
+            (folder / name).chmod(0)
+        assert sent(folder, "db") == ["wave.py"]
+    finally:
+        for name in ("db", "data"):
+            (folder / name).chmod(0o700)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
