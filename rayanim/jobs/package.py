@@ -213,17 +213,21 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
     silent = logging.Logger("silent", logging.CRITICAL)
 
     def enter(path: Path, ignored: list[Callable[[Path], bool]]) -> None:
+        children = list(path.iterdir())
+        if path != folder and any(child.name in ENVIRONMENT_MARKS for child in children):
+            left[path.relative_to(folder).as_posix()] = "an environment"
+            return
         ignored = ignored + get_excludes_from_ignore_files(path, with_gitignore, silent)
-        for child in path.iterdir():
-            reason = why(child)
-            if reason is not None:
-                left[child.relative_to(folder).as_posix()] = reason
-            elif any(is_ignored(child) for is_ignored in ignored):
+        for child in children:
+            if any(is_ignored(child) for is_ignored in ignored):
                 continue
+            name, reason = child.relative_to(folder).as_posix(), why(child)
+            if reason is not None:
+                left[name] = reason
             elif child.is_dir():
                 enter(child, ignored)
             elif child.is_file():
-                files[child.relative_to(folder).as_posix()] = child.stat().st_size
+                files[name] = child.stat().st_size
 
     try:
         why = _reasons(folder, excludes)
@@ -272,8 +276,6 @@ def _reasons(folder: Path, excludes: Sequence[str]) -> Callable[[Path], str | No
                 return PRIVATE
             if any(_real(each).is_relative_to(real) for each in (*path.parents, _home())):
                 return "a link to a folder above"
-        if any((path / mark).exists() for mark in ENVIRONMENT_MARKS):
-            return "an environment"
         return None
 
     return why
