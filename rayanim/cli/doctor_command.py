@@ -18,11 +18,8 @@ COLOURS = {"well": "green", "note": "yellow", "mend": "red"}
 
 
 def run_doctor(address: str | None, *, as_json: bool, limit_s: float) -> int:
-    """Examine, print, and give the exit code.
-
-    0 where nothing must be mended, 1 where something must, 2 where `address` is none.
-    """
-    # matplotlib and Ray print remarks of their own.
+    """Examine, print, and give the exit code: 1 where something must be mended, else 0."""
+    # matplotlib and Ray print remarks of their own, which go to standard error.
     with told_failures() as exit_codes, stdout_kept_clean() as stdout:
         from rayanim.doctor.nodes import examine
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rayanim.cli.job_display import (
+    JobDisplay,
     JobStatus,
-    Shown,
-    ShownAsJson,
+    JsonDisplay,
     follow_job,
     print_table,
     stop_job,
@@ -374,23 +374,23 @@ def _sent_off(client: JobsClient, request: JobRequest) -> str:
 def _see_through(client: JobsClient, name: str, submission: Submission) -> int:
     """Follow the job to its end, and fetch its video where that is asked for."""
     options = submission.options
-    shown = ShownAsJson() if options.as_json else Shown(quiet=options.quiet)
-    code, job = follow_job(client, name, shown)
+    display = JsonDisplay() if options.as_json else JobDisplay(quiet=options.quiet)
+    code, job = follow_job(client, name, display)
     if job is None or code != 0:
         return code
     quiet = options.quiet or options.as_json
-    if submission.fetch and not shown.videos:
+    if submission.fetch and not display.videos:
         write_note(f"error: {name} has finished no video that could be brought here.")
         return FAILED
     if submission.fetch:
         output = options.output if isinstance(options.output, Path) else None
         overwrite = options.arguments.get("overwrite") is not False
         for video in fetch_videos(
-            client, job, shown.videos, output, quiet=quiet, overwrite=overwrite
+            client, job, display.videos, output, quiet=quiet, overwrite=overwrite
         ):
             if options.preview and (why_not := preview(video)):
                 write_note(why_not)
-    elif shown.videos and not quiet:
+    elif display.videos and not quiet:
         write_note(f"to bring the video here: {client.command(f'fetch {name}')}")
     return 0
 
@@ -437,12 +437,12 @@ def logs(job: str, address: str | None, follow: bool, as_json: bool) -> int:
     """Show what JOB has printed and reported."""
     client = JobsClient(address)
     known = client.job(job)
-    shown = ShownAsJson() if as_json else Shown(with_progress=follow)
+    display = JsonDisplay() if as_json else JobDisplay(with_progress=follow)
     if follow:
-        return follow_job(client, job, shown, asks=lambda _: "leave")[0]
+        return follow_job(client, job, display, asks=lambda _: "leave")[0]
     for item in read_log(client.log(known), known.event_mark):
-        shown.show(item)
-    shown.end()
+        display.show(item)
+    display.end()
     return 0
 
 

@@ -34,7 +34,7 @@ PRINTED_CHARS = 10_000
 """How much of what the script printed last is looked at for a report, which has some 500."""
 
 
-class Shown:
+class JobDisplay:
     """Shows people what a job does."""
 
     def __init__(self, *, quiet: bool = False, with_progress: bool = True) -> None:
@@ -108,7 +108,8 @@ class Shown:
             self._state = None
             self._progress.fail()
         elif kind == "report":
-            self._printed = ""
+            if not self._unprinted:
+                self._printed = ""
             self._unprinted.append(values["text"])
         elif kind == "video":
             self.videos.append(Offer.of(values))
@@ -116,7 +117,7 @@ class Shown:
             self.error = values  # the job has written the same for people
 
 
-class ShownAsJson(Shown):
+class JsonDisplay(JobDisplay):
     """Passes a job's events on to a program, and all else to standard error."""
 
     def __init__(self) -> None:
@@ -190,7 +191,7 @@ def noted_signals() -> Iterator[list[int]]:
 
 
 def follow_job(
-    client: JobsClient, name: str, shown: Shown, asks: Callable[[int], Answer] = ask
+    client: JobsClient, name: str, display: JobDisplay, asks: Callable[[int], Answer] = ask
 ) -> tuple[int, SubmittedJob | None]:
     """Show a job until it ends or a signal comes; gives an exit code, and the job if it ended."""
     items = JobWatch(client, name).follow()
@@ -200,7 +201,7 @@ def follow_job(
                 item = next(items)
                 if signals:
                     number = signals[-1]
-                    shown.pause()
+                    display.pause()
                     answer = asks(number)
                     signals.clear()
                     if answer != "watch":
@@ -208,18 +209,18 @@ def follow_job(
                             stop_job(client, name) if answer == "stop" else _left(client, name)
                         )
                         return 128 + number, None
-                    shown.resume()
+                    display.resume()
                 if isinstance(item, SubmittedJob):
                     break
                 if item is not None:
-                    shown.show(item)
+                    display.show(item)
     except JobError as error:
         again = client.command(f"logs -f {name}")
         raise JobError(f"{error.message} If {name} still runs: {again}") from error
     finally:
-        shown.pause()
-    shown.end()
-    outcome = outcome_of(item, shown.error)
+        display.pause()
+    display.end()
+    outcome = outcome_of(item, display.error)
     if outcome.text:
         write_note(f"error: {outcome.text}")
     return outcome.exit_code, item

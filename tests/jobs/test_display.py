@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rayanim.cli.job_display import Shown, ShownAsJson
+from rayanim.cli.job_display import JobDisplay, JsonDisplay
 from rayanim.jobs.watch import JobNotice, read_log
 
 MARK = "[rayanim 1] "
@@ -25,7 +25,7 @@ def job_log(*, prints: bool) -> str:
     return "\n".join([*lines, "rayanim: a word of ours", "bye", ""])
 
 
-def show(shown: Shown, log: str) -> None:
+def show(shown: JobDisplay, log: str) -> None:
     for item in read_log([log], MARK):
         shown.show(item)
     shown.show(JobNotice("the connection has broken."))
@@ -35,7 +35,7 @@ def show(shown: Shown, log: str) -> None:
 @pytest.mark.parametrize("prints", [True, False])
 def test_a_report_is_shown_once(prints: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the script prints it, or in the end."""
-    show(Shown(), job_log(prints=prints))
+    show(JobDisplay(), job_log(prints=prints))
     shown = capsys.readouterr()
     ours = ["bye", *REPORT.splitlines()]
     theirs = [*REPORT.splitlines(), "bye"]
@@ -46,13 +46,13 @@ def test_a_report_is_shown_once(prints: bool, capsys: pytest.CaptureFixture[str]
 
 def test_quiet_shows_what_the_script_prints_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither progress nor the report."""
-    show(Shown(quiet=True), job_log(prints=False))
+    show(JobDisplay(quiet=True), job_log(prints=False))
     assert capsys.readouterr().out == "hello\nbye\n"
 
 
 def test_programs_get_the_events_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """All else goes to standard error."""
-    show(ShownAsJson(), job_log(prints=True))
+    show(JsonDisplay(), job_log(prints=True))
     shown = capsys.readouterr()
     kinds = [json.loads(line)["event"] for line in shown.out.splitlines()]
     assert kinds == ["start", "finish", "report"]
