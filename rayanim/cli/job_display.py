@@ -268,14 +268,14 @@ class JobStatus:
         for item in items:
             if isinstance(item, Text):
                 continue
-            if "done" in item.values:
-                self.label, self.state = item.values.get("label") or "", state_of(item.values)
-            elif item.kind == "report":
+            if item.kind == "report":
                 self.reports.append(item.values["text"])
             elif item.kind == "video":
                 self.videos.append(item.values["output"])
             elif item.kind == "error":
                 self.error = item.values["text"]
+            elif "done" in item.values:
+                self.label, self.state = item.values.get("label") or "", state_of(item.values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for programs."""
