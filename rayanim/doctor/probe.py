@@ -33,6 +33,7 @@ from rayanim.doctor.facts import (
 from rayanim.engine.machine import ROOT, cgroup_memory_bytes, free_memory_bytes, usable_cores
 from rayanim.errors import EncodeError, RayanimError, SettingsError
 from rayanim.figure.style import LEFT_ALONE
+from rayanim.jobs.driver import MODULES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,9 +112,6 @@ def _size_bytes(folder: Path) -> int | None:
     except OSError:
         return None
 
-
-MODULES = {"pillow": "PIL"}
-"""Names of modules by package, where they differ."""
 
 NOT_LOADED = frozenset({"ray"})
 """Loaded only once it is known how the cluster authenticates: Ray reads that when it is loaded."""

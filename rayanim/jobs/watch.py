@@ -53,8 +53,8 @@ class JobNotice:
 class LogReader:
     """Reads a log piece by piece, wherever the pieces are cut."""
 
-    def __init__(self, event_mark: str) -> None:
-        self._mark = event_mark
+    def __init__(self, event_mark: str = "") -> None:
+        self.event_mark = event_mark
         self._rest = ""
 
     def feed(self, piece: str) -> Iterator[Text | JobEvent]:
@@ -73,8 +73,8 @@ class LogReader:
     def _read(self, line: str) -> Iterator[Text | JobEvent]:
         """Read one line; an event may follow text that the script left without an end."""
         before, event = line, None
-        if self._mark and self._mark in line:
-            before, _, after = line.rpartition(self._mark)
+        if self.event_mark and self.event_mark in line:
+            before, _, after = line.rpartition(self.event_mark)
             try:
                 values = json.loads(after)
                 event = JobEvent(values.pop("event"), values)
@@ -125,7 +125,7 @@ class JobWatch:
         self._id = submission_id
         self._reconnect_s = reconnect_s
         self._clock = clock
-        self._reader: LogReader | None = None
+        self._reader = LogReader()
         self._read_chars = 0
         self._failing_since_s: float | None = None
         self._has_broken = False
@@ -161,8 +161,9 @@ class JobWatch:
     def _read_on(self) -> Generator[Item, None, SubmittedJob | None]:
         """Read the log until the job ends, which gives the job, or the connection seems dead."""
         job = yield from self._check()
+        if job.has_ended and self._may_lack_text:
+            return job  # all of its log is read at once
         checked_s = heard_s = self._clock()
-        self._reader = self._reader or LogReader(job.event_mark)
         for piece in self._new(self._client.tail(self._id)):
             yield None
             if piece is not None:
@@ -194,6 +195,7 @@ class JobWatch:
         """Ask for the job's status."""
         job = self._client.job(self._id)
         self._failing_since_s = None
+        self._reader.event_mark = job.event_mark
         if job.status == "PENDING" and not self._has_waited:
             self._has_waited = True
             yield JobNotice(f"the job waits to be started. {job.message}".rstrip())
@@ -201,11 +203,10 @@ class JobWatch:
 
     def _finish(self, job: SubmittedJob) -> Iterator[Text | JobEvent]:
         """Read the end of the log, with what a dead connection has kept back."""
-        reader = self._reader or LogReader(job.event_mark)
         if self._may_lack_text:
             for piece in self._new(self._client.log(job)):
-                yield from reader.feed(piece or "")
-        yield from reader.end()
+                yield from self._reader.feed(piece or "")
+        yield from self._reader.end()
 
 
 DONE, FAILED, LOST, STOPPED = 0, 1, 3, 143

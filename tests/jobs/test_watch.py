@@ -202,6 +202,15 @@ def test_a_cluster_that_is_silent_for_long_is_given_up(statuses: tuple[str, ...]
     assert follower.notices == ["the connection has broken, the job goes on; trying again."]
 
 
+def test_a_log_that_cannot_be_followed_comes_at_the_end() -> None:
+    """Something between here and the cluster may pass requests on, and no websocket."""
+    cluster = FakeCluster((0,) * 1000, (*["RUNNING"] * 20, "SUCCEEDED"))
+    follower = Follower(cluster, clock=slow_clock())
+    ended = follower.follow()
+    assert ended is not None and ended.status == "SUCCEEDED"
+    assert follower.has_all and len(follower.notices) == 1
+
+
 def test_who_has_had_enough_may_come_back() -> None:
     """Nothing comes again for one who goes on watching."""
     follower = Follower(FakeCluster((), ("SUCCEEDED",)))
