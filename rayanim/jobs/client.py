@@ -6,6 +6,7 @@ Every wait has a limit, and whatever Ray raises becomes a `JobError` or
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import contextlib
 import hashlib
@@ -20,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rayanim.errors import JobError, SettingsError
+from rayanim.jobs.driver import EVENTS_VARIABLE, RESUME_VARIABLE
 
 if TYPE_CHECKING:
-    import asyncio
-
     import requests
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
@@ -79,13 +79,6 @@ SCRIPT_KEY = "rayanim_script"
 RESUME_KEY = "rayanim_resume"
 EVENTS_KEY = "rayanim_events"
 """Further metadata: the script, the command that resumes the job, what marks its events."""
-
-RESUME_VARIABLE = "RAYANIM_RESUME_COMMAND"
-EVENTS_VARIABLE = "RAYANIM_EVENT_MARK"
-"""Variables that give the last two to the job's driver."""
-
-LOG_FOLDER, JOB = "RAYANIM_JOB_LOGS", "RAYANIM_JOB"
-"""Variables in a driver: the folder of its node's logs, and the job's name."""
 
 STOP_WAIT_S = 20
 """Seconds from SIGTERM to SIGKILL for a job that is stopped; it finishes segments meanwhile."""
@@ -344,8 +337,6 @@ class JobsClient:
 
     def tail(self, submission_id: str) -> Iterator[str]:
         """Follow the job's log from its beginning until the job ends; "" while nothing comes."""
-        import asyncio  # here, for a driver of a Python that is too old for it loads this module
-
         loop = asyncio.new_event_loop()
         pieces = self._client.tail_job_logs(submission_id)
         try:
@@ -403,7 +394,6 @@ class JobsClient:
 
 def _polled(loop: asyncio.AbstractEventLoop, pieces: Any) -> Iterator[str]:
     """Pieces of an asynchronous log; "" each time that none has come for a while."""
-    import asyncio
 
     async def next_piece() -> str | None:
         return await anext(pieces, None)

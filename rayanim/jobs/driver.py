@@ -17,9 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
-from rayanim.jobs.client import EVENTS_VARIABLE, JOB, LOG_FOLDER, RESUME_VARIABLE
-
 OLDEST_PYTHON = (3, 11)
+
+RESUME_VARIABLE = "RAYANIM_RESUME_COMMAND"
+EVENTS_VARIABLE = "RAYANIM_EVENT_MARK"
+"""Variables that come with the job: the command that resumes it, and what marks its events."""
+
+LOG_FOLDER, JOB = "RAYANIM_JOB_LOGS", "RAYANIM_JOB"
+"""Variables that the driver sets: the folder of its node's logs, and the job's name."""
 
 VIDEOS = "RAYANIM_VIDEOS"
 """A variable of the head's: the folder for videos whose paths are relative."""

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from rayanim.errors import JobError, OutputError, SettingsError
-from rayanim.jobs.client import JOB, LOG_FOLDER
+from rayanim.jobs.driver import JOB, LOG_FOLDER
 
 if TYPE_CHECKING:
     from rayanim.jobs.client import JobsClient

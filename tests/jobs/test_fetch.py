@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rayanim.errors import JobError, OutputError, SettingsError
-from rayanim.jobs.client import JOB, LOG_FOLDER
+from rayanim.jobs.driver import JOB, LOG_FOLDER
 from rayanim.jobs.fetch import ATTEMPTS, Offer, check_free, fetch_video, offer, targets
 
 VIDEO = random.Random(7).randbytes(300_000)

@@ -12,7 +12,7 @@ from rayanim.cli.job_commands import _sent_off, check_log, submit
 from rayanim.cli.options import going_on, words_again
 from rayanim.cli.printing import Stopped
 from rayanim.errors import SettingsError
-from rayanim.jobs import client
+from rayanim.jobs import client, driver
 
 
 def test_a_job_is_called_after_its_script() -> None:
@@ -64,8 +64,8 @@ def test_variables_of_the_user_s_stay() -> None:
     made = client.with_variables(theirs, "rayanim submit wave.py --resume", "[rayanim 1] ")
     assert made["pip"] == ["x"] and made["env_vars"]["A"] == "1"
     assert made["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "90"
-    assert made["env_vars"][client.RESUME_VARIABLE] == "rayanim submit wave.py --resume"
-    assert made["env_vars"][client.EVENTS_VARIABLE] == "[rayanim 1] "
+    assert made["env_vars"][driver.RESUME_VARIABLE] == "rayanim submit wave.py --resume"
+    assert made["env_vars"][driver.EVENTS_VARIABLE] == "[rayanim 1] "
     assert theirs["env_vars"] == {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}
 
 
