@@ -186,7 +186,7 @@ def test_several_definitions_are_listed(script, capsys):
         assert call("run", script(text), *extra) == 2
         err = capsys.readouterr().err
         assert err.startswith("rayanim: error: script.py ")
-        assert "\n  Video   FrameGenerator class" in err and "\n  Other  " in err
+        assert "\n  Video  FrameGenerator class" in err and "\n  Other  " in err
 
 
 def test_words_after_two_dashes_are_the_scripts(script, capsys):

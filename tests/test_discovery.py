@@ -114,7 +114,7 @@ def test_several_are_listed():
     with pytest.raises(SettingsError) as caught:
         pick(Video=Video, Wave=Wave, NeedsArguments=NeedsArguments)
     text = caught.value.message
-    assert "Video  FrameGenerator class" in text and "Wave  Animator class" in text
+    assert "Video  FrameGenerator class" in text and "Wave   Animator class" in text
     assert "NeedsArguments" not in text
 
 

@@ -505,7 +505,7 @@ def test_examples_in_the_documentation_run(module: ModuleType) -> None:
     assert failed == 0
 
 
-@pytest.mark.parametrize("name", ["frame_gen", "acts", "easing", "timeline", "frames"])
+@pytest.mark.parametrize("name", ["frame_gen", "acts", "easing", "timeline", "pixels"])
 def test_importing_loads_nothing_heavy(name: str) -> None:
     """Describing a video needs neither Ray, PyAV, matplotlib nor Pillow."""
     script = f"import sys, rayanim.{name}; print(*sys.modules)"

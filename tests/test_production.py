@@ -138,7 +138,7 @@ def test_a_name_without_a_suffix_is_an_mp4(tmp_path: Path) -> None:
     assert read_numbers(report.output) == list(range(N_FRAMES))
     report = NumberedAnimator().make_video(str(tmp_path / "other"), [3, 1])
     assert read_numbers(tmp_path / "other.mp4") == [3, 1]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["video.mp4", "other.mp4"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["other.mp4", "video.mp4"]
 
 
 @pytest.mark.parametrize("outfile", [None, 5, b"video.mp4", "~nobody-of-that-name/video.mp4"])

@@ -6,6 +6,7 @@ little is drawn.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,7 @@ class AxesLayout:
         self._figure = figure
         self._drawing = drawing
         self._watch: Watch | None = None
+        self._watched: tuple[Any, ...] = ()
         self._unmeasured: set[int] = set()
         self._places: list[bytes] = []
         self._ran = False
@@ -186,7 +188,8 @@ class AxesLayout:
         if not stayed:
             self._watch = None
         elif not spared:
-            self._watch = Watch(self._roots(), None)
+            self._watched = self._roots()
+            self._watch = Watch(self._watched, None)
         if self._watch is not None:
             self._unmeasured = {
                 id(node.artist) for node in self._drawing.nodes if _is_unmeasured(node.artist)
@@ -196,6 +199,9 @@ class AxesLayout:
     def _holds(self, engine: Any) -> bool:
         drawing = self._drawing
         if self._watch is None or self._watch.changed():
+            return False
+        roots = self._roots()
+        if len(roots) != len(self._watched) or any(map(operator.is_not, roots, self._watched)):
             return False
         if drawing.order_changed or not all(map(self._is_calm, _every_axes(self._figure.axes))):
             return False

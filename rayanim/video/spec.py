@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-import av
-
 from rayanim.settings import OddSize
 
 ENCODER_THREADS = 4
@@ -308,5 +306,7 @@ def expected_encode_s(spec: StreamSpec) -> float:
 
 def library_versions() -> dict[str, str]:
     """PyAV and FFmpeg's libraries with their versions, such as ``{"libavcodec": "62.28.102"}``."""
+    import av
+
     found = {name: ".".join(map(str, number)) for name, number in av.library_versions.items()}
     return {"av": av.__version__, **found}

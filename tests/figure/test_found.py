@@ -181,6 +181,19 @@ def move_laid_out(figure: Figure, step: int) -> None:
         figure.suptitle("hello")
 
 
+def laid_out() -> Figure:
+    figure = Figure(figsize=(6.4, 4.8), dpi=100, layout="constrained")
+    for axes in figure.subplots(1, 2):
+        axes.plot(range(10))
+    return figure
+
+
+def another_engine(figure: Figure, step: int) -> None:
+    """The engine before is as it was, and no longer the figure's."""
+    if step == 6:
+        figure.set_layout_engine("tight", pad=3)
+
+
 CASES: dict[str, tuple[Callable[[], Figure], Step]] = {
     "arrays in rcParams": (plain, new_cycle),
     "an array as a named colour": (plain, array_as_color),
@@ -192,6 +205,7 @@ CASES: dict[str, tuple[Callable[[], Figure], Step]] = {
     "rcParams set in a draw": (set_while_drawn, set_for_all),
     "a clip path shared later": (clipped, share_clip),
     "twins that are laid out": (laid_out_twins, move_laid_out),
+    "another layout engine": (laid_out, another_engine),
 }
 
 
