@@ -123,9 +123,9 @@ def _version() -> str:
     from importlib.metadata import version
     from importlib.resources import files
 
-    # A package that has travelled to a cluster left its metadata behind.
-    travelled = files(__name__) / "TRAVELLED_VERSION"
-    return travelled.read_text() if travelled.is_file() else version("rayanim")
+    # The code that is sent to a cluster has no metadata.
+    packaged = files(__name__) / "PACKAGED_VERSION"
+    return packaged.read_text() if packaged.is_file() else version("rayanim")
 
 
 def __dir__() -> list[str]:

@@ -239,7 +239,9 @@ def test_a_setup_without_a_figure_ends_the_job(video: Path) -> None:
         def setup(self) -> Any:
             super().setup()
 
-    with pytest.raises(SetupError, match=r"Forgets\.setup\(\) returned None: end it with `return fig`"):
+    with pytest.raises(
+        SetupError, match=r"Forgets\.setup\(\) returned None: end it with `return fig`"
+    ):
         produce(Forgets(), video, n_frames=3)
     assert_untouched(video)
     plt.close("all")

@@ -1,4 +1,4 @@
-"""Judges what was found on one machine.
+"""Turns facts about this machine and a cluster into findings.
 
 PURE: facts in, findings out.
 """
@@ -13,10 +13,10 @@ from rayanim.doctor.facts import (
     Encoder,
     Finding,
     Fonts,
-    Look,
+    Installed,
     MachineFacts,
     NodeFacts,
-    Package,
+    Probe,
     Software,
     Token,
     merged,
@@ -37,139 +37,101 @@ LONGEST_TEMP_CHARS = 40
 ``/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store``.
 """
 
-WANTED_CODECS = ("h264", "h265", "vp9", "av1")
+FFMPEG_LIBRARIES = ("libavcodec", "libavformat", "libswscale")
+"""Those that decide a video's bytes."""
+
+DECIDING = ("matplotlib", "numpy", "pillow", "av")
+"""Packages whose versions decide pixels and bytes."""
+
+NAMED = 5
+"""So many of the names that differ are listed."""
 
 
-def judge_machine(look: Look, token: Token) -> Iterator[Finding]:
+def check_machine(probe: Probe, token: Token) -> Iterator[Finding]:
     """What is to be said of this machine."""
-    yield from judge_software(look.software)
-    yield from judge_look(look)
-    yield from judge_encoders(look.encoders)
-    yield from judge_resources(look.machine)
-    yield judge_home(look.machine, token)
-
-
-def judge_look(look: Look) -> Iterator[Finding]:
-    """Fonts, and whether the test video could be drawn."""
-    if look.fonts is not None:
-        yield from judge_fonts(look.fonts)
-    if look.failure is not None:
+    yield Finding("well", "Python", probe.software.python)
+    for package in probe.software.packages:
+        yield check_package(package, probe.software)
+    if probe.fonts is not None:
+        yield from check_fonts(probe.fonts)
+    if probe.failure is not None:
         yield Finding(
             "mend",
             "drawing",
-            f"the test video cannot be drawn: {look.failure}",
+            f"the test video cannot be drawn: {probe.failure}",
             "install matplotlib and numpy afresh: python -m pip install --force-reinstall "
             "matplotlib numpy",
         )
-    elif look.drawn is not None:
+    elif probe.drawn is not None:
         yield Finding("well", "drawing", "the test video is drawn and encoded")
+    yield from check_encoders(probe.encoders)
+    yield from check_resources(probe.machine)
+    yield check_home(probe.machine, token)
 
 
-def judge_software(software: Software) -> Iterator[Finding]:
-    """Versions, and whether the packages load."""
-    yield Finding("well", "Python", software.python)
-    for package in software.packages:
-        yield _package(package, software)
-
-
-def _package(package: Package, software: Software) -> Finding:
-    name, wanted = package.name, f"{package.name}{package.wanted}"
-    if package.version is None:
-        return Finding(
-            "mend", name, "is not installed", f"install it: python -m pip install '{wanted}'"
-        )
+def check_package(package: Installed, software: Software) -> Finding:
+    """Whether a package is there, loads, and has a version that was tested."""
+    name, version, wanted = package.name, package.version, f"{package.name}{package.wanted}"
+    if version is None:
+        remedy = f"install it: python -m pip install '{wanted}'"
+        return Finding("mend", name, "is not installed", remedy)
     if package.failure is not None:
-        return Finding(
-            "mend",
-            name,
-            f"{package.version} cannot be imported: {package.failure}",
-            f"install it afresh: python -m pip install --force-reinstall '{wanted}'",
-        )
+        text = f"{version} cannot be imported: {package.failure}"
+        remedy = f"install it afresh: python -m pip install --force-reinstall '{wanted}'"
+        return Finding("mend", name, text, remedy)
     if not package.is_wanted:
+        text = f"{version}; rayanim was tested with {package.wanted}"
         return Finding(
-            "note",
-            name,
-            f"{package.version}; rayanim was tested with {package.wanted}",
-            f"install one of those: python -m pip install '{wanted}'",
+            "note", name, text, f"install one of those: python -m pip install '{wanted}'"
         )
-    return Finding("well", name, _version(package, software))
+    if name == "av":
+        libraries = (each for each in software.libraries.items() if each[0] in FFMPEG_LIBRARIES)
+        version += f" with FFmpeg's {', '.join(' '.join(each) for each in libraries)}"
+    if name == "ray" and not software.has_cluster_extra:
+        version += ", without jobs, dashboard and metrics (pip install 'rayanim[cluster]')"
+    return Finding("well", name, version)
 
 
-def _version(package: Package, software: Software) -> str:
-    version = str(package.version)
-    if package.name == "av":
-        ffmpeg = [f"{name} {number}" for name, number in software.libraries.items() if name in LIBS]
-        return f"{version} with FFmpeg's {', '.join(ffmpeg)}"
-    if package.name == "ray" and not software.has_cluster_extra:
-        return f"{version}, without jobs, dashboard and metrics (pip install 'rayanim[cluster]')"
-    return version
+def check_encoders(encoders: tuple[Encoder, ...]) -> Iterator[Finding]:
+    """Which codecs work; H.264 must, the others are asked for by name."""
+    for codec in dict.fromkeys(each.codec for each in encoders):
+        of_codec = [each for each in encoders if each.codec == codec]
+        working = [each.name for each in of_codec if each.failure is None]
+        if working:
+            yield Finding("well", codec, " and ".join(working))
+        else:
+            reasons = dict.fromkeys(str(each.failure) for each in of_codec)
+            yield Finding(
+                "mend" if codec == "h264" else "note",
+                codec,
+                f"no encoder works: {'; '.join(reasons)}",
+                "install PyAV's own wheel, which brings FFmpeg: python -m pip install "
+                "--force-reinstall --only-binary av av",
+            )
 
 
-LIBS = ("libavcodec", "libavformat", "libswscale")
-"""Those of FFmpeg's libraries that decide a video's bytes."""
-
-
-def judge_encoders(encoders: tuple[Encoder, ...]) -> Iterator[Finding]:
-    """Which codecs work, and which devices."""
-    software = [each for each in encoders if not each.is_hardware]
-    for codec in WANTED_CODECS if software else ():
-        yield _codec(codec, [each for each in software if each.codec == codec])
-    hardware = [each for each in encoders if each.is_hardware]
-    if hardware:
-        yield _hardware(hardware)
-
-
-def _codec(codec: str, encoders: list[Encoder]) -> Finding:
-    working = [each.name for each in encoders if each.failure is None]
-    if working:
-        return Finding("well", codec, " and ".join(working))
-    reasons = "; ".join(dict.fromkeys(each.failure or "" for each in encoders))
-    return Finding(
-        "mend" if codec == "h264" else "note",
-        codec,
-        f"no encoder works: {reasons or 'there is none'}",
-        "install PyAV's own wheel, which brings FFmpeg: python -m pip install --force-reinstall "
-        "--only-binary av av",
-    )
-
-
-def _hardware(encoders: list[Encoder]) -> Finding:
-    """Never an ill: videos are encoded in software, which gives the same bytes everywhere."""
-    working = [each.name for each in encoders if each.failure is None]
-    failing = [each for each in encoders if each.failure is not None]
-    reasons: dict[str, list[str]] = {}
-    for each in failing:
-        reasons.setdefault(_short(each), []).append(each.name)
-    listed = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
-    works = f"{', '.join(working)} work" if working else "none works"
-    rest = f" (listed, and do not: {listed})" if listed else ""
-    return Finding("well", "hardware", f"{works}; rayanim needs none{rest}")
-
-
-def _short(encoder: Encoder) -> str:
-    """What FFmpeg logged first; its error codes say less."""
-    _, _, logged = str(encoder.failure).partition("; ")
-    first = (logged or str(encoder.failure)).split("; ")[0]
-    return first.removeprefix(f"{encoder.name}: ").rstrip(".")
-
-
-def judge_fonts(fonts: Fonts) -> Iterator[Finding]:
+def check_fonts(fonts: Fonts) -> Iterator[Finding]:
     """matplotlib's fonts and settings."""
     wanted = ", ".join(fonts.family)
     if fonts.default_is_fallback:
         yield Finding(
             "note",
             "fonts",
-            f"none of the families in font.family ({wanted}) is there; "
-            f"{fonts.default_file} stands in",
+            f"none of the families in font.family ({wanted}) is there; {fonts.default_file} "
+            "stands in",
             "install such a font, or ask for another in matplotlibrc",
         )
     else:
-        yield Finding(
-            "well",
-            "fonts",
-            f"{len(fonts.families)} families; {wanted} is {fonts.default_file}",
-        )
+        text = f"{len(fonts.families)} families; {wanted} is {fonts.default_file}"
+        yield Finding("well", "fonts", text)
+    yield from check_font_cache(fonts)
+    if fonts.settings:
+        named = [f"{name}: {value}" for name, value in fonts.settings.items()]
+        yield Finding("well", "settings", f"{fonts.settings_file} sets {_listed(named)}")
+
+
+def check_font_cache(fonts: Fonts) -> Iterator[Finding]:
+    """Whether matplotlib can keep its list of fonts."""
     if fonts.cache_is_temporary:
         yield Finding(
             "note",
@@ -177,15 +139,13 @@ def judge_fonts(fonts: Fonts) -> Iterator[Finding]:
             "matplotlib's usual folder cannot be written: every process looks for fonts anew",
             "set MPLCONFIGDIR to a folder that can be written",
         )
-    if fonts.settings:
-        shown = ", ".join(f"{name}: {value}" for name, value in list(fonts.settings.items())[:5])
-        more = f" and {len(fonts.settings) - 5} more" if len(fonts.settings) > 5 else ""
-        yield Finding("well", "settings", f"{fonts.settings_file} sets {shown}{more}")
 
 
-def judge_resources(machine: MachineFacts) -> Iterator[Finding]:
+def check_resources(machine: MachineFacts) -> Iterator[Finding]:
     """Cores, memory, shared memory and the temporary folder."""
-    yield _cores(machine)
+    fewer = machine.usable_cores < machine.cores
+    of_all = f" of {machine.cores} (affinity or the container's limit)" if fewer else ""
+    yield Finding("well", "cores", f"{machine.usable_cores}{of_all}")
     yield _threads(machine)
     yield _memory(machine)
     if machine.shared_memory_bytes is not None:
@@ -193,18 +153,11 @@ def judge_resources(machine: MachineFacts) -> Iterator[Finding]:
     yield _temp(machine)
 
 
-def _cores(machine: MachineFacts) -> Finding:
-    text = f"{machine.usable_cores}"
-    if machine.usable_cores < machine.cores:
-        text += f" of {machine.cores} (affinity or the container's limit)"
-    return Finding("well", "cores", text)
-
-
 def _threads(machine: MachineFacts) -> Finding:
     """Threads of OpenMP, which NumPy's BLAS heeds too, and which multiply with the actors."""
     if machine.omp_threads in ("", "1"):
-        told = "as many in each render actor as Ray sets CPUs aside for it, 1 unless told otherwise"
-        return Finding("well", "OpenMP threads", told if not machine.omp_threads else "1")
+        by_ray = "as many in each render actor as it has CPUs, by default 1"
+        return Finding("well", "OpenMP threads", machine.omp_threads or by_ray)
     return Finding(
         "note",
         "OpenMP threads",
@@ -215,20 +168,14 @@ def _threads(machine: MachineFacts) -> Finding:
 
 
 def _memory(machine: MachineFacts) -> Finding:
-    free = size_text(machine.free_memory_bytes)
     limit = machine.group_memory_bytes
-    if limit is not None and limit < machine.memory_bytes:
-        text = f"{free} free; the container may use {size_text(limit)} of "
-    else:
-        text = f"{free} free of "
-    text += size_text(machine.memory_bytes)
+    limited = limit is not None and limit < machine.memory_bytes
+    container = f"; the container may use {size_text(limit or 0)}" if limited else ""
+    free, total = size_text(machine.free_memory_bytes), size_text(machine.memory_bytes)
+    text = f"{free} free{container} of {total}"
     if machine.free_memory_bytes < LEAST_FREE_BYTES:
-        return Finding(
-            "note",
-            "memory",
-            text,
-            "end other programs, give the container more memory, or draw in one process: -j 1",
-        )
+        remedy = "end other programs, give the container more memory, or draw in one process: -j 1"
+        return Finding("note", "memory", text, remedy)
     return Finding("well", "memory", text)
 
 
@@ -246,30 +193,29 @@ def _shared_memory(size_bytes: int) -> Finding:
 
 
 def _temp(machine: MachineFacts) -> Finding:
-    folder, free = machine.temp_folder, size_text(machine.temp_free_bytes)
+    topic, folder = "temporary files", machine.temp_folder
+    free = size_text(machine.temp_free_bytes)
     if not machine.temp_is_writable:
-        return Finding(
-            "mend", "temporary files", f"{folder} cannot be written", "set RAY_TMPDIR to a folder"
-        )
+        return Finding("mend", topic, f"{folder} cannot be written", "set RAY_TMPDIR to a folder")
     if len(folder.encode()) > LONGEST_TEMP_CHARS:
         return Finding(
             "mend",
-            "temporary files",
+            topic,
             f"{folder} is too long a path: Ray's sockets below it would have more than 107 bytes",
             f"set RAY_TMPDIR to a folder of at most {LONGEST_TEMP_CHARS} characters",
         )
     if machine.temp_free_bytes < LEAST_FREE_SHARE * machine.temp_bytes:
         return Finding(
             "note",
-            "temporary files",
+            topic,
             f"{folder} is on a disk with {free} free, less than a twentieth: Ray spills nothing "
             "to it",
             "free some, or set RAY_TMPDIR to a folder on another disk",
         )
-    return Finding("well", "temporary files", f"{folder}, {free} free")
+    return Finding("well", topic, f"{folder}, {free} free")
 
 
-def judge_home(machine: MachineFacts, token: Token) -> Finding:
+def check_home(machine: MachineFacts, token: Token) -> Finding:
     """The home folder, where Ray writes a token when it starts."""
     if machine.home_is_writable:
         return Finding("well", "home", machine.home)
@@ -284,34 +230,7 @@ def judge_home(machine: MachineFacts, token: Token) -> Finding:
     )
 
 
-def size_text(size_bytes: float) -> str:
-    """Bytes for people: ``3.1 GiB``."""
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes / 2**10:.3g} KiB"
-
-
-DECIDING = ("matplotlib", "numpy", "pillow", "av")
-"""Packages whose versions decide pixels and bytes."""
-
-SHOWN = 5
-"""So many of the names that differ are shown."""
-
-
-def judge_cluster(here: Look, cluster: ClusterFacts) -> tuple[Finding, ...]:
-    """What is to be said of `cluster`, compared with what this process sees."""
-    if cluster.failure is not None:
-        return (Finding("mend", "cluster", cluster.failure, cluster.remedy or ""),)
-    found = [_reached(cluster)]
-    for node in cluster.nodes:
-        found += _of_node(here, node)
-    if all(each.level != "mend" for each in found) and cluster.nodes:
-        found.append(_all_alike(cluster))
-    return merged(found)
-
-
-def judge_token(token: Token, cluster: ClusterFacts | None) -> Finding:
+def check_token(token: Token, cluster: ClusterFacts | None) -> Finding:
     """How Ray's token authentication stands."""
     origin = token.origin or "none"
     if token.mode == "token" and not token.is_usable:
@@ -323,128 +242,122 @@ def judge_token(token: Token, cluster: ClusterFacts | None) -> Finding:
             "`ray get-auth-token` prints it",
         )
     if token.readable_by_others:
-        return Finding(
-            "note",
-            "token",
-            f"{origin} can be read by every user of this machine",
-            f"chmod 600 {origin}",
-        )
-    asked = cluster is not None and cluster.failure is None
-    used = ", and the cluster takes it" if asked and token.mode == "token" else ""
+        text = f"{origin} can be read by every user of this machine"
+        return Finding("note", "token", text, f"chmod 600 {origin}")
     if not token.is_usable:
         return Finding("well", "token", "none; clusters without authentication need none")
-    return Finding("well", "token", f"{origin}{used}")
+    is_taken = token.mode == "token" and cluster is not None and cluster.failure is None
+    return Finding("well", "token", f"{origin}{', and the cluster takes it' if is_taken else ''}")
 
 
-def _reached(cluster: ClusterFacts) -> Finding:
-    cpus = sum(node.cpus for node in cluster.nodes)
-    memory = size_text(sum(node.memory_bytes for node in cluster.nodes))
-    nodes = "1 node" if len(cluster.nodes) == 1 else f"{len(cluster.nodes)} nodes"
-    return Finding(
-        "well",
-        "cluster",
-        f"{nodes}, {cpus:g} CPUs, {memory} of memory; Ray {cluster.ray}, Python {cluster.python}",
-    )
+def check_cluster(here: Probe, cluster: ClusterFacts) -> tuple[Finding, ...]:
+    """What is to be said of `cluster`, compared with this process."""
+    if cluster.failure is not None:
+        return (Finding("mend", "cluster", cluster.failure),)
+    nodes = cluster.nodes
+    found = [
+        Finding(
+            "well",
+            "cluster",
+            f"{'1 node' if len(nodes) == 1 else f'{len(nodes)} nodes'}, "
+            f"{sum(node.cpus for node in nodes):g} CPUs, "
+            f"{size_text(sum(node.memory_bytes for node in nodes))} of memory; "
+            f"Ray {cluster.ray}, Python {cluster.python}",
+        )
+    ]
+    for node in nodes:
+        for each in _check_node(here, node):
+            found.append(Finding(each.level, each.topic, each.text, each.remedy, (node.name,)))
+    if nodes and all(each.level != "mend" for each in found):
+        count = sum(node.look is not None and node.look.drawn is not None for node in nodes)
+        who = "the node draws" if count == 1 else f"all {count} nodes draw"
+        found.append(Finding("well", "pixels", f"{who} the test video as this process does"))
+    return merged(found)
 
 
-def _of_node(here: Look, node: NodeFacts) -> Iterator[Finding]:
+def _check_node(here: Probe, node: NodeFacts) -> Iterator[Finding]:
     """What is not well on one node."""
     if node.failure is not None:
-        yield _silent(node)
+        remedy = "see `ray status` and that node's logs; stop Ray on it if it stays silent"
+        yield Finding("mend", "no answer", node.failure, remedy)
         return
     yield from _versions(here, node)
     if node.look is None:
-        yield _without_rayanim(here, node)
-        return
-    yield from _on(node, _compared(here, node.look))
-    yield from _on(node, _resources(node))
-
-
-def _on(node: NodeFacts, findings: Iterator[Finding]) -> Iterator[Finding]:
-    for each in findings:
-        yield Finding(each.level, each.topic, each.text, each.remedy, (node.name,))
-
-
-def _silent(node: NodeFacts) -> Finding:
-    return Finding(
-        "mend",
-        "no answer",
-        str(node.failure),
-        "see `ray status` and that node's logs; stop Ray on it if it stays silent",
-        (node.name,),
-    )
-
-
-def _versions(here: Look, node: NodeFacts) -> Iterator[Finding]:
-    driver_ray = here.software.version("ray")
-    if node.ray not in (None, driver_ray):
+        mine = here.software.version("rayanim")
+        there = f"is {node.rayanim} there" if node.rayanim else "is not installed there"
         yield Finding(
-            "mend",
-            "Ray",
-            f"is {node.ray} there and {driver_ray} here",
-            f"install the same on both: python -m pip install ray=={driver_ray}",
-            (node.name,),
+            "note",
+            "rayanim",
+            f"{there} and {mine} here, so nothing was drawn to compare",
+            f"install it there: python -m pip install 'rayanim=={mine}'; its image has it",
         )
-    if node.python is not None and _minor(node.python) != _minor(here.software.python):
+        return
+    yield from _compared(here, node.look)
+    yield from (each for each in check_resources(node.look.machine) if each.level != "well")
+    if node.look.fonts is not None:
+        yield from check_font_cache(node.look.fonts)
+    cores = node.look.machine.usable_cores
+    if node.cpus > cores:
+        yield Finding(
+            "note",
+            "cores",
+            f"Ray was started with {node.cpus:g} CPUs, processes may use {cores}: actors would "
+            "wait for each other",
+            f"start Ray there with --num-cpus={cores}",
+        )
+
+
+def _versions(here: Probe, node: NodeFacts) -> Iterator[Finding]:
+    mine = here.software.version("ray")
+    if node.ray not in (None, mine):
+        text = f"is {node.ray} there and {mine} here"
+        remedy = f"install the same on both: python -m pip install ray=={mine}"
+        yield Finding("mend", "Ray", text, remedy)
+    python = here.software.python
+    minor, theirs = python.split(".")[:2], (node.python or python).split(".")[:2]
+    if minor != theirs:
         yield Finding(
             "mend",
             "Python",
-            f"is {node.python} there and {here.software.python} here; code travels between the "
-            "same minor versions only",
-            f"run Python {_minor(here.software.python)} on every node",
-            (node.name,),
+            f"is {node.python} there and {python} here; code can be sent between the same minor "
+            "versions only",
+            f"run Python {'.'.join(minor)} on every node",
         )
 
 
-def _without_rayanim(here: Look, node: NodeFacts) -> Finding:
-    mine = here.software.version("rayanim")
-    there = f"is {node.rayanim} there" if node.rayanim else "is not installed there"
-    return Finding(
-        "note",
-        "rayanim",
-        f"{there} and {mine} here, so nothing was drawn to compare",
-        f"install it there: python -m pip install 'rayanim=={mine}'; its image has it",
-        (node.name,),
-    )
-
-
-def _compared(here: Look, there: Look) -> Iterator[Finding]:
+def _compared(here: Probe, there: Probe) -> Iterator[Finding]:
     for package in there.software.packages[1:]:
         if package.version is None or package.failure is not None:
             why = package.failure or "is not installed"
-            yield Finding("mend", package.name, f"{why}", "install it on that node")
+            yield Finding("mend", package.name, why, "install it on that node")
     if there.failure is not None:
-        yield Finding(
-            "mend", "drawing", f"fails: {there.failure}", "install matplotlib and numpy afresh"
-        )
-    causes = _causes(here, there)
+        remedy = "install matplotlib and numpy afresh"
+        yield Finding("mend", "drawing", f"fails: {there.failure}", remedy)
     if here.drawn is None or there.drawn is None:
         return
+    causes = "; ".join(_causes(here, there))
     if here.drawn.frames != there.drawn.frames:
-        yield _other_pixels(here.drawn, there.drawn, causes)
+        theirs = there.drawn.panels
+        panels = [name for name, digest in here.drawn.panels.items() if theirs.get(name) != digest]
+        because = f": {causes}" if causes else ", for no reason that shows in versions"
+        yield Finding(
+            "mend",
+            "pixels",
+            f"{_listed(panels) or 'frames'} come out different from here{because}",
+            "run the same image everywhere, or install the same fonts and versions there",
+        )
         return
-    yield from _other_segments(here.drawn, there.drawn, causes)
+    yield from _compared_segments(here.drawn, there.drawn, causes)
     if causes:
         yield Finding(
             "note",
             "versions",
-            f"{'; '.join(causes)}. The test video is the same; others may not be",
+            f"{causes}. The test video is the same; others may not be",
             "run the same image or the same lock file everywhere",
         )
 
 
-def _other_pixels(here: DrawnFacts, there: DrawnFacts, causes: list[str]) -> Finding:
-    panels = [name for name, digest in here.panels.items() if there.panels.get(name) != digest]
-    because = f": {'; '.join(causes)}" if causes else ", for no reason that shows in versions"
-    return Finding(
-        "mend",
-        "pixels",
-        f"{_listed(panels) or 'frames'} come out otherwise than here{because}",
-        "run the same image everywhere, or install the same fonts and versions there",
-    )
-
-
-def _other_segments(here: DrawnFacts, there: DrawnFacts, causes: list[str]) -> Iterator[Finding]:
+def _compared_segments(here: DrawnFacts, there: DrawnFacts, causes: str) -> Iterator[Finding]:
     lacking = sorted(set(here.segments) & set(there.failures))
     if lacking:
         yield Finding(
@@ -453,93 +366,60 @@ def _other_segments(here: DrawnFacts, there: DrawnFacts, causes: list[str]) -> I
             f"{', '.join(lacking)} does not work there: {there.failures[lacking[0]]}",
             "install PyAV's own wheel there: python -m pip install --only-binary av av",
         )
-    both = set(here.segments) & set(there.segments)
-    other = sorted(name for name in both if here.segments[name] != there.segments[name])
+    both = sorted(set(here.segments) & set(there.segments))
+    other = [name for name in both if here.segments[name] != there.segments[name]]
     if other:
-        because = f": {'; '.join(causes)}" if causes else ", of the same pixels"
         yield Finding(
             "note",
             "bytes",
-            f"{', '.join(other)} gives other bytes than here{because}",
+            f"{', '.join(other)} gives other bytes than here"
+            f"{f': {causes}' if causes else ', of the same pixels'}",
             "videos play all the same; for the same SHA-256 run the same PyAV on processors of "
             "one kind",
         )
 
 
-def _causes(here: Look, there: Look) -> list[str]:
+def _causes(here: Probe, there: Probe) -> Iterator[str]:
     """What differs between the two and may explain what they draw."""
-    found = [
-        f"{name} {there.software.version(name)} there, {here.software.version(name)} here"
-        for name in DECIDING
-        if there.software.version(name) != here.software.version(name)
-    ]
-    found += [
-        f"{name} {theirs} there, {ours} here"
-        for name, theirs, ours in _unequal(there.software.libraries, here.software.libraries)
-    ]
-    if here.fonts is not None and there.fonts is not None:
-        found += _font_causes(here.fonts, there.fonts)
-    return found
-
-
-def _unequal(
-    theirs: Mapping[str, str], ours: Mapping[str, str]
-) -> Iterator[tuple[str, str | None, str | None]]:
-    for name in sorted(set(theirs) | set(ours)):
-        if name != "av" and theirs.get(name) != ours.get(name):
-            yield name, theirs.get(name), ours.get(name)
-
-
-def _font_causes(here: Fonts, there: Fonts) -> Iterator[str]:
-    if there.default_digest != here.default_digest:
-        same_name = there.default_file == here.default_file
-        which = "another file of that name" if same_name else f"here {here.default_file}"
-        yield f"the default font is {there.default_file}, {which}"
-    lacking, more = here.families - there.families, there.families - here.families
-    if lacking:
-        yield f"fonts missing there: {_listed(sorted(lacking))}"
-    if more:
-        yield f"fonts missing here: {_listed(sorted(more))}"
-    settings = [f"{name} ({theirs})" for name, theirs, _ in _unequal(there.settings, here.settings)]
-    if settings:
-        # A video takes the driver's settings along; the fonts that they name it does not.
-        yield f"matplotlibrc there sets otherwise: {_listed(settings)}"
-
-
-def _resources(node: NodeFacts) -> Iterator[Finding]:
-    look = node.look
-    if look is None:
+    for name in DECIDING:
+        theirs, mine = there.software.version(name), here.software.version(name)
+        if theirs != mine:
+            yield f"{name} {theirs} there, {mine} here"
+    for name in _unequal(there.software.libraries, here.software.libraries):
+        if name != "av":
+            theirs, mine = there.software.libraries.get(name), here.software.libraries.get(name)
+            yield f"{name} {theirs} there, {mine} here"
+    if here.fonts is None or there.fonts is None:
         return
-    for each in judge_resources(look.machine):
-        if each.level != "well":
-            yield each
-    if look.fonts is not None and look.fonts.cache_is_temporary:
-        yield Finding(
-            "note",
-            "font cache",
-            "matplotlib's usual folder cannot be written: every actor looks for fonts anew",
-            "set MPLCONFIGDIR there to a folder that can be written",
-        )
-    if node.cpus > look.machine.usable_cores:
-        yield Finding(
-            "note",
-            "cores",
-            f"Ray was told {node.cpus:g} CPUs, processes may use {look.machine.usable_cores}: "
-            "actors would wait for each other",
-            f"start Ray there with --num-cpus={look.machine.usable_cores}",
-        )
+    if there.fonts.default_digest != here.fonts.default_digest:
+        same_name = there.fonts.default_file == here.fonts.default_file
+        which = "another file of that name" if same_name else f"here {here.fonts.default_file}"
+        yield f"the default font is {there.fonts.default_file}, {which}"
+    for lacking, where in (
+        (here.fonts.families - there.fonts.families, "there"),
+        (there.fonts.families - here.fonts.families, "here"),
+    ):
+        if lacking:
+            yield f"fonts missing {where}: {_listed(sorted(lacking))}"
+    settings = _unequal(there.fonts.settings, here.fonts.settings)
+    if settings:
+        # A video is drawn with the driver's settings; the fonts that they name are not sent.
+        named = [f"{name} ({there.fonts.settings.get(name)})" for name in settings]
+        yield f"matplotlibrc differs there: {_listed(named)}"
 
 
-def _all_alike(cluster: ClusterFacts) -> Finding:
-    drawn = [node for node in cluster.nodes if node.look is not None and node.look.drawn]
-    who = "the node draws" if len(drawn) == 1 else f"all {len(drawn)} nodes draw"
-    return Finding("well", "pixels", f"{who} the test video as this process does")
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
+def _unequal(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    return [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def size_text(size_bytes: float) -> str:
+    """Bytes for people: ``3.1 GiB``."""
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.3g} {unit}"
+    return f"{size_bytes / 2**10:.3g} KiB"

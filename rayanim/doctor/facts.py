@@ -1,7 +1,7 @@
-"""What is found out about a machine and a cluster, before anything is judged.
+"""What is found out about a machine and a cluster, and what is said of it.
 
-PURE. The same `Look` is taken of this machine and of every node, so that the
-two can be compared.
+PURE. A `Probe` is made of this machine and of every node, so that the two can
+be compared. The names of all fields are keys in ``rayanim doctor --json``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
-    """One package that rayanim needs."""
+class Installed:
+    """One package that rayanim needs; ``failure`` says why it cannot be imported."""
 
     name: str
     wanted: str
@@ -24,10 +24,10 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Software:
-    """What is installed."""
+    """What is installed; rayanim itself is the first of the packages."""
 
     python: str
-    packages: tuple[Package, ...]
+    packages: tuple[Installed, ...]
     has_cluster_extra: bool
     libraries: Mapping[str, str]
 
@@ -38,17 +38,16 @@ class Software:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """One encoder of FFmpeg, and what came of encoding a frame with it."""
+    """One of the encoders that rayanim uses; ``failure`` says why it does not work."""
 
     name: str
     codec: str
-    is_hardware: bool
     failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fonts:
-    """The fonts that matplotlib finds, and its settings."""
+    """The fonts that matplotlib finds, and its settings that are not the default ones."""
 
     families: frozenset[str]
     family: tuple[str, ...]
@@ -63,7 +62,7 @@ class Fonts:
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """What there is to work with; all sizes in bytes."""
+    """Cores, memory, disks and folders; all sizes in bytes."""
 
     host: str
     cores: int
@@ -83,7 +82,7 @@ class MachineFacts:
 
 @dataclass(frozen=True, slots=True)
 class DrawnFacts:
-    """The test video as it came out in one process; digests are hexadecimal."""
+    """Hashes of the test video: of each panel, all frames, and the segment of each encoder."""
 
     panels: Mapping[str, str]
     frames: str
@@ -92,8 +91,8 @@ class DrawnFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """All that one process sees of the machine it runs on."""
+class Probe:
+    """What one process finds out about the machine it runs on."""
 
     software: Software
     machine: MachineFacts
@@ -115,7 +114,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """One node of a cluster; sizes in bytes."""
+    """One node of a cluster; ``look`` is its probe, where it has this rayanim."""
 
     node_id: str
     address: str
@@ -128,7 +127,7 @@ class NodeFacts:
     ray: str | None = None
     python: str | None = None
     rayanim: str | None = None
-    look: Look | None = None
+    look: Probe | None = None
     failure: str | None = None
 
     @property
@@ -139,26 +138,25 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """A cluster, as far as it could be reached."""
+    """A cluster and its nodes; ``failure`` says why it could not be asked."""
 
     address: str
     failure: str | None = None
-    remedy: str | None = None
     ray: str | None = None
     python: str | None = None
     nodes: tuple[NodeFacts, ...] = ()
 
 
 Level = Literal["well", "note", "mend"]
-"""All is well; worth knowing; must be mended, or videos fail or come out otherwise."""
+"""All is well; worth knowing; must be mended, or videos fail or look different."""
 
 NAMED_NODES = 3
-"""So many nodes are named in a line; of more, the number is told."""
+"""So many nodes are named in a line; of more, the number is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     level: Level
     topic: str
@@ -169,12 +167,11 @@ class Finding:
     @property
     def where(self) -> str:
         """The nodes, for a line; empty for this machine."""
-        if len(self.nodes) <= NAMED_NODES:
-            return ", ".join(self.nodes)
-        return f"{', '.join(self.nodes[:NAMED_NODES])} and {len(self.nodes) - NAMED_NODES} more"
+        more = len(self.nodes) - NAMED_NODES
+        return ", ".join(self.nodes[:NAMED_NODES]) + (f" and {more} more" if more > 0 else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as plain values that JSON can hold; all nodes are named."""
+        """The finding as plain values for JSON, with all nodes."""
         return {**asdict(self), "nodes": list(self.nodes)}
 
 

@@ -1,13 +1,13 @@
-"""Runs on a node whatever is installed there: it travels by value and needs the standard library.
+"""Runs on a node whatever is installed there: it is sent by value and needs the standard library.
 
-What it answers is plain, so that a node with another rayanim can answer, too.
+It answers in plain values, which a node with another rayanim can give, too.
 """
 
 from __future__ import annotations
 
 
-def answer(version: str, shipment: bytes) -> dict[str, object]:
-    """What a node is like, and what rayanim saw there if it is `version`."""
+def answer(version: str, packed_video: bytes) -> dict[str, object]:
+    """The versions on a node, and its probe if its rayanim is `version`."""
     import importlib.metadata
     import pickle
     import platform
@@ -24,8 +24,8 @@ def answer(version: str, shipment: bytes) -> dict[str, object]:
         "rayanim": installed("rayanim"),
     }
     if found["rayanim"] == version:
-        from rayanim.doctor.probe import look_here
+        from rayanim.doctor.probe import probe_here
 
-        video = pickle.loads(shipment)  # noqa: S301 # the driver's own, through Ray
-        found["look"] = pickle.dumps(look_here(video, with_encoders=False))
+        video = pickle.loads(packed_video)  # noqa: S301 # the driver's own, through Ray
+        found["probe"] = pickle.dumps(probe_here(video))
     return found

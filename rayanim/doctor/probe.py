@@ -1,4 +1,4 @@
-"""Finds out what this machine, or the container around the process, has to work with."""
+"""Finds out what this machine has: software, resources, fonts, and how it draws a test video."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import shutil
 import socket
 import tempfile
 import traceback
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -21,41 +21,58 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rayanim.animator import Animator
-from rayanim.doctor.facts import DrawnFacts, Encoder, Fonts, Look, MachineFacts, Package, Software
-from rayanim.engine.draw import (
-    EncodedFrames,
-    PackedSource,
-    SegmentRenderer,
-    close_source,
-    measure_source,
-    open_source,
-    pack,
-    unpack,
+from rayanim.doctor.facts import (
+    DrawnFacts,
+    Encoder,
+    Fonts,
+    Installed,
+    MachineFacts,
+    Probe,
+    Software,
 )
 from rayanim.engine.machine import ROOT, cgroup_memory_bytes, free_memory_bytes, usable_cores
-from rayanim.engine.plan import Segment
 from rayanim.errors import EncodeError, RayanimError, SettingsError
 from rayanim.figure.style import LEFT_ALONE
-from rayanim.parameters import Batch
-from rayanim.randomness import kept_randomness
-from rayanim.settings import RenderSettings, VideoSettings
-from rayanim.sources import AnimatorSource, Pixels
+from rayanim.jobs.driver import MODULES
+from rayanim.settings import RenderSettings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from rayanim.video.encode import EncodedSegment
+    from rayanim.engine.draw import PackedSource
+
+# What draws and encodes is imported in functions: a package that it needs may be broken here.
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 # where Ray keeps its objects on Linux
+
+
+def probe_here(shipment: PackedSource | None = None) -> Probe:
+    """Probe this process; what needs a package that cannot be imported is left out."""
+    probe = Probe(find_software(), find_machine())
+    if any(each.failure or each.version is None for each in probe.software.packages[1:]):
+        return probe
+    # Fonts first: the video brings the settings of the process that packed it.
+    probe = replace(probe, fonts=find_fonts())
+    try:
+        drawn = draw_test_video(shipment)
+    except RayanimError as error:
+        return replace(probe, failure=error.message)
+    except Exception as error:  # a broken library may raise anything; it is what we look for
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        failure = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+        return replace(probe, failure=failure)
+    return replace(probe, drawn=drawn, encoders=_encoders(drawn))
 
 
 def find_machine(*, root: Path = ROOT, shared_memory: Path = SHARED_MEMORY) -> MachineFacts:
     """The machine as it is now."""
     import psutil
 
-    temp_folder, home = ray_temp_folder(), _home()
-    disk = shutil.disk_usage(_existing(temp_folder))
+    # Where Ray makes its folder; the nearest folder above counts if it is not there yet.
+    temp_folder, home = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()), _home()
+    there = next(each for each in (temp_folder, *temp_folder.absolute().parents) if each.is_dir())
+    disk = shutil.disk_usage(there)
     return MachineFacts(
         host=socket.gethostname(),
         cores=os.cpu_count() or 1,
@@ -67,20 +84,15 @@ def find_machine(*, root: Path = ROOT, shared_memory: Path = SHARED_MEMORY) -> M
         temp_folder=str(temp_folder),
         temp_bytes=disk.total,
         temp_free_bytes=disk.free,
-        temp_is_writable=is_writable(_existing(temp_folder)),
+        temp_is_writable=is_writable(there),
         home="" if home is None else str(home),
         home_is_writable=home is not None and is_writable(home),
         omp_threads=os.environ.get("OMP_NUM_THREADS", ""),
     )
 
 
-def ray_temp_folder() -> Path:
-    """Where Ray makes its folder ``ray``: ``RAY_TMPDIR``, else the system's."""
-    return Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
-
-
 def is_writable(folder: Path) -> bool:
-    """Whether a file can be written into `folder`; one is, as permissions do not tell all."""
+    """Whether a file can be written into `folder`; one is, for permissions do not say all."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".rayanim-"):
             return True
@@ -88,15 +100,10 @@ def is_writable(folder: Path) -> bool:
         return False
 
 
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest one above it that is there."""
-    return next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
-
-
 def _home() -> Path | None:
     try:
         return Path.home()
-    except RuntimeError:  # no such user, as in containers with a made-up one
+    except RuntimeError:  # no such user, as in some containers
         return None
 
 
@@ -107,9 +114,6 @@ def _size_bytes(folder: Path) -> int | None:
         return None
 
 
-MODULES = {"pillow": "PIL"}
-"""Names of modules by package, where they differ."""
-
 NOT_LOADED = frozenset({"ray"})
 """Loaded only once it is known how the cluster authenticates: Ray reads that when it is loaded."""
 
@@ -119,54 +123,46 @@ CLUSTER_MODULE = "aiohttp_cors"
 
 def find_software() -> Software:
     """What is installed in this process's environment."""
+    libraries = {"machine": platform.machine()}
+    try:
+        from rayanim.video.spec import library_versions
+
+        libraries |= library_versions()
+    except Exception:  # noqa: S110 # the finding on that package says it
+        pass
     return Software(
         python=platform.python_version(),
-        packages=(Package("rayanim", "", _version("rayanim")), *_needed()),
+        packages=(Installed("rayanim", "", _version("rayanim")), *_needed()),
         has_cluster_extra=importlib.util.find_spec(CLUSTER_MODULE) is not None,
-        libraries={"machine": platform.machine(), **_libraries()},
+        libraries=libraries,
     )
 
 
-def _needed() -> Iterator[Package]:
+def _needed() -> Iterator[Installed]:
     from packaging.requirements import Requirement
 
-    for text in _requirements():
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            found = _version(requirement.name)
-            yield Package(
-                requirement.name,
-                str(requirement.specifier),
-                found,
-                found is None or requirement.specifier.contains(found, prereleases=True),
-                None if found is None else _failure(requirement.name),
-            )
-
-
-def _requirements() -> list[str]:
     try:
-        return sorted(requires("rayanim") or ())
+        requirements = sorted(requires("rayanim") or ())
     except PackageNotFoundError:  # a copy of the source that is not installed
-        return []
+        return
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            name, wanted, found = (
+                requirement.name,
+                requirement.specifier,
+                _version(requirement.name),
+            )
+            fits = found is None or wanted.contains(found, prereleases=True)
+            failure = None if found is None or name in NOT_LOADED else _import_failure(name)
+            yield Installed(name, str(wanted), found, fits, failure)
 
 
-def _failure(name: str) -> str | None:
-    if name in NOT_LOADED:
-        return None
+def _import_failure(name: str) -> str | None:
     try:
         importlib.import_module(MODULES.get(name, name))
     except Exception as error:  # a broken extension may raise anything
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def _libraries() -> dict[str, str]:
-    try:
-        from rayanim.video.spec import library_versions
-
-        return library_versions()
-    except Exception:  # told by the package that cannot be imported
-        return {}
 
 
 def _version(name: str) -> str | None:
@@ -176,40 +172,40 @@ def _version(name: str) -> str | None:
         return None
 
 
-def look_here(shipment: PackedSource | None = None, *, with_encoders: bool = True) -> Look:
-    """What this process sees; a package that cannot be imported leaves its part out."""
-    look = Look(find_software(), find_machine())
-    if any(each.failure or each.version is None for each in look.software.packages[1:]):
-        return look
-    # Fonts first: the video brings the settings of the process that packed it.
-    look = replace(look, fonts=_fonts(), encoders=_encoders() if with_encoders else ())
+def find_fonts() -> Fonts:
+    """matplotlib's fonts and settings in this process."""
+    import matplotlib as mpl
+    from matplotlib.font_manager import FontProperties, findfont, fontManager
+
+    properties, is_fallback = FontProperties(), False
     try:
-        return replace(look, drawn=draw_specimen(shipment))
-    except RayanimError as error:
-        return replace(look, failure=error.message)
-    except Exception as error:  # a broken library may raise anything; it is what we look for
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return replace(
-            look, failure=f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-        )
-
-
-def _fonts() -> Fonts:
-
-    return Fonts(**asdict(take_census()))
-
-
-def _encoders() -> tuple[Encoder, ...]:
-    from rayanim.doctor.encoder_trials import try_hardware, try_software
-
-    return tuple(
-        Encoder(each.encoder, each.codec, each.is_hardware, each.failure)
-        for each in (*try_software(), *try_hardware())
+        found = findfont(properties, fallback_to_default=False)
+    except ValueError:
+        found, is_fallback = findfont(properties), True
+    cache = Path(mpl.get_cachedir())
+    settings, defaults = mpl.rcParams, mpl.rcParamsDefault
+    changed = [name for name in settings if name not in LEFT_ALONE]
+    return Fonts(
+        families=frozenset(entry.name for entry in fontManager.ttflist),
+        family=tuple(properties.get_family()),
+        default_file=Path(found).name,
+        default_digest=_digest([Path(found).read_bytes()]),
+        default_is_fallback=is_fallback,
+        cache_folder=str(cache),
+        # matplotlib names it so, with `tempfile.mkdtemp`, if the usual one cannot be written.
+        cache_is_temporary=cache.parent == Path(tempfile.gettempdir())
+        and cache.name.startswith("matplotlib-"),
+        settings_file=mpl.matplotlib_fname(),
+        settings={
+            str(name): str(settings[name])
+            for name in sorted(changed)
+            if settings[name] != defaults[name]
+        },
     )
 
 
 FRAMES = 4
-"""The first one is drawn in full, the others in parts; all go through motion search."""
+"""The first one is drawn in full, the others incrementally; all go through motion search."""
 
 SEED = 0
 ROWS, COLUMNS = 2, 3
@@ -217,21 +213,25 @@ PANELS = ("text", "formulas", "markers", "lines", "images", "surfaces")
 """What each panel shows, row by row."""
 
 
-class Specimen(Animator):
+class TestVideo(Animator):
     """A figure of 600x400 pixels with one panel for each way to draw."""
+
+    __test__ = False  # no test case of pytest's
 
     def setup(self) -> Figure:
         """Draw what stays, and keep what moves."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6, 4), dpi=100)
-        axes = [figure.add_axes(_rectangle(index)) for index in range(len(PANELS))]
-        _draw_text(axes[0])
-        _draw_formulas(axes[1])
-        self._markers = _draw_markers(axes[2])
-        self._line = _draw_lines(axes[3])
-        self._image = _draw_images(axes[4])
-        _draw_surfaces(axes[5])
+        axes = []
+        for index in range(len(PANELS)):
+            row, column = divmod(index, COLUMNS)
+            left, bottom = (column + 0.1) / COLUMNS, (ROWS - row - 0.9) / ROWS
+            axes.append(figure.add_axes((left, bottom, 0.8 / COLUMNS, 0.8 / ROWS)))
+            axes[-1].axis("off")
+        _draw_texts(axes[0], axes[1])
+        self._markers, self._line = _draw_lines(axes[2], axes[3])
+        self._image = _draw_images(axes[4], axes[5])
         return figure
 
     def update(self, frame_idx: int, params: Any) -> None:
@@ -239,92 +239,6 @@ class Specimen(Animator):
         self._line.set_ydata(np.sin(_angles() + frame_idx))
         self._markers.set_ydata(np.cos(_angles()[::20] + frame_idx))
         self._image.set_data(_picture(frame_idx))
-
-
-AS_IT_IS = RenderSettings(dpi=None)
-"""The figure keeps its own size."""
-
-
-def packed_specimen() -> PackedSource:
-    """The test video as a video is packed for actors: with this process's matplotlib settings."""
-    import matplotlib.pyplot  # noqa: F401 # what a script that draws has loaded
-
-    return pack(AnimatorSource(Specimen(), AS_IT_IS))
-
-
-def draw_specimen(shipment: PackedSource | None = None) -> DrawnFacts:
-    """Draw the test video in this process and encode it with each encoder that there is."""
-    source = (
-        AnimatorSource(Specimen(), RenderSettings(dpi=None))
-        if shipment is None
-        else unpack(shipment)
-    )
-    with kept_randomness():
-        open_source(source, SEED, None)
-        try:
-            return _drawn(source)
-        finally:
-            close_source(source)
-
-
-def _drawn(source: Any) -> DrawnFacts:
-    from rayanim.video.codecs import make_spec
-    from rayanim.video.spec import CODECS
-
-    size = measure_source(source, SEED, 0, 0).size
-    segment = Segment(0, 0, FRAMES, Batch(range(FRAMES), None))
-    segments, failures = {}, {}
-    for codec in CODECS:
-        try:
-            spec = make_spec(".mkv", VideoSettings(codec=codec.encoder), size, Fraction(30))
-            encoded, _ = SegmentRenderer(source, spec, SEED).collect(segment, EncodedFrames(spec))
-            segments[codec.encoder] = _digest(_pieces(encoded))
-        except (SettingsError, EncodeError) as error:
-            failures[codec.encoder] = error.message
-    pictures = [source.draw(number, None).copy() for number in range(FRAMES)]
-    return DrawnFacts(
-        panels=_panel_digests(pictures),
-        frames=_digest(picture.tobytes() for picture in pictures),
-        segments=segments,
-        failures=failures,
-    )
-
-
-def _pieces(encoded: EncodedSegment) -> Iterator[bytes]:
-    yield encoded.header
-    for packet in encoded.packets:
-        yield packet.data
-
-
-def _panel_digests(pictures: list[Pixels]) -> dict[str, str]:
-    cells = {name: _cell(index, pictures[0].shape) for index, name in enumerate(PANELS)}
-    return {
-        name: _digest(picture[rows, columns].tobytes() for picture in pictures)
-        for name, (rows, columns) in cells.items()
-    }
-
-
-def _cell(index: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The rows and columns of pixels that belong to panel `index`."""
-    row, column = divmod(index, COLUMNS)
-    height, width = shape[0] // ROWS, shape[1] // COLUMNS
-    return (
-        slice(row * height, (row + 1) * height),
-        slice(column * width, (column + 1) * width),
-    )
-
-
-def _digest(pieces: Any) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-def _rectangle(index: int) -> tuple[float, float, float, float]:
-    """Where the axes of panel `index` stand: left, bottom, width, height in shares."""
-    row, column = divmod(index, COLUMNS)
-    return (column + 0.1) / COLUMNS, (ROWS - row - 0.9) / ROWS, 0.8 / COLUMNS, 0.8 / ROWS
 
 
 def _angles() -> Any:
@@ -336,108 +250,105 @@ def _picture(shift: int) -> Any:
     return np.sin(rows / 3 + shift) * np.cos(columns / 4)
 
 
-def _draw_text(axes: Axes) -> None:
-    axes.axis("off")
-    families = (None, "sans-serif", "serif", "monospace")
-    for row, family in enumerate(families):
+def _draw_texts(texts: Axes, formulas: Axes) -> None:
+    for row, family in enumerate((None, "sans-serif", "serif", "monospace")):
         text = f"{family or 'Default'} Hamburg 0123 äöüß"
-        axes.text(0, 0.85 - row / 4, text, family=family, fontsize=8 + row)
-
-
-def _draw_formulas(axes: Axes) -> None:
-    axes.axis("off")
+        texts.text(0, 0.85 - row / 4, text, family=family, fontsize=8 + row)
     for row, text in enumerate((r"$\int_0^\infty e^{-x^2}dx$", r"$\sqrt{\alpha}\,\frac{a}{b}$")):
-        axes.text(0, 0.7 - row / 2, text, fontsize=14)
+        formulas.text(0, 0.7 - row / 2, text, fontsize=14)
 
 
-def _draw_markers(axes: Axes) -> Any:
-    axes.axis("off")
-    axes.set(xlim=(-1, 14), ylim=(-2, 4))
+def _draw_lines(markers: Axes, lines: Axes) -> tuple[Any, Any]:
+    markers.set(xlim=(-1, 14), ylim=(-2, 4))
     for column, marker in enumerate("osv^D*+x"):
-        axes.plot(column * 1.6, 3, marker, markersize=5 + column / 2)
-    return axes.plot(_angles()[::20], np.cos(_angles()[::20]), "o", alpha=0.6)[0]
-
-
-def _draw_lines(axes: Axes) -> Any:
-    axes.axis("off")
-    axes.set(xlim=(0, 13), ylim=(-1.2, 1.2))
+        markers.plot(column * 1.6, 3, marker, markersize=5 + column / 2)
+    lines.set(xlim=(0, 13), ylim=(-1.2, 1.2))
     for index, style in enumerate(("--", ":", "-.")):
-        axes.plot([0, 13], [-1, index / 2], style, linewidth=0.7 + index)
-    return axes.plot(_angles(), np.sin(_angles()), linewidth=1.3)[0]
+        lines.plot([0, 13], [-1, index / 2], style, linewidth=0.7 + index)
+    (moving,) = markers.plot(_angles()[::20], np.cos(_angles()[::20]), "o", alpha=0.6)
+    (line,) = lines.plot(_angles(), np.sin(_angles()), linewidth=1.3)
+    return moving, line
 
 
-def _draw_images(axes: Axes) -> Any:
-    axes.axis("off")
-    return axes.imshow(
-        _picture(0), vmin=-1, vmax=1, cmap="viridis", interpolation="bilinear", aspect="auto"
+def _draw_images(images: Axes, surfaces: Axes) -> Any:
+    surfaces.contourf(_picture(0), levels=7, cmap="magma", alpha=0.8)
+    surfaces.bar([5, 15, 25], [8, 12, 16], width=4, hatch="//", edgecolor="black", alpha=0.5)
+    style: Any = {"cmap": "viridis", "interpolation": "bilinear", "aspect": "auto"}
+    return images.imshow(_picture(0), vmin=-1, vmax=1, **style)
+
+
+AS_IT_IS = RenderSettings(dpi=None)
+"""The figure keeps its own size."""
+
+
+def pack_test_video() -> PackedSource:
+    """The test video as a video is packed for actors: with this process's matplotlib settings."""
+    import matplotlib.pyplot  # noqa: F401 # what a script that draws has loaded
+
+    from rayanim.engine.draw import pack
+    from rayanim.sources import AnimatorSource
+
+    return pack(AnimatorSource(TestVideo(), AS_IT_IS))
+
+
+def draw_test_video(shipment: PackedSource | None = None) -> DrawnFacts:
+    """Draw the test video in this process, and encode it with each encoder of rayanim's."""
+    from rayanim.engine.draw import (
+        EncodedFrames,
+        SegmentRenderer,
+        close_source,
+        measure_source,
+        open_source,
+        unpack,
     )
+    from rayanim.engine.plan import Segment
+    from rayanim.parameters import Batch
+    from rayanim.randomness import kept_randomness
+    from rayanim.settings import VideoSettings
+    from rayanim.sources import AnimatorSource
+    from rayanim.video.codecs import make_spec
+    from rayanim.video.spec import CODECS
+
+    source = AnimatorSource(TestVideo(), AS_IT_IS) if shipment is None else unpack(shipment)
+    segment = Segment(0, 0, FRAMES, Batch(range(FRAMES), None))
+    segments, failures = {}, {}
+    with kept_randomness():
+        open_source(source, SEED, None)
+        try:
+            size = measure_source(source, SEED, 0, 0).size
+            for name in (codec.encoder for codec in CODECS):
+                try:
+                    spec = make_spec(".mkv", VideoSettings(codec=name), size, Fraction(30))
+                    encoded, _ = SegmentRenderer(source, spec, SEED).collect(
+                        segment, EncodedFrames(spec)
+                    )
+                except (SettingsError, EncodeError) as error:
+                    failures[name] = error.message
+                else:
+                    packets = (packet.data for packet in encoded.packets)
+                    segments[name] = _digest([encoded.header, *packets])
+            pictures = [source.draw(number, None).copy() for number in range(FRAMES)]
+        finally:
+            close_source(source)
+    height, width = pictures[0].shape[0] // ROWS, pictures[0].shape[1] // COLUMNS
+    panels = {}
+    for index, name in enumerate(PANELS):
+        top, left = index // COLUMNS * height, index % COLUMNS * width
+        cells = (picture[top : top + height, left : left + width] for picture in pictures)
+        panels[name] = _digest(cell.tobytes() for cell in cells)
+    frames = _digest(picture.tobytes() for picture in pictures)
+    return DrawnFacts(panels, frames, segments, failures)
 
 
-def _draw_surfaces(axes: Axes) -> None:
-    axes.axis("off")
-    axes.contourf(_picture(0), levels=7, cmap="magma", alpha=0.8)
-    axes.bar([5, 15, 25], [8, 12, 16], width=4, hatch="//", edgecolor="black", alpha=0.5)
+def _encoders(drawn: DrawnFacts) -> tuple[Encoder, ...]:
+    from rayanim.video.spec import CODECS
+
+    names = ((codec.encoder, codec.aliases[0]) for codec in CODECS)
+    return tuple(Encoder(name, codec, drawn.failures.get(name)) for name, codec in names)
 
 
-@dataclass(frozen=True, slots=True)
-class FontCensus:
-    """The fonts of this process."""
-
-    families: frozenset[str]
-    family: tuple[str, ...]
-    default_file: str
-    default_digest: str
-    default_is_fallback: bool
-    cache_folder: str
-    cache_is_temporary: bool
-    settings_file: str
-    settings: dict[str, str]
-
-
-def take_census() -> FontCensus:
-    """Look through matplotlib's fonts and settings; imports matplotlib."""
-    import matplotlib as mpl
-    from matplotlib.font_manager import FontProperties, fontManager
-
-    found, is_fallback = _default_font()
-    family = FontProperties().get_family()
-    cache_folder = mpl.get_cachedir()
-    return FontCensus(
-        families=frozenset(entry.name for entry in fontManager.ttflist),
-        family=tuple(family),
-        default_file=Path(found).name,
-        default_digest=hashlib.blake2b(Path(found).read_bytes(), digest_size=16).hexdigest(),
-        default_is_fallback=is_fallback,
-        cache_folder=cache_folder,
-        cache_is_temporary=_is_temporary(Path(cache_folder)),
-        settings_file=mpl.matplotlib_fname(),
-        settings=_changed_settings(),
-    )
-
-
-def _default_font() -> tuple[str, bool]:
-    """The file of the default font, and whether it only stands in for the ones asked for."""
-    from matplotlib.font_manager import FontProperties, findfont
-
-    properties = FontProperties()
-    try:
-        return str(findfont(properties, fallback_to_default=False)), False
-    except ValueError:
-        return str(findfont(properties)), True
-
-
-def _is_temporary(folder: Path) -> bool:
-    """Whether matplotlib made `folder` because the usual one cannot be written."""
-    # Its name is what matplotlib gives to `tempfile.mkdtemp`.
-    return folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith("matplotlib-")
-
-
-def _changed_settings() -> dict[str, str]:
-    import matplotlib as mpl
-
-    defaults = mpl.rcParamsDefault
-    return {
-        str(name): str(mpl.rcParams[name])
-        for name in sorted(mpl.rcParams)
-        if name not in LEFT_ALONE and mpl.rcParams[name] != defaults[name]
-    }
+def _digest(pieces: Iterable[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()

@@ -30,7 +30,7 @@ from rayanim.engine.placement import (
 )
 from rayanim.engine.ray_session import RaySession, first_line, ray_is_running, wants_token
 from rayanim.errors import ClusterError, RayanimError
-from rayanim.jobs.package import baggage_of, packed
+from rayanim.jobs.package import packed_for
 from rayanim.settings import Address, ClusterSettings, RenderSettings
 
 _logger = logging.getLogger("rayanim")
@@ -408,14 +408,10 @@ def _no_node_here(found: str, address: Address, answer: HeadAnswer) -> str:
 @contextlib.contextmanager
 def _runtime_env(settings: ClusterSettings) -> Iterator[dict[str, Any] | None]:
     """What the job's processes find on every node; None where a submitted job has it already."""
-    baggage = baggage_of(settings, os.environ)
-    if baggage is None:
-        yield None
-        return
-    with packed(baggage) as luggage:
-        for note in luggage.plan.notes() if luggage.plan else ():
+    with packed_for(settings, os.environ) as package:
+        for note in package.notes():
             _logger.warning("%s", note)
-        yield luggage.runtime_env
+        yield package.runtime_env or None
 
 
 @contextlib.contextmanager

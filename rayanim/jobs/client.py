@@ -1,4 +1,8 @@
-"""Speaks to Ray's Jobs API, with a limit on every wait and our own errors."""
+"""Submits jobs to a cluster and asks for them, through Ray's job SDK.
+
+Every wait has a limit, and whatever Ray raises becomes a `JobError` or
+`SettingsError` that says what to do.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rayanim.errors import JobError, SettingsError
-from rayanim.jobs.driver import RESUME_VARIABLE
+from rayanim.jobs.driver import EVENTS_VARIABLE, RESUME_VARIABLE
 
 if TYPE_CHECKING:
     import requests
 
-VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Where Ray's own commands look, the first before the second."""
 
 DASHBOARD_PORT = 8265
@@ -30,8 +34,9 @@ GCS_PORT = 6379
 
 
 def read_address(given: str | None, environment: Mapping[str, str]) -> str | None:
-    """The address to reach Ray's Jobs API at."""
-    found = given or next((environment[name] for name in VARIABLES if environment.get(name)), None)
+    """The address of the cluster's Jobs API; None for a Ray on this machine."""
+    from_environment = (environment.get(name) for name in ADDRESS_VARIABLES)
+    found = given or next((each for each in from_environment if each), None)
     if found is None or found == "auto":
         return found
     scheme, separator, rest = found.partition("://")
@@ -64,19 +69,19 @@ def _port(text: str) -> int | None:
     try:
         return urlsplit(f"//{text}").port
     except ValueError:
-        raise SettingsError(f"The address {text!r} has no port that makes sense.") from None
+        raise SettingsError(f"The port in the address {text!r} is no port number.") from None
 
 
 METADATA_KEY = "rayanim"
-"""Jobs of ours have it in their metadata, with our version."""
+"""All jobs of rayanim have it in their metadata, with its version."""
 
 SCRIPT_KEY = "rayanim_script"
-
 RESUME_KEY = "rayanim_resume"
-"""The command that goes on where the job was stopped."""
+EVENTS_KEY = "rayanim_events"
+"""Further metadata: the script, the command that resumes the job, what marks its events."""
 
 STOP_WAIT_S = 20
-"""Seconds from SIGTERM to SIGKILL for a job that is stopped: its parts are finished meanwhile."""
+"""Seconds from SIGTERM to SIGKILL for a job that is stopped; it finishes segments meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +96,12 @@ class JobRequest:
 
 
 def make_submission_id(script: Path, token: str) -> str:
-    """A job's name that tells people which script it runs: ``rayanim-wave-1f0c7a2b``."""
-    stem = re.sub(r"[^A-Za-z0-9_]+", "-", script.stem).strip("-")[:40] or "script"
-    return f"rayanim-{stem}-{token}"
+    """A job's name that shows which script it runs: ``rayanim-wave-1f0c7a2b``."""
+    return f"rayanim-{_plain_name(script.stem, 'script')}-{token}"
 
 
 def check_submission_id(text: str) -> str:
-    """`text` itself, once it is known to be a name for a job."""
+    """`text` itself, if it can be a job's name."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}", text):
         return text
     raise SettingsError(
@@ -108,45 +112,49 @@ def check_submission_id(text: str) -> str:
 def videos_folder(folder: Path, owner: str) -> str:
     """The name of the folder on the cluster where the videos of a script's folder go."""
     digest = hashlib.sha256(f"{owner}:{folder}".encode()).hexdigest()[:8]
-    stem = re.sub(r"[^A-Za-z0-9_]+", "-", folder.name).strip("-")[:40] or "videos"
-    return f"{stem}-{digest}"
+    return f"{_plain_name(folder.name, 'videos')}-{digest}"
+
+
+def _plain_name(text: str, otherwise: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[:40] or otherwise
 
 
 def relative_script(script: Path, working_dir: Path) -> str:
-    """The script's path below the folder that travels."""
+    """The script's path below the folder that is sent."""
     try:
         return script.resolve().relative_to(working_dir.resolve()).as_posix()
     except ValueError:
         raise SettingsError(
             f"The script {str(script)!r} does not lie in the working directory "
-            f"{str(working_dir)!r}, the only folder that travels. Name one that holds it."
+            f"{str(working_dir)!r}, the only folder that is sent. Name one that holds it."
         ) from None
 
 
 def entrypoint(videos: str, words: Sequence[str]) -> str:
     """The job's shell command.
 
-    The Python is the one that the head's Ray finds as ``python``, or that of
-    the packages which were asked for. ``exec`` leaves no shell between it and
-    the signal that stops the job.
+    The head's Ray finds ``python`` on its PATH, or takes that of the packages
+    that were asked for. With ``exec`` no shell stands between Python and the
+    signal that stops the job.
     """
     return shlex.join(["exec", "python", "-m", "rayanim.jobs.driver", videos, "run", *words])
 
 
-def with_variables(runtime_env: Mapping[str, Any], resume_command: str) -> dict[str, Any]:
-    """`runtime_env`, with the variables that the driver and its supervisor read.
+def with_variables(
+    runtime_env: Mapping[str, Any], resume_command: str, event_mark: str
+) -> dict[str, Any]:
+    """`runtime_env` with the variables that the driver and its supervisor read.
 
-    The user's own stay as they are.
+    Variables that the user sets are kept.
     """
     variables = {
-        # Ray's own 3 s are too short to finish the parts of a stopped video.
+        # Ray's own 3 s are too short to finish the segments of a stopped video.
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
         RESUME_VARIABLE: resume_command,
+        EVENTS_VARIABLE: event_mark,
     }
     return {**runtime_env, "env_vars": variables | dict(runtime_env.get("env_vars", {}))}
 
-
-ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 NEVER_STARTED = (
     "RUNTIME_ENV_SETUP_FAILURE",
@@ -175,11 +183,11 @@ class SubmittedJob:
     @property
     def has_ended(self) -> bool:
         """Whether nothing of it will change any more."""
-        return self.status in ENDED
+        return self.status in ("SUCCEEDED", "FAILED", "STOPPED")
 
     @property
     def was_never_started(self) -> bool:
-        """Whether it has failed before anything of it could run."""
+        """Whether it failed before anything of it could run."""
         return self.failure in NEVER_STARTED
 
     @property
@@ -187,9 +195,14 @@ class SubmittedJob:
         """The script that it runs."""
         return self.metadata.get(SCRIPT_KEY, "")
 
+    @property
+    def event_mark(self) -> str:
+        """What the lines of its log begin with that are events; empty where none are."""
+        return self.metadata.get(EVENTS_KEY, "")
+
     @classmethod
     def of(cls, details: Any) -> SubmittedJob:
-        """What of Ray's ``JobDetails`` is used here."""
+        """The job of Ray's ``JobDetails``."""
         return cls(
             submission_id=details.submission_id,
             status=_text(details.status),
@@ -204,12 +217,12 @@ class SubmittedJob:
 
 
 def _text(value: Any) -> str:
-    """A text that may have come as a member of an enumeration."""
+    """A text that may be a member of an enumeration."""
     return str(getattr(value, "value", value))
 
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-DEFAULT_PATH = Path("~/.ray/auth_token")
+TOKEN_FILE = Path("~/.ray/auth_token")
 
 
 def source_of_token() -> str | None:
@@ -217,19 +230,19 @@ def source_of_token() -> str | None:
     if os.environ.get(TOKEN):
         return TOKEN
     given = os.environ.get(TOKEN_PATH)
-    path = Path(given) if given else DEFAULT_PATH
+    path = Path(given) if given else TOKEN_FILE
     try:
         is_there = path.expanduser().is_file()
-    except (OSError, RuntimeError):  # not ours to read, or no home folder
+    except (OSError, RuntimeError):  # not readable, or no home folder
         return None
     return (TOKEN_PATH if given else str(path)) if is_there else None
 
 
 def send_token_if_there() -> None:
-    """Have Ray send the token that is there, unless it was told what to do.
+    """Make Ray send a token that is there, unless the environment says what to do.
 
     Must run before Ray is imported, which reads the variable then. A cluster
-    without authentication passes over a token.
+    without authentication ignores a token.
     """
     if MODE not in os.environ and source_of_token() is not None:
         os.environ[MODE] = "token"
@@ -244,28 +257,28 @@ def why_refused() -> str:
     if source is None:
         return (
             f"The cluster asks for a token, and there is none here: set {TOKEN}, or write it to "
-            f"{DEFAULT_PATH}. {where}"
+            f"{TOKEN_FILE}. {where}"
         )
     return f"The token in {source} is not this cluster's: set {TOKEN} to the right one. {where}"
 
 
 HIDDEN = "..."
 
-# A user's name alone may be a token; git@ is everybody's.
+# The name of a user may be a token; git@ is everybody's.
 _USER_OF_URL = re.compile(r"(?<=://)(?!git@)[^/\s'\"]+(?=@)")
 
 
 def masked(text: str) -> str:
-    """`text`, without the names and passwords of users that its URLs hold."""
+    """`text` without the user names and passwords in its URLs."""
     return _USER_OF_URL.sub(HIDDEN, text)
 
 
 CONNECT_LIMIT_S = 10
 ANSWER_LIMIT_S = 120
-"""For one answer; Ray unpacks no package while it is asked."""
+"""For one answer; sending a package takes the longest."""
 
 STREAM_LIMIT_S = 30
-"""Between two pieces of a file."""
+"""Between two blocks of a file."""
 
 TAIL_POLL_S = 0.25
 """How often whoever follows a log may do something else."""
@@ -273,7 +286,7 @@ TAIL_POLL_S = 0.25
 OLDEST_RAY = (2, 55)
 
 LOG_NAME = "job-driver-{}.log"
-"""What Ray calls the file of a job's log, on the node of its driver."""
+"""Ray's name of the file with a job's log, on the node of its driver."""
 
 
 class JobsClient:
@@ -283,19 +296,18 @@ class JobsClient:
         self._given = given
         found = read_address(given, os.environ)
         send_token_if_there()
-        # Ray would put the variables' address before the one that was given.
-        with _without_variables(), _told(masked(found or "this machine")):
+        with _ray_errors(masked(found or "this machine")):
             self._client = _make_client(found)
         self.address: str = masked(self._client.get_address())
         self._check_version()
 
     def command(self, words: str) -> str:
-        """A command line that speaks to the same cluster: ``rayanim stop JOB``, say."""
+        """A command line that speaks to the same cluster, such as ``rayanim stop JOB``."""
         return f"rayanim {words}{f' --address {masked(self._given)}' if self._given else ''}"
 
     def submit(self, request: JobRequest) -> str:
         """Send the packages and start the job."""
-        with self._told():
+        with self._errors():
             submitted: str = self._client.submit_job(
                 entrypoint=request.entrypoint,
                 submission_id=request.submission_id,
@@ -307,31 +319,29 @@ class JobsClient:
 
     def job(self, submission_id: str) -> SubmittedJob:
         """What is known of one job."""
-        with self._told(submission_id):
+        with self._errors(submission_id):
             return SubmittedJob.of(self._client.get_job_info(submission_id))
 
     def jobs(self) -> list[SubmittedJob]:
         """Those that rayanim has submitted, the latest first."""
-        with self._told():
-            found = [
-                SubmittedJob.of(each) for each in self._client.list_jobs() if each.submission_id
-            ]
-        ours = [job for job in found if METADATA_KEY in job.metadata]
+        with self._errors():
+            listed = [each for each in self._client.list_jobs() if each.submission_id]
+        jobs = [SubmittedJob.of(each) for each in listed]
+        ours = [job for job in jobs if METADATA_KEY in job.metadata]
         return sorted(ours, key=lambda job: job.started_s or 0, reverse=True)
 
-    def stop(self, submission_id: str) -> bool:
-        """Ask the job to stop; False where it has ended already."""
-        with self._told(submission_id):
-            stopped: bool = self._client.stop_job(submission_id)
-        return stopped
+    def stop(self, submission_id: str) -> None:
+        """Ask the job to stop."""
+        with self._errors(submission_id):
+            self._client.stop_job(submission_id)
 
-    def tail(self, submission_id: str) -> Iterator[str | None]:
-        """Follow the job's log from its beginning until the job ends."""
+    def tail(self, submission_id: str) -> Iterator[str]:
+        """Follow the job's log from its beginning until the job ends; "" while nothing comes."""
         loop = asyncio.new_event_loop()
         pieces = self._client.tail_job_logs(submission_id)
         try:
-            with self._told(submission_id):
-                yield from _pieces(loop, pieces)
+            with self._errors(submission_id):
+                yield from _polled(loop, pieces)
         finally:
             loop.run_until_complete(pieces.aclose())
             loop.close()
@@ -343,8 +353,7 @@ class JobsClient:
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         # By its file: asked for by the job alone, Ray 2.60 answers with an error.
         name = LOG_NAME.format(job.submission_id)
-        query = {"node_id": job.node_id, "filename": name, "lines": str(lines)}
-        with self._told(job.submission_id), self._client.read_file(query) as answer:
+        with self._errors(job.submission_id), self._read(job.node_id, name, lines) as answer:
             if answer.ok:
                 yield from map(decode, answer.iter_content(2**16))
             elif job.has_ended:  # else it is not written yet
@@ -353,32 +362,29 @@ class JobsClient:
                     f"Ray says: {answer.text[:300]!r}."
                 )
 
-    @contextlib.contextmanager
-    def file(self, node_id: str, name: str, lines: int) -> Iterator[Iterator[bytes]]:
-        """Read the last `lines` lines, -1 for all, of a file in a node's log folder."""
-        query = {"node_id": node_id, "filename": name, "lines": str(lines)}
-        with self._told():
-            answer = self._client.read_file(query)
-        with answer:
+    def file(self, node_id: str, name: str) -> Iterator[bytes]:
+        """Read a file in a node's log folder, block by block."""
+        with self._errors(), self._read(node_id, name, -1) as answer:
             if not answer.ok:
                 raise JobError(
                     f"{name} cannot be read from its node any more: the node is gone, or its video "
                     f"was removed. Ray says: {answer.text[:300]!r}."
                 )
-            yield self._told_of(answer.iter_content(2**16))
+            yield from answer.iter_content(2**16)
 
-    def _told_of(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """`blocks`; a connection that breaks between two is told as the others are."""
-        with self._told():
-            yield from blocks
+    def _read(self, node_id: str, name: str, lines: int) -> requests.Response:
+        query = {"node_id": node_id, "filename": name, "lines": str(lines)}
+        answer: requests.Response = self._client.read_file(query)
+        return answer
 
-    def _told(self, submission_id: str | None = None) -> contextlib.AbstractContextManager[None]:
-        return _told(self.address, submission_id)
+    def _errors(self, submission_id: str | None = None) -> contextlib.AbstractContextManager[None]:
+        return _ray_errors(self.address, submission_id)
 
     def _check_version(self) -> None:
-        with self._told():
+        with self._errors():
             version = self._client.ray_version()
-        if _numbers(version) < OLDEST_RAY:
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        if numbers < OLDEST_RAY:
             oldest = ".".join(str(number) for number in OLDEST_RAY)
             raise JobError(
                 f"The cluster at {self.address} runs Ray {version}, and rayanim needs {oldest} "
@@ -386,11 +392,9 @@ class JobsClient:
             )
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+def _polled(loop: asyncio.AbstractEventLoop, pieces: Any) -> Iterator[str]:
+    """Pieces of an asynchronous log; "" each time that none has come for a while."""
 
-
-def _pieces(loop: asyncio.AbstractEventLoop, pieces: Any) -> Iterator[str | None]:
     async def next_piece() -> str | None:
         return await anext(pieces, None)
 
@@ -400,7 +404,7 @@ def _pieces(loop: asyncio.AbstractEventLoop, pieces: Any) -> Iterator[str | None
             while not task.done():
                 loop.run_until_complete(asyncio.wait({task}, timeout=TAIL_POLL_S))
                 if not task.done():
-                    yield None
+                    yield ""
         finally:
             if not task.done():
                 task.cancel()
@@ -423,13 +427,14 @@ def _make_client(address: str | None) -> Any:
             "Submitting to a cluster needs Ray with its dashboard, which is not installed here "
             f"({error}): pip install 'rayanim[cluster]'."
         ) from error
-    _keep_ray_quiet()
+    for handler in logging.getLogger("ray").handlers:  # else a line for each package it sends
+        handler.setLevel(logging.WARNING)
 
     class Streamed(requests.Response):
-        """An answer that is read piece by piece.
+        """An answer that is read block by block.
 
         Ray looks for its own errors in the text of every answer, and so would
-        have the whole file in memory before its first byte is seen.
+        hold the whole file in memory before its first byte is seen.
         """
 
         @property
@@ -440,7 +445,7 @@ def _make_client(address: str | None) -> Any:
         answer.__class__ = Streamed
 
     class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
-        """Ray's client; what Ray would wait for without end ends here."""
+        """Ray's client, whose requests would wait without end otherwise."""
 
         def _do_request(self, method: str, endpoint: str, **given: Any) -> requests.Response:
             given.setdefault("timeout", (CONNECT_LIMIT_S, ANSWER_LIMIT_S))
@@ -449,7 +454,7 @@ def _make_client(address: str | None) -> Any:
 
         def read_file(self, query: dict[str, str]) -> requests.Response:
             """Stream a file of a node's log folder."""
-            # The query's own limit is one for the whole file; the other, for one piece.
+            # The query's own limit is one for the whole file; the other, for one block.
             return self._do_request(
                 "GET",
                 "/api/v0/logs/file",
@@ -461,29 +466,18 @@ def _make_client(address: str | None) -> Any:
 
         def ray_version(self) -> str:
             """The version that the cluster runs."""
-            answer = self._do_request("GET", "/api/version")
-            return str(answer.json()["ray_version"])
+            return str(self._do_request("GET", "/api/version").json()["ray_version"])
 
-    return Client(address)
-
-
-def _keep_ray_quiet() -> None:
-    """Show Ray's warnings alone: each package that it sends is a line of its log otherwise."""
-    for handler in logging.getLogger("ray").handlers:
-        handler.setLevel(logging.WARNING)
-
-
-@contextlib.contextmanager
-def _without_variables() -> Iterator[None]:
-    kept = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
+    # Ray would prefer the variables' address to the one that was given.
+    kept = {name: os.environ.pop(name) for name in ADDRESS_VARIABLES if name in os.environ}
     try:
-        yield
+        return Client(address)
     finally:
         os.environ.update(kept)
 
 
 @contextlib.contextmanager
-def _told(address: str, submission_id: str | None = None) -> Iterator[None]:
+def _ray_errors(address: str, submission_id: str | None = None) -> Iterator[None]:
     """Turn what Ray and its HTTP libraries raise into errors of ours."""
     try:
         yield
@@ -502,21 +496,17 @@ def _told(address: str, submission_id: str | None = None) -> Iterator[None]:
             raise JobError(f"The cluster at {address} refused the request: {error}") from error
         raise JobError(
             f"The cluster at {address} cannot be reached ({type(error).__name__}: "
-            f"{_short(error)}). Is its dashboard up, and can port {DASHBOARD_PORT} of its head be "
-            "reached from here (ssh -L, kubectl port-forward)? Its address is given by --address, "
-            "or RAY_API_SERVER_ADDRESS."
+            f"{' '.join(str(error).split())[:300]}). Is its dashboard up, and can port "
+            f"{DASHBOARD_PORT} of its head be reached from here (ssh -L, kubectl port-forward)? "
+            "Its address is given by --address, or RAY_API_SERVER_ADDRESS."
         ) from error
 
 
 def _status_of(error: Exception) -> int | None:
-    """The HTTP status that `error` tells of; None where nobody has answered."""
+    """The HTTP status in `error`; None where nobody has answered."""
     status = getattr(error, "status", None)  # aiohttp's, where a websocket is refused
     if isinstance(status, int):
         return status
     # Ray's. Names and addresses in the rest of a message may hold any number.
     found = re.match(r"Request failed with status code (\d{3})", str(error))
     return int(found[1]) if found else None
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -6,26 +6,30 @@ the node's own for videos; the rest is a command line of rayanim's.
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import runpy
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
 OLDEST_PYTHON = (3, 11)
 
 RESUME_VARIABLE = "RAYANIM_RESUME_COMMAND"
-"""Tells the driver the command that goes on where the job was stopped."""
+EVENTS_VARIABLE = "RAYANIM_EVENT_MARK"
+"""Variables that come with the job: the command that resumes it, and what marks its events."""
 
 LOG_FOLDER, JOB = "RAYANIM_JOB_LOGS", "RAYANIM_JOB"
-"""Variables that tell a job's driver where its node's log folder is, and the job's name."""
+"""Variables that the driver sets: the folder of its node's logs, and the job's name."""
 
 VIDEOS = "RAYANIM_VIDEOS"
-"""A variable of the head's: where videos go whose paths are relative."""
+"""A variable of the head's: the folder for videos whose paths are relative."""
 
-# Modules that are called otherwise than the package that brings them.
+# Modules whose names differ from their package's.
 MODULES = {"pillow": "PIL"}
 
 
@@ -35,16 +39,12 @@ def missing(requirements: Iterable[str]) -> list[str]:
 
 
 def _module_of(requirement: str) -> str:
-    name = ""
-    for char in requirement:
-        if not (char.isalnum() or char in "-_."):
-            break
-        name += char
+    name = re.split(r"[^\w.-]", requirement)[0]
     return MODULES.get(name.lower(), name.replace("-", "_"))
 
 
 def complaint(version: tuple[int, ...], lacking: Sequence[str], python: str) -> str | None:
-    """What a cluster that cannot run rayanim is told; None where it can."""
+    """Why a cluster cannot run rayanim, and what to do; None where it can."""
     if version < OLDEST_PYTHON:
         found, oldest = (".".join(map(str, each)) for each in (version, OLDEST_PYTHON))
         return (
@@ -78,8 +78,22 @@ def videos_folder(name: str) -> Path:
     raise OSError(f"There is no folder for videos: set {VIDEOS} on the head to one.")
 
 
-def _know_log_folder() -> None:
-    """Tell the command where this job's log is: the file that Ray has made standard output."""
+class MarkedStream(io.TextIOBase):
+    """Standard output for events alone, each a line behind the job's own mark."""
+
+    def __init__(self, stream: TextIO, mark: str) -> None:
+        self._stream = stream
+        self._mark = mark
+
+    def write(self, text: str) -> int:
+        """Write a whole line."""
+        self._stream.write(self._mark + text)
+        self._stream.flush()
+        return len(text)
+
+
+def _set_log_folder() -> None:
+    """Name this job and the folder of its log, which is the file behind standard output."""
     try:
         log = Path("/proc/self/fd/1").readlink()
     except OSError:
@@ -102,12 +116,14 @@ def main(arguments: Sequence[str]) -> None:
     if problem is not None:
         print(f"rayanim: error: {problem}", file=sys.stderr)
         sys.exit(2)
-    _know_log_folder()
+    _set_log_folder()
     name, command, *rest = arguments
     options = ["--videos-folder", str(videos_folder(name))]
     if os.environ.get(RESUME_VARIABLE):
         options += ["--resume-command", os.environ[RESUME_VARIABLE]]
-    # As anybody would call it: the command is above this room.
+    # Taken out of the environment before the script runs: no line of it is taken for an event.
+    sys.stdout = MarkedStream(sys.stdout, os.environ.pop(EVENTS_VARIABLE, ""))
+    # As anybody would call it, for no module imports the command.
     sys.argv = ["rayanim", command, *options, *rest]
     runpy.run_module("rayanim", run_name="__main__")
 

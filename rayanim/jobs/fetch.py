@@ -1,20 +1,29 @@
-"""Brings a finished video from the cluster to this machine, whole or not at all."""
+"""Brings a finished video from the cluster to this machine, whole or not at all.
+
+A driver links its video into its node's log folder, from which Ray's dashboard
+serves files, and reports it with its hash: an offer.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Protocol, Self
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from rayanim.errors import JobError, OutputError
+from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.driver import JOB, LOG_FOLDER
 
-_OFFERED_BLOCK_BYTES = 2**20
+if TYPE_CHECKING:
+    from rayanim.jobs.client import JobsClient
+
+ATTEMPTS = 5
+"""So often a download is begun before it is given up."""
+
+PAUSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +35,14 @@ class Offer:
     name: str
     size_bytes: int
     sha256: str
-    newlines: int
-    ends_with_newline: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as a job's log tells them."""
+        """Plain values for the job's log."""
         return asdict(self)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Self:
-        """The offer that a job's log tells."""
+        """The offer in a job's log."""
         return cls(**{name: values[name] for name in cls.__slots__})
 
 
@@ -45,48 +52,57 @@ def offer(video: Path, videos: Path) -> Offer | None:
     if not logs or not job or not video.is_file():
         return None
     name = f"{job}-{hashlib.sha256(str(video).encode()).hexdigest()[:8]}{video.suffix}"
-    _link(Path(logs) / name, video.resolve())
+    link = Path(logs) / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(video.resolve())
     relative = video.relative_to(videos) if video.is_relative_to(videos) else Path(video.name)
-    return _described(video, relative.as_posix(), name)
-
-
-def _link(link: Path, video: Path) -> None:
-    try:
-        link.symlink_to(video)
-    except FileExistsError:
-        link.unlink()
-        link.symlink_to(video)
-
-
-def _described(video: Path, relative: str, name: str) -> Offer:
-    digest, newlines, size_bytes, last = hashlib.sha256(), 0, 0, b""
     with video.open("rb") as file:
-        while block := file.read(_OFFERED_BLOCK_BYTES):
-            digest.update(block)
-            newlines += block.count(b"\n")
-            size_bytes += len(block)
-            last = block[-1:]
-    found = digest.hexdigest()
-    return Offer(str(video), relative, name, size_bytes, found, newlines, last == b"\n")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Offer(str(video), relative.as_posix(), name, video.stat().st_size, digest)
 
 
-ATTEMPTS = 5
-"""Connections in a row that bring nothing new before it is given up."""
+def targets(videos: Sequence[Offer], output: Path | None) -> list[tuple[Offer, Path]]:
+    """Where each video goes on this machine.
 
-PAUSE_S = 2.0
+    Of a video that its job has made again, the last one counts.
+    """
+    videos = list({video.output: video for video in videos}.values())
+    if output is not None and len(videos) > 1:
+        names = ", ".join(video.relative for video in videos)
+        raise SettingsError(f"The job has made more than one video ({names}): leave -o out.")
+    found: dict[Path, Offer] = {}
+    for video in videos:
+        target = output or _below_here(video)
+        if target in found:
+            raise SettingsError(
+                f"{found[target].output} and {video.output} would both be {str(target)!r} here. "
+                "They are still on the cluster; give them different names in the script, or "
+                "paths that are relative."
+            )
+        found[target] = video
+    return [(video, target) for target, video in found.items()]
 
-_BLOCK_BYTES = 2**20
+
+def _below_here(video: Offer) -> Path:
+    """Where `video` goes below the current folder, which its path must not lead out of."""
+    path = PurePosixPath(video.relative)
+    if not path.name or "\0" in video.relative or path.name == "..":
+        raise SettingsError(f"The job offers {video.relative!r}, which names no file: give -o.")
+    return Path(path.name) if path.is_absolute() or ".." in path.parts else Path(path)
 
 
-class VideoReader(Protocol):
-    """Where a video is read from: `JobsClient`."""
-
-    def file(self, node_id: str, name: str, lines: int) -> AbstractContextManager[Iterator[bytes]]:
-        """The last `lines` lines of a file, -1 for all."""
+def check_free(found: Sequence[tuple[Offer, Path]], again: str) -> None:
+    """See that no video would replace a file."""
+    for _, target in found:
+        if target.exists():
+            raise OutputError(
+                f"{str(target)!r} exists, and --no-overwrite keeps it. The video is still on the "
+                f"cluster: {again} -o FILE"
+            )
 
 
 def fetch_video(
-    source: VideoReader,
+    client: JobsClient,
     node_id: str,
     offer: Offer,
     target: Path,
@@ -96,14 +112,21 @@ def fetch_video(
 ) -> None:
     """Bring the video of `offer` to `target`.
 
-    It grows in ``TARGET.fetch`` and is renamed once its hash is right. What a
-    broken connection or a stopped process has left there is gone on from, at
-    the last newline in it.
+    It grows in ``TARGET.fetch`` and is renamed once its hash is right. A
+    download that breaks starts again.
     """
+    growing = target.with_name(f"{target.name}.{offer.sha256[:12]}.fetch")
     try:
-        growing = _Growing(target, offer)
-        _grow(source, node_id, growing, on_bytes, pause_s)
-        growing.finish()
+        try:
+            digest = _downloaded(client, node_id, offer, growing, on_bytes, pause_s)
+            if digest != offer.sha256:
+                raise JobError(
+                    f"{offer.output} is not the video that the job has finished: it was written "
+                    f"to since. {target} was left as it was."
+                )
+            growing.replace(target)
+        finally:
+            growing.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{target} cannot be written: {error.strerror}. The video is still on the cluster: "
@@ -111,92 +134,41 @@ def fetch_video(
         ) from error
 
 
-def _grow(
-    source: VideoReader,
+def _downloaded(
+    client: JobsClient,
     node_id: str,
-    growing: _Growing,
+    offer: Offer,
+    growing: Path,
     on_bytes: Callable[[int], None],
     pause_s: float,
-) -> None:
+) -> str:
+    """The hash of the video, once it is in `growing`."""
     failures = 0
-    while growing.size_bytes != growing.offer.size_bytes:
-        before_bytes = growing.size_bytes
+    while True:
         try:
-            _receive(source, node_id, growing, on_bytes)
-            return
+            with growing.open("wb") as file:
+                return _download(client.file(node_id, offer.name), offer, file, on_bytes)
         except JobError:
-            failures = 0 if growing.size_bytes > before_bytes else failures + 1
-            if failures >= ATTEMPTS:
+            failures += 1
+            if failures == ATTEMPTS:
                 raise
             time.sleep(pause_s)
 
 
-def _receive(
-    source: VideoReader, node_id: str, growing: _Growing, on_bytes: Callable[[int], None]
-) -> None:
-    size_bytes = growing.offer.size_bytes
-    with source.file(node_id, growing.offer.name, growing.lines_left()) as blocks:
-        for block in blocks:
-            growing.append(block)
-            on_bytes(growing.size_bytes)
-            if growing.size_bytes > size_bytes:
-                return  # another video by now, as its hash will show
-    if growing.size_bytes < size_bytes:
+def _download(
+    blocks: Iterator[bytes], offer: Offer, file: BinaryIO, on_bytes: Callable[[int], None]
+) -> str:
+    digest, size_bytes = hashlib.sha256(), 0
+    for block in blocks:
+        file.write(block)
+        digest.update(block)
+        size_bytes += len(block)
+        on_bytes(size_bytes)
+        if size_bytes > offer.size_bytes:
+            break  # another video by now, which may be much longer
+    if size_bytes < offer.size_bytes:
         raise JobError(
-            f"Only {growing.size_bytes} of {size_bytes} bytes of {growing.offer.output} came; "
-            "the connection has ended early."
+            f"Only {size_bytes} of {offer.size_bytes} bytes of {offer.output} came; the "
+            "connection has ended early."
         )
-
-
-class _Growing:
-    """A video as far as it is here."""
-
-    def __init__(self, target: Path, offer: Offer) -> None:
-        self.offer = offer
-        self._target = target
-        # The hash in its name: what is left of another video is not gone on from.
-        self._path = target.with_name(f"{target.name}.{offer.sha256[:12]}.fetch")
-        self.size_bytes = self._path.stat().st_size if self._path.exists() else 0
-
-    def lines_left(self) -> int:
-        """Cut what is here after its last newline, and say how many lines come after it."""
-        newlines, kept_bytes = _newlines_in(self._path) if self.size_bytes else (0, 0)
-        with self._path.open("ab") as file:
-            file.truncate(kept_bytes)
-        self.size_bytes = kept_bytes
-        if not newlines:
-            return -1
-        return self.offer.newlines - newlines + (not self.offer.ends_with_newline)
-
-    def append(self, block: bytes) -> None:
-        """Take what comes next."""
-        with self._path.open("ab") as file:
-            file.write(block)
-        self.size_bytes += len(block)
-
-    def finish(self) -> None:
-        """Put the video into its place."""
-        digest = hashlib.sha256()
-        with self._path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-        if digest.hexdigest() != self.offer.sha256:
-            self._path.unlink()
-            raise JobError(
-                f"{self.offer.output} is not the video that the job has finished: it was written "
-                f"to since. {self._target} was left as it was."
-            )
-        self._path.replace(self._target)
-
-
-def _newlines_in(path: Path) -> tuple[int, int]:
-    """How many newlines a file has, and how many bytes stand up to the last of them."""
-    newlines = kept_bytes = read_bytes = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            found = block.count(b"\n")
-            if found:
-                newlines += found
-                kept_bytes = read_bytes + block.rindex(b"\n") + 1
-            read_bytes += len(block)
-    return newlines, kept_bytes
+    return digest.hexdigest()

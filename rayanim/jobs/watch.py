@@ -1,4 +1,9 @@
-"""Follows a job to its end, through broken connections, and tells a listener what its log says."""
+"""Follows a job to its end, through broken connections: its log, its events, how it ended.
+
+The driver of a job writes its events into the job's log, each as a line of
+JSON behind a mark that is random and the job's own, so that no line of the
+script is taken for one.
+"""
 
 from __future__ import annotations
 
@@ -6,80 +11,18 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import JobError
 from rayanim.jobs.client import RESUME_KEY, SubmittedJob
 
-Check = Callable[[Any], bool]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_count(value: Any) -> bool:
-    # As large as a signed 64-bit number at most: whoever divides it has to stay below infinity.
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _is_amount(value: Any) -> bool:
-    return _is_count(value) or (isinstance(value, float) and isfinite(value) and value >= 0)
-
-
-def _or_nothing(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-_OPTIONAL_STATE: Mapping[str, Check] = MappingProxyType(
-    {
-        "label": _or_nothing(_is_text),
-        "total": _or_nothing(_is_count),
-        "fps": _or_nothing(_is_amount),
-        "eta_s": _or_nothing(_is_amount),
-        "actors_alive": _is_count,
-        "actors_target": _is_count,
-        "queued_frames": _is_count,
-    }
-)
-_STATE: Mapping[str, Check] = MappingProxyType({"done": _is_count})
-_OFFER: Mapping[str, Check] = MappingProxyType(
-    {
-        "output": _is_text,
-        "relative": _is_text,
-        "name": _is_text,
-        "size_bytes": _is_count,
-        "sha256": _is_text,
-        "newlines": _is_count,
-        "ends_with_newline": lambda value: isinstance(value, bool),
-    }
-)
-
-EVENTS: Mapping[str, Mapping[str, Check]] = MappingProxyType(
-    {
-        "start": _STATE,
-        "progress": _STATE,
-        "message": {**_STATE, "text": _is_text},
-        "finish": _STATE,
-        "fail": _STATE,
-        "report": {"text": _is_text},
-        "video": _OFFER,
-        "error": {"text": _is_text},
-    }
-)
-"""The events of ``rayanim run --json``, and ``video``, which only a job tells; what each must say.
-
-A script may print lines like them: those that say something else are its own.
-"""
+if TYPE_CHECKING:
+    from rayanim.jobs.client import JobsClient
 
 LONGEST_LINE_CHARS = 2**20
-"""What is longer is no event, and is passed on in pieces: 4 MB at most are held."""
-
-_MARK = '{"event": "'
+"""A longer line is no event, and is passed on in pieces: 4 MB at most are held."""
 
 # What Ray's supervisor of the job writes into the same log.
 _RAYS_OWN = re.compile(r"Running entrypoint for job |[-\d]+ [:,\d]+\tINFO job_manager\.py:\d+ -- ")
@@ -94,70 +37,176 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """Something that rayanim reports."""
+    """Something that rayanim reports: an event of ``rayanim run --json``, or ``video``."""
 
     kind: str
     values: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class JobNotice:
+    """Something about the job or the connection to it."""
+
+    text: str
+
+
 class LogReader:
     """Reads a log piece by piece, wherever the pieces are cut."""
 
-    def __init__(self) -> None:
+    def __init__(self, event_mark: str = "") -> None:
+        self.event_mark = event_mark
         self._rest = ""
 
     def feed(self, piece: str) -> Iterator[Text | JobEvent]:
-        """What the lines that end in `piece` say."""
+        """Read the lines that end in `piece`."""
         *lines, self._rest = (self._rest + piece).split("\n")
         for line in lines:
-            yield from read_line(line + "\n")
+            yield from self._read(line + "\n")
         if len(self._rest) > LONGEST_LINE_CHARS:
             yield from self.end()
 
     def end(self) -> Iterator[Text | JobEvent]:
-        """What the last line says, which nothing has ended."""
+        """Read a last line that has no end."""
         rest, self._rest = self._rest, ""
-        if rest:
-            yield from read_line(rest)
+        yield from self._read(rest)
+
+    def _read(self, line: str) -> Iterator[Text | JobEvent]:
+        """Read one line; an event may follow text that the script left without an end."""
+        before, event = line, None
+        if self.event_mark and self.event_mark in line:
+            before, _, after = line.rpartition(self.event_mark)
+            try:
+                values = json.loads(after)
+                event = JobEvent(values.pop("event"), values)
+            except ValueError:  # the driver was killed while it wrote the line
+                before = line
+        if before and not _RAYS_OWN.match(before):
+            yield Text(before)
+        if event is not None:
+            yield event
 
 
-def read_log(pieces: Iterable[str]) -> Iterator[Text | JobEvent]:
-    """What a whole log says."""
-    reader = LogReader()
+def read_log(pieces: Iterable[str], event_mark: str) -> Iterator[Text | JobEvent]:
+    """Read a whole log."""
+    reader = LogReader(event_mark)
     for piece in pieces:
         yield from reader.feed(piece)
     yield from reader.end()
 
 
-def read_line(line: str) -> Iterator[Text | JobEvent]:
-    """What one line says; an event may follow text that the script left without an end."""
-    before, mark, after = line.rpartition(_MARK)
-    event = _event(mark + after) if mark else None
-    if event is None:
-        before = line
-    if before and not _RAYS_OWN.match(before):
-        yield Text(before)
-    if event is not None:
-        yield event
+LOST_AFTER_S = 60.0
+"""A cluster is given up that does not answer for so long; its job may well go on."""
+
+RECONNECT_S = 2.0
+
+CHECK_S = 10.0
+"""How often the status of a silent job is asked for: a connection may be dead without an error."""
+
+SILENT_S = 60.0
+"""A connection is made anew after so long without a piece, for the log may go on without it."""
 
 
-def _event(text: str) -> JobEvent | None:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):  # the latter for brackets without end
-        return None
-    kind = values.pop("event")
-    return JobEvent(kind, values) if _is_ours(kind, values) else None
+Item = Text | JobEvent | JobNotice | SubmittedJob | None
+"""What following a job gives: at last the job as it ended, and None while nothing comes."""
 
 
-def _is_ours(kind: Any, values: dict[str, Any]) -> bool:
-    if not isinstance(kind, str) or kind not in EVENTS:
-        return False
-    needed = EVENTS[kind]
-    optional = _OPTIONAL_STATE if "done" in needed else {}
-    return all(name in values and check(values[name]) for name, check in needed.items()) and all(
-        check(values[name]) for name, check in optional.items() if name in values
-    )
+class JobWatch:
+    """Follows one job, and reads each line of its log once however often it connects."""
+
+    def __init__(
+        self,
+        client: JobsClient,
+        submission_id: str,
+        *,
+        reconnect_s: float = RECONNECT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._id = submission_id
+        self._reconnect_s = reconnect_s
+        self._clock = clock
+        self._reader = LogReader()
+        self._read_chars = 0
+        self._failing_since_s: float | None = None
+        self._has_broken = False
+        self._may_lack_text = False
+        self._has_waited = False
+
+    def follow(self) -> Iterator[Item]:
+        """Follow the job to its end; gives something about four times a second."""
+        ended: SubmittedJob | None = None
+        while True:
+            try:
+                ended = ended or (yield from self._read_on())
+                if ended is not None:
+                    yield from self._finish(ended)
+                    yield ended
+                    return
+            except JobError as error:
+                now_s = self._clock()
+                if self._failing_since_s is None:
+                    self._failing_since_s = now_s
+                if now_s - self._failing_since_s >= LOST_AFTER_S:
+                    if ended is None:
+                        raise
+                    yield JobNotice(f"the end of its log cannot be read. {error.message}")
+                    yield ended
+                    return
+                if not self._has_broken:
+                    yield JobNotice("the connection has broken, the job goes on; trying again.")
+                self._has_broken = self._may_lack_text = True
+            yield None
+            time.sleep(self._reconnect_s)
+
+    def _read_on(self) -> Generator[Item, None, SubmittedJob | None]:
+        """Read the log until the job ends, which gives the job, or the connection seems dead."""
+        job = yield from self._check()
+        if job.has_ended and self._may_lack_text:
+            return job  # all of its log is read at once
+        checked_s = heard_s = self._clock()
+        for piece in self._new(self._client.tail(self._id)):
+            yield None
+            if piece is not None:
+                heard_s = self._clock()
+                yield from self._reader.feed(piece)
+            elif self._clock() - checked_s >= CHECK_S:
+                checked_s = self._clock()
+                job = yield from self._check()
+                if job.has_ended or checked_s - heard_s >= SILENT_S:
+                    self._may_lack_text = True
+                    return job if job.has_ended else None
+        job = yield from self._check()
+        return job if job.has_ended else None
+
+    def _new(self, pieces: Iterable[str]) -> Iterator[str | None]:
+        """What was not read yet of a log that comes from its beginning; None where nothing came."""
+        at_chars = 0
+        for piece in pieces:
+            if not piece:
+                yield None
+                continue
+            self._failing_since_s = None
+            new = piece[max(0, self._read_chars - at_chars) :]
+            at_chars += len(piece)
+            self._read_chars = max(self._read_chars, at_chars)
+            yield new
+
+    def _check(self) -> Generator[Item, None, SubmittedJob]:
+        """Ask for the job's status."""
+        job = self._client.job(self._id)
+        self._failing_since_s = None
+        self._reader.event_mark = job.event_mark
+        if job.status == "PENDING" and not self._has_waited:
+            self._has_waited = True
+            yield JobNotice(f"the job waits to be started. {job.message}".rstrip())
+        return job
+
+    def _finish(self, job: SubmittedJob) -> Iterator[Text | JobEvent]:
+        """Read the end of the log, with what a dead connection has kept back."""
+        if self._may_lack_text:
+            for piece in self._new(self._client.log(job)):
+                yield from self._reader.feed(piece or "")
+        yield from self._reader.end()
 
 
 DONE, FAILED, LOST, STOPPED = 0, 1, 3, 143
@@ -175,23 +224,23 @@ class JobOutcome:
 
 
 def outcome_of(job: SubmittedJob, error: Mapping[str, Any] | None) -> JobOutcome:
-    """What the end of `job` means."""
+    """What the end of `job` means, whose log has reported `error`."""
     name = job.submission_id
     if job.status == "SUCCEEDED":
         return JobOutcome(DONE)
     if job.status == "STOPPED":
-        return JobOutcome(STOPPED, f"{name} was stopped.{how_to_go_on(job)}")
+        return JobOutcome(STOPPED, f"{name} was stopped.{how_to_resume(job)}")
     code = job.exit_code
     if job.was_never_started:
         return JobOutcome(LOST, f"{name} could not be started: {_shortened(job.message)}")
     if code is None:
         why = (job.message or "its node is gone").rstrip(".")
-        return JobOutcome(LOST, f"{name} was lost: {why}.{how_to_go_on(job)}")
+        return JobOutcome(LOST, f"{name} was lost: {why}.{how_to_resume(job)}")
     if code < 0 or code in (137, 139):
         return JobOutcome(
             LOST,
             f"{name}: its driver was ended by {_signal_name(code)}, as happens where memory runs "
-            f"out.{how_to_go_on(job)}",
+            f"out.{how_to_resume(job)}",
         )
     if error is not None:
         return JobOutcome(code, hint(error))
@@ -206,20 +255,26 @@ def outcome_of(job: SubmittedJob, error: Mapping[str, Any] | None) -> JobOutcome
 
 def hint(error: Mapping[str, Any]) -> str:
     """What to do about an error that a script meets on a cluster and not at home; else nothing."""
-    found = re.search(r"No module named '(\w+)", str(error.get("text")))
-    if found is None:
-        return ""
-    return (
-        f"The cluster's Python has no module {found[1]!r}. A package is installed for this job by "
-        "--pip NAME; a module of yours goes along if it lies in the script's folder, or in the "
-        "one that --working-dir names."
-    )
+    text = str(error.get("text"))
+    if found := re.search(r"No module named '(\w+)", text):
+        return (
+            f"The cluster's Python has no module {found[1]!r}. A package is installed for this "
+            "job by --pip NAME; a module of yours is sent if it lies in the script's folder, or "
+            "in the one that --working-dir names."
+        )
+    if found := re.search(r"No such file or directory: '([^']+)'", text):
+        return (
+            f"The script's folder was sent without what .gitignore and .rayignore name, secrets "
+            f"and videos. If {found[1]!r} is one of those, send it: --exclude '!NAME', or, for "
+            "what .gitignore names, set RAY_RUNTIME_ENV_IGNORE_GITIGNORE=1 here."
+        )
+    return ""
 
 
-def how_to_go_on(job: SubmittedJob) -> str:
-    """A sentence with the command that goes on from a job's parts; empty where none is known."""
+def how_to_resume(job: SubmittedJob) -> str:
+    """A sentence with the command that resumes a job; empty where none is known."""
     command = job.metadata.get(RESUME_KEY)
-    return f" To go on from its parts: {command}" if command else ""
+    return f" To resume it: {command}" if command else ""
 
 
 def _shortened(message: str) -> str:
@@ -235,153 +290,3 @@ def _signal_name(code: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-LOST_AFTER_S = 60.0
-"""A cluster that does not answer for so long is given up; its job may well go on."""
-
-RECONNECT_S = 2.0
-
-LOOK_S = 10.0
-"""How often a silent job is looked at: a connection may have died without a word."""
-
-SILENT_S = 60.0
-"""A connection that has said nothing for so long is made anew, for the log may go on without it."""
-
-
-class JobListener(Protocol):
-    """Someone who is told what a job does."""
-
-    def text(self, text: str) -> None:
-        """Something that the script has printed."""
-
-    def event(self, event: JobEvent) -> None:
-        """Something that rayanim has reported."""
-
-    def notice(self, text: str) -> None:
-        """Something about the job or the connection."""
-
-
-class JobsCluster(Protocol):
-    """What is asked of a cluster: `JobsClient`."""
-
-    def job(self, submission_id: str) -> SubmittedJob:
-        """What is known of a job."""
-
-    def tail(self, submission_id: str) -> Iterator[str | None]:
-        """The log from its beginning until the job ends; None while there is nothing."""
-
-    def log(self, job: SubmittedJob, lines: int = -1) -> Iterator[str]:
-        """The log as it is."""
-
-
-class JobWatch:
-    """One job that is followed; it may be left and taken up again."""
-
-    def __init__(
-        self,
-        cluster: JobsCluster,
-        submission_id: str,
-        listener: JobListener,
-        *,
-        lost_after_s: float = LOST_AFTER_S,
-        reconnect_s: float = RECONNECT_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._cluster = cluster
-        self._id = submission_id
-        self._listener = listener
-        self._lost_after_s = lost_after_s
-        self._reconnect_s = reconnect_s
-        self._clock = clock
-        self._reader = LogReader()
-        self._told_chars = 0
-        self._answered_s = clock()
-        self._heard_s = clock()
-        self._has_broken = False
-        self._may_lack_text = False
-        self._waits_told = False
-
-    def follow(self, is_over: Callable[[], bool]) -> SubmittedJob | None:
-        """Follow the job until it ends."""
-        self._answered_s = self._clock()
-        ended: SubmittedJob | None = None
-        while not is_over():
-            try:
-                if ended is None:
-                    self._read(is_over)
-                    if is_over():
-                        break
-                    job = self._look()
-                    ended = job if job.has_ended else None
-                if ended is not None:
-                    self._finish(ended)
-                    return ended
-            except JobError as error:
-                if self._is_lost():
-                    if ended is None:
-                        raise
-                    self._listener.notice(f"the end of its log cannot be read. {error.message}")
-                    return ended
-            if not is_over():
-                time.sleep(self._reconnect_s)
-        return None
-
-    def _read(self, is_over: Callable[[], bool]) -> None:
-        """Read the log until the job ends or the connection seems dead."""
-        looked_s = self._heard_s = self._clock()
-        for piece in self._new(self._cluster.tail(self._id)):
-            if is_over():
-                return
-            if piece:
-                self._tell(piece)
-            elif self._clock() - looked_s >= LOOK_S:
-                looked_s = self._clock()
-                if self._look().has_ended or looked_s - self._heard_s >= SILENT_S:
-                    self._may_lack_text = True
-                    return
-
-    def _new(self, pieces: Iterator[str | None]) -> Iterator[str]:
-        """What was not told yet of a log that is told from its beginning; may be empty."""
-        at_chars = 0
-        for piece in pieces:
-            text = piece or ""
-            if text:
-                self._answered_s = self._heard_s = self._clock()
-            yield text[max(0, self._told_chars - at_chars) :]
-            at_chars += len(text)
-
-    def _tell(self, piece: str) -> None:
-        self._told_chars += len(piece)
-        self._pass_on(self._reader.feed(piece))
-
-    def _pass_on(self, told: Iterator[Text | JobEvent]) -> None:
-        for each in told:
-            if isinstance(each, Text):
-                self._listener.text(each.text)
-            else:
-                self._listener.event(each)
-
-    def _look(self) -> SubmittedJob:
-        job = self._cluster.job(self._id)
-        self._answered_s = self._clock()
-        if job.status == "PENDING" and not self._waits_told:
-            self._waits_told = True
-            self._listener.notice(f"the job waits to be started. {job.message}".rstrip())
-        return job
-
-    def _is_lost(self) -> bool:
-        """Whether a connection that has broken is given up."""
-        if self._clock() - self._answered_s >= self._lost_after_s:
-            return True
-        if not self._has_broken:
-            self._listener.notice("the connection has broken, the job goes on; trying again.")
-        self._has_broken = self._may_lack_text = True
-        return False
-
-    def _finish(self, job: SubmittedJob) -> None:
-        """Tell the end of the log, what a dead connection has kept back included."""
-        if self._may_lack_text:
-            for piece in self._new(self._cluster.log(job)):
-                self._tell(piece)
-        self._pass_on(self._reader.end())

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from matplotlib.font_manager import FontManager, fontManager, json_dump
 
-pytestmark = pytest.mark.clusters
+pytestmark = [pytest.mark.clusters, pytest.mark.timeout(600)]
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
@@ -43,6 +43,8 @@ def cluster():
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("RAY_TMPDIR", folder)
+        # A node that hangs must stay listed, however long this machine takes.
+        patch.setenv("RAY_health_check_failure_threshold", "1000")
         fonts = Path(folder) / "fonts"
         fonts.mkdir()
         write_other_fonts(fonts)

@@ -69,9 +69,9 @@ def run_all(cluster: Cluster, *lines: str, cwd: Path) -> list[subprocess.Complet
     code = ["-c", SERIES, json.dumps([shlex.split(line) for line in lines])]
     ended = _run(cluster, code, cwd, {})
     assert ended.returncode == 0, ended.stderr
-    told = [json.loads(line) for line in ended.stdout.splitlines()]
+    shown = [json.loads(line) for line in ended.stdout.splitlines()]
     return [
-        subprocess.CompletedProcess(line, *each) for line, each in zip(lines, told, strict=True)
+        subprocess.CompletedProcess(line, *each) for line, each in zip(lines, shown, strict=True)
     ]
 
 

@@ -82,36 +82,36 @@ def dashboard() -> Iterator[Dashboard]:
 
 def test_a_file_is_read_as_it_comes(dashboard: Dashboard) -> None:
     """Its first block is here before its last one is sent: no video is held in memory."""
-    with JobsClient(dashboard.address).file("node-1", "video.mp4", -1) as blocks:
-        first = next(blocks)
-        dashboard.has_first.set()
-        assert first + b"".join(blocks) == 2 * BLOCK
+    blocks = JobsClient(dashboard.address).file("node-1", "video.mp4")
+    first = next(blocks)
+    dashboard.has_first.set()
+    assert first + b"".join(blocks) == 2 * BLOCK
     assert not dashboard.waited_in_vain
 
 
-def test_a_file_that_is_gone_is_told(dashboard: Dashboard) -> None:
+def test_a_file_that_is_gone_is_reported(dashboard: Dashboard) -> None:
     """With what Ray says of it."""
     client = JobsClient(dashboard.address)
     dashboard.status = 500
-    with pytest.raises(JobError, match="no such file"), client.file("node-1", "video.mp4", -1):
-        pass
+    with pytest.raises(JobError, match="no such file"):
+        next(client.file("node-1", "video.mp4"))
 
 
-def test_a_cluster_that_refuses_us_is_told(dashboard: Dashboard) -> None:
+def test_a_cluster_that_refuses_us_is_reported(dashboard: Dashboard) -> None:
     """With what to set."""
     dashboard.status = 401
     with pytest.raises(JobError, match="refused us"):
         JobsClient(dashboard.address)
 
 
-def test_a_cluster_that_is_too_old_is_told(dashboard: Dashboard) -> None:
+def test_a_cluster_that_is_too_old_is_reported(dashboard: Dashboard) -> None:
     """With its version, and the one that is needed."""
     dashboard.ray_version = "2.9.3"
     with pytest.raises(JobError, match=r"runs Ray 2\.9\.3, and rayanim needs 2\.55"):
         JobsClient(dashboard.address)
 
 
-def test_a_cluster_that_does_not_answer_is_told() -> None:
+def test_a_cluster_that_does_not_answer_is_reported() -> None:
     """With the port that must be reached."""
     with pytest.raises(JobError, match=r"cannot be reached .* 8265"):
         JobsClient("http://127.0.0.1:9")
@@ -132,7 +132,7 @@ def test_no_job_is_unknown_because_of_a_number_in_a_text(
         client.job("scene-404")
 
 
-def test_a_job_that_is_unknown_is_told(dashboard: Dashboard) -> None:
+def test_a_job_that_is_unknown_is_reported(dashboard: Dashboard) -> None:
     """With where its name may stand."""
     client = JobsClient(dashboard.address)
     dashboard.status = 404

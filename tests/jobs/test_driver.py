@@ -23,11 +23,11 @@ def test_a_cluster_that_fits_hears_no_complaint() -> None:
     assert driver.complaint((3, 14), [], "/bin/python") is None
 
 
-def test_a_cluster_that_lacks_something_is_told_what_to_do() -> None:
+def test_a_cluster_that_lacks_something_is_reported_what_to_do() -> None:
     """An old Python, or packages that an option installs."""
     assert "3.9 (/bin/python)" in (driver.complaint((3, 9), [], "/bin/python") or "")
-    told = driver.complaint((3, 12), ["av<19,>=15.0"], "/bin/python") or ""
-    assert "lacks av" in told and "--pip 'av<19,>=15.0'" in told
+    shown = driver.complaint((3, 12), ["av<19,>=15.0"], "/bin/python") or ""
+    assert "lacks av" in shown and "--pip 'av<19,>=15.0'" in shown
 
 
 def test_an_old_python_gets_as_far_as_the_complaint() -> None:
@@ -40,11 +40,11 @@ def test_an_old_python_gets_as_far_as_the_complaint() -> None:
         "driver.OLDEST_PYTHON = (9, 9)\n"
         "driver.main(['videos', 'run', 'wave.py'])\n"
     )
-    told = subprocess.run(
+    shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
-    assert told.returncode == 2
-    assert told.stderr.startswith("rayanim: error: The cluster's Python is")
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("rayanim: error: The cluster's Python is")
 
 
 def test_videos_go_where_the_head_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

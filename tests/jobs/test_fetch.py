@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import random
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rayanim.cli.job_commands import check_free, targets
 from rayanim.errors import JobError, OutputError, SettingsError
-from rayanim.jobs.fetch import ATTEMPTS, Offer, fetch_video
+from rayanim.jobs.driver import JOB, LOG_FOLDER
+from rayanim.jobs.fetch import ATTEMPTS, Offer, check_free, fetch_video, offer, targets
 
 VIDEO = random.Random(7).randbytes(300_000)
 
@@ -25,13 +24,11 @@ def offer_of(content: bytes) -> Offer:
         name="job-1.mp4",
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        newlines=content.count(b"\n"),
-        ends_with_newline=content.endswith(b"\n"),
     )
 
 
-class LineServer:
-    """Gives the last lines of a file as Ray's dashboard does, and breaks off when told to.
+class FakeClient:
+    """Gives a file as Ray's dashboard does, and breaks off when told to.
 
     Parameters
     ----------
@@ -44,66 +41,65 @@ class LineServer:
     def __init__(self, content: bytes, breaks: tuple[int, ...] = ()) -> None:
         self.content = content
         self.breaks = list(breaks)
-        self.asked: list[int] = []
-        self.sent_bytes = 0
+        self.connections = 0
 
-    @contextlib.contextmanager
-    def file(self, node_id: str, name: str, lines: int) -> Iterator[Iterator[bytes]]:
+    def file(self, node_id: str, name: str) -> Iterator[bytes]:
         assert (node_id, name) == ("node-1", "job-1.mp4")
-        self.asked.append(lines)
-        yield self._blocks(lines)
-
-    def _blocks(self, lines: int) -> Iterator[bytes]:
-        kept = _lines(self.content)
-        rest = self.content if lines < 0 else b"".join(kept[len(kept) - lines :])
-        limit = self.breaks.pop(0) if self.breaks else len(rest)
-        for start in range(0, min(limit, len(rest)), 4096):
-            block = rest[start : min(start + 4096, limit)]
-            self.sent_bytes += len(block)
-            yield block
-        if limit < len(rest):
+        self.connections += 1
+        limit = self.breaks.pop(0) if self.breaks else len(self.content)
+        for start in range(0, min(limit, len(self.content)), 4096):
+            yield self.content[start : min(start + 4096, limit)]
+        if limit < len(self.content):
             raise JobError("The connection has broken.")
 
 
-def _lines(content: bytes) -> list[bytes]:
-    parts = content.split(b"\n")
-    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
-
-
-@pytest.mark.parametrize("content", [VIDEO, VIDEO + b"\n", b"no newline", b"\n\n\n"])
+@pytest.mark.parametrize("content", [VIDEO, b"", b"one block"])
 def test_a_video_arrives_as_it_is(tmp_path: Path, content: bytes) -> None:
     """Whatever its bytes are, and nothing else is left beside it."""
-    target = tmp_path / "wave.mp4"
-    fetch_video(LineServer(content), "node-1", offer_of(content), target)
+    target, seen = tmp_path / "wave.mp4", list[int]()
+    fetch_video(FakeClient(content), "node-1", offer_of(content), target, on_bytes=seen.append)
     assert target.read_bytes() == content
+    assert seen == sorted(seen) and (not content or seen[-1] == len(content))
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("content", [VIDEO, VIDEO + b"\n", b"\n" * 10_000])
-def test_a_connection_that_breaks_is_gone_on_from(tmp_path: Path, content: bytes) -> None:
-    """At the last newline that has come, so that hardly a byte comes twice."""
-    server = LineServer(content, breaks=(len(content) // 3, len(content) // 4))
-    target, seen = tmp_path / "wave.mp4", list[int]()
-    fetch_video(server, "node-1", offer_of(content), target, on_bytes=seen.append, pause_s=0)
-    assert target.read_bytes() == content
-    assert server.asked[0] == -1 and len(server.asked) == 3 and min(server.asked[1:]) > 0
-    longest = max(map(len, _lines(content)))
-    assert server.sent_bytes <= len(content) + 2 * longest
-    assert seen[-1] == len(content)
-
-
-def test_a_fetch_that_was_killed_is_gone_on_from_by_the_next(tmp_path: Path) -> None:
-    """What lies there counts; the target is as it was until the video is whole."""
+def test_a_connection_that_breaks_starts_again(tmp_path: Path) -> None:
+    """Until then the target is as it was."""
+    client = FakeClient(VIDEO, breaks=(100_000, 0, 299_999))
     target = tmp_path / "wave.mp4"
     target.write_bytes(b"the video of yesterday")
-    server = LineServer(VIDEO, breaks=(100_000, *(0,) * ATTEMPTS))
+    seen = list[bytes]()
+    fetch_video(
+        client,
+        "node-1",
+        offer_of(VIDEO),
+        target,
+        on_bytes=lambda _: seen.append(target.read_bytes()),
+        pause_s=0,
+    )
+    assert target.read_bytes() == VIDEO and client.connections == 4
+    assert set(seen) == {b"the video of yesterday"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_connection_that_always_breaks_is_given_up(tmp_path: Path) -> None:
+    """The target is as it was, and nothing else is left beside it."""
+    target = tmp_path / "wave.mp4"
+    target.write_bytes(b"the video of yesterday")
+    client = FakeClient(VIDEO, breaks=(100_000,) * 100)
     with pytest.raises(JobError, match="broken"):
-        fetch_video(server, "node-1", offer_of(VIDEO), target, pause_s=0)
+        fetch_video(client, "node-1", offer_of(VIDEO), target, pause_s=0)
+    assert client.connections == ATTEMPTS
     assert target.read_bytes() == b"the video of yesterday"
-    again = LineServer(VIDEO)
-    fetch_video(again, "node-1", offer_of(VIDEO), target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_fetch_has_left_does_no_harm(tmp_path: Path) -> None:
+    """The next fetch of the video writes over it and takes it away."""
+    target = tmp_path / "wave.mp4"
+    (tmp_path / f"wave.mp4.{offer_of(VIDEO).sha256[:12]}.fetch").write_bytes(VIDEO * 2)
+    fetch_video(FakeClient(VIDEO), "node-1", offer_of(VIDEO), target)
     assert target.read_bytes() == VIDEO
-    assert again.sent_bytes < 201_000
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -114,7 +110,7 @@ def test_a_video_with_another_hash_is_refused(tmp_path: Path) -> None:
     spoilt = bytearray(VIDEO)
     spoilt[150_000] ^= 1
     with pytest.raises(JobError, match="not the video that the job has finished"):
-        fetch_video(LineServer(bytes(spoilt)), "node-1", offer_of(VIDEO), target)
+        fetch_video(FakeClient(bytes(spoilt)), "node-1", offer_of(VIDEO), target)
     assert target.read_bytes() == b"the video of yesterday"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -124,29 +120,38 @@ def test_a_video_of_another_length_is_refused(tmp_path: Path, content: bytes) ->
     """Longer or shorter than what was offered, it is another one by now."""
     target = tmp_path / "wave.mp4"
     with pytest.raises(JobError):
-        fetch_video(LineServer(content), "node-1", offer_of(VIDEO), target, pause_s=0)
-    assert not target.exists()
+        fetch_video(FakeClient(content), "node-1", offer_of(VIDEO), target, pause_s=0)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_left_of_another_video_is_not_gone_on_from(tmp_path: Path) -> None:
-    """The same target, another hash: it is read from its beginning."""
-    target, old = tmp_path / "wave.mp4", VIDEO[::-1]
-    with pytest.raises(JobError):
-        broken = LineServer(old, breaks=(50_000, *(0,) * ATTEMPTS))
-        fetch_video(broken, "node-1", offer_of(old), target, pause_s=0)
-    server = LineServer(VIDEO)
-    fetch_video(server, "node-1", offer_of(VIDEO), target)
-    assert server.asked == [-1] and target.read_bytes() == VIDEO
-
-
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With where the video still is."""
     with pytest.raises(OutputError, match=r"still on the cluster: /videos/wave\.mp4"):
-        fetch_video(LineServer(VIDEO), "node-1", offer_of(VIDEO), tmp_path / "no" / "wave.mp4")
+        fetch_video(FakeClient(VIDEO), "node-1", offer_of(VIDEO), tmp_path / "no" / "wave.mp4")
+
+
+def test_a_driver_offers_what_it_has_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a link in its log folder, which a second offer of the same video replaces."""
+    video, logs = tmp_path / "videos" / "a" / "wave.mp4", tmp_path / "logs"
+    video.parent.mkdir(parents=True)
+    logs.mkdir()
+    video.write_bytes(VIDEO)
+    assert offer(video, tmp_path / "videos") is None
+    monkeypatch.setenv(LOG_FOLDER, str(logs))
+    monkeypatch.setenv(JOB, "job-1")
+    for content in (b"preview", VIDEO):
+        video.write_bytes(content)
+        made = offer(video, tmp_path / "videos")
+        assert made is not None and made.relative == "a/wave.mp4"
+        assert (logs / made.name).read_bytes() == content
+        assert replace(offer_of(content), output=str(video), relative="a/wave.mp4") == replace(
+            made, name="job-1.mp4"
+        )
+    assert Offer.of(made.to_dict()) == made and len(list(logs.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
-    ("told", "target"),
+    ("relative", "target"),
     [
         ("a/wave.mp4", "a/wave.mp4"),
         ("/etc/wave.mp4", "wave.mp4"),
@@ -154,17 +159,17 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
         ("a/../../wave.mp4", "wave.mp4"),
     ],
 )
-def test_a_video_stays_below_the_current_folder(told: str, target: str) -> None:
+def test_a_video_stays_below_the_current_folder(relative: str, target: str) -> None:
     """Whatever path the job's log tells, which any of its programs can write."""
-    offer = replace(offer_of(VIDEO), relative=told)
-    assert targets([offer], None) == [(offer, Path(target))]
+    video = replace(offer_of(VIDEO), relative=relative)
+    assert targets([video], None) == [(video, Path(target))]
 
 
-@pytest.mark.parametrize("told", ["", "..", "/", "a/.."])
-def test_a_path_that_names_no_file_is_refused(told: str) -> None:
+@pytest.mark.parametrize("relative", ["", "..", "/", "a/.."])
+def test_a_path_that_names_no_file_is_refused(relative: str) -> None:
     """Nothing can be written there."""
     with pytest.raises(SettingsError, match="names no file"):
-        targets([replace(offer_of(VIDEO), relative=told)], None)
+        targets([replace(offer_of(VIDEO), relative=relative)], None)
 
 
 def test_of_a_video_that_was_made_again_the_last_one_comes() -> None:

@@ -26,7 +26,7 @@ def test_a_job_that_somebody_has_stopped_says_how_to_go_on() -> None:
     """With the exit code of SIGTERM."""
     outcome = outcome_of(job("STOPPED", None), {"text": "stopped"})
     assert outcome.exit_code == 143
-    assert outcome.text == f"job-1 was stopped. To go on from its parts: {AGAIN}"
+    assert outcome.text == f"job-1 was stopped. To resume it: {AGAIN}"
 
 
 @pytest.mark.parametrize(("code", "name"), [(-9, "SIGKILL"), (137, "SIGKILL"), (-11, "SIGSEGV")])
@@ -60,13 +60,13 @@ def test_a_failure_that_was_told_is_not_told_again(code: int) -> None:
     assert (outcome.exit_code, outcome.text) == (code, "")
 
 
-def test_an_exit_code_without_a_word_is_told() -> None:
+def test_an_exit_code_without_a_word_is_reported() -> None:
     """A script may call sys.exit."""
     outcome = outcome_of(job("FAILED", 42), None)
     assert (outcome.exit_code, outcome.text) == (42, "job-1 failed with exit code 42.")
 
 
-def test_a_head_without_python_is_told() -> None:
+def test_a_head_without_python_is_reported() -> None:
     """The shell's exit code for a command that it does not find."""
     outcome = outcome_of(job("FAILED", 127), None)
     assert outcome.exit_code == 3 and "no python on its PATH" in outcome.text
@@ -78,3 +78,11 @@ def test_a_missing_package_comes_with_the_remedy() -> None:
     outcome = outcome_of(job("FAILED", 1), error)
     assert outcome.exit_code == 1
     assert "no module 'scipy'" in outcome.text and "--pip" in outcome.text
+
+
+def test_a_missing_file_comes_with_what_was_not_sent() -> None:
+    """A file that is there at home may be named in .gitignore."""
+    error = {"text": "FileNotFoundError: [Errno 2] No such file or directory: 'data/a.csv'"}
+    outcome = outcome_of(job("FAILED", 1), error)
+    assert outcome.exit_code == 1
+    assert "'data/a.csv'" in outcome.text and "RAY_RUNTIME_ENV_IGNORE_GITIGNORE" in outcome.text

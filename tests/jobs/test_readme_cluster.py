@@ -45,14 +45,14 @@ class Follower:
         Of their shell.
     instead
         What they put in the place of the README's names, and of ports that others may use here.
-    told
+    shown
         What each command has printed.
     """
 
     folder: Path
     environment: dict[str, str]
     instead: dict[str, str]
-    told: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
 
     def follow(self, line: str) -> None:
         command = line
@@ -62,7 +62,7 @@ class Follower:
         if words[0] == "export":
             self.environment.update([words[1].split("=", 1)])
             return
-        output = self.folder / "told"
+        output = self.folder / "shown"
         with output.open("wb") as file:  # what stays in the background keeps a pipe open
             ended = subprocess.run(
                 [*words, *self._more(words)],
@@ -72,9 +72,9 @@ class Follower:
                 stderr=file,
                 timeout=LIMIT_S,
             )
-        self.told[line] = output.read_text()
-        assert ended.returncode == 0, (command, self.told[line])
-        for job in re.findall(r"rayanim: (rayanim-\S+) was submitted", self.told[line]):
+        self.shown[line] = output.read_text()
+        assert ended.returncode == 0, (command, self.shown[line])
+        for job in re.findall(r"rayanim: (rayanim-\S+) was submitted", self.shown[line]):
             self.instead["JOB"] = job
 
     def _more(self, words: list[str]) -> list[str]:
@@ -140,12 +140,12 @@ def test_the_section_is_followed_to_its_end(follower: Follower) -> None:
             videos.append(video.read_bytes())
             video.unlink()
     assert len(videos) == 3 and len(set(videos)) == 1
-    assert re.search(r"rayanim-wave-\S+ +succeeded", follower.told["rayanim status"])
+    assert re.search(r"rayanim-wave-\S+ +succeeded", follower.shown["rayanim status"])
 
 
 def test_the_section_has_the_commands_that_belong_to_it() -> None:
     """The pattern that finds them still does."""
-    told = " ".join(COMMANDS)
+    shown = " ".join(COMMANDS)
     for command in ("run", "doctor", "submit", "status", "logs", "fetch", "stop"):
-        assert f"rayanim {command} " in f"{told} "
+        assert f"rayanim {command} " in f"{shown} "
     assert len(COMMANDS) >= 12

@@ -12,7 +12,7 @@ from rayanim.cli.job_commands import _sent_off, check_log, submit
 from rayanim.cli.options import going_on, words_again
 from rayanim.cli.printing import Stopped
 from rayanim.errors import SettingsError
-from rayanim.jobs import client
+from rayanim.jobs import client, driver
 
 
 def test_a_job_is_called_after_its_script() -> None:
@@ -50,7 +50,7 @@ def test_videos_of_one_folder_go_to_one_place() -> None:
     assert len(others | {mine}) == 3 and all(each.startswith("video-") for each in others)
 
 
-def test_a_script_outside_the_folder_that_travels_is_refused(tmp_path: Path) -> None:
+def test_a_script_outside_the_folder_that_is_sent_is_refused(tmp_path: Path) -> None:
     """It would not be there."""
     script = tmp_path / "deep" / "wave.py"
     assert client.relative_script(script, tmp_path) == "deep/wave.py"
@@ -61,10 +61,11 @@ def test_a_script_outside_the_folder_that_travels_is_refused(tmp_path: Path) -> 
 def test_variables_of_the_user_s_stay() -> None:
     """Ours are added to them."""
     theirs = {"env_vars": {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}, "pip": ["x"]}
-    made = client.with_variables(theirs, "rayanim submit wave.py --resume")
+    made = client.with_variables(theirs, "rayanim submit wave.py --resume", "[rayanim 1] ")
     assert made["pip"] == ["x"] and made["env_vars"]["A"] == "1"
     assert made["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "90"
-    assert made["env_vars"][client.RESUME_VARIABLE] == "rayanim submit wave.py --resume"
+    assert made["env_vars"][driver.RESUME_VARIABLE] == "rayanim submit wave.py --resume"
+    assert made["env_vars"][driver.EVENTS_VARIABLE] == "[rayanim 1] "
     assert theirs["env_vars"] == {"A": "1", "RAY_JOB_STOP_WAIT_TIME_S": "90"}
 
 
@@ -131,5 +132,5 @@ def test_a_job_that_was_perhaps_submitted_is_named(capsys: pytest.CaptureFixture
     made = client.JobRequest(submission_id="job-1", entrypoint="", runtime_env={}, metadata={})
     with pytest.raises(Stopped):
         _sent_off(StoppedWhileSending(), made)  # type: ignore[arg-type]
-    told = capsys.readouterr().err
-    assert "rayanim status job-1" in told and "rayanim stop job-1" in told
+    shown = capsys.readouterr().err
+    assert "rayanim status job-1" in shown and "rayanim stop job-1" in shown

@@ -43,19 +43,19 @@ def stopped(cluster: Cluster, project: Path) -> dict[str, subprocess.CompletedPr
     ]  # fmt: skip
     engine = ["--engine", "ray", "-j", "2", "--segment-frames", "4"]
     script = ["video.py", *engine, "--", str(project / "notes"), *LONG]
-    told = {"submit": run(cluster, "submit", *options, *script, cwd=project)}
-    assert told["submit"].returncode == 0, told["submit"].stderr
+    shown = {"submit": run(cluster, "submit", *options, *script, cwd=project)}
+    assert shown["submit"].returncode == 0, shown["submit"].stderr
     following = begin(cluster, "logs", "-f", "long-one", cwd=project)
 
     def draws() -> bool:
-        told["status"] = run(cluster, "status", "long-one", "--json", cwd=project)
-        return (json.loads(told["status"].stdout)["done"] or 0) > 8
+        shown["status"] = run(cluster, "status", "long-one", "--json", cwd=project)
+        return (json.loads(shown["status"].stdout)["done"] or 0) > 8
 
     wait_until(draws, "no frame was drawn")
-    told["stop"] = run(cluster, "stop", "long-one", cwd=project)
+    shown["stop"] = run(cluster, "stop", "long-one", cwd=project)
     out, err = following.communicate(timeout=LIMIT_S)
-    told["logs -f"] = subprocess.CompletedProcess([], following.returncode, out, err)
-    return told
+    shown["logs -f"] = subprocess.CompletedProcess([], following.returncode, out, err)
+    return shown
 
 
 def test_ray_s_own_options_do_what_they_do_in_ray(
@@ -80,12 +80,12 @@ def test_ray_s_own_options_do_what_they_do_in_ray(
         text=True,
         check=True,
     )
-    told = json.loads(asked.stdout.splitlines()[-1])
-    assert told["metadata"]["team"] == "maps" and told["metadata"]["rayanim"]
-    assert told["runtime_env"]["env_vars"]["COLOUR"] == "blue"
-    assert told["runtime_env"]["working_dir"].startswith("gcs://")
-    assert "project/video.py" in told["entrypoint"]
-    assert told["takes"]["CPU"] == 0.5
+    shown = json.loads(asked.stdout.splitlines()[-1])
+    assert shown["metadata"]["team"] == "maps" and shown["metadata"]["rayanim"]
+    assert shown["runtime_env"]["env_vars"]["COLOUR"] == "blue"
+    assert shown["runtime_env"]["working_dir"].startswith("gcs://")
+    assert "project/video.py" in shown["entrypoint"]
+    assert shown["takes"]["CPU"] == 0.5
 
 
 def test_a_job_that_is_stopped_says_how_to_go_on(
@@ -94,7 +94,7 @@ def test_a_job_that_is_stopped_says_how_to_go_on(
     """To who has stopped it, and to who has watched; for the latter it is an exit code, too."""
     assert json.loads(stopped["status"].stdout)["status"] == "RUNNING"
     assert stopped["stop"].returncode == 0
-    assert "long-one was stopped. To go on from its parts: rayanim submit" in stopped["stop"].stdout
+    assert "long-one was stopped. To resume it: rayanim submit" in stopped["stop"].stdout
     assert "--submission-id" not in stopped["stop"].stdout
     assert stopped["logs -f"].returncode == 143
     assert "long-one was stopped." in stopped["logs -f"].stderr

@@ -30,13 +30,13 @@ class Finished:
     """A video that was submitted and fetched, beside the same video made here."""
 
     project: Path
-    told: subprocess.CompletedProcess[str]
+    shown: subprocess.CompletedProcess[str]
     fetched: Path
     local: Path
 
     @property
     def job(self) -> str:
-        return re.findall(r"rayanim-video-[0-9a-f]{8}", self.told.stderr)[0]
+        return re.findall(r"rayanim-video-[0-9a-f]{8}", self.shown.stderr)[0]
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,11 @@ def finished(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Fini
     arguments = ("--", str(project / "notes"), str(FRAMES), "0.01")
     (project / "here.mp4").write_text("the video of yesterday")
     options = ("--fetch", "-o", "here.mp4", "--engine", "ray", "--keep-head-free")
-    told = run(cluster, "submit", "video.py", *options, *arguments, cwd=project)
-    assert told.returncode == 0, told.stdout + told.stderr
+    shown = run(cluster, "submit", "video.py", *options, *arguments, cwd=project)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
     local = ["run", "video.py", "-o", "local.mp4", "--engine", "local", *arguments]
     assert run(cluster, *local, cwd=project).returncode == 0
-    return Finished(project, told, project / "here.mp4", project / "local.mp4")
+    return Finished(project, shown, project / "here.mp4", project / "local.mp4")
 
 
 def test_the_video_that_comes_back_is_the_local_one(finished: Finished) -> None:
@@ -65,17 +65,17 @@ def test_the_video_that_comes_back_is_the_local_one(finished: Finished) -> None:
 
 def test_the_terminal_shows_what_the_script_says_and_no_more(finished: Finished) -> None:
     """The report once, though the script prints it too; nothing of Ray's log."""
-    lines = finished.told.stdout.splitlines()
+    lines = finished.shown.stdout.splitlines()
     assert lines[0] == "hello from the script"
     assert re.match(r"/\S*/here\.mp4: 120 frames of 160x120 at 30 fps", lines[1])
     assert sum("120 frames of" in line for line in lines) == 1
-    assert "INFO" not in finished.told.stdout + finished.told.stderr
-    assert '{"event"' not in finished.told.stdout + finished.told.stderr
-    told = finished.told.stderr.splitlines()
-    assert told[0].startswith("rayanim: sending 2 files (")
-    assert told[1] == f"rayanim: {finished.job} was submitted"
-    assert "here.mp4: 120/120 frames (100%)" in finished.told.stderr
-    assert told[-1].startswith("rayanim: here.mp4 was fetched")
+    assert "INFO" not in finished.shown.stdout + finished.shown.stderr
+    assert '{"event"' not in finished.shown.stdout + finished.shown.stderr
+    shown = finished.shown.stderr.splitlines()
+    assert shown[0].startswith("rayanim: sending 2 files (")
+    assert shown[1] == f"rayanim: {finished.job} was submitted"
+    assert "here.mp4: 120/120 frames (100%)" in finished.shown.stderr
+    assert shown[-1].startswith("rayanim: here.mp4 was fetched")
 
 
 def test_a_job_draws_on_the_cluster_s_other_nodes(finished: Finished) -> None:
@@ -83,7 +83,7 @@ def test_a_job_draws_on_the_cluster_s_other_nodes(finished: Finished) -> None:
     drew = {each.name for each in (finished.project / "notes").iterdir()}
     [node] = drew - {"driver"}
     assert re.fullmatch("[0-9a-f]{56}", node)
-    assert "on Ray with up to 2 actors" in finished.told.stdout
+    assert "on Ray with up to 2 actors" in finished.shown.stdout
 
 
 def test_it_is_known_afterwards(cluster: Cluster, finished: Finished) -> None:
@@ -99,18 +99,18 @@ def test_it_is_known_afterwards(cluster: Cluster, finished: Finished) -> None:
     [row] = [line for line in table.splitlines() if line.startswith(job)]
     assert re.search(rf"succeeded +video\.py +{FRAMES}/{FRAMES} \(100%\)", row)
     assert f"rayanim fetch {job}" in text and "120 frames of 160x120" in text
-    told = json.loads(as_json)
-    assert (told["status"], told["exit_code"], told["done"]) == ("SUCCEEDED", 0, FRAMES)
-    assert log == followed == finished.told.stdout
+    shown = json.loads(as_json)
+    assert (shown["status"], shown["exit_code"], shown["done"]) == ("SUCCEEDED", 0, FRAMES)
+    assert log == followed == finished.shown.stdout
     kinds = [json.loads(line)["event"] for line in events.splitlines()]
     assert kinds[0] == "start" and "progress" in kinds
     assert kinds[-1] == "video" and kinds.count("report") == 1
 
 
-def test_a_fetch_that_breaks_and_is_killed_is_gone_on_from(
+def test_a_fetch_that_breaks_and_is_killed_does_no_harm(
     cluster: Cluster, finished: Finished, tmp_path: Path
 ) -> None:
-    """Until the video is whole, what was there before stays as it was."""
+    """It starts again; until the video is whole, what was there before stays as it was."""
     target = tmp_path / "video.mp4"
     target.write_text("the video of yesterday")
     half_bytes = finished.local.stat().st_size // 2
@@ -126,10 +126,10 @@ def test_a_fetch_that_breaks_and_is_killed_is_gone_on_from(
         wait_until(lambda: proxy.has_stalled or fetching.poll() is not None, "no stall")
         assert fetching.poll() is None, fetching.communicate()
         wait_until(
-            lambda: grown_bytes() > half_bytes or fetching.poll() is not None,
+            lambda: grown_bytes() > half_bytes * 3 // 4 or fetching.poll() is not None,
             "what was passed on is not written",
         )
-        assert grown_bytes() > half_bytes
+        assert fetching.poll() is None
         fetching.kill()
         fetching.communicate()
     assert target.read_text() == "the video of yesterday"
@@ -193,34 +193,34 @@ def faulty(
 
 def test_a_missing_package_is_named_with_the_remedy(faulty: dict[str, tuple[int, str]]) -> None:
     """The traceback shows the script's own line."""
-    code, told = faulty["missing"]
+    code, shown = faulty["missing"]
     assert code == 1
-    assert "ModuleNotFoundError: No module named 'no_such_package'" in told
-    assert 'missing.py", line 1' in told and "--pip" in told
+    assert "ModuleNotFoundError: No module named 'no_such_package'" in shown
+    assert 'missing.py", line 1' in shown and "--pip" in shown
 
 
-def test_a_crash_of_the_driver_is_told_as_one(faulty: dict[str, tuple[int, str]]) -> None:
+def test_a_crash_of_the_driver_is_reported_as_one(faulty: dict[str, tuple[int, str]]) -> None:
     """By the signal that ended it."""
-    code, told = faulty["crash"]
-    assert code == 3 and "SIGKILL" in told and "--resume" in told
+    code, shown = faulty["crash"]
+    assert code == 3 and "SIGKILL" in shown and "--resume" in shown
 
 
 def test_an_update_that_raises_is_shown_with_its_line(faulty: dict[str, tuple[int, str]]) -> None:
     """And its frame, and without lines of rayanim's own."""
-    code, told = faulty["raises"]
+    code, shown = faulty["raises"]
     assert code == 1
-    assert 'raises.py", line 7, in update' in told and "ZeroDivisionError" in told
-    assert re.search(r"rayanim: error: .*frame 7", told)
-    assert told.count("rayanim: error: ") == 1 and "site-packages/rayanim" not in told
+    assert 'raises.py", line 7, in update' in shown and "ZeroDivisionError" in shown
+    assert re.search(r"rayanim: error: .*frame 7", shown)
+    assert shown.count("rayanim: error: ") == 1 and "site-packages/rayanim" not in shown
 
 
 def test_a_syntax_error_is_found_before_anything_is_sent(tmp_path: Path, cluster: Cluster) -> None:
     """Nobody listens at the address, and nobody is asked."""
     (tmp_path / "wrong.py").write_text("import rayanim\nrayanim.produce(\n")
-    told = run(cluster, "submit", "wrong.py", "--address", "http://127.0.0.1:9", cwd=tmp_path)
-    assert told.returncode == 1
-    assert 'wrong.py", line 2' in told.stderr and "SyntaxError" in told.stderr
-    assert "was not sent" in told.stderr
+    shown = run(cluster, "submit", "wrong.py", "--address", "http://127.0.0.1:9", cwd=tmp_path)
+    assert shown.returncode == 1
+    assert 'wrong.py", line 2' in shown.stderr and "SyntaxError" in shown.stderr
+    assert "was not sent" in shown.stderr
 
 
 def test_a_folder_with_a_large_file_is_refused_before_anything_is_sent(
@@ -238,7 +238,7 @@ def test_a_folder_with_a_large_file_is_refused_before_anything_is_sent(
     assert sent.returncode == 3 and "cannot be reached" in sent.stderr
 
 
-def test_a_token_that_is_missing_or_wrong_is_told_with_what_to_set(
+def test_a_token_that_is_missing_or_wrong_is_reported_with_what_to_set(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     """Each has its own words, and exit code 3."""
@@ -253,12 +253,12 @@ def test_a_token_that_is_missing_or_wrong_is_told_with_what_to_set(
         },
     }
     for words, environment in cases.items():
-        told = run(replace(cluster, environment=environment), "status", cwd=tmp_path)
-        assert told.returncode == 3 and words in told.stderr, told
+        shown = run(replace(cluster, environment=environment), "status", cwd=tmp_path)
+        assert shown.returncode == 3 and words in shown.stderr, shown
 
 
-def test_a_job_that_does_not_exist_is_told(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_job_that_does_not_exist_is_reported(cluster: Cluster, tmp_path: Path) -> None:
     """As a mistake of the caller's."""
     lines = [f"{command} nobody" for command in ("status", "logs", "stop", "fetch")]
-    for told in run_all(cluster, *lines, cwd=tmp_path):
-        assert told.returncode == 2 and "knows no job 'nobody'" in told.stderr, told
+    for shown in run_all(cluster, *lines, cwd=tmp_path):
+        assert shown.returncode == 2 and "knows no job 'nobody'" in shown.stderr, shown

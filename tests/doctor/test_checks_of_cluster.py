@@ -7,15 +7,23 @@ from typing import Any
 
 import pytest
 
-from doctor.test_judge import FONTS, LOOK, MACHINE, SOFTWARE
-from rayanim.doctor.checks import judge_cluster, judge_token
-from rayanim.doctor.facts import ClusterFacts, DrawnFacts, Finding, Look, NodeFacts, Package, Token
+from doctor.test_checks import FONTS, MACHINE, PROBE, SOFTWARE
+from rayanim.doctor.checks import check_cluster, check_token
+from rayanim.doctor.facts import (
+    ClusterFacts,
+    DrawnFacts,
+    Finding,
+    Installed,
+    NodeFacts,
+    Probe,
+    Token,
+)
 
 DRAWN = DrawnFacts({"text": "a", "lines": "b"}, "all", {"libx264": "x", "libvpx-vp9": "y"})
-HERE = replace(LOOK, drawn=DRAWN)
+HERE = replace(PROBE, drawn=DRAWN)
 
 
-def node(name: str = "n", look: Look | None = HERE, **more: Any) -> NodeFacts:
+def node(name: str = "n", look: Probe | None = HERE, **more: Any) -> NodeFacts:
     versions = {"ray": "2.60.0", "python": "3.12.1", "rayanim": "0.1.0"}
     return NodeFacts(
         name, "10.0.0.1", False, False, 8.0, 2**34, 2**32, **{**versions, **more}, look=look
@@ -24,34 +32,30 @@ def node(name: str = "n", look: Look | None = HERE, **more: Any) -> NodeFacts:
 
 def said_of(*nodes: NodeFacts) -> list[Finding]:
     cluster = ClusterFacts("10.0.0.1:6379", ray="2.60.0", python="3.12.1", nodes=nodes)
-    return [each for each in judge_cluster(HERE, cluster) if each.level != "well"]
+    return [each for each in check_cluster(HERE, cluster) if each.level != "well"]
 
 
-def drawing(**changes: Any) -> Look:
+def drawing(**changes: Any) -> Probe:
     return replace(HERE, drawn=replace(DRAWN, **changes))
 
 
 def test_nodes_that_draw_alike_are_well() -> None:
-    """That all were compared is told."""
+    """The message says that all were compared."""
     cluster = ClusterFacts("auto", ray="2.60.0", python="3.12.1", nodes=(node("a"), node("b")))
-    found = judge_cluster(HERE, cluster)
+    found = check_cluster(HERE, cluster)
     assert [each.level for each in found] == ["well", "well"]
     assert "2 nodes, 16 CPUs" in found[0].text and "all 2 nodes" in found[1].text
 
 
 def test_a_cluster_that_cannot_be_reached_is_one_finding() -> None:
     """With why, and what to do."""
-    (finding,) = judge_cluster(HERE, ClusterFacts("h:1", "h:1 cannot be reached", "start it"))
-    assert (finding.level, finding.text, finding.remedy) == (
-        "mend",
-        "h:1 cannot be reached",
-        "start it",
-    )
+    (finding,) = check_cluster(HERE, ClusterFacts("h:1", "nothing answers at h:1: start it"))
+    assert (finding.level, finding.text) == ("mend", "nothing answers at h:1: start it")
 
 
 def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() -> None:
     """The panels that differ, and the versions that explain it."""
-    packages = (*SOFTWARE.packages[:2], Package("matplotlib", ">=3.10", "3.10.1"))
+    packages = (*SOFTWARE.packages[:2], Installed("matplotlib", ">=3.10", "3.10.1"))
     other = replace(
         drawing(frames="other", panels={"text": "z", "lines": "b"}),
         software=replace(SOFTWARE, packages=(*packages, SOFTWARE.packages[3])),
@@ -72,7 +76,7 @@ def test_other_fonts_explain_other_text() -> None:
     assert "fonts missing here: Arial" in finding.text
 
 
-def test_other_pixels_without_a_cause_are_told_as_that() -> None:
+def test_other_pixels_without_a_cause_are_reported_as_that() -> None:
     """They are no less wrong."""
     (finding,) = said_of(node(look=drawing(frames="other")))
     assert finding.level == "mend" and "no reason that shows" in finding.text
@@ -86,7 +90,7 @@ def test_other_fonts_with_the_same_pixels_are_worth_knowing() -> None:
     assert "font.size (14.0)" in finding.text
 
 
-def test_other_bytes_of_the_same_pixels_are_told_by_encoder() -> None:
+def test_other_bytes_of_the_same_pixels_are_reported_by_encoder() -> None:
     """The video plays, but its SHA-256 depends on who encoded what."""
     (finding,) = said_of(node(look=drawing(segments={"libx264": "other", "libvpx-vp9": "y"})))
     assert (finding.level, finding.topic) == ("note", "bytes")
@@ -101,7 +105,7 @@ def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "level", "told"),
+    ("made", "level", "words"),
     [
         (node(look=None, failure="it did not answer within 60 s"), "mend", "60 s"),
         (node(look=None, rayanim=None), "note", "is not installed there"),
@@ -112,7 +116,7 @@ def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
         (
             node(look=replace(HERE, machine=replace(MACHINE, usable_cores=4))),
             "note",
-            "told 8 CPUs, processes may use 4",
+            "with 8 CPUs, processes may use 4",
         ),
         (
             node(look=replace(HERE, machine=replace(MACHINE, shared_memory_bytes=2**26))),
@@ -121,21 +125,23 @@ def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
         ),
     ],
 )
-def test_what_a_node_lacks_is_told_with_its_name(made: NodeFacts, level: str, told: str) -> None:
+def test_what_a_node_lacks_is_reported_with_its_name(
+    made: NodeFacts, level: str, words: str
+) -> None:
     """One finding each."""
     (finding,) = said_of(node("well"), made)
-    assert finding.level == level and told in finding.text
+    assert finding.level == level and words in finding.text
     assert finding.nodes == (made.name,)
     assert finding.remedy
 
 
 def test_another_patch_of_python_is_no_difference() -> None:
-    """Code travels between those."""
+    """Code can be sent between those."""
     assert said_of(node(python="3.12.9")) == []
 
 
 @pytest.mark.parametrize(
-    ("token", "level", "told"),
+    ("token", "level", "words"),
     [
         (Token(None, None), "well", "none"),
         (Token("token", None), "mend", "no usable token"),
@@ -144,7 +150,7 @@ def test_another_patch_of_python_is_no_difference() -> None:
         (Token("token", "/f", is_usable=True), "well", "/f"),
     ],
 )
-def test_the_token_is_judged(token: Token, level: str, told: str) -> None:
+def test_the_token_is_checked(token: Token, level: str, words: str) -> None:
     """Missing where it is asked for, or open to all."""
-    finding = judge_token(token, None)
-    assert finding.level == level and told in finding.text
+    finding = check_token(token, None)
+    assert finding.level == level and words in finding.text

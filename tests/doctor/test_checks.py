@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from rayanim.doctor.checks import judge_encoders, judge_machine, judge_resources
+from rayanim.doctor.checks import check_encoders, check_machine, check_resources
 from rayanim.doctor.facts import (
     Encoder,
     Finding,
     Fonts,
-    Look,
+    Installed,
     MachineFacts,
-    Package,
+    Probe,
     Software,
     Token,
     is_well,
@@ -52,16 +52,16 @@ FONTS = Fonts(
 SOFTWARE = Software(
     python="3.12.1",
     packages=(
-        Package("rayanim", "", "0.1.0"),
-        Package("av", ">=15", "18.1.0"),
-        Package("matplotlib", ">=3.10", "3.11.0"),
-        Package("ray", ">=2.55", "2.60.0"),
+        Installed("rayanim", "", "0.1.0"),
+        Installed("av", ">=15", "18.1.0"),
+        Installed("matplotlib", ">=3.10", "3.11.0"),
+        Installed("ray", ">=2.55", "2.60.0"),
     ),
     has_cluster_extra=True,
     libraries={"libavcodec": "62", "machine": "x86_64"},
 )
 ENCODERS = tuple(
-    Encoder(name, codec, False)
+    Encoder(name, codec)
     for name, codec in (
         ("libx264", "h264"),
         ("libx265", "h265"),
@@ -69,45 +69,45 @@ ENCODERS = tuple(
         ("libsvtav1", "av1"),
     )
 )
-LOOK = Look(SOFTWARE, MACHINE, FONTS, None, ENCODERS)
+PROBE = Probe(SOFTWARE, MACHINE, FONTS, None, ENCODERS)
 TOKEN = Token(None, None)
 
 
-def said_of(look: Look, token: Token = TOKEN) -> list[Finding]:
-    return [each for each in judge_machine(look, token) if each.level != "well"]
+def said_of(probe: Probe, token: Token = TOKEN) -> list[Finding]:
+    return [each for each in check_machine(probe, token) if each.level != "well"]
 
 
-def with_package(**changes: object) -> Look:
+def with_package(**changes: object) -> Probe:
     av = replace(SOFTWARE.packages[1], **changes)  # type: ignore[arg-type]
     packages = (SOFTWARE.packages[0], av, *SOFTWARE.packages[2:])
-    return replace(LOOK, software=replace(SOFTWARE, packages=packages))
+    return replace(PROBE, software=replace(SOFTWARE, packages=packages))
 
 
 def test_a_sound_machine_has_nothing_to_mend() -> None:
-    """Each thing that was looked at is told, and all is well."""
-    assert said_of(LOOK) == []
-    assert {each.topic for each in judge_machine(LOOK, TOKEN)} >= {"Python", "av", "h264", "home"}
+    """Each thing that was checked is named, and all is well."""
+    assert said_of(PROBE) == []
+    assert {each.topic for each in check_machine(PROBE, TOKEN)} >= {"Python", "av", "h264", "home"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "level", "told"),
+    ("changes", "level", "words"),
     [
         ({"version": None}, "mend", "pip install 'av>=15'"),
         ({"failure": "ImportError: libGL.so.1"}, "mend", "--force-reinstall"),
         ({"version": "12.0", "is_wanted": False}, "note", "'av>=15'"),
     ],
 )
-def test_a_package_that_is_not_right_is_told_with_the_command(
-    changes: dict[str, object], level: str, told: str
+def test_a_package_that_is_not_right_is_reported_with_the_command(
+    changes: dict[str, object], level: str, words: str
 ) -> None:
     """Missing, broken, or of a version that was not tested."""
     (finding,) = said_of(with_package(**changes))
     assert (finding.level, finding.topic) == (level, "av")
-    assert told in finding.remedy
+    assert words in finding.remedy
 
 
 @pytest.mark.parametrize(
-    ("changes", "topic", "level", "told"),
+    ("changes", "topic", "level", "words"),
     [
         ({"free_memory_bytes": GIB // 2}, "memory", "note", "-j 1"),
         ({"shared_memory_bytes": 64 * 2**20}, "shared memory", "note", "--shm-size"),
@@ -118,78 +118,65 @@ def test_a_package_that_is_not_right_is_told_with_the_command(
         ({"home": "", "home_is_writable": False}, "home", "mend", "HOME"),
     ],
 )
-def test_what_a_machine_lacks_is_told_with_what_to_do(
-    changes: dict[str, object], topic: str, level: str, told: str
+def test_what_a_machine_lacks_is_reported_with_what_to_do(
+    changes: dict[str, object], topic: str, level: str, words: str
 ) -> None:
     """One finding each, and none beside it."""
-    (finding,) = said_of(replace(LOOK, machine=replace(MACHINE, **changes)))  # type: ignore[arg-type]
+    (finding,) = said_of(replace(PROBE, machine=replace(MACHINE, **changes)))  # type: ignore[arg-type]
     assert (finding.topic, finding.level) == (topic, level)
-    assert told in finding.remedy
+    assert words in finding.remedy
 
 
 def test_an_unwritable_home_does_no_harm_where_the_token_is_elsewhere() -> None:
     """Ray writes there only if it has to make a token."""
-    look = replace(LOOK, machine=replace(MACHINE, home_is_writable=False))
-    assert said_of(look, Token(None, "RAY_AUTH_TOKEN", is_usable=True)) == []
-    assert said_of(look, Token("disabled", None)) == []
+    probe = replace(PROBE, machine=replace(MACHINE, home_is_writable=False))
+    assert said_of(probe, Token(None, "RAY_AUTH_TOKEN", is_usable=True)) == []
+    assert said_of(probe, Token("disabled", None)) == []
 
 
-def test_threads_that_multiply_are_told() -> None:
+def test_threads_that_multiply_are_reported() -> None:
     """Ray gives each actor as many as it has processors, unless the variable says otherwise."""
-    assert said_of(replace(LOOK, machine=replace(MACHINE, omp_threads="1"))) == []
-    (finding,) = said_of(replace(LOOK, machine=replace(MACHINE, omp_threads="8")))
+    assert said_of(replace(PROBE, machine=replace(MACHINE, omp_threads="1"))) == []
+    (finding,) = said_of(replace(PROBE, machine=replace(MACHINE, omp_threads="8")))
     assert (finding.topic, finding.level) == ("OpenMP threads", "note")
     assert "OMP_NUM_THREADS=8" in finding.text and "--actor-cpus" in finding.remedy
 
 
-def test_limits_of_a_container_are_told() -> None:
+def test_limits_of_a_container_are_reported() -> None:
     """Its cores and its memory, beside the hardware's."""
     machine = replace(MACHINE, usable_cores=2, group_memory_bytes=4 * GIB)
-    text = " ".join(each.text for each in judge_resources(machine))
+    text = " ".join(each.text for each in check_resources(machine))
     assert "2 of 8" in text and "may use 4 GiB of 32 GiB" in text
 
 
 def test_h264_must_work_and_the_other_codecs_may_lack() -> None:
     """H.264 is what videos are by default; the others are asked for by name."""
     broken = tuple(replace(each, failure="no such encoder") for each in ENCODERS)
-    levels = {each.topic: each.level for each in judge_encoders(broken)}
+    levels = {each.topic: each.level for each in check_encoders(broken)}
     assert levels == {"h264": "mend", "h265": "note", "vp9": "note", "av1": "note"}
 
 
 def test_one_working_encoder_is_enough_for_a_codec() -> None:
     """A build that lacks libaom encodes AV1 with SVT-AV1."""
-    two = (*ENCODERS, Encoder("libaom-av1", "av1", False, "missing"))
-    assert [each.level for each in judge_encoders(two)] == ["well"] * 4
+    two = (*ENCODERS, Encoder("libaom-av1", "av1", "missing"))
+    assert [each.level for each in check_encoders(two)] == ["well"] * 4
 
 
-def test_hardware_that_does_not_work_is_no_ill() -> None:
-    """FFmpeg lists encoders whose device is missing; the reason is told once for all of them."""
-    failure = "Operation not permitted; h264_nvenc: Cannot load libcuda.so.1"
-    two = [
-        Encoder(f"{codec}_nvenc", codec, True, failure.replace("h264", codec))
-        for codec in ("h264", "av1")
-    ]
-    (finding,) = judge_encoders((*two, Encoder("h264_qsv", "h264", True)))
-    assert finding.level == "well"
-    assert finding.text.startswith("h264_qsv work")
-    assert "h264_nvenc, av1_nvenc: Cannot load libcuda.so.1" in finding.text
-
-
-def test_fonts_that_stand_in_and_a_lost_cache_are_told() -> None:
+def test_fonts_that_stand_in_and_a_lost_cache_are_reported() -> None:
     """Both change videos or cost time, and neither stops a video."""
     fonts = replace(FONTS, default_is_fallback=True, family=("Arial",), cache_is_temporary=True)
-    found = {each.topic: each for each in said_of(replace(LOOK, fonts=fonts))}
+    found = {each.topic: each for each in said_of(replace(PROBE, fonts=fonts))}
     assert set(found) == {"fonts", "font cache"}
     assert "Arial" in found["fonts"].text and "MPLCONFIGDIR" in found["font cache"].remedy
 
 
 def test_a_video_that_cannot_be_drawn_must_be_mended() -> None:
-    """Its own words are told."""
-    (finding,) = said_of(replace(LOOK, failure="ValueError: no such backend"))
+    """The message has its own words."""
+    (finding,) = said_of(replace(PROBE, failure="ValueError: no such backend"))
     assert finding.level == "mend" and "no such backend" in finding.text
 
 
-def test_the_same_finding_on_several_nodes_is_told_once() -> None:
+def test_the_same_finding_on_several_nodes_is_reported_once() -> None:
     """The nodes are named, three in a line, all of them for programs."""
     same = [Finding("note", "memory", "little", "more", (f"n{i}",)) for i in range(5)]
     (finding,) = merged([*same[:3], *same[3:]])
