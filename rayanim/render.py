@@ -120,8 +120,8 @@ def produce(
         its constant quality.
     outfile
         Where the video goes: a path, or the URL of a store that fsspec knows,
-        ``s3://bucket/video.mp4`` say, where the finished segments lie until
-        then, too. The suffix chooses the container: .mp4, .mov, .mkv or .webm;
+        for example ``s3://bucket/video.mp4``. Until the video is complete, its
+        finished segments are kept beside it. The suffix chooses the container: .mp4, .mov, .mkv or .webm;
         a name without one gets .mp4. Folders are made.
     settings
         Performance settings to start from, or the report of an earlier run.
@@ -206,8 +206,8 @@ def produce(
         Add a line of JSON to this file for each event of the job, ``"-"`` for
         standard error; ``docs/events.md`` lists them.
     storage_options
-        What fsspec's client of a store takes, where the environment does not
-        tell: ``{"endpoint_url": ...}`` say.
+        Options for fsspec's client of a store that the environment does not
+        set, for example ``{"endpoint_url": ...}``.
 
     Returns
     -------
@@ -525,10 +525,10 @@ def _made(
     def attempt(feed: Feed, *, may_redraw: bool = False, notice: str | None = None) -> Outcome:
         """One try at the video; with a `notice` it is the second one, with all figures in full."""
         from rayanim.engine.job import Job, JobRunner
-        from rayanim.storage.segments import Keeper
+        from rayanim.storage.segments import SegmentStore
 
         in_full = notice is not None
-        keeper = Keeper(
+        segment_store = SegmentStore(
             plan.target,
             plan.thing,
             resume=plan.settings.resume and not in_full,
@@ -536,14 +536,14 @@ def _made(
             how_to_resume=how_to_resume,
         )
         # The segments go when the video has its name, and not before.
-        with keeper, plan.target.part() as part_path:
+        with segment_store, plan.target.part() as part_path:
             job = Job(
                 settings=plan.settings,
                 source=plan.source,
                 feed=feed,
                 suffix=plan.target.address.suffix,
                 part_path=part_path,
-                keeper=keeper,
+                segment_store=segment_store,
                 name=name,
                 in_full=in_full,
                 may_redraw=may_redraw,
@@ -572,7 +572,7 @@ def recorded(
     resume: bool,
     complain: Callable[[str], None],
 ) -> Iterator[Listener]:
-    """Someone to tell the job's events; its start and its failure are told here."""
+    """A log for the job's events; its start and its failure are logged here."""
     from rayanim import __version__
 
     if log_json is None:
@@ -600,7 +600,7 @@ def recorded(
 
 
 def finished(report: Report) -> JobFinished:
-    """What the log is told of a video that has its name."""
+    """The last event of a job whose video has its name."""
     return JobFinished(
         output=str(report.output),
         frames=report.frames,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from rayanim.settings import VideoSettings
-from rayanim.storage.segments import PartStore
+from rayanim.storage.segments import SegmentFolder
 from rayanim.storage.store import Store
 from rayanim.video.codecs import make_spec
 from rayanim.video.encode import EncodedSegment, SegmentEncoder
@@ -56,7 +56,7 @@ def line_of(spec: StreamSpec, packet_bytes: int) -> str:
     segment = segment_of(spec, packet_bytes)
     travelling = pickle.dumps(segment, 5)
     with tempfile.TemporaryDirectory() as folder:
-        store = PartStore(Store(), Path(folder), "video")
+        store = SegmentFolder(Store(), Path(folder), "video")
         joiner = Joiner(spec, Path(folder) / "video.mp4")
         take_ms = least_ms(lambda: pickle.loads(travelling))
         write_ms = least_ms(lambda: store.put(0, 0, None, segment))

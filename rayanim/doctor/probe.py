@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 # where Ray keeps its objects on Linux
 
 
-def probe_here(shipment: PackedSource | None = None) -> Probe:
+def probe_here(packed_source: PackedSource | None = None) -> Probe:
     """Probe this process; what needs a package that cannot be imported is left out."""
     probe = Probe(find_software(), find_machine())
     if any(each.failure or each.version is None for each in probe.software.packages[1:]):
@@ -55,7 +55,7 @@ def probe_here(shipment: PackedSource | None = None) -> Probe:
     # Fonts first: the video brings the settings of the process that packed it.
     probe = replace(probe, fonts=find_fonts())
     try:
-        drawn = draw_test_video(shipment)
+        drawn = draw_test_video(packed_source)
     except RayanimError as error:
         return replace(probe, failure=error.message)
     except Exception as error:  # a broken library may raise anything; it is what we look for
@@ -291,7 +291,7 @@ def pack_test_video() -> PackedSource:
     return pack(AnimatorSource(TestVideo(), AS_IT_IS))
 
 
-def draw_test_video(shipment: PackedSource | None = None) -> DrawnFacts:
+def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
     """Draw the test video in this process, and encode it with each encoder of rayanim's."""
     from rayanim.engine.draw import (
         EncodedFrames,
@@ -309,7 +309,9 @@ def draw_test_video(shipment: PackedSource | None = None) -> DrawnFacts:
     from rayanim.video.codecs import make_spec
     from rayanim.video.spec import CODECS
 
-    source = AnimatorSource(TestVideo(), AS_IT_IS) if shipment is None else unpack(shipment)
+    source = (
+        AnimatorSource(TestVideo(), AS_IT_IS) if packed_source is None else unpack(packed_source)
+    )
     segment = Segment(0, 0, FRAMES, Batch(range(FRAMES), None))
     segments, failures = {}, {}
     with kept_randomness():

@@ -48,7 +48,7 @@ from rayanim.progress.base import Progress
 from rayanim.randomness import kept_randomness
 from rayanim.settings import RenderSettings
 from rayanim.sources import Geometry, Source
-from rayanim.storage.segments import Keeper
+from rayanim.storage.segments import SegmentStore
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
@@ -69,7 +69,7 @@ class Job:
     feed: Feed
     suffix: str
     part_path: Path
-    keeper: Keeper
+    segment_store: SegmentStore
     name: JobName = field(default_factory=JobName)
     in_full: bool = False
     may_redraw: bool = False
@@ -256,15 +256,14 @@ STORE_BYTES = 128 * 2**20
 """Ray's object store where only encoded segments go through it: hundreds of them."""
 
 ENCODED_TO_MEASURE = 60
-"""Frames before which an encoder's time tells little: it looks ahead."""
+"""An encoder looks ahead: before so many frames its time says little."""
 
 
 CLEAR = 0.7
 """Where Ray is predicted below this share of the time in process, one estimate is enough."""
 
 FIRM_S = 2.0
-"""For so long each estimate must say so where it is not that clear: of many estimates from
-what frames cost lately, on a machine that does other things, one is always wrong."""
+"""Otherwise Ray must be predicted to be faster for so many seconds: single estimates are noisy."""
 
 
 class Handover:
@@ -397,7 +396,7 @@ class SegmentsJob:
         self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
-        self._keeper = job.keeper
+        self._segment_store = job.segment_store
         self._drawn_frames = 0
         # In segments that were finished here.
         self._done_frames = 0
@@ -408,12 +407,12 @@ class SegmentsJob:
         plan = follow(self._inside.feed, closed_lengths(self._stats.total, longest))
         first = next(plan)
         opening = self._draw_first(first)
-        resumption = Resumption(self._job, self._events, self._inside, self._keeper)
+        resumption = Resumption(self._job, self._events, self._inside, self._segment_store)
         store = resumption.open()
         spec = self._inside.spec
         self._store = store
         self._space = SpaceWatch(
-            self._job.part_path, self._events, with_parts=self._keeper.takes_disk
+            self._job.part_path, self._events, with_parts=self._segment_store.takes_disk
         )
         # What actors may go on with is joined by an actor: one process writes the video.
         self._writer = SegmentWriter(
@@ -637,7 +636,7 @@ class JobRunner:
 
     def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:
         if inside.transport == "frames":
-            self._job.keeper.pass_over(inside.transport_reason, self._events.notice)
+            self._job.segment_store.pass_over(inside.transport_reason, self._events.notice)
             return FramesJob(self._job, self._events, self._chooser, inside)
         return SegmentsJob(self._job, self._events, self._chooser, inside)
 

@@ -59,7 +59,7 @@ from rayanim.settings import Transport
 
 if TYPE_CHECKING:
     from rayanim.engine.job import Job
-    from rayanim.storage.segments import Keeper, PartStore
+    from rayanim.storage.segments import SegmentFolder, SegmentStore
     from rayanim.video.encode import SegmentEncoder
     from rayanim.video.spec import StreamSpec
 
@@ -568,17 +568,19 @@ class EncoderThread:
 class Resumption:
     """What a job finds of an earlier one."""
 
-    def __init__(self, job: Job, events: JobEvents, inside: InProcess, keeper: Keeper) -> None:
+    def __init__(
+        self, job: Job, events: JobEvents, inside: InProcess, segment_store: SegmentStore
+    ) -> None:
         self._job = job
         self._events = events
         self._inside = inside
-        self._keeper = keeper
+        self._segment_store = segment_store
 
-    def open(self) -> PartStore:
+    def open(self) -> SegmentFolder:
         """Where segment files are put; counts and reports what is there."""
         settings = self._job.settings
         longest = settings.performance.frame_batch_amount
-        store = self._keeper.open(
+        store = self._segment_store.open(
             self._inside.spec,
             n_frames=self._events.stats.total,
             segment_frames=(
@@ -588,15 +590,15 @@ class Resumption:
             sequential=settings.sequential,
             source_name=self._job.source.name,
             first_frame=self._inside.first_digest.hex(),
-            tell=self._events.notice,
+            log=self._events.notice,
         )
-        if self._keeper.resumed_frames:
+        if self._segment_store.resumed_frames:
             self._report()
         return store
 
     def _report(self) -> None:
-        resumed = self._keeper.resumed_frames
-        written_bytes = self._keeper.resumed_bytes
+        resumed = self._segment_store.resumed_frames
+        written_bytes = self._segment_store.resumed_bytes
         self._events.emit(JobResumed(frames=resumed, written_bytes=written_bytes))
         total = self._events.stats.total
         of_all = "" if total is None else f" of {total:,}"
@@ -610,19 +612,19 @@ class Resumption:
         count = 0
         for segment in plan:
             count += 1
-            is_there = self._keeper.take_up(segment)
+            is_there = self._segment_store.take_up(segment)
             if is_there:
                 found((segment.index,))
                 continue
             if is_there is False:
                 self._draw_again(segment)
             yield segment
-        surplus = self._keeper.end_at(count)
+        surplus = self._segment_store.end_at(count)
         if surplus:
             self._events.emit(FramesRejected(frames=surplus, written_bytes=0))
 
     def _draw_again(self, segment: Segment) -> None:
-        info = self._keeper.info_of(segment)
+        info = self._segment_store.info_of(segment)
         self._events.emit(FramesRejected(frames=info.n_frames, written_bytes=info.file_bytes))
         self._events.notice_once(
             f"The part of {segment.label} has another length or was drawn with other "

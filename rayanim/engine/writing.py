@@ -17,7 +17,7 @@ from rayanim.errors import EncodeError, PartsError
 from rayanim.storage.store import DISK_PATIENCE_S
 
 if TYPE_CHECKING:
-    from rayanim.storage.segments import PartStore
+    from rayanim.storage.segments import SegmentFolder
     from rayanim.video.encode import EncodedSegment, VideoEncoder
     from rayanim.video.join import Joiner
     from rayanim.video.spec import StreamSpec
@@ -97,7 +97,7 @@ class SegmentWriter:
     survives = True
 
     def __init__(
-        self, spec: StreamSpec, path: Path, store: PartStore, *, joins: bool = True
+        self, spec: StreamSpec, path: Path, store: SegmentFolder, *, joins: bool = True
     ) -> None:
         self._spec = spec
         self.path = path
@@ -167,7 +167,7 @@ class Joining:
     and removes the file; every later call raises it.
     """
 
-    def __init__(self, spec: StreamSpec, path: Path, store: PartStore) -> None:
+    def __init__(self, spec: StreamSpec, path: Path, store: SegmentFolder) -> None:
         self._spec = spec
         self._path = path
         self._store = store

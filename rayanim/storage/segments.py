@@ -298,7 +298,7 @@ def index_of(name: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class PartStore:
+class SegmentFolder:
     """A folder of segment files, which need not exist. It pickles."""
 
     store: Store
@@ -426,7 +426,7 @@ class PartStore:
         self._remove([name for name in names if name != MANIFEST])
         self.store.remove_folder(self.path)
 
-    def move_to(self, other: PartStore) -> None:
+    def move_to(self, other: SegmentFolder) -> None:
         """Give the folder another name; what has that name is cleared."""
         self._check_ours()
         other.clear()
@@ -512,7 +512,7 @@ def _is_own(name: str) -> bool:
 # ---- the segments of one job
 
 
-class Keeper:
+class SegmentStore:
     """The segments of one job, from its beginning to its end.
 
     As a context, which must enclose the renaming of the video, inside
@@ -533,10 +533,10 @@ class Keeper:
         self._resume = resume
         self._keep = keep
         self._how_to_resume = how_to_resume
-        self._current = PartStore(target.store, target.segments)
+        self._current = SegmentFolder(target.store, target.segments)
         old = target.segments.with_name(target.segments.name + ".old")
-        self._old = PartStore(target.store, old)
-        self._used: PartStore | None = None
+        self._old = SegmentFolder(target.store, old)
+        self._used: SegmentFolder | None = None
         self._manifest: Manifest | None = None
         self._finished: dict[int, SegmentInfo] = {}
 
@@ -574,9 +574,9 @@ class Keeper:
         sequential: bool,
         source_name: str,
         first_frame: str,
-        tell: Callable[[str], None],
-    ) -> PartStore:
-        """Make or find the folder of the video's segments; `tell` logs what was found."""
+        log: Callable[[str], None],
+    ) -> SegmentFolder:
+        """Make or find the folder of the video's segments; `log` gets what was found."""
         from rayanim import __version__
 
         manifest = Manifest(
@@ -592,9 +592,9 @@ class Keeper:
             source_name=source_name,
             first_frame=first_frame,
         )
-        return self.begin(manifest, tell)
+        return self.begin(manifest, log)
 
-    def begin(self, manifest: Manifest, log: Callable[[str], None]) -> PartStore:
+    def begin(self, manifest: Manifest, log: Callable[[str], None]) -> SegmentFolder:
         """`open`, with a manifest that is made already."""
         if not self._target.is_held:
             raise OutputError(
@@ -611,7 +611,7 @@ class Keeper:
         self._manifest = manifest
         return self._used
 
-    def pass_over(self, why: str, tell: Callable[[str], None]) -> None:
+    def pass_over(self, why: str, log: Callable[[str], None]) -> None:
         """No segments will be kept."""
         if self._resume:
             raise ResumeError(
@@ -619,7 +619,7 @@ class Keeper:
                 "Render it without resuming."
             )
         if self._keep:
-            tell(f"There are no segments to keep: the video goes through one encoder ({why}).")
+            log(f"There are no segments to keep: the video goes through one encoder ({why}).")
 
     @property
     def path(self) -> Address:
@@ -664,7 +664,7 @@ class Keeper:
             self._used.remove_from(segments)
         return sum(info.n_frames for info in beyond)
 
-    def _created(self, manifest: Manifest, log: Callable[[str], None]) -> PartStore:
+    def _created(self, manifest: Manifest, log: Callable[[str], None]) -> SegmentFolder:
         """A new folder; what is in its place becomes the old one, unless that is better."""
         current, old = self._current, self._old
         if current.count() and self._best(manifest) is current:
@@ -688,7 +688,7 @@ class Keeper:
             raise
         return created
 
-    def _resumed(self, manifest: Manifest, log: Callable[[str], None]) -> PartStore:
+    def _resumed(self, manifest: Manifest, log: Callable[[str], None]) -> SegmentFolder:
         """The folder of an earlier job, if that was of the same video."""
         used = self._best(manifest)
         found = self._checked_manifest(used, manifest)
@@ -708,7 +708,7 @@ class Keeper:
             )
         return used
 
-    def _checked_manifest(self, used: PartStore, manifest: Manifest) -> Manifest:
+    def _checked_manifest(self, used: SegmentFolder, manifest: Manifest) -> Manifest:
         used.check_resumable()
         try:
             found = used.manifest()
@@ -725,7 +725,7 @@ class Keeper:
             )
         return found
 
-    def _end(self, used: PartStore, manifest: Manifest) -> None:
+    def _end(self, used: SegmentFolder, manifest: Manifest) -> None:
         """The video is whole: the segments go, and those that were put aside.
 
         Another video's stay where this job resumed: it has not put them aside.
@@ -747,7 +747,7 @@ class Keeper:
                 f"{_condition(error)} To go on from there, {self._how_to_resume}"
             )
 
-    def _best(self, manifest: Manifest) -> PartStore:
+    def _best(self, manifest: Manifest) -> SegmentFolder:
         """The folder of this video; of two such, or none, the one with more segments."""
         # Of equals, the first.
         both = (self._current, self._old)

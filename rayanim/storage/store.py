@@ -406,7 +406,7 @@ class Store:
             self.write(to, self.read(source))
 
     def _moved(self, url: Url, other: Url) -> None:
-        # It is gone where a try before moved it, of which no answer came: what is there then tells.
+        # Gone if an earlier try moved it and the answer was lost: what is there then decides.
         with contextlib.suppress(FileNotFoundError):
             self._client.mv(url.text, other.text)
 

@@ -249,7 +249,7 @@ def chooser_of(
         feed=NumberFeed(1000),
         suffix=".mp4",
         part_path=Path("video.part"),
-        keeper=None,  # type: ignore[arg-type] # nothing is drawn
+        segment_store=None,  # type: ignore[arg-type] # nothing is drawn
     )
     stats = JobStats(1000)
     stats.transport = "segments"

@@ -20,7 +20,7 @@ from rayanim.engine.plan import Place
 from rayanim.engine.writing import Joining, SegmentWriter
 from rayanim.errors import EncodeError, PartsError
 from rayanim.settings import VideoSettings
-from rayanim.storage.segments import PartStore
+from rayanim.storage.segments import SegmentFolder
 from rayanim.storage.store import Store
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
@@ -59,7 +59,7 @@ class Files:
     """A folder for segment files, and a video to be."""
 
     path: Path
-    store: PartStore
+    store: SegmentFolder
 
     def open(self, *, joins: bool = True) -> SegmentWriter:
         writer = SegmentWriter(SPEC, self.path, self.store, joins=joins)
@@ -71,7 +71,7 @@ class Files:
 def parts(tmp_path: Path) -> Files:
     (tmp_path / "parts").mkdir()
     Watched.reads.clear()
-    return Files(tmp_path / "video.mp4", PartStore(Watched(), tmp_path / "parts", "ab"))
+    return Files(tmp_path / "video.mp4", SegmentFolder(Watched(), tmp_path / "parts", "ab"))
 
 
 @pytest.fixture(autouse=True)

@@ -76,7 +76,7 @@ def inside_of(source: Source, path: Path, feed: Any = None) -> InProcess:
         feed=NumberFeed(source.n_frames) if feed is None else feed,
         suffix=".mp4",
         part_path=path,
-        keeper=None,  # type: ignore[arg-type] # frames are drawn, and not kept
+        segment_store=None,  # type: ignore[arg-type] # frames are drawn, and not kept
     )
     return InProcess(job, JobEvents(JobStats(source.n_frames)))
 

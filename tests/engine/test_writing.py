@@ -15,7 +15,7 @@ from rayanim.engine.plan import Place
 from rayanim.engine.writing import FrameWriter, SegmentWriter
 from rayanim.errors import EncodeError, PartsError
 from rayanim.settings import VideoSettings
-from rayanim.storage.segments import PartStore
+from rayanim.storage.segments import SegmentFolder
 from rayanim.storage.store import Store
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
@@ -43,7 +43,7 @@ class Files:
     """A folder for segment files, and a video to be."""
 
     path: Path
-    store: PartStore
+    store: SegmentFolder
 
     def open(self) -> SegmentWriter:
         writer = SegmentWriter(SPEC, self.path, self.store)
@@ -56,7 +56,7 @@ class Files:
 @pytest.fixture
 def parts(tmp_path: Path) -> Files:
     (tmp_path / "parts").mkdir()
-    return Files(tmp_path / "video.mp4", PartStore(Store(), tmp_path / "parts", "ab"))
+    return Files(tmp_path / "video.mp4", SegmentFolder(Store(), tmp_path / "parts", "ab"))
 
 
 def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Files) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rayanim.storage.output import Target
-from rayanim.storage.segments import Keeper, Manifest, PartStore
+from rayanim.storage.segments import Manifest, SegmentFolder, SegmentStore
 from rayanim.video.encode import EncodedPacket, EncodedSegment
 from rayanim.video.spec import StreamSpec
 
@@ -69,8 +69,8 @@ class EndedError(Exception):
 class Job:
     """What a test looks at while its job goes on."""
 
-    keeper: Keeper
-    store: PartStore
+    segment_store: SegmentStore
+    store: SegmentFolder
     log: list[str]
 
     @property
@@ -81,7 +81,7 @@ class Job:
     @property
     def finished(self) -> list[int]:
         """The segments that it found."""
-        return sorted(self.keeper._finished)
+        return sorted(self.segment_store._finished)
 
 
 @contextlib.contextmanager
@@ -95,8 +95,8 @@ def job(video: Path, *, resume: bool = False, keep: bool = False, **changes: Any
         if "could not be compared" not in text:
             log.append(text)
 
-    with target.claimed(), Keeper(target, object, resume=resume, keep=keep) as keeper:
-        yield Job(keeper, keeper.begin(manifest(**changes), note), log)
+    with target.claimed(), SegmentStore(target, object, resume=resume, keep=keep) as segment_store:
+        yield Job(segment_store, segment_store.begin(manifest(**changes), note), log)
 
 
 @contextlib.contextmanager
@@ -119,7 +119,7 @@ def killed_job(video: Path, count: int, **changes: Any) -> None:
     """As a job that puts `count` segments and is killed."""
     target = Target(video)
     with target.claimed():
-        keeper = Keeper(target, object).__enter__()
-        store = keeper.begin(manifest(**changes), lambda _: None)
+        segment_store = SegmentStore(target, object).__enter__()
+        store = segment_store.begin(manifest(**changes), lambda _: None)
         for index in range(count):
             store.put(index, 30 * index, None, segment(index))

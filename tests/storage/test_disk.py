@@ -12,7 +12,7 @@ import pytest
 from sample_segments import segment
 
 from rayanim.errors import EncodeError, OutputError
-from rayanim.storage.segments import PartStore, segment_name
+from rayanim.storage.segments import SegmentFolder, segment_name
 from rayanim.storage.store import Store, check_space, expected_bytes
 
 
@@ -102,7 +102,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
         monkeypatch.setattr(os, "fdopen", FailingFile)
         monkeypatch.setattr(FailingFile, "write", fail)
     with pytest.raises(EncodeError, match=said) as caught:
-        PartStore(Store(), tmp_path).put(0, 0, None, segment())
+        SegmentFolder(Store(), tmp_path).put(0, 0, None, segment())
     assert repr(str(path)) in caught.value.message
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]

@@ -494,10 +494,10 @@ def test_two_jobs_of_one_process_do_not_share_a_folder(video: Path, resume: bool
 def test_a_job_that_lost_its_claim_does_not_touch_the_next_one_s_folder(video: Path) -> None:
     """It does not begin either."""
     with ending_job(video) as one:
-        one.keeper._target._lock.close()
+        one.segment_store._target._lock.close()
         ended_job(video)
     with pytest.raises(OutputError, match="has taken"):
-        one.keeper.begin(manifest(), print)
+        one.segment_store.begin(manifest(), print)
     assert segments_in(folder_of(video)) == 3
 
 
@@ -661,7 +661,7 @@ def test_a_store_travels_and_its_claim_does_not(video: Path) -> None:
         store.put(3, 90, None, segment(3))
         assert one.store.look_up(3)[1] == segment(3)
         with pytest.raises(TypeError, match="stays in its process"):
-            pickle.dumps(one.keeper)
+            pickle.dumps(one.segment_store)
 
 
 FULL = """
@@ -704,7 +704,7 @@ from pathlib import Path
 from sample_segments import job, manifest, segment
 from rayanim.errors import EncodeError, OutputError, ResumeError
 from rayanim.storage.output import Target
-from rayanim.storage.segments import Keeper, PartStore
+from rayanim.storage.segments import SegmentStore, SegmentFolder
 from rayanim.storage.store import Store
 if not os.geteuid():
     os.seteuid(65534)
@@ -714,7 +714,7 @@ class Held(Target):
     is_held = True
 
 def begin(video, resume=False):
-    Keeper(Held(video), object, resume=resume).begin(manifest(), print)
+    SegmentStore(Held(video), object, resume=resume).begin(manifest(), print)
 
 def whole(video):
     with job(video):
@@ -722,7 +722,7 @@ def whole(video):
 
 for action in (
     lambda: begin(video),
-    lambda: PartStore(Store(), Target(video).segments).put(0, 0, None, segment()),
+    lambda: SegmentFolder(Store(), Target(video).segments).put(0, 0, None, segment()),
     lambda: begin(video.with_name("new.mp4")),
     lambda: whole(video),
 ):

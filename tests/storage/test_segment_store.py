@@ -18,16 +18,16 @@ from rayanim.errors import ResumeError
 from rayanim.parameters import Batch
 from rayanim.storage.fingerprint import batch_digest
 from rayanim.storage.output import Target
-from rayanim.storage.segments import Keeper, PartStore
+from rayanim.storage.segments import SegmentFolder, SegmentStore
 from rayanim.storage.store import Store
 
 
 @contextlib.contextmanager
-def keeping(video: Path, thing: Any, **how: Any) -> Iterator[Keeper]:
+def keeping(video: Path, thing: Any, **how: Any) -> Iterator[SegmentStore]:
     """The segments of a job that claims its target, as all do."""
     target = Target(video)
-    with target.claimed(), Keeper(target, thing, **how) as keeper:
-        yield keeper
+    with target.claimed(), SegmentStore(target, thing, **how) as segment_store:
+        yield segment_store
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def planned(index: int, params: Sequence[Any] | None = None, n_frames: int = 3) 
     return Segment(index, start, start + n_frames, Batch(numbers, params))
 
 
-def opened(keeper: Keeper, log: list[str] | None = None, **changes: Any) -> Any:
+def opened(segment_store: SegmentStore, log: list[str] | None = None, **changes: Any) -> Any:
     values: dict[str, Any] = {
         "n_frames": 15,
         "segment_frames": "3",
@@ -52,7 +52,7 @@ def opened(keeper: Keeper, log: list[str] | None = None, **changes: Any) -> Any:
         "first_frame": "ab",
         "tell": (log if log is not None else []).append,
     }
-    return keeper.open(SPEC, **{**values, **changes})
+    return segment_store.open(SPEC, **{**values, **changes})
 
 
 def put(store: Any, index: int, params: Sequence[Any] | None = None) -> None:
@@ -62,8 +62,8 @@ def put(store: Any, index: int, params: Sequence[Any] | None = None) -> None:
 
 
 def fail_after(video: Path, *indices: int, params: Sequence[Any] | None = None) -> BaseException:
-    with pytest.raises(ZeroDivisionError) as caught, keeping(video, object) as keeper:
-        store = opened(keeper)
+    with pytest.raises(ZeroDivisionError) as caught, keeping(video, object) as segment_store:
+        store = opened(segment_store)
         for index in indices:
             put(store, index, params)
         raise ZeroDivisionError
@@ -75,11 +75,11 @@ def test_segments_go_with_success_and_stay_with_failure(video: Path) -> None:
     error = fail_after(video, 0, 1, 4)
     assert "3 finished segments are kept" in error.__notes__[0]
     assert "To go on from there, give resume=True." in error.__notes__[0]
-    with keeping(video, object, resume=True) as keeper:
-        opened(keeper)
-        assert (keeper.resumed_frames, keeper.path.exists()) == (9, True)
-        assert keeper.resumed_bytes == sum(
-            each.stat().st_size for each in keeper.path.glob("*.part")
+    with keeping(video, object, resume=True) as segment_store:
+        opened(segment_store)
+        assert (segment_store.resumed_frames, segment_store.path.exists()) == (9, True)
+        assert segment_store.resumed_bytes == sum(
+            each.stat().st_size for each in segment_store.path.glob("*.part")
         )
     assert list(video.parent.iterdir()) == []
 
@@ -101,23 +101,23 @@ def test_a_job_that_never_opened_its_folder_leaves_older_segments_alone(video: P
 def test_only_the_same_frames_are_used_again(video: Path) -> None:
     """Same place, same numbers, same parameters."""
     fail_after(video, 0, 1, params=["a", "b", "c"])
-    with keeping(video, object, resume=True) as keeper:
-        opened(keeper)
-        assert keeper.take_up(planned(0, ["a", "b", "c"])) is True
-        assert keeper.take_up(planned(0, ["a", "b", "d"])) is False
-        assert keeper.take_up(planned(0)) is False
-        assert keeper.take_up(planned(1, ["a", "b"], n_frames=2)) is False
-        assert keeper.take_up(planned(2)) is None
-        assert keeper.info_of(planned(1)).n_frames == 3
+    with keeping(video, object, resume=True) as segment_store:
+        opened(segment_store)
+        assert segment_store.take_up(planned(0, ["a", "b", "c"])) is True
+        assert segment_store.take_up(planned(0, ["a", "b", "d"])) is False
+        assert segment_store.take_up(planned(0)) is False
+        assert segment_store.take_up(planned(1, ["a", "b"], n_frames=2)) is False
+        assert segment_store.take_up(planned(2)) is None
+        assert segment_store.info_of(planned(1)).n_frames == 3
 
 
 def test_parameters_without_a_name_are_drawn_again(video: Path) -> None:
     """Of two lambdas nobody can say that they are one."""
     params = [lambda: 1] * 3
     fail_after(video, 0, params=params)
-    with keeping(video, object, resume=True) as keeper:
-        opened(keeper)
-        assert keeper.take_up(planned(0, params)) is False
+    with keeping(video, object, resume=True) as segment_store:
+        opened(segment_store)
+        assert segment_store.take_up(planned(0, params)) is False
 
 
 def test_segments_behind_the_end_go(video: Path) -> None:
@@ -126,20 +126,20 @@ def test_segments_behind_the_end_go(video: Path) -> None:
     parts = video.with_name("video.mp4.parts")
     (parts / "000003.part").write_bytes(b"broken")
     log: list[str] = []
-    with keeping(video, object, resume=True) as keeper:
-        store = opened(keeper, log)
-        assert keeper.end_at(2) == 3
+    with keeping(video, object, resume=True) as segment_store:
+        store = opened(segment_store, log)
+        assert segment_store.end_at(2) == 3
         assert sorted(store.indices()) == [0, 1]
-        assert keeper.resumed_frames == 6
-        assert keeper.end_at(2) == 0
+        assert segment_store.resumed_frames == 6
+        assert segment_store.end_at(2) == 0
     assert "000003.part is not used" in log[0]
 
 
 def test_a_folder_that_is_gone_hides_no_error(video: Path) -> None:
     """What the job failed of is what is reported."""
-    with pytest.raises(ZeroDivisionError), keeping(video, object) as keeper:
-        put(opened(keeper), 0)
-        shutil.rmtree(keeper.path)
+    with pytest.raises(ZeroDivisionError), keeping(video, object) as segment_store:
+        put(opened(segment_store), 0)
+        shutil.rmtree(segment_store.path)
         raise ZeroDivisionError
 
 
@@ -148,13 +148,13 @@ def test_other_settings_are_refused_and_change_nothing(video: Path) -> None:
     fail_after(video, 0, 1)
     with (
         pytest.raises(ResumeError, match="the seed was 0, is 5 now"),
-        keeping(video, object, resume=True) as keeper,
+        keeping(video, object, resume=True) as segment_store,
     ):
-        opened(keeper, seed=5)
-    with keeping(video, object, resume=True, keep=True) as keeper:
-        opened(keeper)
-        assert keeper.resumed_frames == 6
-    assert len(list(keeper.path.glob("*.part"))) == 2
+        opened(segment_store, seed=5)
+    with keeping(video, object, resume=True, keep=True) as segment_store:
+        opened(segment_store)
+        assert segment_store.resumed_frames == 6
+    assert len(list(segment_store.path.glob("*.part"))) == 2
 
 
 class Thing:
@@ -168,19 +168,19 @@ def test_other_values_are_another_video(video: Path) -> None:
     """Named, also where the first frame is the same; those that cannot be compared are listed."""
     with (
         pytest.raises(ZeroDivisionError),
-        keeping(video, Thing(speed=1, lock=Lock())) as keeper,
+        keeping(video, Thing(speed=1, lock=Lock())) as segment_store,
     ):
-        put(opened(keeper), 0)
+        put(opened(segment_store), 0)
         raise ZeroDivisionError
     with (
         pytest.raises(ResumeError, match="values of the source have changed: speed"),
-        keeping(video, Thing(speed=2, lock=Lock()), resume=True) as keeper,
+        keeping(video, Thing(speed=2, lock=Lock()), resume=True) as segment_store,
     ):
-        opened(keeper)
+        opened(segment_store)
     log: list[str] = []
-    with keeping(video, Thing(speed=1, lock=3), resume=True) as keeper:
-        opened(keeper, log)
-        assert keeper.resumed_frames == 3
+    with keeping(video, Thing(speed=1, lock=3), resume=True) as segment_store:
+        opened(segment_store, log)
+        assert segment_store.resumed_frames == 3
     assert len(log) == 1
     assert "could not be compared with those of the earlier job: lock." in log[0]
 
@@ -191,9 +191,9 @@ def test_a_job_with_fewer_segments_says_which_are_resumed(video: Path) -> None:
     error = fail_after(video, 0)
     assert "3 finished segments are kept in" in error.__notes__[0]
     assert "video.mp4.parts.old'" in error.__notes__[0]
-    with keeping(video, object, resume=True) as keeper:
-        opened(keeper)
-        assert keeper.resumed_frames == 9
+    with keeping(video, object, resume=True) as segment_store:
+        opened(segment_store)
+        assert segment_store.resumed_frames == 9
     assert list(video.parent.iterdir()) == []
 
 
@@ -207,17 +207,17 @@ def test_an_interrupt_while_ending_leaves_the_target_free(
 ) -> None:
     """A notebook goes on in the same process, and may want the same video."""
 
-    def interrupted(store: PartStore) -> None:
+    def interrupted(store: SegmentFolder) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(PartStore, "clear", interrupted)
-        with pytest.raises(KeyboardInterrupt), keeping(video, object) as keeper:
-            opened(keeper)
+        patch.setattr(SegmentFolder, "clear", interrupted)
+        with pytest.raises(KeyboardInterrupt), keeping(video, object) as segment_store:
+            opened(segment_store)
     fail_after(video, 0)
-    with keeping(video, object, resume=True) as keeper:
-        opened(keeper)
-        assert keeper.resumed_frames == 3
+    with keeping(video, object, resume=True) as segment_store:
+        opened(segment_store)
+        assert segment_store.resumed_frames == 3
 
 
 class Unreachable(Store):
@@ -229,8 +229,8 @@ class Unreachable(Store):
 
 def test_segments_that_cannot_be_counted_are_not_removed(video: Path) -> None:
     """A store that does not answer is not an empty one."""
-    with pytest.raises(ZeroDivisionError), keeping(video, object) as keeper:
-        put(opened(keeper), 0)
-        keeper._used = dataclasses.replace(keeper._used, store=Unreachable())
+    with pytest.raises(ZeroDivisionError), keeping(video, object) as segment_store:
+        put(opened(segment_store), 0)
+        segment_store._used = dataclasses.replace(segment_store._used, store=Unreachable())
         raise ZeroDivisionError
     assert len(list(video.with_name("video.mp4.parts").glob("*.part"))) == 1
