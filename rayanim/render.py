@@ -121,8 +121,8 @@ def produce(
     outfile
         Where the video goes: a path, or the URL of a store that fsspec knows,
         for example ``s3://bucket/video.mp4``. Until the video is complete, its
-        finished segments are kept beside it. The suffix chooses the container: .mp4, .mov, .mkv or .webm;
-        a name without one gets .mp4. Folders are made.
+        finished segments are kept beside it. The suffix chooses the container:
+        .mp4, .mov, .mkv or .webm; a name without one gets .mp4. Folders are made.
     settings
         Performance settings to start from, or the report of an earlier run.
     time_per_print
