@@ -98,7 +98,7 @@ class SegmentEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStarted(Event):
-    """A job begins. `frames` is None while the end of the parameters is not known."""
+    """A job begins. `frames` is null while the end of the parameters is not known."""
 
     output: str
     frames: int | None
@@ -176,7 +176,7 @@ class ActorJoined(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorDied(Event):
-    """A render actor died; `start` and `stop` are what it was drawing, None if it was idle."""
+    """A render actor died; `start` and `stop` are what it was drawing, null if it was idle."""
 
     level: ClassVar[Level] = "warning"
 
@@ -204,7 +204,7 @@ class FleetChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentDrawn(SegmentEvent):
-    """A segment was drawn; `actor` is None in the calling process."""
+    """A segment was drawn; `actor` is null in the calling process."""
 
     level: ClassVar[Level] = "debug"
 
