@@ -174,7 +174,7 @@ def test_what_ffmpeg_refuses_is_told() -> None:
     threads.begin()
     threads.add(np.zeros((1, 10), np.uint8))
     threads.end(Place(0, 0, 1))
-    with pytest.raises(EncodeError, match="payload"):
+    with pytest.raises(EncodeError, match="must be a C-contiguous uint8 array"):
         threads.finish()
     threads.abort()
 

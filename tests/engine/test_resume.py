@@ -252,7 +252,7 @@ def test_the_command_that_is_told_goes_on(video: Path, whole: str, number: signa
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
     assert video.read_text() == "the video of before"
-    found = re.search(r"Run (rayanim run .*--resume.*) to go on", told)
+    found = re.search(r"run:\n\s*(rayanim run .*--resume.*)", told, re.M)
     assert found is not None, told
     drawn(folder)
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
