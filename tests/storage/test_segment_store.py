@@ -50,7 +50,7 @@ def opened(segment_store: SegmentStore, log: list[str] | None = None, **changes:
         "sequential": False,
         "source_name": "Video",
         "first_frame": "ab",
-        "tell": (log if log is not None else []).append,
+        "log": (log if log is not None else []).append,
     }
     return segment_store.open(SPEC, **{**values, **changes})
 
