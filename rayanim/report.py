@@ -355,9 +355,16 @@ class Report(_SettingsOf):
             values |= {"binding": None, "binding_text": None}
         return values
 
+    @property
+    def _is_encoded_by_actors(self) -> bool:
+        return self.engine == "ray" and self.transport == "segments"
+
     def _is_shared(self) -> bool:
         """Whether drawing and converting bound the job together, and neither by itself."""
         stages = self.stages
+        if self._is_encoded_by_actors:
+            # In turn with the other two: the longest of the three is what binds.
+            return False
         alone_s = max(stages.draw_s, stages.convert_s) / max(1, self.actors_peak)
         return self.binding in ("drawing", "converting") and alone_s < stages.encode_s
 

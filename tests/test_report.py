@@ -110,6 +110,14 @@ def test_two_stages_can_only_together_be_the_longest() -> None:
     assert report.binding_text.startswith("drawing and converting together took longest; a quick")
 
 
+def test_actors_that_encode_leave_one_stage_the_longest() -> None:
+    """Their seconds of encoding are summed like those of drawing, which took longer."""
+    stages = StageRates.measured(300, draw_s=100, convert_s=2, encode_s=60)
+    report = make_report(stages=stages, transport="segments")
+    assert report.binding_text.startswith("drawing took longest")
+    assert report.summary().splitlines()[2].startswith("Bottleneck: drawing (3.00 frames/s")
+
+
 def test_a_report_is_short_where_it_is_shown_among_others() -> None:
     """Its repr is one line."""
     assert repr(make_report()) == "<Report wave.mp4: 300 frames, 10.0 s>"
