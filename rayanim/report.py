@@ -393,25 +393,29 @@ class Report(_SettingsOf):
 
     def _bottleneck_line(self) -> str:
         stages = self.stages
+        each = " per actor" if self.actors_peak > 1 else ""
+        encoder = each if self._is_encoded_by_actors else ""
         rates = {
-            name: three_digits(fps)
-            for name, fps in (
-                ("drawing", stages.draw_fps),
-                ("conversion", stages.convert_fps),
-                ("encoding", stages.encode_fps),
+            name: (three_digits(fps), of)
+            for name, fps, of in (
+                ("drawing", stages.draw_fps, each),
+                ("conversion", stages.convert_fps, each),
+                ("encoding", stages.encode_fps, encoder),
             )
             if fps
         }
         name = "conversion" if self.binding == "converting" else str(self.binding)
-        each = " per actor" if self.actors_peak > 1 else ""
         first = ""
         if self._is_shared():
             name = "drawing and conversion together"
         elif name in rates:
-            first = f"{rates.pop(name)} frames/s{each}"
-        others = ", ".join(f"{stage} {rate}" for stage, rate in rates.items())
-        if others and not first:
-            others += f" frames/s{each}"
+            rate, of = rates.pop(name)
+            first = f"{rate} frames/s{of}"
+        others = ", ".join(
+            # The first rate of all has the unit.
+            f"{stage} {rate}{'' if first or number else ' frames/s'}{of}"
+            for number, (stage, (rate, of)) in enumerate(rates.items())
+        )
         shown = "; ".join(part for part in (first, others) if part)
         return f"Bottleneck: {name}{f' ({shown})' if shown else ''}.{self._redrawn_text()}"
 
