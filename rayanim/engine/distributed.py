@@ -128,7 +128,7 @@ class Controller:
             case SegmentEncoded():
                 frames = event.stop - event.start
                 self._encoding.add(self._clock(), frames, event.encode_s, event.wait_s)
-            case PartKept():
+            case PartKept(by_actor=True):
                 frames = event.stop - event.start
                 self._encoding.add(self._clock(), frames, event.write_s, event.wait_s)
 
@@ -515,8 +515,9 @@ class Watchdog:
 
     def apply(self, event: Event) -> None:
         """Something came from an actor or the encoder."""
-        if isinstance(event, ActorJoined | SegmentDrawn | SegmentEncoded | PartKept):
-            self._news_s = time.perf_counter()
+        match event:
+            case ActorJoined() | SegmentDrawn() | SegmentEncoded() | PartKept(by_actor=True):
+                self._news_s = time.perf_counter()
 
     def check(self, encoder_silence_s: float) -> None:
         """End the job where nothing more is to be expected."""
@@ -814,17 +815,15 @@ class RayRun:
         if answer is None:
             self._failures.lost_before_encoded(segment)
             return
-        kind: type[SegmentEncoded | PartKept] = SegmentEncoded
-        times = {"encode_s": answer.encode_s, "wait_s": answer.wait_s}
-        if not self._in_order:
+        counted = {"written_bytes": answer.written_bytes, "rss_bytes": answer.rss_bytes}
+        event: Event
+        took_s, wait_s = answer.encode_s, answer.wait_s
+        if self._in_order:
+            event = SegmentEncoded.of(segment, encode_s=took_s, wait_s=wait_s, **counted)
+        else:
             # What was encoded by who drew it is only written here.
-            kind = PartKept
-            times = {"write_s": answer.encode_s, "wait_s": answer.wait_s}
-        self._events.emit(
-            kind.of(
-                segment, written_bytes=answer.written_bytes, rss_bytes=answer.rss_bytes, **times
-            )
-        )
+            event = PartKept.of(segment, write_s=took_s, wait_s=wait_s, by_actor=True, **counted)
+        self._events.emit(event)
 
     def _silence_limit_s(self) -> float:
         frame_s = max(self._work.frame_s, self._assigner.pace.known_s)
