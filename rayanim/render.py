@@ -649,7 +649,7 @@ def describe(plan: Plan) -> PlanReport:
     spec = make_spec(address.suffix, settings, _first_size(plan), settings.fps)
     probe(spec)
     transport, transport_reason = choose_transport(spec, settings.transport)
-    max_actors = settings.workers.most(usable_cores())
+    max_actors = settings.most_actors(usable_cores())
     segment_frames = _longest_segment(plan, transport)
     return PlanReport(
         output=address,
@@ -720,7 +720,7 @@ def _where(settings: RenderSettings, max_actors: int, segment_frames: int) -> li
     cluster = settings.cluster_address
     if cluster is not None:
         # It is not asked: a plan is made in a moment, and also where it cannot be reached.
-        bounds = (settings.workers.count, settings.cluster.max_workers)
+        bounds = (settings.workers.count, settings.performance.max_workers)
         most = min((bound for bound in bounds if bound is not None), default=None)
         actors = (
             "As many render actors as there is room for"

@@ -912,6 +912,11 @@ class RenderSettings(VideoSettings):
         """All but what stays in the calling process: its own objects, and keys to its storage."""
         return vars(self) | {"progress": None, "logger": None, "storage_options": None}
 
+    def most_actors(self, cores: int) -> int:
+        """The most render actors where there are so many cores."""
+        most = self.workers.most(cores)
+        return min(most, self.performance.max_workers or most)
+
     @property
     def checks_history(self) -> bool:
         """Whether frames are drawn again to see if they depend on those drawn before them."""
