@@ -195,6 +195,8 @@ class Workers:
                 f"or -1 for all cores, -2 for all but one; got {workers!r}. "
                 "Use 1 to draw in this process."
             )
+        if count == -1:
+            return cls(is_auto=True)
         return cls(count=count) if count > 0 else cls(spared=-count - 1)
 
     def most(self, cores: int) -> int:

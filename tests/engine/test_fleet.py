@@ -56,6 +56,7 @@ def test_labels_are_compared_as_ray_compares_them() -> None:
         (40, None, 10, 40),
         (40, 20, 10, 20),
         ("auto", 20, 10, 20),
+        (-1, 20, 10, 20),
         ("auto", 20, 0, 20),
         ("auto", None, 0, 0),
     ],
