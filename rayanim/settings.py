@@ -850,6 +850,13 @@ def _logger_or_none(name: str, value: Any) -> Any:
     return value
 
 
+_OF_CALLING_PROCESS = (  # noqa: SIM905
+    "address outfile overwrite resume keep_parts storage_options progress time_per_print logger "
+    "drawing_log_interval encoding_log_interval log_json"
+).split()
+"""The render settings that are pickled as if they had not been given."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderSettings(VideoSettings):
     """All that can be chosen about a job, checked; `rayanim.produce` documents each.
@@ -911,8 +918,11 @@ class RenderSettings(VideoSettings):
         object.__setattr__(self, "performance", self.performance.replace(**given))
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what stays in the calling process: its own objects, and keys to its storage."""
-        return vars(self) | {"progress": None, "logger": None, "storage_options": None}
+        """All but what only the calling process reads: render actors need none of it.
+
+        Its own objects cannot be sent, and names of storage may hold a password.
+        """
+        return vars(self) | {name: getattr(type(self), name) for name in _OF_CALLING_PROCESS}
 
     def most_actors(self, cores: int) -> int:
         """The most render actors where there are so many cores."""
