@@ -351,6 +351,13 @@ class FramesDrawn(InternalEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopyDrawn(InternalEvent):
+    """An actor has drawn a segment that another one had drawn before."""
+
+    rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FramesDiscarded(InternalEvent):
     """Frames drawn after `kept` was counted are drawn again; the time they took is spent."""
 

@@ -60,6 +60,7 @@ from rayanim.errors import (
 from rayanim.events import (
     ActorDied,
     ActorJoined,
+    CopyDrawn,
     EncoderLost,
     EncoderRevived,
     Event,
@@ -516,7 +517,13 @@ class Watchdog:
     def apply(self, event: Event) -> None:
         """Something came from an actor or the encoder."""
         match event:
-            case ActorJoined() | SegmentDrawn() | SegmentEncoded() | PartKept(by_actor=True):
+            case (
+                ActorJoined()
+                | SegmentDrawn()
+                | CopyDrawn()
+                | SegmentEncoded()
+                | PartKept(by_actor=True)
+            ):
                 self._news_s = time.perf_counter()
 
     def check(self, encoder_silence_s: float) -> None:
@@ -803,6 +810,8 @@ class RayRun:
             self._events.emit(
                 SegmentDrawn.timed(segment, timings, actor=event.number, rss_bytes=meta.rss_bytes)
             )
+        else:
+            self._events.emit(CopyDrawn(rss_bytes=meta.rss_bytes))
         self._book.drawn(event.node, segment.index)
         self._assigner.drawn(segment, timings)
         payload_bytes = None if self._in_order else meta.payload_bytes

@@ -15,6 +15,7 @@ from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Segment
 from rayanim.events import (
     ActorJoined,
+    CopyDrawn,
     EngineChosen,
     Event,
     FleetChanged,
@@ -242,6 +243,8 @@ class JobStats:
                 self.timings = replace(self.timings, frames=kept.frames, account=kept.account)
             case SegmentDrawn():
                 self._drawn(event.timings or NO_TIME)
+                self._memory("RenderActor", event.rss_bytes)
+            case CopyDrawn():
                 self._memory("RenderActor", event.rss_bytes)
             case SegmentRetried():
                 self.segments_retried += 1

@@ -15,7 +15,7 @@ from rayanim.engine.plan import Segment, cut
 from rayanim.engine.scheduler import Dispatcher
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import FarmSilentError
-from rayanim.events import PartKept, SegmentDrawn, SegmentEncoded
+from rayanim.events import CopyDrawn, Event, PartKept, SegmentDrawn, SegmentEncoded
 from rayanim.parameters import NumberFeed
 
 FRAME_BYTES = 100
@@ -208,8 +208,15 @@ def test_what_this_process_writes_is_no_work_of_the_encoder(clock: Clock) -> Non
     assert run.controller._snapshot(clock.now_s).encode_fps is not None
 
 
-@pytest.mark.parametrize("by_actor", [True, False])
-def test_only_what_comes_from_actors_is_news(clock: Clock, by_actor: bool) -> None:
+@pytest.mark.parametrize(
+    ("event", "is_news"),
+    [
+        (PartKept(segment=0, start=0, stop=10, written_bytes=9, by_actor=True), True),
+        (PartKept(segment=0, start=0, stop=10, written_bytes=9), False),
+        (CopyDrawn(rss_bytes=9), True),
+    ],
+)
+def test_only_what_comes_from_actors_is_news(clock: Clock, event: Event, is_news: bool) -> None:
     """A job whose actors are silent ends, whatever this process still writes."""
     run = FakeRun(clock)
     run.pool.answered = 1
@@ -221,9 +228,8 @@ def test_only_what_comes_from_actors_is_news(clock: Clock, by_actor: bool) -> No
         refusal=lambda: None,
     )
     clock.now_s += 61.0
-    watchdog.apply(PartKept(segment=0, start=0, stop=10, written_bytes=9, by_actor=by_actor))
-    expected = contextlib.nullcontext() if by_actor else pytest.raises(FarmSilentError)
-    with expected:
+    watchdog.apply(event)
+    with contextlib.nullcontext() if is_news else pytest.raises(FarmSilentError):
         watchdog.check(0.0)
 
 
