@@ -189,6 +189,8 @@ class InProcess:
 
     def frames_per_step(self) -> int:
         """Frames to draw until progress and the choice where to draw are updated."""
+        if not self.cost.is_known:
+            return 1
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
         return max(1, min(STEP_FRAMES, by_time, STEP_BYTES // self.spec.frame_bytes))
 
