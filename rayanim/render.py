@@ -435,8 +435,6 @@ def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
         raise SettingsError("No output file: give outfile='video.mp4', or -o on the command line.")
     try:
         address = address_of(outfile).expanduser()
-    except TypeError:
-        raise SettingsError(f"outfile must be a string or a Path, got {outfile!r:.80}.") from None
     except RuntimeError:
         raise OutputError(f"{str(outfile)!r}: there is no such user's home folder.") from None
     address = with_default_suffix(address, ".png" if is_still else ".mp4")
