@@ -160,7 +160,7 @@ def _longest_in_turn(stages: StageRates, elapsed_s: float, actors: int) -> Bindi
     return max(times_s, key=lambda name: times_s[name])
 
 
-MESSAGES_SHOWN = 3
+EVENTS_SHOWN = 3
 
 _SETTINGS = frozenset(vars(PerformanceSettings()))
 
@@ -454,8 +454,8 @@ class Report(_SettingsOf):
 
 
 def _events_line(events: tuple[str, ...]) -> str:
-    more = len(events) - MESSAGES_SHOWN
-    shown = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:MESSAGES_SHOWN])
+    more = len(events) - EVENTS_SHOWN
+    shown = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:EVENTS_SHOWN])
     return shown + (f"; and {more} more." if more > 0 else ".")
 
 
