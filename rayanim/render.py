@@ -435,8 +435,6 @@ def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
         raise SettingsError("No output file: give outfile='video.mp4', or -o on the command line.")
     try:
         address = address_of(outfile).expanduser()
-    except TypeError:
-        raise SettingsError(f"outfile must be a string or a Path, got {outfile!r:.80}.") from None
     except RuntimeError:
         raise OutputError(f"{str(outfile)!r}: there is no such user's home folder.") from None
     address = with_default_suffix(address, ".png" if is_still else ".mp4")
@@ -649,7 +647,7 @@ def describe(plan: Plan) -> PlanReport:
     spec = make_spec(address.suffix, settings, _first_size(plan), settings.fps)
     probe(spec)
     transport, transport_reason = choose_transport(spec, settings.transport)
-    max_actors = settings.workers.most(usable_cores())
+    max_actors = settings.most_actors(usable_cores())
     segment_frames = _longest_segment(plan, transport)
     return PlanReport(
         output=address,
@@ -720,7 +718,7 @@ def _where(settings: RenderSettings, max_actors: int, segment_frames: int) -> li
     cluster = settings.cluster_address
     if cluster is not None:
         # It is not asked: a plan is made in a moment, and also where it cannot be reached.
-        bounds = (settings.workers.count, settings.cluster.max_workers)
+        bounds = (settings.workers.count, settings.performance.max_workers)
         most = min((bound for bound in bounds if bound is not None), default=None)
         actors = (
             "As many render actors as there is room for"

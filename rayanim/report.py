@@ -160,7 +160,7 @@ def _longest_in_turn(stages: StageRates, elapsed_s: float, actors: int) -> Bindi
     return max(times_s, key=lambda name: times_s[name])
 
 
-MESSAGES_SHOWN = 3
+EVENTS_SHOWN = 3
 
 _SETTINGS = frozenset(vars(PerformanceSettings()))
 
@@ -355,9 +355,16 @@ class Report(_SettingsOf):
             values |= {"binding": None, "binding_text": None}
         return values
 
+    @property
+    def _is_encoded_by_actors(self) -> bool:
+        return self.engine == "ray" and self.transport == "segments"
+
     def _is_shared(self) -> bool:
         """Whether drawing and converting bound the job together, and neither by itself."""
         stages = self.stages
+        if self._is_encoded_by_actors:
+            # In turn with the other two: the longest of the three is what binds.
+            return False
         alone_s = max(stages.draw_s, stages.convert_s) / max(1, self.actors_peak)
         return self.binding in ("drawing", "converting") and alone_s < stages.encode_s
 
@@ -386,25 +393,29 @@ class Report(_SettingsOf):
 
     def _bottleneck_line(self) -> str:
         stages = self.stages
+        each = " per actor" if self.actors_peak > 1 else ""
+        encoder = each if self._is_encoded_by_actors else ""
         rates = {
-            name: three_digits(fps)
-            for name, fps in (
-                ("drawing", stages.draw_fps),
-                ("conversion", stages.convert_fps),
-                ("encoding", stages.encode_fps),
+            name: (three_digits(fps), of)
+            for name, fps, of in (
+                ("drawing", stages.draw_fps, each),
+                ("conversion", stages.convert_fps, each),
+                ("encoding", stages.encode_fps, encoder),
             )
             if fps
         }
         name = "conversion" if self.binding == "converting" else str(self.binding)
-        each = " per actor" if self.actors_peak > 1 else ""
         first = ""
         if self._is_shared():
             name = "drawing and conversion together"
         elif name in rates:
-            first = f"{rates.pop(name)} frames/s{each}"
-        others = ", ".join(f"{stage} {rate}" for stage, rate in rates.items())
-        if others and not first:
-            others += f" frames/s{each}"
+            rate, of = rates.pop(name)
+            first = f"{rate} frames/s{of}"
+        others = ", ".join(
+            # The first rate of all has the unit.
+            f"{stage} {rate}{'' if first or number else ' frames/s'}{of}"
+            for number, (stage, (rate, of)) in enumerate(rates.items())
+        )
         shown = "; ".join(part for part in (first, others) if part)
         return f"Bottleneck: {name}{f' ({shown})' if shown else ''}.{self._redrawn_text()}"
 
@@ -443,8 +454,8 @@ class Report(_SettingsOf):
 
 
 def _events_line(events: tuple[str, ...]) -> str:
-    more = len(events) - MESSAGES_SHOWN
-    shown = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:MESSAGES_SHOWN])
+    more = len(events) - EVENTS_SHOWN
+    shown = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:EVENTS_SHOWN])
     return shown + (f"; and {more} more." if more > 0 else ".")
 
 

@@ -172,6 +172,15 @@ def test_a_dry_run_for_a_cluster_says_so(tmp_path):
     assert "At most 9 render actors" in str(report)
 
 
+@pytest.mark.parametrize("address", ["local", "head:6379"])
+def test_a_dry_run_knows_the_bound_of_performance_settings(tmp_path, address):
+    """On this machine and on a cluster."""
+    options = {"engine": "ray", "address": address, "workers": "auto"}
+    bound = rayanim.PerformanceSettings(max_workers=1)
+    report = render(Overrides(dry_run=True), tmp_path / "a.mp4", settings=bound, **options)
+    assert "At most 1 render actor," in str(report)
+
+
 def test_a_dry_run_foretells_a_refusal(tmp_path):
     """That an existing file may not be replaced is part of the plan."""
     target = tmp_path / "a.mp4"

@@ -347,7 +347,7 @@ def test_pure_drawing_raises_no_alarm(name: str) -> None:
     for index, start in enumerate((8, 24, 16, 0)):
         _, meta = worker.work(segment(index, start, start + 8), is_checked=True)
         assert meta.timings is not None
-        assert meta.timings.account.notes == ()
+        assert meta.timings.draws.notes == ()
 
 
 def test_without_a_seed_nothing_is_compared() -> None:

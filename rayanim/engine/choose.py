@@ -95,8 +95,9 @@ class Chooser:
         address = settings.cluster_address
         self.link = None if address is None else ClusterLink(address, settings)
         # How many a share of a cluster comes to is known when it has answered.
-        most = settings.workers.most(self._machine.cores if self.link is None else UNKNOWN_CPUS)
-        self._allowed = min(most, settings.performance.max_workers or most)
+        self._allowed = settings.most_actors(
+            self._machine.cores if self.link is None else UNKNOWN_CPUS
+        )
         self._most: int | None = None
         self._packed: PackedSource | NotPicklableError
 

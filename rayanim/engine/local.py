@@ -189,6 +189,8 @@ class InProcess:
 
     def frames_per_step(self) -> int:
         """Frames to draw until progress and the choice where to draw are updated."""
+        if not self.cost.is_known:
+            return 1
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
         return max(1, min(STEP_FRAMES, by_time, STEP_BYTES // self.spec.frame_bytes))
 
@@ -297,11 +299,6 @@ class FrameCost:
         return self._frames >= SAMPLE_FRAMES and self._spent_s >= SAMPLE_S
 
     @property
-    def frames(self) -> int:
-        """Frames measured."""
-        return self._frames
-
-    @property
     def usual_s(self) -> float:
         """Seconds that a frame has taken recently; 0 before the first where nothing is known."""
         if self._known_s is not None and self._frames < SAMPLE_FRAMES and not self._is_measured:
@@ -349,7 +346,6 @@ class _Encoded:
     """A segment that was encoded and written."""
 
     place: Place
-    frames: int
     encode_s: float
     write_s: float
     written_bytes: int
@@ -476,7 +472,7 @@ class EncoderThreads:
                 encode_s += encoded_s - began_s
                 written_bytes = self._writer.put(item, segment)
                 write_s = time.perf_counter() - encoded_s
-                return _Encoded(item, segment.n_frames, encode_s, write_s, written_bytes)
+                return _Encoded(item, encode_s, write_s, written_bytes)
             finally:
                 encoder.abort()
         except BaseException as error:
