@@ -742,10 +742,19 @@ class SegmentStore:
         kept = self._best(manifest)
         if kept.is_of(manifest):
             count = kept.count()
-            error.add_note(
-                f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}."
-                f"{_condition(error)} To go on from there, {self._how_to_resume}"
-            )
+            note = f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}."
+            if isinstance(error, HistoryError):
+                note += (
+                    " If the frames are right as they are, also give on_history='warn' "
+                    "(--on-history warn)."
+                )
+            if isinstance(error, ScriptError) and not isinstance(error, HistoryError):
+                # The code is about to be corrected, and a command could not work after that.
+                they = "It" if count == 1 else "They"
+                note += f" {they} can be reused (--resume) only if the script's code is unchanged."
+            else:
+                note += f" To go on from there, {self._how_to_resume}"
+            error.add_note(note)
 
     def _best(self, manifest: Manifest) -> SegmentFolder:
         """The folder of this video; of two such, or none, the one with more segments."""
@@ -760,13 +769,3 @@ def _count(segments: int) -> str:
 
 def _are(segments: int) -> str:
     return "is" if segments == 1 else "are"
-
-
-def _condition(error: BaseException) -> str:
-    """What else has to be so when a job is resumed."""
-    if isinstance(error, HistoryError):
-        return (
-            " If the frames are right as they are, also give on_history='warn' (--on-history warn)."
-        )
-    is_scripts = isinstance(error, ScriptError)
-    return " They count while the script's code stays as it is." if is_scripts else ""
