@@ -674,10 +674,11 @@ class SegmentStore:
         if segments := old.count():
             is_same = old.is_of(manifest)
             of = "an earlier job" if is_same else "another video"
-            advice = " To go on from them, end this job, and resume." if is_same else ""
+            they, them = ("It is", "it") if segments == 1 else ("They are", "them")
+            advice = f" To use {them}, stop this job and run it with --resume." if is_same else ""
             log(
-                f"{_count(segments)} of {of} {_are(segments)} put aside in {str(old.path)!r} until "
-                f"this video is whole.{advice}"
+                f"Moved {_count(segments)} of {of} to {str(old.path)!r}. {they} deleted when this "
+                f"video is complete.{advice}"
             )
         created = replace(current, video=manifest.digest)
         try:
@@ -693,7 +694,7 @@ class SegmentStore:
         used = self._best(manifest)
         found = self._checked_manifest(used, manifest)
         if used is self._old:
-            log(f"Resuming {_count(used.count())} that were put aside in {str(used.path)!r}.")
+            log(f"Resuming from {_count(used.count())} in {str(used.path)!r}.")
         used.remove_unfinished()
         # Its own digest: of values without one, the two manifests may have other ones.
         used = replace(used, video=found.digest)

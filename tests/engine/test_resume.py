@@ -573,7 +573,7 @@ def test_without_resuming_older_parts_are_put_aside_until_the_video_is_whole(
     stop_at(video, 70)
     assert (len(parts_of(video)), len(list(old.glob("*.part")))) == (8, 5)
     report = render(Stopped(video.parent), video)
-    assert any("put aside" in event for event in report.events)
+    assert any("Moved " in event for event in report.events)
     assert (sha(video), report.resumed_frames) == (whole, 0)
     assert [each.name for each in video.parent.glob("video*")] == ["video.mp4"]
 

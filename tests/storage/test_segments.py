@@ -182,7 +182,8 @@ def test_a_new_job_keeps_the_segments_of_the_one_before(video: Path) -> None:
     with ending_job(video, seed=1) as one:
         assert one.finished == []
         assert not list(path.glob("*.part"))
-        assert "3 finished segments of another video are put aside" in one.log[0]
+        assert "Moved 3 finished segments of another video to" in one.log[0]
+        assert "They are deleted when this video is complete." in one.log[0]
         assert repr(str(old_of(video))) in one.log[0]
     with job(video, resume=True) as one:
         assert one.finished == [0, 1, 4]
@@ -218,7 +219,7 @@ def test_segments_aside_stay_where_the_job_between_was_killed_with_fewer(video: 
     killed_job(video, 2)
     with ending_job(video) as one:
         assert "5 finished segments of an earlier job" in one.log[0]
-        assert "end this job, and resume" in one.log[0]
+        assert "stop this job and run it with --resume" in one.log[0]
         assert (one.store.count(), segments_in(old_of(video))) == (0, 5)
     assert (one.path.exists(), segments_in(old_of(video))) == (False, 5)
 
@@ -230,7 +231,7 @@ def test_resuming_finds_the_folder_with_more_segments(video: Path, own: int) -> 
     killed_job(video, own)
     with job(video, resume=True) as one:
         assert one.finished == [0, 1, 4]
-        assert "Resuming 3 finished segments that were put aside" in one.log[0]
+        assert "Resuming from 3 finished segments in" in one.log[0]
     assert list(video.parent.iterdir()) == []
 
 
