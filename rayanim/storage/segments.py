@@ -721,8 +721,8 @@ class SegmentStore:
         if differences := found.differences(manifest):
             raise ResumeError(
                 f"The segments in {str(used.path)!r} are of another video: "
-                f"{'; '.join(differences)}. Undo that, or render without resuming: they are then "
-                f"kept as {self._old.path.name!r}."
+                f"{'; '.join(differences)}. Restore the old settings, or run without --resume: a "
+                "new video is made, and these segments are deleted when it is complete."
             )
         return found
 

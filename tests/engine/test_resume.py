@@ -452,7 +452,7 @@ def test_what_has_changed_is_named(video: Path, what: str) -> None:
     arguments = {"fps": FPS, "engine": "local", "progress": False, "resume": True, **options}
     with pytest.raises(ResumeError, match=message) as caught:
         rayanim.produce(Stopped(video.parent), outfile=video, **arguments)
-    assert "Undo that, or render without resuming" in caught.value.message
+    assert "Restore the old settings, or run without --resume" in caught.value.message
     assert len(parts_of(video)) == 5
     assert video.read_text() == "the video of before"
 
