@@ -93,8 +93,8 @@ class InProcess:
         self._ahead: Batch = job.feed.take(1)
         if not len(self._ahead):
             raise ParametersError(
-                "There is nothing to render: the video has no frames. "
-                "Give param_by_frame at least one entry."
+                "There is nothing to render: the video has no frames. The list or generator that "
+                "gives them, or their parameters (param_by_frame), is empty."
             )
         first = self._ahead
         number = first.numbers[0]
