@@ -308,10 +308,10 @@ def _parse_part(part: str, text: str) -> range:
     first = int(found[1])
     last = first if found[2] is None else int(found[2])
     step = 1 if found[3] is None else int(found[3])
-    if step < 1 or last < first:
-        raise SettingsError(
-            f"frames {text!r}: {part.strip()!r} holds no frame; write first-last, ends included."
-        )
+    if step < 1:
+        raise SettingsError(f"frames {text!r}: the step after x must be at least 1.")
+    if last < first:
+        raise SettingsError(f"frames {text!r}: {first}-{last} runs backwards; write {last}-{first}.")
     return range(first, last + 1, step)
 
 
