@@ -327,6 +327,17 @@ def test_a_bad_setting_in_the_script_names_its_line(script, capsys):
 
 
 @pytest.mark.parametrize(
+    ("output", "message"),
+    [("folder/", "'folder/' is a folder."), ("", "It is empty. Name a file, such as wave.mp4.")],
+)
+def test_an_output_without_a_name_is_refused(script, capsys, output, message):
+    """A folder's name gets no suffix, and nothing is written."""
+    assert _code("run", script(CALLS), "-o", output) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in Path.cwd().iterdir()] == ["script.py"]
+
+
+@pytest.mark.parametrize(
     "options",
     [["--preset", "foo"], ["--frames", "0-99"], ["--codec", "foo"], ["--crf", "60"]],
 )

@@ -143,6 +143,12 @@ def _parse_seed(text: str) -> int | str:
         raise SettingsError(f"seed must be a whole number or 'none', got {text!r}.") from None
 
 
+def _parse_output(text: str) -> Address:
+    if not text:
+        raise SettingsError("It is empty. Name a file, such as wave.mp4.")
+    return address_of(text)
+
+
 def _parse_log(text: str) -> str:
     """Where the log goes, whatever folder the script goes to."""
     if text.endswith(".py"):
@@ -237,7 +243,7 @@ def common_options(command: CommandT) -> CommandT:
         _parsed(
             "-o",
             "--output",
-            parse=address_of,
+            parse=_parse_output,
             metavar="FILE",
             help="The file to write, or s3://bucket/FILE; its suffix chooses the format.",
         ),
