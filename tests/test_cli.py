@@ -22,7 +22,8 @@ from PIL import Image
 
 import rayanim
 from rayanim.cli import main
-from rayanim.cli.printing import Stopped, stopping_on_signals, without_own_frames
+from rayanim.cli.printing import Stopped, failure_of, stopping_on_signals, without_own_frames
+from rayanim.errors import ClusterError
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
 """Where a script in a process of its own finds the helpers of the tests, and this rayanim."""
@@ -345,6 +346,24 @@ def test_a_bad_option_does_not_blame_the_script(script, capsys, options):
     """What only the script's video can refuse is told without a line of the script."""
     assert call("run", script(CALLS), "--quiet", *options) == 2
     assert capsys.readouterr().err.startswith("rayanim: error: ")
+
+
+def test_a_log_that_cannot_be_written_does_not_blame_the_script(script, capsys):
+    """The file is the command's."""
+    assert call("run", script(CALLS), "--quiet", "--log-json", "script.py/log") == 2
+    assert capsys.readouterr().err.startswith("rayanim: error: ")
+
+
+@pytest.mark.parametrize(("options", "is_shown"), [(["cluster"], False), ([], True)])
+def test_an_address_of_the_command_s_does_not_blame_the_script(tmp_path, options, is_shown):
+    """The script's line is shown only where the address may be its own."""
+    path = tmp_path / "script.py"
+    path.write_text("raise ClusterError('no cluster')\n")
+    try:
+        exec(compile(path.read_text(), path, "exec"), {"ClusterError": ClusterError})
+    except ClusterError as error:
+        failure = failure_of(error, script=path, options=options)
+    assert bool(failure.traceback_text) == is_shown
 
 
 def test_suggestions_are_kept(script, capsys):
@@ -731,9 +750,12 @@ def test_ctrl_c_in_a_plain_script_is_one_line(script):
 def test_the_command_that_resumes_can_be_pasted(script):
     """It stands on a line of its own, quoted for a shell."""
     options = ["-o", "my video.mp4", "--engine", "local", "--segment-frames", "10", "--quiet"]
-    code, _, err = run("run", script(FAILS.replace("fail=7", "fail=11")), *options)
-    assert code == 1
-    assert re.search(r"1 finished segment is kept in '.*my video\.mp4\.parts'\.", err)
+    process = start("run", script(SLOW.replace("300", "2000")), *options)
+    _wait_for(Path("drawing"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"finished segments? (is|are) kept in '.*my video\.mp4\.parts'\.", err)
     line = err.splitlines()[-1]
     assert line.startswith("  rayanim run script.py -o 'my video.mp4'")
     assert shlex.split(line)[1:] == ["run", "script.py", *options, "--resume"]

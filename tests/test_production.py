@@ -256,6 +256,13 @@ def test_a_video_without_frames_is_an_error(video: Path, parameters: Any) -> Non
     assert_untouched(video)
 
 
+def test_no_images_at_all_are_an_error(video: Path) -> None:
+    """The message fits frames that are given one by one."""
+    with pytest.raises(ParametersError, match="The list or generator that gives them"):
+        produce(iter([]), video)
+    assert_untouched(video)
+
+
 @pytest.mark.parametrize("n_frames", [0, -3, 2.5, True])
 def test_senseless_frame_counts_are_errors(video: Path, n_frames: Any) -> None:
     """A count is a whole number above 0."""

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 import click
 
 from rayanim.errors import (
+    ClusterError,
     JobError,
     NotPicklableError,
     OutputError,
@@ -285,7 +286,7 @@ def failure_of(
     code = FAILED
     if isinstance(error, SettingsError | JobError):
         code = USAGE if isinstance(error, SettingsError) else CLUSTER
-    if isinstance(error, SettingsError) and _may_be_of_the_command(error, options):
+    if isinstance(error, SettingsError | ClusterError) and _may_be_of_the_command(error, options):
         script = None
     return Failure(code, error.message, _shown_traceback(error, verbose, script), kind, frame)
 
@@ -304,13 +305,17 @@ def exiting_on_failure(*, verbose: bool = False) -> Iterator[None]:
         raise click.exceptions.Exit(failure.exit_code) from error
 
 
-_OF_OUTPUT = {"outfile", "overwrite", "codec"}
+_OF_OUTPUT = {"outfile", "overwrite", "codec", "log_json"}
 """Options of which an `OutputError` may speak."""
 
 
-def _may_be_of_the_command(error: SettingsError, options: Collection[str]) -> bool:
+def _may_be_of_the_command(
+    error: SettingsError | ClusterError, options: Collection[str]
+) -> bool:
     """Whether the command's options, and not the script's call, may be what is wrong."""
     given = set(options)
+    if isinstance(error, ClusterError):
+        return "cluster" in given
     return bool(given & _OF_OUTPUT if isinstance(error, OutputError) else given - {"outfile"})
 
 
