@@ -120,7 +120,7 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
 
 
 DOCTOR_EXIT_CODES = (
-    "Exit codes: 0 all is well; 1 something must be mended; 2 an option makes no sense."
+    "Exit codes: 0 no errors; 1 errors were found; 2 an option is not valid."
 )
 
 
@@ -143,7 +143,7 @@ DOCTOR_EXIT_CODES = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
 def doctor(address: str | None, limit_s: float, as_json: bool) -> int:
-    """Check this machine, and a cluster, and say what to do about what is wrong.
+    """Check this machine, and a cluster; report what is wrong and how to fix it.
 
     Versions, codecs, fonts, memory, disks, Ray's token; and whether each of the
     cluster's nodes draws and encodes the same test video to the same bytes as
