@@ -287,10 +287,10 @@ def _submitted(submission: Submission) -> tuple[JobsClient, str]:
             runtime_env=runtime_env,
         ) as package,
     ):
+        client = JobsClient(submission.address)
         if not options.quiet:
             for text in package.notes(_output_in(folder, options)):
                 write_note(text)
-        client = JobsClient(submission.address)
         request = _request(submission, folder, package.runtime_env)
         if not options.quiet:
             write_note(
