@@ -209,6 +209,6 @@ def test_an_animator_without_frames_says_what_is_missing(tmp_path):
     class Endless(Wave):
         n_frames = None
 
-    with pytest.raises(SettingsError, match="Set n_frames"):
+    with pytest.raises(SettingsError, match=r"Endless has no frame count\. Set n_frames"):
         render_found(pick(Endless=Endless), tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
