@@ -179,9 +179,10 @@ def test_a_name_chooses_a_definition(script):
     assert read_numbers("Other.mp4") == list(range(12))
 
 
-def test_a_name_chooses_among_the_scripts_calls(script):
+def test_a_name_chooses_among_the_scripts_calls(script, capsys):
     """Calls for other videos are passed over, so -o can name the one."""
-    assert call("run", script(TWO), "B", "-o", "only.mp4", "--quiet") == 0
+    assert call("run", script(TWO), "B", "-o", "only.mp4", "-v") == 0
+    assert "Skipped A: only B was requested." in capsys.readouterr().err
     assert read_numbers("only.mp4") == list(range(5))
     assert sorted(path.name for path in Path.cwd().glob("*.mp4")) == ["only.mp4"]
 

@@ -197,7 +197,7 @@ class _Run:
         if self._options.name in names:
             return True
         self._passed_over.append(names)
-        _logger.info("%s: passed over, %s was asked for.", names[0], self._options.name)
+        _logger.info("Skipped %s: only %s was requested.", names[0], self._options.name)
         return False
 
     def _make_overrides(self) -> Overrides:
