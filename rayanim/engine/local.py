@@ -598,7 +598,7 @@ class Resumption:
         self._events.emit(JobResumed(frames=resumed, written_bytes=written_bytes))
         total = self._events.stats.total
         of_all = "" if total is None else f" of {total:,}"
-        self._events.emit(StatusShown(text=f"{resumed:,}{of_all} frames are there already."))
+        self._events.emit(StatusShown(text=f"Resuming: {resumed:,}{of_all} frames are finished."))
         self._events.emit(Progressed())
 
     def missing(
