@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from rayanim.errors import JobError, SettingsError
-from rayanim.jobs.client import JobsClient
+from rayanim.jobs.client import ADDRESS_VARIABLES, JobsClient
 
 BLOCK = b"x" * 2**16
 
