@@ -547,7 +547,7 @@ def test_a_signal_ends_the_run_cleanly(script, engine, number, code):
     os.killpg(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "Nothing was written" in err and "Traceback" not in err and not out
+    assert "No video was written; an existing video was not changed." in err and "Traceback" not in err and not out
     assert Path("video.mp4").read_bytes() == b"before"
     assert not list(Path.cwd().glob("*.part"))
     assert not psutil.wait_procs(children, timeout=20)[1]

@@ -255,7 +255,7 @@ def _stopped(finished: list[str]) -> str:
         return (
             f"rayanim: stopped. Finished before: {', '.join(finished)}. Nothing else was written."
         )
-    return "rayanim: stopped. Nothing was written; a file of an earlier run is as it was."
+    return "rayanim: stopped. No video was written; an existing video was not changed."
 
 
 @contextlib.contextmanager
