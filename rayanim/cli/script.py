@@ -285,9 +285,11 @@ def _named(
         return found
     listed = _listed([found for found in there if not found.obstacle], rendered)
     what = f" {name} is a {type(value).__name__}." if name in namespace else ""
+    if Path(name).suffix and name not in namespace:
+        what += f" To name the output: -o {name}."
     raise SettingsError(
         f"{script} has no video called {name!r}.{what}"
-        + (f" There is:{listed}" if listed else " There is nothing in it to render.")
+        + (f" It has:{listed}" if listed else " There is nothing in it to render.")
     )
 
 
