@@ -627,6 +627,14 @@ def test_an_option_of_the_script_s_own_gets_the_hint_where_it_goes(script, capsy
     assert err.endswith("go after two dashes: rayanim run SCRIPT -- --freq\n")
 
 
+def test_a_second_name_gets_the_hint_where_the_script_s_arguments_go(script, capsys):
+    """As an unknown option does."""
+    assert call("run", script(CALLS), "a", "c") == 2
+    err = capsys.readouterr().err
+    assert "Got unexpected extra argument (c)" in err
+    assert err.endswith("Arguments of the script go after two dashes: rayanim run SCRIPT -- c\n")
+
+
 def test_an_output_without_a_suffix_gets_one(script):
     """That of a video, as ``outfile="name"`` does, or of a still."""
     assert call("run", script(CALLS), "-o", "folder/name", "--quiet") == 0

@@ -7,6 +7,7 @@ them, and those two check them: here it is said only how each is written.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -476,6 +477,14 @@ class ScriptCommand(click.Command):
             raise click.UsageError(
                 f"{error.format_message()} Options of the script itself go after two dashes: "
                 f"{ctx.command_path} SCRIPT -- {error.option_name}"
+            ) from error
+        except click.UsageError as error:
+            found = re.search(r"extra arguments? \((.+)\)", error.format_message())
+            if found is None:
+                raise
+            raise click.UsageError(
+                f"{error.format_message()}. Arguments of the script go after two dashes: "
+                f"{ctx.command_path} SCRIPT -- {found[1]}"
             ) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
