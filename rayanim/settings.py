@@ -311,7 +311,9 @@ def _parse_part(part: str, text: str) -> range:
     if step < 1:
         raise SettingsError(f"frames {text!r}: the step after x must be at least 1.")
     if last < first:
-        raise SettingsError(f"frames {text!r}: {first}-{last} runs backwards; write {last}-{first}.")
+        raise SettingsError(
+            f"frames {text!r}: {first}-{last} runs backwards; write {last}-{first}."
+        )
     return range(first, last + 1, step)
 
 

@@ -547,7 +547,11 @@ def test_a_signal_ends_the_run_cleanly(script, engine, number, code):
     os.killpg(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "No video was written; an existing video was not changed." in err and "Traceback" not in err and not out
+    assert (
+        "No video was written; an existing video was not changed." in err
+        and "Traceback" not in err
+        and not out
+    )
     assert Path("video.mp4").read_bytes() == b"before"
     assert not list(Path.cwd().glob("*.part"))
     assert not psutil.wait_procs(children, timeout=20)[1]
@@ -702,6 +706,25 @@ def test_help_is_grouped(capsys):
     assert options[0] == "-o," and len(options) == len(set(options))
     assert "--address" in options[lines.count("") : -5]
     assert not any(line.startswith("  SCRIPT") for line in lines[lines.index("Output:") :])
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ((), "Example: rayanim run wave.py -o wave.mp4"),
+        (("run",), "Keep the segment files after the video is complete."),
+        (("run",), "NAME selects one video, a variable or a class"),
+        (("run",), "otherwise the code that the script passes to sys.exit"),
+        (("still",), "Replace an existing file (the default), or refuse."),
+        (("submit",), "Memory of the job's driver."),
+        (("fetch",), "Download JOB's finished video."),
+        (("doctor",), "report what is wrong and how to fix it"),
+    ],
+)
+def test_help_says_what_an_option_does(capsys, command, text):
+    """In whole phrases that are understood alone."""
+    assert _code(*command, "--help") == 0
+    assert text in " ".join(capsys.readouterr().out.split())
 
 
 NOTICE = """

@@ -91,7 +91,7 @@ def actor_options(command: CommandT) -> CommandT:
             metavar="SIZE",
             help="Memory set aside for an actor, such as 2GB.",
         ),
-        _json_option("--resources", '{"render": 1}', "What else an actor needs."),
+        _json_option("--resources", '{"render": 1}', "Custom Ray resources per actor."),
         click.option(
             "--keep-head-free",
             is_flag=True,
@@ -124,7 +124,7 @@ def cluster_options(command: CommandT) -> CommandT:
             "--exclude",
             multiple=True,
             metavar="PATTERN",
-            help="Leave these of it behind, as .gitignore writes it; may be repeated.",
+            help="Leave these files out: .gitignore patterns; may be repeated.",
         ),
         click.option(
             "--pip",
@@ -220,7 +220,10 @@ def video_options(command: CommandT) -> CommandT:
             help="Go on from the segments that a stopped or failed run of this video has left.",
         ),
         click.option(
-            "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
+            "--keep-parts",
+            is_flag=True,
+            default=None,
+            help="Keep the segment files after the video is complete.",
         ),
         _parsed(
             "--log-json",
@@ -268,7 +271,7 @@ def common_options(command: CommandT) -> CommandT:
             "--overwrite/--no-overwrite",
             "overwrite",
             default=None,
-            help="Whether an existing file may be replaced. It is, by a finished one.",
+            help="Replace an existing file (the default), or refuse.",
         ),
         _parsed(
             "--seed",
@@ -283,7 +286,12 @@ def common_options(command: CommandT) -> CommandT:
         ),
         click.option("-p", "--preview", is_flag=True, help="Open the result."),
         click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
-        click.option("-v", "--verbose", is_flag=True, help="Whole tracebacks, and log lines."),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="The longer report, whole tracebacks and log lines.",
+        ),
         click.option("--quiet", is_flag=True, help="Print errors only."),
     )
 
@@ -446,9 +454,9 @@ SCRIPT_ARGUMENTS = "rayanim.script_arguments"
 OWN_ARGUMENTS = "rayanim.own_arguments"
 """Where it keeps what stands before, as it was written."""
 
-NAME_HELP = """NAME chooses among several videos: a variable or a class. Of the script's own
-calls only those that render it are carried out; where none does, the
-definition of that name is rendered. What stands after -- goes to the script."""
+NAME_HELP = """NAME selects one video, a variable or a class: the script's calls that render
+another one are skipped. Without such a call, the class or variable NAME is
+rendered. Arguments after -- go to the script."""
 
 
 HELP_GROUPS = {

@@ -309,9 +309,7 @@ _OF_OUTPUT = {"outfile", "overwrite", "codec", "log_json"}
 """Options of which an `OutputError` may speak."""
 
 
-def _may_be_of_the_command(
-    error: SettingsError | ClusterError, options: Collection[str]
-) -> bool:
+def _may_be_of_the_command(error: SettingsError | ClusterError, options: Collection[str]) -> bool:
     """Whether the command's options, and not the script's call, may be what is wrong."""
     given = set(options)
     if isinstance(error, ClusterError):

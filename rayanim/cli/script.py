@@ -210,7 +210,8 @@ def render_found(found: Definition, output: Outfile) -> Report:
         if thing.param_by_frame is None and thing.n_frames is None:
             raise SettingsError(
                 f"{found.name} has no frame count. Set n_frames = 90, or param_by_frame with one "
-                f"entry per frame, in class {type(thing).__name__}, or call its make_video(...) in the script."
+                f"entry per frame, in class {type(thing).__name__}, or call its make_video(...) in "
+                "the script."
             )
         return thing.make_video(output)
     return produce(thing, fps=getattr(thing, "fps", DEFAULT_FPS), outfile=output)
