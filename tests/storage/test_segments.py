@@ -414,7 +414,7 @@ def test_segments_of_another_video_are_not_used(
     before = everything(path)
     with pytest.raises(ResumeError) as caught, job(video, resume=True):
         pass
-    for sentence in [*sentences, "video.mp4.parts.old"]:
+    for sentence in [*sentences, "Restore the old settings, or run without --resume"]:
         assert sentence in caught.value.message
     assert everything(path) == before
     with job(video, resume=True, **changes) as one:
