@@ -354,10 +354,13 @@ class Overrides:
 
     def _rate(self, script: dict[str, Any]) -> Any:
         """The script's rate, or that of the quality where frames can be drawn at any time."""
-        fps = script["fps"]
+        from rayanim.sources import is_frame_list, is_frame_stream
+
+        fps, thing = script["fps"], script["frame_gen"]
         if self.quality_fps is None:
             return fps
-        if script["param_by_frame"] is None and script["n_frames"] is None:
+        one_by_one = is_frame_list(thing) or is_frame_stream(thing)
+        if script["param_by_frame"] is None and script["n_frames"] is None and not one_by_one:
             return self.quality_fps
         # Frames that are given one by one would only play at another speed.
         if parse_rate(fps) != self.quality_fps:
