@@ -651,7 +651,8 @@ def describe(plan: Plan) -> PlanReport:
     settings, address = plan.settings, plan.target.address
     spec = make_spec(address.suffix, settings, _first_size(plan), settings.fps)
     probe(spec)
-    transport, transport_reason = choose_transport(spec, settings.transport)
+    stays = plan.source.stays
+    transport, transport_reason = choose_transport(spec, settings.transport, stays)
     max_actors = settings.workers.most(usable_cores())
     segment_frames = _longest_segment(plan, transport)
     return PlanReport(
@@ -664,7 +665,7 @@ def describe(plan: Plan) -> PlanReport:
         pixel_format=spec.pixel_format,
         file_bytes=0,
         engine="ray" if settings.engine == "ray" else "local",
-        engine_reason=ENGINES[settings.engine],
+        engine_reason=ENGINES[settings.engine] if stays is None else stays,
         transport=transport,
         transport_reason=transport_reason,
         settings=settings.performance,
@@ -707,7 +708,10 @@ def _longest_segment(plan: Plan, transport: Transport) -> int:
 
 def _lines(plan: Plan, max_actors: int, segment_frames: int) -> list[str]:
     settings, address = plan.settings, plan.target.address
-    lines = _where(settings, max_actors, segment_frames)
+    if plan.source.stays is None:
+        lines = _where(settings, max_actors, segment_frames)
+    else:
+        lines = [f"Drawn in this process: {plan.source.stays}."]
     if plan.feed.n_frames is None:
         lines.append("The number of frames is known when param_by_frame has ended.")
     if settings.frames is not None:

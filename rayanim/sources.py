@@ -50,6 +50,9 @@ Pixels = npt.NDArray[np.uint8]
 
 _logger = logging.getLogger(__name__)
 
+READ_ONCE = "a generator of frames is read once, in order"
+"""Why all its frames are drawn in this process, and go through one encoder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
@@ -74,6 +77,13 @@ class Source(Protocol):
     @property
     def n_frames(self) -> int | None:
         """How many frames there are; None where the parameters decide."""
+
+    @property
+    def stays(self) -> str | None:
+        """Why all frames are drawn in this process, one after the other; None where they need not.
+
+        Such a frame is drawn when the feed is asked for it.
+        """
 
     def open(self, geometry: Geometry | None) -> None:
         """Build what drawing needs; once per process, before `measure` and `draw`.
@@ -122,6 +132,7 @@ class AnimatorSource:
     """An `Animator`: its figure is set up once, and updated for each frame."""
 
     n_frames = None
+    stays = None
 
     def __init__(
         self,
@@ -227,6 +238,8 @@ class AnimatorSource:
 class GeneratorSource:
     """A `FrameGenerator` or `Act`: it draws any instant."""
 
+    stays = None
+
     def __init__(self, generator: FrameGenerator, settings: RenderSettings) -> None:
         remove_leftovers(generator)
         self._generator = generator
@@ -292,6 +305,8 @@ def _duration_ms(generator: FrameGenerator) -> float:
 
 class CodeSource(ABC):
     """Frames as the user's code gives them: arrays, Pillow images, matplotlib figures."""
+
+    stays: str | None = None
 
     def __init__(self, n_frames: int | None, settings: RenderSettings) -> None:
         self.n_frames = n_frames
@@ -419,6 +434,7 @@ class StreamSource(CodeSource):
     """A generator of frames: each comes as its own parameter, see `FrameStream`."""
 
     name = "the generator of frames"
+    stays = READ_ONCE
 
     def __init__(self, settings: RenderSettings) -> None:
         super().__init__(None, settings)
@@ -469,6 +485,10 @@ class ScaledSource:
     @property
     def n_frames(self) -> int | None:
         return self._source.n_frames
+
+    @property
+    def stays(self) -> str | None:
+        return self._source.stays
 
     def open(self, geometry: Geometry | None) -> None:
         self._size = None if geometry is None else geometry.size
@@ -523,6 +543,10 @@ class SequentialSource:
     @property
     def n_frames(self) -> int | None:
         return self._source.n_frames
+
+    @property
+    def stays(self) -> str | None:
+        return self._source.stays
 
     def open(self, geometry: Geometry | None) -> None:
         self._geometry = geometry
@@ -664,11 +688,12 @@ def stream_settings(settings: RenderSettings) -> RenderSettings:
         )
     if settings.workers.count not in (None, 1):
         _logger.warning(
-            "workers=%r has no effect: a generator of frames is read once, in order, in this "
-            "process. A list of frames, or a function of the frame number, uses all workers.",
+            "workers=%r has no effect: %s, in this process. "
+            "A list of frames, or a function of the frame number, uses all workers.",
             settings.workers.count,
+            READ_ONCE,
         )
-    local: dict[str, Any] = {"engine": "local", "transport": "frames", "workers": 1}
+    local: dict[str, Any] = {"engine": "local", "workers": 1}
     return replace(settings, **local, sequential=False)
 
 

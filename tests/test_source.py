@@ -26,6 +26,7 @@ from rayanim.engine.draw import draw_frame, measure_source, open_source
 from rayanim.errors import FrameError, SettingsError, SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.randomness import seed_for
+from rayanim.render import Overrides, overriding
 from rayanim.settings import RenderSettings
 from rayanim.sources import FunctionSource, GeneratorSource, ScaledSource, Source, as_source
 
@@ -737,6 +738,18 @@ def test_what_a_generator_of_frames_cannot_do_is_refused(
     name = next(iter(options))
     with pytest.raises(SettingsError, match=f"{name}=.* read once.*Give a list of frames"):
         made(iter([1 // 0 for _ in ()]), tmp_path / "video.mp4", **options)
+
+
+def test_what_a_generator_of_frames_decides_is_the_reason(tmp_path: Path) -> None:
+    """Nobody asked for this process and one encoder; the plan says the same."""
+    reason = "a generator of frames is read once, in order"
+    report = made((numbered_frame(number) for number in range(3)), tmp_path / "video.mp4")
+    assert (report.engine_reason, report.transport_reason) == (reason, reason)
+    with overriding(Overrides(dry_run=True)):
+        plan = made((numbered_frame(number) for number in range(3)), tmp_path / "video.mp4")
+    assert (plan.engine_reason, plan.transport_reason) == (reason, reason)
+    assert f"Drawn in this process: {reason}." in str(plan)
+    assert "asked for" not in str(plan)
 
 
 def test_workers_that_a_generator_of_frames_leaves_idle_are_a_warning(

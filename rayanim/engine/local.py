@@ -110,7 +110,9 @@ class InProcess:
             with self._measured.open(), self._measured.frame(number):
                 self.geometry = measure_source(job.source, settings.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry)
-            self.transport, self.transport_reason = choose_transport(self.spec, settings.transport)
+            self.transport, self.transport_reason = choose_transport(
+                self.spec, settings.transport, job.source.stays
+            )
             self._probe_encoder()
         except BaseException:
             self.abandon()
@@ -132,6 +134,8 @@ class InProcess:
     @property
     def stays(self) -> str | None:
         """Why no frame may be drawn elsewhere, or None."""
+        if self._job.source.stays is not None:
+            return self._job.source.stays
         lays_out = self._measured.lays_out or self._renderer.lays_out
         return LAID_OUT if lays_out and not self._job.settings.sequential else None
 
@@ -318,10 +322,14 @@ class FrameCost:
         return median(self._recent) if self._recent else 0.0
 
 
-def choose_transport(spec: StreamSpec, asked: Transport | Literal["auto"]) -> tuple[Transport, str]:
-    """The transport, and why."""
+def choose_transport(
+    spec: StreamSpec, asked: Transport | Literal["auto"], stays: str | None = None
+) -> tuple[Transport, str]:
+    """The transport, and why; `stays` as in `Source`."""
     from rayanim.video.encode import why_not_joinable
 
+    if stays is not None:
+        return "frames", stays
     reason = why_not_joinable(spec)
     if asked == "segments" and reason is not None:
         raise SettingsError(f"transport='segments' does not go here: {reason}. Use 'frames'.")
