@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -750,6 +751,23 @@ def test_what_a_generator_of_frames_decides_is_the_reason(tmp_path: Path) -> Non
     assert (plan.engine_reason, plan.transport_reason) == (reason, reason)
     assert f"Drawn in this process: {reason}." in str(plan)
     assert "asked for" not in str(plan)
+
+
+def test_a_generator_of_frames_takes_its_time_for_drawing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that stands an hour further after each frame."""
+    clock, passed_s = time.perf_counter, [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + passed_s[0])
+
+    def frames() -> Iterator[Any]:
+        for number in range(4):
+            passed_s[0] += 3600
+            yield numbered_frame(number)
+
+    report = made(frames(), tmp_path / "video.mp4")
+    assert report.binding == "drawing"
+    assert (report.settings.draw_ms or 0) >= 3_600_000
 
 
 def test_workers_that_a_generator_of_frames_leaves_idle_are_a_warning(

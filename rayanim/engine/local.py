@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
@@ -90,7 +90,8 @@ class InProcess:
         self._at = 0
         self._index = 0
         self._is_open = False
-        self._ahead: Batch = job.feed.take(1)
+        self._made_s = 0.0
+        self._ahead: Batch = self._take(1)
         if not len(self._ahead):
             raise ParametersError(
                 "There is nothing to render: the video has no frames. "
@@ -163,18 +164,27 @@ class InProcess:
         """Draw the next frames, `count` at most; None at the video's end."""
         batch, self._ahead = self._ahead, Batch((), None)
         if not len(batch):
-            batch = self._job.feed.take(count)
+            batch = self._take(count)
         if not len(batch):
             return None
         segment = Segment(self._index, self._at, self._at + len(batch), batch)
         before = self._events.stats.timings
         payload, timings = self._renderer.render(segment)
+        timings = replace(timings, draw_s=timings.draw_s + self._made_s)
         self._redraw_all()
         self._index += 1
         self._at = segment.stop
         self._count(payload, timings)
         self._events.drawn_here(segment, before)
         return Drawn(segment, payload)
+
+    def _take(self, count: int) -> Batch:
+        """The next frames of the feed."""
+        began_s = time.perf_counter()
+        batch = self._job.feed.take(count)
+        # A generator of frames draws in here.
+        self._made_s = 0.0 if self._job.source.stays is None else time.perf_counter() - began_s
+        return batch
 
     def draw_some(self, frames: Segment) -> RawPayload | None:
         """Draw some frames of a segment; None where one was found to differ from a full draw."""
