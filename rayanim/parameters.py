@@ -7,6 +7,7 @@ wait here; pixels never do.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rayanim.errors import ParametersError, SettingsError
-from rayanim.randomness import seed_for
+from rayanim.randomness import kept_randomness, seed_for
 from rayanim.settings import Selection
 
 _logger = logging.getLogger(__name__)
@@ -174,9 +175,12 @@ class FrameStream:
 
     def __iter__(self) -> Iterator[Any]:
         for number in itertools.count():
-            seed_for(self._seed, number)
+            # Without a seed the generators are left to the script.
+            kept = contextlib.nullcontext() if self._seed is None else kept_randomness()
             try:
-                frame = next(self._frames)
+                with kept:
+                    seed_for(self._seed, number)
+                    frame = next(self._frames)
             except StopIteration:
                 return
             yield frame

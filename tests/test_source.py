@@ -730,6 +730,20 @@ def test_a_generator_of_frames_has_the_random_numbers_of_the_frame(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    "overrides", [Overrides(), Overrides(dry_run=True), Overrides(still_number=2)]
+)
+def test_a_generator_of_frames_leaves_the_script_its_random_numbers(
+    tmp_path: Path, overrides: Overrides
+) -> None:
+    """Also where its first frame is asked for before the job begins."""
+    before = random.getstate()
+    with overriding(overrides):
+        frames = (numbered_frame(number) for number in range(6))
+        made(frames, tmp_path / "video.mp4", n_frames=6, frames="0-2")
+    assert random.getstate() == before
+
+
+@pytest.mark.parametrize(
     "options", [{"engine": "ray"}, {"transport": "segments"}, {"resume": True}]
 )
 def test_what_a_generator_of_frames_cannot_do_is_refused(
