@@ -37,7 +37,7 @@ from rayanim.figure.layout import Approach, coming_by, skip_draw
 from rayanim.parameters import FrameStream
 from rayanim.pixels import Frame, pixels_of, to_rgba, to_size
 from rayanim.randomness import SETUP, seed_for
-from rayanim.settings import RenderSettings
+from rayanim.settings import RenderSettings, read_address
 from rayanim.timeline import frame_count, frame_time_ms
 
 if TYPE_CHECKING:
@@ -678,7 +678,7 @@ def stream_settings(settings: RenderSettings) -> RenderSettings:
     """`settings` for a generator of frames, which is read once, in order, in this process."""
     refused = {"engine": "ray", "transport": "segments", "resume": True}
     given = [name for name, value in refused.items() if getattr(settings, name) == value]
-    if settings.address is not None:
+    if read_address(settings.address, {}) is not None:
         given.append("address")
     if given:
         raise SettingsError(

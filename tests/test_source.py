@@ -744,7 +744,8 @@ def test_a_generator_of_frames_leaves_the_script_its_random_numbers(
 
 
 @pytest.mark.parametrize(
-    "options", [{"engine": "ray"}, {"transport": "segments"}, {"resume": True}]
+    "options",
+    [{"engine": "ray"}, {"transport": "segments"}, {"resume": True}, {"address": "auto"}],
 )
 def test_what_a_generator_of_frames_cannot_do_is_refused(
     tmp_path: Path, options: dict[str, Any]
@@ -753,6 +754,12 @@ def test_what_a_generator_of_frames_cannot_do_is_refused(
     name = next(iter(options))
     with pytest.raises(SettingsError, match=f"{name}=.* read once.*Give a list of frames"):
         made(iter([1 // 0 for _ in ()]), tmp_path / "video.mp4", **options)
+
+
+def test_a_generator_of_frames_goes_with_the_address_of_this_machine(tmp_path: Path) -> None:
+    """That is where it is drawn anyway."""
+    frames = (numbered_frame(number) for number in range(3))
+    assert made(frames, tmp_path / "video.mp4", address="local").frames == 3
 
 
 def test_what_a_generator_of_frames_decides_is_the_reason(tmp_path: Path) -> None:
