@@ -713,7 +713,7 @@ def _lines(plan: Plan, max_actors: int, segment_frames: int) -> list[str]:
     else:
         lines = [f"Drawn in this process: {plan.source.stays}."]
     if plan.feed.n_frames is None:
-        lines.append("The number of frames is known when param_by_frame has ended.")
+        lines.append(f"The number of frames is known when {plan.feed.name} has ended.")
     if settings.frames is not None:
         lines.append(f"Of the whole video, frames {settings.frames.text}.")
     if plan.target.exists():

@@ -283,6 +283,15 @@ def test_there_is_no_still_beyond_the_end(tmp_path, parameters):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_generator_of_frames_is_named_in_a_plan_and_for_a_still(tmp_path):
+    """Its script has no param_by_frame."""
+    frames = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(3)]
+    plan = render(Overrides(dry_run=True), tmp_path / "a.mp4", iter(frames))
+    assert "is known when the generator of frames has ended" in str(plan)
+    with pytest.raises(SettingsError, match="the generator of frames ended before it"):
+        render(Overrides(still_number=3), tmp_path / "a.mp4", iter(frames))
+
+
 def test_a_still_is_written_whole_or_not_at_all(tmp_path):
     """A frame that fails leaves an earlier image as it was, and nothing beside it."""
     target = tmp_path / "a.png"
