@@ -32,8 +32,9 @@ from rayanim.errors import (
 from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, NoLog
 from rayanim.parameters import Feed, FrameStream, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.progress import Progress, choose_progress
-from rayanim.report import Report
+from rayanim.report import Report, plural
 from rayanim.settings import (
+    DEFAULT_FPS,
     ClusterSettings,
     Drawing,
     Engine,
@@ -53,9 +54,6 @@ if TYPE_CHECKING:
     from rayanim.sources import Source
 
 _logger = logging.getLogger(__name__)
-
-DEFAULT_FPS = 30
-"""The rate of videos for which none is given."""
 
 
 def produce(
@@ -723,7 +721,7 @@ def _lines(plan: Plan, max_actors: int, segment_frames: int) -> list[str]:
 
 
 def _where(settings: RenderSettings, max_actors: int, segment_frames: int) -> list[str]:
-    segments = f"at most {_count(segment_frames, 'frame')} in a segment."
+    segments = f"at most {plural(segment_frames, 'frame')} in a segment."
     cluster = settings.cluster_address
     if cluster is not None:
         # It is not asked: a plan is made in a moment, and also where it cannot be reached.
@@ -732,18 +730,14 @@ def _where(settings: RenderSettings, max_actors: int, segment_frames: int) -> li
         actors = (
             "As many render actors as there is room for"
             if most is None
-            else f"At most {_count(most, 'render actor')}"
+            else f"At most {plural(most, 'render actor')}"
         )
         return [f"Drawn on the Ray cluster ({cluster.origin}).", f"{actors}, {segments}"]
     # As in the engine: one worker is this process.
     if settings.engine == "local" or (settings.engine == "auto" and max_actors == 1):
         return [f"Drawn {ENGINES['local']}."]
-    actors = f"At most {_count(max_actors, 'render actor')}"
+    actors = f"At most {plural(max_actors, 'render actor')}"
     return [f"Drawn {ENGINES[settings.engine]}.", f"{actors}, {segments}"]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
