@@ -424,10 +424,24 @@ class ListSource(CodeSource):
         if n_frames > len(frames):
             raise SettingsError(f"n_frames={n_frames}, but the list has only {len(frames)} frames.")
         super().__init__(n_frames, settings)
-        self._frames = frames[:n_frames]
+        self._frames: Any = frames[:n_frames]
+
+    def frames_bytes(self) -> int:
+        """Bytes of the arrays and Pillow images among the frames."""
+        if isinstance(self._frames, np.ndarray):
+            return int(self._frames.nbytes)
+        if not isinstance(self._frames, list | tuple):
+            return 0  # what makes them as they are asked for
+        return sum({id(frame): _frame_bytes(frame) for frame in self._frames}.values())
 
     def _result(self, index: int, params: Any) -> Any:
         return self._frames[index]
+
+
+def _frame_bytes(frame: Any) -> int:
+    if hasattr(frame, "getbands"):  # Pillow's
+        return int(frame.width * frame.height * len(frame.getbands()))
+    return int(getattr(frame, "nbytes", 0))
 
 
 class StreamSource(CodeSource):
@@ -490,6 +504,11 @@ class ScaledSource:
     def stays(self) -> str | None:
         return self._source.stays
 
+    @property
+    def inner(self) -> Source:
+        """The other source."""
+        return self._source
+
     def open(self, geometry: Geometry | None) -> None:
         self._size = None if geometry is None else geometry.size
         self._source.open(None if geometry is None else geometry.inner)
@@ -547,6 +566,11 @@ class SequentialSource:
     @property
     def stays(self) -> str | None:
         return self._source.stays
+
+    @property
+    def inner(self) -> Source:
+        """The other source."""
+        return self._source
 
     def open(self, geometry: Geometry | None) -> None:
         self._geometry = geometry
@@ -667,6 +691,13 @@ def is_frame_list(thing: Any) -> bool:
     if isinstance(thing, np.ndarray):
         return thing.ndim == 4
     return isinstance(thing, Sequence) and not isinstance(thing, str | bytes | bytearray)
+
+
+def listed_bytes(source: Source) -> int | None:
+    """Bytes of the arrays and images in a list of frames; None where `source` is no list."""
+    while isinstance(source, ScaledSource | SequentialSource):
+        source = source.inner
+    return source.frames_bytes() if isinstance(source, ListSource) else None
 
 
 def is_frame_stream(thing: Any) -> bool:
