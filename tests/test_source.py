@@ -24,7 +24,7 @@ from PIL import Image
 
 from rayanim import Animator, Report, produce
 from rayanim.engine.draw import draw_frame, measure_source, open_source
-from rayanim.errors import FrameError, SettingsError, SetupError
+from rayanim.errors import FrameError, ParametersError, SettingsError, SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.randomness import seed_for
 from rayanim.render import Overrides, overriding
@@ -736,6 +736,7 @@ def test_a_generator_of_frames_leaves_the_script_its_random_numbers(
     tmp_path: Path, overrides: Overrides
 ) -> None:
     """Also where its first frame is asked for before the job begins."""
+    random.seed(99)
     before = random.getstate()
     with overriding(overrides):
         frames = (numbered_frame(number) for number in range(6))
@@ -760,6 +761,13 @@ def test_a_generator_of_frames_goes_with_the_address_of_this_machine(tmp_path: P
     """That is where it is drawn anyway."""
     frames = (numbered_frame(number) for number in range(3))
     assert made(frames, tmp_path / "video.mp4", address="local").frames == 3
+
+
+@pytest.mark.parametrize("form", [list, iter])
+def test_no_frames_are_no_video(tmp_path: Path, form: Callable[[Any], Any]) -> None:
+    """A list and a generator have no param_by_frame that could be given more."""
+    with pytest.raises(ParametersError, match=r"no frames\.$"):
+        made(form([]), tmp_path / "video.mp4", engine="local")
 
 
 def test_what_a_generator_of_frames_decides_is_the_reason(tmp_path: Path) -> None:

@@ -93,10 +93,9 @@ class InProcess:
         self._made_s = 0.0
         self._ahead: Batch = self._take(1)
         if not len(self._ahead):
-            raise ParametersError(
-                "There is nothing to render: the video has no frames. "
-                "Give param_by_frame at least one entry."
-            )
+            has_parameters = job.feed.name == "param_by_frame"
+            advice = " Give param_by_frame at least one entry." if has_parameters else ""
+            raise ParametersError(f"There is nothing to render: the video has no frames.{advice}")
         first = self._ahead
         number = first.numbers[0]
         params = None if first.params is None else first.params[0]
