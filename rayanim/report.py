@@ -336,7 +336,7 @@ class Report(_SettingsOf):
         return "\n".join(self._details()) if self.rendered else ""
 
     def __repr__(self) -> str:
-        size = f"{_plural(self.frames, 'frame')}, {_seconds_text(self.video_s)}"
+        size = f"{plural(self.frames, 'frame')}, {_seconds_text(self.video_s)}"
         return f"<{type(self).__name__} {self.output}: {size}>"
 
     def to_dict(self) -> dict[str, Any]:
@@ -371,7 +371,7 @@ class Report(_SettingsOf):
     def _video_line(self) -> str:
         width, height = self.size
         text = (
-            f"{self.output}: {_plural(self.frames, 'frame')} of {width}x{height} at "
+            f"{self.output}: {plural(self.frames, 'frame')} of {width}x{height} at "
             f"{_rate_text(self.rate)} fps ({_seconds_text(self.video_s)}), "
             f"{self.codec} {self.pixel_format}, "
         )
@@ -381,14 +381,14 @@ class Report(_SettingsOf):
         where = "in this process"
         if self.engine == "ray":
             nodes = f" on {self.nodes_peak} nodes" if self.nodes_peak > 1 else ""
-            where = f"on Ray with up to {_plural(self.actors_peak, 'actor')}{nodes}"
+            where = f"on Ray with up to {plural(self.actors_peak, 'actor')}{nodes}"
         why = f" ({self.engine_reason})" if self.engine_reason else ""
         text = (
             f"Rendered in {_seconds_text(self.elapsed_s)} ({three_digits(self.fps)} frames/s), "
             f"drawn {where}{why}."
         )
         if self.resumed_frames:
-            text += f" {_plural(self.resumed_frames, 'frame')} came from an earlier run."
+            text += f" {plural(self.resumed_frames, 'frame')} came from an earlier run."
         return text
 
     def _bottleneck_line(self) -> str:
@@ -426,7 +426,7 @@ class Report(_SettingsOf):
             of_all = self.drawn_in_parts + in_full
             return f" Redrew only what changed in {self.drawn_in_parts} of {of_all} frames."
         if in_full:
-            return f" Redrew all of {_plural(in_full, 'frame')} ({self.drawn_in_full[0][0]})."
+            return f" Redrew all of {plural(in_full, 'frame')} ({self.drawn_in_full[0][0]})."
         return ""
 
     def _details(self) -> Iterator[str]:
@@ -441,7 +441,7 @@ class Report(_SettingsOf):
         if self.nodes_peak > 1:
             yield f"Nodes were in use for {three_digits(self.node_hours)} node-hours in all."
         for why, frames in self.drawn_in_full:
-            yield f"Redrew all of {_plural(frames, 'frame')}: {why}."
+            yield f"Redrew all of {plural(frames, 'frame')}: {why}."
         if self.transport_reason:
             yield f"The encoder got {self.transport}: {self.transport_reason}."
 
@@ -459,7 +459,8 @@ def _events_line(events: tuple[str, ...]) -> str:
     return shown + (f"; and {more} more." if more > 0 else ".")
 
 
-def _plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
+    """``1 frame``, ``2 frames``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -30,6 +30,9 @@ from rayanim.errors import SettingsError
 
 _logger = getLogger("rayanim")
 
+DEFAULT_FPS = 30
+"""The rate of videos for which none is given."""
+
 MAX_FPS = 1000
 """Above this a rate is taken for a mistake; FFmpeg's containers end near there too."""
 
@@ -907,7 +910,7 @@ class RenderSettings(VideoSettings):
     say of it. `height_px`, the height of the frames, is the command's alone.
     """
 
-    fps: Fraction = setting(Fraction(30), lambda name, value: parse_rate(value))
+    fps: Fraction = setting(Fraction(DEFAULT_FPS), lambda name, value: parse_rate(value))
     frames: Selection | None = setting(None, _frames)
     n_frames: int | None = setting(None, count_or_none)
     duration: float | None = setting(None, _duration)

@@ -258,7 +258,7 @@ def test_a_video_without_frames_is_an_error(video: Path, parameters: Any) -> Non
 
 def test_no_images_at_all_are_an_error(video: Path) -> None:
     """The message fits frames that are given one by one."""
-    with pytest.raises(ParametersError, match="The list or generator that gives them"):
+    with pytest.raises(ParametersError, match="There is nothing to render: the video has no frames"):
         produce(iter([]), video)
     assert_untouched(video)
 

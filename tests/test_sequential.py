@@ -383,7 +383,7 @@ def test_the_check_costs_a_hundredth() -> None:
 class Collector:
     """A source that notes its calls."""
 
-    name, n_frames = "Collector", None
+    name, n_frames, stays = "Collector", None, None
 
     def __init__(self) -> None:
         self.calls: list[Any] = []

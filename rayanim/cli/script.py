@@ -107,10 +107,6 @@ def _search_path(path: Path, argv: Sequence[str], search_path: list[str]) -> lis
     return [str(path.resolve().parent), *rest]
 
 
-DEFAULT_FPS = 30
-"""The rate of a found generator that has none: `produce`'s own default."""
-
-
 @dataclass(frozen=True, slots=True)
 class Definition:
     """An object or a class in a script that can be rendered, unless there is an obstacle."""
@@ -214,7 +210,7 @@ def render_found(found: Definition, output: Outfile) -> Report:
                 "the script."
             )
         return thing.make_video(output)
-    return produce(thing, fps=getattr(thing, "fps", DEFAULT_FPS), outfile=output)
+    return produce(thing, fps=getattr(thing, "fps", None), outfile=output)
 
 
 def _forms() -> tuple[type, ...]:

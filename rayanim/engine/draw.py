@@ -38,7 +38,7 @@ from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
 from rayanim.settings import RenderSettings, Transport
-from rayanim.sources import Geometry, Source
+from rayanim.sources import Geometry, Source, listed_bytes
 from rayanim.video.spec import StreamSpec
 
 if TYPE_CHECKING:
@@ -611,11 +611,21 @@ def large_attributes(source: Source, packed: PackedSource) -> str | None:
     """A warning that names what makes `packed` large, or None where it is not."""
     if len(packed.pickled) < LARGE_BYTES:
         return None
+    if listed_bytes(source) is not None:
+        return large_list(source, len(packed.pickled))
     sizes = sorted(((_size(value), name) for name, value in _attributes(source)), reverse=True)
     named = ", ".join(f"{name} ({size / 2**20:.0f} MB)" for size, name in sizes[:3])
     return (
         f"{source.name} takes {len(packed.pickled) / 2**20:.0f} MB in each actor, most of it "
         f"in {named}. Load it in setup(), or give it frame by frame through param_by_frame."
+    )
+
+
+def large_list(source: Source, list_bytes: int) -> str:
+    """The same for a list of frames."""
+    return (
+        f"{source.name} takes {list_bytes / 2**20:.0f} MB in each actor. "
+        "A function of the frame number makes each frame where it is drawn."
     )
 
 

@@ -45,6 +45,7 @@ class Source:
     ) -> None:
         self.n_frames = n_frames
         self.size = size
+        self.stays = None
         self.fail = fail
         self.calls: list[Any] = []
 
