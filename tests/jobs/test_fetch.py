@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rayanim.cli.job_commands import fetch_videos
+from rayanim.cli.printing import Stopped
 from rayanim.errors import JobError, OutputError, SettingsError
+from rayanim.jobs.client import SubmittedJob
 from rayanim.jobs.driver import JOB, LOG_FOLDER
 from rayanim.jobs.fetch import ATTEMPTS, Offer, check_free, fetch_video, offer, targets
 
@@ -125,6 +130,32 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
 
     with pytest.raises(JobError, match="not the video that the job has finished"):
         fetch_video(FakeClient(VIDEO), "node-1", offer_of(VIDEO), target, on_bytes=spoil)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_behind(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fetch ends with that signal's exit code."""
+    monkeypatch.chdir(tmp_path)
+    # In place of the default, which would end the tests where nobody catches the signal.
+    before = signal.signal(number, lambda *_: None)
+
+    class Signalled(FakeClient):
+        def file(self, node_id: str, name: str) -> Iterator[bytes]:
+            for block in super().file(node_id, name):
+                yield block
+                assert [each.suffix for each in tmp_path.iterdir()] == [".fetch"]
+                os.kill(os.getpid(), number)
+
+    job = SubmittedJob("job-1", "SUCCEEDED", "", 0, "node-1", None, None, {})
+    try:
+        with pytest.raises(Stopped) as caught:
+            fetch_videos(Signalled(VIDEO), job, [offer_of(VIDEO)], None, quiet=True)
+    finally:
+        signal.signal(number, before)
+    assert caught.value.exit_code == 128 + number
     assert list(tmp_path.iterdir()) == []
 
 
