@@ -35,15 +35,19 @@ SECRETS = (
     ".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".ray", "auth_token", ".netrc",
     ".pgpass", ".my.cnf", ".pypirc", ".npmrc", ".boto", ".s3cfg", ".git-credentials", ".htpasswd",
     ".vault-token", ".env", ".env.*", ".envrc", "secrets.toml", "credentials.json",
+    "application_default_credentials.json", "client_secret*.json", "kubeconfig",
     "service-account*.json", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "*.tfstate",
     "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
 )  # fmt: skip
 """Every job of a cluster can read a package, so these stay here."""
 
+SETTINGS = (".config", ".local")
+"""Folders of programs' settings, with credentials among them."""
+
 VIDEO = "a video"
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     PRIVATE: SECRETS,
-    "settings of programs": (".config", ".local"),
+    "settings of programs": SETTINGS,
     "version control": (".git", ".hg", ".svn"),
     "a cache": (
         "__pycache__", "*.py[co]", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
@@ -260,8 +264,8 @@ def _reasons(folder: Path, excludes: Sequence[str]) -> Callable[[Path], str | No
             names.append(bare[1:].rpartition("/")[2])
         else:
             patterns.append(pattern)
-    # !data sends all that is in there, except for secrets: their own names must be given.
-    names = [each for each in names if each.strip("*?.")]
+    # !data and !*.json send all that they match, except for secrets: those must be named.
+    names = [each for each in names if each in SECRETS or not set("*?[\\") & set(each)]
     is_excluded = _get_excludes(folder, patterns)
     by_reason = {reason: _get_excludes(folder, each) for reason, each in LEFT_OUT.items()}
 
@@ -272,7 +276,8 @@ def _reasons(folder: Path, excludes: Sequence[str]) -> Callable[[Path], str | No
             return PRIVATE
         if path.is_symlink():
             real = _real(path)
-            if any(map(_is_secret, real.parts)):
+            parts = real.relative_to(folder).parts if real.is_relative_to(folder) else real.parts
+            if any(_is_secret(each) or each in SETTINGS for each in parts):
                 return PRIVATE
             if any(_real(each).is_relative_to(real) for each in (*path.parents, _home())):
                 return "a link to a folder above"

@@ -107,6 +107,11 @@ def test_no_other_pattern_sends_a_secret(tmp_path: Path) -> None:
     for pattern in ("!a/", "!a", "!*", "!a/**", "!*.*", "!b/.env"):
         assert sent(folder, pattern) == ["a/wave.py"], pattern
     assert sent(folder, "!a/.env") == ["a/.env", "a/wave.py"]
+    names = [".netrc", "credentials.json", "id_rsa", "deep/auth_token", ".env.local"]
+    make(folder, dict.fromkeys(names, ""))
+    for pattern in ("!*.json", "!*[a-z]*", "!?env", "!id_*", "!deep/*_token", "!.e*", "!\\id_rsa"):
+        assert sent(folder, pattern) == ["a/wave.py"], pattern
+    assert sent(folder, "!.env.*", "!id_rsa") == [".env.local", "a/wave.py", "id_rsa"]
     make(folder, {"keys/.aws/config": ""})
     assert sent(folder, "!.aws") == ["a/wave.py", "keys/.aws/config"]
 
@@ -116,14 +121,26 @@ def test_no_link_leads_to_secrets_or_to_the_home_folder(
 ) -> None:
     """Whatever the link is called; links to other folders are followed."""
     home = make(tmp_path / "me", {".ssh/config": "", ".env": "", "letters.txt": "", "data/a": ""})
+    make(home, {".config/gcloud/x": "", ".local/share/y/z": "", "kubeconfig": ""})
     monkeypatch.setenv("HOME", str(home))
     folder = make(tmp_path / "project", {"wave.py": ""})
     targets = {"keys": home / ".ssh", "settings": home / ".env", "mine": home, "all": tmp_path}
+    targets["gcloud"], targets["share"] = home / ".config" / "gcloud", home / ".local/share/y"
+    targets["cluster"] = home / "kubeconfig"
     for name, target in {**targets, "data": home / "data"}.items():
         (folder / name).symlink_to(target)
     assert sent(folder) == ["data/a", "wave.py"]
     _, left = list_files(folder)
-    assert set(left) == set(targets) and left["keys"] == left["settings"] == "a secret"
+    assert set(left) == set(targets)
+    secrets = {name for name, why in left.items() if why == "a secret"}
+    assert secrets == {"keys", "settings", "gcloud", "share", "cluster"}
+
+
+def test_links_within_a_folder_of_programs_settings_are_followed(tmp_path: Path) -> None:
+    """Where a folder lies says nothing of what is in it."""
+    folder = make(tmp_path / ".local" / "share" / "notes", {"wave.py": "", "data/a": ""})
+    (folder / "points").symlink_to(folder / "data" / "a")
+    assert sent(folder) == ["data/a", "points", "wave.py"]
 
 
 def test_the_home_folder_is_sent_only_if_it_is_named(
