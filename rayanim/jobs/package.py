@@ -171,10 +171,15 @@ def folder_to_send(named: Path | None, scripts: Path | None) -> Path | None:
         return folder
     if named is not None and named.resolve() == _home():
         return folder
+    remedy = (
+        "Put the script into a folder of its own, or name the folder to send: --working-dir, or "
+        "ClusterSettings(working_dir=...)."
+        if named is None
+        else "Name the folder below it that the script needs."
+    )
     raise PackageError(
         f"{str(folder.resolve())!r} is or holds the home folder, and all of it would be sent to "
-        "the cluster, keys and passwords included. Put the script into a folder of its own, or "
-        "name the folder to send: --working-dir, or ClusterSettings(working_dir=...)."
+        f"the cluster, keys and passwords included. {remedy}"
     )
 
 
@@ -231,6 +236,7 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
             elif child.is_dir():
                 enter(child, ignored)
             elif child.is_file():
+                _check_name(name)
                 files[name] = child.stat().st_size
 
     try:
@@ -241,12 +247,24 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
             f"{error.filename} cannot be read ({error.strerror}). Make it readable, or leave it "
             "out: --exclude NAME."
         ) from error
+    except PackageError:
+        raise
     except (ValueError, IndexError) as error:  # Ray's parser of patterns raises both
         raise PackageError(
             f"A pattern in --exclude, or in a .gitignore or .rayignore of {folder}, cannot be "
             f"read: {error}"
         ) from error
     return files, left
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise PackageError(
+            f"The file {path!r} cannot be sent: its name is not UTF-8. Rename it, or leave out "
+            "its folder with --exclude."
+        ) from None
 
 
 def _reasons(folder: Path, excludes: Sequence[str]) -> Callable[[Path], str | None]:

@@ -168,8 +168,9 @@ def test_a_folder_above_the_home_folder_is_never_sent(
     (tmp_path / "link").symlink_to(tmp_path)
     for folder in (tmp_path / "home", tmp_path, tmp_path / "link", Path("/")):
         for named, scripts in ((folder, None), (None, folder)):
-            with pytest.raises(PackageError, match="holds the home folder"):
+            with pytest.raises(PackageError, match="holds the home folder") as caught:
                 folder_to_send(named, scripts)
+            assert ("--working-dir" in caught.value.message) == (named is None)
 
 
 def test_a_later_pattern_counts_more(tmp_path: Path) -> None:
@@ -310,6 +311,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path / "missing", tmp_path / "wave.py"):
         with pytest.raises(PackageError, match="does not exist, or is no folder"):
             list_files(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_file_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    """As text that every terminal can show; left out, it does no harm."""
+    folder = make(tmp_path, {"wave.py": ""})
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.csv")).touch()
+    with pytest.raises(PackageError, match=r"^The file 'caf\\udce9\.csv' cannot be sent") as caught:
+        sent(folder)
+    assert caught.value.message.isascii()
+    assert sent(folder, "*.csv") == ["wave.py"]
 
 
 def test_a_pattern_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
