@@ -65,6 +65,9 @@ ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 RAYS_LIMIT_BYTES = 512 * 2**20
 """The largest message that Ray sends, and so the largest package."""
 
+MOST_FILES = 50_000
+"""A folder of more is not looked through to its end."""
+
 LARGE_FILE_BYTES = 10 * 2**20
 """Files from this size on are named, as Ray does."""
 
@@ -220,8 +223,12 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
     left: dict[str, str] = {}
     with_gitignore = os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1"
     silent = logging.Logger("silent", logging.CRITICAL)
+    size_bytes = 0
 
     def enter(path: Path, ignored: list[Callable[[Path], bool]]) -> None:
+        nonlocal size_bytes
+        if len(files) > MOST_FILES or size_bytes >= _limit_bytes():
+            check_size(folder, files)
         children = list(path.iterdir())
         if path != folder and any(child.name in ENVIRONMENT_MARKS for child in children):
             left[path.relative_to(folder).as_posix()] = "an environment"
@@ -238,6 +245,7 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
             elif child.is_file():
                 _check_name(name)
                 files[name] = child.stat().st_size
+                size_bytes += files[name]
 
     try:
         why = _reasons(folder, excludes)
@@ -312,19 +320,47 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))  # unlike Path.resolve, without an error for loops
 
 
+def _limit_bytes() -> int:
+    return int(os.environ.get("RAY_max_grpc_message_size", RAYS_LIMIT_BYTES))  # noqa: SIM112
+
+
 def check_size(folder: Path, files: Mapping[str, int]) -> None:
-    """Refuse more than Ray takes, and name the largest files."""
-    size_bytes = sum(files.values())
-    limit_bytes = int(os.environ.get("RAY_max_grpc_message_size", RAYS_LIMIT_BYTES))  # noqa: SIM112
+    """Refuse more than Ray takes, or too many; name the largest files or the largest folder."""
+    size_bytes, limit_bytes = sum(files.values()), _limit_bytes()
     if size_bytes < limit_bytes:
+        _check_count(folder, files)
         return
     raise PackageError(
-        f"{folder} is too large to be sent: {len(files)} files, {size_text(size_bytes)}, and Ray "
-        f"takes less than {size_text(limit_bytes)}. The largest: {_largest(files)}. Leave out "
-        "what the script does not need, by a line in .rayignore or with --exclude "
-        f"{max(files, key=files.__getitem__)}; or put the script into a folder of its own. What "
-        "it needs and is this large belongs on a disk or bucket that the cluster reads."
+        f"{folder} is too large to be sent: at least {len(files)} files, {size_text(size_bytes)}, "
+        f"and Ray takes less than {size_text(limit_bytes)}. The largest: {_largest(files)}"
+        f"{_most(files, files)}. Leave out what the script does not need, by a line in .rayignore "
+        f"or with --exclude {max(files, key=files.__getitem__)}; or put the script into a folder "
+        "of its own. What it needs and is this large belongs on a disk or bucket that the cluster "
+        "reads."
     )
+
+
+def _check_count(folder: Path, files: Mapping[str, int]) -> None:
+    if len(files) > MOST_FILES:
+        raise PackageError(
+            f"{folder} holds more than {MOST_FILES} files{_most(files, dict.fromkeys(files, 1))}. "
+            "Leave out what the script does not need, by a line in .rayignore or with --exclude; "
+            "or put the script into a folder of its own."
+        )
+
+
+def _most(files: Mapping[str, int], weights: Mapping[str, int]) -> str:
+    """The folder in which most of `files` lie, by `weights`; empty where there is none."""
+    parents: dict[str, list[str]] = {}
+    for path in files:
+        if "/" in path:
+            parents.setdefault(path.partition("/")[0], []).append(path)
+    if not parents:
+        return ""
+    name = max(parents, key=lambda each: sum(weights[path] for path in parents[each]))
+    within = parents[name]
+    size = size_text(sum(files[path] for path in within))
+    return f"; the largest folder: {name}/ ({len(within)} files, {size})"
 
 
 def _largest(files: Mapping[str, int]) -> str:

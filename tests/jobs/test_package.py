@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import rayanim
 from rayanim.errors import PackageError
+from rayanim.jobs import package
 from rayanim.jobs.package import (
     JOB_VARIABLE,
     SECRETS,
@@ -257,6 +259,41 @@ def test_a_package_over_rays_limit_is_refused_with_its_largest_files(tmp_path: P
     assert "512 MiB" in message
     assert message.index("measured.raw") < message.index("small.csv")
     assert sent(folder, "*.raw") == ["small.csv", "wave.py"]
+
+
+@pytest.mark.parametrize("limit", ["files", "bytes"])
+def test_a_walk_over_a_disk_ends_early(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the folder that holds most of what was found, however much there is besides."""
+    folder = make(tmp_path, {f"data/{name}/{each}.txt": "12" for name in "abcd" for each in "123"})
+    make(folder, {"data/wave.py": ""})
+    seen = list[Path]()
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        seen.append(path)
+        return iter([path / name for name in sorted(os.listdir(path))])
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    if limit == "files":
+        monkeypatch.setattr(package, "MOST_FILES", 5)
+    else:
+        monkeypatch.setenv("RAY_max_grpc_message_size", "11")
+    with pytest.raises(PackageError, match=r"the largest folder: data/ \(6 files, 12 bytes\)"):
+        list_files(folder)
+    assert [each.name for each in seen] == [folder.name, "data", "a", "b"]
+
+
+def test_too_many_files_in_one_folder_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as may be sent are sent."""
+    folder = make(tmp_path, dict.fromkeys("abcd", ""))
+    monkeypatch.setattr(package, "MOST_FILES", 4)
+    assert sent(folder) == list("abcd")
+    (folder / "e").touch()
+    with pytest.raises(PackageError, match=r"holds more than 4 files\. Leave out"):
+        sent(folder)
 
 
 def test_the_limit_may_be_moved_as_ray_s(monkeypatch: pytest.MonkeyPatch) -> None:
