@@ -514,15 +514,20 @@ def test_preview_without_a_desktop_says_so(script, capsys, monkeypatch):
     assert "video.mp4 cannot be opened from here" in capsys.readouterr().err
 
 
-def test_preview_opens_the_result(script, monkeypatch):
-    """The platform's opener gets the finished file's name."""
+def test_preview_opens_the_result(script, capfd, monkeypatch):
+    """The platform's opener gets the finished file's name, and is cut off from this terminal."""
     opener = Path("xdg-open" if sys.platform != "darwin" else "open")
-    opener.write_text('#!/bin/sh\necho "$1" > opened.tmp; mv opened.tmp opened\n')
+    opener.write_text(
+        "#!/bin/sh\necho of the player; echo of the player >&2\n"
+        'ps -o sid= -p $$ > session; cat > read; echo "$1" > opened.tmp; mv opened.tmp opened\n'
+    )
     opener.chmod(0o755)
     monkeypatch.setenv("PATH", f"{Path.cwd()}:{os.environ['PATH']}")
     assert call("run", script(CALLS), "-p", "--quiet") == 0
     _wait_for(Path("opened"))
     assert Path("opened").read_text().strip() == "video.mp4"
+    assert "player" not in "".join(capfd.readouterr()) and Path("read").read_text() == ""
+    assert int(Path("session").read_text()) != os.getsid(0)
 
 
 def _wait_for(path: Path, limit_s: float = 60.0) -> None:

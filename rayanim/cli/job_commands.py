@@ -519,7 +519,11 @@ def fetch_videos(
         check_free(found, client.command(f"fetch {job.submission_id}"))
     for video, target in found:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _bar(target, video.size_bytes, quiet=quiet) as on_bytes:
+        # A signal must leave no unfinished file behind.
+        with (
+            stopping_on_signals(),
+            _bar(target, video.size_bytes, quiet=quiet) as on_bytes,
+        ):
             fetch_video(client, job.node_id, video, target, on_bytes=on_bytes)
         if not quiet:
             write_note(f"{target} was fetched: {size_text(video.size_bytes)}, its hash is right.")

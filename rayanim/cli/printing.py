@@ -7,7 +7,9 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -158,8 +160,21 @@ def preview(path: Address) -> str | None:
     """Open `path` with what the desktop opens it with; why not, where it cannot be."""
     if not isinstance(path, Path):
         return f"{path} cannot be opened from here: it is not on this machine."
-    if click.launch(str(path)) != 0:
+    if sys.platform == "win32":
+        os.startfile(path)  # noqa: S606
+        return None
+    opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
+    if opener is None:
         return f"{path} cannot be opened from here: this system has no xdg-open."
+    # Unlike click.launch, in a session of its own and silent: neither does Ctrl-C in this
+    # terminal reach the player, nor does what it prints mix with ours.
+    subprocess.Popen(  # noqa: S603
+        [opener, str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     return None
 
 

@@ -25,6 +25,7 @@ from rayanim.cli.printing import (
     write_json,
     write_text,
 )
+from rayanim.jobs.driver import EVENTS_VARIABLE, MarkedStream
 from rayanim.render import Overrides, overriding
 from rayanim.report import Report
 from rayanim.storage.address import Address
@@ -36,7 +37,10 @@ def run_script(script: Path, options: Options) -> int:
     """Run `script` under `options`."""
     with contextlib.ExitStack() as stack:
         if options.as_json:
-            printer: Printer = JsonPrinter(stack.enter_context(stdout_kept_clean()))
+            stream = stack.enter_context(stdout_kept_clean())
+            # The script's own children must not mark what they print.
+            mark = os.environ.pop(EVENTS_VARIABLE, "")
+            printer: Printer = JsonPrinter(MarkedStream(stream, mark) if mark else stream)
         else:
             stdout = stack.enter_context(watched_stdout())
             printer = Printer(stdout, quiet=options.quiet, verbose=options.verbose)
@@ -107,8 +111,8 @@ class Printer:
 class JsonPrinter(Printer):
     """Prints for programs: one JSON object per line on standard output."""
 
-    def __init__(self, stdout: TextIO) -> None:
-        super().__init__(WatchedStdout(stdout))
+    def __init__(self, stdout: TextIO | MarkedStream) -> None:
+        super().__init__(WatchedStdout(stdout))  # type: ignore[arg-type]
 
     def progress(self) -> Any:
         """JSON lines too."""

@@ -79,7 +79,7 @@ def videos_folder(name: str) -> Path:
 
 
 class MarkedStream(io.TextIOBase):
-    """Standard output for events alone, each a line behind the job's own mark."""
+    """A stream for events alone, each a line behind the job's own mark."""
 
     def __init__(self, stream: TextIO, mark: str) -> None:
         self._stream = stream
@@ -121,8 +121,6 @@ def main(arguments: Sequence[str]) -> None:
     options = ["--videos-folder", str(videos_folder(name))]
     if os.environ.get(RESUME_VARIABLE):
         options += ["--resume-command", os.environ[RESUME_VARIABLE]]
-    # Taken out of the environment before the script runs: no line of it is taken for an event.
-    sys.stdout = MarkedStream(sys.stdout, os.environ.pop(EVENTS_VARIABLE, ""))
     # As anybody would call it, for no module imports the command.
     sys.argv = ["rayanim", command, *options, *rest]
     runpy.run_module("rayanim", run_name="__main__")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.driver import JOB, LOG_FOLDER
+from rayanim.storage.lock import removed_on_failure
 
 if TYPE_CHECKING:
     from rayanim.jobs.client import JobsClient
@@ -56,9 +58,12 @@ def offer(video: Path, videos: Path) -> Offer | None:
     link.unlink(missing_ok=True)
     link.symlink_to(video.resolve())
     relative = video.relative_to(videos) if video.is_relative_to(videos) else Path(video.name)
-    with video.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Offer(str(video), relative.as_posix(), name, video.stat().st_size, digest)
+    return Offer(str(video), relative.as_posix(), name, video.stat().st_size, _digest(video))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def targets(videos: Sequence[Offer], output: Path | None) -> list[tuple[Offer, Path]]:
@@ -112,21 +117,19 @@ def fetch_video(
 ) -> None:
     """Bring the video of `offer` to `target`.
 
-    It grows in ``TARGET.fetch`` and is renamed once its hash is right. A
-    download that breaks starts again.
+    It grows in a file of its own, ``TARGET.RANDOM.fetch``, which is renamed once
+    its hash is right. A download that breaks starts again.
     """
-    growing = target.with_name(f"{target.name}.{offer.sha256[:12]}.fetch")
+    growing = target.with_name(f"{target.name}.{secrets.token_hex(6)}.fetch")
     try:
-        try:
-            digest = _downloaded(client, node_id, offer, growing, on_bytes, pause_s)
-            if digest != offer.sha256:
+        with removed_on_failure(growing):
+            _download(client, node_id, offer, growing, on_bytes, pause_s)
+            if _digest(growing) != offer.sha256:
                 raise JobError(
                     f"{offer.output} is not the video that the job has finished: it was written "
                     f"to since. {target} was left as it was."
                 )
             growing.replace(target)
-        finally:
-            growing.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{target} cannot be written: {error.strerror}. The video is still on the cluster: "
@@ -134,20 +137,21 @@ def fetch_video(
         ) from error
 
 
-def _downloaded(
+def _download(
     client: JobsClient,
     node_id: str,
     offer: Offer,
     growing: Path,
     on_bytes: Callable[[int], None],
     pause_s: float,
-) -> str:
-    """The hash of the video, once it is in `growing`."""
+) -> None:
+    """Bring the video into `growing`."""
     failures = 0
     while True:
         try:
             with growing.open("wb") as file:
-                return _download(client.file(node_id, offer.name), offer, file, on_bytes)
+                _write(client.file(node_id, offer.name), offer, file, on_bytes)
+            return
         except JobError:
             failures += 1
             if failures == ATTEMPTS:
@@ -155,13 +159,12 @@ def _downloaded(
             time.sleep(pause_s)
 
 
-def _download(
+def _write(
     blocks: Iterator[bytes], offer: Offer, file: BinaryIO, on_bytes: Callable[[int], None]
-) -> str:
-    digest, size_bytes = hashlib.sha256(), 0
+) -> None:
+    size_bytes = 0
     for block in blocks:
         file.write(block)
-        digest.update(block)
         size_bytes += len(block)
         on_bytes(size_bytes)
         if size_bytes > offer.size_bytes:
@@ -171,4 +174,3 @@ def _download(
             f"Only {size_bytes} of {offer.size_bytes} bytes of {offer.output} came; the "
             "connection has ended early."
         )
-    return digest.hexdigest()

@@ -35,15 +35,19 @@ SECRETS = (
     ".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".ray", "auth_token", ".netrc",
     ".pgpass", ".my.cnf", ".pypirc", ".npmrc", ".boto", ".s3cfg", ".git-credentials", ".htpasswd",
     ".vault-token", ".env", ".env.*", ".envrc", "secrets.toml", "credentials.json",
+    "application_default_credentials.json", "client_secret*.json", "kubeconfig",
     "service-account*.json", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "*.tfstate",
     "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
 )  # fmt: skip
 """Every job of a cluster can read a package, so these stay here."""
 
+SETTINGS = (".config", ".local")
+"""Folders of programs' settings, with credentials among them."""
+
 VIDEO = "a video"
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     PRIVATE: SECRETS,
-    "settings of programs": (".config", ".local"),
+    "settings of programs": SETTINGS,
     "version control": (".git", ".hg", ".svn"),
     "a cache": (
         "__pycache__", "*.py[co]", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
@@ -60,6 +64,9 @@ ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 
 RAYS_LIMIT_BYTES = 512 * 2**20
 """The largest message that Ray sends, and so the largest package."""
+
+MOST_FILES = 50_000
+"""A folder of more is not looked through to its end."""
 
 LARGE_FILE_BYTES = 10 * 2**20
 """Files from this size on are named, as Ray does."""
@@ -167,10 +174,15 @@ def folder_to_send(named: Path | None, scripts: Path | None) -> Path | None:
         return folder
     if named is not None and named.resolve() == _home():
         return folder
+    remedy = (
+        "Put the script into a folder of its own, or name the folder to send: --working-dir, or "
+        "ClusterSettings(working_dir=...)."
+        if named is None
+        else "Name the folder below it that the script needs."
+    )
     raise PackageError(
         f"{str(folder.resolve())!r} is or holds the home folder, and all of it would be sent to "
-        "the cluster, keys and passwords included. Put the script into a folder of its own, or "
-        "name the folder to send: --working-dir, or ClusterSettings(working_dir=...)."
+        f"the cluster, keys and passwords included. {remedy}"
     )
 
 
@@ -211,8 +223,12 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
     left: dict[str, str] = {}
     with_gitignore = os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1"
     silent = logging.Logger("silent", logging.CRITICAL)
+    size_bytes = 0
 
     def enter(path: Path, ignored: list[Callable[[Path], bool]]) -> None:
+        nonlocal size_bytes
+        if len(files) > MOST_FILES or size_bytes >= _limit_bytes():
+            check_size(folder, files)
         children = list(path.iterdir())
         if path != folder and any(child.name in ENVIRONMENT_MARKS for child in children):
             left[path.relative_to(folder).as_posix()] = "an environment"
@@ -227,7 +243,9 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
             elif child.is_dir():
                 enter(child, ignored)
             elif child.is_file():
+                _check_name(name)
                 files[name] = child.stat().st_size
+                size_bytes += files[name]
 
     try:
         why = _reasons(folder, excludes)
@@ -237,12 +255,24 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
             f"{error.filename} cannot be read ({error.strerror}). Make it readable, or leave it "
             "out: --exclude NAME."
         ) from error
+    except PackageError:
+        raise
     except (ValueError, IndexError) as error:  # Ray's parser of patterns raises both
         raise PackageError(
             f"A pattern in --exclude, or in a .gitignore or .rayignore of {folder}, cannot be "
             f"read: {error}"
         ) from error
     return files, left
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise PackageError(
+            f"The file {path!r} cannot be sent: its name is not UTF-8. Rename it, or leave out "
+            "its folder with --exclude."
+        ) from None
 
 
 def _reasons(folder: Path, excludes: Sequence[str]) -> Callable[[Path], str | None]:
@@ -260,8 +290,8 @@ def _reasons(folder: Path, excludes: Sequence[str]) -> Callable[[Path], str | No
             names.append(bare[1:].rpartition("/")[2])
         else:
             patterns.append(pattern)
-    # !data sends all that is in there, except for secrets: their own names must be given.
-    names = [each for each in names if each.strip("*?.")]
+    # !data and !*.json send all that they match, except for secrets: those must be named.
+    names = [each for each in names if each in SECRETS or not set("*?[\\") & set(each)]
     is_excluded = _get_excludes(folder, patterns)
     by_reason = {reason: _get_excludes(folder, each) for reason, each in LEFT_OUT.items()}
 
@@ -272,7 +302,8 @@ def _reasons(folder: Path, excludes: Sequence[str]) -> Callable[[Path], str | No
             return PRIVATE
         if path.is_symlink():
             real = _real(path)
-            if any(map(_is_secret, real.parts)):
+            parts = real.relative_to(folder).parts if real.is_relative_to(folder) else real.parts
+            if any(_is_secret(each) or each in SETTINGS for each in parts):
                 return PRIVATE
             if any(_real(each).is_relative_to(real) for each in (*path.parents, _home())):
                 return "a link to a folder above"
@@ -289,19 +320,47 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))  # unlike Path.resolve, without an error for loops
 
 
+def _limit_bytes() -> int:
+    return int(os.environ.get("RAY_max_grpc_message_size", RAYS_LIMIT_BYTES))  # noqa: SIM112
+
+
 def check_size(folder: Path, files: Mapping[str, int]) -> None:
-    """Refuse more than Ray takes, and name the largest files."""
-    size_bytes = sum(files.values())
-    limit_bytes = int(os.environ.get("RAY_max_grpc_message_size", RAYS_LIMIT_BYTES))  # noqa: SIM112
+    """Refuse more than Ray takes, or too many; name the largest files or the largest folder."""
+    size_bytes, limit_bytes = sum(files.values()), _limit_bytes()
     if size_bytes < limit_bytes:
+        _check_count(folder, files)
         return
     raise PackageError(
-        f"{folder} is too large to be sent: {len(files)} files, {size_text(size_bytes)}, and Ray "
-        f"takes less than {size_text(limit_bytes)}. The largest: {_largest(files)}. Leave out "
-        "what the script does not need, by a line in .rayignore or with --exclude "
-        f"{max(files, key=files.__getitem__)}; or put the script into a folder of its own. What "
-        "it needs and is this large belongs on a disk or bucket that the cluster reads."
+        f"{folder} is too large to be sent: at least {len(files)} files, {size_text(size_bytes)}, "
+        f"and Ray takes less than {size_text(limit_bytes)}. The largest: {_largest(files)}"
+        f"{_most(files, files)}. Leave out what the script does not need, by a line in .rayignore "
+        f"or with --exclude {max(files, key=files.__getitem__)}; or put the script into a folder "
+        "of its own. What it needs and is this large belongs on a disk or bucket that the cluster "
+        "reads."
     )
+
+
+def _check_count(folder: Path, files: Mapping[str, int]) -> None:
+    if len(files) > MOST_FILES:
+        raise PackageError(
+            f"{folder} holds more than {MOST_FILES} files{_most(files, dict.fromkeys(files, 1))}. "
+            "Leave out what the script does not need, by a line in .rayignore or with --exclude; "
+            "or put the script into a folder of its own."
+        )
+
+
+def _most(files: Mapping[str, int], weights: Mapping[str, int]) -> str:
+    """The folder in which most of `files` lie, by `weights`; empty where there is none."""
+    parents: dict[str, list[str]] = {}
+    for path in files:
+        if "/" in path:
+            parents.setdefault(path.partition("/")[0], []).append(path)
+    if not parents:
+        return ""
+    name = max(parents, key=lambda each: sum(weights[path] for path in parents[each]))
+    within = parents[name]
+    size = size_text(sum(files[path] for path in within))
+    return f"; the largest folder: {name}/ ({len(within)} files, {size})"
 
 
 def _largest(files: Mapping[str, int]) -> str:

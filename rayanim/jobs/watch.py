@@ -2,7 +2,8 @@
 
 The driver of a job writes its events into the job's log, each as a line of
 JSON behind a mark that is random and the job's own, so that no line of the
-script is taken for one.
+script is taken for one by accident. It is no protection against a script that
+means to write events: the mark is in the environment that its process began with.
 """
 
 from __future__ import annotations
@@ -75,15 +76,51 @@ class LogReader:
         before, event = line, None
         if self.event_mark and self.event_mark in line:
             before, _, after = line.rpartition(self.event_mark)
-            try:
-                values = json.loads(after)
-                event = JobEvent(values.pop("event"), values)
-            except ValueError:  # the driver was killed while it wrote the line
+            event = _event_of(after)
+            if event is None:  # the driver was killed while it wrote the line, or it is no event
                 before = line
         if before and not _RAYS_OWN.match(before):
             yield Text(before)
         if event is not None:
             yield event
+
+
+_STATE = {
+    "label": str | None, "total": int | None, "fps": float | int | None,
+    "eta_s": float | int | None, "actors_alive": int | None, "actors_target": int | None,
+    "queued_frames": int | None,
+}  # fmt: skip
+_FIELDS: dict[str, dict[str, Any]] = {
+    "start": {"done": int, **_STATE},
+    "progress": {"done": int, **_STATE},
+    "finish": {"done": int, **_STATE},
+    "fail": {"done": int, **_STATE},
+    "message": {"done": int, "text": str, **_STATE},
+    "report": {"text": str},
+    "error": {"text": str},
+    "video": {"output": str, "relative": str, "name": str, "size_bytes": int, "sha256": str},
+}
+"""The events, and the kinds of the values that are read of them."""
+
+_LARGEST_NUMBER = 1e15
+
+
+def _event_of(text: str) -> JobEvent | None:
+    """The event that is written in `text`; None where it is none that can be shown."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    kind = values.pop("event", None) if isinstance(values, dict) else None
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        return None
+    for name, expected in _FIELDS[kind].items():
+        value = values.get(name)
+        if not isinstance(value, expected):
+            return None
+        if isinstance(value, int | float) and not 0 <= value < _LARGEST_NUMBER:
+            return None
+    return JobEvent(kind, values)
 
 
 def read_log(pieces: Iterable[str], event_mark: str) -> Iterator[Text | JobEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,35 @@ def test_an_old_python_gets_as_far_as_the_complaint() -> None:
     )
     assert shown.returncode == 2
     assert shown.stderr.startswith("rayanim: error: The cluster's Python is")
+
+
+def test_only_events_are_marked(tmp_path: Path) -> None:
+    """Not what the script prints, nor its children, nor what is printed when the process ends."""
+    script = tmp_path / "wave.py"
+    script.write_text(
+        "import atexit, os, subprocess\n"
+        "print('printed')\n"
+        f"subprocess.run(['sh', '-c', 'echo child ${driver.EVENTS_VARIABLE}'])\n"
+        "atexit.register(print, 'at exit')\n"
+        "atexit.register(os.write, 1, b'past Python\\n')\n"
+        "raise ValueError('on purpose')\n"
+    )
+    mark = "[rayanim 1] "
+    shown = subprocess.run(
+        [sys.executable, "-m", "rayanim.jobs.driver", "videos", "run", "--json", script.name],
+        env={**os.environ, driver.EVENTS_VARIABLE: mark, driver.VIDEOS: str(tmp_path)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    lines = shown.stdout.splitlines()
+    assert [line for line in lines if mark in line and '"event": "error"' not in line] == []
+    assert any(line.startswith(f'{mark}{{"event": "error"') for line in lines)
+    assert {"printed", "at exit", "past Python"} <= set(lines)
+    assert "child" in [line.rstrip() for line in lines]
 
 
 def test_videos_go_where_the_head_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rayanim.cli.job_commands import fetch_videos
+from rayanim.cli.printing import Stopped
 from rayanim.errors import JobError, OutputError, SettingsError
+from rayanim.jobs.client import SubmittedJob
 from rayanim.jobs.driver import JOB, LOG_FOLDER
 from rayanim.jobs.fetch import ATTEMPTS, Offer, check_free, fetch_video, offer, targets
 
@@ -94,13 +99,64 @@ def test_a_connection_that_always_breaks_is_given_up(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_a_killed_fetch_has_left_does_no_harm(tmp_path: Path) -> None:
-    """The next fetch of the video writes over it and takes it away."""
-    target = tmp_path / "wave.mp4"
-    (tmp_path / f"wave.mp4.{offer_of(VIDEO).sha256[:12]}.fetch").write_bytes(VIDEO * 2)
-    fetch_video(FakeClient(VIDEO), "node-1", offer_of(VIDEO), target)
+def test_two_fetches_at_once_do_not_mix(tmp_path: Path) -> None:
+    """Each has a file of its own, whichever of them ends first."""
+    target, other = tmp_path / "wave.mp4", VIDEO[::-1]
+
+    class Interrupted(FakeClient):
+        def file(self, node_id: str, name: str) -> Iterator[bytes]:
+            for number, block in enumerate(super().file(node_id, name)):
+                yield block
+                if number == 40:
+                    fetch_video(FakeClient(VIDEO), node_id, offer_of(VIDEO), target)
+                    assert target.read_bytes() == VIDEO
+
+    fetch_video(Interrupted(VIDEO), "node-1", offer_of(VIDEO), target)
     assert target.read_bytes() == VIDEO
+    fetch_video(Interrupted(other), "node-1", offer_of(other), target)
+    assert target.read_bytes() == other
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
+    """Not of what came: somebody else may have written into the file."""
+    target = tmp_path / "wave.mp4"
+
+    def spoil(size_bytes: int) -> None:
+        if size_bytes == len(VIDEO):
+            [growing] = tmp_path.iterdir()
+            with growing.open("r+b") as file:
+                file.write(b"something else")
+
+    with pytest.raises(JobError, match="not the video that the job has finished"):
+        fetch_video(FakeClient(VIDEO), "node-1", offer_of(VIDEO), target, on_bytes=spoil)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_behind(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fetch ends with that signal's exit code."""
+    monkeypatch.chdir(tmp_path)
+    # In place of the default, which would end the tests where nobody catches the signal.
+    before = signal.signal(number, lambda *_: None)
+
+    class Signalled(FakeClient):
+        def file(self, node_id: str, name: str) -> Iterator[bytes]:
+            for block in super().file(node_id, name):
+                yield block
+                assert [each.suffix for each in tmp_path.iterdir()] == [".fetch"]
+                os.kill(os.getpid(), number)
+
+    job = SubmittedJob("job-1", "SUCCEEDED", "", 0, "node-1", None, None, {})
+    try:
+        with pytest.raises(Stopped) as caught:
+            fetch_videos(Signalled(VIDEO), job, [offer_of(VIDEO)], None, quiet=True)
+    finally:
+        signal.signal(number, before)
+    assert caught.value.exit_code == 128 + number
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_video_with_another_hash_is_refused(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import rayanim
 from rayanim.errors import PackageError
+from rayanim.jobs import package
 from rayanim.jobs.package import (
     JOB_VARIABLE,
     SECRETS,
@@ -107,6 +109,11 @@ def test_no_other_pattern_sends_a_secret(tmp_path: Path) -> None:
     for pattern in ("!a/", "!a", "!*", "!a/**", "!*.*", "!b/.env"):
         assert sent(folder, pattern) == ["a/wave.py"], pattern
     assert sent(folder, "!a/.env") == ["a/.env", "a/wave.py"]
+    names = [".netrc", "credentials.json", "id_rsa", "deep/auth_token", ".env.local"]
+    make(folder, dict.fromkeys(names, ""))
+    for pattern in ("!*.json", "!*[a-z]*", "!?env", "!id_*", "!deep/*_token", "!.e*", "!\\id_rsa"):
+        assert sent(folder, pattern) == ["a/wave.py"], pattern
+    assert sent(folder, "!.env.*", "!id_rsa") == [".env.local", "a/wave.py", "id_rsa"]
     make(folder, {"keys/.aws/config": ""})
     assert sent(folder, "!.aws") == ["a/wave.py", "keys/.aws/config"]
 
@@ -116,14 +123,26 @@ def test_no_link_leads_to_secrets_or_to_the_home_folder(
 ) -> None:
     """Whatever the link is called; links to other folders are followed."""
     home = make(tmp_path / "me", {".ssh/config": "", ".env": "", "letters.txt": "", "data/a": ""})
+    make(home, {".config/gcloud/x": "", ".local/share/y/z": "", "kubeconfig": ""})
     monkeypatch.setenv("HOME", str(home))
     folder = make(tmp_path / "project", {"wave.py": ""})
     targets = {"keys": home / ".ssh", "settings": home / ".env", "mine": home, "all": tmp_path}
+    targets["gcloud"], targets["share"] = home / ".config" / "gcloud", home / ".local/share/y"
+    targets["cluster"] = home / "kubeconfig"
     for name, target in {**targets, "data": home / "data"}.items():
         (folder / name).symlink_to(target)
     assert sent(folder) == ["data/a", "wave.py"]
     _, left = list_files(folder)
-    assert set(left) == set(targets) and left["keys"] == left["settings"] == "a secret"
+    assert set(left) == set(targets)
+    secrets = {name for name, why in left.items() if why == "a secret"}
+    assert secrets == {"keys", "settings", "gcloud", "share", "cluster"}
+
+
+def test_links_within_a_folder_of_programs_settings_are_followed(tmp_path: Path) -> None:
+    """Where a folder lies says nothing of what is in it."""
+    folder = make(tmp_path / ".local" / "share" / "notes", {"wave.py": "", "data/a": ""})
+    (folder / "points").symlink_to(folder / "data" / "a")
+    assert sent(folder) == ["data/a", "points", "wave.py"]
 
 
 def test_the_home_folder_is_sent_only_if_it_is_named(
@@ -151,8 +170,9 @@ def test_a_folder_above_the_home_folder_is_never_sent(
     (tmp_path / "link").symlink_to(tmp_path)
     for folder in (tmp_path / "home", tmp_path, tmp_path / "link", Path("/")):
         for named, scripts in ((folder, None), (None, folder)):
-            with pytest.raises(PackageError, match="holds the home folder"):
+            with pytest.raises(PackageError, match="holds the home folder") as caught:
                 folder_to_send(named, scripts)
+            assert ("--working-dir" in caught.value.message) == (named is None)
 
 
 def test_a_later_pattern_counts_more(tmp_path: Path) -> None:
@@ -241,6 +261,41 @@ def test_a_package_over_rays_limit_is_refused_with_its_largest_files(tmp_path: P
     assert sent(folder, "*.raw") == ["small.csv", "wave.py"]
 
 
+@pytest.mark.parametrize("limit", ["files", "bytes"])
+def test_a_walk_over_a_disk_ends_early(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the folder that holds most of what was found, however much there is besides."""
+    folder = make(tmp_path, {f"data/{name}/{each}.txt": "12" for name in "abcd" for each in "123"})
+    make(folder, {"data/wave.py": ""})
+    seen = list[Path]()
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        seen.append(path)
+        return iter([path / name for name in sorted(os.listdir(path))])
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    if limit == "files":
+        monkeypatch.setattr(package, "MOST_FILES", 5)
+    else:
+        monkeypatch.setenv("RAY_max_grpc_message_size", "11")
+    with pytest.raises(PackageError, match=r"the largest folder: data/ \(6 files, 12 bytes\)"):
+        list_files(folder)
+    assert [each.name for each in seen] == [folder.name, "data", "a", "b"]
+
+
+def test_too_many_files_in_one_folder_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as may be sent are sent."""
+    folder = make(tmp_path, dict.fromkeys("abcd", ""))
+    monkeypatch.setattr(package, "MOST_FILES", 4)
+    assert sent(folder) == list("abcd")
+    (folder / "e").touch()
+    with pytest.raises(PackageError, match=r"holds more than 4 files\. Leave out"):
+        sent(folder)
+
+
 def test_the_limit_may_be_moved_as_ray_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the variable that moves it on the cluster."""
     check_size(Path(), {"a": 2**20})
@@ -293,6 +348,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path / "missing", tmp_path / "wave.py"):
         with pytest.raises(PackageError, match="does not exist, or is no folder"):
             list_files(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_file_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    """As text that every terminal can show; left out, it does no harm."""
+    folder = make(tmp_path, {"wave.py": ""})
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.csv")).touch()
+    with pytest.raises(PackageError, match=r"^The file 'caf\\udce9\.csv' cannot be sent") as caught:
+        sent(folder)
+    assert caught.value.message.isascii()
+    assert sent(folder, "*.csv") == ["wave.py"]
 
 
 def test_a_pattern_that_makes_no_sense_is_refused(tmp_path: Path) -> None:

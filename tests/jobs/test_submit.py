@@ -107,7 +107,7 @@ def test_it_is_known_afterwards(cluster: Cluster, finished: Finished) -> None:
     assert kinds[-1] == "video" and kinds.count("report") == 1
 
 
-def test_a_fetch_that_breaks_and_is_killed_does_no_harm(
+def test_a_fetch_that_breaks_and_is_ended_does_no_harm(
     cluster: Cluster, finished: Finished, tmp_path: Path
 ) -> None:
     """It starts again; until the video is whole, what was there before stays as it was."""
@@ -130,9 +130,11 @@ def test_a_fetch_that_breaks_and_is_killed_does_no_harm(
             "what was passed on is not written",
         )
         assert fetching.poll() is None
-        fetching.kill()
+        fetching.terminate()
         fetching.communicate()
+        assert fetching.returncode == 143
     assert target.read_text() == "the video of yesterday"
+    assert list(tmp_path.iterdir()) == [target]
     rest = run(cluster, "fetch", finished.job, "-o", "video.mp4", cwd=tmp_path)
     assert rest.returncode == 0, rest.stderr
     assert "its hash is right" in rest.stderr
