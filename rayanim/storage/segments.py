@@ -665,9 +665,12 @@ class SegmentStore:
         return sum(info.n_frames for info in beyond)
 
     def _created(self, manifest: Manifest, log: Callable[[str], None]) -> SegmentFolder:
-        """A new folder; what is in its place becomes the old one, unless that is better."""
+        """A new folder; what is in its place becomes the old one, unless that has more segments.
+
+        Whichever video they are of: this one may end before it has as many.
+        """
         current, old = self._current, self._old
-        if current.count() and self._best(manifest) is current:
+        if current.count() > old.count():  # of equals, the one that is there
             current.move_to(old)
         else:
             current.clear()

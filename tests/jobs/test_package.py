@@ -132,7 +132,9 @@ def test_the_home_folder_is_sent_only_if_it_is_named(
     """A script that lies in it would send all of a person's files; secrets are never sent."""
     make(tmp_path, {"wave.py": "", ".ssh/id_rsa": "", ".bashrc": ""})
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "wave.py"), raising=False)
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__file__", str(tmp_path / "wave.py"), raising=False
+    )
     with pytest.raises(PackageError, match="folder of its own"), packed_for(ClusterSettings(), {}):
         pass
     with packed_for(ClusterSettings(working_dir=tmp_path), {}) as named:
