@@ -553,6 +553,9 @@ def _made(
         return outcome
 
     with plan.target.claimed():
+        # Another job may have finished it since.
+        if not plan.settings.overwrite:
+            plan.target.check(overwrite=False)
         again = plan.feed.again()
         try:
             return attempt(plan.feed, may_redraw=again is not None)
