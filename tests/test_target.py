@@ -131,6 +131,24 @@ def test_a_part_left_by_a_killed_job_is_no_obstacle(tmp_path: Path) -> None:
     assert (tmp_path / "video.mp4").read_text() == "new"
 
 
+def test_a_folder_in_the_place_of_the_part_is_named_before_work_starts(tmp_path: Path) -> None:
+    """It stays, as what is in it does."""
+    (tmp_path / "video.mp4.part" / "notes").mkdir(parents=True)
+    with (
+        pytest.raises(OutputError, match=r"video\.mp4\.part' stands where"),
+        Target(tmp_path / "video.mp4").part(),
+    ):
+        raise AssertionError
+    assert (tmp_path / "video.mp4.part" / "notes").is_dir()
+
+
+def test_a_part_that_cannot_be_removed_does_not_hide_the_error(tmp_path: Path) -> None:
+    """A folder in its place, for example."""
+    with pytest.raises(ValueError, match="real"), Target(tmp_path / "video.mp4").part() as part:
+        part.mkdir()
+        raise ValueError("real")
+
+
 def test_a_target_that_became_a_folder_is_reported(tmp_path: Path) -> None:
     """A video that cannot be put in place is an error, and its part goes."""
     video = tmp_path / "video.mp4"

@@ -109,7 +109,9 @@ def removed_on_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        # The error that ended the block is the one to report.
+        with contextlib.suppress(OSError):
+            path.unlink()
         raise
     finally:
         _unfinished.pop(path, None)

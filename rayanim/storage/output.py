@@ -105,6 +105,11 @@ class Target:
                 # A killed job's; or a link, which would be followed.
                 with contextlib.suppress(OSError):
                     part.unlink()
+                if os.path.lexists(part):
+                    raise OutputError(
+                        f"{str(part)!r} stands where the unfinished video must be written. "
+                        "Rename or remove it."
+                    )
             with removed_on_failure(part):
                 yield part
                 self._publish(part)
