@@ -532,6 +532,7 @@ def _made(
             plan.target,
             plan.thing,
             resume=plan.settings.resume and not in_full,
+            resumed_first=plan.settings.resume,
             keep=plan.settings.keep_parts,
             how_to_resume=how_to_resume,
         )
