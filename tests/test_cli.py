@@ -717,6 +717,22 @@ def test_ctrl_c_in_a_plain_script_is_one_line(script):
     assert last.endswith("To go on from there, give resume=True.") == bool(kept)
 
 
+@pytest.mark.parametrize("options", [[], ["-v"]])
+def test_what_is_kept_is_told_once(script, capsys, options):
+    """By Python's traceback under -v, else after the message."""
+    text = FAILS.replace("fail=7", "fail=11")
+    options = [*options, "--engine", "local", "--segment-frames", "10"]
+    assert call("run", script(text), *options) == 1
+    assert capsys.readouterr().err.count("1 finished segment is kept in") == 1
+
+
+def test_a_note_of_the_script_s_own_is_printed_once(script, capsys):
+    """The traceback has it."""
+    text = "error = ValueError('x')\nerror.add_note('see the manual')\nraise error\n"
+    assert call("run", script(text)) == 1
+    assert capsys.readouterr().err.count("see the manual") == 1
+
+
 def test_the_command_that_resumes_can_be_pasted(script):
     """It stands on a line of its own, quoted for a shell."""
     options = ["-o", "my video.mp4", "--engine", "local", "--segment-frames", "10", "--quiet"]
