@@ -326,6 +326,13 @@ def test_a_bad_setting_in_the_script_names_its_line(script, capsys):
     assert 'script.py", line 6' in err and "rayanim: error: fps must be above 0, got 0." in err
 
 
+def test_an_option_does_not_hide_the_line_of_another_setting(script, capsys):
+    """What the message speaks of is the script's own."""
+    assert call("run", script(CALLS.replace("30, outfile", "'x', outfile")), "--crf", "20") == 2
+    err = capsys.readouterr().err
+    assert 'script.py", line 6' in err and "rayanim: error: fps must be" in err
+
+
 @pytest.mark.parametrize(
     "options",
     [["--preset", "foo"], ["--frames", "0-99"], ["--codec", "foo"], ["--crf", "60"]],
