@@ -707,6 +707,19 @@ def test_an_imported_class_is_rendered_by_its_name(script):
     assert read_numbers("Video.mp4") == list(range(12))
 
 
+def test_an_imported_class_that_needs_arguments_is_not_recommended(script):
+    """One that can be rendered is, also where another name was asked for."""
+    needs = DEFINES.replace("class Video", "class Sized").replace("(self):", "(self, size):")
+    Path("shapes.py").write_text(f"{needs}{DEFINES}")
+    code, _, err = run("run", script("from shapes import Sized\n"))
+    assert code == 2 and "Sized" not in err
+    name = script("from shapes import Sized, Video\n")
+    code, _, err = run("run", name)
+    assert code == 2 and "only imports Video." in err and f"rayanim run {name} Video" in err
+    code, _, err = run("run", name, "Other")
+    assert code == 2 and "There is:" in err and "  Video" in err and "Sized" not in err
+
+
 def test_ctrl_c_in_a_plain_script_is_one_line(script):
     """Not our frames; the process ends as after any interrupt, and says how to go on."""
     name = script(SLOW + 'import rayanim\nrayanim.produce(Video(), 30, outfile="video.mp4")\n')
