@@ -64,6 +64,12 @@ def test_names_that_the_system_refuses(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_that_is_too_long_is_refused_early(tmp_path: Path) -> None:
+    """By the system, not with a traceback."""
+    with pytest.raises(OutputError, match="cannot be a file"):
+        Target(tmp_path / ("x" * 256)).check_early(overwrite=True)
+
+
 def test_a_finished_part_becomes_the_video(tmp_path: Path) -> None:
     """The old video stands until the new one is whole."""
     video = tmp_path / "video.mp4"

@@ -58,7 +58,15 @@ class Target:
 
     def check_early(self, *, overwrite: bool) -> None:
         """`check`, where something is there, and without a look at the network."""
-        if not isinstance(self.address, Url) and self.exists():
+        if isinstance(self.address, Url):
+            return
+        try:
+            exists = self.exists()
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"{str(self.address)!r} cannot be a file: {reason_of(error)}."
+            ) from error
+        if exists:
             self.check(overwrite=overwrite)
 
     def check(self, *, overwrite: bool) -> None:
