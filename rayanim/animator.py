@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rayanim.errors import SettingsError
 from rayanim.parameters import IndexedFrameParams
-from rayanim.settings import is_number, plain
+from rayanim.settings import DEFAULT_FPS, is_number, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,7 +82,7 @@ class Animator(ABC):
     >>> report = Wave().make_video("wave.mp4", phases, fps=30)  # doctest: +SKIP
     """
 
-    fps: int | float | str | Fraction = 30
+    fps: int | float | str | Fraction = DEFAULT_FPS
     param_by_frame: Iterable[Any] | None = None
     n_frames: int | None = None
     sequential: bool = False

@@ -33,6 +33,7 @@ see `as_raised`.
 from __future__ import annotations
 
 import sys
+import weakref
 from typing import Any, ClassVar
 
 
@@ -228,16 +229,35 @@ def print_in_one_line(error: KeyboardInterrupt) -> None:
 
     The process ends as it does after any interrupt. An ``excepthook`` of the
     caller's stays in place, and so does Python's output of other exceptions.
+    Python's own hook is back as soon as the interrupt is printed, or is gone
+    because the caller has caught it.
     """
-    if sys.excepthook is sys.__excepthook__ and type(error) is KeyboardInterrupt:
-        sys.excepthook = _excepthook
-    if sys.excepthook is _excepthook:
-        error.__dict__["_rayanim_stopped"] = True
+    is_ours = isinstance(sys.excepthook, _OneLineHook)
+    if type(error) is not KeyboardInterrupt or not (
+        is_ours or sys.excepthook is sys.__excepthook__
+    ):
+        return
+    hook = sys.excepthook = _OneLineHook()
+    mark = error.__dict__["_rayanim_stopped"] = _Mark()
+    weakref.finalize(mark, hook.restore).atexit = False
 
 
-def _excepthook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    if "_rayanim_stopped" in error.__dict__:
-        notes = " ".join(getattr(error, "__notes__", ()))
-        sys.stderr.write(f"rayanim: stopped. {notes}".rstrip() + "\n")
-    else:
-        sys.__excepthook__(kind, error, trace)
+class _Mark:
+    """Goes with the interrupt that it marks: an exception itself takes no weak reference."""
+
+
+class _OneLineHook:
+    """The ``excepthook`` while an interrupt is on its way out."""
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        self.restore()
+        if "_rayanim_stopped" in error.__dict__:
+            notes = " ".join(getattr(error, "__notes__", ()))
+            sys.stderr.write(f"rayanim: stopped. {notes}".rstrip() + "\n")
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    def restore(self) -> None:
+        """Put Python's own hook back, unless another one has come since."""
+        if sys.excepthook is self:
+            sys.excepthook = sys.__excepthook__

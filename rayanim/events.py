@@ -262,6 +262,8 @@ class PartKept(SegmentEvent):
     wait_s: float = field(default=0.0, metadata=NOT_LOGGED)
     write_s: float = field(default=0.0, metadata=NOT_LOGGED)
     rss_bytes: int = field(default=0, metadata=NOT_LOGGED)
+    # Whether the encoder actor has written it, and not the calling process.
+    by_actor: bool = field(default=False, metadata=NOT_LOGGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +348,13 @@ class FramesDrawn(InternalEvent):
     """Frames were drawn in the calling process, some of a segment for example."""
 
     timings: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyDrawn(InternalEvent):
+    """An actor has drawn a segment that another one had drawn before."""
+
+    rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ wait here; pixels never do.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rayanim.errors import ParametersError, SettingsError
-from rayanim.randomness import seed_for
+from rayanim.randomness import kept_randomness, seed_for
 from rayanim.settings import Selection
 
 _logger = logging.getLogger(__name__)
@@ -97,6 +98,10 @@ class Feed(Protocol):
         """Frames in all, None while that is unknown."""
 
     @property
+    def name(self) -> str:
+        """What gives the frames, for messages."""
+
+    @property
     def is_selection(self) -> bool:
         """Whether only some of the video's frames were asked for."""
 
@@ -119,6 +124,10 @@ class PushedBack:
         return self._feed.n_frames
 
     @property
+    def name(self) -> str:
+        return self._feed.name
+
+    @property
     def is_selection(self) -> bool:
         return self._feed.is_selection
 
@@ -135,6 +144,8 @@ class PushedBack:
 
 class NumberFeed:
     """Frames that need nothing but their number."""
+
+    name = "n_frames"
 
     def __init__(self, n_frames: int, selection: Selection | None = None) -> None:
         self._available = n_frames
@@ -174,9 +185,12 @@ class FrameStream:
 
     def __iter__(self) -> Iterator[Any]:
         for number in itertools.count():
-            seed_for(self._seed, number)
+            # Without a seed the generators are left to the script.
+            kept = contextlib.nullcontext() if self._seed is None else kept_randomness()
             try:
-                frame = next(self._frames)
+                with kept:
+                    seed_for(self._seed, number)
+                    frame = next(self._frames)
             except StopIteration:
                 return
             yield frame
@@ -216,7 +230,7 @@ class ParameterFeed:
         if _is_table(parameters):
             parameters = TableRows(parameters)
         is_stream = isinstance(parameters, FrameStream)
-        self._name = "The generator of frames" if is_stream else "param_by_frame"
+        self.name = "the generator of frames" if is_stream else "param_by_frame"
         self._most = 1 if is_stream else sys.maxsize
         self._parameters = parameters
         self._asked = n_frames
@@ -232,7 +246,7 @@ class ParameterFeed:
         # The numbers in a list are known; elsewhere they come with the entries.
         known = _own_numbers(parameters, self._available)
         most = self._available if n_frames is not None else None
-        numbered = _numbered(entries, most, self._name)
+        numbered = _numbered(entries, most, self.name)
         if n_frames is None and self._available is not None:
             numbered = _as_many_as_len(numbered, self._available)
         self._wanted = None
@@ -244,7 +258,7 @@ class ParameterFeed:
             numbered = itertools.chain(() if first is None else (first,), numbered)
             if first is None or not first.has_own_number:
                 self._wanted = len(selection.within(self._available))
-        self._ordered = _in_order(numbered, known, self._available)
+        self._ordered = _in_order(numbered, known, self._available, self.name)
         self._last = None if selection is None else selection.last
 
     @property
@@ -273,7 +287,7 @@ class ParameterFeed:
                 return Batch(numbers, params)
         if self._last is not None and self._selection is not None:
             raise ParametersError(
-                f"frames {self._selection.text!r}: {self._name} ended before frame {self._last}.",
+                f"frames {self._selection.text!r}: {self.name} ended before frame {self._last}.",
                 frame=self._last,
             )
         return Batch(numbers, params)
@@ -292,14 +306,15 @@ def _count(parameters: Iterable[Any], n_frames: int | None) -> int | None:
     if available is None:
         return n_frames
     if n_frames is not None and n_frames > available:
-        _warn_of_too_few(n_frames, available)
+        _warn_of_too_few(n_frames, available, "param_by_frame")
     return available if n_frames is None else min(n_frames, available)
 
 
-def _warn_of_too_few(n_frames: int, given: int) -> None:
+def _warn_of_too_few(n_frames: int, given: int, name: str) -> None:
     _logger.warning(
-        "n_frames=%d, but param_by_frame has only %d entries: the video has as many frames.",
+        "n_frames=%d, but %s has only %d entries: the video has as many frames.",
         n_frames,
+        name,
         given,
     )
 
@@ -333,8 +348,9 @@ def _numbered(
         except StopIteration:
             return
         except Exception as error:
+            subject = name.replace("the ", "The ")
             raise ParametersError(
-                f"{name} raised {type(error).__name__} when asked for entry {position}: {error}",
+                f"{subject} raised {type(error).__name__} when asked for entry {position}: {error}",
                 frame=position,
                 traceback_text=traceback.format_exc(),
             ) from error
@@ -387,7 +403,7 @@ def _wanted_of(numbers: Sequence[int], selection: Selection) -> int:
 
 
 def _in_order(
-    numbered: Iterator[_Entry], known: Sequence[int] | None, n_frames: int | None
+    numbered: Iterator[_Entry], known: Sequence[int] | None, n_frames: int | None, name: str
 ) -> Iterator[tuple[int, Any]]:
     """Entries sorted by number, holding back only those that came too early.
 
@@ -416,7 +432,7 @@ def _in_order(
         last = heapq.heappop(numbers)
         yield last, waiting.pop(last)
     if n_frames is not None and count < n_frames:
-        _warn_of_too_few(n_frames, count)
+        _warn_of_too_few(n_frames, count, name)
 
 
 def _is_gap(known: Sequence[int] | None, ascends: bool, numbers: Sequence[int]) -> bool:

@@ -23,7 +23,7 @@ Size: TypeAlias = tuple[int, int]
 Frame: TypeAlias = "bytes | bytearray | memoryview | Pixels | Image"
 """What drawing code may return: RGBA bytes, ``(height, width, 3 or 4)`` uint8, or an image."""
 
-_WANTED = "RGBA bytes, a (height, width, 3 or 4) uint8 array or a Pillow image"
+_WANTED = "a Pillow image, a (height, width, 3 or 4) uint8 array or RGBA bytes"
 
 
 def to_size(value: Any, name: str = "frame_size") -> Size:
@@ -146,8 +146,8 @@ def _check_size(got: Size, expected: Size | None) -> None:
         return
     hint = " Width and height seem to be swapped." if got == tuple(expected)[::-1] else ""
     raise FrameError(
-        f"All frames of a video must have one size: expected {expected[0]}x{expected[1]} "
-        f"pixels (width x height), got {got[0]}x{got[1]}.{hint}"
+        f"Expected {expected[0]}x{expected[1]} pixels (width x height), the size of the video's "
+        f"frames, got {got[0]}x{got[1]}.{hint}"
     )
 
 
@@ -198,5 +198,5 @@ def _wrong_shape(array: NDArray[Any]) -> str:
 def _unknown(frame: Any) -> str:
     if frame is None:
         return f"Expected {_WANTED}, got None. Is a return statement missing?"
-    kind = f"{type(frame).__module__}.{type(frame).__qualname__}"
+    kind = f"{type(frame).__module__}.{type(frame).__qualname__}".removeprefix("builtins.")
     return f"Expected {_WANTED}, got {kind}: {repr(frame)[:80]}."

@@ -32,8 +32,9 @@ from rayanim.errors import (
 from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, NoLog
 from rayanim.parameters import Feed, FrameStream, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.progress import Progress, choose_progress
-from rayanim.report import Report
+from rayanim.report import Report, plural
 from rayanim.settings import (
+    DEFAULT_FPS,
     ClusterSettings,
     Drawing,
     Engine,
@@ -53,9 +54,6 @@ if TYPE_CHECKING:
     from rayanim.sources import Source
 
 _logger = logging.getLogger(__name__)
-
-DEFAULT_FPS = 30
-"""The rate of videos for which none is given."""
 
 
 def produce(
@@ -354,10 +352,13 @@ class Overrides:
 
     def _rate(self, script: dict[str, Any]) -> Any:
         """The script's rate, or that of the quality where frames can be drawn at any time."""
-        fps = script["fps"]
+        from rayanim.sources import is_frame_list, is_frame_stream
+
+        fps, thing = script["fps"], script["frame_gen"]
         if self.quality_fps is None:
             return fps
-        if script["param_by_frame"] is None and script["n_frames"] is None:
+        one_by_one = is_frame_list(thing) or is_frame_stream(thing)
+        if script["param_by_frame"] is None and script["n_frames"] is None and not one_by_one:
             return self.quality_fps
         # Frames that are given one by one would only play at another speed.
         if parse_rate(fps) != self.quality_fps:
@@ -435,8 +436,6 @@ def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
         raise SettingsError("No output file: give outfile='video.mp4', or -o on the command line.")
     try:
         address = address_of(outfile).expanduser()
-    except TypeError:
-        raise SettingsError(f"outfile must be a string or a Path, got {outfile!r:.80}.") from None
     except RuntimeError:
         raise OutputError(f"{str(outfile)!r}: there is no such user's home folder.") from None
     address = with_default_suffix(address, ".png" if is_still else ".mp4")
@@ -652,8 +651,9 @@ def describe(plan: Plan) -> PlanReport:
     settings, address = plan.settings, plan.target.address
     spec = make_spec(address.suffix, settings, _first_size(plan), settings.fps)
     probe(spec)
-    transport, transport_reason = choose_transport(spec, settings.transport)
-    max_actors = settings.workers.most(usable_cores())
+    stays = plan.source.stays
+    transport, transport_reason = choose_transport(spec, settings.transport, stays)
+    max_actors = settings.most_actors(usable_cores())
     segment_frames = _longest_segment(plan, transport)
     return PlanReport(
         output=address,
@@ -665,7 +665,7 @@ def describe(plan: Plan) -> PlanReport:
         pixel_format=spec.pixel_format,
         file_bytes=0,
         engine="ray" if settings.engine == "ray" else "local",
-        engine_reason=ENGINES[settings.engine],
+        engine_reason=ENGINES[settings.engine] if stays is None else stays,
         transport=transport,
         transport_reason=transport_reason,
         settings=settings.performance,
@@ -708,9 +708,12 @@ def _longest_segment(plan: Plan, transport: Transport) -> int:
 
 def _lines(plan: Plan, max_actors: int, segment_frames: int) -> list[str]:
     settings, address = plan.settings, plan.target.address
-    lines = _where(settings, max_actors, segment_frames)
+    if plan.source.stays is None:
+        lines = _where(settings, max_actors, segment_frames)
+    else:
+        lines = [f"Drawn in this process: {plan.source.stays}."]
     if plan.feed.n_frames is None:
-        lines.append("The number of frames is known when param_by_frame has ended.")
+        lines.append(f"The number of frames is known when {plan.feed.name} has ended.")
     if settings.frames is not None:
         lines.append(f"Of the whole video, frames {settings.frames.text}.")
     if plan.target.exists():
@@ -720,27 +723,23 @@ def _lines(plan: Plan, max_actors: int, segment_frames: int) -> list[str]:
 
 
 def _where(settings: RenderSettings, max_actors: int, segment_frames: int) -> list[str]:
-    segments = f"at most {_count(segment_frames, 'frame')} in a segment."
+    segments = f"at most {plural(segment_frames, 'frame')} in a segment."
     cluster = settings.cluster_address
     if cluster is not None:
         # It is not asked: a plan is made in a moment, and also where it cannot be reached.
-        bounds = (settings.workers.count, settings.cluster.max_workers)
+        bounds = (settings.workers.count, settings.performance.max_workers)
         most = min((bound for bound in bounds if bound is not None), default=None)
         actors = (
             "As many render actors as there is room for"
             if most is None
-            else f"At most {_count(most, 'render actor')}"
+            else f"At most {plural(most, 'render actor')}"
         )
         return [f"Drawn on the Ray cluster ({cluster.origin}).", f"{actors}, {segments}"]
     # As in the engine: one worker is this process.
     if settings.engine == "local" or (settings.engine == "auto" and max_actors == 1):
         return [f"Drawn {ENGINES['local']}."]
-    actors = f"At most {_count(max_actors, 'render actor')}"
+    actors = f"At most {plural(max_actors, 'render actor')}"
     return [f"Drawn {ENGINES[settings.engine]}.", f"{actors}, {segments}"]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @dataclass(slots=True, kw_only=True, repr=False)

@@ -160,7 +160,7 @@ def _longest_in_turn(stages: StageRates, elapsed_s: float, actors: int) -> Bindi
     return max(times_s, key=lambda name: times_s[name])
 
 
-MESSAGES_SHOWN = 3
+EVENTS_SHOWN = 3
 
 _SETTINGS = frozenset(vars(PerformanceSettings()))
 
@@ -336,7 +336,7 @@ class Report(_SettingsOf):
         return "\n".join(self._details()) if self.rendered else ""
 
     def __repr__(self) -> str:
-        size = f"{_plural(self.frames, 'frame')}, {_seconds_text(self.video_s)}"
+        size = f"{plural(self.frames, 'frame')}, {_seconds_text(self.video_s)}"
         return f"<{type(self).__name__} {self.output}: {size}>"
 
     def to_dict(self) -> dict[str, Any]:
@@ -355,16 +355,23 @@ class Report(_SettingsOf):
             values |= {"binding": None, "binding_text": None}
         return values
 
+    @property
+    def _is_encoded_by_actors(self) -> bool:
+        return self.engine == "ray" and self.transport == "segments"
+
     def _is_shared(self) -> bool:
         """Whether drawing and converting bound the job together, and neither by itself."""
         stages = self.stages
+        if self._is_encoded_by_actors:
+            # In turn with the other two: the longest of the three is what binds.
+            return False
         alone_s = max(stages.draw_s, stages.convert_s) / max(1, self.actors_peak)
         return self.binding in ("drawing", "converting") and alone_s < stages.encode_s
 
     def _video_line(self) -> str:
         width, height = self.size
         text = (
-            f"{self.output}: {_plural(self.frames, 'frame')} of {width}x{height} at "
+            f"{self.output}: {plural(self.frames, 'frame')} of {width}x{height} at "
             f"{_rate_text(self.rate)} fps ({_seconds_text(self.video_s)}), "
             f"{self.codec} {self.pixel_format}, "
         )
@@ -374,37 +381,41 @@ class Report(_SettingsOf):
         where = "in this process"
         if self.engine == "ray":
             nodes = f" on {self.nodes_peak} nodes" if self.nodes_peak > 1 else ""
-            where = f"on Ray with up to {_plural(self.actors_peak, 'actor')}{nodes}"
+            where = f"on Ray with up to {plural(self.actors_peak, 'actor')}{nodes}"
         why = f" ({self.engine_reason})" if self.engine_reason else ""
         text = (
             f"Rendered in {_seconds_text(self.elapsed_s)} ({three_digits(self.fps)} frames/s), "
             f"drawn {where}{why}."
         )
         if self.resumed_frames:
-            text += f" {_plural(self.resumed_frames, 'frame')} came from an earlier run."
+            text += f" {plural(self.resumed_frames, 'frame')} came from an earlier run."
         return text
 
     def _bottleneck_line(self) -> str:
         stages = self.stages
+        each = " per actor" if self.actors_peak > 1 else ""
+        encoder = each if self._is_encoded_by_actors else ""
         rates = {
-            name: three_digits(fps)
-            for name, fps in (
-                ("drawing", stages.draw_fps),
-                ("conversion", stages.convert_fps),
-                ("encoding", stages.encode_fps),
+            name: (three_digits(fps), of)
+            for name, fps, of in (
+                ("drawing", stages.draw_fps, each),
+                ("conversion", stages.convert_fps, each),
+                ("encoding", stages.encode_fps, encoder),
             )
             if fps
         }
         name = "conversion" if self.binding == "converting" else str(self.binding)
-        each = " per actor" if self.actors_peak > 1 else ""
         first = ""
         if self._is_shared():
             name = "drawing and conversion together"
         elif name in rates:
-            first = f"{rates.pop(name)} frames/s{each}"
-        others = ", ".join(f"{stage} {rate}" for stage, rate in rates.items())
-        if others and not first:
-            others += f" frames/s{each}"
+            rate, of = rates.pop(name)
+            first = f"{rate} frames/s{of}"
+        others = ", ".join(
+            # The first rate of all has the unit.
+            f"{stage} {rate}{'' if first or number else ' frames/s'}{of}"
+            for number, (stage, (rate, of)) in enumerate(rates.items())
+        )
         shown = "; ".join(part for part in (first, others) if part)
         return f"Bottleneck: {name}{f' ({shown})' if shown else ''}.{self._redrawn_text()}"
 
@@ -415,7 +426,7 @@ class Report(_SettingsOf):
             of_all = self.drawn_in_parts + in_full
             return f" Redrew only what changed in {self.drawn_in_parts} of {of_all} frames."
         if in_full:
-            return f" Redrew all of {_plural(in_full, 'frame')} ({self.drawn_in_full[0][0]})."
+            return f" Redrew all of {plural(in_full, 'frame')} ({self.drawn_in_full[0][0]})."
         return ""
 
     def _details(self) -> Iterator[str]:
@@ -430,7 +441,7 @@ class Report(_SettingsOf):
         if self.nodes_peak > 1:
             yield f"Nodes were in use for {three_digits(self.node_hours)} node-hours in all."
         for why, frames in self.drawn_in_full:
-            yield f"Redrew all of {_plural(frames, 'frame')}: {why}."
+            yield f"Redrew all of {plural(frames, 'frame')}: {why}."
         if self.transport_reason:
             yield f"The encoder got {self.transport}: {self.transport_reason}."
 
@@ -443,12 +454,13 @@ class Report(_SettingsOf):
 
 
 def _events_line(events: tuple[str, ...]) -> str:
-    more = len(events) - MESSAGES_SHOWN
-    shown = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:MESSAGES_SHOWN])
+    more = len(events) - EVENTS_SHOWN
+    shown = "; ".join(" ".join(event.split()).rstrip(".") for event in events[:EVENTS_SHOWN])
     return shown + (f"; and {more} more." if more > 0 else ".")
 
 
-def _plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
+    """``1 frame``, ``2 frames``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -17,7 +17,7 @@ import os
 import re
 import warnings
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from itertools import pairwise
@@ -29,6 +29,9 @@ from typing import Any, Literal, Self, TypeGuard
 from rayanim.errors import SettingsError
 
 _logger = getLogger("rayanim")
+
+DEFAULT_FPS = 30
+"""The rate of videos for which none is given."""
 
 MAX_FPS = 1000
 """Above this a rate is taken for a mistake; FFmpeg's containers end near there too."""
@@ -94,6 +97,20 @@ def one_of(*texts: str) -> Check:
         return value
 
     return check
+
+
+def text_or_none(name: str, value: Any) -> str | None:
+    """The check for a text, or None."""
+    if value is not None and not isinstance(value, str):
+        raise SettingsError(f"{name} must be text, got {value!r:.80}.")
+    return value
+
+
+def truth(name: str, value: Any) -> bool:
+    """The check for a truth value; 0 and 1 are such, too."""
+    if not isinstance(value, int) or value not in (0, 1):
+        raise SettingsError(f"{name} must be True or False, got {value!r:.80}.")
+    return bool(value)
 
 
 def setting(default: Any, check: Check | None = None) -> Any:
@@ -195,6 +212,8 @@ class Workers:
                 f"or -1 for all cores, -2 for all but one; got {workers!r}. "
                 "Use 1 to draw in this process."
             )
+        if count == -1:
+            return cls(is_auto=True)
         return cls(count=count) if count > 0 else cls(spared=-count - 1)
 
     def most(self, cores: int) -> int:
@@ -292,9 +311,11 @@ def _parse_part(part: str, text: str) -> range:
     first = int(found[1])
     last = first if found[2] is None else int(found[2])
     step = 1 if found[3] is None else int(found[3])
-    if step < 1 or last < first:
+    if step < 1:
+        raise SettingsError(f"frames {text!r}: the step after x must be at least 1.")
+    if last < first:
         raise SettingsError(
-            f"frames {text!r}: {part.strip()!r} holds no frame; write first-last, ends included."
+            f"frames {text!r}: {first}-{last} runs backwards; write {last}-{first}."
         )
     return range(first, last + 1, step)
 
@@ -400,7 +421,11 @@ class PerformanceSettings:
         **of_pympanim: Any,
     ) -> None:
         given = locals()
-        of_pympanim |= zip(_OF_PYMPANIM, (frames_per_sync, *more_of_pympanim), strict=False)
+        by_position = dict(zip(_OF_PYMPANIM, (frames_per_sync, *more_of_pympanim), strict=False))
+        twice = sorted(by_position.keys() & of_pympanim.keys())
+        if twice:
+            raise TypeError(f"PerformanceSettings got two values for {', '.join(twice)}.")
+        of_pympanim |= by_position
         unknown = sorted(of_pympanim.keys() - set(_OF_PYMPANIM))
         if unknown or len(more_of_pympanim) >= len(_OF_PYMPANIM):
             what = f"setting called {', '.join(unknown)}" if unknown else "setting in that place"
@@ -616,7 +641,8 @@ def _labels(name: str, value: Any) -> Any:
 
 
 def _texts(name: str, value: Any) -> Any:
-    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+    is_several = isinstance(value, Collection) and not isinstance(value, str)
+    if not is_several or not all(isinstance(each, str) for each in value):
         raise SettingsError(f"{name} must be a tuple of texts, got {value!r}.")
     return value
 
@@ -663,7 +689,7 @@ class ClusterSettings:
     actor_cpus: float = setting(1.0, _positive)
     actor_memory_bytes: int | None = setting(None, _memory)
     resources: Mapping[str, float] = setting({}, _resources)
-    keep_head_free: bool = setting(False)
+    keep_head_free: bool = setting(False, truth)
     label_selector: Mapping[str, str] = setting({}, _labels)
     packages: tuple[str, ...] = setting((), _texts)
     working_dir: str | os.PathLike[str] | None = setting(None)
@@ -726,11 +752,11 @@ class VideoSettings:
     documents each.
     """
 
-    codec: str | None = setting(None)
+    codec: str | None = setting(None, text_or_none)
     crf: float | None = setting(None, number_between(0, 63))
-    preset: str | None = setting(None)
+    preset: str | None = setting(None, text_or_none)
     bitrate: float | None = setting(None, _bitrate)
-    pixel_format: str | None = setting(None)
+    pixel_format: str | None = setting(None, text_or_none)
     odd_size: OddSize = setting("pad", one_of("pad", "crop", "scale", "error"))
     background: str = setting("white")
 
@@ -836,6 +862,27 @@ def _storage_options(name: str, value: Any) -> Any:
     return value
 
 
+def _duration(name: str, value: Any) -> float | None:
+    return None if value is None else _positive(name, value)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if not is_number(value) or not value >= 0:
+        raise SettingsError(f"{name} must be a number of seconds, 0 or more, got {value!r}.")
+    return value
+
+
+def _outfile(name: str, value: Any) -> Any:
+    # A URL that was read is no path, and has a suffix as one has.
+    try:
+        is_name = value is None or hasattr(value, "suffix") or isinstance(os.fspath(value), str)
+    except TypeError:
+        is_name = False
+    if not is_name:
+        raise SettingsError(f"{name} must be a string or a Path, got {value!r:.80}.")
+    return value
+
+
 def _log_json(name: str, value: Any) -> Any:
     if value is not None and not isinstance(value, str | os.PathLike):
         raise SettingsError(f"{name} must be a file's name, got {value!r:.80}.")
@@ -848,6 +895,13 @@ def _logger_or_none(name: str, value: Any) -> Any:
     return value
 
 
+_OF_CALLING_PROCESS = (  # noqa: SIM905
+    "address outfile overwrite resume keep_parts storage_options progress time_per_print logger "
+    "drawing_log_interval encoding_log_interval log_json"
+).split()
+"""The render settings that are pickled as if they had not been given."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderSettings(VideoSettings):
     """All that can be chosen about a job, checked; `rayanim.produce` documents each.
@@ -856,18 +910,18 @@ class RenderSettings(VideoSettings):
     say of it. `height_px`, the height of the frames, is the command's alone.
     """
 
-    fps: Fraction = setting(Fraction(30), lambda name, value: parse_rate(value))
+    fps: Fraction = setting(Fraction(DEFAULT_FPS), lambda name, value: parse_rate(value))
     frames: Selection | None = setting(None, _frames)
     n_frames: int | None = setting(None, count_or_none)
-    duration: float | None = setting(None)
+    duration: float | None = setting(None, _duration)
     seed: int | None = setting(0, _seed)
-    sequential: bool = setting(False, lambda name, value: bool(value))
+    sequential: bool = setting(False, lambda name, value: truth(name, value or False))
     on_history: OnHistory = setting("error", one_of("error", "warn", "ignore"))
 
     dpi: float | None = setting(100, _dpi)
     height_px: int | None = setting(None, count_or_none)
     savefig_params: dict[str, Any] = setting({}, _savefig_params)
-    reuse_figure_object: bool = setting(True)
+    reuse_figure_object: bool = setting(True, truth)
     drawing: Drawing = setting("auto", one_of("auto", "full"))
 
     engine: Engine = setting("auto", one_of("auto", "local", "ray"))
@@ -878,14 +932,14 @@ class RenderSettings(VideoSettings):
     address: str | None = setting(None, _address)
     cluster: ClusterSettings = setting(None, _cluster)
 
-    outfile: Any = setting(None)
-    overwrite: bool = setting(True)
-    resume: bool = setting(False)
-    keep_parts: bool = setting(False)
+    outfile: Any = setting(None, _outfile)
+    overwrite: bool = setting(True, truth)
+    resume: bool = setting(False, truth)
+    keep_parts: bool = setting(False, truth)
     storage_options: Mapping[str, Any] | None = setting(None, _storage_options)
 
     progress: Any = setting(None)
-    time_per_print: float = setting(15.0)
+    time_per_print: float = setting(15.0, _seconds)
     logger: Logger | None = setting(None, _logger_or_none)
     drawing_log_interval: int | None = setting(None, count_or_none)
     encoding_log_interval: int | None = setting(None, count_or_none)
@@ -909,8 +963,16 @@ class RenderSettings(VideoSettings):
         object.__setattr__(self, "performance", self.performance.replace(**given))
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what stays in the calling process: its own objects, and keys to its storage."""
-        return vars(self) | {"progress": None, "logger": None, "storage_options": None}
+        """All but what only the calling process reads: render actors need none of it.
+
+        Its own objects cannot be sent, and names of storage may hold a password.
+        """
+        return vars(self) | {name: getattr(type(self), name) for name in _OF_CALLING_PROCESS}
+
+    def most_actors(self, cores: int) -> int:
+        """The most render actors where there are so many cores."""
+        most = self.workers.most(cores)
+        return min(most, self.performance.max_workers or most)
 
     @property
     def checks_history(self) -> bool:

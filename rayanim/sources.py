@@ -37,7 +37,7 @@ from rayanim.figure.layout import Approach, coming_by, skip_draw
 from rayanim.parameters import FrameStream
 from rayanim.pixels import Frame, pixels_of, to_rgba, to_size
 from rayanim.randomness import SETUP, seed_for
-from rayanim.settings import RenderSettings
+from rayanim.settings import RenderSettings, read_address
 from rayanim.timeline import frame_count, frame_time_ms
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 
 _logger = logging.getLogger(__name__)
+
+READ_ONCE = "a generator of frames is read once, in order"
+"""Why all its frames are drawn in this process, and go through one encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,13 @@ class Source(Protocol):
     @property
     def n_frames(self) -> int | None:
         """How many frames there are; None where the parameters decide."""
+
+    @property
+    def stays(self) -> str | None:
+        """Why all frames are drawn in this process, one after the other; None where they need not.
+
+        Such a frame is drawn when the feed is asked for it.
+        """
 
     def open(self, geometry: Geometry | None) -> None:
         """Build what drawing needs; once per process, before `measure` and `draw`.
@@ -122,6 +132,7 @@ class AnimatorSource:
     """An `Animator`: its figure is set up once, and updated for each frame."""
 
     n_frames = None
+    stays = None
 
     def __init__(
         self,
@@ -227,6 +238,8 @@ class AnimatorSource:
 class GeneratorSource:
     """A `FrameGenerator` or `Act`: it draws any instant."""
 
+    stays = None
+
     def __init__(self, generator: FrameGenerator, settings: RenderSettings) -> None:
         remove_leftovers(generator)
         self._generator = generator
@@ -292,6 +305,8 @@ def _duration_ms(generator: FrameGenerator) -> float:
 
 class CodeSource(ABC):
     """Frames as the user's code gives them: arrays, Pillow images, matplotlib figures."""
+
+    stays: str | None = None
 
     def __init__(self, n_frames: int | None, settings: RenderSettings) -> None:
         self.n_frames = n_frames
@@ -409,16 +424,31 @@ class ListSource(CodeSource):
         if n_frames > len(frames):
             raise SettingsError(f"n_frames={n_frames}, but the list has only {len(frames)} frames.")
         super().__init__(n_frames, settings)
-        self._frames = frames[:n_frames]
+        self._frames: Any = frames[:n_frames]
+
+    def frames_bytes(self) -> int:
+        """Bytes of the arrays and Pillow images among the frames."""
+        if isinstance(self._frames, np.ndarray):
+            return int(self._frames.nbytes)
+        if not isinstance(self._frames, list | tuple):
+            return 0  # what makes them as they are asked for
+        return sum({id(frame): _frame_bytes(frame) for frame in self._frames}.values())
 
     def _result(self, index: int, params: Any) -> Any:
         return self._frames[index]
+
+
+def _frame_bytes(frame: Any) -> int:
+    if hasattr(frame, "getbands"):  # Pillow's
+        return int(frame.width * frame.height * len(frame.getbands()))
+    return int(getattr(frame, "nbytes", 0))
 
 
 class StreamSource(CodeSource):
     """A generator of frames: each comes as its own parameter, see `FrameStream`."""
 
     name = "the generator of frames"
+    stays = READ_ONCE
 
     def __init__(self, settings: RenderSettings) -> None:
         super().__init__(None, settings)
@@ -469,6 +499,15 @@ class ScaledSource:
     @property
     def n_frames(self) -> int | None:
         return self._source.n_frames
+
+    @property
+    def stays(self) -> str | None:
+        return self._source.stays
+
+    @property
+    def inner(self) -> Source:
+        """The other source."""
+        return self._source
 
     def open(self, geometry: Geometry | None) -> None:
         self._size = None if geometry is None else geometry.size
@@ -523,6 +562,15 @@ class SequentialSource:
     @property
     def n_frames(self) -> int | None:
         return self._source.n_frames
+
+    @property
+    def stays(self) -> str | None:
+        return self._source.stays
+
+    @property
+    def inner(self) -> Source:
+        """The other source."""
+        return self._source
 
     def open(self, geometry: Geometry | None) -> None:
         self._geometry = geometry
@@ -645,6 +693,13 @@ def is_frame_list(thing: Any) -> bool:
     return isinstance(thing, Sequence) and not isinstance(thing, str | bytes | bytearray)
 
 
+def listed_bytes(source: Source) -> int | None:
+    """Bytes of the arrays and images in a list of frames; None where `source` is no list."""
+    while isinstance(source, ScaledSource | SequentialSource):
+        source = source.inner
+    return source.frames_bytes() if isinstance(source, ListSource) else None
+
+
 def is_frame_stream(thing: Any) -> bool:
     """Whether `thing` is taken for frames that come one after another, once."""
     return isinstance(thing, Iterator) and not callable(thing)
@@ -654,7 +709,7 @@ def stream_settings(settings: RenderSettings) -> RenderSettings:
     """`settings` for a generator of frames, which is read once, in order, in this process."""
     refused = {"engine": "ray", "transport": "segments", "resume": True}
     given = [name for name, value in refused.items() if getattr(settings, name) == value]
-    if settings.address is not None:
+    if read_address(settings.address, {}) is not None:
         given.append("address")
     if given:
         raise SettingsError(
@@ -664,11 +719,12 @@ def stream_settings(settings: RenderSettings) -> RenderSettings:
         )
     if settings.workers.count not in (None, 1):
         _logger.warning(
-            "workers=%r has no effect: a generator of frames is read once, in order, in this "
-            "process. A list of frames, or a function of the frame number, uses all workers.",
+            "workers=%r has no effect: %s, in this process. "
+            "A list of frames, or a function of the frame number, uses all workers.",
             settings.workers.count,
+            READ_ONCE,
         )
-    local: dict[str, Any] = {"engine": "local", "transport": "frames", "workers": 1}
+    local: dict[str, Any] = {"engine": "local", "workers": 1}
     return replace(settings, **local, sequential=False)
 
 

@@ -110,7 +110,7 @@ def _next(plan: Plan, number: int) -> Batch:
             raise
         batch = Batch((), None)
     if not len(batch):
-        raise SettingsError(f"There is no frame {number}: param_by_frame ended before it.")
+        raise SettingsError(f"There is no frame {number}: {plan.feed.name} ended before it.")
     return batch
 
 

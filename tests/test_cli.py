@@ -22,7 +22,8 @@ from PIL import Image
 
 import rayanim
 from rayanim.cli import main
-from rayanim.cli.printing import Stopped, stopping_on_signals, without_own_frames
+from rayanim.cli.printing import Stopped, failure_of, stopping_on_signals, without_own_frames
+from rayanim.errors import ClusterError
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
 """Where a script in a process of its own finds the helpers of the tests, and this rayanim."""
@@ -178,9 +179,10 @@ def test_a_name_chooses_a_definition(script):
     assert read_numbers("Other.mp4") == list(range(12))
 
 
-def test_a_name_chooses_among_the_scripts_calls(script):
+def test_a_name_chooses_among_the_scripts_calls(script, caplog):
     """Calls for other videos are passed over, so -o can name the one."""
-    assert call("run", script(TWO), "B", "-o", "only.mp4", "--quiet") == 0
+    assert call("run", script(TWO), "B", "-o", "only.mp4", "-v") == 0
+    assert "Skipped A: only B was requested." in caplog.text
     assert read_numbers("only.mp4") == list(range(5))
     assert sorted(path.name for path in Path.cwd().glob("*.mp4")) == ["only.mp4"]
 
@@ -334,6 +336,17 @@ def test_an_option_does_not_hide_the_line_of_another_setting(script, capsys):
 
 
 @pytest.mark.parametrize(
+    ("output", "message"),
+    [("folder/", "'folder/' is a folder."), ("", "It is empty. Name a file, such as wave.mp4.")],
+)
+def test_an_output_without_a_name_is_refused(script, capsys, output, message):
+    """A folder's name gets no suffix, and nothing is written."""
+    assert _code("run", script(CALLS), "-o", output) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in Path.cwd().iterdir()] == ["script.py"]
+
+
+@pytest.mark.parametrize(
     "options",
     [["--preset", "foo"], ["--frames", "0-99"], ["--codec", "foo"], ["--crf", "60"]],
 )
@@ -341,6 +354,24 @@ def test_a_bad_option_does_not_blame_the_script(script, capsys, options):
     """What only the script's video can refuse is told without a line of the script."""
     assert call("run", script(CALLS), "--quiet", *options) == 2
     assert capsys.readouterr().err.startswith("rayanim: error: ")
+
+
+def test_a_log_that_cannot_be_written_does_not_blame_the_script(script, capsys):
+    """The file is the command's."""
+    assert call("run", script(CALLS), "--quiet", "--log-json", "script.py/log") == 2
+    assert capsys.readouterr().err.startswith("rayanim: error: ")
+
+
+@pytest.mark.parametrize(("options", "is_shown"), [(["cluster"], False), ([], True)])
+def test_an_address_of_the_command_s_does_not_blame_the_script(tmp_path, options, is_shown):
+    """The script's line is shown only where the address may be its own."""
+    path = tmp_path / "script.py"
+    path.write_text("raise ClusterError('no cluster')\n")
+    try:
+        exec(compile(path.read_text(), path, "exec"), {"ClusterError": ClusterError})
+    except ClusterError as error:
+        failure = failure_of(error, script=path, options=options)
+    assert bool(failure.traceback_text) == is_shown
 
 
 def test_suggestions_are_kept(script, capsys):
@@ -523,7 +554,11 @@ def test_a_signal_ends_the_run_cleanly(script, engine, number, code):
     os.killpg(process.pid, number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "Nothing was written" in err and "Traceback" not in err and not out
+    assert (
+        "No video was written; an existing video was not changed." in err
+        and "Traceback" not in err
+        and not out
+    )
     assert Path("video.mp4").read_bytes() == b"before"
     assert not list(Path.cwd().glob("*.part"))
     assert not psutil.wait_procs(children, timeout=20)[1]
@@ -603,6 +638,14 @@ def test_an_option_of_the_script_s_own_gets_the_hint_where_it_goes(script, capsy
     assert err.endswith("go after two dashes: rayanim run SCRIPT -- --freq\n")
 
 
+def test_a_second_name_gets_the_hint_where_the_script_s_arguments_go(script, capsys):
+    """As an unknown option does."""
+    assert call("run", script(CALLS), "a", "c") == 2
+    err = capsys.readouterr().err
+    assert "Got unexpected extra argument (c)" in err
+    assert err.endswith("Arguments of the script go after two dashes: rayanim run SCRIPT -- c\n")
+
+
 def test_an_output_without_a_suffix_gets_one(script):
     """That of a video, as ``outfile="name"`` does, or of a still."""
     assert call("run", script(CALLS), "-o", "folder/name", "--quiet") == 0
@@ -672,6 +715,25 @@ def test_help_is_grouped(capsys):
     assert not any(line.startswith("  SCRIPT") for line in lines[lines.index("Output:") :])
 
 
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ((), "Example: rayanim run wave.py -o wave.mp4"),
+        (("run",), "Keep the segment files after the video is complete."),
+        (("run",), "NAME selects one video, a variable or a class"),
+        (("run",), "otherwise the code that the script passes to sys.exit"),
+        (("still",), "Replace an existing file (the default), or refuse."),
+        (("submit",), "Memory of the job's driver."),
+        (("fetch",), "Download JOB's finished video."),
+        (("doctor",), "report what is wrong and how to fix it"),
+    ],
+)
+def test_help_says_what_an_option_does(capsys, command, text):
+    """In whole phrases that are understood alone."""
+    assert _code(*command, "--help") == 0
+    assert text in " ".join(capsys.readouterr().out.split())
+
+
 NOTICE = """
 import rayanim
 from matplotlib.figure import Figure
@@ -717,7 +779,7 @@ def test_an_imported_class_that_needs_arguments_is_not_recommended(script):
     code, _, err = run("run", name)
     assert code == 2 and "only imports Video." in err and f"rayanim run {name} Video" in err
     code, _, err = run("run", name, "Other")
-    assert code == 2 and "There is:" in err and "  Video" in err and "Sized" not in err
+    assert code == 2 and "\n  Video" in err and "Sized" not in err
 
 
 def test_ctrl_c_in_a_plain_script_is_one_line(script):
@@ -756,9 +818,12 @@ def test_a_note_of_the_script_s_own_is_printed_once(script, capsys):
 def test_the_command_that_resumes_can_be_pasted(script):
     """It stands on a line of its own, quoted for a shell."""
     options = ["-o", "my video.mp4", "--engine", "local", "--segment-frames", "10", "--quiet"]
-    code, _, err = run("run", script(FAILS.replace("fail=7", "fail=11")), *options)
-    assert code == 1
-    assert re.search(r"1 finished segment is kept in '.*my video\.mp4\.parts'\.", err)
-    line = err.splitlines()[-1]
+    process = start("run", script(SLOW.replace("300", "2000")), *options)
+    _wait_for(Path("drawing"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"finished segments? (is|are) kept in '.*my video\.mp4\.parts'\.", err)
+    [line] = [each for each in err.splitlines() if each.startswith("  rayanim run")]
     assert line.startswith("  rayanim run script.py -o 'my video.mp4'")
     assert shlex.split(line)[1:] == ["run", "script.py", *options, "--resume"]

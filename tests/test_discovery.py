@@ -148,7 +148,13 @@ def test_a_video_is_listed_once():
     """A video that the script renders goes by its variable, not by its class too."""
     with pytest.raises(SettingsError) as caught:
         choose(script(Video=Video), "x", script="script.py", rendered=[["video", "Video"]] * 2)
-    assert caught.value.message.endswith("There is:\n  video  rendered by the script")
+    assert caught.value.message.endswith("It has:\n  video  rendered by the script")
+
+
+def test_a_name_that_looks_like_a_file_gets_the_option_for_it():
+    """The output is named by an option."""
+    with pytest.raises(SettingsError, match=r"To name the output: -o wave\.mp4\. It has:"):
+        choose(script(Video=Video), "wave.mp4", script="script.py")
 
 
 def test_a_name_that_is_no_video_says_what_it_is():
@@ -209,6 +215,6 @@ def test_an_animator_without_frames_says_what_is_missing(tmp_path):
     class Endless(Wave):
         n_frames = None
 
-    with pytest.raises(SettingsError, match="Set n_frames"):
+    with pytest.raises(SettingsError, match=r"Endless has no frame count\. Set n_frames"):
         render_found(pick(Endless=Endless), tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())

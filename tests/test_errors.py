@@ -193,6 +193,18 @@ def test_an_interrupt_is_printed_in_one_line(
         assert capsys.readouterr().err == f"{type(other).__name__}: other\n"
 
 
+def test_an_interrupt_that_is_caught_leaves_no_excepthook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hook goes with it, also where another one comes before."""
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    first, second = KeyboardInterrupt(), KeyboardInterrupt()
+    print_in_one_line(first)
+    print_in_one_line(second)
+    del first
+    assert sys.excepthook is not sys.__excepthook__
+    del second
+    assert sys.excepthook is sys.__excepthook__
+
+
 def test_an_excepthook_of_the_caller_s_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """A debugger's, for example."""
 

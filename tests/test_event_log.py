@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import sys
 
 import pytest
 from numbered import FPS, Numbered, read_numbers
@@ -67,6 +68,14 @@ def test_any_text_stays_on_its_line(log, tmp_path):
     found = [line["text"] for line in lines_of(tmp_path / "log")]
     assert found[:3] == texts[:3]
     assert found[3] == "x" * (events.LONGEST_TEXT - 1) + "…"
+
+
+def test_a_process_without_standard_error_logs_nothing(complaints, monkeypatch):
+    """As under pythonw: nobody reads it, and the job goes on."""
+    monkeypatch.setattr(sys, "stderr", None)
+    with EventLog("-", "wave", "3f2a", complaints.append) as log:
+        log.apply(KEPT)
+    assert complaints == []
 
 
 def test_numbers_that_json_lacks_are_null(log, tmp_path):

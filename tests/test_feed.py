@@ -397,6 +397,13 @@ def test_a_generator_of_frames_never_runs_ahead_of_the_drawing() -> None:
     assert feed.again() is None
 
 
+def test_a_generator_of_frames_that_is_short_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """It has no parameters that could be too few."""
+    feed = ParameterFeed(FrameStream(iter(range(6)), None), 9)
+    assert len(drained(feed)) == 6
+    assert "n_frames=9, but the generator of frames has only 6 entries" in caplog.text
+
+
 def test_a_generator_of_frames_that_raises_is_named() -> None:
     """With the frame."""
     feed = ParameterFeed(FrameStream((1 // (2 - number) for number in range(3)), None))

@@ -71,6 +71,23 @@ def test_a_disk_without_locks_is_no_obstacle(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_takes_no_files_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the video, not the lock file, of which nobody has asked."""
+
+    def refuse(*given: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OutputError) as caught:
+        FileLock(tmp_path / "video.mp4.lock", "taken")
+    assert caught.value.message == (
+        f"The folder {str(tmp_path)!r} is not writable, so {str(tmp_path / 'video.mp4')!r} "
+        "cannot be made."
+    )
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     """What it leads to is not made."""
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")

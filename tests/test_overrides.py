@@ -22,7 +22,7 @@ def render(overrides: Overrides, outfile: Path | None, thing=None, **arguments):
     """`produce` as a script would call it, under `overrides`."""
     options = {"progress": False, "engine": "local", "fps": FPS, **arguments}
     with overriding(overrides):
-        return rayanim.produce(thing or Numbered(12), outfile=outfile, **options)
+        return rayanim.produce(Numbered(12) if thing is None else thing, outfile=outfile, **options)
 
 
 def size_and_rate(path: Path) -> tuple[tuple[int, int], Fraction]:
@@ -120,6 +120,16 @@ def test_quality_keeps_the_rate_of_frames_given_one_by_one(tmp_path, caplog):
     assert "keep their rate of 30 fps" in caplog.text
 
 
+@pytest.mark.parametrize("form", [list, iter, np.stack])
+def test_quality_keeps_the_rate_of_frames_in_a_list_or_from_a_generator(form, tmp_path, caplog):
+    """At another rate they would play at another speed; one array of frames is a list too."""
+    frames = form([np.full((48, 64, 3), 20 * number, np.uint8) for number in range(6)])
+    overrides = Overrides(quality_fps=15, arguments={"height_px": 48})
+    report = render(overrides, tmp_path / "a.mp4", frames, fps=30)
+    assert (report.frames, size_and_rate(report.output)[1]) == (6, 30)
+    assert "keep their rate of 30 fps" in caplog.text
+
+
 def test_an_explicit_rate_wins_over_the_quality(tmp_path, caplog):
     """--fps beside -q is what counts, for every form."""
     overrides = Overrides(quality_fps=60, arguments={"fps": 10, "height_px": 96})
@@ -170,6 +180,15 @@ def test_a_dry_run_for_a_cluster_says_so(tmp_path):
     bound = rayanim.ClusterSettings(max_workers=80)
     report = render(Overrides(dry_run=True), tmp_path / "a.mp4", workers=9, cluster=bound, **there)
     assert "At most 9 render actors" in str(report)
+
+
+@pytest.mark.parametrize("address", ["local", "head:6379"])
+def test_a_dry_run_knows_the_bound_of_performance_settings(tmp_path, address):
+    """On this machine and on a cluster."""
+    options = {"engine": "ray", "address": address, "workers": "auto"}
+    bound = rayanim.PerformanceSettings(max_workers=1)
+    report = render(Overrides(dry_run=True), tmp_path / "a.mp4", settings=bound, **options)
+    assert "At most 1 render actor," in str(report)
 
 
 def test_a_dry_run_foretells_a_refusal(tmp_path):
@@ -271,6 +290,15 @@ def test_there_is_no_still_beyond_the_end(tmp_path, parameters):
             param_by_frame=parameters,
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_generator_of_frames_is_named_in_a_plan_and_for_a_still(tmp_path):
+    """Its script has no param_by_frame."""
+    frames = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(3)]
+    plan = render(Overrides(dry_run=True), tmp_path / "a.mp4", iter(frames))
+    assert "is known when the generator of frames has ended" in str(plan)
+    with pytest.raises(SettingsError, match="the generator of frames ended before it"):
+        render(Overrides(still_number=3), tmp_path / "a.mp4", iter(frames))
 
 
 def test_a_still_is_written_whole_or_not_at_all(tmp_path):

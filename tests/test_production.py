@@ -101,7 +101,8 @@ def assert_untouched(video: Path) -> None:
         ({"engine": "gpu"}, "engine must be .* got 'gpu'"),
         ({"odd_size": "stretch"}, "odd_size must be"),
         ({"background": "whitish"}, "background must be a colour .* got 'whitish'"),
-        ({"frames": "9-3"}, "holds no frame"),
+        ({"frames": "9-3"}, "9-3 runs backwards; write 3-9"),
+        ({"frames": "1-2x0"}, "the step after x must be at least 1"),
         ({"frames": "5-12"}, "there is no frame 12; the video has frames 0 to 11"),
         ({"seed": 1.5}, "seed must be"),
         ({"settings": {"num_workers": 2}}, "settings must be PerformanceSettings"),
@@ -253,6 +254,15 @@ def test_a_video_without_frames_is_an_error(video: Path, parameters: Any) -> Non
     """Empty parameters of any kind."""
     with pytest.raises(ParametersError, match="no frames"):
         produce(NumberedAnimator(), video, param_by_frame=parameters)
+    assert_untouched(video)
+
+
+def test_no_images_at_all_are_an_error(video: Path) -> None:
+    """The message fits frames that are given one by one."""
+    with pytest.raises(
+        ParametersError, match="There is nothing to render: the video has no frames"
+    ):
+        produce(iter([]), video)
     assert_untouched(video)
 
 

@@ -403,6 +403,25 @@ def test_all_kinds_keep_the_protocol() -> None:
     assert not isinstance(print, Progress)
 
 
+def test_a_bar_leaves_streams_that_others_have_set_meanwhile(
+    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the process, and those of log handlers; its own it takes back."""
+    before, theirs = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", before)
+    monkeypatch.setattr(sys, "stderr", before)
+    moved, kept = logging.StreamHandler(before), logging.StreamHandler(before)
+    monkeypatch.setattr(logger, "handlers", [moved, kept])
+    bar = BarProgress(before, logger=logger)
+    bar.start(300, "wave.mp4")
+    assert before not in (sys.stdout, sys.stderr, moved.stream, kept.stream)
+    sys.stdout = theirs
+    moved.setStream(theirs)
+    bar.finish(END)
+    assert (sys.stdout, moved.stream) == (theirs, theirs)
+    assert (sys.stderr, kept.stream) == (before, before)
+
+
 def test_choosing_loads_no_rich() -> None:
     """Until a bar is shown, neither rich nor IPython is imported."""
     code = (

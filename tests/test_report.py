@@ -110,6 +110,14 @@ def test_two_stages_can_only_together_be_the_longest() -> None:
     assert report.binding_text.startswith("drawing and converting together took longest; a quick")
 
 
+def test_actors_that_encode_leave_one_stage_the_longest() -> None:
+    """Their seconds of encoding are summed like those of drawing, which took longer."""
+    stages = StageRates.measured(300, draw_s=100, convert_s=2, encode_s=60)
+    report = make_report(stages=stages, transport="segments")
+    assert report.binding_text.startswith("drawing took longest")
+    assert report.summary().splitlines()[2].startswith("Bottleneck: drawing (3.00 frames/s")
+
+
 def test_a_report_is_short_where_it_is_shown_among_others() -> None:
     """Its repr is one line."""
     assert repr(make_report()) == "<Report wave.mp4: 300 frames, 10.0 s>"
@@ -131,7 +139,7 @@ def test_summary_is_three_lines_and_names_all_that_matters() -> None:
         "(this process would take 9.0 s)."
     )
     assert lines[2] == (
-        "Bottleneck: drawing (50.0 frames/s per actor; conversion 600, encoding 200)."
+        "Bottleneck: drawing (50.0 frames/s per actor; conversion 600 per actor, encoding 200)."
     )
     assert len(lines) == 3
 
@@ -149,13 +157,21 @@ def test_summary_is_three_lines_and_names_all_that_matters() -> None:
         ),
         (
             {"binding": "start-up"},
-            "start-up (drawing 50.0, conversion 600, encoding 200 frames/s per actor)",
+            "start-up (drawing 50.0 frames/s per actor, conversion 600 per actor, encoding 200)",
+        ),
+        (
+            {"binding": "encoding"},
+            "encoding (200 frames/s; drawing 50.0 per actor, conversion 600 per actor)",
+        ),
+        (
+            {"binding": "encoding", "transport": "segments"},
+            "encoding (200 frames/s per actor; drawing 50.0 per actor, conversion 600 per actor)",
         ),
         ({"binding": "start-up", "stages": StageRates()}, "start-up"),
         (
             {"stages": StageRates.measured(8, draw_s=4, convert_s=4, encode_s=5), "actors_peak": 0},
             "drawing and conversion together "
-            "(drawing 2.00, conversion 2.00, encoding 1.60 frames/s)",
+            "(drawing 2.00 frames/s, conversion 2.00, encoding 1.60)",
         ),
     ],
 )

@@ -347,7 +347,7 @@ def test_pure_drawing_raises_no_alarm(name: str) -> None:
     for index, start in enumerate((8, 24, 16, 0)):
         _, meta = worker.work(segment(index, start, start + 8), is_checked=True)
         assert meta.timings is not None
-        assert meta.timings.account.notes == ()
+        assert meta.timings.draws.notes == ()
 
 
 def test_without_a_seed_nothing_is_compared() -> None:
@@ -383,7 +383,7 @@ def test_the_check_costs_a_hundredth() -> None:
 class Collector:
     """A source that notes its calls."""
 
-    name, n_frames = "Collector", None
+    name, n_frames, stays = "Collector", None, None
 
     def __init__(self) -> None:
         self.calls: list[Any] = []

@@ -134,6 +134,56 @@ def test_backgrounds_are_any_colour_that_pillow_knows(colour: str, rgb: tuple[in
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"codec": 3},
+        {"preset": 3},
+        {"pixel_format": 4},
+        {"duration": "x"},
+        {"time_per_print": -1},
+        {"time_per_print": math.nan},
+        {"outfile": 5},
+        {"outfile": b"video.mp4"},
+        {"overwrite": "no"},
+        {"overwrite": None},
+        {"resume": "yes"},
+        {"keep_parts": 2},
+        {"sequential": "no"},
+        {"reuse_figure_object": "no"},
+    ],
+)
+def test_wrong_render_settings_are_refused_when_made(wrong: dict[str, Any]) -> None:
+    """A text is no truth value: 'no' would mean yes."""
+    (name,) = wrong
+    with pytest.raises(SettingsError, match=f"^{name} must be") as caught:
+        RenderSettings(**wrong)
+    assert repr(wrong[name]) in caught.value.message
+
+
+def test_truth_values_of_numpy_and_numbers_are_taken() -> None:
+    """They become Python's own."""
+    settings = RenderSettings(overwrite=0, resume=np.True_, sequential=None, keep_parts=1)
+    assert settings.overwrite is settings.sequential is False
+    assert settings.resume is settings.keep_parts is True
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"keep_head_free": "no"}, {"packages": None}, {"packages": "numpy"}, {"exclude": 3}]
+)
+def test_wrong_cluster_settings_are_refused_when_made(wrong: dict[str, Any]) -> None:
+    """Each is named."""
+    (name,) = wrong
+    with pytest.raises(SettingsError, match=f"^{name} must be"):
+        ClusterSettings(**wrong)
+
+
+def test_a_performance_setting_is_given_once() -> None:
+    """By position or by name, as with any function."""
+    with pytest.raises(TypeError, match="two values for work_per_dispatch"):
+        PerformanceSettings(None, 2, None, 5.0, 2.0, None, 2, 7, work_per_dispatch=9)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
         {"min_workers": 0},
         {"num_workers": -1},
         {"max_workers": 1.5},
@@ -351,13 +401,21 @@ def test_every_argument_reaches_the_settings(
 
 
 def test_settings_travel_whole_but_for_what_is_the_caller_s() -> None:
-    """To actors: without objects that may not be picklable, and without keys."""
+    """To actors: without objects that may not be picklable, and without keys or names of files."""
+    drawn = {"crf": 30, "frames": "3-9", "seed": 4}
     settings = RenderSettings(
-        crf=30, frames="3-9", progress=lambda done, total: None, storage_options={"key": "secret"}
+        **drawn,
+        outfile="ftp://me:secret@there/video.mp4",
+        overwrite=False,
+        log_json="video.log",
+        address="10.0.0.1:6379",
+        progress=lambda done, total: None,
+        storage_options={"key": "secret"},
     )
-    there = pickle.loads(pickle.dumps(settings))
-    here = dataclasses.replace(settings, progress=None, storage_options=None)
-    assert there == here and there.frames == Selection.parse("3-9")
+    pickled = pickle.dumps(settings)
+    there = pickle.loads(pickled)
+    assert there == RenderSettings(**drawn) and there.frames == Selection.parse("3-9")
+    assert not any(kept in pickled for kept in (b"secret", b"video.log", b"10.0.0.1"))
 
 
 N_FRAMES = 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -23,9 +24,10 @@ from PIL import Image
 
 from rayanim import Animator, Report, produce
 from rayanim.engine.draw import draw_frame, measure_source, open_source
-from rayanim.errors import FrameError, SettingsError, SetupError
+from rayanim.errors import FrameError, ParametersError, SettingsError, SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.randomness import seed_for
+from rayanim.render import Overrides, overriding
 from rayanim.settings import RenderSettings
 from rayanim.sources import FunctionSource, GeneratorSource, ScaledSource, Source, as_source
 
@@ -728,7 +730,23 @@ def test_a_generator_of_frames_has_the_random_numbers_of_the_frame(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "options", [{"engine": "ray"}, {"transport": "segments"}, {"resume": True}]
+    "overrides", [Overrides(), Overrides(dry_run=True), Overrides(still_number=2)]
+)
+def test_a_generator_of_frames_leaves_the_script_its_random_numbers(
+    tmp_path: Path, overrides: Overrides
+) -> None:
+    """Also where its first frame is asked for before the job begins."""
+    random.seed(99)
+    before = random.getstate()
+    with overriding(overrides):
+        frames = (numbered_frame(number) for number in range(6))
+        made(frames, tmp_path / "video.mp4", n_frames=6, frames="0-2")
+    assert random.getstate() == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"engine": "ray"}, {"transport": "segments"}, {"resume": True}, {"address": "auto"}],
 )
 def test_what_a_generator_of_frames_cannot_do_is_refused(
     tmp_path: Path, options: dict[str, Any]
@@ -737,6 +755,48 @@ def test_what_a_generator_of_frames_cannot_do_is_refused(
     name = next(iter(options))
     with pytest.raises(SettingsError, match=f"{name}=.* read once.*Give a list of frames"):
         made(iter([1 // 0 for _ in ()]), tmp_path / "video.mp4", **options)
+
+
+def test_a_generator_of_frames_goes_with_the_address_of_this_machine(tmp_path: Path) -> None:
+    """That is where it is drawn anyway."""
+    frames = (numbered_frame(number) for number in range(3))
+    assert made(frames, tmp_path / "video.mp4", address="local").frames == 3
+
+
+@pytest.mark.parametrize("form", [list, iter])
+def test_no_frames_are_no_video(tmp_path: Path, form: Callable[[Any], Any]) -> None:
+    """A list and a generator have no param_by_frame that could be given more."""
+    with pytest.raises(ParametersError, match=r"no frames\.$"):
+        made(form([]), tmp_path / "video.mp4", engine="local")
+
+
+def test_what_a_generator_of_frames_decides_is_the_reason(tmp_path: Path) -> None:
+    """Nobody asked for this process and one encoder; the plan says the same."""
+    reason = "a generator of frames is read once, in order"
+    report = made((numbered_frame(number) for number in range(3)), tmp_path / "video.mp4")
+    assert (report.engine_reason, report.transport_reason) == (reason, reason)
+    with overriding(Overrides(dry_run=True)):
+        plan = made((numbered_frame(number) for number in range(3)), tmp_path / "video.mp4")
+    assert (plan.engine_reason, plan.transport_reason) == (reason, reason)
+    assert f"Drawn in this process: {reason}." in str(plan)
+    assert "asked for" not in str(plan)
+
+
+def test_a_generator_of_frames_takes_its_time_for_drawing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that stands an hour further after each frame."""
+    clock, passed_s = time.perf_counter, [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + passed_s[0])
+
+    def frames() -> Iterator[Any]:
+        for number in range(4):
+            passed_s[0] += 3600
+            yield numbered_frame(number)
+
+    report = made(frames(), tmp_path / "video.mp4")
+    assert report.binding == "drawing"
+    assert (report.settings.draw_ms or 0) >= 3_600_000
 
 
 def test_workers_that_a_generator_of_frames_leaves_idle_are_a_warning(

@@ -13,6 +13,7 @@ import pytest
 from rayanim.errors import EncodeError, OutputError
 from rayanim.storage.lock import remove_unfinished
 from rayanim.storage.output import Target
+from rayanim.storage.store import Store
 
 
 def test_folders_are_made(tmp_path: Path) -> None:
@@ -27,6 +28,22 @@ def test_a_folder_is_no_target(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is a folder") as caught:
         Target(tmp_path).check(overwrite=True)
     assert repr(str(tmp_path)) in caught.value.message
+
+
+def test_a_store_that_refuses_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its words are not quoted twice."""
+
+    def refuse(self: Store, address: object, **how: object) -> None:
+        raise OSError(13, "there are no credentials")
+
+    monkeypatch.setattr(Store, "kind", refuse)
+    with pytest.raises(OutputError) as caught:
+        Target(tmp_path / "a.mp4").check(overwrite=True)
+    assert caught.value.message == (
+        f"{str(tmp_path / 'a.mp4')!r} cannot be written: there are no credentials."
+    )
 
 
 def test_an_existing_file_may_be_protected(tmp_path: Path) -> None:
@@ -142,7 +159,7 @@ def test_a_folder_in_the_place_of_the_part_is_named_before_work_starts(tmp_path:
     """It stays, as what is in it does."""
     (tmp_path / "video.mp4.part" / "notes").mkdir(parents=True)
     with (
-        pytest.raises(OutputError, match=r"video\.mp4\.part' stands where"),
+        pytest.raises(OutputError, match=r"video\.mp4\.part'"),
         Target(tmp_path / "video.mp4").part(),
     ):
         raise AssertionError

@@ -26,7 +26,7 @@ COLOURS = {"well": "green", "note": "yellow", "mend": "red"}
 def run_doctor(address: str | None, *, as_json: bool, limit_s: float) -> int:
     """Examine, print, and give the exit code.
 
-    0 where nothing must be mended, 1 where something must, 2 where `address` is none.
+    0 without errors, 1 with errors, 2 where `address` is none.
     """
     # matplotlib and Ray print remarks of their own.
     with exiting_on_failure(), stdout_kept_clean() as stdout:

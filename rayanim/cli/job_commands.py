@@ -79,8 +79,8 @@ SUBMIT_EXIT_CODES = (
 )
 
 ADDRESS_HELP = (
-    "The cluster's dashboard: http://HEAD:8265. Else RAY_API_SERVER_ADDRESS or RAY_ADDRESS counts, "
-    "then a Ray on this machine."
+    "The cluster's dashboard: http://HEAD:8265. Default: $RAY_API_SERVER_ADDRESS, $RAY_ADDRESS, "
+    "then a Ray cluster on this machine."
 )
 
 NOT_PASSED_ON = ("output", "preview", "as_json", "quiet", "videos_folder", "resume_command")
@@ -128,7 +128,7 @@ def submit_options(command: CommandT) -> CommandT:
             "excludes",
             multiple=True,
             metavar="PATTERN",
-            help="What of it stays here, as .gitignore would name it; may be given again.",
+            help="Leave these files out: .gitignore patterns; may be repeated.",
         ),
         click.option(
             "--pip",
@@ -138,14 +138,20 @@ def submit_options(command: CommandT) -> CommandT:
             help="Have this installed on every node, or all that a .txt file lists.",
         ),
         click.option("--runtime-env", metavar="FILE", help="A YAML file for Ray."),
-        _json_option("--runtime-env-json", "The same, in place."),
+        _json_option("--runtime-env-json", "The same as JSON text."),
         click.option("--submission-id", metavar="ID", help="The job's name on the cluster."),
         click.option("--no-wait", is_flag=True, help="Print the job's name and end at once."),
-        _json_option("--metadata-json", "Texts by name to keep with the job."),
-        click.option("--entrypoint-num-cpus", type=float, metavar="N", help="For the driver."),
-        click.option("--entrypoint-num-gpus", type=float, metavar="N", help="For the driver."),
-        click.option("--entrypoint-memory", type=int, metavar="BYTES", help="For the driver."),
-        _json_option("--entrypoint-resources", "For the driver."),
+        _json_option("--metadata-json", "Metadata, a JSON object of strings."),
+        click.option(
+            "--entrypoint-num-cpus", type=float, metavar="N", help="CPUs of the job's driver."
+        ),
+        click.option(
+            "--entrypoint-num-gpus", type=float, metavar="N", help="GPUs of the job's driver."
+        ),
+        click.option(
+            "--entrypoint-memory", type=int, metavar="BYTES", help="Memory of the job's driver."
+        ),
+        _json_option("--entrypoint-resources", "Custom Ray resources of the job's driver."),
         _json_option("--entrypoint-label-selector", "Where the driver may run."),
     )
 
@@ -287,10 +293,10 @@ def _submitted(submission: Submission) -> tuple[JobsClient, str]:
             runtime_env=runtime_env,
         ) as package,
     ):
+        client = JobsClient(submission.address)
         if not options.quiet:
             for text in package.notes(_output_in(folder, options)):
                 write_note(text)
-        client = JobsClient(submission.address)
         request = _request(submission, folder, package.runtime_env)
         if not options.quiet:
             write_note(
@@ -476,7 +482,7 @@ def stop(job: str, address: str | None) -> int:
 )
 @_reporting_failures
 def fetch(job: str, address: str | None, output: Path | None) -> int:
-    """Bring the video that JOB has finished here.
+    """Download JOB's finished video.
 
     It comes through the cluster's dashboard, is checked by its hash and then
     put into its place. A download that breaks starts again.

@@ -24,8 +24,8 @@ from rayanim.cli.printing import INTERRUPTED, USAGE
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the render or the script failed; 2 an option, a setting or NAME "
-    "makes no sense, or there is no such script; 130 stopped by Ctrl-C, 143 by SIGTERM; "
-    "what the script gives to sys.exit."
+    "is not valid, or there is no such script; 130 stopped by Ctrl-C, 143 by SIGTERM; "
+    "otherwise the code that the script passes to sys.exit."
 )
 
 
@@ -72,7 +72,7 @@ class Main(click.Group):
 @click.group(
     cls=Main,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="rayanim run wave.py -o wave.mp4",
+    epilog="Example: rayanim run wave.py -o wave.mp4",
 )
 @click.version_option(package_name="rayanim", message="%(prog)s %(version)s")
 def main() -> None:
@@ -119,9 +119,7 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
     return _carry_out(ctx, script, given, frame)
 
 
-DOCTOR_EXIT_CODES = (
-    "Exit codes: 0 all is well; 1 something must be mended; 2 an option makes no sense."
-)
+DOCTOR_EXIT_CODES = "Exit codes: 0 no errors; 1 errors were found; 2 an option is not valid."
 
 
 @main.command(epilog=DOCTOR_EXIT_CODES)
@@ -143,7 +141,7 @@ DOCTOR_EXIT_CODES = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
 def doctor(address: str | None, limit_s: float, as_json: bool) -> int:
-    """Check this machine, and a cluster, and say what to do about what is wrong.
+    """Check this machine, and a cluster; report what is wrong and how to fix it.
 
     Versions, codecs, fonts, memory, disks, Ray's token; and whether each of the
     cluster's nodes draws and encodes the same test video to the same bytes as

@@ -7,6 +7,7 @@ them, and those two check them: here it is said only how each is written.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -90,7 +91,7 @@ def actor_options(command: CommandT) -> CommandT:
             metavar="SIZE",
             help="Memory set aside for an actor, such as 2GB.",
         ),
-        _json_option("--resources", '{"render": 1}', "What else an actor needs."),
+        _json_option("--resources", '{"render": 1}', "Custom Ray resources per actor."),
         click.option(
             "--keep-head-free",
             is_flag=True,
@@ -123,7 +124,7 @@ def cluster_options(command: CommandT) -> CommandT:
             "--exclude",
             multiple=True,
             metavar="PATTERN",
-            help="Leave these of it behind, as .gitignore writes it; may be repeated.",
+            help="Leave these files out: .gitignore patterns; may be repeated.",
         ),
         click.option(
             "--pip",
@@ -141,6 +142,12 @@ def _parse_seed(text: str) -> int | str:
         return "none" if text.lower() == "none" else int(text)
     except ValueError:
         raise SettingsError(f"seed must be a whole number or 'none', got {text!r}.") from None
+
+
+def _parse_output(text: str) -> Address:
+    if not text:
+        raise SettingsError("It is empty. Name a file, such as wave.mp4.")
+    return address_of(text)
 
 
 def _parse_log(text: str) -> str:
@@ -213,7 +220,10 @@ def video_options(command: CommandT) -> CommandT:
             help="Go on from the segments that a stopped or failed run of this video has left.",
         ),
         click.option(
-            "--keep-parts", is_flag=True, default=None, help="Keep finished segments beside it."
+            "--keep-parts",
+            is_flag=True,
+            default=None,
+            help="Keep the segment files after the video is complete.",
         ),
         _parsed(
             "--log-json",
@@ -237,7 +247,7 @@ def common_options(command: CommandT) -> CommandT:
         _parsed(
             "-o",
             "--output",
-            parse=address_of,
+            parse=_parse_output,
             metavar="FILE",
             help="The file to write, or s3://bucket/FILE; its suffix chooses the format.",
         ),
@@ -261,7 +271,7 @@ def common_options(command: CommandT) -> CommandT:
             "--overwrite/--no-overwrite",
             "overwrite",
             default=None,
-            help="Whether an existing file may be replaced. It is, by a finished one.",
+            help="Replace an existing file (the default), or refuse.",
         ),
         _parsed(
             "--seed",
@@ -276,7 +286,12 @@ def common_options(command: CommandT) -> CommandT:
         ),
         click.option("-p", "--preview", is_flag=True, help="Open the result."),
         click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
-        click.option("-v", "--verbose", is_flag=True, help="Whole tracebacks, and log lines."),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="The longer report, whole tracebacks and log lines.",
+        ),
         click.option("--quiet", is_flag=True, help="Print errors only."),
     )
 
@@ -439,9 +454,9 @@ SCRIPT_ARGUMENTS = "rayanim.script_arguments"
 OWN_ARGUMENTS = "rayanim.own_arguments"
 """Where it keeps what stands before, as it was written."""
 
-NAME_HELP = """NAME chooses among several videos: a variable or a class. Of the script's own
-calls only those that render it are carried out; where none does, the
-definition of that name is rendered. What stands after -- goes to the script."""
+NAME_HELP = """NAME selects one video, a variable or a class: the script's calls that render
+another one are skipped. Without such a call, the class or variable NAME is
+rendered. Arguments after -- go to the script."""
 
 
 HELP_GROUPS = {
@@ -470,6 +485,14 @@ class ScriptCommand(click.Command):
             raise click.UsageError(
                 f"{error.format_message()} Options of the script itself go after two dashes: "
                 f"{ctx.command_path} SCRIPT -- {error.option_name}"
+            ) from error
+        except click.UsageError as error:
+            found = re.search(r"extra arguments? \((.+)\)", error.format_message())
+            if found is None:
+                raise
+            raise click.UsageError(
+                f"{error.format_message()}. Arguments of the script go after two dashes: "
+                f"{ctx.command_path} SCRIPT -- {found[1]}"
             ) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

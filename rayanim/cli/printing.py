@@ -20,6 +20,7 @@ from typing import Any, TextIO
 import click
 
 from rayanim.errors import (
+    ClusterError,
     JobError,
     NotPicklableError,
     OutputError,
@@ -286,7 +287,7 @@ def failure_of(
     code = FAILED
     if isinstance(error, SettingsError | JobError):
         code = USAGE if isinstance(error, SettingsError) else CLUSTER
-    if isinstance(error, SettingsError) and _may_be_of_the_command(error, options):
+    if isinstance(error, SettingsError | ClusterError) and _may_be_of_the_command(error, options):
         script = None
     return Failure(code, error.message, _shown_traceback(error, verbose, script), kind, frame)
 
@@ -305,7 +306,7 @@ def exiting_on_failure(*, verbose: bool = False) -> Iterator[None]:
         raise click.exceptions.Exit(failure.exit_code) from error
 
 
-_OF_OUTPUT = {"outfile", "overwrite", "codec"}
+_OF_OUTPUT = {"outfile", "overwrite", "codec", "log_json"}
 """Options of which an `OutputError` may speak."""
 
 _ALSO_NAMED = {
@@ -318,9 +319,11 @@ _ALSO_NAMED = {
 """Other words by which a message speaks of an option; sizes are in px."""
 
 
-def _may_be_of_the_command(error: SettingsError, options: Collection[str]) -> bool:
+def _may_be_of_the_command(error: SettingsError | ClusterError, options: Collection[str]) -> bool:
     """Whether the command's options, and not the script's call, may be what is wrong."""
     given = set(options)
+    if isinstance(error, ClusterError):
+        return "cluster" in given
     if isinstance(error, OutputError):
         return bool(given & _OF_OUTPUT)
     if "cluster" in given:  # its settings have names of their own

@@ -199,7 +199,7 @@ class _Run:
         if self._options.name in names:
             return True
         self._passed_over.append(names)
-        _logger.info("%s: passed over, %s was asked for.", names[0], self._options.name)
+        _logger.info("Skipped %s: only %s was requested.", names[0], self._options.name)
         return False
 
     def _make_overrides(self) -> Overrides:
@@ -257,7 +257,7 @@ def _stopped(finished: list[str]) -> str:
         return (
             f"rayanim: stopped. Finished before: {', '.join(finished)}. Nothing else was written."
         )
-    return "rayanim: stopped. Nothing was written; a file of an earlier run is as it was."
+    return "rayanim: stopped. No video was written; an existing video was not changed."
 
 
 @contextlib.contextmanager

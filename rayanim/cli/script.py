@@ -107,10 +107,6 @@ def _search_path(path: Path, argv: Sequence[str], search_path: list[str]) -> lis
     return [str(path.resolve().parent), *rest]
 
 
-DEFAULT_FPS = 30
-"""The rate of a found generator that has none: `produce`'s own default."""
-
-
 @dataclass(frozen=True, slots=True)
 class Definition:
     """An object or a class in a script that can be rendered, unless there is an obstacle."""
@@ -209,12 +205,12 @@ def render_found(found: Definition, output: Outfile) -> Report:
     if isinstance(thing, Animator):
         if thing.param_by_frame is None and thing.n_frames is None:
             raise SettingsError(
-                f"{found.name} does not say how many frames it has. Set n_frames = 90, or "
-                f"param_by_frame with one entry per frame, in class {type(thing).__name__}, "
-                "or call its make_video(...) in the script."
+                f"{found.name} has no frame count. Set n_frames = 90, or param_by_frame with one "
+                f"entry per frame, in class {type(thing).__name__}, or call its make_video(...) in "
+                "the script."
             )
         return thing.make_video(output)
-    return produce(thing, fps=getattr(thing, "fps", DEFAULT_FPS), outfile=output)
+    return produce(thing, fps=getattr(thing, "fps", None), outfile=output)
 
 
 def _forms() -> tuple[type, ...]:
@@ -296,9 +292,11 @@ def _named(
     usable = [each for each in (*there, *_imported(namespace)) if not each.obstacle]
     listed = _listed(usable, rendered)
     what = f" {name} is a {type(value).__name__}." if name in namespace else ""
+    if Path(name).suffix and name not in namespace:
+        what += f" To name the output: -o {name}."
     raise SettingsError(
         f"{script} has no video called {name!r}.{what}"
-        + (f" There is:{listed}" if listed else " There is nothing in it to render.")
+        + (f" It has:{listed}" if listed else " There is nothing in it to render.")
     )
 
 

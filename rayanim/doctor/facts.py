@@ -148,7 +148,7 @@ class ClusterFacts:
 
 
 Level = Literal["well", "note", "mend"]
-"""All is well; worth knowing; must be mended, or videos fail or look different."""
+"""All is well; a warning; an error, with which videos fail or look different."""
 
 NAMED_NODES = 3
 """So many nodes are named in a line; of more, the number is given."""
@@ -185,21 +185,17 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def is_well(findings: Iterable[Finding]) -> bool:
-    """Whether there is nothing that must be mended."""
+    """Whether there is no error."""
     return all(each.level != "mend" for each in findings)
 
 
 def summary(findings: Iterable[Finding]) -> str:
-    """One line: how much there is to mend, and to know of."""
+    """One line: how many errors there are, and how many warnings."""
     levels = [each.level for each in findings]
-    to_mend, to_know = levels.count("mend"), levels.count("note")
-    if not to_mend and not to_know:
-        return "All is well."
-    if not to_mend:
-        return f"All is well; {_things(to_know)} to know of."
-    known = f", {to_know} to know of" if to_know else ""
-    return f"{_things(to_mend).capitalize()} to mend{known}."
+    errors, warnings = _count(levels, "mend", "error"), _count(levels, "note", "warning")
+    return f"{errors}, {warnings}.".capitalize()
 
 
-def _things(count: int) -> str:
-    return "one thing" if count == 1 else f"{count} things"
+def _count(levels: list[Level], level: Level, what: str) -> str:
+    count = levels.count(level)
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"

@@ -48,7 +48,7 @@ class Examination:
 
     @property
     def is_well(self) -> bool:
-        """Whether there is nothing that must be mended."""
+        """Whether there is no error."""
         return is_well(self.findings)
 
     @property

@@ -95,10 +95,12 @@ class Chooser:
         address = settings.cluster_address
         self.link = None if address is None else ClusterLink(address, settings)
         # How many a share of a cluster comes to is known when it has answered.
-        most = settings.workers.most(self._machine.cores if self.link is None else UNKNOWN_CPUS)
-        self._allowed = min(most, settings.performance.max_workers or most)
+        self._allowed = settings.most_actors(
+            self._machine.cores if self.link is None else UNKNOWN_CPUS
+        )
         self._most: int | None = None
         self._packed: PackedSource | NotPicklableError
+        self._too_large: str | None = None
 
     @property
     def may_use_ray(self) -> bool:
@@ -139,6 +141,11 @@ class Chooser:
             )
         elif choice.engine == "local":
             return choice
+        elif self._too_large is not None:
+            self._events.notice_once(
+                f"{self._too_large} This process draws all frames; engine='ray' sends them."
+            )
+            return in_process("the list of frames is large, and each actor would hold all of it")
         elif isinstance(self._packed, NotPicklableError):
             self._events.notice_once(f"{self._packed.message} This process draws all frames.")
             return in_process("the drawing code cannot be sent to actors")
@@ -178,17 +185,27 @@ class Chooser:
 
     def pack(self) -> None:
         """Pickle the source, before it is opened: what setup() makes may not be picklable."""
-        from rayanim.engine.draw import large_attributes, pack
+        from rayanim.engine.draw import LARGE_BYTES, large_attributes, large_list, pack
+        from rayanim.sources import listed_bytes
 
-        try:
-            self._packed = pack(self._job.source)
-        except NotPicklableError as error:
-            # Reported only if it turns out that actors are worth it.
-            self._packed = error
-            return
-        warning = large_attributes(self._job.source, self._packed)
-        if warning:
-            self._events.notice(warning)
+        source, asked = self._job.source, self._settings.engine == "ray"
+        list_bytes = None if asked else listed_bytes(source)
+        # A large list is not pickled where it may be drawn here: it would be in memory twice.
+        if list_bytes is None or list_bytes < LARGE_BYTES:
+            try:
+                packed = self._packed = pack(source)
+            except NotPicklableError as error:
+                # Reported only if it turns out that actors are worth it.
+                self._packed = error
+                return
+            if list_bytes is None:
+                warning = large_attributes(source, packed)
+                if warning:
+                    self._events.notice(warning)
+                return
+            list_bytes = len(packed.pickled)
+        if list_bytes >= LARGE_BYTES:
+            self._too_large = large_list(source, list_bytes)
 
     @property
     def packed_source(self) -> PackedSource:

@@ -68,6 +68,7 @@ class ClusterLink:
     def __init__(self, address: Address, settings: RenderSettings) -> None:
         self._address = address
         self._workers = settings.workers
+        self._max_workers = settings.performance.max_workers
         self.settings = settings.cluster
         self._checked = threading.Event()
         self.session = RaySession(self)
@@ -120,7 +121,7 @@ class ClusterLink:
         """The most render actors that the caller allows."""
         need = self.need()
         here = room(self.nodes(), need)
-        most = most_actors(self._workers, self.settings.max_workers, here)
+        most = most_actors(self._workers, self._max_workers, here)
         if most == 0:
             amounts = [f"{name} {amount:g}" for name, amount in need.resources.items()]
             labels = [f"{name}={value}" for name, value in need.labels.items()]

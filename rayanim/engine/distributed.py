@@ -60,6 +60,7 @@ from rayanim.errors import (
 from rayanim.events import (
     ActorDied,
     ActorJoined,
+    CopyDrawn,
     EncoderLost,
     EncoderRevived,
     Event,
@@ -128,7 +129,7 @@ class Controller:
             case SegmentEncoded():
                 frames = event.stop - event.start
                 self._encoding.add(self._clock(), frames, event.encode_s, event.wait_s)
-            case PartKept():
+            case PartKept(by_actor=True):
                 frames = event.stop - event.start
                 self._encoding.add(self._clock(), frames, event.write_s, event.wait_s)
 
@@ -515,8 +516,15 @@ class Watchdog:
 
     def apply(self, event: Event) -> None:
         """Something came from an actor or the encoder."""
-        if isinstance(event, ActorJoined | SegmentDrawn | SegmentEncoded | PartKept):
-            self._news_s = time.perf_counter()
+        match event:
+            case (
+                ActorJoined()
+                | SegmentDrawn()
+                | CopyDrawn()
+                | SegmentEncoded()
+                | PartKept(by_actor=True)
+            ):
+                self._news_s = time.perf_counter()
 
     def check(self, encoder_silence_s: float) -> None:
         """End the job where nothing more is to be expected."""
@@ -802,6 +810,8 @@ class RayRun:
             self._events.emit(
                 SegmentDrawn.timed(segment, timings, actor=event.number, rss_bytes=meta.rss_bytes)
             )
+        else:
+            self._events.emit(CopyDrawn(rss_bytes=meta.rss_bytes))
         self._book.drawn(event.node, segment.index)
         self._assigner.drawn(segment, timings)
         payload_bytes = None if self._in_order else meta.payload_bytes
@@ -814,17 +824,15 @@ class RayRun:
         if answer is None:
             self._failures.lost_before_encoded(segment)
             return
-        kind: type[SegmentEncoded | PartKept] = SegmentEncoded
-        times = {"encode_s": answer.encode_s, "wait_s": answer.wait_s}
-        if not self._in_order:
+        counted = {"written_bytes": answer.written_bytes, "rss_bytes": answer.rss_bytes}
+        event: Event
+        took_s, wait_s = answer.encode_s, answer.wait_s
+        if self._in_order:
+            event = SegmentEncoded.of(segment, encode_s=took_s, wait_s=wait_s, **counted)
+        else:
             # What was encoded by who drew it is only written here.
-            kind = PartKept
-            times = {"write_s": answer.encode_s, "wait_s": answer.wait_s}
-        self._events.emit(
-            kind.of(
-                segment, written_bytes=answer.written_bytes, rss_bytes=answer.rss_bytes, **times
-            )
-        )
+            event = PartKept.of(segment, write_s=took_s, wait_s=wait_s, by_actor=True, **counted)
+        self._events.emit(event)
 
     def _silence_limit_s(self) -> float:
         frame_s = max(self._work.frame_s, self._assigner.pace.known_s)

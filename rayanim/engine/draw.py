@@ -38,7 +38,7 @@ from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
 from rayanim.settings import RenderSettings, Transport
-from rayanim.sources import Geometry, Source
+from rayanim.sources import Geometry, Source, listed_bytes
 from rayanim.video.spec import StreamSpec
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Timings:
     convert_s: float
     frames: int
     encode_s: float = 0.0
-    account: DrawStats = field(default_factory=DrawStats)
+    draws: DrawStats = field(default_factory=DrawStats)
 
     def __add__(self, other: Timings) -> Timings:
         return Timings(
@@ -80,13 +80,13 @@ class Timings:
             self.convert_s + other.convert_s,
             self.frames + other.frames,
             self.encode_s + other.encode_s,
-            self.account + other.account,
+            self.draws + other.draws,
         )
 
     def after(self, others: Timings) -> Timings:
         """These, with the time of `others`, whose frames were drawn in vain."""
         both = self + others
-        return replace(both, frames=self.frames, account=self.account.after(others.account))
+        return replace(both, frames=self.frames, draws=self.draws.after(others.draws))
 
     @property
     def busy_s(self) -> float:
@@ -193,8 +193,8 @@ class Worker:
         if self._setup.settings.on_history == "error":
             raise found
         self._check = None
-        notes = (*timings.account.notes, Note("history", found.message))
-        return replace(timings, account=replace(timings.account, notes=notes))
+        notes = (*timings.draws.notes, Note("history", found.message))
+        return replace(timings, draws=replace(timings.draws, notes=notes))
 
 
 class SegmentRenderer:
@@ -207,22 +207,22 @@ class SegmentRenderer:
         self._spec = spec
         self._seed = seed
         self._converter = FrameConverter(spec)
-        self._ledger = DrawMonitor()
+        self._monitor = DrawMonitor()
         self._knows_difference = False
 
     @property
     def difference(self) -> str | None:
         """What an incremental draw was found to draw differently from a full draw, as text."""
-        return self._ledger.difference
+        return self._monitor.difference
 
     @property
     def lays_out(self) -> bool:
         """Whether a layout has run in a frame that was drawn."""
-        return self._ledger.lays_out
+        return self._monitor.lays_out
 
     def draw_in_full_from_now(self) -> None:
         """No incremental draws any more: a difference from a full draw was found elsewhere."""
-        self._ledger.in_full = True
+        self._monitor.in_full = True
 
     def render(self, segment: Segment) -> tuple[RawPayload, Timings]:
         """Draw and convert all frames of `segment`.
@@ -251,10 +251,10 @@ class SegmentRenderer:
         """
         watch = _Stopwatch()
         try:
-            with self._ledger.open():
+            with self._monitor.open():
                 compared = self._compared_place(segment)
                 for place, (number, params) in enumerate(_frames_of(segment.batch)):
-                    with self._ledger.frame(number, compared=place == compared):
+                    with self._monitor.frame(number, compared=place == compared):
                         drawn = self._drawn(number, params)
                     watch.lap("draw")
                     frame = collector.buffer()
@@ -269,11 +269,11 @@ class SegmentRenderer:
         except BaseException:
             collector.abort()
             raise
-        return collected, watch.timings(len(segment), self._ledger.take())
+        return collected, watch.timings(len(segment), self._monitor.take())
 
     def draw_again(self, number: int, params: Any, out: Frame) -> None:
         """Draw frame `number` into `out` once more, without counting it."""
-        with self._ledger.open():
+        with self._monitor.open():
             self._converter.convert(self._drawn(number, params), out)
 
     def _compared_place(self, segment: Segment) -> int:
@@ -365,10 +365,10 @@ class _Stopwatch:
         self._spent_s[stage] += now_s - self._last_s
         self._last_s = now_s
 
-    def timings(self, frames: int, account: DrawStats) -> Timings:
+    def timings(self, frames: int, draws: DrawStats) -> Timings:
         """What was spent on so many frames."""
         spent_s = self._spent_s
-        return Timings(spent_s["draw"], spent_s["convert"], frames, spent_s["encode"], account)
+        return Timings(spent_s["draw"], spent_s["convert"], frames, spent_s["encode"], draws)
 
 
 def digest_of(frame: npt.NDArray[np.uint8]) -> bytes:
@@ -611,11 +611,21 @@ def large_attributes(source: Source, packed: PackedSource) -> str | None:
     """A warning that names what makes `packed` large, or None where it is not."""
     if len(packed.pickled) < LARGE_BYTES:
         return None
+    if listed_bytes(source) is not None:
+        return large_list(source, len(packed.pickled))
     sizes = sorted(((_size(value), name) for name, value in _attributes(source)), reverse=True)
     named = ", ".join(f"{name} ({size / 2**20:.0f} MB)" for size, name in sizes[:3])
     return (
         f"{source.name} takes {len(packed.pickled) / 2**20:.0f} MB in each actor, most of it "
         f"in {named}. Load it in setup(), or give it frame by frame through param_by_frame."
+    )
+
+
+def large_list(source: Source, list_bytes: int) -> str:
+    """The same for a list of frames."""
+    return (
+        f"{source.name} takes {list_bytes / 2**20:.0f} MB in each actor. "
+        "A function of the frame number makes each frame where it is drawn."
     )
 
 

@@ -22,13 +22,13 @@ from rayanim.errors import EncodeError, EncoderLostError, FarmStartError, Rayani
 if TYPE_CHECKING:
     import psutil
 
-ANSWER_LIMIT_S = 900.0
+ENCODE_LIMIT_S = 900.0
 """A segment of 64 frames at 4 frames a minute: slower than any preset at 2160p."""
 
 SLOWER_FACTOR = 30.0
 """How many times longer than any before a segment may take the encoder."""
 
-POLL_S = 1.0
+FINISH_POLL_S = 1.0
 """Seconds between two looks at a file that is being finished."""
 
 MAX_RESTARTS = 3
@@ -172,13 +172,13 @@ class EncoderLink:
         answer: Reply[int] | None = None
         while answer is None:
             try:
-                answer = ray.get(ref, timeout=POLL_S)
+                answer = ray.get(ref, timeout=FINISH_POLL_S)
             except ray.exceptions.GetTimeoutError:
                 # A disk may take any time for the rest of a long video: its file has to change.
                 now, now_s = _size_and_time(path), time.perf_counter()
                 if now != seen:
                     seen, changed_s = now, now_s
-                elif now_s - changed_s > ANSWER_LIMIT_S:
+                elif now_s - changed_s > ENCODE_LIMIT_S:
                     raise _no_answer(now_s - changed_s) from None
             except ray.exceptions.RayError as error:
                 raise _failure_of(error) from error
@@ -223,8 +223,8 @@ class EncoderLink:
 
     def _limit_s(self) -> float:
         if self._slowest_s is None:
-            return ANSWER_LIMIT_S
-        return min(ANSWER_LIMIT_S, max(self._writer.patience_s, SLOWER_FACTOR * self._slowest_s))
+            return ENCODE_LIMIT_S
+        return min(ENCODE_LIMIT_S, max(self._writer.patience_s, SLOWER_FACTOR * self._slowest_s))
 
 
 @dataclass(frozen=True, slots=True)

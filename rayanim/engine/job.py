@@ -136,7 +136,12 @@ class FramesJob:
         return held_bytes < self._chooser.limit_bytes // 2
 
     def _sample(self) -> Iterator[Drawn[RawPayload]]:
-        """The first frames: one where the cost is known or Ray is asked for, else a few."""
+        """The first frames: one where the cost is known or Ray is asked for, else a few.
+
+        None where they are drawn in this process whatever they cost.
+        """
+        if not self._chooser.may_use_ray:
+            return
         known = self._job.settings.performance.draw_ms is not None
         if known or self._job.settings.engine == "ray":
             first = self._inside.draw(1)
@@ -146,14 +151,15 @@ class FramesJob:
         for drawn in self._inside.sample():
             yield drawn
             self._events.emit(Progressed())
+            if not self._has_room():
+                return
 
     def _run_locally(self) -> int:
         encoder = EncoderThread(self._inside.spec, self._job.part_path, self._events)
         try:
             while self._head:
                 encoder.put(self._head.popleft().payload)
-            count = self._inside.frames_per_step()
-            while (drawn := self._inside.draw(count)) is not None:
+            while (drawn := self._inside.draw(self._inside.frames_per_step())) is not None:
                 encoder.put(drawn.payload)
                 self._events.emit(Progressed(queued_frames=encoder.queued_frames))
             return encoder.finish()
@@ -466,7 +472,7 @@ class SegmentsJob:
                 self._threads.drop()
                 self._drawn_frames -= pieces.dropped
                 return pieces.joined()
-            piece = self._draw(segment, pieces.drawn, self._frames_per_step())
+            piece = self._draw(segment, pieces.drawn, self._inside.frames_per_step())
             if piece is None:
                 # An incremental draw differed from a full one somewhere in this segment.
                 self._threads.drop()
@@ -528,9 +534,6 @@ class SegmentsJob:
         if self._job.settings.on_history == "error":
             raise found
         self._events.notice_once(found.message, "history")
-
-    def _frames_per_step(self) -> int:
-        return self._inside.frames_per_step() if self._inside.cost.is_known else 1
 
     def _on_ray(
         self, choice: Choice, plan: Iterator[Segment], begun: RawPayload, first_frames: int

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
@@ -90,12 +90,12 @@ class InProcess:
         self._at = 0
         self._index = 0
         self._is_open = False
-        self._ahead: Batch = job.feed.take(1)
+        self._made_s = 0.0
+        self._ahead: Batch = self._take(1)
         if not len(self._ahead):
-            raise ParametersError(
-                "There is nothing to render: the video has no frames. "
-                "Give param_by_frame at least one entry."
-            )
+            has_parameters = job.feed.name == "param_by_frame"
+            advice = " Give param_by_frame at least one entry." if has_parameters else ""
+            raise ParametersError(f"There is nothing to render: the video has no frames.{advice}")
         first = self._ahead
         number = first.numbers[0]
         params = None if first.params is None else first.params[0]
@@ -110,7 +110,9 @@ class InProcess:
             with self._measured.open(), self._measured.frame(number):
                 self.geometry = measure_source(job.source, settings.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry)
-            self.transport, self.transport_reason = choose_transport(self.spec, settings.transport)
+            self.transport, self.transport_reason = choose_transport(
+                self.spec, settings.transport, job.source.stays
+            )
             self._probe_encoder()
         except BaseException:
             self.abandon()
@@ -132,6 +134,8 @@ class InProcess:
     @property
     def stays(self) -> str | None:
         """Why no frame may be drawn elsewhere, or None."""
+        if self._job.source.stays is not None:
+            return self._job.source.stays
         lays_out = self._measured.lays_out or self._renderer.lays_out
         return LAID_OUT if lays_out and not self._job.settings.sequential else None
 
@@ -159,18 +163,27 @@ class InProcess:
         """Draw the next frames, `count` at most; None at the video's end."""
         batch, self._ahead = self._ahead, Batch((), None)
         if not len(batch):
-            batch = self._job.feed.take(count)
+            batch = self._take(count)
         if not len(batch):
             return None
         segment = Segment(self._index, self._at, self._at + len(batch), batch)
         before = self._events.stats.timings
         payload, timings = self._renderer.render(segment)
+        timings = replace(timings, draw_s=timings.draw_s + self._made_s)
         self._redraw_all()
         self._index += 1
         self._at = segment.stop
         self._count(payload, timings)
         self._events.drawn_here(segment, before)
         return Drawn(segment, payload)
+
+    def _take(self, count: int) -> Batch:
+        """The next frames of the feed."""
+        began_s = time.perf_counter()
+        batch = self._job.feed.take(count)
+        # A generator of frames draws in here.
+        self._made_s = 0.0 if self._job.source.stays is None else time.perf_counter() - began_s
+        return batch
 
     def draw_some(self, frames: Segment) -> RawPayload | None:
         """Draw some frames of a segment; None where one was found to differ from a full draw."""
@@ -189,6 +202,8 @@ class InProcess:
 
     def frames_per_step(self) -> int:
         """Frames to draw until progress and the choice where to draw are updated."""
+        if not self.cost.is_known:
+            return 1
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
         return max(1, min(STEP_FRAMES, by_time, STEP_BYTES // self.spec.frame_bytes))
 
@@ -297,11 +312,6 @@ class FrameCost:
         return self._frames >= SAMPLE_FRAMES and self._spent_s >= SAMPLE_S
 
     @property
-    def frames(self) -> int:
-        """Frames measured."""
-        return self._frames
-
-    @property
     def usual_s(self) -> float:
         """Seconds that a frame has taken recently; 0 before the first where nothing is known."""
         if self._known_s is not None and self._frames < SAMPLE_FRAMES and not self._is_measured:
@@ -318,10 +328,14 @@ class FrameCost:
         return median(self._recent) if self._recent else 0.0
 
 
-def choose_transport(spec: StreamSpec, asked: Transport | Literal["auto"]) -> tuple[Transport, str]:
-    """The transport, and why."""
+def choose_transport(
+    spec: StreamSpec, asked: Transport | Literal["auto"], stays: str | None = None
+) -> tuple[Transport, str]:
+    """The transport, and why; `stays` as in `Source`."""
     from rayanim.video.encode import why_not_joinable
 
+    if stays is not None:
+        return "frames", stays
     reason = why_not_joinable(spec)
     if asked == "segments" and reason is not None:
         raise SettingsError(f"transport='segments' does not go here: {reason}. Use 'frames'.")
@@ -349,7 +363,6 @@ class _Encoded:
     """A segment that was encoded and written."""
 
     place: Place
-    frames: int
     encode_s: float
     write_s: float
     written_bytes: int
@@ -476,7 +489,7 @@ class EncoderThreads:
                 encode_s += encoded_s - began_s
                 written_bytes = self._writer.put(item, segment)
                 write_s = time.perf_counter() - encoded_s
-                return _Encoded(item, segment.n_frames, encode_s, write_s, written_bytes)
+                return _Encoded(item, encode_s, write_s, written_bytes)
             finally:
                 encoder.abort()
         except BaseException as error:
@@ -602,7 +615,7 @@ class Resumption:
         self._events.emit(JobResumed(frames=resumed, written_bytes=written_bytes))
         total = self._events.stats.total
         of_all = "" if total is None else f" of {total:,}"
-        self._events.emit(StatusShown(text=f"{resumed:,}{of_all} frames are there already."))
+        self._events.emit(StatusShown(text=f"Resuming: {resumed:,}{of_all} frames are finished."))
         self._events.emit(Progressed())
 
     def missing(

@@ -14,7 +14,7 @@ from rayanim.engine.cluster import node_of_actor, usable_nodes
 from rayanim.engine.draw import DrawnMeta
 from rayanim.engine.placement import Need, actor_options
 from rayanim.engine.plan import Segment
-from rayanim.engine.ray_session import ANSWER_LIMIT_S, first_line, is_code_fault, plain_text
+from rayanim.engine.ray_session import FETCH_LIMIT_S, first_line, is_code_fault, plain_text
 from rayanim.engine.scheduler import MAX_DEATHS, MAX_NODES_TRIED, ActorStarts, Assignment, Pace
 from rayanim.engine.stats import JobName
 from rayanim.errors import FarmStartError, FrameError, NotPicklableError, RayanimError
@@ -261,7 +261,7 @@ class RenderPool:
         member = call.member
         member.refs.discard(ref)
         try:
-            answer = ray.get(ref, timeout=ANSWER_LIMIT_S)
+            answer = ray.get(ref, timeout=FETCH_LIMIT_S)
         except ray.exceptions.RayError as error:
             if is_code_fault(error):
                 return self._failed(member, call.segment, _call_error(call.segment, error))
@@ -396,7 +396,7 @@ class RenderPool:
         for ref in ready:
             # An actor that is gone by now has nothing to report.
             with contextlib.suppress(ray.exceptions.RayError):
-                failure = ray.get(ref, timeout=ANSWER_LIMIT_S)
+                failure = ray.get(ref, timeout=FETCH_LIMIT_S)
                 if failure is not None:
                     failures.append(failure)
         return failures
@@ -447,7 +447,7 @@ class RenderPool:
         pin = None
         if self._pins_payloads:
             try:
-                pin = ray.get(ref, timeout=ANSWER_LIMIT_S)
+                pin = ray.get(ref, timeout=FETCH_LIMIT_S)
             except ray.exceptions.RayError as error:
                 return PayloadLost(each.number, each.node, each.segment, first_line(error))
         took_s = time.perf_counter() - each.since_s

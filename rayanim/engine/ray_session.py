@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -50,7 +49,6 @@ class RaySession:
         self._thread: threading.Thread | None = None
         self._environment: dict[str, str] | None = None
         self._on_sigterm: Any = None
-        self.start_s = 0.0
 
     def start(self) -> None:
         """Begin to start Ray; returns at once, and does nothing the second time."""
@@ -110,7 +108,6 @@ class RaySession:
             self._restore_environment()
 
     def _hold(self) -> None:
-        began = time.perf_counter()
         try:
             self._init()
         except BaseException as error:  # handed to the thread that waits, whatever it is
@@ -118,7 +115,6 @@ class RaySession:
             if not isinstance(error, Exception):
                 raise
         finally:
-            self.start_s = time.perf_counter() - began
             with self._stopping:
                 self._started.set()
             if self._abandoned:
@@ -305,7 +301,7 @@ def _added(now: Iterable[Any], before: list[Any]) -> list[Any]:
     return [each for each in now if each not in before]
 
 
-ANSWER_LIMIT_S = 10.0
+FETCH_LIMIT_S = 10.0
 """For ``ray.get()`` of a result that ``ray.wait()`` reported ready."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -383,7 +379,7 @@ def node_label(node: str) -> str:
     return f"{node[:8]} ({addresses.get(node, 'gone')})"
 
 
-ASK_LIMIT_S = 30.0
+TOKEN_LIMIT_S = 30.0
 """Loading Ray takes a second, the answer a fraction; a head that is gone takes 10 s."""
 
 WANTS_TOKEN = 3
@@ -400,7 +396,7 @@ except ray.exceptions.AuthenticationError:
 """Read in Ray 2.55 to 2.60; where another release has other names, no token is sent."""
 
 
-def wants_token(address: str, *, limit_s: float = ASK_LIMIT_S) -> bool:
+def wants_token(address: str, *, limit_s: float = TOKEN_LIMIT_S) -> bool:
     """Whether the cluster at `address` refuses a process without a token.
 
     Ray has no documented way to ask, and a process can use one mode only: so

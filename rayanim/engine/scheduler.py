@@ -155,12 +155,16 @@ class Dispatcher(Generic[Payload]):
         attempts = self._attempts.get(segment.index, 0) + 1
         self._attempts[segment.index] = attempts
         if attempts >= MAX_ATTEMPTS:
+            first, last = segment.batch.numbers[0], segment.batch.numbers[-1]
+            what, how, them, frames = (f"Frame {first}", "To see why", "it", f"{first}")
+            if last > first:
+                what, how, them = f"A frame from {first} to {last}", "To see which", "them"
+                frames = f"{first}-{last}"
             raise SegmentLostError(
-                f"Drawing {segment.label} ended the actor's process {attempts} times ({why}). "
-                "Draw one of them alone to see why: rayanim still SCRIPT --frame "
-                f"{segment.batch.numbers[0]}.",
-                start=segment.batch.numbers[0],
-                stop=segment.batch.numbers[-1] + 1,
+                f"{what} ended the actor's process, {attempts} times ({why}). {how}, draw {them} "
+                f"in one process: rayanim run SCRIPT --frames {frames} --engine local.",
+                start=first,
+                stop=last + 1,
                 attempts=attempts,
             )
         self.give_back(segment)

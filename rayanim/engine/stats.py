@@ -15,6 +15,7 @@ from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Segment
 from rayanim.events import (
     ActorJoined,
+    CopyDrawn,
     EngineChosen,
     Event,
     FleetChanged,
@@ -239,9 +240,11 @@ class JobStats:
             case FramesDrawn():
                 self._drawn(event.timings)
             case FramesDiscarded(kept=kept):
-                self.timings = replace(self.timings, frames=kept.frames, account=kept.account)
+                self.timings = replace(self.timings, frames=kept.frames, draws=kept.draws)
             case SegmentDrawn():
                 self._drawn(event.timings or NO_TIME)
+                self._memory("RenderActor", event.rss_bytes)
+            case CopyDrawn():
                 self._memory("RenderActor", event.rss_bytes)
             case SegmentRetried():
                 self.segments_retried += 1
@@ -389,8 +392,8 @@ class JobEvents:
         for listener in self._listeners:
             listener.apply(event)
         if isinstance(event, FramesDrawn | SegmentDrawn) and event.timings is not None:
-            notes = event.timings.account.notes
-            for note in (*notes, *advice_of(self.stats.timings.account)):
+            notes = event.timings.draws.notes
+            for note in (*notes, *advice_of(self.stats.timings.draws)):
                 self.notice_once(note.text, note.key)
 
     @contextlib.contextmanager
@@ -456,7 +459,7 @@ class Outcome:
 def report_of(target: Address, outcome: Outcome) -> Report:
     """The report of a job whose video is at `target` now."""
     stats, spec = outcome.stats, outcome.spec
-    drawn = stats.timings.account
+    drawn = stats.timings.draws
     elapsed_s = stats.elapsed_s
     by_actors = stats.transport == "segments" and outcome.engine == "ray"
     stages = StageRates.measured(

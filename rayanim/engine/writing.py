@@ -74,6 +74,8 @@ class FrameWriter:
         self._encoder = VideoEncoder(self._spec, self.path)
 
     def put(self, place: Place, payload: Any) -> int:
+        if place.start != self._frames:
+            raise EncodeError(f"Frame {place.start} came where frame {self._frames} was expected.")
         self._encoder.encode(payload)
         self._frames += len(payload)
         return 0

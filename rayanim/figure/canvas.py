@@ -41,6 +41,7 @@ DIFFERS = "a difference was found"
 MIXED_MASKS = "artists share a clip path, but not how it is snapped to pixels"
 UNDRAWN = "what was recorded could not be drawn"
 CHANGING = "nearly everything changes"
+LIMITS = "the limits of the axes changed"
 
 MOVES_FOR = 100
 """Frames after its last change in which a node still counts as moving."""
@@ -202,7 +203,8 @@ class IncrementalCanvas(VideoCanvas):
             return CHANGING
         if moving and self._drawing is None and not self.always_try:
             # As long as the limits of all axes move there is nothing to be gained.
-            return CHANGING
+            # The first draw itself may have set them, from the data.
+            return LIMITS if self._frames == 1 else CHANGING
         if self.callbacks.callbacks.get("draw_event"):
             return "something runs after each draw"
         return None

@@ -285,6 +285,9 @@ TAIL_POLL_S = 0.25
 
 OLDEST_RAY = (2, 55)
 
+THIS_MACHINE = "this machine"
+"""The address of a cluster for messages, where none was given."""
+
 LOG_NAME = "job-driver-{}.log"
 """Ray's name of the file with a job's log, on the node of its driver."""
 
@@ -296,7 +299,7 @@ class JobsClient:
         self._given = given
         found = read_address(given, os.environ)
         send_token_if_there()
-        with _ray_errors(masked(found or "this machine")):
+        with _ray_errors(THIS_MACHINE if found in (None, "auto") else masked(found or "")):
             self._client = _make_client(found)
         self.address: str = masked(self._client.get_address())
         self._check_version()
@@ -494,6 +497,12 @@ def _ray_errors(address: str, submission_id: str | None = None) -> Iterator[None
             ) from error
         if status is not None:
             raise JobError(f"The cluster at {address} refused the request: {error}") from error
+        asked = re.search(r"https?://[\w.:-]*\w", str(error))
+        if address == THIS_MACHINE and asked:
+            raise JobError(
+                f"No Ray cluster runs on this machine ({asked[0]} does not answer). Give "
+                f"--address http://HEAD:{DASHBOARD_PORT}."
+            ) from error
         raise JobError(
             f"The cluster at {address} cannot be reached ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:300]}). Is its dashboard up, and can port "

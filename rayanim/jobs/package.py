@@ -105,8 +105,8 @@ class Package:
         if named:
             more = f" and {len(named) - FILES_NAMED} more" if len(named) > FILES_NAMED else ""
             notes.append(
-                f"Not sent: {', '.join(named[:FILES_NAMED])}{more}. To send one that the script "
-                "reads, add a line !NAME to .rayignore, or --exclude '!NAME'."
+                f"Not sent: {', '.join(named[:FILES_NAMED])}{more}. To include a file, "
+                "add !NAME to .rayignore."
             )
         return notes
 

@@ -265,8 +265,8 @@ def hint(error: Mapping[str, Any]) -> str:
     if found := re.search(r"No such file or directory: '([^']+)'", text):
         return (
             f"The script's folder was sent without what .gitignore and .rayignore name, secrets "
-            f"and videos. If {found[1]!r} is one of those, send it: --exclude '!NAME', or, for "
-            "what .gitignore names, set RAY_RUNTIME_ENV_IGNORE_GITIGNORE=1 here."
+            f"and videos. If {found[1]!r} is one of those, add !NAME to .rayignore; for what "
+            ".gitignore names, set RAY_RUNTIME_ENV_IGNORE_GITIGNORE=1 here."
         )
     return ""
 

@@ -66,14 +66,16 @@ class QuietStream(io.TextIOBase):
     """A stream whose reader may leave: what cannot be written is dropped.
 
     A closed terminal (a lost ssh session, ``| head``) must not end a render
-    that has run for an hour.
+    that has run for an hour. None is a reader that never was.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Write `text` if that is still possible."""
+        if self._stream is None:
+            return 0
         try:
             text.encode(self.encoding)
         except (UnicodeEncodeError, LookupError):
@@ -96,6 +98,8 @@ class QuietStream(io.TextIOBase):
 
     def fileno(self) -> int:
         """The stream's own file descriptor."""
+        if self._stream is None:
+            raise io.UnsupportedOperation("there is no stream")
         return self._stream.fileno()
 
     @property

@@ -348,7 +348,8 @@ class BarProgress:
         self._task: Any = None
         self._state = ProgressState(0)
         self._room = 0
-        self._handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
+        # Each with the stream that it had, and the one that it has meanwhile.
+        self._handlers: list[tuple[logging.StreamHandler[Any], Any, Any]] = []
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
         """Show the bar, at what is already done."""
@@ -433,20 +434,29 @@ class BarProgress:
             for handler in logger.handlers:
                 for proxy in proxies:
                     if getattr(handler, "stream", None) is proxy.rich_proxied_file:
-                        self._handlers.append((handler, handler.setStream(proxy)))  # type: ignore[arg-type, attr-defined]
+                        before = handler.setStream(proxy)  # type: ignore[attr-defined]
+                        self._handlers.append((handler, before, proxy))  # type: ignore[arg-type]
             logger = logger.parent if logger.propagate else None
 
     def _close(self) -> None:
         bar, self._bar = self._bar, None
         if bar is None:
             return
-        for handler, stream in self._handlers:
-            handler.setStream(stream)
+        for handler, before, proxy in self._handlers:
+            # What others have put in its place meanwhile stays.
+            if handler.stream is proxy:
+                handler.setStream(before)
         self._handlers.clear()
-        for proxy in (sys.stdout, sys.stderr):
-            if hasattr(proxy, "rich_proxied_file"):
-                proxy.flush()  # the part of a line that waits there
+        theirs: dict[str, TextIO] = {}
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if hasattr(stream, "rich_proxied_file"):
+                stream.flush()  # the part of a line that waits there
+            else:
+                theirs[name] = stream
         bar.stop()
+        for name, stream in theirs.items():
+            setattr(sys, name, stream)
         atexit.unregister(self.fail)
 
 

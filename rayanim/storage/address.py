@@ -88,15 +88,21 @@ def address_of(given: Outfile) -> Address:
         return given
     text = os.fspath(given)
     found = _URL.fullmatch(text) if isinstance(text, str) else None
+    if isinstance(text, str) and text.endswith("/") and (found is None or _is_here(found)):
+        raise OutputError(f"{text!r} is a folder. Name a file in it, such as {text}wave.mp4.")
     if found is None:
         _check_not_mangled(given, text)
         return Path(text)
     protocol, rest = found["protocol"].lower(), found["rest"]
-    if protocol in ON_THIS_MACHINE:
+    if _is_here(found):
         return _path_of(text, rest)
     if "::" in protocol or "::" in rest:
         raise OutputError(f"{text!r} chains addresses. Give that of the store alone.")
     return Url(f"{protocol}://{rest}")
+
+
+def _is_here(found: re.Match[str]) -> bool:
+    return found["protocol"].lower() in ON_THIS_MACHINE
 
 
 def _path_of(text: str, rest: str) -> Path:

@@ -16,6 +16,9 @@ _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 
 _TRIES = 100
 
+_REFUSES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)
+"""What a folder that is there answers where no file can be made in it; ``/proc`` the last."""
+
 # The process that made each: one that was forked from it has this dictionary, too.
 _unfinished: dict[Path, int] = {}
 _locks: dict[Path, int] = {}
@@ -79,6 +82,12 @@ def _opened(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | _CLOSE_ON_EXEC | _NO_LINKS, 0o666)
     except (OSError, ValueError) as error:
+        refuses = isinstance(error, OSError) and error.errno in _REFUSES
+        if refuses and path.parent.is_dir() and not os.path.lexists(path):
+            video = str(path).removesuffix(".lock")
+            raise OutputError(
+                f"The folder {str(path.parent)!r} is not writable, so {video!r} cannot be made."
+            ) from error
         raise OutputError(f"{str(path)!r} cannot be written: {reason_of(error)}.") from error
 
 

@@ -75,6 +75,8 @@ class Target:
         try:
             real = self._real
             kind = self._kind(real)
+        except OutputError:
+            raise
         except (OSError, ValueError) as error:
             raise OutputError(f"{name!r} cannot be a file: {reason_of(error)}.") from error
         if kind == "directory":

@@ -681,10 +681,11 @@ class SegmentStore:
         if segments := old.count():
             is_same = old.is_of(manifest)
             of = "an earlier job" if is_same else "another video"
-            advice = " To go on from them, end this job, and resume." if is_same else ""
+            they, them = ("It is", "it") if segments == 1 else ("They are", "them")
+            advice = f" To use {them}, stop this job and run it with --resume." if is_same else ""
             log(
-                f"{_count(segments)} of {of} {_are(segments)} put aside in {str(old.path)!r} until "
-                f"this video is whole.{advice}"
+                f"Moved {_count(segments)} of {of} to {str(old.path)!r}. {they} deleted when this "
+                f"video is complete.{advice}"
             )
         created = replace(current, video=manifest.digest)
         try:
@@ -700,7 +701,7 @@ class SegmentStore:
         used = self._best(manifest)
         found = self._checked_manifest(used, manifest)
         if used is self._old:
-            log(f"Resuming {_count(used.count())} that were put aside in {str(used.path)!r}.")
+            log(f"Resuming from {_count(used.count())} in {str(used.path)!r}.")
         used.remove_unfinished()
         # Its own digest: of values without one, the two manifests may have other ones.
         used = replace(used, video=found.digest)
@@ -727,8 +728,8 @@ class SegmentStore:
         if differences := found.differences(manifest):
             raise ResumeError(
                 f"The segments in {str(used.path)!r} are of another video: "
-                f"{'; '.join(differences)}. Undo that, or render without resuming: they are then "
-                f"kept as {self._old.path.name!r}."
+                f"{'; '.join(differences)}. Restore the old settings, or run without --resume: a "
+                "new video is made, and these segments are deleted when it is complete."
             )
         return found
 
@@ -749,10 +750,19 @@ class SegmentStore:
         kept = self._best(manifest)
         if kept.is_of(manifest):
             count = kept.count()
-            error.add_note(
-                f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}."
-                f"{_condition(error)} To go on from there, {self._how_to_resume}"
-            )
+            note = f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}."
+            if isinstance(error, HistoryError):
+                note += (
+                    " If the frames are right as they are, also give on_history='warn' "
+                    "(--on-history warn)."
+                )
+            if isinstance(error, ScriptError) and not isinstance(error, HistoryError):
+                # The code is about to be corrected, and a command could not work after that.
+                they = "It" if count == 1 else "They"
+                note += f" {they} can be reused (--resume) only if the script's code is unchanged."
+            else:
+                note += f" To go on from there, {self._how_to_resume}"
+            error.add_note(note)
 
     def _best(self, manifest: Manifest) -> SegmentFolder:
         """The folder of this video; of two such, or none, the one with more segments."""
@@ -767,13 +777,3 @@ def _count(segments: int) -> str:
 
 def _are(segments: int) -> str:
     return "is" if segments == 1 else "are"
-
-
-def _condition(error: BaseException) -> str:
-    """What else has to be so when a job is resumed."""
-    if isinstance(error, HistoryError):
-        return (
-            " If the frames are right as they are, also give on_history='warn' (--on-history warn)."
-        )
-    is_scripts = isinstance(error, ScriptError)
-    return " They count while the script's code stays as it is." if is_scripts else ""

@@ -170,7 +170,7 @@ def test_fonts_that_stand_in_and_a_lost_cache_are_reported() -> None:
     assert "Arial" in found["fonts"].text and "MPLCONFIGDIR" in found["font cache"].remedy
 
 
-def test_a_video_that_cannot_be_drawn_must_be_mended() -> None:
+def test_a_video_that_cannot_be_drawn_is_an_error() -> None:
     """The message has its own words."""
     (finding,) = said_of(replace(PROBE, failure="ValueError: no such backend"))
     assert finding.level == "mend" and "no such backend" in finding.text
@@ -185,9 +185,9 @@ def test_the_same_finding_on_several_nodes_is_reported_once() -> None:
 
 
 def test_the_summary_counts() -> None:
-    """What is worth knowing does not make a machine unwell."""
+    """Warnings are no errors."""
     note, mend = Finding("note", "a", "b"), Finding("mend", "a", "b")
     assert is_well([note]) and not is_well([note, mend])
-    assert summary([]) == "All is well."
-    assert summary([note]) == "All is well; one thing to know of."
-    assert summary([mend, mend, note]) == "2 things to mend, 1 to know of."
+    assert summary([]) == "No errors, no warnings."
+    assert summary([note]) == "No errors, 1 warning."
+    assert summary([mend, mend, note]) == "2 errors, 1 warning."

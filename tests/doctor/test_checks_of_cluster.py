@@ -97,7 +97,7 @@ def test_other_bytes_of_the_same_pixels_are_reported_by_encoder() -> None:
     assert finding.text.startswith("libx264 gives")
 
 
-def test_an_encoder_that_only_this_machine_has_must_be_mended() -> None:
+def test_an_encoder_that_only_this_machine_has_is_an_error() -> None:
     """Segments would fail there."""
     look = drawing(segments={"libvpx-vp9": "y"}, failures={"libx264": "not in this build"})
     (finding,) = said_of(node(look=look))

@@ -8,12 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numbered import SIZE, NumberedAnimator
+from PIL import Image
 
-from rayanim.engine import choose
+from rayanim.engine import choose, draw
 from rayanim.engine.choose import (
     GAIN_NEEDED,
     Choice,
@@ -30,7 +32,7 @@ from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import NotPicklableError
 from rayanim.parameters import NumberFeed
 from rayanim.settings import PerformanceSettings, RenderSettings, VideoSettings
-from rayanim.sources import AnimatorSource
+from rayanim.sources import AnimatorSource, Source, as_source
 from rayanim.video.codecs import make_spec
 
 # ---- the model
@@ -240,12 +242,15 @@ on_a_machine = pytest.mark.usefixtures("machine")
 
 
 def chooser_of(
-    animator: Any = None, performance: dict[str, Any] | None = None, **settings: Any
+    animator: Any = None,
+    performance: dict[str, Any] | None = None,
+    source: Source | None = None,
+    **settings: Any,
 ) -> tuple[Chooser, JobStats]:
     found = RenderSettings(performance=PerformanceSettings(**(performance or {})), **settings)
     job = Job(
         settings=found,
-        source=AnimatorSource(animator or NumberedAnimator(), found),
+        source=source or AnimatorSource(animator or NumberedAnimator(), found),
         feed=NumberFeed(1000),
         suffix=".mp4",
         part_path=Path("video.part"),
@@ -288,6 +293,43 @@ def test_what_rules_ray_out_is_the_reason(changes: dict[str, Any], reason: str) 
 def test_a_video_that_is_drawn_when_the_cost_is_known_is_short() -> None:
     """No frame is left to choose for."""
     assert chooser_of()[0].choose(SLOW, 0).reason == "short video"
+
+
+@on_a_machine
+@pytest.mark.parametrize("height_px", [None, 48])
+def test_a_large_list_of_frames_is_not_pickled_to_be_drawn_here(
+    monkeypatch: pytest.MonkeyPatch, height_px: int | None
+) -> None:
+    """It is reported where Ray would have been quicker, with what a list can do about it."""
+
+    def refused(source: Any) -> Any:
+        raise AssertionError("it was pickled")
+
+    frames = np.zeros((70, 1024, 1024, 1), np.uint8)
+    settings = RenderSettings(height_px=height_px)
+    for thing in (frames, [*frames], [Image.new("RGBA", (2048, 2048)) for _ in range(5)]):
+        with monkeypatch.context() as patched:
+            patched.setattr(draw, "pack", refused)
+            chooser, stats = chooser_of(source=as_source(thing, settings))
+        assert chooser.choose(QUICK, 1000).engine == "local"
+        assert not stats.events
+        choice = chooser.choose(SLOW, 1000)
+        assert choice.engine == "local"
+        assert choice.reason.startswith("the list of frames is large")
+        (notice,) = stats.events
+        assert notice.startswith("the list of frames takes ")
+        assert "A function of the frame number" in notice
+
+
+@on_a_machine
+def test_a_large_list_of_frames_is_sent_where_ray_is_asked_for() -> None:
+    """With the same advice."""
+    frames = np.zeros((70, 1024, 1024, 1), np.uint8)
+    source = as_source(frames, RenderSettings())
+    chooser, stats = chooser_of(source=source, engine="ray")
+    assert len(chooser.packed_source.pickled) > frames.nbytes
+    (notice,) = stats.events
+    assert "A function of the frame number" in notice and "setup()" not in notice
 
 
 @on_a_machine

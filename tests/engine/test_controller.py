@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+
 import pytest
 
 from rayanim.engine import distributed as module
 from rayanim.engine.autoscaler import ScalingLimits
-from rayanim.engine.distributed import Controller
+from rayanim.engine.distributed import Controller, Watchdog
 from rayanim.engine.draw import Timings
 from rayanim.engine.plan import Segment, cut
 from rayanim.engine.scheduler import Dispatcher
 from rayanim.engine.stats import JobEvents, JobStats
-from rayanim.events import SegmentDrawn, SegmentEncoded
+from rayanim.errors import FarmSilentError
+from rayanim.events import CopyDrawn, Event, PartKept, SegmentDrawn, SegmentEncoded
 from rayanim.parameters import NumberFeed
 
 FRAME_BYTES = 100
@@ -24,6 +28,7 @@ class Pool:
     def __init__(self) -> None:
         self.requested = 0
         self.alive = 0
+        self.answered = 0
         self.nodes = 0
         self.applied: list[int] = []
 
@@ -31,6 +36,9 @@ class Pool:
         self.applied.append(target)
         self.requested = target
         self.alive = min(self.alive, target)
+
+    def drawing(self) -> list[Segment]:
+        return []
 
 
 class Clock:
@@ -186,6 +194,43 @@ def test_what_is_left_is_known_to_the_last_segment(clock: Clock) -> None:
         assert segment is not None
         run.dispatcher.drawn(segment, "")
     assert run.controller._left() == (0, 0)
+
+
+def test_what_this_process_writes_is_no_work_of_the_encoder(clock: Clock) -> None:
+    """Segments that it encoded before the actors came are settled while they draw."""
+    run = FakeRun(clock)
+    kept = PartKept(segment=0, start=0, stop=10, written_bytes=9, encode_s=1.0, write_s=0.001)
+    run.controller.apply(kept)
+    clock.now_s += 0.1
+    snapshot = run.controller._snapshot(clock.now_s)
+    assert (snapshot.encode_fps, snapshot.encoder_idle_fraction) == (None, 1.0)
+    run.controller.apply(replace(kept, by_actor=True))
+    assert run.controller._snapshot(clock.now_s).encode_fps is not None
+
+
+@pytest.mark.parametrize(
+    ("event", "is_news"),
+    [
+        (PartKept(segment=0, start=0, stop=10, written_bytes=9, by_actor=True), True),
+        (PartKept(segment=0, start=0, stop=10, written_bytes=9), False),
+        (CopyDrawn(rss_bytes=9), True),
+    ],
+)
+def test_only_what_comes_from_actors_is_news(clock: Clock, event: Event, is_news: bool) -> None:
+    """A job whose actors are silent ends, whatever this process still writes."""
+    run = FakeRun(clock)
+    run.pool.answered = 1
+    watchdog = Watchdog(
+        run.pool,  # type: ignore[arg-type]
+        run.events,
+        None,
+        limit_s=lambda: 60.0,
+        refusal=lambda: None,
+    )
+    clock.now_s += 61.0
+    watchdog.apply(event)
+    with contextlib.nullcontext() if is_news else pytest.raises(FarmSilentError):
+        watchdog.check(0.0)
 
 
 def test_nothing_is_said_of_an_unknown_end(clock: Clock) -> None:

@@ -189,9 +189,10 @@ def test_a_segment_that_kills_again_and_again_ends_the_job() -> None:
     for _ in range(MAX_ATTEMPTS - 1):
         dispatcher.lost(poison, "signal 9")
         assert dispatcher.take() == poison
-    with pytest.raises(SegmentLostError, match=r"frames 4 to 7 .* 3 times \(signal 9\)") as caught:
+    with pytest.raises(SegmentLostError, match=r"from 4 to 7 .* 3 times \(signal 9\)") as caught:
         dispatcher.lost(poison, "signal 9")
     error = caught.value
+    assert "rayanim run SCRIPT --frames 4-7 --engine local" in error.message
     assert (error.start, error.stop, error.attempts) == (4, 8, MAX_ATTEMPTS)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rayanim.engine import distributed
-from rayanim.engine.distributed import LOOK_S, FailureHandler, SegmentAssigner
+from rayanim.engine.distributed import LOOK_S, FailureHandler, RayRun, SegmentAssigner
+from rayanim.engine.draw import DrawnMeta, Timings
 from rayanim.engine.plan import cut
-from rayanim.engine.pool import Died
+from rayanim.engine.pool import Arrived, Died, LocalRef
 from rayanim.engine.scheduler import Assignment, Dispatcher, NodeFailures, Pace
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.parameters import NumberFeed
@@ -118,3 +120,29 @@ def test_what_an_actor_held_that_is_given_up_is_drawn_again(is_drawn_elsewhere: 
     assert stats.events[0].startswith("Render actor 3 does not answer")
     assert ("Drawn again: frames 0 to 3." in stats.events[0]) == (not is_drawn_elsewhere)
     assert dispatcher.take() == (second if is_drawn_elsewhere else first)
+
+
+def test_a_copy_that_comes_second_counts_as_an_answer_and_not_as_frames() -> None:
+    """Its actor is alive, and takes memory; the frames are there already."""
+    dispatcher: Dispatcher[Any] = Dispatcher(
+        cut(NumberFeed(8), 4), frame_bytes=0, limit_bytes=100, in_order=False
+    )
+    segment = dispatcher.take()
+    assert segment is not None and dispatcher.take_copy({segment.index}) == segment
+    stats = JobStats(8)
+    events, book = JobEvents(stats), NodeFailures()
+    pool: Any = Pool()
+    run: Any = SimpleNamespace(
+        _may_redraw=False,
+        _in_order=False,
+        _dispatcher=dispatcher,
+        _events=events,
+        _book=book,
+        _assigner=SegmentAssigner(pool, dispatcher, events, book, depth=1),
+        _encoder=SimpleNamespace(put=lambda *drawn: None),
+    )
+    for number, rss_bytes in ((1, 1000), (2, 3000)):
+        meta = DrawnMeta(Timings(0.1, 0.1, 4), rss_bytes)
+        RayRun._drawn(run, Arrived(number, "a", segment, meta, LocalRef(b"packets")))
+    assert stats.timings.frames == 4
+    assert stats.peak_rss_bytes == {"RenderActor": 3000}

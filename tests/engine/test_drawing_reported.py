@@ -161,13 +161,13 @@ def test_a_difference_makes_the_segment_and_the_rest_be_drawn_in_full(
     for start in range(0, N_FRAMES, 15):
         payload, timings = in_parts.render(segment(start, start + 15))
         expected, _ = in_full.render(segment(start, start + 15))
-        notes += timings.account.notes
+        notes += timings.draws.notes
         found_at = start if found_at is None and notes else found_at
         assert found_at is None or np.array_equal(payload, expected)
-        assert timings.account.frames == 15
+        assert timings.draws.frames == 15
     assert found_at is not None
     assert [note.key for note in notes] == ["difference"]
-    assert timings.account.in_full == {"a difference was found": timings.account.frames}
+    assert timings.draws.in_full == {"a difference was found": timings.draws.frames}
     assert in_parts.difference == notes[0].text
 
 
@@ -215,7 +215,7 @@ def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> 
     for in_full in (by == "segment", False):
         meta, _ = actor.render(frames, in_full)
         assert meta.timings is not None
-        assert meta.timings.account.in_full == {"a difference was found": 10}
+        assert meta.timings.draws.in_full == {"a difference was found": 10}
     actor.close()
     plt.close("all")
 
@@ -270,7 +270,7 @@ def test_notes_with_one_key_are_shown_once() -> None:
     events = JobEvents(stats, ProgressListener(stats, shown))
     for text in ("44 lines", "45 lines"):
         notes = (Note("pile-up", text), Note("difference", "Frame 3"))
-        events.emit(FramesDrawn(timings=Timings(0.1, 0.1, 1, account=DrawStats(notes=notes))))
+        events.emit(FramesDrawn(timings=Timings(0.1, 0.1, 1, draws=DrawStats(notes=notes))))
     events.notice_once("44 lines")
     events.notice_once("44 lines")
     assert stats.events == shown.messages == ["44 lines", "Frame 3", "44 lines"]

@@ -111,7 +111,7 @@ def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch
             stopped.extend(p for p in children if p.name().startswith("ray::Enc"))
             for process in stopped:
                 process.suspend()
-                monkeypatch.setattr(encoder, "ANSWER_LIMIT_S", 2.0)
+                monkeypatch.setattr(encoder, "ENCODE_LIMIT_S", 2.0)
 
     report = render(Numbered(80, delay_s=0.005), tmp_path / "video.mp4", progress=stop_encoder)
     for process in stopped:

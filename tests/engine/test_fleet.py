@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rayanim.engine import cluster
 from rayanim.engine.cluster import version_fault
 from rayanim.engine.placement import (
     Need,
@@ -12,7 +13,7 @@ from rayanim.engine.placement import (
     most_actors,
     room,
 )
-from rayanim.settings import ClusterSettings, Workers
+from rayanim.settings import Address, ClusterSettings, PerformanceSettings, RenderSettings, Workers
 
 HEAD = Node("aa", {"CPU": 2.0, "memory": 4e9}, {"ray.io/node-id": "aa"}, is_head=True)
 LARGE = Node("bb", {"CPU": 8.0, "memory": 8e9, "render": 3.0}, {"ray.io/node-id": "bb"})
@@ -55,6 +56,7 @@ def test_labels_are_compared_as_ray_compares_them() -> None:
         (40, None, 10, 40),
         (40, 20, 10, 20),
         ("auto", 20, 10, 20),
+        (-1, 20, 10, 20),
         ("auto", 20, 0, 20),
         ("auto", None, 0, 0),
     ],
@@ -64,6 +66,18 @@ def test_a_number_may_exceed_what_is_there_and_a_share_may_not(
 ) -> None:
     """A cluster that can grow does so for the actors that wait."""
     assert most_actors(Workers.parse(workers), max_workers, here) == most
+
+
+@pytest.mark.parametrize("where", ["performance", "cluster"])
+def test_an_empty_cluster_grows_to_the_bound_that_was_given(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever settings hold it."""
+    monkeypatch.setattr(cluster, "living_nodes", lambda: ())
+    bounds = {"performance": PerformanceSettings, "cluster": ClusterSettings}
+    settings = RenderSettings(address="auto", **{where: bounds[where](max_workers=8)})
+    link = cluster.ClusterLink(Address("auto", "address='auto'"), settings)
+    assert link.most_actors() == 8
 
 
 def test_versions_that_do_not_fit_are_named() -> None:

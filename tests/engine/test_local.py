@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numbered import numbered_frame, read_numbers
+from numbered import FPS, Numbered, numbered_frame, read_numbers
 
+import rayanim
+from rayanim.engine import job as job_module
 from rayanim.engine.job import Job
 from rayanim.engine.local import SAMPLE_FRAMES, EncoderThread, InProcess
+from rayanim.engine.machine import Machine
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import EncodeError, FrameError, ParametersError, ScriptError, SettingsError
 from rayanim.parameters import NumberFeed, ParameterFeed
-from rayanim.settings import RenderSettings, VideoSettings
+from rayanim.settings import PerformanceSettings, RenderSettings, VideoSettings
 from rayanim.sources import Geometry
 from rayanim.video.codecs import make_spec
 from rayanim.video.spec import StreamSpec
@@ -42,6 +45,7 @@ class Source:
     ) -> None:
         self.n_frames = n_frames
         self.size = size
+        self.stays = None
         self.fail = fail
         self.calls: list[Any] = []
 
@@ -103,7 +107,46 @@ def test_a_sample_goes_on_until_the_cost_is_known(tmp_path: Path) -> None:
     inside = inside_of(Source(SAMPLE_FRAMES - 2), tmp_path / "part")
     assert len(list(inside.sample())) == SAMPLE_FRAMES - 2
     assert not inside.cost.is_known
-    assert inside.cost.frames == SAMPLE_FRAMES - 2
+
+
+class Counted(Numbered):
+    """Counts the frames that were drawn."""
+
+    drawn = 0
+
+    def generate_at(self, time_ms: float) -> np.ndarray[Any, Any]:
+        Counted.drawn += 1
+        frame: np.ndarray[Any, Any] = super().generate_at(time_ms)
+        return frame
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"engine": "local"},
+        {"workers": 1},
+        {"workers": 4, "settings": PerformanceSettings(in_flight_bytes=1)},
+    ],
+)
+def test_raw_frames_are_not_held_where_nothing_is_to_be_found_out_or_no_room_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """The encoder gets the first one before the cost of a frame is known."""
+    seen: list[int] = []
+
+    class Encoder(EncoderThread):
+        def put(self, payload: Any) -> None:
+            seen.append(Counted.drawn)
+            super().put(payload)
+
+    monkeypatch.setattr(job_module, "EncoderThread", Encoder)
+    monkeypatch.setattr(Machine, "here", lambda: Machine(cores=4, free_memory_bytes=0))
+    monkeypatch.setattr(Counted, "drawn", 0)
+    path = tmp_path / "video.mp4"
+    rayanim.produce(Counted(30), FPS, outfile=path, transport="frames", progress=False, **options)
+    # One more than the frames: the first is measured before it is drawn.
+    assert seen[0] <= 3 and Counted.drawn >= 30
+    assert read_numbers(path) == list(range(30))
 
 
 def test_a_video_of_one_frame_has_a_sample_too(tmp_path: Path) -> None:

@@ -453,7 +453,7 @@ def test_what_has_changed_is_named(video: Path, what: str) -> None:
     arguments = {"fps": FPS, "engine": "local", "progress": False, "resume": True, **options}
     with pytest.raises(ResumeError, match=message) as caught:
         rayanim.produce(Stopped(video.parent), outfile=video, **arguments)
-    assert "Undo that, or render without resuming" in caught.value.message
+    assert "Restore the old settings, or run without --resume" in caught.value.message
     assert len(parts_of(video)) == 5
     assert video.read_text() == "the video of before"
 
@@ -574,7 +574,7 @@ def test_without_resuming_older_parts_are_put_aside_until_the_video_is_whole(
     stop_at(video, 70)
     assert (len(parts_of(video)), len(list(old.glob("*.part")))) == (8, 5)
     report = render(Stopped(video.parent), video)
-    assert any("put aside" in event for event in report.events)
+    assert any("Moved " in event for event in report.events)
     assert (sha(video), report.resumed_frames) == (whole, 0)
     assert [each.name for each in video.parent.glob("video*")] == ["video.mp4"]
 

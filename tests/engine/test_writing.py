@@ -121,3 +121,12 @@ def test_one_encoder_writes_the_frames_that_it_is_given(tmp_path: Path) -> None:
         writer.finish(7)
     assert writer.finish(6) == (tmp_path / "video.mp4").stat().st_size
     assert read_numbers(tmp_path / "video.mp4") == list(range(6))
+
+
+def test_frames_out_of_order_are_an_error(tmp_path: Path) -> None:
+    """The encoder would take them, and the video would be another one."""
+    writer = FrameWriter(SPEC, tmp_path / "video.mp4")
+    writer.open()
+    writer.put(Place(0, 0, 4), frames(0, 4))
+    with pytest.raises(EncodeError, match="Frame 6 came where frame 4 was expected"):
+        writer.put(Place(2, 6, 8), frames(6, 8))

@@ -191,6 +191,17 @@ def test_drawing_in_full_can_be_asked_for() -> None:
     assert pixels.why_full == "drawing='full' was asked for"
 
 
+def test_limits_that_the_first_draw_set_are_the_reason_for_the_second() -> None:
+    """Not that nearly everything changes: one line does."""
+    figure = Figure()
+    (line,) = figure.add_subplot().plot(X, np.sin(X))
+    canvas = IncrementalCanvas(figure)
+    for number in range(3):
+        line.set_ydata(np.sin(X + number))
+        canvas.draw()
+    assert canvas.drawn_in_full == {"the first frame": 1, "the limits of the axes changed": 1}
+
+
 def test_limits_that_always_change_are_not_recorded() -> None:
     """Where limits change in each frame, matplotlib draws and nothing is recorded."""
     figure = wave()

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from rayanim.errors import JobError, SettingsError
-from rayanim.jobs.client import JobsClient
+from rayanim.jobs.client import ADDRESS_VARIABLES, JobsClient
 
 BLOCK = b"x" * 2**16
 
@@ -115,6 +115,26 @@ def test_a_cluster_that_does_not_answer_is_reported() -> None:
     """With the port that must be reached."""
     with pytest.raises(JobError, match=r"cannot be reached .* 8265"):
         JobsClient("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("address", [None, "auto"])
+def test_a_machine_without_a_cluster_is_reported(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what was asked, and the option that names another one."""
+
+    def refuse(address: str | None) -> None:
+        raise ConnectionError("Failed to connect to Ray at address: http://127.0.0.1:8265.")
+
+    for name in ADDRESS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("rayanim.jobs.client._make_client", refuse)
+    with pytest.raises(JobError) as caught:
+        JobsClient(address)
+    assert caught.value.message == (
+        "No Ray cluster runs on this machine (http://127.0.0.1:8265 does not answer). "
+        "Give --address http://HEAD:8265."
+    )
 
 
 @pytest.mark.parametrize(("status", "text"), [(None, ""), (500, "A 404, or it does not exist.")])

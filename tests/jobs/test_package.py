@@ -255,7 +255,7 @@ def test_large_files_and_videos_that_are_not_sent_are_named() -> None:
     left = {"intro.mp4": "a video", ".git": "version control"}
     large, missing = Package({}, files, left).notes()
     assert "b.bin (30.0 MiB), a.bin (20.0 MiB)" in large
-    assert "intro.mp4 (a video)" in missing and "'!NAME'" in missing
+    assert "intro.mp4 (a video)" in missing and "add !NAME to .rayignore" in missing
     assert ".git" not in missing
     assert Package({}, {}, left).notes("intro.mp4") == []
     assert Package({}, {"wave.py": 100}).notes() == []

@@ -228,6 +228,7 @@ def test_a_folder_with_a_large_file_is_refused_before_anything_is_sent(
 ) -> None:
     """The file is named, with what leaves it behind; then it stays, and the rest is sent."""
     (tmp_path / "wave.py").write_text("")
+    (tmp_path / ".env").write_text("")
     with (tmp_path / "measured.raw").open("wb") as file:
         file.truncate(2**30)
     line = "submit wave.py --address http://127.0.0.1:9"
@@ -236,6 +237,7 @@ def test_a_folder_with_a_large_file_is_refused_before_anything_is_sent(
     assert "measured.raw (1.00 GiB)" in refused.stderr
     assert "--exclude measured.raw" in refused.stderr
     assert sent.returncode == 3 and "cannot be reached" in sent.stderr
+    assert "Not sent" not in sent.stderr
 
 
 def test_a_token_that_is_missing_or_wrong_is_reported_with_what_to_set(

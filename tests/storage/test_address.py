@@ -45,6 +45,8 @@ def test_a_file_url_is_a_path_of_this_machine() -> None:
     ("given", "expected"),
     [
         ("file://shared/video.mp4", "file:///shared/video.mp4"),
+        ("folder/", "'folder/' is a folder. Name a file in it, such as folder/wave.mp4."),
+        ("file:///folder/", "'file:///folder/' is a folder"),
         ("simplecache::s3://videos/video.mp4", "store alone"),
         ("zip://a.mp4::s3://videos/a.zip", "store alone"),
         (Path("s3://videos/video.mp4"), "'s3://videos/video.mp4'"),
@@ -52,6 +54,6 @@ def test_a_file_url_is_a_path_of_this_machine() -> None:
 )
 def test_slips_are_explained_with_what_was_meant(given: str | Path, expected: str) -> None:
     """A host where there is none, a chain, and a URL that went through a Path."""
-    with pytest.raises(OutputError, match=r"address|three slashes") as caught:
+    with pytest.raises(OutputError, match=r"address|three slashes|is a folder") as caught:
         address_of(given)
     assert expected in caught.value.message

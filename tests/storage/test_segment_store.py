@@ -14,7 +14,7 @@ import pytest
 from sample_segments import SPEC, segment
 
 from rayanim.engine.plan import Segment
-from rayanim.errors import ResumeError
+from rayanim.errors import FrameError, ResumeError
 from rayanim.parameters import Batch
 from rayanim.storage.fingerprint import batch_digest
 from rayanim.storage.output import Target
@@ -68,6 +68,17 @@ def fail_after(video: Path, *indices: int, params: Sequence[Any] | None = None) 
             put(store, index, params)
         raise ZeroDivisionError
     return caught.value
+
+
+def test_after_an_error_of_the_script_its_code_must_not_change(video: Path) -> None:
+    """A command that cannot work once the code is corrected is not printed."""
+    with pytest.raises(FrameError) as caught, keeping(video, object) as segment_store:
+        put(opened(segment_store), 0)
+        raise FrameError("Frame 3: ...")
+    (note,) = caught.value.__notes__
+    assert note.endswith(
+        " It can be reused (--resume) only if the script's code is unchanged."
+    ) and note.startswith("1 finished segment is kept in ")
 
 
 def test_segments_go_with_success_and_stay_with_failure(video: Path) -> None:

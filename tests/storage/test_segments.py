@@ -182,7 +182,8 @@ def test_a_new_job_keeps_the_segments_of_the_one_before(video: Path) -> None:
     with ending_job(video, seed=1) as one:
         assert one.finished == []
         assert not list(path.glob("*.part"))
-        assert "3 finished segments of another video are put aside" in one.log[0]
+        assert "Moved 3 finished segments of another video to" in one.log[0]
+        assert "They are deleted when this video is complete." in one.log[0]
         assert repr(str(old_of(video))) in one.log[0]
     with job(video, resume=True) as one:
         assert one.finished == [0, 1, 4]
@@ -217,7 +218,7 @@ def test_another_video_s_few_segments_do_not_push_out_more(video: Path) -> None:
     ended_job(video, tuple(range(7)))
     for count in (1, 1, 2):
         with ending_job(video, seed=1) as one:
-            assert "7 finished segments of another video are put aside" in one.log[0]
+            assert "7 finished segments of another video" in one.log[0]
             for index in range(count):
                 one.store.put(index, 30 * index, None, segment(index))
         assert (segments_in(folder_of(video)), segments_in(old_of(video))) == (count, 7)
@@ -239,7 +240,7 @@ def test_segments_aside_stay_where_the_job_between_was_killed_with_fewer(video: 
     killed_job(video, 2)
     with ending_job(video) as one:
         assert "5 finished segments of an earlier job" in one.log[0]
-        assert "end this job, and resume" in one.log[0]
+        assert "stop this job and run it with --resume" in one.log[0]
         assert (one.store.count(), segments_in(old_of(video))) == (0, 5)
     assert (one.path.exists(), segments_in(old_of(video))) == (False, 5)
 
@@ -251,7 +252,7 @@ def test_resuming_finds_the_folder_with_more_segments(video: Path, own: int) -> 
     killed_job(video, own)
     with job(video, resume=True) as one:
         assert one.finished == [0, 1, 4]
-        assert "Resuming 3 finished segments that were put aside" in one.log[0]
+        assert "Resuming from 3 finished segments in" in one.log[0]
     assert list(video.parent.iterdir()) == []
 
 
@@ -423,7 +424,7 @@ def test_segments_of_another_video_are_not_used(
     before = everything(path)
     with pytest.raises(ResumeError) as caught, job(video, resume=True):
         pass
-    for sentence in [*sentences, "video.mp4.parts.old"]:
+    for sentence in [*sentences, "Restore the old settings, or run without --resume"]:
         assert sentence in caught.value.message
     assert everything(path) == before
     with job(video, resume=True, **changes) as one:
