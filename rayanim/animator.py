@@ -205,10 +205,13 @@ class Animator(ABC):
             "workers": ("num_workers", None if num_workers == -1 else num_workers),
             "crf": ("video_quality", video_quality),
             "preset": ("video_preset", video_preset),
-            "progress": ("disable_progress_bar", _progress(disable_progress_bar)),
+            "progress": ("disable_progress_bar", disable_progress_bar),
             "drawing_log_interval": ("plotting_log_interval", plotting_log_interval),
             "encoding_log_interval": ("saving_log_interval", saving_log_interval),
         }
+        arguments = {"dpi": None, "workers": -1, **_under_one_name(named, options)}
+        if disable_progress_bar is not None:  # as tqdm's disable
+            arguments["progress"] = not disable_progress_bar
         return produce(
             self,
             fps,
@@ -217,7 +220,7 @@ class Animator(ABC):
             n_frames=n_frames,
             savefig_params=savefig_params,
             reuse_figure_object=bool(reuse_figure_object),
-            **{"dpi": None, "workers": -1, **_under_one_name(named, options)},
+            **arguments,
         )
 
 
@@ -232,11 +235,6 @@ def _under_one_name(named: dict[str, tuple[str, Any]], options: dict[str, Any]) 
                 "Give one of them."
             )
     return {**options, **given}
-
-
-def _progress(disable: bool | None) -> bool | None:
-    """`produce`'s `progress` from tqdm's `disable`, which may be None."""
-    return None if disable is None else not disable
 
 
 def _check_video_mode(video_mode: str, preset: str | None) -> str | None:
@@ -273,7 +271,7 @@ def _read_ffmpeg_options(extra: list[str] | None) -> dict[str, Any]:
 def _read_ffmpeg_value(name: str, word: str, value: str) -> Any:
     if name not in ("crf", "bitrate"):
         return value
-    number = re.fullmatch(r"([0-9.]+)([kKM]?)", value)
+    number = re.fullmatch(r"(\d+\.?\d*|\.\d+)([kKM]?)", value)
     if number is None or (name == "crf" and number[2]):
         raise SettingsError(f"video_extra_ffmpeg_params: {word} must be a number, got {value!r}.")
     if name == "crf":

@@ -531,6 +531,7 @@ def _made(
             plan.target,
             plan.thing,
             resume=plan.settings.resume and not in_full,
+            resumed_first=plan.settings.resume,
             keep=plan.settings.keep_parts,
             how_to_resume=how_to_resume,
         )
@@ -552,6 +553,9 @@ def _made(
         return outcome
 
     with plan.target.claimed():
+        # Another job may have finished it since.
+        if not plan.settings.overwrite:
+            plan.target.check(overwrite=False)
         again = plan.feed.again()
         try:
             return attempt(plan.feed, may_redraw=again is not None)

@@ -82,7 +82,7 @@ def test_one_thing_under_both_names_is_an_error(options: dict[str, Any]) -> None
     """It names both and what was given for each."""
     with pytest.raises(SettingsError, match="are two names for one thing") as caught:
         planned(NumberedAnimator(), **options)
-    assert all(f"{name}=" in caught.value.message for name in options)
+    assert all(f"{name}={value!r}" in caught.value.message for name, value in options.items())
 
 
 def test_no_workers_are_an_error(tmp_path: Path) -> None:
@@ -566,8 +566,11 @@ def test_options_of_ffmpeg_s_command_are_taken_where_they_have_a_counterpart(
     assert (report.codec, report.pixel_format) == ("libx265", "yuv444p")
     assert "-tune animation has no effect" in caplog.text
     assert read_numbers(video) == [0, 1, 2, 3]
-    rates = {"800k": 800, "1.5M": 1500, "64000": 64}
+    rates = {"800k": 800, "1.5M": 1500, ".5M": 500, "64000": 64}
     assert {text: _read_ffmpeg_options(["-b:v", text])["bitrate"] for text in rates} == rates
+    for wrong in ("1.2.3", ".", "k"):
+        with pytest.raises(SettingsError, match="-b:v must be a number"):
+            _read_ffmpeg_options(["-b:v", wrong])
 
 
 def test_savefig_options_of_an_image_file_have_no_effect(

@@ -328,6 +328,13 @@ def test_a_bad_setting_in_the_script_names_its_line(script, capsys):
     assert 'script.py", line 6' in err and "rayanim: error: fps must be above 0, got 0." in err
 
 
+def test_an_option_does_not_hide_the_line_of_another_setting(script, capsys):
+    """What the message speaks of is the script's own."""
+    assert call("run", script(CALLS.replace("30, outfile", "'x', outfile")), "--crf", "20") == 2
+    err = capsys.readouterr().err
+    assert 'script.py", line 6' in err and "rayanim: error: fps must be" in err
+
+
 @pytest.mark.parametrize(
     ("output", "message"),
     [("folder/", "'folder/' is a folder."), ("", "It is empty. Name a file, such as wave.mp4.")],
@@ -767,6 +774,19 @@ def test_an_imported_class_is_rendered_by_its_name(script):
     assert read_numbers("Video.mp4") == list(range(12))
 
 
+def test_an_imported_class_that_needs_arguments_is_not_recommended(script):
+    """One that can be rendered is, also where another name was asked for."""
+    needs = DEFINES.replace("class Video", "class Sized").replace("(self):", "(self, size):")
+    Path("shapes.py").write_text(f"{needs}{DEFINES}")
+    code, _, err = run("run", script("from shapes import Sized\n"))
+    assert code == 2 and "Sized" not in err
+    name = script("from shapes import Sized, Video\n")
+    code, _, err = run("run", name)
+    assert code == 2 and "only imports Video." in err and f"rayanim run {name} Video" in err
+    code, _, err = run("run", name, "Other")
+    assert code == 2 and "\n  Video" in err and "Sized" not in err
+
+
 def test_ctrl_c_in_a_plain_script_is_one_line(script):
     """Not our frames; the process ends as after any interrupt, and says how to go on."""
     name = script(SLOW + 'import rayanim\nrayanim.produce(Video(), 30, outfile="video.mp4")\n')
@@ -782,6 +802,22 @@ def test_ctrl_c_in_a_plain_script_is_one_line(script):
     assert last.startswith("rayanim: stopped.") and "Traceback" not in err
     kept = list(Path.cwd().glob("video.mp4.parts/*.part"))
     assert last.endswith("To go on from there, give resume=True.") == bool(kept)
+
+
+@pytest.mark.parametrize("options", [[], ["-v"]])
+def test_what_is_kept_is_told_once(script, capsys, options):
+    """By Python's traceback under -v, else after the message."""
+    text = FAILS.replace("fail=7", "fail=11")
+    options = [*options, "--engine", "local", "--segment-frames", "10"]
+    assert call("run", script(text), *options) == 1
+    assert capsys.readouterr().err.count("1 finished segment is kept in") == 1
+
+
+def test_a_note_of_the_script_s_own_is_printed_once(script, capsys):
+    """The traceback has it."""
+    text = "error = ValueError('x')\nerror.add_note('see the manual')\nraise error\n"
+    assert call("run", script(text)) == 1
+    assert capsys.readouterr().err.count("see the manual") == 1
 
 
 def test_the_command_that_resumes_can_be_pasted(script):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rayanim.errors import OutputError
-from rayanim.storage.lock import FileLock
+from rayanim.storage.lock import FileLock, remove_unfinished, removed_on_failure
 
 
 def test_who_comes_second_gets_the_given_message(tmp_path: Path) -> None:
@@ -32,6 +32,29 @@ def test_what_others_wrote_stays(tmp_path: Path) -> None:
     path.write_text("content")
     FileLock(path, "taken").close()
     assert path.read_text() == "content"
+
+
+def test_what_others_wrote_stays_when_the_process_is_ended_at_once(tmp_path: Path) -> None:
+    """An empty lock file goes."""
+    (tmp_path / "theirs").write_text("content")
+    locks = [FileLock(tmp_path / name, "taken") for name in ("theirs", "own")]
+    remove_unfinished()
+    assert [each.name for each in tmp_path.iterdir()] == ["theirs"]
+    for each in locks:
+        each.close()
+
+
+def test_only_the_process_that_made_a_lock_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one that was forked from it."""
+    lock = FileLock(tmp_path / "file", "taken")
+    with removed_on_failure(tmp_path / "part"), monkeypatch.context() as forked:
+        (tmp_path / "part").touch()
+        forked.setattr(os, "getpid", lambda: -1)
+        remove_unfinished()
+        assert {each.name for each in tmp_path.iterdir()} == {"file", "part"}
+    lock.close()
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

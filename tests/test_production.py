@@ -47,6 +47,7 @@ from rayanim.errors import (
 )
 from rayanim.frame_gen import FrameGenerator
 from rayanim.render import Overrides, overriding
+from rayanim.storage.output import Target
 
 N_FRAMES = 12
 
@@ -258,7 +259,9 @@ def test_a_video_without_frames_is_an_error(video: Path, parameters: Any) -> Non
 
 def test_no_images_at_all_are_an_error(video: Path) -> None:
     """The message fits frames that are given one by one."""
-    with pytest.raises(ParametersError, match="There is nothing to render: the video has no frames"):
+    with pytest.raises(
+        ParametersError, match="There is nothing to render: the video has no frames"
+    ):
         produce(iter([]), video)
     assert_untouched(video)
 
@@ -363,6 +366,23 @@ def test_a_full_disk_on_ray_is_one_error(on_ray: Any, tiny_disk: Path) -> None:
     with pytest.raises(EncodeError, match="space"):
         produce(noise, video, n_frames=60, crf=10, engine="ray", workers=2)
     assert_untouched(video)
+
+
+def test_a_video_that_another_job_finished_meanwhile_is_protected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the first look and the claim."""
+    target, claimed = tmp_path / "video.mp4", Target.claimed
+
+    def claimed_late(self: Target) -> Any:
+        target.write_text("theirs")
+        return claimed(self)
+
+    monkeypatch.setattr(Target, "claimed", claimed_late)
+    with pytest.raises(OutputError, match="exists"):
+        rayanim.produce(Numbered(4), FPS, outfile=target, overwrite=False, progress=False)
+    assert target.read_text() == "theirs"
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_two_jobs_with_one_target(tmp_path: Path) -> None:

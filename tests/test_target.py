@@ -81,6 +81,13 @@ def test_names_that_the_system_refuses(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_that_is_too_long_is_refused_early(tmp_path: Path) -> None:
+    """By the system, not with a traceback."""
+    with pytest.raises(OutputError, match="cannot be a file"):
+        Target(tmp_path / ("x" * 256)).check_early(overwrite=True)
+        Target(tmp_path / ("x" * 256)).check(overwrite=True)  # Python 3.14 asks the system here
+
+
 def test_a_finished_part_becomes_the_video(tmp_path: Path) -> None:
     """The old video stands until the new one is whole."""
     video = tmp_path / "video.mp4"
@@ -146,6 +153,24 @@ def test_a_part_left_by_a_killed_job_is_no_obstacle(tmp_path: Path) -> None:
     with Target(tmp_path / "video.mp4").part() as part:
         part.write_text("new")
     assert (tmp_path / "video.mp4").read_text() == "new"
+
+
+def test_a_folder_in_the_place_of_the_part_is_named_before_work_starts(tmp_path: Path) -> None:
+    """It stays, as what is in it does."""
+    (tmp_path / "video.mp4.part" / "notes").mkdir(parents=True)
+    with (
+        pytest.raises(OutputError, match=r"video\.mp4\.part'"),
+        Target(tmp_path / "video.mp4").part(),
+    ):
+        raise AssertionError
+    assert (tmp_path / "video.mp4.part" / "notes").is_dir()
+
+
+def test_a_part_that_cannot_be_removed_does_not_hide_the_error(tmp_path: Path) -> None:
+    """A folder in its place, for example."""
+    with pytest.raises(ValueError, match="real"), Target(tmp_path / "video.mp4").part() as part:
+        part.mkdir()
+        raise ValueError("real")
 
 
 def test_a_target_that_became_a_folder_is_reported(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, TextIO
@@ -30,6 +30,7 @@ from rayanim.errors import (
     ScriptError,
     SettingsError,
 )
+from rayanim.settings import ClusterSettings
 from rayanim.storage.address import Address
 from rayanim.storage.lock import remove_unfinished
 
@@ -323,13 +324,29 @@ def exiting_on_failure(*, verbose: bool = False) -> Iterator[None]:
 _OF_OUTPUT = {"outfile", "overwrite", "codec", "log_json"}
 """Options of which an `OutputError` may speak."""
 
+_ALSO_NAMED = {
+    "codec": r"|encode|crf|preset|pixel format| px\b",
+    "dpi": r"| px\b",
+    "height_px": r"| px\b",
+    "pixel_format": r"|pixel format| px\b",
+    "resume": r"|resum",
+}
+"""Other words by which a message speaks of an option; sizes are in px."""
+
 
 def _may_be_of_the_command(error: SettingsError | ClusterError, options: Collection[str]) -> bool:
     """Whether the command's options, and not the script's call, may be what is wrong."""
     given = set(options)
     if isinstance(error, ClusterError):
         return "cluster" in given
-    return bool(given & _OF_OUTPUT if isinstance(error, OutputError) else given - {"outfile"})
+    if isinstance(error, OutputError):
+        return bool(given & _OF_OUTPUT)
+    if "cluster" in given:  # its settings have names of their own
+        given |= {each.name for each in fields(ClusterSettings)}
+    return any(
+        re.search(rf"\b{name}\b{_ALSO_NAMED.get(name, '')}", error.message)
+        for name in given - {"outfile"}
+    )
 
 
 PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep

@@ -103,7 +103,9 @@ class Printer:
         self.end()
         write_text(sys.stderr, failure.text)
         for note in getattr(error, "__notes__", ()):
-            write_text(sys.stderr, f"rayanim: {note}")
+            # Python's own traceback has them.
+            if str(note) not in failure.traceback_text:
+                write_text(sys.stderr, f"rayanim: {note}")
         if isinstance(error, KeyboardInterrupt):
             write_text(sys.stderr, _stopped(self._finished))
 

@@ -176,7 +176,7 @@ def choose(
             f"{script} renders nothing, and nothing that it defines can be rendered as it "
             f"stands:{_listed(there)}\nCall produce(...) or make_video(...) in the script."
         )
-    imported = [each for each, value in namespace.items() if _is_imported(value)]
+    imported = [found.name for found in _imported(namespace) if not found.obstacle]
     if imported:
         raise SettingsError(
             f"{script} renders nothing and only imports {', '.join(imported)}. To render an "
@@ -230,6 +230,15 @@ def _is_imported(value: Any) -> TypeGuard[type]:
     return _is_form(value) and value.__module__.partition(".")[0] != "rayanim"
 
 
+def _imported(namespace: Mapping[str, Any]) -> list[Definition]:
+    """The imported classes, which are rendered only where they are named."""
+    return [
+        Definition(name, value, _obstacle(value))
+        for name, value in namespace.items()
+        if _is_imported(value) and value.__module__ != namespace.get("__name__")
+    ]
+
+
 def _obstacle(cls: type) -> str:
     """Why `cls` cannot be rendered as it stands; empty where it can."""
     missing = _missing(cls)
@@ -280,7 +289,8 @@ def _named(
                 f"{name} in {script} cannot be rendered as it stands: it {found.obstacle}."
             )
         return found
-    listed = _listed([found for found in there if not found.obstacle], rendered)
+    usable = [each for each in (*there, *_imported(namespace)) if not each.obstacle]
+    listed = _listed(usable, rendered)
     what = f" {name} is a {type(value).__name__}." if name in namespace else ""
     if Path(name).suffix and name not in namespace:
         what += f" To name the output: -o {name}."

@@ -19,7 +19,9 @@ _TRIES = 100
 _REFUSES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)
 """What a folder that is there answers where no file can be made in it; ``/proc`` the last."""
 
-_unfinished: set[Path] = set()
+# The process that made each: one that was forked from it has this dictionary, too.
+_unfinished: dict[Path, int] = {}
+_locks: dict[Path, int] = {}
 
 
 class FileLock:
@@ -44,7 +46,7 @@ class FileLock:
                 raise
             if is_same:
                 self._descriptor = descriptor
-                _unfinished.add(path)
+                _locks[path] = os.getpid()
                 return
             os.close(descriptor)  # the job that held it has removed the file just now
         raise OutputError(taken)
@@ -58,7 +60,7 @@ class FileLock:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
-        _unfinished.discard(self._path)
+        _locks.pop(self._path, None)
         try:
             # A file with content is somebody else's.
             if not os.fstat(descriptor).st_size and _is_at(descriptor, self._path):
@@ -112,18 +114,22 @@ def _is_at(descriptor: int, path: Path) -> bool:
 @contextlib.contextmanager
 def removed_on_failure(path: Path) -> Iterator[None]:
     """Remove a file if the block fails, or if `remove_unfinished` is called meanwhile."""
-    _unfinished.add(path)
+    _unfinished[path] = os.getpid()
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        # The error that ended the block is the one to report.
+        with contextlib.suppress(OSError):
+            path.unlink()
         raise
     finally:
-        _unfinished.discard(path)
+        _unfinished.pop(path, None)
 
 
 def remove_unfinished() -> None:
     """Remove unfinished files and locks of this process, which is about to end without cleanup."""
-    for path in tuple(_unfinished):
+    for path, process in (*_unfinished.items(), *_locks.items()):
         with contextlib.suppress(OSError):
-            path.unlink()
+            # A lock file with content is somebody else's.
+            if process == os.getpid() and (path in _unfinished or not path.lstat().st_size):
+                path.unlink()

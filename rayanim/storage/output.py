@@ -58,7 +58,15 @@ class Target:
 
     def check_early(self, *, overwrite: bool) -> None:
         """`check`, where something is there, and without a look at the network."""
-        if not isinstance(self.address, Url) and self.exists():
+        if isinstance(self.address, Url):
+            return
+        try:
+            exists = self.exists()
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"{str(self.address)!r} cannot be a file: {reason_of(error)}."
+            ) from error
+        if exists:
             self.check(overwrite=overwrite)
 
     def check(self, *, overwrite: bool) -> None:
@@ -107,6 +115,11 @@ class Target:
                 # A killed job's; or a link, which would be followed.
                 with contextlib.suppress(OSError):
                     part.unlink()
+                if os.path.lexists(part):
+                    raise OutputError(
+                        f"{str(part)!r} stands where the unfinished video must be written. "
+                        "Rename or remove it."
+                    )
             with removed_on_failure(part):
                 yield part
                 self._publish(part)

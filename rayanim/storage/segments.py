@@ -525,12 +525,16 @@ class SegmentStore:
         thing: Any,
         *,
         resume: bool = False,
+        resumed_first: bool = False,
         keep: bool = False,
         how_to_resume: str = "give resume=True.",
     ) -> None:
         self._target = target
         self._thing = thing
         self._resume = resume
+        # A job that resumes has not put another video's segments aside; nor has its second try,
+        # which does not resume.
+        self._spares_others = resume or resumed_first
         self._keep = keep
         self._how_to_resume = how_to_resume
         self._current = SegmentFolder(target.store, target.segments)
@@ -665,9 +669,12 @@ class SegmentStore:
         return sum(info.n_frames for info in beyond)
 
     def _created(self, manifest: Manifest, log: Callable[[str], None]) -> SegmentFolder:
-        """A new folder; what is in its place becomes the old one, unless that is better."""
+        """A new folder; what is in its place becomes the old one, unless that has more segments.
+
+        Whichever video they are of: this one may end before it has as many.
+        """
         current, old = self._current, self._old
-        if current.count() and self._best(manifest) is current:
+        if current.count() > old.count():  # of equals, the one that is there
             current.move_to(old)
         else:
             current.clear()
@@ -729,13 +736,13 @@ class SegmentStore:
     def _end(self, used: SegmentFolder, manifest: Manifest) -> None:
         """The video is whole: the segments go, and those that were put aside.
 
-        Another video's stay where this job resumed: it has not put them aside.
+        Another video's stay where this job resumed, at its first try at least.
         """
         for each in (self._current, self._old):
             if each.path == used.path:
                 if not self._keep:
                     each.clear()
-            elif not self._resume or not each.count() or each.is_of(manifest):
+            elif not self._spares_others or not each.count() or each.is_of(manifest):
                 with contextlib.suppress(OSError, OutputError):
                     each.clear()
 

@@ -21,7 +21,8 @@ from numbered import FPS, SIZE, Numbered, NumberedAnimator, numbered_frame, read
 
 import rayanim
 from rayanim.engine.draw import FRAMES_CHECKED
-from rayanim.errors import EncodeError, FrameError, OutputError, ResumeError
+from rayanim.errors import EncodeError, FrameError, OutputError, RedrawError, ResumeError
+from rayanim.storage.segments import SegmentStore
 
 N_FRAMES = 96
 SEGMENT = 8
@@ -576,6 +577,27 @@ def test_without_resuming_older_parts_are_put_aside_until_the_video_is_whole(
     assert any("Moved " in event for event in report.events)
     assert (sha(video), report.resumed_frames) == (whole, 0)
     assert [each.name for each in video.parent.glob("video*")] == ["video.mp4"]
+
+
+def test_a_resumed_job_that_is_drawn_again_leaves_another_video_s_parts(
+    video: Path, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were there before it, and it has not put them aside."""
+    other, opened = video.with_name("video.mp4.parts.old"), SegmentStore.open
+
+    def open_once(self: SegmentStore, *args: Any, **how: Any) -> Any:
+        monkeypatch.setattr(SegmentStore, "open", opened)
+        opened(self, *args, **how)
+        raise RedrawError("Frame 3 differs")
+
+    stop_at(video, 20)
+    video.with_name("video.mp4.parts").rename(other)
+    (other / "manifest.json").write_text("{}")
+    stop_at(video, 45)
+    monkeypatch.setattr(SegmentStore, "open", open_once)
+    report = render(Stopped(video.parent), video, resume=True)
+    assert (sha(video), report.resumed_frames) == (whole, 0)
+    assert (parts_of(video), len(list(other.glob("*.part")))) == ([], 2)
 
 
 def test_two_jobs_do_not_share_a_target(video: Path, whole: str) -> None:

@@ -213,6 +213,27 @@ def test_more_segments_are_never_given_up_for_fewer(
         assert list(video.parent.iterdir()) == []
 
 
+def test_another_video_s_few_segments_do_not_push_out_more(video: Path) -> None:
+    """However often a job with other settings fails, also in its first segment."""
+    ended_job(video, tuple(range(7)))
+    for count in (1, 1, 2):
+        with ending_job(video, seed=1) as one:
+            assert "7 finished segments of another video" in one.log[0]
+            for index in range(count):
+                one.store.put(index, 30 * index, None, segment(index))
+        assert (segments_in(folder_of(video)), segments_in(old_of(video))) == (count, 7)
+    with job(video, resume=True) as one:
+        assert one.finished == list(range(7))
+
+
+def test_more_segments_push_out_another_video_s(video: Path) -> None:
+    """One folder is kept aside, and the smaller loss is chosen."""
+    ended_job(video, (0,), seed=1)
+    ended_job(video, tuple(range(7)))
+    with ending_job(video, seed=1):
+        assert segments_in(old_of(video)) == 7
+
+
 def test_segments_aside_stay_where_the_job_between_was_killed_with_fewer(video: Path) -> None:
     """A third job does not push them out."""
     ended_job(video, tuple(range(5)))
@@ -249,17 +270,6 @@ def test_resuming_takes_the_same_video_s_segments(video: Path) -> None:
     with job(video, resume=True):
         pass
     assert [each.name for each in video.parent.iterdir()] == ["video.mp4.parts"]
-
-
-def test_another_video_s_segments_do_not_push_out_this_one_s(video: Path) -> None:
-    """However many they are."""
-    ended_job(video, tuple(range(5)), seed=1).rename(old_of(video))
-    ended_job(video, (0, 1))
-    with ending_job(video):
-        pass
-    assert segments_in(old_of(video)) == 2
-    with job(video, resume=True) as one:
-        assert one.finished == [0, 1]
 
 
 def test_segments_of_another_video_that_are_aside_are_not_used(video: Path) -> None:
