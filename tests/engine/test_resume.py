@@ -281,9 +281,8 @@ def test_a_job_that_failed_says_what_is_kept_and_how_to_go_on(video: Path, whole
     """The error has a note; going on draws what is missing."""
     error = stop_at(video, 45)
     (told,) = error.__notes__
-    assert re.search(
-        r"5 finished segments are kept in .*video\.mp4\.parts'\. .* give resume=True\.", told
-    )
+    kept = r"5 finished segments are kept in .*video\.mp4\.parts'\. They can be reused \(--resume\)"
+    assert re.search(kept, told)
     report = render(Stopped(video.parent), video, resume=True)
     assert sha(video) == whole
     assert (report.resumed_frames, report.stages.draw_fps is not None) == (40, True)
