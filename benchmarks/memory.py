@@ -4,8 +4,8 @@
     python benchmarks/memory.py 2000 20000 --engine ray
 
 Each video is made by a process of its own. What is compared is the largest
-resident size that each process of the job had, as the report tells it, and the
-driver's as the system tells it. Pages of Ray's object store count for all who
+resident size that each process of the job had, as the report gives it, and the
+driver's as the system gives it. Pages of Ray's object store count for all who
 have touched them; its size is the same for every video.
 """
 

@@ -1,7 +1,7 @@
 """Every setting of a video, checked when it is made.
 
 `RenderSettings` holds all that `rayanim.produce` and the command take besides
-what is rendered. It is made once, is frozen, and goes as a whole to whoever
+what is rendered. It is made once, is frozen, and goes as a whole to what
 needs one of its values, render actors included. A new setting is declared
 there, with its check, named in the signature of `produce` and, where the
 command is to have it, in `rayanim.cli.options`; and it is read where it acts.

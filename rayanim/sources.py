@@ -484,13 +484,10 @@ def _quoted(result: Any) -> str:
     return "None" if result is None else f"{type(result).__name__} {result!r:.80}"
 
 
-class ScaledSource:
-    """Another source's frames, scaled to a height, the width in proportion."""
+class _WrappedSource:
+    """What is known of another source."""
 
-    def __init__(self, source: Source, height_px: int) -> None:
-        self._source = source
-        self._height_px = height_px
-        self._size: tuple[int, int] | None = None
+    _source: Source
 
     @property
     def name(self) -> str:
@@ -508,6 +505,15 @@ class ScaledSource:
     def inner(self) -> Source:
         """The other source."""
         return self._source
+
+
+class ScaledSource(_WrappedSource):
+    """Another source's frames, scaled to a height, the width in proportion."""
+
+    def __init__(self, source: Source, height_px: int) -> None:
+        self._source = source
+        self._height_px = height_px
+        self._size: tuple[int, int] | None = None
 
     def open(self, geometry: Geometry | None) -> None:
         self._size = None if geometry is None else geometry.size
@@ -537,7 +543,7 @@ class ScaledSource:
         self._source.close()
 
 
-class SequentialSource:
+class SequentialSource(_WrappedSource):
     """Another source's frames, each drawn in the state that a serial run would have.
 
     Before a frame is drawn, the updates of the frames that were skipped run
@@ -554,23 +560,6 @@ class SequentialSource:
         self._pristine: Source = source
         # All frames before this one have had their update.
         self._done = 0
-
-    @property
-    def name(self) -> str:
-        return self._source.name
-
-    @property
-    def n_frames(self) -> int | None:
-        return self._source.n_frames
-
-    @property
-    def stays(self) -> str | None:
-        return self._source.stays
-
-    @property
-    def inner(self) -> Source:
-        """The other source."""
-        return self._source
 
     def open(self, geometry: Geometry | None) -> None:
         self._geometry = geometry
