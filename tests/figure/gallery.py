@@ -27,10 +27,10 @@ from pathlib import Path
 from gallery_archive import NoGalleryError, fetch, provide_sample_data, scripts_of
 from gallery_processes import end_with_parent
 
-SCRIPT_LIMIT_S = 60.0
+SCRIPT_LIMIT_S = 180.0
 """A script may take this long until its figures are made."""
 
-WHOLE_LIMIT_S = 600.0
+WHOLE_LIMIT_S = 1800.0
 """A script's process is ended after this time, with all its figures."""
 
 SETTINGS = {
