@@ -70,10 +70,10 @@ class Event:
 
 
 class Stretch(Protocol):
-    """Frames of the video: a segment, or its place."""
+    """Frames that follow each other in one segment."""
 
     @property
-    def index(self) -> int: ...
+    def segment_index(self) -> int: ...
 
     @property
     def start(self) -> int: ...
@@ -93,7 +93,7 @@ class SegmentEvent(Event):
     @classmethod
     def of(cls, stretch: Stretch, **fields: Any) -> Self:
         """This kind of event, for the frames of `stretch`."""
-        return cls(segment=stretch.index, start=stretch.start, stop=stretch.stop, **fields)
+        return cls(segment=stretch.segment_index, start=stretch.start, stop=stretch.stop, **fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +204,7 @@ class FleetChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentDrawn(SegmentEvent):
-    """A segment was drawn; `actor` is null in the calling process."""
+    """Frames of a segment were drawn; `actor` is null in the calling process."""
 
     level: ClassVar[Level] = "debug"
 
@@ -241,14 +241,12 @@ class SegmentRetried(SegmentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEncoded(SegmentEvent):
-    """The encoder actor has encoded a segment; only where it gets raw frames."""
+    """An encoder of the calling process has taken these frames of a segment."""
 
     level: ClassVar[Level] = "debug"
 
     encode_s: float
     wait_s: float
-    written_bytes: int = field(default=0, metadata=NOT_LOGGED)
-    rss_bytes: int = field(default=0, metadata=NOT_LOGGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +260,7 @@ class PartKept(SegmentEvent):
     wait_s: float = field(default=0.0, metadata=NOT_LOGGED)
     write_s: float = field(default=0.0, metadata=NOT_LOGGED)
     rss_bytes: int = field(default=0, metadata=NOT_LOGGED)
-    # Whether the encoder actor has written it, and not the calling process.
+    # Whether the encoder actor has written it: its frames were not counted before.
     by_actor: bool = field(default=False, metadata=NOT_LOGGED)
 
 
@@ -358,21 +356,6 @@ class CopyDrawn(InternalEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FramesDiscarded(InternalEvent):
-    """Frames drawn after `kept` was counted are drawn again; the time they took is spent."""
-
-    kept: Timings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FramesEncoded(InternalEvent):
-    """The encoder in the calling process has taken raw frames."""
-
-    frames: int
-    encode_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FramesRejected(InternalEvent):
     """Frames that were resumed do not fit this job after all: they are drawn again."""
 
@@ -390,13 +373,8 @@ class VideoClosed(InternalEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoRestarted(InternalEvent):
-    """What was drawn and encoded is lost: the video is begun again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RayPassStarted(InternalEvent):
-    """Actors are about to draw; one more pass follows where the video is begun again."""
+    """Actors are about to draw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

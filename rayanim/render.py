@@ -695,15 +695,12 @@ def _first_size(plan: Plan) -> tuple[int, int]:
 
 def _longest_segment(plan: Plan, transport: Transport) -> int:
     """The most frames in a segment."""
-    from rayanim.engine.plan import GOP_FRAMES, closed_lengths
-    from rayanim.engine.scheduler import MAX_CHUNK_FRAMES
+    from rayanim.engine.plan import GOP_FRAMES, segment_lengths
 
-    asked, n_frames = plan.settings.performance.frame_batch_amount, plan.feed.n_frames
-    if transport == "frames":
-        return asked or MAX_CHUNK_FRAMES
-    if n_frames is None:
-        return asked or GOP_FRAMES
-    return max(closed_lengths(n_frames, asked), default=1)
+    longest, n_frames = plan.settings.performance.frame_batch_amount, plan.feed.n_frames
+    if n_frames is None or transport == "frames":
+        return n_frames or longest or GOP_FRAMES
+    return max(segment_lengths(n_frames, longest or GOP_FRAMES), default=1)
 
 
 def _lines(plan: Plan, max_actors: int, segment_frames: int) -> list[str]:

@@ -295,13 +295,13 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
     """Draw the test video in this process, and encode it with each encoder of rayanim's."""
     from rayanim.engine.draw import (
         EncodedFrames,
-        SegmentRenderer,
+        ChunkRenderer,
         close_source,
         measure_source,
         open_source,
         unpack,
     )
-    from rayanim.engine.plan import Segment
+    from rayanim.engine.plan import Chunk
     from rayanim.parameters import Batch
     from rayanim.randomness import kept_randomness
     from rayanim.settings import VideoSettings
@@ -312,7 +312,7 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
     source = (
         AnimatorSource(TestVideo(), AS_IT_IS) if packed_source is None else unpack(packed_source)
     )
-    segment = Segment(0, 0, FRAMES, Batch(range(FRAMES), None))
+    segment = Chunk(0, 0, FRAMES, Batch(range(FRAMES), None))
     segments, failures = {}, {}
     with kept_randomness():
         open_source(source, SEED, None)
@@ -321,7 +321,7 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
             for name in (codec.encoder for codec in CODECS):
                 try:
                     spec = make_spec(".mkv", VideoSettings(codec=name), size, Fraction(30))
-                    encoded, _ = SegmentRenderer(source, spec, SEED).collect(
+                    encoded, _ = ChunkRenderer(source, spec, SEED).collect(
                         segment, EncodedFrames(spec)
                     )
                 except (SettingsError, EncodeError) as error:

@@ -17,7 +17,6 @@ from rayanim.engine.draw import (
     DrawnMeta,
     PackedSource,
     Payload,
-    RawPayload,
     RenderSetup,
     Worker,
     close_source,
@@ -25,12 +24,13 @@ from rayanim.engine.draw import (
     unpack,
 )
 from rayanim.engine.machine import process_rss_bytes
-from rayanim.engine.plan import Place, Segment
-from rayanim.engine.writing import Writer
+from rayanim.engine.plan import Chunk, Segment
+from rayanim.engine.writing import SegmentWriter
 from rayanim.errors import RayanimError
 
 if TYPE_CHECKING:
     from rayanim.sources import Source
+    from rayanim.video.encode import EncodedSegment
 
 
 Value = TypeVar("Value")
@@ -56,7 +56,7 @@ class Acknowledgement:
 
 
 class RenderActor:
-    """Holds an open source and draws segments of it."""
+    """Holds an open source and draws chunks of it."""
 
     def __init__(self, packed: PackedSource, setup: RenderSetup, label: str = "") -> None:
         self._label = label
@@ -92,16 +92,15 @@ class RenderActor:
 
     def render(
         self,
-        segment: Segment,
+        chunk: Chunk,
         in_full: bool = False,
-        done: RawPayload | None = None,
         is_checked: bool = False,
     ) -> tuple[DrawnMeta, Payload | None]:
-        """Draw a segment; its pixels come as an object of their own."""
+        """Draw a chunk; its frames, or its segment, come as an object of their own."""
         if in_full:
             self._worker.draw_in_full_from_now()
         try:
-            payload, meta = self._worker.work(segment, done, is_checked=is_checked)
+            payload, meta = self._worker.work(chunk, is_checked=is_checked)
         except RayanimError as error:
             return DrawnMeta(None, process_rss_bytes(), error), None
         return meta, payload
@@ -118,9 +117,9 @@ class RenderActor:
 
 
 class EncoderActor:
-    """Takes segments and writes one file."""
+    """Takes encoded segments, keeps each in a file, and joins them to the video."""
 
-    def __init__(self, writer: Writer, label: str = "") -> None:
+    def __init__(self, writer: SegmentWriter, label: str = "") -> None:
         self._label = label
         self._writer = writer
         # Ray calls from as many threads as segments are written at once.
@@ -138,13 +137,13 @@ class EncoderActor:
             return Reply(os.getpid(), error)
         return Reply(os.getpid())
 
-    def encode(self, place: Place, payload: Payload) -> Acknowledgement:
+    def encode(self, segment: Segment, payload: EncodedSegment) -> Acknowledgement:
         """Take a segment."""
         began = time.perf_counter()
         failure: RayanimError | None = None
         written_bytes = 0
         try:
-            written_bytes = self._writer.put(place, payload)
+            written_bytes = self._writer.put(segment, payload)
         except RayanimError as error:
             failure = error
         # Its share of the actor's time: others were written at the same time.

@@ -54,7 +54,7 @@ class Snapshot:
     draw_fps_per_actor: float | None
     encode_fps: float | None
     frames_left: int | None
-    segments_left: int | None
+    chunks_left: int | None
     actor_start_s: float
 
     @property
@@ -219,9 +219,9 @@ def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tu
     if limits.clamp(requested) != requested:
         target = limits.clamp(requested)
         return target, _step(snapshot, target, _bounds(limits))
-    if snapshot.segments_left is not None and limits.clamp(snapshot.segments_left) < requested:
-        target = limits.clamp(snapshot.segments_left)
-        return target, _step(snapshot, target, f"segments left to draw: {snapshot.segments_left}")
+    if snapshot.chunks_left is not None and limits.clamp(snapshot.chunks_left) < requested:
+        target = limits.clamp(snapshot.chunks_left)
+        return target, _step(snapshot, target, f"segments left to draw: {snapshot.chunks_left}")
     if state.starved_since_s is not None:
         return _up(snapshot, limits, state.starved_since_s)
     if state.full_since_s is not None:
@@ -338,7 +338,7 @@ def _useful(snapshot: Snapshot, limits: ScalingLimits) -> int:
         snapshot.actor_start_s,
         limits.max_actors,
     )
-    return repaid if snapshot.segments_left is None else min(repaid, snapshot.segments_left)
+    return repaid if snapshot.chunks_left is None else min(repaid, snapshot.chunks_left)
 
 
 def _repaid(frames_left: int | None, draw_fps: float | None, start_s: float, most: int) -> int:

@@ -1,4 +1,4 @@
-"""Runs a job on Ray: one loop that assigns segments, waits, and hands what was drawn on."""
+"""Runs a job on Ray: one loop that assigns chunks, waits, and hands what was drawn on."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from rayanim.engine.autoscaler import (
 )
 from rayanim.engine.choose import ACTOR_START_S, Choice
 from rayanim.engine.cluster import usable_nodes
-from rayanim.engine.draw import HistoryBudget, RawPayload, RenderSetup, Timings
+from rayanim.engine.draw import HistoryBudget, RenderSetup, Timings
 from rayanim.engine.encoder import EncoderLink
-from rayanim.engine.plan import Segment
+from rayanim.engine.plan import Chunk, Plan, Segment
 from rayanim.engine.pool import (
     DIFFERENCE,
     Arrived,
     CallFailed,
     Died,
     Joined,
-    LocalRef,
     PayloadLost,
     RenderPool,
     TransferBegan,
@@ -40,15 +39,15 @@ from rayanim.engine.ray_session import node_label
 from rayanim.engine.scheduler import (
     MAX_FAILURES,
     NOTHING_OVERDUE,
+    ChunkSizes,
     Dispatcher,
-    Drawn,
+    FrameTimes,
     NodeFailures,
     OverdueWork,
     Pace,
     find_overdue,
 )
 from rayanim.engine.stats import JobEvents, JobName
-from rayanim.engine.writing import Writer
 from rayanim.errors import (
     EncoderLostError,
     FarmSilentError,
@@ -73,13 +72,14 @@ from rayanim.events import (
     SegmentEncoded,
     SegmentRetried,
     StatusShown,
-    VideoClosed,
 )
 
 if TYPE_CHECKING:
     from rayanim.engine.cluster import ClusterLink
     from rayanim.engine.draw import PackedSource
     from rayanim.engine.job import Job
+    from rayanim.engine.local import Encoders
+    from rayanim.engine.writing import SegmentWriter
     from rayanim.settings import PerformanceSettings
 
 TICK_S = 0.1
@@ -96,7 +96,7 @@ class Controller:
         dispatcher: Dispatcher[Any],
         events: JobEvents,
         *,
-        segment_frames: int,
+        chunk_frames: int,
         limit_bytes: int,
         window_s: float,
         actor_start_s: float,
@@ -108,7 +108,7 @@ class Controller:
         self._pool = pool
         self._dispatcher = dispatcher
         self._events = events
-        self._segment_frames = segment_frames
+        self._chunk_frames = chunk_frames
         self._limit_bytes = limit_bytes
         self._drawing = SlidingSums(window_s)
         self._encoding = SlidingSums(window_s)
@@ -151,7 +151,7 @@ class Controller:
         self._events.emit(ScalingDecided(target=target, delta=delta, reason=reason))
 
     def _snapshot(self, now_s: float) -> Snapshot:
-        frames_left, segments_left = self._left()
+        frames_left, chunks_left = self._left()
         return Snapshot(
             now_s=now_s,
             alive=self._pool.alive,
@@ -163,7 +163,7 @@ class Controller:
             draw_fps_per_actor=self._drawing.fps,
             encode_fps=self._encoding.fps,
             frames_left=frames_left,
-            segments_left=segments_left,
+            chunks_left=chunks_left,
             actor_start_s=self._actor_start_s,
         )
 
@@ -176,39 +176,44 @@ class Controller:
             return None, None
         frames_left = total - dispatcher.first_frame - dispatcher.drawn_frames
         waiting = max(0, frames_left - dispatcher.drawing_frames)
-        return frames_left, dispatcher.drawing_segments + -(-waiting // self._segment_frames)
+        return frames_left, dispatcher.drawing_chunks + -(-waiting // self._chunk_frames)
 
 
 @dataclass(frozen=True, slots=True)
 class RemainingWork:
-    """What of the video is to be drawn on Ray, and how it is written."""
+    """What of the video is to be drawn on Ray, and what it is encoded and written with.
 
-    plan: Iterator[Segment]
-    writing: Writer
-    segment_frames: int
-    done_frames: int
+    `encoders` are in this process and take raw frames. `writer` goes to an
+    encoder actor, which takes segments that render actors have encoded; it is
+    None where the video is one segment.
+    """
+
+    plan: Plan
+    encoders: Encoders
+    # The segment that ends with a chunk, with the digest of its frames.
+    segment_of: Callable[[Chunk], Segment]
+    # The last chunk that was drawn in this process, where its segment goes on.
+    begun: Chunk | None
     frame_bytes: int
-    frame_s: float = 0.0
-    first_index: int = 0
-    # Segments that this process has drawn and not encoded.
-    head: Iterable[Drawn[RawPayload]] = ()
-    # The first frames of the plan's first segment, drawn in this process.
-    begun: RawPayload | None = None
-    # Counts what this process has encoded meanwhile; whether that is all.
-    settle: Callable[[], bool] = lambda: True
+    times: FrameTimes
+    writer: SegmentWriter | None
+    # Counts what is encoded in this process; whether that is all.
+    look_around: Callable[[], bool]
     # Indices of the segments that this process has written since the last call.
-    found: Callable[[], Iterable[int]] = lambda: ()
+    found: Callable[[], Iterable[int]]
+    # Writes the video's end, by a function of the number of frames where one is given.
+    finish: Callable[[Callable[[int], int] | None], int]
 
 
-SHORT_SEGMENT_S = 0.2
-"""Ray's 2 to 3 ms between two calls are more than a hundredth of a segment below this."""
+SHORT_CHUNK_S = 0.2
+"""Ray's 2 to 3 ms between two calls are more than a hundredth of a chunk below this."""
 
 LOOK_S = 0.25
-"""Seconds between two searches for overdue segments: each goes through all actors."""
+"""Seconds between two searches for overdue chunks: each goes through all actors."""
 
 
-class SegmentAssigner:
-    """Gives actors the next segment to draw, or a copy of one that is overdue."""
+class ChunkAssigner:
+    """Gives actors the next chunk to draw, or a copy of one that is overdue."""
 
     def __init__(
         self,
@@ -218,7 +223,6 @@ class SegmentAssigner:
         book: NodeFailures,
         *,
         depth: int | None,
-        begun_ref: Any = None,
     ) -> None:
         self._pool = pool
         self._dispatcher = dispatcher
@@ -226,8 +230,6 @@ class SegmentAssigner:
         self._book = book
         self._adapts_depth = depth is None
         self._depth = depth or 1
-        self._begun_ref = begun_ref
-        self._begun_index: int | None = None
         self._history = HistoryBudget()
         self._next_look_s = 0.0
         self._was_busy = False
@@ -240,18 +242,15 @@ class SegmentAssigner:
             node = self._pool.node_of(number)
             if node is not None and node in self.late.unresponsive_nodes:
                 continue
-            segment = self._next_for(number, node)
-            if segment is not None:
-                self._submit(number, segment)
+            chunk = self._next_for(number, node)
+            if chunk is not None:
+                self._submit(number, chunk)
             elif not self.late.overdue and not self._book.has_failures:
                 # The next one would get nothing, either.
                 break
 
-    def drawn(self, segment: Segment, timings: Timings | None) -> None:
-        """A segment has arrived: learn how long segments take."""
-        if segment.index == self._begun_index:
-            # The frames that were sent with it are not needed any more.
-            self._begun_ref = None
+    def drawn(self, chunk: Chunk, timings: Timings | None) -> None:
+        """A chunk has arrived: learn how long chunks take."""
         if timings is None or not timings.frames:
             return
         all_timings = self._events.stats.timings
@@ -261,11 +260,11 @@ class SegmentAssigner:
             slowest_s=max(self.pace.slowest_s, timings.busy_s / timings.frames),
         )
         if self._adapts_depth:
-            # Short segments are queued at the actors, long ones wait until somebody is idle.
-            self._depth = 2 if timings.busy_s < SHORT_SEGMENT_S else 1
+            # Short chunks are queued at the actors, long ones wait until somebody is idle.
+            self._depth = 2 if timings.busy_s < SHORT_CHUNK_S else 1
 
     def find_late(self) -> tuple[int, ...]:
-        """Find overdue segments, unless that was just done; the actors to give up."""
+        """Find overdue chunks, unless that was just done; the actors to give up."""
         now_s = time.perf_counter()
         if now_s < self._next_look_s or self.pace.frame_s is None:
             return ()
@@ -290,17 +289,17 @@ class SegmentAssigner:
         self._was_busy = late_s > LOOK_S and not self._was_busy
         return self._was_busy
 
-    def _next_for(self, number: int, node: str | None) -> Segment | None:
+    def _next_for(self, number: int, node: str | None) -> Chunk | None:
         late = self.late
         if late.copies_left and late.far_overdue:
-            segment = self._copy(late.far_overdue, number, node)
-            if segment is not None:
+            chunk = self._copy(late.far_overdue, number, node)
+            if chunk is not None:
                 self.late = replace(late, copies_left=late.copies_left - 1)
-                return segment
-        segment = self._dispatcher.take(self._to_avoid(node))
-        if segment is None and self._dispatcher.all_handed_out and number in self._pool.idle:
-            segment = self._copy(late.overdue, number, node)
-        return segment
+                return chunk
+        chunk = self._dispatcher.take(self._to_avoid(node))
+        if chunk is None and self._dispatcher.all_handed_out and number in self._pool.idle:
+            chunk = self._copy(late.overdue, number, node)
+        return chunk
 
     def _to_avoid(self, node: str | None) -> frozenset[int]:
         if not self._book.has_failures:
@@ -309,29 +308,25 @@ class SegmentAssigner:
 
     def _copy(
         self, overdue: Mapping[int, frozenset[str | None]], number: int, node: str | None
-    ) -> Segment | None:
+    ) -> Chunk | None:
         """A copy of what another node draws, or another actor where there is but one node."""
         if not overdue:
             return None
         alone = len(self._pool.working_nodes()) < 2
         among = {index for index, nodes in overdue.items() if alone or node not in nodes}
-        among -= {segment.index for segment in self._pool.held_by(number)}
-        segment = self._dispatcher.take_copy(among)
-        if segment is not None:
+        among -= {chunk.index for chunk in self._pool.held_by(number)}
+        chunk = self._dispatcher.take_copy(among)
+        if chunk is not None:
             self._events.notice_once(
-                f"{segment.label.capitalize()} took an actor longer than usual: another one "
+                f"{chunk.label.capitalize()} took an actor longer than usual: another one "
                 "draws them, too.",
                 "overdue",
             )
-        return segment
+        return chunk
 
-    def _submit(self, number: int, segment: Segment) -> None:
-        if self._begun_index is None:
-            # The first segment is the one that was begun in this process.
-            self._begun_index = segment.index
-        done_ref = self._begun_ref if segment.index == self._begun_index else None
+    def _submit(self, number: int, chunk: Chunk) -> None:
         is_checked = self._history.is_due(self._events.stats.timings.frames)
-        self._pool.submit(number, segment, done_ref, is_checked=is_checked)
+        self._pool.submit(number, chunk, is_checked=is_checked)
 
 
 class FailureHandler:
@@ -349,8 +344,8 @@ class FailureHandler:
 
     def died(self, event: Died) -> None:
         """An actor is gone: what it held is drawn again."""
-        for segment in event.waiting:
-            self._dispatcher.give_back(segment)
+        for chunk in event.waiting:
+            self._dispatcher.give_back(chunk)
         wanted = self._wanted(event.drawing)
         if wanted is None:
             doing = "idle" if event.drawing is None else "drawing what others had drawn"
@@ -369,7 +364,7 @@ class FailureHandler:
         self._count(event.node, event.why, index=None if wanted is None else wanted.index)
 
     def given_up(self, number: int) -> None:
-        """An actor that does not answer is ended; its segment is not counted as failed."""
+        """An actor that does not answer is ended; its chunk is not counted as failed."""
         event = self._pool.give_up(number, "took far longer than others")
         if event is None:
             return
@@ -380,9 +375,9 @@ class FailureHandler:
         else:
             self._events.emit(_actor_died(event))
             self._retry(wanted, event.why, f"{text} Drawn again: {wanted.label}.")
-        for segment in (event.drawing, *event.waiting):
-            if segment is not None:
-                self._dispatcher.give_back(segment)
+        for chunk in (event.drawing, *event.waiting):
+            if chunk is not None:
+                self._dispatcher.give_back(chunk)
         self._count(event.node, event.why)
 
     def never_opened(self, number: int) -> None:
@@ -395,54 +390,54 @@ class FailureHandler:
 
     def payload_lost(self, event: PayloadLost) -> None:
         """What an actor drew was lost with its node on the way here."""
-        if self._dispatcher.is_wanted(event.segment):
+        if self._dispatcher.is_wanted(event.chunk):
             self._retry(
-                event.segment,
+                event.chunk,
                 event.why,
-                f"What was drawn of {event.segment.label} was lost with its machine "
+                f"What was drawn of {event.chunk.label} was lost with its machine "
                 f"({event.why}). They are drawn again.",
             )
-        self._dispatcher.give_back(event.segment)
+        self._dispatcher.give_back(event.chunk)
 
-    def lost_before_encoded(self, segment: Segment) -> None:
+    def lost_before_encoded(self, chunk: Chunk) -> None:
         """What an actor drew was lost with its node on the way to the encoder."""
         self._retry(
-            segment,
+            chunk,
             "what was drawn was lost with its machine",
-            f"What was drawn of {segment.label} was lost with its machine. They are drawn again.",
+            f"What was drawn of {chunk.label} was lost with its machine. They are drawn again.",
         )
-        self._dispatcher.payload_lost(segment)
+        self._dispatcher.payload_lost(chunk)
 
     def refused(self, event: CallFailed) -> None:
         """Code failed in an actor: another node tries once, where there is one."""
-        if event.segment is None:
+        if event.chunk is None:
             self._cannot_open(event)
             return
         if isinstance(event.failure, HistoryError):
             raise event.failure
-        if not self._dispatcher.is_wanted(event.segment):
+        if not self._dispatcher.is_wanted(event.chunk):
             # Another actor has drawn it: what failed here was its copy.
-            self._dispatcher.give_back(event.segment)
+            self._dispatcher.give_back(event.chunk)
             self._count(event.node, event.failure.message)
             return
         others = self._pool.working_nodes() - {event.node}
-        seen_elsewhere = event.node is None or self._book.has_failed_before(event.segment.index)
+        seen_elsewhere = event.node is None or self._book.has_failed_before(event.chunk.index)
         if seen_elsewhere or not others:
             raise event.failure
         self._retry(
-            event.segment,
+            event.chunk,
             event.failure.message,
             f"{event.failure.message} That was on node {_named(event.node)}; another one tries.",
         )
-        self._dispatcher.give_back(event.segment)
-        self._count(event.node, event.failure.message, index=event.segment.index)
+        self._dispatcher.give_back(event.chunk)
+        self._count(event.node, event.failure.message, index=event.chunk.index)
 
-    def _wanted(self, segment: Segment | None) -> Segment | None:
-        """`segment`, unless another actor has drawn it."""
-        return segment if segment is not None and self._dispatcher.is_wanted(segment) else None
+    def _wanted(self, chunk: Chunk | None) -> Chunk | None:
+        """`chunk`, unless another actor has drawn it."""
+        return chunk if chunk is not None and self._dispatcher.is_wanted(chunk) else None
 
-    def _retry(self, segment: Segment, reason: str, message: str) -> None:
-        self._events.emit(SegmentRetried.of(segment, reason=reason, message=message))
+    def _retry(self, chunk: Chunk, reason: str, message: str) -> None:
+        self._events.emit(SegmentRetried.of(chunk, reason=reason, message=message))
 
     def _cannot_open(self, event: CallFailed) -> None:
         failure, node = event.failure, event.node
@@ -468,8 +463,8 @@ class FailureHandler:
             self._exclude(exclusion.node)
 
     def _exclude(self, node: str) -> None:
-        for segment in self._pool.exclude(node):
-            self._dispatcher.give_back(segment)
+        for chunk in self._pool.exclude(node):
+            self._dispatcher.give_back(chunk)
 
 
 def _actor_died(event: Died, message: str = "") -> ActorDied:
@@ -488,7 +483,7 @@ def _named(node: str | None) -> str:
 
 
 SILENCE_S = 60.0
-"""After this long without a finished segment, people read what the job waits for."""
+"""After this long without a finished chunk, people read what the job waits for."""
 
 
 class Watchdog:
@@ -539,7 +534,7 @@ class Watchdog:
             )
         if now_s - max(self._reported_s, self._news_s) > SILENCE_S:
             self._reported_s = now_s
-            text = f"No segment was finished for {silence_s:.0f} s."
+            text = f"No chunk was finished for {silence_s:.0f} s."
             self._events.emit(StatusShown(text=f"{text} {self._waits_for(encoder_silence_s)}"))
 
     def _check_actors(self, now_s: float) -> None:
@@ -571,14 +566,14 @@ class Watchdog:
 
 
 SETTLE_S = 5.0
-"""For what is still being written when a job fails: a segment takes milliseconds."""
+"""For what is still being written when a job fails: a chunk takes milliseconds."""
 
 HOLD_S = 1.0
 """Seconds for which the encoder must starve, or its queue be full, to count."""
 
 
 class RayRun:
-    """One pass over the frames of a job on Ray."""
+    """The frames of a job that are drawn on Ray."""
 
     def __init__(
         self,
@@ -593,36 +588,42 @@ class RayRun:
         limit_bytes: int,
         link: ClusterLink | None = None,
     ) -> None:
-        import ray
-
         self._events = events
         self._may_redraw = job.may_redraw
         self._work = work
-        self._in_order = not work.writing.survives
         self._choice = choice
         self._open_s = setup.open_s
+        self._sizes = ChunkSizes(
+            work.times,
+            frame_bytes=work.frame_bytes,
+            frames_left=work.plan.frames_left,
+            limit_bytes=limit_bytes,
+            max_actors=max_actors,
+            queue_size=job.settings.performance.worker_queue_size,
+            encoders=work.encoders.width,
+            asked=job.settings.performance.frame_batch_amount,
+            may_encode=work.writer is not None,
+        )
         events.engine_chosen("ray", choice.reason, choice.actors)
-        name = job.name.in_pass(events.stats.ray_passes + 1)
-        self._encoder = EncoderLink(work.writing, name)
-        self._pool = self._make_pool(name, packed_source, setup, link)
+        self._name = job.name.in_pass(events.stats.ray_passes + 1)
+        self._encoder: EncoderLink | None = None
+        self._pool = self._make_pool(self._name, packed_source, setup, link)
         self._dispatcher: Dispatcher[Any] = Dispatcher(
-            work.plan,
+            self._chunks(),
             frame_bytes=work.frame_bytes,
             limit_bytes=limit_bytes,
-            first=work.first_index,
-            first_frame=work.done_frames,
-            in_order=self._in_order,
+            first_frame=work.plan.next_frame,
+            begun=work.begun,
         )
         self._controller = self._make_controller(job.settings.performance, max_actors, limit_bytes)
         self._book = NodeFailures()
         self._failures = FailureHandler(self._pool, self._dispatcher, events, self._book)
-        self._assigner = SegmentAssigner(
+        self._assigner = ChunkAssigner(
             self._pool,
             self._dispatcher,
             events,
             self._book,
-            depth=job.settings.performance.worker_queue_size if self._in_order else None,
-            begun_ref=None if work.begun is None else ray.put(work.begun),
+            depth=job.settings.performance.worker_queue_size if work.writer is None else None,
         )
         self._watchdog = Watchdog(
             self._pool,
@@ -631,6 +632,12 @@ class RayRun:
             limit_s=self._silence_limit_s,
             refusal=lambda: self._failures.refusal,
         )
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """What is left of the video, cut as it is asked for."""
+        plan = self._work.plan
+        while (chunk := plan.take(self._sizes.next_length(plan))) is not None:
+            yield chunk
 
     def _make_pool(
         self,
@@ -642,7 +649,7 @@ class RayRun:
         import ray
 
         source_ref = ray.put(packed_source)
-        with unpicklable_parameters_named(Segment(0, 0, 1, setup.first)):
+        with unpicklable_parameters_named(Chunk(0, 0, 1, setup.first)):
             setup_ref = ray.put(setup)
         return RenderPool(
             lambda: (source_ref, setup_ref),
@@ -650,7 +657,6 @@ class RayRun:
             self._events.emit,
             None if link is None else link.need(),
             here=ray.get_runtime_context().get_node_id(),
-            pins_payloads=self._in_order,
         )
 
     def _make_controller(
@@ -666,7 +672,7 @@ class RayRun:
             self._pool,
             self._dispatcher,
             self._events,
-            segment_frames=self._work.segment_frames,
+            chunk_frames=self._sizes.usual,
             limit_bytes=limit_bytes,
             window_s=settings.window_size,
             actor_start_s=ACTOR_START_S + self._open_s,
@@ -677,23 +683,25 @@ class RayRun:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._events.passed_to(self._controller, self._watchdog))
             stack.callback(self._events.emit, RayPassEnded())
-            stack.callback(self._encoder.kill)
+            stack.callback(self._stop_encoder)
             stack.callback(self._pool.kill)
-            # What ends the job early is no reason to lose what is drawn.
-            stack.callback(self._encoder.settle, SETTLE_S)
             self._events.emit(RayPassStarted())
-            self._encoder.start()
             self._draw_all()
             # Nodes may go while the video is joined.
             self._pool.apply(0)
             self._events.counted(self._pool.alive, self._pool.nodes)
-            file_bytes = self._finished()
+            file_bytes = self._work.finish(None if self._encoder is None else self._join)
             self._pool.close(self._assigner.late.unresponsive_nodes)
             return file_bytes
 
+    def _stop_encoder(self) -> None:
+        if self._encoder is not None:
+            # What ends the job early is no reason to lose what is drawn.
+            self._encoder.settle(SETTLE_S)
+            self._encoder.kill()
+
     def _draw_all(self) -> None:
         self._controller.begin(self._choice.actors, self._choice.reason)
-        self._put_head()
         while not self._is_done():
             self._assigner.assign()
             self._wait()
@@ -711,44 +719,45 @@ class RayRun:
             )
 
     def _is_done(self) -> bool:
-        settled = self._work.settle()
-        self._encoder.found(self._work.found())
-        return settled and self._dispatcher.finished and not self._encoder.refs()
+        is_encoded = self._work.look_around()
+        for last in self._dispatcher.ended():
+            self._work.encoders.end(self._work.segment_of(last))
+            is_encoded = False
+        if self._encoder is not None:
+            self._encoder.found(self._work.found())
+        return is_encoded and self._dispatcher.finished and not self._encoder_refs()
 
-    def _finished(self) -> int:
-        stats = self._events.stats
-        began_s = stats.elapsed_s
+    def _encoder_refs(self) -> list[Any]:
+        return [] if self._encoder is None else self._encoder.refs()
+
+    def _encoder_actor(self) -> EncoderLink:
+        """The encoder actor, which is started for the first segment that it gets."""
+        if self._encoder is None:
+            if self._work.writer is None:
+                raise RuntimeError("the video has one encoder, which is in this process")
+            self._encoder = EncoderLink(self._work.writer, self._name)
+            self._encoder.start()
+        return self._encoder
+
+    def _join(self, n_frames: int) -> int:
         while True:
             try:
-                file_bytes = self._encoder.finish(stats.frames)
+                return self._encoder_actor().finish(n_frames)
             except EncoderLostError as error:
                 self._revive_encoder(error)
-                continue
-            took_s = stats.elapsed_s - began_s
-            self._events.emit(
-                VideoClosed(encode_s=took_s) if self._in_order else VideoClosed(write_s=took_s)
-            )
-            return file_bytes
 
     def _revive_encoder(self, error: EncoderLostError) -> None:
-        if not self._encoder.restart():
+        if not self._encoder_actor().restart():
             raise error
         message = f"{error.message} Another one goes on from what it had written."
         self._events.emit(EncoderLost(reason=error.message, message=message))
         self._events.emit(EncoderRevived())
 
-    def _put_head(self) -> None:
-        import ray
-
-        for drawn in self._work.head:
-            # The only pixels the driver ever puts: those it drew itself.
-            self._encoder.put(drawn.segment, LocalRef(ray.put(drawn.payload)), _nothing_to_free)
-
     def _wait(self) -> None:
         """Wait for answers, a moment at most, and handle them."""
         import ray
 
-        refs = self._pool.refs() + self._encoder.refs()
+        refs = self._pool.refs() + self._encoder_refs()
         patience_s = self._pool.poll_s(TICK_S)
         if not refs:
             time.sleep(patience_s)
@@ -758,7 +767,7 @@ class RayRun:
                 ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
             for ref in ready:
                 self._answered(ref)
-        # Drawn segments may be on their way while nothing else is.
+        # Drawn chunks may be on their way while nothing else is.
         for event in self._pool.arrived():
             self._handle(event)
 
@@ -770,19 +779,19 @@ class RayRun:
 
     def _answered(self, ref: Any) -> None:
         try:
-            acknowledged = self._encoder.take(ref)
+            acknowledged = None if self._encoder is None else self._encoder.take(ref)
         except EncoderLostError as error:
             self._revive_encoder(error)
             return
         if acknowledged is not None:
-            self._encoded(*acknowledged)
+            self._written(*acknowledged)
             return
         self._handle(self._pool.take(ref))
 
     def _handle(self, event: PoolEvent | None) -> None:
         match event:
             case TransferBegan():
-                self._dispatcher.on_its_way(event.segment, event.payload_bytes)
+                self._dispatcher.on_its_way(event.chunk, event.payload_bytes)
             case Arrived():
                 self._drawn(event)
             case PayloadLost():
@@ -802,49 +811,51 @@ class RayRun:
             self._events.notice_once(DIFFERENCE)
 
     def _drawn(self, event: Arrived) -> None:
-        segment, meta = event.segment, event.meta
+        chunk, meta = event.chunk, event.meta
         if meta.difference is not None and self._may_redraw:
             raise RedrawError(meta.difference)
         timings = meta.timings
-        if timings is not None and self._dispatcher.is_wanted(segment):
+        if timings is not None and self._dispatcher.is_wanted(chunk):
             self._events.emit(
-                SegmentDrawn.timed(segment, timings, actor=event.number, rss_bytes=meta.rss_bytes)
+                SegmentDrawn.timed(chunk, timings, actor=event.number, rss_bytes=meta.rss_bytes)
             )
         else:
             self._events.emit(CopyDrawn(rss_bytes=meta.rss_bytes))
-        self._book.drawn(event.node, segment.index)
-        self._assigner.drawn(segment, timings)
-        payload_bytes = None if self._in_order else meta.payload_bytes
-        for drawn in self._dispatcher.drawn(segment, event.payload, payload_bytes):
-            self._encoder.put(
-                drawn.segment, drawn.payload, self._dispatcher.encoded, meta.batch_digest
-            )
+        self._book.drawn(event.node, chunk.index)
+        self._assigner.drawn(chunk, timings)
+        for drawn in self._dispatcher.drawn(chunk, event.payload, meta.payload_bytes):
+            if drawn.chunk.encodes:
+                self._encoder_actor().put(
+                    drawn.chunk, drawn.payload, self._dispatcher.encoded, meta.batch_digest
+                )
+            else:
+                self._work.encoders.add(drawn.chunk, drawn.payload.frames, self._dispatcher.encoded)
 
-    def _encoded(self, segment: Segment, answer: Acknowledgement | None) -> None:
+    def _written(self, chunk: Chunk, answer: Acknowledgement | None) -> None:
         if answer is None:
-            self._failures.lost_before_encoded(segment)
+            self._failures.lost_before_encoded(chunk)
             return
-        counted = {"written_bytes": answer.written_bytes, "rss_bytes": answer.rss_bytes}
-        event: Event
-        took_s, wait_s = answer.encode_s, answer.wait_s
-        if self._in_order:
-            event = SegmentEncoded.of(segment, encode_s=took_s, wait_s=wait_s, **counted)
-        else:
-            # What was encoded by who drew it is only written here.
-            event = PartKept.of(segment, write_s=took_s, wait_s=wait_s, by_actor=True, **counted)
-        self._events.emit(event)
+        # What was encoded by who drew it is only written here.
+        self._events.emit(
+            PartKept.of(
+                chunk,
+                write_s=answer.encode_s,
+                wait_s=answer.wait_s,
+                written_bytes=answer.written_bytes,
+                rss_bytes=answer.rss_bytes,
+                by_actor=True,
+            )
+        )
 
     def _silence_limit_s(self) -> float:
-        frame_s = max(self._work.frame_s, self._assigner.pace.known_s)
-        return scheduler.timeout_s(self._work.segment_frames, frame_s, self._open_s)
+        frame_s = max(self._work.times.draw_s, self._assigner.pace.known_s)
+        return scheduler.timeout_s(self._sizes.usual, frame_s, self._open_s)
 
     def _encoder_silence_s(self) -> float:
+        if self._encoder is None:
+            return 0.0
         try:
             return self._encoder.waiting_s()
         except EncoderLostError as error:
             self._revive_encoder(error)
             return 0.0
-
-
-def _nothing_to_free(segment: Segment) -> None:
-    """Segments drawn in this process never were in the dispatcher's window."""

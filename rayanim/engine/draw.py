@@ -1,4 +1,4 @@
-"""The render step: draws a segment and converts its pixels. It stands here alone.
+"""The render step: draws a chunk and converts its pixels. It stands here alone.
 
 A render actor and the in-process path call the same class, which is why they
 give the same bytes.
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayanim.engine.machine import process_rss_bytes
-from rayanim.engine.plan import Segment
+from rayanim.engine.plan import Chunk
 from rayanim.errors import (
     FrameError,
     HistoryError,
@@ -37,7 +37,7 @@ from rayanim.figure.draw_stats import DrawMonitor, DrawStats, Note
 from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
-from rayanim.settings import RenderSettings, Transport
+from rayanim.settings import RenderSettings
 from rayanim.sources import Geometry, Source, listed_bytes
 from rayanim.video.spec import StreamSpec
 
@@ -51,10 +51,10 @@ RawPayload = npt.NDArray[np.uint8]
 """(frames, frame_bytes) uint8: such frames, one after the other."""
 
 Payload = Union[RawPayload, "EncodedSegment"]
-"""What an actor hands over of a segment: its frames, or what they were encoded to."""
+"""What an actor hands over of a chunk: its frames, or what they were encoded to."""
 
 FRAMES_CHECKED = 3
-"""First frames of a segment that are drawn again, the last of them first.
+"""First frames of a chunk that are drawn again, the last of them first.
 
 One alone may show what was just set: a plot that is replaced every third frame
 looks the same in the frame that replaces it, whatever came before.
@@ -66,7 +66,7 @@ DRAWN_PER_CHECKED = 100
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of a segment went, in seconds."""
+    """Where the time of a chunk went, in seconds."""
 
     draw_s: float
     convert_s: float
@@ -104,7 +104,6 @@ class RenderSetup:
     settings: RenderSettings
     geometry: Geometry
     spec: StreamSpec
-    transport: Transport
     first: Batch
     first_digest: bytes | None = None
     open_s: float = 0.0
@@ -113,7 +112,7 @@ class RenderSetup:
 
 @dataclass(frozen=True, slots=True)
 class DrawnMeta:
-    """What is known of a drawn segment without its pixels."""
+    """What is known of a drawn chunk without its pixels."""
 
     timings: Timings | None
     rss_bytes: int
@@ -124,11 +123,11 @@ class DrawnMeta:
 
 
 class Worker:
-    """Draws segments of an open source, and encodes them where that is the transport."""
+    """Draws chunks of an open source, and encodes those that are whole segments."""
 
     def __init__(self, source: Source, setup: RenderSetup) -> None:
         self._setup = setup
-        self._renderer = SegmentRenderer(source, setup.spec, setup.settings.seed)
+        self._renderer = ChunkRenderer(source, setup.spec, setup.settings.seed)
         if setup.in_full:
             self._renderer.draw_in_full_from_now()
         self._check: HistoryCheck | None = (
@@ -146,44 +145,40 @@ class Worker:
         setup = self._setup
         if setup.first_digest is None:
             return False
-        frames, _ = self._renderer.render(Segment(0, 0, 1, setup.first))
+        frames, _ = self._renderer.render(Chunk(0, 0, 1, setup.first))
         return digest_of(frames[0]) != setup.first_digest
 
-    def work(
-        self, segment: Segment, done: RawPayload | None = None, *, is_checked: bool = False
-    ) -> tuple[Payload, DrawnMeta]:
-        """Draw a segment, of which the first frames may be `done` already."""
-        skipped = 0 if done is None else len(done)
-        rest = replace(segment, start=segment.start + skipped, batch=segment.batch[skipped:])
+    def work(self, chunk: Chunk, *, is_checked: bool = False) -> tuple[Payload, DrawnMeta]:
+        """Draw a chunk."""
         first: list[Frame] = []
         payload: Payload
-        payload, timings = self._renderer.collect(rest, self._collector(rest, done), first)
+        payload, timings = self._renderer.collect(chunk, self._collector(chunk), first)
         if self._renderer.differs_now():
-            rest, first = segment, []
-            payload, again = self._renderer.collect(rest, self._collector(rest, None), first)
+            first = []
+            payload, again = self._renderer.collect(chunk, self._collector(chunk), first)
             timings = again.after(timings)
         if self._check is not None:
-            self._check.remember(rest, first)
+            self._check.remember(chunk, first)
             timings = self._with_history(timings) if is_checked else timings
         return payload, DrawnMeta(
             timings,
             process_rss_bytes(),
             payload_bytes=payload.nbytes if isinstance(payload, np.ndarray) else payload.data_bytes,
             difference=self._renderer.difference,
-            batch_digest=self._digest(segment),
+            batch_digest=self._digest(chunk),
         )
 
-    def _digest(self, segment: Segment) -> str | None:
+    def _digest(self, chunk: Chunk) -> str | None:
         from rayanim.storage.fingerprint import batch_digest
 
-        if self._setup.transport == "frames":
+        if not chunk.encodes:
             return None
-        return batch_digest(segment.batch.numbers, segment.batch.params)
+        return batch_digest(chunk.batch.numbers, chunk.batch.params)
 
-    def _collector(self, segment: Segment, done: RawPayload | None) -> Collector[Any]:
-        if self._setup.transport == "segments":
-            return EncodedFrames(self._setup.spec, done)
-        return RawFrames(self._setup.spec, len(segment))
+    def _collector(self, chunk: Chunk) -> Collector[Any]:
+        if chunk.encodes:
+            return EncodedFrames(self._setup.spec)
+        return RawFrames(self._setup.spec, len(chunk))
 
     def _with_history(self, timings: Timings) -> Timings:
         """`timings`, with a note if a frame turns out to depend on those before it."""
@@ -197,8 +192,8 @@ class Worker:
         return replace(timings, draws=replace(timings.draws, notes=notes))
 
 
-class SegmentRenderer:
-    """Draws segments of one open source; keeps the converter and its buffers."""
+class ChunkRenderer:
+    """Draws chunks of one open source; keeps the converter and its buffers."""
 
     def __init__(self, source: Source, spec: StreamSpec, seed: int | None) -> None:
         from rayanim.video.convert import FrameConverter
@@ -224,15 +219,15 @@ class SegmentRenderer:
         """No incremental draws any more: a difference from a full draw was found elsewhere."""
         self._monitor.in_full = True
 
-    def render(self, segment: Segment) -> tuple[RawPayload, Timings]:
-        """Draw and convert all frames of `segment`.
+    def render(self, chunk: Chunk) -> tuple[RawPayload, Timings]:
+        """Draw and convert all frames of `chunk`.
 
-        Where a frame of it turns out to differ from a full draw, the segment
+        Where a frame of it turns out to differ from a full draw, the chunk
         is drawn once more: all figures are drawn in full from then on.
         """
-        payload, timings = self.collect(segment, RawFrames(self._spec, len(segment)))
+        payload, timings = self.collect(chunk, RawFrames(self._spec, len(chunk)))
         if self.differs_now():
-            payload, again = self.collect(segment, RawFrames(self._spec, len(segment)))
+            payload, again = self.collect(chunk, RawFrames(self._spec, len(chunk)))
             timings = again.after(timings)
         return payload, timings
 
@@ -243,17 +238,17 @@ class SegmentRenderer:
         return is_new
 
     def collect(
-        self, segment: Segment, collector: Collector[Collected], first: list[Frame] | None = None
+        self, chunk: Chunk, collector: Collector[Collected], first: list[Frame] | None = None
     ) -> tuple[Collected, Timings]:
-        """Draw and convert all frames of `segment` into `collector`, once.
+        """Draw and convert all frames of `chunk` into `collector`, once.
 
         Copies of the first `FRAMES_CHECKED` are added to `first`.
         """
         watch = _Stopwatch()
         try:
             with self._monitor.open():
-                compared = self._compared_place(segment)
-                for place, (number, params) in enumerate(_frames_of(segment.batch)):
+                compared = self._compared_place(chunk)
+                for place, (number, params) in enumerate(_frames_of(chunk.batch)):
                     with self._monitor.frame(number, compared=place == compared):
                         drawn = self._drawn(number, params)
                     watch.lap("draw")
@@ -269,17 +264,17 @@ class SegmentRenderer:
         except BaseException:
             collector.abort()
             raise
-        return collected, watch.timings(len(segment), self._monitor.take())
+        return collected, watch.timings(len(chunk), self._monitor.take())
 
     def draw_again(self, number: int, params: Any, out: Frame) -> None:
         """Draw frame `number` into `out` once more, without counting it."""
         with self._monitor.open():
             self._converter.convert(self._drawn(number, params), out)
 
-    def _compared_place(self, segment: Segment) -> int:
-        """Which frame of `segment` is compared with a full draw: any, the same in each run."""
-        rng = random.Random(f"{self._seed} {segment.batch.numbers[0]}")
-        return rng.randrange(len(segment))
+    def _compared_place(self, chunk: Chunk) -> int:
+        """Which frame of `chunk` is compared with a full draw: any, the same in each run."""
+        rng = random.Random(f"{self._seed} {chunk.batch.numbers[0]}")
+        return rng.randrange(len(chunk))
 
     def _drawn(self, number: int, params: Any) -> npt.NDArray[np.uint8]:
         seed_for(self._seed, number)
@@ -290,7 +285,7 @@ Collected = TypeVar("Collected", covariant=True)
 
 
 class Collector(Protocol[Collected]):
-    """Takes the frames of one segment, in order."""
+    """Takes the frames of one chunk, in order."""
 
     def buffer(self) -> Frame:
         """Where the next frame is to be put, (frame_bytes,) uint8."""
@@ -327,16 +322,14 @@ class RawFrames:
 
 
 class EncodedFrames:
-    """Encodes frames into a closed segment, in the thread that draws them."""
+    """Encodes the frames of a segment, in the thread that draws them."""
 
-    def __init__(self, spec: StreamSpec, done: RawPayload | None = None) -> None:
+    def __init__(self, spec: StreamSpec) -> None:
         from rayanim.video.encode import SegmentEncoder
 
         self._encoder = SegmentEncoder(spec)
         # One frame at a time: 250 of them in 1920x1080 would take 775 MB.
         self._frame = np.empty((1, spec.frame_bytes), np.uint8)
-        if done is not None:
-            self._encoder.encode(done)
 
     def buffer(self) -> Frame:
         frame: Frame = self._frame[0]
@@ -462,13 +455,13 @@ def _frame_error(source: Source, number: int, error: Exception) -> FrameError:
 
 
 class HistoryBudget:
-    """Decides when to check a segment's history, for all who draw together."""
+    """Decides when to check a chunk's history, for all who draw together."""
 
     def __init__(self) -> None:
         self._checked = 0
 
     def is_due(self, drawn_frames: int) -> bool:
-        """Whether the next segment is to be checked, after so many frames; counts it if so."""
+        """Whether the next chunk is to be checked, after so many frames; counts it if so."""
         if self._checked * DRAWN_PER_CHECKED > drawn_frames:
             return False
         self._checked += FRAMES_CHECKED
@@ -478,20 +471,20 @@ class HistoryBudget:
 class HistoryCheck:
     """Draws frames of one open source again, to see whether they depend on those before."""
 
-    def __init__(self, renderer: SegmentRenderer, spec: StreamSpec, name: str) -> None:
+    def __init__(self, renderer: ChunkRenderer, spec: StreamSpec, name: str) -> None:
         self._renderer = renderer
         self._spec = spec
         self._name = name
         # Number, parameters and pixels.
         self._drawn: deque[tuple[int, Any, Frame]] = deque(maxlen=FRAMES_CHECKED)
 
-    def remember(self, segment: Segment, first: Sequence[Frame]) -> None:
-        """A segment was drawn, of which these are the first frames, converted.
+    def remember(self, chunk: Chunk, first: Sequence[Frame]) -> None:
+        """A chunk was drawn, of which these are the first frames, converted.
 
-        They take the place of those of segments before, as far as there are
-        enough of them: a segment of one frame has no history of its own.
+        They take the place of those of chunks before, as far as there are
+        enough of them: a chunk of one frame has no history of its own.
         """
-        for (number, params), frame in zip(_frames_of(segment.batch), first, strict=False):
+        for (number, params), frame in zip(_frames_of(chunk.batch), first, strict=False):
             self._drawn.append((number, params, frame))
 
     def compare(self) -> HistoryError | None:
@@ -526,38 +519,6 @@ def _difference_text(first: Frame, again: Frame, spec: StreamSpec) -> str:
     if not len(rows):
         return ""
     return f", in columns {columns[0]} to {columns[-1]} and rows {rows[0]} to {rows[-1]}"
-
-
-class BegunSegment:
-    """What this process has drawn so far of a segment that may still move to Ray."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self.first_frames: list[Frame] = []
-        self._kept: list[RawPayload] = []
-        self._kept_bytes = 0
-        self._kept_frames = 0
-        self.drawn = 0
-
-    @property
-    def dropped(self) -> int:
-        """Frames that were drawn and are not kept."""
-        return self.drawn - self._kept_frames
-
-    def add(self, frames: RawPayload) -> None:
-        """The next frames."""
-        # Copies: a frame on its own would keep all that were drawn with it.
-        missing = FRAMES_CHECKED - len(self.first_frames)
-        self.first_frames += [frame.copy() for frame in frames[:missing]]
-        if not self.dropped and self._kept_bytes + frames.nbytes <= self._limit_bytes:
-            self._kept.append(frames)
-            self._kept_bytes += frames.nbytes
-            self._kept_frames += len(frames)
-        self.drawn += len(frames)
-
-    def joined(self) -> RawPayload:
-        """The first frames of the segment, as many as are kept."""
-        return np.concatenate(self._kept) if self._kept else np.empty((0, 0), np.uint8)
 
 
 LARGE_BYTES = 64 * 2**20

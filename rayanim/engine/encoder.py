@@ -1,4 +1,4 @@
-"""The driver's end of the encoder actor: hands it references, never pixels."""
+"""The driver's end of the encoder actor: hands it references to encoded segments."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.engine.actors import Acknowledgement, EncoderActor, Reply, remote
 from rayanim.engine.machine import process_of, wait_for_exit
-from rayanim.engine.plan import Segment
+from rayanim.engine.plan import Chunk
 from rayanim.engine.pool import LocalRef
 from rayanim.engine.ray_session import first_line, is_code_fault, is_lost_argument
 from rayanim.engine.stats import JobName
-from rayanim.engine.writing import Writer
+from rayanim.engine.writing import SegmentWriter
 from rayanim.errors import EncodeError, EncoderLostError, FarmStartError, RayanimError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ START_LIMIT_S = 60.0
 class EncoderLink:
     """The encoder actor of one job; there is none until `start`."""
 
-    def __init__(self, writer: Writer, name: JobName) -> None:
+    def __init__(self, writer: SegmentWriter, name: JobName) -> None:
         self._writer = writer
         self._name = name
         self._numbers = 0
@@ -91,14 +91,14 @@ class EncoderLink:
     def restart(self) -> bool:
         """Start another actor in the place of one that is lost; False where that cannot help.
 
-        What was written must outlast it. What it had not acknowledged is
-        handed over again.
+        What was written outlasts it. What it had not acknowledged is handed over
+        again.
         """
-        self._losses.update(each.segment.index for each in self._handed.values())
+        self._losses.update(each.chunk.index for each in self._handed.values())
         most_losses = max(
-            (self._losses[each.segment.index] for each in self._handed.values()), default=0
+            (self._losses[each.chunk.index] for each in self._handed.values()), default=0
         )
-        if not self._writer.survives or max(self._restarts + 1, most_losses) > MAX_RESTARTS:
+        if max(self._restarts + 1, most_losses) > MAX_RESTARTS:
             return False
         self._restarts += 1
         self.kill()
@@ -122,17 +122,17 @@ class EncoderLink:
 
     def put(
         self,
-        segment: Segment,
+        chunk: Chunk,
         payload: LocalRef,
-        when_encoded: Callable[[Segment], None],
+        when_encoded: Callable[[Chunk], None],
         batch_digest: str | None = None,
     ) -> None:
-        """Hand over a segment; raw frames in the order of the video."""
+        """Hand over a segment."""
         if not self._handed:
             self._answered_s = time.perf_counter()
-        self._hand_over(_Handed(segment, payload, when_encoded, batch_digest))
+        self._hand_over(_Handed(chunk, payload, when_encoded, batch_digest))
 
-    def take(self, ref: Any) -> tuple[Segment, Acknowledgement | None] | None:
+    def take(self, ref: Any) -> tuple[Chunk, Acknowledgement | None] | None:
         """What the ready `ref` acknowledges; None where it is not the encoder's.
 
         None in the place of the acknowledgement means that what was drawn was
@@ -146,21 +146,20 @@ class EncoderLink:
         try:
             answer: Acknowledgement = ray.get(ref)
         except ray.exceptions.RayError as error:
-            if self._writer.survives and is_lost_argument(error):
+            if is_lost_argument(error):
                 del self._handed[ref]
-                return handed.segment, None
+                return handed.chunk, None
             raise _failure_of(error) from error
         del self._handed[ref]
         self._restarts = 0
-        del self._losses[handed.segment.index]
+        del self._losses[handed.chunk.index]
         if answer.failure is not None:
             raise answer.failure
         self._answered_s = time.perf_counter()
-        if self._writer.survives:
-            self._found.add(handed.segment.index)
+        self._found.add(handed.chunk.segment.index)
         self._slowest_s = max(self._slowest_s or 0.0, answer.encode_s)
-        handed.when_encoded(handed.segment)
-        return handed.segment, answer
+        handed.when_encoded(handed.chunk)
+        return handed.chunk, answer
 
     def finish(self, n_frames: int) -> int:
         """Close the file of so many frames; its size in bytes."""
@@ -194,10 +193,10 @@ class EncoderLink:
         return waiting_s
 
     def settle(self, limit_s: float) -> None:
-        """Wait for what was handed over, where it outlasts the actor."""
+        """Wait for what was handed over: it outlasts the actor."""
         import ray
 
-        if self._handed and self._writer.survives:
+        if self._handed:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.wait(list(self._handed), num_returns=len(self._handed), timeout=limit_s)
 
@@ -218,8 +217,9 @@ class EncoderLink:
             wait_for_exit(process, EXIT_LIMIT_S)
 
     def _hand_over(self, handed: _Handed) -> None:
-        place = handed.segment.place(handed.batch_digest)
-        self._handed[self._handle.encode.remote(place, handed.payload.ref)] = handed
+        chunk = handed.chunk
+        segment = replace(chunk.segment, stop=chunk.stop, batch_digest=handed.batch_digest)
+        self._handed[self._handle.encode.remote(segment, handed.payload.ref)] = handed
 
     def _limit_s(self) -> float:
         if self._slowest_s is None:
@@ -235,9 +235,9 @@ class _Handed:
     encoder reads it.
     """
 
-    segment: Segment
+    chunk: Chunk
     payload: LocalRef
-    when_encoded: Callable[[Segment], None]
+    when_encoded: Callable[[Chunk], None]
     batch_digest: str | None = None
 
 

@@ -1,29 +1,24 @@
 """Makes one video: its first frames in this process, the others where they are drawn sooner.
 
-`FramesJob` hands raw frames to one encoder. `SegmentsJob` has segments encoded
-where they are drawn, and joins them; it begins in this process and goes on with
-actors when its `Handover` finds that to be quicker. `JobRunner` takes the one that
-the stream allows.
+`VideoJob` begins in this process, and goes on with actors when its `Handover`
+finds that to be quicker.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import math
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rayanim.engine.choose import Choice, Chooser, Costs, in_process
-from rayanim.engine.draw import NO_TIME, BegunSegment, RawPayload, Timings
-from rayanim.engine.local import EncoderThread, EncoderThreads, InProcess, Resumption, SpaceWatch
+from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
+from rayanim.engine.draw import RawPayload
+from rayanim.engine.local import Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.metrics import MetricsExporter
-from rayanim.engine.plan import GOP_FRAMES, Segment, closed_lengths, cut, follow
+from rayanim.engine.plan import GOP_FRAMES, Chunk, Plan, Segment
 from rayanim.engine.ray_session import RaySession, ray_errors_explained
-from rayanim.engine.scheduler import Drawn, chunk_frames
+from rayanim.engine.scheduler import FrameTimes
 from rayanim.engine.stats import (
     FrameCountLog,
     JobEvents,
@@ -32,17 +27,9 @@ from rayanim.engine.stats import (
     Outcome,
     ProgressListener,
 )
-from rayanim.engine.writing import FrameWriter, SegmentWriter
-from rayanim.errors import EncoderLostError, FarmStartError
-from rayanim.events import (
-    FramesDiscarded,
-    Listener,
-    NoLog,
-    Progressed,
-    TransportChosen,
-    VideoClosed,
-    VideoRestarted,
-)
+from rayanim.engine.writing import FileWriter, SegmentWriter, Writer
+from rayanim.errors import FarmStartError
+from rayanim.events import Listener, NoLog, Progressed, TransportChosen, VideoClosed
 from rayanim.parameters import Feed
 from rayanim.progress.base import Progress
 from rayanim.randomness import kept_randomness
@@ -52,12 +39,6 @@ from rayanim.storage.segments import SegmentStore
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
-
-ENCODER_RESTARTS = 1
-"""How often a video is started again after its encoder actor died."""
-
-Head = deque[Drawn[RawPayload]]
-"""What was drawn in this process and is not encoded yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,185 +62,11 @@ class Job:
         return make_spec(self.suffix, self.settings, geometry.size, self.settings.fps)
 
 
-class FramesJob:
-    """Draws a video and hands raw frames to one encoder."""
-
-    def __init__(self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess) -> None:
-        self._job = job
-        self._events = events
-        self._stats = events.stats
-        self._chooser = chooser
-        self._inside = inside
-        self._head: Head = deque()
-
-    def run(self) -> tuple[Choice, int]:
-        """Make the part file; where it was drawn, and its bytes."""
-        self._head.extend(self._sample())
-        choice = self._choose()
-        if self._stats.total is None and choice.engine == "local":
-            choice = self._wait_and_see(choice)
-        self._events.engine_chosen(choice.engine, choice.reason, choice.actors)
-        if choice.engine == "local":
-            return choice, self._run_locally()
-        return self._run_on_ray(choice)
-
-    def _choose(self, *, elapsed_s: float | None = None) -> Choice:
-        if self._inside.stays is not None:
-            return self._chooser.stay(self._inside.stays)
-        total = self._job.feed.n_frames
-        left = None if total is None else total - self._inside.next_frame
-        return self._chooser.choose(self._costs(), left, elapsed_s=elapsed_s)
-
-    def _costs(self) -> Costs:
-        inside = self._inside
-        encode_s = self._chooser.encode_s(inside.spec)
-        warm_up_s = inside.open_s + inside.cost.warm_up_s
-        return self._chooser.costs(inside.spec, self._inside.cost.usual_s, encode_s, warm_up_s)
-
-    def _wait_and_see(self, choice: Choice) -> Choice:
-        """Draw on while the length is unknown: Ray is started once it would have paid."""
-        if self._choose(elapsed_s=math.inf).engine == "local":
-            return choice
-        count = self._inside.frames_per_step()
-        while choice.engine == "local" and self._has_room():
-            drawn = self._inside.draw(count)
-            if drawn is None:
-                return choice
-            self._head.append(drawn)
-            self._events.emit(Progressed(queued_frames=self._inside.next_frame))
-            choice = self._choose()
-        return self._choose(elapsed_s=math.inf)
-
-    def _has_room(self) -> bool:
-        """Whether more frames may be held while it is not known where they are encoded."""
-        held_bytes = self._inside.next_frame * self._inside.spec.frame_bytes
-        return held_bytes < self._chooser.limit_bytes // 2
-
-    def _sample(self) -> Iterator[Drawn[RawPayload]]:
-        """The first frames: one where the cost is known or Ray is asked for, else a few.
-
-        None where they are drawn in this process whatever they cost.
-        """
-        if not self._chooser.may_use_ray:
-            return
-        known = self._job.settings.performance.draw_ms is not None
-        if known or self._job.settings.engine == "ray":
-            first = self._inside.draw(1)
-            if first is not None:
-                yield first
-            return
-        for drawn in self._inside.sample():
-            yield drawn
-            self._events.emit(Progressed())
-            if not self._has_room():
-                return
-
-    def _run_locally(self) -> int:
-        encoder = EncoderThread(self._inside.spec, self._job.part_path, self._events)
-        try:
-            while self._head:
-                encoder.put(self._head.popleft().payload)
-            while (drawn := self._inside.draw(self._inside.frames_per_step())) is not None:
-                encoder.put(drawn.payload)
-                self._events.emit(Progressed(queued_frames=encoder.queued_frames))
-            return encoder.finish()
-        except BaseException:
-            encoder.abort()
-            raise
-
-    def _run_on_ray(self, choice: Choice) -> tuple[Choice, int]:
-        # An error before Ray starts, where the source cannot be sent.
-        _ = self._chooser.packed_source
-        limit_bytes = self._chooser.limit_bytes
-        # Half as much again for what is being written and not yet counted.
-        session = self._chooser.session(max(128 * 2**20, limit_bytes * 3 // 2))
-        session.start()
-        try:
-            # Drawing goes on while Ray starts: these frames are the video's beginning.
-            self._head.extend(self._draw_until_ready(session))
-            session.wait()
-            self._inside.close()
-            return choice, self._on_ray(choice)
-        except FarmStartError as error:
-            if self._job.settings.engine != "auto" or not self._inside.is_open:
-                raise
-            self._events.notice_once(f"{error.message} This process draws all frames.", "no Ray")
-        finally:
-            session.stop()
-        return in_process("Ray did not start"), self._run_locally()
-
-    def _draw_until_ready(self, session: RaySession) -> Iterator[Drawn[RawPayload]]:
-        if self._job.settings.engine == "ray":
-            return
-        count = self._inside.frames_per_step()
-        while not session.ready and self._has_room():
-            drawn = self._inside.draw(count)
-            if drawn is None:
-                return
-            yield drawn
-            self._events.emit(Progressed(queued_frames=self._inside.next_frame))
-
-    def _on_ray(self, choice: Choice) -> int:
-        """Run on Ray; start again once if the encoder actor dies."""
-        feed, first = self._job.feed, (self._inside.next_index, self._inside.next_frame)
-        restarts = 0
-        while True:
-            try:
-                return self._pass(choice, feed, first)
-            except EncoderLostError as error:
-                again = feed.again()
-                if again is None or restarts == ENCODER_RESTARTS:
-                    raise
-                restarts += 1
-                self._events.notice(f"{error.message} The video is begun anew.")
-                self._events.emit(VideoRestarted())
-                feed, first = again, (0, 0)
-                self._head.clear()
-
-    def _pass(self, choice: Choice, feed: Feed, first: tuple[int, int]) -> int:
-        from rayanim.engine.distributed import RayRun, RemainingWork
-
-        spec, most = self._inside.spec, self._chooser.most_actors()
-        limit_bytes = self._chooser.limit_bytes
-        left = None if feed.n_frames is None else feed.n_frames - first[1]
-        frames = self._job.settings.performance.frame_batch_amount or chunk_frames(
-            spec.frame_bytes,
-            self._inside.cost.usual_s,
-            left,
-            max_actors=most,
-            in_flight_bytes=limit_bytes,
-            queue_size=self._job.settings.performance.worker_queue_size,
-        )
-        run = RayRun(
-            self._job,
-            self._events,
-            packed_source=self._chooser.packed_source,
-            setup=self._inside.setup(),
-            work=RemainingWork(
-                plan=cut(feed, frames, 2 * most, index=first[0], start=first[1]),
-                writing=FrameWriter(spec, self._job.part_path),
-                segment_frames=frames,
-                done_frames=first[1],
-                frame_bytes=spec.frame_bytes,
-                frame_s=self._inside.cost.usual_s,
-                first_index=first[0],
-                head=_drained(self._head),
-            ),
-            choice=choice,
-            max_actors=most,
-            limit_bytes=limit_bytes,
-            link=self._chooser.link,
-        )
-        return run.run()
-
-
-def _drained(head: Head) -> Iterator[Drawn[RawPayload]]:
-    while head:
-        yield head.popleft()
-
-
 STORE_BYTES = 128 * 2**20
-"""Ray's object store where only encoded segments go through it: hundreds of them."""
+"""Ray's object store at least: hundreds of encoded segments."""
+
+LINK_BYTES_PER_S = 500e6
+"""Raw frames over the network to this process: half of what a link of 10 Gbit/s carries."""
 
 ENCODED_TO_MEASURE = 60
 """An encoder looks ahead: before so many frames its time says little."""
@@ -281,14 +88,14 @@ class Handover:
         events: JobEvents,
         chooser: Chooser,
         inside: InProcess,
-        threads: EncoderThreads,
+        encoders: Encoders,
     ) -> None:
         self._job = job
         self._events = events
         self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
-        self._threads = threads
+        self._encoders = encoders
         self._choice: Choice | None = None
         self._for_ray_since_s: float | None = None
         self._session: RaySession | None = None
@@ -360,7 +167,9 @@ class Handover:
     def _start_ray(self) -> None:
         # An error before Ray starts, where the source cannot be sent.
         _ = self._chooser.packed_source
-        self._session = self._chooser.session(STORE_BYTES)
+        # Half as much again for what is being written and not yet counted.
+        store_bytes = max(STORE_BYTES, self._chooser.limit_bytes * 3 // 2)
+        self._session = self._chooser.session(store_bytes)
         self._session.start()
 
     def _has_come(self, session: RaySession) -> bool:
@@ -385,16 +194,31 @@ class Handover:
             left = max(0, total - self._stats.resumed_frames - drawn_frames)
         return self._chooser.choose(self._costs(), left)
 
+    def frame_times(self) -> FrameTimes:
+        """What a frame takes, as far as it is known by now."""
+        costs, frame_bytes = self._costs(), self._inside.spec.frame_bytes
+        is_far = self._chooser.link is not None
+        return FrameTimes(
+            draw_s=costs.draw_s,
+            encode_s=costs.encode_s,
+            transport_s=frame_bytes / STORE_BYTES_PER_S,
+            link_s=frame_bytes / LINK_BYTES_PER_S if is_far else 0.0,
+        )
+
     def _costs(self) -> Costs:
-        inside, encode_s = self._inside, self._threads.frame_s
+        inside, encode_s = self._inside, self._encoders.frame_s
         if encode_s is None or self._stats.frames < ENCODED_TO_MEASURE:
             encode_s = self._chooser.encode_s(inside.spec)
         warm_up_s = inside.open_s + inside.cost.warm_up_s
         return self._chooser.costs(inside.spec, inside.cost.usual_s, encode_s, warm_up_s)
 
 
-class SegmentsJob:
-    """Draws a video in closed segments."""
+class VideoJob:
+    """Draws a video here, and has actors go on with it when that is quicker.
+
+    One encoder for each segment gets its frames in order, whoever draws them. A
+    stream that cannot be joined from segments is one segment.
+    """
 
     def __init__(self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess) -> None:
         self._job = job
@@ -402,122 +226,106 @@ class SegmentsJob:
         self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
-        self._segment_store = job.segment_store
+        self._is_joined = inside.transport == "segments"
         self._drawn_frames = 0
-        # In segments that were finished here.
-        self._done_frames = 0
+        self._writer: Writer
 
     def run(self) -> tuple[Choice, int]:
         """Make the part file; where it was drawn, and its bytes."""
-        longest = self._job.settings.performance.frame_batch_amount
-        plan = follow(self._inside.feed, closed_lengths(self._stats.total, longest))
-        first = next(plan)
-        opening = self._draw_first(first)
-        resumption = Resumption(self._job, self._events, self._inside, self._segment_store)
-        store = resumption.open()
-        spec = self._inside.spec
-        self._store = store
-        self._space = SpaceWatch(
-            self._job.part_path, self._events, with_parts=self._segment_store.takes_disk
-        )
-        # What actors may go on with is joined by an actor: one process writes the video.
-        self._writer = SegmentWriter(
-            spec, self._job.part_path, store, joins=not self._chooser.may_use_ray
-        )
-        self._writer.open()
-        self._threads = EncoderThreads(
-            spec,
+        longest = self._job.settings.performance.frame_batch_amount or GOP_FRAMES
+        self._plan = Plan(self._inside.feed, longest if self._is_joined else None)
+        opening = self._inside.draw_first()
+        self._open_writer()
+        self._encoders = Encoders(
+            self._inside.spec,
             self._writer,
             self._events,
             cores=self._chooser.cores,
             limit_bytes=self._chooser.limit_bytes // 2,
         )
         self._handover = Handover(
-            self._job, self._events, self._chooser, self._inside, self._threads
+            self._job, self._events, self._chooser, self._inside, self._encoders
         )
         with contextlib.ExitStack() as stack:
             stack.callback(self._handover.stop)
             stack.callback(self._writer.abort)
-            stack.callback(self._threads.abort)
-            missing = resumption.missing(itertools.chain([first], plan), self._writer.found)
-            return self._run(missing, opening)
+            stack.callback(self._encoders.abort)
+            return self._draw(opening)
 
-    def _run(self, missing: Iterator[Segment], opening: RawPayload) -> tuple[Choice, int]:
-        for segment in missing:
-            begun = self._draw_segment(segment, opening if segment.start == 0 else None)
-            if begun is not None:
-                rest = itertools.chain([segment], missing)
-                choice = self._handover.choice(self._drawn_frames)
-                return choice, self._on_ray(choice, rest, begun, len(segment))
-        self._threads.finish()
+    def _open_writer(self) -> None:
+        spec, path = self._inside.spec, self._job.part_path
+        self._space: SpaceWatch | None = None
+        self._resumption: Resumption | None = None
+        if not self._is_joined:
+            self._job.segment_store.pass_over(self._inside.transport_reason, self._events.notice)
+            self._writer = FileWriter(spec, path)
+            return
+        resumption = Resumption(self._job, self._events, self._inside, self._job.segment_store)
+        self._store = resumption.open()
+        self._space = SpaceWatch(path, self._events, with_parts=self._job.segment_store.takes_disk)
+        # What actors may go on with is joined at the end, by one process.
+        writer = SegmentWriter(spec, path, self._store, joins=not self._chooser.may_use_ray)
+        writer.open()
+        resumption.leave_out_finished(self._plan, writer)
+        self._resumption = resumption
+        self._writer = writer
+
+    def _draw(self, opening: RawPayload) -> tuple[Choice, int]:
+        last: Chunk | None = None
+        while (chunk := self._inside.take(self._plan)) is not None:
+            is_first = chunk.start == 0 and len(chunk) == 1
+            frames = opening if is_first else self._inside.draw(chunk)
+            self._drawn_frames += len(chunk)
+            self._check_history(chunk, frames)
+            self._encoders.wait_for_room()
+            self._encoders.add(chunk, frames)
+            last = self._end_segment(chunk)
+            self._look_around()
+            self._events.emit(Progressed(queued_frames=self._encoders.queued_frames))
+            if self._handover.is_due(self._drawn_frames):
+                return self._handover.choice(self._drawn_frames), self._on_ray(last)
+        if last is not None:
+            self._encoders.end(self._segment_of(last))
+        self._encoders.finish()
         choice = self._handover.chosen_here(self._drawn_frames)
-        began_s = self._stats.elapsed_s
-        file_bytes = self._writer.finish(self._stats.frames)
-        self._events.emit(VideoClosed(write_s=self._stats.elapsed_s - began_s))
-        return choice, file_bytes
+        return choice, self._finish()
 
-    def _draw_segment(self, segment: Segment, opening: RawPayload | None) -> RawPayload | None:
-        """Draw a segment here; what was drawn of it where actors are to go on."""
-        pieces = BegunSegment(self._kept_bytes())
-        # What was drawn before a segment; nothing before the first one.
-        begun = (NO_TIME, 0) if opening is not None else (self._stats.timings, self._drawn_frames)
-        self._threads.begin()
-        if opening is not None:
-            pieces.add(opening)
-            self._threads.add(opening)
-        while pieces.drawn < len(segment):
-            # Not where more would be drawn again than is left to draw.
-            pays = pieces.dropped <= len(segment) - pieces.drawn
-            if pays and self._handover.is_due(self._drawn_frames):
-                self._threads.drop()
-                self._drawn_frames -= pieces.dropped
-                return pieces.joined()
-            piece = self._draw(segment, pieces.drawn, self._inside.frames_per_step())
-            if piece is None:
-                # An incremental draw differed from a full one somewhere in this segment.
-                self._threads.drop()
-                self._forget_since(*begun)
-                return self._draw_segment(segment, None)
-            pieces.add(piece)
-            self._threads.add(piece)
-            self._space.check()
-            self._events.emit(Progressed(queued_frames=self._threads.queued_frames))
-        self._check_history(segment, pieces)
-        self._events.drawn_here(segment, begun[0])
-        self._threads.end(self._inside.place_of(segment))
-        self._done_frames += len(segment)
+    def _end_segment(self, chunk: Chunk) -> Chunk | None:
+        """End the segment of which `chunk` has the last frames; else `chunk`."""
+        if chunk.stop < chunk.segment.stop:
+            return chunk
+        self._encoders.end(self._segment_of(chunk))
         return None
 
-    def _kept_bytes(self) -> int:
-        """Bytes of a segment that may be kept for actors: half the object store."""
-        if not self._chooser.may_use_ray:
-            return 0
-        return min(self._chooser.limit_bytes, STORE_BYTES) // 2
+    def _segment_of(self, last: Chunk) -> Segment:
+        """The segment that ends with chunk `last`, named by its frames and parameters."""
+        from rayanim.storage.fingerprint import batch_digest
 
-    def _draw(self, segment: Segment, offset: int, count: int) -> RawPayload | None:
-        batch = segment.batch[offset : offset + count]
-        start = segment.start + offset
-        piece = self._inside.draw_some(Segment(segment.index, start, start + len(batch), batch))
-        self._drawn_frames += len(batch)
-        return piece
+        batch = self._plan.take_batch(last.segment.index)
+        digest = None if batch is None else batch_digest(batch.numbers, batch.params)
+        return replace(last.segment, stop=last.stop, batch_digest=digest)
 
-    def _draw_first(self, segment: Segment) -> RawPayload:
-        """The video's first frame; once more, in full, where it differed from a full draw."""
-        while (frame := self._draw(segment, 0, 1)) is None:
-            self._forget_since(NO_TIME, 0)
-        return frame
+    def _look_around(self) -> bool:
+        """Count what is encoded, and check the disk; whether all is encoded."""
+        if self._space is not None:
+            self._space.check()
+        return self._encoders.settle()
 
-    def _forget_since(self, timings: Timings, drawn_frames: int) -> None:
-        """Frames that are drawn again count once, their time twice."""
-        self._events.emit(FramesDiscarded(kept=timings))
-        self._drawn_frames = drawn_frames
+    def _finish(self, finish: Callable[[int], int] | None = None) -> int:
+        """Have the video's end written, by this process or by `finish`; its bytes."""
+        if self._resumption is not None:
+            self._resumption.end_at(self._plan.n_begun)
+        began_s = self._stats.elapsed_s
+        file_bytes = (finish or self._writer.finish)(self._stats.frames)
+        self._events.emit(VideoClosed(write_s=self._stats.elapsed_s - began_s))
+        return file_bytes
 
-    def _check_history(self, segment: Segment, pieces: BegunSegment) -> None:
+    def _check_history(self, chunk: Chunk, frames: RawPayload) -> None:
         """Check whether frames depend on those before, where this process skips some.
 
         It does in a job that is resumed, and where some frames are selected.
         """
-        selected = self._job.feed.is_selection and segment.batch.numbers[0] != segment.start
+        selected = self._job.feed.is_selection and chunk.batch.numbers[0] != chunk.start
         skips = self._stats.resumed_frames or selected
         if self._job.settings.sequential or self._inside.stays is not None or not skips:
             return
@@ -528,48 +336,51 @@ class SegmentsJob:
                 "unchecked",
             )
             return
-        found = self._inside.history_of(segment, pieces.first_frames)
+        found = self._inside.history_of(chunk, frames)
         if found is None:
             return
         if self._job.settings.on_history == "error":
             raise found
         self._events.notice_once(found.message, "history")
 
-    def _on_ray(
-        self, choice: Choice, plan: Iterator[Segment], begun: RawPayload, first_frames: int
-    ) -> int:
+    def _on_ray(self, begun: Chunk | None) -> int:
         from rayanim.engine.distributed import RayRun, RemainingWork
 
         self._handover.wait()
         self._inside.close()
-        done = self._stats.resumed_frames + self._done_frames
-        longest = self._job.settings.performance.frame_batch_amount or GOP_FRAMES
         run = RayRun(
             self._job,
             self._events,
             packed_source=self._chooser.packed_source,
             setup=self._inside.setup(),
             work=RemainingWork(
-                plan=plan,
-                writing=SegmentWriter(self._inside.spec, self._job.part_path, self._store),
-                segment_frames=min(longest, max(1, first_frames)),
-                done_frames=done,
-                frame_bytes=0,
-                frame_s=self._inside.cost.usual_s,
-                begun=begun if len(begun) else None,
-                settle=self._settle,
-                found=self._writer.take_found,
+                plan=self._plan,
+                encoders=self._encoders,
+                segment_of=self._segment_of,
+                begun=begun,
+                frame_bytes=self._inside.spec.frame_bytes,
+                times=self._handover.frame_times(),
+                writer=self._writer_for_actor(),
+                look_around=self._look_around,
+                found=self._found,
+                finish=self._finish,
             ),
-            choice=choice,
+            choice=self._handover.choice(self._drawn_frames),
             max_actors=self._chooser.most_actors(),
             limit_bytes=self._chooser.limit_bytes,
             link=self._chooser.link,
         )
         return run.run()
 
-    def _settle(self) -> bool:
-        self._space.check()
-        return self._threads.settle()
+    def _writer_for_actor(self) -> SegmentWriter | None:
+        """What an actor is to join the video with; None where one encoder makes all of it."""
+        if not self._is_joined:
+            return None
+        return SegmentWriter(self._inside.spec, self._job.part_path, self._store)
+
+    def _found(self) -> list[int]:
+        """The segments of which files were written or found here since the last call."""
+        return self._writer.take_found() if isinstance(self._writer, SegmentWriter) else []
 
 
 class JobRunner:
@@ -629,19 +440,13 @@ class JobRunner:
             TransportChosen(transport=inside.transport, reason=inside.transport_reason)
         )
         try:
-            choice, file_bytes = self._runner(inside).run()
+            choice, file_bytes = VideoJob(self._job, self._events, self._chooser, inside).run()
         except BaseException:
             inside.abandon()
             raise
         inside.close()
         self._events.engine_chosen(choice.engine, choice.reason, choice.actors)
         return self._outcome(inside, choice, file_bytes)
-
-    def _runner(self, inside: InProcess) -> FramesJob | SegmentsJob:
-        if inside.transport == "frames":
-            self._job.segment_store.pass_over(inside.transport_reason, self._events.notice)
-            return FramesJob(self._job, self._events, self._chooser, inside)
-        return SegmentsJob(self._job, self._events, self._chooser, inside)
 
     def _outcome(self, inside: InProcess, choice: Choice, file_bytes: int) -> Outcome:
         stats = self._stats

@@ -10,31 +10,29 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from rayanim.engine.draw import (
+    FRAMES_CHECKED,
+    ChunkRenderer,
     HistoryBudget,
     HistoryCheck,
-    RawFrames,
     RawPayload,
     RenderSetup,
-    SegmentRenderer,
-    Timings,
     close_source,
     digest_of,
     measure_source,
     open_source,
 )
-from rayanim.engine.plan import Place, Segment
-from rayanim.engine.scheduler import Drawn
+from rayanim.engine.plan import Chunk, Plan, Segment
 from rayanim.engine.stats import JobEvents
-from rayanim.engine.writing import Writer
+from rayanim.engine.writing import FrameEncoder, Writer
 from rayanim.errors import (
     HistoryError,
     OutputError,
@@ -44,14 +42,12 @@ from rayanim.errors import (
     SettingsError,
 )
 from rayanim.events import (
-    FramesDrawn,
-    FramesEncoded,
     FramesRejected,
     JobResumed,
     PartKept,
     Progressed,
+    SegmentEncoded,
     StatusShown,
-    VideoClosed,
 )
 from rayanim.figure.draw_stats import DrawMonitor
 from rayanim.parameters import Batch, Feed, PushedBack
@@ -60,7 +56,6 @@ from rayanim.settings import Transport
 if TYPE_CHECKING:
     from rayanim.engine.job import Job
     from rayanim.storage.segments import SegmentFolder, SegmentStore
-    from rayanim.video.encode import SegmentEncoder
     from rayanim.video.spec import StreamSpec
 
 LAID_OUT = "a layout engine runs in every frame, from where the frame before left the axes"
@@ -87,22 +82,19 @@ class InProcess:
         self._job = job
         settings = job.settings
         self._events = events
-        self._at = 0
-        self._index = 0
         self._is_open = False
-        self._made_s = 0.0
-        self._ahead: Batch = self._take(1)
-        if not len(self._ahead):
+        began_s = time.perf_counter()
+        self._first = first = job.feed.take(1)
+        self._made_s = 0.0 if job.source.stays is None else time.perf_counter() - began_s
+        if not len(first):
             has_parameters = job.feed.name == "param_by_frame"
             advice = " Give param_by_frame at least one entry." if has_parameters else ""
             raise ParametersError(f"There is nothing to render: the video has no frames.{advice}")
-        first = self._ahead
         number = first.numbers[0]
         params = None if first.params is None else first.params[0]
         began = time.perf_counter()
         open_source(job.source, settings.seed, None)
         self.open_s = time.perf_counter() - began
-        self._first = first
         self._first_digest: bytes | None = None
         self._is_open = True
         self._measured = DrawMonitor()
@@ -117,7 +109,7 @@ class InProcess:
         except BaseException:
             self.abandon()
             raise
-        self._renderer = SegmentRenderer(job.source, self.spec, settings.seed)
+        self._renderer = ChunkRenderer(job.source, self.spec, settings.seed)
         if job.in_full:
             self._renderer.draw_in_full_from_now()
         self._history: HistoryCheck | None = None
@@ -141,64 +133,32 @@ class InProcess:
 
     @property
     def feed(self) -> Feed:
-        """The frames that were not drawn yet."""
-        return PushedBack(self._ahead, self._job.feed)
+        """The video's frames; to be asked for once."""
+        return PushedBack(self._first, self._job.feed)
 
     @property
     def first_digest(self) -> bytes:
         """What `digest_of` gives for the video's first frame; after it was drawn."""
         return self._first_digest or b""
 
-    @property
-    def next_index(self) -> int:
-        """Index of the segment that comes next."""
-        return self._index
+    def draw_first(self) -> RawPayload:
+        """Draw the video's first frame, which stays in `feed`."""
+        frame = self._draw(Chunk(0, 0, 1, self._first))
+        self._first_digest = digest_of(frame[0])
+        return frame
 
-    @property
-    def next_frame(self) -> int:
-        """Position in the video of the frame that comes next."""
-        return self._at
+    def draw(self, chunk: Chunk) -> RawPayload:
+        """Draw a chunk."""
+        return self._draw(chunk)
 
-    def draw(self, count: int) -> Drawn[RawPayload] | None:
-        """Draw the next frames, `count` at most; None at the video's end."""
-        batch, self._ahead = self._ahead, Batch((), None)
-        if not len(batch):
-            batch = self._take(count)
-        if not len(batch):
-            return None
-        segment = Segment(self._index, self._at, self._at + len(batch), batch)
-        before = self._events.stats.timings
-        payload, timings = self._renderer.render(segment)
-        timings = replace(timings, draw_s=timings.draw_s + self._made_s)
-        self._redraw_all()
-        self._index += 1
-        self._at = segment.stop
-        self._count(payload, timings)
-        self._events.drawn_here(segment, before)
-        return Drawn(segment, payload)
-
-    def _take(self, count: int) -> Batch:
-        """The next frames of the feed."""
+    def take(self, plan: Plan) -> Chunk | None:
+        """The chunk to draw next, as long as fits between two updates of progress."""
         began_s = time.perf_counter()
-        batch = self._job.feed.take(count)
+        # The first frame was drawn alone.
+        chunk = plan.take(self.frames_per_step() if plan.next_frame else 1)
         # A generator of frames draws in here.
         self._made_s = 0.0 if self._job.source.stays is None else time.perf_counter() - began_s
-        return batch
-
-    def draw_some(self, frames: Segment) -> RawPayload | None:
-        """Draw some frames of a segment; None where one was found to differ from a full draw."""
-        payload, timings = self._renderer.collect(frames, RawFrames(self.spec, len(frames)))
-        self._redraw_all()
-        self._count(payload, timings)
-        return None if self._renderer.differs_now() else payload
-
-    def sample(self) -> Iterator[Drawn[RawPayload]]:
-        """Draw single frames until their cost is known."""
-        while not self.cost.is_known:
-            drawn = self.draw(1)
-            if drawn is None:
-                return
-            yield drawn
+        return chunk
 
     def frames_per_step(self) -> int:
         """Frames to draw until progress and the choice where to draw are updated."""
@@ -207,17 +167,12 @@ class InProcess:
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
         return max(1, min(STEP_FRAMES, by_time, STEP_BYTES // self.spec.frame_bytes))
 
-    def place_of(self, segment: Segment) -> Place:
-        """Where a segment stands, named by its frames and parameters."""
-        from rayanim.storage.fingerprint import batch_digest
-
-        return segment.place(batch_digest(segment.batch.numbers, segment.batch.params))
-
-    def history_of(self, segment: Segment, first: list[RawPayload]) -> HistoryError | None:
+    def history_of(self, chunk: Chunk, frames: RawPayload) -> HistoryError | None:
         """The error for a frame that depends on those drawn before, if one is checked and does."""
         if self._history is None:
             self._history = HistoryCheck(self._renderer, self.spec, self._job.source.name)
-        self._history.remember(segment, first)
+        first = [frame.copy() for frame in frames[:FRAMES_CHECKED]]
+        self._history.remember(chunk, first)
         is_due = self._history_budget.is_due(self._events.stats.timings.frames)
         return self._history.compare() if is_due else None
 
@@ -227,7 +182,6 @@ class InProcess:
             settings=self._job.settings,
             geometry=self.geometry,
             spec=self.spec,
-            transport=self.transport,
             first=self._first,
             first_digest=self._first_digest,
             open_s=self.open_s,
@@ -250,16 +204,16 @@ class InProcess:
         with contextlib.suppress(ScriptError):
             self.close()
 
-    def _redraw_all(self) -> None:
-        """After a difference, have the frames drawn before it drawn again, too."""
+    def _draw(self, chunk: Chunk) -> RawPayload:
+        frames, timings = self._renderer.render(chunk)
         if self._renderer.difference is not None and self._job.may_redraw:
+            # The frames before may be wrong as well.
             raise RedrawError(self._renderer.difference)
-
-    def _count(self, payload: RawPayload, timings: Timings) -> None:
-        self._events.emit(FramesDrawn(timings=timings))
+        timings = replace(timings, draw_s=timings.draw_s + self._made_s)
+        self._made_s = 0.0
         self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
-        if self._first_digest is None:
-            self._first_digest = digest_of(payload[0])
+        self._events.drawn_here(chunk, timings)
+        return frames
 
 
 SAMPLE_S = 0.5
@@ -350,39 +304,59 @@ MAX_THREADS = 4
 """Segments encoded at once: each costs the memory of an encoder."""
 
 
-@dataclass(slots=True)
-class _Incoming:
-    """A segment whose frames go to its thread; its place ends it, None drops it."""
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """Frames on their way to an encoder; `when_encoded` frees what they hold."""
 
-    queue: SimpleQueue[RawPayload | Place | None] = field(default_factory=SimpleQueue)
-    is_dropped: bool = False
+    chunk: Chunk
+    frames: RawPayload
+    when_encoded: Callable[[Chunk], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A segment that was encoded and written."""
+class _Taken:
+    """An encoder has taken these frames."""
 
-    place: Place
+    sent: _Frames
+    encode_s: float
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A segment was encoded and written."""
+
+    segment: Segment
     encode_s: float
     write_s: float
     written_bytes: int
 
 
-class EncoderThreads:
-    """Takes segments some frames at a time, and has each encoded and written."""
+def _nothing_to_free(chunk: Chunk) -> None:
+    """The frames were drawn here."""
+
+
+class Encoders:
+    """An encoder for each segment, in threads of this process, fed with its frames in order.
+
+    FFmpeg releases Python's lock while it works. The frames may have been drawn
+    here or by actors: the encoder gets the same, so it gives the same.
+    """
 
     def __init__(
         self, spec: StreamSpec, writer: Writer, events: JobEvents, *, cores: int, limit_bytes: int
     ) -> None:
-        self._spec = spec
+        self._frame_bytes = spec.frame_bytes
         self._writer = writer
         self._events = events
         self._limit_bytes = max(limit_bytes, spec.frame_bytes)
-        self._executor = ThreadPoolExecutor(
-            min(MAX_THREADS, max(1, cores)), thread_name_prefix="rayanim-encoder"
-        )
-        self._pending: deque[Future[_Encoded | None]] = deque()
-        self._incoming: _Incoming | None = None
+        self.width = min(MAX_THREADS, max(1, cores))
+        """Segments that are encoded at once."""
+        self._executor = ThreadPoolExecutor(self.width, thread_name_prefix="rayanim-encoder")
+        # The frames of each segment that is not ended; it ends with the segment, or with None.
+        self._incoming: dict[int, SimpleQueue[_Frames | Segment | None]] = {}
+        self._running: list[Future[None]] = []
+        self._results: SimpleQueue[_Taken | _Written] = SimpleQueue()
         self._changed = threading.Condition()
         self._waiting_bytes = 0
         self._busy_s = 0.0
@@ -392,7 +366,7 @@ class EncoderThreads:
     @property
     def queued_frames(self) -> int:
         """Frames that wait to be encoded."""
-        return self._waiting_bytes // self._spec.frame_bytes
+        return self._waiting_bytes // self._frame_bytes
 
     @property
     def frame_s(self) -> float | None:
@@ -402,180 +376,118 @@ class EncoderThreads:
         """
         return self._busy_s / self._encoded_frames if self._encoded_frames else None
 
-    def begin(self) -> None:
-        """The frames that follow belong to a new segment."""
-        self._incoming = _Incoming()
-        self._pending.append(self._executor.submit(self._encode, self._incoming))
+    def add(
+        self,
+        chunk: Chunk,
+        frames: RawPayload,
+        when_encoded: Callable[[Chunk], None] = _nothing_to_free,
+    ) -> None:
+        """The next frames of a segment; `when_encoded` is called by `settle`."""
+        self._check()
+        incoming = self._incoming.get(chunk.segment.index)
+        if incoming is None:
+            incoming = self._incoming[chunk.segment.index] = SimpleQueue()
+            self._running.append(self._executor.submit(self._work, incoming))
+        with self._changed:
+            self._waiting_bytes += frames.nbytes
+        incoming.put(_Frames(chunk, frames, when_encoded))
 
-    def add(self, frames: RawPayload) -> None:
-        """Frames of the segment that was begun; waits while too many wait."""
+    def end(self, segment: Segment) -> None:
+        """All frames of `segment` were given."""
+        self._incoming.pop(segment.index).put(segment)
+
+    def wait_for_room(self) -> None:
+        """Wait while too many frames wait."""
         with self._changed:
             self._changed.wait_for(self._has_room)
-            failure = self._failure
-            self._waiting_bytes += 0 if failure else frames.nbytes
-        if failure is not None:
-            # Maybe of a segment behind a slow one, which is not settled for long.
-            raise failure
-        self.settle()
-        self._send(frames)
-
-    def end(self, place: Place) -> None:
-        """All frames of the segment were given."""
-        self._send(place)
-        self._incoming = None
-
-    def drop(self) -> None:
-        """Forget the segment that was begun."""
-        if self._incoming is not None:
-            self._incoming.is_dropped = True
-            self._send(None)
-            self._incoming = None
 
     def settle(self) -> bool:
         """Count what is encoded; whether that is all."""
-        while self._pending and self._pending[0].done():
-            self._count(self._pending.popleft())
-        return not self._pending
+        self._running = [each for each in self._running if not each.done()]
+        while not self._results.empty():
+            self._count(self._results.get())
+        self._check()
+        return not self._running and self._results.empty()
 
     def finish(self) -> None:
-        """Wait until everything is encoded and written."""
-        while self._pending:
-            self._count(self._pending.popleft())
+        """Wait until everything is encoded and written; each segment was ended."""
+        while not self.settle():
+            wait(self._running, timeout=STEP_S)
+            self._events.emit(Progressed(queued_frames=self.queued_frames))
         self._executor.shutdown()
 
     def abort(self) -> None:
         """Stop. Segments of which all frames were given are still written."""
-        self.drop()
+        for incoming in self._incoming.values():
+            incoming.put(None)
+        self._incoming.clear()
         self._executor.shutdown(wait=True)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _has_room(self) -> bool:
         return self._failure is not None or self._waiting_bytes < self._limit_bytes
 
-    def _send(self, item: RawPayload | Place | None) -> None:
-        if self._incoming is not None:
-            self._incoming.queue.put(item)
-
-    def _count(self, future: Future[_Encoded | None]) -> None:
-        encoded = future.result()
-        if encoded is None:
-            return
-        self._events.emit(
-            PartKept.of(
-                encoded.place,
-                written_bytes=encoded.written_bytes,
-                encode_s=encoded.encode_s,
-                write_s=encoded.write_s,
+    def _count(self, result: _Taken | _Written) -> None:
+        if isinstance(result, _Taken):
+            chunk = result.sent.chunk
+            self._events.emit(
+                SegmentEncoded.of(chunk, encode_s=result.encode_s, wait_s=result.wait_s)
             )
-        )
+            result.sent.when_encoded(chunk)
+        else:
+            self._events.emit(
+                PartKept.of(
+                    result.segment,
+                    written_bytes=result.written_bytes,
+                    encode_s=result.encode_s,
+                    write_s=result.write_s,
+                )
+            )
 
-    def _encode(self, incoming: _Incoming) -> _Encoded | None:
-        """Encode and write one segment, in a thread; None where it was dropped."""
-        from rayanim.video.encode import SegmentEncoder
-
-        encode_s = 0.0
+    def _work(self, incoming: SimpleQueue[_Frames | Segment | None]) -> None:
+        """Encode and write one segment, in a thread."""
         try:
-            encoder = SegmentEncoder(self._spec)
+            encoder = self._writer.encoder()
             try:
-                while not isinstance(item := incoming.queue.get(), Place):
-                    if item is None:
-                        return None
-                    if incoming.is_dropped:
-                        self._free(item)
-                    else:
-                        encode_s += self._encode_frames(encoder, item)
-                began_s = time.perf_counter()
-                segment = encoder.finish()
-                encoded_s = time.perf_counter()
-                encode_s += encoded_s - began_s
-                written_bytes = self._writer.put(item, segment)
-                write_s = time.perf_counter() - encoded_s
-                return _Encoded(item, encode_s, write_s, written_bytes)
+                self._encode(encoder, incoming)
             finally:
                 encoder.abort()
         except BaseException as error:
+            # Raised by the next call of the thread that gives frames.
             with self._changed:
-                self._failure = error
+                self._failure = self._failure or error
                 self._changed.notify_all()
-            raise
 
-    def _encode_frames(self, encoder: SegmentEncoder, frames: RawPayload) -> float:
+    def _encode(
+        self, encoder: FrameEncoder, incoming: SimpleQueue[_Frames | Segment | None]
+    ) -> None:
+        waits_since_s = time.perf_counter()
+        while isinstance(item := incoming.get(), _Frames):
+            wait_s = time.perf_counter() - waits_since_s
+            encode_s = self._encode_frames(encoder, item.frames)
+            waits_since_s = time.perf_counter()
+            self._results.put(_Taken(item, encode_s, wait_s))
+        if item is None:
+            return
+        encoded = encoder.finish()
+        encoded_s = time.perf_counter()
+        written_bytes = self._writer.put(item, encoded)
+        write_s = time.perf_counter() - encoded_s
+        self._results.put(_Written(item, encoded_s - waits_since_s, write_s, written_bytes))
+
+    def _encode_frames(self, encoder: FrameEncoder, frames: RawPayload) -> float:
         began_s, began_cpu_s = time.perf_counter(), time.thread_time()
-        try:
-            encoder.encode(frames)
-        finally:
-            took_s = time.perf_counter() - began_s
-            cpu_s = time.thread_time() - began_cpu_s
-            self._free(frames)
+        encoder.encode(frames)
+        took_s = time.perf_counter() - began_s
         with self._changed:
-            self._busy_s += cpu_s
+            self._busy_s += time.thread_time() - began_cpu_s
             self._encoded_frames += len(frames)
-        return took_s
-
-    def _free(self, frames: RawPayload) -> None:
-        with self._changed:
             self._waiting_bytes -= frames.nbytes
             self._changed.notify_all()
-
-
-ENCODER_QUEUE = 2
-"""Segments that wait for the encoder's thread. At 1080p and eight frames a
-segment that is 50 MB. It cannot deadlock: the thread waits for nothing else."""
-
-
-class EncoderThread:
-    """The video's one encoder, in a thread of its own.
-
-    FFmpeg releases Python's lock while it works.
-    """
-
-    def __init__(self, spec: StreamSpec, path: Path, events: JobEvents) -> None:
-        from rayanim.video.encode import VideoEncoder
-
-        self._encoder = VideoEncoder(spec, path)
-        self._events = events
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="rayanim-encoder")
-        self._pending: deque[tuple[int, Future[float]]] = deque()
-        self._began_s = time.perf_counter()
-
-    @property
-    def queued_frames(self) -> int:
-        """Frames that wait for the encoder."""
-        return sum(frames for frames, _ in self._pending)
-
-    def put(self, payload: RawPayload) -> None:
-        """Hand over a segment, after those before it."""
-        while len(self._pending) > ENCODER_QUEUE:
-            self._settle()
-        self._pending.append((len(payload), self._executor.submit(self._encode, payload)))
-        while self._pending and self._pending[0][1].done():
-            self._settle()
-
-    def finish(self) -> int:
-        """Encode what is left and close the file."""
-        while self._pending:
-            self._settle()
-        began = time.perf_counter()
-        file_bytes = self._executor.submit(self._encoder.finish).result()
-        encode_s = time.perf_counter() - began
-        self._executor.shutdown()
-        in_all_s = time.perf_counter() - self._began_s
-        wait_s = max(0.0, in_all_s - self._events.stats.encode_s - encode_s)
-        self._events.emit(VideoClosed(encode_s=encode_s, wait_s=wait_s))
-        return file_bytes
-
-    def abort(self) -> None:
-        """Stop and remove the file."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._encoder.abort()
-
-    def _encode(self, payload: RawPayload) -> float:
-        began = time.perf_counter()
-        self._encoder.encode(payload)
-        return time.perf_counter() - began
-
-    def _settle(self) -> None:
-        frames, future = self._pending.popleft()
-        self._events.emit(FramesEncoded(frames=frames, encode_s=future.result()))
+        return took_s
 
 
 class Resumption:
@@ -618,29 +530,30 @@ class Resumption:
         self._events.emit(StatusShown(text=f"Resuming: {resumed:,}{of_all} frames are finished."))
         self._events.emit(Progressed())
 
-    def missing(
-        self, plan: Iterator[Segment], found: Callable[[tuple[int]], None]
-    ) -> Iterator[Segment]:
-        """The segments of `plan` that have no file; `found` is called for each other."""
-        count = 0
-        for segment in plan:
-            count += 1
-            is_there = self._segment_store.take_up(segment)
+    def leave_out_finished(self, plan: Plan, writer: Writer) -> None:
+        """Have `plan` leave out the segments that an earlier job has finished."""
+
+        def is_done(segment: Segment, batch: Batch) -> bool:
+            is_there = self._segment_store.take_up(segment, batch)
             if is_there:
-                found((segment.index,))
-                continue
-            if is_there is False:
-                self._draw_again(segment)
-            yield segment
-        surplus = self._segment_store.end_at(count)
+                writer.found((segment.index,))
+            else:
+                self._draw_again(segment.index, Chunk(0, segment.start, segment.stop, batch))
+            return bool(is_there)
+
+        plan.leave_out(self._segment_store.has_file, is_done)
+
+    def end_at(self, segments: int) -> None:
+        """The video has so many segments: those of an earlier job beyond them go."""
+        surplus = self._segment_store.end_at(segments)
         if surplus:
             self._events.emit(FramesRejected(frames=surplus, written_bytes=0))
 
-    def _draw_again(self, segment: Segment) -> None:
-        info = self._segment_store.info_of(segment)
+    def _draw_again(self, index: int, chunk: Chunk) -> None:
+        info = self._segment_store.info_of(index)
         self._events.emit(FramesRejected(frames=info.n_frames, written_bytes=info.file_bytes))
         self._events.notice_once(
-            f"The part of {segment.label} has another length or was drawn with other "
+            f"The segment of {chunk.label} has another length or was drawn with other "
             "parameters, or with such as have no name to compare; it is drawn again.",
             "other parameters",
         )

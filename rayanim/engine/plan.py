@@ -1,60 +1,66 @@
-"""Cuts a video into segments.
+"""Cuts a video into segments, and segments into chunks.
 
-PURE. The cut depends on the number of frames and on settings, never on speed or
-on how many actors run.
+PURE. A segment is what one encoder run produces. Where segments begin and end
+depends on the number of frames and on settings alone, so the video's bytes do
+not depend on who draws what. A chunk is what is drawn in one go: any length,
+as long as no chunk reaches over the end of a segment.
 
-Closed segments
----------------
-A segment that is encoded by itself begins with a keyframe, so every cut costs
-one. `closed_lengths` therefore cuts long videos where libx264 and libx265 would
-put a keyframe anyway, after `GOP_FRAMES`, which costs next to nothing; short
-ones into `SHORT_VIDEO_SEGMENTS`, so that as many actors have work; but nothing
-shorter than `SHORTEST_FRAMES`, below which a video is hardly more than
-keyframes. ``benchmarks/segment_sizes.py`` holds the figures.
+An encoder begins with a keyframe, so every cut between segments costs one.
+Segments are therefore as long as the distance at which the encoder would put a
+keyframe anyway; ``benchmarks/segment_sizes.py`` holds the figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from rayanim.parameters import Batch, Feed
+from rayanim.parameters import Batch, Feed, PushedBack
 
 GOP_FRAMES = 250
 """Frames from one keyframe to the next: the default of libx264 and libx265."""
 
-SHORT_VIDEO_SEGMENTS = 16
-"""Segments of a video that is too short for `GOP_FRAMES` in each."""
-
-SHORTEST_FRAMES = 8
-"""Frames of a closed segment at least, unless the video has fewer."""
+ENDLESS = sys.maxsize
+"""Where a segment stops that goes on to the video's end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a segment stands in the video, without its parameters."""
+class Segment:
+    """Where the frames of one encoder run stand in the video."""
 
     index: int
     start: int
     stop: int
     batch_digest: str | None = None
 
+    @property
+    def segment_index(self) -> int:
+        """The segment's own index, as events need it."""
+        return self.index
+
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """Frames that one actor draws in one go."""
+class Chunk:
+    """Frames that are drawn in one go; with `encodes` they are a whole segment, encoded at once.
+
+    `index` counts the chunks of a video.
+    """
 
     index: int
     start: int
     stop: int
     batch: Batch
+    segment: Segment = Segment(0, 0, ENDLESS)
+    encodes: bool = False
 
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def place(self, batch_digest: str | None = None) -> Place:
-        """Where the segment stands."""
-        return Place(self.index, self.start, self.stop, batch_digest)
+    @property
+    def segment_index(self) -> int:
+        """Index of the segment that the frames belong to."""
+        return self.segment.index
 
     @property
     def label(self) -> str:
@@ -63,65 +69,107 @@ class Segment:
         return f"frame {first}" if first == last else f"frames {first} to {last}"
 
 
-def lengths(n_frames: int | None, segment_frames: int, tail_segments: int) -> Iterator[int]:
+def segment_lengths(n_frames: int | None, longest: int = GOP_FRAMES) -> Iterator[int]:
     """How many frames each segment has, without end where `n_frames` is None.
 
-    Towards the end segments shrink to a `tail_segments`-th of what is left, so
-    that all actors finish together: guided self-scheduling (Polychronopoulos
-    and Kuck, IEEE Transactions on Computers C-36, 1987).
-    """
-    left = n_frames
-    while left is None or left > 0:
-        length = segment_frames
-        if left is not None:
-            length = min(segment_frames, max(1, -(-left // tail_segments)))
-            left -= length
-        yield length
-
-
-def closed_lengths(n_frames: int | None, longest: int | None = None) -> Iterator[int]:
-    """How many frames each closed segment has, without end where `n_frames` is None.
-
-    Lengths differ by one at most. Where the end is unknown they grow with the
-    number of frames so far: the video is no short one any more.
+    As few segments as `longest` allows, whose lengths differ by one at most.
     """
     if n_frames is None:
-        yield from _growing_lengths(longest or GOP_FRAMES)
-        return
-    if longest is None:
-        by_gop = -(-n_frames // GOP_FRAMES)
-        count = max(by_gop, min(SHORT_VIDEO_SEGMENTS, -(-n_frames // SHORTEST_FRAMES)))
-    else:
-        count = -(-n_frames // longest)
+        while True:
+            yield longest
+    count = -(-n_frames // longest)
     for index in range(count):
         yield (index + 1) * n_frames // count - index * n_frames // count
 
 
-def _growing_lengths(longest: int) -> Iterator[int]:
-    done = 0
-    while True:
-        length = min(longest, max(SHORTEST_FRAMES, done // SHORT_VIDEO_SEGMENTS))
-        yield length
-        done += length
+class Plan:
+    """The segments of a video, from which chunks are taken in order.
 
+    `longest` is the most frames of a segment, None where one encoder makes the
+    whole video.
+    """
 
-def cut(
-    feed: Feed, segment_frames: int, tail_segments: int = 1, *, index: int = 0, start: int = 0
-) -> Iterator[Segment]:
-    """Segments of what `feed` still holds, pulled one by one."""
-    left = None if feed.n_frames is None else feed.n_frames - start
-    sizes = lengths(left, segment_frames, tail_segments)
-    yield from follow(feed, sizes, index=index, start=start)
+    def __init__(self, feed: Feed, longest: int | None = GOP_FRAMES) -> None:
+        self._feed = feed
+        n_frames = feed.n_frames
+        self._lengths = iter((ENDLESS,)) if longest is None else segment_lengths(n_frames, longest)
+        self._n_frames = n_frames
+        self.segment_frames = longest or ENDLESS
+        """Frames of a segment at most."""
+        self._segment = Segment(-1, 0, 0)
+        self._at = 0
+        self._chunks = 0
+        self._is_cut = longest is not None
+        # The frames of segments that are drawn in several chunks, until they are asked for.
+        self._batches: dict[int, Batch] = {}
+        self._has_file: Callable[[int], bool] = lambda index: False
+        self._is_done: Callable[[Segment, Batch], bool] = lambda segment, batch: False
 
+    def leave_out(
+        self, has_file: Callable[[int], bool], is_done: Callable[[Segment, Batch], bool]
+    ) -> None:
+        """Leave out the segments that are finished; asked of those that have a file."""
+        self._has_file, self._is_done = has_file, is_done
 
-def follow(
-    feed: Feed, sizes: Iterable[int], *, index: int = 0, start: int = 0
-) -> Iterator[Segment]:
-    """Segments of what `feed` still holds, of the given numbers of frames."""
-    for length in sizes:
-        batch = feed.take(length)
+    @property
+    def is_between(self) -> bool:
+        """Whether the next chunk begins a segment."""
+        return self._at >= self._segment.stop
+
+    @property
+    def next_frame(self) -> int:
+        """Position in the video of the frame that comes next."""
+        return self._at
+
+    @property
+    def frames_left(self) -> int | None:
+        """Frames that were not taken yet; None where the end is unknown."""
+        return None if self._n_frames is None else self._n_frames - self._at
+
+    @property
+    def segments_left(self) -> int | None:
+        """Segments that were not begun yet; None where the end is unknown."""
+        if self._n_frames is None:
+            return None
+        return -(-self._n_frames // self.segment_frames) - self._segment.index - 1
+
+    @property
+    def n_begun(self) -> int:
+        """Segments of which there are frames so far, those included that were left out."""
+        return self._segment.index + (self._at > self._segment.start)
+
+    def take(self, length: int | None) -> Chunk | None:
+        """The next chunk, of so many frames at most; None at the video's end.
+
+        With None, which goes between segments, it is a whole one for an actor to encode.
+        """
+        if self.is_between and not self._begin_segment():
+            return None
+        segment, left = self._segment, self._segment.stop - self._at
+        batch = self._feed.take(left if length is None else min(length, left))
         if not len(batch):
-            return
-        yield Segment(index, start, start + len(batch), batch)
-        index += 1
-        start += len(batch)
+            return None
+        if self._is_cut and length is not None:
+            before = self._batches.get(segment.index)
+            self._batches[segment.index] = batch if before is None else before + batch
+        start, self._at = self._at, self._at + len(batch)
+        self._chunks += 1
+        return Chunk(self._chunks - 1, start, self._at, batch, segment, length is None)
+
+    def take_batch(self, index: int) -> Batch | None:
+        """All frames of segment `index`, once; None where they were not kept."""
+        return self._batches.pop(index, None)
+
+    def _begin_segment(self) -> bool:
+        for length in self._lengths:
+            begun = Segment(self._segment.index + 1, self._at, self._at + length)
+            self._segment = begun
+            if not self._has_file(begun.index):
+                return True
+            batch = self._feed.take(length)
+            found = replace(begun, stop=begun.start + len(batch))
+            if not len(batch) or not self._is_done(found, batch):
+                self._feed = PushedBack(batch, self._feed)
+                return True
+            self._at = found.stop
+        return False

@@ -1,4 +1,4 @@
-"""Holds the render actors: asks for them, gives them segments, sees them die."""
+"""Holds the render actors: asks for them, gives them chunks, sees them die."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rayanim.engine.actors import RenderActor, Reply, remote
 from rayanim.engine.cluster import node_of_actor, usable_nodes
 from rayanim.engine.draw import DrawnMeta
 from rayanim.engine.placement import Need, actor_options
-from rayanim.engine.plan import Segment
+from rayanim.engine.plan import Chunk
 from rayanim.engine.ray_session import FETCH_LIMIT_S, first_line, is_code_fault, plain_text
 from rayanim.engine.scheduler import MAX_DEATHS, MAX_NODES_TRIED, ActorStarts, Assignment, Pace
 from rayanim.engine.stats import JobName
@@ -54,41 +54,41 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class TransferBegan:
-    """An actor has drawn a segment, and so many bytes of it are being transferred here."""
+    """An actor has drawn a chunk, and so many bytes of it are being transferred here."""
 
-    segment: Segment
+    chunk: Chunk
     payload_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class LocalRef:
-    """A reference to a drawn segment that lies on the driver's node.
+    """A reference to what was drawn, which lies on the driver's node.
 
-    `pin` holds the data itself, where Ray must not free or move it.
+    `frames` are raw frames, which Ray's object store holds as long as they are here.
     """
 
     ref: Any
-    pin: Any = None
+    frames: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """An actor has drawn a segment, and it is here."""
+    """An actor has drawn a chunk, and it is here."""
 
     number: int
     node: str | None
-    segment: Segment
+    chunk: Chunk
     meta: DrawnMeta
     payload: LocalRef
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadLost:
-    """An actor has drawn a segment, and it is gone with its node."""
+    """An actor has drawn a chunk, and it is gone with its node."""
 
     number: int
     node: str | None
-    segment: Segment
+    chunk: Chunk
     why: str
 
 
@@ -99,17 +99,17 @@ class Died:
     number: int
     node: str | None
     why: str
-    drawing: Segment | None
-    waiting: tuple[Segment, ...]
+    drawing: Chunk | None
+    waiting: tuple[Chunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """Code failed in an actor; `segment` is None where it failed to open its source."""
+    """Code failed in an actor; `chunk` is None where it failed to open its source."""
 
     number: int
     node: str | None
-    segment: Segment | None
+    chunk: Chunk | None
     failure: RayanimError
 
 
@@ -127,13 +127,11 @@ class RenderPool:
         need: Need | None = None,
         *,
         here: str | None = None,
-        pins_payloads: bool = False,
     ) -> None:
         self._make_arguments = make_arguments
         self._name = name
         self._emit = emit
         self._here = here
-        self._pins_payloads = pins_payloads
         self._excluded: list[str] = []
         self._answered_s: dict[str, float] = {}
         self._class = remote(RenderActor, num_cpus=1, max_restarts=0, max_task_retries=0)
@@ -173,12 +171,12 @@ class RenderPool:
         """Actors that could draw and have nothing to."""
         return self._roster.idle()
 
-    def held_by(self, number: int) -> Collection[Segment]:
+    def held_by(self, number: int) -> Collection[Chunk]:
         """What actor `number` draws and is to draw."""
         return self._roster[number].held
 
-    def drawing(self) -> list[Segment]:
-        """What is being drawn now, one segment per busy actor."""
+    def drawing(self) -> list[Chunk]:
+        """What is being drawn now, one chunk per busy actor."""
         return self._roster.drawing()
 
     def free_places(self, depth: int) -> Iterator[int]:
@@ -199,29 +197,29 @@ class RenderPool:
         working = self.working_nodes()
         return {node: now_s - self._answered_s.get(node, now_s) for node in working}
 
-    def assignments(self, pace: Pace, is_wanted: Callable[[Segment], bool]) -> Iterator[Assignment]:
+    def assignments(self, pace: Pace, is_wanted: Callable[[Chunk], bool]) -> Iterator[Assignment]:
         """What all actors draw and have yet to draw, and what is being transferred from them."""
         now_s = time.perf_counter()
         for member in self._roster:
-            for position, segment in enumerate(member.held):
+            for position, chunk in enumerate(member.held):
                 yield Assignment(
                     member.number,
                     member.node,
-                    segment.index,
+                    chunk.index,
                     now_s - member.began_s if position == 0 else None,
-                    pace.expected_s(len(segment)),
-                    is_wanted(segment),
-                    len(segment),
+                    pace.expected_s(len(chunk)),
+                    is_wanted(chunk),
+                    len(chunk),
                 )
         for transfer in self._transfers.values():
             yield Assignment(
                 transfer.number,
                 transfer.node,
-                transfer.segment.index,
+                transfer.chunk.index,
                 now_s - transfer.since_s,
                 self._slowest_transfer_s,
-                is_wanted(transfer.segment),
-                len(transfer.segment),
+                is_wanted(transfer.chunk),
+                len(transfer.chunk),
                 in_transfer=True,
             )
 
@@ -233,19 +231,17 @@ class RenderPool:
             self._roster.leave(member)
             self._release_if_idle(member)
 
-    def submit(
-        self, number: int, segment: Segment, done_ref: Any = None, *, is_checked: bool = False
-    ) -> None:
-        """Give a segment to actor `number`."""
+    def submit(self, number: int, chunk: Chunk, *, is_checked: bool = False) -> None:
+        """Give a chunk to actor `number`."""
         member = self._roster[number]
         # Without a name of its own: Ray keeps nine series of metrics for each name it meets.
         render = member.handle.render.options(num_returns=2)
-        with unpicklable_parameters_named(segment):
-            meta_ref, payload_ref = render.remote(segment, self._in_full, done_ref, is_checked)
+        with unpicklable_parameters_named(chunk):
+            meta_ref, payload_ref = render.remote(chunk, self._in_full, is_checked)
         if not member.held:
             member.began_s = time.perf_counter()
-        self._roster.begin(member, segment)
-        self._remember(meta_ref, _Call(member, "render", segment, payload_ref))
+        self._roster.begin(member, chunk)
+        self._remember(meta_ref, _Call(member, "render", chunk, payload_ref))
 
     def refs(self) -> list[Any]:
         """What to wait for."""
@@ -264,15 +260,15 @@ class RenderPool:
             answer = ray.get(ref, timeout=FETCH_LIMIT_S)
         except ray.exceptions.RayError as error:
             if is_code_fault(error):
-                return self._failed(member, call.segment, _call_error(call.segment, error))
+                return self._failed(member, call.chunk, _call_error(call.chunk, error))
             return self._died(member, error)
         if call.method == "hello":
             self._process_started(member, answer)
             return None
         self._node_answered(member)
-        if call.segment is None:
+        if call.chunk is None:
             return self._opened(member, answer)
-        return self._drawn(member, call.segment, call.payload_ref, answer)
+        return self._drawn(member, call.chunk, call.payload_ref, answer)
 
     def poll_s(self, otherwise_s: float) -> float:
         """Seconds to wait for other things at most before `arrived` is asked again."""
@@ -284,7 +280,7 @@ class RenderPool:
         return TRANSFER_POLL_S if is_young else otherwise_s
 
     def arrived(self) -> list[Arrived | PayloadLost]:
-        """The segments that are here now, and those that never will be."""
+        """The chunks that are here now, and those that never will be."""
         import ray
 
         if not self._transfers:
@@ -303,13 +299,13 @@ class RenderPool:
         held = tuple(member.held)
         return Died(number, member.node, why, held[0] if held else None, held[1:])
 
-    def exclude(self, node: str) -> list[Segment]:
-        """End all actors on `node`, and ask for no more there; the segments that they held."""
+    def exclude(self, node: str) -> list[Chunk]:
+        """End all actors on `node`, and ask for no more there; the chunks that they held."""
         self._excluded.append(node)
         there = [member for member in self._roster if member.node == node]
         for member in there:
             self._end(member)
-        return [segment for member in there for segment in member.held]
+        return [chunk for member in there for chunk in member.held]
 
     def slow_to_open(self) -> list[int]:
         """Actors that have been opening their source for far longer than any other took."""
@@ -426,46 +422,49 @@ class RenderPool:
         return Joined(member.number, opened.value)
 
     def _drawn(
-        self, member: Member, segment: Segment, payload_ref: Any, meta: DrawnMeta
+        self, member: Member, chunk: Chunk, payload_ref: Any, meta: DrawnMeta
     ) -> Event | None:
         if meta.failure is not None:
-            return self._failed(member, segment, meta.failure)
+            return self._failed(member, chunk, meta.failure)
         # One actor has found a difference from full draws: all others draw in full from now on.
         self._in_full = self._in_full or meta.difference is not None
-        self._stopped_drawing(member, segment)
+        self._stopped_drawing(member, chunk)
         number, node = member.number, member.node
+        transfer = _Transfer(number, node, chunk, meta, time.perf_counter())
         if node == self._here:
-            return Arrived(number, node, segment, meta, LocalRef(payload_ref))
-        since_s = time.perf_counter()
-        self._transfers[payload_ref] = _Transfer(number, node, segment, meta, since_s)
-        return TransferBegan(segment, meta.payload_bytes)
+            return self._arrived(payload_ref, transfer)
+        self._transfers[payload_ref] = transfer
+        return TransferBegan(chunk, meta.payload_bytes)
 
     def _transferred(self, ref: Any) -> Arrived | PayloadLost:
-        import ray
-
         each = self._transfers.pop(ref)
-        pin = None
-        if self._pins_payloads:
-            try:
-                pin = ray.get(ref, timeout=FETCH_LIMIT_S)
-            except ray.exceptions.RayError as error:
-                return PayloadLost(each.number, each.node, each.segment, first_line(error))
         took_s = time.perf_counter() - each.since_s
         self._slowest_transfer_s = max(self._slowest_transfer_s, took_s)
-        return Arrived(each.number, each.node, each.segment, each.meta, LocalRef(ref, pin))
+        return self._arrived(ref, each)
 
-    def _stopped_drawing(self, member: Member, segment: Segment) -> None:
-        self._roster.end(member, segment)
+    def _arrived(self, ref: Any, each: _Transfer) -> Arrived | PayloadLost:
+        import ray
+
+        frames = None
+        if not each.chunk.encodes:
+            try:
+                frames = ray.get(ref, timeout=FETCH_LIMIT_S)
+            except ray.exceptions.RayError as error:
+                return PayloadLost(each.number, each.node, each.chunk, first_line(error))
+        return Arrived(each.number, each.node, each.chunk, each.meta, LocalRef(ref, frames))
+
+    def _stopped_drawing(self, member: Member, chunk: Chunk) -> None:
+        self._roster.end(member, chunk)
         member.began_s = time.perf_counter()
         if member.leaving:
             self._release_if_idle(member)
 
-    def _failed(self, member: Member, segment: Segment | None, failure: RayanimError) -> Event:
-        if segment is None:
+    def _failed(self, member: Member, chunk: Chunk | None, failure: RayanimError) -> Event:
+        if chunk is None:
             self._end(member)
         else:
-            self._stopped_drawing(member, segment)
-        return CallFailed(member.number, member.node, segment, failure)
+            self._stopped_drawing(member, chunk)
+        return CallFailed(member.number, member.node, chunk, failure)
 
     def _died(self, member: Member, error: Exception) -> Event:
         why = first_line(error)
@@ -511,33 +510,33 @@ class _Call:
 
     member: Member
     method: Literal["hello", "open", "render"]
-    segment: Segment | None = None
+    chunk: Chunk | None = None
     payload_ref: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Transfer:
-    """A drawn segment that is being transferred to the driver's node."""
+    """A drawn chunk that is being transferred to the driver's node."""
 
     number: int
     node: str | None
-    segment: Segment
+    chunk: Chunk
     meta: DrawnMeta
     since_s: float
 
 
-def _call_error(segment: Segment | None, error: Exception) -> RayanimError:
+def _call_error(chunk: Chunk | None, error: Exception) -> RayanimError:
     """The error for code that raised where the user's drawing did not."""
-    what = "Opening the source" if segment is None else f"Drawing {segment.label}"
+    what = "Opening the source" if chunk is None else f"Drawing {chunk.label}"
     return FrameError(
         f"{what} failed in the actor: {first_line(error)}",
-        frame=None if segment is None else segment.batch.numbers[0],
+        frame=None if chunk is None else chunk.batch.numbers[0],
         traceback_text=plain_text(error),
     )
 
 
 @contextlib.contextmanager
-def unpicklable_parameters_named(segment: Segment) -> Iterator[None]:
+def unpicklable_parameters_named(chunk: Chunk) -> Iterator[None]:
     """Say which frames' parameters cannot be pickled, where sending them fails."""
     import ray
 
@@ -548,10 +547,10 @@ def unpicklable_parameters_named(segment: Segment) -> Iterator[None]:
     except Exception as error:
         # Ray's own text lists every object on the way to the culprit.
         raise NotPicklableError(
-            f"The parameters of {segment.label} cannot be sent to an actor: "
+            f"The parameters of {chunk.label} cannot be sent to an actor: "
             f"{error.__cause__ or error}. Leave out of param_by_frame what cannot be pickled, "
             "or draw in this process with workers=1.",
-            frame=segment.batch.numbers[0],
+            frame=chunk.batch.numbers[0],
         ) from error
 
 
@@ -566,14 +565,14 @@ class Member:
     node: str | None = None
     answered_s: float = 0.0
     is_open: bool = False
-    held: deque[Segment] = field(default_factory=deque)
+    held: deque[Chunk] = field(default_factory=deque)
     began_s: float = 0.0
     leaving: bool = False
     refs: set[Any] = field(default_factory=set)
 
     @property
     def can_take(self) -> bool:
-        """Whether it may get segments."""
+        """Whether it may get chunks."""
         return self.is_open and not self.leaving
 
 
@@ -582,7 +581,7 @@ class Roster:
 
     def __init__(self) -> None:
         self._members: dict[int, Member] = {}
-        # Those that can take segments, by how many they hold; dicts are ordered sets.
+        # Those that can take chunks, by how many they hold; dicts are ordered sets.
         self._by_held: list[dict[int, None]] = [{}]
         self._on_node: Counter[str] = Counter()
         self.requested = 0
@@ -630,16 +629,16 @@ class Roster:
             member.leaving = True
             self.requested -= 1
 
-    def begin(self, member: Member, segment: Segment) -> None:
-        """It was given a segment."""
+    def begin(self, member: Member, chunk: Chunk) -> None:
+        """It was given a chunk."""
         self._count_out(member)
-        member.held.append(segment)
+        member.held.append(chunk)
         self._count_in(member)
 
-    def end(self, member: Member, segment: Segment) -> None:
-        """It has drawn a segment."""
+    def end(self, member: Member, chunk: Chunk) -> None:
+        """It has drawn a chunk."""
         self._count_out(member)
-        member.held.remove(segment)
+        member.held.remove(chunk)
         self._count_in(member)
 
     def remove(self, member: Member) -> None:
@@ -658,12 +657,12 @@ class Roster:
         """Numbers of the actors that could draw and have nothing to."""
         return list(self._by_held[0])
 
-    def drawing(self) -> list[Segment]:
-        """What is being drawn now, one segment per busy actor."""
+    def drawing(self) -> list[Chunk]:
+        """What is being drawn now, one chunk per busy actor."""
         return [member.held[0] for member in self if member.held]
 
     def free_places(self, depth: int) -> Iterator[int]:
-        """Actors that can take a segment, the idlest first; once per free place.
+        """Actors that can take a chunk, the idlest first; once per free place.
 
         What they get in the meantime changes nothing.
         """
@@ -708,7 +707,7 @@ NODE_LIMIT_S = 900.0
 """Where a cluster has to add a node first: clouds take one to five minutes, large images longer."""
 
 MAX_NAMED = 3
-"""Segments that a message names, of the many that are being drawn."""
+"""Chunks that a message names, of the many that are being drawn."""
 
 
 def first_actor_limit_s(has_room: bool) -> float:
@@ -716,12 +715,12 @@ def first_actor_limit_s(has_room: bool) -> float:
     return ROOM_LIMIT_S if has_room else NODE_LIMIT_S
 
 
-def wait_text(drawing: Sequence[Segment], answered: int, requested: int) -> str:
-    """What a job waits for that has finished no segment for a while, as a sentence."""
+def wait_text(drawing: Sequence[Chunk], answered: int, requested: int) -> str:
+    """What a job waits for that has finished no chunk for a while, as a sentence."""
     if drawing:
-        named = [segment.label for segment in drawing[:MAX_NAMED]]
+        named = [chunk.label for chunk in drawing[:MAX_NAMED]]
         more = len(drawing) - len(named)
-        others = f", and {more} other segments" if more else ""
+        others = f", and {more} other chunks" if more else ""
         return f"Still drawing {', '.join(named)}{others}."
     if answered:
         return "Still opening the source in render actors."

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 
 from rayanim.engine.draw import NO_TIME, Timings
 from rayanim.engine.machine import process_rss_bytes
-from rayanim.engine.plan import Segment
+from rayanim.engine.plan import Chunk
 from rayanim.events import (
     ActorJoined,
     CopyDrawn,
     EngineChosen,
     Event,
     FleetChanged,
-    FramesDiscarded,
     FramesDrawn,
-    FramesEncoded,
     FramesRejected,
     InternalEvent,
     JobResumed,
@@ -36,7 +34,6 @@ from rayanim.events import (
     SegmentRetried,
     TransportChosen,
     VideoClosed,
-    VideoRestarted,
 )
 from rayanim.figure.hints import advice_of
 from rayanim.progress.base import Progress, ProgressState
@@ -239,8 +236,6 @@ class JobStats:
         match event:
             case FramesDrawn():
                 self._drawn(event.timings)
-            case FramesDiscarded(kept=kept):
-                self.timings = replace(self.timings, frames=kept.frames, draws=kept.draws)
             case SegmentDrawn():
                 self._drawn(event.timings or NO_TIME)
                 self._memory("RenderActor", event.rss_bytes)
@@ -248,19 +243,14 @@ class JobStats:
                 self._memory("RenderActor", event.rss_bytes)
             case SegmentRetried():
                 self.segments_retried += 1
-            case FramesEncoded():
-                self._encoded(event.frames, event.encode_s)
-            case SegmentEncoded() | PartKept():
+            case SegmentEncoded():
+                self._encoded(event.stop - event.start, event.encode_s, event.wait_s)
+            case PartKept():
                 self._written(event)
             case VideoClosed():
                 self.encode_s += event.encode_s
                 self.write_s += event.write_s
                 self.wait_s += event.wait_s
-            case VideoRestarted():
-                self.frames = self.written_frames = self.written_bytes = 0
-                self.timings = NO_TIME
-                self.encode_s = self.wait_s = 0.0
-                self.meter = RateMeter()
             case JobResumed():
                 self._resumed(event.frames, event.written_bytes)
             case FramesRejected():
@@ -298,13 +288,12 @@ class JobStats:
         self.wait_s += wait_s
         self.meter.update(self.frames)
 
-    def _written(self, event: SegmentEncoded | PartKept) -> None:
+    def _written(self, event: PartKept) -> None:
         frames = event.stop - event.start
-        self._encoded(frames, event.encode_s, event.wait_s)
+        self._encoded(frames if event.by_actor else 0, event.encode_s, event.wait_s)
         self.written_frames += frames
         self.written_bytes += event.written_bytes
-        if isinstance(event, PartKept):
-            self.write_s += event.write_s
+        self.write_s += event.write_s
         self._memory("EncoderActor", event.rss_bytes)
 
     def _resumed(self, frames: int, written_bytes: int) -> None:
@@ -370,7 +359,7 @@ class FrameCountLog:
         before_encoded, self._encoded = self._encoded, self._stats.frames
         if isinstance(event, FramesDrawn | SegmentDrawn):
             self._log("drawn", self._every_drawn, before_drawn, self._drawn)
-        elif isinstance(event, FramesEncoded | SegmentEncoded | PartKept):
+        elif isinstance(event, SegmentEncoded | PartKept):
             self._log("encoded", self._every_encoded, before_encoded, self._encoded)
 
     def _log(self, done: str, every: int | None, before: int, now: int) -> None:
@@ -425,16 +414,16 @@ class JobEvents:
                 EngineChosen(engine=engine, reason=reason, actors=actors, transport=transport)
             )
 
-    def drawn_here(self, segment: Segment, before: Timings) -> None:
-        """A segment was drawn in this process; `before` is what was counted when it was begun."""
-        now = self.stats.timings
+    def drawn_here(self, chunk: Chunk, timings: Timings) -> None:
+        """A chunk was drawn in this process."""
+        self.emit(FramesDrawn(timings=timings))
         self.emit(
             SegmentDrawn.of(
-                segment,
+                chunk,
                 actor=None,
-                draw_s=now.draw_s - before.draw_s,
-                convert_s=now.convert_s - before.convert_s,
-                encode_s=now.encode_s - before.encode_s,
+                draw_s=timings.draw_s,
+                convert_s=timings.convert_s,
+                encode_s=timings.encode_s,
             )
         )
 

@@ -1,7 +1,4 @@
-"""Two ways to a file: one encoder for the whole video, or segment files that are joined.
-
-A writer is pickled, sent to the process that writes, and opened there.
-"""
+"""Two ways to a file: one encoder for the whole video, or segment files that are joined."""
 
 from __future__ import annotations
 
@@ -11,41 +8,37 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rayanim.engine.plan import Place
+from rayanim.engine.plan import Segment
 from rayanim.engine.scheduler import Prefix
-from rayanim.errors import EncodeError, PartsError
-from rayanim.storage.store import DISK_PATIENCE_S
+from rayanim.errors import PartsError
 
 if TYPE_CHECKING:
     from rayanim.storage.segments import SegmentFolder
-    from rayanim.video.encode import EncodedSegment, VideoEncoder
+    from rayanim.video.encode import EncodedSegment
     from rayanim.video.join import Joiner
     from rayanim.video.spec import StreamSpec
 
 
+class FrameEncoder(Protocol):
+    """One encoder run: `encode` frames in order, then `finish` or `abort`."""
+
+    def encode(self, frames: Any) -> None:
+        """Encode the next frames, (n, frame_bytes) uint8."""
+
+    def finish(self) -> Any:
+        """What the frames came to, for `Writer.put`."""
+
+    def abort(self) -> None:
+        """Close; no effect after `finish`."""
+
+
 class Writer(Protocol):
-    """Takes what was drawn, and makes the file."""
+    """Opens encoders, takes what they made, and makes the file."""
 
-    @property
-    def path(self) -> Path:
-        """The file that the video is written to, on the machine of its encoder."""
+    def encoder(self) -> FrameEncoder:
+        """An encoder for one segment."""
 
-    @property
-    def survives(self) -> bool:
-        """Whether what was written outlasts the process that wrote it."""
-
-    @property
-    def width(self) -> int:
-        """How many segments are worth writing at once."""
-
-    @property
-    def patience_s(self) -> float:
-        """Seconds that writing one may take before something is wrong."""
-
-    def open(self) -> None:
-        """Begin to write; before that it pickles."""
-
-    def put(self, place: Place, payload: Any) -> int:
+    def put(self, segment: Segment, encoded: Any) -> int:
         """Take a segment; bytes written to the disk, 0 where that is not known yet."""
 
     def found(self, indices: Iterable[int]) -> None:
@@ -54,49 +47,44 @@ class Writer(Protocol):
     def finish(self, n_frames: int) -> int:
         """Write the file's end; its size in bytes."""
 
+    def abort(self) -> None:
+        """Stop, and remove the video's unfinished file."""
 
-class FrameWriter:
-    """Raw frames go, in order, through one encoder into one file."""
 
-    survives = False
-    width = 1
-    patience_s = DISK_PATIENCE_S
+class FileWriter:
+    """One encoder writes the whole video into its file."""
 
     def __init__(self, spec: StreamSpec, path: Path) -> None:
         self._spec = spec
-        self.path = path
-        self._encoder: VideoEncoder
-        self._frames = 0
+        self._path = path
+        self._file_bytes = 0
 
-    def open(self) -> None:
+    def encoder(self) -> FrameEncoder:
         from rayanim.video.encode import VideoEncoder
 
-        self._encoder = VideoEncoder(self._spec, self.path)
+        return VideoEncoder(self._spec, self._path)
 
-    def put(self, place: Place, payload: Any) -> int:
-        if place.start != self._frames:
-            raise EncodeError(f"Frame {place.start} came where frame {self._frames} was expected.")
-        self._encoder.encode(payload)
-        self._frames += len(payload)
+    def put(self, segment: Segment, encoded: Any) -> int:
+        self._file_bytes = encoded
         return 0
 
     def found(self, indices: Iterable[int]) -> None:
         """Nothing: there are no segment files."""
 
     def finish(self, n_frames: int) -> int:
-        if n_frames != self._frames:
-            raise EncodeError(f"{self._frames} frames were encoded where the video has {n_frames}.")
-        return self._encoder.finish()
+        return self._file_bytes
+
+    def abort(self) -> None:
+        """Nothing: the encoder removes its file."""
 
 
 class SegmentWriter:
     """Encoded segments go, as they come, into files of their own, which are joined to the video.
 
     One that does not join keeps a list of what was written (`take_found`) for
-    another that does; `finish` joins nevertheless.
+    another that does; `finish` joins nevertheless. It is pickled, sent to the
+    process that writes, and opened there.
     """
-
-    survives = True
 
     def __init__(
         self, spec: StreamSpec, path: Path, store: SegmentFolder, *, joins: bool = True
@@ -123,12 +111,18 @@ class SegmentWriter:
         if self._joins:
             self._joining = Joining(self._spec, self.path, self._store)
 
-    def put(self, place: Place, payload: Any) -> int:
-        written_bytes = self._store.put(place.index, place.start, place.batch_digest, payload)
+    def encoder(self) -> FrameEncoder:
+        from rayanim.video.encode import SegmentEncoder
+
+        return SegmentEncoder(self._spec)
+
+    def put(self, segment: Segment, encoded: EncodedSegment) -> int:
+        index, start = segment.index, segment.start
+        written_bytes = self._store.put(index, start, segment.batch_digest, encoded)
         if self._joining is None:
-            self._found.append(place.index)
+            self._found.append(index)
         else:
-            self._joining.add(place.index, place.start, payload)
+            self._joining.add(index, start, encoded)
         return written_bytes
 
     def found(self, indices: Iterable[int]) -> None:

@@ -49,6 +49,7 @@ from rayanim.video.encode import EncodedPacket, EncodedSegment
 
 if TYPE_CHECKING:
     from rayanim.engine.plan import Segment
+    from rayanim.parameters import Batch
     from rayanim.storage.output import Target
     from rayanim.video.spec import StreamSpec
 
@@ -645,18 +646,20 @@ class SegmentStore:
         """Bytes of those segments."""
         return sum(info.file_bytes for info in self._finished.values())
 
-    def take_up(self, segment: Segment) -> bool | None:
-        """Whether an earlier job's file is that of `segment`; None where there is none."""
-        info = self._finished.get(segment.index)
-        if info is None:
-            return None
-        digest = batch_digest(segment.batch.numbers, segment.batch.params)
+    def has_file(self, index: int) -> bool:
+        """Whether an earlier job has left a file of segment `index`."""
+        return index in self._finished
+
+    def take_up(self, segment: Segment, batch: Batch) -> bool:
+        """Whether an earlier job's file of `segment` holds the frames of `batch`."""
+        info = self._finished[segment.index]
+        digest = batch_digest(batch.numbers, batch.params)
         is_same = (info.start, info.stop) == (segment.start, segment.stop)
         return is_same and digest is not None and digest == info.batch_digest
 
-    def info_of(self, segment: Segment) -> SegmentInfo:
-        """What an earlier job's file of `segment` says of itself, where there is one."""
-        return self._finished[segment.index]
+    def info_of(self, index: int) -> SegmentInfo:
+        """What an earlier job's file of segment `index` says of itself."""
+        return self._finished[index]
 
     def end_at(self, segments: int) -> int:
         """Remove an earlier job's segments that lie behind the video's end; their frames.
