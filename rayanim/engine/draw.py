@@ -23,6 +23,7 @@ import cloudpickle
 import numpy as np
 import numpy.typing as npt
 
+from rayanim.engine.chunks import FRAMES_CHECKED
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Chunk
 from rayanim.errors import (
@@ -52,16 +53,6 @@ RawPayload = npt.NDArray[np.uint8]
 
 Payload = Union[RawPayload, "EncodedSegment"]
 """What an actor hands over of a chunk: its frames, or what they were encoded to."""
-
-FRAMES_CHECKED = 3
-"""First frames of a chunk that are drawn again, the last of them first.
-
-One alone may show what was just set: a plot that is replaced every third frame
-looks the same in the frame that replaces it, whatever came before.
-"""
-
-DRAWN_PER_CHECKED = 100
-"""A frame in so many is drawn again: a hundredth of the time of a long job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,20 +443,6 @@ def _frame_error(source: Source, number: int, error: Exception) -> FrameError:
         frame=number,
         traceback_text=traceback.format_exc(),
     )
-
-
-class HistoryBudget:
-    """Decides when to check a chunk's history, for all who draw together."""
-
-    def __init__(self) -> None:
-        self._checked = 0
-
-    def is_due(self, drawn_frames: int) -> bool:
-        """Whether the next chunk is to be checked, after so many frames; counts it if so."""
-        if self._checked * DRAWN_PER_CHECKED > drawn_frames:
-            return False
-        self._checked += FRAMES_CHECKED
-        return True
 
 
 class HistoryCheck:

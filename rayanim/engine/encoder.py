@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,13 +124,12 @@ class EncoderLink:
         self,
         chunk: Chunk,
         payload: LocalRef,
-        when_encoded: Callable[[Chunk], None],
         batch_digest: str | None = None,
     ) -> None:
         """Hand over a segment."""
         if not self._handed:
             self._answered_s = time.perf_counter()
-        self._hand_over(_Handed(chunk, payload, when_encoded, batch_digest))
+        self._hand_over(_Handed(chunk, payload, batch_digest))
 
     def take(self, ref: Any) -> tuple[Chunk, Acknowledgement | None] | None:
         """What the ready `ref` acknowledges; None where it is not the encoder's.
@@ -158,7 +157,6 @@ class EncoderLink:
         self._answered_s = time.perf_counter()
         self._found.add(handed.chunk.segment.index)
         self._slowest_s = max(self._slowest_s or 0.0, answer.encode_s)
-        handed.when_encoded(handed.chunk)
         return handed.chunk, answer
 
     def finish(self, n_frames: int) -> int:
@@ -237,7 +235,6 @@ class _Handed:
 
     chunk: Chunk
     payload: LocalRef
-    when_encoded: Callable[[Chunk], None]
     batch_digest: str | None = None
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
+from rayanim.engine.chunks import FrameTimes
 from rayanim.engine.draw import RawPayload
 from rayanim.engine.local import Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.metrics import MetricsExporter
 from rayanim.engine.plan import GOP_FRAMES, Chunk, Plan, Segment
 from rayanim.engine.ray_session import RaySession, ray_errors_explained
-from rayanim.engine.scheduler import FrameTimes
 from rayanim.engine.stats import (
     FrameCountLog,
     JobEvents,

@@ -18,10 +18,9 @@ from queue import SimpleQueue
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
+from rayanim.engine.chunks import FRAMES_CHECKED, HistoryBudget
 from rayanim.engine.draw import (
-    FRAMES_CHECKED,
     ChunkRenderer,
-    HistoryBudget,
     HistoryCheck,
     RawPayload,
     RenderSetup,
@@ -304,13 +303,17 @@ MAX_THREADS = 4
 """Segments encoded at once: each costs the memory of an encoder."""
 
 
+WhenEncoded = Callable[[Chunk, float, float], None]
+"""Called with a chunk, the seconds that its encoder took, and those it had waited."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Frames:
     """Frames on their way to an encoder; `when_encoded` frees what they hold."""
 
     chunk: Chunk
     frames: RawPayload
-    when_encoded: Callable[[Chunk], None]
+    when_encoded: WhenEncoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +335,7 @@ class _Written:
     written_bytes: int
 
 
-def _nothing_to_free(chunk: Chunk) -> None:
+def _nothing_to_free(chunk: Chunk, encode_s: float, wait_s: float) -> None:
     """The frames were drawn here."""
 
 
@@ -380,7 +383,7 @@ class Encoders:
         self,
         chunk: Chunk,
         frames: RawPayload,
-        when_encoded: Callable[[Chunk], None] = _nothing_to_free,
+        when_encoded: WhenEncoded = _nothing_to_free,
     ) -> None:
         """The next frames of a segment; `when_encoded` is called by `settle`."""
         self._check()
@@ -436,7 +439,7 @@ class Encoders:
             self._events.emit(
                 SegmentEncoded.of(chunk, encode_s=result.encode_s, wait_s=result.wait_s)
             )
-            result.sent.when_encoded(chunk)
+            result.sent.when_encoded(chunk, result.encode_s, result.wait_s)
         else:
             self._events.emit(
                 PartKept.of(

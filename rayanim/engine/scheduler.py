@@ -1,646 +1,104 @@
-"""Decides what is drawn next, by whom, and what the encoder may have; PURE.
+"""Decides what a job on Ray does next: `Scheduler.on(event, now_s)` gives actions; PURE.
 
-Theory of operation
--------------------
-A chunk is *open* from the moment it is given to an actor until the encoder
-has acknowledged it; only the bytes of open chunks exist anywhere. No new
-chunk is given out while they fill the window.
-
-It cannot deadlock: chunks are given out in order, a lost one before all
-others, and one is always given out when none is open. So the chunk that the
-encoder waits for is open, drawn or about to be drawn, and its acknowledgement
-frees room for the next.
-
-A chunk of raw frames takes its bytes of the window when it is given out,
-since they fill up as it is drawn: at 1920x1080 a yuv420p frame has 3.1 MB, so
-the default window of 256 MiB holds 86 of them. An encoded chunk's bytes are
-known, and exist, when it has been drawn (`frame_bytes` 0): they count from then
-on, also while they are being transferred from another node.
-
-A chunk that is overdue may be given out once more, as a *copy*, while its
-actor goes on. The first to finish counts, the other is ignored. The bytes of a
-copy of raw frames come on top of the window: while there are new chunks, at
-most one actor and a quarter of all draw copies.
+It holds everything that is known of the job's chunks, actors and nodes, and no
+handle, no clock and no thread: the loop around it turns Ray's answers into
+events, and carries out the actions. What goes wrong for good is raised.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
-
-from rayanim.engine.plan import Chunk, Plan
-from rayanim.errors import SegmentLostError
-
-Item = TypeVar("Item")
-Payload = TypeVar("Payload")
-
-MAX_ATTEMPTS = 3
-"""A chunk that ends its actor's process this often ends the job."""
-
-MAX_COPIES = 2
-"""Actors that may draw the same chunk at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn(Generic[Payload]):
-    """A chunk with what its actor handed back."""
-
-    chunk: Chunk
-    payload: Payload
-
-
-@dataclass(slots=True)
-class _Open:
-    """An open chunk: how many actors draw it, whether one has, and its bytes."""
-
-    chunk: Chunk
-    held_bytes: int
-    drawing: int = 0
-    is_drawn: bool = False
-
-
-class Dispatcher(Generic[Payload]):
-    """The state of every chunk between the plan and the encoder."""
-
-    def __init__(
-        self,
-        plan: Iterator[Chunk],
-        *,
-        frame_bytes: int,
-        limit_bytes: int,
-        first_frame: int = 0,
-        begun: Chunk | None = None,
-    ) -> None:
-        self.first_frame = first_frame
-        self._plan = plan
-        self._frame_bytes = frame_bytes
-        self._limit_bytes = limit_bytes
-        self._peeked: Chunk | None = None
-        self._exhausted = False
-        # Indices of open chunks that no actor draws any more, as a heap.
-        self._again: list[int] = []
-        self._open: dict[int, _Open] = {}
-        # Acknowledged chunks of which actors still draw so many copies.
-        self._needless_copies: dict[int, int] = {}
-        self._attempts: dict[int, int] = {}
-        self._pulled = begun
-        # Segments of which raw frames go to an encoder, by index.
-        self._fed: dict[int, _Fed[Payload]] = {}
-        if begun is not None:
-            self._fed[begun.segment.index] = _Fed(Ordering(begun.index + 1), begun.index)
-        self.drawn_frames = 0
-        self.drawing_frames = 0
-        self.drawing_chunks = 0
-        # Kept as running sums: with thousands of actors, thousands of chunks are open.
-        self.in_flight_bytes = 0
-        self.queued_frames = 0
-
-    @property
-    def finished(self) -> bool:
-        """Whether every chunk of the plan was acknowledged."""
-        return not self._open and self._peek() is None
-
-    @property
-    def all_handed_out(self) -> bool:
-        """Whether no chunk is left to give out, lost ones included."""
-        return not self._again and self._peek() is None
-
-    @property
-    def last_places(self) -> int:
-        """Actors that may still have something to draw once all is given out.
-
-        An idle one may soon be wanted for each chunk that turns out to be slow.
-        """
-        return MAX_COPIES * self.drawing_chunks
-
-    def take(self, avoid: Container[int] = ()) -> Chunk | None:
-        """The next chunk to draw, or None while there is none or no room."""
-        again = self._pop_again(avoid)
-        if again is not None:
-            return self._give_out(self._open[again])
-        segment_or_none = self._peek()
-        if segment_or_none is None or not self._fits(segment_or_none):
-            return None
-        chunk, self._peeked = segment_or_none, None
-        self._open[chunk.index] = each = _Open(chunk, 0)
-        self._set_bytes(each, self._raw_bytes(chunk))
-        return self._give_out(each)
-
-    def take_copy(self, among: Collection[int]) -> Chunk | None:
-        """The first chunk still being drawn, for one more actor; None if there is none."""
-        first = min(filter(self._may_be_copied, among), default=None)
-        if first is None:
-            return None
-        self._open[first].drawing += 1
-        return self._open[first].chunk
-
-    def is_wanted(self, chunk: Chunk) -> bool:
-        """Whether `chunk` has not been drawn yet."""
-        each = self._open.get(chunk.index)
-        return each is not None and not each.is_drawn
-
-    def give_back(self, chunk: Chunk) -> None:
-        """Take back a chunk that an actor was given and did not finish."""
-        if self._is_done_without(chunk):
-            return
-        self._set_bytes(self._open[chunk.index], self._raw_bytes(chunk))
-        self.drawing_frames -= len(chunk)
-        self.drawing_chunks -= 1
-        heapq.heappush(self._again, chunk.index)
-
-    def lost(self, chunk: Chunk, why: str) -> None:
-        """Take back a chunk whose actor died while drawing it."""
-        if not self.is_wanted(chunk):
-            self._is_done_without(chunk)
-            return
-        attempts = self._attempts.get(chunk.index, 0) + 1
-        self._attempts[chunk.index] = attempts
-        if attempts >= MAX_ATTEMPTS:
-            first, last = chunk.batch.numbers[0], chunk.batch.numbers[-1]
-            what, how, them, frames = (f"Frame {first}", "To see why", "it", f"{first}")
-            if last > first:
-                what, how, them = f"A frame from {first} to {last}", "To see which", "them"
-                frames = f"{first}-{last}"
-            raise SegmentLostError(
-                f"{what} ended the actor's process, {attempts} times ({why}). {how}, draw {them} "
-                f"in one process: rayanim run SCRIPT --frames {frames} --engine local.",
-                start=first,
-                stop=last + 1,
-                attempts=attempts,
-            )
-        self.give_back(chunk)
-
-    def on_its_way(self, chunk: Chunk, payload_bytes: int) -> None:
-        """A chunk is drawn on another node and being transferred: its bytes count already.
-
-        Nothing changes where they were counted before, or another copy has been drawn.
-        """
-        each = self._open.get(chunk.index)
-        if each is not None and not each.is_drawn and chunk.encodes:
-            self._set_bytes(each, max(each.held_bytes, payload_bytes))
-
-    def drawn(self, chunk: Chunk, payload: Payload, payload_bytes: int) -> list[Drawn[Payload]]:
-        """Take a drawn chunk; what may now go to an encoder, or be written."""
-        each = self._open.get(chunk.index)
-        if each is None or each.is_drawn:
-            self._is_done_without(chunk)
-            return []
-        each.drawing -= 1
-        each.is_drawn = True
-        self._set_bytes(each, payload_bytes)
-        self.drawing_frames -= len(chunk)
-        self.drawing_chunks -= 1
-        self.drawn_frames += len(chunk)
-        self.queued_frames += len(chunk)
-        self._attempts.pop(chunk.index, None)
-        drawn = Drawn(chunk, payload)
-        if chunk.encodes:
-            return [drawn]
-        fed = self._fed[chunk.segment.index]
-        released = fed.ordering.put(chunk.index, drawn)
-        if released:
-            fed.released = released[-1].chunk.index
-        return released
-
-    def ended(self) -> list[Chunk]:
-        """The last chunks of segments whose frames were all released, each once."""
-        self._peek()
-        ended = [fed.last for fed in self._fed.values() if fed.last and fed.is_complete]
-        for last in ended:
-            del self._fed[last.segment.index]
-        return ended
-
-    def payload_lost(self, chunk: Chunk) -> None:
-        """An encoded segment was lost before it was written."""
-        each = self._open[chunk.index]
-        each.is_drawn = False
-        self._set_bytes(each, 0)
-        self.drawn_frames -= len(chunk)
-        self.queued_frames -= len(chunk)
-        if each.drawing:
-            # A copy is still being drawn: it counts again.
-            self.drawing_frames += len(chunk)
-            self.drawing_chunks += 1
-            return
-        heapq.heappush(self._again, chunk.index)
-
-    def encoded(self, chunk: Chunk) -> None:
-        """The encoder has acknowledged `chunk`: its bytes are free."""
-        each = self._open.pop(chunk.index)
-        self.in_flight_bytes -= each.held_bytes
-        self.queued_frames -= len(chunk)
-        if each.drawing:
-            self._needless_copies[chunk.index] = each.drawing
-
-    def _pop_again(self, avoid: Container[int]) -> int | None:
-        """The first lost chunk that is not in `avoid`; None if there is none."""
-        if not self._again:
-            return None
-        if self._again[0] not in avoid:
-            return heapq.heappop(self._again)
-        index = min((index for index in self._again if index not in avoid), default=None)
-        if index is not None:
-            self._again.remove(index)
-            heapq.heapify(self._again)
-        return index
-
-    def _give_out(self, each: _Open) -> Chunk:
-        each.drawing += 1
-        self.drawing_frames += len(each.chunk)
-        self.drawing_chunks += 1
-        return each.chunk
-
-    def _set_bytes(self, each: _Open, held_bytes: int) -> None:
-        self.in_flight_bytes += held_bytes - each.held_bytes
-        each.held_bytes = held_bytes
-
-    def _may_be_copied(self, index: int) -> bool:
-        each = self._open.get(index)
-        return each is not None and not each.is_drawn and 0 < each.drawing < MAX_COPIES
-
-    def _is_done_without(self, chunk: Chunk) -> bool:
-        """An actor stops drawing `chunk`; whether it is drawn, or another draws it."""
-        each = self._open.get(chunk.index)
-        if each is None:
-            left = self._needless_copies.pop(chunk.index) - 1
-            if left:
-                self._needless_copies[chunk.index] = left
-            return True
-        each.drawing -= 1
-        return each.is_drawn or each.drawing > 0
-
-    def _fits(self, chunk: Chunk) -> bool:
-        wanted_bytes = self.in_flight_bytes + self._raw_bytes(chunk)
-        return not self._open or wanted_bytes <= self._limit_bytes
-
-    def _peek(self) -> Chunk | None:
-        if self._peeked is None and not self._exhausted:
-            self._peeked = next(self._plan, None)
-            self._exhausted = self._peeked is None
-            self._note_end(self._pulled, self._peeked)
-            self._pulled = self._peeked
-        return self._peeked
-
-    def _note_end(self, before: Chunk | None, after: Chunk | None) -> None:
-        """`after` follows `before`: maybe one segment ends, and the next one begins."""
-        if after is not None and not after.encodes:
-            self._fed.setdefault(after.segment.index, _Fed(Ordering(after.index)))
-        if before is None or before.encodes:
-            return
-        if after is None or after.segment.index != before.segment.index:
-            self._fed[before.segment.index].last = before
-
-    def _raw_bytes(self, chunk: Chunk) -> int:
-        """Bytes of its frames, which fill up while it is drawn; 0 where they are encoded there."""
-        return 0 if chunk.encodes else len(chunk) * self._frame_bytes
-
-
-class Ordering(Generic[Item]):
-    """Holds items back until all before them have come."""
-
-    def __init__(self, first: int = 0) -> None:
-        self._next = first
-        self._early: dict[int, Item] = {}
-
-    def __len__(self) -> int:
-        return len(self._early)
-
-    def put(self, index: int, item: Item) -> list[Item]:
-        """Take the item of `index`, and release what is in order now."""
-        self._early[index] = item
-        released: list[Item] = []
-        while self._next in self._early:
-            released.append(self._early.pop(self._next))
-            self._next += 1
-        return released
-
-
-@dataclass(slots=True)
-class _Fed(Generic[Payload]):
-    """A segment of which raw frames go to an encoder: up to which chunk, and which is its last."""
-
-    ordering: Ordering[Drawn[Payload]]
-    released: int = -1
-    last: Chunk | None = None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all of it was released."""
-        return self.last is not None and self.last.index == self.released
-
-
-class Prefix:
-    """How far indices that come in any order, some of them twice, are there without a gap."""
-
-    def __init__(self) -> None:
-        self.next = 0
-        self._early: set[int] = set()
-
-    def add(self, index: int) -> bool:
-        """Note that `index` is there; False if it was before."""
-        is_new = index >= self.next and index not in self._early
-        if is_new:
-            self._early.add(index)
-        return is_new
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is one to take."""
-        return self.next in self._early
-
-    def take(self) -> range:
-        """All that follow those taken before without a gap."""
-        first = self.next
-        while self.next in self._early:
-            self._early.remove(self.next)
-            self.next += 1
-        return range(first, self.next)
-
-
-OVERDUE = 2.0
-"""After this many times the expected seconds an idle actor may draw a copy."""
-
-FAR_OVERDUE = 4.0
-"""After this many times the expected seconds a copy goes before new chunks."""
-
-GIVEN_UP = 10.0
-"""After this many times the expected seconds an actor may be ended."""
-
-SLACK_S = 2.0
-"""What a call may take beyond drawing: Ray's own delays on a busy machine."""
-
-COPIED_SHARE = 0.25
-"""The share of the actors that may draw copies while there are new chunks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How long frames have taken so far, encoding included where actors encode.
-
-    `patience_s` is the longest that a frame took in an actor that was ended
-    before it finished: drawn elsewhere, it may take as long again.
-    """
-
-    frame_s: float | None = None
-    slowest_s: float = 0.0
-    patience_s: float = 0.0
-
-    @property
-    def known_s(self) -> float:
-        """What a frame may well take, by those that were drawn; 0 before the first.
-
-        In a video with heavy scenes the slowest chunk says more than the average.
-        """
-        return max(self.frame_s or 0.0, self.slowest_s / 2)
-
-    def expected_s(self, frames: int) -> float | None:
-        """What a chunk of so many frames may well take; None before one was drawn."""
-        if self.frame_s is None:
-            return None
-        return frames * max(self.known_s, self.patience_s / 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A chunk that an actor draws or has yet to draw, or that is being transferred from it.
-
-    `age_s` is None where the actor has not begun it.
-    """
-
-    actor: int
-    node: str | None
-    index: int
-    age_s: float | None
-    expected_s: float | None
-    is_wanted: bool = True
-    frames: int = 1
-    in_transfer: bool = False
-
-    def is_late(self, factor: float, slack_s: float = 0.0) -> bool:
-        """Whether it has lasted so many times the expected, and the slack."""
-        if self.age_s is None or self.expected_s is None:
-            return False
-        return self.age_s > factor * self.expected_s + slack_s
-
-    @property
-    def frame_s(self) -> float:
-        """What a frame of it has taken so far."""
-        return (self.age_s or 0.0) / max(1, self.frames)
-
-
-@dataclass(frozen=True, slots=True)
-class OverdueWork:
-    """What is overdue at one moment: chunks, each with the nodes that draw it, and actors.
-
-    `given_up` are actors to end, `copies_left` says how many copies may be
-    drawn besides new chunks, `patience_s` is explained at `Pace`.
-    """
-
-    overdue: Mapping[int, frozenset[str | None]]
-    far_overdue: Mapping[int, frozenset[str | None]]
-    unresponsive_nodes: frozenset[str]
-    given_up: tuple[int, ...]
-    copies_left: int
-    patience_s: float = 0.0
-
-
-NOTHING_OVERDUE = OverdueWork({}, {}, frozenset(), (), 0)
-
-
-def find_overdue(
-    assignments: Iterable[Assignment], answered_ago_s: Mapping[str, float], actors: int
-) -> OverdueWork:
-    """What is overdue, by all assignments and the seconds since each node's last answer."""
-    all_assigned = list(assignments)
-    drawing = [each for each in all_assigned if not each.in_transfer]
-    far_actors = {each.actor for each in drawing if each.is_late(FAR_OVERDUE, SLACK_S)}
-    unresponsive = frozenset(_unresponsive_nodes(drawing, far_actors, answered_ago_s))
-    wanted = [each for each in all_assigned if each.is_wanted]
-    # What waits behind an overdue chunk is no better off.
-    far = [
-        each
-        for each in wanted
-        if (each.is_late(FAR_OVERDUE, SLACK_S) if each.in_transfer else each.actor in far_actors)
-    ]
-    given_up = [
-        each
-        for each in drawing
-        if each.is_late(GIVEN_UP, SLACK_S) and (not each.is_wanted or each.node in unresponsive)
-    ]
-    idle_worthy = [each for each in wanted if each.age_s is None or each.is_late(OVERDUE)]
-    copies = len(wanted) - len({each.index for each in wanted})
-    return OverdueWork(
-        overdue=_with_nodes([*idle_worthy, *far], wanted),
-        far_overdue=_with_nodes(far, wanted),
-        unresponsive_nodes=unresponsive,
-        given_up=tuple(sorted({each.actor for each in given_up})),
-        copies_left=max(0, 1 + int(actors * COPIED_SHARE) - copies),
-        patience_s=max((each.frame_s for each in given_up if each.is_wanted), default=0.0),
-    )
-
-
-def _unresponsive_nodes(
-    drawing: list[Assignment], far_actors: set[int], answered_ago_s: Mapping[str, float]
-) -> set[str]:
-    """Nodes without an answer for half of the time that an overdue chunk has lasted.
-
-    Never all of them: then the video's frames take that long, and no other node
-    could do their work. So a single node is never unresponsive.
-    """
-    unresponsive = {
-        each.node
-        for each in drawing
-        if each.actor in far_actors
-        and each.age_s is not None
-        and each.node is not None
-        and answered_ago_s.get(each.node, 0.0) > max(SLACK_S, each.age_s / 2)
-    }
-    return unresponsive if set(answered_ago_s) - unresponsive else set()
-
-
-def _with_nodes(
-    chosen: list[Assignment], wanted: list[Assignment]
-) -> Mapping[int, frozenset[str | None]]:
-    """The nodes on which each chosen chunk is being drawn."""
-    nodes: dict[int, set[str | None]] = {each.index: set() for each in chosen}
-    for each in wanted:
-        if each.index in nodes:
-            nodes[each.index].add(each.node)
-    return {index: frozenset(names) for index, names in nodes.items()}
-
-
-MAX_FAILURES = 3
-"""Failures that exclude a node, unless what it drew outweighs them."""
-
-FORGIVEN_BY = 10
-"""Chunks drawn that make good for one failure: machines fail now and then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A node gets no more actors."""
-
-    node: str
-    failures: int
-    why: str
-
-
-@dataclass(slots=True)
-class _NodeRecord:
-    """What happened on one node."""
-
-    failures: int = 0
-    weight: float = 0.0
-
-
-@dataclass(slots=True)
-class NodeFailures:
-    """Which nodes failed, which are excluded, and where each chunk has failed."""
-
-    excluded: list[str] = field(default_factory=list)
-    _records: dict[str, _NodeRecord] = field(default_factory=dict)
-    # The next attempt at a chunk is made elsewhere.
-    _failed_on: dict[int, set[str]] = field(default_factory=dict)
-
-    def seen(self, node: str) -> None:
-        """An actor lives there."""
-        self._records.setdefault(node, _NodeRecord())
-
-    def drawn(self, node: str | None, index: int) -> None:
-        """An actor there has drawn chunk `index`."""
-        self._failed_on.pop(index, None)
-        if node in self._records:
-            record = self._records[node]
-            record.weight = max(0.0, record.weight - 1 / FORGIVEN_BY)
-
-    def failed(
-        self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
-    ) -> Exclusion | None:
-        """An actor there died or failed; whether the node is excluded from now on."""
-        if node is None:
-            return None
-        self.seen(node)
-        if index is not None:
-            self._failed_on.setdefault(index, set()).add(node)
-        record = self._records[node]
-        record.failures += 1
-        record.weight += weight
-        if node in self.excluded or record.weight < MAX_FAILURES or not self._others_do_well(node):
-            return None
-        self.exclude(node)
-        return Exclusion(node, record.failures, why)
-
-    def exclude(self, node: str) -> None:
-        """No more actors there, however the others do."""
-        self.seen(node)
-        if node not in self.excluded:
-            self.excluded.append(node)
-
-    @property
-    def has_failures(self) -> bool:
-        """Whether some chunk has failed somewhere, and is not drawn yet."""
-        return bool(self._failed_on)
-
-    def has_failed_before(self, index: int) -> bool:
-        """Whether chunk `index` has failed, on whichever node."""
-        return index in self._failed_on
-
-    def to_avoid(self, node: str | None, working: Collection[str]) -> frozenset[int]:
-        """Chunks that failed on `node` and that another working node can try."""
-        if not self._failed_on or node is None:
-            return frozenset()
-        return frozenset(
-            index
-            for index, failed_on in self._failed_on.items()
-            if node in failed_on and any(other not in failed_on for other in working)
-        )
-
-    def _others_do_well(self, node: str) -> bool:
-        return any(
-            record.weight < 1
-            for other, record in self._records.items()
-            if other != node and other not in self.excluded
-        )
-
-
-MAX_DEATHS = 3
-"""Actors that may die while they start, in a row and for each node, before the job ends."""
-
-MAX_NODES_TRIED = 4
-"""Nodes on which actors may die while they start, before the job ends."""
-
-OPENING_LIMIT_S = 30.0
-"""What opening the source may take, however quick others were."""
-
-OPENING_FACTOR = 10.0
-"""How many times longer than the slowest so far opening it may take."""
-
-
-@dataclass(slots=True)
-class ActorStarts:
-    """How the actors of one job opened its source: deaths in a row, and the slowest opening."""
-
-    deaths: int = 0
-    slowest_s: float | None = None
-
-    @property
-    def limit_s(self) -> float:
-        """What one may take; endless before the first has opened it."""
-        if self.slowest_s is None:
-            return float("inf")
-        return max(OPENING_LIMIT_S, OPENING_FACTOR * self.slowest_s)
-
-    def opened(self, took_s: float) -> None:
-        """An actor can draw."""
-        self.deaths = 0
-        self.slowest_s = max(self.slowest_s or 0.0, took_s)
-
-    def too_many_deaths(self, nodes: int) -> bool:
-        """Whether more attempts make no sense."""
-        return self.deaths >= MAX_DEATHS * max(1, min(MAX_NODES_TRIED, nodes))
-
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic
+
+from rayanim.engine.autoscaler import (
+    PolicyState,
+    ScalingLimits,
+    SlidingSums,
+    Snapshot,
+    decide,
+)
+from rayanim.engine.chunks import ChunkQueue, HistoryBudget, Payload
+from rayanim.engine.messages import (
+    Action,
+    Answered,
+    Arrived,
+    Ask,
+    Begin,
+    CallFailed,
+    Died,
+    Emit,
+    End,
+    EndSegment,
+    Event,
+    Exclude,
+    Finish,
+    HandOn,
+    Joined,
+    NoticeOnce,
+    PayloadLost,
+    Release,
+    Submit,
+    Taken,
+    Tick,
+    TransferBegan,
+    WriteLost,
+)
+from rayanim.engine.plan import Chunk
+from rayanim.engine.roster import (
+    MAX_DEATHS,
+    MAX_FAILURES,
+    MAX_NODES_TRIED,
+    NOTHING_OVERDUE,
+    ActorStarts,
+    Assignment,
+    Member,
+    NodeFailures,
+    OverdueWork,
+    Pace,
+    Roster,
+    find_overdue,
+)
+from rayanim.errors import (
+    FarmSilentError,
+    FarmStartError,
+    HistoryError,
+    RayanimError,
+    RedrawError,
+)
+from rayanim.events import (
+    ActorAsked,
+    ActorDied,
+    ActorJoined,
+    ActorReleased,
+    CopyDrawn,
+    Notice,
+    ScalingDecided,
+    SegmentDrawn,
+    SegmentRetried,
+    StatusShown,
+)
+from rayanim.events import Event as JobEvent
+
+DIFFERENCE = (
+    "The video's first frame has other pixels in a render actor than in this process, so frames "
+    "may differ by who draws them. Usual causes: the order of a set, a module's variable that the "
+    "script changed, random numbers from a generator without a seed, the time of day. "
+    "With workers=1 one process draws all."
+)
+"""Noticed once if a `Joined` differs. Actors draw that frame when they open the source."""
+
+TICK_S = 0.1
+"""Seconds between two decisions on the number of actors."""
+
+LOOK_S = 0.25
+"""Seconds between two searches for overdue chunks: each goes through all actors."""
+
+SHORT_CHUNK_S = 0.2
+"""Ray's 2 to 3 ms between two calls are more than a hundredth of a chunk below this."""
+
+SILENCE_S = 60.0
+"""After this long without a finished chunk, people read what the job waits for."""
 
 MIN_TIMEOUT_S = 900.0
 """However quick the drawing is: a machine may be that busy with other things."""
@@ -652,6 +110,12 @@ so far may come to a heavy scene."""
 TIMEOUT_FACTOR = 20.0
 """How many times longer than it took so far a frame, or opening the source, may take."""
 
+USUAL_TRANSFER_S = 0.5
+"""What a transfer may well take before any is known."""
+
+MAX_NAMED = 3
+"""Chunks that a message names, of the many that are being drawn."""
+
 
 def timeout_s(chunk_frames: int, frame_s: float, open_s: float) -> float:
     """Seconds without any answer after which the job ends."""
@@ -659,97 +123,646 @@ def timeout_s(chunk_frames: int, frame_s: float, open_s: float) -> float:
     return max(MIN_TIMEOUT_S, chunk_s, TIMEOUT_FACTOR * open_s)
 
 
-CHUNK_DRAW_S = 0.25
-"""Seconds of drawing per chunk of raw frames: Ray's 2 to 3 ms for each are then 1 %."""
-
-MAX_CHUNK_FRAMES = 64
-"""Raw frames per chunk at most: beyond it there is nothing left to save."""
-
-CHUNKS_PER_ACTOR = 4
-"""Chunks that each actor should get, so that none waits long for the last."""
-
-CLEARLY = 0.95
-"""Whole segments must be predicted to be faster by a twentieth: chunks are lost less often."""
+def first_eight(node: str) -> str:
+    """A node for messages, where nothing more is known of it."""
+    return node[:8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameTimes:
-    """Seconds that a frame takes to draw, to encode, and to pass through Ray's object store.
+class SchedulerSettings:
+    """What does not change while a job runs on Ray.
 
-    `link_s` is what its way over the network takes, where all frames share one
-    link; 0 on one machine.
+    `depth` is how many chunks an actor may hold, None where that follows how
+    long they take. `frame_s` and `open_s` are what was measured before.
     """
 
-    draw_s: float
-    encode_s: float
-    transport_s: float
-    link_s: float = 0.0
+    limits: ScalingLimits
+    limit_bytes: int
+    chunk_frames: int
+    window_s: float = 3.0
+    actor_start_s: float = 1.0
+    depth: int | None = None
+    frame_s: float = 0.0
+    open_s: float = 0.0
+    may_redraw: bool = False
+    total: int | None = None
+    label: Callable[[str], str] = first_eight
 
 
-class ChunkSizes:
-    """How long the next chunk is, and whether it is a whole segment that its actor encodes.
-
-    Bytes do not depend on it, so it may follow measured costs. In a long video
-    whole segments cost the least: only packets travel. In a short one, or of
-    heavy frames, chunks let all actors draw until the end.
-    """
+class Scheduler(Generic[Payload]):
+    """The state machine of one job on Ray."""
 
     def __init__(
-        self,
-        times: FrameTimes,
-        *,
-        frame_bytes: int,
-        frames_left: int | None,
-        limit_bytes: int,
-        max_actors: int,
-        queue_size: int,
-        encoders: int,
-        asked: int | None = None,
-        may_encode: bool = True,
+        self, queue: ChunkQueue[Payload], settings: SchedulerSettings, *, now_s: float
     ) -> None:
-        self._times = times
-        self._actors = max(1, max_actors)
-        self._encoders = encoders
-        self._may_encode = may_encode
-        self._window_frames = limit_bytes // max(1, frame_bytes)
-        # Each actor holds queue_size chunks, the encoder one, and one waits for
-        # its turn. At 1080p (3.1 MB in yuv420p), 256 MiB and 8 actors with 2 each
-        # that is 18 chunks of 4 frames. A single frame per chunk may pass the
-        # limit where even that is too large; the dispatcher then gives out fewer.
-        by_bytes = self._window_frames // (2 + queue_size * self._actors)
-        by_time = MAX_CHUNK_FRAMES
-        if times.draw_s > 0:
-            by_time = int(min(MAX_CHUNK_FRAMES, CHUNK_DRAW_S / times.draw_s))
-        by_actors = by_time
-        if frames_left is not None:
-            by_actors = frames_left // (CHUNKS_PER_ACTOR * self._actors)
-        self.usual = asked or max(1, min(by_time, by_bytes, by_actors))
-        """Raw frames of a chunk, until the last."""
+        self.queue = queue
+        self._settings = settings
+        self._roster = Roster()
+        self._failures = NodeFailures()
+        self._starts = ActorStarts()
+        self._refusal: RayanimError | None = None
+        self._answered_s: dict[str, float] = {}
+        self._transfers: dict[tuple[int, int], tuple[str | None, Chunk, float]] = {}
+        self._slowest_transfer_s = USUAL_TRANSFER_S
+        self._numbers = 0
+        self._history = HistoryBudget()
+        self._drawn_frames = 0
+        self._busy_s = 0.0
+        self._pace = Pace()
+        self._depth = settings.depth or 1
+        self._late: OverdueWork = NOTHING_OVERDUE
+        self._next_look_s = now_s
+        self._was_busy = False
+        self._drawing = SlidingSums(settings.window_s)
+        self._encoding = SlidingSums(settings.window_s)
+        self._policy = PolicyState()
+        self._next_decision_s = now_s
+        self._news_s = now_s
+        self._reported_s = now_s
+        self._alive_s = now_s
+        self._now_s = now_s
+        self._actions: list[Action] = []
+        self.target = 0
 
-    def next_length(self, plan: Plan) -> int | None:
-        """Raw frames of the next chunk; None for a whole segment.
+    def on(self, event: Event, now_s: float) -> list[Action]:
+        """What is to be done because of `event`; raises what ends the job."""
+        self._now_s = now_s
+        self._actions = []
+        match event:
+            case Begin():
+                self._change(event.actors, event.reason)
+            case Tick():
+                self._tick(event.encoder_silence_s)
+            case Answered():
+                self._process_started(event)
+            case Joined():
+                self._joined(event)
+            case TransferBegan():
+                self._transfer_began(event)
+            case Arrived():
+                self._arrived(event)
+            case PayloadLost():
+                self._payload_lost(event)
+            case Died():
+                self._died(event)
+            case CallFailed():
+                self._call_failed(event)
+            case Taken():
+                self._taken(event)
+            case WriteLost():
+                self._retry(
+                    event.chunk,
+                    "what was drawn was lost with its machine",
+                    f"What was drawn of {event.chunk.label} was lost with its machine. "
+                    "They are drawn again.",
+                )
+                self.queue.payload_lost(event.chunk)
+            case Finish():
+                self._apply(0)
+        self._end_segments()
+        return self._actions
 
-        Towards the end chunks shrink to a part of what is left, so that all actors
-        finish together: guided self-scheduling (Polychronopoulos and Kuck, IEEE
-        Transactions on Computers C-36, 1987).
-        """
-        if self._may_encode and plan.is_between and self._encoding_is_faster(plan):
+    # ---- what the loop and the progress bar ask
+
+    @property
+    def alive(self) -> int:
+        """Actors that can draw and were not asked to leave."""
+        return self._roster.alive
+
+    @property
+    def requested(self) -> int:
+        """Actors asked for, those included that can draw."""
+        return self._roster.requested
+
+    @property
+    def nodes(self) -> int:
+        """Nodes on which there are actors."""
+        return self._roster.nodes
+
+    @property
+    def finished(self) -> bool:
+        """Whether every chunk was drawn, encoded and written."""
+        return self.queue.finished
+
+    @property
+    def refusal(self) -> RayanimError | None:
+        """Why the source could not be opened on a node that is excluded."""
+        return self._refusal
+
+    @property
+    def unresponsive_nodes(self) -> Collection[str]:
+        """Nodes that have not answered for long."""
+        return self._late.unresponsive_nodes
+
+    @property
+    def without_actors_s(self) -> float:
+        """Seconds for which no actor that was asked for has had a process."""
+        return self._now_s - self._alive_s
+
+    def held_by(self, number: int) -> Collection[Chunk]:
+        """What actor `number` draws and is to draw; nothing where it is gone."""
+        return tuple(self._roster[number].held) if number in self._roster else ()
+
+    # ---- actors come and go
+
+    def _process_started(self, event: Answered) -> None:
+        if event.number not in self._roster:
+            return
+        member = self._roster[event.number]
+        member.node = event.node
+        member.answered_s = self._answered_s[event.node] = self._now_s
+        self._roster.answer(member)
+        if event.node in self._failures.excluded:
+            # It was asked for before its node was excluded, and has nothing to draw yet.
+            self._emit(ActorReleased(actor=member.number))
+            self._end(member)
+
+    def _joined(self, event: Joined) -> None:
+        if event.number not in self._roster:
+            return
+        member = self._roster[event.number]
+        self._heard_from(member)
+        self._starts.opened(self._now_s - member.answered_s)
+        self._roster.open(member)
+        self._emit(ActorJoined(actor=member.number, waited_s=self._now_s - member.asked_s))
+        self._news_s = self._now_s
+        if member.node is not None:
+            self._failures.seen(member.node)
+        if event.differs:
+            self._actions.append(NoticeOnce(DIFFERENCE, DIFFERENCE))
+
+    def _heard_from(self, member: Member) -> None:
+        if member.node is not None:
+            self._answered_s[member.node] = self._now_s
+
+    def _change(self, target: int, reason: str) -> None:
+        delta, self.target = target - self.target, target
+        self._apply(target)
+        self._emit(ScalingDecided(target=target, delta=delta, reason=reason))
+
+    def _apply(self, target: int) -> None:
+        """Ask for actors, or release some, until `target` are requested."""
+        for _ in range(target - self._roster.requested):
+            self._numbers += 1
+            self._roster.add(Member(self._numbers, asked_s=self._now_s))
+            self._emit(ActorAsked(actor=self._numbers))
+            self._actions.append(Ask(self._numbers))
+        for member in self._roster.to_release(self._roster.requested - target):
+            self._roster.leave(member)
+            self._release_if_idle(member)
+
+    def _release_if_idle(self, member: Member) -> None:
+        if member.held:
+            return
+        self._emit(ActorReleased(actor=member.number))
+        if member.is_open:
+            self._roster.remove(member)
+            self._actions.append(Release(member.number))
+        else:
+            # Calls that wait would keep it: Ray would go on to find it a node, and start it.
+            self._end(member)
+
+    def _end(self, member: Member) -> None:
+        self._roster.remove(member)
+        self._actions.append(End(member.number))
+
+    # ---- chunks are given out
+
+    def _assign(self) -> None:
+        """Give all free actors something to draw, as far as there is any."""
+        for number in self._roster.free_places(self._depth):
+            node = self._roster[number].node
+            if node is not None and node in self._late.unresponsive_nodes:
+                continue
+            chunk = self._next_for(number, node)
+            if chunk is not None:
+                self._submit(number, chunk)
+            elif not self._late.overdue and not self._failures.has_failures:
+                # The next one would get nothing, either.
+                break
+
+    def _submit(self, number: int, chunk: Chunk) -> None:
+        member = self._roster[number]
+        if not member.held:
+            member.began_s = self._now_s
+        self._roster.begin(member, chunk)
+        is_checked = self._history.is_due(self._drawn_frames)
+        self._actions.append(Submit(number, chunk, is_checked))
+
+    def _next_for(self, number: int, node: str | None) -> Chunk | None:
+        late = self._late
+        if late.copies_left and late.far_overdue:
+            chunk = self._copy(late.far_overdue, number, node)
+            if chunk is not None:
+                self._late = replace(late, copies_left=late.copies_left - 1)
+                return chunk
+        chunk = self.queue.take(self._to_avoid(node))
+        if chunk is None and self.queue.all_handed_out and not self._roster[number].held:
+            chunk = self._copy(late.overdue, number, node)
+        return chunk
+
+    def _to_avoid(self, node: str | None) -> frozenset[int]:
+        if not self._failures.has_failures:
+            return frozenset()
+        others = self._roster.working_nodes() - self._late.unresponsive_nodes
+        return self._failures.to_avoid(node, others)
+
+    def _copy(
+        self, overdue: Mapping[int, frozenset[str | None]], number: int, node: str | None
+    ) -> Chunk | None:
+        """A copy of what another node draws, or another actor where there is but one node."""
+        if not overdue:
             return None
-        left = plan.frames_left
-        if left is None:
-            return self.usual
-        return max(1, min(self.usual, -(-left // (2 * self._actors))))
+        alone = len(self._roster.working_nodes()) < 2
+        among = {index for index, nodes in overdue.items() if alone or node not in nodes}
+        among -= {chunk.index for chunk in self._roster[number].held}
+        chunk = self.queue.take_copy(among)
+        if chunk is not None:
+            text = (
+                f"{chunk.label.capitalize()} took an actor longer than usual: another one "
+                "draws them, too."
+            )
+            self._actions.append(NoticeOnce(text, "overdue"))
+        return chunk
 
-    def _encoding_is_faster(self, plan: Plan) -> bool:
-        """Whether the segments that are left are drawn sooner by actors that also encode."""
-        times, frames = self._times, plan.segment_frames
-        # Where the end is unknown, as many are expected as there were.
-        segments = plan.segments_left or max(1, plan.n_begun)
-        whole_s = -(-segments // self._actors) * (times.draw_s + times.encode_s)
-        at_once = min(self._encoders, segments, 1 + self._window_frames // frames)
-        chunk_s = segments * max(
-            (times.draw_s + times.transport_s + times.encode_s) / self._actors,
-            times.encode_s / at_once,
-            times.link_s,
+    # ---- chunks come back
+
+    def _stopped_drawing(self, number: int, chunk: Chunk) -> None:
+        """The actor has given back `chunk`, and begins the next one."""
+        if number not in self._roster:
+            return
+        member = self._roster[number]
+        self._heard_from(member)
+        if chunk not in member.held:
+            return
+        self._roster.end(member, chunk)
+        member.began_s = self._now_s
+        if member.leaving:
+            self._release_if_idle(member)
+
+    def _node_of(self, number: int) -> str | None:
+        return self._roster[number].node if number in self._roster else None
+
+    def _transfer_began(self, event: TransferBegan) -> None:
+        node = self._node_of(event.number)
+        self._stopped_drawing(event.number, event.chunk)
+        self._transfers[event.number, event.chunk.index] = node, event.chunk, self._now_s
+        self.queue.on_its_way(event.chunk, event.meta.payload_bytes)
+
+    def _end_transfer(self, number: int, chunk: Chunk) -> tuple[bool, str | None]:
+        """Whether it was being transferred, and the node from which it came."""
+        transfer = self._transfers.pop((number, chunk.index), None)
+        if transfer is None:
+            return False, self._node_of(number)
+        node, _, since_s = transfer
+        self._slowest_transfer_s = max(self._slowest_transfer_s, self._now_s - since_s)
+        return True, node
+
+    def _arrived(self, event: Arrived[Payload]) -> None:
+        chunk, meta = event.chunk, event.meta
+        was_moved, node = self._end_transfer(event.number, chunk)
+        if not was_moved:
+            self._stopped_drawing(event.number, chunk)
+        if meta.difference is not None and self._settings.may_redraw:
+            raise RedrawError(meta.difference)
+        timings = meta.timings
+        if timings is not None and self.queue.is_wanted(chunk):
+            self._emit(
+                SegmentDrawn.timed(chunk, timings, actor=event.number, rss_bytes=meta.rss_bytes)
+            )
+        else:
+            self._emit(CopyDrawn(rss_bytes=meta.rss_bytes))
+        self._news_s = self._now_s
+        self._failures.drawn(node, chunk.index)
+        if timings is not None and timings.frames:
+            self._learn(timings.busy_s, timings.draw_s + timings.convert_s, timings.frames)
+        for drawn in self.queue.drawn(chunk, event.payload, meta.payload_bytes):
+            self._actions.append(HandOn(drawn, meta.batch_digest))
+
+    def _learn(self, busy_s: float, draw_s: float, frames: int) -> None:
+        """How long chunks take: so many frames took an actor `busy_s`."""
+        self._drawing.add(self._now_s, frames, draw_s)
+        self._drawn_frames += frames
+        self._busy_s += busy_s
+        self._pace = replace(
+            self._pace,
+            frame_s=self._busy_s / self._drawn_frames,
+            slowest_s=max(self._pace.slowest_s, busy_s / frames),
         )
-        return whole_s < CLEARLY * chunk_s
+        if self._settings.depth is None:
+            # Short chunks are queued at the actors, long ones wait until somebody is idle.
+            self._depth = 2 if busy_s < SHORT_CHUNK_S else 1
+
+    def _taken(self, event: Taken) -> None:
+        self.queue.encoded(event.chunk)
+        self._encoding.add(self._now_s, len(event.chunk), event.busy_s, event.wait_s)
+        self._news_s = self._now_s
+
+    def _end_segments(self) -> None:
+        self._actions += [EndSegment(last) for last in self.queue.ended()]
+
+    # ---- what fails
+
+    def _payload_lost(self, event: PayloadLost) -> None:
+        was_moved, _ = self._end_transfer(event.number, event.chunk)
+        if not was_moved:
+            self._stopped_drawing(event.number, event.chunk)
+        if self.queue.is_wanted(event.chunk):
+            self._retry(
+                event.chunk,
+                event.why,
+                f"What was drawn of {event.chunk.label} was lost with its machine "
+                f"({event.why}). They are drawn again.",
+            )
+        self.queue.give_back(event.chunk)
+
+    def _died(self, event: Died) -> None:
+        """An actor is gone: what it held is drawn again."""
+        if event.number not in self._roster:
+            return
+        member = self._roster[event.number]
+        drawing = member.held[0] if member.held else None
+        waiting = tuple(member.held)[1:]
+        self._roster.remove(member)
+        # It may have died before it answered: Ray knows where.
+        node = member.node or event.node
+        if not member.is_open:
+            self._died_while_starting(node, event)
+        for chunk in waiting:
+            self.queue.give_back(chunk)
+        wanted = self._wanted(drawing)
+        if wanted is None:
+            doing = "idle" if drawing is None else "drawing what others had drawn"
+            self._emit_death(
+                event.number,
+                event.why,
+                drawing,
+                f"Render actor {event.number} died while {doing} ({event.why}).",
+            )
+        else:
+            self._emit_death(event.number, event.why, drawing)
+            self._retry(
+                wanted,
+                event.why,
+                f"Render actor {event.number} died while drawing {wanted.label} ({event.why}). "
+                "They are drawn again.",
+            )
+        if drawing is not None:
+            self.queue.lost(drawing, event.why)
+        self._count(node, event.why, index=None if wanted is None else wanted.index)
+
+    def _died_while_starting(self, node: str | None, event: Died) -> None:
+        if node is not None and node not in event.usable:
+            # Its machine has gone, and all on it: that is not the source's fault.
+            return
+        starts = self._starts
+        starts.deaths += 1
+        if starts.deaths < MAX_DEATHS:
+            return
+        nodes = MAX_NODES_TRIED if self._roster.alive else len(event.usable)
+        if starts.too_many_deaths(nodes):
+            raise FarmStartError(
+                f"{starts.deaths} render actors in a row died while they opened the source "
+                f"({event.why}). Does setup() or start() need more memory than there is? "
+                "Try workers=1."
+            )
+
+    def _call_failed(self, event: CallFailed) -> None:
+        """Code failed in an actor: another node tries once, where there is one."""
+        node = self._node_of(event.number)
+        if event.chunk is None:
+            self._cannot_open(event, node)
+            return
+        if isinstance(event.failure, HistoryError):
+            raise event.failure
+        chunk, message = event.chunk, event.failure.message
+        self._stopped_drawing(event.number, chunk)
+        if not self.queue.is_wanted(chunk):
+            # Another actor has drawn it: what failed here was its copy.
+            self.queue.give_back(chunk)
+            self._count(node, message)
+            return
+        others = self._roster.working_nodes() - {node}
+        seen_elsewhere = node is None or self._failures.has_failed_before(chunk.index)
+        if seen_elsewhere or not others:
+            raise event.failure
+        self._retry(
+            chunk, message, f"{message} That was on node {self._named(node)}; another one tries."
+        )
+        self.queue.give_back(chunk)
+        self._count(node, message, index=chunk.index)
+
+    def _cannot_open(self, event: CallFailed, node: str | None) -> None:
+        failure = event.failure
+        if event.number in self._roster:
+            self._end(self._roster[event.number])
+        others = set(event.usable) - {node, *self._failures.excluded}
+        if node is None or not others or (self._refusal is not None and not self._roster.alive):
+            raise failure
+        self._refusal = failure
+        self._notice(
+            f"{failure.message} That was on node {self._named(node)}, which is left out; "
+            "others try."
+        )
+        self._failures.exclude(node)
+        self._exclude(node)
+
+    def _wanted(self, chunk: Chunk | None) -> Chunk | None:
+        """`chunk`, unless another actor has drawn it."""
+        return chunk if chunk is not None and self.queue.is_wanted(chunk) else None
+
+    def _count(
+        self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
+    ) -> None:
+        exclusion = self._failures.failed(node, why, index=index, weight=weight)
+        if exclusion is not None:
+            self._notice(
+                f"Node {self._named(exclusion.node)} is left out: render actors failed there "
+                f"{exclusion.failures} times (at last: {exclusion.why}), and others do well."
+            )
+            self._exclude(exclusion.node)
+
+    def _exclude(self, node: str) -> None:
+        """End all actors on `node`, and ask for no more there."""
+        self._actions.append(Exclude(node))
+        for member in [each for each in self._roster if each.node == node]:
+            self._end(member)
+            for chunk in member.held:
+                self.queue.give_back(chunk)
+
+    # ---- time passes
+
+    def _tick(self, encoder_silence_s: float) -> None:
+        self._end_hung_actors()
+        if self._now_s >= self._next_decision_s:
+            self._next_decision_s = self._now_s + TICK_S
+            self._decide()
+        self._assign()
+        if self._roster.answered or not self._roster.requested:
+            self._alive_s = self._now_s
+        self._check_silence(encoder_silence_s)
+
+    def _decide(self) -> None:
+        snapshot = self._snapshot()
+        decision, self._policy = decide(snapshot, self._settings.limits, self._policy)
+        if decision.delta:
+            self._change(decision.target, decision.reason)
+
+    def _snapshot(self) -> Snapshot:
+        frames_left, chunks_left = self._left()
+        return Snapshot(
+            now_s=self._now_s,
+            alive=self._roster.alive,
+            requested=self._roster.requested,
+            queued_frames=self.queue.queued_frames,
+            in_flight_bytes=self.queue.in_flight_bytes,
+            in_flight_limit_bytes=self._settings.limit_bytes,
+            encoder_idle_fraction=self._encoding.idle_fraction(self._now_s),
+            draw_fps_per_actor=self._drawing.fps,
+            encode_fps=self._encoding.fps,
+            frames_left=frames_left,
+            chunks_left=chunks_left,
+            actor_start_s=self._settings.actor_start_s,
+        )
+
+    def _left(self) -> tuple[int | None, int | None]:
+        """Frames not drawn yet and places to draw them, None where the end is unknown."""
+        queue, total = self.queue, self._settings.total
+        if queue.all_handed_out:
+            return queue.drawing_frames, queue.last_places
+        if total is None:
+            return None, None
+        frames_left = total - queue.first_frame - queue.drawn_frames
+        waiting = max(0, frames_left - queue.drawing_frames)
+        return frames_left, queue.drawing_chunks + -(-waiting // self._settings.chunk_frames)
+
+    def _end_hung_actors(self) -> None:
+        for number in self._find_late():
+            self._give_up(number)
+        limit_s = self._starts.limit_s
+        for member in list(self._roster):
+            is_opening = member.has_answered and not member.is_open
+            if is_opening and self._now_s - member.answered_s > limit_s:
+                text = f"Render actor {member.number} does not open its source: it is ended."
+                self._end(member)
+                self._emit_death(member.number, "never opened the source", None, text)
+                self._count(member.node, "never opened the source", weight=MAX_FAILURES)
+
+    def _find_late(self) -> tuple[int, ...]:
+        """Find overdue chunks, unless that was just done; the actors to give up."""
+        if self._now_s < self._next_look_s or self._pace.frame_s is None:
+            return ()
+        late_s, self._next_look_s = self._now_s - self._next_look_s, self._now_s + LOOK_S
+        # The loop may have been held up, for example by a new encoder actor, and have
+        # answers still to read. Never twice in a row: on a busy machine each turn is slow.
+        self._was_busy = late_s > LOOK_S and not self._was_busy
+        if self._was_busy:
+            return ()
+        ago_s = {
+            node: self._now_s - self._answered_s.get(node, self._now_s)
+            for node in self._roster.working_nodes()
+        }
+        self._late = find_overdue(self._assignments(), ago_s, self._roster.alive)
+        if self._late.patience_s > self._pace.patience_s:
+            self._pace = replace(self._pace, patience_s=self._late.patience_s)
+        return self._late.given_up
+
+    def _assignments(self) -> Iterator[Assignment]:
+        """What all actors draw and have yet to draw, and what is being transferred from them."""
+        for member in self._roster:
+            for position, chunk in enumerate(member.held):
+                yield Assignment(
+                    member.number,
+                    member.node,
+                    chunk.index,
+                    self._now_s - member.began_s if position == 0 else None,
+                    self._pace.expected_s(len(chunk)),
+                    self.queue.is_wanted(chunk),
+                    len(chunk),
+                )
+        for (number, index), (node, chunk, since_s) in self._transfers.items():
+            yield Assignment(
+                number,
+                node,
+                index,
+                self._now_s - since_s,
+                self._slowest_transfer_s,
+                self.queue.is_wanted(chunk),
+                len(chunk),
+                in_transfer=True,
+            )
+
+    def _give_up(self, number: int) -> None:
+        """End an actor that does not answer; its chunk is not counted as failed."""
+        if number not in self._roster:
+            return
+        member, why = self._roster[number], "took far longer than others"
+        self._end(member)
+        drawing = member.held[0] if member.held else None
+        text = f"Render actor {number} does not answer: it is ended."
+        wanted = self._wanted(drawing)
+        self._emit_death(number, why, drawing, text if wanted is None else "")
+        if wanted is not None:
+            self._retry(wanted, why, f"{text} Drawn again: {wanted.label}.")
+        for chunk in member.held:
+            self.queue.give_back(chunk)
+        self._count(member.node, why)
+
+    def _check_silence(self, encoder_silence_s: float) -> None:
+        """End the job where nothing more is to be expected."""
+        settings = self._settings
+        frame_s = max(settings.frame_s, self._pace.known_s)
+        silence_s = self._now_s - self._news_s
+        if silence_s > timeout_s(settings.chunk_frames, frame_s, settings.open_s):
+            raise FarmSilentError(
+                f"No actor has answered for {silence_s:.0f} s. "
+                f"{self._waits_for(encoder_silence_s)} "
+                "Does drawing wait for something that never comes?"
+            )
+        if self._now_s - max(self._reported_s, self._news_s) > SILENCE_S:
+            self._reported_s = self._now_s
+            text = f"No frame was finished for {silence_s:.0f} s."
+            self._emit(StatusShown(text=f"{text} {self._waits_for(encoder_silence_s)}"))
+
+    def _waits_for(self, encoder_silence_s: float) -> str:
+        if encoder_silence_s > SILENCE_S:
+            return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
+        drawing = self._roster.drawing()
+        if drawing:
+            named = [chunk.label for chunk in drawing[:MAX_NAMED]]
+            more = len(drawing) - len(named)
+            others = f", and {more} other chunks" if more else ""
+            return f"Still drawing {', '.join(named)}{others}."
+        if self._roster.answered:
+            return "Still opening the source in render actors."
+        requested = self._roster.requested
+        actors = "a render actor" if requested == 1 else f"{requested} render actors"
+        return (
+            f"Still waiting for Ray to find room for {actors}; `ray status` shows what it "
+            "waits for."
+        )
+
+    # ---- events of the job
+
+    def _emit(self, event: JobEvent) -> None:
+        self._actions.append(Emit(event))
+
+    def _notice(self, text: str) -> None:
+        self._emit(Notice(text=text))
+
+    def _retry(self, chunk: Chunk, reason: str, message: str) -> None:
+        self._emit(SegmentRetried.of(chunk, reason=reason, message=message))
+
+    def _emit_death(self, number: int, why: str, drawing: Chunk | None, message: str = "") -> None:
+        self._emit(
+            ActorDied(
+                actor=number,
+                reason=why,
+                start=None if drawing is None else drawing.start,
+                stop=None if drawing is None else drawing.stop,
+                message=message,
+            )
+        )
+
+    def _named(self, node: str | None) -> str:
+        return "unknown" if node is None else self._settings.label(node)

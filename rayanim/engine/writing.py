@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rayanim.engine.plan import Segment
-from rayanim.engine.scheduler import Prefix
 from rayanim.errors import PartsError
 
 if TYPE_CHECKING:
@@ -144,6 +143,34 @@ class SegmentWriter:
         """Stop joining and remove the video's file; the segment files stay."""
         if self._joining is not None:
             self._joining.abort()
+
+
+class Prefix:
+    """How far indices that come in any order, some of them twice, are there without a gap."""
+
+    def __init__(self) -> None:
+        self.next = 0
+        self._early: set[int] = set()
+
+    def add(self, index: int) -> bool:
+        """Note that `index` is there; False if it was before."""
+        is_new = index >= self.next and index not in self._early
+        if is_new:
+            self._early.add(index)
+        return is_new
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is one to take."""
+        return self.next in self._early
+
+    def take(self) -> range:
+        """All that follow those taken before without a gap."""
+        first = self.next
+        while self.next in self._early:
+            self._early.remove(self.next)
+            self.next += 1
+        return range(first, self.next)
 
 
 HELD_BYTES = 64 * 2**20
