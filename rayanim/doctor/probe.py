@@ -294,8 +294,8 @@ def pack_test_video() -> PackedSource:
 def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
     """Draw the test video in this process, and encode it with each encoder of rayanim's."""
     from rayanim.engine.draw import (
-        EncodedFrames,
         ChunkRenderer,
+        EncodedFrames,
         close_source,
         measure_source,
         open_source,
