@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from rayanim.engine.plan import Chunk, Plan, Segment
 from rayanim.engine.stats import JobEvents
 from rayanim.engine.writing import FrameEncoder, Writer
 from rayanim.errors import (
+    EncodeError,
     HistoryError,
     OutputError,
     ParametersError,
@@ -467,30 +468,50 @@ class Encoders:
     def _encode(
         self, encoder: FrameEncoder, incoming: SimpleQueue[_Frames | Segment | None]
     ) -> None:
+        at: int | None = None
         waits_since_s = time.perf_counter()
         while isinstance(item := incoming.get(), _Frames):
-            wait_s = time.perf_counter() - waits_since_s
-            encode_s = self._encode_frames(encoder, item.frames)
-            waits_since_s = time.perf_counter()
-            self._results.put(_Taken(item, encode_s, wait_s))
+            began_s = time.perf_counter()
+            _check_order(item.chunk.start, item.chunk.segment.start if at is None else at)
+            with self._busy():
+                encoder.encode(item.frames)
+            self._freed(item.frames)
+            wait_s, waits_since_s, at = (
+                began_s - waits_since_s,
+                time.perf_counter(),
+                item.chunk.stop,
+            )
+            self._results.put(_Taken(item, waits_since_s - began_s, wait_s))
         if item is None:
             return
-        encoded = encoder.finish()
+        _check_order(item.stop, at)
+        began_s = time.perf_counter()
+        with self._busy():
+            encoded = encoder.finish()
         encoded_s = time.perf_counter()
         written_bytes = self._writer.put(item, encoded)
         write_s = time.perf_counter() - encoded_s
-        self._results.put(_Written(item, encoded_s - waits_since_s, write_s, written_bytes))
+        self._results.put(_Written(item, encoded_s - began_s, write_s, written_bytes))
 
-    def _encode_frames(self, encoder: FrameEncoder, frames: RawPayload) -> float:
-        began_s, began_cpu_s = time.perf_counter(), time.thread_time()
-        encoder.encode(frames)
-        took_s = time.perf_counter() - began_s
+    @contextlib.contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Count the processor time of an encoder."""
+        began_s = time.thread_time()
+        yield
         with self._changed:
-            self._busy_s += time.thread_time() - began_cpu_s
+            self._busy_s += time.thread_time() - began_s
+
+    def _freed(self, frames: RawPayload) -> None:
+        with self._changed:
             self._encoded_frames += len(frames)
             self._waiting_bytes -= frames.nbytes
             self._changed.notify_all()
-        return took_s
+
+
+def _check_order(frame: int, expected: int | None) -> None:
+    """An encoder would take frames in any order, and the video would be another one."""
+    if frame != expected:
+        raise EncodeError(f"Frame {frame} came to the encoder where {expected} was expected.")
 
 
 class Resumption:

@@ -1,8 +1,7 @@
-"""The in-process path: the first frames, their cost, and an encoder in a thread."""
+"""The in-process path: the first frames, what they cost, and what of them waits."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,23 @@ import pytest
 from numbered import FPS, Numbered, numbered_frame, read_numbers
 
 import rayanim
-from rayanim.engine import job as job_module
 from rayanim.engine.job import Job
-from rayanim.engine.local import SAMPLE_FRAMES, EncoderThread, InProcess
+from rayanim.engine.local import (
+    SAMPLE_FRAMES,
+    STEP_BYTES,
+    STEP_FRAMES,
+    STEP_S,
+    Encoders,
+    FrameCost,
+    InProcess,
+)
 from rayanim.engine.machine import Machine
+from rayanim.engine.plan import Chunk, Plan
 from rayanim.engine.stats import JobEvents, JobStats
-from rayanim.errors import EncodeError, FrameError, ParametersError, ScriptError, SettingsError
+from rayanim.errors import FrameError, ParametersError, ScriptError, SettingsError
 from rayanim.parameters import NumberFeed, ParameterFeed
-from rayanim.settings import PerformanceSettings, RenderSettings, VideoSettings
+from rayanim.settings import PerformanceSettings, RenderSettings
 from rayanim.sources import Geometry
-from rayanim.video.codecs import make_spec
-from rayanim.video.spec import StreamSpec
 
 
 class Source:
@@ -69,10 +74,6 @@ class Source:
         self._note("close")
 
 
-def spec_of(geometry: Geometry) -> StreamSpec:
-    return make_spec(".mp4", VideoSettings(), geometry.size, Fraction(30))
-
-
 def inside_of(source: Source, path: Path, feed: Any = None) -> InProcess:
     job = Job(
         settings=RenderSettings(engine="local"),
@@ -85,27 +86,52 @@ def inside_of(source: Source, path: Path, feed: Any = None) -> InProcess:
     return InProcess(job, JobEvents(JobStats(source.n_frames)))
 
 
-def test_frames_are_drawn_once_in_segments(tmp_path: Path) -> None:
-    """The first frame is measured, then all follow in order, until there is none."""
+def first(inside: InProcess) -> Chunk:
+    chunk = inside.take(Plan(inside.feed))
+    assert chunk is not None
+    return chunk
+
+
+def test_frames_are_drawn_once_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first frame is drawn alone; then all follow in order, as many as a step takes."""
     source = Source()
     inside = inside_of(source, tmp_path / "part")
-    sizes: list[int] = []
-    numbers: list[int] = []
-    while (drawn := inside.draw(6)) is not None:
-        assert drawn.segment.index == len(sizes)
-        assert drawn.payload.shape == (len(drawn.segment), inside.spec.frame_bytes)
-        sizes.append(len(drawn.segment))
-        numbers += drawn.segment.batch.numbers
-    assert sizes == [1, 6, 6, 6, 1]
-    assert numbers == list(range(20))
+    monkeypatch.setattr(inside, "frames_per_step", lambda: 6)
+    plan = Plan(inside.feed, 10)
+    drawn: list[tuple[int, int]] = []
+    while (chunk := inside.take(plan)) is not None:
+        assert inside.draw(chunk).shape == (len(chunk), inside.spec.frame_bytes)
+        drawn.append((chunk.start, chunk.stop))
+    assert drawn == [(0, 1), (1, 7), (7, 10), (10, 16), (16, 20)]
     assert source.calls == ["open", "measure", *["draw"] * 20]
-    assert (inside.next_index, inside.next_frame) == (5, 20)
 
 
-def test_a_sample_goes_on_until_the_cost_is_known(tmp_path: Path) -> None:
-    """The first frames fill caches that no later frame fills; a short video ends before."""
+def test_the_first_frame_is_drawn_before_the_plan_is_made(tmp_path: Path) -> None:
+    """It names the video, and is still to come."""
+    inside = inside_of(Source(3), tmp_path / "part")
+    opening = inside.draw_first()
+    assert inside.first_digest
+    assert np.array_equal(opening, inside.draw(first(inside)))
+
+
+def test_a_step_is_short_whatever_a_frame_costs(tmp_path: Path) -> None:
+    """Single frames until the cost is known; then bounded in time, in bytes and in number."""
+    inside = inside_of(Source(), tmp_path / "part")
+    assert inside.frames_per_step() == 1
+    for cost_s, expected in ((1.0, 1), (STEP_S / 8, 8), (0.0, STEP_FRAMES)):
+        inside.cost = FrameCost(cost_s)
+        assert inside.frames_per_step() == expected
+    large = inside_of(Source(size=(1920, 1080)), tmp_path / "part")
+    large.cost = FrameCost(0.0)
+    assert large.frames_per_step() == STEP_BYTES // large.spec.frame_bytes == 5
+
+
+def test_a_short_video_ends_before_its_cost_is_known(tmp_path: Path) -> None:
+    """The first frames fill caches that no later frame fills."""
     inside = inside_of(Source(SAMPLE_FRAMES - 2), tmp_path / "part")
-    assert len(list(inside.sample())) == SAMPLE_FRAMES - 2
+    plan = Plan(inside.feed)
+    while (chunk := inside.take(plan)) is not None:
+        assert len(inside.draw(chunk)) == 1
     assert not inside.cost.is_known
 
 
@@ -134,12 +160,13 @@ def test_raw_frames_are_not_held_where_nothing_is_to_be_found_out_or_no_room_is(
     """The encoder gets the first one before the cost of a frame is known."""
     seen: list[int] = []
 
-    class Encoder(EncoderThread):
-        def put(self, payload: Any) -> None:
-            seen.append(Counted.drawn)
-            super().put(payload)
+    add = Encoders.add
 
-    monkeypatch.setattr(job_module, "EncoderThread", Encoder)
+    def noted(self: Encoders, *arguments: Any) -> None:
+        seen.append(Counted.drawn)
+        add(self, *arguments)
+
+    monkeypatch.setattr(Encoders, "add", noted)
     monkeypatch.setattr(Machine, "here", lambda: Machine(cores=4, free_memory_bytes=0))
     monkeypatch.setattr(Counted, "drawn", 0)
     path = tmp_path / "video.mp4"
@@ -147,13 +174,6 @@ def test_raw_frames_are_not_held_where_nothing_is_to_be_found_out_or_no_room_is(
     # One more than the frames: the first is measured before it is drawn.
     assert seen[0] <= 3 and Counted.drawn >= 30
     assert read_numbers(path) == list(range(30))
-
-
-def test_a_video_of_one_frame_has_a_sample_too(tmp_path: Path) -> None:
-    """There is nothing but the first frame, and no division by it."""
-    inside = inside_of(Source(1), tmp_path / "part")
-    assert len(list(inside.sample())) == 1
-    assert inside.draw(5) is None
 
 
 @pytest.mark.parametrize(
@@ -165,7 +185,7 @@ def test_a_step_that_fails_brings_the_user_s_traceback(
     """The source that was opened is closed again."""
     source = Source(fail=step)
     with pytest.raises(kind, match=f"{step} failed") as caught:
-        inside_of(source, tmp_path / "part").draw(1)
+        inside_of(source, tmp_path / "part").draw_first()
     assert "_note" in (caught.value.traceback_text or "")
     assert ("close" in source.calls) == (step == "measure")
 
@@ -200,42 +220,3 @@ def test_a_failure_while_abandoning_hides_no_other(tmp_path: Path) -> None:
     inside_of(Source(fail="close"), tmp_path / "part").abandon()
     with pytest.raises(ScriptError, match="closing it raised ZeroDivisionError: close failed"):
         inside_of(Source(fail="close"), tmp_path / "part").close()
-
-
-def encoder_of(path: Path) -> tuple[EncoderThread, JobStats]:
-    stats = JobStats(None)
-    return EncoderThread(spec_of(Geometry((64, 48))), path, JobEvents(stats)), stats
-
-
-def test_the_thread_encodes_in_order_and_counts(tmp_path: Path) -> None:
-    """What is put is in the video; the queue is bounded, and empty at the end."""
-    inside = inside_of(Source(60), tmp_path / "part")
-    encoder, stats = encoder_of(tmp_path / "video.mp4")
-    while (drawn := inside.draw(3)) is not None:
-        encoder.put(drawn.payload)
-        assert encoder.queued_frames <= 3 * 3
-    file_bytes = encoder.finish()
-    assert read_numbers(tmp_path / "video.mp4") == list(range(60))
-    assert file_bytes == (tmp_path / "video.mp4").stat().st_size
-    assert (stats.frames, encoder.queued_frames) == (60, 0)
-    assert stats.encode_s > 0
-
-
-def test_what_the_encoder_refuses_is_told_at_the_latest_at_the_end(tmp_path: Path) -> None:
-    """A payload of the wrong size is an EncodeError in the caller's thread."""
-    encoder, _ = encoder_of(tmp_path / "video.mp4")
-    with pytest.raises(EncodeError):
-        encoder.put(np.zeros((2, 10), np.uint8))
-        encoder.finish()
-    encoder.abort()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_aborting_removes_the_file(tmp_path: Path) -> None:
-    """Frames that wait are dropped."""
-    inside = inside_of(Source(), tmp_path / "part")
-    encoder, _ = encoder_of(tmp_path / "video.mp4")
-    while (drawn := inside.draw(5)) is not None:
-        encoder.put(drawn.payload)
-    encoder.abort()
-    assert list(tmp_path.iterdir()) == []

@@ -1,66 +1,134 @@
-"""The cut: every frame in one segment, in order, whatever the sizes."""
+"""The cut: every frame in one segment, in order, whatever the sizes, and in one chunk."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayanim.engine.plan import (
-    GOP_FRAMES,
-    SHORT_VIDEO_SEGMENTS,
-    SHORTEST_FRAMES,
-    Segment,
-    closed_lengths,
-    cut,
-    follow,
-    lengths,
-)
+from rayanim.engine.plan import ENDLESS, GOP_FRAMES, Chunk, Plan, Segment, segment_lengths
 from rayanim.parameters import Batch, NumberFeed, ParameterFeed
 from rayanim.settings import Selection
 
 sizes = st.integers(1, 40)
 
 
-@given(st.integers(0, 500), sizes, sizes)
-def test_lengths_add_up(n_frames: int, segment_frames: int, tail_segments: int) -> None:
-    """No segment is empty or too long, none is longer than the one before."""
-    found = list(lengths(n_frames, segment_frames, tail_segments))
-    assert sum(found) == n_frames
-    assert all(1 <= length <= segment_frames for length in found)
-    assert all(later <= earlier for earlier, later in pairwise(found))
+def chunks_of(plan: Plan, *lengths: int | None) -> list[Chunk]:
+    """All chunks, with `lengths` asked for again and again; none reaches over a segment's end."""
+    found: list[Chunk] = []
+    while True:
+        length = lengths[len(found) % len(lengths)]
+        chunk = plan.take(length if plan.is_between else length or 1)
+        if chunk is None:
+            return found
+        found.append(chunk)
 
 
-@given(st.integers(1, 500), sizes)
-def test_the_last_segments_are_short(n_frames: int, segment_frames: int) -> None:
-    """With two actors the last segment is a single frame: nobody waits for a long one."""
-    assert list(lengths(n_frames, segment_frames, 4))[-1] == 1
+@given(st.integers(1, 20_000), st.integers(1, 300))
+def test_segments_are_of_one_length_but_for_one_frame(n: int, longest: int) -> None:
+    """As few as can be: each costs a keyframe. None is longer than was asked for."""
+    found = list(segment_lengths(n, longest))
+    assert sum(found) == n
+    assert len(found) == -(-n // longest)
+    assert max(found) - min(found) <= 1
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "expected"),
+    [(1, [1]), (249, [249]), (250, [250]), (251, [125, 126]), (500, [250, 250])],
+)
+def test_segments_are_as_long_as_the_keyframe_distance(n_frames: int, expected: list[int]) -> None:
+    """A shorter video is one segment."""
+    assert list(segment_lengths(n_frames)) == expected
 
 
 def test_an_unknown_end_is_cut_evenly() -> None:
-    """Without a length there is no tail to shorten."""
-    assert list(islice(lengths(None, 7, 4), 5)) == [7] * 5
+    """Nothing is known that could shorten a segment."""
+    assert list(islice(segment_lengths(None), 3)) == [GOP_FRAMES] * 3
+    assert list(islice(segment_lengths(None, 5), 4)) == [5] * 4
 
 
-@given(st.integers(1, 200), sizes, sizes, st.integers(0, 9))
-def test_segments_follow_each_other(n: int, size: int, tail: int, done: int) -> None:
-    """Indices and positions go on where an earlier part of the video ended."""
-    done = min(done, n)
-    feed = NumberFeed(n)
-    feed.take(done)
-    segments = list(cut(feed, size, tail, index=3, start=done))
-    assert [segment.index for segment in segments] == list(range(3, 3 + len(segments)))
-    edges = [done, *(segment.stop for segment in segments)]
-    assert [segment.start for segment in segments] == edges[:-1]
-    assert edges[-1] == n
-    numbers = [number for segment in segments for number in segment.batch.numbers]
-    assert numbers == list(range(done, n))
+@given(st.integers(1, 200), st.integers(1, 60) | st.none(), st.lists(sizes | st.none(), min_size=1))
+def test_chunks_follow_each_other_and_stay_in_their_segment(
+    n: int, longest: int | None, lengths: list[int | None]
+) -> None:
+    """Whatever their lengths; a segment to be encoded by its actor is one chunk."""
+    plan = Plan(NumberFeed(n), longest)
+    chunks = chunks_of(plan, *lengths)
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+    assert [number for chunk in chunks for number in chunk.batch.numbers] == list(range(n))
+    assert [chunk.start for chunk in chunks] == [0, *(chunk.stop for chunk in chunks[:-1])]
+    for chunk in chunks:
+        assert chunk.segment.start <= chunk.start < chunk.stop <= chunk.segment.stop
+        if chunk.encodes:
+            assert (chunk.start, chunk.stop) in (
+                (chunk.segment.start, chunk.segment.stop),
+                (0, n),
+            )
+    for before, after in pairwise(chunks):
+        assert after.segment.index - before.segment.index in (0, 1)
+        assert (after.segment == before.segment) == (before.stop < before.segment.stop)
+    segments = {chunk.segment.index: chunk.segment for chunk in chunks}
+    assert len(segments) == plan.n_begun == (1 if longest is None else -(-n // longest))
+    assert (plan.frames_left, plan.segments_left) == (0, 0)
+
+
+@given(st.integers(1, 200), sizes, sizes)
+def test_an_unknown_end_comes_in_the_middle_of_a_segment(n: int, longest: int, size: int) -> None:
+    """The last segment has what is left, and there is no empty one."""
+    plan = Plan(ParameterFeed(iter(range(n))), longest)
+    assert (plan.frames_left, plan.segments_left) == (None, None)
+    chunks = chunks_of(plan, size)
+    assert chunks[-1].stop == n
+    assert plan.n_begun == chunks[-1].segment.index + 1 == -(-n // longest)
+    assert plan.take(size) is None
+    assert plan.n_begun == -(-n // longest)
+
+
+def test_what_is_left_counts_down() -> None:
+    """Frames that were taken, and segments that were begun, are not left."""
+    plan = Plan(NumberFeed(20), 8)
+    seen = []
+    while plan.take(5) is not None:
+        seen.append((plan.next_frame, plan.frames_left, plan.segments_left, plan.is_between))
+    assert seen == [
+        (5, 15, 2, False),
+        (6, 14, 2, True),
+        (11, 9, 1, False),
+        (13, 7, 1, True),
+        (18, 2, 0, False),
+        (20, 0, 0, True),
+    ]
+
+
+def test_one_encoder_s_video_is_one_segment() -> None:
+    """It goes on until the frames end."""
+    plan = Plan(NumberFeed(1000), None)
+    chunks = chunks_of(plan, 64)
+    assert {chunk.segment for chunk in chunks} == {Segment(0, 0, ENDLESS)}
+    assert plan.n_begun == 1
+    # Frames of which no segment file is named are not kept.
+    assert plan.take_batch(0) is None
+
+
+def test_a_segment_s_frames_are_kept_until_they_are_asked_for() -> None:
+    """They name its file; an actor that draws a whole one names it itself."""
+    plan = Plan(ParameterFeed(iter("abcdef")), 3)
+    plan.take(2)
+    plan.take(2)
+    plan.take(None)
+    batch = plan.take_batch(0)
+    assert batch is not None
+    assert (list(batch.numbers), list(batch.params or ())) == ([0, 1, 2], ["a", "b", "c"])
+    assert plan.take_batch(0) is None
+    assert plan.take_batch(1) is None
 
 
 def test_the_plan_is_pulled_lazily() -> None:
-    """Parameters are read as segments are asked for, one segment's worth at a time."""
+    """Parameters are read as chunks are asked for, one chunk's worth at a time."""
     pulled: list[int] = []
 
     def parameters() -> Iterator[int]:
@@ -68,56 +136,71 @@ def test_the_plan_is_pulled_lazily() -> None:
             pulled.append(number)
             yield number
 
-    plan = cut(ParameterFeed(parameters()), 10)
-    next(plan)
+    plan = Plan(ParameterFeed(parameters()), 50)
+    plan.take(10)
     assert len(pulled) == 10
-    assert sum(map(len, plan)) == 90
+    assert sum(map(len, chunks_of(plan, 10))) == 90
 
 
 def test_chosen_frames_keep_their_numbers() -> None:
     """Positions count the video's frames, numbers the script's."""
-    (first, second) = cut(NumberFeed(50, Selection.parse("10-12,40")), 3)
+    plan = Plan(NumberFeed(50, Selection.parse("10-12,40")))
+    (first, second) = chunks_of(plan, 3)
     assert (first.start, first.stop, list(first.batch.numbers)) == (0, 3, [10, 11, 12])
     assert (second.start, second.stop, list(second.batch.numbers)) == (3, 4, [40])
 
 
 def test_labels_are_what_the_user_counts() -> None:
     """One frame is named, several from the first to the last."""
-    assert Segment(0, 0, 1, Batch([7], None)).label == "frame 7"
-    assert Segment(0, 0, 3, Batch([7, 9, 11], None)).label == "frames 7 to 11"
+    assert Chunk(0, 0, 1, Batch([7], None)).label == "frame 7"
+    assert Chunk(0, 0, 3, Batch([7, 9, 11], None)).label == "frames 7 to 11"
 
 
-@given(st.integers(1, 20_000), st.none() | st.integers(1, 300))
-def test_closed_segments_are_of_one_length_but_for_one_frame(n: int, longest: int | None) -> None:
-    """Nobody waits for a last long one, and none is longer than was asked for."""
-    found = list(closed_lengths(n, longest))
-    assert sum(found) == n
-    assert max(found) - min(found) <= 1
-    assert max(found) <= (longest or GOP_FRAMES)
+@given(st.sets(st.integers(0, 9)), st.sets(st.integers(0, 9)), sizes, st.booleans())
+def test_finished_segments_are_left_out(
+    have_files: set[int], changed: set[int], size: int, is_known: bool
+) -> None:
+    """Whichever they are; one that turns out to be another is drawn, with its own frames."""
+    feed = NumberFeed(95) if is_known else ParameterFeed(iter(range(95)))
+    plan = Plan(feed, 10)
+    asked: list[tuple[int, int, int, list[int]]] = []
+
+    def is_done(segment: Segment, batch: Batch) -> bool:
+        asked.append((segment.index, segment.start, segment.stop, list(batch.numbers)))
+        return segment.index not in changed
+
+    plan.leave_out(have_files.__contains__, is_done)
+    lengths = list(islice(segment_lengths(95 if is_known else None, 10), 10))
+    edges = [min(95, sum(lengths[:index])) for index in range(len(lengths) + 1)]
+    chunks = chunks_of(plan, size)
+    drawn = [number for chunk in chunks for number in chunk.batch.numbers]
+    left_out = have_files - changed
+    expected = [
+        number
+        for index, (start, stop) in enumerate(pairwise(edges))
+        if index not in left_out
+        for number in range(start, stop)
+    ]
+    assert drawn == expected
+    assert asked == [
+        (index, edges[index], edges[index + 1], list(range(edges[index], edges[index + 1])))
+        for index in sorted(have_files)
+    ]
+    assert all(chunk.start == chunk.batch.numbers[0] for chunk in chunks)
+    assert plan.n_begun == 10
 
 
-@given(st.integers(1, 20_000))
-def test_short_videos_have_work_for_many_and_long_ones_few_keyframes(n: int) -> None:
-    """Sixteen parts as soon as there are frames for them, then what one encoder would cut."""
-    found = list(closed_lengths(n))
-    assert len(found) <= max(SHORT_VIDEO_SEGMENTS, -(-n // GOP_FRAMES))
-    if n >= SHORT_VIDEO_SEGMENTS * SHORTEST_FRAMES:
-        assert len(found) >= SHORT_VIDEO_SEGMENTS
-    if n > SHORTEST_FRAMES:
-        assert min(found) >= SHORTEST_FRAMES // 2
+def test_nothing_is_left_where_all_is_finished() -> None:
+    """The video's length is known all the same."""
+    plan = Plan(NumberFeed(25), 10)
+    plan.leave_out(lambda index: True, lambda segment, batch: True)
+    assert plan.take(5) is None
+    assert (plan.n_begun, plan.next_frame, plan.frames_left) == (3, 25, 0)
 
 
-def test_an_unknown_end_is_cut_into_growing_segments() -> None:
-    """From the shortest to one encoder's, whoever draws them."""
-    found = list(islice(closed_lengths(None), 200))
-    assert found[0] == SHORTEST_FRAMES
-    assert all(later >= earlier for earlier, later in pairwise(found))
-    assert found[-1] == GOP_FRAMES
-    assert list(islice(closed_lengths(None, 5), 4)) == [5] * 4
-
-
-def test_following_ends_with_the_feed() -> None:
-    """The last segment takes what is left, and there is no empty one."""
-    segments = list(follow(NumberFeed(20), closed_lengths(None)))
-    assert [len(segment) for segment in segments] == [8, 8, 4]
-    assert list(follow(NumberFeed(16), closed_lengths(None)))[-1].stop == 16
+def test_a_file_beyond_the_end_is_no_segment() -> None:
+    """A generator may give fewer frames than the last time."""
+    plan = Plan(ParameterFeed(iter(range(20))), 10)
+    plan.leave_out(lambda index: True, lambda segment, batch: True)
+    assert plan.take(5) is None
+    assert (plan.n_begun, plan.next_frame) == (2, 20)
