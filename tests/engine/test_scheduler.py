@@ -1,372 +1,488 @@
-"""Promises of the scheduler's parts: ordering, overdue segments, nodes, starts, limits, chunks."""
+"""Whatever happens in whatever order: each frame once, in order, within the window, to an end."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from collections import Counter
 
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from scheduler_world import FRAME_BYTES, Weather, World
+
+from rayanim.engine.autoscaler import ScalingLimits
+from rayanim.engine.chunks import ChunkQueue
+from rayanim.engine.draw import DrawnMeta, Timings
+from rayanim.engine.messages import (
+    Action,
+    Answered,
+    Arrived,
+    Ask,
+    Begin,
+    CallFailed,
+    Died,
+    Emit,
+    End,
+    EndSegment,
+    Exclude,
+    Finish,
+    HandOn,
+    Joined,
+    NoticeOnce,
+    Release,
+    Submit,
+    Taken,
+    Tick,
+)
+from rayanim.engine.plan import Chunk, Plan
 from rayanim.engine.scheduler import (
-    FAR_OVERDUE,
-    FORGIVEN_BY,
-    GIVEN_UP,
-    MAX_CHUNK_FRAMES,
-    MAX_DEATHS,
-    MAX_FAILURES,
-    MAX_NODES_TRIED,
+    DIFFERENCE,
+    LOOK_S,
     MIN_TIMEOUT_S,
-    NOTHING_OVERDUE,
-    OPENING_FACTOR,
-    OPENING_LIMIT_S,
-    OVERDUE,
-    SLACK_S,
-    ActorStarts,
-    Assignment,
-    NodeFailures,
-    Ordering,
-    Pace,
-    Prefix,
-    chunk_frames,
-    find_overdue,
+    SILENCE_S,
+    TICK_S,
+    Scheduler,
+    SchedulerSettings,
     timeout_s,
 )
+from rayanim.errors import (
+    FarmSilentError,
+    FarmStartError,
+    FrameError,
+    HistoryError,
+    RedrawError,
+    SetupError,
+)
+from rayanim.events import (
+    ActorDied,
+    ActorReleased,
+    CopyDrawn,
+    Notice,
+    ScalingDecided,
+    SegmentDrawn,
+    SegmentRetried,
+    StatusShown,
+)
+from rayanim.parameters import NumberFeed
 
-# ---- what comes in any order
-
-
-@given(st.permutations(range(15)), st.integers(0, 100))
-def test_every_permutation_leaves_in_order(order: list[int], first: int) -> None:
-    """Each item is released as soon as all before it have come, and none is kept."""
-    ordering: Ordering[str] = Ordering(first)
-    released: list[str] = []
-    arrived: set[int] = set()
-    for index in order:
-        arrived.add(index)
-        released += ordering.put(first + index, f"item {index}")
-        in_order = next(each for each in range(16) if each not in arrived)
-        assert released == [f"item {each}" for each in range(in_order)]
-        assert len(ordering) == len(arrived) - in_order
-
-
-@given(st.lists(st.integers(0, 12)), st.data())
-def test_a_prefix_is_taken_once_without_a_gap(indices: list[int], data: st.DataObject) -> None:
-    """In whatever order they come and are taken, and however often one comes."""
-    prefix, arrived, taken = Prefix(), set[int](), list[int]()
-    for index in indices:
-        assert prefix.add(index) == (index not in arrived)
-        arrived.add(index)
-        if data.draw(st.booleans()):
-            is_ready = prefix.is_ready
-            run = prefix.take()
-            assert is_ready == bool(run)
-            taken += run
-    taken += prefix.take()
-    assert taken == list(range(next(each for each in range(14) if each not in arrived)))
-    assert (prefix.next, prefix.is_ready) == (len(taken), False)
+STORMY = Weather(dies=0.05, freezes=0.02, is_slow=0.02, loses_payload=0.05, loses_write=0.1)
 
 
-# ---- what is overdue
+def check(world: World) -> None:
+    """Every frame was encoded once and in order, every segment ended, the window kept."""
+    frames = [frame for index in sorted(world.encoded) for frame in world.encoded[index]]
+    assert frames == list(range(world.n_frames))
+    assert not world.written or max(world.written.values()) == 1
+    # A segment ends by its last chunk, or is written whole, and never both.
+    assert set(world.ended).isdisjoint(world.written)
+    assert set(world.ended) | set(world.written) == set(world.encoded)
+    assert all(world.encoded[index][-1] == stop - 1 for index, stop in world.ended.items())
+    queue = world.scheduler.queue
+    assert queue.in_flight_bytes == queue.queued_frames == 0
 
 
-ANSWERING = {"a": 0.0, "b": 0.0, "c": 0.0}
+def finish(world: World) -> None:
+    """Run it to its end: a right video, or an error where no actor is left that answers."""
+    try:
+        world.run()
+    except FarmSilentError:
+        assert all(each.is_frozen for each in world.actors.values())
+    else:
+        check(world)
 
 
-def assignment(index=0, number=1, node="a", age_s=0.0, expected_s=1.0, is_wanted=True):
-    return Assignment(number, node, index, age_s, expected_s, is_wanted)
-
-
-def test_what_a_segment_takes_is_not_known_before_one_was_drawn():
-    """Nothing is overdue then, however long it takes."""
-    assert Pace().expected_s(10) is None
-    assert find_overdue([assignment(age_s=1e6, expected_s=None)], ANSWERING, 3).overdue == {}
-
-
-def test_a_heavy_scene_says_more_than_the_average():
-    """Half of the slowest frame's time is expected of all, where the average is less."""
-    assert Pace(frame_s=0.1, slowest_s=0.1).expected_s(10) == pytest.approx(1.0)
-    assert Pace(frame_s=0.1, slowest_s=1.0).expected_s(10) == pytest.approx(5.0)
-
-
-def test_nothing_is_late_while_all_is_in_time():
-    """A look at actors that do well is the value for nothing, but for the copies left."""
-    late = find_overdue([assignment(0, 1, "a", 1.9), assignment(1, 2, "b", 0.5)], ANSWERING, 2)
-    assert (late.overdue, late.far_overdue) == (
-        NOTHING_OVERDUE.overdue,
-        NOTHING_OVERDUE.far_overdue,
+@settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    seed=st.integers(0, 2**32),
+    n_frames=st.integers(1, 150),
+    segment_frames=st.none() | st.integers(1, 40),
+    limit_frames=st.integers(0, 60),
+    actors=st.integers(1, 6),
+    nodes=st.integers(1, 3),
+)
+def test_each_frame_is_encoded_once_and_in_order_whatever_happens(
+    seed: int,
+    n_frames: int,
+    segment_frames: int | None,
+    limit_frames: int,
+    actors: int,
+    nodes: int,
+) -> None:
+    """Deaths, freezes, slow actors, lost payloads and late answers change nothing but the time."""
+    world = World(
+        seed,
+        STORMY,
+        n_frames=n_frames,
+        segment_frames=segment_frames,
+        limit_frames=limit_frames,
+        actors=actors,
+        nodes=nodes,
     )
-    assert late.unresponsive_nodes == frozenset() and late.given_up == ()
+    finish(world)
 
 
-def test_an_overdue_segment_is_for_idle_actors():
-    """Twice the expected is enough where there is nothing else to draw."""
-    late = find_overdue([assignment(7, age_s=OVERDUE + 0.1)], ANSWERING, 2)
-    assert late.overdue == {7: frozenset({"a"})}
-    assert late.far_overdue == {}
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), limit_frames=st.integers(12, 60))
+def test_the_window_holds_where_nothing_is_drawn_twice(seed: int, limit_frames: int) -> None:
+    """Raw frames count from when they are given out, segments from when they were drawn."""
+    world = World(seed, Weather(), limit_frames=limit_frames, actors=5)
+    world.run()
+    check(world)
+    # Encoded segments are not counted while they are drawn: at most one of each actor.
+    assert world.most_in_flight_bytes <= limit_frames * FRAME_BYTES + 5 * 7
 
 
-def test_a_far_overdue_segment_goes_before_new_ones_with_all_that_waits_behind_it():
-    """What an actor has not begun is as late as what it draws."""
-    age_s = FAR_OVERDUE + SLACK_S + 0.1
-    late = find_overdue([assignment(7, age_s=age_s), assignment(8, age_s=None)], ANSWERING, 2)
-    assert late.far_overdue == {7: frozenset({"a"}), 8: frozenset({"a"})}
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_thousands_of_stormy_jobs_end_well() -> None:
+    """The same as above, for seeds that do not change."""
+    for seed in range(2000):
+        finish(World(seed, STORMY, n_frames=40 + seed % 50, segment_frames=7 + seed % 13))
 
 
-def test_a_short_delay_is_none_even_of_short_segments():
-    """Ray's own delays on a busy machine are no reason to draw twice before the end."""
-    late = find_overdue([assignment(age_s=1.9, expected_s=0.01)], ANSWERING, 2)
-    assert late.far_overdue == {}
+# ---- single steps
 
 
-def test_what_others_have_drawn_is_not_drawn_again():
-    """Its actor is ended once it is far too late: it cannot be waited for in vain."""
-    age_s = GIVEN_UP + SLACK_S + 0.1
-    late = find_overdue([assignment(7, age_s=age_s, is_wanted=False)], ANSWERING, 2)
-    assert late.overdue == {} and late.far_overdue == {}
-    assert late.given_up == (1,)
+class Desk:
+    """A scheduler with actors whose answers a test gives one by one."""
+
+    def __init__(
+        self, *, n_frames: int = 40, segment_frames: int = 10, actors: int = 2, **settings: object
+    ) -> None:
+        plan = Plan(NumberFeed(n_frames), segment_frames)
+        chunks = iter(lambda: plan.take(5), None)
+        self.now_s = 0.0
+        self.did: list[Action] = []
+        self.scheduler: Scheduler[str] = Scheduler(
+            ChunkQueue(chunks, frame_bytes=1, limit_bytes=1000),
+            SchedulerSettings(
+                limits=ScalingLimits(min_actors=actors, max_actors=actors),
+                limit_bytes=1000,
+                chunk_frames=5,
+                depth=1,
+                total=n_frames,
+                **settings,  # type: ignore[arg-type]
+            ),
+            now_s=0.0,
+        )
+        self.on(Begin(actors, "begin"))
+
+    def on(self, event: object, after_s: float = 0.0) -> list[Action]:
+        self.now_s += after_s
+        self.did = self.scheduler.on(event, self.now_s)  # type: ignore[arg-type]
+        return self.did
+
+    def open(self, number: int, node: str = "a") -> None:
+        self.on(Answered(number, node))
+        self.on(Joined(number, differs=False))
+
+    def given(self) -> dict[int, Chunk]:
+        """What a turn of the loop gives out."""
+        return {each.number: each.chunk for each in self.on(Tick()) if isinstance(each, Submit)}
+
+    def draw(self, number: int, chunk: Chunk, took_s: float = 1.0, **meta: object) -> list[Action]:
+        timings = Timings(took_s, 0.0, len(chunk))
+        return self.on(
+            Arrived(number, chunk, DrawnMeta(timings, 9, payload_bytes=5, **meta), "frames"),  # type: ignore[arg-type]
+            after_s=took_s,
+        )
+
+    def events(self, kind: type) -> list:
+        return [
+            each.event for each in self.did if isinstance(each, Emit) and type(each.event) is kind
+        ]
 
 
-def test_a_slow_actor_whose_segment_is_wanted_goes_on():
-    """On a node that speaks it is slow, not gone; its segment may be the last that is drawn."""
-    late = find_overdue([assignment(age_s=1000.0)], ANSWERING, 2)
-    assert late.given_up == ()
+def test_a_job_from_its_first_actor_to_its_end() -> None:
+    """Asked for, given a chunk, its frames handed on, the segment ended, the actor released."""
+    desk = Desk(n_frames=10, actors=1)
+    assert Ask(1) in desk.did
+    assert desk.given() == {}
+    desk.open(1)
+    first = desk.given()[1]
+    assert [type(each) for each in desk.draw(1, first)] == [Emit, HandOn]
+    second = desk.given()[1]
+    did = desk.draw(1, second)
+    assert [each.last for each in did if isinstance(each, EndSegment)] == [second]
+    for chunk in (first, second):
+        desk.on(Taken(chunk, 0.1, 0.0))
+    assert desk.scheduler.finished
+    assert Release(1) in desk.on(Finish())
 
 
-def test_actors_of_a_node_that_does_not_answer_are_given_up():
-    """All of its actors hold what is overdue, and nothing came from it meanwhile."""
-    age_s = GIVEN_UP + SLACK_S + 0.1
-    held = [assignment(1, 1, "a", age_s), assignment(2, 2, "b", 0.1)]
-    late = find_overdue(held, {"a": age_s, "b": 0.0}, 2)
-    assert late.unresponsive_nodes == {"a"}
-    assert late.given_up == (1,)
+def test_frames_that_come_early_wait_for_those_before() -> None:
+    """An encoder gets its segment's frames in order."""
+    desk = Desk()
+    desk.open(1), desk.open(2)
+    given = desk.given()
+    assert not [each for each in desk.draw(2, given[2]) if isinstance(each, HandOn)]
+    handed = [each.drawn.chunk for each in desk.draw(1, given[1]) if isinstance(each, HandOn)]
+    assert handed == [given[1], given[2]]
 
 
-def test_one_node_alone_is_never_unresponsive():
-    """No other node could do its work: it is waited for."""
-    assert (
-        find_overdue([assignment(age_s=100.0)], {"a": 100.0}, 1).unresponsive_nodes == frozenset()
-    )
+def test_what_a_dead_actor_held_is_drawn_by_another() -> None:
+    """What it drew counts as lost once, with a message; what waited does not."""
+    desk = Desk()
+    desk.open(1), desk.open(2)
+    given = desk.given()
+    desk.on(Died(1, "a", "signal 9"))
+    assert desk.events(ActorDied)[0].start == given[1].start
+    assert "died while drawing frames 0 to 4 (signal 9)" in desk.events(SegmentRetried)[0].message
+    desk.draw(2, given[2])
+    assert desk.given()[2] == given[1]
 
 
-def test_where_no_node_answers_none_is_unresponsive():
-    """Then the frames take that long: no actor is ended."""
-    age_s = 100 * GIVEN_UP
-    held = [assignment(1, 1, "a", age_s), assignment(2, 2, "b", age_s)]
-    late = find_overdue(held, {"a": age_s, "b": age_s}, 2)
-    assert late.unresponsive_nodes == frozenset() and late.given_up == ()
+def test_code_that_fails_is_tried_once_on_another_node() -> None:
+    """A second failure is the script's, and ends the job."""
+    desk = Desk()
+    desk.open(1, "a"), desk.open(2, "b")
+    given = desk.given()
+    failure = FrameError("Frame 3 failed.", frame=3)
+    desk.on(CallFailed(1, given[1], failure))
+    assert "another one tries" in desk.events(SegmentRetried)[0].message
+    desk.draw(2, given[2])
+    again = desk.given()
+    assert again[2] == given[1] and again[1] != given[1]
+    with pytest.raises(FrameError):
+        desk.on(CallFailed(2, given[1], failure))
 
 
-def test_what_is_given_up_unfinished_may_take_as_long_elsewhere():
-    """Else a heavy scene would be begun again and again, and ended each time."""
-    age_s = GIVEN_UP + SLACK_S + 0.1
-    unfinished = Assignment(1, "a", 1, age_s, 1.0, frames=10)
-    late = find_overdue([unfinished, assignment(2, 2, "b", 0.1)], {"a": age_s, "b": 0.0}, 2)
-    assert late.given_up == (1,)
-    assert late.patience_s == pytest.approx(age_s / 10)
-    assert find_overdue([assignment(age_s=0.1)], ANSWERING, 2).patience_s == 0.0
+def test_code_that_fails_on_the_only_node_ends_the_job() -> None:
+    """There is nobody else to ask."""
+    desk = Desk()
+    desk.open(1), desk.open(2)
+    with pytest.raises(FrameError):
+        desk.on(CallFailed(1, desk.given()[1], FrameError("no", frame=1)))
 
 
-@pytest.mark.parametrize("is_wanted", [True, False])
-def test_a_slow_transfer_is_not_the_actor_s_fault(is_wanted):
-    """It is drawn again elsewhere where it is wanted; the actor draws something else by now."""
-    age_s = GIVEN_UP + SLACK_S + 0.1
-    on_its_way = Assignment(1, "a", 7, age_s, 1.0, is_wanted, in_transfer=True)
-    late = find_overdue([on_its_way, assignment(8, 1, "a", 0.1)], {"a": age_s, "b": 0.0}, 2)
-    assert late.given_up == () and late.unresponsive_nodes == frozenset()
-    assert set(late.far_overdue) == ({7} if is_wanted else set())
+@pytest.mark.parametrize("error", [HistoryError("depends", frame=1), RedrawError("differs")])
+def test_what_must_be_drawn_anew_ends_the_run(error: Exception) -> None:
+    """The job's owner begins again, another way."""
+    desk = Desk(may_redraw=True)
+    desk.open(1, "a"), desk.open(2, "b")
+    chunk = desk.given()[1]
+    with pytest.raises(type(error)):
+        if isinstance(error, HistoryError):
+            desk.on(CallFailed(1, chunk, error))
+        else:
+            desk.draw(1, chunk, difference="a difference")
 
 
-def test_copies_are_bounded_while_there_are_new_segments():
-    """One, and one more for every four actors; those that run count."""
-    age_s = FAR_OVERDUE + SLACK_S + 0.1
-    held = [assignment(1, 1, "a", age_s), assignment(1, 2, "b", 0.1), assignment(2, 3, "c", 0.1)]
-    assert find_overdue(held, ANSWERING, 3).copies_left == 0
-    assert find_overdue(held, ANSWERING, 8).copies_left == 2
+def test_a_source_that_cannot_be_opened_on_one_node_excludes_it() -> None:
+    """A library may be missing there; where it fails everywhere the job ends."""
+    desk = Desk()
+    desk.on(Answered(1, "a"))
+    did = desk.on(CallFailed(1, None, SetupError("no module"), usable={"a", "b"}))
+    assert Exclude("a") in did and End(1) in did
+    assert "left out; others try" in desk.events(Notice)[0].text
+    desk.on(Answered(2, "b"))
+    with pytest.raises(SetupError):
+        desk.on(CallFailed(2, None, SetupError("no module"), usable={"a", "b"}))
 
 
-def test_a_copy_goes_to_another_node():
-    """The nodes where a segment is being drawn are given with it."""
-    age_s = FAR_OVERDUE + SLACK_S + 0.1
-    held = [assignment(1, 1, "a", age_s), assignment(1, 2, "b", 0.1)]
-    assert find_overdue(held, ANSWERING, 8).far_overdue == {1: frozenset({"a", "b"})}
+def test_actors_that_all_die_while_they_start_end_the_job() -> None:
+    """Not for ever one after the other."""
+    desk = Desk(actors=1)
+    with pytest.raises(FarmStartError, match="in a row died while they opened the source"):
+        for number in range(1, 10):
+            desk.on(Answered(number, "a"))
+            desk.on(Died(number, "a", "signal 9", usable={"a"}))
+            desk.on(Tick(), after_s=5.0)
 
 
-# ---- nodes that fail
+def test_a_slow_chunk_is_drawn_by_an_idle_actor_too() -> None:
+    """The first to finish counts; the second is an answer, and no frames."""
+    desk = Desk(n_frames=15, segment_frames=20)
+    desk.open(1), desk.open(2)
+    given = desk.given()
+    desk.draw(2, given[2], took_s=0.1)
+    last = desk.given()[2]
+    desk.draw(2, last, took_s=0.1)
+    copies: dict[int, Chunk] = {}
+    while not copies:
+        copies = {
+            each.number: each.chunk for each in desk.on(Tick(), LOOK_S) if type(each) is Submit
+        }
+    assert copies == {2: given[1]}
+    assert [type(each) for each in desk.draw(2, given[1])].count(HandOn) == 3
+    desk.draw(1, given[1])
+    assert desk.events(CopyDrawn) and not desk.events(SegmentDrawn)
 
 
-def book_of(*nodes):
-    book = NodeFailures()
-    for node in nodes:
-        book.seen(node)
-    return book
+def test_an_actor_of_a_silent_node_is_given_up() -> None:
+    """Its chunk is drawn elsewhere, and not counted as one that kills."""
+    desk = Desk(actors=3, n_frames=100)
+    for number, node in ((1, "a"), (2, "b"), (3, "b")):
+        desk.open(number, node)
+    given = desk.given()
+    ended: list[Action] = []
+    retried: list[SegmentRetried] = []
+    while not ended and desk.now_s < 100.0:
+        for number in (2, 3):
+            if number in given:
+                desk.draw(number, given.pop(number), took_s=0.1)
+        did = desk.on(Tick(), after_s=0.1)
+        given |= {each.number: each.chunk for each in did if isinstance(each, Submit)}
+        ended = [each for each in did if isinstance(each, End)]
+        retried += desk.events(SegmentRetried)
+    assert ended == [End(1)] and retried == []
+    assert desk.now_s < 60.0
 
 
-def test_a_node_is_left_out_after_three_failures():
-    """Not before, and with what happened there."""
-    book = book_of("a", "b")
-    assert [book.failed("a", "died") for _ in range(MAX_FAILURES - 1)] == [None, None]
-    exclusion = book.failed("a", "died at last")
-    assert (exclusion.node, exclusion.failures, exclusion.why) == ("a", 3, "died at last")
-    assert book.excluded == ["a"]
+def test_a_loop_that_was_held_up_reads_answers_first() -> None:
+    """Their answers are not read yet: nobody is given up after a pause of the loop itself."""
+    desk = Desk(actors=2, n_frames=100)
+    desk.open(1, "a"), desk.open(2, "b")
+    given = desk.given()
+    desk.draw(2, given[2], took_s=0.1)
+    desk.on(Tick())
+    assert not [each for each in desk.on(Tick(), after_s=300.0) if isinstance(each, End)]
 
 
-def test_no_node_is_left_out_where_all_do_badly():
-    """Then the video is at fault, which ends it by its segments."""
-    book = book_of("a", "b")
-    for _ in range(10):
-        assert book.failed("a", "died") is None
-        assert book.failed("b", "died") is None
-    assert book.excluded == []
+def test_an_actor_that_never_opens_its_source_is_ended() -> None:
+    """Ten times what others took is enough."""
+    desk = Desk()
+    desk.on(Answered(1, "a"))
+    desk.open(2, "b")
+    desk.on(Tick(), after_s=1.0)
+    assert End(1) not in desk.did
+    did = desk.on(Tick(), after_s=600.0)
+    assert End(1) in did
 
 
-def test_the_only_node_is_never_left_out():
-    """Somebody has to draw."""
-    book = book_of("a")
-    assert [book.failed("a", "died") for _ in range(10)] == [None] * 10
+def test_silence_is_reported_and_ends_the_job_at_last() -> None:
+    """With what the job waits for."""
+    desk = Desk()
+    desk.open(1)
+    desk.given()
+    desk.on(Tick(), after_s=SILENCE_S + 1)
+    assert "Still drawing frames 0 to 4." in desk.events(StatusShown)[0].text
+    desk.on(Tick(), after_s=1.0)
+    assert not desk.events(StatusShown)
+    with pytest.raises(FarmSilentError, match="No actor has answered"):
+        desk.on(Tick(), after_s=MIN_TIMEOUT_S + 1e5)
 
 
-def test_what_a_node_drew_makes_good_for_what_it_lost():
-    """A machine of a long job may fail now and then."""
-    book = book_of("a", "b")
-    for _ in range(20):
-        assert book.failed("a", "died") is None
-        for index in range(FORGIVEN_BY):
-            book.drawn("a", index)
+def test_only_what_comes_from_actors_and_encoders_is_news() -> None:
+    """A chunk that was taken puts the end of a silent job off."""
+    desk = Desk()
+    desk.open(1)
+    chunk = desk.given()[1]
+    desk.draw(1, chunk)
+    limit_s = timeout_s(5, 0.2, 0.0)
+    desk.on(Taken(chunk, 0.1, 0.0), after_s=limit_s - 1)
+    desk.on(Tick(), after_s=limit_s - 1)
+    with pytest.raises(FarmSilentError):
+        desk.on(Tick(), after_s=2)
 
 
-def test_a_failure_of_full_weight_leaves_a_node_out_at_once():
-    """One that never opened the source, where others did."""
-    assert book_of("a", "b").failed("a", "hung", weight=MAX_FAILURES) is not None
+def test_many_chunks_are_not_all_named() -> None:
+    """A thousand actors' work would fill the terminal each minute."""
+    desk = Desk(actors=10, n_frames=200)
+    for number in range(1, 11):
+        desk.open(number)
+    desk.given()
+    desk.on(Tick(), after_s=SILENCE_S + 1)
+    text = desk.events(StatusShown)[0].text
+    assert text.endswith(", and 7 other chunks.") and len(text) < 160
 
 
-def test_a_segment_is_not_drawn_again_where_it_failed():
-    """While there is another node; it is forgotten once the segment is drawn."""
-    book = book_of("a", "b")
-    book.failed("a", "died", index=7)
-    assert book.to_avoid("a", {"a", "b"}) == {7}
-    assert book.to_avoid("b", {"a", "b"}) == frozenset()
-    assert book.to_avoid("a", {"a"}) == frozenset()
-    book.drawn("b", 7)
-    assert book.to_avoid("a", {"a", "b"}) == frozenset() and not book.has_failures
+def test_the_first_frame_s_difference_is_noticed_once() -> None:
+    """However many actors find it."""
+    desk = Desk()
+    desk.on(Answered(1, "a"))
+    assert NoticeOnce(DIFFERENCE, DIFFERENCE) in desk.on(Joined(1, differs=True))
 
 
-def test_a_failure_on_an_unknown_node_is_counted_for_none():
-    """An actor may die before it has said where it lives."""
-    book = book_of("a", "b")
-    assert [book.failed(None, "died") for _ in range(10)] == [None] * 10
-    assert book.excluded == []
+# ---- the number of actors
 
 
-# ---- actors that start
+def rates(
+    draw_fps: float, encode_fps: float, *, first: int, most: int = 8, seconds: int = 40
+) -> World:
+    """A job whose actors draw, and whose encoder takes, so many frames per second."""
+    world = World(1, Weather(), n_frames=10**6, segment_frames=None, limit_frames=2000, actors=most)
+    world.scheduler.on(Begin(first, "start"), 0.0)
+    numbers, busy, waiting, free_s = set(range(1, first + 1)), {}, [], 0.0
+    for number in numbers:
+        world.scheduler.on(Answered(number, "a"), 0.0)
+        world.scheduler.on(Joined(number, differs=False), 0.0)
+    step_s = 0.02
+    for step in range(round(40 / step_s)):
+        now_s = step * step_s
+        for action in world.scheduler.on(Tick(), now_s):
+            match action:
+                case Ask(number):
+                    world.scheduler.on(Answered(number, "a"), now_s)
+                    world.scheduler.on(Joined(number, differs=False), now_s)
+                case Submit(number, chunk, _):
+                    began_s = max([now_s, *(due for due, *_ in busy.get(number, []))])
+                    busy.setdefault(number, []).append((began_s + len(chunk) / draw_fps, chunk))
+                case Emit(event):
+                    world.job_events.append(event)
+        for number, held in busy.items():
+            while held and held[0][0] <= now_s:
+                _, chunk = held.pop(0)
+                timings = Timings(len(chunk) / draw_fps, 0.0, len(chunk))
+                meta = DrawnMeta(timings, 1, payload_bytes=len(chunk) * FRAME_BYTES)
+                event = Arrived(number, chunk, meta, "frames")
+                handed = [each for each in world.scheduler.on(event, now_s) if type(each) is HandOn]
+                waiting += [each.drawn.chunk for each in handed]
+        while waiting and free_s <= now_s:
+            chunk = waiting.pop(0)
+            busy_s, idle_s = len(chunk) / encode_fps, max(0.0, now_s - free_s - step_s)
+            free_s = max(free_s, now_s - step_s) + busy_s
+            world.scheduler.on(Taken(chunk, busy_s, idle_s), now_s)
+    return world
 
 
-def test_the_first_opening_may_take_for_ever():
-    """Its time is not known before."""
-    assert ActorStarts().limit_s == float("inf")
+def targets(world: World) -> list[int]:
+    """The numbers of actors that were asked for, one after the other."""
+    return [each.target for each in world.job_events if isinstance(each, ScalingDecided)]
 
 
-def test_an_opening_may_take_ten_times_the_slowest():
-    """And half a minute, however quick the others were."""
-    starts = ActorStarts()
-    starts.opened(0.5)
-    assert starts.limit_s == OPENING_LIMIT_S
-    starts.opened(60.0)
-    starts.opened(1.0)
-    assert starts.limit_s == 60.0 * OPENING_FACTOR
+def test_a_starving_encoder_gets_more_actors() -> None:
+    """One actor at 50 fps for an encoder of 200: more are asked for, with a reason each."""
+    world = rates(50, 200, first=1)
+    assert max(targets(world)) > 2
+    assert all(each.reason for each in world.job_events if isinstance(each, ScalingDecided))
 
 
-def test_actors_that_die_are_counted_in_a_row_and_by_nodes():
-    """Three on each of a few nodes; one that opens its source makes good for all."""
-    starts = ActorStarts(deaths=MAX_DEATHS)
-    assert starts.too_many_deaths(nodes=0) and starts.too_many_deaths(nodes=1)
-    assert not starts.too_many_deaths(nodes=2)
-    starts.deaths = MAX_DEATHS * MAX_NODES_TRIED
-    assert starts.too_many_deaths(nodes=1000)
-    starts.opened(1.0)
-    assert not starts.too_many_deaths(nodes=1)
+def test_a_full_queue_releases_actors() -> None:
+    """Six actors at 50 fps for an encoder of 50: the queue fills and some go."""
+    world = rates(50, 50, first=6)
+    assert targets(world)[-1] < 6
+    released = Counter(type(each) for each in world.job_events)[ActorReleased]
+    assert released > 0
 
 
-# ---- how long a job waits
+def test_no_more_actors_than_the_most() -> None:
+    """Whatever the encoder's appetite, the bound holds."""
+    assert max(targets(rates(20, 2000, first=1, most=3))) == 3
+
+
+def test_the_number_is_decided_no_oftener_than_its_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop may tick as often as it likes."""
+    desk = Desk()
+    counted: list[float] = []
+    monkeypatch.setattr(desk.scheduler, "_decide", lambda: counted.append(desk.now_s))
+    for _ in range(100):
+        desk.on(Tick(), after_s=TICK_S / 10)
+    assert len(counted) in (10, 11)
+
+
+# ---- how long nothing may happen
 
 
 def test_short_work_has_a_quarter_of_an_hour() -> None:
-    """A machine may be busy with other things."""
-    assert timeout_s(48, 0.02, 1.0) == MIN_TIMEOUT_S == 900
+    """However quick the drawing is: a machine may be that busy with other things."""
+    assert timeout_s(10, 0.01, 0.1) == MIN_TIMEOUT_S
 
 
-def test_slow_frames_are_waited_for_from_the_first_segment_on() -> None:
-    """250 frames of 5 s are first reported after 21 minutes."""
-    assert timeout_s(250, 5.0, 1.0) > 2 * 250 * 5
-
-
-def test_a_heavy_scene_in_a_light_video_is_waited_for() -> None:
-    """Frames so far were quick, and only whole segments are reported."""
-    assert timeout_s(250, 0.02, 1.0) > 2 * 250 * 5
+def test_slow_frames_are_waited_for_from_the_first_chunk_on() -> None:
+    """Twenty times what they took so far."""
+    assert timeout_s(10, 30.0, 0.1) == 20 * 10 * 30.0
 
 
 def test_an_open_that_takes_minutes_is_waited_for() -> None:
-    """Data may be loaded from a slow disk in each actor."""
-    assert timeout_s(48, 0.02, 120.0) == 2400
-
-
-def test_patience_with_a_frame_that_hangs_does_not_lengthen_the_timeout() -> None:
-    """A frame that hangs wherever it is drawn would otherwise do so for hours."""
-    pace = Pace(frame_s=0.1, slowest_s=0.3, patience_s=60.0)
-    assert pace.expected_s(10) == 300
-    assert pace.known_s == 0.15
-
-
-# ---- chunks of raw frames
-
-
-MIB = 2**20
-HD_BYTES = 1920 * 1080 * 3 // 2
-
-
-def test_a_chunk_is_a_quarter_of_a_second_of_drawing() -> None:
-    """Ray's 2 to 3 ms per chunk are then about one per cent."""
-    assert chunk_frames(1000, 0.0125, None, 2, 256 * MIB, 2) == 20
-
-
-def test_a_costly_frame_is_a_chunk() -> None:
-    """Here one of a second."""
-    assert chunk_frames(1000, 1.0, None, 2, 256 * MIB, 2) == 1
-
-
-@pytest.mark.parametrize("draw_s", [0.0, 1e-9, 0.001])
-def test_cheap_frames_stop_at_the_largest_chunk(draw_s: float) -> None:
-    """Frames that cost nothing measurable are no division by zero."""
-    assert chunk_frames(1000, draw_s, None, 2, 256 * MIB, 2) == MAX_CHUNK_FRAMES
-
-
-def test_large_frames_make_chunks_that_fit_the_window() -> None:
-    """8 actors with 2 chunks each, one in the encoder, one that waits: 18 fit."""
-    assert chunk_frames(HD_BYTES, 0.001, None, 8, 256 * MIB, 2) == 4
-
-
-def test_a_short_job_gives_each_actor_several_chunks() -> None:
-    """100 frames for 4 actors are cut into at least 16 chunks."""
-    assert chunk_frames(1000, 0.001, 100, 4, 256 * MIB, 2) == 6
-
-
-@given(
-    st.integers(1, 10**9),
-    st.floats(0.0, 10.0),
-    st.none() | st.integers(0, 10**7),
-    st.integers(0, 1000),
-    st.integers(1, 2**34),
-    st.integers(1, 8),
-)
-def test_a_chunk_is_never_empty_and_fits_unless_it_is_one_frame(
-    frame_bytes: int,
-    draw_s: float,
-    frames: int | None,
-    actors: int,
-    in_flight_bytes: int,
-    queue_size: int,
-) -> None:
-    """All chunks that there may be at once fit the window, if single frames do."""
-    size = chunk_frames(frame_bytes, draw_s, frames, actors, in_flight_bytes, queue_size)
-    assert 1 <= size <= MAX_CHUNK_FRAMES
-    at_once = (2 + queue_size * actors) * size * frame_bytes
-    assert size == 1 or at_once <= in_flight_bytes
-    assert size == 1 or frames is None or frames // size >= 4 * actors
+    """Twenty times what it took in the first process."""
+    assert timeout_s(1, 0.01, 300.0) == 20 * 300.0
