@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rayanim.engine.plan import Place
+from rayanim.engine.plan import Segment
 from rayanim.errors import EncodeError
 
 
@@ -18,7 +18,6 @@ class FakeWriter:
 
     path: Path
     how: str = ""
-    survives: bool = True
     width: int = 1
     patience_s: float = 120.0
 
@@ -26,7 +25,7 @@ class FakeWriter:
         if self.how == "cannot open":
             raise EncodeError("no such disk")
 
-    def put(self, place: Place, payload: Any) -> int:
+    def put(self, segment: Segment, payload: Any) -> int:
         if self.how == "is wrong":
             raise ValueError("no such segment")
         time.sleep(0.5)

@@ -22,14 +22,13 @@ import rayanim
 from rayanim.cli import main
 from rayanim.engine.draw import (
     FRAMES_CHECKED,
-    EncodedFrames,
     HistoryBudget,
     RenderSetup,
     Worker,
     measure_source,
     open_source,
 )
-from rayanim.engine.plan import Segment
+from rayanim.engine.plan import Chunk
 from rayanim.errors import HistoryError
 from rayanim.parameters import Batch, IndexedFrameParams
 from rayanim.randomness import seed_for
@@ -206,9 +205,9 @@ def test_a_killed_actor_leaves_no_trace_in_the_state(on_ray: Any, tmp_path: Path
 
 def test_a_resumed_video_is_the_serial_one(tmp_path: Path) -> None:
     """What an earlier job finished is not drawn again, its updates are run."""
-    expected = serial(Walk(), tmp_path)
     path = tmp_path / "video.mp4"
-    options: dict[str, Any] = {"engine": "local", "sequential": True}
+    options: dict[str, Any] = {"engine": "local", "sequential": True, "segment_frames": 8}
+    expected = serial(Walk(), tmp_path, segment_frames=8)
     with pytest.raises(rayanim.FrameError, match="not today"):
         render(MortalWalk(tmp_path), path, **options)
     report = render(MortalWalk(tmp_path), path, resume=True, **options)
@@ -241,14 +240,15 @@ def test_a_warning_is_given_once_and_silence_is_kept(on_ray: Any, tmp_path: Path
 def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:
     """There it skips frames, which a serial run does not."""
     path = tmp_path / "video.mp4"
+    options: dict[str, Any] = {"engine": "local", "segment_frames": 8}
     with pytest.raises(rayanim.FrameError, match="not today"):
-        render(MortalWalk(tmp_path), path, engine="local")
+        render(MortalWalk(tmp_path), path, **options)
     before = len(list(path.with_name("video.mp4.parts").glob("*.part")))
     with pytest.raises(HistoryError, match="sequential=True") as caught:
-        render(MortalWalk(tmp_path), path, engine="local", resume=True)
+        render(MortalWalk(tmp_path), path, **options, resume=True)
     assert "also give on_history='warn'" in caught.value.__notes__[0]
     assert len(list(path.with_name("video.mp4.parts").glob("*.part"))) >= before > 0
-    report = render(MortalWalk(tmp_path), path, engine="local", resume=True, on_history="warn")
+    report = render(MortalWalk(tmp_path), path, **options, resume=True, on_history="warn")
     assert report.resumed_frames > 0
 
 
@@ -328,16 +328,15 @@ def worker_of(make: Callable[[], Any], seed: int | None = 0, on_history: Any = "
         settings=RenderSettings(seed=seed, on_history=on_history),
         geometry=geometry,
         spec=spec,
-        transport="segments",
         first=Batch((0,), (0,)),
     )
     open_source(sources[1], seed, geometry)
     return Worker(sources[1], setup)
 
 
-def segment(index: int, start: int, stop: int) -> Segment:
+def chunk(index: int, start: int, stop: int) -> Chunk:
     numbers = range(start, stop)
-    return Segment(index, start, stop, Batch(numbers, list(numbers)))
+    return Chunk(index, start, stop, Batch(numbers, list(numbers)))
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -345,7 +344,7 @@ def test_pure_drawing_raises_no_alarm(name: str) -> None:
     """Labels that stay, random numbers and new figures are drawn the same in any order."""
     worker = worker_of(PURE[name])
     for index, start in enumerate((8, 24, 16, 0)):
-        _, meta = worker.work(segment(index, start, start + 8), is_checked=True)
+        _, meta = worker.work(chunk(index, start, start + 8), is_checked=True)
         assert meta.timings is not None
         assert meta.timings.draws.notes == ()
 
@@ -353,13 +352,13 @@ def test_pure_drawing_raises_no_alarm(name: str) -> None:
 def test_without_a_seed_nothing_is_compared() -> None:
     """Two draws of a random frame then differ, and history is not to blame."""
     worker = worker_of(lambda: noisy, seed=None)
-    worker.work(segment(0, 8, 16), is_checked=True)
+    worker.work(chunk(0, 8, 16), is_checked=True)
 
 
 def test_a_dependence_is_named_with_its_place() -> None:
     """The frame and the box of pixels that differ."""
     with pytest.raises(HistoryError, match=r"Frame 10 of Walk .* in columns \d+ to \d+ and rows"):
-        worker_of(Walk).work(Segment(0, 8, 16, Batch(range(8, 16), None)), is_checked=True)
+        worker_of(Walk).work(Chunk(0, 8, 16, Batch(range(8, 16), None)), is_checked=True)
 
 
 def test_the_check_costs_a_hundredth() -> None:
@@ -376,7 +375,7 @@ def test_the_check_costs_a_hundredth() -> None:
     worker = worker_of(lambda: counting)
     for is_checked, again in ((True, FRAMES_CHECKED), (False, 0)):
         drawn.clear()
-        worker.work(segment(0, 0, 10), is_checked=is_checked)
+        worker.work(chunk(0, 0, 10), is_checked=is_checked)
         assert len(drawn) == 10 + again
 
 
@@ -428,17 +427,6 @@ def test_skipped_figures_are_let_go() -> None:
     source.open(None)
     source.draw(30, None)
     assert len(plt.get_fignums()) <= 1
-
-
-def test_frames_that_were_drawn_before_are_encoded_first() -> None:
-    """A segment that was begun elsewhere gives the packets of a whole one."""
-    worker = worker_of(lambda: plain, on_history="ignore")
-    whole, _ = worker.work(segment(0, 0, 12))
-    raw = Worker(worker._renderer._source, replace(worker._setup, transport="frames"))
-    begun, _ = raw.work(segment(0, 0, 5))
-    again, _ = worker.work(segment(0, 0, 12), begun)
-    assert again == whole
-    assert EncodedFrames(worker._setup.spec, begun).finish().n_frames == 5
 
 
 class Removed(rayanim.Animator):

@@ -35,12 +35,12 @@ def test_raw_frames_are_kept_in_order() -> None:
     assert payload[:, 0].tolist() == [16, 17, 18, 19, 20]
 
 
-def test_frames_that_were_there_before_are_encoded_first() -> None:
-    """The segment is that of all frames in one go."""
+def test_frames_are_encoded_as_one_encoder_does_it() -> None:
+    """One by one as they are drawn, or all in one go."""
     encoder = SegmentEncoder(SPEC)
     encoder.encode(np.stack([frame(number) for number in range(12)]))
-    collector = EncodedFrames(SPEC, np.stack([frame(number) for number in range(5)]))
-    fill(collector, range(5, 12))
+    collector = EncodedFrames(SPEC)
+    fill(collector, range(12))
     assert collector.finish() == encoder.finish()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 import rayanim
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.engine.actors import RenderActor
-from rayanim.engine.draw import DrawnMeta, RenderSetup, SegmentRenderer, Timings, open_source, pack
-from rayanim.engine.plan import Segment
+from rayanim.engine.draw import ChunkRenderer, DrawnMeta, RenderSetup, Timings, open_source, pack
+from rayanim.engine.plan import Chunk
 from rayanim.engine.pool import Member, RenderPool
 from rayanim.engine.stats import JobEvents, JobName, JobStats, ProgressListener
 from rayanim.events import FramesDrawn
@@ -139,28 +140,28 @@ def source_of(thing: Any) -> Source:
     return as_source(thing, RenderSettings(fps=Fraction(FPS), dpi=None))
 
 
-def renderer_of(source: Source) -> SegmentRenderer:
+def renderer_of(source: Source) -> ChunkRenderer:
     open_source(source, 0, None)
     size = source.measure(0, None).size
-    return SegmentRenderer(source, make_spec(".mp4", VideoSettings(), size, Fraction(FPS)), 0)
+    return ChunkRenderer(source, make_spec(".mp4", VideoSettings(), size, Fraction(FPS)), 0)
 
 
-def segment(start: int, stop: int) -> Segment:
-    return Segment(start, start, stop, Batch(range(start, stop), None))
+def chunk(start: int, stop: int) -> Chunk:
+    return Chunk(start, start, stop, Batch(range(start, stop), None))
 
 
 @pytest.mark.parametrize("make", [act, HiddenAnimator])
-def test_a_difference_makes_the_segment_and_the_rest_be_drawn_in_full(
+def test_a_difference_makes_the_chunk_and_the_rest_be_drawn_in_full(
     make: Any, restored: None
 ) -> None:
-    """In acts as in animators: from its segment on, the pixels are those of full draws."""
+    """In acts as in animators: from its chunk on, the pixels are those of full draws."""
     in_parts, in_full = renderer_of(source_of(make())), renderer_of(source_of(make()))
     in_full.draw_in_full_from_now()
     notes: list[Note] = []
     found_at = None
     for start in range(0, N_FRAMES, 15):
-        payload, timings = in_parts.render(segment(start, start + 15))
-        expected, _ = in_full.render(segment(start, start + 15))
+        payload, timings = in_parts.render(chunk(start, start + 15))
+        expected, _ = in_full.render(chunk(start, start + 15))
         notes += timings.draws.notes
         found_at = start if found_at is None and notes else found_at
         assert found_at is None or np.array_equal(payload, expected)
@@ -199,20 +200,19 @@ def setup_of(source: Source, **changes: Any) -> RenderSetup:
         settings=RenderSettings(on_history="ignore"),
         geometry=geometry,
         spec=spec,
-        transport="frames",
         first=Batch((0,), (0,)),
         **changes,
     )
 
 
-@pytest.mark.parametrize("by", ["setup", "segment"])
+@pytest.mark.parametrize("by", ["setup", "chunk"])
 def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> None:
-    """It learns so when it is made, or with a segment; from then on it stays so."""
+    """It learns so when it is made, or with a chunk; from then on it stays so."""
     source = source_of(NumberedAnimator())
     actor = RenderActor(pack(source), setup_of(source, in_full=by == "setup"))
     assert actor.open().failure is None
-    frames = Segment(0, 0, 10, Batch(range(10), range(10)))
-    for in_full in (by == "segment", False):
+    frames = Chunk(0, 0, 10, Batch(range(10), range(10)))
+    for in_full in (by == "chunk", False):
         meta, _ = actor.render(frames, in_full)
         assert meta.timings is not None
         assert meta.timings.draws.in_full == {"a difference was found": 10}
@@ -240,18 +240,18 @@ class FakeHandle:
 
 
 def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
-    """Segments that are handed out afterwards are drawn in full."""
+    """Chunks that are handed out afterwards are drawn in full."""
     pool = RenderPool(tuple, JobName())
     handles = [FakeHandle(), FakeHandle()]
     for number, handle in enumerate(handles):
         pool._roster.add(Member(number, handle, is_open=True))
-    first, second = segment(0, 1), segment(1, 2)
+    first, second = (replace(chunk(n, n + 1), encodes=True) for n in range(2))
     pool.submit(0, first)
     meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
     pool._drawn(pool._roster[0], first, None, meta)
     pool.submit(1, second)
-    assert handles[0].render.calls == [(first, False, None, False)]
-    assert handles[1].render.calls == [(second, True, None, False)]
+    assert handles[0].render.calls == [(first, False, False)]
+    assert handles[1].render.calls == [(second, True, False)]
 
 
 class Shown(NoProgress):

@@ -11,13 +11,13 @@ from fake_writer import FakeWriter
 
 from rayanim.engine import encoder
 from rayanim.engine.encoder import EncoderLink
-from rayanim.engine.plan import Segment
+from rayanim.engine.plan import Chunk, Segment
 from rayanim.engine.pool import LocalRef
 from rayanim.engine.stats import JobName
 from rayanim.errors import EncodeError
 from rayanim.parameters import Batch
 
-SEGMENT = Segment(0, 0, 8, Batch(range(8), None))
+CHUNK = Chunk(0, 0, 8, Batch(range(8), None), Segment(0, 0, 250), encodes=True)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def link_of(on_ray: Any, tmp_path: Path) -> Iterator[Callable[[str], EncoderLink
 
 
 def put(link: EncoderLink, ray: Any) -> None:
-    link.put(SEGMENT, LocalRef(ray.put(b"pixels")), lambda segment: None)
+    link.put(CHUNK, LocalRef(ray.put(b"pixels")), lambda chunk: None, "digest")
 
 
 def test_what_was_handed_over_is_written_before_the_end(

@@ -16,7 +16,7 @@ import pytest
 from numbered import SIZE, numbered_frame, read_numbers
 
 from rayanim.engine import writing
-from rayanim.engine.plan import Place
+from rayanim.engine.plan import Segment
 from rayanim.engine.writing import Joining, SegmentWriter
 from rayanim.errors import EncodeError, PartsError
 from rayanim.settings import VideoSettings
@@ -171,14 +171,14 @@ def spoil(parts: Files, index: int) -> None:
 def test_a_failure_is_told_by_the_next_call_and_costs_no_part(parts: Files) -> None:
     """The video goes, what it was joined from stays."""
     writer = parts.open()
-    writer.put(Place(0, 0, 5), SEGMENTS[0])
+    writer.put(Segment(0, 0, 5), SEGMENTS[0])
     put(parts, 1)
     spoil(parts, 1)
     writer.found([1])
 
     def fails() -> bool:
         try:
-            writer.put(Place(2, 10, 15), SEGMENTS[2])
+            writer.put(Segment(2, 10, 15), SEGMENTS[2])
         except PartsError as error:
             return "checksum" in str(error)
         return False
@@ -205,7 +205,7 @@ def test_stopping_leaves_the_parts_alone(parts: Files, count: int) -> None:
     """Before or after something was joined; twice does nothing."""
     writer = parts.open()
     for index in range(count):
-        writer.put(Place(index, LENGTH * index, LENGTH * index + LENGTH), SEGMENTS[index])
+        writer.put(Segment(index, LENGTH * index, LENGTH * index + LENGTH), SEGMENTS[index])
     writer.abort()
     writer.abort()
     assert not parts.path.exists()
@@ -215,7 +215,7 @@ def test_stopping_leaves_the_parts_alone(parts: Files, count: int) -> None:
 def test_stopping_after_the_end_keeps_the_video(parts: Files) -> None:
     """It is finished."""
     writer = parts.open()
-    writer.put(Place(0, 0, 5), SEGMENTS[0])
+    writer.put(Segment(0, 0, 5), SEGMENTS[0])
     file_bytes = writer.finish(5)
     writer.abort()
     assert parts.path.stat().st_size == file_bytes
@@ -245,7 +245,7 @@ def test_who_does_not_join_says_what_is_there(parts: Files) -> None:
     writer.found([0])
     put(parts, 0)
     for index in (2, 1):
-        writer.put(Place(index, LENGTH * index, LENGTH * index + LENGTH), SEGMENTS[index])
+        writer.put(Segment(index, LENGTH * index, LENGTH * index + LENGTH), SEGMENTS[index])
     assert (writer.take_found(), writer.take_found()) == ([0, 2, 1], [])
     assert not parts.path.exists()
     writer.finish(15)

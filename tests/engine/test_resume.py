@@ -26,7 +26,7 @@ from rayanim.storage.segments import SegmentStore
 
 N_FRAMES = 96
 SEGMENT = 8
-"""What such a video is cut into."""
+"""Frames of a segment: many short ones, so that there is something to resume."""
 
 SCRIPT = f"""
 import sys, time
@@ -55,7 +55,8 @@ class Video(Numbered):
         return frame
 
 def main(engine):
-    rayanim.produce(Video(), FPS, outfile=HERE / "video.mp4", engine=engine, progress=False)
+    options = {{"segment_frames": {SEGMENT}, "engine": engine, "progress": False}}
+    rayanim.produce(Video(), FPS, outfile=HERE / "video.mp4", **options)
 
 if __name__ == "__main__" and len(sys.argv) > 1 and sys.argv[1] in ("local", "ray"):
     if len(sys.argv) > 2:
@@ -122,7 +123,7 @@ def parts_of(video: Path) -> list[str]:
 
 
 def render(thing: Any, video: Path, **options: Any) -> rayanim.Report:
-    options = {"engine": "local", "progress": False, **options}
+    options = {"engine": "local", "progress": False, "segment_frames": SEGMENT, **options}
     return rayanim.produce(thing, FPS, outfile=video, **options)
 
 
@@ -449,9 +450,10 @@ def test_what_has_changed_is_named(video: Path, what: str) -> None:
     """The parts stay as they are, and so does the video of before."""
     stop_at(video, 45)
     options, message = CHANGED[what]
-    arguments = {"fps": FPS, "engine": "local", "progress": False, "resume": True, **options}
+    arguments = {"fps": FPS, "engine": "local", "progress": False, "resume": True}
+    arguments["segment_frames"] = SEGMENT
     with pytest.raises(ResumeError, match=message) as caught:
-        rayanim.produce(Stopped(video.parent), outfile=video, **arguments)
+        rayanim.produce(Stopped(video.parent), outfile=video, **(arguments | options))
     assert "Restore the old settings, or run without --resume" in caught.value.message
     assert len(parts_of(video)) == 5
     assert video.read_text() == "the video of before"

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayanim.engine.draw import Timings
+from rayanim.engine.plan import Chunk
 from rayanim.engine.stats import (
     MAX_EVENTS,
     MOST_SIZES,
@@ -23,7 +24,6 @@ from rayanim.engine.stats import (
 from rayanim.events import (
     ActorDied,
     Event,
-    FramesDrawn,
     JobResumed,
     Notice,
     PartKept,
@@ -33,6 +33,7 @@ from rayanim.events import (
     SegmentRetried,
     StatusShown,
 )
+from rayanim.parameters import Batch
 from rayanim.progress import NoProgress, ProgressState
 from rayanim.report import FleetSize
 
@@ -90,23 +91,30 @@ def test_an_event_reaches_every_listener_once_stats_first() -> None:
     assert stats.peak_rss_bytes == {"RenderActor": 2000}
 
 
-def test_frames_count_once_where_their_segment_is_drawn_in_pieces() -> None:
-    """The pieces are counted as they are drawn, the segment is only logged."""
-    stats = JobStats(10)
-    stats.apply(FramesDrawn(timings=TIMINGS))
-    stats.apply(drawn(0, timings=None))
-    assert stats.timings.frames == 10
+def test_frames_drawn_in_this_process_count_once() -> None:
+    """They are counted and logged by two events."""
+    stats, kept = JobStats(10), Kept()
+    JobEvents(stats, kept).drawn_here(Chunk(0, 0, 10, Batch(range(10), None)), TIMINGS)
+    assert (stats.timings.frames, stats.timings.draw_s) == (10, 2.0)
+    (logged,) = (event for event in kept.events if isinstance(event, SegmentDrawn))
+    assert (logged.start, logged.stop, logged.actor, logged.draw_s) == (0, 10, None, 2.0)
 
 
-def test_what_is_encoded_and_written_is_counted_by_either_transport() -> None:
-    """One encoder takes raw frames; segments that actors encoded are written."""
+def test_frames_count_when_an_encoder_has_them_and_bytes_when_they_are_written() -> None:
+    """Encoders here take chunks, and write segments; what actors encoded is only written here."""
     stats = JobStats(30)
-    stats.apply(
-        SegmentEncoded(segment=0, start=0, stop=10, encode_s=0.5, wait_s=1.0, written_bytes=7)
+    for start in (0, 5):
+        stats.apply(SegmentEncoded(segment=0, start=start, stop=start + 5, encode_s=0.5, wait_s=1))
+    assert (stats.frames, stats.written_frames) == (10, 0)
+    stats.apply(PartKept(segment=0, start=0, stop=10, written_bytes=7, encode_s=0.25, write_s=0.1))
+    assert (stats.frames, stats.written_frames, stats.written_bytes) == (10, 10, 7)
+    by_actor = PartKept(
+        segment=1, start=10, stop=20, written_bytes=5, wait_s=1, write_s=0.2, by_actor=True
     )
-    stats.apply(PartKept(segment=1, start=10, stop=20, written_bytes=5, write_s=0.1))
+    stats.apply(by_actor)
     assert (stats.frames, stats.written_frames, stats.written_bytes) == (20, 20, 12)
-    assert (stats.encode_s, stats.wait_s, stats.write_s) == (0.5, 1.0, 0.1)
+    assert (stats.encode_s, stats.wait_s) == (1.25, 3.0)
+    assert stats.write_s == pytest.approx(0.3)
 
 
 def test_people_read_messages_and_the_report_keeps_those_that_matter_later() -> None:
@@ -136,7 +144,7 @@ def test_lines_are_logged_at_multiples_and_not_for_frames_of_an_earlier_run(
     events.emit(JobResumed(frames=25, written_bytes=1))
     for segment in range(2):
         events.emit(drawn(segment))
-    events.emit(PartKept(segment=0, start=0, stop=10, written_bytes=1))
+    events.emit(SegmentEncoded(segment=0, start=0, stop=10, encode_s=0.1, wait_s=0.1))
     assert caplog.messages == ["20 of 60 frames drawn", "35 of 60 frames encoded"]
 
 

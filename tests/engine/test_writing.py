@@ -1,4 +1,4 @@
-"""Both ways to a file: in order through one encoder, or segment files that are joined."""
+"""Two ways to a file: one encoder for the whole video, or segment files that are joined."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numbered import SIZE, numbered_frame, read_numbers
 
-from rayanim.engine.plan import Place
-from rayanim.engine.writing import FrameWriter, SegmentWriter
-from rayanim.errors import EncodeError, PartsError
+from rayanim.engine.plan import Segment
+from rayanim.engine.writing import FileWriter, SegmentWriter
+from rayanim.errors import PartsError
 from rayanim.settings import VideoSettings
 from rayanim.storage.segments import SegmentFolder
 from rayanim.storage.store import Store
@@ -63,8 +63,8 @@ def test_parts_come_in_any_order_and_are_joined_in_theirs(parts: Files) -> None:
     """Also in another process; a part that comes twice counts once."""
     writer = parts.open()
     for index in (2, 0, 1, 0):
-        place = Place(index, 5 * index, 5 * index + 5, "cd")
-        written_bytes = writer.put(place, encoded(5 * index, 5 * index + 5))
+        segment = Segment(index, 5 * index, 5 * index + 5, "cd")
+        written_bytes = writer.put(segment, encoded(5 * index, 5 * index + 5))
         assert written_bytes == (parts.store.path / f"00000{index}.part").stat().st_size
     assert writer.finish(15) == parts.path.stat().st_size
     assert read_numbers(parts.path) == list(range(15))
@@ -111,22 +111,22 @@ def test_a_part_that_was_changed_meanwhile_is_an_error(parts: Files) -> None:
     assert not parts.path.exists()
 
 
-def test_one_encoder_writes_the_frames_that_it_is_given(tmp_path: Path) -> None:
-    """In another process, too."""
-    writer = pickle.loads(pickle.dumps(FrameWriter(SPEC, tmp_path / "video.mp4")))
-    writer.open()
-    assert writer.put(Place(0, 0, 4), frames(0, 4)) == 0
-    writer.put(Place(1, 4, 6), frames(4, 6))
-    with pytest.raises(EncodeError, match="6 frames were encoded where the video has 7"):
-        writer.finish(7)
+def test_one_encoder_writes_its_frames_into_the_file(tmp_path: Path) -> None:
+    """There are no segment files, so nothing counts as written before the end."""
+    writer = FileWriter(SPEC, tmp_path / "video.mp4")
+    encoder = writer.encoder()
+    encoder.encode(frames(0, 4))
+    encoder.encode(frames(4, 6))
+    assert writer.put(Segment(0, 0, 6), encoder.finish()) == 0
     assert writer.finish(6) == (tmp_path / "video.mp4").stat().st_size
     assert read_numbers(tmp_path / "video.mp4") == list(range(6))
 
 
-def test_frames_out_of_order_are_an_error(tmp_path: Path) -> None:
-    """The encoder would take them, and the video would be another one."""
-    writer = FrameWriter(SPEC, tmp_path / "video.mp4")
-    writer.open()
-    writer.put(Place(0, 0, 4), frames(0, 4))
-    with pytest.raises(EncodeError, match="Frame 6 came where frame 4 was expected"):
-        writer.put(Place(2, 6, 8), frames(6, 8))
+@pytest.mark.parametrize("pieces", [[5], [2, 3], [1] * 5])
+def test_a_segment_s_encoder_makes_the_same_of_any_pieces(parts: Files, pieces: list[int]) -> None:
+    """Chunks are chosen by cost: the bytes must not depend on them."""
+    encoder, start = SegmentWriter(SPEC, parts.path, parts.store).encoder(), 0
+    for length in pieces:
+        encoder.encode(frames(start, start + length))
+        start += length
+    assert encoder.finish() == encoded(0, 5)

@@ -1,4 +1,4 @@
-"""A job in segments: what travels on of a segment that was begun, and what is counted."""
+"""One video: drawn here, then by actors, and what is counted of it."""
 
 from __future__ import annotations
 
@@ -8,50 +8,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 
 import rayanim
-from rayanim.engine.draw import BegunSegment, Timings
 from rayanim.engine.local import SpaceWatch
 from rayanim.engine.ray_session import LocalRay
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import RayanimError
-from rayanim.events import (
-    FramesDiscarded,
-    FramesDrawn,
-    FramesRejected,
-    JobResumed,
-    PartKept,
-    VideoRestarted,
-)
+from rayanim.events import FramesRejected, JobResumed, PartKept
 from rayanim.settings import PerformanceSettings
-
-
-def piece(start: int, stop: int) -> Any:
-    """(stop - start, 10) uint8, each frame full of its number."""
-    return np.repeat(np.arange(start, stop, dtype=np.uint8)[:, None], 10, axis=1)
-
-
-def test_what_is_kept_of_a_begun_segment_is_its_beginning() -> None:
-    """Once a piece had no room, no later one may be kept, however small."""
-    pieces = BegunSegment(50)
-    for start, stop in ((0, 2), (2, 6), (6, 7)):
-        pieces.add(piece(start, stop))
-    assert pieces.drawn == 7
-    assert pieces.joined().tolist() == piece(0, 2).tolist()
-
-
-def test_nothing_may_be_kept_but_the_first_frames() -> None:
-    """Those are compared, and do not hold what was drawn with them."""
-    pieces = BegunSegment(0)
-    drawn = piece(0, 2)
-    pieces.add(drawn)
-    pieces.add(piece(2, 20))
-    assert len(pieces.joined()) == 0
-    assert [int(frame[0]) for frame in pieces.first_frames] == [0, 1, 2]
-    assert not any(np.shares_memory(frame, drawn) for frame in pieces.first_frames)
 
 
 def test_a_resumed_job_counts_its_own_rate() -> None:
@@ -232,15 +198,3 @@ def test_heavy_first_frames_are_told_and_end_no_video(
     stats.apply(PartKept(segment=1, start=60, stop=100, written_bytes=400_000))
     with pytest.raises(rayanim.OutputError, match="Free some space"):
         SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).check()
-
-
-def test_frames_that_are_drawn_again_count_once(tmp_path: Path) -> None:
-    """Their time was spent all the same."""
-    stats = JobStats(10)
-    stats.apply(FramesDrawn(timings=Timings(1.0, 0.5, 5)))
-    before = stats.timings
-    stats.apply(FramesDrawn(timings=Timings(2.0, 0.5, 3)))
-    stats.apply(FramesDiscarded(kept=before))
-    assert (stats.timings.frames, stats.timings.draw_s) == (5, 3.0)
-    stats.apply(VideoRestarted())
-    assert (stats.frames, stats.timings.frames, stats.encode_s) == (0, 0, 0.0)
