@@ -26,11 +26,12 @@ most one actor and a quarter of all draw copies.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rayanim.engine.plan import Chunk, Plan
+from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.errors import SegmentLostError
 
 Item = TypeVar("Item")
@@ -340,6 +341,9 @@ MAX_CHUNK_FRAMES = 64
 CHUNKS_PER_ACTOR = 4
 """Chunks that each actor should get, so that none waits long for the last."""
 
+ROUNDS = 2
+"""Segments for each actor from which on there is time to share the last ones out evenly."""
+
 CLEARLY = 0.95
 """Whole segments must be predicted to be faster by a twentieth: chunks are lost less often."""
 
@@ -398,7 +402,7 @@ class ChunkSizes:
         self.usual = asked or max(1, min(by_time, by_bytes, by_actors))
         """Raw frames of a chunk, until the last."""
 
-    def next_length(self, plan: Plan) -> int | None:
+    def next_length(self, plan: SegmentPlan) -> int | None:
         """Raw frames of the next chunk; None for a whole segment.
 
         Towards the end chunks shrink to a part of what is left, so that all actors
@@ -412,12 +416,16 @@ class ChunkSizes:
             return self.usual
         return max(1, min(self.usual, -(-left // (2 * self._actors))))
 
-    def _encoding_is_faster(self, plan: Plan) -> bool:
+    def _encoding_is_faster(self, plan: SegmentPlan) -> bool:
         """Whether the segments that are left are drawn sooner by actors that also encode."""
         times, frames = self._times, plan.segment_frames
         # Where the end is unknown, as many are expected as there were.
         segments = plan.segments_left or max(1, plan.n_begun)
-        whole_s = -(-segments // self._actors) * (times.draw_s + times.encode_s)
+        rounds = segments / self._actors
+        if rounds < ROUNDS:
+            # Some actors may have no segment in the last round.
+            rounds = math.ceil(rounds)
+        whole_s = rounds * (times.draw_s + times.encode_s)
         at_once = min(self._encoders, segments, 1 + self._window_frames // frames)
         chunk_s = segments * max(
             (times.draw_s + times.transport_s + times.encode_s) / self._actors,

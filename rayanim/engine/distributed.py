@@ -32,7 +32,7 @@ from rayanim.engine.messages import (
     Tick,
     WriteLost,
 )
-from rayanim.engine.plan import Chunk, Plan, Segment
+from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.pool import LocalRef, RenderPool, unpicklable_parameters_named
 from rayanim.engine.ray_session import node_label
 from rayanim.engine.scheduler import Scheduler, SchedulerSettings
@@ -80,7 +80,7 @@ class RemainingWork:
     None where the video is one segment.
     """
 
-    plan: Plan
+    plan: SegmentPlan
     encoders: Encoders
     # The segment that ends with a chunk, with the digest of its frames.
     segment_of: Callable[[Chunk], Segment]

@@ -29,7 +29,7 @@ from rayanim.engine.draw import (
     measure_source,
     open_source,
 )
-from rayanim.engine.plan import Chunk, Plan, Segment
+from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.stats import JobEvents
 from rayanim.engine.writing import FrameEncoder, Writer
 from rayanim.errors import (
@@ -151,7 +151,7 @@ class InProcess:
         """Draw a chunk."""
         return self._draw(chunk)
 
-    def take(self, plan: Plan) -> Chunk | None:
+    def take(self, plan: SegmentPlan) -> Chunk | None:
         """The chunk to draw next, as long as fits between two updates of progress."""
         began_s = time.perf_counter()
         # The first frame was drawn alone.
@@ -554,7 +554,7 @@ class Resumption:
         self._events.emit(StatusShown(text=f"Resuming: {resumed:,}{of_all} frames are finished."))
         self._events.emit(Progressed())
 
-    def leave_out_finished(self, plan: Plan, writer: Writer) -> None:
+    def leave_out_finished(self, plan: SegmentPlan, writer: Writer) -> None:
         """Have `plan` leave out the segments that an earlier job has finished."""
 
         def is_done(segment: Segment, batch: Batch) -> bool:

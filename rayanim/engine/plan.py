@@ -82,7 +82,7 @@ def segment_lengths(n_frames: int | None, longest: int = GOP_FRAMES) -> Iterator
         yield (index + 1) * n_frames // count - index * n_frames // count
 
 
-class Plan:
+class SegmentPlan:
     """The segments of a video, from which chunks are taken in order.
 
     `longest` is the most frames of a segment, None where one encoder makes the

@@ -36,7 +36,7 @@ from rayanim.engine.messages import (
     TransferBegan,
     WriteLost,
 )
-from rayanim.engine.plan import Chunk, Plan
+from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.scheduler import Scheduler, SchedulerSettings
 from rayanim.events import Event as JobEvent
 from rayanim.parameters import NumberFeed
@@ -90,7 +90,7 @@ class World:
         self.limit_bytes = limit_frames * FRAME_BYTES
         self.max_actors = actors
         self.nodes = [f"node-{index}" for index in range(nodes)]
-        self.plan = Plan(NumberFeed(n_frames), segment_frames)
+        self.plan = SegmentPlan(NumberFeed(n_frames), segment_frames)
         self.may_encode = segment_frames is not None
         self.now_s = 0.0
         self.agenda: list[tuple[float, int, Callable[[], None]]] = []

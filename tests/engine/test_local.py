@@ -21,7 +21,7 @@ from rayanim.engine.local import (
     InProcess,
 )
 from rayanim.engine.machine import Machine
-from rayanim.engine.plan import Chunk, Plan
+from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import FrameError, ParametersError, ScriptError, SettingsError
 from rayanim.parameters import NumberFeed, ParameterFeed
@@ -87,7 +87,7 @@ def inside_of(source: Source, path: Path, feed: Any = None) -> InProcess:
 
 
 def first(inside: InProcess) -> Chunk:
-    chunk = inside.take(Plan(inside.feed))
+    chunk = inside.take(SegmentPlan(inside.feed))
     assert chunk is not None
     return chunk
 
@@ -97,7 +97,7 @@ def test_frames_are_drawn_once_in_chunks(tmp_path: Path, monkeypatch: pytest.Mon
     source = Source()
     inside = inside_of(source, tmp_path / "part")
     monkeypatch.setattr(inside, "frames_per_step", lambda: 6)
-    plan = Plan(inside.feed, 10)
+    plan = SegmentPlan(inside.feed, 10)
     drawn: list[tuple[int, int]] = []
     while (chunk := inside.take(plan)) is not None:
         assert inside.draw(chunk).shape == (len(chunk), inside.spec.frame_bytes)
@@ -129,7 +129,7 @@ def test_a_step_is_short_whatever_a_frame_costs(tmp_path: Path) -> None:
 def test_a_short_video_ends_before_its_cost_is_known(tmp_path: Path) -> None:
     """The first frames fill caches that no later frame fills."""
     inside = inside_of(Source(SAMPLE_FRAMES - 2), tmp_path / "part")
-    plan = Plan(inside.feed)
+    plan = SegmentPlan(inside.feed)
     while (chunk := inside.take(plan)) is not None:
         assert len(inside.draw(chunk)) == 1
     assert not inside.cost.is_known

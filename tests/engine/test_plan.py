@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayanim.engine.plan import ENDLESS, GOP_FRAMES, Chunk, Plan, Segment, segment_lengths
+from rayanim.engine.plan import ENDLESS, GOP_FRAMES, Chunk, Segment, SegmentPlan, segment_lengths
 from rayanim.parameters import Batch, NumberFeed, ParameterFeed
 from rayanim.settings import Selection
 
 sizes = st.integers(1, 40)
 
 
-def chunks_of(plan: Plan, *lengths: int | None) -> list[Chunk]:
+def chunks_of(plan: SegmentPlan, *lengths: int | None) -> list[Chunk]:
     """All chunks, with `lengths` asked for again and again; none reaches over a segment's end."""
     found: list[Chunk] = []
     while True:
@@ -56,7 +56,7 @@ def test_chunks_follow_each_other_and_stay_in_their_segment(
     n: int, longest: int | None, lengths: list[int | None]
 ) -> None:
     """Whatever their lengths; a segment to be encoded by its actor is one chunk."""
-    plan = Plan(NumberFeed(n), longest)
+    plan = SegmentPlan(NumberFeed(n), longest)
     chunks = chunks_of(plan, *lengths)
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     assert [number for chunk in chunks for number in chunk.batch.numbers] == list(range(n))
@@ -79,7 +79,7 @@ def test_chunks_follow_each_other_and_stay_in_their_segment(
 @given(st.integers(1, 200), sizes, sizes)
 def test_an_unknown_end_comes_in_the_middle_of_a_segment(n: int, longest: int, size: int) -> None:
     """The last segment has what is left, and there is no empty one."""
-    plan = Plan(ParameterFeed(iter(range(n))), longest)
+    plan = SegmentPlan(ParameterFeed(iter(range(n))), longest)
     assert (plan.frames_left, plan.segments_left) == (None, None)
     chunks = chunks_of(plan, size)
     assert chunks[-1].stop == n
@@ -90,7 +90,7 @@ def test_an_unknown_end_comes_in_the_middle_of_a_segment(n: int, longest: int, s
 
 def test_what_is_left_counts_down() -> None:
     """Frames that were taken, and segments that were begun, are not left."""
-    plan = Plan(NumberFeed(20), 8)
+    plan = SegmentPlan(NumberFeed(20), 8)
     seen = []
     while plan.take(5) is not None:
         seen.append((plan.next_frame, plan.frames_left, plan.segments_left, plan.is_between))
@@ -106,7 +106,7 @@ def test_what_is_left_counts_down() -> None:
 
 def test_one_encoder_s_video_is_one_segment() -> None:
     """It goes on until the frames end."""
-    plan = Plan(NumberFeed(1000), None)
+    plan = SegmentPlan(NumberFeed(1000), None)
     chunks = chunks_of(plan, 64)
     assert {chunk.segment for chunk in chunks} == {Segment(0, 0, ENDLESS)}
     assert plan.n_begun == 1
@@ -116,7 +116,7 @@ def test_one_encoder_s_video_is_one_segment() -> None:
 
 def test_a_segment_s_frames_are_kept_until_they_are_asked_for() -> None:
     """They name its file; an actor that draws a whole one names it itself."""
-    plan = Plan(ParameterFeed(iter("abcdef")), 3)
+    plan = SegmentPlan(ParameterFeed(iter("abcdef")), 3)
     plan.take(2)
     plan.take(2)
     plan.take(None)
@@ -136,7 +136,7 @@ def test_the_plan_is_pulled_lazily() -> None:
             pulled.append(number)
             yield number
 
-    plan = Plan(ParameterFeed(parameters()), 50)
+    plan = SegmentPlan(ParameterFeed(parameters()), 50)
     plan.take(10)
     assert len(pulled) == 10
     assert sum(map(len, chunks_of(plan, 10))) == 90
@@ -144,7 +144,7 @@ def test_the_plan_is_pulled_lazily() -> None:
 
 def test_chosen_frames_keep_their_numbers() -> None:
     """Positions count the video's frames, numbers the script's."""
-    plan = Plan(NumberFeed(50, Selection.parse("10-12,40")))
+    plan = SegmentPlan(NumberFeed(50, Selection.parse("10-12,40")))
     (first, second) = chunks_of(plan, 3)
     assert (first.start, first.stop, list(first.batch.numbers)) == (0, 3, [10, 11, 12])
     assert (second.start, second.stop, list(second.batch.numbers)) == (3, 4, [40])
@@ -162,7 +162,7 @@ def test_finished_segments_are_left_out(
 ) -> None:
     """Whichever they are; one that turns out to be another is drawn, with its own frames."""
     feed = NumberFeed(95) if is_known else ParameterFeed(iter(range(95)))
-    plan = Plan(feed, 10)
+    plan = SegmentPlan(feed, 10)
     asked: list[tuple[int, int, int, list[int]]] = []
 
     def is_done(segment: Segment, batch: Batch) -> bool:
@@ -192,7 +192,7 @@ def test_finished_segments_are_left_out(
 
 def test_nothing_is_left_where_all_is_finished() -> None:
     """The video's length is known all the same."""
-    plan = Plan(NumberFeed(25), 10)
+    plan = SegmentPlan(NumberFeed(25), 10)
     plan.leave_out(lambda index: True, lambda segment, batch: True)
     assert plan.take(5) is None
     assert (plan.n_begun, plan.next_frame, plan.frames_left) == (3, 25, 0)
@@ -200,7 +200,7 @@ def test_nothing_is_left_where_all_is_finished() -> None:
 
 def test_a_file_beyond_the_end_is_no_segment() -> None:
     """A generator may give fewer frames than the last time."""
-    plan = Plan(ParameterFeed(iter(range(20))), 10)
+    plan = SegmentPlan(ParameterFeed(iter(range(20))), 10)
     plan.leave_out(lambda index: True, lambda segment, batch: True)
     assert plan.take(5) is None
     assert (plan.n_begun, plan.next_frame) == (2, 20)

@@ -33,7 +33,7 @@ from rayanim.engine.messages import (
     Taken,
     Tick,
 )
-from rayanim.engine.plan import Chunk, Plan
+from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.scheduler import (
     DIFFERENCE,
     LOOK_S,
@@ -148,7 +148,7 @@ class Desk:
     def __init__(
         self, *, n_frames: int = 40, segment_frames: int = 10, actors: int = 2, **settings: object
     ) -> None:
-        plan = Plan(NumberFeed(n_frames), segment_frames)
+        plan = SegmentPlan(NumberFeed(n_frames), segment_frames)
         chunks = iter(lambda: plan.take(5), None)
         self.now_s = 0.0
         self.did: list[Action] = []
