@@ -166,7 +166,7 @@ def test_what_frames_hold_is_freed_once_they_are_encoded() -> None:
     """Each chunk once, by the thread that asks, and not before the encoder has them."""
     freed: list[tuple[int, str]] = []
 
-    def free(done: Chunk) -> None:
+    def free(done: Chunk, encode_s: float, wait_s: float) -> None:
         freed.append((done.start, threading.current_thread().name))
 
     noted = Noted()
