@@ -164,7 +164,13 @@ class EncoderLostError(FarmError):
 
 
 class RedrawError(FarmError):
-    """Internal: an incremental draw differed from a full draw, so all frames are drawn again."""
+    """Internal: all frames are drawn again, a safer way.
+
+    In full, as an incremental draw differed from a full one; or, where `packed`
+    is the source as it was before the job, in sequence, as frames depend on others.
+    """
+
+    packed: Any = None
 
 
 class EncodeError(RayanimError, RuntimeError):

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -87,7 +87,7 @@ def produce(
     drawing_log_interval: int | None = None,
     encoding_log_interval: int | None = None,
     sequential: bool | None = None,
-    on_history: OnHistory = "error",
+    on_history: OnHistory = "redraw",
     transport: Literal["auto"] | Transport = "auto",
     segment_frames: int | None = None,
     resume: bool = False,
@@ -180,7 +180,9 @@ def produce(
         None takes an `Animator`'s own.
     on_history
         What is done where a frame turns out to depend on those drawn before
-        it although `sequential` is not set: ``error``, ``warn`` or ``ignore``.
+        it although `sequential` is not set. ``redraw``: the video is begun again
+        with `sequential`. ``error`` ends the job, ``warn`` only says so, ``ignore``
+        does not look.
     transport
         ``segments``: who draws also encodes, and finished segments are kept
         until the video is whole. ``frames``: raw frames go through one encoder,
@@ -408,6 +410,13 @@ class Plan:
     source: Source
     feed: Feed
     target: Target
+    params: Iterable[Any] | None = None
+
+    def in_sequence(self, source: Source) -> Plan:
+        """The same video of `source`, each frame in the state that a serial run would have."""
+        settings = replace(self.settings, sequential=True)
+        sequential, feed = _source_and_feed(source, self.params, settings)
+        return replace(self, settings=settings, source=sequential, feed=feed)
 
 
 def make_plan(arguments: dict[str, Any], overrides: Overrides) -> Plan:
@@ -426,7 +435,8 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> Plan:
         _warn_of_unused(settings.cluster)
     source = as_source(thing, settings)
     source, feed = _source_and_feed(source, params, settings)
-    return Plan(thing, settings, source, feed, Target(address, settings.storage_options))
+    target = Target(address, settings.storage_options)
+    return Plan(thing, settings, source, feed, target, params)
 
 
 def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
@@ -521,16 +531,17 @@ def _made(
     """The video at its target, and how it came there."""
     plan.target.check(overwrite=plan.settings.overwrite)
 
-    def attempt(feed: Feed, *, may_redraw: bool = False, notice: str | None = None) -> Outcome:
-        """One try at the video; with a `notice` it is the second one, with all figures in full."""
+    def attempt(
+        plan: Plan, feed: Feed, *, may_redraw: bool = False, notice: str | None = None
+    ) -> Outcome:
+        """One try at the video; with a `notice` it is not the first one."""
         from rayanim.engine.job import Job, JobRunner
         from rayanim.storage.segments import SegmentStore
 
-        in_full = notice is not None
         segment_store = SegmentStore(
             plan.target,
             plan.thing,
-            resume=plan.settings.resume and not in_full,
+            resume=plan.settings.resume and notice is None,
             resumed_first=plan.settings.resume,
             keep=plan.settings.keep_parts,
             how_to_resume=how_to_resume,
@@ -545,7 +556,7 @@ def _made(
                 part_path=part_path,
                 segment_store=segment_store,
                 name=name,
-                in_full=in_full,
+                in_full=notice is not None and not may_redraw,
                 may_redraw=may_redraw,
             )
             outcome = JobRunner(job, progress, log, notice).run()
@@ -558,11 +569,25 @@ def _made(
             plan.target.check(overwrite=False)
         again = plan.feed.again()
         try:
-            return attempt(plan.feed, may_redraw=again is not None)
+            return attempt(plan, plan.feed, may_redraw=again is not None)
         except RedrawError as error:
-            # What was finished before the difference may be wrong as well.
-            notice = f"{error.message}. All frames are drawn again, in full."
-            return attempt(again or plan.feed, notice=notice)
+            redraw = error
+        if redraw.packed is not None:
+            from rayanim.engine.draw import unpickled
+
+            # What was finished before may be wrong as well.
+            notice = (
+                f"{redraw.message}. All frames are drawn again, each after the updates of those "
+                "before it, as with --sequential."
+            )
+            plan = plan.in_sequence(unpickled(redraw.packed))
+            again = plan.feed.again()
+            try:
+                return attempt(plan, plan.feed, may_redraw=again is not None, notice=notice)
+            except RedrawError as error:
+                redraw = error
+        notice = f"{redraw.message}. All frames are drawn again, in full."
+        return attempt(plan, again or plan.feed, notice=notice)
 
 
 @contextlib.contextmanager

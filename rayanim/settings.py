@@ -43,7 +43,7 @@ OddSize = Literal["pad", "crop", "scale", "error"]
 Drawing = Literal["auto", "full"]
 Engine = Literal["auto", "local", "ray"]
 Transport = Literal["segments", "frames"]
-OnHistory = Literal["error", "warn", "ignore"]
+OnHistory = Literal["redraw", "error", "warn", "ignore"]
 
 Check = Callable[[str, Any], Any]
 """Takes a setting's name and the value given; returns the value to keep, or raises."""
@@ -916,7 +916,7 @@ class RenderSettings(VideoSettings):
     duration: float | None = setting(None, _duration)
     seed: int | None = setting(0, _seed)
     sequential: bool = setting(False, lambda name, value: truth(name, value or False))
-    on_history: OnHistory = setting("error", one_of("error", "warn", "ignore"))
+    on_history: OnHistory = setting("redraw", one_of("redraw", "error", "warn", "ignore"))
 
     dpi: float | None = setting(100, _dpi)
     height_px: int | None = setting(None, count_or_none)

@@ -19,9 +19,8 @@ from numbered import FPS, NumberedAnimator, in_actor, numbered_frame
 
 import rayanim
 from rayanim.cli import main
+from rayanim.engine.chunks import FRAMES_CHECKED, HistoryBudget
 from rayanim.engine.draw import (
-    FRAMES_CHECKED,
-    HistoryBudget,
     RenderSetup,
     Worker,
     measure_source,
@@ -215,12 +214,32 @@ def test_a_resumed_video_is_the_serial_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", STATEFUL)
+def test_if_you_forget_it_the_video_is_drawn_again_in_sequence(
+    on_ray: Any, tmp_path: Path, name: str
+) -> None:
+    """Where the frames are drawn does not decide whether the job succeeds."""
+    path = tmp_path / "video.mp4"
+    report = render(STATEFUL[name](), path, engine="ray", workers=2)
+    assert path.read_bytes() == serial(STATEFUL[name](), tmp_path)
+    notices = [each for each in report.events if "All frames are drawn again" in each]
+    assert len(notices) == 1 and "as with --sequential" in notices[0]
+
+
+def test_parameters_that_come_once_leave_the_error(on_ray: Any, tmp_path: Path) -> None:
+    """A generator of parameters cannot be asked for those that were skipped."""
+    steps = (0.1 * number for number in range(N_FRAMES))
+    with pytest.raises(HistoryError):
+        render(Walk(), tmp_path / "video.mp4", param_by_frame=steps, engine="ray", workers=2)
+
+
+@pytest.mark.parametrize("name", STATEFUL)
 def test_without_it_the_check_names_the_frame_and_the_remedy(
     on_ray: Any, tmp_path: Path, name: str
 ) -> None:
     """The job ends before it makes a video that no serial run would make."""
+    path = tmp_path / "video.mp4"
     with pytest.raises(HistoryError, match=r"^Frame \d+ of .*--sequential") as caught:
-        render(STATEFUL[name](), tmp_path / "video.mp4", engine="ray", workers=2)
+        render(STATEFUL[name](), path, engine="ray", workers=2, on_history="error")
     assert caught.value.frame is not None
     assert f"Frame {caught.value.frame} of" in caught.value.message
     assert not (tmp_path / "video.mp4").exists()
@@ -244,11 +263,20 @@ def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:
         render(MortalWalk(tmp_path), path, **options)
     before = len(list(path.with_name("video.mp4.parts").glob("*.part")))
     with pytest.raises(HistoryError, match="sequential=True") as caught:
-        render(MortalWalk(tmp_path), path, **options, resume=True)
+        render(MortalWalk(tmp_path), path, **options, resume=True, on_history="error")
     assert "also give on_history='warn'" in caught.value.__notes__[0]
     assert len(list(path.with_name("video.mp4.parts").glob("*.part"))) >= before > 0
     report = render(MortalWalk(tmp_path), path, **options, resume=True, on_history="warn")
     assert report.resumed_frames > 0
+    right = serial(MortalWalk(tmp_path), tmp_path)
+    assert path.read_bytes() != right
+    (tmp_path / "died").unlink()
+    path.unlink()
+    with pytest.raises(rayanim.FrameError, match="not today"):
+        render(MortalWalk(tmp_path), path, **options)
+    report = render(MortalWalk(tmp_path), path, **options, resume=True)
+    assert any("All frames are drawn again" in each for each in report.events)
+    assert path.read_bytes() == right
 
 
 class Constrained(rayanim.Animator):
@@ -514,14 +542,12 @@ def draw(source: SequentialSource, number: int) -> Any:
 
 def test_a_selection_of_a_video_with_history_is_noticed_in_process(tmp_path: Path) -> None:
     """Frames are skipped there, too: what they would have added is missing."""
+    path = tmp_path / "video.mp4"
+    options: dict[str, Any] = {"frames": "10-39", "engine": "local"}
     with pytest.raises(HistoryError, match="depends on the frames drawn before"):
-        rayanim.produce(
-            Walk(),
-            30,
-            outfile=tmp_path / "video.mp4",
-            n_frames=N_FRAMES,
-            frames="10-39",
-            engine="local",
-            progress=False,
-        )
-    assert not (tmp_path / "video.mp4").exists()
+        render(Walk(), path, **options, on_history="error")
+    assert not path.exists()
+    render(Walk(), path, **options)
+    again = tmp_path / "again.mp4"
+    render(Walk(), again, **options, sequential=True)
+    assert path.read_bytes() == again.read_bytes()

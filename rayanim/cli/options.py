@@ -200,7 +200,7 @@ def video_options(command: CommandT) -> CommandT:
         click.option(
             "--on-history",
             type=click.Choice(get_args(OnHistory)),
-            help="What to do where frames turn out to depend on those before.",
+            help="What to do where frames turn out to depend on those before; default: redraw.",
         ),
         click.option(
             "--transport",

@@ -99,7 +99,7 @@ class Chooser:
             self._machine.cores if self.link is None else UNKNOWN_CPUS
         )
         self._most: int | None = None
-        self._packed: PackedSource | NotPicklableError
+        self._packed: PackedSource | NotPicklableError | None = None
         self._too_large: str | None = None
 
     @property
@@ -212,7 +212,12 @@ class Chooser:
         """What is sent to actors; raises, before Ray starts, where it cannot be pickled."""
         if isinstance(self._packed, NotPicklableError):
             raise self._packed
-        return self._packed
+        return self._packed  # type: ignore[return-value]
+
+    @property
+    def pristine(self) -> PackedSource | None:
+        """The source as it was before it was opened; None where it was not packed."""
+        return None if isinstance(self._packed, NotPicklableError) else self._packed
 
     def session(self, store_bytes: int) -> RaySession:
         """Ray for this job: the cluster's, or one of our own."""

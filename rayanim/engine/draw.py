@@ -176,7 +176,7 @@ class Worker:
         found = None if self._check is None else self._check.compare()
         if found is None:
             return timings
-        if self._setup.settings.on_history == "error":
+        if self._setup.settings.on_history != "warn":
             raise found
         self._check = None
         notes = (*timings.draws.notes, Note("history", found.message))
@@ -533,9 +533,7 @@ def unpack(packed: PackedSource) -> Source:
     if Path(packed.folder).is_dir():
         os.chdir(packed.folder)
     try:
-        source: Source
-        style: Style | None
-        source, style = cloudpickle.loads(packed.pickled)
+        source, style = _loaded(packed)
     except Exception as error:
         raise SetupError(
             f"The source could not be unpickled in the actor: {type(error).__name__}: {error}",
@@ -543,6 +541,16 @@ def unpack(packed: PackedSource) -> Source:
         ) from error
     apply_style(style)
     return source
+
+
+def unpickled(packed: PackedSource) -> Source:
+    """The source as it was packed, for the process that packed it."""
+    return _loaded(packed)[0]
+
+
+def _loaded(packed: PackedSource) -> tuple[Source, Style | None]:
+    loaded: tuple[Source, Style | None] = cloudpickle.loads(packed.pickled)
+    return loaded
 
 
 def large_attributes(source: Source, packed: PackedSource) -> str | None:

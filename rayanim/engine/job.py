@@ -28,7 +28,7 @@ from rayanim.engine.stats import (
     ProgressListener,
 )
 from rayanim.engine.writing import FileWriter, SegmentWriter, Writer
-from rayanim.errors import FarmStartError
+from rayanim.errors import FarmStartError, HistoryError, RedrawError
 from rayanim.events import Listener, NoLog, Progressed, TransportChosen, VideoClosed
 from rayanim.parameters import Feed
 from rayanim.progress.base import Progress
@@ -339,7 +339,7 @@ class VideoJob:
         found = self._inside.history_of(chunk, frames)
         if found is None:
             return
-        if self._job.settings.on_history == "error":
+        if self._job.settings.on_history != "warn":
             raise found
         self._events.notice_once(found.message, "history")
 
@@ -418,7 +418,7 @@ class JobRunner:
             if link is not None:
                 # Returns when the address is checked: connecting goes on while frames are drawn.
                 link.start()
-            if self._chooser.may_use_ray:
+            if self._chooser.may_use_ray or self._skips_frames:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
             # Without a seed the generators are left to the script.
@@ -427,12 +427,27 @@ class JobRunner:
                 outcome = self._run()
             self._progress.finish(self._stats.state())
             return outcome
+        except HistoryError as error:
+            packed = self._chooser.pristine if job.settings.on_history == "redraw" else None
+            self._progress.fail()
+            if packed is None or not job.may_redraw:
+                raise
+            again = RedrawError(f"Frame {error.frame} depends on the frames drawn before it")
+            again.packed = packed
+            raise again from error
         except BaseException:
             self._progress.fail()
             raise
         finally:
             if link is not None:
                 link.session.stop()
+
+    @property
+    def _skips_frames(self) -> bool:
+        """Whether frames may turn out to depend on others that this process does not draw."""
+        job = self._job
+        skips = job.feed.is_selection or job.settings.resume
+        return skips and job.settings.checks_history and job.source.stays is None
 
     def _run(self) -> Outcome:
         inside = InProcess(self._job, self._events)
