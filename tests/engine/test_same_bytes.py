@@ -106,11 +106,14 @@ LENGTHS: dict[str, Callable[[ChunkSizes, Plan], int | None]] = {
 }
 
 
-@pytest.fixture(params=LENGTHS)
+@pytest.fixture
 def drawn_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Actors draw chunks for the driver's encoders, or encode whole segments."""
     monkeypatch.setattr(ChunkSizes, "next_length", LENGTHS[request.param])
     return str(request.param)
+
+
+both_ways = pytest.mark.parametrize("drawn_in", LENGTHS, indirect=True)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -123,7 +126,8 @@ def test_actors_make_the_video_of_one_process(
     assert sha(tmp_path / name) == expected[name]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@both_ways
+@pytest.mark.parametrize("workers", [1, 2])
 def test_any_number_of_actors(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str, workers: Any
 ) -> None:
@@ -157,6 +161,7 @@ def test_another_process(tmp_path: Path, expected: dict[str, str]) -> None:
     assert {name: sha(tmp_path / name) for name in FORMATS} == expected
 
 
+@both_ways
 def test_killed_actors(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str
 ) -> None:
@@ -168,7 +173,7 @@ def test_killed_actors(
 
 
 def test_stragglers_are_drawn_by_another_too(
-    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str
+    on_ray: Any, tmp_path: Path, expected: dict[str, str]
 ) -> None:
     """An actor that sleeps for ever does not keep the video, and nothing is in it twice."""
     source = Random(scratch=tmp_path, slow=20)
@@ -190,11 +195,12 @@ def test_a_resumed_video(tmp_path: Path, expected: dict[str, str], name: str) ->
     assert sha(tmp_path / name) == expected[name]
 
 
-@pytest.mark.parametrize("missing", [(2,), (0, 5), (1, 2, 3)])
+@both_ways
 def test_a_resumed_video_on_ray(
-    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str, missing: tuple[int, ...]
+    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str
 ) -> None:
     """Segments that are missing anywhere are drawn, and no others."""
+    missing = (0, 2, 5)
     video = tmp_path / "video.mp4"
     render(Random(), video, engine="local", keep_parts=True)
     for index in missing:
@@ -219,7 +225,11 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return after
 
 
-@pytest.mark.parametrize("after", [1, 7, 8, 13, 47, 48])
+@pytest.mark.parametrize(
+    ("drawn_in", "after"),
+    [("chunks", 8), ("chunks", 13), ("segments", 13), ("segments", 48)],
+    indirect=["drawn_in"],
+)
 def test_actors_go_on_anywhere(
     on_ray: Any,
     tmp_path: Path,
@@ -228,7 +238,7 @@ def test_actors_go_on_anywhere(
     handed_over: Callable[[int], None],
     after: int,
 ) -> None:
-    """After the first frame, between two segments, in the midst of one, before the end, at it."""
+    """Between two segments, in the midst of one, or when nothing is left."""
     handed_over(after)
     report = render(Random(), tmp_path / "video.mp4", engine="ray", workers=2)
     assert (report.engine, report.frames) == ("ray", N_FRAMES)
@@ -255,9 +265,13 @@ def test_one_encoder_for_all_frames_gives_one_video_too(
     assert sha(tmp_path / "local.mp4") == sha(tmp_path / "ray.mp4")
 
 
-@pytest.mark.parametrize("count", [1, 8, 45])
+@pytest.mark.parametrize(
+    ("drawn_in", "count"),
+    [("chunks", 45), ("segments", 45), ("segments", 16)],
+    indirect=["drawn_in"],
+)
 def test_a_video_of_unknown_length(on_ray: Any, tmp_path: Path, drawn_in: str, count: int) -> None:
-    """Its end comes in the midst of a segment, with its last frame, or at once."""
+    """Its end comes in the midst of a segment, or with its last frame."""
 
     def parameters() -> Iterator[int]:
         yield from range(count)
@@ -271,7 +285,11 @@ def test_a_video_of_unknown_length(on_ray: Any, tmp_path: Path, drawn_in: str, c
     assert sha(tmp_path / "local.mp4") == sha(tmp_path / "ray.mp4")
 
 
-@pytest.mark.parametrize("n_frames", [1, 9, 10, 11, 20])
+@pytest.mark.parametrize(
+    ("drawn_in", "n_frames"),
+    [("chunks", 1), ("chunks", 10), ("chunks", 11), ("segments", 11), ("segments", 20)],
+    indirect=["drawn_in"],
+)
 def test_lengths_around_that_of_a_segment(
     on_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn_in: str, n_frames: int
 ) -> None:
@@ -287,6 +305,7 @@ def test_lengths_around_that_of_a_segment(
     assert keys == -(-n_frames // 10)
 
 
+@both_ways
 def test_segments_that_cannot_be_written_end_a_job_on_ray(
     on_ray: Any, tmp_path: Path, drawn_in: str
 ) -> None:
