@@ -91,6 +91,17 @@ def on_ray(shared_ray):
         pytest.fail(f"an actor was left: {process.name()} {process.pid}")
 
 
+@pytest.fixture
+def whole_segments(monkeypatch):
+    """Actors draw and encode whole segments, whatever that costs: so there is an encoder actor."""
+    from rayanim.engine.scheduler import ChunkSizes
+
+    def next_length(sizes, plan):
+        return None if plan.is_between else sizes.usual
+
+    monkeypatch.setattr(ChunkSizes, "next_length", next_length)
+
+
 def _actors() -> set[psutil.Process]:
     mine = psutil.Process().children(recursive=True)
     return {each for each in mine if _name(each).startswith(("ray::Render", "ray::Encode"))}

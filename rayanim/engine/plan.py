@@ -101,7 +101,7 @@ class SegmentPlan:
         self._chunks = 0
         self._is_cut = longest is not None
         # The frames of segments that are drawn in several chunks, until they are asked for.
-        self._batches: dict[int, Batch] = {}
+        self._batches: dict[int, list[Batch]] = {}
         self._has_file: Callable[[int], bool] = lambda index: False
         self._is_done: Callable[[Segment, Batch], bool] = lambda segment, batch: False
 
@@ -150,15 +150,20 @@ class SegmentPlan:
         if not len(batch):
             return None
         if self._is_cut and length is not None:
-            before = self._batches.get(segment.index)
-            self._batches[segment.index] = batch if before is None else before + batch
+            self._batches.setdefault(segment.index, []).append(batch)
         start, self._at = self._at, self._at + len(batch)
         self._chunks += 1
         return Chunk(self._chunks - 1, start, self._at, batch, segment, length is None)
 
     def take_batch(self, index: int) -> Batch | None:
         """All frames of segment `index`, once; None where they were not kept."""
-        return self._batches.pop(index, None)
+        batches = self._batches.pop(index, None)
+        if batches is None:
+            return None
+        numbers = [number for batch in batches for number in batch.numbers]
+        if batches[0].params is None:
+            return Batch(numbers, None)
+        return Batch(numbers, [each for batch in batches for each in batch.params or ()])
 
     def _begin_segment(self) -> bool:
         for length in self._lengths:

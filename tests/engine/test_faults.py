@@ -99,7 +99,9 @@ def test_a_finish_that_fails_in_an_actor_is_an_error(on_ray, tmp_path):
 
 
 @pytest.mark.parametrize("done_before", [11, 80])
-def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch, done_before):
+def test_an_encoder_that_never_answers_is_given_up(
+    on_ray, tmp_path, monkeypatch, whole_segments, done_before
+):
     """Stopped while others draw, or before the video's end: another goes on, nothing hangs."""
     import psutil
 
@@ -113,7 +115,8 @@ def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch
                 process.suspend()
                 monkeypatch.setattr(encoder, "ENCODE_LIMIT_S", 2.0)
 
-    report = render(Numbered(80, delay_s=0.005), tmp_path / "video.mp4", progress=stop_encoder)
+    options = {"progress": stop_encoder, "segment_frames": 8}
+    report = render(Numbered(80, delay_s=0.005), tmp_path / "video.mp4", **options)
     for process in stopped:
         if process.is_running():
             process.kill()

@@ -82,6 +82,7 @@ class KillsEncoder:
 
 def render(video: Path, **options: Any) -> rayanim.Report:
     options = {"engine": "ray", "workers": 2, "progress": False, "crf": 10, **options}
+    options["segment_frames"] = 8
     return rayanim.produce(Noise(video.parent), FPS, outfile=video, **options)
 
 
@@ -103,7 +104,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.mark.parametrize("resumed", [0, 24])
 def test_the_video_grows_while_it_is_drawn(
-    on_ray: Any, tmp_path: Path, expected: bytes, resumed: int
+    on_ray: Any, tmp_path: Path, expected: bytes, whole_segments: None, resumed: int
 ) -> None:
     """Its last segment is drawn only once others are in the file."""
     video = tmp_path / "video.mp4"
@@ -117,7 +118,7 @@ def test_the_video_grows_while_it_is_drawn(
 
 @pytest.mark.parametrize("resumed", [0, 40])
 def test_another_encoder_actor_joins_from_the_parts(
-    on_ray: Any, tmp_path: Path, expected: bytes, resumed: int
+    on_ray: Any, tmp_path: Path, expected: bytes, whole_segments: None, resumed: int
 ) -> None:
     """Those that the dead one put, and those of an earlier job."""
     video = tmp_path / "video.mp4"

@@ -249,6 +249,7 @@ def test_the_command_that_is_told_goes_on(video: Path, whole: str, number: signa
     rayanim_in(folder)
     main = [sys.executable, "-c", "from rayanim.cli import main; main()"]
     arguments = ["run", "my script.py", "Video", "-o", "video.mp4", "--workers", "1", "-y"]
+    arguments += ["--segment-frames", str(SEGMENT)]
     process = paused_run([*main, *arguments], folder, 50)
     process.send_signal(number)
     told = process.communicate(timeout=60)[1]

@@ -12,7 +12,6 @@ from numbered import FPS, SIZE, Numbered, NumberedAnimator, files_in, numbered_f
 
 import rayanim
 from rayanim.errors import (
-    EncoderLostError,
     FrameError,
     NotPicklableError,
     ParametersError,
@@ -98,40 +97,14 @@ class KillsEncoder:
         pass
 
 
-def test_a_dead_encoder_begins_the_video_anew(on_ray, tmp_path):
-    """With raw frames the encoder's death costs time, not frames."""
-    report = render(
-        Numbered(N_FRAMES, delay_s=0.005),
-        tmp_path / "video.mp4",
-        workers=2,
-        progress=KillsEncoder(1),
-        transport="frames",
-    )
-    assert read_numbers(tmp_path / "video.mp4") == list(range(N_FRAMES))
-    assert "begun anew" in report.events[0]
-
-
-def test_a_dead_encoder_with_parameters_that_are_spent_is_an_error(on_ray, tmp_path):
-    """A generator cannot be read twice: the job ends, and says why."""
-    with pytest.raises(EncoderLostError, match="encoder actor died"):
-        render(
-            NumberedAnimator(),
-            tmp_path / "video.mp4",
-            param_by_frame=slowly(N_FRAMES),
-            workers=1,
-            progress=KillsEncoder(1),
-            transport="frames",
-        )
-    assert files_in(tmp_path) == []
-
-
-def test_a_dead_encoder_of_segments_costs_nothing(on_ray, tmp_path):
+def test_a_dead_encoder_costs_nothing(on_ray, tmp_path, whole_segments):
     """What it wrote is on the disk; another one goes on, also with a generator of parameters."""
     report = render(
         NumberedAnimator(),
         tmp_path / "video.mp4",
         param_by_frame=slowly(N_FRAMES),
         workers=1,
+        segment_frames=8,
         progress=KillsEncoder(2),
     )
     assert read_numbers(tmp_path / "video.mp4") == list(range(N_FRAMES))
@@ -168,6 +141,7 @@ def test_a_generator_of_parameters_is_streamed(on_ray, tmp_path):
         tmp_path / "video.mp4",
         param_by_frame=parameters(),
         workers=2,
+        segment_frames=8,
         progress=lambda done, total: seen.append((len(ahead), done, total)),
         settings=rayanim.PerformanceSettings(in_flight_bytes=40 * 64 * 48 * 3 // 2),
     )

@@ -5,21 +5,30 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
-from numbered import FPS, Numbered, in_actor, numbered_frame, read_numbers
+from numbered import FPS, Numbered, NumberedAnimator, in_actor, numbered_frame, read_numbers
 
 import rayanim
-from rayanim.errors import FrameError
+from rayanim.engine import job
+from rayanim.engine.job import Handover
+from rayanim.engine.plan import Plan
+from rayanim.engine.scheduler import ChunkSizes
+from rayanim.errors import EncodeError, FrameError
 
 N_FRAMES = 48
-"""Six segments."""
+
+SEGMENT = 8
+"""Frames of a segment: many short ones, so that each way to draw them comes up."""
 
 FORMATS: dict[str, dict[str, Any]] = {
     "video.mp4": {},
@@ -74,7 +83,8 @@ class Random(Numbered):
 
 
 def render(thing: Any, path: Path, **options: Any) -> rayanim.Report:
-    return rayanim.produce(thing, FPS, outfile=path, **{"progress": False, **options})
+    options = {"progress": False, "segment_frames": SEGMENT, **options}
+    return rayanim.produce(thing, FPS, outfile=path, **options)
 
 
 def sha(path: Path) -> str:
@@ -90,6 +100,22 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: sha(folder / name) for name in FORMATS}
 
 
+LENGTHS: dict[str, Callable[[ChunkSizes, Plan], int | None]] = {
+    "chunks": lambda sizes, plan: 3,
+    "segments": lambda sizes, plan: None if plan.is_between else 3,
+}
+
+
+@pytest.fixture
+def drawn_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Actors draw chunks for the driver's encoders, or encode whole segments."""
+    monkeypatch.setattr(ChunkSizes, "next_length", LENGTHS[request.param])
+    return str(request.param)
+
+
+both_ways = pytest.mark.parametrize("drawn_in", LENGTHS, indirect=True)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_actors_make_the_video_of_one_process(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], name: str
@@ -100,11 +126,12 @@ def test_actors_make_the_video_of_one_process(
     assert sha(tmp_path / name) == expected[name]
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@both_ways
+@pytest.mark.parametrize("workers", [1, 2])
 def test_any_number_of_actors(
-    on_ray: Any, tmp_path: Path, expected: dict[str, str], workers: Any
+    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str, workers: Any
 ) -> None:
-    """Two, four; one is above."""
+    """In chunks and in whole segments."""
     render(Random(), tmp_path / "video.mp4", engine="ray", workers=workers)
     assert sha(tmp_path / "video.mp4") == expected["video.mp4"]
 
@@ -134,7 +161,10 @@ def test_another_process(tmp_path: Path, expected: dict[str, str]) -> None:
     assert {name: sha(tmp_path / name) for name in FORMATS} == expected
 
 
-def test_killed_actors(on_ray: Any, tmp_path: Path, expected: dict[str, str]) -> None:
+@both_ways
+def test_killed_actors(
+    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str
+) -> None:
     """What they had drawn is drawn again, with the same random numbers."""
     source = Random(scratch=tmp_path, kill=(12, 33))
     report = render(source, tmp_path / "video.mp4", engine="ray", workers=2)
@@ -165,13 +195,135 @@ def test_a_resumed_video(tmp_path: Path, expected: dict[str, str], name: str) ->
     assert sha(tmp_path / name) == expected[name]
 
 
-def test_one_encoder_for_all_frames_gives_one_video_too(on_ray: Any, tmp_path: Path) -> None:
-    """In `frames` transport as well the bytes are the settings' and the source's."""
+@both_ways
+def test_a_resumed_video_on_ray(
+    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str
+) -> None:
+    """Segments that are missing anywhere are drawn, and no others."""
+    missing = (0, 2, 5)
+    video = tmp_path / "video.mp4"
+    render(Random(), video, engine="local", keep_parts=True)
+    for index in missing:
+        (tmp_path / "video.mp4.parts" / f"00000{index}.part").unlink()
+    report = render(Random(), video, resume=True, engine="ray", workers=2)
+    assert report.resumed_frames == N_FRAMES - SEGMENT * len(missing)
+    assert (report.frames, sha(video)) == (N_FRAMES, expected["video.mp4"])
+
+
+@pytest.fixture
+def handed_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Has actors go on after so many frames."""
+
+    def after(frames: int) -> None:
+        is_due = Handover.is_due
+
+        def is_due_then(self: Handover, drawn_frames: int) -> bool:
+            return drawn_frames >= frames and is_due(self, drawn_frames)
+
+        monkeypatch.setattr(Handover, "is_due", is_due_then)
+
+    return after
+
+
+@pytest.mark.parametrize(
+    ("drawn_in", "after"),
+    [("chunks", 8), ("chunks", 13), ("segments", 13), ("segments", 48)],
+    indirect=["drawn_in"],
+)
+def test_actors_go_on_anywhere(
+    on_ray: Any,
+    tmp_path: Path,
+    expected: dict[str, str],
+    drawn_in: str,
+    handed_over: Callable[[int], None],
+    after: int,
+) -> None:
+    """Between two segments, in the midst of one, or when nothing is left."""
+    handed_over(after)
+    report = render(Random(), tmp_path / "video.mp4", engine="ray", workers=2)
+    assert (report.engine, report.frames) == ("ray", N_FRAMES)
+    assert sha(tmp_path / "video.mp4") == expected["video.mp4"]
+
+
+ONE_ENCODER: dict[str, dict[str, Any]] = {
+    "asked for": {"transport": "frames"},
+    "bit rate": {"bitrate": 200.0},
+}
+
+
+@pytest.mark.parametrize("why", ONE_ENCODER)
+def test_one_encoder_for_all_frames_gives_one_video_too(
+    on_ray: Any, tmp_path: Path, handed_over: Callable[[int], None], why: str
+) -> None:
+    """Where segments cannot be joined, too, the bytes are the settings' and the source's."""
+    handed_over(13)
     videos = {"local.mp4": {"engine": "local"}, "ray.mp4": {"engine": "ray", "workers": 2}}
     for name, options in videos.items():
-        report = render(Random(), tmp_path / name, transport="frames", **options)
-        assert report.transport == "frames"
+        report = render(Random(), tmp_path / name, **ONE_ENCODER[why], **options)
+        assert (report.engine, report.transport) == (options["engine"], "frames")
+        assert read_numbers(tmp_path / name) == list(range(N_FRAMES))
     assert sha(tmp_path / "local.mp4") == sha(tmp_path / "ray.mp4")
+
+
+@pytest.mark.parametrize(
+    ("drawn_in", "count"),
+    [("chunks", 45), ("segments", 45), ("segments", 16)],
+    indirect=["drawn_in"],
+)
+def test_a_video_of_unknown_length(on_ray: Any, tmp_path: Path, drawn_in: str, count: int) -> None:
+    """Its end comes in the midst of a segment, or with its last frame."""
+
+    def parameters() -> Iterator[int]:
+        yield from range(count)
+
+    videos = {"local.mp4": {"engine": "local"}, "ray.mp4": {"engine": "ray", "workers": 2}}
+    for name, options in videos.items():
+        path = tmp_path / name
+        report = render(NumberedAnimator(), path, param_by_frame=parameters(), **options)
+        assert report.frames == count
+        assert read_numbers(path) == list(range(count))
+    assert sha(tmp_path / "local.mp4") == sha(tmp_path / "ray.mp4")
+
+
+@pytest.mark.parametrize(
+    ("drawn_in", "n_frames"),
+    [("chunks", 1), ("chunks", 10), ("chunks", 11), ("segments", 11), ("segments", 20)],
+    indirect=["drawn_in"],
+)
+def test_lengths_around_that_of_a_segment(
+    on_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn_in: str, n_frames: int
+) -> None:
+    """One short, one full, or one more than that."""
+    monkeypatch.setattr(job, "GOP_FRAMES", 10)
+    videos = {"local.mp4": {"engine": "local"}, "ray.mp4": {"engine": "ray", "workers": 2}}
+    for name, options in videos.items():
+        report = render(Random(n_frames), tmp_path / name, segment_frames=None, **options)
+        assert (report.engine, report.frames) == (options["engine"], n_frames)
+    assert sha(tmp_path / "local.mp4") == sha(tmp_path / "ray.mp4")
+    with av.open(str(tmp_path / "ray.mp4")) as container:
+        keys = sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size)
+    assert keys == -(-n_frames // 10)
+
+
+@both_ways
+def test_segments_that_cannot_be_written_end_a_job_on_ray(
+    on_ray: Any, tmp_path: Path, drawn_in: str
+) -> None:
+    """While actors draw: the error is that of the disk, and nothing waits for it."""
+
+    def sweep(done: int, total: int | None) -> None:
+        if done > 12:
+            shutil.rmtree(tmp_path / "video.mp4.parts", ignore_errors=True)
+
+    with pytest.raises(EncodeError, match="Cannot write"):
+        render(
+            Numbered(200, delay_s=0.005),
+            tmp_path / "video.mp4",
+            engine="ray",
+            workers=2,
+            progress=sweep,
+        )
+    assert not (tmp_path / "video.mp4").exists()
 
 
 def test_the_seed_makes_another_video(tmp_path: Path, expected: dict[str, str]) -> None:

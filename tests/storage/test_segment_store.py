@@ -36,10 +36,12 @@ def video(tmp_path: Path) -> Path:
     return tmp_path / "video.mp4"
 
 
-def planned(index: int, params: Sequence[Any] | None = None, n_frames: int = 3) -> Segment:
+def planned(
+    index: int, params: Sequence[Any] | None = None, n_frames: int = 3
+) -> tuple[Segment, Batch]:
     start = 3 * index
     numbers = range(start, start + n_frames)
-    return Segment(index, start, start + n_frames, Batch(numbers, params))
+    return Segment(index, start, start + n_frames), Batch(numbers, params)
 
 
 def opened(segment_store: SegmentStore, log: list[str] | None = None, **changes: Any) -> Any:
@@ -56,8 +58,8 @@ def opened(segment_store: SegmentStore, log: list[str] | None = None, **changes:
 
 
 def put(store: Any, index: int, params: Sequence[Any] | None = None) -> None:
-    each = planned(index, params)
-    digest = batch_digest(each.batch.numbers, each.batch.params)
+    each, batch = planned(index, params)
+    digest = batch_digest(batch.numbers, batch.params)
     store.put(index, each.start, digest, segment(index))
 
 
@@ -114,12 +116,12 @@ def test_only_the_same_frames_are_used_again(video: Path) -> None:
     fail_after(video, 0, 1, params=["a", "b", "c"])
     with keeping(video, object, resume=True) as segment_store:
         opened(segment_store)
-        assert segment_store.take_up(planned(0, ["a", "b", "c"])) is True
-        assert segment_store.take_up(planned(0, ["a", "b", "d"])) is False
-        assert segment_store.take_up(planned(0)) is False
-        assert segment_store.take_up(planned(1, ["a", "b"], n_frames=2)) is False
-        assert segment_store.take_up(planned(2)) is None
-        assert segment_store.info_of(planned(1)).n_frames == 3
+        assert segment_store.take_up(*planned(0, ["a", "b", "c"])) is True
+        assert segment_store.take_up(*planned(0, ["a", "b", "d"])) is False
+        assert segment_store.take_up(*planned(0)) is False
+        assert segment_store.take_up(*planned(1, ["a", "b"], n_frames=2)) is False
+        assert [segment_store.has_file(index) for index in range(3)] == [True, True, False]
+        assert segment_store.info_of(1).n_frames == 3
 
 
 def test_parameters_without_a_name_are_drawn_again(video: Path) -> None:
@@ -128,7 +130,7 @@ def test_parameters_without_a_name_are_drawn_again(video: Path) -> None:
     fail_after(video, 0, params=params)
     with keeping(video, object, resume=True) as segment_store:
         opened(segment_store)
-        assert segment_store.take_up(planned(0, params)) is False
+        assert segment_store.take_up(*planned(0, params)) is False
 
 
 def test_segments_behind_the_end_go(video: Path) -> None:
