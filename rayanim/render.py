@@ -558,6 +558,7 @@ def _made(
                 name=name,
                 in_full=notice is not None and not may_redraw,
                 may_redraw=may_redraw,
+                params=plan.params,
             )
             outcome = JobRunner(job, progress, log, notice).run()
             check_whole(part_path, outcome.file_bytes)

@@ -6,15 +6,19 @@ frames and a generator of frames. Only this module knows which one it is.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import logging
 import sys
+import time
 import traceback
 from abc import ABC, abstractmethod
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,6 +89,10 @@ class Source(Protocol):
         Such a frame is drawn when the feed is asked for it.
         """
 
+    @property
+    def advance_s(self) -> float | None:
+        """Seconds that `advance` takes for a frame, by those drawn so far; None before any."""
+
     def open(self, geometry: Geometry | None) -> None:
         """Build what drawing needs; once per process, before `measure` and `draw`.
 
@@ -128,6 +136,29 @@ class FrameOrder:
         self._last = index
 
 
+RECENT_UPDATES = 15
+"""Calls of the user's code whose median is what the next one will take."""
+
+
+class UserCode:
+    """Measures what the user's code takes for a frame, without the drawing that follows it."""
+
+    def __init__(self) -> None:
+        self._recent_s: deque[float] = deque(maxlen=RECENT_UPDATES)
+
+    @property
+    def usual_s(self) -> float | None:
+        """Seconds per frame; None before the first."""
+        return median(self._recent_s) if self._recent_s else None
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """Measure what runs inside."""
+        began_s = time.perf_counter()
+        yield
+        self._recent_s.append(time.perf_counter() - began_s)
+
+
 class AnimatorSource:
     """An `Animator`: its figure is set up once, and updated for each frame."""
 
@@ -149,10 +180,15 @@ class AnimatorSource:
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
         self._changes: ChangeRecorder | None = None
+        self._updates = UserCode()
 
     @property
     def name(self) -> str:
         return type(self._animator).__name__
+
+    @property
+    def advance_s(self) -> float | None:
+        return self._updates.usual_s
 
     def open(self, geometry: Geometry | None) -> None:
         self._order = FrameOrder(geometry)
@@ -210,8 +246,11 @@ class AnimatorSource:
         self._pixels = self._pixels_of(figure)
 
     def _update(self, index: int, params: Any) -> AnyPixels:
-        pixels = self._opened()
-        if self._updated != index:
+        if self._updated == index:
+            self._updated = None
+            return self._opened()
+        with self._updates.timed():
+            pixels = self._opened()
             self._animator.update(index, params)
         self._updated = None
         return pixels
@@ -248,10 +287,15 @@ class GeneratorSource:
         self.n_frames = frame_count(_duration_ms(generator), settings.fps)
         self._size: tuple[int, int] | None = None
         self._changes: ChangeRecorder | None = None
+        self._code = UserCode()
 
     @property
     def name(self) -> str:
         return type(self._generator).__name__
+
+    @property
+    def advance_s(self) -> float | None:
+        return self._code.usual_s
 
     def open(self, geometry: Geometry | None) -> None:
         self._order = FrameOrder(geometry)
@@ -283,7 +327,7 @@ class GeneratorSource:
                 self._changes.record()
 
     def _generated(self, index: int) -> Frame:
-        with drawn_as(self._settings.drawing):
+        with drawn_as(self._settings.drawing), self._code.timed():
             return self._generator.generate_at(frame_time_ms(index, self._settings.fps))
 
     def _checked_size(self) -> tuple[int, int]:
@@ -316,10 +360,15 @@ class CodeSource(ABC):
         self._measured: tuple[int, Pixels] | None = None
         self._pixels: FigurePixels | None = None
         self._users_figures: set[Any] = set()
+        self._code = UserCode()
 
     @property
     @abstractmethod
     def name(self) -> str: ...
+
+    @property
+    def advance_s(self) -> float | None:
+        return self._code.usual_s
 
     @abstractmethod
     def _result(self, index: int, params: Any) -> Any:
@@ -365,7 +414,8 @@ class CodeSource(ABC):
 
     def _draw(self, index: int, params: Any) -> Pixels:
         with drawn_as(self._settings.drawing), coming_by(self._order.approach(index)):
-            result = self._result(index, params)
+            with self._code.timed():
+                result = self._result(index, params)
             if is_figure(result):
                 result = self._pixels_of(result).draw()
         if result is None or _is_of_matplotlib(result):
@@ -500,6 +550,10 @@ class _WrappedSource:
     @property
     def stays(self) -> str | None:
         return self._source.stays
+
+    @property
+    def advance_s(self) -> float | None:
+        return self._source.advance_s
 
     @property
     def inner(self) -> Source:

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ import rayanim
 from rayanim.cli import main
 from rayanim.engine.chunks import FRAMES_CHECKED, HistoryBudget
 from rayanim.engine.draw import (
+    OrderTest,
     RenderSetup,
     Worker,
     measure_source,
@@ -55,6 +57,14 @@ class Walk(rayanim.Animator):
         step = random.gauss() if params is None else params
         self.heights.append(self.heights[-1] + step + 0.1 * np.random.rand())
         self.line.set_data(range(len(self.heights)), self.heights)
+
+
+class SlowWalk(Walk):
+    """Its updates cost more than drawing does: to run them all in each actor costs much."""
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        time.sleep(0.03)
+        super().update(frame_idx, params)
 
 
 class MortalWalk(Walk):
@@ -213,46 +223,98 @@ def test_a_resumed_video_is_the_serial_one(tmp_path: Path) -> None:
     assert path.read_bytes() == expected
 
 
-@pytest.mark.parametrize("name", STATEFUL)
-def test_if_you_forget_it_the_video_is_drawn_again_in_sequence(
-    on_ray: Any, tmp_path: Path, name: str
-) -> None:
-    """Where the frames are drawn does not decide whether the job succeeds."""
+@pytest.mark.parametrize("name", [*STATEFUL, "slow walk"])
+def test_it_need_not_be_said(on_ray: Any, tmp_path: Path, name: str) -> None:
+    """Where the frames are drawn decides neither whether the job succeeds nor what it shows."""
     path = tmp_path / "video.mp4"
-    report = render(STATEFUL[name](), path, engine="ray", workers=2)
-    assert path.read_bytes() == serial(STATEFUL[name](), tmp_path)
+    thing = SlowWalk() if name == "slow walk" else STATEFUL[name]()
+    report = render(thing, path, engine="ray", workers=2)
+    assert report.engine == "ray" and not any("again" in each for each in report.events)
+    assert path.read_bytes() == serial(STATEFUL.get(name, Walk)(), tmp_path)
+
+
+def test_parameters_that_come_once_keep_a_video_with_history_here(
+    on_ray: Any, tmp_path: Path
+) -> None:
+    """A generator of parameters cannot be asked for those that were skipped."""
+    steps = [0.1 * number for number in range(N_FRAMES)]
+    path = tmp_path / "video.mp4"
+    report = render(Walk(), path, param_by_frame=iter(steps), engine="ray", workers=2)
+    assert report.engine == "local" and "parameters come once" in report.engine_reason
+    assert path.read_bytes() == serial(Walk(), tmp_path, param_by_frame=steps)
+
+
+@pytest.fixture
+def unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first frames do not show that the later ones depend on those before."""
+    monkeypatch.setattr(OrderTest, "order_matters", lambda self: False)
+
+
+def test_what_is_found_later_has_the_video_drawn_again(
+    on_ray: Any, tmp_path: Path, unnoticed: None
+) -> None:
+    """It is said once, and no option is needed."""
+    path = tmp_path / "video.mp4"
+    report = render(SlowWalk(), path, engine="ray", workers=2)
     notices = [each for each in report.events if "All frames are drawn again" in each]
     assert len(notices) == 1 and "as with --sequential" in notices[0]
+    assert path.read_bytes() == serial(Walk(), tmp_path)
 
 
-def test_parameters_that_come_once_leave_the_error(on_ray: Any, tmp_path: Path) -> None:
-    """A generator of parameters cannot be asked for those that were skipped."""
-    steps = (0.1 * number for number in range(N_FRAMES))
-    with pytest.raises(HistoryError):
-        render(Walk(), tmp_path / "video.mp4", param_by_frame=steps, engine="ray", workers=2)
-
-
-@pytest.mark.parametrize("name", STATEFUL)
-def test_without_it_the_check_names_the_frame_and_the_remedy(
-    on_ray: Any, tmp_path: Path, name: str
+def test_an_error_names_the_frame_and_the_remedy(
+    on_ray: Any, tmp_path: Path, unnoticed: None
 ) -> None:
-    """The job ends before it makes a video that no serial run would make."""
+    """`error` ends the job before it makes a video that no serial run would make."""
     path = tmp_path / "video.mp4"
     with pytest.raises(HistoryError, match=r"^Frame \d+ of .*--sequential") as caught:
-        render(STATEFUL[name](), path, engine="ray", workers=2, on_history="error")
+        render(SlowWalk(), path, engine="ray", workers=2, on_history="error")
     assert caught.value.frame is not None
     assert f"Frame {caught.value.frame} of" in caught.value.message
-    assert not (tmp_path / "video.mp4").exists()
+    assert not path.exists()
 
 
-def test_a_warning_is_given_once_and_silence_is_kept(on_ray: Any, tmp_path: Path) -> None:
+def test_a_warning_is_given_once_and_silence_is_kept(
+    on_ray: Any, tmp_path: Path, unnoticed: None
+) -> None:
     """`warn` names one frame and draws on; `ignore` just draws."""
     path = tmp_path / "video.mp4"
-    report = render(Walk(), path, engine="ray", workers=2, on_history="warn")
+    report = render(SlowWalk(), path, engine="ray", workers=2, on_history="warn")
     assert sum("depends on the frames drawn before" in each for each in report.events) == 1
     assert report.frames == N_FRAMES
     report = render(Walk(), path, engine="ray", workers=1, on_history="ignore")
     assert not any("depends on the frames" in each for each in report.events)
+
+
+class Costly(rayanim.Animator):
+    """Updates that cost much, and depend on their number alone."""
+
+    def setup(self) -> Any:
+        fig, ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
+        ax.set_xlim(0, N_FRAMES)
+        self.drawn = 0
+        (self.line,) = ax.plot([0, N_FRAMES], [0, 1])
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        time.sleep(0.05)
+        self.drawn += 1
+        self.line.set_data([0, frame_idx], [0, 1])
+        if in_actor():
+            (Path(self.folder) / f"{os.getpid()}-{self.drawn}").touch()
+
+
+def test_costly_updates_that_need_no_others_are_not_run_in_vain(
+    on_ray: Any, tmp_path: Path
+) -> None:
+    """Actors jump to their frames: nobody's update runs in two of them, but for the checks."""
+    thing = Costly()
+    thing.folder = str(tmp_path / "updates")
+    (tmp_path / "updates").mkdir()
+    render(thing, tmp_path / "video.mp4", engine="ray", workers=2)
+    updates = len(list((tmp_path / "updates").iterdir()))
+    # Each actor draws the first frame to compare it, and some frames again.
+    assert updates < N_FRAMES + 2 + 2 * FRAMES_CHECKED
+    assert (tmp_path / "video.mp4").read_bytes() == serial(Costly(), tmp_path)
 
 
 def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:

@@ -83,7 +83,12 @@ class RenderActor:
 
     def _open_and_compare(self) -> bool:
         setup = self._setup
-        self._source = unpack(self._packed)  # type: ignore[arg-type]
+        source = unpack(self._packed)  # type: ignore[arg-type]
+        if setup.replay is not None:
+            from rayanim.sources import SequentialSource
+
+            source = SequentialSource(source, setup.settings.seed, setup.replay.params)
+        self._source = source
         # It may be large.
         self._packed = None
         open_source(self._source, setup.settings.seed, setup.geometry)

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
@@ -99,6 +99,14 @@ class RenderSetup:
     first_digest: bytes | None = None
     open_s: float = 0.0
     in_full: bool = False
+    replay: Replay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Actors run the updates of the frames that they skip, with these parameters by number."""
+
+    params: Mapping[int, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,7 @@ class Worker:
             self._renderer.draw_in_full_from_now()
         self._check: HistoryCheck | None = (
             HistoryCheck(self._renderer, setup.spec, source.name)
-            if setup.settings.checks_history
+            if setup.settings.checks_history and setup.replay is None
             else None
         )
 
@@ -483,6 +491,42 @@ class HistoryCheck:
             "generator without a seed, only drawing from the frame's number or parameters helps.",
             frame=number,
         )
+
+
+TESTED_FRAMES = 12
+"""First frames of a video that are kept for `OrderTest`: 37 MB at 1920x1080."""
+
+
+class OrderTest:
+    """Draws some of a video's first frames again, in another order: do they look the same?"""
+
+    def __init__(self, renderer: ChunkRenderer, spec: StreamSpec) -> None:
+        self._renderer = renderer
+        self._spec = spec
+        # Number, parameters and pixels.
+        self._drawn: list[tuple[int, Any, Frame]] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are enough frames."""
+        return len(self._drawn) == TESTED_FRAMES
+
+    def remember(self, chunk: Chunk, frames: RawPayload) -> None:
+        """These frames follow those before."""
+        for (number, params), frame in zip(_frames_of(chunk.batch), frames, strict=True):
+            if self.is_full:
+                return
+            self._drawn.append((number, params, frame.copy()))
+
+    def order_matters(self) -> bool:
+        """Whether a frame has other pixels after frames that did not come before it."""
+        again = np.empty(self._spec.frame_bytes, np.uint8)
+        # Every frame twice: after a later one, and after an earlier one that is not its own.
+        for number, params, frame in (*self._drawn[-2::-2], *self._drawn[1::2], *self._drawn[::3]):
+            self._renderer.draw_again(number, params, again)
+            if not np.array_equal(frame, again):
+                return True
+        return False
 
 
 def _difference_text(first: Frame, again: Frame, spec: StreamSpec) -> str:

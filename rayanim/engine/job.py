@@ -7,14 +7,15 @@ finds that to be quicker.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
 from rayanim.engine.chunks import FrameTimes
-from rayanim.engine.draw import RawPayload
+from rayanim.engine.draw import RawPayload, Replay
 from rayanim.engine.local import Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.metrics import MetricsExporter
 from rayanim.engine.plan import GOP_FRAMES, Chunk, Segment, SegmentPlan
@@ -30,7 +31,7 @@ from rayanim.engine.stats import (
 from rayanim.engine.writing import FileWriter, SegmentWriter, Writer
 from rayanim.errors import FarmStartError, HistoryError, RedrawError
 from rayanim.events import Listener, NoLog, Progressed, TransportChosen, VideoClosed
-from rayanim.parameters import Feed
+from rayanim.parameters import Feed, ParameterFeed
 from rayanim.progress.base import Progress
 from rayanim.randomness import kept_randomness
 from rayanim.settings import RenderSettings
@@ -54,6 +55,16 @@ class Job:
     name: JobName = field(default_factory=JobName)
     in_full: bool = False
     may_redraw: bool = False
+    params: Iterable[Any] | None = None
+
+    def replay(self) -> Replay | None:
+        """What actors need to run updates that they skip; None where parameters come once."""
+        if self.params is None:
+            return Replay(None)
+        if not self.may_redraw:
+            return None
+        batch = ParameterFeed(self.params, self.settings.n_frames).take(sys.maxsize)
+        return Replay(dict(zip(batch.numbers, batch.params or (), strict=True)))
 
     def make_spec(self, geometry: Geometry) -> StreamSpec:
         """The stream for frames of the size that the first frame settled."""
@@ -67,6 +78,9 @@ STORE_BYTES = 128 * 2**20
 
 LINK_BYTES_PER_S = 500e6
 """Raw frames over the network to this process: half of what a link of 10 Gbit/s carries."""
+
+REPLAY_COSTS = 1.1
+"""Actors run the updates that they skip where that takes a tenth longer at most."""
 
 ENCODED_TO_MEASURE = 60
 """An encoder looks ahead: before so many frames its time says little."""
@@ -123,6 +137,12 @@ class Handover:
         if choice.engine == "local":
             return choice
         return in_process("all frames were drawn before actors would have been quicker")
+
+    def stay(self) -> None:
+        """All frames are drawn here after all."""
+        self.stop()
+        self._session = None
+        self._consider(0)
 
     def wait(self) -> None:
         """Wait for the Ray that was started."""
@@ -228,6 +248,7 @@ class VideoJob:
         self._inside = inside
         self._is_joined = inside.transport == "segments"
         self._drawn_frames = 0
+        self._replay: Replay | None = None
         self._writer: Writer
 
     def run(self) -> tuple[Choice, int]:
@@ -282,7 +303,7 @@ class VideoJob:
             last = self._end_segment(chunk)
             self._look_around()
             self._events.emit(Progressed(queued_frames=self._encoders.queued_frames))
-            if self._handover.is_due(self._drawn_frames):
+            if self._handover.is_due(self._drawn_frames) and self._finds_way():
                 return self._handover.choice(self._drawn_frames), self._on_ray(last)
         if last is not None:
             self._encoders.end(self._segment_of(last))
@@ -352,7 +373,7 @@ class VideoJob:
             self._job,
             self._events,
             packed_source=self._chooser.packed_source,
-            setup=self._inside.setup(),
+            setup=replace(self._inside.setup(), replay=self._replay),
             work=RemainingWork(
                 plan=self._plan,
                 encoders=self._encoders,
@@ -371,6 +392,39 @@ class VideoJob:
             link=self._chooser.link,
         )
         return run.run()
+
+    def _finds_way(self) -> bool:
+        """Find how actors come to their frames; False where more must be drawn here first.
+
+        They run the updates that they skip where that is cheap, or where frames
+        turn out to depend on those before. They jump where it is not.
+        """
+        settings, inside = self._job.settings, self._inside
+        self._replay = None
+        if settings.sequential or settings.on_history == "ignore":
+            return True
+        if not self._replay_is_cheap():
+            if not inside.can_test_order and self._plan.frames_left != 0:
+                return False
+            if not inside.order_matters():
+                return True
+        self._replay = self._job.replay()
+        if self._replay is None and not self._replay_is_cheap():
+            # Where the order was not tested, actors check now and then whether it matters.
+            inside.depends = True
+            self._handover.stay()
+            return False
+        return True
+
+    def _replay_is_cheap(self) -> bool:
+        """Whether running all updates in each actor costs little beside drawing."""
+        times, advance_s = self._handover.frame_times(), self._job.source.advance_s
+        actors = max(1, self._handover.choice(self._drawn_frames).actors)
+        if advance_s is None:
+            return False
+        frame_s = times.draw_s + times.encode_s
+        replayed_s = advance_s + max(0.0, frame_s - advance_s) / actors
+        return replayed_s < REPLAY_COSTS * frame_s / actors
 
     def _writer_for_actor(self) -> SegmentWriter | None:
         """What an actor is to join the video with; None where one encoder makes all of it."""

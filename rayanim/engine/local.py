@@ -22,6 +22,7 @@ from rayanim.engine.chunks import FRAMES_CHECKED, HistoryBudget
 from rayanim.engine.draw import (
     ChunkRenderer,
     HistoryCheck,
+    OrderTest,
     RawPayload,
     RenderSetup,
     close_source,
@@ -58,6 +59,12 @@ if TYPE_CHECKING:
     from rayanim.storage.segments import SegmentFolder, SegmentStore
     from rayanim.video.spec import StreamSpec
 
+DEPENDS = (
+    "frames depend on those before them, and their parameters come once: actors cannot run the "
+    "updates that they skip"
+)
+"""Why all frames of such a video are drawn in one process."""
+
 LAID_OUT = "a layout engine runs in every frame, from where the frame before left the axes"
 """Why all frames of such a figure are drawn in one process."""
 
@@ -83,6 +90,8 @@ class InProcess:
         settings = job.settings
         self._events = events
         self._is_open = False
+        self.depends = False
+        """Whether frames were found to depend on others, and cannot be drawn elsewhere."""
         began_s = time.perf_counter()
         self._first = first = job.feed.take(1)
         self._made_s = 0.0 if job.source.stays is None else time.perf_counter() - began_s
@@ -112,6 +121,7 @@ class InProcess:
         self._renderer = ChunkRenderer(job.source, self.spec, settings.seed)
         if job.in_full:
             self._renderer.draw_in_full_from_now()
+        self._order_test = OrderTest(self._renderer, self.spec)
         self._history: HistoryCheck | None = None
         self._history_budget = HistoryBudget()
         known_ms = job.settings.performance.draw_ms
@@ -128,6 +138,8 @@ class InProcess:
         """Why no frame may be drawn elsewhere, or None."""
         if self._job.source.stays is not None:
             return self._job.source.stays
+        if self.depends:
+            return DEPENDS
         lays_out = self._measured.lays_out or self._renderer.lays_out
         return LAID_OUT if lays_out and not self._job.settings.sequential else None
 
@@ -213,7 +225,17 @@ class InProcess:
         self._made_s = 0.0
         self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
         self._events.drawn_here(chunk, timings)
+        self._order_test.remember(chunk, frames)
         return frames
+
+    @property
+    def can_test_order(self) -> bool:
+        """Whether enough was drawn for `order_matters`."""
+        return self._order_test.is_full
+
+    def order_matters(self) -> bool:
+        """Whether frames depend on those before: some are drawn again, in another order."""
+        return self._order_test.order_matters()
 
 
 SAMPLE_S = 0.5
