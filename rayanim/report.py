@@ -79,7 +79,7 @@ class StageRates:
     wait_s
         Seconds that the encoder waited for frames.
     write_s
-        Seconds in which finished parts were written, and joined; of all
+        Seconds in which finished segments were written, and joined; of all
         threads together.
     """
 
@@ -231,7 +231,7 @@ class Report(_SettingsOf):
     transport, transport_reason
         What went to the encoder, ``segments`` or ``frames``, and why.
     resumed_frames
-        Frames that were taken up from an earlier job's parts.
+        Frames in segments that an earlier job had finished.
     actors_peak
         The most render actors that were up at once; 0 in this process.
     start_s
@@ -240,11 +240,11 @@ class Report(_SettingsOf):
         What each stage took.
     binding
         The stage that bound the job, see `binding_stage`.
-    drawn_in_parts
-        Frames of figures in which only what changed was drawn. Frames without
-        a figure are neither in it nor in `drawn_in_full`.
-    drawn_in_full
-        (reason, frames) of those that were drawn whole, most frames first.
+    incremental_frames
+        Frames of figures that were drawn incrementally: only what changed.
+        Frames without a figure are neither in it nor in `full_frames`.
+    full_frames
+        (reason, frames) of those that were drawn in full, most frames first.
     actor_changes
         The controller's decisions that changed the number of actors.
     fleet_sizes
@@ -283,8 +283,8 @@ class Report(_SettingsOf):
     start_s: float = 0.0
     stages: StageRates = field(default_factory=StageRates, metadata=_as_json(asdict))
     binding: Binding = "drawing"
-    drawn_in_parts: int = 0
-    drawn_in_full: tuple[tuple[str, int], ...] = field(
+    incremental_frames: int = 0
+    full_frames: tuple[tuple[str, int], ...] = field(
         default=(), metadata=_as_json(_by_names("reason", "frames"))
     )
     actor_changes: tuple[ActorChange, ...] = field(default=(), metadata=_as_json(_as_dicts))
@@ -421,12 +421,12 @@ class Report(_SettingsOf):
 
     def _redrawn_text(self) -> str:
         """How figures were drawn, as a sentence; nothing where there were none."""
-        in_full = sum(frames for _, frames in self.drawn_in_full)
-        if self.drawn_in_parts:
-            of_all = self.drawn_in_parts + in_full
-            return f" Redrew only what changed in {self.drawn_in_parts} of {of_all} frames."
+        in_full = sum(frames for _, frames in self.full_frames)
+        if self.incremental_frames:
+            of_all = self.incremental_frames + in_full
+            return f" Redrew only what changed in {self.incremental_frames} of {of_all} frames."
         if in_full:
-            return f" Redrew all of {plural(in_full, 'frame')} ({self.drawn_in_full[0][0]})."
+            return f" Drew {plural(in_full, 'frame')} in full ({self.full_frames[0][0]})."
         return ""
 
     def _details(self) -> Iterator[str]:
@@ -440,8 +440,8 @@ class Report(_SettingsOf):
             yield f"The first actor could draw after {_seconds_text(self.start_s)}."
         if self.nodes_peak > 1:
             yield f"Nodes were in use for {three_digits(self.node_hours)} node-hours in all."
-        for why, frames in self.drawn_in_full:
-            yield f"Redrew all of {plural(frames, 'frame')}: {why}."
+        for why, frames in self.full_frames:
+            yield f"Drew {plural(frames, 'frame')} in full: {why}."
         if self.transport_reason:
             yield f"The encoder got {self.transport}: {self.transport_reason}."
 
