@@ -674,7 +674,8 @@ class SegmentStore:
         Whichever video they are of: this one may end before it has as many.
         """
         current, old = self._current, self._old
-        if current.count() > old.count():  # of equals, the one that is there
+        is_moved = current.count() > old.count()  # of equals, the one that is there
+        if is_moved:
             current.move_to(old)
         else:
             current.clear()
@@ -682,11 +683,10 @@ class SegmentStore:
             is_same = old.is_of(manifest)
             of = "an earlier job" if is_same else "another video"
             they, them = ("It is", "it") if segments == 1 else ("They are", "them")
+            found = f"{_count(segments)} of {of}"
+            where = f"Moved {found} to" if is_moved else f"{found} {_are(segments)} in"
             advice = f" To use {them}, stop this job and run it with --resume." if is_same else ""
-            log(
-                f"Moved {_count(segments)} of {of} to {str(old.path)!r}. {they} deleted when this "
-                f"video is complete.{advice}"
-            )
+            log(f"{where} {str(old.path)!r}. {they} deleted when this video is complete.{advice}")
         created = replace(current, video=manifest.digest)
         try:
             created.begin(manifest)
