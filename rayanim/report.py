@@ -56,10 +56,13 @@ class FleetSize:
     nodes: int
 
 
-Binding = Literal["drawing", "converting", "encoding", "start-up"]
+Binding = Literal["drawing", "script", "converting", "encoding", "start-up"]
+
+SCRIPT = "the script's own code"
 
 ADVICE: dict[Binding, str] = {
     "drawing": "a quicker drawing would help",
+    "script": "a quicker update() would help",
     "converting": "smaller frames would help",
     "encoding": "a faster preset or codec would help",
 }
@@ -239,7 +242,8 @@ class Report(_SettingsOf):
     stages
         What each stage took.
     binding
-        The stage that bound the job, see `binding_stage`.
+        The stage that bound the job, see `binding_stage`; ``script`` is
+        drawing of which the script's own code takes most.
     incremental_frames
         Frames of figures that were drawn incrementally: only what changed.
         Frames without a figure are neither in it nor in `full_frames`.
@@ -319,7 +323,11 @@ class Report(_SettingsOf):
         alone = self.binding == "encoding" and self.transport == "frames"
         actors = "" if self.engine == "local" or alone else "more actors or "
         not_actors = ", more actors would not" if alone else ""
-        stage = "drawing and converting together" if self._is_shared() else self.binding
+        stage: str = self.binding
+        if self._is_shared():
+            stage = "drawing and converting together"
+        elif self.binding == "script":
+            stage = SCRIPT
         return f"{stage} took longest; {actors}{ADVICE[self.binding]}{not_actors}"
 
     def summary(self) -> str:
@@ -411,6 +419,11 @@ class Report(_SettingsOf):
         elif name in rates:
             rate, of = rates.pop(name)
             first = f"{rate} frames/s{of}"
+        elif self.binding == "script":
+            name = SCRIPT
+            if "drawing" in rates:
+                rate, of = rates.pop("drawing")
+                first = f"with drawing {rate} frames/s{of}"
         others = ", ".join(
             # The first rate of all has the unit.
             f"{stage} {rate}{'' if first or number else ' frames/s'}{of}"
@@ -443,7 +456,10 @@ class Report(_SettingsOf):
         for why, frames in self.full_frames:
             yield f"Drew {plural(frames, 'frame')} in full: {why}."
         if self.transport_reason:
-            yield f"The encoder got {self.transport}: {self.transport_reason}."
+            how = "Segments were encoded one by one and joined"
+            if self.transport == "frames":
+                how = "All frames went through one encoder"
+            yield f"{how}: {self.transport_reason}."
 
     def _repr_html_(self) -> str:
         """The video where a browser can play it, and the summary."""

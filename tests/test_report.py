@@ -94,6 +94,7 @@ def test_the_longest_of_three_binds(
     [
         ("drawing", "ray", "drawing took longest; more actors or a quicker drawing would help"),
         ("drawing", "local", "drawing took longest; a quicker drawing would help"),
+        ("script", "local", "the script's own code took longest; a quicker update() would help"),
         ("converting", "local", "converting took longest; smaller frames would help"),
         ("encoding", "local", "encoding took longest; a faster preset or codec would help"),
     ],
@@ -169,6 +170,11 @@ def test_summary_is_three_lines_and_names_all_that_matters() -> None:
         ),
         ({"binding": "start-up", "stages": StageRates()}, "start-up"),
         (
+            {"binding": "script"},
+            "the script's own code "
+            "(with drawing 50.0 frames/s per actor; conversion 600 per actor, encoding 200)",
+        ),
+        (
             {"stages": StageRates.measured(8, draw_s=4, convert_s=4, encode_s=5), "actors_peak": 0},
             "drawing and conversion together "
             "(drawing 2.00 frames/s, conversion 2.00, encoding 1.60)",
@@ -209,6 +215,21 @@ def test_details_are_for_those_who_ask() -> None:
         "Drew 1 frame in full: the first frame.",
     ]
     assert make_report(rendered=False).details() == ""
+
+
+@pytest.mark.parametrize(
+    ("transport", "reason", "line"),
+    [
+        ("segments", "they can be", "Segments were encoded one by one and joined: they can be."),
+        ("frames", "it has to", "All frames went through one encoder: it has to."),
+    ],
+)
+def test_the_last_detail_says_how_frames_were_encoded(
+    transport: str, reason: str, line: str
+) -> None:
+    """And why."""
+    report = make_report(transport=transport, transport_reason=reason)
+    assert report.details().splitlines()[-1] == line
 
 
 def test_events_are_the_fourth_line() -> None:
