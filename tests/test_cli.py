@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import shlex
 import signal
@@ -23,7 +24,7 @@ from PIL import Image
 import rayanim
 from rayanim.cli import main
 from rayanim.cli.printing import Stopped, failure_of, stopping_on_signals, without_own_frames
-from rayanim.errors import ClusterError
+from rayanim.errors import ClusterError, FrameError
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
 """Where a script in a process of its own finds the helpers of the tests, and this rayanim."""
@@ -615,6 +616,24 @@ def test_own_frames_are_taken_out_of_a_traceback():
     assert "own()" not in shown and "repeated" not in shown
     assert "theirs()" in shown and "deeper()" in shown
     assert shown.endswith("ValueError: x\n  two lines\n")
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_an_actor_s_traceback_names_the_lines_of_the_script(tmp_path, verbose):
+    """Pickled code and pickled errors have lost their files; what stands nowhere stays."""
+    path = tmp_path / "script.py"
+    path.write_text("def f(i):\n    return [j / 0 for j in (i,)]\nx = 1\n")
+    sent = '  File "<dynamic-code>", line {}, in {}\n'
+    text = f"{sent.format(2, 'f')}{sent.format(3, 'f')}{sent.format(2, 'elsewhere')}"
+    text = f"Traceback (most recent call last):\n{text}ZeroDivisionError: 7\n"
+    error = pickle.loads(pickle.dumps(FrameError("Frame 7", frame=7, traceback_text=text)))
+    shown = failure_of(error, verbose=verbose, script=path).traceback_text
+    assert shown.startswith(
+        "Traceback (most recent call last):\n"
+        f'  File "{path}", line 2, in f\n    return [j / 0 for j in (i,)]\n'
+        f"{sent.format(3, 'f')}{sent.format(2, 'elsewhere')}ZeroDivisionError: 7\n"
+    )
+    assert "_RemoteError" not in shown
 
 
 def test_an_interrupt_that_stands_for_a_signal_is_that_signal():
