@@ -307,7 +307,9 @@ class _Chained(Sequence[int]):
 def _parse_part(part: str, text: str) -> range:
     found = _PART.fullmatch(part)
     if not found:
-        raise SettingsError(f"frames must be such as '0-99', '3,5-10' or '1-100x5', got {text!r}.")
+        raise SettingsError(
+            f"frames must be text such as '0-99', '3,5-10' or '1-100x5', got {text!r}."
+        )
     first = int(found[1])
     last = first if found[2] is None else int(found[2])
     step = 1 if found[3] is None else int(found[3])
@@ -619,14 +621,15 @@ def _resources(name: str, value: Any) -> Any:
         isinstance(each, str) and _is_positive(amount) for each, amount in value.items()
     ):
         raise SettingsError(
-            f"{name} must be amounts above 0 by name, such as {{'render': 1}}, got {value!r}."
+            f"{name} must be a dict of names and amounts above 0, such as {{'render': 1}}, got "
+            f"{value!r}."
         )
     own = {"CPU": "actor_cpus", "memory": "actor_memory_bytes"}
     for each in value:
         if each in own:
-            raise SettingsError(f"{name}: {each!r} is set by {own[each]}.")
+            raise SettingsError(f"{name} cannot have {each!r}: set {own[each]} instead.")
         if each in ("GPU", "object_store_memory"):
-            raise SettingsError(f"{name}: a render actor uses no {each!r}.")
+            raise SettingsError(f"{name} cannot have {each!r}: render actors use none.")
     return value
 
 
@@ -635,7 +638,8 @@ def _labels(name: str, value: Any) -> Any:
         isinstance(text, str) for pair in value.items() for text in pair
     ):
         raise SettingsError(
-            f"{name} must be texts by label, such as {{'role': 'render'}}, got {value!r}."
+            f"{name} must be a dict of labels and their texts, such as {{'role': 'render'}}, got "
+            f"{value!r}."
         )
     return value
 

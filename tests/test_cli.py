@@ -338,7 +338,10 @@ def test_an_option_does_not_hide_the_line_of_another_setting(script, capsys):
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [("folder/", "'folder/' is a folder."), ("", "It is empty. Name a file, such as wave.mp4.")],
+    [
+        ("folder/", "'folder/' is a folder."),
+        ("", "The output's name is empty. Name a file, such as wave.mp4."),
+    ],
 )
 def test_an_output_without_a_name_is_refused(script, capsys, output, message):
     """A folder's name gets no suffix, and nothing is written."""

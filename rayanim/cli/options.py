@@ -146,7 +146,7 @@ def _parse_seed(text: str) -> int | str:
 
 def _parse_output(text: str) -> Address:
     if not text:
-        raise SettingsError("It is empty. Name a file, such as wave.mp4.")
+        raise SettingsError("The output's name is empty. Name a file, such as wave.mp4.")
     return address_of(text)
 
 

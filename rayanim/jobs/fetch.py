@@ -74,7 +74,9 @@ def targets(videos: Sequence[Offer], output: Path | None) -> list[tuple[Offer, P
     videos = list({video.output: video for video in videos}.values())
     if output is not None and len(videos) > 1:
         names = ", ".join(video.relative for video in videos)
-        raise SettingsError(f"The job has made more than one video ({names}): leave -o out.")
+        raise SettingsError(
+            f"-o names one file, and the job has made several videos ({names}). Leave -o out."
+        )
     found: dict[Path, Offer] = {}
     for video in videos:
         target = output or _below_here(video)
@@ -92,7 +94,9 @@ def _below_here(video: Offer) -> Path:
     """Where `video` goes below the current folder, which its path must not lead out of."""
     path = PurePosixPath(video.relative)
     if not path.name or "\0" in video.relative or path.name == "..":
-        raise SettingsError(f"The job offers {video.relative!r}, which names no file: give -o.")
+        raise SettingsError(
+            f"The job calls its video {video.relative!r}, which is no file name here. Give -o FILE."
+        )
     return Path(path.name) if path.is_absolute() or ".." in path.parts else Path(path)
 
 
@@ -126,8 +130,8 @@ def fetch_video(
             _download(client, node_id, offer, growing, on_bytes, pause_s)
             if _digest(growing) != offer.sha256:
                 raise JobError(
-                    f"{offer.output} is not the video that the job has finished: it was written "
-                    f"to since. {target} was left as it was."
+                    f"{offer.output} has changed since the job finished it, so it was not "
+                    f"fetched. {target} was left as it was."
                 )
             growing.replace(target)
     except OSError as error:

@@ -100,7 +100,7 @@ def segment_from_bytes(data: bytes) -> tuple[SegmentInfo, EncodedSegment]:
     """The inverse of `segment_to_bytes`."""
     found = _FIRST_LINE.match(data, 0, _FIRST_LINE_BYTES)
     if found is None:
-        raise PartsError("it does not begin as a segment does: cut short, or not rayanim's")
+        raise PartsError("it is not a segment of rayanim, or was cut short")
     if int(found[1]) != FORMAT:
         raise PartsError(f"it has format {int(found[1])}, this rayanim reads format {FORMAT}")
     # A view, for it may be large.
@@ -396,7 +396,9 @@ class SegmentFolder:
                 f"There is nothing to resume: no folder {path!r}. Render without resuming."
             )
         if not self._is_folder():
-            raise ResumeError(f"{path!r} is a link or a file, and no folder of segments.")
+            raise ResumeError(
+                f"{path!r} is a link or a file, not a folder of segments. Render without resuming."
+            )
         if self.store.kind(self.path / MANIFEST) is None:
             raise ResumeError(
                 f"{path!r} has no {MANIFEST}: it holds no segments to resume. Render without "
@@ -602,7 +604,8 @@ class SegmentStore:
         """`open`, with a manifest that is made already."""
         if not self._target.is_held:
             raise OutputError(
-                f"Another job has taken {str(self._target.address)!r} over. Begin again."
+                f"Another job writes {str(self._target.address)!r} now. Wait until it has ended, "
+                "then start this one again."
             )
         begin = self._resumed if self._resume else self._created
         try:

@@ -265,4 +265,4 @@ def test_a_job_that_does_not_exist_is_reported(cluster: Cluster, tmp_path: Path)
     """As a mistake of the caller's."""
     lines = [f"{command} nobody" for command in ("status", "logs", "stop", "fetch")]
     for shown in run_all(cluster, *lines, cwd=tmp_path):
-        assert shown.returncode == 2 and "knows no job 'nobody'" in shown.stderr, shown
+        assert shown.returncode == 2 and "has no job 'nobody'" in shown.stderr, shown

@@ -93,13 +93,13 @@ def broken_segments(path: Path) -> Iterator[tuple[str, str]]:
     whole = (path / segment_name(1)).read_bytes()
     of_other_video = segment_to_bytes(12, 360, None, segment(12), video=manifest(seed=9).digest)
     for index, data, reason in (
-        (10, b"", "does not begin"),
+        (10, b"", "not a segment of rayanim"),
         (11, whole[:-1], "checksum"),
         (12, of_other_video, "another video"),
         (13, whole, "of segment 1"),
         (14, whole + b"x", "checksum"),
         (15, whole.replace(b"segment 2", b"segment 3", 1), "format 3"),
-        (16, b"\0" * len(whole), "does not begin"),
+        (16, b"\0" * len(whole), "not a segment of rayanim"),
     ):
         (path / segment_name(index)).write_bytes(data)
         yield segment_name(index), reason
@@ -509,7 +509,7 @@ def test_a_job_that_lost_its_claim_does_not_touch_the_next_one_s_folder(video: P
     with ending_job(video) as one:
         one.segment_store._target._lock.close()
         ended_job(video)
-    with pytest.raises(OutputError, match="has taken"):
+    with pytest.raises(OutputError, match="Another job writes"):
         one.segment_store.begin(manifest(), print)
     assert segments_in(folder_of(video)) == 3
 
