@@ -155,7 +155,7 @@ def test_a_video_that_was_written_to_is_refused(
     finally:
         video.write_bytes(content)
     assert refused.returncode == 3
-    assert "not the video that the job has finished" in refused.stderr
+    assert "has changed since the job finished it" in refused.stderr
     assert (tmp_path / "here.mp4").read_text() == "the video of yesterday"
     assert [each.name for each in tmp_path.iterdir()] == ["here.mp4"]
 
