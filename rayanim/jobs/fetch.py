@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rayanim.jobs.client import JobsClient
 
 ATTEMPTS = 5
-"""So often a download is begun before it is given up."""
+"""So many tries in a row that bring no more bytes than one before them end a download."""
 
 PAUSE_S = 2.0
 
@@ -150,14 +150,16 @@ def _download(
     pause_s: float,
 ) -> None:
     """Bring the video into `growing`."""
-    failures = 0
+    failures = most_bytes = 0
     while True:
         try:
             with growing.open("wb") as file:
                 _write(client.file(node_id, offer.name), offer, file, on_bytes)
             return
         except JobError:
-            failures += 1
+            came_bytes = growing.stat().st_size
+            failures = 1 if came_bytes > most_bytes else failures + 1
+            most_bytes = max(most_bytes, came_bytes)
             if failures == ATTEMPTS:
                 raise
             time.sleep(pause_s)

@@ -87,6 +87,15 @@ def test_a_connection_that_breaks_starts_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_connection_that_breaks_later_each_time_is_not_given_up(tmp_path: Path) -> None:
+    """However often: only tries that get no further count."""
+    further = tuple(range(20_000, 20_000 + 1000 * 3 * ATTEMPTS, 1000))
+    client = FakeClient(VIDEO, breaks=tuple(each for at in further for each in (at, 0)))
+    fetch_video(client, "node-1", offer_of(VIDEO), tmp_path / "wave.mp4", pause_s=0)
+    assert client.connections == 2 * len(further) + 1
+    assert (tmp_path / "wave.mp4").read_bytes() == VIDEO
+
+
 def test_a_connection_that_always_breaks_is_given_up(tmp_path: Path) -> None:
     """The target is as it was, and nothing else is left beside it."""
     target = tmp_path / "wave.mp4"
