@@ -772,7 +772,7 @@ class Piling(rayanim.Animator):
     def update(self, frame_idx, params):
         self.axes.plot([0, frame_idx], [0, 1])
 if __name__ == "__main__":
-    Piling().make_video("video.mp4", n_frames=150, engine="local")
+    Piling().make_video("video.mp4", n_frames=60, engine="local")
 """
 
 

@@ -136,8 +136,8 @@ def test_any_number_of_actors_gives_the_serial_video(
 @pytest.mark.parametrize("name", STATEFUL)
 def test_in_process_sequential_changes_nothing(tmp_path: Path, name: str) -> None:
     """There the frames are drawn in order anyway."""
-    expected = serial(STATEFUL[name](), tmp_path)
-    assert serial(STATEFUL[name](), tmp_path, sequential=True) == expected
+    expected = serial(STATEFUL[name](), tmp_path, n_frames=16)
+    assert serial(STATEFUL[name](), tmp_path, n_frames=16, sequential=True) == expected
 
 
 class SequentialWalk(Walk):
