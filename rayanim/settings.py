@@ -66,13 +66,21 @@ def number_between(low: float, high: float, *, optional: bool = True) -> Check:
     def check(name: str, value: Any) -> Any:
         if value is None and optional:
             return None
-        if not is_number(value) or not math.isfinite(value):
+        if not is_number(value) or not low <= value <= high:
             raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}.")
-        if not low <= value <= high:
-            raise SettingsError(f"{name} must be from {low:g} to {high:g}, got {value!r}.")
         return value
 
     return check
+
+
+def _crf(name: str, value: Any) -> Any:
+    """The check for a quality that some codec has; which one it is for, the output's name says."""
+    if value is not None and (not is_number(value) or not 0 <= value <= 63):
+        raise SettingsError(
+            f"{name} must be a number from 0 to 51 (H.264, H.265) or a whole number from 0 to 63 "
+            f"(VP9, AV1), got {value!r}."
+        )
+    return value
 
 
 def count(name: str, value: Any) -> int:
@@ -757,7 +765,7 @@ class VideoSettings:
     """
 
     codec: str | None = setting(None, text_or_none)
-    crf: float | None = setting(None, number_between(0, 63))
+    crf: float | None = setting(None, _crf)
     preset: str | None = setting(None, text_or_none)
     bitrate: float | None = setting(None, _bitrate)
     pixel_format: str | None = setting(None, text_or_none)
@@ -815,7 +823,7 @@ def _savefig_params(name: str, value: Any) -> Any:
         raise SettingsError(f"{name} must be a dict, got {value!r:.80}.")
     others = sorted(map(str, set(value) - SAVEFIG_PIXELS - SAVEFIG_FILE))
     if others:
-        _logger.warning("%s: %s: no effect on a video; ignored.", name, ", ".join(others))
+        _logger.warning("Ignored in %s, without effect on a video: %s.", name, ", ".join(others))
     options = {each: plain(option) for each, option in value.items() if each in SAVEFIG_PIXELS}
     _dpi("dpi", options.get("dpi"))
     return options

@@ -95,7 +95,7 @@ def assert_untouched(video: Path) -> None:
         ({"preset": "quick"}, "no preset 'quick'.*medium"),
         ({"pixel_format": "rgb"}, "pixel format 'rgb'.*yuv420p"),
         ({"crf": 20, "bitrate": 500}, "exclude each other"),
-        ({"crf": 60}, "crf of libx264 goes from 0 to 51"),
+        ({"crf": 60}, "crf of libx264 must be a number from 0 to 51"),
         ({"bitrate": "fast"}, "bitrate must be .* got 'fast'"),
         ({"dpi": 0}, "dpi must be .* got 0"),
         ({"engine": "gpu"}, "engine must be .* got 'gpu'"),

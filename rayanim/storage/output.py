@@ -402,7 +402,7 @@ class Claim:
     def _wait_for(self, rival: Rival) -> None:
         """Wait until the rival's job has let go, or has shown no life for long enough."""
         _logger.warning(
-            "%s is claimed by %s. Whether that job still lives will show within %.0f s.",
+            "%s is being written by %s. Waiting up to %.0f s to see whether that job still runs.",
             self._target,
             rival,
             STALE_S,
