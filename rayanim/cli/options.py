@@ -405,7 +405,7 @@ What is hidden is no JSON any more: a line that is pasted says so."""
 
 
 def resuming(command: Sequence[str]) -> str:
-    """The command line that goes on from the parts of this one, without secrets.
+    """The command line that goes on from the segments of this one, without secrets.
 
     What stands after ``--`` is the script's, and stays as it is.
     """
