@@ -41,7 +41,8 @@ written again. After 64 MiB of one job the lines of its segments are left out, a
 the last line. Texts are cut after 2,000 characters.
 
 `--json` is something else: progress and the report for the program that runs the command, on
-standard output. Both can be given.
+standard output. Both can be given. The report's fields are those that `help(rayanim.Report)`
+describes, for example `incremental_frames` and `full_frames`.
 """
 
 

@@ -312,9 +312,10 @@ def _count(parameters: Iterable[Any], n_frames: int | None) -> int | None:
 
 def _warn_of_too_few(n_frames: int, given: int, name: str) -> None:
     _logger.warning(
-        "n_frames=%d, but %s has only %d entries: the video has as many frames.",
+        "n_frames=%d, but %s has only %d entries: the video has %d frames.",
         n_frames,
         name,
+        given,
         given,
     )
 

@@ -451,7 +451,9 @@ def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
     try:
         address = address_of(outfile).expanduser()
     except RuntimeError:
-        raise OutputError(f"{str(outfile)!r}: there is no such user's home folder.") from None
+        raise OutputError(
+            f"{str(outfile)!r} begins with the home folder of a user who does not exist here."
+        ) from None
     address = with_default_suffix(address, ".png" if is_still else ".mp4")
     if is_still:
         from rayanim.still import check_image_suffix

@@ -56,10 +56,13 @@ class FleetSize:
     nodes: int
 
 
-Binding = Literal["drawing", "converting", "encoding", "start-up"]
+Binding = Literal["drawing", "script", "converting", "encoding", "start-up"]
+
+SCRIPT = "the script's own code"
 
 ADVICE: dict[Binding, str] = {
     "drawing": "a quicker drawing would help",
+    "script": "a quicker update() would help",
     "converting": "smaller frames would help",
     "encoding": "a faster preset or codec would help",
 }
@@ -79,7 +82,7 @@ class StageRates:
     wait_s
         Seconds that the encoder waited for frames.
     write_s
-        Seconds in which finished parts were written, and joined; of all
+        Seconds in which finished segments were written, and joined; of all
         threads together.
     """
 
@@ -231,7 +234,7 @@ class Report(_SettingsOf):
     transport, transport_reason
         What went to the encoder, ``segments`` or ``frames``, and why.
     resumed_frames
-        Frames that were taken up from an earlier job's parts.
+        Frames in segments that an earlier job had finished.
     actors_peak
         The most render actors that were up at once; 0 in this process.
     start_s
@@ -239,12 +242,13 @@ class Report(_SettingsOf):
     stages
         What each stage took.
     binding
-        The stage that bound the job, see `binding_stage`.
-    drawn_in_parts
-        Frames of figures in which only what changed was drawn. Frames without
-        a figure are neither in it nor in `drawn_in_full`.
-    drawn_in_full
-        (reason, frames) of those that were drawn whole, most frames first.
+        The stage that bound the job, see `binding_stage`; ``script`` is
+        drawing of which the script's own code takes most.
+    incremental_frames
+        Frames of figures that were drawn incrementally: only what changed.
+        Frames without a figure are neither in it nor in `full_frames`.
+    full_frames
+        (reason, frames) of those that were drawn in full, most frames first.
     actor_changes
         The controller's decisions that changed the number of actors.
     fleet_sizes
@@ -283,8 +287,8 @@ class Report(_SettingsOf):
     start_s: float = 0.0
     stages: StageRates = field(default_factory=StageRates, metadata=_as_json(asdict))
     binding: Binding = "drawing"
-    drawn_in_parts: int = 0
-    drawn_in_full: tuple[tuple[str, int], ...] = field(
+    incremental_frames: int = 0
+    full_frames: tuple[tuple[str, int], ...] = field(
         default=(), metadata=_as_json(_by_names("reason", "frames"))
     )
     actor_changes: tuple[ActorChange, ...] = field(default=(), metadata=_as_json(_as_dicts))
@@ -319,7 +323,11 @@ class Report(_SettingsOf):
         alone = self.binding == "encoding" and self.transport == "frames"
         actors = "" if self.engine == "local" or alone else "more actors or "
         not_actors = ", more actors would not" if alone else ""
-        stage = "drawing and converting together" if self._is_shared() else self.binding
+        stage: str = self.binding
+        if self._is_shared():
+            stage = "drawing and converting together"
+        elif self.binding == "script":
+            stage = SCRIPT
         return f"{stage} took longest; {actors}{ADVICE[self.binding]}{not_actors}"
 
     def summary(self) -> str:
@@ -411,6 +419,11 @@ class Report(_SettingsOf):
         elif name in rates:
             rate, of = rates.pop(name)
             first = f"{rate} frames/s{of}"
+        elif self.binding == "script":
+            name = SCRIPT
+            if "drawing" in rates:
+                rate, of = rates.pop("drawing")
+                first = f"with drawing {rate} frames/s{of}"
         others = ", ".join(
             # The first rate of all has the unit.
             f"{stage} {rate}{'' if first or number else ' frames/s'}{of}"
@@ -421,12 +434,12 @@ class Report(_SettingsOf):
 
     def _redrawn_text(self) -> str:
         """How figures were drawn, as a sentence; nothing where there were none."""
-        in_full = sum(frames for _, frames in self.drawn_in_full)
-        if self.drawn_in_parts:
-            of_all = self.drawn_in_parts + in_full
-            return f" Redrew only what changed in {self.drawn_in_parts} of {of_all} frames."
+        in_full = sum(frames for _, frames in self.full_frames)
+        if self.incremental_frames:
+            of_all = self.incremental_frames + in_full
+            return f" Redrew only what changed in {self.incremental_frames} of {of_all} frames."
         if in_full:
-            return f" Redrew all of {plural(in_full, 'frame')} ({self.drawn_in_full[0][0]})."
+            return f" Drew {plural(in_full, 'frame')} in full ({self.full_frames[0][0]})."
         return ""
 
     def _details(self) -> Iterator[str]:
@@ -440,10 +453,13 @@ class Report(_SettingsOf):
             yield f"The first actor could draw after {_seconds_text(self.start_s)}."
         if self.nodes_peak > 1:
             yield f"Nodes were in use for {three_digits(self.node_hours)} node-hours in all."
-        for why, frames in self.drawn_in_full:
-            yield f"Redrew all of {plural(frames, 'frame')}: {why}."
+        for why, frames in self.full_frames:
+            yield f"Drew {plural(frames, 'frame')} in full: {why}."
         if self.transport_reason:
-            yield f"The encoder got {self.transport}: {self.transport_reason}."
+            how = "Segments were encoded one by one and joined"
+            if self.transport == "frames":
+                how = "All frames went through one encoder"
+            yield f"{how}: {self.transport_reason}."
 
     def _repr_html_(self) -> str:
         """The video where a browser can play it, and the summary."""

@@ -66,13 +66,21 @@ def number_between(low: float, high: float, *, optional: bool = True) -> Check:
     def check(name: str, value: Any) -> Any:
         if value is None and optional:
             return None
-        if not is_number(value) or not math.isfinite(value):
+        if not is_number(value) or not low <= value <= high:
             raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}.")
-        if not low <= value <= high:
-            raise SettingsError(f"{name} must be from {low:g} to {high:g}, got {value!r}.")
         return value
 
     return check
+
+
+def _crf(name: str, value: Any) -> Any:
+    """The check for a quality that some codec has; which one it is for, the output's name says."""
+    if value is not None and (not is_number(value) or not 0 <= value <= 63):
+        raise SettingsError(
+            f"{name} must be a number from 0 to 51 (H.264, H.265) or a whole number from 0 to 63 "
+            f"(VP9, AV1), got {value!r}."
+        )
+    return value
 
 
 def count(name: str, value: Any) -> int:
@@ -307,7 +315,9 @@ class _Chained(Sequence[int]):
 def _parse_part(part: str, text: str) -> range:
     found = _PART.fullmatch(part)
     if not found:
-        raise SettingsError(f"frames must be such as '0-99', '3,5-10' or '1-100x5', got {text!r}.")
+        raise SettingsError(
+            f"frames must be text such as '0-99', '3,5-10' or '1-100x5', got {text!r}."
+        )
     first = int(found[1])
     last = first if found[2] is None else int(found[2])
     step = 1 if found[3] is None else int(found[3])
@@ -619,14 +629,15 @@ def _resources(name: str, value: Any) -> Any:
         isinstance(each, str) and _is_positive(amount) for each, amount in value.items()
     ):
         raise SettingsError(
-            f"{name} must be amounts above 0 by name, such as {{'render': 1}}, got {value!r}."
+            f"{name} must be a dict of names and amounts above 0, such as {{'render': 1}}, got "
+            f"{value!r}."
         )
     own = {"CPU": "actor_cpus", "memory": "actor_memory_bytes"}
     for each in value:
         if each in own:
-            raise SettingsError(f"{name}: {each!r} is set by {own[each]}.")
+            raise SettingsError(f"{name} cannot have {each!r}: set {own[each]} instead.")
         if each in ("GPU", "object_store_memory"):
-            raise SettingsError(f"{name}: a render actor uses no {each!r}.")
+            raise SettingsError(f"{name} cannot have {each!r}: render actors use none.")
     return value
 
 
@@ -635,7 +646,8 @@ def _labels(name: str, value: Any) -> Any:
         isinstance(text, str) for pair in value.items() for text in pair
     ):
         raise SettingsError(
-            f"{name} must be texts by label, such as {{'role': 'render'}}, got {value!r}."
+            f"{name} must be a dict of labels and their texts, such as {{'role': 'render'}}, got "
+            f"{value!r}."
         )
     return value
 
@@ -753,7 +765,7 @@ class VideoSettings:
     """
 
     codec: str | None = setting(None, text_or_none)
-    crf: float | None = setting(None, number_between(0, 63))
+    crf: float | None = setting(None, _crf)
     preset: str | None = setting(None, text_or_none)
     bitrate: float | None = setting(None, _bitrate)
     pixel_format: str | None = setting(None, text_or_none)
@@ -811,7 +823,7 @@ def _savefig_params(name: str, value: Any) -> Any:
         raise SettingsError(f"{name} must be a dict, got {value!r:.80}.")
     others = sorted(map(str, set(value) - SAVEFIG_PIXELS - SAVEFIG_FILE))
     if others:
-        _logger.warning("%s: %s: no effect on a video; ignored.", name, ", ".join(others))
+        _logger.warning("Ignored in %s, without effect on a video: %s.", name, ", ".join(others))
     options = {each: plain(option) for each, option in value.items() if each in SAVEFIG_PIXELS}
     _dpi("dpi", options.get("dpi"))
     return options

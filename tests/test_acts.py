@@ -579,7 +579,7 @@ def test_how_figures_are_drawn_reaches_those_in_acts(
     )
     wanted = VideoCanvas if drawing == "full" else IncrementalCanvas
     assert set(canvases) == {wanted}
-    assert (report.drawn_in_parts > 0) == (drawing == "auto")
+    assert (report.incremental_frames > 0) == (drawing == "auto")
     act.finish()
 
 
@@ -591,7 +591,7 @@ def test_actors_draw_the_figures_of_acts_in_full_where_asked(on_ray: Any, tmp_pa
     report = produce(
         act, 10, outfile=outfile, engine="ray", workers=1, progress=False, drawing="full"
     )
-    assert (report.engine, report.frames, report.drawn_in_parts) == ("ray", 10, 0)
+    assert (report.engine, report.frames, report.incremental_frames) == ("ray", 10, 0)
 
 
 def test_a_figure_renderer_without_methods_says_so() -> None:

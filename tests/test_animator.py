@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from numbered import SIZE, NumberedAnimator, read_numbers
+from samples import sampled
 
 from rayanim import (
     Animator,
@@ -393,17 +394,22 @@ def test_numbers_with_gaps_make_a_video_in_their_order(tmp_path: Path, wrap: Any
     assert (report.frames, report.rate, report.size) == (6, 20, SIZE)
 
 
-def test_actors_draw_numbers_with_gaps(tmp_path: Path, on_ray: Any) -> None:
+@pytest.mark.parametrize("sequential", sampled([True, False], [True]))
+def test_actors_draw_numbers_with_gaps(tmp_path: Path, on_ray: Any, sequential: bool) -> None:
     """On actors too, some chosen, and with the updates that are skipped."""
     ids = list(range(7, 400, 11))
     video = tmp_path / "video.mp4"
-    for options in ({}, {"frames": "40-300"}, {"sequential": True}):
-        report = NumberedAnimator().make_video(
-            video, iter(gapped(ids)), n_frames=len(ids), engine="ray", num_workers=2, **options
-        )
-        assert report.engine == "ray"
-        chosen = [number for number in ids if "frames" not in options or 40 <= number <= 300]
-        assert read_numbers(video) == chosen
+    report = NumberedAnimator().make_video(
+        video,
+        iter(gapped(ids)),
+        n_frames=len(ids),
+        engine="ray",
+        num_workers=2,
+        frames="40-300",
+        sequential=sequential,
+    )
+    assert report.engine == "ray"
+    assert read_numbers(video) == [number for number in ids if 40 <= number <= 300]
 
 
 class Grows(NumberedAnimator):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import shlex
 import signal
@@ -23,7 +24,7 @@ from PIL import Image
 import rayanim
 from rayanim.cli import main
 from rayanim.cli.printing import Stopped, failure_of, stopping_on_signals, without_own_frames
-from rayanim.errors import ClusterError
+from rayanim.errors import ClusterError, FrameError
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
 """Where a script in a process of its own finds the helpers of the tests, and this rayanim."""
@@ -337,7 +338,10 @@ def test_an_option_does_not_hide_the_line_of_another_setting(script, capsys):
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [("folder/", "'folder/' is a folder."), ("", "It is empty. Name a file, such as wave.mp4.")],
+    [
+        ("folder/", "'folder/' is a folder."),
+        ("", "The output's name is empty. Name a file, such as wave.mp4."),
+    ],
 )
 def test_an_output_without_a_name_is_refused(script, capsys, output, message):
     """A folder's name gets no suffix, and nothing is written."""
@@ -617,6 +621,24 @@ def test_own_frames_are_taken_out_of_a_traceback():
     assert shown.endswith("ValueError: x\n  two lines\n")
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_an_actor_s_traceback_names_the_lines_of_the_script(tmp_path, verbose):
+    """Pickled code and pickled errors have lost their files; what stands nowhere stays."""
+    path = tmp_path / "script.py"
+    path.write_text("def f(i):\n    return [j / 0 for j in (i,)]\nx = 1\n")
+    sent = '  File "<dynamic-code>", line {}, in {}\n'
+    text = f"{sent.format(2, 'f')}{sent.format(3, 'f')}{sent.format(2, 'elsewhere')}"
+    text = f"Traceback (most recent call last):\n{text}ZeroDivisionError: 7\n"
+    error = pickle.loads(pickle.dumps(FrameError("Frame 7", frame=7, traceback_text=text)))
+    shown = failure_of(error, verbose=verbose, script=path).traceback_text
+    assert shown.startswith(
+        "Traceback (most recent call last):\n"
+        f'  File "{path}", line 2, in f\n    return [j / 0 for j in (i,)]\n'
+        f"{sent.format(3, 'f')}{sent.format(2, 'elsewhere')}ZeroDivisionError: 7\n"
+    )
+    assert "_RemoteError" not in shown
+
+
 def test_an_interrupt_that_stands_for_a_signal_is_that_signal():
     """Ray turns whatever a signal raised into its own interrupt; exit code and notes are kept."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -750,7 +772,7 @@ class Piling(rayanim.Animator):
     def update(self, frame_idx, params):
         self.axes.plot([0, frame_idx], [0, 1])
 if __name__ == "__main__":
-    Piling().make_video("video.mp4", n_frames=150, engine="local")
+    Piling().make_video("video.mp4", n_frames=60, engine="local")
 """
 
 

@@ -20,6 +20,7 @@ from lossless import (
     draw_function,
     draw_generator,
 )
+from samples import sampled
 
 from rayanim.render import Overrides, overriding
 from rayanim.report import Report
@@ -124,7 +125,9 @@ def test_importing_an_example_renders_nothing(name: str) -> None:
     assert overrides.calls == 0
 
 
-@pytest.mark.parametrize("name", ["panels", "frequency_sweep", "eased_scenes"])
+@pytest.mark.parametrize(
+    "name", sampled(["panels", "frequency_sweep", "eased_scenes"], ["eased_scenes"])
+)
 def test_actors_draw_the_same(name: str, tmp_path: Path, on_ray: Any) -> None:
     """On two actors an example's frames are those of serial drawing."""
     chosen = ",".join(map(str, NUMBERS))

@@ -283,7 +283,7 @@ def test_fewer_entries_than_asked_for_are_all_of_them(
     entries = wrap(3) if wrap is range else wrap([0, 1, 2])
     assert drained(ParameterFeed(entries, 5)) == [(0, 0), (1, 1), (2, 2)]
     assert [record.getMessage() for record in caplog.records] == [
-        "n_frames=5, but param_by_frame has only 3 entries: the video has as many frames."
+        "n_frames=5, but param_by_frame has only 3 entries: the video has 3 frames."
     ]
 
 

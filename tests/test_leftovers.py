@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 from numbered import FPS, SIZE, NumberedAnimator, numbered_frame, read_numbers
+from samples import sampled
 
 from rayanim import acts, produce
 from rayanim.engine.draw import pack
@@ -101,7 +102,7 @@ THINGS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("make", THINGS)
+@pytest.mark.parametrize("make", sampled(THINGS, [Keeping]))
 def test_an_object_that_made_a_video_makes_another_on_ray(
     on_ray: Any, tmp_path: Path, make: Any
 ) -> None:

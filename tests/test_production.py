@@ -95,7 +95,7 @@ def assert_untouched(video: Path) -> None:
         ({"preset": "quick"}, "no preset 'quick'.*medium"),
         ({"pixel_format": "rgb"}, "pixel format 'rgb'.*yuv420p"),
         ({"crf": 20, "bitrate": 500}, "exclude each other"),
-        ({"crf": 60}, "crf of libx264 goes from 0 to 51"),
+        ({"crf": 60}, "crf of libx264 must be a number from 0 to 51"),
         ({"bitrate": "fast"}, "bitrate must be .* got 'fast'"),
         ({"dpi": 0}, "dpi must be .* got 0"),
         ({"engine": "gpu"}, "engine must be .* got 'gpu'"),
@@ -436,13 +436,13 @@ def bytes_of(path: Path, source: Any, **options: Any) -> bytes:
 
 
 def test_the_seed_decides_the_video_alone(on_ray: Any, tmp_path: Path) -> None:
-    """In process, with one actor and with two: one video per seed, the caller's state untouched."""
+    """In process and with two actors: one video per seed, the caller's state untouched."""
     random.seed(1)
     np.random.seed(1)
     before = random.getstate(), repr(np.random.get_state())
     videos = [
         bytes_of(tmp_path / "video.mp4", Dice(), n_frames=30, seed=7, **options)
-        for options in ({}, {"engine": "ray", "workers": 1}, {"engine": "ray", "workers": 2})
+        for options in ({}, {"engine": "ray", "workers": 2})
     ]
     assert len(set(videos)) == 1
     assert videos[0] != bytes_of(tmp_path / "video.mp4", Dice(), n_frames=30, seed=8)

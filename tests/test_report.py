@@ -94,6 +94,7 @@ def test_the_longest_of_three_binds(
     [
         ("drawing", "ray", "drawing took longest; more actors or a quicker drawing would help"),
         ("drawing", "local", "drawing took longest; a quicker drawing would help"),
+        ("script", "local", "the script's own code took longest; a quicker update() would help"),
         ("converting", "local", "converting took longest; smaller frames would help"),
         ("encoding", "local", "encoding took longest; a faster preset or codec would help"),
     ],
@@ -169,6 +170,11 @@ def test_summary_is_three_lines_and_names_all_that_matters() -> None:
         ),
         ({"binding": "start-up", "stages": StageRates()}, "start-up"),
         (
+            {"binding": "script"},
+            "the script's own code "
+            "(with drawing 50.0 frames/s per actor; conversion 600 per actor, encoding 200)",
+        ),
+        (
             {"stages": StageRates.measured(8, draw_s=4, convert_s=4, encode_s=5), "actors_peak": 0},
             "drawing and conversion together "
             "(drawing 2.00 frames/s, conversion 2.00, encoding 1.60)",
@@ -181,34 +187,49 @@ def test_the_third_line_names_the_bottleneck_first(changes: dict[str, Any], text
 
 
 @pytest.mark.parametrize(
-    ("in_parts", "in_full", "text"),
+    ("incremental", "in_full", "text"),
     [
         (0, (), ""),
         (300, (), " Redrew only what changed in 300 of 300 frames."),
         (297, (("a", 2), ("b", 1)), " Redrew only what changed in 297 of 300 frames."),
-        (0, (("a", 300),), " Redrew all of 300 frames (a)."),
+        (0, (("a", 300),), " Drew 300 frames in full (a)."),
     ],
 )
 def test_how_figures_were_drawn_ends_the_third_line(
-    in_parts: int, in_full: tuple[tuple[str, int], ...], text: str
+    incremental: int, in_full: tuple[tuple[str, int], ...], text: str
 ) -> None:
     """Videos without figures have nothing to say there."""
-    report = make_report(drawn_in_parts=in_parts, drawn_in_full=in_full)
+    report = make_report(incremental_frames=incremental, full_frames=in_full)
     assert report.summary().splitlines()[2].endswith(f"encoding 200).{text}")
 
 
 def test_details_are_for_those_who_ask() -> None:
     """What would help, what was waited for, and why frames were drawn in full."""
-    report = make_report(drawn_in_full=(("the first frame", 1),), nodes_peak=3, node_hours=0.02)
+    report = make_report(full_frames=(("the first frame", 1),), nodes_peak=3, node_hours=0.02)
     assert report.details().splitlines() == [
         "Speed: 2.00 times real time.",
         "Drawing took longest; more actors or a quicker drawing would help.",
         "The encoder waited 2.50 s for frames.",
         "The first actor could draw after 3.30 s.",
         "Nodes were in use for 0.02 node-hours in all.",
-        "Redrew all of 1 frame: the first frame.",
+        "Drew 1 frame in full: the first frame.",
     ]
     assert make_report(rendered=False).details() == ""
+
+
+@pytest.mark.parametrize(
+    ("transport", "reason", "line"),
+    [
+        ("segments", "they can be", "Segments were encoded one by one and joined: they can be."),
+        ("frames", "it has to", "All frames went through one encoder: it has to."),
+    ],
+)
+def test_the_last_detail_says_how_frames_were_encoded(
+    transport: str, reason: str, line: str
+) -> None:
+    """And why."""
+    report = make_report(transport=transport, transport_reason=reason)
+    assert report.details().splitlines()[-1] == line
 
 
 def test_events_are_the_fourth_line() -> None:
@@ -290,8 +311,8 @@ def test_to_dict_is_json() -> None:
 def test_the_dictionary_is_pinned() -> None:
     """Programs read it with ``--json``: no key goes or changes its shape unnoticed."""
     values = make_report(
-        drawn_in_parts=298,
-        drawn_in_full=(("the first frame", 2),),
+        incremental_frames=298,
+        full_frames=(("the first frame", 2),),
         events=("an actor died",),
         resumed_frames=30,
     ).to_dict()
@@ -326,8 +347,8 @@ def test_the_dictionary_is_pinned() -> None:
         },
         "binding": "drawing",
         "binding_text": "drawing took longest; more actors or a quicker drawing would help",
-        "drawn_in_parts": 298,
-        "drawn_in_full": [{"reason": "the first frame", "frames": 2}],
+        "incremental_frames": 298,
+        "full_frames": [{"reason": "the first frame", "frames": 2}],
         "actor_changes": [{"at_s": 0.5, "actors": 4, "reason": "the encoder starves"}],
         "fleet_sizes": [
             {"at_s": 1.5, "actors": 4, "nodes": 2},

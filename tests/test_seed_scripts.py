@@ -15,6 +15,7 @@ from typing import Any
 import av
 import pytest
 from lossless import LOSSLESS, Pixels, assert_same_pixels, draw_animator, draw_generator
+from samples import sampled
 
 from rayanim.render import Overrides, overriding
 from rayanim.report import Report
@@ -142,7 +143,7 @@ def test_video_equals_serial_drawing(
     assert_videos_are_right(name, names)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", sampled(SCRIPTS, ("animator_class", "act_and_scene")))
 def test_actors_draw_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_ray: Any
 ) -> None:

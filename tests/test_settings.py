@@ -507,7 +507,7 @@ def rendered(name: str, path: Path, **settings: Any) -> rayanim.Report:
 def test_how_figures_are_drawn_reaches_every_source_of_figures(
     name: str, drawing: str, tmp_path: Path
 ) -> None:
-    assert (rendered(name, tmp_path, drawing=drawing).drawn_in_parts > 0) == (drawing == "auto")
+    assert (rendered(name, tmp_path, drawing=drawing).incremental_frames > 0) == (drawing == "auto")
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from numbered import FPS, NumberedAnimator, numbered_frame, read_numbers
 from PIL import Image
+from samples import sampled
 
 from rayanim import Animator, Report, produce
 from rayanim.engine.draw import draw_frame, measure_source, open_source
@@ -215,8 +216,14 @@ def test_a_function_s_layout_does_not_depend_on_the_frames_before() -> None:
     plt.close("all")  # they were made before the source was opened
 
 
-@pytest.mark.parametrize("layout", ["constrained", "tight"])
-@pytest.mark.parametrize("savefig", [{}, {"dpi": 50}, {"facecolor": "red"}])
+LAYOUTS: list[tuple[str, dict[str, Any]]] = [
+    (layout, savefig)
+    for layout in ("constrained", "tight")
+    for savefig in ({}, {"dpi": 50}, {"facecolor": "red"})
+]
+
+
+@pytest.mark.parametrize(("layout", "savefig"), sampled(LAYOUTS, (LAYOUTS[1], LAYOUTS[3])))
 def test_a_layout_is_savefig_s(layout: str, savefig: dict[str, Any]) -> None:
     """From the first frame on: the engine runs once for each, from where it left off."""
     source = source_of(Line(layout=layout), savefig=savefig, drawing="full")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rayanim.doctor.facts import Finding
     from rayanim.doctor.nodes import Examination
 
-MARKS = {"well": "✓", "note": "!", "mend": "✗"}
-ASCII_MARKS = {"well": "+", "note": "!", "mend": "x"}
-COLOURS = {"well": "green", "note": "yellow", "mend": "red"}
+MARKS = {"ok": "✓", "warning": "!", "error": "✗"}
+ASCII_MARKS = {"ok": "+", "warning": "!", "error": "x"}
+COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def run_doctor(address: str | None, *, as_json: bool, limit_s: float) -> int:
@@ -56,7 +56,7 @@ def _print_text(stdout: TextIO, found: Examination) -> None:
 
     stream = cast("IO[str]", QuietStream(stdout))
     console = Console(file=stream, highlight=False, soft_wrap=not is_terminal(stdout))
-    _section(console, "This machine", found.of_machine)
+    _section(console, f"This machine ({found.here.machine.host})", found.of_machine)
     if found.cluster is not None:
         _section(console, f"The cluster at {found.cluster.address}", found.of_cluster)
     write_text(stdout, found.summary)

@@ -513,7 +513,10 @@ def fetch_videos(
 ) -> list[Path]:
     """Bring videos here; gives their files."""
     if job.node_id is None:
-        raise JobError(f"Ray does not know any more on which node {videos[0].output} lies.")
+        raise JobError(
+            f"Ray no longer knows which node has {videos[0].output}. Copy it from there by other "
+            "means, or submit the script again."
+        )
     found = targets(videos, output)
     if not overwrite:
         check_free(found, client.command(f"fetch {job.submission_id}"))

@@ -243,8 +243,8 @@ def stop_job(client: JobsClient, name: str) -> str:
     while not (job := client.job(name)).has_ended:
         if time.monotonic() > deadline_s:
             raise JobError(
-                f"{name} has not ended {STOP_LIMIT_S:.0f} s after it was told to. "
-                f"Look at it: {client.command(f'status {name}')}"
+                f"{name} still runs {STOP_LIMIT_S:.0f} s after it was asked to stop. "
+                f"Its state: {client.command(f'status {name}')}"
             )
         time.sleep(0.5)
     if job.status == "STOPPED":

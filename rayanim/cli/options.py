@@ -146,7 +146,7 @@ def _parse_seed(text: str) -> int | str:
 
 def _parse_output(text: str) -> Address:
     if not text:
-        raise SettingsError("It is empty. Name a file, such as wave.mp4.")
+        raise SettingsError("The output's name is empty. Name a file, such as wave.mp4.")
     return address_of(text)
 
 
@@ -409,7 +409,7 @@ What is hidden is no JSON any more: a line that is pasted says so."""
 
 
 def resuming(command: Sequence[str]) -> str:
-    """The command line that goes on from the parts of this one, without secrets.
+    """The command line that goes on from the segments of this one, without secrets.
 
     What stands after ``--`` is the script's, and stays as it is.
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import json
+import linecache
 import os
 import re
 import shutil
@@ -29,6 +31,7 @@ from rayanim.errors import (
     RayanimError,
     ScriptError,
     SettingsError,
+    _RemoteError,
 )
 from rayanim.settings import ClusterSettings
 from rayanim.storage.address import Address
@@ -364,11 +367,11 @@ def _shown_traceback(error: RayanimError, verbose: bool, script: Path | None) ->
     if verbose:
         # An actor's traceback is text and no part of the exception's own.
         remote = f"{users.rstrip()}\n\n" if users and error.__cause__ is None else ""
-        return remote + _whole_traceback(error)
+        return _with_files(remote + _whole_traceback(error).replace(REMOTE, ""), script)
     if isinstance(error, NotPicklableError):
         return ""  # the pickler's own frames; the message names the attribute
     if users:
-        shown = without_own_frames(users)
+        shown = _with_files(without_own_frames(users), script)
         return shown if _FRAME.search(shown) else ""  # else the message says as much
     return _line_of(error, script)
 
@@ -378,7 +381,8 @@ def _users_traceback(error: ScriptError) -> str | None:
     cause = error.__cause__
     while isinstance(cause, ScriptError):
         cause = cause.__cause__
-    if cause is None or isinstance(cause, RayanimError) or error.traceback_text is None:
+    is_raised_here = cause is not None and not isinstance(cause, RayanimError | _RemoteError)
+    if cause is None or not is_raised_here or error.traceback_text is None:
         return error.traceback_text
     return _as_python_shows(cause, cause.__traceback__)
 
@@ -425,6 +429,57 @@ def without_own_frames(text: str) -> str:
         if hidden is None:
             kept.append(line)
     return _HEADER_ALONE.sub("", "\n".join(kept) + "\n")
+
+
+REMOTE = f"{_RemoteError.__module__}.{_RemoteError.__qualname__}: \n\n"
+"""What Python writes before the traceback that comes from an actor."""
+
+_SENT = re.compile(r'File "<dynamic-code>", line (?P<line>\d+), in (?P<name>.+)')
+"""Pickled code has forgotten in which file it is."""
+
+_NAMED_BY_PYTHON = {
+    "<lambda>": ast.Lambda,
+    "<listcomp>": ast.ListComp,
+    "<setcomp>": ast.SetComp,
+    "<dictcomp>": ast.DictComp,
+    "<genexpr>": ast.GeneratorExp,
+}
+
+
+def _with_files(text: str, script: Path | None) -> str:
+    """An actor's traceback in which frames of the script, and of modules beside it, are found."""
+    if script is None or _SENT.search(text) is None:
+        return text
+    script = script.absolute()
+    loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    beside = sorted({Path(file) for file in loaded if file and Path(file).parent == script.parent})
+    paths = [script, *(path for path in beside if path != script)]
+
+    def found(match: re.Match[str]) -> str:
+        line, name = int(match["line"]), match["name"]
+        path = next((str(path) for path in paths if _has_code(path, line, name)), None)
+        if path is None:
+            return match[0]
+        shown = linecache.getline(path, line).strip()
+        return f'File "{path}", line {line}, in {name}\n    {shown}'
+
+    return _SENT.sub(found, text)
+
+
+def _has_code(path: Path, line: int, name: str) -> bool:
+    """Whether a function called `name` stands at that line of the file."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    kind = _NAMED_BY_PYTHON.get(name, ast.FunctionDef | ast.AsyncFunctionDef)
+    return any(
+        isinstance(node, kind)
+        and isinstance(node, ast.stmt | ast.expr)
+        and getattr(node, "name", name) == name
+        and node.lineno <= line <= (node.end_lineno or 0)
+        for node in ast.walk(tree)
+    )
 
 
 def _is_own(file: str) -> bool:

@@ -73,7 +73,7 @@ def check_syntax(path: Path) -> None:
     except (SyntaxError, ValueError) as error:  # the latter for a null character
         shown = "".join(traceback.format_exception_only(error))
         raise ScriptError(
-            f"{path} is no Python that {platform.python_version()} reads, and was not sent.",
+            f"{path} is not valid in Python {platform.python_version()}, so it was not sent.",
             traceback_text=shown,
         ) from error
 

@@ -49,21 +49,21 @@ NAMED = 5
 
 def check_machine(probe: Probe, token: Token) -> Iterator[Finding]:
     """What is to be said of this machine."""
-    yield Finding("well", "Python", probe.software.python)
+    yield Finding("ok", "Python", probe.software.python)
     for package in probe.software.packages:
         yield check_package(package, probe.software)
     if probe.fonts is not None:
         yield from check_fonts(probe.fonts)
     if probe.failure is not None:
         yield Finding(
-            "mend",
+            "error",
             "drawing",
             f"the test video cannot be drawn: {probe.failure}",
             "install matplotlib and numpy afresh: python -m pip install --force-reinstall "
             "matplotlib numpy",
         )
     elif probe.drawn is not None:
-        yield Finding("well", "drawing", "the test video is drawn and encoded")
+        yield Finding("ok", "drawing", "the test video is drawn and encoded")
     yield from check_encoders(probe.encoders)
     yield from check_resources(probe.machine)
     yield check_home(probe.machine, token)
@@ -74,22 +74,22 @@ def check_package(package: Installed, software: Software) -> Finding:
     name, version, wanted = package.name, package.version, f"{package.name}{package.wanted}"
     if version is None:
         remedy = f"install it: python -m pip install '{wanted}'"
-        return Finding("mend", name, "is not installed", remedy)
+        return Finding("error", name, "is not installed", remedy)
     if package.failure is not None:
         text = f"{version} cannot be imported: {package.failure}"
         remedy = f"install it afresh: python -m pip install --force-reinstall '{wanted}'"
-        return Finding("mend", name, text, remedy)
+        return Finding("error", name, text, remedy)
     if not package.is_wanted:
         text = f"{version}; rayanim was tested with {package.wanted}"
         return Finding(
-            "note", name, text, f"install one of those: python -m pip install '{wanted}'"
+            "warning", name, text, f"install one of those: python -m pip install '{wanted}'"
         )
     if name == "av":
         libraries = (each for each in software.libraries.items() if each[0] in FFMPEG_LIBRARIES)
         version += f" with FFmpeg's {', '.join(' '.join(each) for each in libraries)}"
     if name == "ray" and not software.has_cluster_extra:
         version += ", without jobs, dashboard and metrics (pip install 'rayanim[cluster]')"
-    return Finding("well", name, version)
+    return Finding("ok", name, version)
 
 
 def check_encoders(encoders: tuple[Encoder, ...]) -> Iterator[Finding]:
@@ -98,11 +98,11 @@ def check_encoders(encoders: tuple[Encoder, ...]) -> Iterator[Finding]:
         of_codec = [each for each in encoders if each.codec == codec]
         working = [each.name for each in of_codec if each.failure is None]
         if working:
-            yield Finding("well", codec, " and ".join(working))
+            yield Finding("ok", codec, " and ".join(working))
         else:
             reasons = dict.fromkeys(str(each.failure) for each in of_codec)
             yield Finding(
-                "mend" if codec == "h264" else "note",
+                "error" if codec == "h264" else "warning",
                 codec,
                 f"no encoder works: {'; '.join(reasons)}",
                 "install PyAV's own wheel, which brings FFmpeg: python -m pip install "
@@ -115,7 +115,7 @@ def check_fonts(fonts: Fonts) -> Iterator[Finding]:
     wanted = ", ".join(fonts.family)
     if fonts.default_is_fallback:
         yield Finding(
-            "note",
+            "warning",
             "fonts",
             f"none of the families in font.family ({wanted}) is there; {fonts.default_file} "
             "stands in",
@@ -123,18 +123,18 @@ def check_fonts(fonts: Fonts) -> Iterator[Finding]:
         )
     else:
         text = f"{len(fonts.families)} families; {wanted} is {fonts.default_file}"
-        yield Finding("well", "fonts", text)
+        yield Finding("ok", "fonts", text)
     yield from check_font_cache(fonts)
     if fonts.settings:
         named = [f"{name}: {value}" for name, value in fonts.settings.items()]
-        yield Finding("well", "settings", f"{fonts.settings_file} sets {_listed(named)}")
+        yield Finding("ok", "settings", f"{fonts.settings_file} sets {_listed(named)}")
 
 
 def check_font_cache(fonts: Fonts) -> Iterator[Finding]:
     """Whether matplotlib can keep its list of fonts."""
     if fonts.cache_is_temporary:
         yield Finding(
-            "note",
+            "warning",
             "font cache",
             "matplotlib's usual folder cannot be written: every process looks for fonts anew",
             "set MPLCONFIGDIR to a folder that can be written",
@@ -145,7 +145,7 @@ def check_resources(machine: MachineFacts) -> Iterator[Finding]:
     """Cores, memory, shared memory and the temporary folder."""
     fewer = machine.usable_cores < machine.cores
     of_all = f" of {machine.cores} (affinity or the container's limit)" if fewer else ""
-    yield Finding("well", "cores", f"{machine.usable_cores}{of_all}")
+    yield Finding("ok", "cores", f"{machine.usable_cores}{of_all}")
     yield _threads(machine)
     yield _memory(machine)
     if machine.shared_memory_bytes is not None:
@@ -157,9 +157,9 @@ def _threads(machine: MachineFacts) -> Finding:
     """Threads of OpenMP, which NumPy's BLAS heeds too, and which multiply with the actors."""
     if machine.omp_threads in ("", "1"):
         by_ray = "as many in each render actor as it has CPUs, by default 1"
-        return Finding("well", "OpenMP threads", machine.omp_threads or by_ray)
+        return Finding("ok", "OpenMP threads", machine.omp_threads or by_ray)
     return Finding(
-        "note",
+        "warning",
         "OpenMP threads",
         f"OMP_NUM_THREADS={machine.omp_threads} holds in each render actor, so that actors "
         "together may run more threads than there are cores",
@@ -175,55 +175,55 @@ def _memory(machine: MachineFacts) -> Finding:
     text = f"{free} free{container} of {total}"
     if machine.free_memory_bytes < LEAST_FREE_BYTES:
         remedy = "end other programs, give the container more memory, or draw in one process: -j 1"
-        return Finding("note", "memory", text, remedy)
-    return Finding("well", "memory", text)
+        return Finding("warning", "memory", text, remedy)
+    return Finding("ok", "memory", text)
 
 
 def _shared_memory(size_bytes: int) -> Finding:
     text = f"/dev/shm has {size_text(size_bytes)}"  # noqa: S108 # it is named, not used
     if size_bytes < LEAST_SHARED_BYTES:
         return Finding(
-            "note",
+            "warning",
             "shared memory",
             f"{text}, too little for Ray's objects: it would keep them on the disk, slowly",
             "give the container more: docker run --shm-size=1g, in Kubernetes an emptyDir with "
             "medium: Memory at /dev/shm",
         )
-    return Finding("well", "shared memory", text)
+    return Finding("ok", "shared memory", text)
 
 
 def _temp(machine: MachineFacts) -> Finding:
     topic, folder = "temporary files", machine.temp_folder
     free = size_text(machine.temp_free_bytes)
     if not machine.temp_is_writable:
-        return Finding("mend", topic, f"{folder} cannot be written", "set RAY_TMPDIR to a folder")
+        return Finding("error", topic, f"{folder} cannot be written", "set RAY_TMPDIR to a folder")
     if len(folder.encode()) > LONGEST_TEMP_CHARS:
         return Finding(
-            "mend",
+            "error",
             topic,
             f"{folder} is too long a path: Ray's sockets below it would have more than 107 bytes",
             f"set RAY_TMPDIR to a folder of at most {LONGEST_TEMP_CHARS} characters",
         )
     if machine.temp_free_bytes < LEAST_FREE_SHARE * machine.temp_bytes:
         return Finding(
-            "note",
+            "warning",
             topic,
             f"{folder} is on a disk with {free} free, less than a twentieth: Ray spills nothing "
             "to it",
             "free some, or set RAY_TMPDIR to a folder on another disk",
         )
-    return Finding("well", topic, f"{folder}, {free} free")
+    return Finding("ok", topic, f"{folder}, {free} free")
 
 
 def check_home(machine: MachineFacts, token: Token) -> Finding:
     """The home folder, where Ray writes a token when it starts."""
     if machine.home_is_writable:
-        return Finding("well", "home", machine.home)
+        return Finding("ok", "home", machine.home)
     where = f"{machine.home} cannot be written" if machine.home else "there is none"
     if token.mode == "disabled" or token.is_usable:
-        return Finding("well", "home", f"{where}; Ray's token does not need it")
+        return Finding("ok", "home", f"{where}; Ray's token does not need it")
     return Finding(
-        "mend",
+        "error",
         "home",
         f"{where}, and Ray does not start without its token in ~/.ray",
         "set HOME to a folder that can be written, or RAY_AUTH_MODE=disabled",
@@ -235,7 +235,7 @@ def check_token(token: Token, cluster: ClusterFacts | None) -> Finding:
     origin = token.origin or "none"
     if token.mode == "token" and not token.is_usable:
         return Finding(
-            "mend",
+            "error",
             "token",
             f"RAY_AUTH_MODE is token, and there is no usable token (looked in {origin})",
             "copy the cluster's token to ~/.ray/auth_token or RAY_AUTH_TOKEN; on the head "
@@ -243,35 +243,36 @@ def check_token(token: Token, cluster: ClusterFacts | None) -> Finding:
         )
     if token.readable_by_others:
         text = f"{origin} can be read by every user of this machine"
-        return Finding("note", "token", text, f"chmod 600 {origin}")
+        return Finding("warning", "token", text, f"chmod 600 {origin}")
     if not token.is_usable:
-        return Finding("well", "token", "none; clusters without authentication need none")
+        return Finding("ok", "token", "none; clusters without authentication need none")
     is_taken = token.mode == "token" and cluster is not None and cluster.failure is None
-    return Finding("well", "token", f"{origin}{', and the cluster takes it' if is_taken else ''}")
+    return Finding("ok", "token", f"{origin}{', and the cluster takes it' if is_taken else ''}")
 
 
 def check_cluster(here: Probe, cluster: ClusterFacts) -> tuple[Finding, ...]:
     """What is to be said of `cluster`, compared with this process."""
     if cluster.failure is not None:
-        return (Finding("mend", "cluster", cluster.failure),)
+        return (Finding("error", "cluster", cluster.failure),)
     nodes = cluster.nodes
     found = [
         Finding(
-            "well",
+            "ok",
             "cluster",
             f"{'1 node' if len(nodes) == 1 else f'{len(nodes)} nodes'}, "
             f"{sum(node.cpus for node in nodes):g} CPUs, "
-            f"{size_text(sum(node.memory_bytes for node in nodes))} of memory; "
+            f"{size_text(sum(node.memory_bytes for node in nodes))} of memory, "
+            f"{size_text(sum(node.store_bytes for node in nodes))} of object store; "
             f"Ray {cluster.ray}, Python {cluster.python}",
         )
     ]
     for node in nodes:
         for each in _check_node(here, node):
             found.append(Finding(each.level, each.topic, each.text, each.remedy, (node.name,)))
-    if nodes and all(each.level != "mend" for each in found):
-        count = sum(node.look is not None and node.look.drawn is not None for node in nodes)
+    if nodes and all(each.level != "error" for each in found):
+        count = sum(node.probe is not None and node.probe.drawn is not None for node in nodes)
         who = "the node draws" if count == 1 else f"all {count} nodes draw"
-        found.append(Finding("well", "pixels", f"{who} the test video as this process does"))
+        found.append(Finding("ok", "pixels", f"{who} the test video as this process does"))
     return merged(found)
 
 
@@ -279,27 +280,27 @@ def _check_node(here: Probe, node: NodeFacts) -> Iterator[Finding]:
     """What is not well on one node."""
     if node.failure is not None:
         remedy = "see `ray status` and that node's logs; stop Ray on it if it stays silent"
-        yield Finding("mend", "no answer", node.failure, remedy)
+        yield Finding("error", "no answer", node.failure, remedy)
         return
     yield from _versions(here, node)
-    if node.look is None:
+    if node.probe is None:
         mine = here.software.version("rayanim")
         there = f"is {node.rayanim} there" if node.rayanim else "is not installed there"
         yield Finding(
-            "note",
+            "warning",
             "rayanim",
             f"{there} and {mine} here, so nothing was drawn to compare",
             f"install it there: python -m pip install 'rayanim=={mine}'; its image has it",
         )
         return
-    yield from _compared(here, node.look)
-    yield from (each for each in check_resources(node.look.machine) if each.level != "well")
-    if node.look.fonts is not None:
-        yield from check_font_cache(node.look.fonts)
-    cores = node.look.machine.usable_cores
+    yield from _compared(here, node.probe)
+    yield from (each for each in check_resources(node.probe.machine) if each.level != "ok")
+    if node.probe.fonts is not None:
+        yield from check_font_cache(node.probe.fonts)
+    cores = node.probe.machine.usable_cores
     if node.cpus > cores:
         yield Finding(
-            "note",
+            "warning",
             "cores",
             f"Ray was started with {node.cpus:g} CPUs, processes may use {cores}: actors would "
             "wait for each other",
@@ -312,12 +313,12 @@ def _versions(here: Probe, node: NodeFacts) -> Iterator[Finding]:
     if node.ray not in (None, mine):
         text = f"is {node.ray} there and {mine} here"
         remedy = f"install the same on both: python -m pip install ray=={mine}"
-        yield Finding("mend", "Ray", text, remedy)
+        yield Finding("error", "Ray", text, remedy)
     python = here.software.python
     minor, theirs = python.split(".")[:2], (node.python or python).split(".")[:2]
     if minor != theirs:
         yield Finding(
-            "mend",
+            "error",
             "Python",
             f"is {node.python} there and {python} here; code can be sent between the same minor "
             "versions only",
@@ -329,10 +330,10 @@ def _compared(here: Probe, there: Probe) -> Iterator[Finding]:
     for package in there.software.packages[1:]:
         if package.version is None or package.failure is not None:
             why = package.failure or "is not installed"
-            yield Finding("mend", package.name, why, "install it on that node")
+            yield Finding("error", package.name, why, "install it on that node")
     if there.failure is not None:
         remedy = "install matplotlib and numpy afresh"
-        yield Finding("mend", "drawing", f"fails: {there.failure}", remedy)
+        yield Finding("error", "drawing", f"fails: {there.failure}", remedy)
     if here.drawn is None or there.drawn is None:
         return
     causes = "; ".join(_causes(here, there))
@@ -341,7 +342,7 @@ def _compared(here: Probe, there: Probe) -> Iterator[Finding]:
         panels = [name for name, digest in here.drawn.panels.items() if theirs.get(name) != digest]
         because = f": {causes}" if causes else ", for no reason that shows in versions"
         yield Finding(
-            "mend",
+            "error",
             "pixels",
             f"{_listed(panels) or 'frames'} come out different from here{because}",
             "run the same image everywhere, or install the same fonts and versions there",
@@ -350,7 +351,7 @@ def _compared(here: Probe, there: Probe) -> Iterator[Finding]:
     yield from _compared_segments(here.drawn, there.drawn, causes)
     if causes:
         yield Finding(
-            "note",
+            "warning",
             "versions",
             f"{causes}. The test video is the same; others may not be",
             "run the same image or the same lock file everywhere",
@@ -361,7 +362,7 @@ def _compared_segments(here: DrawnFacts, there: DrawnFacts, causes: str) -> Iter
     lacking = sorted(set(here.segments) & set(there.failures))
     if lacking:
         yield Finding(
-            "mend",
+            "error",
             "encoders",
             f"{', '.join(lacking)} does not work there: {there.failures[lacking[0]]}",
             "install PyAV's own wheel there: python -m pip install --only-binary av av",
@@ -370,7 +371,7 @@ def _compared_segments(here: DrawnFacts, there: DrawnFacts, causes: str) -> Iter
     other = [name for name in both if here.segments[name] != there.segments[name]]
     if other:
         yield Finding(
-            "note",
+            "warning",
             "bytes",
             f"{', '.join(other)} gives other bytes than here"
             f"{f': {causes}' if causes else ', of the same pixels'}",

@@ -54,7 +54,6 @@ class Fonts:
     default_file: str
     default_digest: str
     default_is_fallback: bool
-    cache_folder: str
     cache_is_temporary: bool
     settings_file: str
     settings: Mapping[str, str]
@@ -114,20 +113,18 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """One node of a cluster; ``look`` is its probe, where it has this rayanim."""
+    """One node of a cluster; ``probe`` where it has this rayanim."""
 
     node_id: str
     address: str
     is_head: bool
-    is_driver: bool
     cpus: float
     memory_bytes: float
     store_bytes: float
-    labels: Mapping[str, str] = field(default_factory=dict)
     ray: str | None = None
     python: str | None = None
     rayanim: str | None = None
-    look: Probe | None = None
+    probe: Probe | None = None
     failure: str | None = None
 
     @property
@@ -147,7 +144,7 @@ class ClusterFacts:
     nodes: tuple[NodeFacts, ...] = ()
 
 
-Level = Literal["well", "note", "mend"]
+Level = Literal["ok", "warning", "error"]
 """All is well; a warning; an error, with which videos fail or look different."""
 
 NAMED_NODES = 3
@@ -186,16 +183,16 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def is_well(findings: Iterable[Finding]) -> bool:
     """Whether there is no error."""
-    return all(each.level != "mend" for each in findings)
+    return all(each.level != "error" for each in findings)
 
 
 def summary(findings: Iterable[Finding]) -> str:
     """One line: how many errors there are, and how many warnings."""
     levels = [each.level for each in findings]
-    errors, warnings = _count(levels, "mend", "error"), _count(levels, "note", "warning")
+    errors, warnings = _count(levels, "error"), _count(levels, "warning")
     return f"{errors}, {warnings}.".capitalize()
 
 
-def _count(levels: list[Level], level: Level, what: str) -> str:
+def _count(levels: list[Level], level: Level) -> str:
     count = levels.count(level)
-    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+    return f"{count or 'no'} {level}{'' if count == 1 else 's'}"

@@ -122,9 +122,8 @@ def ask_cluster(address: Address, version: str, *, limit_s: float) -> ClusterFac
         return ClusterFacts(address.text, error.message)
     try:
         listed = [each for each in ray.nodes() if each["Alive"]]
-        here = ray.get_runtime_context().get_node_id()
         answers = _ask_nodes(ray, [each["NodeID"] for each in listed], version, limit_s)
-        nodes = [_node(each, here, answers[each["NodeID"]]) for each in listed]
+        nodes = [_node(each, answers[each["NodeID"]]) for each in listed]
     finally:
         ray.shutdown()
     return ClusterFacts(
@@ -201,7 +200,7 @@ def _ask_nodes(
     return answers
 
 
-def _node(listed: Mapping[str, Any], here: str, answer: Mapping[str, Any] | str) -> NodeFacts:
+def _node(listed: Mapping[str, Any], answer: Mapping[str, Any] | str) -> NodeFacts:
     resources = listed["Resources"]
     found = answer if isinstance(answer, Mapping) else {}
     probe = found.get("probe")
@@ -209,14 +208,12 @@ def _node(listed: Mapping[str, Any], here: str, answer: Mapping[str, Any] | str)
         node_id=listed["NodeID"],
         address=listed["NodeManagerAddress"],
         is_head="node:__internal_head__" in resources,
-        is_driver=listed["NodeID"] == here,
         cpus=resources.get("CPU", 0.0),
         memory_bytes=resources.get("memory", 0.0),
         store_bytes=resources.get("object_store_memory", 0.0),
-        labels=dict(listed.get("Labels") or {}),
         ray=found.get("ray"),
         python=found.get("python"),
         rayanim=found.get("rayanim"),
-        look=None if probe is None else pickle.loads(probe),  # noqa: S301 # our own, through Ray
+        probe=None if probe is None else pickle.loads(probe),  # noqa: S301 # our own, through Ray
         failure=answer if isinstance(answer, str) else None,
     )

@@ -191,7 +191,6 @@ def find_fonts() -> Fonts:
         default_file=Path(found).name,
         default_digest=_digest([Path(found).read_bytes()]),
         default_is_fallback=is_fallback,
-        cache_folder=str(cache),
         # matplotlib names it so, with `tempfile.mkdtemp`, if the usual one cannot be written.
         cache_is_temporary=cache.parent == Path(tempfile.gettempdir())
         and cache.name.startswith("matplotlib-"),

@@ -238,7 +238,7 @@ class Chooser:
         by_memory = max(0, free_bytes) // process_rss_bytes()
         if by_memory < self._allowed:
             self._events.notice(
-                f"Memory suffices for {by_memory} render actors, {self._allowed} were allowed."
+                f"There is memory for {by_memory} render actors; {self._allowed} were allowed."
             )
         most = max(1, min(by_memory, self._allowed))
         # The caller's own Ray may be busy or small; asked for by name, it is waited for.
@@ -276,7 +276,9 @@ def choose_engine(
 ) -> Choice:
     """Where the rest of a job is drawn sooner."""
     if max_actors < 2:
-        return in_process(f"render actors allowed: {max_actors}; Ray takes 2 to gain anything")
+        return in_process(
+            f"Ray pays off with 2 or more render actors; here there can be {max_actors}"
+        )
     local_s = local_frame_seconds(costs, cores)
     free_cores = max(1.0, cores - TAKEN_CORES) if cluster_cores is None else cluster_cores
     most = max_actors if frames_left is None else min(max_actors, frames_left)
@@ -342,7 +344,7 @@ def _choose_for_unknown_length(
     if GAIN_NEEDED * ray_s >= local_s:
         return in_process("Ray would draw no faster")
     switch_s = (costs.start_s + costs.stop_s) / (1 - ray_s / local_s)
-    reason = f"a video of unknown length repays Ray's start after {switch_s:.1f} s"
+    reason = f"the video's length is not known: Ray pays off after {switch_s:.1f} s"
     if elapsed_s < switch_s:
         return in_process(reason)
     return Choice("ray", actors, None, None, reason)

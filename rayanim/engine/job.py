@@ -18,7 +18,7 @@ from rayanim.engine.chunks import FrameTimes
 from rayanim.engine.draw import RawPayload, Replay
 from rayanim.engine.local import Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.metrics import MetricsExporter
-from rayanim.engine.plan import GOP_FRAMES, Chunk, Segment, SegmentPlan
+from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.ray_session import RaySession, ray_errors_explained
 from rayanim.engine.stats import (
     FrameCountLog,
@@ -253,7 +253,9 @@ class VideoJob:
 
     def run(self) -> tuple[Choice, int]:
         """Make the part file; where it was drawn, and its bytes."""
-        longest = self._job.settings.performance.frame_batch_amount or GOP_FRAMES
+        from rayanim.video.spec import gop_frames
+
+        longest = self._job.settings.performance.frame_batch_amount or gop_frames(self._inside.spec)
         self._plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
         opening = self._inside.draw_first()
         self._open_writer()

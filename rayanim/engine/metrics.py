@@ -61,7 +61,7 @@ METRICS = (
     Metric(
         "rayanim_frames_encoded_total",
         "counter",
-        "Frames encoded and taken into the video; not those of an earlier job's parts",
+        "Frames encoded and taken into the video; not those of an earlier job's segments",
         lambda stats: stats.frames - stats.resumed_frames,
     ),
     Metric(

@@ -459,6 +459,9 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         wait_s=stats.wait_s,
         write_s=stats.write_s,
     )
+    binding = binding_stage(stages, elapsed_s, stats.actors_peak, encoded_by_actors=by_actors)
+    if binding == "drawing" and any(note.key == "code" for note in advice_of(drawn)):
+        binding = "script"
     return Report(
         output=target,
         frames=stats.frames,
@@ -476,9 +479,9 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         actors_peak=stats.actors_peak,
         start_s=stats.start_s,
         stages=stages,
-        binding=binding_stage(stages, elapsed_s, stats.actors_peak, encoded_by_actors=by_actors),
-        drawn_in_parts=drawn.incremental,
-        drawn_in_full=tuple(sorted(drawn.in_full.items(), key=lambda item: -item[1])),
+        binding=binding,
+        incremental_frames=drawn.incremental,
+        full_frames=tuple(sorted(drawn.in_full.items(), key=lambda item: -item[1])),
         actor_changes=tuple(stats.changes),
         fleet_sizes=tuple(stats.fleet.sizes),
         nodes_peak=stats.fleet.nodes_peak,

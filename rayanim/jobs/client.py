@@ -45,9 +45,9 @@ def read_address(given: str | None, environment: Mapping[str, str]) -> str | Non
     if scheme == "ray":
         host = rest.partition(":")[0] or "HEAD"
         raise SettingsError(
-            f"{found!r} is an address of Ray Client, through which no video can be rendered: it "
-            "passes no streams on, and ends the work when the connection breaks for 30 s. Submit "
-            f"to the cluster's dashboard instead: --address http://{host}:{DASHBOARD_PORT}."
+            f"{found!r} is an address of Ray Client, which cannot be used: it ends a job when the "
+            "connection breaks for 30 s. Submit to the cluster's dashboard instead: "
+            f"--address http://{host}:{DASHBOARD_PORT}."
         )
     if scheme not in ("http", "https"):
         raise SettingsError(
@@ -59,7 +59,9 @@ def read_address(given: str | None, environment: Mapping[str, str]) -> str | Non
 def _url(scheme: str, rest: str, found: str) -> str:
     parts = urlsplit(f"{scheme}://{rest.rstrip('/')}")
     if not parts.hostname:
-        raise SettingsError(f"The address {found!r} names no host: http://HOST:{DASHBOARD_PORT}.")
+        raise SettingsError(
+            f"The address {found!r} has no host. Write http://HOST:{DASHBOARD_PORT}."
+        )
     if scheme == "http" and _port(rest) is None and not parts.path:
         return f"{parts.geturl()}:{DASHBOARD_PORT}"
     return parts.geturl()
@@ -69,7 +71,9 @@ def _port(text: str) -> int | None:
     try:
         return urlsplit(f"//{text}").port
     except ValueError:
-        raise SettingsError(f"The port in the address {text!r} is no port number.") from None
+        raise SettingsError(
+            f"The port in the address {text!r} must be a number from 0 to 65535."
+        ) from None
 
 
 METADATA_KEY = "rayanim"
@@ -489,11 +493,11 @@ def _ray_errors(address: str, submission_id: str | None = None) -> Iterator[None
     except Exception as error:
         status = _status_of(error)
         if "Authentication" in type(error).__name__ or status in (401, 403):
-            raise JobError(f"The cluster at {address} refused us. {why_refused()}") from error
+            raise JobError(f"The cluster at {address} refused access. {why_refused()}") from error
         if submission_id and status == 404:
             raise SettingsError(
-                f"The cluster at {address} knows no job {submission_id!r}. "
-                "Those that it knows: rayanim status."
+                f"The cluster at {address} has no job {submission_id!r}. "
+                "To list its jobs: rayanim status."
             ) from error
         if status is not None:
             raise JobError(f"The cluster at {address} refused the request: {error}") from error

@@ -75,7 +75,7 @@ def videos_folder(name: str) -> Path:
         except OSError:
             if parent == given:
                 raise
-    raise OSError(f"There is no folder for videos: set {VIDEOS} on the head to one.")
+    raise OSError(f"No folder for videos can be made. Set {VIDEOS} on the head node to a folder.")
 
 
 class MarkedStream(io.TextIOBase):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rayanim.jobs.client import JobsClient
 
 ATTEMPTS = 5
-"""So often a download is begun before it is given up."""
+"""So many tries in a row that bring no more bytes than one before them end a download."""
 
 PAUSE_S = 2.0
 
@@ -74,7 +74,9 @@ def targets(videos: Sequence[Offer], output: Path | None) -> list[tuple[Offer, P
     videos = list({video.output: video for video in videos}.values())
     if output is not None and len(videos) > 1:
         names = ", ".join(video.relative for video in videos)
-        raise SettingsError(f"The job has made more than one video ({names}): leave -o out.")
+        raise SettingsError(
+            f"-o names one file, and the job has made several videos ({names}). Leave -o out."
+        )
     found: dict[Path, Offer] = {}
     for video in videos:
         target = output or _below_here(video)
@@ -92,7 +94,9 @@ def _below_here(video: Offer) -> Path:
     """Where `video` goes below the current folder, which its path must not lead out of."""
     path = PurePosixPath(video.relative)
     if not path.name or "\0" in video.relative or path.name == "..":
-        raise SettingsError(f"The job offers {video.relative!r}, which names no file: give -o.")
+        raise SettingsError(
+            f"The job calls its video {video.relative!r}, which is no file name here. Give -o FILE."
+        )
     return Path(path.name) if path.is_absolute() or ".." in path.parts else Path(path)
 
 
@@ -126,8 +130,8 @@ def fetch_video(
             _download(client, node_id, offer, growing, on_bytes, pause_s)
             if _digest(growing) != offer.sha256:
                 raise JobError(
-                    f"{offer.output} is not the video that the job has finished: it was written "
-                    f"to since. {target} was left as it was."
+                    f"{offer.output} has changed since the job finished it, so it was not "
+                    f"fetched. {target} was left as it was."
                 )
             growing.replace(target)
     except OSError as error:
@@ -146,14 +150,16 @@ def _download(
     pause_s: float,
 ) -> None:
     """Bring the video into `growing`."""
-    failures = 0
+    failures = most_bytes = 0
     while True:
         try:
             with growing.open("wb") as file:
                 _write(client.file(node_id, offer.name), offer, file, on_bytes)
             return
         except JobError:
-            failures += 1
+            came_bytes = growing.stat().st_size
+            failures = 1 if came_bytes > most_bytes else failures + 1
+            most_bytes = max(most_bytes, came_bytes)
             if failures == ATTEMPTS:
                 raise
             time.sleep(pause_s)

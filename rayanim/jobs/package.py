@@ -45,6 +45,7 @@ SETTINGS = (".config", ".local")
 """Folders of programs' settings, with credentials among them."""
 
 VIDEO = "a video"
+GITIGNORED = "named in .gitignore"
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     PRIVATE: SECRETS,
     "settings of programs": SETTINGS,
@@ -72,6 +73,9 @@ LARGE_FILE_BYTES = 10 * 2**20
 """Files from this size on are named, as Ray does."""
 
 FILES_NAMED = 5
+
+NO_GITIGNORE = "RAY_RUNTIME_ENV_IGNORE_GITIGNORE"
+"""Ray's variable: 1 sends what ``.gitignore`` names, too."""
 
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets it in the driver of a submitted job, which has its packages already."""
@@ -104,16 +108,15 @@ class Package:
                 f"{_largest(large)}. Leave out what the script does not need: name it in "
                 ".rayignore, or with --exclude."
             )
-        named = [
-            f"{path} ({reason})"
-            for path, reason in sorted(self.left.items())
-            if reason in (PRIVATE, VIDEO) and path != output
-        ]
+        left = sorted((path, why) for path, why in self.left.items() if path != output)
+        named = [f"{path} ({why})" for path, why in left if why in (PRIVATE, VIDEO)]
         if named:
-            more = f" and {len(named) - FILES_NAMED} more" if len(named) > FILES_NAMED else ""
+            notes.append(f"Not sent: {_first(named)}. To include a file, add !NAME to .rayignore.")
+        ignored = [path for path, why in left if why == GITIGNORED]
+        if ignored:
             notes.append(
-                f"Not sent: {', '.join(named[:FILES_NAMED])}{more}. To include a file, "
-                "add !NAME to .rayignore."
+                f"Not sent, because .gitignore names them: {_first(ignored)}. To send what "
+                f".gitignore names, set {NO_GITIGNORE}=1."
             )
         return notes
 
@@ -209,6 +212,9 @@ def _home() -> Path:
         return Path("/")
 
 
+Ignores = Callable[[Path], bool]
+
+
 def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, int], dict[str, str]]:
     """The sizes of the files in `folder` that are sent, and why others are not, by path.
 
@@ -221,11 +227,11 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
     folder = folder.resolve()
     files: dict[str, int] = {}
     left: dict[str, str] = {}
-    with_gitignore = os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1"
+    with_gitignore = os.environ.get(NO_GITIGNORE) != "1"
     silent = logging.Logger("silent", logging.CRITICAL)
     size_bytes = 0
 
-    def enter(path: Path, ignored: list[Callable[[Path], bool]]) -> None:
+    def enter(path: Path, by_ray: list[Ignores], by_any: list[Ignores]) -> None:
         nonlocal size_bytes
         if len(files) > MOST_FILES or size_bytes >= _limit_bytes():
             check_size(folder, files)
@@ -233,15 +239,18 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
         if path != folder and any(child.name in ENVIRONMENT_MARKS for child in children):
             left[path.relative_to(folder).as_posix()] = "an environment"
             return
-        ignored = ignored + get_excludes_from_ignore_files(path, with_gitignore, silent)
+        by_ray = by_ray + get_excludes_from_ignore_files(path, False, silent)
+        by_any = by_any + get_excludes_from_ignore_files(path, with_gitignore, silent)
         for child in children:
-            if any(is_ignored(child) for is_ignored in ignored):
+            if any(ignores(child) for ignores in by_ray):
                 continue
             name, reason = child.relative_to(folder).as_posix(), why(child)
+            if any(ignores(child) for ignores in by_any) and reason in (None, PRIVATE, VIDEO):
+                reason = GITIGNORED
             if reason is not None:
                 left[name] = reason
             elif child.is_dir():
-                enter(child, ignored)
+                enter(child, by_ray, by_any)
             elif child.is_file():
                 _check_name(name)
                 files[name] = child.stat().st_size
@@ -249,7 +258,7 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
 
     try:
         why = _reasons(folder, excludes)
-        enter(folder, [])
+        enter(folder, [], [])
     except OSError as error:
         raise PackageError(
             f"{error.filename} cannot be read ({error.strerror}). Make it readable, or leave it "
@@ -263,6 +272,12 @@ def list_files(folder: Path, excludes: Sequence[str] = ()) -> tuple[dict[str, in
             f"read: {error}"
         ) from error
     return files, left
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
+    return f"{', '.join(names[:FILES_NAMED])}{more}"
 
 
 def _check_name(path: str) -> None:

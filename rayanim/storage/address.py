@@ -97,7 +97,7 @@ def address_of(given: Outfile) -> Address:
     if _is_here(found):
         return _path_of(text, rest)
     if "::" in protocol or "::" in rest:
-        raise OutputError(f"{text!r} chains addresses. Give that of the store alone.")
+        raise OutputError(f"{text!r} joins addresses with '::'. Give that of the store alone.")
     return Url(f"{protocol}://{rest}")
 
 
@@ -109,8 +109,8 @@ def _path_of(text: str, rest: str) -> Path:
     path = rest.removeprefix("localhost")
     if not path.startswith("/"):
         raise OutputError(
-            f"{text!r} names a host, or a path that is not whole: three slashes begin one, "
-            f"as in 'file:///{path}'."
+            f"{text!r} must have three slashes and the whole path of a file on this machine, "
+            f"such as 'file:///{path}'."
         )
     return Path(path)
 

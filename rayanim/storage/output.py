@@ -154,8 +154,9 @@ class Target:
             return
         if not self.is_held:
             raise EncodeError(
-                f"This job was cut off from {str(real)!r} for so long that another one "
-                "may write it now. Nothing was put there. Resume when no other job does."
+                f"{str(real)!r} did not answer for so long that another job may be writing it "
+                "now, so nothing was put there. When no other job does, run this one again with "
+                "--resume."
             )
         _logger.info("Uploading %d bytes to %s.", part.stat().st_size, real)
         try:
@@ -207,7 +208,8 @@ def _temporary_folder() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix="rayanim-"))
     except OSError as error:
         raise OutputError(
-            f"No folder for the unfinished video: {error.strerror}. Set TMPDIR."
+            f"The unfinished video needs a temporary folder: {error.strerror}. Set TMPDIR to a "
+            "folder that can be written to."
         ) from error
     try:
         yield folder
@@ -400,7 +402,7 @@ class Claim:
     def _wait_for(self, rival: Rival) -> None:
         """Wait until the rival's job has let go, or has shown no life for long enough."""
         _logger.warning(
-            "%s is claimed by %s. Whether that job still lives will show within %.0f s.",
+            "%s is being written by %s. Waiting up to %.0f s to see whether that job still runs.",
             self._target,
             rival,
             STALE_S,

@@ -101,7 +101,7 @@ def segment_from_bytes(data: bytes) -> tuple[SegmentInfo, EncodedSegment]:
     """The inverse of `segment_to_bytes`."""
     found = _FIRST_LINE.match(data, 0, _FIRST_LINE_BYTES)
     if found is None:
-        raise PartsError("it does not begin as a segment does: cut short, or not rayanim's")
+        raise PartsError("it is not a segment of rayanim, or was cut short")
     if int(found[1]) != FORMAT:
         raise PartsError(f"it has format {int(found[1])}, this rayanim reads format {FORMAT}")
     # A view, for it may be large.
@@ -397,7 +397,9 @@ class SegmentFolder:
                 f"There is nothing to resume: no folder {path!r}. Render without resuming."
             )
         if not self._is_folder():
-            raise ResumeError(f"{path!r} is a link or a file, and no folder of segments.")
+            raise ResumeError(
+                f"{path!r} is a link or a file, not a folder of segments. Render without resuming."
+            )
         if self.store.kind(self.path / MANIFEST) is None:
             raise ResumeError(
                 f"{path!r} has no {MANIFEST}: it holds no segments to resume. Render without "
@@ -603,7 +605,8 @@ class SegmentStore:
         """`open`, with a manifest that is made already."""
         if not self._target.is_held:
             raise OutputError(
-                f"Another job has taken {str(self._target.address)!r} over. Begin again."
+                f"Another job writes {str(self._target.address)!r} now. Wait until it has ended, "
+                "then start this one again."
             )
         begin = self._resumed if self._resume else self._created
         try:
@@ -677,7 +680,8 @@ class SegmentStore:
         Whichever video they are of: this one may end before it has as many.
         """
         current, old = self._current, self._old
-        if current.count() > old.count():  # of equals, the one that is there
+        is_moved = current.count() > old.count()  # of equals, the one that is there
+        if is_moved:
             current.move_to(old)
         else:
             current.clear()
@@ -685,11 +689,10 @@ class SegmentStore:
             is_same = old.is_of(manifest)
             of = "an earlier job" if is_same else "another video"
             they, them = ("It is", "it") if segments == 1 else ("They are", "them")
+            found = f"{_count(segments)} of {of}"
+            where = f"Moved {found} to" if is_moved else f"{found} {_are(segments)} in"
             advice = f" To use {them}, stop this job and run it with --resume." if is_same else ""
-            log(
-                f"Moved {_count(segments)} of {of} to {str(old.path)!r}. {they} deleted when this "
-                f"video is complete.{advice}"
-            )
+            log(f"{where} {str(old.path)!r}. {they} deleted when this video is complete.{advice}")
         created = replace(current, video=manifest.digest)
         try:
             created.begin(manifest)

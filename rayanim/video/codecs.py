@@ -171,10 +171,11 @@ def _check_crf(codec: Codec, crf: float | None) -> None:
     if crf is None:
         return
     low, high = codec.crf_range
-    if not low <= crf <= high:
-        raise SettingsError(f"crf of {codec.encoder} goes from {low:g} to {high:g}, got {crf!r}.")
-    if codec.crf_is_whole and crf != int(crf):
-        raise SettingsError(f"crf of {codec.encoder} is a whole number, got {crf!r}.")
+    if not low <= crf <= high or (codec.crf_is_whole and crf != int(crf)):
+        kind = "whole number" if codec.crf_is_whole else "number"
+        raise SettingsError(
+            f"crf of {codec.encoder} must be a {kind} from {low:g} to {high:g}, got {crf!r}."
+        )
 
 
 def _check_preset(codec: Codec, preset: str | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
 
+from rayanim.cli.doctor_command import _print_text
 from rayanim.doctor.checks import check_encoders, check_machine, check_resources
 from rayanim.doctor.facts import (
     Encoder,
@@ -20,6 +22,7 @@ from rayanim.doctor.facts import (
     merged,
     summary,
 )
+from rayanim.doctor.nodes import Examination
 
 GIB = 2**30
 
@@ -44,7 +47,6 @@ FONTS = Fonts(
     default_file="DejaVuSans.ttf",
     default_digest="aa",
     default_is_fallback=False,
-    cache_folder="/home/me/.cache/matplotlib",
     cache_is_temporary=False,
     settings_file="matplotlibrc",
     settings={},
@@ -74,7 +76,7 @@ TOKEN = Token(None, None)
 
 
 def said_of(probe: Probe, token: Token = TOKEN) -> list[Finding]:
-    return [each for each in check_machine(probe, token) if each.level != "well"]
+    return [each for each in check_machine(probe, token) if each.level != "ok"]
 
 
 def with_package(**changes: object) -> Probe:
@@ -92,9 +94,9 @@ def test_a_sound_machine_has_nothing_to_mend() -> None:
 @pytest.mark.parametrize(
     ("changes", "level", "words"),
     [
-        ({"version": None}, "mend", "pip install 'av>=15'"),
-        ({"failure": "ImportError: libGL.so.1"}, "mend", "--force-reinstall"),
-        ({"version": "12.0", "is_wanted": False}, "note", "'av>=15'"),
+        ({"version": None}, "error", "pip install 'av>=15'"),
+        ({"failure": "ImportError: libGL.so.1"}, "error", "--force-reinstall"),
+        ({"version": "12.0", "is_wanted": False}, "warning", "'av>=15'"),
     ],
 )
 def test_a_package_that_is_not_right_is_reported_with_the_command(
@@ -109,13 +111,13 @@ def test_a_package_that_is_not_right_is_reported_with_the_command(
 @pytest.mark.parametrize(
     ("changes", "topic", "level", "words"),
     [
-        ({"free_memory_bytes": GIB // 2}, "memory", "note", "-j 1"),
-        ({"shared_memory_bytes": 64 * 2**20}, "shared memory", "note", "--shm-size"),
-        ({"temp_is_writable": False}, "temporary files", "mend", "RAY_TMPDIR"),
-        ({"temp_folder": "/scratch/" + "x" * 60}, "temporary files", "mend", "40 characters"),
-        ({"temp_free_bytes": 2 * GIB}, "temporary files", "note", "another disk"),
-        ({"home_is_writable": False}, "home", "mend", "RAY_AUTH_MODE=disabled"),
-        ({"home": "", "home_is_writable": False}, "home", "mend", "HOME"),
+        ({"free_memory_bytes": GIB // 2}, "memory", "warning", "-j 1"),
+        ({"shared_memory_bytes": 64 * 2**20}, "shared memory", "warning", "--shm-size"),
+        ({"temp_is_writable": False}, "temporary files", "error", "RAY_TMPDIR"),
+        ({"temp_folder": "/scratch/" + "x" * 60}, "temporary files", "error", "40 characters"),
+        ({"temp_free_bytes": 2 * GIB}, "temporary files", "warning", "another disk"),
+        ({"home_is_writable": False}, "home", "error", "RAY_AUTH_MODE=disabled"),
+        ({"home": "", "home_is_writable": False}, "home", "error", "HOME"),
     ],
 )
 def test_what_a_machine_lacks_is_reported_with_what_to_do(
@@ -138,7 +140,7 @@ def test_threads_that_multiply_are_reported() -> None:
     """Ray gives each actor as many as it has processors, unless the variable says otherwise."""
     assert said_of(replace(PROBE, machine=replace(MACHINE, omp_threads="1"))) == []
     (finding,) = said_of(replace(PROBE, machine=replace(MACHINE, omp_threads="8")))
-    assert (finding.topic, finding.level) == ("OpenMP threads", "note")
+    assert (finding.topic, finding.level) == ("OpenMP threads", "warning")
     assert "OMP_NUM_THREADS=8" in finding.text and "--actor-cpus" in finding.remedy
 
 
@@ -153,13 +155,13 @@ def test_h264_must_work_and_the_other_codecs_may_lack() -> None:
     """H.264 is what videos are by default; the others are asked for by name."""
     broken = tuple(replace(each, failure="no such encoder") for each in ENCODERS)
     levels = {each.topic: each.level for each in check_encoders(broken)}
-    assert levels == {"h264": "mend", "h265": "note", "vp9": "note", "av1": "note"}
+    assert levels == {"h264": "error", "h265": "warning", "vp9": "warning", "av1": "warning"}
 
 
 def test_one_working_encoder_is_enough_for_a_codec() -> None:
     """A build that lacks libaom encodes AV1 with SVT-AV1."""
     two = (*ENCODERS, Encoder("libaom-av1", "av1", "missing"))
-    assert [each.level for each in check_encoders(two)] == ["well"] * 4
+    assert [each.level for each in check_encoders(two)] == ["ok"] * 4
 
 
 def test_fonts_that_stand_in_and_a_lost_cache_are_reported() -> None:
@@ -173,12 +175,12 @@ def test_fonts_that_stand_in_and_a_lost_cache_are_reported() -> None:
 def test_a_video_that_cannot_be_drawn_is_an_error() -> None:
     """The message has its own words."""
     (finding,) = said_of(replace(PROBE, failure="ValueError: no such backend"))
-    assert finding.level == "mend" and "no such backend" in finding.text
+    assert finding.level == "error" and "no such backend" in finding.text
 
 
 def test_the_same_finding_on_several_nodes_is_reported_once() -> None:
     """The nodes are named, three in a line, all of them for programs."""
-    same = [Finding("note", "memory", "little", "more", (f"n{i}",)) for i in range(5)]
+    same = [Finding("warning", "memory", "little", "more", (f"n{i}",)) for i in range(5)]
     (finding,) = merged([*same[:3], *same[3:]])
     assert finding.where == "n0, n1, n2 and 2 more"
     assert finding.to_dict()["nodes"] == ["n0", "n1", "n2", "n3", "n4"]
@@ -186,8 +188,23 @@ def test_the_same_finding_on_several_nodes_is_reported_once() -> None:
 
 def test_the_summary_counts() -> None:
     """Warnings are no errors."""
-    note, mend = Finding("note", "a", "b"), Finding("mend", "a", "b")
-    assert is_well([note]) and not is_well([note, mend])
+    warning, error = Finding("warning", "a", "b"), Finding("error", "a", "b")
+    assert is_well([warning]) and not is_well([warning, error])
     assert summary([]) == "No errors, no warnings."
-    assert summary([note]) == "No errors, 1 warning."
-    assert summary([mend, mend, note]) == "2 errors, 1 warning."
+    assert summary([warning]) == "No errors, 1 warning."
+    assert summary([error, error, warning]) == "2 errors, 1 warning."
+
+
+def test_people_read_the_machine_s_name_and_what_to_do() -> None:
+    """A line for each finding, the remedy below it, and the summary last."""
+    findings = (Finding("ok", "home", "/home/me"), Finding("error", "ray", "is missing", "get it"))
+    shown = io.StringIO()
+    _print_text(shown, Examination(PROBE, Token(None, None), None, findings, ()))
+    assert shown.getvalue().splitlines() == [
+        "This machine (here)",
+        "  ✓ home  /home/me",
+        "  ✗ ray   is missing",
+        "          To do: get it.",
+        "",
+        "1 error, no warnings.",
+    ]

@@ -23,16 +23,16 @@ DRAWN = DrawnFacts({"text": "a", "lines": "b"}, "all", {"libx264": "x", "libvpx-
 HERE = replace(PROBE, drawn=DRAWN)
 
 
-def node(name: str = "n", look: Probe | None = HERE, **more: Any) -> NodeFacts:
+def node(name: str = "n", probe: Probe | None = HERE, **more: Any) -> NodeFacts:
     versions = {"ray": "2.60.0", "python": "3.12.1", "rayanim": "0.1.0"}
     return NodeFacts(
-        name, "10.0.0.1", False, False, 8.0, 2**34, 2**32, **{**versions, **more}, look=look
+        name, "10.0.0.1", False, 8.0, 2**34, 2**32, **{**versions, **more}, probe=probe
     )
 
 
 def said_of(*nodes: NodeFacts) -> list[Finding]:
     cluster = ClusterFacts("10.0.0.1:6379", ray="2.60.0", python="3.12.1", nodes=nodes)
-    return [each for each in check_cluster(HERE, cluster) if each.level != "well"]
+    return [each for each in check_cluster(HERE, cluster) if each.level != "ok"]
 
 
 def drawing(**changes: Any) -> Probe:
@@ -43,14 +43,15 @@ def test_nodes_that_draw_alike_are_well() -> None:
     """The message says that all were compared."""
     cluster = ClusterFacts("auto", ray="2.60.0", python="3.12.1", nodes=(node("a"), node("b")))
     found = check_cluster(HERE, cluster)
-    assert [each.level for each in found] == ["well", "well"]
-    assert "2 nodes, 16 CPUs" in found[0].text and "all 2 nodes" in found[1].text
+    assert [each.level for each in found] == ["ok", "ok"]
+    assert "2 nodes, 16 CPUs, 32 GiB of memory, 8 GiB of object store" in found[0].text
+    assert "all 2 nodes" in found[1].text
 
 
 def test_a_cluster_that_cannot_be_reached_is_one_finding() -> None:
     """With why, and what to do."""
     (finding,) = check_cluster(HERE, ClusterFacts("h:1", "nothing answers at h:1: start it"))
-    assert (finding.level, finding.text) == ("mend", "nothing answers at h:1: start it")
+    assert (finding.level, finding.text) == ("error", "nothing answers at h:1: start it")
 
 
 def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() -> None:
@@ -61,7 +62,7 @@ def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() 
         software=replace(SOFTWARE, packages=(*packages, SOFTWARE.packages[3])),
     )
     (finding,) = said_of(node("good"), node("strange", other))
-    assert (finding.level, finding.topic) == ("mend", "pixels")
+    assert (finding.level, finding.topic) == ("error", "pixels")
     assert "strange" in finding.where and "good" not in finding.where
     assert finding.text.startswith("text come")
     assert "matplotlib 3.10.1 there, 3.11.0 here" in finding.text
@@ -70,7 +71,7 @@ def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() 
 def test_other_fonts_explain_other_text() -> None:
     """Another file under the same name, what is missing, what is more."""
     fonts = replace(FONTS, default_digest="bb", families=frozenset({"DejaVu Sans", "Arial"}))
-    (finding,) = said_of(node(look=replace(drawing(frames="other"), fonts=fonts)))
+    (finding,) = said_of(node(probe=replace(drawing(frames="other"), fonts=fonts)))
     assert "another file of that name" in finding.text
     assert "fonts missing there: STIXGeneral" in finding.text
     assert "fonts missing here: Arial" in finding.text
@@ -78,49 +79,49 @@ def test_other_fonts_explain_other_text() -> None:
 
 def test_other_pixels_without_a_cause_are_reported_as_that() -> None:
     """They are no less wrong."""
-    (finding,) = said_of(node(look=drawing(frames="other")))
-    assert finding.level == "mend" and "no reason that shows" in finding.text
+    (finding,) = said_of(node(probe=drawing(frames="other")))
+    assert finding.level == "error" and "no reason that shows" in finding.text
 
 
 def test_other_fonts_with_the_same_pixels_are_worth_knowing() -> None:
     """Another video may ask for those."""
     fonts = replace(FONTS, settings={"font.size": "14.0"})
-    (finding,) = said_of(node(look=replace(HERE, fonts=fonts)))
-    assert (finding.level, finding.topic) == ("note", "versions")
+    (finding,) = said_of(node(probe=replace(HERE, fonts=fonts)))
+    assert (finding.level, finding.topic) == ("warning", "versions")
     assert "font.size (14.0)" in finding.text
 
 
 def test_other_bytes_of_the_same_pixels_are_reported_by_encoder() -> None:
     """The video plays, but its SHA-256 depends on who encoded what."""
-    (finding,) = said_of(node(look=drawing(segments={"libx264": "other", "libvpx-vp9": "y"})))
-    assert (finding.level, finding.topic) == ("note", "bytes")
+    (finding,) = said_of(node(probe=drawing(segments={"libx264": "other", "libvpx-vp9": "y"})))
+    assert (finding.level, finding.topic) == ("warning", "bytes")
     assert finding.text.startswith("libx264 gives")
 
 
 def test_an_encoder_that_only_this_machine_has_is_an_error() -> None:
     """Segments would fail there."""
-    look = drawing(segments={"libvpx-vp9": "y"}, failures={"libx264": "not in this build"})
-    (finding,) = said_of(node(look=look))
-    assert finding.level == "mend" and "libx264 does not work there" in finding.text
+    probe = drawing(segments={"libvpx-vp9": "y"}, failures={"libx264": "not in this build"})
+    (finding,) = said_of(node(probe=probe))
+    assert finding.level == "error" and "libx264 does not work there" in finding.text
 
 
 @pytest.mark.parametrize(
     ("made", "level", "words"),
     [
-        (node(look=None, failure="it did not answer within 60 s"), "mend", "60 s"),
-        (node(look=None, rayanim=None), "note", "is not installed there"),
-        (node(look=None, rayanim="0.0.9"), "note", "is 0.0.9 there and 0.1.0 here"),
-        (node(ray="2.59.0"), "mend", "is 2.59.0 there and 2.60.0 here"),
-        (node(python="3.11.2"), "mend", "3.11.2 there and 3.12.1 here"),
-        (node(look=replace(HERE, drawn=None, failure="MemoryError")), "mend", "MemoryError"),
+        (node(probe=None, failure="it did not answer within 60 s"), "error", "60 s"),
+        (node(probe=None, rayanim=None), "warning", "is not installed there"),
+        (node(probe=None, rayanim="0.0.9"), "warning", "is 0.0.9 there and 0.1.0 here"),
+        (node(ray="2.59.0"), "error", "is 2.59.0 there and 2.60.0 here"),
+        (node(python="3.11.2"), "error", "3.11.2 there and 3.12.1 here"),
+        (node(probe=replace(HERE, drawn=None, failure="MemoryError")), "error", "MemoryError"),
         (
-            node(look=replace(HERE, machine=replace(MACHINE, usable_cores=4))),
-            "note",
+            node(probe=replace(HERE, machine=replace(MACHINE, usable_cores=4))),
+            "warning",
             "with 8 CPUs, processes may use 4",
         ),
         (
-            node(look=replace(HERE, machine=replace(MACHINE, shared_memory_bytes=2**26))),
-            "note",
+            node(probe=replace(HERE, machine=replace(MACHINE, shared_memory_bytes=2**26))),
+            "warning",
             "/dev/shm has 64 MiB",
         ),
     ],
@@ -129,7 +130,7 @@ def test_what_a_node_lacks_is_reported_with_its_name(
     made: NodeFacts, level: str, words: str
 ) -> None:
     """One finding each."""
-    (finding,) = said_of(node("well"), made)
+    (finding,) = said_of(node("ok"), made)
     assert finding.level == level and words in finding.text
     assert finding.nodes == (made.name,)
     assert finding.remedy
@@ -143,11 +144,11 @@ def test_another_patch_of_python_is_no_difference() -> None:
 @pytest.mark.parametrize(
     ("token", "level", "words"),
     [
-        (Token(None, None), "well", "none"),
-        (Token("token", None), "mend", "no usable token"),
-        (Token("token", "/f", is_usable=False), "mend", "/f"),
-        (Token(None, "/f", is_usable=True, readable_by_others=True), "note", "every user"),
-        (Token("token", "/f", is_usable=True), "well", "/f"),
+        (Token(None, None), "ok", "none"),
+        (Token("token", None), "error", "no usable token"),
+        (Token("token", "/f", is_usable=False), "error", "/f"),
+        (Token(None, "/f", is_usable=True, readable_by_others=True), "warning", "every user"),
+        (Token("token", "/f", is_usable=True), "ok", "/f"),
     ],
 )
 def test_the_token_is_checked(token: Token, level: str, words: str) -> None:

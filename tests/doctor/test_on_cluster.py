@@ -74,7 +74,7 @@ def doctor(*arguments: str, **environment: str) -> tuple[int, list[dict[str, Any
 
 
 def ills(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [each for each in said if each.get("level") == "mend"]
+    return [each for each in said if each.get("level") == "error"]
 
 
 def test_the_node_with_other_fonts_is_named(cluster) -> None:
@@ -89,11 +89,11 @@ def test_the_node_with_other_fonts_is_named(cluster) -> None:
     (facts,) = [each for each in said if each["event"] == "examination"]
     by_id = {each["node_id"]: each for each in facts["cluster"]["nodes"]}
     usual, other = by_id[cluster.usual.node_id], by_id[cluster.other.node_id]
-    assert usual["look"]["drawn"] == facts["machine"]["drawn"]
+    assert usual["probe"]["drawn"] == facts["machine"]["drawn"]
     differing = {
         name
-        for name, digest in usual["look"]["drawn"]["panels"].items()
-        if other["look"]["drawn"]["panels"][name] != digest
+        for name, digest in usual["probe"]["drawn"]["panels"].items()
+        if other["probe"]["drawn"]["panels"][name] != digest
     }
     assert "text" in differing and not differing & {"lines", "markers", "images", "surfaces"}
 

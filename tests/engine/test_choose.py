@@ -101,7 +101,9 @@ def test_a_single_actor_is_not_worth_a_cluster(max_actors: int, frames: int | No
     """One worker means in process, and so does memory for none."""
     choice = chosen(PLOT, frames, max_actors, 8, elapsed_s=1e6)
     assert (choice.engine, choice.actors) == ("local", 0)
-    assert choice.reason == (f"render actors allowed: {max_actors}; Ray takes 2 to gain anything")
+    assert choice.reason == (
+        f"Ray pays off with 2 or more render actors; here there can be {max_actors}"
+    )
 
 
 def test_one_core_stays_in_process() -> None:
@@ -188,7 +190,9 @@ def test_a_stream_begins_in_process_and_moves_when_ray_would_have_paid() -> None
     late = chosen(PLOT, None, 2, 2, elapsed_s=30.0)
     assert (early.engine, late.engine, late.actors) == ("local", "ray", 2)
     assert (
-        early.reason == late.reason == ("a video of unknown length repays Ray's start after 20.0 s")
+        early.reason
+        == late.reason
+        == ("the video's length is not known: Ray pays off after 20.0 s")
     )
     assert late.predicted_ray_s is None
 
@@ -370,7 +374,7 @@ def test_memory_bounds_the_actors_and_is_reported_once(monkeypatch: pytest.Monke
     assert chooser.most_actors() == most
     assert chooser.choose(SLOW, 1000).actors <= most
     assert len(stats.events) == 1
-    assert f"Memory suffices for {most} render actors, 8 were allowed" in stats.events[0]
+    assert f"There is memory for {most} render actors; 8 were allowed" in stats.events[0]
 
 
 @on_a_machine

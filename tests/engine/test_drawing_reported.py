@@ -67,15 +67,15 @@ def test_the_report_says_how_frames_were_drawn(tmp_path: Path) -> None:
     report = render(NumberedAnimator(), tmp_path / "a.mp4", n_frames=N_FRAMES, workers=1,
                     param_by_frame=range(N_FRAMES))  # fmt: skip
     assert read_numbers(tmp_path / "a.mp4") == list(range(N_FRAMES))
-    assert report.drawn_in_parts + sum(frames for _, frames in report.drawn_in_full) == N_FRAMES
-    assert ("the first frame", 1) in report.drawn_in_full
+    assert report.incremental_frames + sum(frames for _, frames in report.full_frames) == N_FRAMES
+    assert ("the first frame", 1) in report.full_frames
     assert report.events == ()
 
 
 def test_videos_without_figures_were_drawn_in_neither_way(tmp_path: Path) -> None:
     """Nothing is said of them."""
     report = render(Numbered(30), tmp_path / "a.mp4", workers=1)
-    assert (report.drawn_in_parts, report.drawn_in_full) == (0, ())
+    assert (report.incremental_frames, report.full_frames) == (0, ())
 
 
 def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_pat
         Piling(), tmp_path / "a.mp4", param_by_frame=range(240), workers=2, engine="ray"
     )
     assert read_numbers(tmp_path / "a.mp4") == list(range(240))
-    assert report.drawn_in_parts + sum(frames for _, frames in report.drawn_in_full) == 240
+    assert report.incremental_frames + sum(frames for _, frames in report.full_frames) == 240
     piles = [event for event in report.events if "pile up" in event]
     assert len(piles) == 1
     assert "Line2D" in piles[0]
@@ -187,7 +187,7 @@ def test_after_a_difference_all_frames_are_drawn_again(
     found = [event for event in report.events if "gave other pixels" in event]
     assert len(found) == 1
     assert found[0].endswith("All frames are drawn again, in full.")
-    assert report.drawn_in_parts == right.drawn_in_parts == 0
+    assert report.incremental_frames == right.incremental_frames == 0
     assert not (tmp_path / "a.mp4.parts").exists()
 
 

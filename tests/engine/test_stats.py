@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,12 +20,15 @@ from rayanim.engine.stats import (
     FrameCountLog,
     JobEvents,
     JobStats,
+    Outcome,
     ProgressListener,
     RateMeter,
+    report_of,
 )
 from rayanim.events import (
     ActorDied,
     Event,
+    FramesDrawn,
     JobResumed,
     Notice,
     PartKept,
@@ -33,9 +38,12 @@ from rayanim.events import (
     SegmentRetried,
     StatusShown,
 )
+from rayanim.figure.draw_stats import DrawStats
 from rayanim.parameters import Batch
 from rayanim.progress import NoProgress, ProgressState
 from rayanim.report import FleetSize
+from rayanim.settings import PerformanceSettings
+from rayanim.video.spec import StreamSpec
 
 TIMINGS = Timings(2.0, 0.5, 10, 0.25)
 
@@ -146,6 +154,23 @@ def test_lines_are_logged_at_multiples_and_not_for_frames_of_an_earlier_run(
         events.emit(drawn(segment))
     events.emit(SegmentEncoded(segment=0, start=0, stop=10, encode_s=0.1, wait_s=0.1))
     assert caplog.messages == ["20 of 60 frames drawn", "35 of 60 frames encoded"]
+
+
+@pytest.mark.parametrize(
+    ("drawing_s", "binding", "is_hinted"), [(0.5, "script", True), (4.5, "drawing", False)]
+)
+def test_the_bottleneck_agrees_with_the_hint_on_slow_code(
+    drawing_s: float, binding: str, is_hinted: bool
+) -> None:
+    """Where the script's own code takes most of a frame, the drawing is not named."""
+    stats = JobStats(50)
+    draws = DrawStats(incremental=50, timed_frames=50, timed_s=5.0, drawing_s=drawing_s)
+    JobEvents(stats).emit(FramesDrawn(timings=Timings(5.0, 0.1, 50, 0.1, draws)))
+    spec = StreamSpec((64, 48), (64, 48), Fraction(30), "mp4", "libx264", "yuv420p")
+    outcome = Outcome(spec, 1, "local", "", PerformanceSettings(), stats)
+    report = report_of(Path("a.mp4"), outcome)
+    assert report.binding == binding
+    assert any("drawing is not what is slow" in event for event in report.events) is is_hinted
 
 
 def test_each_change_is_kept_once() -> None:

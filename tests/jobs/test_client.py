@@ -100,7 +100,7 @@ def test_a_file_that_is_gone_is_reported(dashboard: Dashboard) -> None:
 def test_a_cluster_that_refuses_us_is_reported(dashboard: Dashboard) -> None:
     """With what to set."""
     dashboard.status = 401
-    with pytest.raises(JobError, match="refused us"):
+    with pytest.raises(JobError, match="refused access"):
         JobsClient(dashboard.address)
 
 
@@ -156,7 +156,7 @@ def test_a_job_that_is_unknown_is_reported(dashboard: Dashboard) -> None:
     """With where its name may stand."""
     client = JobsClient(dashboard.address)
     dashboard.status = 404
-    with pytest.raises(SettingsError, match=r"knows no job 'wave-1'.*rayanim status"):
+    with pytest.raises(SettingsError, match=r"has no job 'wave-1'.*rayanim status"):
         client.job("wave-1")
 
 

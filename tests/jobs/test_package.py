@@ -231,6 +231,19 @@ def test_gitignore_may_be_ignored_as_ray_lets_it(
     assert sent(folder) == ["data.csv"]
 
 
+def test_what_gitignore_names_is_named_before_it_is_missed(tmp_path: Path) -> None:
+    """The first of it, and how much more; not caches, and not what .rayignore was told."""
+    names = ["data/a.csv", *(f"{number}.csv" for number in range(9)), "big.bin", "wave.py"]
+    ignored = {".gitignore": "*.csv\n/data/\n__pycache__/\n*.bin\n", ".rayignore": "big.bin\n"}
+    folder = make(tmp_path, dict.fromkeys([*names, "__pycache__/x.pyc"], "") | ignored)
+    files, left = list_files(folder)
+    assert sorted(files) == [".gitignore", ".rayignore", "wave.py"]
+    assert Package({}, files, left).notes() == [
+        "Not sent, because .gitignore names them: 0.csv, 1.csv, 2.csv, 3.csv, 4.csv and 5 more. "
+        "To send what .gitignore names, set RAY_RUNTIME_ENV_IGNORE_GITIGNORE=1."
+    ]
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     """What a link leads to is sent as a file; one that leads back or nowhere does no harm."""
     folder = make(tmp_path / "project", {"wave.py": ""})

@@ -155,7 +155,7 @@ def test_a_video_that_was_written_to_is_refused(
     finally:
         video.write_bytes(content)
     assert refused.returncode == 3
-    assert "not the video that the job has finished" in refused.stderr
+    assert "has changed since the job finished it" in refused.stderr
     assert (tmp_path / "here.mp4").read_text() == "the video of yesterday"
     assert [each.name for each in tmp_path.iterdir()] == ["here.mp4"]
 
@@ -265,4 +265,4 @@ def test_a_job_that_does_not_exist_is_reported(cluster: Cluster, tmp_path: Path)
     """As a mistake of the caller's."""
     lines = [f"{command} nobody" for command in ("status", "logs", "stop", "fetch")]
     for shown in run_all(cluster, *lines, cwd=tmp_path):
-        assert shown.returncode == 2 and "knows no job 'nobody'" in shown.stderr, shown
+        assert shown.returncode == 2 and "has no job 'nobody'" in shown.stderr, shown

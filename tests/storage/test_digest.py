@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -175,6 +175,7 @@ def test_different_values_have_different_digests() -> None:
     assert len(set(found.values())) == len(found)
 
 
+@settings(max_examples=30)
 @given(st.recursive(st.integers() | st.text() | st.floats(), lambda each: st.lists(each)))
 def test_a_copy_has_the_same_digest(value: Any) -> None:
     """Whether its parts are shared or not."""

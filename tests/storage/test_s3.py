@@ -26,7 +26,7 @@ from s3_server import BUCKET, KEYS, S3Server, s3_server
 import rayanim
 from rayanim.cli import main
 from rayanim.errors import EncodeError, OutputError, ResumeError
-from rayanim.storage import store
+from rayanim.storage import output, store
 from rayanim.storage.address import address_of
 from rayanim.storage.output import Target
 from rayanim.storage.segments import MANIFEST
@@ -404,8 +404,11 @@ class cutting:  # noqa: N801
             each.close()
 
 
-def test_a_second_job_with_the_same_url_is_refused(s3: Any, expected: str) -> None:
+def test_a_second_job_with_the_same_url_is_refused(
+    s3: Any, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first one's video is whole."""
+    monkeypatch.setattr(output, "BEAT_S", 0.2)
     url = f"s3://{BUCKET}/video.mp4"
     refusals: list[str] = []
 
