@@ -19,11 +19,11 @@ import pytest
 from numbered import FPS, Numbered, NumberedAnimator, in_actor, numbered_frame, read_numbers
 
 import rayanim
-from rayanim.engine import job
+from rayanim.engine.chunks import ChunkSizes
 from rayanim.engine.job import Handover
-from rayanim.engine.plan import Plan
-from rayanim.engine.scheduler import ChunkSizes
+from rayanim.engine.plan import SegmentPlan
 from rayanim.errors import EncodeError, FrameError
+from rayanim.video import codecs
 
 N_FRAMES = 48
 
@@ -100,7 +100,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: sha(folder / name) for name in FORMATS}
 
 
-LENGTHS: dict[str, Callable[[ChunkSizes, Plan], int | None]] = {
+LENGTHS: dict[str, Callable[[ChunkSizes, SegmentPlan], int | None]] = {
     "chunks": lambda sizes, plan: 3,
     "segments": lambda sizes, plan: None if plan.is_between else 3,
 }
@@ -294,7 +294,7 @@ def test_lengths_around_that_of_a_segment(
     on_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn_in: str, n_frames: int
 ) -> None:
     """One short, one full, or one more than that."""
-    monkeypatch.setattr(job, "GOP_FRAMES", 10)
+    monkeypatch.setattr(codecs, "KEYFRAME_DISTANCE", 10)
     videos = {"local.mp4": {"engine": "local"}, "ray.mp4": {"engine": "ray", "workers": 2}}
     for name, options in videos.items():
         report = render(Random(n_frames), tmp_path / name, segment_frames=None, **options)
