@@ -273,7 +273,7 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _carried_out(plan: Plan, overrides: Overrides) -> Report:
+def _carried_out(plan: PlannedVideo, overrides: Overrides) -> Report:
     if overrides.still_number is not None:
         from rayanim.still import draw_still
 
@@ -406,7 +406,7 @@ def overriding(overrides: Overrides) -> Iterator[Overrides]:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PlannedVideo:
     """What is rendered, with which settings, and where it goes; checked, and not opened yet."""
 
     thing: Any
@@ -423,7 +423,7 @@ class Plan:
         return replace(self, settings=settings, source=sequential, feed=feed)
 
 
-def make_plan(arguments: dict[str, Any], overrides: Overrides) -> Plan:
+def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     """Check everything that can be checked before work starts."""
     from rayanim.sources import as_source, is_frame_stream, stream_settings
 
@@ -439,8 +439,7 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> Plan:
         _warn_of_unused(settings.cluster)
     source = as_source(thing, settings)
     source, feed = _source_and_feed(source, params, settings)
-    target = Target(address, settings.storage_options)
-    return Plan(thing, settings, source, feed, target, params)
+    return PlannedVideo(thing, settings, source, feed, Target(address, settings.storage_options))
 
 
 def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
@@ -509,7 +508,7 @@ def _source_and_feed(
     return source, NumberFeed(n_frames, selection)
 
 
-def render(plan: Plan, how_to_resume: str) -> Report:
+def render(plan: PlannedVideo, how_to_resume: str) -> Report:
     """Render what was planned."""
     from rayanim.engine.stats import JobName, report_of
 
@@ -532,7 +531,7 @@ def render(plan: Plan, how_to_resume: str) -> Report:
 
 
 def _made(
-    plan: Plan, name: JobName, progress: Progress, log: Listener, how_to_resume: str
+    plan: PlannedVideo, name: JobName, progress: Progress, log: Listener, how_to_resume: str
 ) -> Outcome:
     """The video at its target, and how it came there."""
     plan.target.check(overwrite=plan.settings.overwrite)
@@ -674,7 +673,7 @@ class PlanReport(Report):
         return {**Report.to_dict(self), **bounds}
 
 
-def describe(plan: Plan) -> PlanReport:
+def describe(plan: PlannedVideo) -> PlanReport:
     """Open the source here, measure its first frame and try the encoder out."""
     from rayanim.engine.local import choose_transport
     from rayanim.engine.machine import usable_cores
@@ -708,7 +707,7 @@ def describe(plan: Plan) -> PlanReport:
     )
 
 
-def _first_size(plan: Plan) -> tuple[int, int]:
+def _first_size(plan: PlannedVideo) -> tuple[int, int]:
     from rayanim.engine.draw import measure_source, open_source
     from rayanim.randomness import kept_randomness
 
@@ -725,7 +724,7 @@ def _first_size(plan: Plan) -> tuple[int, int]:
             plan.source.close()
 
 
-def _longest_segment(plan: Plan, transport: Transport) -> int:
+def _longest_segment(plan: PlannedVideo, transport: Transport) -> int:
     """The most frames in a segment."""
     from rayanim.engine.plan import GOP_FRAMES, segment_lengths
 
@@ -735,7 +734,7 @@ def _longest_segment(plan: Plan, transport: Transport) -> int:
     return max(segment_lengths(n_frames, longest or GOP_FRAMES), default=1)
 
 
-def _lines(plan: Plan, max_actors: int, segment_frames: int) -> list[str]:
+def _lines(plan: PlannedVideo, max_actors: int, segment_frames: int) -> list[str]:
     settings, address = plan.settings, plan.target.address
     if plan.source.stays is None:
         lines = _where(settings, max_actors, segment_frames)

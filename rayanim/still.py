@@ -13,7 +13,7 @@ from rayanim.parameters import Batch
 from rayanim.report import Report, size_text
 
 if TYPE_CHECKING:
-    from rayanim.render import Plan
+    from rayanim.render import PlannedVideo
     from rayanim.sources import Geometry, Pixels
     from rayanim.storage.output import Target
 
@@ -70,7 +70,7 @@ def check_image_suffix(suffix: str) -> tuple[str, str]:
     )
 
 
-def draw_still(plan: Plan, number: int) -> Report:
+def draw_still(plan: PlannedVideo, number: int) -> Report:
     """Draw frame `number` as the video would show it, before conversion."""
     began_s = time.perf_counter()
     plan.target.check(overwrite=plan.settings.overwrite)
@@ -91,7 +91,7 @@ def draw_still(plan: Plan, number: int) -> Report:
     )
 
 
-def _params(plan: Plan, number: int) -> dict[int, Any]:
+def _params(plan: PlannedVideo, number: int) -> dict[int, Any]:
     """Parameters by frame number: of frame `number`, and of the one that is measured."""
     params: dict[int, Any] = {}
     while number not in params:
@@ -101,7 +101,7 @@ def _params(plan: Plan, number: int) -> dict[int, Any]:
     return params
 
 
-def _next(plan: Plan, number: int) -> Batch:
+def _next(plan: PlannedVideo, number: int) -> Batch:
     """One frame of the feed; nothing beyond frame `number` is taken from the user's iterable."""
     try:
         batch = plan.feed.take(1)
@@ -114,7 +114,7 @@ def _next(plan: Plan, number: int) -> Batch:
     return batch
 
 
-def _drawn(plan: Plan, params: dict[int, Any], number: int) -> tuple[Pixels, Geometry]:
+def _drawn(plan: PlannedVideo, params: dict[int, Any], number: int) -> tuple[Pixels, Geometry]:
     from rayanim.engine.draw import draw_frame, measure_source, open_source
     from rayanim.randomness import kept_randomness, seed_for
 

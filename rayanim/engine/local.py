@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
@@ -443,8 +443,11 @@ class Encoders:
         self._executor.shutdown()
 
     def abort(self) -> None:
-        """Stop. Segments of which all frames were given are still written."""
+        """Stop. Segments of which all frames were given are still written, others dropped."""
         for incoming in self._incoming.values():
+            with contextlib.suppress(Empty):
+                while True:
+                    incoming.get_nowait()
             incoming.put(None)
         self._incoming.clear()
         self._executor.shutdown(wait=True)

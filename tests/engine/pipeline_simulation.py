@@ -241,12 +241,12 @@ class Pipeline:
             draw_fps_per_actor=None if self._draw_s is None else 1 / self._draw_s,
             encode_fps=None if self._encode_s is None else 1 / self._encode_s,
             frames_left=self._undrawn * size,
-            segments_left=self._undrawn,
+            chunks_left=self._undrawn,
             actor_start_s=self.load.start_s,
         )
         if self.load.length_known:
             return snapshot
-        return replace(snapshot, frames_left=None, segments_left=None)
+        return replace(snapshot, frames_left=None, chunks_left=None)
 
 
 def simulate(load: Load, limits: ScalingLimits, *, actors: int) -> Trace:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayanim.engine.plan import Plan
-from rayanim.engine.scheduler import (
+from rayanim.engine.chunks import (
     CHUNK_DRAW_S,
     CHUNKS_PER_ACTOR,
     MAX_CHUNK_FRAMES,
     ChunkSizes,
     FrameTimes,
 )
+from rayanim.engine.plan import SegmentPlan
 from rayanim.parameters import NumberFeed, ParameterFeed
 
 LIGHT = FrameTimes(draw_s=0.002, encode_s=0.002, transport_s=0.0003)
@@ -25,7 +25,9 @@ FRAME_BYTES = 460_800
 LIMIT_BYTES = 256 * 2**20
 
 
-def sizes_of(times: FrameTimes, plan: Plan, *, actors: int = 2, **changes: Any) -> ChunkSizes:
+def sizes_of(
+    times: FrameTimes, plan: SegmentPlan, *, actors: int = 2, **changes: Any
+) -> ChunkSizes:
     options: dict[str, Any] = {
         "frame_bytes": FRAME_BYTES,
         "frames_left": plan.frames_left,
@@ -37,12 +39,12 @@ def sizes_of(times: FrameTimes, plan: Plan, *, actors: int = 2, **changes: Any) 
     return ChunkSizes(times, **(options | changes))
 
 
-def plan_of(n_frames: int | None, longest: int | None = 250) -> Plan:
+def plan_of(n_frames: int | None, longest: int | None = 250) -> SegmentPlan:
     feed = ParameterFeed(iter(range(10**6))) if n_frames is None else NumberFeed(n_frames)
-    return Plan(feed, longest)
+    return SegmentPlan(feed, longest)
 
 
-def lengths(sizes: ChunkSizes, plan: Plan) -> list[int | None]:
+def lengths(sizes: ChunkSizes, plan: SegmentPlan) -> list[int | None]:
     """What is asked for until the video's end."""
     found: list[int | None] = []
     while True:

@@ -284,6 +284,31 @@ def test_aborting_writes_what_was_given_whole_and_nothing_else() -> None:
     assert names() == []
 
 
+def test_aborting_does_not_wait_for_frames_of_a_segment_that_is_dropped() -> None:
+    """There may be hundreds of them, of a codec that takes a second for each."""
+    begun, may_go_on, encoded = threading.Event(), threading.Event(), []
+
+    class Slow(SegmentEncoder):
+        def encode(self, frames: Any) -> None:
+            begun.set()
+            assert may_go_on.wait(60)
+            encoded.append(len(frames))
+
+    writer = Kept()
+    writer.encoder = lambda: Slow(SPEC)  # type: ignore[method-assign]
+    encoders, _ = encoders_of(writer)
+    for start in range(0, 8, 2):
+        add(encoders, start, start + 2, segment(0))
+    assert begun.wait(60)
+    aborting = threading.Thread(target=encoders.abort)
+    aborting.start()
+    while encoders._incoming:
+        aborting.join(0.01)
+    may_go_on.set()
+    aborting.join(60)
+    assert (encoded, writer.segments, names()) == ([2], {}, [])
+
+
 def test_aborting_before_anything_is_no_harm() -> None:
     """A failure may come between any two calls."""
     encoders, _ = encoders_of(Kept())

@@ -266,12 +266,20 @@ def test_one_encoder_for_all_frames_gives_one_video_too(
 
 
 @pytest.mark.parametrize(
-    ("drawn_in", "count"),
-    [("chunks", 45), ("segments", 45), ("segments", 16)],
+    ("drawn_in", "count", "after"),
+    [("chunks", 45, 1), ("segments", 45, 1), ("segments", 16, 1), ("chunks", 45, 45)],
     indirect=["drawn_in"],
 )
-def test_a_video_of_unknown_length(on_ray: Any, tmp_path: Path, drawn_in: str, count: int) -> None:
-    """Its end comes in the midst of a segment, or with its last frame."""
+def test_a_video_of_unknown_length(
+    on_ray: Any,
+    tmp_path: Path,
+    drawn_in: str,
+    handed_over: Callable[[int], None],
+    count: int,
+    after: int,
+) -> None:
+    """Its end comes in the midst of a segment, with its last frame, or turns out to be there."""
+    handed_over(after)
 
     def parameters() -> Iterator[int]:
         yield from range(count)

@@ -38,7 +38,7 @@ BALANCED = Snapshot(
     draw_fps_per_actor=20.0,
     encode_fps=75.0,
     frames_left=10_000,
-    segments_left=1_000,
+    chunks_left=1_000,
     actor_start_s=1.0,
 )
 STARVING = replace(BALANCED, encoder_idle_fraction=0.5, queued_frames=3, encode_fps=100.0)
@@ -145,7 +145,7 @@ def test_only_as_many_actors_are_added_as_repay_their_start() -> None:
 
 def test_an_unknown_length_sets_no_bound() -> None:
     """A stream may be endless, so starts are taken to be repaid."""
-    assert after(STARVING, 1.0, frames_left=None, segments_left=None).target == 6
+    assert after(STARVING, 1.0, frames_left=None, chunks_left=None).target == 6
 
 
 def test_actors_that_are_starting_count_as_coming() -> None:
@@ -272,13 +272,13 @@ def test_a_dead_actor_is_not_replaced_for_the_last_frames() -> None:
 
 def test_when_all_are_dead_the_least_number_is_asked_for() -> None:
     """Even the last frame needs an actor, whether it repays its start or not."""
-    decision = now(BALANCED, alive=0, requested=0, frames_left=1, segments_left=1)
+    decision = now(BALANCED, alive=0, requested=0, frames_left=1, chunks_left=1)
     assert decision == Decision(1, 1, "up from 0 to 1: 1 to 16 are allowed")
 
 
 def test_actors_that_all_die_at_once_are_all_asked_for_again() -> None:
     """A loss is no reason to begin with one and double."""
-    decision = now(BALANCED, PolicyState(wanted=8), alive=0, requested=0, segments_left=40)
+    decision = now(BALANCED, PolicyState(wanted=8), alive=0, requested=0, chunks_left=40)
     assert decision == Decision(8, 8, "up from 0 to 8: actors gone: 8 of 8")
 
 
@@ -292,7 +292,7 @@ def test_too_many_actors_are_released_at_once() -> None:
 def test_actors_without_a_segment_are_released_at_the_end() -> None:
     """Nodes can go while the last segments are drawn; nothing has to hold or settle."""
     state = PolicyState(wanted=4, changed_at_s=99.9)
-    assert now(STARVING, state, segments_left=2) == Decision(
+    assert now(STARVING, state, chunks_left=2) == Decision(
         2, -2, "down from 4 to 2: segments left to draw: 2"
     )
 
@@ -300,7 +300,7 @@ def test_actors_without_a_segment_are_released_at_the_end() -> None:
 def test_a_pinned_number_stays_to_the_end() -> None:
     """Equal limits pin the number, whatever the pipeline says."""
     pinned = ScalingLimits(4, 4, hold_s=0, settle_s=0)
-    for snapshot in (BALANCED, STARVING, FULL, replace(FULL, segments_left=0)):
+    for snapshot in (BALANCED, STARVING, FULL, replace(FULL, chunks_left=0)):
         assert decide(snapshot, pinned, PolicyState())[0].delta == 0
 
 
@@ -334,7 +334,7 @@ SNAPSHOTS = st.builds(
     draw_fps_per_actor=RATES,
     encode_fps=RATES,
     frames_left=st.none() | st.integers(0, 10**9),
-    segments_left=st.none() | st.integers(0, 10**9),
+    chunks_left=st.none() | st.integers(0, 10**9),
     actor_start_s=st.floats(0, 1e4),
 )
 
