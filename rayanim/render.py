@@ -416,7 +416,7 @@ class PlannedVideo:
     target: Target
     params: Iterable[Any] | None = None
 
-    def in_sequence(self, source: Source) -> Plan:
+    def in_sequence(self, source: Source) -> PlannedVideo:
         """The same video of `source`, each frame in the state that a serial run would have."""
         settings = replace(self.settings, sequential=True)
         sequential, feed = _source_and_feed(source, self.params, settings)
@@ -439,7 +439,8 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
         _warn_of_unused(settings.cluster)
     source = as_source(thing, settings)
     source, feed = _source_and_feed(source, params, settings)
-    return PlannedVideo(thing, settings, source, feed, Target(address, settings.storage_options))
+    target = Target(address, settings.storage_options)
+    return PlannedVideo(thing, settings, source, feed, target, params)
 
 
 def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
@@ -537,7 +538,7 @@ def _made(
     plan.target.check(overwrite=plan.settings.overwrite)
 
     def attempt(
-        plan: Plan, feed: Feed, *, may_redraw: bool = False, notice: str | None = None
+        plan: PlannedVideo, feed: Feed, *, may_redraw: bool = False, notice: str | None = None
     ) -> Outcome:
         """One try at the video; with a `notice` it is not the first one."""
         from rayanim.engine.job import Job, JobRunner

@@ -94,7 +94,7 @@ def on_ray(shared_ray):
 @pytest.fixture
 def whole_segments(monkeypatch):
     """Actors draw and encode whole segments, whatever that costs: so there is an encoder actor."""
-    from rayanim.engine.scheduler import ChunkSizes
+    from rayanim.engine.chunks import ChunkSizes
 
     def next_length(sizes, plan):
         return None if plan.is_between else sizes.usual

@@ -19,7 +19,7 @@ from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.engine.actors import RenderActor
 from rayanim.engine.draw import ChunkRenderer, DrawnMeta, RenderSetup, Timings, open_source, pack
 from rayanim.engine.plan import Chunk
-from rayanim.engine.pool import Member, RenderPool
+from rayanim.engine.pool import RenderPool, _Actor
 from rayanim.engine.stats import JobEvents, JobName, JobStats, ProgressListener
 from rayanim.events import FramesDrawn
 from rayanim.figure import artists
@@ -244,11 +244,11 @@ def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
     pool = RenderPool(tuple, JobName())
     handles = [FakeHandle(), FakeHandle()]
     for number, handle in enumerate(handles):
-        pool._roster.add(Member(number, handle, is_open=True))
+        pool._actors[number] = _Actor(number, handle, is_open=True)
     first, second = (replace(chunk(n, n + 1), encodes=True) for n in range(2))
     pool.submit(0, first)
     meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
-    pool._drawn(pool._roster[0], first, None, meta)
+    pool._drawn(pool._actors[0], first, None, meta)
     pool.submit(1, second)
     assert handles[0].render.calls == [(first, False, False)]
     assert handles[1].render.calls == [(second, True, False)]

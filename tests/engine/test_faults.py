@@ -8,8 +8,8 @@ import pytest
 from numbered import FPS, Numbered, NumberedAnimator, files_in, read_numbers
 
 import rayanim
-from rayanim.engine import encoder, pool
-from rayanim.engine.pool import Roster
+from rayanim.engine import distributed, encoder
+from rayanim.engine.roster import Roster
 from rayanim.errors import FrameError, ScriptError
 from rayanim.frame_gen import FrameGenerator
 
@@ -49,7 +49,7 @@ def test_a_slow_opening_is_not_taken_for_a_missing_actor(on_ray, tmp_path, monke
 
     def answer_and_shorten_the_limit(roster, member):
         answer(roster, member)
-        monkeypatch.setattr(pool, "ROOM_LIMIT_S", 1)
+        monkeypatch.setattr(distributed, "ROOM_LIMIT_S", 1)
 
     monkeypatch.setattr(Roster, "answer", answer_and_shorten_the_limit)
     report = render(SlowToOpen(20), tmp_path / "video.mp4", workers=1)
