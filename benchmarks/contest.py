@@ -30,6 +30,7 @@ CASES: Mapping[str, str] = {
     "square": "a red square, Pillow, 640x480",
     "sweep": "a line sweep whose script builds a figure per frame, matplotlib, 1920x1080",
     "sweep_kept": "the same sweep with a figure that is kept, matplotlib, 1920x1080",
+    "heavy": "14 panels that are filled anew in each update, matplotlib, 1920x1080",
 }
 
 
@@ -66,7 +67,7 @@ CONTESTANTS = (
     Contestant(
         "parallel-matplotlib-animation",
         "run_parallel_animate.py",
-        ("wave", "panels", "sweep_kept", "sleep"),
+        ("wave", "panels", "sweep_kept", "heavy", "sleep"),
         ("1", "2"),
         "crf 20, slow",
         own_environment=True,
@@ -82,7 +83,7 @@ CONTESTANTS = (
     Contestant(
         "Animation.save",
         "run_animation_save.py",
-        ("wave", "panels", "sweep_kept"),
+        ("wave", "panels", "sweep_kept", "heavy"),
         ("1",),
         "crf 23, medium",
     ),

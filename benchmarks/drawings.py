@@ -106,6 +106,25 @@ class Panels(Drawing):
         self.helix.set_data_3d(np.cos(self.x + turn), np.sin(self.x + turn), self.x)
 
 
+class Heavy(Drawing):
+    """1920x1080: 14 axes, each cleared and filled with new artists in every update."""
+
+    def setup(self) -> Figure:
+        figure = _new_figure(19.2, 10.8)
+        self.axes = figure.subplots(2, 7).flat
+        self.x = np.linspace(0, 2 * np.pi, 400)
+        return figure
+
+    def update(self, frame_idx: int, params: float) -> None:
+        for number, axes in enumerate(self.axes):
+            axes.clear()
+            turn = 4 * np.pi * params + number
+            axes.plot(self.x, np.sin(self.x + turn), label="sine")
+            axes.scatter(self.x[::8], np.cos(self.x[::8] + turn), c=self.x[::8], label="cosine")
+            axes.set(ylim=(-1.2, 1.2), title=f"Panel {number}", xlabel="x", ylabel="y")
+            axes.legend(loc="upper right")
+
+
 class Sweep(Drawing):
     """1920x1080: a line of 1,000 points whose frequency rises."""
 
