@@ -142,6 +142,10 @@ class Sweep(Drawing):
         self.line.set_ydata(np.sin(2 * np.pi * (1 + 19 * params) * self.x))
 
 
+ANIMATED = {"wave": Wave, "panels": Panels, "sweep_kept": Sweep, "heavy": Heavy}
+"""The cases that are a figure with updates, by name."""
+
+
 def _new_figure(width_in: float, height_in: float) -> Figure:
     # pyplot's figures are what users make; its state is the same for everyone.
     from matplotlib import pyplot

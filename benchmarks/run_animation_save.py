@@ -11,9 +11,7 @@ from matplotlib.animation import FFMpegWriter, FuncAnimation
 if __name__ == "__main__":
     case, frames, output, _ = sys.argv[1:]
     mpl.use("agg")
-    drawing = {"wave": drawings.Wave, "panels": drawings.Panels, "sweep_kept": drawings.Sweep}[
-        case
-    ]()
+    drawing = drawings.ANIMATED[case]()
     figure = drawing.setup()
     count = int(frames)
 

@@ -24,9 +24,16 @@ class Sweep(drawings.Sweep, Animator):
     pass
 
 
+class Heavy(drawings.Heavy, Animator):
+    pass
+
+
+KINDS = {"wave": Wave, "panels": Panels, "sleep": Sleep, "sweep_kept": Sweep, "heavy": Heavy}
+
+
 if __name__ == "__main__":
     case, frames, output, workers = sys.argv[1:]
-    animator = {"wave": Wave, "panels": Panels, "sleep": Sleep, "sweep_kept": Sweep}[case]()
+    animator = KINDS[case]()
     shares = [number / int(frames) for number in range(int(frames))]
     animator.make_video(
         output, param_by_frame=shares, fps=drawings.FPS, num_workers=int(workers), video_mode="cpu"

@@ -25,6 +25,13 @@ class Panels(drawings.Panels, rayanim.Animator):
     pass
 
 
+class Heavy(drawings.Heavy, rayanim.Animator):
+    pass
+
+
+ANIMATORS = {"wave": Wave, "panels": Panels, "sleep": Sleep, "heavy": Heavy}
+
+
 class Timed(fg.FrameGenerator):
     frame_size = (1920, 1080)
 
@@ -62,8 +69,8 @@ class KeptSweep(drawings.Sweep, acts.FigureRenderer):
 
 def render(case: str, frames: int, output: str, workers: str) -> rayanim.Report:
     count: int | str = workers if workers == "auto" else int(workers)
-    if case in ("wave", "panels", "sleep"):
-        animator: Any = {"wave": Wave, "panels": Panels, "sleep": Sleep}[case]()
+    if case in ANIMATORS:
+        animator: Any = ANIMATORS[case]()
         shares = [number / frames for number in range(frames)]
         report: rayanim.Report = animator.make_video(
             output, shares, drawings.FPS, num_workers=count, progress=False

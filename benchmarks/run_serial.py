@@ -48,8 +48,7 @@ def frames_of(case: str, count: int) -> Iterator[Pixels]:
             np.frombuffer(drawings.rgba_of_new_sweep(share), np.uint8).reshape(1080, 1920, 4)
             for share in shares
         )
-    kinds = {"wave": drawings.Wave, "panels": drawings.Panels, "sweep_kept": drawings.Sweep}
-    return figure_frames(kinds[case](), count)
+    return figure_frames(drawings.ANIMATED[case](), count)
 
 
 X264 = {
