@@ -27,13 +27,13 @@ writes to standard error. Write it after the script: `--log-json script.py` woul
 | field | what |
 |---|---|
 | `time` | when, ISO 8601 in UTC, to the millisecond |
-| `level` | `debug` (a line or two per segment), `info`, `warning` or `error` |
+| `level` | `debug` (some lines per segment), `info`, `warning` or `error` |
 | `event` | one of the kinds below |
 | `job` | the video's name without its suffix |
 | `run` | distinguishes jobs for videos of one name; part of the actors' names in Ray |
 
 Frames are half-open, `start` to before `stop`, as positions in the video. Times that end in `_s`
-are seconds, of all frames of a segment together. A number that is not known is `null`.
+are seconds, of all these frames together. A number that is not known is `null`.
 
 If the log cannot be written any more, for example because its disk is full, the job goes on: one
 warning appears with the progress, and a `log_gap` counts the missing lines as soon as lines can be

@@ -180,11 +180,17 @@ def test_a_video_on_ray_is_logged_from_start_to_end(on_ray, tmp_path):
 
 def test_a_video_in_process_is_logged_from_start_to_end(tmp_path):
     """The same events, without any actor's."""
-    render(Numbered(60), tmp_path / "video.mp4", engine="local", log_json=tmp_path / "log")
+    options = {"engine": "local", "segment_frames": 20}
+    render(Numbered(60), tmp_path / "video.mp4", log_json=tmp_path / "log", **options)
     lines = lines_of(tmp_path / "log")
     kinds = [line["event"] for line in lines]
     assert kinds[0] == "job_started" and kinds[-1] == "job_finished"
-    assert kinds.count("segment_drawn") == kinds.count("part_kept") > 1
+    assert kinds.count("part_kept") == 3
+    # As many frames in each line as were drawn in one go.
+    for kind in ("segment_drawn", "segment_encoded"):
+        stretches = [(line["start"], line["stop"]) for line in lines if line["event"] == kind]
+        assert [start for start, _ in stretches] == [0, *(stop for _, stop in stretches[:-1])]
+        assert stretches[-1][1] == 60
     assert "engine_chosen" in kinds and "actor_asked" not in kinds
     assert all(line["actor"] is None for line in lines if line["event"] == "segment_drawn")
 
