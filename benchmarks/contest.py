@@ -62,7 +62,7 @@ class Contestant:
 
 
 CONTESTANTS = (
-    Contestant("rayanim", "run_rayanim.py", tuple(CASES), ("auto",), "crf 20, veryfast+"),
+    Contestant("rayanim", "run_rayanim.py", tuple(CASES), ("auto",), "crf 24.4, medium+"),
     Contestant(
         "parallel-matplotlib-animation",
         "run_parallel_animate.py",
@@ -86,7 +86,7 @@ CONTESTANTS = (
         ("1",),
         "crf 23, medium",
     ),
-    Contestant("serial loop", "run_serial.py", tuple(CASES), ("1",), "crf 20, veryfast+"),
+    Contestant("serial loop", "run_serial.py", tuple(CASES), ("1",), "crf 24.4, medium+"),
 )
 
 

@@ -53,13 +53,13 @@ def frames_of(case: str, count: int) -> Iterator[Pixels]:
 
 
 X264 = {
-    "crf": "20",
-    "preset": "veryfast",
-    "refs": "3",
-    "trellis": "1",
-    "subq": "1",
-    "motion-est": "dia",
-    "aq-mode": "0",
+    "crf": "24.4",
+    "preset": "medium",
+    "bf": "5",
+    "direct-pred": "auto",
+    "psy": "0",
+    "aq-strength": "0.5",
+    "x264-params": "chroma-qp-offset=-2",
 }
 """rayanim's defaults."""
 

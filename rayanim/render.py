@@ -138,8 +138,12 @@ def produce(
     codec
         ``h264``, ``h265``, ``vp9``, ``av1``, or an FFmpeg encoder's name; None
         takes the container's usual one.
-    crf, preset, pixel_format
+    crf, pixel_format
         The encoder's; None takes rayanim's defaults.
+    preset
+        ``small``, ``balanced`` or ``quick``: smaller files or less processor
+        time, at about the same quality, for every codec; or one of the
+        encoder's own, such as ``slow``. None is ``balanced``.
     odd_size
         ``pad``, ``crop``, ``scale`` or ``error``, where the pixel format needs
         an even width and height.

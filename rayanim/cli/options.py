@@ -189,7 +189,11 @@ def video_options(command: CommandT) -> CommandT:
         click.option(
             "--codec", metavar="NAME", help="h264, h265, vp9, av1, or an FFmpeg encoder's name."
         ),
-        click.option("--preset", metavar="NAME", help="The encoder's own, such as slow."),
+        click.option(
+            "--preset",
+            metavar="NAME",
+            help="small, balanced (the default) or quick; or the encoder's own, such as slow.",
+        ),
         click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
         click.option(
             "--bitrate",

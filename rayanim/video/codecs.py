@@ -18,10 +18,13 @@ from rayanim.video.spec import (
     CODECS,
     CONTAINERS,
     ENCODER_THREADS,
+    KEYFRAME_DISTANCE,
+    OWN_PRESETS,
     PIXEL_FORMATS,
     Codec,
     Container,
     PixelFormat,
+    Preset,
     StreamSpec,
 )
 
@@ -175,22 +178,35 @@ def _check_crf(codec: Codec, crf: float | None) -> None:
 
 
 def _check_preset(codec: Codec, preset: str | None) -> None:
-    if preset is not None and preset not in codec.presets:
+    if preset is not None and preset not in (*OWN_PRESETS, *codec.presets):
         raise SettingsError(
-            f"{codec.encoder} has no preset {preset!r}. Its presets: {', '.join(codec.presets)}."
+            f"{codec.encoder} has no preset {preset!r}. Its presets: {', '.join(codec.presets)}; "
+            f"rayanim's own: {', '.join(OWN_PRESETS)}."
         )
+
+
+def _preset(codec: Codec, name: str | None) -> Preset:
+    """rayanim's preset of that name, or the encoder's own with the default crf."""
+    if name is None:
+        return codec.balanced
+    if name in OWN_PRESETS:
+        preset: Preset = getattr(codec, name)
+        return preset
+    return Preset(name, codec.balanced.crf)
 
 
 def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
     codec = target.codec
+    preset = _preset(codec, settings.preset)
     options = {
         "threads": str(ENCODER_THREADS),
-        codec.preset_option: codec.preset if settings.preset is None else settings.preset,
-        **(dict(codec.preset_options) if settings.preset is None else {}),
+        "g": str(KEYFRAME_DISTANCE),
+        codec.preset_option: preset.name,
         **dict(codec.options),
+        **dict(preset.options),
     }
     if settings.bitrate is None:
-        options["crf"] = f"{codec.crf if settings.crf is None else settings.crf:g}"
+        options["crf"] = f"{preset.crf if settings.crf is None else settings.crf:g}"
     else:
         options |= dict(codec.bitrate_options)
     if target.pixel_format.has_alpha:

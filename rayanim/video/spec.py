@@ -17,11 +17,14 @@ busy; with more, libx264 limits the vertical range of motion vectors in low imag
 """
 
 KEYFRAME_DISTANCE = 250
-"""Frames from one keyframe to the next, at most, in segments.
+"""Frames from one keyframe to the next, at most, of every encoder.
 
 The default of libx264 and libx265. That of libvpx is 128 and that of SVT-AV1 five
 seconds, which would put a second keyframe into a segment of 250 frames.
 """
+
+OWN_PRESETS = ("small", "balanced", "quick")
+"""rayanim's own presets, which every codec has; ``balanced`` is the default."""
 
 _X26X_PRESETS = (
     "ultrafast",
@@ -37,22 +40,31 @@ _X26X_PRESETS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One of rayanim's presets of a codec: the encoder's own, a crf, and options on top."""
+
+    name: str
+    crf: float
+    options: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """One encoder of FFmpeg: its default `crf` and `preset`, its limits, its fixed options."""
+    """One encoder of FFmpeg: its presets, its limits, its fixed options."""
 
     encoder: str
     aliases: tuple[str, ...]
-    crf: float
+    small: Preset
+    balanced: Preset
+    quick: Preset
     crf_range: tuple[float, float]
     crf_is_whole: bool
-    preset: str
     presets: tuple[str, ...]
     preset_option: str
     max_size: tuple[int, int]
     min_side_px: int = 1
     max_fps: int | None = None
-    preset_options: tuple[tuple[str, str], ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     bitrate_options: tuple[tuple[str, str], ...] = ()
     segment_options: tuple[tuple[str, str], ...] = ()
@@ -69,29 +81,44 @@ class Container:
 
 
 CODECS: tuple[Codec, ...] = (
-    # Compared with medium at crf 18 (benchmarks/x264_settings.py; eight kinds of plots,
-    # 640x480 to 1920x1080, one thread), at the same luma PSNR (median +0.2 dB, at worst
-    # -0.3 dB, except for a plain square above 52 dB): 0.42 of the processor time and
-    # 1.20 of the bytes (1.00 to 1.36). Changes from veryfast: no adaptive quantization,
-    # which spends bits on white background; three reference frames and trellis, which
-    # save bytes; a shorter motion search (with subq 2 and hex: 0.60 of the time, 1.17 of
-    # the bytes). Without lookahead, videos of moving lines take up to twice the bytes at
-    # the same PSNR; more lookahead takes memory and saves 2 %. Largest side: x264's
+    # Compared with `Animation.save`, FFmpeg's medium at crf 23, in
+    # benchmarks/codec_defaults.py: no file is larger, at no lower PSNR, in about 0.8 of
+    # the processor time. psy and strong aq spend bits on what lowers the PSNR of plots;
+    # without psy, x264 no longer lowers the quantizer of chroma, which thin coloured
+    # lines need. Five B-frames save 10 % where things move evenly; direct-pred chooses
+    # between two ways for each frame, which saves 3 % of a scatter plot. Each of these
+    # alone is quicker and makes one of the six kinds larger: subq 6, refs 2, no trellis,
+    # fewer partitions, the diamond search without mixed references. quick: no
+    # adaptive quantization, a short motion search. Largest side: x264's
     # encoder/encoder.c refuses more than 16384. CRF 0 to 51: x264's --fullhelp.
     # cpu-independent: otherwise the bytes depend on the CPU, and the AVX-512 code reads
     # uninitialised memory.
     Codec(
         encoder="libx264",
         aliases=("h264", "h.264", "avc", "x264"),
-        crf=20,
+        small=Preset("slow", 24.4, (("bf", "5"),)),
+        balanced=Preset("medium", 24.4, (("bf", "5"), ("direct-pred", "auto"))),
+        quick=Preset(
+            "veryfast",
+            23.9,
+            (
+                ("refs", "3"),
+                ("trellis", "1"),
+                ("subq", "1"),
+                ("motion-est", "dia"),
+                ("aq-mode", "0"),
+            ),
+        ),
         crf_range=(0, 51),
         crf_is_whole=False,
-        preset="veryfast",
         presets=_X26X_PRESETS,
         preset_option="preset",
-        preset_options=(("refs", "3"), ("trellis", "1"), ("subq", "1"), ("motion-est", "dia")),
         max_size=(16384, 16384),
-        options=(("x264-params", "cpu-independent=1"), ("aq-mode", "0")),
+        options=(
+            ("x264-params", "cpu-independent=1:chroma-qp-offset=-2"),
+            ("psy", "0"),
+            ("aq-strength", "0.5"),
+        ),
     ),
     # log-level: x265 prints to stderr by itself. info: it would write its build and
     # the CPU's features into the stream. pools: the default size depends on the
@@ -100,10 +127,11 @@ CODECS: tuple[Codec, ...] = (
     Codec(
         encoder="libx265",
         aliases=("h265", "h.265", "hevc", "x265"),
-        crf=19,
+        small=Preset("slow", 21),
+        balanced=Preset("medium", 19),
+        quick=Preset("superfast", 18),
         crf_range=(0, 51),
         crf_is_whole=False,
-        preset="medium",
         presets=_X26X_PRESETS,
         preset_option="preset",
         max_size=(16888, 16888),
@@ -118,15 +146,16 @@ CODECS: tuple[Codec, ...] = (
     Codec(
         encoder="libvpx-vp9",
         aliases=("vp9", "vpx-vp9"),
-        crf=30,
+        small=Preset("1", 30),
+        balanced=Preset("3", 30),
+        quick=Preset("5", 26, (("deadline", "realtime"),)),
         crf_range=(0, 63),
         crf_is_whole=True,
-        preset="3",
         presets=tuple("012345"),
         preset_option="cpu-used",
         max_size=(65536, 65536),
         options=(("deadline", "good"), ("row-mt", "1")),
-        segment_options=(("row-mt", "0"), ("g", str(KEYFRAME_DISTANCE))),
+        segment_options=(("row-mt", "0"),),
     ),
     # Up to preset 7 SVT-AV1 uses its tools for screen content: plots take half the
     # bytes of preset 8, and 1.5 times its time. lp is the number of threads: with
@@ -135,10 +164,11 @@ CODECS: tuple[Codec, ...] = (
     Codec(
         encoder="libsvtav1",
         aliases=("av1", "svtav1", "svt-av1"),
-        crf=32,
+        small=Preset("5", 32),
+        balanced=Preset("7", 32),
+        quick=Preset("8", 28),
         crf_range=(0, 63),
         crf_is_whole=True,
-        preset="7",
         presets=tuple(str(preset) for preset in range(14)),
         preset_option="preset",
         max_size=(16384, 8704),
@@ -146,22 +176,23 @@ CODECS: tuple[Codec, ...] = (
         max_fps=240,
         options=(("svtav1-params", f"lp={ENCODER_THREADS}"),),
         bitrate_options=(("svtav1-params", "lp=1"),),
-        segment_options=(("svtav1-params", "lp=1"), ("g", str(KEYFRAME_DISTANCE))),
+        segment_options=(("svtav1-params", "lp=1"),),
     ),
     # Used for "av1" if a build of FFmpeg lacks SVT-AV1. Largest side: the AV1
     # bitstream specification 5.5.1, frame_width_bits_minus_1 has 4 bits.
     Codec(
         encoder="libaom-av1",
         aliases=("av1", "aom", "aom-av1"),
-        crf=32,
+        small=Preset("4", 32),
+        balanced=Preset("6", 32),
+        quick=Preset("8", 32),
         crf_range=(0, 63),
         crf_is_whole=True,
-        preset="6",
         presets=tuple("012345678"),
         preset_option="cpu-used",
         max_size=(65536, 65536),
         options=(("row-mt", "1"),),
-        segment_options=(("row-mt", "0"), ("g", str(KEYFRAME_DISTANCE))),
+        segment_options=(("row-mt", "0"),),
     ),
 )
 """Every codec; if two have the same alias, the first that is installed is used."""
@@ -275,6 +306,11 @@ class StreamSpec:
     def has_alpha(self) -> bool:
         """True if the video keeps transparency."""
         return self.layout.has_alpha
+
+
+def gop_frames(spec: StreamSpec) -> int:
+    """Frames from one keyframe to the next, at most: how long a segment may be."""
+    return int(dict(spec.options)["g"])
 
 
 SECONDS_PER_PIXEL = {"libx264": 10e-9, "libx265": 40e-9, "libvpx-vp9": 60e-9, "libsvtav1": 30e-9}
