@@ -107,7 +107,7 @@ class VideoEncoder:
 
 
 class SegmentEncoder:
-    """Encodes one segment in the calling thread: `encode` frames, then `finish` or `abort`.
+    """Encodes one segment: `encode` frames, then `finish` or `abort`.
 
     The first failure ends it, and every later call raises it again. Memory: the
     codec's lookahead, and the packets so far.
@@ -168,7 +168,7 @@ def why_not_joinable(spec: StreamSpec) -> str | None:
 
 
 def segment_spec(spec: StreamSpec) -> StreamSpec:
-    """`spec` for segments: one thread and one keyframe each; no effect on its own result.
+    """`spec` for segments: threads that leave the bytes alone; no effect on its own result.
 
     So the bytes of a segment depend only on its pixels and the settings.
     """
@@ -176,7 +176,7 @@ def segment_spec(spec: StreamSpec) -> StreamSpec:
     if reason is not None:
         raise EncodeError(f"The video cannot be encoded in segments: {reason}.")
     fixed = next((codec.segment_options for codec in CODECS if codec.encoder == spec.codec), ())
-    options = {**dict(spec.options), "threads": "1", **dict(fixed)}
+    options = {**dict(spec.options), **dict(fixed)}
     return replace(spec, options=tuple(options.items()))
 
 

@@ -14,6 +14,8 @@ ENCODER_THREADS = 4
 The output of libx264 and libx265 depends on the number of threads, so the machine's
 number of cores would make other bytes on another machine. Four keep small machines
 busy; with more, libx264 limits the vertical range of motion vectors in low images.
+Segments of libx264 use them, too: at 640x480 they cost as much processor time as one
+thread, and no bytes. Segments of the other codecs are encoded in one thread.
 """
 
 KEYFRAME_DISTANCE = 250
@@ -137,7 +139,10 @@ CODECS: tuple[Codec, ...] = (
         max_size=(16888, 16888),
         min_side_px=16,
         options=(("x265-params", f"log-level=none:info=0:pools={ENCODER_THREADS}"),),
-        segment_options=(("x265-params", "log-level=none:info=0:pools=none:frame-threads=1"),),
+        segment_options=(
+            ("threads", "1"),
+            ("x265-params", "log-level=none:info=0:pools=none:frame-threads=1"),
+        ),
     ),
     # deadline "good" with cpu-used 0 to 5 is libvpx's range for files; for plots,
     # 3 took as long as 4 and gave smaller files, 2 took twice as long. row-mt lets
@@ -155,7 +160,7 @@ CODECS: tuple[Codec, ...] = (
         preset_option="cpu-used",
         max_size=(65536, 65536),
         options=(("deadline", "good"), ("row-mt", "1")),
-        segment_options=(("row-mt", "0"),),
+        segment_options=(("threads", "1"), ("row-mt", "0")),
     ),
     # Up to preset 7 SVT-AV1 uses its tools for screen content: plots take half the
     # bytes of preset 8, and 1.5 times its time. lp is the number of threads: with
@@ -176,7 +181,7 @@ CODECS: tuple[Codec, ...] = (
         max_fps=240,
         options=(("svtav1-params", f"lp={ENCODER_THREADS}"),),
         bitrate_options=(("svtav1-params", "lp=1"),),
-        segment_options=(("svtav1-params", "lp=1"),),
+        segment_options=(("threads", "1"), ("svtav1-params", "lp=1")),
     ),
     # Used for "av1" if a build of FFmpeg lacks SVT-AV1. Largest side: the AV1
     # bitstream specification 5.5.1, frame_width_bits_minus_1 has 4 bits.
@@ -192,7 +197,7 @@ CODECS: tuple[Codec, ...] = (
         preset_option="cpu-used",
         max_size=(65536, 65536),
         options=(("row-mt", "1"),),
-        segment_options=(("row-mt", "0"),),
+        segment_options=(("threads", "1"), ("row-mt", "0")),
     ),
 )
 """Every codec; if two have the same alias, the first that is installed is used."""
