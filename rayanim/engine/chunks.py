@@ -399,7 +399,7 @@ class ChunkSizes:
         by_actors = by_time
         if frames_left is not None:
             by_actors = frames_left // (CHUNKS_PER_ACTOR * self._actors)
-        self.usual = asked or max(1, min(by_time, by_bytes, by_actors))
+        self.usual = max(1, min(by_time, by_bytes, by_actors, asked or by_time))
         """Raw frames of a chunk, until the last."""
 
     def next_length(self, plan: SegmentPlan) -> int | None:
@@ -415,6 +415,14 @@ class ChunkSizes:
         if left is None:
             return self.usual
         return max(1, min(self.usual, -(-left // (2 * self._actors))))
+
+    def likely(self, plan: SegmentPlan) -> int:
+        """Frames of the chunks to come, as it looks now."""
+        return plan.segment_frames if self.next_length(plan) is None else self.usual
+
+    def longest(self, plan: SegmentPlan) -> int:
+        """The most frames of a chunk."""
+        return plan.segment_frames if self._may_encode else self.usual
 
     def _encoding_is_faster(self, plan: SegmentPlan) -> bool:
         """Whether the segments that are left are drawn sooner by actors that also encode."""

@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 TURN_S = 0.1
 """The longest wait of the loop."""
 
+ENCODER_POLL_S = 0.02
+"""The same while encoders in this process have frames: a chunk takes one some 100 ms."""
+
 SETTLE_S = 5.0
 """For what is still being written when a job fails: a segment takes milliseconds."""
 
@@ -144,7 +147,8 @@ class RayRun:
             SchedulerSettings(
                 limits=_limits(performance, max_actors),
                 limit_bytes=limit_bytes,
-                chunk_frames=self._sizes.usual,
+                longest_frames=self._sizes.longest(work.plan),
+                likely_frames=lambda: self._sizes.likely(work.plan),
                 window_s=performance.window_size,
                 actor_start_s=ACTOR_START_S + setup.open_s,
                 depth=performance.worker_queue_size if work.writer is None else None,
@@ -266,6 +270,9 @@ class RayRun:
         encoder_refs = [] if self._encoder is None else self._encoder.refs()
         refs = self._pool.refs() + encoder_refs
         patience_s = self._pool.poll_s(TURN_S)
+        if self._work.encoders.queued_frames:
+            # Their threads wake nobody; what they have taken makes room for more to be drawn.
+            patience_s = min(patience_s, ENCODER_POLL_S)
         if not refs:
             time.sleep(patience_s)
         else:

@@ -132,13 +132,15 @@ def first_eight(node: str) -> str:
 class SchedulerSettings:
     """What does not change while a job runs on Ray.
 
-    `depth` is how many chunks an actor may hold, None where that follows how
-    long they take. `frame_s` and `open_s` are what was measured before.
+    `longest_frames` is the most frames of a chunk, `likely_frames` how many those to
+    come have. `depth` is how many chunks an actor may hold, None where that follows
+    how long they take. `frame_s` and `open_s` are what was measured before.
     """
 
     limits: ScalingLimits
     limit_bytes: int
-    chunk_frames: int
+    longest_frames: int
+    likely_frames: Callable[[], int]
     window_s: float = 3.0
     actor_start_s: float = 1.0
     depth: int | None = None
@@ -634,7 +636,7 @@ class Scheduler(Generic[Payload]):
             return None, None
         frames_left = total - queue.first_frame - queue.drawn_frames
         waiting = max(0, frames_left - queue.drawing_frames)
-        return frames_left, queue.drawing_chunks + -(-waiting // self._settings.chunk_frames)
+        return frames_left, queue.drawing_chunks + -(-waiting // self._settings.likely_frames())
 
     def _end_hung_actors(self) -> None:
         for number in self._find_late():
@@ -713,7 +715,7 @@ class Scheduler(Generic[Payload]):
         settings = self._settings
         frame_s = max(settings.frame_s, self._pace.known_s)
         silence_s = self._now_s - self._news_s
-        if silence_s > timeout_s(settings.chunk_frames, frame_s, settings.open_s):
+        if silence_s > timeout_s(settings.longest_frames, frame_s, settings.open_s):
             raise FarmSilentError(
                 f"No actor has answered for {silence_s:.0f} s. "
                 f"{self._waits_for(encoder_silence_s)} "

@@ -14,9 +14,8 @@ ENCODER_THREADS = 4
 The output of libx264 and libx265 depends on the number of threads, so the machine's
 number of cores would make other bytes on another machine. Four keep small machines
 busy; with more, libx264 limits the vertical range of motion vectors in low images.
-libx264 takes the same processor time and makes files of the same size (640x480: 0.94
-and 1.0000 of those of one thread) as with one thread, so segments use four, too; the
-segments of the other codecs are encoded in one.
+Segments of libx264 use them, too: at 640x480 they cost as much processor time as one
+thread, and no bytes. Segments of the other codecs are encoded in one thread.
 """
 
 KEYFRAME_DISTANCE = 250

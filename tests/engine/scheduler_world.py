@@ -109,7 +109,8 @@ class World:
             SchedulerSettings(
                 limits=ScalingLimits(min_actors=1, max_actors=actors),
                 limit_bytes=self.limit_bytes,
-                chunk_frames=4,
+                longest_frames=4,
+                likely_frames=lambda: 4,
                 total=n_frames,
             ),
             now_s=0.0,

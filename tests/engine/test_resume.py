@@ -438,7 +438,7 @@ def test_what_drawing_appends_to_is_no_other_value(video: Path, whole: str) -> N
 CHANGED: dict[str, tuple[dict[str, Any], str]] = {
     "fps": ({"fps": 25}, "the number of frames was 96, is 80 now; the frame rate was 30, is 25"),
     "codec": ({"codec": "h265"}, "codec was libx264, is libx265 now"),
-    "crf": ({"crf": 30}, "crf was 20, is 30 now"),
+    "crf": ({"crf": 30}, "crf was 24.4, is 30 now"),
     "seed": ({"seed": 1}, "the seed was 0, is 1 now"),
     "frames": ({"frames": "0-89"}, "the number of frames was 96, is 90 now"),
     "segments": ({"segment_frames": 250}, "how the video is cut into segments was"),

@@ -157,7 +157,8 @@ class Desk:
             SchedulerSettings(
                 limits=ScalingLimits(min_actors=actors, max_actors=actors),
                 limit_bytes=1000,
-                chunk_frames=5,
+                longest_frames=5,
+                likely_frames=lambda: 5,
                 depth=1,
                 total=n_frames,
                 **settings,  # type: ignore[arg-type]
