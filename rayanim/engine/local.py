@@ -231,7 +231,7 @@ class InProcess:
     @property
     def can_test_order(self) -> bool:
         """Whether enough was drawn for `order_matters`."""
-        return self._order_test.is_full
+        return self._order_test.has_enough(self.cost.usual_s)
 
     def order_matters(self) -> bool:
         """Whether frames depend on those before: some are drawn again, in another order."""
