@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import IdentityTransform
 from sameness import assert_same_as_full, unguarded
+from samples import sampled
 from videos import STEPS, VIDEOS, X, wave
 
 from rayanim.figure import artists, changes
@@ -28,7 +29,7 @@ def full_pixels(figure: Figure) -> np.ndarray:
     return np.asarray(full.buffer_rgba()).copy()
 
 
-@pytest.mark.parametrize("name", list(VIDEOS))
+@pytest.mark.parametrize("name", sampled(VIDEOS, list(VIDEOS)[::2]))
 def test_every_video_is_the_same_to_the_bit(name: str) -> None:
     """Each frame of each video has the pixels of a full draw."""
     build, step = VIDEOS[name]

@@ -31,6 +31,7 @@ from mpl_toolkits import axisartist
 from mpl_toolkits.axes_grid1 import host_subplot, make_axes_locatable
 from mpl_toolkits.axes_grid1.parasite_axes import HostAxes
 from sameness import assert_same_as_full, describe, unguarded
+from samples import sampled
 
 from rayanim.figure.canvas import IncrementalCanvas, VideoCanvas
 
@@ -1048,7 +1049,7 @@ def points_in_place() -> tuple[Figure, list[Step]]:
     ]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", sampled(KINDS, list(KINDS)[::2]))
 def test_frames_are_those_of_full_draws(name: str) -> None:
     """Whatever a script does, an incremental draw shows what a full draw shows."""
     assert_same_frames(KINDS[name])
