@@ -84,7 +84,7 @@ class Container:
 
 CODECS: tuple[Codec, ...] = (
     # Compared with `Animation.save`, FFmpeg's medium at crf 23, in
-    # benchmarks/codec_defaults.py: no file is larger, at no lower PSNR, in about 0.8 of
+    # benchmarks/codec_defaults.py: no file is larger, at no lower PSNR, in 0.8 to 1.0 of
     # the processor time. psy and strong aq spend bits on what lowers the PSNR of plots;
     # without psy, x264 no longer lowers the quantizer of chroma, which thin coloured
     # lines need. Five B-frames save 10 % where things move evenly; direct-pred chooses
