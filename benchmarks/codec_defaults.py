@@ -21,8 +21,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import drawing
 import numpy as np
-from drawing import Update, X, drawn_frames, heat_map, wave
+from drawing import Update, X, drawn_frames
 from matplotlib import cbook, image
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -99,9 +100,15 @@ def photo() -> tuple[Figure, Update]:
 
 def line() -> tuple[Figure, Update]:
     """A wave that moves by an eighth of a radian in each frame."""
-    figure, _ = wave()
+    figure, _ = drawing.wave()
     (curve,) = figure.axes[0].lines
     return figure, lambda n: curve.set_ydata(np.cos(X + n / 15))
+
+
+def heat_map() -> tuple[Figure, Update]:
+    """A field of waves that moves as slowly as the line."""
+    figure, update = drawing.heat_map()
+    return figure, lambda n: update(n / 3)
 
 
 KINDS: dict[str, Callable[[], tuple[Figure, Update]]] = {

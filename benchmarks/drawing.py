@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rayanim.figure.canvas import IncrementalCanvas
 from rayanim.figure.figure import close_figure
 
-Update = Callable[[int], None]
+Update = Callable[[float], None]
 X = np.linspace(0, 4 * np.pi, 200)
 DOTS = X[::4]
 FRAMES = 40

@@ -15,7 +15,8 @@ The output of libx264 and libx265 depends on the number of threads, so the machi
 number of cores would make other bytes on another machine. Four keep small machines
 busy; with more, libx264 limits the vertical range of motion vectors in low images.
 Segments of libx264 use them, too: at 640x480 they cost as much processor time as one
-thread, and no bytes. Segments of the other codecs are encoded in one thread.
+thread, and no bytes. So do those of libvpx-vp9: without row-mt, which needs several
+threads, smooth images take 4 % more. Segments of the others are encoded in one thread.
 """
 
 KEYFRAME_DISTANCE = 250
@@ -84,7 +85,7 @@ class Container:
 
 CODECS: tuple[Codec, ...] = (
     # Compared with `Animation.save`, FFmpeg's medium at crf 23, in
-    # benchmarks/codec_defaults.py: no file is larger, at no lower PSNR, in about 0.8 of
+    # benchmarks/codec_defaults.py: no file is larger, at no lower PSNR, in 0.8 to 1.0 of
     # the processor time. psy and strong aq spend bits on what lowers the PSNR of plots;
     # without psy, x264 no longer lowers the quantizer of chroma, which thin coloured
     # lines need. Five B-frames save 10 % where things move evenly; direct-pred chooses
@@ -160,7 +161,6 @@ CODECS: tuple[Codec, ...] = (
         preset_option="cpu-used",
         max_size=(65536, 65536),
         options=(("deadline", "good"), ("row-mt", "1")),
-        segment_options=(("threads", "1"), ("row-mt", "0")),
     ),
     # Up to preset 7 SVT-AV1 uses its tools for screen content: plots take half the
     # bytes of preset 8, and 1.5 times its time. lp is the number of threads: with

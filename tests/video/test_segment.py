@@ -163,7 +163,7 @@ def test_the_specification_of_segments_is_applied_once(codec):
     spec = spec_of(codec=codec)
     fixed = segment_spec(spec)
     assert segment_spec(fixed) == fixed
-    assert dict(fixed.options)["threads"] == ("4" if codec == "h264" else "1")
+    assert dict(fixed.options)["threads"] == ("4" if codec in ("h264", "vp9") else "1")
     assert segment_of(spec, numbered(spec, 4)) == segment_of(fixed, numbered(spec, 4))
 
 
