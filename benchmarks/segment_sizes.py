@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from rayanim.engine.plan import closed_lengths
+from rayanim.engine.plan import segment_lengths
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
@@ -159,7 +159,7 @@ def main() -> int:
     is_large = False
     for codec, content, n in itertools.product(arguments.codec or TARGETS, CONTENTS, frames):
         spec = make_spec(TARGETS[codec], VideoSettings(codec=codec), SIZE, RATE)
-        lengths = list(closed_lengths(n, gop_frames(spec)))
+        lengths = list(segment_lengths(n, gop_frames(spec)))
         one_bytes, joined_bytes = sizes(spec, Drawing(spec, content), lengths)
         ratio = joined_bytes / one_bytes
         is_large |= ratio > MOST_LARGER

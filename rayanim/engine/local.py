@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -396,9 +396,10 @@ class Encoders:
 
     @property
     def frame_s(self) -> float | None:
-        """Processor seconds that a frame took to encode so far; None before any was.
+        """Seconds for which a frame kept its encoder busy so far; None before any was.
 
-        Not those of the clock: the thread shares the cores with the drawing.
+        By the clock: libx264 and libvpx work in threads of their own, whose processor
+        time is not this thread's.
         """
         return self._busy_s / self._encoded_frames if self._encoded_frames else None
 
@@ -498,33 +499,26 @@ class Encoders:
         while isinstance(item := incoming.get(), _Frames):
             began_s = time.perf_counter()
             _check_order(item.chunk.start, item.chunk.segment.start if at is None else at)
-            with self._busy():
-                encoder.encode(item.frames)
+            encoder.encode(item.frames)
+            wait_s, waits_since_s = began_s - waits_since_s, time.perf_counter()
+            encode_s, at = waits_since_s - began_s, item.chunk.stop
+            self._count_busy(encode_s)
             self._freed(item.frames)
-            wait_s, waits_since_s, at = (
-                began_s - waits_since_s,
-                time.perf_counter(),
-                item.chunk.stop,
-            )
-            self._results.put(_Taken(item, waits_since_s - began_s, wait_s))
+            self._results.put(_Taken(item, encode_s, wait_s))
         if item is None:
             return
         _check_order(item.stop, at)
         began_s = time.perf_counter()
-        with self._busy():
-            encoded = encoder.finish()
+        encoded = encoder.finish()
         encoded_s = time.perf_counter()
+        self._count_busy(encoded_s - began_s)
         written_bytes = self._writer.put(item, encoded)
         write_s = time.perf_counter() - encoded_s
         self._results.put(_Written(item, encoded_s - began_s, write_s, written_bytes))
 
-    @contextlib.contextmanager
-    def _busy(self) -> Iterator[None]:
-        """Count the processor time of an encoder."""
-        began_s = time.thread_time()
-        yield
+    def _count_busy(self, took_s: float) -> None:
         with self._changed:
-            self._busy_s += time.thread_time() - began_s
+            self._busy_s += took_s
 
     def _freed(self, frames: RawPayload) -> None:
         with self._changed:
