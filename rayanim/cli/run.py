@@ -184,7 +184,8 @@ class _Run:
         is_whole_video = options.still_number is None and not options.dry_run
         stays = options.settings.engine == "local" or actors == 1
         elsewhere = options.settings.cluster_address is not None or options.videos_folder
-        if cores < CORES_TO_START_EARLY or stays or elsewhere or not is_whole_video:
+        is_early = cores >= CORES_TO_START_EARLY and sys.platform == "linux"
+        if not is_early or stays or elsewhere or not is_whole_video:
             return contextlib.nullcontext()
         from rayanim.engine.warm import find, started_early
 

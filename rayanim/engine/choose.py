@@ -150,7 +150,8 @@ class Chooser:
                 choice, engine="ray", actors=actors, reason="engine='ray' was asked for"
             )
         elif choice.engine == "local":
-            if (choice.predicted_local_s or 0.0) < costs.start_s:
+            here_s = choice.predicted_local_s
+            if here_s is not None and here_s < costs.start_s:
                 drop_early()  # the video is finished before it can help
             return choice
         elif self._too_large is not None:

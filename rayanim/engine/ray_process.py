@@ -197,7 +197,7 @@ def on_loopback() -> Iterator[None]:
 def main() -> None:
     """Start a Ray, report its address, and shut it down when standard input has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    num_cpus, users = int(sys.argv[1]), sys.argv[2]
+    num_cpus, users, parent = int(sys.argv[1]), sys.argv[2], os.getppid()
     # What others print must not come between.
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -216,7 +216,8 @@ def main() -> None:
     import ray
 
     try:
-        while "address" in answer and is_wanted.is_set():
+        # Whoever started this process may have forked others, which keep the pipe open.
+        while "address" in answer and is_wanted.is_set() and os.getppid() == parent:
             time.sleep(IN_USE_POLL_S)
         with unused(users):
             ray.shutdown()
