@@ -38,7 +38,7 @@ from rayanim.engine.ray_process import (
 )
 from rayanim.engine.ray_session import LocalRay, RaySession
 from rayanim.errors import FarmStartError, OutputError, RayanimError
-from rayanim.storage.lock import FileLock
+from rayanim.storage.lock import FileLock, remove_unfinished
 
 if TYPE_CHECKING:
     from rayanim.engine.draw import PackedSource
@@ -58,6 +58,14 @@ each other closely.
 
 ANSWER_LIMIT_S = 1.0
 """A head on this machine accepts a connection at once."""
+
+WATCH_S = 1.0
+"""Seconds between two looks of a job whether the Ray that it is attached to is there."""
+
+GONE = (
+    "rayanim: error: The Ray that this video is drawn on has been killed, and with it this job. "
+    "Run it again; --resume (resume=True) goes on from the segments that were finished."
+)
 
 
 def runtime_folder() -> Path:
@@ -195,7 +203,7 @@ class ReadyRay:
         if why is not None:
             notice(f"The Ray that is there is not used: {why}.")
             return RaySession(otherwise)
-        return AttachedSession(_Attaching(self.wait, otherwise), held)
+        return AttachedSession(self.wait, otherwise, held)
 
     def sent(self, packed: PackedSource) -> PackedSource:
         """`packed`, for actors that take on this process's environment first."""
@@ -252,13 +260,17 @@ def _joined(users: str) -> int | None:
 class AttachedSession(RaySession):
     """A Ray that another process has started, for one job; it goes on afterwards."""
 
-    def __init__(self, starter: _Attaching, held: int | None) -> None:
-        super().__init__(starter)
+    def __init__(
+        self, wait: Callable[[], RunningRay], otherwise: LocalRay, held: int | None
+    ) -> None:
+        self._is_detaching = threading.Event()
+        super().__init__(_Attaching(wait, otherwise, self._is_detaching))
         # The system lets go of it where a job is killed.
         self._held = held
 
     def stop(self) -> None:
         """Detach from it."""
+        self._is_detaching.set()
         super().stop()
         held, self._held = self._held, None
         if held is not None:
@@ -272,9 +284,15 @@ class AttachedSession(RaySession):
 class _Attaching:
     """The `RayStarter` of an `AttachedSession`."""
 
-    def __init__(self, wait: Callable[[], RunningRay], otherwise: LocalRay) -> None:
+    def __init__(
+        self,
+        wait: Callable[[], RunningRay],
+        otherwise: LocalRay,
+        is_detaching: threading.Event,
+    ) -> None:
         self._wait = wait
         self._otherwise = otherwise
+        self._is_detaching = is_detaching
 
     @property
     def limit_s(self) -> float:
@@ -283,8 +301,7 @@ class _Attaching:
     def init(self) -> None:
         try:
             found = self._wait()
-            host, _, port = found.address.rpartition(":")
-            socket.create_connection((host, int(port)), ANSWER_LIMIT_S).close()
+            see_answer(found.address)
         except (FarmStartError, OSError) as error:
             _logger.info("The Ray that was there is not used: %s", error)
             self._otherwise.init()
@@ -301,9 +318,35 @@ class _Attaching:
                 logging_level=logging.ERROR,
                 log_to_driver=_logger.isEnabledFor(logging.INFO),
             )
+        watch = threading.Thread(target=self._watch, args=(found.address,), daemon=True)
+        watch.start()
 
     def failed(self, error: BaseException | None) -> RayanimError:
         return self._otherwise.failed(error)
+
+    def _watch(self, address: str) -> None:
+        """End this process when the Ray is gone.
+
+        Ray does so itself, after waiting for a minute, in which every call of it
+        hangs, `ray.shutdown` included.
+        """
+        while not self._is_detaching.wait(WATCH_S):
+            try:
+                see_answer(address)
+            except ConnectionRefusedError:
+                if self._is_detaching.is_set():
+                    return
+                print(GONE, file=sys.stderr, flush=True)
+                remove_unfinished()
+                os._exit(1)
+            except OSError:  # busy
+                continue
+
+
+def see_answer(address: str) -> None:
+    """See that something listens at ``HOST:PORT``; `OSError` where nothing does."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), ANSWER_LIMIT_S).close()
 
 
 def read_token_again() -> None:

@@ -323,11 +323,19 @@ def test_a_warm_process_that_is_killed_leaves_no_process(
 
 
 @pytest.mark.timeout(300)
-def test_a_ray_that_is_killed_under_the_warm_process_ends_that(folder: Path) -> None:
-    """Two agents of Ray, which would stay for a minute, are ended, too."""
+def test_a_ray_that_is_killed_ends_the_warm_process_and_the_job(
+    folder: Path, tmp_path: Path, in_process_of_its_own: Any
+) -> None:
+    """Two agents of Ray, which would stay for a minute, are ended, too; the job says what to do."""
     assert run("warm").returncode == 0
+    job = in_process_of_its_own("a.mp4", 2000, 0.05)
+    while not (tmp_path / "a.mp4.began").exists() and job.poll() is None:
+        time.sleep(0.1)
     (ray,) = [each for each in processes(folder) if "rayanim.engine.ray_process" in each.cmdline()]
     ray.kill()
+    errors = job.communicate(timeout=50)[1]
+    assert job.returncode == 1 and errors.splitlines()[-1] == warm.GONE
+    assert sorted(each.name for each in tmp_path.glob("a.mp4*")) == ["a.mp4.began", "a.mp4.parts"]
     assert_nothing_left(folder)
 
 
