@@ -46,6 +46,14 @@ AT_START = re.compile(
 )
 """Variables that Python, matplotlib or NumPy read once, when they are loaded."""
 
+HOLD_S = 1.0
+"""After Ray is loaded, it starts when a job asks for it, or so long after the process began.
+
+Most scripts have drawn their first frames by then, on a quiet machine after
+0.9 s, and short videos have turned out to be short. Dropped until then, the
+process has cost 0.6 s of processor time; dropped later, 8 s on 2 cores.
+"""
+
 IN_USE_POLL_S = 0.2
 """Seconds between two looks whether a job still uses a Ray that is to end."""
 
@@ -131,6 +139,7 @@ class RayProcess:
         """Wait until Ray has started; raises where it has not."""
         with self._waiting:
             if not self.offer.address:
+                self._ask()
                 told = self._first_line()
                 if "address" not in told:
                     raise FarmStartError(told.get("error") or "It ended while it started.")
@@ -157,6 +166,12 @@ class RayProcess:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(left, timeout=limit_s)
+
+    def _ask(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or was dropped
+            if self._process.stdin is not None:
+                self._process.stdin.write(b"\n")
+                self._process.stdin.flush()
 
     def _first_line(self) -> dict[str, Any]:
         stream = self._process.stdout
@@ -201,12 +216,10 @@ def main() -> None:
     # What others print must not come between.
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    is_loading, is_wanted = threading.Event(), threading.Event()
-    is_loading.set()
-    is_wanted.set()
-    threading.Thread(target=_watch_stdin, args=(is_loading, is_wanted), daemon=True).start()
+    orders = Orders()
+    threading.Thread(target=orders.read, daemon=True).start()
     try:
-        address = _start(num_cpus, is_loading)
+        address = _start(num_cpus, orders)
     except Exception as error:  # reported by who has started this process
         answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
     else:
@@ -217,7 +230,7 @@ def main() -> None:
 
     try:
         # Whoever started this process may have forked others, which keep the pipe open.
-        while "address" in answer and is_wanted.is_set() and os.getppid() == parent:
+        while "address" in answer and orders.is_wanted and os.getppid() == parent:
             time.sleep(IN_USE_POLL_S)
         with unused(users):
             ray.shutdown()
@@ -225,7 +238,30 @@ def main() -> None:
         ray.shutdown()
 
 
-def _start(num_cpus: int, is_loading: threading.Event) -> str:
+class Orders:
+    """What standard input says: a line, that Ray is to start; its end, that it is not wanted."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._asked = threading.Event()
+        self._is_starting = False
+        self.is_wanted = True
+
+    def read(self) -> None:
+        """Read them until the end."""
+        while os.read(0, 1024):
+            self._asked.set()
+        if not self._is_starting:
+            os._exit(0)  # there is no process of Ray's yet
+        self.is_wanted = False
+
+    def wait_for_start(self) -> None:
+        """Wait until Ray is to start."""
+        self._asked.wait(max(0.0, self._began_s + HOLD_S - time.monotonic()))
+        self._is_starting = True
+
+
+def _start(num_cpus: int, orders: Orders) -> str:
     os.environ.update(
         RAY_AUTH_MODE="token",
         RAY_preload_python_modules=PRELOADED,
@@ -236,7 +272,7 @@ def _start(num_cpus: int, is_loading: threading.Event) -> str:
     with environment_for_ray(), on_loopback():
         import ray
 
-        is_loading.clear()
+        orders.wait_for_start()
         ray.init(
             address="local",
             num_cpus=num_cpus,
@@ -248,14 +284,6 @@ def _start(num_cpus: int, is_loading: threading.Event) -> str:
             _system_config={"free_objects_period_milliseconds": 0},
         )
     return str(ray.get_runtime_context().gcs_address)
-
-
-def _watch_stdin(is_loading: threading.Event, is_wanted: threading.Event) -> None:
-    while os.read(0, 1024):
-        pass
-    if is_loading.is_set():
-        os._exit(0)  # there is no process of Ray's yet
-    is_wanted.clear()
 
 
 @contextlib.contextmanager

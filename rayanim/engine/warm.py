@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ import cloudpickle
 from rayanim.engine.machine import usable_cores
 from rayanim.engine.ray_process import (
     AT_START,
+    HOLD_S,
     JOBS_AT_ONCE,
     RayProcess,
     RunningRay,
@@ -183,27 +185,26 @@ def is_locked(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyRay:
-    """A Ray that a job may attach to instead of starting one; `wait` returns when it has started.
+    """A Ray that a job may attach to instead of starting one.
 
-    `users` is the file that its users hold; a Ray of one process alone has none.
+    `wait` returns when it has started. `hold` keeps it for a job until what it
+    returns is called; None where the Ray is about to end.
     """
 
+    name: str
     offer: RunningRay
     wait: Callable[[], RunningRay]
+    hold: Callable[[], Callable[[], None] | None]
     began_s: float
-    users: str = ""
 
     def session(self, otherwise: LocalRay, notice: Callable[[str], None]) -> RaySession:
         """Attaches to it; starts one of the job's own where that is not possible."""
         why = self.offer.misfit(otherwise.num_cpus, otherwise.store_bytes)
-        held = None
-        if why is None and self.users:
-            held = _joined(self.users)
-            why = "it has just ended" if held is None else None
-        if why is not None:
-            notice(f"The Ray that is there is not used: {why}.")
+        release = None if why is not None else self.hold()
+        if release is None:
+            notice(f"{self.name} is not used: {why or 'it has just ended'}.")
             return RaySession(otherwise)
-        return AttachedSession(self.wait, otherwise, held)
+        return AttachedSession(self.wait, otherwise, release)
 
     def sent(self, packed: PackedSource) -> PackedSource:
         """`packed`, for actors that take on this process's environment first."""
@@ -237,8 +238,11 @@ def unpickled_in(environment: Mapping[str, str], removed: list[str], pickled: by
     return cloudpickle.loads(pickled)
 
 
-def _joined(users: str) -> int | None:
-    """A descriptor that marks a user of a Ray; None where the Ray is about to end."""
+def joined(users: str) -> Callable[[], None] | None:
+    """Mark a user of a Ray until what is returned is called; None where it is about to end.
+
+    The system removes the mark of a job that is killed.
+    """
     import fcntl
 
     try:
@@ -252,7 +256,7 @@ def _joined(users: str) -> int | None:
         except OSError:
             time.sleep(0.01)
         else:
-            return descriptor
+            return partial(os.close, descriptor)
     os.close(descriptor)
     return None
 
@@ -261,20 +265,22 @@ class AttachedSession(RaySession):
     """A Ray that another process has started, for one job; it goes on afterwards."""
 
     def __init__(
-        self, wait: Callable[[], RunningRay], otherwise: LocalRay, held: int | None
+        self,
+        wait: Callable[[], RunningRay],
+        otherwise: LocalRay,
+        release: Callable[[], None],
     ) -> None:
         self._is_detaching = threading.Event()
         super().__init__(_Attaching(wait, otherwise, self._is_detaching))
-        # The system lets go of it where a job is killed.
-        self._held = held
+        self._release: Callable[[], None] | None = release
 
     def stop(self) -> None:
         """Detach from it."""
         self._is_detaching.set()
         super().stop()
-        held, self._held = self._held, None
-        if held is not None:
-            os.close(held)
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
     def _restore_environment(self) -> None:
         super()._restore_environment()
@@ -359,7 +365,7 @@ def read_token_again() -> None:
     Config.initialize("")
 
 
-# The one that `rayanim run` has started for the script that it runs.
+# The one that `rayanim run` has started, while no job uses it.
 _early: list[RayProcess] = []
 
 
@@ -374,23 +380,44 @@ def started_early(actors: int) -> Iterator[None]:
 
 
 def drop_early() -> None:
-    """The Ray that was started early is not needed."""
+    """The Ray that was started early is not needed; nothing where a job uses it."""
     while _early:
         _early.pop().drop()
+
+
+def _taken_early() -> Callable[[], None] | None:
+    """Keep it for a job, which gives it back for the next one."""
+    return partial(_early.append, _early.pop()) if _early else None
 
 
 def ready_ray(notice: Callable[[str], None]) -> ReadyRay | None:
     """A Ray that was started for jobs to come; what cannot be used is given to `notice`."""
     if _early:
         early = _early[0]
-        return ReadyRay(offer=early.offer, wait=early.wait, began_s=early.began_s)
+        return ReadyRay(
+            name="The Ray that started with the script",
+            offer=early.offer,
+            wait=early.wait,
+            hold=_taken_early,
+            began_s=early.began_s + HOLD_S,
+        )
     found, why = find()
     if found is None:
         if why is not None:
             notice(f"The warm Ray is not used: {why}.")
         return None
-    offer = found.ray
-    return ReadyRay(offer=offer, wait=lambda: offer, began_s=-math.inf, users=found.users)
+    return ready_warm(found)
+
+
+def ready_warm(found: Description) -> ReadyRay:
+    """The warm Ray, for a job."""
+    return ReadyRay(
+        name="The warm Ray",
+        offer=found.ray,
+        wait=lambda: found.ray,
+        hold=partial(joined, found.users),
+        began_s=-math.inf,
+    )
 
 
 class WarmProcess:

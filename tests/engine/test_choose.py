@@ -299,7 +299,8 @@ def test_a_ray_that_was_started_before_costs_little(
     monkeypatch: pytest.MonkeyPatch, age_s: float, ray_s: float
 ) -> None:
     """A warm one has started; one that began with the script may still have to."""
-    ready = ReadyRay(offer=None, wait=None, began_s=100.0 - age_s)  # type: ignore[arg-type]
+    others: dict[str, Any] = {"name": "", "offer": None, "wait": None, "hold": None}
+    ready = ReadyRay(began_s=100.0 - age_s, **others)
     monkeypatch.setattr(choose.time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(choose, "ready_ray", lambda notice: ready)
     chooser, _ = chooser_of()

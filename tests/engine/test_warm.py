@@ -21,7 +21,7 @@ import rayanim
 from rayanim.engine import warm
 from rayanim.engine.ray_process import RunningRay, read_at_start
 from rayanim.engine.ray_session import LocalRay, RaySession
-from rayanim.engine.warm import Description, ReadyRay, find, runtime_folder, versions
+from rayanim.engine.warm import Description, find, ready_warm, runtime_folder, versions
 from rayanim.errors import OutputError
 from rayanim.storage.lock import FileLock
 
@@ -128,7 +128,7 @@ def test_without_a_runtime_folder_one_of_mode_0700_is_made(
 def test_a_job_that_needs_more_starts_its_own(folder: Path, job: LocalRay, why: str) -> None:
     said: list[str] = []
     found = described(folder)
-    ready = ReadyRay(offer=found.ray, wait=lambda: found.ray, began_s=0.0, users=found.users)
+    ready = ready_warm(found)
     assert type(ready.session(job, said.append)) is RaySession
     assert len(said) == 1 and why in said[0]
 
@@ -152,7 +152,7 @@ def test_a_ray_that_is_about_to_end_takes_no_job(folder: Path) -> None:
     """Its file of users is gone, or held for good; otherwise a job holds it until it ends."""
     said: list[str] = []
     found = described(folder)
-    ready = ReadyRay(offer=found.ray, wait=lambda: found.ray, began_s=0.0, users=found.users)
+    ready = ready_warm(found)
     first, second = (ready.session(OWN, said.append) for _ in range(2))
     users = Path(found.users)
     first.stop()
@@ -161,7 +161,7 @@ def test_a_ray_that_is_about_to_end_takes_no_job(folder: Path) -> None:
     assert not warm.is_used(users) and not said
     users.unlink()
     assert type(ready.session(OWN, said.append)) is RaySession
-    assert said == ["The Ray that is there is not used: it has just ended."]
+    assert said == ["The warm Ray is not used: it has just ended."]
 
 
 def test_actors_take_on_the_environment_of_the_job(
@@ -174,7 +174,7 @@ def test_actors_take_on_the_environment_of_the_job(
     found = described(folder)
     monkeypatch.delenv("OF_WARM")
     monkeypatch.setenv("OF_THE_SCRIPT", "1")
-    ready = ReadyRay(offer=found.ray, wait=lambda: found.ray, began_s=0.0)
+    ready = ready_warm(found)
     import cloudpickle
 
     sent = ready.sent(PackedSource(cloudpickle.dumps(("source", "style")), (), "."))
@@ -357,6 +357,45 @@ def test_a_runtime_folder_that_takes_no_file_is_named(monkeypatch: pytest.Monkey
 
 
 # ---- with the script
+
+
+def test_a_ray_that_a_job_uses_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may turn out after all that it does not pay: the next job of the script may use it."""
+
+    class Process:
+        offer = RunningRay(
+            address="",
+            token="",
+            actors=2,
+            store_bytes=2**29,
+            at_start=read_at_start(),
+            variables=(),
+        )
+        began_s = 0.0
+        wait = None
+        is_dropped = False
+
+        def __init__(self, actors: int) -> None:
+            processes.append(self)
+
+        def drop(self) -> None:
+            self.is_dropped = True
+
+    processes: list[Process] = []
+    monkeypatch.setattr(warm, "RayProcess", Process)
+    said: list[str] = []
+    with warm.started_early(2):
+        ready = warm.ready_ray(said.append)
+        assert ready is not None
+        session = ready.session(OWN, said.append)
+        warm.drop_early()
+        assert type(session) is warm.AttachedSession and not processes[0].is_dropped
+        session.stop()
+        warm.drop_early()
+        assert processes[0].is_dropped
+        assert type(ready.session(OWN, said.append)) is RaySession
+    assert said == ["The Ray that started with the script is not used: it has just ended."]
+
 
 FOUR_CORES = "import rayanim.engine.machine as machine; machine.usable_cores = lambda **_: 4"
 
