@@ -23,7 +23,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +69,8 @@ GONE = (
 )
 
 
-def runtime_folder() -> Path:
-    """The folder of this user alone where the warm Ray is described; made where it is missing.
+def runtime_folder(*, make: bool = False) -> Path:
+    """The folder of this user alone where the warm Ray is described; `make` makes a missing one.
 
     ``XDG_RUNTIME_DIR`` (XDG Base Directory Specification), or else a folder of
     mode 0700 in the temporary folder.
@@ -80,8 +79,11 @@ def runtime_folder() -> Path:
     if given and Path(given).is_dir():
         return Path(given)
     folder = Path(tempfile.gettempdir()) / f"rayanim-{os.getuid()}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
+    if make:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+    elif not os.path.lexists(folder):
+        return folder
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise OutputError(f"{str(folder)!r} is not a folder of this user alone (mode 0700).")
@@ -100,6 +102,8 @@ def lock_path(folder: Path) -> Path:
 
 def versions() -> dict[str, str]:
     """What has to be the same in the process of a job and in the warm Ray."""
+    from importlib.metadata import version  # 20 ms, a tenth of a short video
+
     return {
         "rayanim": version("rayanim"),
         "ray": version("ray"),
@@ -425,6 +429,7 @@ class WarmProcess:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
+        runtime_folder(make=True)
         self._path = description_path()
         self._stopping = threading.Event()
         self._ray: RayProcess

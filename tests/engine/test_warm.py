@@ -108,7 +108,8 @@ def test_without_a_runtime_folder_one_of_mode_0700_is_made(
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    made = runtime_folder()
+    assert find() == (None, None) and not list(tmp_path.iterdir())
+    made = runtime_folder(make=True)
     assert made.parent == tmp_path and made.stat().st_mode & 0o777 == 0o700
     made.chmod(0o755)
     with pytest.raises(OutputError, match="not a folder of this user alone"):
