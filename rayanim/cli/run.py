@@ -189,7 +189,10 @@ class _Run:
             return contextlib.nullcontext()
         from rayanim.engine.warm import find, started_early
 
-        return contextlib.nullcontext() if find()[0] is not None else started_early(actors)
+        found, why = find()
+        if why is not None:
+            self._printer.notice(f"The warm Ray is not used: {why}.")
+        return started_early(actors) if found is None else contextlib.nullcontext()
 
     def _run_in(self, module: ModuleType) -> int:
         from rayanim.cli.script import execute

@@ -46,12 +46,13 @@ AT_START = re.compile(
 )
 """Variables that Python, matplotlib or NumPy read once, when they are loaded."""
 
-HOLD_S = 1.0
+HOLD_S = 1.5
 """After Ray is loaded, it starts when a job asks for it, or so long after the process began.
 
-Most scripts have drawn their first frames by then, on a quiet machine after
-0.9 s, and short videos have turned out to be short. Dropped until then, the
-process has cost 0.6 s of processor time; dropped later, 8 s on 2 cores.
+A line plot's first frames were drawn after 1.4 s of processor time (`rayanim
+run`, busy machine), and short videos have then turned out to be short. Dropped
+until then, the process costs 0.2 to 0.7 s of processor time; dropped while Ray
+starts, 8 s with two workers. The script's process spends 1 ms on either.
 """
 
 IN_USE_POLL_S = 0.2

@@ -143,9 +143,10 @@ class Description:
                 raise ValueError("its file is not of this user alone (mode 0600)")
             try:
                 values = json.load(file)
+                values["versions"].items()
                 values["ray"]["variables"] = tuple(values["ray"]["variables"])
                 return cls(**{**values, "ray": RunningRay(**values["ray"])})
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError("its file is of another version, or damaged") from error
 
 
