@@ -169,7 +169,7 @@ def warm(limit_s: float, stop: bool) -> int:
 
     A Ray on this machine, for this user alone, whose workers have loaded
     matplotlib. `rayanim run` and produce(...) find it and attach to it where
-    they would start Ray. It takes about 0.7 GB of memory.
+    they would start Ray. It takes about 0.6 GB of memory.
     """
     from rayanim.cli.warm_command import start_warm, stop_warm
 
