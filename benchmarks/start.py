@@ -84,7 +84,9 @@ def main() -> int:
             subprocess.run(command, env=environment, check=True)
             print(f"warm after {time.time() - began_s:.1f} s")
             found["warm"].append(_measured(Path(folder), environment))
+            _print({kind: runs[-1:] for kind, runs in found.items()})
             subprocess.run([*command, "--stop"], env=environment, check=True)
+    print(f"\nmedians of {options.rounds}")
     _print(found)
     return 0
 

@@ -14,8 +14,8 @@ from rayanim.cli.printing import exiting_on_failure, write_text
 from rayanim.engine.warm import Description, description_path, is_locked, is_used, lock_path
 from rayanim.errors import FarmStartError, SettingsError
 
-STOP_LIMIT_S = 30.0
-"""Ray ends in 1.4 s on a quiet machine, in ten times as long on a busy one."""
+STOP_LIMIT_S = 120.0
+"""Ray ends in 1.4 s on a quiet machine; one that is just starting in place of it starts first."""
 
 STOP_POLL_S = 0.1
 """Seconds between two looks whether it has ended."""
