@@ -17,6 +17,10 @@ from rayanim.engine.ray_session import environment_for_ray
 
 os.environ.setdefault("MPLBACKEND", "agg")
 
+# Nobody's warm Ray is for tests.
+_runtime_folder = tempfile.TemporaryDirectory(prefix="rayanim-")
+os.environ["XDG_RUNTIME_DIR"] = _runtime_folder.name
+
 # Each of the many processes that tests start imports some thousand modules. Where nothing
 # keeps them compiled, compiling them anew takes several times as long as all else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

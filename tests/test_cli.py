@@ -421,7 +421,7 @@ def test_an_unknown_command_lists_those_there_are(capsys):
     assert call("wave.py") == 2
     assert capsys.readouterr().err == (
         "rayanim: error: There is no command 'wave.py'. The commands are "
-        "run, still, doctor, submit, status, logs, stop, fetch: "
+        "run, still, doctor, warm, submit, status, logs, stop, fetch: "
         "rayanim run wave.py, for example.\n"
     )
 
@@ -753,12 +753,20 @@ def test_help_is_grouped(capsys):
         (("submit",), "Memory of the job's driver."),
         (("fetch",), "Download JOB's finished video."),
         (("doctor",), "report what is wrong and how to fix it"),
+        (("warm",), "End when no job has used it for so long: 90s, 30m or 2h."),
     ],
 )
 def test_help_says_what_an_option_does(capsys, command, text):
     """In whole phrases that are understood alone."""
     assert _code(*command, "--help") == 0
     assert text in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("text", ["5", "m", "-5m", "5d", ""])
+def test_a_time_needs_a_number_and_a_unit(capsys, text):
+    """Minutes or seconds are not guessed."""
+    assert call("warm", f"--for={text}") == 2
+    assert "A time is a number and a unit, such as 30m or 2h" in capsys.readouterr().err
 
 
 NOTICE = """

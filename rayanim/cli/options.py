@@ -136,6 +136,14 @@ def cluster_options(command: CommandT) -> CommandT:
     )
 
 
+def parsed_time(ctx: click.Context, param: click.Parameter, text: str) -> float:
+    """Seconds from text such as ``90s``, ``30m`` or ``2h``."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", text)
+    if found is None:
+        raise click.BadParameter(f"A time is a number and a unit, such as 30m or 2h, got {text!r}.")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
 def _parse_seed(text: str) -> int | str:
     """A whole number, or ``none``."""
     try:

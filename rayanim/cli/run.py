@@ -32,6 +32,9 @@ from rayanim.storage.address import Address
 
 _logger = logging.getLogger("rayanim")
 
+CORES_TO_START_EARLY = 4
+"""Ray takes two cores while it starts; the script, and what it draws, the others."""
+
 
 def run_script(script: Path, options: Options) -> int:
     """Run `script` under `options`."""
@@ -162,12 +165,34 @@ class _Run:
         # This process is ours, and a video needs no window.
         os.environ.setdefault("MPLBACKEND", "agg")
         with as_main(self._script, self._options.script_arguments) as module:
-            with overriding(self._overrides):
+            with self._ray_started_early(), overriding(self._overrides):
                 exit_code = self._run_in(module)
             if exit_code == 0:
                 self._printer.end()
                 self._preview()
             return exit_code
+
+    def _ray_started_early(self) -> contextlib.AbstractContextManager[None]:
+        """Ray begins to start while the script is imported, where nothing says that it is not used.
+
+        Not on few cores: there it takes them from the script.
+        """
+        from rayanim.engine.machine import usable_cores
+
+        options, cores = self._options, usable_cores()
+        actors = options.settings.most_actors(cores)
+        is_whole_video = options.still_number is None and not options.dry_run
+        stays = options.settings.engine == "local" or actors == 1
+        elsewhere = options.settings.cluster_address is not None or options.videos_folder
+        is_early = cores >= CORES_TO_START_EARLY and sys.platform == "linux"
+        if not is_early or stays or elsewhere or not is_whole_video:
+            return contextlib.nullcontext()
+        from rayanim.engine.warm import find, started_early
+
+        found, why = find()
+        if why is not None:
+            self._printer.notice(f"The warm Ray is not used: {why}.")
+        return started_early(actors) if found is None else contextlib.nullcontext()
 
     def _run_in(self, module: ModuleType) -> int:
         from rayanim.cli.script import execute

@@ -17,6 +17,7 @@ that stays a few seconds too long loses less than one that moves in vain.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +25,7 @@ from rayanim.engine.cluster import ClusterLink
 from rayanim.engine.machine import Machine, process_rss_bytes
 from rayanim.engine.ray_session import LocalRay, RaySession, free_ray_cpus, ray_is_running
 from rayanim.engine.stats import JobEvents
+from rayanim.engine.warm import ReadyRay, drop_early, ready_ray
 from rayanim.errors import NotPicklableError
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ RAY_START_S, RAY_STOP_S = 5.0, 2.0
 
 ACTOR_START_S = 0.8
 """A new worker process that imports matplotlib, without the user's setup, on 2 cores."""
+
+ATTACH_S, READY_ACTOR_START_S = 0.5, 0.4
+"""Loading Ray and attaching to one that was started before (0.06 s), and an actor there."""
 
 CLUSTER_ACTOR_START_S = 2.5
 """The same on a node that first unpacks the script's folder; measured: 1.8 to 2.3 s."""
@@ -100,6 +105,11 @@ class Chooser:
         )
         self._most: int | None = None
         self._packed: PackedSource | NotPicklableError | None = None
+        self._sent: PackedSource | None = None
+        self._ready: ReadyRay | None = None
+        self._is_ready_known = False
+        if not self.may_use_ray or self.link is not None:
+            drop_early()
         self._too_large: str | None = None
 
     @property
@@ -140,6 +150,9 @@ class Chooser:
                 choice, engine="ray", actors=actors, reason="engine='ray' was asked for"
             )
         elif choice.engine == "local":
+            here_s = choice.predicted_local_s
+            if here_s is not None and here_s < costs.start_s:
+                drop_early()  # the video is finished before it can help
             return choice
         elif self._too_large is not None:
             self._events.notice_once(
@@ -154,6 +167,7 @@ class Chooser:
 
     def stay(self, reason: str) -> Choice:
         """The choice to draw all frames in this process, reported where Ray was asked for."""
+        drop_early()
         if self._settings.engine == "ray":
             self._events.notice_once(f"This process draws all frames: {reason}.", "stays")
         return in_process(reason)
@@ -167,6 +181,10 @@ class Chooser:
             ray_s, actor_s, stop_s = 0.0, CLUSTER_ACTOR_START_S if has_room else NODE_START_S, 0.0
         elif ray_is_running():
             ray_s, stop_s = 0.0, 0.0
+        elif (ready := self._ready_ray()) is not None:
+            started_s = ready.began_s + RAY_START_S
+            ray_s = ATTACH_S + max(0.0, started_s - time.monotonic())
+            actor_s, stop_s = READY_ACTOR_START_S, 0.0
         return Costs(
             draw_s=draw_s,
             encode_s=encode_s,
@@ -212,7 +230,7 @@ class Chooser:
         """What is sent to actors; raises, before Ray starts, where it cannot be pickled."""
         if isinstance(self._packed, NotPicklableError):
             raise self._packed
-        return self._packed  # type: ignore[return-value]
+        return self._sent or self._packed  # type: ignore[return-value]
 
     @property
     def pristine(self) -> PackedSource | None:
@@ -223,7 +241,22 @@ class Chooser:
         """Ray for this job: the cluster's, or one of our own."""
         if self.link is not None:
             return self.link.session
-        return RaySession(LocalRay(self.most_actors(), store_bytes))
+        own = LocalRay(self.most_actors(), store_bytes)
+        ready = self._ready_ray()
+        if ready is None:
+            return RaySession(own)
+        self._sent = ready.sent(self.packed_source)
+        return ready.session(own, self._notice_ready)
+
+    def _ready_ray(self) -> ReadyRay | None:
+        """A Ray that was started before there was a job; looked for once."""
+        if not self._is_ready_known and self.may_use_ray and not ray_is_running():
+            self._is_ready_known = True
+            self._ready = ready_ray(self._notice_ready)
+        return self._ready
+
+    def _notice_ready(self, text: str) -> None:
+        self._events.notice_once(text, "ready Ray")
 
     def most_actors(self) -> int:
         """What the user set, less where memory does not suffice; found once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from fractions import Fraction
@@ -29,6 +30,7 @@ from rayanim.engine.choose import (
 from rayanim.engine.job import Job
 from rayanim.engine.machine import Machine
 from rayanim.engine.stats import JobEvents, JobStats
+from rayanim.engine.warm import ReadyRay
 from rayanim.errors import NotPicklableError
 from rayanim.parameters import NumberFeed
 from rayanim.settings import PerformanceSettings, RenderSettings, VideoSettings
@@ -291,6 +293,38 @@ def test_what_rules_ray_out_is_the_reason(changes: dict[str, Any], reason: str) 
     assert not chooser.may_use_ray
     choice = chooser.choose(SLOW, 1000)
     assert (choice.engine, choice.reason) == ("local", reason)
+
+
+@on_a_machine
+@pytest.mark.parametrize(
+    ("age_s", "ray_s"), [(math.inf, 0.0), (0.0, choose.RAY_START_S), (1.0, choose.RAY_START_S - 1)]
+)
+def test_a_ray_that_was_started_before_costs_little(
+    monkeypatch: pytest.MonkeyPatch, age_s: float, ray_s: float
+) -> None:
+    """A warm one has started; one that began with the script may still have to."""
+    others: dict[str, Any] = {"name": "", "offer": None, "wait": None, "hold": None}
+    ready = ReadyRay(began_s=100.0 - age_s, **others)
+    monkeypatch.setattr(choose.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(choose, "ready_ray", lambda notice: ready)
+    chooser, _ = chooser_of()
+    spec = make_spec(".mp4", VideoSettings(), SIZE, Fraction(30))
+    costs = chooser.costs(spec, draw_s=0.01, encode_s=0.01, warm_up_s=0.0)
+    assert costs.start_s == ray_s + choose.ATTACH_S + choose.READY_ACTOR_START_S
+    assert costs.stop_s == 0.0
+
+
+@on_a_machine
+def test_a_ray_that_comes_too_late_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The video is finished before it has started; one that may help goes on starting."""
+    dropped: list[bool] = []
+    chooser, _ = chooser_of()
+    monkeypatch.setattr(choose, "drop_early", lambda: dropped.append(True))
+    slow_start = replace(QUICK, start_s=1000 * QUICK.draw_s)
+    assert chooser.choose(slow_start, 2000).engine == "local"
+    assert not dropped
+    assert chooser.choose(slow_start, 500).engine == "local"
+    assert dropped
 
 
 @on_a_machine
