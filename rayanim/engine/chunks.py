@@ -129,9 +129,14 @@ class ChunkQueue(Generic[Payload]):
         self._set_bytes(each, self._raw_bytes(chunk))
         return self._give_out(each)
 
+    def may_be_copied(self, index: int) -> bool:
+        """Whether one more actor may draw chunk `index`, which is being drawn."""
+        each = self._open.get(index)
+        return each is not None and not each.is_drawn and 0 < each.drawing < MAX_COPIES
+
     def take_copy(self, among: Collection[int]) -> Chunk | None:
         """The first chunk still being drawn, for one more actor; None if there is none."""
-        first = min(filter(self._may_be_copied, among), default=None)
+        first = min(filter(self.may_be_copied, among), default=None)
         if first is None:
             return None
         self._open[first].drawing += 1
@@ -256,10 +261,6 @@ class ChunkQueue(Generic[Payload]):
     def _set_bytes(self, each: _Open, held_bytes: int) -> None:
         self.in_flight_bytes += held_bytes - each.held_bytes
         each.held_bytes = held_bytes
-
-    def _may_be_copied(self, index: int) -> bool:
-        each = self._open.get(index)
-        return each is not None and not each.is_drawn and 0 < each.drawing < MAX_COPIES
 
     def _is_done_without(self, chunk: Chunk) -> bool:
         """An actor stops drawing `chunk`; whether it is drawn, or another draws it."""
