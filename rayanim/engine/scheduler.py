@@ -657,9 +657,8 @@ class Scheduler(Generic[Payload]):
         for number in self._find_late():
             self._give_up(number)
         limit_s = self._starts.limit_s
-        for member in list(self._roster):
-            is_opening = member.has_answered and not member.is_open
-            if is_opening and self._now_s - member.answered_s > limit_s:
+        for member in self._roster.opening:
+            if self._now_s - member.answered_s > limit_s:
                 text = f"Render actor {member.number} does not open its source: it is ended."
                 self._end(member)
                 self._emit_death(member.number, "never opened the source", None, text)

@@ -309,7 +309,7 @@ def test_a_slow_chunk_is_drawn_by_an_idle_actor_too() -> None:
 
 
 def test_idle_actors_do_not_each_look_through_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end of a long video hundreds are idle, and the loop turns hundreds of times a second."""
+    """At the end of a long video hundreds are idle, and the loop turns as often in a second."""
     desk = Desk(actors=30, n_frames=50)
     for number in range(1, 31):
         desk.open(number, f"node-{number % 3}")
