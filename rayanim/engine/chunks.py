@@ -427,7 +427,9 @@ class ChunkSizes:
             # Some actors may have no segment in the last round.
             rounds = math.ceil(rounds)
         whole_s = rounds * (times.draw_s + times.encode_s)
-        at_once = min(self._encoders, segments, 1 + self._window_frames // frames)
+        # What actors draw takes its place in the window: encoders share what is left.
+        waiting = max(0, self._window_frames - self._actors * self.usual)
+        at_once = min(self._encoders, segments, 1 + waiting // frames)
         chunk_s = segments * max(
             (times.draw_s + times.transport_s + times.encode_s) / self._actors,
             times.encode_s / at_once,

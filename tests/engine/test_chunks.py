@@ -425,6 +425,7 @@ def sizes(
     link_s: float = 0.0,
     limit_bytes: int = 256 * MIB,
     queue_size: int = 2,
+    encoders: int = 2,
 ) -> ChunkSizes:
     """Chunk sizes for frames that take so long."""
     return ChunkSizes(
@@ -436,7 +437,7 @@ def sizes(
         limit_bytes=limit_bytes,
         max_actors=actors,
         queue_size=queue_size,
-        encoders=2,
+        encoders=encoders,
     )
 
 
@@ -535,6 +536,12 @@ def test_a_narrow_link_lets_actors_encode() -> None:
     """Raw frames of a cluster's hundred actors would not pass it."""
     far = sizes(0.1, actors=100, link_s=HD_BYTES / 500e6, frame_bytes=HD_BYTES)
     assert lengths(far, SegmentPlan(NumberFeed(250 * 100))).count(None) >= 80
+
+
+def test_encoders_share_what_actors_leave_of_the_window() -> None:
+    """It holds three segments, but a hundred actors fill a third of it: no three encoders work."""
+    many = sizes(0.0475, 0.0025, actors=100, encoders=4)
+    assert many.next_length(SegmentPlan(NumberFeed(250 * 50))) is None
 
 
 def test_one_encoder_for_the_whole_video_gets_raw_frames() -> None:
