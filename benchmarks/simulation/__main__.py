@@ -60,12 +60,21 @@ def _check() -> None:
         frames = 10 * 100 * size
         _run(
             "check",
-            Scenario(frames, size, frame_s=0.2, scatter=0.0, longest=10, actors_per_node=64),
+            Scenario(
+                frames,
+                size,
+                draw_s=0.2,
+                encode_s=0.0,
+                scatter=0.0,
+                longest=10,
+                cores=64,
+                actors_per_node=64,
+            ),
         )
 
 
 def _video(minutes: int, autoscaled: bool) -> Result:
-    video = Scenario(minutes * 1500, 100, frame_s=0.5, autoscaled=autoscaled)
+    video = Scenario(minutes * 1500, 100, draw_s=0.4975, autoscaled=autoscaled)
     return _run(f"{minutes} min video, " + ("autoscaled" if autoscaled else "fixed"), video)
 
 
@@ -87,7 +96,8 @@ def _run(label: str, scenario: Scenario) -> Result:
         f"{result.took_s - result.joined_s:,.1f} s; busy: {busy}; most waiting: "
         f"{result.most_inbox} answers, {result.most_encoder} segments, {result.most_early} parts, "
         f"{result.most_in_flight_bytes / 2**20:.0f} MiB; MB/s: {rates}; "
-        f"{result.node_s / 3600:.2f} node-hours; job ended by {result.ends_job} segments",
+        f"{result.node_s / 3600:.2f} node-hours; job ended by {result.ends_job} chunks; "
+        f"{result.whole_segments} of {result.segments} segments encoded by actors",
         flush=True,
     )
     return result

@@ -15,10 +15,6 @@ class Agenda:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
 
-    def clock(self) -> float:
-        """The time, for who asks for a clock."""
-        return self.now_s
-
     def after(self, seconds: float, event: Callable[[], None]) -> None:
         """Note an event."""
         heapq.heappush(self._events, (self.now_s + seconds, next(self._order), event))
@@ -27,6 +23,13 @@ class Agenda:
         """Let the next event happen."""
         self.now_s, _, event = heapq.heappop(self._events)
         event()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let everything happen that is due within so many seconds."""
+        until_s = self.now_s + seconds
+        while self._events and self._events[0][0] <= until_s:
+            self.step()
+        self.now_s = until_s
 
 
 class Server:

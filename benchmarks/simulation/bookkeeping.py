@@ -1,4 +1,4 @@
-"""Measures the driver's own bookkeeping for one segment, with many open and many actors busy.
+"""Measures what the scheduler itself takes for one segment, while many actors are busy.
 
 ``PYTHONPATH=benchmarks python -m simulation.bookkeeping``
 """
@@ -6,64 +6,66 @@
 from __future__ import annotations
 
 import time
-from itertools import count
 
-from rayanim.engine.plan import Segment, cut
-from rayanim.engine.pool import Member, Roster
-from rayanim.engine.scheduler import Dispatcher
+from rayanim.engine.autoscaler import ScalingLimits
+from rayanim.engine.chunks import ChunkQueue
+from rayanim.engine.draw import DrawnMeta, Timings
+from rayanim.engine.messages import (
+    Answered,
+    Arrived,
+    Begin,
+    HandOn,
+    Joined,
+    Submit,
+    Taken,
+    Tick,
+    TransferBegan,
+)
+from rayanim.engine.plan import Chunk, SegmentPlan
+from rayanim.engine.scheduler import Scheduler, SchedulerSettings
 from rayanim.parameters import NumberFeed
 
 SEGMENTS = 1000
 
 
-def dispatching_us(actors: int) -> float:
-    """Microseconds to hand out, take back and write a segment while `actors` draw."""
-    dispatcher: Dispatcher[None] = Dispatcher(
-        cut(NumberFeed(250 * (actors + SEGMENTS)), 250),
-        frame_bytes=0,
-        limit_bytes=2**40,
-        in_order=False,
+def segment_us(actors: int) -> float:
+    """Microseconds to give out, take back and write a segment while `actors` draw."""
+    frames = 250 * (actors + SEGMENTS)
+    plan = SegmentPlan(NumberFeed(frames))
+    scheduler: Scheduler[None] = Scheduler(
+        ChunkQueue(iter(lambda: plan.take(None), None), frame_bytes=1, limit_bytes=2**40),
+        SchedulerSettings(
+            limits=ScalingLimits(actors, actors), limit_bytes=2**40, chunk_frames=250, total=frames
+        ),
+        now_s=0.0,
     )
-    drawing = [dispatcher.take() for _ in range(actors)]
-    began_s = time.thread_time()
-    for _ in range(SEGMENTS):
-        segment = drawing.pop()
-        assert segment is not None
-        dispatcher.drawn(segment, None, 1)
-        drawing.append(dispatcher.take())
-        # Looked at in every turn of the loop.
-        _ = dispatcher.queued_frames
-        dispatcher.encoded(segment)
-    return 1e6 * (time.thread_time() - began_s) / SEGMENTS
-
-
-def choosing_us(actors: int) -> float:
-    """Microseconds to find an actor with a place, and to note what it is given and has drawn."""
-    roster, numbers = Roster(), count()
-    segment = Segment(0, 0, 250, NumberFeed(250).take(250))
-    for _ in range(actors):
-        member = Member(next(numbers), None)
-        roster.add(member)
-        roster.open(member)
-        roster.begin(member, segment)
+    scheduler.on(Begin(actors, "all"), 0.0)
+    for number in range(1, actors + 1):
+        scheduler.on(Answered(number, f"node {number // 10}"), 0.0)
+        scheduler.on(Joined(number, differs=False), 0.0)
+    given = {each.number: each.chunk for each in scheduler.on(Tick(), 0.0) if type(each) is Submit}
     began_s = time.thread_time()
     for turn in range(SEGMENTS):
-        member = roster[turn % actors]
-        roster.end(member, segment)
-        number = next(roster.free_places(1))
-        roster.begin(roster[number], segment)
-        _ = roster.alive, roster.requested, roster.answered
+        number = turn % actors + 1
+        given[number] = _one_turn(scheduler, number, given[number], 1.0 + turn / actors)
     return 1e6 * (time.thread_time() - began_s) / SEGMENTS
+
+
+def _one_turn(scheduler: Scheduler[None], number: int, chunk: Chunk, now_s: float) -> Chunk:
+    """An actor has drawn a chunk; what it gets next."""
+    meta = DrawnMeta(Timings(1.0, 0.0, len(chunk)), 0, payload_bytes=1)
+    scheduler.on(TransferBegan(number, chunk, meta), now_s)
+    actions = scheduler.on(Arrived(number, chunk, meta, None), now_s)
+    scheduler.on(
+        Taken(next(each for each in actions if type(each) is HandOn).drawn.chunk, 0.0, 0.0), now_s
+    )
+    return next(each.chunk for each in scheduler.on(Tick(), now_s) if type(each) is Submit)
 
 
 def main() -> None:
     """Print a line for each number of actors."""
     for actors in (10, 100, 1_000, 10_000):
-        print(
-            f"{actors:>6} actors: dispatcher {dispatching_us(actors):7.1f} us, "
-            f"roster {choosing_us(actors):5.1f} us a segment",
-            flush=True,
-        )
+        print(f"{actors:>6} actors: {segment_us(actors):7.1f} us a segment", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,56 @@
-"""One simulated job: the driver's loop around the engine's plan, dispatch and controller."""
+"""One simulated job: the engine's scheduler, and a driver's loop that tells it what happened."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import partial
 
 from rayanim.engine.autoscaler import ScalingLimits
-from rayanim.engine.distributed import LOOK_S, TICK_S, Controller
-from rayanim.engine.draw import Timings
-from rayanim.engine.plan import GOP_FRAMES, Segment, closed_lengths, follow
-from rayanim.engine.pool import Member
-from rayanim.engine.scheduler import Dispatcher
-from rayanim.engine.stats import JobEvents, JobStats
+from rayanim.engine.choose import ACTOR_START_S, STORE_BYTES_PER_S, Costs, choose_engine
+from rayanim.engine.chunks import ChunkQueue, ChunkSizes, Drawn, FrameTimes
+from rayanim.engine.distributed import HOLD_S, TURN_S
+from rayanim.engine.job import LINK_BYTES_PER_S
+from rayanim.engine.local import STEP_FRAMES, STEP_S
+from rayanim.engine.messages import (
+    Action,
+    Arrived,
+    Ask,
+    Begin,
+    Died,
+    End,
+    EndSegment,
+    Event,
+    Finish,
+    HandOn,
+    PayloadLost,
+    Release,
+    Submit,
+    Taken,
+    Tick,
+    TransferBegan,
+)
+from rayanim.engine.plan import GOP_FRAMES, Chunk, SegmentPlan
+from rayanim.engine.scheduler import LOOK_S, Scheduler, SchedulerSettings
 from rayanim.errors import SegmentLostError
-from rayanim.events import SegmentDrawn, SegmentEncoded
 from rayanim.parameters import NumberFeed
 from rayanim.settings import PerformanceSettings
 from simulation.agenda import Agenda, Server
-from simulation.encoder import Encoder
+from simulation.encoder import Encoder, EncoderThreads
 from simulation.nodes import Nodes
 from simulation.scenario import Result, Scenario
 
 SAMPLE_S = 5.0
 """Seconds between two looks at how far the video is."""
 
-SHORT_SEGMENT_S = 0.2
-"""Segments shorter than this are queued at the actors, as on Ray."""
+LIMIT_BYTES = PerformanceSettings().in_flight_bytes
 
 
 class SimulatedJob:
-    """Draws a video of closed segments on simulated actors.
+    """Draws a video on simulated actors.
 
-    What the driver hears waits in an inbox. A turn of its loop takes all that is
-    there, which keeps it busy for what that costs; what it sends goes out
-    when the turn has ended.
+    What the driver gets waits in an inbox. A turn of its loop takes all that is
+    there, which keeps it busy for what that costs; each call goes out
+    when those before it have.
 
     Parameters
     ----------
@@ -42,49 +59,34 @@ class SimulatedJob:
     """
 
     def __init__(self, scenario: Scenario) -> None:
-        settings = PerformanceSettings()
         self._scenario, self._costs = scenario, scenario.costs
         self._agenda = Agenda()
-        self._nodes = Nodes(scenario, self._agenda, self._tell)
+        self._nodes = Nodes(scenario, self._agenda, self._hear, self._slower)
         self._link, self._encoder = Server(self._agenda), Encoder(scenario, self._agenda)
-        self._dispatcher: Dispatcher[None] = Dispatcher(
-            follow(NumberFeed(scenario.frames), closed_lengths(scenario.frames, scenario.longest)),
-            frame_bytes=0,
-            limit_bytes=settings.in_flight_bytes,
-            in_order=False,
-        )
-        self._controller = Controller(
-            ScalingLimits(min_actors=1, max_actors=scenario.actors, settle_s=settings.perf_delay),
-            self._nodes,  # type: ignore[arg-type]
-            self._dispatcher,
-            JobEvents(JobStats(scenario.frames)),
-            segment_frames=scenario.longest or GOP_FRAMES,
-            limit_bytes=settings.in_flight_bytes,
-            window_s=settings.window_size,
-            actor_start_s=self._costs.actor_start_s,
-            clock=self._agenda.clock,
-        )
-        self._inbox: list[Callable[[], int]] = []
+        self._threads = EncoderThreads(scenario, self._agenda, self._found, self._slower)
+        self._plan = SegmentPlan(NumberFeed(scenario.frames), scenario.longest or GOP_FRAMES)
+        self._drawn_here = 0
+        self._inbox: list[Event] = []
         self._most_inbox = 0
         self._is_busy = False
-        self._busy_s = 0.0
-        self._depth = 1
-        self._most_in_flight_bytes = 0
-        self._sampled = 0
+        self._busy_s = self._turn_s = 0.0
+        self._most_in_flight_bytes = self._moved_bytes = self._whole = 0
         self._next_look_s = 0.0
         self._samples: list[tuple[float, int, int, int]] = []
+        self._sampled = 0
         self._ended: set[int] = set()
         self._written: list[tuple[int, int]] = []
+        self._scheduler = self._make_scheduler(self._draw_here())
 
     def run(self) -> Result:
         """Simulate until the video is finished."""
-        first = 1 if self._scenario.autoscaled else self._scenario.actors
-        self._controller.begin(first, "simulated")
-        self._agenda.after(TICK_S, self._tick)
-        self._agenda.after(0.0, self._sample)
-        while not self._dispatcher.finished:
+        self._act(Begin(1 if self._scenario.autoscaled else self._scenario.actors, "simulated"))
+        self._tick()
+        self._sample()
+        while not (self._scheduler.finished and self._threads.is_done):
             self._agenda.step()
         drawn_s, node_s, busy_s = self._agenda.now_s, self._nodes.paid_s(), self._busy_s
+        self._act(Finish())
         while not self._encoder.is_done:
             self._agenda.step()
         return self._result(drawn_s, node_s, busy_s)
@@ -103,131 +105,220 @@ class SimulatedJob:
             link_busy_s=self._link.busy_s,
             node_s=node_s,
             ends_job=len(self._ended),
+            drawn_here=self._drawn_here,
+            whole_segments=self._whole,
             most_inbox=self._most_inbox,
             most_encoder=self._encoder.core.most,
             most_early=self._encoder.most_early,
             most_in_flight_bytes=self._most_in_flight_bytes,
             read_parts=self._encoder.read_parts,
+            moved_bytes=self._moved_bytes,
+            segments=self._plan.n_begun,
             samples=tuple(self._samples),
         )
 
-    def _sample(self) -> None:
-        frames = sum(stop - start for start, stop in self._written[self._sampled :])
-        self._sampled = len(self._written)
-        before = self._samples[-1][1] if self._samples else 0
-        now_s, drawing = self._agenda.now_s, self._dispatcher.drawing_segments
-        self._samples.append((now_s, before + frames, self._encoder.frames, drawing))
-        self._agenda.after(SAMPLE_S, self._sample)
+    # ---- the driver's process draws
+
+    def _draw_here(self) -> Chunk | None:
+        """Draw in the driver's process until actors are quicker; the last chunk drawn there."""
+        scenario, last = self._scenario, None
+        step = max(1, min(STEP_FRAMES, int(STEP_S / max(1e-6, scenario.draw_s))))
+        while not self._hands_over():
+            chunk = self._plan.take(step)
+            if chunk is None:
+                break
+            self._agenda.pass_time(len(chunk) * scenario.draw_s)
+            self._drawn_here += len(chunk)
+            self._written.append((chunk.start, chunk.stop))
+            self._threads.add(chunk, lambda busy_s, wait_s: None)
+            last = chunk
+            if chunk.stop == chunk.segment.stop:
+                self._threads.end(chunk.segment.index)
+                last = None
+        return last
+
+    def _hands_over(self) -> bool:
+        scenario = self._scenario
+        if scenario.ray_ready_s is None:
+            return True
+        if self._agenda.now_s < scenario.ray_ready_s:
+            return False
+        costs = Costs(
+            draw_s=scenario.draw_s,
+            encode_s=scenario.encode_s,
+            is_encoded_by_actors=True,
+            start_s=ACTOR_START_S,
+            stop_s=0.0,
+        )
+        choice = choose_engine(
+            costs,
+            self._plan.frames_left,
+            max_actors=scenario.actors,
+            cores=scenario.cores or scenario.actors,
+        )
+        return choice.engine == "ray"
+
+    def _slower(self) -> float:
+        """How many times longer things take on one machine whose cores are all busy."""
+        if self._scenario.cores is None:
+            return 1.0
+        return max(1.0, (1 + self._nodes.drawing + self._threads.busy) / self._scenario.cores)
+
+    # ---- the loop around the scheduler
+
+    def _make_scheduler(self, begun: Chunk | None) -> Scheduler[None]:
+        scenario, settings = self._scenario, PerformanceSettings()
+        is_far = scenario.cores is None
+        times = FrameTimes(
+            draw_s=scenario.draw_s,
+            encode_s=scenario.encode_s,
+            transport_s=scenario.raw_bytes / STORE_BYTES_PER_S,
+            link_s=scenario.raw_bytes / LINK_BYTES_PER_S if is_far else 0.0,
+        )
+        sizes = ChunkSizes(
+            times,
+            frame_bytes=scenario.raw_bytes,
+            frames_left=self._plan.frames_left,
+            limit_bytes=LIMIT_BYTES,
+            max_actors=scenario.actors,
+            queue_size=settings.worker_queue_size,
+            encoders=scenario.encoders,
+            asked=scenario.longest,
+        )
+        queue: ChunkQueue[None] = ChunkQueue(
+            self._chunks(sizes),
+            frame_bytes=scenario.raw_bytes,
+            limit_bytes=LIMIT_BYTES,
+            first_frame=self._plan.next_frame,
+            begun=begun,
+        )
+        most = scenario.actors
+        least = min(settings.min_workers, most)
+        return Scheduler(
+            queue,
+            SchedulerSettings(
+                limits=ScalingLimits(least, most, hold_s=HOLD_S, settle_s=settings.perf_delay),
+                limit_bytes=LIMIT_BYTES,
+                chunk_frames=sizes.usual,
+                window_s=settings.window_size,
+                actor_start_s=self._costs.actor_start_s,
+                frame_s=scenario.draw_s,
+                total=scenario.frames,
+            ),
+            now_s=self._agenda.now_s,
+        )
+
+    def _chunks(self, sizes: ChunkSizes) -> Iterator[Chunk]:
+        while (chunk := self._plan.take(sizes.next_length(self._plan))) is not None:
+            yield chunk
 
     def _tick(self) -> None:
         self._turn()
-        self._agenda.after(TICK_S, self._tick)
+        self._agenda.after(TURN_S, self._tick)
 
-    def _tell(self, what: str, member: Member) -> None:
-        self._hear(partial(self._joined if what == "joined" else self._died, member))
-
-    def _hear(self, message: Callable[[], int]) -> None:
-        """A message comes; it gives the calls that the driver makes because of it."""
-        self._inbox.append(message)
+    def _hear(self, event: Event) -> None:
+        """An answer, which the loop waits for."""
+        self._inbox.append(event)
         self._most_inbox = max(self._most_inbox, len(self._inbox))
         self._turn()
 
     def _turn(self) -> None:
         if self._is_busy:
             return
-        heard, self._inbox = self._inbox, []
-        calls = sum(message() for message in heard)
-        calls += self._hand_out()
-        self._controller.tick()
-        outstanding = self._dispatcher.drawing_segments + self._encoder.core.waiting
-        seconds = (
-            calls * self._costs.submit_s
-            + len(heard) * self._costs.hear_s
-            + outstanding * self._costs.wait_ref_s
-        )
+        queue, costs = self._scheduler.queue, self._costs
+        self._is_busy = True
+        events, self._inbox = self._inbox, []
+        self._turn_s = 0.0
+        for event in events:
+            self._turn_s += costs.hear_s
+            self._tell(event)
+        self._act(Tick())
+        outstanding = queue.drawing_chunks + self._encoder.core.waiting
+        self._turn_s += outstanding * costs.wait_ref_s
         if self._agenda.now_s >= self._next_look_s:
             self._next_look_s = self._agenda.now_s + LOOK_S
-            seconds += outstanding * self._costs.look_ref_s
-        self._busy_s += seconds
-        self._is_busy = True
-        self._agenda.after(seconds, self._turned)
+            self._turn_s += outstanding * costs.look_ref_s
+        self._busy_s += self._turn_s
+        self._agenda.after(self._turn_s, self._turned)
 
     def _turned(self) -> None:
         self._is_busy = False
-        if self._inbox:
+        # What this process has encoded is counted in a turn, and does not cause one.
+        if any(not isinstance(event, Taken) or event.chunk.encodes for event in self._inbox):
             self._turn()
 
-    def _hand_out(self) -> int:
-        calls = 0
-        for number in self._nodes.roster.free_places(self._depth):
-            segment = self._dispatcher.take()
-            if segment is None:
-                break
-            calls += 1
-            self._submit(self._nodes.roster[number], segment, calls)
-        return calls
+    def _tell(self, event: Event) -> None:
+        held = self._scheduler.held_by(event.number) if isinstance(event, Died) else ()
+        try:
+            self._act(event)
+        except SegmentLostError:
+            # A real job ends here.
+            self._ended.add(held[0].index)
+            self._scheduler.queue.give_back(held[0])
+        if isinstance(event, TransferBegan):
+            self._moved_bytes += event.meta.payload_bytes
+            seconds = event.meta.payload_bytes / self._costs.link_bytes_per_s
+            self._link.serve(seconds, partial(self._transferred, event))
+        elif isinstance(event, Taken):
+            self._written.append((event.chunk.start, event.chunk.stop))
 
-    def _submit(self, member: Member, segment: Segment, place: int) -> None:
-        self._nodes.roster.begin(member, segment)
-        sent_s = self._agenda.now_s + place * self._costs.submit_s
-        # Its own segments follow each other.
-        begin_s = max(sent_s + self._costs.call_s / 2, member.began_s)
-        draw_s = self._nodes.draw_s(segment)
-        member.began_s = begin_s + draw_s
-        answer_s = member.began_s + self._costs.call_s / 2 - self._agenda.now_s
-        self._agenda.after(answer_s, lambda: self._answered(member, segment, draw_s))
+    def _transferred(self, began: TransferBegan) -> None:
+        number, chunk = began.number, began.chunk
+        if self._nodes.is_lost(number):
+            lost = PayloadLost(number, chunk, "its node was lost")
+            self._agenda.after(self._costs.detect_s, partial(self._hear, lost))
+        else:
+            self._hear(Arrived(number, chunk, began.meta, None))
 
-    def _answered(self, member: Member, segment: Segment, draw_s: float) -> None:
-        if member.number not in self._nodes.dead:
-            self._hear(partial(self._drawn, member, segment, draw_s))
+    def _act(self, event: Event) -> None:
+        for action in self._scheduler.on(event, self._agenda.now_s):
+            self._carry_out(action)
 
-    def _joined(self, member: Member) -> int:
-        if member.number not in self._nodes.dead:
-            self._nodes.roster.answer(member)
-            self._nodes.roster.open(member)
-        return 0
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case Ask(number):
+                self._nodes.ask(number)
+            case Submit(number, chunk, _):
+                self._turn_s += self._costs.submit_s
+                self._nodes.submit(number, chunk, self._agenda.now_s + self._turn_s)
+            case Release(number) | End(number):
+                self._nodes.end(number)
+            case HandOn(drawn, _):
+                self._hand_on(drawn)
+            case EndSegment(last):
+                self._threads.end(last.segment.index)
 
-    def _died(self, member: Member) -> int:
-        held = tuple(member.held)
-        self._nodes.roster.remove(member)
-        for segment in held[1:]:
-            self._dispatcher.give_back(segment)
-        if held:
-            try:
-                self._dispatcher.lost(held[0], "its node was lost")
-            except SegmentLostError:
-                self._ended.add(held[0].index)
-                self._dispatcher.give_back(held[0])
-        return 0
-
-    def _drawn(self, member: Member, segment: Segment, draw_s: float) -> int:
-        if segment not in member.held:
-            return 0
-        self._nodes.roster.end(member, segment)
-        self._nodes.let_go(member)
-        timings = Timings(draw_s, 0.0, len(segment))
-        self._controller.apply(SegmentDrawn.timed(segment, timings, actor=member.number))
-        self._depth = 2 if draw_s < SHORT_SEGMENT_S else 1
-        size = len(segment) * self._scenario.frame_bytes
-        for drawn in self._dispatcher.drawn(segment, None, size):
-            seconds = size / self._costs.link_bytes_per_s
-            self._link.serve(seconds, partial(self._arrived, drawn.segment, size))
-        return 1
-
-    def _arrived(self, segment: Segment, size: int) -> None:
-        in_flight_bytes = self._dispatcher.in_flight_bytes
+    def _hand_on(self, drawn: Drawn[None]) -> None:
+        chunk, in_flight_bytes = drawn.chunk, self._scheduler.queue.in_flight_bytes
         self._most_in_flight_bytes = max(self._most_in_flight_bytes, in_flight_bytes)
+        if not chunk.encodes:
+            self._threads.add(
+                chunk, lambda busy_s, wait_s: self._inbox.append(Taken(chunk, busy_s, wait_s))
+            )
+            return
+        if not self._whole:
+            # The loop waits for the encoder actor.
+            self._turn_s += self._costs.actor_start_s
+        self._whole += 1
+        self._turn_s += self._costs.submit_s
+        size = len(chunk) * self._scenario.frame_bytes
 
-        def done(seconds: float, wait_s: float) -> None:
-            self._hear(partial(self._encoded, segment, seconds, wait_s))
+        def written(busy_s: float, wait_s: float) -> None:
+            self._hear(Taken(chunk, busy_s, wait_s))
 
-        self._encoder.take(segment, size, done)
+        take = partial(self._encoder.take, chunk.segment.index, len(chunk), size, written)
+        self._agenda.after(self._turn_s, take)
 
-    def _encoded(self, segment: Segment, seconds: float, wait_s: float) -> int:
-        self._dispatcher.encoded(segment)
-        self._written.append((segment.start, segment.stop))
-        self._controller.apply(SegmentEncoded.of(segment, encode_s=seconds, wait_s=wait_s))
-        return 0
+    def _found(self, index: int, frames: int) -> None:
+        self._encoder.found(index, frames, frames * self._scenario.frame_bytes)
+
+    def _sample(self) -> None:
+        frames = sum(stop - start for start, stop in self._written[self._sampled :])
+        self._sampled = len(self._written)
+        before = self._samples[-1][1] if self._samples else 0
+        drawing = self._scheduler.queue.drawing_chunks
+        self._samples.append((self._agenda.now_s, before + frames, self._encoder.frames, drawing))
+        self._agenda.after(SAMPLE_S, self._sample)
 
 
 def simulate(scenario: Scenario) -> Result:

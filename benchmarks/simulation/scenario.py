@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rayanim.engine.choose import STORE_BYTES_PER_S
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
@@ -13,6 +15,8 @@ class Costs:
     ----------
     submit_s, hear_s
         The driver's time to send one call, and to take one answer and note it.
+    store_byte_s
+        An actor's time per byte of raw frames that it puts into Ray's object store.
     wait_ref_s
         The driver's time per outstanding call in one turn of its loop.
     look_ref_s
@@ -53,9 +57,10 @@ class Costs:
     move_byte_s: float = 0.7e-9
     actor_start_s: float = 1.3
     detect_s: float = 15.0
+    store_byte_s: float = 1 / STORE_BYTES_PER_S
 
 
-FREE = Costs(*[0.0] * 8, float("inf"), *[0.0] * 9)
+FREE = Costs(*[0.0] * 8, float("inf"), *[0.0] * 10)
 """Nothing costs anything: what is left is the closed form."""
 
 
@@ -65,12 +70,20 @@ class Scenario:
 
     Attributes
     ----------
-    frames, frame_s, frame_bytes
-        The video: its length, seconds to draw and encode a frame, and bytes of one encoded.
+    frames, draw_s, encode_s, frame_bytes, raw_bytes
+        The video: its length, seconds to draw and to encode a frame, and bytes of one encoded
+        and of one that is not.
     scatter
-        Standard deviation of a segment's time, as a share of it.
+        Standard deviation of a chunk's time, as a share of it.
     longest
         Frames of a segment at most; None for the plan's own rule.
+    encoders
+        Threads of the driver's process that encode.
+    cores
+        Cores of the one machine on which all of this runs, with their number of actors; None
+        for a cluster, with a driver on a node of its own.
+    ray_ready_s
+        Until then the driver's process draws by itself.
     actors, actors_per_node
         The most actors, and how many a node holds.
     autoscaled
@@ -85,10 +98,15 @@ class Scenario:
 
     frames: int
     actors: int
-    frame_s: float = 0.05
+    draw_s: float = 0.0475
+    encode_s: float = 0.0025
     frame_bytes: int = 4_000
+    raw_bytes: int = 460_800
     scatter: float = 0.05
     longest: int | None = None
+    encoders: int = 4
+    cores: int | None = None
+    ray_ready_s: float | None = None
     actors_per_node: int = 10
     autoscaled: bool = False
     node_start_s: float = 60.0
@@ -98,6 +116,11 @@ class Scenario:
     back_s: tuple[float, float] = (30.0, 120.0)
     seed: int = 0
     costs: Costs = field(default_factory=Costs)
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds to draw and encode a frame."""
+        return self.draw_s + self.encode_s
 
     @property
     def nodes(self) -> int:
@@ -112,7 +135,7 @@ class Result:
     Attributes
     ----------
     written
-        The segments' first and last positions, in the order of writing.
+        First and last positions of the chunks, in the order in which they were encoded.
     drawn_s, joined_s, took_s
         Until the last part was written, until all were joined, and until the video was finished.
     driver_busy_s, encoder_busy_s, link_busy_s
@@ -120,7 +143,9 @@ class Result:
     node_s
         Seconds of nodes that were paid for.
     ends_job
-        Segments of which so many actors were lost that a real job ends; here it goes on.
+        Chunks of which so many actors were lost that a real job ends; here it goes on.
+    drawn_here, whole_segments
+        Frames that the driver's process drew, and segments that actors encoded.
     most_inbox, most_encoder, most_early
         The most answers that waited for the driver, segments for the encoder, and parts to be
         joined.
@@ -128,6 +153,10 @@ class Result:
         The most bytes that were drawn and not written.
     read_parts
         Parts that were read back to be joined.
+    moved_bytes
+        Bytes that came over the head's network.
+    segments
+        Segments of the video.
     samples
         Seconds, frames written, frames joined and actors that draw, now and then.
     """
@@ -142,11 +171,15 @@ class Result:
     link_busy_s: float
     node_s: float
     ends_job: int
+    drawn_here: int
+    whole_segments: int
     most_inbox: int
     most_encoder: int
     most_early: int
     most_in_flight_bytes: int
     read_parts: int
+    moved_bytes: int
+    segments: int
     samples: tuple[tuple[float, int, int, int], ...]
 
     @property
@@ -169,9 +202,9 @@ class Result:
     def megabytes_per_s(self) -> dict[str, float]:
         """What goes through the head's network and object store, and to and from its disk."""
         video = self.scenario.frames * self.scenario.frame_bytes / 1e6
-        mean_part = video / len(self.written)
+        mean_part = video / max(1, self.segments)
         return {
-            "network into the head, object store": video / self.drawn_s,
+            "network into the head, object store": self.moved_bytes / 1e6 / self.drawn_s,
             "disk, written: parts and video": 2 * video / self.joined_s,
             "disk, read back to be joined": self.read_parts * mean_part / self.joined_s,
         }

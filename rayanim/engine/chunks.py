@@ -129,9 +129,14 @@ class ChunkQueue(Generic[Payload]):
         self._set_bytes(each, self._raw_bytes(chunk))
         return self._give_out(each)
 
+    def may_be_copied(self, index: int) -> bool:
+        """Whether one more actor may draw chunk `index`, which is being drawn."""
+        each = self._open.get(index)
+        return each is not None and not each.is_drawn and 0 < each.drawing < MAX_COPIES
+
     def take_copy(self, among: Collection[int]) -> Chunk | None:
         """The first chunk still being drawn, for one more actor; None if there is none."""
-        first = min(filter(self._may_be_copied, among), default=None)
+        first = min(filter(self.may_be_copied, among), default=None)
         if first is None:
             return None
         self._open[first].drawing += 1
@@ -257,10 +262,6 @@ class ChunkQueue(Generic[Payload]):
         self.in_flight_bytes += held_bytes - each.held_bytes
         each.held_bytes = held_bytes
 
-    def _may_be_copied(self, index: int) -> bool:
-        each = self._open.get(index)
-        return each is not None and not each.is_drawn and 0 < each.drawing < MAX_COPIES
-
     def _is_done_without(self, chunk: Chunk) -> bool:
         """An actor stops drawing `chunk`; whether it is drawn, or another draws it."""
         each = self._open.get(chunk.index)
@@ -344,8 +345,9 @@ CHUNKS_PER_ACTOR = 4
 ROUNDS = 2
 """Segments for each actor from which on there is time to share the last ones out evenly."""
 
-CLEARLY = 0.95
-"""Whole segments must be predicted to be faster by a twentieth: chunks are lost less often."""
+LONG_S, CLEARLY = 10.0, 0.95
+"""A segment that takes longer must be faster by a twentieth than chunks, of which less is lost
+with an actor, and which show progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -434,12 +436,16 @@ class ChunkSizes:
             # Some actors may have no segment in the last round.
             rounds = math.ceil(rounds)
         whole_s = rounds * (times.draw_s + times.encode_s)
-        at_once = min(self._encoders, segments, 1 + self._window_frames // frames)
+        # What actors draw takes its place in the window: encoders share what is left.
+        waiting = max(0, self._window_frames - self._actors * self.usual)
+        at_once = min(self._encoders, segments, 1 + waiting // frames)
         chunk_s = segments * max(
             (times.draw_s + times.transport_s + times.encode_s) / self._actors,
             times.encode_s / at_once,
             times.link_s,
         )
+        if rounds >= ROUNDS and frames * (times.draw_s + times.encode_s) < LONG_S:
+            return whole_s < chunk_s
         return whole_s < CLEARLY * chunk_s
 
 

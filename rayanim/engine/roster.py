@@ -37,6 +37,7 @@ class Roster:
         # Those that can take chunks, by how many they hold; dicts are ordered sets.
         self._by_held: list[dict[int, None]] = [{}]
         self._on_node: Counter[str] = Counter()
+        self._opening: dict[int, Member] = {}
         self.requested = 0
         self.alive = 0
         self.answered = 0
@@ -55,6 +56,11 @@ class Roster:
         """Nodes on which actors have answered."""
         return len(self._on_node)
 
+    @property
+    def opening(self) -> tuple[Member, ...]:
+        """Members that have answered, and not opened their source."""
+        return tuple(self._opening.values())
+
     def add(self, member: Member) -> None:
         """An actor was asked for."""
         self._members[member.number] = member
@@ -65,6 +71,8 @@ class Roster:
         """Its process is there."""
         if not member.has_answered:
             member.has_answered = True
+            if not member.is_open:
+                self._opening[member.number] = member
             self.answered += 1
             if member.node is not None:
                 self._on_node[member.node] += 1
@@ -73,6 +81,7 @@ class Roster:
         """It can draw."""
         if not member.is_open:
             member.is_open = True
+            self._opening.pop(member.number, None)
             self._count_in(member)
 
     def leave(self, member: Member) -> None:
@@ -98,6 +107,7 @@ class Roster:
         """It is gone, or ended; nothing happens where it is not known any more."""
         if self._members.pop(member.number, None) is None:
             return
+        self._opening.pop(member.number, None)
         self._count_out(member)
         self.answered -= member.has_answered
         if member.has_answered and member.node is not None:

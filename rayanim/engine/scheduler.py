@@ -173,6 +173,7 @@ class Scheduler(Generic[Payload]):
         self._pace = Pace()
         self._depth = settings.depth or 1
         self._late: OverdueWork = NOTHING_OVERDUE
+        self._working_nodes: set[str] = set()
         self._next_look_s = now_s
         self._was_busy = False
         self._drawing = SlidingSums(settings.window_s)
@@ -332,6 +333,7 @@ class Scheduler(Generic[Payload]):
 
     def _assign(self) -> None:
         """Give all free actors something to draw, as far as there is any."""
+        self._look_at_overdue()
         for number in self._roster.free_places(self._depth):
             node = self._roster[number].node
             if node is not None and node in self._late.unresponsive_nodes:
@@ -342,6 +344,21 @@ class Scheduler(Generic[Payload]):
             elif not self._late.overdue and not self._failures.has_failures:
                 # The next one would get nothing, either.
                 break
+
+    def _look_at_overdue(self) -> None:
+        """Once a turn, as it may be asked by hundreds of idle actors.
+
+        What cannot be copied now is found again when it can.
+        """
+        late, queue = self._late, self.queue
+        if late.overdue:
+            self._late = replace(
+                late,
+                overdue={i: on for i, on in late.overdue.items() if queue.may_be_copied(i)},
+                far_overdue={i: on for i, on in late.far_overdue.items() if queue.may_be_copied(i)},
+            )
+        if late.overdue or self._failures.has_failures:
+            self._working_nodes = self._roster.working_nodes()
 
     def _submit(self, number: int, chunk: Chunk) -> None:
         member = self._roster[number]
@@ -366,7 +383,7 @@ class Scheduler(Generic[Payload]):
     def _to_avoid(self, node: str | None) -> frozenset[int]:
         if not self._failures.has_failures:
             return frozenset()
-        others = self._roster.working_nodes() - self._late.unresponsive_nodes
+        others = self._working_nodes - self._late.unresponsive_nodes
         return self._failures.to_avoid(node, others)
 
     def _copy(
@@ -375,7 +392,7 @@ class Scheduler(Generic[Payload]):
         """A copy of what another node draws, or another actor where there is but one node."""
         if not overdue:
             return None
-        alone = len(self._roster.working_nodes()) < 2
+        alone = len(self._working_nodes) < 2
         among = {index for index, nodes in overdue.items() if alone or node not in nodes}
         among -= {chunk.index for chunk in self._roster[number].held}
         chunk = self.queue.take_copy(among)
@@ -642,9 +659,8 @@ class Scheduler(Generic[Payload]):
         for number in self._find_late():
             self._give_up(number)
         limit_s = self._starts.limit_s
-        for member in list(self._roster):
-            is_opening = member.has_answered and not member.is_open
-            if is_opening and self._now_s - member.answered_s > limit_s:
+        for member in self._roster.opening:
+            if self._now_s - member.answered_s > limit_s:
                 text = f"Render actor {member.number} does not open its source: it is ended."
                 self._end(member)
                 self._emit_death(member.number, "never opened the source", None, text)

@@ -425,6 +425,7 @@ def sizes(
     link_s: float = 0.0,
     limit_bytes: int = 256 * MIB,
     queue_size: int = 2,
+    encoders: int = 2,
 ) -> ChunkSizes:
     """Chunk sizes for frames that take so long."""
     return ChunkSizes(
@@ -436,7 +437,7 @@ def sizes(
         limit_bytes=limit_bytes,
         max_actors=actors,
         queue_size=queue_size,
-        encoders=2,
+        encoders=encoders,
     )
 
 
@@ -495,3 +496,9 @@ def test_a_chunk_is_never_empty_and_fits_unless_it_is_one_frame(
     at_once = (2 + queue_size * max(1, actors)) * size * frame_bytes
     assert size == 1 or at_once <= limit_bytes
     assert size == 1 or frames is None or frames // size >= 4 * actors
+
+
+def test_encoders_share_what_actors_leave_of_the_window() -> None:
+    """It holds three segments, but a hundred actors fill a third of it: no three encoders work."""
+    many = sizes(0.0475, 0.0025, actors=100)
+    assert many.next_length(SegmentPlan(NumberFeed(250 * 50))) is None

@@ -97,6 +97,8 @@ class Company(RuleBasedStateMachine):
         assert self.roster.alive == sum(each.is_open and not each.leaving for each in members)
         assert self.roster.answered == sum(each.has_answered for each in members)
         assert self.roster.nodes == len({each.node for each in members if each.has_answered})
+        opening = {each.number for each in members if each.has_answered and not each.is_open}
+        assert {each.number for each in self.roster.opening} == opening
         working = {each.node for each in members if each.can_take}
         assert self.roster.working_nodes() == working
         assert self.roster.drawing() == [each.held[0] for each in members if each.held]

@@ -309,6 +309,26 @@ def test_a_slow_chunk_is_drawn_by_an_idle_actor_too() -> None:
     assert desk.events(CopyDrawn) and not desk.events(SegmentDrawn)
 
 
+def test_idle_actors_do_not_each_look_through_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of a long video hundreds are idle, and the loop turns as often in a second."""
+    desk = Desk(actors=30, n_frames=50)
+    for number in range(1, 31):
+        desk.open(number, f"node-{number % 3}")
+    given = desk.given()
+    desk.draw(1, given[1], took_s=0.1)
+    desk.on(Tick(), after_s=LOOK_S)
+    copied = len(desk.on(Tick(), after_s=2 * LOOK_S)) + len(desk.on(Tick(), after_s=2 * LOOK_S))
+    assert copied > 0
+    counted: list[None] = []
+    roster = desk.scheduler._roster
+    working_nodes = roster.working_nodes
+    monkeypatch.setattr(
+        type(roster), "working_nodes", lambda self: counted.append(None) or working_nodes()
+    )
+    desk.on(Tick())
+    assert len(counted) <= 1
+
+
 def test_an_actor_of_a_silent_node_is_given_up() -> None:
     """Its chunk is drawn elsewhere, and not counted as one that kills."""
     desk = Desk(actors=3, n_frames=100)
