@@ -204,7 +204,8 @@ class AnimatorSource:
 
     def measure(self, index: int, params: Any) -> Geometry:
         pixels = self._opened()
-        self._animator.update(index, params)
+        with self._updates.timed():
+            self._animator.update(index, params)
         # Drawing this frame must not update it a second time.
         self._updated = index
         self._order.begin_with(index)

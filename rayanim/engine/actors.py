@@ -85,9 +85,7 @@ class RenderActor:
         setup = self._setup
         source = unpack(self._packed)  # type: ignore[arg-type]
         if setup.replay is not None:
-            from rayanim.sources import SequentialSource
-
-            source = SequentialSource(source, setup.settings.seed, setup.replay.params)
+            source = setup.replay.of(source, setup.settings.seed)
         self._source = source
         # It may be large.
         self._packed = None

@@ -106,7 +106,19 @@ class RenderSetup:
 class Replay:
     """Actors run the updates of the frames that they skip, with these parameters by number."""
 
-    params: Mapping[int, Any] | None
+    pickled: bytes | None
+
+    def of(self, source: Source, seed: int | None) -> Source:
+        """`source`, which draws each frame in the state that a serial run would have."""
+        from rayanim.sources import SequentialSource
+
+        params: Mapping[int, Any] | None = None
+        if self.pickled is not None:
+            try:
+                params = cloudpickle.loads(self.pickled)
+            except Exception:  # reported, by frame, when they come with their frames
+                return source
+        return SequentialSource(source, seed, params)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
+
 from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
 from rayanim.engine.chunks import FrameTimes
-from rayanim.engine.draw import RawPayload, Replay
+from rayanim.engine.draw import LARGE_BYTES, RawPayload, Replay
 from rayanim.engine.local import Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.metrics import MetricsExporter
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
@@ -57,14 +59,32 @@ class Job:
     may_redraw: bool = False
     params: Iterable[Any] | None = None
 
-    def replay(self) -> Replay | None:
-        """What actors need to run updates that they skip; None where parameters come once."""
+    @property
+    def can_replay(self) -> bool:
+        """Whether actors can run updates that they skip.
+
+        Not where parameters come once, or all of them are too much for each actor.
+        """
+        if self.params is None:
+            return True
+        again = self.feed.again()
+        if again is None:
+            return False
+        some = again.take(SOME_PARAMETERS)
+        n_frames = again.n_frames or 0
+        try:
+            some_bytes = len(cloudpickle.dumps(some))
+        except Exception:  # reported, by frame, when they are sent with their frames
+            return False
+        return some_bytes * n_frames <= LARGE_BYTES * len(some)
+
+    def replay(self) -> Replay:
+        """What actors need for that."""
         if self.params is None:
             return Replay(None)
-        if not self.may_redraw:
-            return None
         batch = ParameterFeed(self.params, self.settings.n_frames).take(sys.maxsize)
-        return Replay(dict(zip(batch.numbers, batch.params or (), strict=True)))
+        params = dict(zip(batch.numbers, batch.params or (), strict=True))
+        return Replay(cloudpickle.dumps(params))
 
     def make_spec(self, geometry: Geometry) -> StreamSpec:
         """The stream for frames of the size that the first frame settled."""
@@ -78,6 +98,9 @@ STORE_BYTES = 128 * 2**20
 
 LINK_BYTES_PER_S = 500e6
 """Raw frames over the network to this process: half of what a link of 10 Gbit/s carries."""
+
+SOME_PARAMETERS = 20
+"""Frames whose parameters show how large those of all frames are."""
 
 REPLAY_COSTS = 1.1
 """Actors run the updates that they skip where that takes a tenth longer at most."""
@@ -405,17 +428,16 @@ class VideoJob:
         self._replay = None
         if settings.sequential or settings.on_history == "ignore":
             return True
-        if not self._replay_is_cheap():
+        if not (self._replay_is_cheap() and self._job.can_replay):
             if not inside.can_test_order and self._plan.frames_left != 0:
                 return False
             if not inside.order_matters():
                 return True
-        self._replay = self._job.replay()
-        if self._replay is None and not self._replay_is_cheap():
-            # Where the order was not tested, actors check now and then whether it matters.
+        if not self._job.can_replay:
             inside.depends = True
             self._handover.stay()
             return False
+        self._replay = self._job.replay()
         return True
 
     def _replay_is_cheap(self) -> bool:

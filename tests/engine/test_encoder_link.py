@@ -35,7 +35,7 @@ def link_of(on_ray: Any, tmp_path: Path) -> Iterator[Callable[[str], EncoderLink
 
 
 def put(link: EncoderLink, ray: Any) -> None:
-    link.put(CHUNK, LocalRef(ray.put(b"pixels")), lambda chunk: None, "digest")
+    link.put(CHUNK, LocalRef(ray.put(b"pixels")), "digest")
 
 
 def test_what_was_handed_over_is_written_before_the_end(

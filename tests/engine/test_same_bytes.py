@@ -24,7 +24,6 @@ from rayanim.engine.chunks import ChunkSizes
 from rayanim.engine.job import Handover
 from rayanim.engine.plan import SegmentPlan
 from rayanim.errors import EncodeError, FrameError
-from rayanim.video import codecs
 
 N_FRAMES = 48
 
@@ -300,13 +299,12 @@ def test_a_video_of_unknown_length(
     indirect=["drawn_in"],
 )
 def test_lengths_around_that_of_a_segment(
-    on_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn_in: str, n_frames: int
+    on_ray: Any, tmp_path: Path, drawn_in: str, n_frames: int
 ) -> None:
     """One short, one full, or one more than that."""
-    monkeypatch.setattr(codecs, "KEYFRAME_DISTANCE", 10)
     videos = {"local.mp4": {"engine": "local"}, "ray.mp4": {"engine": "ray", "workers": 2}}
     for name, options in videos.items():
-        report = render(Random(n_frames), tmp_path / name, segment_frames=None, **options)
+        report = render(Random(n_frames), tmp_path / name, segment_frames=10, **options)
         assert (report.engine, report.frames) == (options["engine"], n_frames)
     assert sha(tmp_path / "local.mp4") == sha(tmp_path / "ray.mp4")
     with av.open(str(tmp_path / "ray.mp4")) as container:
