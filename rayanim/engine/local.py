@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
 
 DEPENDS = (
-    "frames depend on those before them, and their parameters come once: actors cannot run the "
-    "updates that they skip"
+    "frames depend on those before them, and the parameters of those that an actor skips come "
+    "once or are too large to send"
 )
 """Why all frames of such a video are drawn in one process."""
 
