@@ -580,7 +580,7 @@ def _made(
         except RedrawError as error:
             redraw = error
         if redraw.packed is not None:
-            from rayanim.engine.draw import unpickled
+            from rayanim.engine.packing import unpickled
 
             # What was finished before may be wrong as well.
             notice = (

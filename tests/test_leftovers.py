@@ -13,7 +13,7 @@ from numbered import FPS, SIZE, NumberedAnimator, numbered_frame, read_numbers
 from samples import sampled
 
 from rayanim import acts, produce
-from rayanim.engine.draw import pack
+from rayanim.engine.packing import pack
 from rayanim.errors import SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
 from rayanim.sources import CHANGES, ChangeRecorder, remove_leftovers

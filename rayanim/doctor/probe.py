@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from rayanim.engine.draw import PackedSource
+    from rayanim.engine.packing import PackedSource
 
 # What draws and encodes is imported in functions: a package that it needs may be broken here.
 
@@ -284,7 +284,7 @@ def pack_test_video() -> PackedSource:
     """The test video as a video is packed for actors: with this process's matplotlib settings."""
     import matplotlib.pyplot  # noqa: F401 # what a script that draws has loaded
 
-    from rayanim.engine.draw import pack
+    from rayanim.engine.packing import pack
     from rayanim.sources import AnimatorSource
 
     return pack(AnimatorSource(TestVideo(), AS_IT_IS))
@@ -298,8 +298,8 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
         close_source,
         measure_source,
         open_source,
-        unpack,
     )
+    from rayanim.engine.packing import unpack
     from rayanim.engine.plan import Chunk
     from rayanim.parameters import Batch
     from rayanim.randomness import kept_randomness

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rayanim.engine.draw import (
     DrawnMeta,
-    PackedSource,
     Payload,
     RenderSetup,
     Worker,
     close_source,
     open_source,
-    unpack,
 )
 from rayanim.engine.machine import process_rss_bytes
+from rayanim.engine.packing import PackedSource, unpack
 from rayanim.engine.plan import Chunk, Segment
 from rayanim.engine.writing import SegmentWriter
 from rayanim.errors import RayanimError

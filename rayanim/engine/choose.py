@@ -29,8 +29,8 @@ from rayanim.engine.warm import ReadyRay, drop_early, ready_ray
 from rayanim.errors import NotPicklableError
 
 if TYPE_CHECKING:
-    from rayanim.engine.draw import PackedSource
     from rayanim.engine.job import Job
+    from rayanim.engine.packing import PackedSource
     from rayanim.video.spec import StreamSpec
 
 RAY_START_S, RAY_STOP_S = 5.0, 2.0
@@ -203,7 +203,7 @@ class Chooser:
 
     def pack(self) -> None:
         """Pickle the source, before it is opened: what setup() makes may not be picklable."""
-        from rayanim.engine.draw import LARGE_BYTES, large_attributes, large_list, pack
+        from rayanim.engine.packing import LARGE_BYTES, large_attributes, large_list, pack
         from rayanim.sources import listed_bytes
 
         source, asked = self._job.source, self._settings.engine == "ray"

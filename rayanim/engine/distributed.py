@@ -49,9 +49,9 @@ from rayanim.events import (
 
 if TYPE_CHECKING:
     from rayanim.engine.cluster import ClusterLink
-    from rayanim.engine.draw import PackedSource
     from rayanim.engine.job import Job
     from rayanim.engine.local import Encoders
+    from rayanim.engine.packing import PackedSource
     from rayanim.engine.writing import SegmentWriter
     from rayanim.settings import PerformanceSettings
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import random
-import sys
 import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 import cloudpickle
@@ -29,17 +26,15 @@ from rayanim.engine.plan import Chunk
 from rayanim.errors import (
     FrameError,
     HistoryError,
-    NotPicklableError,
     RayanimError,
     ScriptError,
     SetupError,
 )
 from rayanim.figure.draw_stats import DrawMonitor, DrawStats, Note
-from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
 from rayanim.settings import RenderSettings
-from rayanim.sources import Geometry, Source, listed_bytes
+from rayanim.sources import Geometry, Source
 from rayanim.video.spec import StreamSpec
 
 if TYPE_CHECKING:
@@ -552,106 +547,3 @@ def _difference_text(first: Frame, again: Frame, spec: StreamSpec) -> str:
     if not len(rows):
         return ""
     return f", in columns {columns[0]} to {columns[-1]} and rows {rows[0]} to {rows[-1]}"
-
-
-LARGE_BYTES = 64 * 2**20
-"""A source above this is worth a warning: every actor holds a copy."""
-
-
-@dataclass(frozen=True, slots=True)
-class PackedSource:
-    """A source that was not opened yet, pickled for actors, and what it needs there."""
-
-    pickled: bytes
-    search_path: tuple[str, ...]
-    folder: str
-
-
-def pack(source: Source) -> PackedSource:
-    """Pack a source that was not opened yet."""
-    try:
-        pickled = cloudpickle.dumps((source, capture_style()))
-    except Exception as error:
-        culprit = _culprit(source)
-        raise NotPicklableError(
-            f"{source.name} cannot be sent to actors: {culprit or error}. Make it in setup() or "
-            "start(), which run in the actor, or draw in this process with workers=1.",
-            traceback_text=traceback.format_exc(),
-        ) from error
-    return PackedSource(pickled, tuple(sys.path), str(Path.cwd()))
-
-
-def unpack(packed: PackedSource) -> Source:
-    """Prepare this process for drawing, then unpickle the source."""
-    # Before any user code is imported: there may be no display here.
-    os.environ["MPLBACKEND"] = "agg"
-    sys.path.extend(entry for entry in packed.search_path if entry not in sys.path)
-    if Path(packed.folder).is_dir():
-        os.chdir(packed.folder)
-    try:
-        source, style = _loaded(packed)
-    except Exception as error:
-        raise SetupError(
-            f"The source could not be unpickled in the actor: {type(error).__name__}: {error}",
-            traceback_text=traceback.format_exc(),
-        ) from error
-    apply_style(style)
-    return source
-
-
-def unpickled(packed: PackedSource) -> Source:
-    """The source as it was packed, for the process that packed it."""
-    return _loaded(packed)[0]
-
-
-def _loaded(packed: PackedSource) -> tuple[Source, Style | None]:
-    loaded: tuple[Source, Style | None] = cloudpickle.loads(packed.pickled)
-    return loaded
-
-
-def large_attributes(source: Source, packed: PackedSource) -> str | None:
-    """A warning that names what makes `packed` large, or None where it is not."""
-    if len(packed.pickled) < LARGE_BYTES:
-        return None
-    if listed_bytes(source) is not None:
-        return large_list(source, len(packed.pickled))
-    sizes = sorted(((_size(value), name) for name, value in _attributes(source)), reverse=True)
-    named = ", ".join(f"{name} ({size / 2**20:.0f} MB)" for size, name in sizes[:3])
-    return (
-        f"{source.name} takes {len(packed.pickled) / 2**20:.0f} MB in each actor, most of it "
-        f"in {named}. Load it in setup(), or give it frame by frame through param_by_frame."
-    )
-
-
-def large_list(source: Source, list_bytes: int) -> str:
-    """The same for a list of frames."""
-    return (
-        f"{source.name} takes {list_bytes / 2**20:.0f} MB in each actor. "
-        "A function of the frame number makes each frame where it is drawn."
-    )
-
-
-def _attributes(source: Source) -> list[tuple[str, Any]]:
-    """The attributes of the user's own object, or of the adapter where it has none."""
-    for name in ("_animator", "_generator", "_function"):
-        inner = getattr(source, name, None)
-        if inner is not None:
-            found = list(getattr(inner, "__dict__", {}).items())
-            return [(f"self.{key}", value) for key, value in found] or [(source.name, inner)]
-    return list(vars(source).items())
-
-
-def _culprit(source: Source) -> str | None:
-    for name, value in _attributes(source):
-        try:
-            cloudpickle.dumps(value)
-        except Exception as error:
-            return f"{name} = {value!r:.80} cannot be pickled ({error})"
-    return None
-
-
-def _size(value: Any) -> int:
-    try:
-        return len(cloudpickle.dumps(value))
-    except Exception:  # a size for a message; what cannot be pickled was reported before
-        return 0

@@ -17,9 +17,10 @@ import cloudpickle
 
 from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
 from rayanim.engine.chunks import FrameTimes
-from rayanim.engine.draw import LARGE_BYTES, RawPayload, Replay
+from rayanim.engine.draw import RawPayload, Replay
 from rayanim.engine.local import Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.metrics import MetricsExporter
+from rayanim.engine.packing import LARGE_BYTES
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.ray_session import RaySession, ray_errors_explained
 from rayanim.engine.stats import (

@@ -42,7 +42,7 @@ from rayanim.errors import FarmStartError, OutputError, RayanimError
 from rayanim.storage.lock import FileLock, remove_unfinished
 
 if TYPE_CHECKING:
-    from rayanim.engine.draw import PackedSource
+    from rayanim.engine.packing import PackedSource
 
 _logger = logging.getLogger("rayanim")
 

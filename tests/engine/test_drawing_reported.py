@@ -17,7 +17,8 @@ from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 import rayanim
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.engine.actors import RenderActor
-from rayanim.engine.draw import ChunkRenderer, DrawnMeta, RenderSetup, Timings, open_source, pack
+from rayanim.engine.draw import ChunkRenderer, DrawnMeta, RenderSetup, Timings, open_source
+from rayanim.engine.packing import pack
 from rayanim.engine.plan import Chunk
 from rayanim.engine.pool import RenderPool, _Actor
 from rayanim.engine.stats import JobEvents, JobName, JobStats, ProgressListener

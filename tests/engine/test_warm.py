@@ -169,7 +169,7 @@ def test_actors_take_on_the_environment_of_the_job(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Variables of the job's are set, those that only the warm process had are removed."""
-    from rayanim.engine.draw import PackedSource
+    from rayanim.engine.packing import PackedSource
 
     monkeypatch.setenv("OF_WARM", "1")
     found = described(folder)

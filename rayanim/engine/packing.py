@@ -1,0 +1,202 @@
+"""Packs a source for actors, with what its script's process has and an actor's has not.
+
+That is the search path, the working folder, `sys.argv`, matplotlib's settings,
+and the plain values of variables in the script's own modules, which a script may
+have set at run time: an actor imports those modules afresh.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from rayanim.errors import NotPicklableError, SetupError
+from rayanim.figure.style import Style, apply_style, capture_style
+from rayanim.sources import Source, listed_bytes
+
+LARGE_BYTES = 64 * 2**20
+"""A source above this is worth a warning: every actor holds a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSource:
+    """A source that was not opened yet, pickled for actors, and what it needs there."""
+
+    pickled: bytes
+    search_path: tuple[str, ...]
+    folder: str
+    arguments: tuple[str, ...] = ()
+    variables: bytes | None = None
+
+
+def pack(source: Source) -> PackedSource:
+    """Pack a source that was not opened yet."""
+    try:
+        pickled = cloudpickle.dumps((source, capture_style()))
+    except Exception as error:
+        culprit = _culprit(source)
+        raise NotPicklableError(
+            f"{source.name} cannot be sent to actors: {culprit or error}. Make it in setup() or "
+            "start(), which run in the actor, or draw in this process with workers=1.",
+            traceback_text=traceback.format_exc(),
+        ) from error
+    return PackedSource(
+        pickled,
+        search_path=tuple(sys.path),
+        folder=str(Path.cwd()),
+        arguments=tuple(sys.argv),
+        variables=cloudpickle.dumps(module_variables()),
+    )
+
+
+def unpack(packed: PackedSource) -> Source:
+    """Prepare this process for drawing, then unpickle the source."""
+    # Before any user code is imported: there may be no display here.
+    os.environ["MPLBACKEND"] = "agg"
+    sys.path.extend(entry for entry in packed.search_path if entry not in sys.path)
+    if Path(packed.folder).is_dir():
+        os.chdir(packed.folder)
+    sys.argv[:] = packed.arguments or sys.argv
+    try:
+        if packed.variables is not None:
+            set_module_variables(cloudpickle.loads(packed.variables))
+        source, style = _loaded(packed)
+    except Exception as error:
+        raise SetupError(
+            f"The source could not be unpickled in the actor: {type(error).__name__}: {error}",
+            traceback_text=traceback.format_exc(),
+        ) from error
+    apply_style(style)
+    return source
+
+
+def unpickled(packed: PackedSource) -> Source:
+    """The source as it was packed, for the process that packed it."""
+    return _loaded(packed)[0]
+
+
+def _loaded(packed: PackedSource) -> tuple[Source, Style | None]:
+    loaded: tuple[Source, Style | None] = cloudpickle.loads(packed.pickled)
+    return loaded
+
+
+MOST_BYTES, MOST_ENTRIES = 2**20, 1000
+"""Larger arrays, texts and containers are what a module loads or computes by itself."""
+
+PLAIN = (type(None), bool, int, float, complex, PurePath)
+"""Values of these kinds, texts, arrays and containers are the same wherever they are unpickled."""
+
+
+def module_variables() -> dict[str, dict[str, Any]]:
+    """The plain values in the script's own modules, by module; `__main__` is pickled anyway."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and _is_the_script_s(module):
+            values = {
+                key: value
+                for key, value in list(vars(module).items())
+                if not key.startswith("__") and _is_plain(value)
+            }
+            if values:
+                found[name] = values
+    return found
+
+
+def set_module_variables(variables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Give this process's modules the values that they had in the script's."""
+    for name, values in variables.items():
+        module = _imported(name)
+        if module is not None:
+            vars(module).update(values)
+
+
+def _imported(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except Exception:  # the source fails the same way where it needs it
+        return None
+
+
+def _is_the_script_s(module: ModuleType) -> bool:
+    """Whether a module is neither installed, nor Python's, nor ours."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(module, ModuleType) or not file:
+        return False
+    if module.__name__.partition(".")[0] == "rayanim":
+        return False
+    return not any(Path(file).is_relative_to(folder) for folder in _INSTALLED)
+
+
+_INSTALLED = tuple({*map(Path, sysconfig.get_paths().values()), Path(sys.base_prefix) / "lib"})
+
+
+def _is_plain(value: Any, depth: int = 4) -> bool:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype != object and value.nbytes <= MOST_BYTES
+    if type(value) in (list, tuple, set, frozenset, dict):
+        if depth == 0 or len(value) > MOST_ENTRIES:
+            return False
+        entries = (*value, *value.values()) if isinstance(value, dict) else value
+        return all(_is_plain(each, depth - 1) for each in entries)
+    if isinstance(value, str | bytes):
+        return len(value) <= MOST_BYTES
+    return isinstance(value, PLAIN)
+
+
+def large_attributes(source: Source, packed: PackedSource) -> str | None:
+    """A warning that names what makes `packed` large, or None where it is not."""
+    if len(packed.pickled) < LARGE_BYTES:
+        return None
+    if listed_bytes(source) is not None:
+        return large_list(source, len(packed.pickled))
+    sizes = sorted(((_size(value), name) for name, value in _attributes(source)), reverse=True)
+    named = ", ".join(f"{name} ({size / 2**20:.0f} MB)" for size, name in sizes[:3])
+    return (
+        f"{source.name} takes {len(packed.pickled) / 2**20:.0f} MB in each actor, most of it "
+        f"in {named}. Load it in setup(), or give it frame by frame through param_by_frame."
+    )
+
+
+def large_list(source: Source, list_bytes: int) -> str:
+    """The same for a list of frames."""
+    return (
+        f"{source.name} takes {list_bytes / 2**20:.0f} MB in each actor. "
+        "A function of the frame number makes each frame where it is drawn."
+    )
+
+
+def _attributes(source: Source) -> list[tuple[str, Any]]:
+    """The attributes of the user's own object, or of the adapter where it has none."""
+    for name in ("_animator", "_generator", "_function"):
+        inner = getattr(source, name, None)
+        if inner is not None:
+            found = list(getattr(inner, "__dict__", {}).items())
+            return [(f"self.{key}", value) for key, value in found] or [(source.name, inner)]
+    return list(vars(source).items())
+
+
+def _culprit(source: Source) -> str | None:
+    for name, value in _attributes(source):
+        try:
+            cloudpickle.dumps(value)
+        except Exception as error:
+            return f"{name} = {value!r:.80} cannot be pickled ({error})"
+    return None
+
+
+def _size(value: Any) -> int:
+    try:
+        return len(cloudpickle.dumps(value))
+    except Exception:  # a size for a message; what cannot be pickled was reported before
+        return 0
