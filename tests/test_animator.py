@@ -232,7 +232,7 @@ def test_quality_and_preset_reach_the_encoder(tmp_path: Path, names: tuple[str, 
         {"video_extra_ffmpeg_params": ["-vf", "negate"]},
         {"video_extra_ffmpeg_params": ["-crf"]},
         {"video_extra_ffmpeg_params": ["-crf", "good"]},
-        {"video_extra_ffmpeg_params": ["-preset", "quick"]},
+        {"video_extra_ffmpeg_params": ["-preset", "hasty"]},
         {"video_extra_ffmpeg_params": ["-crf", "20"], "video_quality": 20},
         {"video_mode": "cpu", "video_preset": "p5"},
         {"plotting_log_interval": 0},
@@ -242,7 +242,7 @@ def test_quality_and_preset_reach_the_encoder(tmp_path: Path, names: tuple[str, 
         {"savefig_params": {"dpi": math.nan}},
         {"savefig_params": {"bbox_inches": "thight"}},
         {"video_quality": 99},
-        {"video_preset": "quick"},
+        {"video_preset": "hasty"},
         {"codec": "h266"},
         {"pixel_format": "yuv"},
     ],
@@ -593,7 +593,7 @@ def test_savefig_options_of_an_image_file_have_no_effect(
     }
     report = NumberedAnimator().make_video(video, range(3), savefig_params=options, dpi="figure")
     assert (report.size, read_numbers(video)) == (SIZE, [0, 1, 2])
-    assert "savefig_params: colour: no effect" in caplog.text
+    assert "savefig_params, without effect on a video: colour" in caplog.text
 
 
 @pytest.mark.parametrize("factor", [0, -1, 1000])

@@ -92,7 +92,7 @@ def assert_untouched(video: Path) -> None:
         ({"workers": 0}, "workers must be .* got 0"),
         ({"workers": "x%"}, "workers must be .* got 'x%'"),
         ({"codec": "h266"}, r"no codec 'h266'|do not hold codec 'h266'.*h264|codec 'h266'"),
-        ({"preset": "quick"}, "no preset 'quick'.*medium"),
+        ({"preset": "hasty"}, "no preset 'hasty'.*medium"),
         ({"pixel_format": "rgb"}, "pixel format 'rgb'.*yuv420p"),
         ({"crf": 20, "bitrate": 500}, "exclude each other"),
         ({"crf": 60}, "crf of libx264 must be a number from 0 to 51"),

@@ -35,7 +35,11 @@ def segment_us(actors: int) -> float:
     scheduler: Scheduler[None] = Scheduler(
         ChunkQueue(iter(lambda: plan.take(None), None), frame_bytes=1, limit_bytes=2**40),
         SchedulerSettings(
-            limits=ScalingLimits(actors, actors), limit_bytes=2**40, chunk_frames=250, total=frames
+            limits=ScalingLimits(actors, actors),
+            limit_bytes=2**40,
+            longest_frames=250,
+            likely_frames=lambda: 250,
+            total=frames,
         ),
         now_s=0.0,
     )

@@ -396,7 +396,8 @@ class Scheduler(Generic[Payload]):
         among = {index for index, nodes in overdue.items() if alone or node not in nodes}
         among -= {chunk.index for chunk in self._roster[number].held}
         chunk = self.queue.take_copy(among)
-        if chunk is not None:
+        if chunk is not None and chunk.index in self._late.far_overdue:
+            # That idle actors share the last chunks, which take no time, is worth no words.
             text = (
                 f"{chunk.label.capitalize()} took an actor longer than usual: another one "
                 "draws them, too."
