@@ -166,11 +166,12 @@ class EncoderLostError(FarmError):
 class RedrawError(FarmError):
     """Internal: all frames are drawn again, a safer way.
 
-    In full, as an incremental draw differed from a full one; or, where `packed`
-    is the source as it was before the job, in sequence, as frames depend on others.
+    In full, as an incremental draw differed from a full one; or in sequence, as
+    frames depend on others. `packed` is the source as it was before the job.
     """
 
     packed: Any = None
+    in_sequence = False
 
 
 class EncodeError(RayanimError, RuntimeError):

@@ -538,7 +538,7 @@ def _made(
     plan.target.check(overwrite=plan.settings.overwrite)
 
     def attempt(
-        plan: PlannedVideo, feed: Feed, *, may_redraw: bool = False, notice: str | None = None
+        plan: PlannedVideo, feed: Feed, *, in_full: bool, may_redraw: bool, notice: str | None
     ) -> Outcome:
         """One try at the video; with a `notice` it is not the first one."""
         from rayanim.engine.job import Job, JobRunner
@@ -562,7 +562,7 @@ def _made(
                 part_path=part_path,
                 segment_store=segment_store,
                 name=name,
-                in_full=notice is not None and not may_redraw,
+                in_full=in_full,
                 may_redraw=may_redraw,
                 params=plan.params,
             )
@@ -574,27 +574,29 @@ def _made(
         # Another job may have finished it since.
         if not plan.settings.overwrite:
             plan.target.check(overwrite=False)
-        again = plan.feed.again()
-        try:
-            return attempt(plan, plan.feed, may_redraw=again is not None)
-        except RedrawError as error:
-            redraw = error
-        if redraw.packed is not None:
-            from rayanim.engine.packing import unpickled
-
-            # What was finished before may be wrong as well.
-            notice = (
-                f"{redraw.message}. All frames are drawn again, each after the updates of those "
-                "before it, as with --sequential."
-            )
-            plan = plan.in_sequence(unpickled(redraw.packed))
-            again = plan.feed.again()
+        feed, again = plan.feed, plan.feed.again()
+        in_full, notice = False, None
+        while True:
             try:
-                return attempt(plan, plan.feed, may_redraw=again is not None, notice=notice)
+                return attempt(
+                    plan, feed, in_full=in_full, may_redraw=again is not None, notice=notice
+                )
             except RedrawError as error:
+                # What was finished before may be wrong as well.
                 redraw = error
-        notice = f"{redraw.message}. All frames are drawn again, in full."
-        return attempt(plan, again or plan.feed, notice=notice)
+            source = plan.source
+            if redraw.packed is not None:
+                from rayanim.engine.packing import unpickled
+
+                source = unpickled(redraw.packed)
+            if redraw.in_sequence:
+                plan = plan.in_sequence(source)
+                how = "each after the updates of those before it, as with --sequential"
+            else:
+                plan, in_full, how = replace(plan, source=source), True, "in full"
+            notice = f"{redraw.message}. All frames are drawn again, {how}."
+            feed = plan.feed if redraw.in_sequence else again or plan.feed
+            again = feed.again()
 
 
 @contextlib.contextmanager

@@ -229,6 +229,7 @@ class AnimatorSource:
         pixels = self._update(index, params)
         self._order.skip(index)
         skip_draw(pixels.figure)
+        self._close_unless_reused()
 
     def close(self) -> None:
         self._close_figure()
@@ -606,8 +607,16 @@ class SequentialSource(_WrappedSource):
     again from its start.
     """
 
-    def __init__(self, source: Source, seed: int | None, params: Mapping[int, Any] | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        seed: int | None,
+        params: Mapping[int, Any] | None,
+        again: Callable[[], Source] | None = None,
+    ) -> None:
         self._source = source
+        # Gives the source anew, with the variables of its functions; else it is copied.
+        self._again = again
         self._seed = seed
         self._params = params
         self._numbers = None if params is None else list(params)
@@ -618,7 +627,9 @@ class SequentialSource(_WrappedSource):
 
     def open(self, geometry: Geometry | None) -> None:
         self._geometry = geometry
-        self._pristine = _copied(self._source)
+        self._done = 0
+        if self._again is None:
+            self._pristine = _copied(self._source)
         self._source.open(geometry)
 
     def measure(self, index: int, params: Any) -> Geometry:
@@ -644,7 +655,7 @@ class SequentialSource(_WrappedSource):
     def _begin_again(self) -> None:
         self._source.close()
         # What update() appends to may have been made before setup().
-        self._source = _copied(self._pristine)
+        self._source = _copied(self._pristine) if self._again is None else self._again()
         seed_for(self._seed, SETUP)
         self._source.open(self._geometry)
         self._done = 0

@@ -97,7 +97,20 @@ class Replaced(rayanim.Animator):
             self.bars[1].set_height(frame_idx)
 
 
-STATEFUL: dict[str, Callable[[], Any]] = {"walk": Walk, "replaced": Replaced}
+class Filled(Walk):
+    """A line that is filled in by frame number: drawn again, a frame looks the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heights = [0.0] * N_FRAMES
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        time.sleep(0.03)
+        self.heights[frame_idx] = 0.1 * frame_idx
+        self.line.set_data(range(frame_idx + 1), self.heights[: frame_idx + 1])
+
+
+STATEFUL: dict[str, Callable[[], Any]] = {"walk": Walk, "replaced": Replaced, "filled": Filled}
 
 
 def render(thing: Any, path: Path, **options: Any) -> rayanim.Report:
@@ -247,7 +260,7 @@ def test_parameters_that_come_once_keep_a_video_with_history_here(
 @pytest.fixture
 def unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first frames do not show that the later ones depend on those before."""
-    monkeypatch.setattr(OrderTest, "order_matters", lambda self: False)
+    monkeypatch.setattr(OrderTest, "order_matters", lambda *_: False)
 
 
 def test_what_is_found_later_has_the_video_drawn_again(

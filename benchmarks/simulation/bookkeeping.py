@@ -37,7 +37,6 @@ def segment_us(actors: int) -> float:
         SchedulerSettings(
             limits=ScalingLimits(actors, actors),
             limit_bytes=2**40,
-            longest_frames=250,
             likely_frames=lambda: 250,
             total=frames,
         ),

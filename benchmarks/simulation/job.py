@@ -199,7 +199,6 @@ class SimulatedJob:
             SchedulerSettings(
                 limits=ScalingLimits(least, most, hold_s=HOLD_S, settle_s=settings.perf_delay),
                 limit_bytes=LIMIT_BYTES,
-                longest_frames=sizes.longest(self._plan),
                 likely_frames=lambda: sizes.likely(self._plan),
                 window_s=settings.window_size,
                 actor_start_s=self._costs.actor_start_s,

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rayanim.engine.draw import (
@@ -82,9 +82,15 @@ class RenderActor:
 
     def _open_and_compare(self) -> bool:
         setup = self._setup
-        source = unpack(self._packed)  # type: ignore[arg-type]
+        packed = self._packed
+        if packed is None:
+            raise RuntimeError("the source is open")
+        source = unpack(packed)
         if setup.replay is not None:
-            source = setup.replay.of(source, setup.settings.seed)
+            replayed = setup.replay.of(source, setup.settings.seed, lambda: unpack(packed))
+            if replayed is None:
+                setup = replace(setup, replay=None)
+            source = replayed or source
         self._source = source
         # It may be large.
         self._packed = None

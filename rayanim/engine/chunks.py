@@ -422,10 +422,6 @@ class ChunkSizes:
         """Frames of the chunks to come, as it looks now."""
         return plan.segment_frames if self.next_length(plan) is None else self.usual
 
-    def longest(self, plan: SegmentPlan) -> int:
-        """The most frames of a chunk."""
-        return plan.segment_frames if self._may_encode else self.usual
-
     def _encoding_is_faster(self, plan: SegmentPlan) -> bool:
         """Whether the segments that are left are drawn sooner by actors that also encode."""
         times, frames = self._times, plan.segment_frames

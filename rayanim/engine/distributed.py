@@ -147,7 +147,6 @@ class RayRun:
             SchedulerSettings(
                 limits=_limits(performance, max_actors),
                 limit_bytes=limit_bytes,
-                longest_frames=self._sizes.longest(work.plan),
                 likely_frames=lambda: self._sizes.likely(work.plan),
                 window_s=performance.window_size,
                 actor_start_s=ACTOR_START_S + setup.open_s,
@@ -155,6 +154,7 @@ class RayRun:
                 frame_s=work.times.draw_s,
                 open_s=setup.open_s,
                 may_redraw=job.may_redraw,
+                replays=setup.replay is not None or job.settings.sequential,
                 total=events.stats.total,
                 label=node_label,
             ),

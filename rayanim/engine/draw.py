@@ -6,13 +6,14 @@ give the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import random
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
@@ -103,17 +104,21 @@ class Replay:
 
     pickled: bytes | None
 
-    def of(self, source: Source, seed: int | None) -> Source:
-        """`source`, which draws each frame in the state that a serial run would have."""
+    def of(self, source: Source, seed: int | None, again: Callable[[], Source]) -> Source | None:
+        """`source`, which draws each frame in the state that a serial run would have.
+
+        None where the parameters cannot be unpickled: that is reported, by frame,
+        when they come with their frames. `again` gives the source anew.
+        """
         from rayanim.sources import SequentialSource
 
         params: Mapping[int, Any] | None = None
         if self.pickled is not None:
             try:
                 params = cloudpickle.loads(self.pickled)
-            except Exception:  # reported, by frame, when they come with their frames
-                return source
-        return SequentialSource(source, seed, params)
+            except Exception:
+                return None
+        return SequentialSource(source, seed, params, again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,39 +505,51 @@ class HistoryCheck:
         )
 
 
-MOST_TESTED, FEWEST_TESTED, TEST_S = 12, 4, 1.0
-"""First frames of a video for `OrderTest`, 37 MB at 1920x1080: as many as are drawn in a second."""
+MOST_DRAWN, FEWEST_DRAWN, DRAW_S = 12, 2, 1.0
+"""First frames of a video after which `OrderTest` is possible: as many as take a second."""
+
+TESTED_FRAMES = 4
+"""The last of them are tested: 12 MB at 1920x1080."""
 
 
 class OrderTest:
-    """Draws some of a video's first frames again, in another order: do they look the same?"""
+    """Draws some of a video's first frames without those before: do they look the same?"""
 
-    def __init__(self, renderer: ChunkRenderer, spec: StreamSpec) -> None:
-        self._renderer = renderer
+    def __init__(self, spec: StreamSpec, seed: int | None) -> None:
         self._spec = spec
+        self._seed = seed
+        self._count = 0
         # Number, parameters and pixels.
-        self._drawn: list[tuple[int, Any, Frame]] = []
+        self._drawn: deque[tuple[int, Any, Frame]] = deque(maxlen=TESTED_FRAMES)
 
     def has_enough(self, frame_s: float) -> bool:
         """Whether there are enough frames, where one takes so long."""
-        wanted = TEST_S / frame_s if frame_s > 0 else MOST_TESTED
-        return len(self._drawn) >= min(MOST_TESTED, max(FEWEST_TESTED, wanted))
+        wanted = DRAW_S / frame_s if frame_s > 0 else MOST_DRAWN
+        return self._count >= min(MOST_DRAWN, max(FEWEST_DRAWN, wanted))
 
     def remember(self, chunk: Chunk, frames: RawPayload) -> None:
         """These frames follow those before."""
         for (number, params), frame in zip(_frames_of(chunk.batch), frames, strict=True):
-            if len(self._drawn) == MOST_TESTED:
+            if self._count == MOST_DRAWN:
                 return
+            self._count += 1
             self._drawn.append((number, params, frame.copy()))
 
-    def order_matters(self) -> bool:
-        """Whether a frame has other pixels after frames that did not come before it."""
+    def order_matters(self, fresh: Source, geometry: Geometry) -> bool:
+        """Whether `fresh`, a source that has drawn nothing, draws one with other pixels."""
         again = np.empty(self._spec.frame_bytes, np.uint8)
-        # Every second frame backwards, then the others.
-        for number, params, frame in (*self._drawn[-2::-2], *self._drawn[-1::-2]):
-            self._renderer.draw_again(number, params, again)
-            if not np.array_equal(frame, again):
-                return True
+        try:
+            open_source(fresh, self._seed, geometry)
+            renderer = ChunkRenderer(fresh, self._spec, self._seed)
+            for number, params, frame in reversed(self._drawn):
+                renderer.draw_again(number, params, again)
+                if not np.array_equal(frame, again):
+                    return True
+        except RayanimError:
+            return True  # it cannot do without the frames before
+        finally:
+            with contextlib.suppress(RayanimError):
+                close_source(fresh)
         return False
 
 

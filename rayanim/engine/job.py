@@ -20,7 +20,7 @@ from rayanim.engine.chunks import FrameTimes
 from rayanim.engine.draw import RawPayload, Replay
 from rayanim.engine.local import Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.metrics import MetricsExporter
-from rayanim.engine.packing import LARGE_BYTES
+from rayanim.engine.packing import LARGE_BYTES, unpickled
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.ray_session import RaySession, ray_errors_explained
 from rayanim.engine.stats import (
@@ -32,7 +32,7 @@ from rayanim.engine.stats import (
     ProgressListener,
 )
 from rayanim.engine.writing import FileWriter, SegmentWriter, Writer
-from rayanim.errors import FarmStartError, HistoryError, RedrawError
+from rayanim.errors import FarmStartError, HistoryError, RayanimError, RedrawError
 from rayanim.events import Listener, NoLog, Progressed, TransportChosen, VideoClosed
 from rayanim.parameters import Feed, ParameterFeed
 from rayanim.progress.base import Progress
@@ -60,32 +60,29 @@ class Job:
     may_redraw: bool = False
     params: Iterable[Any] | None = None
 
-    @property
-    def can_replay(self) -> bool:
-        """Whether actors can run updates that they skip.
+    def replay(self) -> Replay | None:
+        """What actors need to run the updates of the frames that they skip.
 
-        Not where parameters come once, or all of them are too much for each actor.
+        None where parameters come once, cannot be pickled, or are too much for each actor.
         """
         if self.params is None:
-            return True
-        again = self.feed.again()
-        if again is None:
-            return False
-        some = again.take(SOME_PARAMETERS)
-        n_frames = again.n_frames or 0
-        try:
-            some_bytes = len(cloudpickle.dumps(some))
-        except Exception:  # reported, by frame, when they are sent with their frames
-            return False
-        return some_bytes * n_frames <= LARGE_BYTES * len(some)
-
-    def replay(self) -> Replay:
-        """What actors need for that."""
-        if self.params is None:
             return Replay(None)
-        batch = ParameterFeed(self.params, self.settings.n_frames).take(sys.maxsize)
-        params = dict(zip(batch.numbers, batch.params or (), strict=True))
-        return Replay(cloudpickle.dumps(params))
+        if self.feed.again() is None:
+            return None
+        feed = ParameterFeed(self.params, self.settings.n_frames)
+        try:
+            some = feed.take(SOME_PARAMETERS)
+            n_frames = feed.n_frames or len(some)
+            if len(cloudpickle.dumps(some)) * n_frames > LARGE_BYTES * len(some):
+                return None
+            batch = some + feed.take(sys.maxsize)
+            params = dict(zip(batch.numbers, batch.params or (), strict=True))
+            pickled = cloudpickle.dumps(params)
+        except RayanimError:
+            raise
+        except Exception:  # reported, by frame, when they are sent with their frames
+            return None
+        return Replay(pickled) if len(pickled) <= LARGE_BYTES else None
 
     def make_spec(self, geometry: Geometry) -> StreamSpec:
         """The stream for frames of the size that the first frame settled."""
@@ -140,9 +137,9 @@ class Handover:
 
     def is_due(self, drawn_frames: int) -> bool:
         """Whether to hand over now; starts Ray as soon as that is quicker."""
-        if self._session is None:
+        if self._session is None or self._inside.stays is not None:
             self._consider(drawn_frames)
-        if self._session is None:
+        if self._session is None or self._inside.stays is not None:
             return False
         if self._job.settings.engine == "ray":
             self._session.wait()
@@ -273,6 +270,8 @@ class VideoJob:
         self._is_joined = inside.transport == "segments"
         self._drawn_frames = 0
         self._replay: Replay | None = None
+        # What actors could get, in a tuple once it was found.
+        self._possible: tuple[Replay | None] | None = None
         self._writer: Writer
 
     def run(self) -> tuple[Choice, int]:
@@ -426,19 +425,22 @@ class VideoJob:
         turn out to depend on those before. They jump where it is not.
         """
         settings, inside = self._job.settings, self._inside
-        self._replay = None
         if settings.sequential or settings.on_history == "ignore":
             return True
-        if not (self._replay_is_cheap() and self._job.can_replay):
+        if self._possible is None:
+            self._possible = (self._job.replay(),)
+        (replay,) = self._possible
+        if replay is None or not self._replay_is_cheap():
+            pristine = self._chooser.pristine
             if not inside.can_test_order and self._plan.frames_left != 0:
                 return False
-            if not inside.order_matters():
+            if pristine is not None and not inside.order_matters(unpickled(pristine)):
                 return True
-        if not self._job.can_replay:
+        if replay is None:
             inside.depends = True
             self._handover.stay()
             return False
-        self._replay = self._job.replay()
+        self._replay = replay
         return True
 
     def _replay_is_cheap(self) -> bool:
@@ -512,8 +514,12 @@ class JobRunner:
             if packed is None or not job.may_redraw:
                 raise
             again = RedrawError(f"Frame {error.frame} depends on the frames drawn before it")
-            again.packed = packed
+            again.packed, again.in_sequence = packed, True
             raise again from error
+        except RedrawError as error:
+            error.packed = self._chooser.pristine
+            self._progress.fail()
+            raise
         except BaseException:
             self._progress.fail()
             raise

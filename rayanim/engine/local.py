@@ -56,12 +56,13 @@ from rayanim.settings import Transport
 
 if TYPE_CHECKING:
     from rayanim.engine.job import Job
+    from rayanim.sources import Source
     from rayanim.storage.segments import SegmentFolder, SegmentStore
     from rayanim.video.spec import StreamSpec
 
 DEPENDS = (
-    "frames depend on those before them, and the parameters of those that an actor skips come "
-    "once or are too large to send"
+    "frames depend on those before them, and actors cannot be given the parameters of the "
+    "frames that they skip"
 )
 """Why all frames of such a video are drawn in one process."""
 
@@ -121,7 +122,7 @@ class InProcess:
         self._renderer = ChunkRenderer(job.source, self.spec, settings.seed)
         if job.in_full:
             self._renderer.draw_in_full_from_now()
-        self._order_test = OrderTest(self._renderer, self.spec)
+        self._order_test = OrderTest(self.spec, settings.seed)
         self._history: HistoryCheck | None = None
         self._history_budget = HistoryBudget()
         known_ms = job.settings.performance.draw_ms
@@ -233,9 +234,9 @@ class InProcess:
         """Whether enough was drawn for `order_matters`."""
         return self._order_test.has_enough(self.cost.usual_s)
 
-    def order_matters(self) -> bool:
-        """Whether frames depend on those before: some are drawn again, in another order."""
-        return self._order_test.order_matters()
+    def order_matters(self, fresh: Source) -> bool:
+        """Whether frames depend on those before, by what `fresh` draws without them."""
+        return self._order_test.order_matters(fresh, self.geometry)
 
 
 SAMPLE_S = 0.5
@@ -425,8 +426,11 @@ class Encoders:
 
     def wait_for_room(self) -> None:
         """Wait while too many frames wait."""
-        with self._changed:
-            self._changed.wait_for(self._has_room)
+        while True:
+            with self._changed:
+                if self._changed.wait_for(self._has_room, STEP_S):
+                    return
+            self._events.emit(Progressed(queued_frames=self.queued_frames))
 
     def settle(self) -> bool:
         """Count what is encoded; whether that is all."""

@@ -56,7 +56,7 @@ def pack(source: Source) -> PackedSource:
         search_path=tuple(sys.path),
         folder=str(Path.cwd()),
         arguments=tuple(sys.argv),
-        variables=cloudpickle.dumps(module_variables()),
+        variables=_packed_variables(),
     )
 
 
@@ -69,9 +69,9 @@ def unpack(packed: PackedSource) -> Source:
         os.chdir(packed.folder)
     sys.argv[:] = packed.arguments or sys.argv
     try:
+        source, style = _loaded(packed)
         if packed.variables is not None:
             set_module_variables(cloudpickle.loads(packed.variables))
-        source, style = _loaded(packed)
     except Exception as error:
         raise SetupError(
             f"The source could not be unpickled in the actor: {type(error).__name__}: {error}",
@@ -96,6 +96,14 @@ MOST_BYTES, MOST_ENTRIES = 2**20, 1000
 
 PLAIN = (type(None), bool, int, float, complex, PurePath)
 """Values of these kinds, texts, arrays and containers are the same wherever they are unpickled."""
+
+
+def _packed_variables() -> bytes | None:
+    try:
+        pickled: bytes = cloudpickle.dumps(module_variables())
+    except Exception:  # a thread changes them, or an array holds objects
+        return None
+    return pickled
 
 
 def module_variables() -> dict[str, dict[str, Any]]:
@@ -124,7 +132,7 @@ def set_module_variables(variables: Mapping[str, Mapping[str, Any]]) -> None:
 def _imported(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
-    except Exception:  # the source fails the same way where it needs it
+    except (Exception, SystemExit):  # the source fails the same way where it needs it
         return None
 
 
@@ -135,10 +143,10 @@ def _is_the_script_s(module: ModuleType) -> bool:
         return False
     if module.__name__.partition(".")[0] == "rayanim":
         return False
-    return not any(Path(file).is_relative_to(folder) for folder in _INSTALLED)
-
-
-_INSTALLED = tuple({*map(Path, sysconfig.get_paths().values()), Path(sys.base_prefix) / "lib"})
+    if {"site-packages", "dist-packages"} & set(Path(file).parts):
+        return False
+    paths = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
+    return not any(Path(file).is_relative_to(path) for path in paths)
 
 
 def _is_plain(value: Any, depth: int = 4) -> bool:

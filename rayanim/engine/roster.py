@@ -22,6 +22,7 @@ class Member:
     held: deque[Chunk] = field(default_factory=deque)
     began_s: float = 0.0
     leaving: bool = False
+    has_drawn: bool = False
 
     @property
     def can_take(self) -> bool:

@@ -132,14 +132,14 @@ def first_eight(node: str) -> str:
 class SchedulerSettings:
     """What does not change while a job runs on Ray.
 
-    `longest_frames` is the most frames of a chunk, `likely_frames` how many those to
-    come have. `depth` is how many chunks an actor may hold, None where that follows
-    how long they take. `frame_s` and `open_s` are what was measured before.
+    `likely_frames` gives how many frames the chunks to come have. `depth` is how many
+    chunks an actor may hold, None where that follows how long they take. `frame_s`
+    and `open_s` are what was measured before. `replays`: actors run the updates of the
+    frames that they skip.
     """
 
     limits: ScalingLimits
     limit_bytes: int
-    longest_frames: int
     likely_frames: Callable[[], int]
     window_s: float = 3.0
     actor_start_s: float = 1.0
@@ -147,6 +147,7 @@ class SchedulerSettings:
     frame_s: float = 0.0
     open_s: float = 0.0
     may_redraw: bool = False
+    replays: bool = False
     total: int | None = None
     label: Callable[[str], str] = first_eight
 
@@ -416,7 +417,7 @@ class Scheduler(Generic[Payload]):
         if chunk not in member.held:
             return
         self._roster.end(member, chunk)
-        member.began_s = self._now_s
+        member.began_s, member.has_drawn = self._now_s, True
         if member.leaving:
             self._release_if_idle(member)
 
@@ -689,12 +690,14 @@ class Scheduler(Generic[Payload]):
     def _assignments(self) -> Iterator[Assignment]:
         """What all actors draw and have yet to draw, and what is being transferred from them."""
         for member in self._roster:
+            # Its first chunk may take long: the updates of all frames before run then.
+            is_timed = member.has_drawn or not self._settings.replays
             for position, chunk in enumerate(member.held):
                 yield Assignment(
                     member.number,
                     member.node,
                     chunk.index,
-                    self._now_s - member.began_s if position == 0 else None,
+                    self._now_s - member.began_s if position == 0 and is_timed else None,
                     self._pace.expected_s(len(chunk)),
                     self.queue.is_wanted(chunk),
                     len(chunk),
@@ -732,7 +735,8 @@ class Scheduler(Generic[Payload]):
         settings = self._settings
         frame_s = max(settings.frame_s, self._pace.known_s)
         silence_s = self._now_s - self._news_s
-        if silence_s > timeout_s(settings.longest_frames, frame_s, settings.open_s):
+        longest_frames = max(map(len, self._roster.drawing()), default=1)
+        if silence_s > timeout_s(longest_frames, frame_s, settings.open_s):
             raise FarmSilentError(
                 f"No actor has answered for {silence_s:.0f} s. "
                 f"{self._waits_for(encoder_silence_s)} "

@@ -314,6 +314,8 @@ class _Attaching:
             found = self._wait()
             see_answer(found.address)
         except (FarmStartError, OSError) as error:
+            if self._is_detaching.is_set():
+                raise
             _logger.info("The Ray that was there is not used: %s", error)
             self._otherwise.init()
             return
@@ -448,7 +450,8 @@ class WarmProcess:
                 self._keep()
             finally:
                 self._path.unlink(missing_ok=True)
-                self._end(self._ray, self._users)
+                if hasattr(self, "_ray"):  # it may not have come so far
+                    self._end(self._ray, self._users)
 
     def _start(self) -> None:
         descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix="rayanim-warm-users-")

@@ -109,7 +109,6 @@ class World:
             SchedulerSettings(
                 limits=ScalingLimits(min_actors=1, max_actors=actors),
                 limit_bytes=self.limit_bytes,
-                longest_frames=4,
                 likely_frames=lambda: 4,
                 total=n_frames,
             ),

@@ -157,7 +157,6 @@ class Desk:
             SchedulerSettings(
                 limits=ScalingLimits(min_actors=actors, max_actors=actors),
                 limit_bytes=1000,
-                longest_frames=5,
                 likely_frames=lambda: 5,
                 depth=1,
                 total=n_frames,
