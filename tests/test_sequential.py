@@ -253,7 +253,7 @@ def test_parameters_that_come_once_keep_a_video_with_history_here(
     steps = [0.1 * number for number in range(N_FRAMES)]
     path = tmp_path / "video.mp4"
     report = render(Walk(), path, param_by_frame=iter(steps), engine="ray", workers=2)
-    assert report.engine == "local" and "come once" in report.engine_reason
+    assert report.engine == "local" and "that they skip" in report.engine_reason
     assert path.read_bytes() == serial(Walk(), tmp_path, param_by_frame=steps)
 
 
