@@ -28,6 +28,7 @@ from rayanim.engine.draw import (
     measure_source,
     open_source,
 )
+from rayanim.engine.job import VideoJob
 from rayanim.engine.plan import Chunk
 from rayanim.errors import HistoryError
 from rayanim.parameters import Batch, IndexedFrameParams
@@ -261,6 +262,7 @@ def test_parameters_that_come_once_keep_a_video_with_history_here(
 def unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first frames do not show that the later ones depend on those before."""
     monkeypatch.setattr(OrderTest, "order_matters", lambda *_: False)
+    monkeypatch.setattr(VideoJob, "_replay_is_cheap", lambda _: False)
 
 
 def test_what_is_found_later_has_the_video_drawn_again(
