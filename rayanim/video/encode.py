@@ -7,7 +7,7 @@ import gc
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -390,10 +390,20 @@ def _configure(context: VideoCodecContext, spec: StreamSpec) -> None:
 
 @contextmanager
 def quiet_svt(codec: str) -> Iterator[None]:
-    """Let SVT-AV1 print only errors, unless the user has set its log level."""
+    """Keep SVT-AV1, when it is opened, from what it does to the process beside encoding."""
+    if codec != "libsvtav1":
+        yield
+        return
+    with _svt_log_off(), _kept_scheduling():
+        yield
+
+
+@contextmanager
+def _svt_log_off() -> Iterator[None]:
+    """Let it print only errors, unless the user has set its log level."""
     # It reads the level from the environment when an encoder is opened, and has no
     # option for it. os.putenv sets the variable without changing os.environ.
-    if codec != "libsvtav1" or "SVT_LOG" in os.environ:
+    if "SVT_LOG" in os.environ:
         yield
         return
     os.putenv("SVT_LOG", "1")
@@ -401,6 +411,29 @@ def quiet_svt(codec: str) -> Iterator[None]:
         yield
     finally:
         os.unsetenv("SVT_LOG")
+
+
+@contextmanager
+def _kept_scheduling() -> Iterator[None]:
+    """As root, it gives its threads, and the calling one, the highest real-time priority.
+
+    All else on the machine would wait for them, and processes that are started
+    later would inherit it.
+    """
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir() or not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for task in tasks.iterdir():
+            number = int(task.name)
+            # It may have ended meanwhile.
+            with suppress(OSError):
+                if os.sched_getscheduler(number) != policy:
+                    os.sched_setscheduler(number, policy, parameters)
 
 
 def reason_for(error: Exception, retry: Callable[[], object]) -> str:

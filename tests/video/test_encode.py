@@ -18,7 +18,7 @@ from rayanim.errors import EncodeError
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
-from rayanim.video.encode import VideoEncoder
+from rayanim.video.encode import SegmentEncoder, VideoEncoder
 
 SIZE = (64, 48)
 NTSC = Fraction(30000, 1001)
@@ -399,7 +399,7 @@ from pathlib import Path
 import numpy as np
 from test_encode import spec_of
 from rayanim.errors import EncodeError
-from rayanim.video.encode import VideoEncoder
+from rayanim.video.encode import SegmentEncoder, VideoEncoder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 spec = spec_of({suffix!r}, crf=1)
@@ -442,3 +442,15 @@ def test_a_full_disk_is_reported_and_leaves_nothing(suffix, frames, limit, tmp_p
     assert child.returncode == 0, child.stderr
     assert "disk is full" in child.stdout
     assert str(tmp_path / "video") in child.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="needs Linux")
+def test_av1_leaves_the_process_its_priority() -> None:
+    """As root, SVT-AV1 makes the calling thread and its own real-time ones."""
+    spec = make_spec(".webm", VideoSettings(codec="av1", preset="12"), (64, 48), Fraction(30))
+    encoder = SegmentEncoder(spec)
+    encoder.encode(np.zeros((2, spec.frame_bytes), np.uint8))
+    tasks = [int(task) for task in os.listdir("/proc/self/task")]
+    assert {os.sched_getscheduler(task) for task in tasks} == {os.SCHED_OTHER}
+    encoder.finish()
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
