@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numbered import SIZE, NumberedAnimator
 from PIL import Image
 
-from rayanim.engine import choose, draw
+from rayanim.engine import choose, packing
 from rayanim.engine.choose import (
     GAIN_NEEDED,
     Choice,
@@ -347,7 +347,7 @@ def test_a_large_list_of_frames_is_not_pickled_to_be_drawn_here(
     settings = RenderSettings(height_px=height_px)
     for thing in (frames, [*frames], [Image.new("RGBA", (2048, 2048)) for _ in range(5)]):
         with monkeypatch.context() as patched:
-            patched.setattr(draw, "pack", refused)
+            patched.setattr(packing, "pack", refused)
             chooser, stats = chooser_of(source=as_source(thing, settings))
         assert chooser.choose(QUICK, 1000).engine == "local"
         assert not stats.events

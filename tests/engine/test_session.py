@@ -141,7 +141,7 @@ def test_a_video_leaves_everything_as_it_was(trace: dict[str, Any], video: str) 
     A `faulthandler` that the script has enabled stays; one that it has not is off again.
     """
     assert trace[video] == [[], []]
-    assert trace["files"] == ["half.mp4.parts", "local.mp4", "whole.mp4"]
+    assert trace["files"] == ["local.mp4", "whole.mp4"]
 
 
 def test_ray_is_not_imported_for_a_video_of_this_process(trace: dict[str, Any]) -> None:
