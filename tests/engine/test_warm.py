@@ -248,7 +248,8 @@ def own_ray():
 seen = set()
 def look(done, total):
     seen.update(own_ray())
-    Path(name + ".began").touch()
+    if done > 20:  # the first frames are drawn before the job attaches
+        Path(name + ".began").touch()
 
 name, n_frames, delay_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 report = rayanim.produce(
