@@ -21,6 +21,7 @@ SIZES = {
     "square": (640, 480),
     "sweep": (1920, 1080),
     "sweep_kept": (1920, 1080),
+    "heavy": (1920, 1080),
 }
 """(width, height) in pixels of the videos, by case."""
 
