@@ -17,7 +17,7 @@ from rayanim.engine.ray_session import environment_for_ray
 
 os.environ.setdefault("MPLBACKEND", "agg")
 
-# Nobody's warm Ray is for tests.
+# Tests do not use a warm Ray that happens to run.
 _runtime_folder = tempfile.TemporaryDirectory(prefix="rayanim-")
 os.environ["XDG_RUNTIME_DIR"] = _runtime_folder.name
 

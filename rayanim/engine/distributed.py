@@ -271,7 +271,7 @@ class RayRun:
         refs = self._pool.refs() + encoder_refs
         patience_s = self._pool.poll_s(TURN_S)
         if self._work.encoders.queued_frames:
-            # Their threads wake nobody; what they have taken makes room for more to be drawn.
+            # They do not wake this loop; what they have taken makes room for more frames.
             patience_s = min(patience_s, ENCODER_POLL_S)
         if not refs:
             time.sleep(patience_s)

@@ -156,13 +156,22 @@ class InProcess:
 
     def draw_first(self) -> RawPayload:
         """Draw the video's first frame, which stays in `feed`."""
-        frame = self._draw(Chunk(0, 0, 1, self._first))
+        frame = self.draw(Chunk(0, 0, 1, self._first))
         self._first_digest = digest_of(frame[0])
         return frame
 
     def draw(self, chunk: Chunk) -> RawPayload:
         """Draw a chunk."""
-        return self._draw(chunk)
+        frames, timings = self._renderer.render(chunk)
+        if self._renderer.difference is not None and self._job.may_redraw:
+            # The frames before may be wrong as well.
+            raise RedrawError(self._renderer.difference)
+        timings = replace(timings, draw_s=timings.draw_s + self._made_s)
+        self._made_s = 0.0
+        self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
+        self._events.drawn_here(chunk, timings)
+        self._order_test.remember(chunk, frames)
+        return frames
 
     def take(self, plan: SegmentPlan) -> Chunk | None:
         """The chunk to draw next, as long as fits between two updates of progress."""
@@ -201,11 +210,6 @@ class InProcess:
             in_full=self._job.in_full or self._renderer.difference is not None,
         )
 
-    @property
-    def is_open(self) -> bool:
-        """Whether frames can be drawn here."""
-        return self._is_open
-
     def close(self) -> None:
         """Close the source in this process."""
         if self._is_open:
@@ -216,18 +220,6 @@ class InProcess:
         """Close the source after a failure, whose error is the one to report."""
         with contextlib.suppress(ScriptError):
             self.close()
-
-    def _draw(self, chunk: Chunk) -> RawPayload:
-        frames, timings = self._renderer.render(chunk)
-        if self._renderer.difference is not None and self._job.may_redraw:
-            # The frames before may be wrong as well.
-            raise RedrawError(self._renderer.difference)
-        timings = replace(timings, draw_s=timings.draw_s + self._made_s)
-        self._made_s = 0.0
-        self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
-        self._events.drawn_here(chunk, timings)
-        self._order_test.remember(chunk, frames)
-        return frames
 
     @property
     def can_test_order(self) -> bool:

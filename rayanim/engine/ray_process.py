@@ -59,7 +59,7 @@ IN_USE_POLL_S = 0.2
 """Seconds between two looks whether a job still uses a Ray that is to end."""
 
 END_LIMIT_S = 20.0
-"""What a Ray that nobody uses may take to end; 1.4 s on a quiet machine."""
+"""What an unused Ray may take to end; 1.4 s on a quiet machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +141,10 @@ class RayProcess:
         with self._waiting:
             if not self.offer.address:
                 self._ask()
-                told = self._first_line()
-                if "address" not in told:
-                    raise FarmStartError(told.get("error") or "It ended while it started.")
-                self.offer = replace(self.offer, address=told["address"])
+                answer = self._first_line()
+                if "address" not in answer:
+                    raise FarmStartError(answer.get("error") or "It ended while it started.")
+                self.offer = replace(self.offer, address=answer["address"])
                 with contextlib.suppress(psutil.Error):
                     self._descendants = psutil.Process(self.pid).children(recursive=True)
             return self.offer
@@ -181,10 +181,10 @@ class RayProcess:
         if not select.select([stream], [], [], START_LIMIT_S)[0]:
             return {"error": f"it did not start within {START_LIMIT_S:.0f} s"}
         try:
-            told: dict[str, Any] = json.loads(stream.readline())
+            answer: dict[str, Any] = json.loads(stream.readline())
         except ValueError:
             return {}
-        return told
+        return answer
 
 
 @contextlib.contextmanager
@@ -215,7 +215,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     num_cpus, users, parent = int(sys.argv[1]), sys.argv[2], os.getppid()
     # What others print must not come between.
-    told = os.fdopen(os.dup(1), "w")
+    report = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     orders = Orders()
     threading.Thread(target=orders.read, daemon=True).start()
@@ -225,12 +225,12 @@ def main() -> None:
         answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
     else:
         answer = {"address": address}
-    with contextlib.suppress(OSError), told:
-        told.write(json.dumps(answer) + "\n")
+    with contextlib.suppress(OSError), report:
+        report.write(json.dumps(answer) + "\n")
     import ray
 
     try:
-        # Whoever started this process may have forked others, which keep the pipe open.
+        # The process that started this one may have forked others, which keep the pipe open.
         while "address" in answer and orders.is_wanted and os.getppid() == parent:
             time.sleep(IN_USE_POLL_S)
         with unused(users):
