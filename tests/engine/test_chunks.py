@@ -330,7 +330,7 @@ TestCopies.settings = settings(max_examples=60, stateful_step_count=40, deadline
 
 
 def test_what_is_on_its_way_fills_the_window() -> None:
-    """Whoever draws faster than the network carries waits, and is not lost in the stores."""
+    """Frames drawn faster than the network carries them wait, and no actor runs out of memory."""
     queue: ChunkQueue[str] = ChunkQueue(
         whole(9, 3), frame_bytes=FRAME_BYTES, limit_bytes=3 * FRAME_BYTES
     )
@@ -345,7 +345,7 @@ def test_what_is_on_its_way_fills_the_window() -> None:
 
 
 def test_a_copy_s_death_is_counted_while_the_chunk_is_not_drawn() -> None:
-    """A chunk that kills whoever draws it ends the job, copies or not."""
+    """A chunk that kills each actor that draws it ends the job, copies or not."""
     queue: ChunkQueue[str] = ChunkQueue(whole(4, 4), frame_bytes=FRAME_BYTES, limit_bytes=0)
     chunk = queue.take()
     assert chunk is not None
@@ -359,7 +359,7 @@ def test_a_copy_s_death_is_counted_while_the_chunk_is_not_drawn() -> None:
 
 
 def test_at_the_end_there_is_a_place_for_each_copy() -> None:
-    """Whoever could draw one is not let go while a chunk may turn out to be slow."""
+    """An actor that could draw a copy is kept while a chunk may turn out to be slow."""
     queue: ChunkQueue[str] = ChunkQueue(whole(4, 2), frame_bytes=FRAME_BYTES, limit_bytes=0)
     first, _ = queue.take(), queue.take()
     assert first is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,13 @@ GUESSES = (0.5, "red", True, (0.2, 0.7))
 """What may stand where nothing stands."""
 
 LEFT_ALONE = frozenset(
-    {"stale_callback", "_remove_method", "_stale", "axes", "_parents", "_invalid"}
+    {"stale_callback", "_remove_method", "_stale", "axes", "_parents", "_invalid", "_codes"}
 )
 """Attributes that are the machinery of matplotlib's or lead back to the axes, and codes of paths:
 of those that make no sense Agg may draw anything, and next time something else."""
 
-BORDERS = (FigureBase, FigureCanvasBase, RendererBase, CallbackRegistry)
+BORDERS = (FigureBase, FigureCanvasBase, RendererBase, CallbackRegistry, Enum)
+"""Classes of things that are not walked into. A member of an Enum is the same for all of Python."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _slots(path: str, thing: Any) -> list[tuple[str, Any, Any, Any]]:
     attributes = getattr(thing, "__dict__", None)
     if not isinstance(attributes, dict) or isinstance(thing, type):
         return []
-    # Whoever writes into a matrix without a word leaves what follows from it as it was.
+    # Writing into a matrix past its setters leaves what follows from it as it was.
     derived = TRANSFORM_CACHES if isinstance(thing, TransformNode) else frozenset()
     return [
         (f"{path}.{name}", attributes, name, value)
@@ -119,6 +121,8 @@ def _replacement(path: str, owner: Any, key: Any, value: Any, other: Any) -> Mut
 
 def _others(value: Any) -> list[Any]:
     """Other values of the same kind."""
+    if isinstance(value, Enum):
+        return [each for each in type(value) if each is not value][:1]
     if isinstance(value, bool | np.bool_):
         return [not value]
     if isinstance(value, int):
