@@ -60,10 +60,9 @@ class Animator(ABC):
     n_frames
         How many frames there are, where neither the call nor the length of
         `param_by_frame` gives it.
-    sequential
-        Set it to True where `update` builds on the frame before: appends to a
-        line, or replaces a plot every third frame. Actors then run the updates
-        that they skip, from a fresh `setup` and without drawing.
+    sequential, independent
+        As for `rayanim.produce`; neither is needed: rayanim finds out whether
+        actors may skip updates.
 
     Examples
     --------
@@ -86,6 +85,7 @@ class Animator(ABC):
     param_by_frame: Iterable[Any] | None = None
     n_frames: int | None = None
     sequential: bool = False
+    independent: bool = False
 
     # Both may be called through super(); neither does anything.
 
@@ -97,9 +97,10 @@ class Animator(ABC):
     def update(self, frame_idx: int, params: Any) -> None:
         """Change the figure so that it shows frame `frame_idx`.
 
-        Frames come in any order and each actor sees only some of them: set
-        everything that a frame shows, whatever was shown before; or set
-        `sequential`.
+        It may build on the frames before, as in a loop that draws one after
+        the other. Where it costs much time, let it set all that the frame shows,
+        whatever was shown before: then actors need not run it for frames that others
+        draw.
 
         Parameters
         ----------

@@ -6,7 +6,6 @@
     ├── ScriptError            the user's drawing code (also a RuntimeError)
     │   ├── SetupError         opening the source failed (also a TypeError)
     │   ├── FrameError         drawing one frame failed, or returned something else
-    │   ├── HistoryError       a frame depends on the frames drawn before it
     │   ├── ParametersError    the parameters themselves (also a ValueError)
     │   └── NotPicklableError  the source cannot be sent to actors (also a TypeError)
     ├── SettingsError          the caller's settings (also a ValueError)
@@ -20,7 +19,7 @@
     │   ├── JobError           the cluster's Jobs API: not reachable, refuses, lost the job
     │   ├── SegmentLostError   one segment ended its actor's process several times
     │   ├── EncoderLostError   the encoder actor died, and the job cannot continue
-    │   └── RedrawError        internal: frames must be drawn again, in full
+    │   └── RedrawError        internal: all frames must be drawn again
     ├── EncodeError            FFmpeg, or the disk it writes to (also a RuntimeError)
     └── PartsError             a segment file is not what was written there
 
@@ -89,10 +88,6 @@ class SetupError(ScriptError, TypeError):
 
 class FrameError(ScriptError):
     """Drawing one frame raised, or returned something of the wrong kind or size."""
-
-
-class HistoryError(ScriptError):
-    """A frame depends on the frames drawn before it, and the video is not drawn sequentially."""
 
 
 class ParametersError(ScriptError, ValueError):
@@ -166,12 +161,24 @@ class EncoderLostError(FarmError):
 class RedrawError(FarmError):
     """Internal: all frames are drawn again, a safer way.
 
-    In full, as an incremental draw differed from a full one; or in sequence, as
-    frames depend on others. `packed` is the source as it was before the job.
+    `in_sequence`: each after the updates of those before it. `in_full`: not
+    incrementally. `in_process`: by the script's own process alone. `packed` is the
+    source as it was before the job.
     """
 
-    packed: Any = None
-    in_sequence = False
+    def __init__(
+        self,
+        message: str,
+        *,
+        in_sequence: bool = False,
+        in_full: bool = False,
+        in_process: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.in_sequence = in_sequence
+        self.in_full = in_full
+        self.in_process = in_process
+        self.packed: Any = None
 
 
 class EncodeError(RayanimError, RuntimeError):

@@ -349,6 +349,13 @@ class FramesDrawn(InternalEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameAudited(InternalEvent):
+    """A frame that an actor had drawn was drawn again in the calling process, and compared."""
+
+    frame: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyDrawn(InternalEvent):
     """An actor has drawn a segment that another one had drawn before."""
 

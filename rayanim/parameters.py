@@ -79,6 +79,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def frames(self) -> Iterator[tuple[int, Any]]:
+        """Each frame's number and its parameters, None where the source needs none."""
+        params = itertools.repeat(None) if self.params is None else self.params
+        return zip(self.numbers, params, strict=False)
+
     def __getitem__(self, at: slice) -> Batch:
         params = None if self.params is None else self.params[at]
         return Batch(self.numbers[at], params)

@@ -39,7 +39,6 @@ from rayanim.settings import (
     Drawing,
     Engine,
     OddSize,
-    OnHistory,
     PerformanceSettings,
     RenderSettings,
     Selection,
@@ -87,7 +86,8 @@ def produce(
     drawing_log_interval: int | None = None,
     encoding_log_interval: int | None = None,
     sequential: bool | None = None,
-    on_history: OnHistory = "redraw",
+    independent: bool | None = None,
+    audit: float | None = None,
     transport: Literal["auto"] | Transport = "auto",
     segment_frames: int | None = None,
     resume: bool = False,
@@ -179,14 +179,19 @@ def produce(
     drawing_log_interval, encoding_log_interval
         Log a line after so many frames.
     sequential
-        True draws each frame in the state that a serial run would have: actors
-        run the updates of the frames that they skip, without drawing them.
-        None takes an `Animator`'s own.
-    on_history
-        What is done where a frame turns out to depend on those drawn before
-        it although `sequential` is not set. ``redraw``: the video is begun again
-        with `sequential`. ``error`` ends the job, ``warn`` only says so, ``ignore``
-        does not look.
+        Each frame is drawn in the state that a serial run would have. Where
+        updates are cheap that is always so: actors run the updates of the frames
+        that they skip, without drawing them. Where updates are costly, actors skip
+        them if a test on the first frames shows that frames do not depend on
+        each other. True has them run in any case. None takes an `Animator`'s own.
+    independent
+        True declares that no frame depends on those before it: what is skipped is
+        not run. None takes an `Animator`'s own.
+    audit
+        The share of the frames that are drawn again in full and compared: 0 for none,
+        1 for all, which is proof. None audits some of the first frames, and then
+        as many as take 5 % of the time. Where a frame differs, all are drawn
+        again a safer way.
     transport
         ``segments``: who draws also encodes, and finished segments are kept
         until the video is whole. ``frames``: raw frames go through one encoder,
@@ -262,7 +267,7 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(thing, Animator):
         found["fps"] = DEFAULT_FPS if found["fps"] is None else found["fps"]
         return found
-    for name in ("fps", "sequential"):
+    for name in ("fps", "sequential", "independent"):
         if found[name] is None:
             found[name] = getattr(thing, name)
     if found["param_by_frame"] is None:
@@ -416,11 +421,19 @@ class PlannedVideo:
     target: Target
     params: Iterable[Any] | None = None
 
-    def in_sequence(self, source: Source) -> PlannedVideo:
-        """The same video of `source`, each frame in the state that a serial run would have."""
-        settings = replace(self.settings, sequential=True)
-        sequential, feed = _source_and_feed(source, self.params, settings)
-        return replace(self, settings=settings, source=sequential, feed=feed)
+    def drawn_safer(self, redraw: RedrawError, feed: Feed) -> PlannedVideo:
+        """The same video of a new source, drawn as `redraw` says; `feed` has its frames."""
+        from rayanim.engine.packing import unpickled
+
+        source = self.source if redraw.packed is None else unpickled(redraw.packed)
+        settings = self.settings
+        if redraw.in_process:
+            here: dict[str, Any] = {"engine": "local", "workers": 1, "address": "local"}
+            settings = replace(settings, **here)
+        if redraw.in_sequence:
+            settings = replace(settings, sequential=True, independent=False)
+            source, feed = _source_and_feed(source, self.params, settings)
+        return replace(self, settings=settings, source=source, feed=feed)
 
 
 def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
@@ -489,14 +502,14 @@ def _source_and_feed(
         raise SettingsError(
             f"param_by_frame goes with an Animator; {source.name} takes no parameters."
         )
+    skips = settings.sequential or selection is not None or settings.resume
+    if params is not None and skips and not settings.independent and source.stays is None:
+        # Who skips frames needs their parameters: a generator is listed.
+        batch = ParameterFeed(params, n_frames).take(sys.maxsize)
+        params = [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
+        n_frames = None
     if settings.sequential:
-        by_number: dict[int, Any] | None = None
-        if params is not None:
-            # Actors that skip frames need their parameters: a generator is listed.
-            batch = ParameterFeed(params, n_frames).take(sys.maxsize)
-            by_number = dict(zip(batch.numbers, batch.params or (), strict=True))
-            params = [IndexedFrameParams(number, entry) for number, entry in by_number.items()]
-            n_frames = None
+        by_number = None if params is None else {each.frame_id: each.params for each in params}
         source = SequentialSource(source, settings.seed, by_number)
     if params is not None:
         return source, ParameterFeed(params, n_frames, selection)
@@ -584,19 +597,19 @@ def _made(
             except RedrawError as error:
                 # What was finished before may be wrong as well.
                 redraw = error
-            source = plan.source
-            if redraw.packed is not None:
-                from rayanim.engine.packing import unpickled
+            plan = plan.drawn_safer(redraw, again or plan.feed)
+            in_full = in_full or redraw.in_full
+            notice = f"{redraw.message}. All frames are drawn again, {_how(redraw)}."
+            feed, again = plan.feed, plan.feed.again()
 
-                source = unpickled(redraw.packed)
-            if redraw.in_sequence:
-                plan = plan.in_sequence(source)
-                how = "each after the updates of those before it, as with --sequential"
-            else:
-                plan, in_full, how = replace(plan, source=source), True, "in full"
-            notice = f"{redraw.message}. All frames are drawn again, {how}."
-            feed = plan.feed if redraw.in_sequence else again or plan.feed
-            again = feed.again()
+
+def _how(redraw: RedrawError) -> str:
+    """How all frames are drawn again, for a message."""
+    if redraw.in_sequence:
+        return "each after the updates of those before it, as with --sequential"
+    full = "in full" if redraw.in_full else ""
+    here = "in this process" if redraw.in_process else ""
+    return ", ".join(each for each in (full, here) if each)
 
 
 @contextlib.contextmanager

@@ -249,6 +249,8 @@ class Report(_SettingsOf):
         Frames without a figure are neither in it nor in `full_frames`.
     full_frames
         (reason, frames) of those that were drawn in full, most frames first.
+    audited_frames
+        Frames that were drawn again in full and compared.
     actor_changes
         The controller's decisions that changed the number of actors.
     fleet_sizes
@@ -291,6 +293,7 @@ class Report(_SettingsOf):
     full_frames: tuple[tuple[str, int], ...] = field(
         default=(), metadata=_as_json(_by_names("reason", "frames"))
     )
+    audited_frames: int = 0
     actor_changes: tuple[ActorChange, ...] = field(default=(), metadata=_as_json(_as_dicts))
     fleet_sizes: tuple[FleetSize, ...] = field(default=(), metadata=_as_json(_as_dicts))
     nodes_peak: int = 0
@@ -437,7 +440,8 @@ class Report(_SettingsOf):
         in_full = sum(frames for _, frames in self.full_frames)
         if self.incremental_frames:
             of_all = self.incremental_frames + in_full
-            return f" Redrew only what changed in {self.incremental_frames} of {of_all} frames."
+            text = f" Redrew only what changed in {self.incremental_frames} of {of_all} frames."
+            return f"{text} Audited {self.audited_frames}." if self.audited_frames else text
         if in_full:
             return f" Drew {plural(in_full, 'frame')} in full ({self.full_frames[0][0]})."
         return ""

@@ -43,7 +43,6 @@ OddSize = Literal["pad", "crop", "scale", "error"]
 Drawing = Literal["auto", "full"]
 Engine = Literal["auto", "local", "ray"]
 Transport = Literal["segments", "frames"]
-OnHistory = Literal["redraw", "error", "warn", "ignore"]
 
 Check = Callable[[str, Any], Any]
 """Takes a setting's name and the value given; returns the value to keep, or raises."""
@@ -884,6 +883,16 @@ def _seconds(name: str, value: Any) -> float:
     return value
 
 
+def _share(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if not is_number(value) or not 0 <= value <= 1:
+        raise SettingsError(
+            f"{name} is the share of the frames to audit, from 0 to 1, got {value!r}."
+        )
+    return float(value)
+
+
 def _outfile(name: str, value: Any) -> Any:
     # A URL that was read is no path, and has a suffix as one has.
     try:
@@ -928,7 +937,8 @@ class RenderSettings(VideoSettings):
     duration: float | None = setting(None, _duration)
     seed: int | None = setting(0, _seed)
     sequential: bool = setting(False, lambda name, value: truth(name, value or False))
-    on_history: OnHistory = setting("redraw", one_of("redraw", "error", "warn", "ignore"))
+    independent: bool = setting(False, lambda name, value: truth(name, value or False))
+    audit: float | None = setting(None, _share)
 
     dpi: float | None = setting(100, _dpi)
     height_px: int | None = setting(None, count_or_none)
@@ -965,6 +975,11 @@ class RenderSettings(VideoSettings):
                 f"engine='local' and {address.origin} exclude each other: the first draws in this "
                 "process, the second on a cluster. Leave one of them out."
             )
+        if self.sequential and self.independent:
+            raise SettingsError(
+                "sequential and independent exclude each other: with the first all updates run in "
+                "order, with the second each frame is drawn without those before. Leave one out."
+            )
         changes = {
             "frame_batch_amount": self.segment_frames,
             "min_workers": self.cluster.min_workers,
@@ -985,12 +1000,6 @@ class RenderSettings(VideoSettings):
         """The most render actors where there are so many cores."""
         most = self.workers.most(cores)
         return min(most, self.performance.max_workers or most)
-
-    @property
-    def checks_history(self) -> bool:
-        """Whether frames are drawn again to see if they depend on those drawn before them."""
-        # Without a seed, random numbers would be taken for such a dependence.
-        return not self.sequential and self.on_history != "ignore" and self.seed is not None
 
     @property
     def cluster_address(self) -> Address | None:

@@ -613,6 +613,8 @@ class SequentialSource(_WrappedSource):
         seed: int | None,
         params: Mapping[int, Any] | None,
         again: Callable[[], Source] | None = None,
+        *,
+        done: int = 0,
     ) -> None:
         self._source = source
         # Gives the source anew, with the variables of its functions; else it is copied.
@@ -623,7 +625,9 @@ class SequentialSource(_WrappedSource):
         self._geometry: Geometry | None = None
         self._pristine: Source = source
         # All frames before this one have had their update.
-        self._done = 0
+        self._done = done
+        self.jumps = False
+        """Whether updates of skipped frames do not run after all."""
 
     def open(self, geometry: Geometry | None) -> None:
         self._geometry = geometry
@@ -633,8 +637,13 @@ class SequentialSource(_WrappedSource):
         self._source.open(geometry)
 
     def measure(self, index: int, params: Any) -> Geometry:
+        # It is the whole video's first frame that settles the box, drawn or not.
+        first = 0 if not self._numbers else self._numbers[0]
+        if self._params is not None:
+            params = self._params[first]
+        seed_for(self._seed, first)
+        self._geometry = self._source.measure(first, params)
         self._advance_to(index)
-        self._geometry = self._source.measure(index, params)
         return self._geometry
 
     def draw(self, index: int, params: Any) -> Pixels:
@@ -660,14 +669,23 @@ class SequentialSource(_WrappedSource):
         self._source.open(self._geometry)
         self._done = 0
 
+    def following(self, count: int) -> Iterator[tuple[int, Any]]:
+        """Numbers and parameters of the next frames."""
+        for number in self._skipped(self._done + count):
+            yield number, None if self._params is None else self._params[number]
+
     def _advance_to(self, index: int) -> None:
-        if self._done >= index:
+        if self._done >= index or self.jumps:
             return
         with uncounted():
-            for number in self._skipped(index):
+            for number, params in self.following(index - self._done):
                 seed_for(self._seed, number)
-                params = None if self._params is None else self._params[number]
-                self._source.advance(number, params)
+                if number == 0 or (self._numbers and number == self._numbers[0]):
+                    # As a serial run does: what drawing it leaves behind counts, the limits
+                    # of a norm for example.
+                    self._source.draw(number, params)
+                else:
+                    self._source.advance(number, params)
         self._done = index
         seed_for(self._seed, index)
 
@@ -677,6 +695,11 @@ class SequentialSource(_WrappedSource):
             return range(self._done, index)
         first, stop = (bisect_left(self._numbers, each) for each in (self._done, index))
         return self._numbers[first:stop]
+
+
+def only_forward() -> Source:
+    """Stands for a new source where frames are drawn in order, so that none is needed."""
+    raise RuntimeError("frames of this process are drawn in order")
 
 
 SHARED_DEPTH = 3

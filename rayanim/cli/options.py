@@ -22,7 +22,6 @@ from rayanim.settings import (
     ClusterSettings,
     Drawing,
     Engine,
-    OnHistory,
     RenderSettings,
     Transport,
     VideoSettings,
@@ -210,9 +209,10 @@ def video_options(command: CommandT) -> CommandT:
             help="Kilobits per second, in place of a quality.",
         ),
         click.option(
-            "--on-history",
-            type=click.Choice(get_args(OnHistory)),
-            help="What to do where frames turn out to depend on those before; default: redraw.",
+            "--audit",
+            type=click.FloatRange(0, 1),
+            metavar="SHARE",
+            help="Draw this share of the frames again, to compare; default: 5 % of the time.",
         ),
         click.option(
             "--transport",
@@ -294,7 +294,12 @@ def common_options(command: CommandT) -> CommandT:
         click.option(
             "--sequential/--no-sequential",
             default=None,
-            help="Each frame builds on those before: the updates that are skipped are run.",
+            help="Run all updates in order in each process, however costly they are.",
+        ),
+        click.option(
+            "--independent/--no-independent",
+            default=None,
+            help="Frames do not depend on those before: no update is run for a skipped frame.",
         ),
         click.option("-p", "--preview", is_flag=True, help="Open the result."),
         click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
@@ -473,7 +478,7 @@ rendered. Arguments after -- go to the script."""
 
 HELP_GROUPS = {
     "Output": "output overwrite preview dry_run fetch",
-    "Frames": "frame frames fps quality dpi drawing seed sequential on_history",
+    "Frames": "frame frames fps quality dpi drawing seed sequential independent audit",
     "Encoding": "crf codec preset pixel_format bitrate transport segment_frames",
     "Where it is drawn": "workers engine",
     "Stopping and resuming": "resume keep_parts",

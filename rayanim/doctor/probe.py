@@ -320,7 +320,7 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
             for name in (codec.encoder for codec in CODECS):
                 try:
                     spec = make_spec(".mkv", VideoSettings(codec=name), size, Fraction(30))
-                    encoded, _ = ChunkRenderer(source, spec, SEED).collect(
+                    encoded, _ = ChunkRenderer(source, spec, AS_IT_IS).collect(
                         segment, EncodedFrames(spec)
                     )
                 except (SettingsError, EncodeError) as error:

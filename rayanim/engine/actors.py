@@ -73,14 +73,15 @@ class RenderActor:
 
         return str(ray.get_runtime_context().get_node_id())
 
-    def open(self) -> Reply[bool]:
-        """Unpack and open the source; whether the video's first frame differs from the driver's."""
+    def open(self) -> Reply[None]:
+        """Unpack and open the source, and draw the video's first frame."""
         try:
-            return Reply(self._open_and_compare())
+            self._open()
         except RayanimError as error:
-            return Reply(False, error)
+            return Reply(None, error)
+        return Reply(None)
 
-    def _open_and_compare(self) -> bool:
+    def _open(self) -> None:
         setup = self._setup
         packed = self._packed
         if packed is None:
@@ -96,19 +97,12 @@ class RenderActor:
         self._packed = None
         open_source(self._source, setup.settings.seed, setup.geometry)
         self._worker = Worker(self._source, setup)
-        return self._worker.first_frame_differs()
+        self._worker.draw_first()
 
-    def render(
-        self,
-        chunk: Chunk,
-        in_full: bool = False,
-        is_checked: bool = False,
-    ) -> tuple[DrawnMeta, Payload | None]:
+    def render(self, chunk: Chunk) -> tuple[DrawnMeta, Payload | None]:
         """Draw a chunk; its frames, or its segment, come as an object of their own."""
-        if in_full:
-            self._worker.draw_in_full_from_now()
         try:
-            payload, meta = self._worker.work(chunk, is_checked=is_checked)
+            payload, meta = self._worker.work(chunk)
         except RayanimError as error:
             return DrawnMeta(None, process_rss_bytes(), error), None
         return meta, payload

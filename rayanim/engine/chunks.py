@@ -443,28 +443,3 @@ class ChunkSizes:
         if rounds >= ROUNDS and frames * (times.draw_s + times.encode_s) < LONG_S:
             return whole_s < chunk_s
         return whole_s < CLEARLY * chunk_s
-
-
-FRAMES_CHECKED = 3
-"""First frames of a chunk that are drawn again, the last of them first.
-
-One alone may show what was just set: a plot that is replaced every third frame
-looks the same in the frame that replaces it, whatever came before.
-"""
-
-DRAWN_PER_CHECKED = 100
-"""A frame in so many is drawn again: a hundredth of the time of a long job."""
-
-
-class HistoryBudget:
-    """Decides when to check a chunk's history, for all who draw together."""
-
-    def __init__(self) -> None:
-        self._checked = 0
-
-    def is_due(self, drawn_frames: int) -> bool:
-        """Whether the next chunk is to be checked, after so many frames; counts it if so."""
-        if self._checked * DRAWN_PER_CHECKED > drawn_frames:
-            return False
-        self._checked += FRAMES_CHECKED
-        return True

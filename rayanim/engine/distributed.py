@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayanim.engine.actors import Acknowledgement
+from rayanim.engine.audit import Auditor
 from rayanim.engine.autoscaler import ScalingLimits
 from rayanim.engine.choose import ACTOR_START_S, Choice
 from rayanim.engine.chunks import ChunkQueue, ChunkSizes, Drawn, FrameTimes
@@ -16,6 +17,7 @@ from rayanim.engine.draw import RenderSetup
 from rayanim.engine.encoder import EncoderLink
 from rayanim.engine.messages import (
     Action,
+    Arrived,
     Ask,
     Begin,
     Emit,
@@ -112,6 +114,7 @@ class RayRun:
         setup: RenderSetup,
         work: RemainingWork,
         choice: Choice,
+        auditor: Auditor | None,
         max_actors: int,
         limit_bytes: int,
         link: ClusterLink | None = None,
@@ -119,6 +122,7 @@ class RayRun:
         performance = job.settings.performance
         self._events = events
         self._work = work
+        self._auditor = auditor
         self._choice = choice
         self._link = link
         self._sizes = ChunkSizes(
@@ -153,7 +157,6 @@ class RayRun:
                 depth=performance.worker_queue_size if work.writer is None else None,
                 frame_s=work.times.draw_s,
                 open_s=setup.open_s,
-                may_redraw=job.may_redraw,
                 replays=setup.replay is not None or job.settings.sequential,
                 total=events.stats.total,
                 label=node_label,
@@ -203,8 +206,18 @@ class RayRun:
             self._on(Tick(self._encoder_silence_s()))
             for event in self._answers():
                 self._on(event)
+                self._offer(event)
+            if self._auditor is not None:
+                self._auditor.step()
             self._check_actors()
             self._show_progress()
+        if self._auditor is not None:
+            self._auditor.finish()
+
+    def _offer(self, event: Event) -> None:
+        """Have the auditor know what an actor has drawn."""
+        if self._auditor is not None and isinstance(event, Arrived):
+            self._auditor.offer(event.chunk.batch, event.meta.marks)
 
     def _is_done(self) -> bool:
         is_encoded = self._work.look_around()
@@ -235,7 +248,7 @@ class RayRun:
             case Ask():
                 self._pool.ask(action.number)
             case Submit():
-                self._pool.submit(action.number, action.chunk, is_checked=action.is_checked)
+                self._pool.submit(action.number, action.chunk)
             case Release():
                 self._pool.release(action.number)
             case End():

@@ -7,13 +7,11 @@ give the same bytes.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import itertools
-import random
+import math
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
@@ -21,17 +19,17 @@ import cloudpickle
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.engine.chunks import FRAMES_CHECKED
+from rayanim.engine.audit import AUDIT_TIME, PROCESS, FrameMark, is_marked
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Chunk
 from rayanim.errors import (
     FrameError,
-    HistoryError,
     RayanimError,
+    RedrawError,
     ScriptError,
     SetupError,
 )
-from rayanim.figure.draw_stats import DrawMonitor, DrawStats, Note
+from rayanim.figure.draw_stats import DrawMonitor, DrawStats
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
 from rayanim.settings import RenderSettings
@@ -92,7 +90,7 @@ class RenderSetup:
     geometry: Geometry
     spec: StreamSpec
     first: Batch
-    first_digest: bytes | None = None
+    first_mark: FrameMark | None = None
     open_s: float = 0.0
     in_full: bool = False
     replay: Replay | None = None
@@ -104,11 +102,14 @@ class Replay:
 
     pickled: bytes | None
 
-    def of(self, source: Source, seed: int | None, again: Callable[[], Source]) -> Source | None:
+    def of(
+        self, source: Source, seed: int | None, again: Callable[[], Source], after: int = -1
+    ) -> Source | None:
         """`source`, which draws each frame in the state that a serial run would have.
 
         None where the parameters cannot be unpickled: that is reported, by frame,
-        when they come with their frames. `again` gives the source anew.
+        when they come with their frames. `again` gives the source anew. It is in the state
+        after frame `after`.
         """
         from rayanim.sources import SequentialSource
 
@@ -118,18 +119,18 @@ class Replay:
                 params = cloudpickle.loads(self.pickled)
             except Exception:
                 return None
-        return SequentialSource(source, seed, params, again)
+        return SequentialSource(source, seed, params, again, done=after + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnMeta:
-    """What is known of a drawn chunk without its pixels."""
+    """What is known of a drawn chunk without its pixels; `marks` are of frames to audit."""
 
     timings: Timings | None
     rss_bytes: int
     failure: RayanimError | None = None
     payload_bytes: int = 0
-    difference: str | None = None
+    marks: tuple[FrameMark, ...] = ()
     batch_digest: str | None = None
 
 
@@ -138,44 +139,36 @@ class Worker:
 
     def __init__(self, source: Source, setup: RenderSetup) -> None:
         self._setup = setup
-        self._renderer = ChunkRenderer(source, setup.spec, setup.settings.seed)
+        self._renderer = ChunkRenderer(source, setup.spec, setup.settings, is_audited=True)
         if setup.in_full:
             self._renderer.draw_in_full_from_now()
-        self._check: HistoryCheck | None = (
-            HistoryCheck(self._renderer, setup.spec, source.name)
-            if setup.settings.checks_history and setup.replay is None
-            else None
-        )
 
-    def draw_in_full_from_now(self) -> None:
-        """No incremental draws any more: a difference from a full draw was found elsewhere."""
-        self._renderer.draw_in_full_from_now()
+    def draw_first(self) -> None:
+        """Draw the video's first frame, as the first process did: what that leaves behind counts.
 
-    def first_frame_differs(self) -> bool:
-        """Whether the video's first frame has other pixels here than in the first process."""
+        Raises `RedrawError` if it has other pixels here.
+        """
         setup = self._setup
-        if setup.first_digest is None:
-            return False
         frames, _ = self._renderer.render(Chunk(0, 0, 1, setup.first))
-        return digest_of(frames[0]) != setup.first_digest
+        if setup.first_mark is None or setup.settings.audit == 0:
+            return
+        mark = FrameMark.of(setup.first_mark.number, frames[0], setup.spec)
+        if not mark.same_as(setup.first_mark):
+            raise RedrawError(
+                f"Frame {mark.number}, the first one, has other pixels in a render actor than in "
+                f"the script's process{mark.where(setup.first_mark)}: {PROCESS}",
+                in_process=True,
+            )
 
-    def work(self, chunk: Chunk, *, is_checked: bool = False) -> tuple[Payload, DrawnMeta]:
+    def work(self, chunk: Chunk) -> tuple[Payload, DrawnMeta]:
         """Draw a chunk."""
-        first: list[Frame] = []
         payload: Payload
-        payload, timings = self._renderer.collect(chunk, self._collector(chunk), first)
-        if self._renderer.differs_now():
-            first = []
-            payload, again = self._renderer.collect(chunk, self._collector(chunk), first)
-            timings = again.after(timings)
-        if self._check is not None:
-            self._check.remember(chunk, first)
-            timings = self._with_history(timings) if is_checked else timings
+        payload, timings = self._renderer.collect(chunk, self._collector(chunk))
         return payload, DrawnMeta(
             timings,
             process_rss_bytes(),
             payload_bytes=payload.nbytes if isinstance(payload, np.ndarray) else payload.data_bytes,
-            difference=self._renderer.difference,
+            marks=tuple(self._renderer.marks),
             batch_digest=self._digest(chunk),
         )
 
@@ -191,30 +184,34 @@ class Worker:
             return EncodedFrames(self._setup.spec)
         return RawFrames(self._setup.spec, len(chunk))
 
-    def _with_history(self, timings: Timings) -> Timings:
-        """`timings`, with a note if a frame turns out to depend on those before it."""
-        found = None if self._check is None else self._check.compare()
-        if found is None:
-            return timings
-        if self._setup.settings.on_history != "warn":
-            raise found
-        self._check = None
-        notes = (*timings.draws.notes, Note("history", found.message))
-        return replace(timings, draws=replace(timings.draws, notes=notes))
-
 
 class ChunkRenderer:
-    """Draws chunks of one open source; keeps the converter and its buffers."""
+    """Draws chunks of one open source; keeps the converter and its buffers.
 
-    def __init__(self, source: Source, spec: StreamSpec, seed: int | None) -> None:
+    With `is_audited` it marks frames for the process that audits them, and leaves
+    comparing to it; otherwise it compares some frames with full draws.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        spec: StreamSpec,
+        settings: RenderSettings,
+        *,
+        is_audited: bool = False,
+    ) -> None:
         from rayanim.video.convert import FrameConverter
 
         self._source = source
         self._spec = spec
-        self._seed = seed
+        self._seed = settings.seed
+        self._share = settings.audit
+        self._is_audited = is_audited
         self._converter = FrameConverter(spec)
-        self._monitor = DrawMonitor()
+        self._monitor = DrawMonitor(0.0 if is_audited else comparing_share(settings.audit))
         self._knows_difference = False
+        self.marks: list[FrameMark] = []
+        """Of the frames drawn by the last call."""
 
     @property
     def difference(self) -> str | None:
@@ -237,36 +234,27 @@ class ChunkRenderer:
         is drawn once more: all figures are drawn in full from then on.
         """
         payload, timings = self.collect(chunk, RawFrames(self._spec, len(chunk)))
-        if self.differs_now():
+        if self.difference is not None and not self._knows_difference:
+            self._knows_difference = True
             payload, again = self.collect(chunk, RawFrames(self._spec, len(chunk)))
             timings = again.after(timings)
         return payload, timings
 
-    def differs_now(self) -> bool:
-        """Whether a difference from a full draw has been found since the last call."""
-        is_new = self.difference is not None and not self._knows_difference
-        self._knows_difference = self.difference is not None
-        return is_new
-
-    def collect(
-        self, chunk: Chunk, collector: Collector[Collected], first: list[Frame] | None = None
-    ) -> tuple[Collected, Timings]:
-        """Draw and convert all frames of `chunk` into `collector`, once.
-
-        Copies of the first `FRAMES_CHECKED` are added to `first`.
-        """
+    def collect(self, chunk: Chunk, collector: Collector[Collected]) -> tuple[Collected, Timings]:
+        """Draw and convert all frames of `chunk` into `collector`, once."""
         watch = _Stopwatch()
+        self.marks = []
         try:
             with self._monitor.open():
-                compared = self._compared_place(chunk)
-                for place, (number, params) in enumerate(_frames_of(chunk.batch)):
-                    with self._monitor.frame(number, compared=place == compared):
+                for number, params in chunk.batch.frames():
+                    is_chosen = is_marked(self._seed, number, self._share)
+                    with self._monitor.frame(number, compared=is_chosen):
                         drawn = self._drawn(number, params)
                     watch.lap("draw")
                     frame = collector.buffer()
                     self._converter.convert(drawn, frame)
-                    if first is not None and place < FRAMES_CHECKED:
-                        first.append(frame.copy())
+                    if is_chosen and self._is_audited:
+                        self.marks.append(FrameMark.of(number, frame.reshape(-1), self._spec))
                     watch.lap("convert")
                     collector.add()
                     watch.lap("encode")
@@ -277,19 +265,23 @@ class ChunkRenderer:
             raise
         return collected, watch.timings(len(chunk), self._monitor.take())
 
-    def draw_again(self, number: int, params: Any, out: Frame) -> None:
-        """Draw frame `number` into `out` once more, without counting it."""
+    def mark(self, number: int, params: Any) -> FrameMark:
+        """Draw frame `number` once more, without counting it."""
+        frame = np.empty(self._spec.frame_bytes, np.uint8)
         with self._monitor.open():
-            self._converter.convert(self._drawn(number, params), out)
-
-    def _compared_place(self, chunk: Chunk) -> int:
-        """Which frame of `chunk` is compared with a full draw: any, the same in each run."""
-        rng = random.Random(f"{self._seed} {chunk.batch.numbers[0]}")
-        return rng.randrange(len(chunk))
+            self._converter.convert(self._drawn(number, params), frame)
+        return FrameMark.of(number, frame, self._spec)
 
     def _drawn(self, number: int, params: Any) -> npt.NDArray[np.uint8]:
         seed_for(self._seed, number)
         return draw_frame(self._source, number, params, self._spec.source_size)
+
+
+def comparing_share(audit: float | None) -> float:
+    """The share of its time that a canvas may spend on comparing with full draws."""
+    if audit is None:
+        return AUDIT_TIME
+    return math.inf if audit else 0.0
 
 
 Collected = TypeVar("Collected", covariant=True)
@@ -375,11 +367,6 @@ class _Stopwatch:
         return Timings(spent_s["draw"], spent_s["convert"], frames, spent_s["encode"], draws)
 
 
-def digest_of(frame: npt.NDArray[np.uint8]) -> bytes:
-    """A short name for the bytes of one converted frame."""
-    return hashlib.blake2b(frame.data, digest_size=16).digest()
-
-
 def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> None:
     """Open `source` in this process, with random numbers that are the same in each."""
     seed_for(seed, SETUP)
@@ -442,12 +429,6 @@ def draw_frame(
     return frame
 
 
-def _frames_of(batch: Batch) -> Iterator[tuple[int, Any]]:
-    """Each frame's number and its parameters, None where the source needs none."""
-    params = itertools.repeat(None) if batch.params is None else batch.params
-    return zip(batch.numbers, params, strict=False)
-
-
 def _with_frame(error: ScriptError, number: int) -> ScriptError:
     """The same error, naming the frame where it did not."""
     if error.frame is not None:
@@ -465,62 +446,22 @@ def _frame_error(source: Source, number: int, error: Exception) -> FrameError:
     )
 
 
-class HistoryCheck:
-    """Draws frames of one open source again, to see whether they depend on those before."""
-
-    def __init__(self, renderer: ChunkRenderer, spec: StreamSpec, name: str) -> None:
-        self._renderer = renderer
-        self._spec = spec
-        self._name = name
-        # Number, parameters and pixels.
-        self._drawn: deque[tuple[int, Any, Frame]] = deque(maxlen=FRAMES_CHECKED)
-
-    def remember(self, chunk: Chunk, first: Sequence[Frame]) -> None:
-        """A chunk was drawn, of which these are the first frames, converted.
-
-        They take the place of those of chunks before, as far as there are
-        enough of them: a chunk of one frame has no history of its own.
-        """
-        for (number, params), frame in zip(_frames_of(chunk.batch), first, strict=False):
-            self._drawn.append((number, params, frame))
-
-    def compare(self) -> HistoryError | None:
-        """Draw what is remembered again, the last first; the error for one that differs."""
-        again = np.empty(self._spec.frame_bytes, np.uint8)
-        for number, params, frame in reversed(self._drawn):
-            self._renderer.draw_again(number, params, again)
-            if not np.array_equal(frame, again):
-                return self._error(number, _difference_text(frame, again, self._spec))
-        return None
-
-    def _error(self, number: int, where: str) -> HistoryError:
-        return HistoryError(
-            f"Frame {number} of {self._name} depends on the frames drawn before it: drawn again "
-            f"after others it has other pixels{where}. Spread over actors, the video is not what "
-            "drawing all frames in order gives. With sequential=True (--sequential, or "
-            "`sequential = True` on an Animator) each actor runs the updates that it skips, "
-            "and the video is exact. If it shows the time of day, or random numbers of a "
-            "generator without a seed, only drawing from the frame's number or parameters helps.",
-            frame=number,
-        )
-
-
 MOST_DRAWN, FEWEST_DRAWN, DRAW_S = 12, 2, 1.0
 """First frames of a video after which `OrderTest` is possible: as many as take a second."""
 
 TESTED_FRAMES = 4
-"""The last of them are tested: 12 MB at 1920x1080."""
+"""The last of them are tested."""
 
 
 class OrderTest:
     """Draws some of a video's first frames without those before: do they look the same?"""
 
-    def __init__(self, spec: StreamSpec, seed: int | None) -> None:
+    def __init__(self, spec: StreamSpec, settings: RenderSettings) -> None:
         self._spec = spec
-        self._seed = seed
+        self._settings = settings
         self._count = 0
-        # Number, parameters and pixels.
-        self._drawn: deque[tuple[int, Any, Frame]] = deque(maxlen=TESTED_FRAMES)
+        # Parameters and mark.
+        self._drawn: deque[tuple[Any, FrameMark]] = deque(maxlen=TESTED_FRAMES)
 
     def has_enough(self, frame_s: float) -> bool:
         """Whether there are enough frames, where one takes so long."""
@@ -529,38 +470,23 @@ class OrderTest:
 
     def remember(self, chunk: Chunk, frames: RawPayload) -> None:
         """These frames follow those before."""
-        for (number, params), frame in zip(_frames_of(chunk.batch), frames, strict=True):
+        for (number, params), frame in zip(chunk.batch.frames(), frames, strict=True):
             if self._count == MOST_DRAWN:
                 return
             self._count += 1
-            self._drawn.append((number, params, frame.copy()))
+            self._drawn.append((params, FrameMark.of(number, frame, self._spec)))
 
     def order_matters(self, fresh: Source, geometry: Geometry) -> bool:
         """Whether `fresh`, a source that has drawn nothing, draws one with other pixels."""
-        again = np.empty(self._spec.frame_bytes, np.uint8)
         try:
-            open_source(fresh, self._seed, geometry)
-            renderer = ChunkRenderer(fresh, self._spec, self._seed)
-            for number, params, frame in reversed(self._drawn):
-                renderer.draw_again(number, params, again)
-                if not np.array_equal(frame, again):
-                    return True
+            open_source(fresh, self._settings.seed, geometry)
+            renderer = ChunkRenderer(fresh, self._spec, self._settings, is_audited=True)
+            return not all(
+                renderer.mark(mark.number, params).same_as(mark)
+                for params, mark in reversed(self._drawn)
+            )
         except RayanimError:
             return True  # it cannot do without the frames before
         finally:
             with contextlib.suppress(RayanimError):
                 close_source(fresh)
-        return False
-
-
-def _difference_text(first: Frame, again: Frame, spec: StreamSpec) -> str:
-    """Where two frames differ in their first plane, in words; empty where they do not."""
-    width_px, height_px = spec.size
-    sample_bytes = spec.layout.sample_bytes
-    plane = slice(0, width_px * height_px * sample_bytes)
-    samples = (first[plane] != again[plane]).reshape(height_px, width_px, sample_bytes)
-    differs = samples.any(2)
-    rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
-    if not len(rows):
-        return ""
-    return f", in columns {columns[0]} to {columns[-1]} and rows {rows[0]} to {rows[-1]}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from rayanim.engine.audit import Auditor
 from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
 from rayanim.engine.chunks import FrameTimes
 from rayanim.engine.draw import RawPayload, Replay
@@ -32,7 +33,7 @@ from rayanim.engine.stats import (
     ProgressListener,
 )
 from rayanim.engine.writing import FileWriter, SegmentWriter, Writer
-from rayanim.errors import FarmStartError, HistoryError, RayanimError, RedrawError
+from rayanim.errors import FarmStartError, FrameError, RayanimError, RedrawError
 from rayanim.events import Listener, NoLog, Progressed, TransportChosen, VideoClosed
 from rayanim.parameters import Feed, ParameterFeed
 from rayanim.progress.base import Progress
@@ -83,6 +84,13 @@ class Job:
         except Exception:  # reported, by frame, when they are sent with their frames
             return None
         return Replay(pickled) if len(pickled) <= LARGE_BYTES else None
+
+    def params_by_number(self) -> dict[int, Any] | None:
+        """What `update` gets for each frame of the whole video; None where there are none."""
+        if self.params is None:
+            return None
+        batch = ParameterFeed(self.params, self.settings.n_frames).take(sys.maxsize)
+        return dict(batch.frames())
 
     def make_spec(self, geometry: Geometry) -> StreamSpec:
         """The stream for frames of the size that the first frame settled."""
@@ -319,10 +327,11 @@ class VideoJob:
     def _draw(self, opening: RawPayload) -> tuple[Choice, int]:
         last: Chunk | None = None
         while (chunk := self._inside.take(self._plan)) is not None:
+            if self._chooser.may_use_ray and self._chooser.pristine is not None:
+                self._inside.cross_gap(chunk, self._chooser.pristine)
             is_first = chunk.start == 0 and len(chunk) == 1
             frames = opening if is_first else self._inside.draw(chunk)
             self._drawn_frames += len(chunk)
-            self._check_history(chunk, frames)
             self._encoders.wait_for_room()
             self._encoders.add(chunk, frames)
             last = self._end_segment(chunk)
@@ -366,38 +375,15 @@ class VideoJob:
         self._events.emit(VideoClosed(write_s=self._stats.elapsed_s - began_s))
         return file_bytes
 
-    def _check_history(self, chunk: Chunk, frames: RawPayload) -> None:
-        """Check whether frames depend on those before, where this process skips some.
-
-        It does in a job that is resumed, and where some frames are selected.
-        """
-        selected = self._job.feed.is_selection and chunk.batch.numbers[0] != chunk.start
-        skips = self._stats.resumed_frames or selected
-        if self._job.settings.sequential or self._inside.stays is not None or not skips:
-            return
-        if not self._job.settings.checks_history:
-            self._events.notice_once(
-                "Whether frames depend on those drawn before is not checked; a video in which "
-                "they do is another one where some are skipped.",
-                "unchecked",
-            )
-            return
-        found = self._inside.history_of(chunk, frames)
-        if found is None:
-            return
-        if self._job.settings.on_history != "warn":
-            raise found
-        self._events.notice_once(found.message, "history")
-
     def _on_ray(self, begun: Chunk | None) -> int:
         from rayanim.engine.distributed import RayRun, RemainingWork
 
         self._handover.wait()
-        self._inside.close()
         run = RayRun(
             self._job,
             self._events,
             packed_source=self._chooser.packed_source,
+            auditor=self._auditor(),
             setup=replace(self._inside.setup(), replay=self._replay),
             work=RemainingWork(
                 plan=self._plan,
@@ -418,6 +404,19 @@ class VideoJob:
         )
         return run.run()
 
+    def _auditor(self) -> Auditor | None:
+        """What compares frames of actors with this process's; None where it was turned off."""
+        settings, packed = self._job.settings, self._chooser.pristine
+        if settings.audit == 0 or packed is None:
+            return None
+        return Auditor(
+            self._inside.reference(packed, self._replay),
+            self._events,
+            share=settings.audit,
+            replays=self._replay is not None or settings.sequential,
+            last=self._inside.last,
+        )
+
     def _finds_way(self) -> bool:
         """Find how actors come to their frames; False where more must be drawn here first.
 
@@ -425,7 +424,7 @@ class VideoJob:
         turn out to depend on those before. They jump where it is not.
         """
         settings, inside = self._job.settings, self._inside
-        if settings.sequential or settings.on_history == "ignore":
+        if settings.sequential or settings.independent:
             return True
         if self._possible is None:
             self._possible = (self._job.replay(),)
@@ -508,17 +507,14 @@ class JobRunner:
                 outcome = self._run()
             self._progress.finish(self._stats.state())
             return outcome
-        except HistoryError as error:
-            packed = self._chooser.pristine if job.settings.on_history == "redraw" else None
-            self._progress.fail()
-            if packed is None or not job.may_redraw:
-                raise
-            again = RedrawError(f"Frame {error.frame} depends on the frames drawn before it")
-            again.packed, again.in_sequence = packed, True
-            raise again from error
         except RedrawError as error:
             error.packed = self._chooser.pristine
             self._progress.fail()
+            if not job.may_redraw:
+                raise FrameError(
+                    f"{error.message}. The parameters come once, so the frames cannot be drawn "
+                    "again: give them as a list, or draw in one process with workers=1."
+                ) from error
             raise
         except BaseException:
             self._progress.fail()
@@ -532,7 +528,7 @@ class JobRunner:
         """Whether frames may turn out to depend on others that this process does not draw."""
         job = self._job
         skips = job.feed.is_selection or job.settings.resume
-        return skips and job.settings.checks_history and job.source.stays is None
+        return skips and not job.settings.sequential and job.source.stays is None
 
     def _run(self) -> Outcome:
         inside = InProcess(self._job, self._events)

@@ -7,6 +7,7 @@ a clean traceback and measure what a frame costs.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 from collections import deque
@@ -16,28 +17,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from statistics import median
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from rayanim.engine.chunks import FRAMES_CHECKED, HistoryBudget
+from rayanim.engine.audit import FrameMark, Reference
 from rayanim.engine.draw import (
+    TESTED_FRAMES,
     ChunkRenderer,
-    HistoryCheck,
     OrderTest,
     RawPayload,
     RenderSetup,
+    Replay,
     close_source,
-    digest_of,
     measure_source,
     open_source,
 )
+from rayanim.engine.packing import PackedSource, unpickled
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.stats import JobEvents
 from rayanim.engine.writing import FrameEncoder, Writer
 from rayanim.errors import (
     EncodeError,
-    HistoryError,
     OutputError,
     ParametersError,
+    RayanimError,
     RedrawError,
     ScriptError,
     SettingsError,
@@ -52,7 +54,8 @@ from rayanim.events import (
 )
 from rayanim.figure.draw_stats import DrawMonitor
 from rayanim.parameters import Batch, Feed, PushedBack
-from rayanim.settings import Transport
+from rayanim.settings import RenderSettings, Transport
+from rayanim.sources import SequentialSource, only_forward
 
 if TYPE_CHECKING:
     from rayanim.engine.job import Job
@@ -102,15 +105,18 @@ class InProcess:
             raise ParametersError(f"There is nothing to render: the video has no frames.{advice}")
         number = first.numbers[0]
         params = None if first.params is None else first.params[0]
+        self._source = self._source_of(job)
         began = time.perf_counter()
-        open_source(job.source, settings.seed, None)
+        open_source(self._source, settings.seed, None)
         self.open_s = time.perf_counter() - began
-        self._first_digest: bytes | None = None
+        self._first_mark: FrameMark | None = None
+        self.last = number
+        """The last frame that was drawn here."""
         self._is_open = True
         self._measured = DrawMonitor()
         try:
             with self._measured.open(), self._measured.frame(number):
-                self.geometry = measure_source(job.source, settings.seed, number, params)
+                self.geometry = measure_source(self._source, settings.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry)
             self.transport, self.transport_reason = choose_transport(
                 self.spec, settings.transport, job.source.stays
@@ -119,14 +125,21 @@ class InProcess:
         except BaseException:
             self.abandon()
             raise
-        self._renderer = ChunkRenderer(job.source, self.spec, settings.seed)
+        self._renderer = ChunkRenderer(self._source, self.spec, settings)
         if job.in_full:
             self._renderer.draw_in_full_from_now()
-        self._order_test = OrderTest(self.spec, settings.seed)
-        self._history: HistoryCheck | None = None
-        self._history_budget = HistoryBudget()
+        self._order_test = OrderTest(self.spec, settings)
         known_ms = job.settings.performance.draw_ms
         self.cost = FrameCost(None if known_ms is None else known_ms / 1000)
+
+    @staticmethod
+    def _source_of(job: Job) -> Source:
+        """The source; where frames are left out, their updates run all the same."""
+        settings, source = job.settings, job.source
+        skips = job.feed.is_selection or settings.resume
+        if not skips or settings.independent or settings.sequential or source.stays is not None:
+            return source
+        return SequentialSource(source, settings.seed, job.params_by_number(), only_forward)
 
     def _probe_encoder(self) -> None:
         from rayanim.video.codecs import probe
@@ -151,13 +164,13 @@ class InProcess:
 
     @property
     def first_digest(self) -> bytes:
-        """What `digest_of` gives for the video's first frame; after it was drawn."""
-        return self._first_digest or b""
+        """A short name for the pixels of the video's first frame; after it was drawn."""
+        return b"" if self._first_mark is None else self._first_mark.digest
 
     def draw_first(self) -> RawPayload:
         """Draw the video's first frame, which stays in `feed`."""
         frame = self.draw(Chunk(0, 0, 1, self._first))
-        self._first_digest = digest_of(frame[0])
+        self._first_mark = FrameMark.of(self._first.numbers[0], frame[0], self.spec)
         return frame
 
     def draw(self, chunk: Chunk) -> RawPayload:
@@ -165,12 +178,13 @@ class InProcess:
         frames, timings = self._renderer.render(chunk)
         if self._renderer.difference is not None and self._job.may_redraw:
             # The frames before may be wrong as well.
-            raise RedrawError(self._renderer.difference)
+            raise RedrawError(self._renderer.difference, in_full=True)
         timings = replace(timings, draw_s=timings.draw_s + self._made_s)
         self._made_s = 0.0
         self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
         self._events.drawn_here(chunk, timings)
         self._order_test.remember(chunk, frames)
+        self.last = chunk.batch.numbers[-1]
         return frames
 
     def take(self, plan: SegmentPlan) -> Chunk | None:
@@ -189,15 +203,6 @@ class InProcess:
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
         return max(1, min(STEP_FRAMES, by_time, STEP_BYTES // self.spec.frame_bytes))
 
-    def history_of(self, chunk: Chunk, frames: RawPayload) -> HistoryError | None:
-        """The error for a frame that depends on those drawn before, if one is checked and does."""
-        if self._history is None:
-            self._history = HistoryCheck(self._renderer, self.spec, self._job.source.name)
-        first = [frame.copy() for frame in frames[:FRAMES_CHECKED]]
-        self._history.remember(chunk, first)
-        is_due = self._history_budget.is_due(self._events.stats.timings.frames)
-        return self._history.compare() if is_due else None
-
     def setup(self) -> RenderSetup:
         """What render actors need to draw the same frames; after the first was drawn."""
         return RenderSetup(
@@ -205,7 +210,7 @@ class InProcess:
             geometry=self.geometry,
             spec=self.spec,
             first=self._first,
-            first_digest=self._first_digest,
+            first_mark=self._first_mark,
             open_s=self.open_s,
             in_full=self._job.in_full or self._renderer.difference is not None,
         )
@@ -214,7 +219,7 @@ class InProcess:
         """Close the source in this process."""
         if self._is_open:
             self._is_open = False
-            close_source(self._job.source)
+            close_source(self._source)
 
     def abandon(self) -> None:
         """Close the source after a failure, whose error is the one to report."""
@@ -230,6 +235,77 @@ class InProcess:
         """Whether frames depend on those before, by what `fresh` draws without them."""
         return self._order_test.order_matters(fresh, self.geometry)
 
+    def cross_gap(self, chunk: Chunk, pristine: PackedSource) -> None:
+        """Before `chunk` is drawn: find whether the updates up to it are needed, if they are long.
+
+        That is tested only where actors go on, whose frames are audited.
+        """
+        source = self._source
+        if not isinstance(source, SequentialSource) or source.jumps:
+            return
+        skipped = chunk.batch.numbers[0] - self.last - 1
+        if skipped * (source.advance_s or 0.0) < LONG_SKIP_S:
+            return
+        for number, params in source.following(TESTED_FRAMES):
+            one = Chunk(0, number, number + 1, Batch([number], [params]))
+            self._order_test.remember(one, self._renderer.render(one)[0])
+        source.jumps = not self.order_matters(unpickled(pristine))
+
+    def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
+        """What the frames of actors are compared with; this process's source serves it from now."""
+        return _Here(self, self._job.settings, self._source, packed, replay, self.last)
+
+
+class _Here:
+    """Draws frames that actors have drawn, in this process; see `Reference`."""
+
+    def __init__(
+        self,
+        inside: InProcess,
+        settings: RenderSettings,
+        source: Source,
+        packed: PackedSource,
+        replay: Replay | None,
+        last: int,
+    ) -> None:
+        self._setup = inside.setup()
+        self._settings = settings
+        self._packed = packed
+        self._replay = replay
+        if replay is not None:
+            source = replay.of(source, settings.seed, only_forward, after=last) or source
+        self._renderer = self._in_full(source)
+
+    def draw(self, number: int, params: Any) -> FrameMark:
+        return self._renderer.mark(number, params)
+
+    def draw_as_actor(self, batch: Batch, *, in_full: bool) -> FrameMark:
+        setup, settings = self._setup, self._settings
+        source = unpickled(self._packed)
+        if self._replay is not None:
+            again = functools.partial(unpickled, self._packed)
+            source = self._replay.of(source, settings.seed, again) or source
+        try:
+            open_source(source, settings.seed, setup.geometry)
+            renderer = ChunkRenderer(source, setup.spec, settings, is_audited=True)
+            if in_full:
+                renderer.draw_in_full_from_now()
+            for number, params in [*setup.first.frames(), *batch.frames()]:
+                mark = renderer.mark(number, params)
+            return mark
+        finally:
+            with contextlib.suppress(RayanimError):
+                close_source(source)
+
+    def _in_full(self, source: Source) -> ChunkRenderer:
+        renderer = ChunkRenderer(source, self._setup.spec, self._settings, is_audited=True)
+        renderer.draw_in_full_from_now()
+        return renderer
+
+
+LONG_SKIP_S = 5.0
+"""Updates that take longer are skipped if they need not run: two seconds are spent on finding out
+where each takes a quarter of one."""
 
 SAMPLE_S = 0.5
 """Seconds of drawing after which the cost of a frame is known."""
@@ -551,7 +627,6 @@ class Resumption:
                 "by the number of frames" if longest is None else f"{longest} frames at most"
             ),
             seed=settings.seed,
-            sequential=settings.sequential,
             source_name=self._job.source.name,
             first_frame=self._inside.first_digest.hex(),
             log=self._events.notice,

@@ -42,10 +42,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """An actor can draw; whether the first frame it drew differs from the driver's."""
+    """An actor can draw."""
 
     number: int
-    differs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +143,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Have an actor draw a chunk; `is_checked`: and whether its frames depend on others."""
+    """Have an actor draw a chunk."""
 
     number: int
     chunk: Chunk
-    is_checked: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,6 @@ class RenderPool:
         # Calls of `close`: the actor, and its node.
         self._closing: dict[Any, tuple[Any, str | None]] = {}
         self._transfers: dict[Any, _Transfer] = {}
-        self._in_full = False
 
     # ---- what the scheduler wants done
 
@@ -118,13 +117,13 @@ class RenderPool:
         self._remember(handle.hello.remote(), _Call(actor, "hello"))
         self._remember(handle.open.remote(), _Call(actor, "open"))
 
-    def submit(self, number: int, chunk: Chunk, *, is_checked: bool = False) -> None:
+    def submit(self, number: int, chunk: Chunk) -> None:
         """Give a chunk to actor `number`."""
         actor = self._actors[number]
         # Without a name of its own: Ray keeps nine series of metrics for each name it meets.
         render = actor.handle.render.options(num_returns=2)
         with unpicklable_parameters_named(chunk):
-            meta_ref, payload_ref = render.remote(chunk, self._in_full, is_checked)
+            meta_ref, payload_ref = render.remote(chunk)
         self._remember(meta_ref, _Call(actor, "render", chunk, payload_ref))
 
     def release(self, number: int) -> None:
@@ -176,7 +175,7 @@ class RenderPool:
             if answer.failure is not None:
                 return self._failed(actor, None, answer.failure)
             actor.is_open = True
-            return Joined(actor.number, answer.value)
+            return Joined(actor.number)
         return self._drawn(actor, call.chunk, call.payload_ref, answer)
 
     def poll_s(self, otherwise_s: float) -> float:
@@ -263,8 +262,6 @@ class RenderPool:
     def _drawn(self, actor: _Actor, chunk: Chunk, payload_ref: Any, meta: DrawnMeta) -> Event:
         if meta.failure is not None:
             return self._failed(actor, chunk, meta.failure)
-        # One actor has found a difference from full draws: all others draw in full from now on.
-        self._in_full = self._in_full or meta.difference is not None
         transfer = _Transfer(actor.number, chunk, meta, time.perf_counter())
         if actor.node == self._here:
             return self._arrived(payload_ref, transfer)

@@ -18,7 +18,7 @@ from rayanim.engine.autoscaler import (
     Snapshot,
     decide,
 )
-from rayanim.engine.chunks import ChunkQueue, HistoryBudget, Payload
+from rayanim.engine.chunks import ChunkQueue, Payload
 from rayanim.engine.messages import (
     Action,
     Answered,
@@ -62,9 +62,7 @@ from rayanim.engine.roster import (
 from rayanim.errors import (
     FarmSilentError,
     FarmStartError,
-    HistoryError,
     RayanimError,
-    RedrawError,
 )
 from rayanim.events import (
     ActorAsked,
@@ -79,14 +77,6 @@ from rayanim.events import (
     StatusShown,
 )
 from rayanim.events import Event as JobEvent
-
-DIFFERENCE = (
-    "The video's first frame has other pixels in a render actor than in this process, so frames "
-    "may differ by who draws them. Usual causes: the order of a set, a module's variable that the "
-    "script changed, random numbers from a generator without a seed, the time of day. "
-    "With workers=1 one process draws all."
-)
-"""Noticed once if a `Joined` differs. Actors draw that frame when they open the source."""
 
 TICK_S = 0.1
 """Seconds between two decisions on the number of actors."""
@@ -146,7 +136,6 @@ class SchedulerSettings:
     depth: int | None = None
     frame_s: float = 0.0
     open_s: float = 0.0
-    may_redraw: bool = False
     replays: bool = False
     total: int | None = None
     label: Callable[[str], str] = first_eight
@@ -168,7 +157,6 @@ class Scheduler(Generic[Payload]):
         self._transfers: dict[tuple[int, int], tuple[str | None, Chunk, float]] = {}
         self._slowest_transfer_s = USUAL_TRANSFER_S
         self._numbers = 0
-        self._history = HistoryBudget()
         self._drawn_frames = 0
         self._busy_s = 0.0
         self._pace = Pace()
@@ -292,8 +280,6 @@ class Scheduler(Generic[Payload]):
         self._news_s = self._now_s
         if member.node is not None:
             self._failures.seen(member.node)
-        if event.differs:
-            self._actions.append(NoticeOnce(DIFFERENCE, DIFFERENCE))
 
     def _heard_from(self, member: Member) -> None:
         if member.node is not None:
@@ -366,8 +352,7 @@ class Scheduler(Generic[Payload]):
         if not member.held:
             member.began_s = self._now_s
         self._roster.begin(member, chunk)
-        is_checked = self._history.is_due(self._drawn_frames)
-        self._actions.append(Submit(number, chunk, is_checked))
+        self._actions.append(Submit(number, chunk))
 
     def _next_for(self, number: int, node: str | None) -> Chunk | None:
         late = self._late
@@ -444,8 +429,6 @@ class Scheduler(Generic[Payload]):
         was_moved, node = self._end_transfer(event.number, chunk)
         if not was_moved:
             self._stopped_drawing(event.number, chunk)
-        if meta.difference is not None and self._settings.may_redraw:
-            raise RedrawError(meta.difference)
         timings = meta.timings
         if timings is not None and self.queue.is_wanted(chunk):
             self._emit(
@@ -554,8 +537,6 @@ class Scheduler(Generic[Payload]):
         if event.chunk is None:
             self._cannot_open(event, node)
             return
-        if isinstance(event.failure, HistoryError):
-            raise event.failure
         chunk, message = event.chunk, event.failure.message
         self._stopped_drawing(event.number, chunk)
         if not self.queue.is_wanted(chunk):

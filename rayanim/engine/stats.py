@@ -19,6 +19,7 @@ from rayanim.events import (
     EngineChosen,
     Event,
     FleetChanged,
+    FrameAudited,
     FramesDrawn,
     FramesRejected,
     InternalEvent,
@@ -218,6 +219,7 @@ class JobStats:
     actors_peak: int = 0
     actors_wanted: int = 0
     segments_retried: int = 0
+    audited_frames: int = 0
     ray_passes: int = 0
     changes: list[ActorChange] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
@@ -239,6 +241,8 @@ class JobStats:
             case SegmentDrawn():
                 self._drawn(event.timings or NO_TIME)
                 self._memory("RenderActor", event.rss_bytes)
+            case FrameAudited():
+                self.audited_frames += 1
             case CopyDrawn():
                 self._memory("RenderActor", event.rss_bytes)
             case SegmentRetried():
@@ -482,6 +486,7 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         binding=binding,
         incremental_frames=drawn.incremental,
         full_frames=tuple(sorted(drawn.in_full.items(), key=lambda item: -item[1])),
+        audited_frames=stats.audited_frames + drawn.compared,
         actor_changes=tuple(stats.changes),
         fleet_sizes=tuple(stats.fleet.sizes),
         nodes_peak=stats.fleet.nodes_peak,

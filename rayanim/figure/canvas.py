@@ -32,7 +32,7 @@ FIRST_COMPARISONS = 2
 """The first frames after that are all compared with a full draw."""
 
 COMPARING_SHARE = 0.05
-"""Comparing takes at most this share of the time since the comparison before."""
+"""Comparing takes at most this share of the time since the comparison before, by default."""
 
 AXES_PLACE = ("_viewLim", "_position")
 
@@ -110,6 +110,7 @@ class IncrementalCanvas(VideoCanvas):
         self.drawn_in_full: Counter[str] = Counter()
         self.comparisons = 0
         self.compares_first = True
+        self.comparing_share = COMPARING_SHARE
         self.difference: Difference | None = None
         self.why_full: str | None = None
         self.refusal: str | None = None
@@ -237,6 +238,7 @@ class IncrementalCanvas(VideoCanvas):
         drawing = self._drawing
         compare = self._compare_next or (
             self.compares_first
+            and self.comparing_share > 0
             and self.comparisons < FIRST_COMPARISONS
             and self.drawn_incrementally >= LEARNING
         )
@@ -342,7 +344,7 @@ class IncrementalCanvas(VideoCanvas):
     def _has_time(self) -> bool:
         """Whether comparing stays within its share of the time."""
         passed_s = time.perf_counter() - self._last_comparison_s
-        return passed_s * COMPARING_SHARE > self._comparison_took_s
+        return passed_s * self.comparing_share > self._comparison_took_s
 
 
 @dataclass(frozen=True, slots=True)

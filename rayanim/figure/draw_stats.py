@@ -50,7 +50,8 @@ class DrawStats:
     """How the frames that show figures were drawn, and where their time went.
 
     `in_full` has the frames drawn in full by reason; `layout_frames` and `layout_s` have
-    the timed frames in which a layout ran, and its seconds, by the engine's name.
+    the timed frames in which a layout ran, and its seconds, by the engine's name. `compared`
+    are the frames that were compared with a full draw.
     """
 
     incremental: int = 0
@@ -60,6 +61,7 @@ class DrawStats:
     drawing_s: float = 0.0
     layout_frames: dict[str, int] = field(default_factory=dict)
     layout_s: dict[str, float] = field(default_factory=dict)
+    compared: int = 0
     notes: tuple[Note, ...] = ()
 
     @property
@@ -81,6 +83,7 @@ class DrawStats:
             self.drawing_s + other.drawing_s,
             _summed(self.layout_frames, other.layout_frames),
             _summed(self.layout_s, other.layout_s),
+            self.compared + other.compared,
         )
 
 
@@ -95,6 +98,7 @@ class FrameDraws:
     number: int
     compared: bool = False
     is_drawn: bool = False
+    comparisons: int = 0
     why_full: str | None = None
     drawing_s: float = 0.0
     layouts_s: dict[str, float] = field(default_factory=dict)
@@ -102,9 +106,14 @@ class FrameDraws:
 
 
 class DrawMonitor:
-    """Counts and times how the figures of one source are drawn in this process."""
+    """Counts and times how the figures of one source are drawn in this process.
 
-    def __init__(self) -> None:
+    Comparing frames with full draws may take a `comparing_share` of the time; where it
+    is 0 none is compared.
+    """
+
+    def __init__(self, comparing_share: float = 0.05) -> None:
+        self._comparing_share = comparing_share
         self.difference: str | None = None
         self.in_full = False
         self.lays_out = False
@@ -146,12 +155,14 @@ class DrawMonitor:
             pixels.draw_in_full_from_now()
         frame = self._frame
         frame.is_drawn = self._is_drawing = True
-        began_s = time.perf_counter()
+        began_s, before = time.perf_counter(), pixels.comparisons
+        pixels.compare_within(self._comparing_share)
         try:
             return pixels.draw_now(compare=frame.compared)
         finally:
             self._is_drawing = False
             frame.drawing_s += time.perf_counter() - began_s
+            frame.comparisons += pixels.comparisons - before
             frame.why_full = frame.why_full or pixels.why_full
             if self.difference is None and pixels.difference is not None:
                 self.difference = f"Frame {frame.number}: {pixels.difference}"
@@ -182,6 +193,7 @@ class DrawMonitor:
             stats.incremental += 1
         else:
             stats.in_full[frame.why_full] = stats.in_full.get(frame.why_full, 0) + 1
+        stats.compared += frame.comparisons > 0
         self._frames += 1
         if self._frames <= WARM_UP:
             return

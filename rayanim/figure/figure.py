@@ -65,6 +65,14 @@ class AnyPixels:
         return None
 
     @property
+    def comparisons(self) -> int:
+        """How many frames were compared with a full draw so far."""
+        return 0
+
+    def compare_within(self, share: float) -> None:
+        """Comparing with full draws may take this share of the time; 0 for never."""
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels of what `draw` gives."""
         raise NotImplementedError
@@ -126,6 +134,14 @@ class FigurePixels(AnyPixels):
     def difference(self) -> str | None:
         found = getattr(self._canvas, "difference", None)
         return None if found is None else str(found.message)
+
+    @property
+    def comparisons(self) -> int:
+        return getattr(self._canvas, "comparisons", 0)
+
+    def compare_within(self, share: float) -> None:
+        canvas: Any = self._canvas
+        canvas.comparing_share = share
 
     def draw_in_full_from_now(self) -> None:
         from rayanim.figure.canvas import DIFFERS, IncrementalCanvas

@@ -172,6 +172,7 @@ MAX_TREE_BYTES = 200_000
 
 _RENDERING_CALLS = {"produce", "make_video"}
 _HOW_TO_RUN = {
+    "audit",
     "disable_progress_bar",
     "drawing_log_interval",
     "encoding_log_interval",
@@ -180,12 +181,12 @@ _HOW_TO_RUN = {
     "log_json",
     "logger",
     "num_workers",
-    "on_history",
     "overwrite",
     "plotting_log_interval",
     "preload_factor",
     "progress",
     "resume",
+    "sequential",
     "saving_log_interval",
     "settings",
     "time_per_print",

@@ -29,7 +29,6 @@ import msgpack
 
 from rayanim.errors import (
     EncodeError,
-    HistoryError,
     OutputError,
     PartsError,
     RedrawError,
@@ -129,7 +128,6 @@ _WORDS = {
     "n_frames": "the number of frames",
     "segment_frames": "how the video is cut into segments",
     "seed": "the seed",
-    "sequential": "sequential",
     "source_name": "what is drawn",
     "rate": "the frame rate",
     "size": "the video's size",
@@ -159,7 +157,6 @@ class Manifest:
     segment_frames: str
     stream: Mapping[str, Any]
     seed: int | None
-    sequential: bool
     source: str
     values: Mapping[str, str | None]
     source_name: str
@@ -578,7 +575,6 @@ class SegmentStore:
         n_frames: int | None,
         segment_frames: str,
         seed: int | None,
-        sequential: bool,
         source_name: str,
         first_frame: str,
         log: Callable[[str], None],
@@ -593,7 +589,6 @@ class SegmentStore:
             segment_frames=segment_frames,
             stream=asdict(spec),
             seed=seed,
-            sequential=sequential,
             source=self._source,
             values=self._values.digests,
             source_name=source_name,
@@ -757,12 +752,7 @@ class SegmentStore:
         if kept.is_of(manifest):
             count = kept.count()
             note = f"{_count(count)} {_are(count)} kept in {str(kept.path)!r}."
-            if isinstance(error, HistoryError):
-                note += (
-                    " If the frames are right as they are, also give on_history='warn' "
-                    "(--on-history warn)."
-                )
-            if isinstance(error, ScriptError) and not isinstance(error, HistoryError):
+            if isinstance(error, ScriptError):
                 # The code is about to be corrected, and a command could not work after that.
                 they = "It" if count == 1 else "They"
                 note += f" {they} can be reused (--resume) only if the script's code is unchanged."

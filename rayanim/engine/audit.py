@@ -1,0 +1,223 @@
+"""Audits: some frames are drawn again, in full, by the script's own process, and compared.
+
+Three kinds of error show there: an incremental draw that misses a change, a frame
+that depends on frames which its actor did not draw, and an actor whose process is
+not quite the script's. On a difference all frames are drawn again a safer way.
+
+In this process alone only the first kind is possible: frames are compared with a
+full draw of the same figure there, see `rayanim.figure.canvas`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rayanim.errors import RayanimError, RedrawError
+from rayanim.events import FrameAudited
+from rayanim.parameters import Batch
+
+if TYPE_CHECKING:
+    from rayanim.engine.stats import JobEvents
+    from rayanim.video.spec import StreamSpec
+
+MARKED_SHARE = 0.1
+"""Frames that may be audited: to mark one takes half a millisecond at 640x480."""
+
+AUDIT_TIME = 0.05
+"""Audits take at most this share of the time that drawing takes in all."""
+
+FIRST_AUDITS = 4
+"""So many are made however long they take: most errors are in every frame."""
+
+MOST_WAITING = 8
+"""Marked frames that wait for their audit, 12 KB each at 1920x1080, with what `update` gets for
+the frames of their chunks."""
+
+LONGEST_SEARCH_S = 30.0
+"""The cause of a difference is looked for where that takes no longer."""
+
+
+def is_marked(seed: int | None, number: int, share: float | None) -> bool:
+    """Whether frame `number` may be audited: the same in each process and each run."""
+    share = MARKED_SHARE if share is None else share
+    digest = hashlib.blake2b(f"{seed} {number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") < share * 2**32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameMark:
+    """What one process must know of a frame's pixels to compare them with another's.
+
+    `rows` and `columns` are sums over the first plane: they show where frames differ.
+    """
+
+    number: int
+    digest: bytes
+    rows: npt.NDArray[np.uint32]
+    columns: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, number: int, frame: npt.NDArray[np.uint8], spec: StreamSpec) -> FrameMark:
+        """The mark of a converted frame, (frame_bytes,) uint8."""
+        width_px, height_px = spec.size
+        row_bytes = width_px * spec.layout.sample_bytes
+        plane = frame[: row_bytes * height_px].reshape(height_px, row_bytes)
+        return cls(
+            number,
+            hashlib.blake2b(frame.data, digest_size=16).digest(),
+            plane.sum(1, dtype=np.uint32),
+            plane.sum(0, dtype=np.uint32).reshape(width_px, -1).sum(1, dtype=np.uint32),
+        )
+
+    def same_as(self, other: FrameMark) -> bool:
+        """Whether both frames have the same pixels."""
+        return self.digest == other.digest
+
+    def where(self, other: FrameMark) -> str:
+        """Where the two frames differ, in words; empty where only their colours do."""
+        rows = np.flatnonzero(self.rows != other.rows)
+        columns = np.flatnonzero(self.columns != other.columns)
+        if not len(rows) or not len(columns):
+            return ""
+        return f" in columns {columns[0]} to {columns[-1]} and rows {rows[0]} to {rows[-1]}"
+
+
+IN_FULL = "drawing only what changed has missed a change"
+
+DRAWING = (
+    "what a frame shows depends on the frames drawn before it, not only on their updates: "
+    "a norm that scales itself when it is first drawn, for example"
+)
+
+PROCESS = (
+    "the actor's process is not quite this one. Usual causes: the order of a set, random numbers "
+    "of a generator without a seed, the time of day, a font"
+)
+
+UPDATES = "it seems to depend on the frames before it"
+
+
+class Reference(Protocol):
+    """Draws frames in the script's own process."""
+
+    def draw(self, number: int, params: Any) -> FrameMark:
+        """Draw a frame in full, going on from those that were drawn here."""
+
+    def draw_as_actor(self, batch: Batch, *, in_full: bool) -> FrameMark:
+        """Begin again with a new source, as an actor does, and draw `batch`; its last frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """A marked frame that an actor has drawn, and the frames of its chunk up to it."""
+
+    mark: FrameMark
+    batch: Batch
+
+    @property
+    def number(self) -> int:
+        return self.mark.number
+
+
+class Auditor:
+    """Draws marked frames of actors again, and compares.
+
+    `share` are the frames to audit, None for as many as take `AUDIT_TIME`. `replays`:
+    actors run the updates of the frames that they skip. `last` is the last frame that
+    this process has drawn.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        events: JobEvents,
+        *,
+        share: float | None,
+        replays: bool,
+        last: int,
+    ) -> None:
+        self._reference = reference
+        self._events = events
+        self._share = share
+        self._replays = replays
+        self._last = last
+        self._waiting: list[_Marked] = []
+        self._done = 0
+        self._spent_s = 0.0
+        self._usual_s = 0.0
+
+    def offer(self, batch: Batch, marks: Iterable[FrameMark]) -> None:
+        """An actor has drawn a chunk with these frames."""
+        for mark in marks:
+            at = batch.numbers.index(mark.number)
+            self._waiting.append(_Marked(mark, batch[: at + 1]))
+        while len(self._waiting) > MOST_WAITING:
+            if self._share is None:
+                # Any of them, and the same ones in each run.
+                self._waiting.remove(max(self._waiting, key=lambda each: each.mark.digest))
+            else:
+                self._audit_next()
+
+    def step(self) -> None:
+        """Audit one frame, if there is one and it is time to."""
+        if self._waiting and (self._done < FIRST_AUDITS or self._has_time()):
+            self._audit_next()
+
+    def finish(self) -> None:
+        """All frames are drawn: audit what must be."""
+        while self._waiting and (self._share is not None or self._done < FIRST_AUDITS):
+            self._audit_next()
+
+    def _has_time(self) -> bool:
+        drawn_s = self._events.stats.timings.busy_s
+        return self._spent_s + self._usual_s < AUDIT_TIME * drawn_s
+
+    def _audit_next(self) -> None:
+        marked = min(self._waiting, key=lambda each: each.number)
+        self._waiting.remove(marked)
+        if self._replays and marked.number <= self._last:
+            # Its update has run already, and to begin again would take long.
+            return
+        began_s = time.perf_counter()
+        params = marked.batch.params
+        here = self._reference.draw(marked.number, None if params is None else params[-1])
+        self._usual_s = time.perf_counter() - began_s
+        self._spent_s += self._usual_s
+        self._done += 1
+        self._last = max(self._last, marked.number)
+        self._events.emit(FrameAudited(frame=marked.number))
+        if not here.same_as(marked.mark):
+            raise self._failed(marked, here)
+
+    def _failed(self, marked: _Marked, here: FrameMark) -> RedrawError:
+        """What a difference ends with: drawing all again, a safer way."""
+        safer = self._safer(marked, here)
+        safer.message = (
+            f"Frame {marked.number} has other pixels in a render actor than in this process"
+            f"{marked.mark.where(here)}: {safer.message}"
+        )
+        return safer
+
+    def _safer(self, marked: _Marked, here: FrameMark) -> RedrawError:
+        """The safer way, by what the frame looks like when it is drawn here as in an actor."""
+        if not self._replays:
+            return RedrawError(UPDATES, in_sequence=True)
+        if self._usual_s * len(marked.batch) > LONGEST_SEARCH_S:
+            return RedrawError(PROCESS, in_process=True, in_full=True)
+        try:
+            as_actor = self._reference.draw_as_actor(marked.batch, in_full=False)
+            if not as_actor.same_as(marked.mark):
+                return RedrawError(PROCESS, in_process=True, in_full=not as_actor.same_as(here))
+            in_full = self._reference.draw_as_actor(marked.batch, in_full=True)
+        except RayanimError:
+            return RedrawError(PROCESS, in_process=True, in_full=True)
+        if in_full.same_as(here):
+            return RedrawError(IN_FULL, in_full=True)
+        return RedrawError(DRAWING, in_process=True, in_full=not in_full.same_as(as_actor))
