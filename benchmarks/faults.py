@@ -107,7 +107,7 @@ def _run(cluster: Any, harm_done: Harm | None, n_frames: int, frame_s: float) ->
             engine="ray",
             workers=harm.ACTORS,
             segment_frames=harm.SEGMENT,
-            on_history="ignore",
+            audit=0,
             progress=once,
         )
         seconds = time.perf_counter() - (once.began_s or 0.0)

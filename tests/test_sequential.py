@@ -1,4 +1,4 @@
-"""Animations that depend on the frames before: exact when asked to be, an error when not."""
+"""Animations that depend on the frames before: the video of a serial run, whoever draws it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,16 @@ import av
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from numbered import FPS, NumberedAnimator, in_actor, numbered_frame
+from numbered import FPS, in_actor
 
 import rayanim
 from rayanim.cli import main
-from rayanim.engine.chunks import FRAMES_CHECKED, HistoryBudget
-from rayanim.engine.draw import (
-    OrderTest,
-    RenderSetup,
-    Worker,
-    measure_source,
-    open_source,
-)
+from rayanim.engine.draw import OrderTest, measure_source, open_source
 from rayanim.engine.job import VideoJob
-from rayanim.engine.plan import Chunk
-from rayanim.errors import HistoryError
-from rayanim.parameters import Batch, IndexedFrameParams
+from rayanim.parameters import IndexedFrameParams
 from rayanim.randomness import seed_for
-from rayanim.settings import RenderSettings, VideoSettings
+from rayanim.settings import RenderSettings
 from rayanim.sources import SequentialSource, as_source
-from rayanim.video.codecs import make_spec
 
 N_FRAMES = 40
 
@@ -177,7 +167,7 @@ def test_the_flag_says_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert main(["run", str(script), *options], standalone_mode=False) == 0
     expected = serial(Walk(), tmp_path, n_frames=20, frames="10-19", sequential=True)
     assert (tmp_path / "video.mp4").read_bytes() == expected
-    without = serial(Walk(), tmp_path, n_frames=20, frames="10-19", on_history="ignore")
+    without = serial(Walk(), tmp_path, n_frames=20, frames="10-19", independent=True)
     assert without != expected
 
 
@@ -193,7 +183,7 @@ def test_chosen_frames_are_those_of_the_whole_video(on_ray: Any, tmp_path: Path)
     chosen = tmp_path / "chosen.mp4"
     numbers = list(range(2, N_FRAMES, 3))
     for engine in ("local", "ray"):
-        render(Walk(), chosen, frames="2-39x3", crf=0, sequential=True, engine=engine, workers=2)
+        render(Walk(), chosen, frames="2-39x3", crf=0, engine=engine, workers=2)
         assert lossless_frames(chosen) == [every[number] for number in numbers]
 
 
@@ -228,7 +218,7 @@ def test_a_killed_actor_leaves_no_trace_in_the_state(on_ray: Any, tmp_path: Path
 def test_a_resumed_video_is_the_serial_one(tmp_path: Path) -> None:
     """What an earlier job finished is not drawn again, its updates are run."""
     path = tmp_path / "video.mp4"
-    options: dict[str, Any] = {"engine": "local", "sequential": True, "segment_frames": 8}
+    options: dict[str, Any] = {"engine": "local", "segment_frames": 8}
     expected = serial(Walk(), tmp_path, segment_frames=8)
     with pytest.raises(rayanim.FrameError, match="not today"):
         render(MortalWalk(tmp_path), path, **options)
@@ -276,30 +266,6 @@ def test_what_is_found_later_has_the_video_drawn_again(
     assert path.read_bytes() == serial(Walk(), tmp_path)
 
 
-def test_an_error_names_the_frame_and_the_remedy(
-    on_ray: Any, tmp_path: Path, unnoticed: None
-) -> None:
-    """`error` ends the job before it makes a video that no serial run would make."""
-    path = tmp_path / "video.mp4"
-    with pytest.raises(HistoryError, match=r"^Frame \d+ of .*--sequential") as caught:
-        render(SlowWalk(), path, engine="ray", workers=2, on_history="error")
-    assert caught.value.frame is not None
-    assert f"Frame {caught.value.frame} of" in caught.value.message
-    assert not path.exists()
-
-
-def test_a_warning_is_given_once_and_silence_is_kept(
-    on_ray: Any, tmp_path: Path, unnoticed: None
-) -> None:
-    """`warn` names one frame and draws on; `ignore` just draws."""
-    path = tmp_path / "video.mp4"
-    report = render(SlowWalk(), path, engine="ray", workers=2, on_history="warn")
-    assert sum("depends on the frames drawn before" in each for each in report.events) == 1
-    assert report.frames == N_FRAMES
-    report = render(Walk(), path, engine="ray", workers=1, on_history="ignore")
-    assert not any("depends on the frames" in each for each in report.events)
-
-
 class Costly(rayanim.Animator):
     """Updates that cost much, and depend on their number alone."""
 
@@ -321,39 +287,14 @@ class Costly(rayanim.Animator):
 def test_costly_updates_that_need_no_others_are_not_run_in_vain(
     on_ray: Any, tmp_path: Path
 ) -> None:
-    """Actors jump to their frames: nobody's update runs in two of them, but for the checks."""
+    """Actors jump to their frames: nobody's update runs in two of them, but for the first."""
     thing = Costly()
     thing.folder = str(tmp_path / "updates")
     (tmp_path / "updates").mkdir()
     render(thing, tmp_path / "video.mp4", engine="ray", workers=2)
     updates = len(list((tmp_path / "updates").iterdir()))
-    # Each actor draws the first frame to compare it, and some frames again.
-    assert updates < N_FRAMES + 2 + 2 * FRAMES_CHECKED
+    assert updates <= N_FRAMES + 2
     assert (tmp_path / "video.mp4").read_bytes() == serial(Costly(), tmp_path)
-
-
-def test_a_job_that_is_resumed_in_process_is_checked(tmp_path: Path) -> None:
-    """There it skips frames, which a serial run does not."""
-    path = tmp_path / "video.mp4"
-    options: dict[str, Any] = {"engine": "local", "segment_frames": 8}
-    with pytest.raises(rayanim.FrameError, match="not today"):
-        render(MortalWalk(tmp_path), path, **options)
-    before = len(list(path.with_name("video.mp4.parts").glob("*.part")))
-    with pytest.raises(HistoryError, match="sequential=True") as caught:
-        render(MortalWalk(tmp_path), path, **options, resume=True, on_history="error")
-    assert "also give on_history='warn'" in caught.value.__notes__[0]
-    assert len(list(path.with_name("video.mp4.parts").glob("*.part"))) >= before > 0
-    report = render(MortalWalk(tmp_path), path, **options, resume=True, on_history="warn")
-    assert report.resumed_frames > 0
-    right = serial(MortalWalk(tmp_path), tmp_path, segment_frames=8)
-    assert path.read_bytes() != right
-    (tmp_path / "died").unlink()
-    path.unlink()
-    with pytest.raises(rayanim.FrameError, match="not today"):
-        render(MortalWalk(tmp_path), path, **options)
-    report = render(MortalWalk(tmp_path), path, **options, resume=True)
-    assert any("All frames are drawn again" in each for each in report.events)
-    assert path.read_bytes() == right
 
 
 class Constrained(rayanim.Animator):
@@ -389,98 +330,10 @@ class Autoscaled(Constrained):
         self.ax.autoscale_view()
 
 
-def plain(number: int) -> Any:
-    return numbered_frame(number)
-
-
-def noisy(number: int) -> Any:
-    frame = numbered_frame(number)
-    frame[:8, :8, :3] = random.randrange(256)
-    frame[8:16, :8, :3] = np.random.randint(256)
-    return frame
-
-
-def figure_of(number: int) -> Any:
-    fig, ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
-    ax.plot([0, number])
-    return fig
-
-
-PURE: dict[str, Any] = {
-    "animator": NumberedAnimator,
-    "constrained": Constrained,
-    "function": lambda: plain,
-    "noise": lambda: noisy,
-    "figures": lambda: figure_of,
-}
-
-
 def source_of(thing: Any, drawing: Any = "auto") -> Any:
     return as_source(
         thing, RenderSettings(fps=Fraction(FPS), dpi=None, n_frames=N_FRAMES, drawing=drawing)
     )
-
-
-def worker_of(make: Callable[[], Any], seed: int | None = 0, on_history: Any = "error") -> Worker:
-    """What an actor does with a source, without the actor."""
-    sources = [source_of(make()) for _ in range(2)]
-    open_source(sources[0], seed, None)
-    geometry = measure_source(sources[0], seed, 0, 0)
-    sources[0].close()
-    spec = make_spec(".mp4", VideoSettings(preset="ultrafast"), geometry.size, Fraction(FPS))
-    setup = RenderSetup(
-        settings=RenderSettings(seed=seed, on_history=on_history),
-        geometry=geometry,
-        spec=spec,
-        first=Batch((0,), (0,)),
-    )
-    open_source(sources[1], seed, geometry)
-    return Worker(sources[1], setup)
-
-
-def chunk(index: int, start: int, stop: int) -> Chunk:
-    numbers = range(start, stop)
-    return Chunk(index, start, stop, Batch(numbers, list(numbers)))
-
-
-@pytest.mark.parametrize("name", PURE)
-def test_pure_drawing_raises_no_alarm(name: str) -> None:
-    """Labels that stay, random numbers and new figures are drawn the same in any order."""
-    worker = worker_of(PURE[name])
-    for index, start in enumerate((8, 24, 16, 0)):
-        _, meta = worker.work(chunk(index, start, start + 8), is_checked=True)
-        assert meta.timings is not None
-        assert meta.timings.draws.notes == ()
-
-
-def test_without_a_seed_nothing_is_compared() -> None:
-    """Two draws of a random frame then differ, and history is not to blame."""
-    worker = worker_of(lambda: noisy, seed=None)
-    worker.work(chunk(0, 8, 16), is_checked=True)
-
-
-def test_a_dependence_is_named_with_its_place() -> None:
-    """The frame and the box of pixels that differ."""
-    with pytest.raises(HistoryError, match=r"Frame 10 of Walk .* in columns \d+ to \d+ and rows"):
-        worker_of(Walk).work(Chunk(0, 8, 16, Batch(range(8, 16), None)), is_checked=True)
-
-
-def test_the_check_costs_a_hundredth() -> None:
-    """All who draw share one budget: after the first segment a frame in a hundred."""
-    budget = HistoryBudget()
-    checked = sum(budget.is_due(10 * index) for index in range(70))
-    assert checked == 3
-    drawn: list[int] = []
-
-    def counting(number: int) -> Any:
-        drawn.append(number)
-        return numbered_frame(number)
-
-    worker = worker_of(lambda: counting)
-    for is_checked, again in ((True, FRAMES_CHECKED), (False, 0)):
-        drawn.clear()
-        worker.work(chunk(0, 0, 10), is_checked=is_checked)
-        assert len(drawn) == 10 + again
 
 
 class Collector:
@@ -615,16 +468,3 @@ def test_skipped_draws_leave_no_trace(name: str, drawing: Any) -> None:
 def draw(source: SequentialSource, number: int) -> Any:
     seed_for(0, number)
     return source.draw(number, None).copy()
-
-
-def test_a_selection_of_a_video_with_history_is_noticed_in_process(tmp_path: Path) -> None:
-    """Frames are skipped there, too: what they would have added is missing."""
-    path = tmp_path / "video.mp4"
-    options: dict[str, Any] = {"frames": "10-39", "engine": "local"}
-    with pytest.raises(HistoryError, match="depends on the frames drawn before"):
-        render(Walk(), path, **options, on_history="error")
-    assert not path.exists()
-    render(Walk(), path, **options)
-    again = tmp_path / "again.mp4"
-    render(Walk(), again, **options, sequential=True)
-    assert path.read_bytes() == again.read_bytes()

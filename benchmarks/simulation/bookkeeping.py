@@ -45,7 +45,7 @@ def segment_us(actors: int) -> float:
     scheduler.on(Begin(actors, "all"), 0.0)
     for number in range(1, actors + 1):
         scheduler.on(Answered(number, f"node {number // 10}"), 0.0)
-        scheduler.on(Joined(number, differs=False), 0.0)
+        scheduler.on(Joined(number), 0.0)
     given = {each.number: each.chunk for each in scheduler.on(Tick(), 0.0) if type(each) is Submit}
     began_s = time.thread_time()
     for turn in range(SEGMENTS):

@@ -131,7 +131,7 @@ class Nodes:
                 del self._roomy[node]
             node.actors[number] = 0.0
             self._where[number] = node
-            answers = Answered(number, node.name), Joined(number, differs=False)
+            answers = Answered(number, node.name), Joined(number)
             start_s = self._scenario.costs.actor_start_s
             self._agenda.after(
                 start_s,

@@ -183,7 +183,7 @@ class World:
     def _opens(self, number: int) -> None:
         if number in self.actors:
             self.actors[number].is_open = True
-            self.on(Joined(number, differs=False))
+            self.on(Joined(number))
 
     def _begin_next(self, number: int) -> None:
         actor = self.actors.get(number)

@@ -72,7 +72,7 @@ def cluster(shared_cluster: Any) -> Iterator[Any]:
 
 
 def render(source: Any, path: Path, **options: Any) -> rayanim.Report:
-    usual = {"progress": False, "on_history": "ignore", "segment_frames": SEGMENT}
+    usual = {"progress": False, "audit": 0, "segment_frames": SEGMENT}
     return rayanim.produce(source, FPS, outfile=path, **{**usual, **options})
 
 

@@ -65,7 +65,7 @@ def video(name, **options):
         FPS,
         outfile=VIDEOS / name,
         segment_frames=10,
-        on_history="ignore",
+        audit=0,
         transport=sys.argv[6],
         **options,
     )

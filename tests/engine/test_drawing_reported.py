@@ -178,7 +178,7 @@ def test_after_a_difference_all_frames_are_drawn_again(
     engine: str, restored: None, on_ray: Any, tmp_path: Path
 ) -> None:
     """The segments finished before it, too: the video is that of full draws, and it is reported."""
-    options = {"crf": 0, "workers": 2, "segment_frames": 6, "on_history": "ignore"}
+    options = {"crf": 0, "workers": 2, "segment_frames": 6, "audit": 0}
     if engine == "local":
         options["workers"] = 1
     right = render(act(), tmp_path / "full.mp4", drawing="full", engine="local", **options)
@@ -198,7 +198,7 @@ def setup_of(source: Source, **changes: Any) -> RenderSetup:
     source.close()
     spec = make_spec(".mp4", VideoSettings(), geometry.size, Fraction(FPS))
     return RenderSetup(
-        settings=RenderSettings(on_history="ignore"),
+        settings=RenderSettings(audit=0),
         geometry=geometry,
         spec=spec,
         first=Batch((0,), (0,)),

@@ -294,7 +294,7 @@ def test_a_job_that_failed_says_what_is_kept_and_how_to_go_on(video: Path, whole
 def test_going_on_may_end_on_ray(on_ray: Any, video: Path, whole: str) -> None:
     """Actors draw only what is missing, where frames are known not to depend on each other."""
     stop_at(video, 45)
-    options = {"engine": "ray", "workers": 2, "on_history": "ignore"}
+    options = {"engine": "ray", "workers": 2, "audit": 0}
     report = render(Stopped(video.parent), video, resume=True, **options)
     assert (sha(video), report.resumed_frames, report.engine) == (whole, 40, "ray")
     # Each process draws the video's first frame to compare it.

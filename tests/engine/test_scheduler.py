@@ -27,7 +27,6 @@ from rayanim.engine.messages import (
     Finish,
     HandOn,
     Joined,
-    NoticeOnce,
     Release,
     Submit,
     Taken,
@@ -35,7 +34,6 @@ from rayanim.engine.messages import (
 )
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.scheduler import (
-    DIFFERENCE,
     LOOK_S,
     MIN_TIMEOUT_S,
     SILENCE_S,
@@ -48,8 +46,6 @@ from rayanim.errors import (
     FarmSilentError,
     FarmStartError,
     FrameError,
-    HistoryError,
-    RedrawError,
     SetupError,
 )
 from rayanim.events import (
@@ -173,7 +169,7 @@ class Desk:
 
     def open(self, number: int, node: str = "a") -> None:
         self.on(Answered(number, node))
-        self.on(Joined(number, differs=False))
+        self.on(Joined(number))
 
     def given(self) -> dict[int, Chunk]:
         """What a turn of the loop gives out."""
@@ -252,19 +248,6 @@ def test_code_that_fails_on_the_only_node_ends_the_job() -> None:
     desk.open(1), desk.open(2)
     with pytest.raises(FrameError):
         desk.on(CallFailed(1, desk.given()[1], FrameError("no", frame=1)))
-
-
-@pytest.mark.parametrize("error", [HistoryError("depends", frame=1), RedrawError("differs")])
-def test_what_must_be_drawn_anew_ends_the_run(error: Exception) -> None:
-    """The job's owner begins again, another way."""
-    desk = Desk(may_redraw=True)
-    desk.open(1, "a"), desk.open(2, "b")
-    chunk = desk.given()[1]
-    with pytest.raises(type(error)):
-        if isinstance(error, HistoryError):
-            desk.on(CallFailed(1, chunk, error))
-        else:
-            desk.draw(1, chunk, difference="a difference")
 
 
 def test_a_source_that_cannot_be_opened_on_one_node_excludes_it() -> None:
@@ -406,13 +389,6 @@ def test_many_chunks_are_not_all_named() -> None:
     assert text.endswith(", and 7 other chunks.") and len(text) < 160
 
 
-def test_the_first_frame_s_difference_is_noticed_once() -> None:
-    """However many actors find it."""
-    desk = Desk()
-    desk.on(Answered(1, "a"))
-    assert NoticeOnce(DIFFERENCE, DIFFERENCE) in desk.on(Joined(1, differs=True))
-
-
 # ---- the number of actors
 
 
@@ -425,7 +401,7 @@ def rates(
     numbers, busy, waiting, free_s = set(range(1, first + 1)), {}, [], 0.0
     for number in numbers:
         world.scheduler.on(Answered(number, "a"), 0.0)
-        world.scheduler.on(Joined(number, differs=False), 0.0)
+        world.scheduler.on(Joined(number), 0.0)
     step_s = 0.02
     for step in range(round(40 / step_s)):
         now_s = step * step_s
@@ -433,7 +409,7 @@ def rates(
             match action:
                 case Ask(number):
                     world.scheduler.on(Answered(number, "a"), now_s)
-                    world.scheduler.on(Joined(number, differs=False), now_s)
+                    world.scheduler.on(Joined(number), now_s)
                 case Submit(number, chunk, _):
                     began_s = max([now_s, *(due for due, *_ in busy.get(number, []))])
                     busy.setdefault(number, []).append((began_s + len(chunk) / draw_fps, chunk))

@@ -1,0 +1,262 @@
+"""Frames are drawn again and compared: a planted fault is found, and the video is right."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from numbered import in_actor
+
+import rayanim
+from rayanim.engine.audit import (
+    FIRST_AUDITS,
+    MARKED_SHARE,
+    Auditor,
+    FrameMark,
+    is_marked,
+)
+from rayanim.engine.draw import Timings
+from rayanim.engine.stats import JobEvents, JobStats
+from rayanim.errors import RedrawError
+from rayanim.events import FramesDrawn, NoLog
+from rayanim.parameters import Batch
+from rayanim.settings import VideoSettings
+from rayanim.video.codecs import make_spec
+
+SPEC = make_spec(".mp4", VideoSettings(), (32, 16), 30)  # type: ignore[arg-type]
+
+
+def mark(number: int, value: int = 0) -> FrameMark:
+    frame = np.zeros(SPEC.frame_bytes, np.uint8)
+    # Row 3, column 5 of the first plane.
+    frame[3 * 32 + 5] = value
+    return FrameMark.of(number, frame, SPEC)
+
+
+class Here:
+    """Draws frame n as the value of `right(n)`, and as an actor as `as_actor(in_full)`."""
+
+    def __init__(self, as_actor: Callable[[bool], int] = lambda in_full: 0) -> None:
+        self.drawn: list[int] = []
+        self.as_actor = as_actor
+
+    def draw(self, number: int, params: Any) -> FrameMark:
+        self.drawn.append(number)
+        return mark(number)
+
+    def draw_as_actor(self, batch: Batch, *, in_full: bool) -> FrameMark:
+        return mark(batch.numbers[-1], self.as_actor(in_full))
+
+
+def auditor(here: Here, *, share: float | None = None, replays: bool = True) -> Auditor:
+    stats = JobStats(None)
+    auditor.stats = stats  # type: ignore[attr-defined]
+    return Auditor(here, JobEvents(stats, NoLog()), share=share, replays=replays, last=-1)
+
+
+def test_the_same_frames_are_marked_in_each_process_and_each_run() -> None:
+    """They follow from the seed and the number, and are spread over the video."""
+    marked = [number for number in range(10_000) if is_marked(0, number, None)]
+    assert marked != [number for number in range(10_000) if is_marked(1, number, None)]
+    assert 0.8 * MARKED_SHARE < len(marked) / 10_000 < 1.2 * MARKED_SHARE
+    assert max(np.diff(marked)) < 150
+    assert all(is_marked(0, number, 1.0) for number in range(100))
+    assert not any(is_marked(0, number, 0.0) for number in range(100))
+
+
+def test_the_first_are_audited_and_then_as_many_as_there_is_time_for() -> None:
+    here = Here()
+    audits = auditor(here)
+    for start in range(0, 100, 5):
+        audits.offer(Batch(range(start, start + 5), None), [mark(start + 2)])
+        audits.step()
+    assert here.drawn == [5 * each + 2 for each in range(FIRST_AUDITS)]
+    audits._events.emit(FramesDrawn(timings=Timings(1e6, 0.0, 100)))
+    before = len(here.drawn)
+    while len(here.drawn) > before or before == FIRST_AUDITS:
+        before = len(here.drawn)
+        audits.step()
+    assert len(here.drawn) > FIRST_AUDITS
+    assert audits._events.stats.audited_frames == len(here.drawn)
+
+
+def test_with_a_share_all_that_are_marked_are_audited() -> None:
+    """However many they are, and however long it takes; few wait at a time."""
+    here = Here()
+    audits = auditor(here, share=1.0)
+    for start in range(0, 200, 10):
+        audits.offer(
+            Batch(range(start, start + 10), None), [mark(start + each) for each in range(10)]
+        )
+    audits.finish()
+    assert here.drawn == list(range(200))
+
+
+def test_what_came_late_is_left_out_where_updates_have_run() -> None:
+    """To begin the video again for it would take long; where updates are skipped it is audited."""
+    for replays, expected in ((True, [12]), (False, [12, 2])):
+        here = Here()
+        audits = auditor(here, replays=replays)
+        for start in (10, 0):
+            audits.offer(Batch(range(start, start + 5), None), [mark(start + 2)])
+            audits.step()
+        assert here.drawn == expected
+
+
+# What the frame looks like drawn here as an actor does, incrementally and in full, where the
+# actor drew 7 and this process draws 0; and what is to be done.
+CAUSES: list[tuple[dict[bool, int], set[str], str]] = [
+    ({False: 7, True: 0}, {"in_full"}, "has missed a change"),
+    ({False: 7, True: 7}, {"in_process"}, "depends on the frames drawn before it"),
+    ({False: 7, True: 9}, {"in_process", "in_full"}, "depends on the frames drawn before it"),
+    ({False: 0, True: 0}, {"in_process"}, "process is not quite this one"),
+    ({False: 9, True: 0}, {"in_process", "in_full"}, "process is not quite this one"),
+]
+
+
+@pytest.mark.parametrize(("looks", "ways", "words"), CAUSES)
+def test_the_cause_decides_what_is_safer(
+    looks: dict[bool, int], ways: set[str], words: str
+) -> None:
+    """It is looked for by drawing the chunk here as its actor did."""
+    audits = auditor(Here(looks.__getitem__))
+    audits.offer(Batch(range(5), None), [mark(3, 7)])
+    with pytest.raises(RedrawError, match=words) as caught:
+        audits.step()
+    given = {name for name in ("in_full", "in_process", "in_sequence") if vars(caught.value)[name]}
+    assert given == ways
+    assert "Frame 3 has" in caught.value.message
+    assert "in columns 5 to 5 and rows 3 to 3" in caught.value.message
+
+
+def test_a_frame_that_was_jumped_to_is_drawn_after_those_before() -> None:
+    audits = auditor(Here(), replays=False)
+    audits.offer(Batch(range(5), None), [mark(3, 7)])
+    with pytest.raises(RedrawError, match="seems to depend") as caught:
+        audits.step()
+    assert caught.value.in_sequence
+
+
+# ---- whole videos
+
+N_FRAMES = 60
+
+
+class Bars(rayanim.Animator):
+    """A plot whose updates cost something, so that actors do not run them all."""
+
+    costs_s = 0.03
+
+    def setup(self) -> Any:
+        fig, ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
+        ax.set_xlim(0, N_FRAMES)
+        (self.line,) = ax.plot([0, N_FRAMES], [0, 1])
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        time.sleep(self.costs_s)
+        self.line.set_data([0, frame_idx], [0, 1])
+
+
+class Hidden(Bars):
+    """Its state shows from time to time, and never among the first frames."""
+
+    count = 0
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        self.count += 1
+        if frame_idx > 14:
+            self.line.set_linewidth(1 + self.count // 10)
+
+
+class OtherSetting(Bars):
+    """A setting that only actors have."""
+
+    costs_s = 0.0
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        self.line.set_color("red" if in_actor() and frame_idx > 14 else "blue")
+
+
+class OtherFirst(Bars):
+    """In actors the first frame is another one."""
+
+    costs_s = 0.0
+
+    def setup(self) -> Any:
+        fig = super().setup()
+        self.line.set_color("red" if in_actor() else "blue")
+        return fig
+
+
+class LateNorm(Bars):
+    """Colours whose limits matplotlib finds in the first draw that has points."""
+
+    costs_s = 0.0
+
+    def setup(self) -> Any:
+        fig = super().setup()
+        self.dots = fig.axes[0].scatter([], [], c=[])
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        n = 0 if frame_idx < 15 else 40
+        self.dots.set_offsets(np.linspace(0, 1, 2 * n).reshape(n, 2) * (N_FRAMES, 1))
+        self.dots.set_array(np.arange(n) * (1.0 + frame_idx / 8))
+        if frame_idx == 15:
+            # Some versions of matplotlib have set limits by now, others do when they draw.
+            self.dots.norm.vmin = self.dots.norm.vmax = None
+
+
+PLANTED = {
+    "hidden state": (Hidden, "as with --sequential"),
+    "another setting": (OtherSetting, "in this process"),
+    "another first frame": (OtherFirst, "in this process"),
+    "late norm": (LateNorm, "in this process"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found_and_the_video_is_right(
+    on_ray: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says so; no option is needed, and no job ends."""
+    made, words = PLANTED[name]
+    options: dict[str, Any] = {"n_frames": N_FRAMES, "progress": False, "segment_frames": 10}
+    here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
+    rayanim.produce(made(), 20, outfile=here, engine="local", **options)
+    report = rayanim.produce(made(), 20, outfile=there, engine="ray", workers=2, **options)
+    assert there.read_bytes() == here.read_bytes()
+    notices = [each for each in report.events if "All frames are drawn again" in each]
+    assert len(notices) == 1 and words in notices[0], report.events
+
+
+def test_no_fault_is_found_where_there_is_none(on_ray: Any, tmp_path: Path) -> None:
+    """With each frame audited: what the frame before left behind is no fault."""
+    path = tmp_path / "video.mp4"
+    report = rayanim.produce(
+        Bars(), 20, outfile=path, n_frames=24, engine="ray", workers=2, audit=1, progress=False
+    )
+    assert report.audited_frames >= 24 - 14 and report.engine == "ray"
+    assert not report.events
+    none = rayanim.produce(
+        Bars(), 20, outfile=path, n_frames=24, engine="ray", workers=1, audit=0, progress=False
+    )
+    assert none.audited_frames == 0
+
+
+def test_rcparams_are_those_of_the_script(on_ray: Any, tmp_path: Path) -> None:
+    with mpl.rc_context({"lines.linewidth": 7.0}):
+        report = rayanim.produce(
+            Bars(), 20, outfile=tmp_path / "v.mp4", n_frames=24, engine="ray", workers=2, audit=1
+        )
+    assert not report.events
