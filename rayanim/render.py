@@ -430,10 +430,12 @@ class PlannedVideo:
         if redraw.in_process:
             here: dict[str, Any] = {"engine": "local", "workers": 1, "address": "local"}
             settings = replace(settings, **here)
+        params = self.params
         if redraw.in_sequence:
             settings = replace(settings, sequential=True, independent=False)
-            source, feed = _source_and_feed(source, self.params, settings)
-        return replace(self, settings=settings, source=source, feed=feed)
+            params, settings = _listed(source, params, settings)
+            source, feed = _source_and_feed(source, params, settings)
+        return replace(self, settings=settings, source=source, feed=feed, params=params)
 
 
 def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
@@ -451,6 +453,7 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     if settings.cluster_address is None:
         _warn_of_unused(settings.cluster)
     source = as_source(thing, settings)
+    params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, params, settings)
     target = Target(address, settings.storage_options)
     return PlannedVideo(thing, settings, source, feed, target, params)
@@ -502,14 +505,10 @@ def _source_and_feed(
         raise SettingsError(
             f"param_by_frame goes with an Animator; {source.name} takes no parameters."
         )
-    skips = settings.sequential or selection is not None or settings.resume
-    if params is not None and skips and not settings.independent and source.stays is None:
-        # Who skips frames needs their parameters: a generator is listed.
-        batch = ParameterFeed(params, n_frames).take(sys.maxsize)
-        params = [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
-        n_frames = None
     if settings.sequential:
-        by_number = None if params is None else {each.frame_id: each.params for each in params}
+        by_number = None
+        if params is not None:
+            by_number = dict(ParameterFeed(params, n_frames).take(sys.maxsize).frames())
         source = SequentialSource(source, settings.seed, by_number)
     if params is not None:
         return source, ParameterFeed(params, n_frames, selection)
@@ -520,6 +519,20 @@ def _source_and_feed(
             "or n_frames."
         )
     return source, NumberFeed(n_frames, selection)
+
+
+def _listed(
+    source: Source, params: Iterable[Any] | None, settings: RenderSettings
+) -> tuple[Iterable[Any] | None, RenderSettings]:
+    """The parameters, in a list where updates of skipped frames are to run; the settings then."""
+    skips = settings.sequential or settings.frames is not None or settings.resume
+    if params is None or not skips or settings.independent or source.stays is not None:
+        return params, settings
+    if source.n_frames is not None:
+        return params, settings  # refused by `_source_and_feed`
+    batch = ParameterFeed(params, settings.n_frames).take(sys.maxsize)
+    entries = [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
+    return entries, replace(settings, n_frames=None)
 
 
 def render(plan: PlannedVideo, how_to_resume: str) -> Report:

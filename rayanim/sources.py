@@ -643,7 +643,6 @@ class SequentialSource(_WrappedSource):
             params = self._params[first]
         seed_for(self._seed, first)
         self._geometry = self._source.measure(first, params)
-        self._advance_to(index)
         return self._geometry
 
     def draw(self, index: int, params: Any) -> Pixels:
@@ -669,16 +668,16 @@ class SequentialSource(_WrappedSource):
         self._source.open(self._geometry)
         self._done = 0
 
-    def following(self, count: int) -> Iterator[tuple[int, Any]]:
-        """Numbers and parameters of the next frames."""
-        for number in self._skipped(self._done + count):
+    def skipped_frames(self, index: int) -> Iterator[tuple[int, Any]]:
+        """The frames whose update has not run, up to frame `index`: numbers and parameters."""
+        for number in self.skipped(index):
             yield number, None if self._params is None else self._params[number]
 
     def _advance_to(self, index: int) -> None:
         if self._done >= index or self.jumps:
             return
         with uncounted():
-            for number, params in self.following(index - self._done):
+            for number, params in self.skipped_frames(index):
                 seed_for(self._seed, number)
                 if number == 0 or (self._numbers and number == self._numbers[0]):
                     # As a serial run does: what drawing it leaves behind counts, the limits
@@ -689,7 +688,7 @@ class SequentialSource(_WrappedSource):
         self._done = index
         seed_for(self._seed, index)
 
-    def _skipped(self, index: int) -> Sequence[int]:
+    def skipped(self, index: int) -> Sequence[int]:
         """Numbers of the frames whose update has not run, up to frame `index`."""
         if self._numbers is None:
             return range(self._done, index)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rayanim.errors import OutputError, ParametersError, SettingsError
-from rayanim.parameters import Batch
+from rayanim.errors import NotPicklableError, OutputError, ParametersError, SettingsError
+from rayanim.parameters import Batch, ParameterFeed
 from rayanim.report import Report, size_text
+from rayanim.settings import VideoSettings
 
 if TYPE_CHECKING:
     from rayanim.render import PlannedVideo
-    from rayanim.sources import Geometry, Pixels
+    from rayanim.sources import Geometry, Pixels, Source
     from rayanim.storage.output import Target
 
 VECTOR_SUFFIXES = (".pdf", ".svg", ".svgz", ".eps", ".ps")
@@ -119,15 +122,54 @@ def _drawn(plan: PlannedVideo, params: dict[int, Any], number: int) -> tuple[Pix
     from rayanim.randomness import kept_randomness, seed_for
 
     seed, first = plan.settings.seed, min(params)
+    source = _in_sequence(plan)
+    find_jump = _jump_finder(plan, source, number)
     with kept_randomness():
-        open_source(plan.source, seed, None)
+        open_source(source, seed, None)
         try:
-            geometry = measure_source(plan.source, seed, first, params[first])
+            geometry = measure_source(source, seed, first, params[first])
+            find_jump(geometry)
             seed_for(seed, number)
             # Copied: the canvas that it is a view of ends with the source.
-            return draw_frame(plan.source, number, params[number], geometry.size).copy(), geometry
+            return draw_frame(source, number, params[number], geometry.size).copy(), geometry
         finally:
-            plan.source.close()
+            source.close()
+
+
+def _in_sequence(plan: PlannedVideo) -> Source:
+    """The source, which draws a frame in the state that a serial run would have."""
+    from rayanim.sources import SequentialSource, only_forward
+
+    settings, source = plan.settings, plan.source
+    if settings.sequential or settings.independent or source.stays is not None:
+        return source
+    by_number = None
+    if plan.params is not None:
+        by_number = dict(ParameterFeed(plan.params).take(sys.maxsize).frames())
+    return SequentialSource(source, settings.seed, by_number, only_forward)
+
+
+def _jump_finder(plan: PlannedVideo, source: Source, number: int) -> Callable[[Geometry], None]:
+    """Before `source` is opened: what finds whether it may skip costly updates, once it is."""
+    from rayanim.engine.draw import ChunkRenderer, OrderTest, find_jump
+    from rayanim.engine.packing import pack, unpickled
+    from rayanim.sources import SequentialSource
+    from rayanim.video.codecs import make_spec
+
+    if not isinstance(source, SequentialSource) or plan.settings.sequential:
+        return lambda geometry: None
+    try:
+        packed = pack(plan.source)
+    except NotPicklableError:
+        return lambda geometry: None
+
+    def find(geometry: Geometry) -> None:
+        spec = make_spec(".mkv", VideoSettings(odd_size="scale"), geometry.size, plan.settings.fps)
+        renderer = ChunkRenderer(source, spec, plan.settings)
+        test = OrderTest(spec, plan.settings)
+        find_jump(source, number, renderer, test, lambda: unpickled(packed), geometry)
+
+    return find
 
 
 def _save(pixels: Pixels, target: Target, background: tuple[int, int, int]) -> tuple[str, str, int]:

@@ -22,7 +22,6 @@ PUBLIC = [
     "FarmSilentError",
     "FarmStartError",
     "FrameError",
-    "HistoryError",
     "IndexedFrameParams",
     "JobError",
     "NotPicklableError",

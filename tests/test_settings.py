@@ -355,7 +355,7 @@ def test_every_setting_is_an_argument_of_produce() -> None:
     del arguments["frame_gen"], arguments["param_by_frame"]
     arguments["performance"] = arguments.pop("settings")
     assert arguments.keys() == names_of(RenderSettings) - NOT_ARGUMENTS.keys()
-    by_source = {"fps", "sequential"}
+    by_source = {"fps", "sequential", "independent"}
     given = {name: each.default for name, each in arguments.items() if name not in by_source}
     assert RenderSettings(**given) == RenderSettings()
 
@@ -378,7 +378,7 @@ def test_every_argument_reaches_the_settings(
         "overwrite": False, "progress": False, "frames": "0-1", "seed": 3, "n_frames": 4,
         "savefig_params": {"facecolor": "red"}, "reuse_figure_object": False, "drawing": "full",
         "drawing_log_interval": 5, "encoding_log_interval": 6, "sequential": True,
-        "on_history": "warn", "transport": "segments", "segment_frames": 9, "resume": True,
+        "audit": 0.5, "transport": "segments", "segment_frames": 9, "resume": True,
         "keep_parts": True, "address": "local", "cluster": ClusterSettings(min_workers=2),
         "log_json": "-", "storage_options": {"key": "secret"}, "time_per_print": 2.0,
         "logger": logging.getLogger("mine"), "settings": PerformanceSettings(draw_ms=5.0),
@@ -397,7 +397,7 @@ def test_every_argument_reaches_the_settings(
     default = RenderSettings()
     unchanged = {each for each in names_of(RenderSettings)
                  if getattr(settings, each) == getattr(default, each)}  # fmt: skip
-    assert unchanged == {"bitrate", "duration", "height_px"}
+    assert unchanged == {"bitrate", "duration", "height_px", "independent"}
 
 
 def test_settings_travel_whole_but_for_what_is_the_caller_s() -> None:
@@ -521,10 +521,11 @@ def test_the_seed_reaches_every_source(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SOURCES)
 def test_drawing_in_sequence_reaches_every_source(name: str, tmp_path: Path) -> None:
     """The frames before the one that is wanted are updated, too."""
-    rendered(name, tmp_path, frames="9")
+    rendered(name, tmp_path, frames="9", independent=True)
     assert set(drawn) == {9}
-    rendered(name, tmp_path, frames="9", sequential=True)
+    right = rendered(name, tmp_path, frames="9", sequential=True).output.read_bytes()
     assert set(drawn) == set(range(10))
+    assert rendered(name, tmp_path, frames="9").output.read_bytes() == right
 
 
 @pytest.mark.parametrize("name", SOURCES)

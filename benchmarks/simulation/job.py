@@ -278,7 +278,7 @@ class SimulatedJob:
         match action:
             case Ask(number):
                 self._nodes.ask(number)
-            case Submit(number, chunk, _):
+            case Submit(number, chunk):
                 self._turn_s += self._costs.submit_s
                 self._nodes.submit(number, chunk, self._agenda.now_s + self._turn_s)
             case Release(number) | End(number):

@@ -7,6 +7,7 @@ give the same bytes.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 import traceback
@@ -37,6 +38,7 @@ from rayanim.sources import Geometry, Source
 from rayanim.video.spec import StreamSpec
 
 if TYPE_CHECKING:
+    from rayanim.sources import SequentialSource
     from rayanim.video.encode import EncodedSegment
 
 Frame = npt.NDArray[np.uint8]
@@ -490,3 +492,29 @@ class OrderTest:
         finally:
             with contextlib.suppress(RayanimError):
                 close_source(fresh)
+
+
+COSTLY = 0.5
+"""Updates that take more than this share of a frame are not run for nothing."""
+
+
+def find_jump(
+    source: SequentialSource,
+    index: int,
+    renderer: ChunkRenderer,
+    test: OrderTest,
+    fresh: Callable[[], Source],
+    geometry: Geometry,
+) -> None:
+    """Before frame `index` is drawn: have `source` skip costly updates, if frames do without them.
+
+    Draws some of the frames before it, and again with a `fresh` source.
+    """
+    if source.jumps or len(source.skipped(index)) <= TESTED_FRAMES:
+        return
+    for number, params in list(itertools.islice(source.skipped_frames(index), 1 + TESTED_FRAMES)):
+        one = Chunk(0, number, number + 1, Batch([number], [params]))
+        frames, timings = renderer.render(one)
+        test.remember(one, frames)
+    if (source.advance_s or 0.0) > COSTLY * timings.busy_s:
+        source.jumps = not test.order_matters(fresh(), geometry)

@@ -288,7 +288,7 @@ class VideoJob:
 
         longest = self._job.settings.performance.frame_batch_amount or gop_frames(self._inside.spec)
         self._plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
-        opening = self._inside.draw_first()
+        opening = self._inside.draw_first(self._chooser.pristine)
         self._open_writer()
         self._encoders = Encoders(
             self._inside.spec,
@@ -327,7 +327,7 @@ class VideoJob:
     def _draw(self, opening: RawPayload) -> tuple[Choice, int]:
         last: Chunk | None = None
         while (chunk := self._inside.take(self._plan)) is not None:
-            if self._chooser.may_use_ray and self._chooser.pristine is not None:
+            if self._chooser.pristine is not None:
                 self._inside.cross_gap(chunk, self._chooser.pristine)
             is_first = chunk.start == 0 and len(chunk) == 1
             frames = opening if is_first else self._inside.draw(chunk)

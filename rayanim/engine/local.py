@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rayanim.engine.audit import FrameMark, Reference
 from rayanim.engine.draw import (
-    TESTED_FRAMES,
     ChunkRenderer,
     OrderTest,
     RawPayload,
     RenderSetup,
     Replay,
     close_source,
+    find_jump,
     measure_source,
     open_source,
 )
@@ -110,7 +110,7 @@ class InProcess:
         open_source(self._source, settings.seed, None)
         self.open_s = time.perf_counter() - began
         self._first_mark: FrameMark | None = None
-        self.last = number
+        self.last = -1
         """The last frame that was drawn here."""
         self._is_open = True
         self._measured = DrawMonitor()
@@ -167,9 +167,12 @@ class InProcess:
         """A short name for the pixels of the video's first frame; after it was drawn."""
         return b"" if self._first_mark is None else self._first_mark.digest
 
-    def draw_first(self) -> RawPayload:
+    def draw_first(self, pristine: PackedSource | None) -> RawPayload:
         """Draw the video's first frame, which stays in `feed`."""
-        frame = self.draw(Chunk(0, 0, 1, self._first))
+        chunk = Chunk(0, 0, 1, self._first)
+        if pristine is not None:
+            self.cross_gap(chunk, pristine)
+        frame = self.draw(chunk)
         self._first_mark = FrameMark.of(self._first.numbers[0], frame[0], self.spec)
         return frame
 
@@ -236,20 +239,11 @@ class InProcess:
         return self._order_test.order_matters(fresh, self.geometry)
 
     def cross_gap(self, chunk: Chunk, pristine: PackedSource) -> None:
-        """Before `chunk` is drawn: find whether the updates up to it are needed, if they are long.
-
-        That is tested only where actors go on, whose frames are audited.
-        """
-        source = self._source
-        if not isinstance(source, SequentialSource) or source.jumps:
-            return
-        skipped = chunk.batch.numbers[0] - self.last - 1
-        if skipped * (source.advance_s or 0.0) < LONG_SKIP_S:
-            return
-        for number, params in source.following(TESTED_FRAMES):
-            one = Chunk(0, number, number + 1, Batch([number], [params]))
-            self._order_test.remember(one, self._renderer.render(one)[0])
-        source.jumps = not self.order_matters(unpickled(pristine))
+        """Before `chunk` is drawn: find whether costly updates up to it must run."""
+        index, source = chunk.batch.numbers[0], self._source
+        if isinstance(source, SequentialSource) and not self._job.settings.sequential:
+            fresh = functools.partial(unpickled, pristine)
+            find_jump(source, index, self._renderer, self._order_test, fresh, self.geometry)
 
     def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
         """What the frames of actors are compared with; this process's source serves it from now."""
@@ -302,10 +296,6 @@ class _Here:
         renderer.draw_in_full_from_now()
         return renderer
 
-
-LONG_SKIP_S = 5.0
-"""Updates that take longer are skipped if they need not run: two seconds are spent on finding out
-where each takes a quarter of one."""
 
 SAMPLE_S = 0.5
 """Seconds of drawing after which the cost of a frame is known."""

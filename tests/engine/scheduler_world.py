@@ -154,7 +154,7 @@ class World:
                 usable = [node for node in self.nodes if node not in self.excluded]
                 self.actors[number] = FakeActor(self.random.choice(usable))
                 self._after(self.random.uniform(0.1, 1.0), lambda: self._starts(number))
-            case Submit(number, chunk, _):
+            case Submit(number, chunk):
                 self.actors[number].queue.append(chunk)
                 self._begin_next(number)
             case Release(number):

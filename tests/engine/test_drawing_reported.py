@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 import rayanim
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.engine.actors import RenderActor
-from rayanim.engine.draw import ChunkRenderer, DrawnMeta, RenderSetup, Timings, open_source
+from rayanim.engine.draw import ChunkRenderer, RenderSetup, Timings, open_source
 from rayanim.engine.packing import pack
 from rayanim.engine.plan import Chunk
-from rayanim.engine.pool import RenderPool, _Actor
-from rayanim.engine.stats import JobEvents, JobName, JobStats, ProgressListener
+from rayanim.engine.stats import JobEvents, JobStats, ProgressListener
 from rayanim.events import FramesDrawn
 from rayanim.figure import artists
 from rayanim.figure import changes as changes_module
@@ -144,7 +142,9 @@ def source_of(thing: Any) -> Source:
 def renderer_of(source: Source) -> ChunkRenderer:
     open_source(source, 0, None)
     size = source.measure(0, None).size
-    return ChunkRenderer(source, make_spec(".mp4", VideoSettings(), size, Fraction(FPS)), 0)
+    spec = make_spec(".mp4", VideoSettings(), size, Fraction(FPS))
+    # Every frame may be compared; the canvas sees to the time that it takes.
+    return ChunkRenderer(source, spec, RenderSettings(audit=1))
 
 
 def chunk(start: int, stop: int) -> Chunk:
@@ -178,14 +178,14 @@ def test_after_a_difference_all_frames_are_drawn_again(
     engine: str, restored: None, on_ray: Any, tmp_path: Path
 ) -> None:
     """The segments finished before it, too: the video is that of full draws, and it is reported."""
-    options = {"crf": 0, "workers": 2, "segment_frames": 6, "audit": 0}
+    options = {"crf": 0, "workers": 2, "segment_frames": 6, "audit": 1}
     if engine == "local":
         options["workers"] = 1
     right = render(act(), tmp_path / "full.mp4", drawing="full", engine="local", **options)
     report = render(act(), tmp_path / "a.mp4", engine=engine, **options)
     assert report.frames == N_FRAMES
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "full.mp4").read_bytes()
-    found = [event for event in report.events if "gave other pixels" in event]
+    found = [event for event in report.events if "other pixels" in event]
     assert len(found) == 1
     assert found[0].endswith("All frames are drawn again, in full.")
     assert report.incremental_frames == right.incremental_frames == 0
@@ -206,53 +206,16 @@ def setup_of(source: Source, **changes: Any) -> RenderSetup:
     )
 
 
-@pytest.mark.parametrize("by", ["setup", "chunk"])
-def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts(by: str) -> None:
-    """It learns so when it is made, or with a chunk; from then on it stays so."""
+def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts() -> None:
+    """It learns so when it is made."""
     source = source_of(NumberedAnimator())
-    actor = RenderActor(pack(source), setup_of(source, in_full=by == "setup"))
+    actor = RenderActor(pack(source), setup_of(source, in_full=True))
     assert actor.open().failure is None
-    frames = Chunk(0, 0, 10, Batch(range(10), range(10)))
-    for in_full in (by == "chunk", False):
-        meta, _ = actor.render(frames, in_full)
-        assert meta.timings is not None
-        assert meta.timings.draws.in_full == {"a difference was found": 10}
+    meta, _ = actor.render(Chunk(0, 0, 10, Batch(range(10), range(10))))
+    assert meta.timings is not None
+    assert meta.timings.draws.in_full == {"a difference was found": 10}
     actor.close()
     plt.close("all")
-
-
-class FakeCall:
-    """An actor's method that notes its arguments."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Any, ...]] = []
-
-    def options(self, **options: Any) -> FakeCall:
-        return self
-
-    def remote(self, *arguments: Any) -> tuple[object, object]:
-        self.calls.append(arguments)
-        return object(), object()
-
-
-class FakeHandle:
-    def __init__(self) -> None:
-        self.render = FakeCall()
-
-
-def test_the_pool_tells_all_actors_of_one_actor_s_difference() -> None:
-    """Chunks that are handed out afterwards are drawn in full."""
-    pool = RenderPool(tuple, JobName())
-    handles = [FakeHandle(), FakeHandle()]
-    for number, handle in enumerate(handles):
-        pool._actors[number] = _Actor(number, handle, is_open=True)
-    first, second = (replace(chunk(n, n + 1), encodes=True) for n in range(2))
-    pool.submit(0, first)
-    meta = DrawnMeta(None, 0, None, difference="Frame 0: other pixels")
-    pool._drawn(pool._actors[0], first, None, meta)
-    pool.submit(1, second)
-    assert handles[0].render.calls == [(first, False, False)]
-    assert handles[1].render.calls == [(second, True, False)]
 
 
 class Shown(NoProgress):

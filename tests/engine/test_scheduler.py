@@ -410,7 +410,7 @@ def rates(
                 case Ask(number):
                     world.scheduler.on(Answered(number, "a"), now_s)
                     world.scheduler.on(Joined(number), now_s)
-                case Submit(number, chunk, _):
+                case Submit(number, chunk):
                     began_s = max([now_s, *(due for due, *_ in busy.get(number, []))])
                     busy.setdefault(number, []).append((began_s + len(chunk) / draw_fps, chunk))
                 case Emit(event):

@@ -46,7 +46,6 @@ def manifest(**changes: Any) -> Manifest:
         "segment_frames": "30",
         "stream": dataclasses.asdict(SPEC),
         "seed": 0,
-        "sequential": False,
         "source": "ab12",
         "values": {"speed": "12ab", "lock": None},
         "source_name": "Wäve \udc80",

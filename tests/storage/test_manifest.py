@@ -99,7 +99,6 @@ DIFFERENCES = [
     ),
     ({"stream": stream_with(bitrate_kbps=500)}, "the bit rate in kbit/s was not given, is 500 now"),
     ({"seed": None}, "the seed was 0, is not given now"),
-    ({"sequential": True}, "sequential was False, is True now"),
     ({"source": "ff"}, "the drawing code has changed"),
     (
         {"values": {"speed": "ff", "lock": "ab", "size": "ab"}},

@@ -49,7 +49,6 @@ def opened(segment_store: SegmentStore, log: list[str] | None = None, **changes:
         "n_frames": 15,
         "segment_frames": "3",
         "seed": 0,
-        "sequential": False,
         "source_name": "Video",
         "first_frame": "ab",
         "log": (log if log is not None else []).append,
