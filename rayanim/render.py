@@ -433,8 +433,8 @@ class PlannedVideo:
         params = self.params
         if redraw.in_sequence:
             settings = replace(settings, sequential=True, independent=False)
-            params, settings = _listed(source, params, settings)
-            source, feed = _source_and_feed(source, params, settings)
+            params, feed_params, settings = _listed(source, params, settings)
+            source, feed = _source_and_feed(source, feed_params, settings)
         return replace(self, settings=settings, source=source, feed=feed, params=params)
 
 
@@ -453,8 +453,8 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     if settings.cluster_address is None:
         _warn_of_unused(settings.cluster)
     source = as_source(thing, settings)
-    params, settings = _listed(source, params, settings)
-    source, feed = _source_and_feed(source, params, settings)
+    params, feed_params, settings = _listed(source, params, settings)
+    source, feed = _source_and_feed(source, feed_params, settings)
     target = Target(address, settings.storage_options)
     return PlannedVideo(thing, settings, source, feed, target, params)
 
@@ -523,16 +523,22 @@ def _source_and_feed(
 
 def _listed(
     source: Source, params: Iterable[Any] | None, settings: RenderSettings
-) -> tuple[Iterable[Any] | None, RenderSettings]:
-    """The parameters, in a list where updates of skipped frames are to run; the settings then."""
+) -> tuple[Iterable[Any] | None, Iterable[Any] | None, RenderSettings]:
+    """The parameters, in a list where updates of skipped frames are to run.
+
+    First all of them, then those to draw: from a list that was a generator, as from
+    the generator, which does not tell their number.
+    """
     skips = settings.sequential or settings.frames is not None or settings.resume
     if params is None or not skips or settings.independent or source.stays is not None:
-        return params, settings
+        return params, params, settings
     if source.n_frames is not None:
-        return params, settings  # refused by `_source_and_feed`
+        return params, params, settings  # refused by `_source_and_feed`
     batch = ParameterFeed(params, settings.n_frames).take(sys.maxsize)
     entries = [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
-    return entries, replace(settings, n_frames=None)
+    if isinstance(params, Sized) or settings.sequential:
+        return entries, entries, replace(settings, n_frames=None)
+    return entries, iter(entries), settings
 
 
 def render(plan: PlannedVideo, how_to_resume: str) -> Report:
