@@ -165,6 +165,19 @@ class Auditor:
             else:
                 self._audit_next()
 
+    def is_drawn_here(self, number: int | None, batch: Batch) -> bool:
+        """Whether a frame that an actor could not draw can be drawn in this process."""
+        if number is None or number not in batch.numbers:
+            return False
+        if self._replays and number <= self._last:
+            return False
+        at = batch.numbers.index(number)
+        try:
+            self._reference.draw(number, None if batch.params is None else batch.params[at])
+        except RayanimError:
+            return False
+        return True
+
     def step(self) -> None:
         """Audit one frame, if there is one and it is time to."""
         if self._waiting and (self._done < FIRST_AUDITS or self._has_time()):

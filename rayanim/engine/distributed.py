@@ -20,6 +20,7 @@ from rayanim.engine.messages import (
     Arrived,
     Ask,
     Begin,
+    CallFailed,
     Emit,
     End,
     EndSegment,
@@ -39,7 +40,7 @@ from rayanim.engine.pool import LocalRef, RenderPool, unpicklable_parameters_nam
 from rayanim.engine.ray_session import node_label
 from rayanim.engine.scheduler import Scheduler, SchedulerSettings
 from rayanim.engine.stats import JobEvents
-from rayanim.errors import EncoderLostError, FarmStartError
+from rayanim.errors import EncoderLostError, FarmStartError, RedrawError, ScriptError
 from rayanim.events import (
     EncoderLost,
     EncoderRevived,
@@ -240,8 +241,22 @@ class RayRun:
     # ---- actions
 
     def _on(self, event: Event) -> None:
-        for action in self._scheduler.on(event, time.perf_counter()):
+        try:
+            actions = self._scheduler.on(event, time.perf_counter())
+        except ScriptError as failure:
+            if isinstance(event, CallFailed) and self._is_of_actors(event, failure):
+                message = f"{failure.message} It did so in render actors only"
+                raise RedrawError(message, in_process=True) from failure
+            raise
+        for action in actions:
             self._carry_out(action)
+
+    def _is_of_actors(self, event: CallFailed, failure: ScriptError) -> bool:
+        """Whether what failed in actors goes well in this process."""
+        if event.chunk is None:
+            return True  # this process has opened the source, and drawn the first frame
+        auditor = self._auditor
+        return auditor is not None and auditor.is_drawn_here(failure.frame, event.chunk.batch)
 
     def _carry_out(self, action: Action) -> None:
         match action:

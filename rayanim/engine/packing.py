@@ -1,17 +1,22 @@
 """Packs a source for actors, with what its script's process has and an actor's has not.
 
-That is the search path, the working folder, `sys.argv`, matplotlib's settings,
-and the plain values of variables in the script's own modules, which a script may
-have set at run time: an actor imports those modules afresh.
+That is the search path, the working folder, `sys.argv`, what the script changed in its
+environment, locale, warning filters and how numpy prints and fails, matplotlib's
+settings, and the plain values of variables in the script's own modules, which a
+script may have set at run time: an actor imports those modules afresh.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import locale
 import os
 import sys
 import sysconfig
+import time
 import traceback
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -29,6 +34,81 @@ LARGE_BYTES = 64 * 2**20
 """A source above this is worth a warning: every actor holds a copy."""
 
 
+_BEGAN_WITH = dict(os.environ)
+"""The environment when rayanim was imported, where the system does not keep the first one."""
+
+OF_ITS_PROCESS = ("RAY_", "RAYANIM_", "MPLBACKEND", "CUDA_VISIBLE_DEVICES")
+"""Variables that each process has its own values of, by how their names begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a script may set for its whole process, beside matplotlib's settings.
+
+    `environment` has what the script changed, None for what it deleted; `categories`
+    the locale by its categories.
+    """
+
+    environment: Mapping[str, str | None]
+    categories: Mapping[int, str]
+    filters: tuple[Any, ...]
+    print_options: Mapping[str, Any]
+    error_handling: Any
+
+    @classmethod
+    def captured(cls) -> Surroundings:
+        """Those of this process."""
+        return cls(
+            _changed_environment(),
+            {category: locale.setlocale(category) for category in _categories()},
+            tuple(warnings.filters),
+            np.get_printoptions(),
+            np.geterr(),
+        )
+
+    def apply(self) -> None:
+        """Make them this process's."""
+        for name, value in self.environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if hasattr(time, "tzset"):
+            time.tzset()
+        for category, name in self.categories.items():
+            # A locale that this machine has not: audits find out whether it shows.
+            with contextlib.suppress(locale.Error):
+                locale.setlocale(category, name)
+        warnings.filters[:] = self.filters  # type: ignore[index]
+        np.set_printoptions(**self.print_options)
+        np.seterr(**self.error_handling)
+
+
+def _categories() -> tuple[int, ...]:
+    names = ("LC_COLLATE", "LC_CTYPE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME")
+    return tuple(getattr(locale, name) for name in names)
+
+
+def _changed_environment() -> dict[str, str | None]:
+    """What the script changed in its environment; None for what it deleted."""
+    first, now = _first_environment(), dict(os.environ)
+    return {
+        name: now.get(name)
+        for name in first.keys() | now.keys()
+        if first.get(name) != now.get(name) and not name.startswith(OF_ITS_PROCESS)
+    }
+
+
+def _first_environment() -> dict[str, str]:
+    """The environment that this process was started with."""
+    try:
+        entries = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return _BEGAN_WITH
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries if entry)
+    return {name: value for name, _, value in pairs}
+
+
 @dataclass(frozen=True, slots=True)
 class PackedSource:
     """A source that was not opened yet, pickled for actors, and what it needs there."""
@@ -43,7 +123,7 @@ class PackedSource:
 def pack(source: Source) -> PackedSource:
     """Pack a source that was not opened yet."""
     try:
-        pickled = cloudpickle.dumps((source, capture_style()))
+        pickled = cloudpickle.dumps((source, capture_style(), Surroundings.captured()))
     except Exception as error:
         culprit = _culprit(source)
         raise NotPicklableError(
@@ -69,7 +149,8 @@ def unpack(packed: PackedSource) -> Source:
         os.chdir(packed.folder)
     sys.argv[:] = packed.arguments or sys.argv
     try:
-        source, style = _loaded(packed)
+        source, style, surroundings = _loaded(packed)
+        surroundings.apply()
         if packed.variables is not None:
             set_module_variables(cloudpickle.loads(packed.variables))
     except Exception as error:
@@ -86,8 +167,8 @@ def unpickled(packed: PackedSource) -> Source:
     return _loaded(packed)[0]
 
 
-def _loaded(packed: PackedSource) -> tuple[Source, Style | None]:
-    loaded: tuple[Source, Style | None] = cloudpickle.loads(packed.pickled)
+def _loaded(packed: PackedSource) -> tuple[Source, Style | None, Surroundings]:
+    loaded: tuple[Source, Style | None, Surroundings] = cloudpickle.loads(packed.pickled)
     return loaded
 
 

@@ -57,11 +57,12 @@ NAMES = (
 """Names that an incremental draw needs."""
 
 STYLE_NAMES = (
+    PrivateName("dates", "_epoch", "the date that dates count from, where one is set"),
     PrivateName("colormaps", "_builtin_cmaps", "colour maps that need not be sent to actors"),
     PrivateName("scales", "_scale_mapping", "the classes behind the names of axis scales"),
 )
-"""Names that carrying a script's style needs: without the first more is sent, without the
-second its own scales must be registered in ``setup``."""
+"""Names that carrying a script's style needs: without that of the colour maps more is sent, without
+the others scales and the epoch of dates must be set in ``setup``."""
 
 TRANSFORM_CACHES = frozenset(
     [

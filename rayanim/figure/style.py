@@ -6,6 +6,8 @@ Actors import matplotlib afresh and would draw with the defaults.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ class Style:
     sequences: dict[str, Any]
     scales: tuple[type, ...]
     projections: tuple[type, ...]
+    units: dict[type, Any]
+    epoch: str | None
 
 
 def capture_style() -> Style | None:
@@ -54,6 +58,9 @@ def capture_style() -> Style | None:
         sequences=sequences,
         scales=_own(scale_classes()),
         projections=_own(_projection_classes()),
+        units=_units(),
+        # Asking for it by its public name would set it for good.
+        epoch=getattr(sys.modules.get("matplotlib.dates"), "_epoch", None),
     )
 
 
@@ -74,6 +81,11 @@ def apply_style(style: Style | None) -> None:
         scale.register_scale(each)
     for each in style.projections:
         projections.register_projection(each)
+    if style.units:
+        importlib.import_module("matplotlib.units").registry.update(style.units)
+    if style.epoch is not None:
+        with contextlib.suppress(RuntimeError):  # this process has one for good
+            importlib.import_module("matplotlib.dates").set_epoch(style.epoch)
     mpl.rcParams.update(style.rc)  # type: ignore[arg-type] # its keys are literals there
     for name, colormap in style.colormaps.items():
         mpl.colormaps.register(colormap, name=name, force=name in mpl.colormaps)
@@ -113,6 +125,18 @@ def _colors() -> dict[str, Any]:
         name: color
         for name, color in colors.get_named_colors_mapping().items()
         if name not in shipped and not name.startswith("xkcd:")
+    }
+
+
+def _units() -> dict[type, Any]:
+    """The converters of units that the script has registered, by the class of its values."""
+    module = sys.modules.get("matplotlib.units")
+    registry = {} if module is None else module.registry
+    own = ("matplotlib", "numpy", "datetime", "decimal", "builtins")
+    return {
+        kind: converter
+        for kind, converter in registry.items()
+        if not type(converter).__module__.startswith(own)
     }
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import locale
+import os
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
+import matplotlib.units as munits
+import numpy as np
 import pytest
+from numbered import in_actor
 
 import rayanim
 from rayanim.engine.packing import module_variables, set_module_variables
@@ -82,3 +89,102 @@ def test_a_variable_set_at_run_time_and_the_arguments_reach_actors(
         )
         videos.append(path.read_bytes())
     assert videos[0] == videos[1]
+
+
+class Surrounded(rayanim.Animator):
+    """Writes down all that a script may set for its process, beside its own variables."""
+
+    def setup(self) -> Any:
+        fig = plt.figure(figsize=(2.4, 0.96), dpi=100)
+        self.text = fig.text(0, 0, "", fontsize=5)
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.warn("shown or not", Noted, stacklevel=1)
+        seen = (
+            os.environ.get("SCRIPT_COLOUR"),
+            os.environ.get("HOME"),
+            locale.setlocale(locale.LC_NUMERIC),
+            len(caught),
+            np.array([1 / 3]),
+            np.geterr()["over"],
+            mdates.get_epoch(),
+            type(munits.registry.get(Length)).__name__,
+        )
+        # Not in the first frame, by which actors are compared.
+        self.text.set_text("\n".join(map(str, seen)) if frame_idx > 4 else "")
+
+
+class Noted(Warning):
+    pass
+
+
+class Length(float):
+    pass
+
+
+class LengthConverter(munits.ConversionInterface):
+    pass
+
+
+def test_what_a_script_sets_for_its_process_reaches_actors(
+    on_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Environment, locale, warning filters, numpy's options, units and the epoch of dates."""
+    monkeypatch.setenv("SCRIPT_COLOUR", "red")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setitem(munits.registry, Length, LengthConverter())
+    monkeypatch.setattr(mdates, "_epoch", "2000-01-01T00:00")
+    before = locale.setlocale(locale.LC_NUMERIC)
+    locale.setlocale(locale.LC_NUMERIC, "C.UTF-8")
+    try:
+        with np.printoptions(precision=3), np.errstate(over="raise"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", Noted)
+            here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
+            options: dict[str, Any] = {"n_frames": 24, "progress": False}
+            rayanim.produce(Surrounded(), 20, outfile=here, engine="local", **options)
+            report = rayanim.produce(
+                Surrounded(), 20, outfile=there, engine="ray", workers=2, audit=1, **options
+            )
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, before)
+    assert not report.events
+    assert there.read_bytes() == here.read_bytes()
+
+
+class NotThere(Accented):
+    """Cannot be set up in an actor."""
+
+    fails_in = "setup"
+
+    def setup(self) -> Any:
+        if in_actor() and self.fails_in == "setup":
+            raise OSError("no such device")
+        fig, ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
+        (self.line,) = ax.plot([0, 1], [0, 1])
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        if in_actor() and frame_idx > 15:
+            raise OSError("no such device")
+        self.line.set_ydata([0, frame_idx / 20])
+
+
+class NotLater(NotThere):
+    """Cannot draw some frame in an actor."""
+
+    fails_in = "update"
+
+
+@pytest.mark.parametrize("kind", [NotThere, NotLater])
+def test_what_fails_in_actors_only_is_drawn_here(
+    on_ray: Any, tmp_path: Path, kind: type[NotThere]
+) -> None:
+    """One line says so: how a job is run does not decide whether it succeeds."""
+    here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
+    options: dict[str, Any] = {"n_frames": 30, "progress": False}
+    rayanim.produce(kind(), 20, outfile=here, engine="local", **options)
+    report = rayanim.produce(kind(), 20, outfile=there, engine="ray", workers=2, **options)
+    assert there.read_bytes() == here.read_bytes()
+    assert sum("in render actors only" in each for each in report.events) == 1, report.events

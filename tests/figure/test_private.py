@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib import scale
+from matplotlib import dates, scale
 from matplotlib.figure import Figure
 from sameness import unguarded
 from test_canvas import full_pixels
@@ -53,7 +53,7 @@ def test_this_matplotlib_has_each_name(entry: PrivateName, owners: dict[str, Any
 
 def test_this_matplotlib_has_the_names_for_styles() -> None:
     """So do the registries of colour maps and scales."""
-    owners = {"colormaps": mpl.colormaps, "scales": scale}
+    owners = {"colormaps": mpl.colormaps, "scales": scale, "dates": dates}
     assert all(hasattr(owners[entry.owner], entry.name) for entry in STYLE_NAMES)
 
 
