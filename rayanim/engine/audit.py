@@ -33,7 +33,7 @@ MARKED_SHARE = 0.1
 AUDIT_TIME = 0.05
 """Audits take at most this share of the time that drawing takes in all."""
 
-FIRST_AUDITS = 4
+FIRST_AUDITS = 8
 """So many are made however long they take: most errors are in every frame."""
 
 MOST_WAITING = 8

@@ -507,6 +507,13 @@ class JobRunner:
                 outcome = self._run()
             self._progress.finish(self._stats.state())
             return outcome
+        except FarmStartError as error:
+            self._progress.fail()
+            if link is not None or job.settings.engine == "ray" or not job.may_redraw:
+                raise
+            again = RedrawError(error.message.rstrip("."), in_process=True)
+            again.packed = self._chooser.pristine
+            raise again from error
         except RedrawError as error:
             error.packed = self._chooser.pristine
             self._progress.fail()

@@ -177,6 +177,7 @@ _HOW_TO_RUN = {
     "drawing_log_interval",
     "encoding_log_interval",
     "engine",
+    "independent",
     "keep_parts",
     "log_json",
     "logger",

@@ -12,6 +12,7 @@ import pytest
 from numbered import FPS, Numbered, NumberedAnimator, read_numbers
 
 import rayanim
+from rayanim.engine.distributed import RayRun
 from rayanim.engine.local import SpaceWatch
 from rayanim.engine.ray_session import LocalRay
 from rayanim.engine.stats import JobEvents, JobStats
@@ -184,6 +185,26 @@ def test_where_ray_does_not_start_this_process_draws_the_video(
     with pytest.raises(rayanim.FarmStartError, match="no shared memory"):
         rayanim.produce(Numbered(40), FPS, outfile=video, engine="ray", **options)
     assert read_numbers(video) == list(range(40))
+
+
+def test_where_no_actor_starts_this_process_draws_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_ray: Any
+) -> None:
+    """The frames are drawn again; whoever asks for Ray gets the error."""
+
+    def fails(self: RayRun) -> int:
+        raise rayanim.FarmStartError("No render actor started within 120 s.")
+
+    monkeypatch.setattr(RayRun, "run", fails)
+    video = tmp_path / "video.mp4"
+    options: dict[str, Any] = {"workers": 2, "progress": False}
+    settings = PerformanceSettings(draw_ms=5000.0)
+    report = rayanim.produce(Numbered(40), FPS, outfile=video, settings=settings, **options)
+    assert report.engine == "local"
+    assert any("drawn again, in this process" in event for event in report.events)
+    assert read_numbers(video) == list(range(40))
+    with pytest.raises(rayanim.FarmStartError, match="No render actor"):
+        rayanim.produce(Numbered(40), FPS, outfile=video, engine="ray", **options)
 
 
 def test_heavy_first_frames_are_told_and_end_no_video(
