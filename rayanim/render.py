@@ -51,6 +51,7 @@ from rayanim.storage.output import Target, check_whole
 if TYPE_CHECKING:
     from rayanim.engine.stats import JobName, Outcome
     from rayanim.sources import Source
+    from rayanim.video.spec import StreamSpec
 
 _logger = logging.getLogger(__name__)
 
@@ -193,13 +194,13 @@ def produce(
         as many as take 5 % of the time. Where a frame differs, all are drawn
         again a safer way.
     transport
-        ``segments``: who draws also encodes, and finished segments are kept
-        until the video is whole. ``frames``: raw frames go through one encoder,
-        which a target bit rate and transparency need. ``auto`` takes segments
-        where they can be joined.
+        ``segments``: the video is encoded in segments, which are kept until it is
+        whole, and joined. ``frames``: one encoder makes all of it, which a target
+        bit rate and transparency need. ``auto`` takes segments where they can be
+        joined.
     segment_frames
-        The most frames in a segment. In ``segments`` transport it is part of
-        what decides the video's bytes; None chooses by the number of frames.
+        The most frames in a segment, which is part of what decides the video's
+        bytes; None is the distance of keyframes, 250.
     resume
         Go on from the segments that an earlier job of the same video has left,
         one that was killed, stopped or failed.
@@ -720,7 +721,7 @@ def describe(plan: PlannedVideo) -> PlanReport:
     stays = plan.source.stays
     transport, transport_reason = choose_transport(spec, settings.transport, stays)
     max_actors = settings.most_actors(usable_cores())
-    segment_frames = _longest_segment(plan, transport)
+    segment_frames = _longest_segment(plan, transport, spec)
     return PlanReport(
         output=address,
         frames=plan.feed.n_frames or 0,
@@ -759,14 +760,15 @@ def _first_size(plan: PlannedVideo) -> tuple[int, int]:
             plan.source.close()
 
 
-def _longest_segment(plan: PlannedVideo, transport: Transport) -> int:
+def _longest_segment(plan: PlannedVideo, transport: Transport, spec: StreamSpec) -> int:
     """The most frames in a segment."""
-    from rayanim.engine.plan import GOP_FRAMES, segment_lengths
+    from rayanim.engine.plan import segment_lengths
+    from rayanim.video.spec import gop_frames
 
     longest, n_frames = plan.settings.performance.frame_batch_amount, plan.feed.n_frames
     if n_frames is None or transport == "frames":
-        return n_frames or longest or GOP_FRAMES
-    return max(segment_lengths(n_frames, longest or GOP_FRAMES), default=1)
+        return n_frames or longest or gop_frames(spec)
+    return max(segment_lengths(n_frames, longest or gop_frames(spec)), default=1)
 
 
 def _lines(plan: PlannedVideo, max_actors: int, segment_frames: int) -> list[str]:

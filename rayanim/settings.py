@@ -371,8 +371,7 @@ class PerformanceSettings:
         Render actors to start with; None starts with what the first frames
         suggest.
     frame_batch_amount
-        Frames per segment; None chooses: for closed segments by the video's
-        number of frames alone, for raw frames by the cost and size of one.
+        The most frames of a segment; None is the distance of keyframes, 250.
     window_size
         Seconds over which rates are averaged.
     perf_delay
@@ -382,7 +381,8 @@ class PerformanceSettings:
         Bounds for the number of render actors. ``min == max`` pins it. None
         for the upper one means cores and free memory.
     worker_queue_size
-        Segments that one actor holds, the one it draws included.
+        Chunks that one actor holds, the one it draws included, where frames are encoded
+        by one encoder; elsewhere that follows how long chunks take.
     in_flight_bytes
         Bytes of pixels that may exist between the actors and the encoder.
     draw_ms, encode_ms

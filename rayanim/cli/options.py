@@ -217,7 +217,7 @@ def video_options(command: CommandT) -> CommandT:
         click.option(
             "--transport",
             type=click.Choice(["auto", *get_args(Transport)]),
-            help="Encode segments where they are drawn, or all frames in one encoder.",
+            help="Encode in segments that are joined, or all frames in one encoder.",
         ),
         click.option(
             "--segment-frames",
