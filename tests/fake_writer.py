@@ -38,7 +38,7 @@ class FakeWriter:
     def finish(self, n_frames: int) -> int:
         """Write a little, again and again, for longer than an answer may take, or never."""
         for _ in range(15):
-            time.sleep(0.2)
+            time.sleep(0.1)
             if self.how != "stands still":
                 with self.path.open("ab") as file:
                     file.write(b"x")

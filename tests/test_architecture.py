@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,8 +108,13 @@ def walk(node: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.AST, bo
         yield from walk(child, inside)
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports_of(path: Path) -> Iterator[Import]:
-    for node, inside in walk(ast.parse(path.read_text())):
+    for node, inside in walk(tree_of(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(module_of(path), alias.name, not inside)
@@ -119,14 +125,18 @@ def imports_of(path: Path) -> Iterator[Import]:
 
 
 FILES = sorted(ROOT.rglob("*.py"))
-IMPORTS = [found for path in FILES for found in imports_of(path)]
+
+
+@functools.cache
+def imports() -> list[Import]:
+    return [found for path in FILES for found in imports_of(path)]
 
 
 def test_the_imports_are_read() -> None:
     """An empty list would prove nothing."""
     assert len(FILES) > 50
-    assert Import("settings", "rayanim.errors.SettingsError", True) in IMPORTS
-    assert any(found.name == "ray" and not found.at_load for found in IMPORTS)
+    assert Import("settings", "rayanim.errors.SettingsError", True) in imports()
+    assert any(found.name == "ray" and not found.at_load for found in imports())
 
 
 def loaded_with(module: str) -> set[str]:
@@ -137,7 +147,7 @@ def loaded_with(module: str) -> set[str]:
     while waiting:
         current = waiting.pop()
         seen.add(current)
-        for found in IMPORTS:
+        for found in imports():
             if found.module == current and found.at_load and found.imported_home:
                 name = found.name.removeprefix("rayanim.")
                 target = name if name in known else name.rpartition(".")[0]
@@ -150,10 +160,12 @@ def loaded_with(module: str) -> set[str]:
 def test_pure_modules_import_neither_clocks_nor_machinery(module: str) -> None:
     """Neither they nor what they load."""
     loaded = loaded_with(module)
-    impure = [each for each in IMPORTS if each.module == module and each.package in IMPURE_PACKAGES]
+    impure = [
+        each for each in imports() if each.module == module and each.package in IMPURE_PACKAGES
+    ]
     heavy = [
         each
-        for each in IMPORTS
+        for each in imports()
         if each.module in loaded and each.at_load and each.package in IMPURE_PACKAGES
     ]
     assert impure + heavy == []
@@ -165,7 +177,7 @@ def test_a_lower_module_never_imports_a_higher_one(home: str) -> None:
     forbidden = FORBIDDEN[home]
     wrong = [
         each
-        for each in IMPORTS
+        for each in imports()
         if each.home == home
         and each.imported_home not in (None, home)
         and (
@@ -178,10 +190,7 @@ def test_a_lower_module_never_imports_a_higher_one(home: str) -> None:
 def test_no_two_modules_and_no_two_classes_share_a_name() -> None:
     names = Counter(path.stem for path in FILES if path.stem != "__init__")
     classes = Counter(
-        node.name
-        for path in FILES
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.ClassDef)
+        node.name for path in FILES for node in tree_of(path).body if isinstance(node, ast.ClassDef)
     )
     assert [name for name, times in (names + classes).items() if times > 1] == []
 
@@ -192,7 +201,7 @@ def test_packages_have_at_most_two_levels() -> None:
 
 def test_only_the_command_and_its_caller_know_the_cli() -> None:
     """``rayanim.cli`` can be taken away and everything else still works."""
-    known = {each.home for each in IMPORTS if each.imported_home == "cli"}
+    known = {each.home for each in imports() if each.imported_home == "cli"}
     assert known <= {"cli", "__main__"}
 
 
@@ -200,19 +209,21 @@ def test_only_the_command_and_its_caller_know_the_cli() -> None:
 def test_large_packages_stay_where_they_belong(package: str) -> None:
     """PyAV in `video`, Ray in `engine`, matplotlib in `figure` and in what users subclass."""
     allowed = HOMES[package]
-    assert [each for each in IMPORTS if each.package == package and each.home not in allowed] == []
+    assert [
+        each for each in imports() if each.package == package and each.home not in allowed
+    ] == []
 
 
 def test_ray_is_imported_in_functions_only() -> None:
     """Loading a module of ours never loads it."""
-    assert [each for each in IMPORTS if each.package == "ray" and each.at_load] == []
+    assert [each for each in imports() if each.package == "ray" and each.at_load] == []
 
 
 def test_what_needs_matplotlib_to_load_is_loaded_in_functions_only() -> None:
     """The canvas subclasses matplotlib's; nobody else loads it, or what loads it."""
-    heavy = {each.module for each in IMPORTS if each.package == "matplotlib" and each.at_load}
+    heavy = {each.module for each in imports() if each.package == "matplotlib" and each.at_load}
     for _ in range(len(FILES)):
-        heavy |= {each.module for each in IMPORTS if each.at_load and loads_one_of(heavy, each)}
+        heavy |= {each.module for each in imports() if each.at_load and loads_one_of(heavy, each)}
     assert {module.split(".")[0] for module in heavy} == {"figure"}
 
 
@@ -228,7 +239,7 @@ def own_private_names() -> set[str]:
     """Names with one leading underscore that rayanim itself defines."""
     names: set[str] = set()
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names.add(node.name)
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -240,7 +251,7 @@ def own_private_names() -> set[str]:
 
 def foreign_private_names(path: Path, own: set[str]) -> Iterator[str]:
     """Private names of other packages that a file reads: ``x._name`` and ``"_name"``."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         name = ""
         if isinstance(node, ast.Attribute):
             name = node.attr

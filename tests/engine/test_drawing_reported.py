@@ -31,7 +31,7 @@ from rayanim.settings import RenderSettings, VideoSettings
 from rayanim.sources import Source, as_source
 from rayanim.video.codecs import make_spec
 
-N_FRAMES = 60
+N_FRAMES = 24
 
 
 def render(source: Any, path: Path, **options: Any) -> rayanim.Report:
@@ -80,10 +80,10 @@ def test_videos_without_figures_were_drawn_in_neither_way(tmp_path: Path) -> Non
 def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_path: Path) -> None:
     """Two actors that see artists pile up make one event; their frames are one sum."""
     report = render(
-        Piling(), tmp_path / "a.mp4", param_by_frame=range(240), workers=2, engine="ray"
+        Piling(), tmp_path / "a.mp4", param_by_frame=range(140), workers=2, engine="ray"
     )
-    assert read_numbers(tmp_path / "a.mp4") == list(range(240))
-    assert report.incremental_frames + sum(frames for _, frames in report.full_frames) == 240
+    assert read_numbers(tmp_path / "a.mp4") == list(range(140))
+    assert report.incremental_frames + sum(frames for _, frames in report.full_frames) == 140
     piles = [event for event in report.events if "pile up" in event]
     assert len(piles) == 1
     assert "Line2D" in piles[0]
@@ -100,7 +100,7 @@ class Rise(Scene):
     duration = N_FRAMES * 1000 / FPS
 
     def apply(self, act_state: Any, time_ms: float, dbg: bool = False) -> None:
-        act_state.level = float(time_ms * FPS / 1000 > 20.5)
+        act_state.level = float(time_ms * FPS / 1000 > 10.5)
 
 
 class Hidden(FigureRenderer):
@@ -127,7 +127,7 @@ class HiddenAnimator(rayanim.Animator):
 
     def update(self, frame_idx: int, params: Any) -> None:
         shade = Shade()
-        shade.level = float(frame_idx > 20)
+        shade.level = float(frame_idx > 10)
         self.renderer.update(shade)
 
 
@@ -160,13 +160,13 @@ def test_a_difference_makes_the_chunk_and_the_rest_be_drawn_in_full(
     in_full.draw_in_full_from_now()
     notes: list[Note] = []
     found_at = None
-    for start in range(0, N_FRAMES, 15):
-        payload, timings = in_parts.render(chunk(start, start + 15))
-        expected, _ = in_full.render(chunk(start, start + 15))
+    for start in range(0, N_FRAMES, 6):
+        payload, timings = in_parts.render(chunk(start, start + 6))
+        expected, _ = in_full.render(chunk(start, start + 6))
         notes += timings.draws.notes
         found_at = start if found_at is None and notes else found_at
         assert found_at is None or np.array_equal(payload, expected)
-        assert timings.draws.frames == 15
+        assert timings.draws.frames == 6
     assert found_at is not None
     assert [note.key for note in notes] == ["difference"]
     assert timings.draws.in_full == {"a difference was found": timings.draws.frames}

@@ -72,7 +72,7 @@ def test_a_video_that_is_being_written_is_waited_for(
     link_of: Callable[[str], EncoderLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than an answer may take; one that stands still is given up."""
-    monkeypatch.setattr(encoder, "ENCODE_LIMIT_S", 1.2)
+    monkeypatch.setattr(encoder, "ENCODE_LIMIT_S", 0.8)
     monkeypatch.setattr(encoder, "FINISH_POLL_S", 0.1)
     link = link_of("")
     link.start()

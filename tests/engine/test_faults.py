@@ -6,6 +6,7 @@ import time
 
 import pytest
 from numbered import FPS, Numbered, NumberedAnimator, files_in, read_numbers
+from samples import sampled
 
 import rayanim
 from rayanim.engine import distributed, encoder
@@ -40,7 +41,7 @@ class SlowToOpen(Numbered):
         from numbered import in_actor
 
         if in_actor():
-            time.sleep(3)
+            time.sleep(1.5)
 
 
 def test_a_slow_opening_is_not_taken_for_a_missing_actor(on_ray, tmp_path, monkeypatch):
@@ -49,7 +50,7 @@ def test_a_slow_opening_is_not_taken_for_a_missing_actor(on_ray, tmp_path, monke
 
     def answer_and_shorten_the_limit(roster, member):
         answer(roster, member)
-        monkeypatch.setattr(distributed, "ROOM_LIMIT_S", 1)
+        monkeypatch.setattr(distributed, "ROOM_LIMIT_S", 0.5)
 
     monkeypatch.setattr(Roster, "answer", answer_and_shorten_the_limit)
     report = render(SlowToOpen(20), tmp_path / "video.mp4", workers=1)
@@ -98,7 +99,7 @@ def test_a_finish_that_fails_in_an_actor_is_an_error(on_ray, tmp_path):
     assert files_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("done_before", [11, 80])
+@pytest.mark.parametrize("done_before", [11, 40])
 def test_an_encoder_that_never_answers_is_given_up(
     on_ray, tmp_path, monkeypatch, whole_segments, done_before
 ):
@@ -113,26 +114,29 @@ def test_an_encoder_that_never_answers_is_given_up(
             stopped.extend(p for p in children if p.name().startswith("ray::Enc"))
             for process in stopped:
                 process.suspend()
-                monkeypatch.setattr(encoder, "ENCODE_LIMIT_S", 2.0)
+                monkeypatch.setattr(encoder, "ENCODE_LIMIT_S", 1.0)
+                monkeypatch.setattr(encoder, "FINISH_POLL_S", 0.1)
 
     options = {"progress": stop_encoder, "segment_frames": 8}
-    report = render(Numbered(80, delay_s=0.005), tmp_path / "video.mp4", **options)
+    report = render(Numbered(40, delay_s=0.005), tmp_path / "video.mp4", **options)
     for process in stopped:
         if process.is_running():
             process.kill()
-    assert read_numbers(tmp_path / "video.mp4") == list(range(80))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(40))
     assert any("has not answered" in event for event in report.events)
 
 
-@pytest.mark.parametrize("bound", [{"workers": 2}, {"max_workers": 2}])
+@pytest.mark.parametrize("bound", sampled(["workers", "max_workers"], ["max_workers"]))
 def test_found_settings_do_not_pass_the_bound(on_ray, tmp_path, bound):
     """More actors found by another run are no leave to use them."""
-    settings = rayanim.PerformanceSettings(num_workers=4, max_workers=bound.get("max_workers"))
+    settings = rayanim.PerformanceSettings(
+        num_workers=4, max_workers=2 if bound == "max_workers" else None
+    )
     report = render(
         Numbered(60, delay_s=0.005),
         tmp_path / "video.mp4",
         settings=settings,
-        workers=bound.get("workers", 4),
+        workers=2 if bound == "workers" else 4,
     )
     assert max(change.actors for change in report.actor_changes) == 2
     assert 1 <= report.actors_peak <= 2

@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 from numbered import FPS, Numbered
+from samples import sampled
 
 import rayanim
 from rayanim.errors import FrameError
@@ -102,7 +103,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("resumed", [0, 24])
+@pytest.mark.parametrize("resumed", sampled([0, 24], [24]))
 def test_the_video_grows_while_it_is_drawn(
     on_ray: Any, tmp_path: Path, expected: bytes, whole_segments: None, resumed: int
 ) -> None:
@@ -116,7 +117,7 @@ def test_the_video_grows_while_it_is_drawn(
     assert video.read_bytes() == expected
 
 
-@pytest.mark.parametrize("resumed", [0, 40])
+@pytest.mark.parametrize("resumed", sampled([0, 40], [40]))
 def test_another_encoder_actor_joins_from_the_parts(
     on_ray: Any, tmp_path: Path, expected: bytes, whole_segments: None, resumed: int
 ) -> None:

@@ -224,6 +224,7 @@ def test_a_driver_killed_loses_what_was_in_flight_at_most(
     assert [each.name for each in video.parent.glob("video*")] == ["video.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_driver_killed_on_ray_loses_what_was_in_flight_at_most(
     video: Path, whole: str, tmp_path_factory: pytest.TempPathFactory

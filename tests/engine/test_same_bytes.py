@@ -127,7 +127,7 @@ def test_actors_make_the_video_of_one_process(
 
 
 @both_ways
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", sampled([1, 2], [2]))
 def test_any_number_of_actors(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str, workers: Any
 ) -> None:

@@ -154,6 +154,7 @@ def test_videos_are_quiet(trace: dict[str, Any]) -> None:
     assert trace["said"] == []
 
 
+@pytest.mark.slow
 def test_what_actors_print_is_shown_to_those_who_look(tmp_path: Path) -> None:
     """From a logger at INFO on, as `rayanim run -v` has it. A container's user has no home."""
     code = """
@@ -166,6 +167,7 @@ print(json.dumps(children()))
     assert json.loads(run.stdout.splitlines()[-1]) == []
 
 
+@pytest.mark.slow
 def test_the_caller_s_ray_is_used_and_left_running(tmp_path: Path) -> None:
     """Its actors are ours for a while; its resources are all free again afterwards."""
     code = """

@@ -14,7 +14,7 @@ from matplotlib.artist import Artist
 
 from rayanim.figure.changes import Watch, _visit_of
 
-SAMPLE = 10
+SAMPLE = 5
 """Changes of values, and setters, of each kind that the slow tests try; the command tries all."""
 
 FEW = list(KINDS)[::4]

@@ -1115,7 +1115,7 @@ def test_a_figure_saved_in_another_size_while_it_is_drawn(kind_of_canvas: type) 
 
 def test_two_canvases_draw_in_two_threads_at_once() -> None:
     """What stands in matplotlib's module while one draws looks who is drawing."""
-    names = ["an_artist_moves_one_above_it", "titles_above_twins_and_insets"] * 2
+    names = ["an_artist_moves_one_above_it", "titles_above_twins_and_insets"]
     expected = [frames_of(VideoCanvas((made := KINDS[name]())[0]), made[1]) for name in names]
     got: dict[int, list[np.ndarray]] = {}
 
