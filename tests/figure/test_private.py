@@ -16,6 +16,7 @@ import pytest
 from matplotlib import dates, scale
 from matplotlib.figure import Figure
 from sameness import unguarded
+from samples import sampled
 from test_canvas import full_pixels
 from videos import X, wave
 
@@ -45,10 +46,9 @@ def shown(entry: PrivateName) -> str:
     return f"{entry.owner}.{entry.name}"
 
 
-@pytest.mark.parametrize("entry", NAMES, ids=shown)
-def test_this_matplotlib_has_each_name(entry: PrivateName, owners: dict[str, Any]) -> None:
-    """A matplotlib that lacks one of the private names fails here, by name."""
-    assert hasattr(owners[entry.owner], entry.name)
+def test_this_matplotlib_has_each_name(owners: dict[str, Any]) -> None:
+    """A matplotlib that lacks some of the private names fails here, by name."""
+    assert [shown(each) for each in NAMES if not hasattr(owners[each.owner], each.name)] == []
 
 
 def test_this_matplotlib_has_the_names_for_styles() -> None:
@@ -57,7 +57,7 @@ def test_this_matplotlib_has_the_names_for_styles() -> None:
     assert all(hasattr(owners[entry.owner], entry.name) for entry in STYLE_NAMES)
 
 
-@pytest.mark.parametrize("entry", NAMES, ids=shown)
+@pytest.mark.parametrize("entry", sampled(NAMES, NAMES[::9]), ids=shown)
 def test_each_missing_name_means_full_draws(
     entry: PrivateName, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ STEPS: dict[str, int] = {}
 X = np.linspace(0, 10, 60)
 
 
-def video(step: Step, n_steps: int = 7) -> Callable[[Build], Build]:
+def video(step: Step, n_steps: int = 4) -> Callable[[Build], Build]:
     """Register a video, of steps that differ, under the name of the function that builds it."""
 
     def register(build: Build) -> Build:
@@ -102,7 +102,7 @@ def move_dots(figure: Figure, step: int) -> None:
         dots.set_array(np.cos(X + step))
 
 
-@video(move_dots)
+@video(move_dots, n_steps=7)
 def scatter_under_legend() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -111,7 +111,7 @@ def scatter_under_legend() -> Figure:
     return figure
 
 
-@video(move_dots)
+@video(move_dots, n_steps=7)
 def scatter_under_best_legend() -> Figure:
     figure = new()
     axes = figure.subplots()
@@ -206,7 +206,7 @@ def change_texts(figure: Figure, step: int) -> None:
     figure.texts[0].set_text(f"$x^{step}$")
 
 
-@video(change_texts)
+@video(change_texts, n_steps=7)
 def texts() -> Figure:
     figure = wave()
     axes = figure.axes[0]
@@ -259,7 +259,7 @@ def change_twin(figure: Figure, step: int) -> None:
         figure.axes[1].set_ylim(0, step)
 
 
-@video(change_twin)
+@video(change_twin, n_steps=7)
 def twins() -> Figure:
     figure = wave()
     twin = figure.axes[0].twinx()
@@ -274,7 +274,7 @@ def change_shared(figure: Figure, step: int) -> None:
         figure.axes[0].set_xlim(step, 10)
 
 
-@video(change_shared)
+@video(change_shared, n_steps=7)
 def shared_axes() -> Figure:
     figure = new()
     for axes in figure.subplots(2, 2, sharex=True, sharey=True).flat:
@@ -288,7 +288,7 @@ def change_hidden(figure: Figure, step: int) -> None:
     figure.axes[0].tick_params(labelsize=6 + step % 6)
 
 
-@video(change_hidden)
+@video(change_hidden, n_steps=7)
 def shared_with_hidden_axes() -> Figure:
     """Two axes with a common x axis, the first of which comes and goes."""
     figure = new()
@@ -302,7 +302,7 @@ def change_inset(figure: Figure, step: int) -> None:
         figure.axes[0].child_axes[0].set_xlim(0, 4)
 
 
-@video(change_inset)
+@video(change_inset, n_steps=7)
 def inset() -> Figure:
     figure = wave()
     axes = figure.axes[0]
@@ -534,7 +534,7 @@ def add_line_once(figure: Figure, step: int) -> None:
         figure.axes[0].plot(X, np.sin(X))
 
 
-@video(add_line_once)
+@video(add_line_once, n_steps=7)
 def layout_before_limits() -> Figure:
     """The layout measures what is not clipped before the limits are brought up to date."""
     figure = Figure(figsize=(4, 3), dpi=60, layout="constrained")
@@ -657,7 +657,7 @@ def dates_step(figure: Figure, step: int) -> None:
     figure.axes[1].lines[0].set_ydata(np.roll([1, 2, 3], step))
 
 
-@video(dates_step)
+@video(dates_step, n_steps=7)
 def dates_and_categories() -> Figure:
     figure = new(5, 3)
     first, second = figure.subplots(1, 2)
