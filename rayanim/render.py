@@ -535,8 +535,13 @@ def _listed(
         return params, params, settings
     if source.n_frames is not None:
         return params, params, settings  # refused by `_source_and_feed`
-    batch = ParameterFeed(params, settings.n_frames).take(sys.maxsize)
-    entries = [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
+    frames = settings.frames
+    last = sys.maxsize if frames is None else frames.last
+    feed = ParameterFeed(params, settings.n_frames)
+    entries: list[IndexedFrameParams] = []
+    # No further than to the last frame that is chosen: a generator may have no end.
+    while (not entries or entries[-1].frame_id < last) and len(batch := feed.take(1)):
+        entries += [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
     if isinstance(params, Sized) or settings.sequential:
         return entries, entries, replace(settings, n_frames=None)
     return entries, iter(entries), settings

@@ -349,6 +349,7 @@ def test_the_dictionary_is_pinned() -> None:
         "binding_text": "drawing took longest; more actors or a quicker drawing would help",
         "incremental_frames": 298,
         "full_frames": [{"reason": "the first frame", "frames": 2}],
+        "audited_frames": 0,
         "actor_changes": [{"at_s": 0.5, "actors": 4, "reason": "the encoder starves"}],
         "fleet_sizes": [
             {"at_s": 1.5, "actors": 4, "nodes": 2},
