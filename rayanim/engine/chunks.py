@@ -116,6 +116,16 @@ class ChunkQueue(Generic[Payload]):
         """
         return MAX_COPIES * self.drawing_chunks
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether no chunk was given out."""
+        return not self.drawn_frames and not self._open
+
+    @property
+    def peeked(self) -> Chunk | None:
+        """The chunk that was taken from the plan, and not yet given out."""
+        return self._peeked
+
     def take(self, avoid: Container[int] = ()) -> Chunk | None:
         """The next chunk to draw, or None while there is none or no room."""
         again = self._pop_again(avoid)

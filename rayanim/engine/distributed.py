@@ -28,6 +28,7 @@ from rayanim.engine.messages import (
     Exclude,
     Finish,
     HandOn,
+    NothingDrawnError,
     NoticeOnce,
     Release,
     Submit,
@@ -243,20 +244,25 @@ class RayRun:
     def _on(self, event: Event) -> None:
         try:
             actions = self._scheduler.on(event, time.perf_counter())
-        except ScriptError as failure:
-            if isinstance(event, CallFailed) and self._is_of_actors(event, failure):
-                message = f"{failure.message} It did so in render actors only"
-                raise RedrawError(message, in_process=True) from failure
+        except (ScriptError, RedrawError) as failure:
+            if isinstance(event, CallFailed):
+                self._check_failure(event, failure)
             raise
         for action in actions:
             self._carry_out(action)
 
-    def _is_of_actors(self, event: CallFailed, failure: ScriptError) -> bool:
-        """Whether what failed in actors goes well in this process."""
-        if event.chunk is None:
-            return True  # this process has opened the source, and drawn the first frame
-        auditor = self._auditor
-        return auditor is not None and auditor.is_drawn_here(failure.frame, event.chunk.batch)
+    def _check_failure(self, event: CallFailed, failure: ScriptError | RedrawError) -> None:
+        """Raise another error where what failed in an actor goes well in this process."""
+        queue, auditor = self._scheduler.queue, self._auditor
+        # This process has opened the source, and drawn the first frame.
+        is_well_here = event.chunk is None
+        if event.chunk is None and queue.is_untouched:
+            raise NothingDrawnError(failure.message, queue.peeked)
+        if event.chunk is not None and auditor is not None and isinstance(failure, ScriptError):
+            is_well_here = auditor.is_drawn_here(failure.frame, event.chunk.batch)
+        if is_well_here and isinstance(failure, ScriptError):
+            message = f"{failure.message} It did so in render actors only"
+            raise RedrawError(message, in_process=True) from failure
 
     def _carry_out(self, action: Action) -> None:
         match action:

@@ -19,7 +19,8 @@ from rayanim.engine.audit import Auditor
 from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
 from rayanim.engine.chunks import FrameTimes
 from rayanim.engine.draw import RawPayload, Replay
-from rayanim.engine.local import Encoders, InProcess, Resumption, SpaceWatch
+from rayanim.engine.local import DEPENDS, Encoders, InProcess, Resumption, SpaceWatch
+from rayanim.engine.messages import NothingDrawnError
 from rayanim.engine.metrics import MetricsExporter
 from rayanim.engine.packing import LARGE_BYTES, unpickled
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
@@ -338,7 +339,10 @@ class VideoJob:
             self._look_around()
             self._events.emit(Progressed(queued_frames=self._encoders.queued_frames))
             if self._handover.is_due(self._drawn_frames) and self._finds_way():
-                return self._handover.choice(self._drawn_frames), self._on_ray(last)
+                try:
+                    return self._handover.choice(self._drawn_frames), self._on_ray(last)
+                except NothingDrawnError as nothing:
+                    self._go_on_here(nothing)
         if last is not None:
             self._encoders.end(self._segment_of(last))
         self._encoders.finish()
@@ -404,6 +408,15 @@ class VideoJob:
         )
         return run.run()
 
+    def _go_on_here(self, nothing: NothingDrawnError) -> None:
+        """Draw on in this process: no actor can draw the source."""
+        if nothing.taken is not None:
+            self._plan.put_back(nothing.taken)
+        why = nothing.why.rstrip(".")
+        self._events.notice_once(f"{why}. This process, where it did not, draws all frames.")
+        self._inside.must_stay = "the drawing code fails in render actors"
+        self._handover.stay()
+
     def _auditor(self) -> Auditor | None:
         """What compares frames of actors with this process's; None where it was turned off."""
         settings, packed = self._job.settings, self._chooser.pristine
@@ -436,7 +449,7 @@ class VideoJob:
             if pristine is not None and not inside.order_matters(unpickled(pristine)):
                 return True
         if replay is None:
-            inside.depends = True
+            inside.must_stay = DEPENDS
             self._handover.stay()
             return False
         self._replay = replay

@@ -94,8 +94,8 @@ class InProcess:
         settings = job.settings
         self._events = events
         self._is_open = False
-        self.depends = False
-        """Whether frames were found to depend on others, and cannot be drawn elsewhere."""
+        self.must_stay: str | None = None
+        """Why frames cannot be drawn elsewhere, as far as that was found out."""
         began_s = time.perf_counter()
         self._first = first = job.feed.take(1)
         self._made_s = 0.0 if job.source.stays is None else time.perf_counter() - began_s
@@ -152,8 +152,8 @@ class InProcess:
         """Why no frame may be drawn elsewhere, or None."""
         if self._job.source.stays is not None:
             return self._job.source.stays
-        if self.depends:
-            return DEPENDS
+        if self.must_stay is not None:
+            return self.must_stay
         lays_out = self._measured.lays_out or self._renderer.lays_out
         return LAID_OUT if lays_out and not self._job.settings.sequential else None
 

@@ -201,3 +201,12 @@ class NoticeOnce:
 
 
 Action = Ask | Submit | Release | End | Exclude | HandOn[Any] | EndSegment | Emit | NoticeOnce
+
+
+class NothingDrawnError(Exception):
+    """No actor can draw the source; `taken` is what was taken from the plan for them."""
+
+    def __init__(self, why: str, taken: Chunk | None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.taken = taken

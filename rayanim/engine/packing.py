@@ -17,7 +17,7 @@ import sysconfig
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -164,7 +164,25 @@ def unpack(packed: PackedSource) -> Source:
 
 def unpickled(packed: PackedSource) -> Source:
     """The source as it was packed, for the process that packed it."""
-    return _loaded(packed)[0]
+    with _classes_apart():
+        return _loaded(packed)[0]
+
+
+@contextlib.contextmanager
+def _classes_apart() -> Iterator[None]:
+    """Unpickle classes of the script as classes of their own.
+
+    cloudpickle takes those that it has pickled in this process for the same, and gives
+    them the methods of the copy, which have other global variables.
+    """
+    known = getattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", {})
+    kept = dict(known)
+    known.clear()
+    try:
+        yield
+    finally:
+        known.clear()
+        known.update(kept)
 
 
 def _loaded(packed: PackedSource) -> tuple[Source, Style | None, Surroundings]:

@@ -155,6 +155,14 @@ class SegmentPlan:
         self._chunks += 1
         return Chunk(self._chunks - 1, start, self._at, batch, segment, length is None)
 
+    def put_back(self, chunk: Chunk) -> None:
+        """Undo the last `take`, which gave `chunk`."""
+        self._feed = PushedBack(chunk.batch, self._feed)
+        self._at = chunk.start
+        self._chunks -= 1
+        if self._is_cut and not chunk.encodes:
+            self._batches[chunk.segment.index].pop()
+
     def take_batch(self, index: int) -> Batch | None:
         """All frames of segment `index`, once; None where they were not kept."""
         batches = self._batches.pop(index, None)

@@ -220,7 +220,6 @@ class LateNorm(Bars):
 PLANTED = {
     "hidden state": (Hidden, "as with --sequential"),
     "another setting": (OtherSetting, "in this process"),
-    "another first frame": (OtherFirst, "in this process"),
     "late norm": (LateNorm, "in this process"),
 }
 
@@ -238,6 +237,17 @@ def test_a_planted_fault_is_found_and_the_video_is_right(
     assert there.read_bytes() == here.read_bytes()
     notices = [each for each in report.events if "All frames are drawn again" in each]
     assert len(notices) == 1 and words in notices[0], report.events
+
+
+def test_actors_that_draw_another_first_frame_draw_nothing(on_ray: Any, tmp_path: Path) -> None:
+    """What this process has drawn by then is kept, and it draws on."""
+    options: dict[str, Any] = {"n_frames": N_FRAMES, "progress": False}
+    here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
+    rayanim.produce(OtherFirst(), 20, outfile=here, engine="local", **options)
+    report = rayanim.produce(OtherFirst(), 20, outfile=there, engine="ray", workers=2, **options)
+    assert there.read_bytes() == here.read_bytes()
+    assert report.engine == "local" and "render actors" in report.engine_reason
+    assert any("the first one, has other pixels" in event for event in report.events)
 
 
 def test_no_fault_is_found_where_there_is_none(on_ray: Any, tmp_path: Path) -> None:

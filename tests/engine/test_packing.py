@@ -19,7 +19,9 @@ import pytest
 from numbered import in_actor
 
 import rayanim
-from rayanim.engine.packing import module_variables, set_module_variables
+from rayanim.engine.packing import module_variables, pack, set_module_variables, unpickled
+from rayanim.settings import RenderSettings
+from rayanim.sources import as_source
 
 MODULE = """
 import math
@@ -187,4 +189,23 @@ def test_what_fails_in_actors_only_is_drawn_here(
     rayanim.produce(kind(), 20, outfile=here, engine="local", **options)
     report = rayanim.produce(kind(), 20, outfile=there, engine="ray", workers=2, **options)
     assert there.read_bytes() == here.read_bytes()
-    assert sum("in render actors only" in each for each in report.events) == 1, report.events
+    assert any("no such device" in each for each in report.events), report.events
+    assert report.engine == "local" and report.frames == 30
+
+
+def test_a_copy_in_this_process_leaves_the_script_s_class_alone() -> None:
+    """Its methods stay the script's own, with the script's variables."""
+
+    class Local(Accented):
+        def update(self, frame_idx: int, params: Any) -> None:
+            self.seen = frame_idx
+
+    update, source = Local.update, as_source(Local(), RenderSettings(n_frames=3))
+    packed = pack(source)
+    copy = unpickled(packed)
+    assert Local.update is update
+    copied: Any = vars(copy)["_animator"]
+    assert type(copied) is not Local and type(copied).__name__ == "Local"
+    # Once more: the first copy is not taken for the script's either.
+    assert type(vars(unpickled(packed))["_animator"]) is not type(copied)
+    assert Local.update is update
