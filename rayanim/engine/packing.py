@@ -175,7 +175,7 @@ def _classes_apart() -> Iterator[None]:
     cloudpickle takes those that it has pickled in this process for the same, and gives
     them the methods of the copy, which have other global variables.
     """
-    known = getattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", {})
+    known = vars(cloudpickle.cloudpickle).get("_DYNAMIC_CLASS_TRACKER_BY_ID", {})
     kept = dict(known)
     known.clear()
     try:
