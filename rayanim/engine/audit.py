@@ -24,6 +24,7 @@ from rayanim.events import FrameAudited
 from rayanim.parameters import Batch
 
 if TYPE_CHECKING:
+    from rayanim.engine.plan import Chunk
     from rayanim.engine.stats import JobEvents
     from rayanim.video.spec import StreamSpec
 
@@ -131,7 +132,10 @@ class Auditor:
 
     `share` are the frames to audit, None for as many as take `AUDIT_TIME`. `replays`:
     actors run the updates of the frames that they skip. `last` is the last frame that
-    this process has drawn.
+    this process has drawn, and actors draw from place `start` in the video on.
+
+    Where updates are run, frames are audited in their order: a chunk waits until all
+    before it were offered.
     """
 
     def __init__(
@@ -142,6 +146,7 @@ class Auditor:
         share: float | None,
         replays: bool,
         last: int,
+        start: int = 0,
     ) -> None:
         self._reference = reference
         self._events = events
@@ -149,15 +154,25 @@ class Auditor:
         self._replays = replays
         self._last = last
         self._waiting: list[_Marked] = []
+        # Chunks that were offered: where they begin, and their frames up to the marked ones.
+        self._offered: dict[int, tuple[int, list[_Marked]]] = {}
+        self._start = start
         self._done = 0
         self._spent_s = 0.0
         self._usual_s = 0.0
 
-    def offer(self, batch: Batch, marks: Iterable[FrameMark]) -> None:
-        """An actor has drawn a chunk with these frames."""
-        for mark in marks:
-            at = batch.numbers.index(mark.number)
-            self._waiting.append(_Marked(mark, batch[: at + 1]))
+    def offer(self, chunk: Chunk, marks: Iterable[FrameMark]) -> None:
+        """An actor has drawn a chunk."""
+        batch = chunk.batch
+        marked = [_Marked(mark, batch[: batch.numbers.index(mark.number) + 1]) for mark in marks]
+        if chunk.start >= self._start:
+            self._offered[chunk.start] = chunk.stop, marked
+        while self._start in self._offered:
+            self._start, marked = self._offered.pop(self._start)
+            self._wait(marked)
+
+    def _wait(self, marked: list[_Marked]) -> None:
+        self._waiting += marked
         while len(self._waiting) > MOST_WAITING:
             if self._share is None:
                 # Any of them, and the same ones in each run.

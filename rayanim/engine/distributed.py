@@ -219,7 +219,7 @@ class RayRun:
     def _offer(self, event: Event) -> None:
         """Have the auditor know what an actor has drawn."""
         if self._auditor is not None and isinstance(event, Arrived):
-            self._auditor.offer(event.chunk.batch, event.meta.marks)
+            self._auditor.offer(event.chunk, event.meta.marks)
 
     def _is_done(self) -> bool:
         is_encoded = self._work.look_around()

@@ -428,6 +428,7 @@ class VideoJob:
             share=settings.audit,
             replays=self._replay is not None or settings.sequential,
             last=self._inside.last,
+            start=self._plan.next_frame,
         )
 
     def _finds_way(self) -> bool:

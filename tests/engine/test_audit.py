@@ -22,6 +22,7 @@ from rayanim.engine.audit import (
     is_marked,
 )
 from rayanim.engine.draw import Timings
+from rayanim.engine.plan import Chunk
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import RedrawError
 from rayanim.events import FramesDrawn, NoLog
@@ -54,6 +55,10 @@ class Here:
         return mark(batch.numbers[-1], self.as_actor(in_full))
 
 
+def chunk(start: int, stop: int) -> Chunk:
+    return Chunk(start, start, stop, Batch(range(start, stop), None))
+
+
 def auditor(here: Here, *, share: float | None = None, replays: bool = True) -> Auditor:
     stats = JobStats(None)
     auditor.stats = stats  # type: ignore[attr-defined]
@@ -74,7 +79,7 @@ def test_the_first_are_audited_and_then_as_many_as_there_is_time_for() -> None:
     here = Here()
     audits = auditor(here)
     for start in range(0, 100, 5):
-        audits.offer(Batch(range(start, start + 5), None), [mark(start + 2)])
+        audits.offer(chunk(start, start + 5), [mark(start + 2)])
         audits.step()
     assert here.drawn == [5 * each + 2 for each in range(FIRST_AUDITS)]
     audits._events.emit(FramesDrawn(timings=Timings(1e6, 0.0, 100)))
@@ -91,22 +96,20 @@ def test_with_a_share_all_that_are_marked_are_audited() -> None:
     here = Here()
     audits = auditor(here, share=1.0)
     for start in range(0, 200, 10):
-        audits.offer(
-            Batch(range(start, start + 10), None), [mark(start + each) for each in range(10)]
-        )
+        audits.offer(chunk(start, start + 10), [mark(start + each) for each in range(10)])
     audits.finish()
     assert here.drawn == list(range(200))
 
 
-def test_what_came_late_is_left_out_where_updates_have_run() -> None:
-    """To begin the video again for it would take long; where updates are skipped it is audited."""
-    for replays, expected in ((True, [12]), (False, [12, 2])):
-        here = Here()
-        audits = auditor(here, replays=replays)
-        for start in (10, 0):
-            audits.offer(Batch(range(start, start + 5), None), [mark(start + 2)])
-            audits.step()
-        assert here.drawn == expected
+def test_frames_are_audited_in_their_order() -> None:
+    """However the chunks come: the updates between them run once."""
+    here = Here()
+    audits = auditor(here)
+    for start in (10, 5, 5, 0, 15):
+        audits.offer(chunk(start, start + 5), [mark(start + 2)])
+        audits.step()
+    audits.finish()
+    assert here.drawn == [2, 7, 12, 17]
 
 
 # What the frame looks like drawn here as an actor does, incrementally and in full, where the
@@ -126,7 +129,7 @@ def test_the_cause_decides_what_is_safer(
 ) -> None:
     """It is looked for by drawing the chunk here as its actor did."""
     audits = auditor(Here(looks.__getitem__))
-    audits.offer(Batch(range(5), None), [mark(3, 7)])
+    audits.offer(chunk(0, 5), [mark(3, 7)])
     with pytest.raises(RedrawError, match=words) as caught:
         audits.step()
     given = {name for name in ("in_full", "in_process", "in_sequence") if vars(caught.value)[name]}
@@ -137,7 +140,7 @@ def test_the_cause_decides_what_is_safer(
 
 def test_a_frame_that_was_jumped_to_is_drawn_after_those_before() -> None:
     audits = auditor(Here(), replays=False)
-    audits.offer(Batch(range(5), None), [mark(3, 7)])
+    audits.offer(chunk(0, 5), [mark(3, 7)])
     with pytest.raises(RedrawError, match="seems to depend") as caught:
         audits.step()
     assert caught.value.in_sequence
