@@ -16,6 +16,7 @@ from numbered import in_actor
 import rayanim
 from rayanim.engine.audit import (
     FIRST_AUDITS,
+    FIRST_S,
     MARKED_SHARE,
     Auditor,
     FrameMark,
@@ -78,6 +79,7 @@ def test_the_same_frames_are_marked_in_each_process_and_each_run() -> None:
 def test_the_first_are_audited_and_then_as_many_as_there_is_time_for() -> None:
     here = Here()
     audits = auditor(here)
+    audits._spent_s = FIRST_S
     for start in range(0, 100, 5):
         audits.offer(chunk(start, start + 5), [mark(start + 2)])
         audits.step()
