@@ -36,6 +36,7 @@ from rayanim.report import Report, plural
 from rayanim.settings import (
     DEFAULT_FPS,
     ClusterSettings,
+    Dither,
     Drawing,
     Engine,
     OddSize,
@@ -74,6 +75,9 @@ def produce(
     pixel_format: str | None = None,
     odd_size: OddSize = "pad",
     background: str = "white",
+    loop: int | None = None,
+    dither: Dither | None = None,
+    colors: int | None = None,
     overwrite: bool = True,
     progress: Any = None,
     frames: str | None = None,
@@ -150,6 +154,14 @@ def produce(
         an even width and height.
     background
         What shows through transparent pixels where the video has no alpha.
+    loop
+        How often a GIF plays; 0 and None are for ever.
+    dither
+        How a GIF shows colours that its palette lacks: ``bayer``,
+        ``floyd_steinberg`` or ``sierra2_4a``, for example; None takes the nearest
+        colour, which suits plots.
+    colors
+        The most colours of a GIF, its transparency included; None is 256.
     overwrite
         Whether an existing file may be replaced. It is, by a finished one only.
     progress

@@ -24,7 +24,7 @@ from itertools import pairwise
 from logging import Logger, getLogger
 from numbers import Rational, Real
 from pathlib import Path
-from typing import Any, Literal, Self, TypeGuard
+from typing import Any, Literal, Self, TypeGuard, get_args
 
 from rayanim.errors import SettingsError
 
@@ -40,6 +40,7 @@ MIN_FPS = Fraction(1, 1000)
 """Below this a rate is taken for a mistake: one frame would last longer than 1,000 seconds."""
 
 OddSize = Literal["pad", "crop", "scale", "error"]
+Dither = Literal["none", "bayer", "floyd_steinberg", "sierra2", "sierra2_4a", "burkes", "atkinson"]
 Drawing = Literal["auto", "full"]
 Engine = Literal["auto", "local", "ray"]
 Transport = Literal["segments", "frames"]
@@ -104,6 +105,12 @@ def one_of(*texts: str) -> Check:
         return value
 
     return check
+
+
+def one_of_or_none(*texts: str) -> Check:
+    """A check for one of these texts, or None."""
+    check = one_of(*texts)
+    return lambda name, value: None if value is None else check(name, value)
 
 
 def text_or_none(name: str, value: Any) -> str | None:
@@ -755,6 +762,27 @@ def _bitrate(name: str, value: Any) -> float | None:
     return checked
 
 
+MOST_LOOPS = 65_535
+
+
+def _loop(name: str, value: Any) -> int | None:
+    """The check for how often a video plays: None and 0 are for ever."""
+    is_count = not isinstance(value, bool) and hasattr(value, "__index__")
+    if value is not None and not (is_count and 0 <= value <= MOST_LOOPS):
+        raise SettingsError(
+            f"{name} must be a whole number of plays up to {MOST_LOOPS}, or 0 to play for ever, "
+            f"got {value!r}."
+        )
+    return None if value is None else operator.index(value)
+
+
+def _colors(name: str, value: Any) -> int | None:
+    is_count = not isinstance(value, bool) and hasattr(value, "__index__")
+    if value is not None and not (is_count and 4 <= value <= 256):
+        raise SettingsError(f"{name} must be a whole number from 4 to 256, got {value!r}.")
+    return None if value is None else operator.index(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoSettings:
     """How pixels become a video: the settings that `rayanim.video` reads.
@@ -770,6 +798,9 @@ class VideoSettings:
     pixel_format: str | None = setting(None, text_or_none)
     odd_size: OddSize = setting("pad", one_of("pad", "crop", "scale", "error"))
     background: str = setting("white")
+    loop: int | None = setting(None, _loop)
+    dither: Dither | None = setting(None, one_of_or_none(*get_args(Dither)))
+    colors: int | None = setting(None, _colors)
 
     def __post_init__(self) -> None:
         check_fields(self)

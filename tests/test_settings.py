@@ -114,6 +114,12 @@ def test_senseless_workers_name_what_was_got(workers: Any) -> None:
         {"odd_size": "stretch"},
         {"background": "no colour"},
         {"background": None},
+        {"loop": -1},
+        {"loop": True},
+        {"loop": 70_000},
+        {"colors": 3},
+        {"colors": 257},
+        {"dither": "noise"},
     ],
 )
 def test_wrong_video_settings_are_refused_when_made(wrong: dict[str, Any]) -> None:
@@ -397,7 +403,8 @@ def test_every_argument_reaches_the_settings(
     default = RenderSettings()
     unchanged = {each for each in names_of(RenderSettings)
                  if getattr(settings, each) == getattr(default, each)}  # fmt: skip
-    assert unchanged == {"bitrate", "duration", "height_px", "independent"}
+    of_gifs = {"loop", "dither", "colors"}
+    assert unchanged == {"bitrate", "duration", "height_px", "independent"} | of_gifs
 
 
 def test_settings_travel_whole_but_for_what_is_the_caller_s() -> None:

@@ -80,6 +80,8 @@ def to_rgb(frame: Any) -> Pixels:
     """``(height, width, 3) uint8`` RGB of a decoded frame, by BT.709 as its tags say."""
     name = frame.format.name
     planes = [_samples(frame, index) for index in range(min(3, len(frame.planes)))]
+    if name in ("bgra", "bgr0"):
+        return packed_samples(frame)[..., 2::-1]
     if name == "gbrp":
         green, blue, red = planes
         return np.stack([red, green, blue], axis=-1).astype(np.uint8)
@@ -94,6 +96,13 @@ def to_rgb(frame: Any) -> Pixels:
     red, blue = y + 1.5748 * cr, y + 1.8556 * cb
     green = (y - 0.2126 * red - 0.0722 * blue) / 0.7152
     return _to_bytes(np.stack([red, green, blue], axis=-1))
+
+
+def packed_samples(frame: Any) -> Pixels:
+    """``(height, width, 4) uint8`` of a frame whose four samples stand together."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)
+    return rows[:, : 4 * frame.width].reshape(frame.height, frame.width, 4)
 
 
 def _samples(frame: Any, index: int) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from rayanim.errors import SettingsError
 from rayanim.jobs.client import HIDDEN, masked
 from rayanim.settings import (
     ClusterSettings,
+    Dither,
     Drawing,
     Engine,
     RenderSettings,
@@ -202,6 +203,15 @@ def video_options(command: CommandT) -> CommandT:
             help="small, balanced (the default) or quick; or the encoder's own, such as slow.",
         ),
         click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
+        click.option("--loop", type=int, metavar="N", help="Plays of a GIF; default: 0, for ever."),
+        click.option(
+            "--dither",
+            type=click.Choice(get_args(Dither)),
+            help="How a GIF shows colours that it lacks; default: none, the nearest one.",
+        ),
+        click.option(
+            "--colors", type=int, metavar="N", help="The most colours of a GIF, at most 256."
+        ),
         click.option(
             "--bitrate",
             type=click.FloatRange(min=0, min_open=True),
@@ -479,7 +489,7 @@ rendered. Arguments after -- go to the script."""
 HELP_GROUPS = {
     "Output": "output overwrite preview dry_run fetch",
     "Frames": "frame frames fps quality dpi drawing seed sequential independent audit",
-    "Encoding": "crf codec preset pixel_format bitrate transport segment_frames",
+    "Encoding": "crf codec preset pixel_format loop dither colors bitrate transport segment_frames",
     "Where it is drawn": "workers engine",
     "Stopping and resuming": "resume keep_parts",
     "Cluster": "",

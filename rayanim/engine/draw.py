@@ -267,11 +267,15 @@ class ChunkRenderer:
             raise
         return collected, watch.timings(len(chunk), self._monitor.take())
 
-    def mark(self, number: int, params: Any) -> FrameMark:
-        """Draw frame `number` once more, without counting it."""
-        frame = np.empty(self._spec.frame_bytes, np.uint8)
+    def draw_again(self, number: int, params: Any, out: Frame) -> None:
+        """Draw frame `number` into `out` once more, without counting it."""
         with self._monitor.open():
-            self._converter.convert(self._drawn(number, params), frame)
+            self._converter.convert(self._drawn(number, params), out)
+
+    def mark(self, number: int, params: Any) -> FrameMark:
+        """The same, for the pixels' mark."""
+        frame = np.empty(self._spec.frame_bytes, np.uint8)
+        self.draw_again(number, params, frame)
         return FrameMark.of(number, frame, self._spec)
 
     def _drawn(self, number: int, params: Any) -> npt.NDArray[np.uint8]:
@@ -330,9 +334,9 @@ class EncodedFrames:
     """Encodes the frames of a segment, in the thread that draws them."""
 
     def __init__(self, spec: StreamSpec) -> None:
-        from rayanim.video.encode import SegmentEncoder
+        from rayanim.video.formats import segment_encoder
 
-        self._encoder = SegmentEncoder(spec)
+        self._encoder = segment_encoder(spec)
         # One frame at a time: 250 of them in 1920x1080 would take 775 MB.
         self._frame = np.empty((1, spec.frame_bytes), np.uint8)
 

@@ -18,7 +18,7 @@ import cloudpickle
 from rayanim.engine.audit import Auditor
 from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
 from rayanim.engine.chunks import FrameTimes
-from rayanim.engine.draw import RawPayload, Replay
+from rayanim.engine.draw import Replay
 from rayanim.engine.local import DEPENDS, Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.messages import NothingDrawnError
 from rayanim.engine.metrics import MetricsExporter
@@ -42,6 +42,7 @@ from rayanim.randomness import kept_randomness
 from rayanim.settings import RenderSettings
 from rayanim.sources import Geometry, Source
 from rayanim.storage.segments import SegmentStore
+from rayanim.video.spec import has_palette
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
@@ -287,9 +288,9 @@ class VideoJob:
         """Make the part file; where it was drawn, and its bytes."""
         from rayanim.video.spec import gop_frames
 
+        self._inside.draw_first(self._chooser.pristine)
         longest = self._job.settings.performance.frame_batch_amount or gop_frames(self._inside.spec)
         self._plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
-        opening = self._inside.draw_first(self._chooser.pristine)
         self._open_writer()
         self._encoders = Encoders(
             self._inside.spec,
@@ -305,7 +306,7 @@ class VideoJob:
             stack.callback(self._handover.stop)
             stack.callback(self._writer.abort)
             stack.callback(self._encoders.abort)
-            return self._draw(opening)
+            return self._draw()
 
     def _open_writer(self) -> None:
         spec, path = self._inside.spec, self._job.part_path
@@ -325,13 +326,12 @@ class VideoJob:
         self._resumption = resumption
         self._writer = writer
 
-    def _draw(self, opening: RawPayload) -> tuple[Choice, int]:
+    def _draw(self) -> tuple[Choice, int]:
         last: Chunk | None = None
         while (chunk := self._inside.take(self._plan)) is not None:
-            if self._chooser.pristine is not None:
+            if self._chooser.pristine is not None and not self._inside.is_held(chunk):
                 self._inside.cross_gap(chunk, self._chooser.pristine)
-            is_first = chunk.start == 0 and len(chunk) == 1
-            frames = opening if is_first else self._inside.draw(chunk)
+            frames = self._inside.draw(chunk)
             self._drawn_frames += len(chunk)
             self._encoders.wait_for_room()
             self._encoders.add(chunk, frames)
@@ -512,7 +512,7 @@ class JobRunner:
             if link is not None:
                 # Returns when the address is checked: connecting goes on while frames are drawn.
                 link.start()
-            if self._chooser.may_use_ray or self._skips_frames:
+            if self._chooser.may_use_ray or self._skips_frames or has_palette(job.suffix):
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
             # Without a seed the generators are left to the script.

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rayanim.engine.audit import FrameMark, Reference
 from rayanim.engine.draw import (
     ChunkRenderer,
+    Frame,
     OrderTest,
     RawPayload,
     RenderSetup,
@@ -59,6 +60,7 @@ from rayanim.sources import SequentialSource, only_forward
 
 if TYPE_CHECKING:
     from rayanim.engine.job import Job
+    from rayanim.engine.packing import PackedSource
     from rayanim.sources import Source
     from rayanim.storage.segments import SegmentFolder, SegmentStore
     from rayanim.video.spec import StreamSpec
@@ -112,6 +114,9 @@ class InProcess:
         self._first_mark: FrameMark | None = None
         self.last = -1
         """The last frame that was drawn here."""
+        # Frames that were drawn before their turn, by position, and what they were drawn from.
+        self._held: dict[int, RawPayload] = {}
+        self._ahead = first
         self._is_open = True
         self._measured = DrawMonitor()
         try:
@@ -160,24 +165,52 @@ class InProcess:
     @property
     def feed(self) -> Feed:
         """The video's frames; to be asked for once."""
-        return PushedBack(self._first, self._job.feed)
+        return PushedBack(self._ahead, self._job.feed)
 
     @property
     def first_digest(self) -> bytes:
         """A short name for the pixels of the video's first frame; after it was drawn."""
         return b"" if self._first_mark is None else self._first_mark.digest
 
-    def draw_first(self, pristine: PackedSource | None) -> RawPayload:
-        """Draw the video's first frame, which stays in `feed`."""
-        chunk = Chunk(0, 0, 1, self._first)
+    def draw_first(self, pristine: PackedSource | None) -> None:
+        """Draw the video's first frame, and what its palette is chosen from if it has one.
+
+        They stay in `feed`.
+        """
+        self._draw_ahead(self._first, 0, pristine)
+        self._first_mark = FrameMark.of(self._first.numbers[0], self.held(0), self.spec)
+        if self.spec.container == "gif":
+            from rayanim.engine.palette import with_palette
+
+            self.spec = with_palette(self._job, self, pristine)
+
+    def draw_ahead(self, pristine: PackedSource | None) -> bool:
+        """Draw the frame that follows those drawn first; False where there is none."""
+        batch, at = self._job.feed.take(1), len(self._ahead)
+        if len(batch):
+            self._ahead += batch
+            self._draw_ahead(batch, at, pristine)
+        return bool(len(batch))
+
+    def _draw_ahead(self, batch: Batch, at: int, pristine: PackedSource | None) -> None:
+        chunk = Chunk(at, at, at + 1, batch)
         if pristine is not None:
             self.cross_gap(chunk, pristine)
-        frame = self.draw(chunk)
-        self._first_mark = FrameMark.of(self._first.numbers[0], frame[0], self.spec)
+        self._held[at] = self.draw(chunk)
+
+    def is_held(self, chunk: Chunk) -> bool:
+        """Whether `chunk` is a frame that was drawn before its turn."""
+        return len(chunk) == 1 and chunk.start in self._held
+
+    def held(self, position: int) -> Frame:
+        """A frame that was drawn before its turn."""
+        frame: Frame = self._held[position][0]
         return frame
 
     def draw(self, chunk: Chunk) -> RawPayload:
         """Draw a chunk."""
+        if self.is_held(chunk):
+            return self._held.pop(chunk.start)
         frames, timings = self._renderer.render(chunk)
         if self._renderer.difference is not None and self._job.may_redraw:
             # The frames before may be wrong as well.
@@ -193,8 +226,9 @@ class InProcess:
     def take(self, plan: SegmentPlan) -> Chunk | None:
         """The chunk to draw next, as long as fits between two updates of progress."""
         began_s = time.perf_counter()
-        # The first frame was drawn alone.
-        chunk = plan.take(self.frames_per_step() if plan.next_frame else 1)
+        # The first frames may have been drawn, each alone.
+        is_first = not plan.next_frame or plan.next_frame in self._held
+        chunk = plan.take(1 if is_first else self.frames_per_step())
         # A generator of frames draws in here.
         self._made_s = 0.0 if self._job.source.stays is None else time.perf_counter() - began_s
         return chunk

@@ -59,9 +59,9 @@ class FileWriter:
         self._file_bytes = 0
 
     def encoder(self) -> FrameEncoder:
-        from rayanim.video.encode import VideoEncoder
+        from rayanim.video.formats import file_encoder
 
-        return VideoEncoder(self._spec, self._path)
+        return file_encoder(self._spec, self._path)
 
     def put(self, segment: Segment, encoded: Any) -> int:
         self._file_bytes = encoded
@@ -111,9 +111,9 @@ class SegmentWriter:
             self._joining = Joining(self._spec, self.path, self._store)
 
     def encoder(self) -> FrameEncoder:
-        from rayanim.video.encode import SegmentEncoder
+        from rayanim.video.formats import segment_encoder
 
-        return SegmentEncoder(self._spec)
+        return segment_encoder(self._spec)
 
     def put(self, segment: Segment, encoded: EncodedSegment) -> int:
         index, start = segment.index, segment.start
@@ -271,12 +271,12 @@ class Joining:
         return indices
 
     def _work(self) -> None:
-        from rayanim.video.join import Joiner
+        from rayanim.video.formats import joiner_of
 
         joiner: Joiner | None = None
         try:
             for run in self._runs():
-                joiner = joiner or Joiner(self._spec, self._path)
+                joiner = joiner or joiner_of(self._spec, self._path)
                 self._join(joiner, run)
             if self._is_stopped or joiner is None:
                 return

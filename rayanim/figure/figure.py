@@ -296,3 +296,25 @@ def close_figure(figure: Figure) -> None:
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.close(figure)
+
+
+@contextlib.contextmanager
+def kept_figures() -> Iterator[None]:
+    """Leave pyplot, which may be asked for its current figure, as it was before."""
+    before = _figures_of_pyplot()
+    try:
+        yield
+    finally:
+        pyplot: Any = sys.modules.get("matplotlib.pyplot")
+        now = _figures_of_pyplot()
+        for number in set(now) - set(before):
+            pyplot.close(number)
+        if before and before[-1] in now:
+            pyplot.figure(before[-1])
+
+
+def _figures_of_pyplot() -> list[int]:
+    """Numbers of the figures that pyplot holds, the current one last."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    numbers = [] if pyplot is None else list(pyplot.get_fignums())
+    return sorted(numbers, key=lambda number: number == pyplot.gcf().number)

@@ -9,8 +9,8 @@
     video.mp4.parts.old/  the same, of an earlier job that was not resumed
 
 A segment file is a line ``rayanim segment FORMAT CHECKSUM`` and a MessagePack array: index, first
-frame, digest of what was drawn, digest of the manifest, number of frames, the stream's header, and
-the packets as arrays of data, pts and whether it is a keyframe.
+frame, digest of what was drawn, digest of the manifest, number of frames, the stream's header, the
+packets as arrays of data, pts and whether it is a keyframe, and what joining needs besides.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of the two formats, so that older segments are not used."""
 
 MANIFEST = "manifest.json"
@@ -91,7 +91,8 @@ def segment_to_bytes(
 ) -> bytes:
     """The file of one segment."""
     packets = [(each.data, each.pts, each.is_keyframe) for each in segment.packets]
-    fields = (index, start, batch_digest, video, segment.n_frames, segment.header, packets)
+    ends = segment.ends
+    fields = (index, start, batch_digest, video, segment.n_frames, segment.header, packets, ends)
     body: bytes = msgpack.packb(fields)
     return b"%s%d %s\n%s" % (SEGMENT_BEGINS, FORMAT, _hex_digest(body).encode(), body)
 
@@ -108,9 +109,10 @@ def segment_from_bytes(data: bytes) -> tuple[SegmentInfo, EncodedSegment]:
     if found[2].decode() != _hex_digest(body) or found[1] != b"%d" % FORMAT:
         raise PartsError("its checksum is wrong: it was cut short or changed")
     # The checksum is right: this was written by `segment_to_bytes`.
-    index, start, digest, video, n_frames, header, packets = msgpack.unpackb(body)
+    index, start, digest, video, n_frames, header, packets, ends = msgpack.unpackb(body)
     info = SegmentInfo(index, start, n_frames, digest, video, len(data))
-    return info, EncodedSegment(n_frames, header, tuple(EncodedPacket(*each) for each in packets))
+    packed = tuple(EncodedPacket(*each) for each in packets)
+    return info, EncodedSegment(n_frames, header, packed, ends)
 
 
 def _hex_digest(data: bytes | memoryview) -> str:
@@ -141,6 +143,7 @@ _WORDS = {
 _UNREADABLE = {
     "source": "the drawing code has changed",
     "first_frame": "the first frame has other pixels",
+    "palette": "the palette has other colours",
 }
 """Digests: their values mean nothing to people."""
 
@@ -257,6 +260,8 @@ def _changed_entries(before: dict[str, Any], now: dict[str, Any]) -> Iterator[st
             continue
         if name == "options" and isinstance(was, list) and isinstance(is_now, list):
             yield from _changed_entries(dict(was), dict(is_now))
+        elif name in _UNREADABLE:
+            yield _UNREADABLE[name]
         else:
             yield _sentence(name, was, is_now)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rayanim.errors import EncodeError, OutputError, SettingsError
 from rayanim.settings import OddSize, VideoSettings
-from rayanim.video.encode import VideoEncoder
+from rayanim.video.formats import file_encoder
 from rayanim.video.spec import (
     CODECS,
     CONTAINERS,
@@ -32,6 +32,10 @@ _logger = logging.getLogger("rayanim")
 
 DEFAULT_PIXEL_FORMAT = "yuv420p"
 """Every player supports it; 4:4:4 keeps thin coloured lines sharper, but browsers refuse it."""
+
+
+GIF_FPS = 50
+"""Browsers play faster GIFs at 10 frames per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +80,16 @@ def make_spec(
         bitrate_kbps=settings.bitrate,
         odd_size=settings.odd_size,
         background=settings.background_rgb(),
+        loop=settings.loop or 0,
+        dither=(settings.dither or "none") if target.codec.encoder == "gif" else "",
+        colors=(settings.colors or 256) if target.codec.encoder == "gif" else 0,
     )
 
 
 def probe(spec: StreamSpec) -> None:
     """Encode one frame in memory, so that FFmpeg refuses settings before any work starts."""
     try:
-        encoder = VideoEncoder(spec, None)
+        encoder = file_encoder(spec, None)
     except EncodeError as error:
         raise SettingsError(error.message) from error
     try:
@@ -98,6 +105,7 @@ def _resolve(suffix: str, settings: VideoSettings) -> _Target:
     pixel_format = _pixel_format(container, codec, settings.pixel_format)
     _check_crf(codec, settings.crf)
     _check_preset(codec, settings.preset)
+    _check_others(container, codec, settings)
     return _Target(container, codec, pixel_format)
 
 
@@ -147,8 +155,9 @@ def _is_installed(codec: Codec) -> bool:
 
 
 def _pixel_format(container: Container, codec: Codec, name: str | None) -> PixelFormat:
-    wanted = DEFAULT_PIXEL_FORMAT if name is None else name
     formats = _pixel_formats(container, codec)
+    usual = DEFAULT_PIXEL_FORMAT if DEFAULT_PIXEL_FORMAT in formats else formats[0]
+    wanted = usual if name is None else name
     if wanted not in formats:
         raise SettingsError(
             f"{codec.encoder} in {container.suffix} does not take the pixel format {wanted!r}. "
@@ -159,17 +168,16 @@ def _pixel_format(container: Container, codec: Codec, name: str | None) -> Pixel
 
 def _pixel_formats(container: Container, codec: Codec) -> list[str]:
     """Names of the formats that rayanim, the encoder and the container all support."""
-    taken = {video_format.name for video_format in av.Codec(codec.encoder, "w").video_formats or ()}
-    return [
-        name
-        for name, pixel_format in PIXEL_FORMATS.items()
-        if name in taken and (container.keeps_alpha or not pixel_format.has_alpha)
-    ]
+    own = {video_format.name for video_format in av.Codec(codec.encoder, "w").video_formats or ()}
+    known = codec.pixel_formats or [name for name in PIXEL_FORMATS if name in own]
+    return [name for name in known if (container.keeps_alpha or not PIXEL_FORMATS[name].has_alpha)]
 
 
 def _check_crf(codec: Codec, crf: float | None) -> None:
     if crf is None:
         return
+    if codec.crf_range is None:
+        raise SettingsError(f"{codec.encoder} has no crf, got {crf!r}. Leave it out.")
     low, high = codec.crf_range
     if not low <= crf <= high or (codec.crf_is_whole and crf != int(crf)):
         kind = "whole number" if codec.crf_is_whole else "number"
@@ -186,6 +194,21 @@ def _check_preset(codec: Codec, preset: str | None) -> None:
         )
 
 
+def _check_others(container: Container, codec: Codec, settings: VideoSettings) -> None:
+    """Refuse what the format has not."""
+    if settings.bitrate is not None and codec.crf_range is None:
+        raise SettingsError(f"{codec.encoder} has no bit rate, got {settings.bitrate!r}.")
+    if settings.loop is not None and not container.loops:
+        raise SettingsError(
+            f"A {container.suffix} file does not say how often it plays: leave loop out, got "
+            f"{settings.loop!r}."
+        )
+    for name in ("dither", "colors"):
+        value = getattr(settings, name)
+        if value is not None and codec.encoder != "gif":
+            raise SettingsError(f"{name} goes with .gif alone, got {value!r}.")
+
+
 def _preset(codec: Codec, name: str | None) -> Preset:
     """rayanim's preset of that name, or the encoder's own with the default crf."""
     if name is None:
@@ -198,6 +221,8 @@ def _preset(codec: Codec, name: str | None) -> Preset:
 
 def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
     codec = target.codec
+    if codec.crf_range is None:
+        return codec.options
     preset = _preset(codec, settings.preset)
     options = {
         "threads": str(ENCODER_THREADS),
@@ -270,6 +295,12 @@ def _check_rate(rate: Fraction, codec: Codec) -> None:
         raise SettingsError(
             f"{codec.encoder} encodes up to {codec.max_fps} fps, got {str(rate)!r}. "
             "Reduce the fps or choose another codec."
+        )
+    if codec.encoder == "gif" and rate > GIF_FPS:
+        _logger.warning(
+            "A GIF of %s fps plays too slowly: browsers give at least 2/100 s to a frame, and "
+            "10/100 s where it asks for less. Use fps=50 (--fps 50) or less.",
+            rate,
         )
 
 

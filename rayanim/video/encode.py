@@ -40,11 +40,13 @@ class EncodedSegment:
     n_frames: int
     header: bytes
     packets: tuple[EncodedPacket, ...]
+    ends: bytes = b""
+    """What joining needs of the first and the last frame, beside their packets."""
 
     @property
     def data_bytes(self) -> int:
-        """Bytes of all packets."""
-        return sum(len(packet.data) for packet in self.packets)
+        """Bytes of all packets, and of what joining needs besides."""
+        return sum(len(packet.data) for packet in self.packets) + len(self.ends)
 
 
 FAILURES = (av.FFmpegError, OSError, ValueError)
@@ -162,7 +164,7 @@ def why_not_joinable(spec: StreamSpec) -> str | None:
     """Why a video cannot be joined from segments; None if it can."""
     if spec.bitrate_kbps is not None:
         return "a bit rate holds over the whole video"
-    if spec.has_alpha:
+    if spec.has_alpha and spec.codec == "libvpx-vp9":
         return "transparency is stored as side data of packets, which PyAV before 16 cannot read"
     return None
 
@@ -316,6 +318,9 @@ def open_file(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, Vid
     """Open the encoder and the file, and write the file's header."""
     # bitexact: no dates and no random identifiers.
     options = {"fflags": "+bitexact"}
+    if spec.container == "gif":
+        # Plays in all; FFmpeg counts those that follow the first.
+        options["loop"] = str(-1 if spec.loop == 1 else max(0, spec.loop - 1))
     if spec.container in ("mp4", "mov"):
         # Otherwise the video's duration is rounded to a millisecond.
         options["movie_timescale"] = str(spec.rate.numerator)
@@ -378,7 +383,8 @@ def _add_stream(container: OutputContainer, spec: StreamSpec) -> VideoStream:
 
 def _configure(context: VideoCodecContext, spec: StreamSpec) -> None:
     context.width, context.height = spec.size
-    context.pix_fmt = spec.pixel_format
+    # The encoder of GIFs gets its frames after their pixels were mapped to the palette.
+    context.pix_fmt = "pal8" if spec.codec == "gif" else spec.pixel_format
     context.bit_rate = round((spec.bitrate_kbps or 0) * 1000)
     # PyAV's default, slices, nearly doubles the size of plots encoded by x264.
     context.thread_type = "FRAME"

@@ -52,19 +52,27 @@ class Preset:
     options: tuple[tuple[str, str], ...] = ()
 
 
+NO_PRESET = Preset("", 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """One encoder of FFmpeg: its presets, its limits, its fixed options."""
+    """One encoder of FFmpeg: its presets, its limits, its fixed options.
+
+    `crf_range` is None for one without a quality; `pixel_formats` are those that
+    frames are packed in for it, the usual one first, where its own are not meant.
+    """
 
     encoder: str
     aliases: tuple[str, ...]
-    small: Preset
-    balanced: Preset
-    quick: Preset
-    crf_range: tuple[float, float]
-    crf_is_whole: bool
-    presets: tuple[str, ...]
-    preset_option: str
+    small: Preset = NO_PRESET
+    balanced: Preset = NO_PRESET
+    quick: Preset = NO_PRESET
+    crf_range: tuple[float, float] | None = None
+    crf_is_whole: bool = False
+    presets: tuple[str, ...] = ()
+    preset_option: str = ""
+    pixel_formats: tuple[str, ...] = ()
     max_size: tuple[int, int]
     min_side_px: int = 1
     max_fps: int | None = None
@@ -81,6 +89,7 @@ class Container:
     muxer: str
     codecs: tuple[str, ...]
     keeps_alpha: bool = False
+    loops: bool = False
 
 
 CODECS: tuple[Codec, ...] = (
@@ -199,6 +208,18 @@ CODECS: tuple[Codec, ...] = (
         options=(("row-mt", "1"),),
         segment_options=(("threads", "1"), ("row-mt", "0")),
     ),
+    # Frames come as they are drawn, and get their palette in the encoder: most of its
+    # work, and it needs the frame before. Segments are short, because the joined file
+    # is the same whatever their length. Largest side: GIF89a, section 18, has 16 bits.
+    # Above 100 fps a frame would last no time.
+    Codec(
+        encoder="gif",
+        aliases=("gif",),
+        pixel_formats=("bgra", "bgr0"),
+        max_size=(65535, 65535),
+        max_fps=100,
+        options=(("g", "50"),),
+    ),
 )
 """Every codec; if two have the same alias, the first that is installed is used."""
 
@@ -221,6 +242,7 @@ CONTAINERS: tuple[Container, ...] = (
         codecs=("libvpx-vp9", "libsvtav1", "libaom-av1"),
         keeps_alpha=True,
     ),
+    Container(suffix=".gif", muxer="gif", codecs=("gif",), keeps_alpha=True, loops=True),
 )
 """Every container."""
 
@@ -230,13 +252,14 @@ Colour = Literal["yuv", "gray", "rgb"]
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """One pixel format."""
+    """One pixel format; with `is_packed` a pixel's samples stand together, and count as one."""
 
     name: str
     colour: Colour = "yuv"
     chroma_step: tuple[int, int] = (1, 1)
     sample_bytes: int = 1
     has_alpha: bool = False
+    is_packed: bool = False
 
     @property
     def is_full_range(self) -> bool:
@@ -247,7 +270,7 @@ class PixelFormat:
     def plane_steps(self) -> tuple[tuple[int, int], ...]:
         """Pixels per sample of each plane, horizontally and vertically."""
         full = (1, 1)
-        if self.colour == "gray":
+        if self.colour == "gray" or self.is_packed:
             return (full,)
         chroma = self.chroma_step
         return (full, chroma, chroma, full) if self.has_alpha else (full, chroma, chroma)
@@ -277,6 +300,8 @@ PIXEL_FORMATS: dict[str, PixelFormat] = {
         PixelFormat("yuva420p", chroma_step=(2, 2), has_alpha=True),
         PixelFormat("gray", colour="gray"),
         PixelFormat("gbrp", colour="rgb"),
+        PixelFormat("bgra", colour="rgb", sample_bytes=4, has_alpha=True, is_packed=True),
+        PixelFormat("bgr0", colour="rgb", sample_bytes=4, is_packed=True),
     )
 }
 """Every pixel format that rayanim can pack, by FFmpeg's name."""
@@ -284,7 +309,12 @@ PIXEL_FORMATS: dict[str, PixelFormat] = {
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """All settings of the converter and the encoder; picklable and comparable."""
+    """All settings of the converter and the encoder; picklable and comparable.
+
+    `loop` is how often the video plays, 0 for ever. `palette` has the 256 colours of
+    a GIF, each blue, green, red and alpha, in hexadecimal digits; it is empty until
+    some frames have been drawn.
+    """
 
     source_size: tuple[int, int]
     size: tuple[int, int]
@@ -296,6 +326,10 @@ class StreamSpec:
     bitrate_kbps: float | None = None
     odd_size: OddSize = "pad"
     background: tuple[int, int, int] = (255, 255, 255)
+    loop: int = 0
+    dither: str = ""
+    colors: int = 0
+    palette: str = ""
 
     @property
     def layout(self) -> PixelFormat:
@@ -318,7 +352,18 @@ def gop_frames(spec: StreamSpec) -> int:
     return int(dict(spec.options)["g"])
 
 
-SECONDS_PER_PIXEL = {"libx264": 10e-9, "libx265": 40e-9, "libvpx-vp9": 60e-9, "libsvtav1": 30e-9}
+def has_palette(suffix: str) -> bool:
+    """Whether the frames of such a file share a palette, which is chosen from some of them."""
+    return any(each.suffix == suffix.lower() and each.muxer == "gif" for each in CONTAINERS)
+
+
+SECONDS_PER_PIXEL = {
+    "libx264": 10e-9,
+    "libx265": 40e-9,
+    "libvpx-vp9": 60e-9,
+    "libsvtav1": 30e-9,
+    "gif": 15e-9,
+}
 """Processor time of plots at the preset ``medium``, or the codec's default."""
 
 OTHER_SECONDS_PER_PIXEL = 20e-9

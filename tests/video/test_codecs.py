@@ -56,7 +56,7 @@ def test_codecs_go_by_their_usual_names(alias, codec):
     assert spec_of(".mkv", codec=alias).codec == codec
 
 
-@pytest.mark.parametrize("suffix", [".gif", "", "mp4", ".mp4.part"])
+@pytest.mark.parametrize("suffix", [".xyz", "", "mp4", ".mp4.part"])
 def test_unknown_suffix_lists_the_known_ones(suffix):
     """A suffix that no container has is an OutputError that names those there are."""
     with pytest.raises(OutputError, match=r"\.mp4, \.mov, \.mkv, \.webm") as caught:
@@ -81,6 +81,12 @@ def test_unknown_suffix_lists_the_known_ones(suffix):
             r"no preset 'warp'. Its presets: ultra.*placebo; .* small, balanced",
         ),
         (".webm", {"preset": "fast"}, r"libvpx-vp9 has no preset 'fast'. Its presets: 0, 1"),
+        (".gif", {"crf": 20}, r"gif has no crf, got 20"),
+        (".gif", {"bitrate": 500}, r"gif has no bit rate, got 500"),
+        (".gif", {"pixel_format": "yuv420p"}, r"\.gif does not take .*'yuv420p'.*: bgra, bgr0"),
+        (".mp4", {"loop": 2}, r"A \.mp4 file does not say how often it plays: .* got 2"),
+        (".mp4", {"colors": 64}, r"colors goes with \.gif alone, got 64"),
+        (".webm", {"dither": "bayer"}, r"dither goes with \.gif alone, got 'bayer'"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_with_what_there_is(suffix, settings, words):

@@ -24,7 +24,12 @@ COLOURS = {
     "black": (0, 0, 0),
 }
 
-SUFFIX_AND_CODEC = {"yuva420p": (".webm", "vp9"), "gbrp": (".mp4", "h265")}
+SUFFIX_AND_CODEC = {
+    "yuva420p": (".webm", "vp9"),
+    "gbrp": (".mp4", "h265"),
+    "bgra": (".gif", "gif"),
+    "bgr0": (".gif", "gif"),
+}
 
 
 def converter_for(pixel_format="yuv420p", size=(64, 48), **settings):
