@@ -48,6 +48,7 @@ from rayanim.settings import (
 )
 from rayanim.storage.address import Address, Outfile, address_of, with_default_suffix
 from rayanim.storage.output import Target, check_whole
+from rayanim.video.spec import without_effect
 
 if TYPE_CHECKING:
     from rayanim.engine.stats import JobName, Outcome
@@ -125,7 +126,7 @@ def produce(
         Where the video goes: a path, or the URL of a store that fsspec knows,
         for example ``s3://bucket/video.mp4``. Until the video is complete, its
         finished segments are kept beside it. The suffix chooses the container:
-        .mp4, .mov, .mkv or .webm; a name without one gets .mp4. Folders are made.
+        .mp4, .mov, .mkv, .webm or .gif; a name without one gets .mp4. Folders are made.
     settings
         Performance settings to start from, or the report of an earlier run.
     time_per_print
@@ -339,6 +340,11 @@ class Overrides:
         if changes.get("codec", script["codec"]) != script["codec"]:
             # What was chosen for one codec means nothing to another.
             changes = {"crf": None, "preset": None, "pixel_format": None, **changes}
+        if self.output is not None and script["outfile"] is not None:
+            # So does what was chosen for another kind of file.
+            suffix = address_of(script["outfile"]).suffix.lower()
+            if suffix != self.output.suffix.lower():
+                changes = dict.fromkeys(without_effect(self.output.suffix)) | changes
         for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
             if choice in changes and rival not in self.arguments:
                 changes[rival] = None

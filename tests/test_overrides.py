@@ -146,6 +146,16 @@ def test_another_codec_drops_what_was_chosen_for_the_scripts(tmp_path):
     assert read_numbers(report.output) == list(range(12))
 
 
+def test_another_kind_of_file_drops_what_was_chosen_for_the_scripts(tmp_path):
+    """A crf means nothing to a GIF, and a loop count nothing to an mp4."""
+    report = render(Overrides(output=tmp_path / "a.gif"), tmp_path / "a.mp4", crf=20, codec="h264")
+    assert report.codec == "gif"
+    report = render(Overrides(output=tmp_path / "a.mp4"), tmp_path / "a.gif", loop=2)
+    assert report.codec == "libx264"
+    with pytest.raises(SettingsError, match="gif has no crf"):
+        render(Overrides(output=tmp_path / "a.gif", arguments={"crf": 20}), tmp_path / "a.mp4")
+
+
 @pytest.mark.parametrize("given", [{"bitrate": 500}, {"crf": 30}])
 def test_quality_and_bitrate_replace_each_other(tmp_path, given):
     """The command's bitrate takes the place of the script's crf, and the other way round."""

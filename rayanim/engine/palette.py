@@ -76,7 +76,7 @@ def with_palette(job: Job, inside: InProcess, pristine: PackedSource | None) -> 
     most, held = min(FIRST if can_jump else FIRST_ALONE, room), 1
     while held < most and inside.draw_ahead(pristine):
         held += 1
-    maker = PaletteMaker(inside.spec)
+    maker = PaletteMaker(inside.spec, inside.held(0))
     for position in range(held):
         maker.add(inside.held(position))
     if feed is not None and can_jump:

@@ -82,7 +82,7 @@ def make_spec(
         background=settings.background_rgb(),
         loop=settings.loop or 0,
         dither=(settings.dither or "none") if target.codec.encoder == "gif" else "",
-        colors=(settings.colors or 256) if target.codec.encoder == "gif" else 0,
+        colors=settings.colors or 0,
     )
 
 

@@ -357,6 +357,20 @@ def has_palette(suffix: str) -> bool:
     return any(each.suffix == suffix.lower() and each.muxer == "gif" for each in CONTAINERS)
 
 
+def without_effect(suffix: str) -> tuple[str, ...]:
+    """Names of the settings that mean nothing to files of this suffix."""
+    container = next((each for each in CONTAINERS if each.suffix == suffix.lower()), None)
+    if container is None:
+        return ()
+    usual = next(each for each in CODECS if each.encoder == container.codecs[0])
+    of_videos = ("codec", "crf", "preset", "bitrate", "pixel_format")
+    return (
+        *(of_videos if usual.crf_range is None else ()),
+        *(() if container.loops else ("loop",)),
+        *(() if container.muxer == "gif" else ("dither", "colors")),
+    )
+
+
 SECONDS_PER_PIXEL = {
     "libx264": 10e-9,
     "libx265": 40e-9,

@@ -168,7 +168,7 @@ def test_a_stopped_gif_is_resumed(tmp_path: Path) -> None:
     stop.touch()
     with pytest.raises(RuntimeError, match="stopped here"):
         render(Fading(stop=stop), video, **options)
-    with pytest.raises(ResumeError, match="colors was 256, is 16 now"):
+    with pytest.raises(ResumeError, match="colors was 0, is 16 now"):
         render(Fading(stop=stop), video, **options, resume=True, colors=16)
     stop.unlink()
     report = render(Fading(stop=stop), video, **options, resume=True)

@@ -53,7 +53,7 @@ def packed_of(frames: Bytes, spec: StreamSpec) -> Bytes:
 
 
 def with_palette(spec: StreamSpec, packed: Bytes) -> StreamSpec:
-    maker = PaletteMaker(spec)
+    maker = PaletteMaker(spec, packed[0])
     for frame in packed:
         maker.add(frame)
     return maker.finish()
@@ -172,6 +172,21 @@ def test_a_palette_has_no_more_colours_than_asked_for(tmp_path: Path, colors: in
     write(tmp_path / "a.gif", with_palette(spec, packed), packed)
     found = read(tmp_path / "a.gif")[0]
     assert 2 <= len(np.unique(found.reshape(-1, 4), axis=0)) <= colors
+
+
+def test_gradients_get_fewer_colours_than_lines(tmp_path: Path) -> None:
+    """Unless a number was asked for."""
+    lines, field = moving(1, colours_of(300)), moving(1, colours_of(3000))
+    lines[:, 5:] = 255
+    for frames, settings, most in (
+        (lines, {}, 256),
+        (field, {}, 192),
+        (field, {"colors": 250}, 250),
+    ):
+        spec = spec_of(**settings)
+        packed = packed_of(frames, spec)
+        palette = np.frombuffer(bytes.fromhex(with_palette(spec, packed).palette), "<u4")
+        assert most - 8 <= len(np.unique(palette)) <= most
 
 
 def test_dithering_mixes_colours(tmp_path: Path) -> None:
