@@ -47,6 +47,7 @@ from rayanim.settings import (
     parse_rate,
 )
 from rayanim.storage.address import Address, Outfile, address_of, with_default_suffix
+from rayanim.storage.image_folder import USUAL_NAMES, ImageFolder, is_image_pattern
 from rayanim.storage.output import Target, check_whole
 from rayanim.video.spec import without_effect
 
@@ -126,7 +127,9 @@ def produce(
         Where the video goes: a path, or the URL of a store that fsspec knows,
         for example ``s3://bucket/video.mp4``. Until the video is complete, its
         finished segments are kept beside it. The suffix chooses the container:
-        .mp4, .mov, .mkv, .webm or .gif; a name without one gets .mp4. Folders are made.
+        .mp4, .mov, .mkv, .webm or .gif; a name without one gets .mp4. A name with a
+        number, such as ``frames/%04d.png``, is a folder with an image for each frame.
+        Folders are made.
     settings
         Performance settings to start from, or the report of an earlier run.
     time_per_print
@@ -474,7 +477,8 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     source = as_source(thing, settings)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)
-    target = Target(address, settings.storage_options)
+    is_folder = is_image_pattern(address.name)
+    target = (ImageFolder if is_folder else Target)(address, settings.storage_options)
     return PlannedVideo(thing, settings, source, feed, target, params)
 
 
@@ -484,6 +488,8 @@ def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
     if outfile is None:
         raise SettingsError("No output file: give outfile='video.mp4', or -o on the command line.")
     try:
+        if isinstance(outfile, str) and outfile.endswith("/"):
+            outfile += USUAL_NAMES
         address = address_of(outfile).expanduser()
     except RuntimeError:
         raise OutputError(
@@ -497,7 +503,8 @@ def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
     else:
         from rayanim.video.codecs import check_target
 
-        check_target(address.suffix, settings)
+        is_folder = is_image_pattern(address.name)
+        check_target(address.name if is_folder else address.suffix, settings)
     return address
 
 
@@ -573,7 +580,7 @@ def render(plan: PlannedVideo, how_to_resume: str) -> Report:
     progress = choose_progress(
         settings.progress, time_per_print=settings.time_per_print, logger=settings.logger
     )
-    name = JobName.of(address.stem, secrets.token_hex(4))
+    name = JobName.of(plan.target.name, secrets.token_hex(4))
     with recorded(
         settings.log_json,
         name,
@@ -614,7 +621,7 @@ def _made(
                 settings=plan.settings,
                 source=plan.source,
                 feed=feed,
-                suffix=plan.target.address.suffix,
+                suffix=plan.target.suffix,
                 part_path=part_path,
                 segment_store=segment_store,
                 name=name,
@@ -739,7 +746,7 @@ def describe(plan: PlannedVideo) -> PlanReport:
     from rayanim.video.codecs import make_spec, probe
 
     settings, address = plan.settings, plan.target.address
-    spec = make_spec(address.suffix, settings, _first_size(plan), settings.fps)
+    spec = make_spec(plan.target.suffix, settings, _first_size(plan), settings.fps)
     probe(spec)
     stays = plan.source.stays
     transport, transport_reason = choose_transport(spec, settings.transport, stays)

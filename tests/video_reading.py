@@ -82,6 +82,8 @@ def to_rgb(frame: Any) -> Pixels:
     planes = [_samples(frame, index) for index in range(min(3, len(frame.planes)))]
     if name in ("bgra", "bgr0"):
         return packed_samples(frame)[..., 2::-1]
+    if name in ("rgba", "rgb24"):
+        return packed_samples(frame, 4 if name == "rgba" else 3)[..., :3]
     if name == "gbrp":
         green, blue, red = planes
         return np.stack([red, green, blue], axis=-1).astype(np.uint8)
@@ -98,11 +100,11 @@ def to_rgb(frame: Any) -> Pixels:
     return _to_bytes(np.stack([red, green, blue], axis=-1))
 
 
-def packed_samples(frame: Any) -> Pixels:
-    """``(height, width, 4) uint8`` of a frame whose four samples stand together."""
+def packed_samples(frame: Any, count: int = 4) -> Pixels:
+    """``(height, width, count) uint8`` of a frame whose samples stand together."""
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)
-    return rows[:, : 4 * frame.width].reshape(frame.height, frame.width, 4)
+    return rows[:, : count * frame.width].reshape(frame.height, frame.width, count)
 
 
 def _samples(frame: Any, index: int) -> NDArray[Any]:

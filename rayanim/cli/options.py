@@ -29,6 +29,7 @@ from rayanim.settings import (
     parse_size,
 )
 from rayanim.storage.address import Address, address_of, with_default_suffix
+from rayanim.storage.image_folder import USUAL_NAMES, ImageFolder, is_image_pattern
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -155,7 +156,7 @@ def _parse_seed(text: str) -> int | str:
 def _parse_output(text: str) -> Address:
     if not text:
         raise SettingsError("The output's name is empty. Name a file, such as wave.mp4.")
-    return address_of(text)
+    return address_of(text + USUAL_NAMES if text.endswith("/") else text)
 
 
 def _parse_log(text: str) -> str:
@@ -409,10 +410,12 @@ class Options:
             return
         if self.videos_folder is not None and isinstance(output, Path):
             output = self.videos_folder / output
+        is_folder = is_image_pattern(output.name)
         if is_here and not self.dry_run:
             from rayanim.storage.output import Target
 
-            Target(output).check_early(overwrite=self.settings.overwrite)
+            target = ImageFolder(output) if is_folder else Target(output)
+            target.check_early(overwrite=self.settings.overwrite)
         if self.still_number is not None:
             from rayanim.still import check_image_suffix
 
@@ -421,7 +424,8 @@ class Options:
         from rayanim.video.codecs import check_target
 
         # Without the codec, which the script may choose, the rest cannot be judged.
-        check_target(output.suffix, self.settings if "codec" in self.given else VideoSettings())
+        suffix = output.name if is_folder else output.suffix
+        check_target(suffix, self.settings if "codec" in self.given else VideoSettings())
 
 
 NAME_OPTION = "--submission-id"

@@ -14,7 +14,7 @@ from rayanim.errors import PartsError
 if TYPE_CHECKING:
     from rayanim.storage.segments import SegmentFolder
     from rayanim.video.encode import EncodedSegment
-    from rayanim.video.join import Joiner
+    from rayanim.video.formats import AnyJoiner
     from rayanim.video.spec import StreamSpec
 
 
@@ -273,7 +273,7 @@ class Joining:
     def _work(self) -> None:
         from rayanim.video.formats import joiner_of
 
-        joiner: Joiner | None = None
+        joiner: AnyJoiner | None = None
         try:
             for run in self._runs():
                 joiner = joiner or joiner_of(self._spec, self._path)
@@ -308,7 +308,7 @@ class Joining:
     def _has_all(self) -> bool:
         return self._count is not None and self._prefix.next >= self._count
 
-    def _join(self, joiner: Joiner, run: range) -> None:
+    def _join(self, joiner: AnyJoiner, run: range) -> None:
         for index, (start, segment) in zip(run, self._store.each(self._take, run), strict=True):
             if self._is_stopped:
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -111,6 +112,15 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
+def remove_part(path: Path) -> None:
+    """Remove an unfinished file, or an unfinished folder of images."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 @contextlib.contextmanager
 def removed_on_failure(path: Path) -> Iterator[None]:
     """Remove a file if the block fails, or if `remove_unfinished` is called meanwhile."""
@@ -119,8 +129,7 @@ def removed_on_failure(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         # The error that ended the block is the one to report.
-        with contextlib.suppress(OSError):
-            path.unlink()
+        remove_part(path)
         raise
     finally:
         _unfinished.pop(path, None)
@@ -132,4 +141,4 @@ def remove_unfinished() -> None:
         with contextlib.suppress(OSError):
             # A lock file with content is somebody else's.
             if process == os.getpid() and (path in _unfinished or not path.lstat().st_size):
-                path.unlink()
+                remove_part(path)

@@ -42,6 +42,16 @@ class Target:
         self._lock: FileLock | Claim | None = None
 
     @property
+    def name(self) -> str:
+        """What the video is called, without its suffix."""
+        return self.address.stem
+
+    @property
+    def suffix(self) -> str:
+        """By which its format is known."""
+        return self.address.suffix
+
+    @property
     def segments(self) -> Address:
         """The folder of the video's segments until it is whole, beside the video itself."""
         return self._beside(".parts")
@@ -172,7 +182,10 @@ class Target:
 
 def check_whole(part: Path, file_bytes: int) -> None:
     """See that the file that is to take its place is the one that the encoder finished."""
-    found_bytes = part.stat().st_size if part.exists() else None
+    found_bytes = None
+    if part.exists():
+        files = part.iterdir() if part.is_dir() else (part,)
+        found_bytes = sum(each.stat().st_size for each in files)
     if found_bytes != file_bytes:
         raise EncodeError(
             f"The encoder finished {file_bytes} bytes, but {str(part)!r} has {found_bytes}. Does "

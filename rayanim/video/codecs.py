@@ -18,6 +18,7 @@ from rayanim.video.spec import (
     CODECS,
     CONTAINERS,
     ENCODER_THREADS,
+    IMAGES,
     KEYFRAME_DISTANCE,
     OWN_PRESETS,
     PIXEL_FORMATS,
@@ -83,6 +84,7 @@ def make_spec(
         loop=settings.loop or 0,
         dither=(settings.dither or "none") if target.codec.encoder == "gif" else "",
         colors=settings.colors or 0,
+        names=suffix if "%" in suffix else "",
     )
 
 
@@ -101,6 +103,11 @@ def probe(spec: StreamSpec) -> None:
 
 def _resolve(suffix: str, settings: VideoSettings) -> _Target:
     container = _container(suffix)
+    if container.muxer == IMAGES and "%" not in suffix:
+        raise OutputError(
+            f"A video is many {suffix} images: name a folder and their numbers, such as "
+            f"'frames/%04d{suffix}'. `rayanim still` draws one of them."
+        )
     codec = _codec(container, settings.codec)
     pixel_format = _pixel_format(container, codec, settings.pixel_format)
     _check_crf(codec, settings.crf)
@@ -111,9 +118,11 @@ def _resolve(suffix: str, settings: VideoSettings) -> _Target:
 
 def _container(suffix: str) -> Container:
     for container in CONTAINERS:
-        if container.suffix == str(suffix).lower():
+        if container.suffix == str(suffix).lower() or (
+            "%" in suffix and suffix.lower().endswith(container.suffix)
+        ):
             return container
-    known = ", ".join(container.suffix for container in CONTAINERS)
+    known = ", ".join(each.suffix for each in CONTAINERS if each.muxer != IMAGES)
     raise OutputError(
         f"No video format has the suffix {suffix!r}. Choose a file name that ends in "
         f"one of {known}."

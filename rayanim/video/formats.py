@@ -3,32 +3,77 @@
 from __future__ import annotations
 
 import os
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 from rayanim.video.convert import Bytes
-from rayanim.video.encode import SegmentEncoder, VideoEncoder
+from rayanim.video.encode import EncodedSegment, SegmentEncoder, VideoEncoder
 from rayanim.video.gif import GifJoiner, GifSegmentEncoder
+from rayanim.video.images import ImageJoiner, ImageSegmentEncoder
 from rayanim.video.join import Joiner
-from rayanim.video.spec import StreamSpec, gop_frames
+from rayanim.video.spec import IMAGES, StreamSpec, gop_frames
 
 Path: TypeAlias = str | os.PathLike[str] | None
 
-AnySegmentEncoder: TypeAlias = SegmentEncoder | GifSegmentEncoder
+
+class AnySegmentEncoder(Protocol):
+    """Encodes one segment."""
+
+    def encode(self, frames: Bytes) -> None:
+        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
+
+    def finish(self) -> EncodedSegment:
+        """The segment."""
+
+    def abort(self) -> None:
+        """Close the encoder; no effect after `finish`."""
+
+
+class AnyJoiner(Protocol):
+    """Writes one video from its segments."""
+
+    def add(self, segment: EncodedSegment) -> None:
+        """Write the next segment."""
+
+    def finish(self) -> int:
+        """Close what is written, and return its size in bytes."""
+
+    def abort(self) -> None:
+        """Close without finishing and remove what is written; no effect after `finish`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """What encodes the segments of a format, and what joins them to a file at a path."""
+
+    segment_encoder: type[Any]
+    joiner: type[Any]
+
+
+OWN = {
+    "gif": Classes(GifSegmentEncoder, GifJoiner),
+    IMAGES: Classes(ImageSegmentEncoder, ImageJoiner),
+}
+"""Formats that FFmpeg's encoder and muxer do not make alone, by the container's name."""
 
 
 def segment_encoder(spec: StreamSpec) -> AnySegmentEncoder:
     """An encoder for one segment."""
-    return GifSegmentEncoder(spec) if spec.container == "gif" else SegmentEncoder(spec)
+    own = OWN.get(spec.container)
+    encoder: AnySegmentEncoder = SegmentEncoder(spec) if own is None else own.segment_encoder(spec)
+    return encoder
 
 
-def joiner_of(spec: StreamSpec, path: Path) -> Joiner:
+def joiner_of(spec: StreamSpec, path: Path) -> AnyJoiner:
     """What joins segments to the file at `path`; None keeps it in memory."""
-    return GifJoiner(spec, path) if spec.container == "gif" else Joiner(spec, path)
+    own = OWN.get(spec.container)
+    joiner: AnyJoiner = Joiner(spec, path) if own is None else own.joiner(spec, path)
+    return joiner
 
 
 def file_encoder(spec: StreamSpec, path: Path) -> VideoEncoder | SegmentedEncoder:
     """One encoder for the whole video."""
-    return SegmentedEncoder(spec, path) if spec.container == "gif" else VideoEncoder(spec, path)
+    return (SegmentedEncoder if spec.container in OWN else VideoEncoder)(spec, path)
 
 
 class SegmentedEncoder:

@@ -92,6 +92,9 @@ class Container:
     loops: bool = False
 
 
+IMAGES = "image2"
+"""What FFmpeg calls a folder with an image for each frame."""
+
 CODECS: tuple[Codec, ...] = (
     # Compared with `Animation.save`, FFmpeg's medium at crf 23, in
     # benchmarks/codec_defaults.py: no file is larger, at no lower PSNR, in 0.8 to 1.0 of
@@ -220,6 +223,21 @@ CODECS: tuple[Codec, ...] = (
         max_fps=100,
         options=(("g", "50"),),
     ),
+    # Largest side: PNG (Third Edition) 11.2.1, and ITU-T T.81 B.2.2.
+    Codec(
+        encoder="png",
+        aliases=("png",),
+        pixel_formats=("rgba", "rgb24"),
+        max_size=(2**31 - 1, 2**31 - 1),
+        options=(("g", "25"),),
+    ),
+    Codec(
+        encoder="mjpeg",
+        aliases=("jpeg", "jpg"),
+        pixel_formats=("rgb24",),
+        max_size=(65535, 65535),
+        options=(("g", "25"),),
+    ),
 )
 """Every codec; if two have the same alias, the first that is installed is used."""
 
@@ -243,6 +261,9 @@ CONTAINERS: tuple[Container, ...] = (
         keeps_alpha=True,
     ),
     Container(suffix=".gif", muxer="gif", codecs=("gif",), keeps_alpha=True, loops=True),
+    Container(suffix=".png", muxer=IMAGES, codecs=("png",), keeps_alpha=True),
+    Container(suffix=".jpg", muxer=IMAGES, codecs=("mjpeg",)),
+    Container(suffix=".jpeg", muxer=IMAGES, codecs=("mjpeg",)),
 )
 """Every container."""
 
@@ -302,6 +323,8 @@ PIXEL_FORMATS: dict[str, PixelFormat] = {
         PixelFormat("gbrp", colour="rgb"),
         PixelFormat("bgra", colour="rgb", sample_bytes=4, has_alpha=True, is_packed=True),
         PixelFormat("bgr0", colour="rgb", sample_bytes=4, is_packed=True),
+        PixelFormat("rgba", colour="rgb", sample_bytes=4, has_alpha=True, is_packed=True),
+        PixelFormat("rgb24", colour="rgb", sample_bytes=3, is_packed=True),
     )
 }
 """Every pixel format that rayanim can pack, by FFmpeg's name."""
@@ -313,7 +336,8 @@ class StreamSpec:
 
     `loop` is how often the video plays, 0 for ever. `palette` has the 256 colours of
     a GIF, each blue, green, red and alpha, in hexadecimal digits; it is empty until
-    some frames have been drawn.
+    some frames have been drawn. `names` are those of the images in a folder, such as
+    ``%04d.png``.
     """
 
     source_size: tuple[int, int]
@@ -330,6 +354,7 @@ class StreamSpec:
     dither: str = ""
     colors: int = 0
     palette: str = ""
+    names: str = ""
 
     @property
     def layout(self) -> PixelFormat:

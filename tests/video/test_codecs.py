@@ -56,6 +56,13 @@ def test_codecs_go_by_their_usual_names(alias, codec):
     assert spec_of(".mkv", codec=alias).codec == codec
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG"])
+def test_one_image_is_no_video(suffix):
+    """The message says how a folder of them is named, and what draws one."""
+    with pytest.raises(OutputError, match=rf"frames/%04d\{suffix}'.*still"):
+        check_target(suffix, VideoSettings())
+
+
 @pytest.mark.parametrize("suffix", [".xyz", "", "mp4", ".mp4.part"])
 def test_unknown_suffix_lists_the_known_ones(suffix):
     """A suffix that no container has is an OutputError that names those there are."""

@@ -29,6 +29,8 @@ SUFFIX_AND_CODEC = {
     "gbrp": (".mp4", "h265"),
     "bgra": (".gif", "gif"),
     "bgr0": (".gif", "gif"),
+    "rgba": ("%04d.png", "png"),
+    "rgb24": ("%04d.png", "png"),
 }
 
 

@@ -1,0 +1,108 @@
+"""Images, one for each frame, encoded by Pillow as ``Figure.savefig`` would."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rayanim.errors import EncodeError
+from rayanim.video.convert import Bytes
+from rayanim.video.encode import (
+    EncodedPacket,
+    EncodedSegment,
+    EncoderState,
+    check_frames,
+)
+from rayanim.video.spec import StreamSpec
+
+JPEG_QUALITY = 95
+"""Thin lines show blocks below that."""
+
+
+def image_of(packed: Bytes, spec: StreamSpec) -> bytes:
+    """The image file of a packed frame."""
+    width, height = spec.size
+    pixels = packed.reshape(height, width, spec.layout.sample_bytes)
+    file = io.BytesIO()
+    if spec.codec == "mjpeg":
+        Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
+    else:
+        Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+class ImageSegmentEncoder:
+    """Encodes the images of one segment: `encode` frames, then `finish` or `abort`."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        self._spec = spec
+        self._packets: list[EncodedPacket] = []
+        self._state = EncoderState(spec, "a segment")
+
+    def encode(self, frames: Bytes) -> None:
+        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
+        self._state.check_open()
+        check_frames(frames, self._spec)
+        with self._state.step(self._packets.clear):
+            for packed in frames:
+                image = image_of(np.ascontiguousarray(packed), self._spec)
+                self._packets.append(EncodedPacket(image, self._state.frames, True))
+                self._state.frames += 1
+
+    def finish(self) -> EncodedSegment:
+        """The segment."""
+        self._state.check_open()
+        packets = tuple(self._packets)
+        self.abort()
+        return EncodedSegment(len(packets), b"", packets)
+
+    def abort(self) -> None:
+        """Close the encoder; no effect after `finish`."""
+        self._state.end()
+        self._packets = []
+
+
+class ImageJoiner:
+    """Writes the images of segments, in order, into a folder that it makes."""
+
+    def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
+        self._names = spec.names
+        self._folder = None if path is None else Path(path)
+        self._state = EncoderState(spec, "a test in memory" if path is None else repr(str(path)))
+        self._bytes = 0
+        if self._folder is not None:
+            with self._state.step(self._remove):
+                self._folder.mkdir()
+
+    def add(self, segment: EncodedSegment) -> None:
+        """Write the images of the next segment."""
+        self._state.check_open()
+        with self._state.step(self._remove):
+            for packet in segment.packets:
+                if self._folder is not None:
+                    (self._folder / (self._names % self._state.frames)).write_bytes(packet.data)
+                self._bytes += len(packet.data)
+                self._state.frames += 1
+
+    def finish(self) -> int:
+        """The bytes of all images."""
+        self._state.check_open()
+        if not self._state.frames:
+            raise EncodeError("There is no frame to write.")
+        self._state.end()
+        return self._bytes
+
+    def abort(self) -> None:
+        """Remove the folder; no effect after `finish`."""
+        if self._state.end():
+            self._remove()
+
+    def _remove(self) -> None:
+        if self._folder is not None and self._folder.is_dir():
+            for each in self._folder.iterdir():
+                each.unlink()
+            self._folder.rmdir()
