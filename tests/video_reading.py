@@ -82,6 +82,8 @@ def to_rgb(frame: Any) -> Pixels:
     planes = [_samples(frame, index) for index in range(min(3, len(frame.planes)))]
     if name in ("bgra", "bgr0"):
         return packed_samples(frame)[..., 2::-1]
+    if name == "argb":
+        return packed_samples(frame)[..., 1:]
     if name in ("rgba", "rgb24"):
         return packed_samples(frame, 4 if name == "rgba" else 3)[..., :3]
     if name == "gbrp":

@@ -165,7 +165,7 @@ def _is_installed(codec: Codec) -> bool:
 
 def _pixel_format(container: Container, codec: Codec, name: str | None) -> PixelFormat:
     formats = _pixel_formats(container, codec)
-    usual = DEFAULT_PIXEL_FORMAT if DEFAULT_PIXEL_FORMAT in formats else formats[0]
+    usual = formats[0] if codec.pixel_formats else DEFAULT_PIXEL_FORMAT
     wanted = usual if name is None else name
     if wanted not in formats:
         raise SettingsError(
@@ -179,7 +179,11 @@ def _pixel_formats(container: Container, codec: Codec) -> list[str]:
     """Names of the formats that rayanim, the encoder and the container all support."""
     own = {video_format.name for video_format in av.Codec(codec.encoder, "w").video_formats or ()}
     known = codec.pixel_formats or [name for name in PIXEL_FORMATS if name in own]
-    return [name for name in known if (container.keeps_alpha or not PIXEL_FORMATS[name].has_alpha)]
+    return [
+        name
+        for name in known
+        if (container.keeps_alpha and codec.keeps_alpha) or not PIXEL_FORMATS[name].has_alpha
+    ]
 
 
 def _check_crf(codec: Codec, crf: float | None) -> None:

@@ -318,6 +318,8 @@ def open_file(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, Vid
     """Open the encoder and the file, and write the file's header."""
     # bitexact: no dates and no random identifiers.
     options = {"fflags": "+bitexact"}
+    if spec.container == "avif":
+        options["loop"] = str(spec.loop)
     if spec.container == "gif":
         # Plays in all; FFmpeg counts those that follow the first.
         options["loop"] = str(-1 if spec.loop == 1 else max(0, spec.loop - 1))
@@ -343,8 +345,6 @@ def open_codec(spec: StreamSpec) -> VideoCodecContext:
     context.options = dict(spec.options)
     context.framerate = spec.rate
     context.time_base = 1 / spec.rate
-    # As in all of our containers.
-    context.flags |= _GLOBAL_HEADER
     _configure(context, spec)
     with quiet_svt(spec.codec):
         context.open()
@@ -382,6 +382,8 @@ def _add_stream(container: OutputContainer, spec: StreamSpec) -> VideoStream:
 
 
 def _configure(context: VideoCodecContext, spec: StreamSpec) -> None:
+    # Which .avi files do not ask for; segments are joined behind one header.
+    context.flags |= _GLOBAL_HEADER
     context.width, context.height = spec.size
     # The encoder of GIFs gets its frames after their pixels were mapped to the palette.
     context.pix_fmt = "pal8" if spec.codec == "gif" else spec.pixel_format

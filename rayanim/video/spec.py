@@ -73,6 +73,7 @@ class Codec:
     presets: tuple[str, ...] = ()
     preset_option: str = ""
     pixel_formats: tuple[str, ...] = ()
+    keeps_alpha: bool = True
     max_size: tuple[int, int]
     min_side_px: int = 1
     max_fps: int | None = None
@@ -149,6 +150,8 @@ CODECS: tuple[Codec, ...] = (
         crf_is_whole=False,
         presets=_X26X_PRESETS,
         preset_option="preset",
+        # FFmpeg lists yuva420p, and refuses it.
+        keeps_alpha=False,
         max_size=(16888, 16888),
         min_side_px=16,
         options=(("x265-params", f"log-level=none:info=0:pools={ENCODER_THREADS}"),),
@@ -211,6 +214,60 @@ CODECS: tuple[Codec, ...] = (
         options=(("row-mt", "1"),),
         segment_options=(("threads", "1"), ("row-mt", "0")),
     ),
+    # Lossless, and for archives: level 3 has checksums. The number of slices would
+    # depend on that of the threads. bgr0 and bgra keep every pixel as it was drawn.
+    # Largest side: FFV1 (RFC 9043) sets none; that of Matroska's players.
+    Codec(
+        encoder="ffv1",
+        aliases=("ffv1",),
+        pixel_formats=(
+            "bgr0",
+            "bgra",
+            "yuv420p",
+            "yuv422p",
+            "yuv444p",
+            "yuv420p10le",
+            "yuv422p10le",
+            "yuv444p10le",
+            "yuva420p",
+            "gray",
+        ),
+        max_size=(65535, 65535),
+        options=(("threads", "4"), ("g", "25"), ("level", "3"), ("slices", "4")),
+        segment_options=(("threads", "1"),),
+    ),
+    # For editors. The profile follows the pixel format: 422 HQ, or 4444 with alpha.
+    # Frames are independent. Largest side: prores_ks writes 16 bits.
+    Codec(
+        encoder="prores_ks",
+        aliases=("prores", "prores_ks"),
+        pixel_formats=("yuv422p10le", "yuv444p10le", "yuva444p10le"),
+        max_size=(65535, 65535),
+        options=(("threads", "4"), ("g", "25"), ("vendor", "apl0")),
+        segment_options=(("threads", "1"),),
+    ),
+    # Lossless, with alpha; what QuickTime calls Animation.
+    Codec(
+        encoder="qtrle",
+        aliases=("qtrle", "animation"),
+        pixel_formats=("rgb24", "argb"),
+        max_size=(65535, 65535),
+        options=(("threads", "1"), ("g", "25")),
+    ),
+    # What every player of .avi files knows; B-frames have no times there.
+    # 3: visually lossless. Largest side: ISO/IEC 14496-2 6.2.3 has 13 bits.
+    Codec(
+        encoder="mpeg4",
+        aliases=("mpeg4",),
+        pixel_formats=("yuv420p",),
+        max_size=(8191, 8191),
+        options=(
+            ("threads", "1"),
+            ("g", "250"),
+            ("flags", "+qscale+bitexact"),
+            ("global_quality", "354"),
+        ),
+    ),
     # Frames come as they are drawn, and get their palette in the encoder: most of its
     # work, and it needs the frame before. Segments are short, because the joined file
     # is the same whatever their length. Largest side: GIF89a, section 18, has 16 bits.
@@ -247,11 +304,16 @@ CONTAINERS: tuple[Container, ...] = (
         muxer="mp4",
         codecs=("libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"),
     ),
-    Container(suffix=".mov", muxer="mov", codecs=("libx264", "libx265")),
+    Container(
+        suffix=".mov",
+        muxer="mov",
+        codecs=("libx264", "libx265", "prores_ks", "qtrle"),
+        keeps_alpha=True,
+    ),
     Container(
         suffix=".mkv",
         muxer="matroska",
-        codecs=("libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"),
+        codecs=("libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1", "ffv1"),
         keeps_alpha=True,
     ),
     Container(
@@ -260,6 +322,9 @@ CONTAINERS: tuple[Container, ...] = (
         codecs=("libvpx-vp9", "libsvtav1", "libaom-av1"),
         keeps_alpha=True,
     ),
+    Container(suffix=".m4v", muxer="mp4", codecs=("libx264", "libx265")),
+    Container(suffix=".avi", muxer="avi", codecs=("mpeg4", "ffv1"), keeps_alpha=True),
+    Container(suffix=".avif", muxer="avif", codecs=("libsvtav1", "libaom-av1"), loops=True),
     Container(suffix=".gif", muxer="gif", codecs=("gif",), keeps_alpha=True, loops=True),
     Container(suffix=".png", muxer=IMAGES, codecs=("png",), keeps_alpha=True),
     Container(suffix=".jpg", muxer=IMAGES, codecs=("mjpeg",)),
@@ -324,6 +389,8 @@ PIXEL_FORMATS: dict[str, PixelFormat] = {
         PixelFormat("bgra", colour="rgb", sample_bytes=4, has_alpha=True, is_packed=True),
         PixelFormat("bgr0", colour="rgb", sample_bytes=4, is_packed=True),
         PixelFormat("rgba", colour="rgb", sample_bytes=4, has_alpha=True, is_packed=True),
+        PixelFormat("argb", colour="rgb", sample_bytes=4, has_alpha=True, is_packed=True),
+        PixelFormat("yuva444p10le", sample_bytes=2, has_alpha=True),
         PixelFormat("rgb24", colour="rgb", sample_bytes=3, is_packed=True),
     )
 }

@@ -30,6 +30,8 @@ SUFFIX_AND_CODEC = {
     "bgra": (".gif", "gif"),
     "bgr0": (".gif", "gif"),
     "rgba": ("%04d.png", "png"),
+    "argb": (".mov", "qtrle"),
+    "yuva444p10le": (".mov", "prores"),
     "rgb24": ("%04d.png", "png"),
 }
 
