@@ -11,6 +11,7 @@ from rayanim.video.encode import EncodedSegment, SegmentEncoder, VideoEncoder
 from rayanim.video.gif import GifJoiner, GifSegmentEncoder
 from rayanim.video.images import ImageJoiner, ImageSegmentEncoder
 from rayanim.video.join import Joiner
+from rayanim.video.rectangles import RectangleJoiner, RectangleSegmentEncoder
 from rayanim.video.spec import IMAGES, StreamSpec, gop_frames
 
 Path: TypeAlias = str | os.PathLike[str] | None
@@ -52,6 +53,8 @@ class Classes:
 
 OWN = {
     "gif": Classes(GifSegmentEncoder, GifJoiner),
+    "apng": Classes(RectangleSegmentEncoder, RectangleJoiner),
+    "webp": Classes(RectangleSegmentEncoder, RectangleJoiner),
     IMAGES: Classes(ImageSegmentEncoder, ImageJoiner),
 }
 """Formats that FFmpeg's encoder and muxer do not make alone, by the container's name."""

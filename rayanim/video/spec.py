@@ -280,6 +280,29 @@ CODECS: tuple[Codec, ...] = (
         max_fps=100,
         options=(("g", "50"),),
     ),
+    # Lossless by default: line drawings are as small as with loss, and exact. Segments
+    # are short, as those of a GIF. Largest side: VP8L has 14 bits.
+    Codec(
+        encoder="libwebp",
+        aliases=("webp", "webp-lossless"),
+        pixel_formats=("rgba", "rgb24"),
+        max_size=(16383, 16383),
+        options=(("g", "25"), ("lossless", "1"), ("quality", "50"), ("method", "2")),
+    ),
+    Codec(
+        encoder="libwebp_anim",
+        aliases=("webp-lossy",),
+        pixel_formats=("rgba", "rgb24"),
+        max_size=(16383, 16383),
+        options=(("g", "25"), ("lossless", "0"), ("quality", "85"), ("method", "2")),
+    ),
+    Codec(
+        encoder="apng",
+        aliases=("apng",),
+        pixel_formats=("rgba", "rgb24"),
+        max_size=(2**31 - 1, 2**31 - 1),
+        options=(("g", "25"),),
+    ),
     # Largest side: PNG (Third Edition) 11.2.1, and ITU-T T.81 B.2.2.
     Codec(
         encoder="png",
@@ -326,6 +349,14 @@ CONTAINERS: tuple[Container, ...] = (
     Container(suffix=".avi", muxer="avi", codecs=("mpeg4", "ffv1"), keeps_alpha=True),
     Container(suffix=".avif", muxer="avif", codecs=("libsvtav1", "libaom-av1"), loops=True),
     Container(suffix=".gif", muxer="gif", codecs=("gif",), keeps_alpha=True, loops=True),
+    Container(
+        suffix=".webp",
+        muxer="webp",
+        codecs=("libwebp", "libwebp_anim"),
+        keeps_alpha=True,
+        loops=True,
+    ),
+    Container(suffix=".apng", muxer="apng", codecs=("apng",), keeps_alpha=True, loops=True),
     Container(suffix=".png", muxer=IMAGES, codecs=("png",), keeps_alpha=True),
     Container(suffix=".jpg", muxer=IMAGES, codecs=("mjpeg",)),
     Container(suffix=".jpeg", muxer=IMAGES, codecs=("mjpeg",)),
