@@ -70,10 +70,36 @@ class Main(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _print_formats(ctx: click.Context, param: click.Parameter, is_asked: bool) -> None:
+    """Print what can be written here, and end."""
+    if not is_asked or ctx.resilient_parsing:
+        return
+    from rayanim.video.codecs import output_formats
+
+    click.echo(
+        f"{'suffix':9} {'--codec':13} {'FFmpeg encoder':15} alpha  loop count  size of a plot"
+    )
+    for each in output_formats():
+        alpha, loops = ("yes" if has else "no" for has in (each.keeps_alpha, each.loops))
+        click.echo(
+            f"{each.suffix:9} {each.codec:13} {each.encoder:15} {alpha:6} {loops:11} {each.size:g}"
+        )
+    click.echo("Sizes are of a moving line, H.264's being 1. No sound is written.")
+    ctx.exit()
+
+
 @click.group(
     cls=Main,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: rayanim run wave.py -o wave.mp4",
+)
+@click.option(
+    "--formats",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_formats,
+    help="List the kinds of files that can be written here, and exit.",
 )
 @click.version_option(package_name="rayanim", message="%(prog)s %(version)s")
 def main() -> None:

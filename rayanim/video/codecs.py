@@ -53,6 +53,36 @@ def check_target(suffix: str, settings: VideoSettings) -> None:
     _resolve(suffix, settings)
 
 
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """One kind of file that can be written here; `size` as in `Codec`."""
+
+    suffix: str
+    codec: str
+    encoder: str
+    keeps_alpha: bool
+    loops: bool
+    size: float
+
+
+def output_formats() -> list[OutputFormat]:
+    """All kinds of files that this build of FFmpeg and Pillow can write."""
+    return [
+        OutputFormat(
+            f"%d{container.suffix}" if container.muxer == IMAGES else container.suffix,
+            codec.aliases[0],
+            codec.encoder,
+            any(PIXEL_FORMATS[name].has_alpha for name in _pixel_formats(container, codec)),
+            container.loops,
+            codec.size,
+        )
+        for container in CONTAINERS
+        for encoder in container.codecs
+        for codec in CODECS
+        if codec.encoder == encoder and _is_installed(codec)
+    ]
+
+
 def make_spec(
     suffix: str, settings: VideoSettings, source_size: tuple[int, int], rate: Fraction
 ) -> StreamSpec:

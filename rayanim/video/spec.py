@@ -60,7 +60,8 @@ class Codec:
     """One encoder of FFmpeg: its presets, its limits, its fixed options.
 
     `crf_range` is None for one without a quality; `pixel_formats` are those that
-    frames are packed in for it, the usual one first, where its own are not meant.
+    frames are packed in for it, the usual one first, where its own are not meant; `size`
+    is that of a wave's file (``benchmarks/drawing.py``), libx264's being 1.
     """
 
     encoder: str
@@ -74,6 +75,7 @@ class Codec:
     preset_option: str = ""
     pixel_formats: tuple[str, ...] = ()
     keeps_alpha: bool = True
+    size: float
     max_size: tuple[int, int]
     min_side_px: int = 1
     max_fps: int | None = None
@@ -129,6 +131,7 @@ CODECS: tuple[Codec, ...] = (
         crf_is_whole=False,
         presets=_X26X_PRESETS,
         preset_option="preset",
+        size=1,
         max_size=(16384, 16384),
         options=(
             ("x264-params", "cpu-independent=1:chroma-qp-offset=-2"),
@@ -152,6 +155,7 @@ CODECS: tuple[Codec, ...] = (
         preset_option="preset",
         # FFmpeg lists yuva420p, and refuses it.
         keeps_alpha=False,
+        size=2.2,
         max_size=(16888, 16888),
         min_side_px=16,
         options=(("x265-params", f"log-level=none:info=0:pools={ENCODER_THREADS}"),),
@@ -174,6 +178,7 @@ CODECS: tuple[Codec, ...] = (
         crf_is_whole=True,
         presets=tuple("012345"),
         preset_option="cpu-used",
+        size=0.95,
         max_size=(65536, 65536),
         options=(("deadline", "good"), ("row-mt", "1")),
     ),
@@ -191,6 +196,7 @@ CODECS: tuple[Codec, ...] = (
         crf_is_whole=True,
         presets=tuple(str(preset) for preset in range(14)),
         preset_option="preset",
+        size=0.6,
         max_size=(16384, 8704),
         min_side_px=4,
         max_fps=240,
@@ -210,6 +216,7 @@ CODECS: tuple[Codec, ...] = (
         crf_is_whole=True,
         presets=tuple("012345678"),
         preset_option="cpu-used",
+        size=0.6,
         max_size=(65536, 65536),
         options=(("row-mt", "1"),),
         segment_options=(("threads", "1"), ("row-mt", "0")),
@@ -232,6 +239,7 @@ CODECS: tuple[Codec, ...] = (
             "yuva420p",
             "gray",
         ),
+        size=38,
         max_size=(65535, 65535),
         options=(("threads", "4"), ("g", "25"), ("level", "3"), ("slices", "4")),
         segment_options=(("threads", "1"),),
@@ -242,6 +250,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="prores_ks",
         aliases=("prores", "prores_ks"),
         pixel_formats=("yuv422p10le", "yuv444p10le", "yuva444p10le"),
+        size=140,
         max_size=(65535, 65535),
         options=(("threads", "4"), ("g", "25"), ("vendor", "apl0")),
         segment_options=(("threads", "1"),),
@@ -251,6 +260,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="qtrle",
         aliases=("qtrle", "animation"),
         pixel_formats=("rgb24", "argb"),
+        size=38,
         max_size=(65535, 65535),
         options=(("threads", "1"), ("g", "25")),
     ),
@@ -260,6 +270,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="mpeg4",
         aliases=("mpeg4",),
         pixel_formats=("yuv420p",),
+        size=9,
         max_size=(8191, 8191),
         options=(
             ("threads", "1"),
@@ -276,6 +287,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="gif",
         aliases=("gif",),
         pixel_formats=("bgra", "bgr0"),
+        size=10,
         max_size=(65535, 65535),
         max_fps=100,
         options=(("g", "50"),),
@@ -286,6 +298,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="libwebp",
         aliases=("webp", "webp-lossless"),
         pixel_formats=("rgba", "rgb24"),
+        size=10,
         max_size=(16383, 16383),
         options=(("g", "25"), ("lossless", "1"), ("quality", "50"), ("method", "2")),
     ),
@@ -293,6 +306,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="libwebp_anim",
         aliases=("webp-lossy",),
         pixel_formats=("rgba", "rgb24"),
+        size=11,
         max_size=(16383, 16383),
         options=(("g", "25"), ("lossless", "0"), ("quality", "85"), ("method", "2")),
     ),
@@ -300,6 +314,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="apng",
         aliases=("apng",),
         pixel_formats=("rgba", "rgb24"),
+        size=30,
         max_size=(2**31 - 1, 2**31 - 1),
         options=(("g", "25"),),
     ),
@@ -308,6 +323,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="png",
         aliases=("png",),
         pixel_formats=("rgba", "rgb24"),
+        size=50,
         max_size=(2**31 - 1, 2**31 - 1),
         options=(("g", "25"),),
     ),
@@ -315,6 +331,7 @@ CODECS: tuple[Codec, ...] = (
         encoder="mjpeg",
         aliases=("jpeg", "jpg"),
         pixel_formats=("rgb24",),
+        size=60,
         max_size=(65535, 65535),
         options=(("g", "25"),),
     ),
@@ -500,6 +517,7 @@ SECONDS_PER_PIXEL = {
     "libvpx-vp9": 60e-9,
     "libsvtav1": 30e-9,
     "gif": 15e-9,
+    "libwebp": 60e-9,
 }
 """Processor time of plots at the preset ``medium``, or the codec's default."""
 
