@@ -25,6 +25,8 @@ import rayanim
 from rayanim.cli import main
 from rayanim.cli.printing import Stopped, failure_of, stopping_on_signals, without_own_frames
 from rayanim.errors import ClusterError, FrameError
+from rayanim.settings import VideoSettings
+from rayanim.video.codecs import check_target
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
 """Where a script in a process of its own finds the helpers of the tests, and this rayanim."""
@@ -132,6 +134,20 @@ def test_help_loads_nothing_heavy():
     )
     assert done.stdout.rstrip().endswith("set()")
     assert "--frames" in done.stdout and "Exit codes" in done.stdout
+
+
+def test_formats_are_listed(capsys):
+    """Each of them can be asked for, with the codec that is named."""
+    assert main.main(["--formats"], standalone_mode=False) == 0
+    first, *rows, last = capsys.readouterr().out.splitlines()
+    assert first.split()[:2] == ["suffix", "--codec"]
+    assert "No sound" in last
+    found = {(suffix, codec): rest for suffix, codec, *rest in map(str.split, rows)}
+    assert found[".gif", "gif"] == ["gif", "yes", "yes", "10"]
+    assert found[".mp4", "h264"] == ["libx264", "no", "no", "1"]
+    assert {suffix for suffix, _ in found} >= {".webp", ".apng", ".avif", ".mov", ".mkv", "%d.png"}
+    for suffix, codec in found:
+        check_target(suffix, VideoSettings(codec=codec))
 
 
 def test_no_arguments_show_the_help(capsys):

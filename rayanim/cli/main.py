@@ -76,9 +76,7 @@ def _print_formats(ctx: click.Context, param: click.Parameter, is_asked: bool) -
         return
     from rayanim.video.codecs import output_formats
 
-    click.echo(
-        f"{'suffix':9} {'--codec':13} {'FFmpeg encoder':15} alpha  loop count  size of a plot"
-    )
+    click.echo("suffix    --codec       encoder         alpha  loop count  size of a plot")
     for each in output_formats():
         alpha, loops = ("yes" if has else "no" for has in (each.keeps_alpha, each.loops))
         click.echo(
