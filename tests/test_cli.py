@@ -355,7 +355,7 @@ def test_an_option_does_not_hide_the_line_of_another_setting(script, capsys):
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("folder/", "'folder/' is a folder."),
+        (".", "'.' is a folder. Name a file in it, such as video.mp4."),
         ("", "The output's name is empty. Name a file, such as wave.mp4."),
     ],
 )
@@ -364,6 +364,16 @@ def test_an_output_without_a_name_is_refused(script, capsys, output, message):
     assert _code("run", script(CALLS), "-o", output) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in Path.cwd().iterdir()] == ["script.py"]
+
+
+def test_a_folder_gets_an_image_for_each_frame(script, capsys):
+    """And is named as it was asked for."""
+    assert _code("run", script(CALLS), "-o", "images/") == 0
+    assert len(list(Path("images").iterdir())) == 12
+    assert "images/%06d.png: 12 frames" in capsys.readouterr().out
+    assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 0
+    assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 2
+    assert "has such images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
