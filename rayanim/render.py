@@ -127,7 +127,8 @@ def produce(
         Where the video goes: a path, or the URL of a store that fsspec knows,
         for example ``s3://bucket/video.mp4``. Until the video is complete, its
         finished segments are kept beside it. The suffix chooses the container:
-        .mp4, .mov, .mkv, .webm or .gif; a name without one gets .mp4. A name with a
+        .mp4, .mov, .mkv, .webm, .gif, .webp, .apng, .avif, .m4v or .avi; a name
+        without one gets .mp4, and ``rayanim --formats`` lists all. A name with a
         number, such as ``frames/%04d.png``, is a folder with an image for each frame.
         Folders are made.
     settings
@@ -145,8 +146,8 @@ def produce(
         ``auto`` uses Ray where that is quicker, its start included; ``ray``
         and ``local`` pin it.
     codec
-        ``h264``, ``h265``, ``vp9``, ``av1``, or an FFmpeg encoder's name; None
-        takes the container's usual one.
+        ``h264``, ``h265``, ``vp9``, ``av1``, ``prores``, ``qtrle``, ``ffv1``,
+        ``webp-lossy``, or an FFmpeg encoder's name; None takes the container's usual one.
     crf, pixel_format
         The encoder's; None takes rayanim's defaults.
     preset
@@ -159,7 +160,7 @@ def produce(
     background
         What shows through transparent pixels where the video has no alpha.
     loop
-        How often a GIF plays; 0 and None are for ever.
+        How often a .gif, .webp, .apng or .avif plays; 0 and None are for ever.
     dither
         How a GIF shows colours that its palette lacks: ``bayer``,
         ``floyd_steinberg`` or ``sierra2_4a``, for example; None takes the nearest

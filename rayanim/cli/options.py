@@ -196,7 +196,9 @@ def video_options(command: CommandT) -> CommandT:
         ),
         click.option("--crf", type=float, metavar="N", help="Quality: lower is better and larger."),
         click.option(
-            "--codec", metavar="NAME", help="h264, h265, vp9, av1, or an FFmpeg encoder's name."
+            "--codec",
+            metavar="NAME",
+            help="h264, vp9, av1, prores or another of `rayanim --formats`.",
         ),
         click.option(
             "--preset",
@@ -204,7 +206,12 @@ def video_options(command: CommandT) -> CommandT:
             help="small, balanced (the default) or quick; or the encoder's own, such as slow.",
         ),
         click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
-        click.option("--loop", type=int, metavar="N", help="Plays of a GIF; default: 0, for ever."),
+        click.option(
+            "--loop",
+            type=int,
+            metavar="N",
+            help="Plays of a GIF or animated image; default: 0, for ever.",
+        ),
         click.option(
             "--dither",
             type=click.Choice(get_args(Dither)),

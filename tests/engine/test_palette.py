@@ -143,8 +143,12 @@ def test_said_or_not_the_bytes_are_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("has_state", [False, True])
-def test_who_draws_makes_no_difference(tmp_path: Path, on_ray: Any, has_state: bool) -> None:
-    """One, two and four actors, and this process: one SHA-256."""
+def test_who_draws_makes_no_difference(
+    tmp_path: Path, on_ray: Any, has_state: bool, request: pytest.FixtureRequest
+) -> None:
+    """One, two and four actors, and this process: one SHA-256, also where actors encode."""
+    if has_state:
+        request.getfixturevalue("whole_segments")
     shas = set()
     for workers, engine in ((1, "local"), (1, "ray"), (2, "ray"), (4, "ray")):
         report = render(

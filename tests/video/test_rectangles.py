@@ -136,6 +136,7 @@ def test_what_has_changed_is_found() -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.usefixtures("whole_segments")
 def test_actors_make_the_same_file(tmp_path: Path, suffix: str, on_ray: Any) -> None:
     """As one process does."""
     made = []
