@@ -240,6 +240,7 @@ CODECS: tuple[Codec, ...] = (
             "gray",
         ),
         size=38,
+        min_side_px=2,
         max_size=(65535, 65535),
         options=(("threads", "4"), ("g", "25"), ("level", "3"), ("slices", "4")),
         segment_options=(("threads", "1"),),

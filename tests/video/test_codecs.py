@@ -146,6 +146,7 @@ def test_what_is_no_size_is_refused(size):
         ("h265", (8, 64), r"at least 16x16 px, got 8x64"),
         ("av1", (64, 8706), r"up to 16384x8704"),
         ("av1", (2, 2), r"at least 4x4"),
+        ("ffv1", (640, 1), r"at least 2x2"),
     ],
 )
 def test_sizes_outside_the_codec_are_refused(codec, size, words):
