@@ -20,6 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rayanim.animations import AnimationFeed, AnimationSource, SavedAnimation
 from rayanim.errors import (
     OutputError,
     ParametersError,
@@ -30,6 +31,7 @@ from rayanim.errors import (
     print_in_one_line,
 )
 from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, NoLog
+from rayanim.figure.playback import is_animation, rate_of
 from rayanim.parameters import Feed, FrameStream, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.progress import Progress, choose_progress
 from rayanim.report import Report, plural
@@ -74,6 +76,7 @@ def produce(
     pixel_format: str | None = None,
     odd_size: OddSize = "pad",
     background: str = "white",
+    metadata: Mapping[str, str] | None = None,
     overwrite: bool = True,
     progress: Any = None,
     frames: str | None = None,
@@ -150,6 +153,9 @@ def produce(
         an even width and height.
     background
         What shows through transparent pixels where the video has no alpha.
+    metadata
+        What the file says of itself: ``{"title": "A wave", "artist": "..."}``, by the
+        container's own names.
     overwrite
         Whether an existing file may be replaced. It is, by a finished one only.
     progress
@@ -245,11 +251,15 @@ def _produce(arguments: dict[str, Any]) -> Report:
     """Do what the arguments of `produce` ask for, or what the command asks for instead."""
     overrides = current()
     arguments = _with_own(arguments)
-    if not overrides.admit(arguments["frame_gen"]):
+    thing = arguments["frame_gen"]
+    if not overrides.admit(thing.animation if isinstance(thing, SavedAnimation) else thing):
         return passed_over(arguments)
     arguments = overrides.applied(arguments)
     try:
-        report = _carried_out(make_plan(arguments, overrides), overrides)
+        plan = make_plan(arguments, overrides)
+        report = _carried_out(plan, overrides)
+        if isinstance(plan.feed, AnimationFeed) and report.rendered:
+            plan.feed.catch_up()
     except ScriptError as error:
         raise as_raised(error)  # noqa: B904 - it brings its own cause
     except KeyboardInterrupt as error:
@@ -265,6 +275,13 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     from rayanim.animator import Animator
 
     thing, found = arguments["frame_gen"], dict(arguments)
+    if is_animation(thing):
+        thing = found["frame_gen"] = SavedAnimation(thing)
+    if isinstance(thing, SavedAnimation):
+        if found["fps"] is None:
+            found["fps"] = rate_of(thing.animation)
+        # The script's own random numbers go on, as they do in matplotlib.
+        found["seed"] = found["seed"] or None
     if not isinstance(thing, Animator):
         found["fps"] = DEFAULT_FPS if found["fps"] is None else found["fps"]
         return found
@@ -369,7 +386,8 @@ class Overrides:
         fps, thing = script["fps"], script["frame_gen"]
         if self.quality_fps is None:
             return fps
-        one_by_one = is_frame_list(thing) or is_frame_stream(thing)
+        is_animation = isinstance(thing, SavedAnimation)
+        one_by_one = is_animation or is_frame_list(thing) or is_frame_stream(thing)
         if script["param_by_frame"] is None and script["n_frames"] is None and not one_by_one:
             return self.quality_fps
         # Frames that are given one by one would only play at another speed.
@@ -453,6 +471,9 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     address = _target_address(settings, is_still=overrides.still_number is not None)
     if settings.cluster_address is None:
         _warn_of_unused(settings.cluster)
+    if isinstance(thing, SavedAnimation):
+        # It knows no other way.
+        settings = replace(settings, sequential=True)
     source = as_source(thing, settings)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)
@@ -502,6 +523,10 @@ def _source_and_feed(
     from rayanim.sources import SequentialSource
 
     n_frames, selection = settings.n_frames, settings.frames
+    if isinstance(source, AnimationSource):
+        if params is not None:
+            raise SettingsError("param_by_frame goes with an Animator, not with an animation.")
+        return source, AnimationFeed(source, selection)
     if source.n_frames is not None and params is not None:
         raise SettingsError(
             f"param_by_frame goes with an Animator; {source.name} takes no parameters."

@@ -755,6 +755,12 @@ def _bitrate(name: str, value: Any) -> float | None:
     return checked
 
 
+def _metadata(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value or {}, Mapping | tuple):
+        raise SettingsError(f"{name} must be a dict such as {{'title': 'A wave'}}, got {value!r}.")
+    return tuple((str(key), str(text)) for key, text in dict(value or {}).items())
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoSettings:
     """How pixels become a video: the settings that `rayanim.video` reads.
@@ -770,6 +776,7 @@ class VideoSettings:
     pixel_format: str | None = setting(None, text_or_none)
     odd_size: OddSize = setting("pad", one_of("pad", "crop", "scale", "error"))
     background: str = setting("white")
+    metadata: tuple[tuple[str, str], ...] = setting((), _metadata)
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -26,6 +26,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from rayanim.animations import is_animation_source
 from rayanim.errors import NotPicklableError, SetupError
 from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.sources import Source, listed_bytes
@@ -123,7 +124,10 @@ class PackedSource:
 def pack(source: Source) -> PackedSource:
     """Pack a source that was not opened yet."""
     try:
-        pickled = cloudpickle.dumps((source, capture_style(), Surroundings.captured()))
+        with _own_modules_by_value() if is_animation_source(source) else contextlib.nullcontext():
+            pickled = cloudpickle.dumps((source, capture_style(), Surroundings.captured()))
+    except NotPicklableError:
+        raise
     except Exception as error:
         culprit = _culprit(source)
         raise NotPicklableError(
@@ -138,6 +142,28 @@ def pack(source: Source) -> PackedSource:
         arguments=tuple(sys.argv),
         variables=_packed_variables(),
     )
+
+
+@contextlib.contextmanager
+def _own_modules_by_value() -> Iterator[None]:
+    """Pickle functions of the script's modules with the variables that they use.
+
+    Imported anew in an actor, they would change a figure of their own.
+    """
+    found = [
+        module
+        for name, module in list(sys.modules.items())
+        if name not in ("__main__", "__mp_main__") and _is_the_script_s(module)
+    ]
+    registered = cloudpickle.list_registry_pickle_by_value()
+    found = [module for module in found if module.__name__ not in registered]
+    for module in found:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in found:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def unpack(packed: PackedSource) -> Source:

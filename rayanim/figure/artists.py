@@ -176,12 +176,29 @@ class FigureDrawing:
     # Nodes.
 
     def _draw_artist(self, artist: Any) -> None:
+        if is_hidden(artist) and self._draws_nothing(artist):
+            return
         node = self.begin_node(artist, (artist,))
         if node.is_drawn or self.comparing:
             artist.draw(self._renderer)
         self.end_node(node)
         if node.is_unknown:
             self._check_global_inputs()
+
+    def _draws_nothing(self, artist: Any) -> bool:
+        """Run the draw of an artist that is not visible; whether that was all there is to it."""
+        self.store_loose_calls()
+        recorder = self._renderer.recorder
+        self._is_in_node = True
+        artist.draw(self._renderer)
+        self._is_in_node = False
+        nothing = recorder.cut()
+        if nothing.calls:
+            return False
+        node = self._node(artist, (artist,))
+        node.hide(nothing)
+        self._order.append(node)
+        return True
 
     def begin_node(self, artist: Any, roots: tuple[Any, ...]) -> ArtistNode:
         """What is drawn until `end_node` is recorded in the node of `artist`."""
@@ -479,6 +496,14 @@ class ArtistNode:
         self.drawn_for = ""
         self._backoff.reset()
 
+    def hide(self, nothing: Recording) -> None:
+        """It is not visible: nothing is known of what it would be drawn from."""
+        self.store(nothing)
+        self.drawn_for, self.fresh = "", None
+        self._watch, self._epoch, self._settled = None, -1, False
+        # One that comes and goes, as in an ArtistAnimation, is not worth watching.
+        self._backoff.skip_next()
+
     def store(self, recording: Recording) -> None:
         """Store what it drew in this frame."""
         self.dirty = not recording.same_as(self.recording)
@@ -506,6 +531,11 @@ class ArtistNode:
         limit = self.recording.limit if self.recording else None
         room = overlap(widened(self._touched, by_px), limit)
         self.reach = union(self._touched, room)
+
+
+def is_hidden(artist: Any) -> bool:
+    """Whether drawing an artist of a known kind draws nothing, because it is not visible."""
+    return vars(artist).get("_visible") is False and is_known(artist) and "draw" not in vars(artist)
 
 
 def draws_alone(artist: Any) -> bool:

@@ -76,6 +76,7 @@ def make_spec(
         bitrate_kbps=settings.bitrate,
         odd_size=settings.odd_size,
         background=settings.background_rgb(),
+        metadata=settings.metadata,
     )
 
 

@@ -221,6 +221,7 @@ CONTAINERS: tuple[Container, ...] = (
         codecs=("libvpx-vp9", "libsvtav1", "libaom-av1"),
         keeps_alpha=True,
     ),
+    Container(suffix=".m4v", muxer="mp4", codecs=("libx264", "libx265", "libsvtav1", "libaom-av1")),
 )
 """Every container."""
 
@@ -296,6 +297,7 @@ class StreamSpec:
     bitrate_kbps: float | None = None
     odd_size: OddSize = "pad"
     background: tuple[int, int, int] = (255, 255, 255)
+    metadata: tuple[tuple[str, str], ...] = ()
 
     @property
     def layout(self) -> PixelFormat:
