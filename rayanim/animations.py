@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.errors import FrameError, RayanimError, SettingsError, SetupError
+from rayanim.errors import FrameError, NotPicklableError, RayanimError, SettingsError, SetupError
 from rayanim.figure.playback import END, Look, Playback, figure_of
 from rayanim.parameters import Batch
 from rayanim.settings import RenderSettings, Selection
@@ -75,9 +75,13 @@ class AnimationSource:
         self._settings = settings
         self._playback = Playback(saved.animations, saved.report)
         self.n_frames = self._playback.n_frames
+        # Of a copy: what it was made from. Of the script's own: what copies are made from.
         self._pickled: bytes | None = None
+        self._for_copies: bytes | None = None
         self._random: Any = None
-        self._is_open = self._has_begun = False
+        self._has_begun = False
+        self.stop = 0
+        """The highest number of a frame that was asked for, and one."""
         # Frames whose update has run, and the data of the next one where it was taken.
         self._done = 0
         self._next: Any = None
@@ -85,15 +89,12 @@ class AnimationSource:
         self._draws_s: deque[float] = deque(maxlen=RECENT_UPDATES)
 
     @property
-    def is_open(self) -> bool:
-        """Whether frames are drawn by this object, in this process."""
-        return self._is_open
-
-    @property
     def stays(self) -> str | None:
         if self.n_frames is None:
             return COME_ONCE
         update_s = self.advance_s
+        if self._settings.independent:
+            return None
         if update_s is None or len(self._draws_s) < RECENT_UPDATES:
             return None
         if update_s > MOST_OF_A_FRAME * (update_s + median(self._draws_s)):
@@ -106,7 +107,6 @@ class AnimationSource:
 
     def open(self, geometry: Geometry | None) -> None:
         self.begin()
-        self._is_open = True
 
     def begin(self) -> None:
         """Do what comes before the first frame, once."""
@@ -133,7 +133,6 @@ class AnimationSource:
         self._playback.saved.skip_draw()
 
     def close(self) -> None:
-        self._is_open = False
         self._playback.leave_figure()
         # Ray, which goes on from here, must not change what the script's code gets.
         self._random = _random_state()
@@ -165,17 +164,17 @@ class AnimationSource:
                 traceback_text=traceback.format_exc(),
             ) from error
 
-    def catch_up(self, stop: int) -> None:
-        """Run the updates of the frames that actors have drawn, before frame `stop`.
+    def catch_up(self) -> None:
+        """Run the updates of the frames that actors have drawn.
 
         So the script goes on as after `Animation.save`.
         """
-        if self._done >= stop:
+        if self._done >= self.stop or self._settings.independent:
             return
         self._playback.take_figure(self._look())
         _set_random_state(self._random)
         try:
-            while self._done < stop and self._peek():
+            while self._done < self.stop and self._peek():
                 self._update()
                 self._playback.saved.skip_draw()
         finally:
@@ -205,11 +204,16 @@ class AnimationSource:
                     f"{self.name} ended before frame {index}: it has {self._done} frames.",
                     frame=index,
                 )
-            if self._done < index:
-                self._update()
+            if self._done < index and self._settings.independent:
+                self._next = None
+                self._done += 1
+                continue
+            self._update()
+            if self._done == 1 and index:
+                # What the first draw leaves behind counts, the limits of a norm for example.
+                self._playback.saved.draw()
+            elif self._done <= index:
                 self._playback.saved.skip_draw()
-            else:
-                self._update()
 
     def _peek(self) -> bool:
         """Whether there is another frame."""
@@ -236,6 +240,23 @@ class AnimationSource:
 
     # ---- on other processes
 
+    def can_begin_again(self) -> bool:
+        """Whether all frames could be drawn again, by a copy; asked before the first one."""
+        settings = self._settings
+        if self.n_frames is None or settings.engine == "local" or settings.workers.count == 1:
+            return False
+        try:
+            self._for_copies = self._picklable()
+        except NotPicklableError:
+            return False
+        return True
+
+    def _picklable(self) -> bytes:
+        from rayanim.engine.packing import own_modules_by_value
+
+        with own_modules_by_value():
+            return self._playback.pickled()
+
     def __getstate__(self) -> dict[str, Any]:
         saved = self._saved
         return {
@@ -243,8 +264,9 @@ class AnimationSource:
             "n_frames": self.n_frames,
             "_saved": (saved.whole_pairs, saved.on_white),
             "_settings": self._settings,
-            "_pickled": self._pickled or self._playback.pickled(),
-            "_random": _random_state(),
+            "_pickled": self._pickled or self._for_copies or self._picklable(),
+            "_for_copies": None,
+            "_random": self._random if self._pickled else _random_state(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -255,7 +277,8 @@ class AnimationSource:
         self._saved = SavedAnimation(
             animation, tuple(extra), whole_pairs=whole_pairs, on_white=on_white
         )
-        self._is_open = self._has_begun = False
+        self._has_begun = False
+        self.stop = 0
         self._updates_s, self._draws_s = deque(maxlen=1), deque(maxlen=1)
 
     def _load(self) -> None:
@@ -317,8 +340,6 @@ class AnimationFeed:
         self._wanted: Iterator[int] = (
             itertools.count() if selection is None else itertools.chain(*selection.ranges)
         )
-        self.stop = 0
-        """The highest number that was taken, and one."""
 
     @property
     def n_frames(self) -> int | None:
@@ -331,18 +352,14 @@ class AnimationFeed:
         return self._selection is not None
 
     def take(self, count: int) -> Batch:
-        """The next frames; one alone where they are drawn here.
-
-        There it can be drawn again as it stands, but not reached again.
-        """
+        """The next frames."""
         if self._numbers is None:
             taken: Sequence[int] = self._looked_for()
         else:
-            count = min(1, count) if self._source.is_open else count
             taken = self._numbers[self._at : self._at + count]
         self._at += len(taken)
         if len(taken):
-            self.stop = taken[-1] + 1
+            self._source.stop = max(self._source.stop, taken[-1] + 1)
         return Batch(taken, None)
 
     def _looked_for(self) -> Sequence[int]:
@@ -359,7 +376,10 @@ class AnimationFeed:
 
     def catch_up(self) -> None:
         """Have the script's own animation reach the last frame that was taken."""
-        self._source.catch_up(self.stop)
+        self._source.catch_up()
 
-    def again(self) -> None:
-        """None: the script's own figure is drawn, and its own variables change."""
+    def again(self) -> AnimationFeed | None:
+        """The same numbers, for a copy of the animation; None where there can be no copy."""
+        if not self._source.can_begin_again():
+            return None
+        return AnimationFeed(self._source, self._selection)

@@ -473,7 +473,7 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
         _warn_of_unused(settings.cluster)
     if isinstance(thing, SavedAnimation):
         # It knows no other way.
-        settings = replace(settings, sequential=True)
+        settings = replace(settings, sequential=not settings.independent)
     source = as_source(thing, settings)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)

@@ -26,7 +26,6 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from rayanim.animations import is_animation_source
 from rayanim.errors import NotPicklableError, SetupError
 from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.sources import Source, listed_bytes
@@ -124,8 +123,7 @@ class PackedSource:
 def pack(source: Source) -> PackedSource:
     """Pack a source that was not opened yet."""
     try:
-        with _own_modules_by_value() if is_animation_source(source) else contextlib.nullcontext():
-            pickled = cloudpickle.dumps((source, capture_style(), Surroundings.captured()))
+        pickled = cloudpickle.dumps((source, capture_style(), Surroundings.captured()))
     except NotPicklableError:
         raise
     except Exception as error:
@@ -145,7 +143,7 @@ def pack(source: Source) -> PackedSource:
 
 
 @contextlib.contextmanager
-def _own_modules_by_value() -> Iterator[None]:
+def own_modules_by_value() -> Iterator[None]:
     """Pickle functions of the script's modules with the variables that they use.
 
     Imported anew in an actor, they would change a figure of their own.
