@@ -8,6 +8,7 @@ drawn. An actor gets a copy of the animation, and runs the updates of the frames
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import itertools
 import random
@@ -78,8 +79,11 @@ class AnimationSource:
         # Of a copy: what it was made from. Of the script's own: what copies are made from.
         self._pickled: bytes | None = None
         self._for_copies: bytes | None = None
+        # The random numbers that a copy begins with, and those that come next.
         self._random: Any = None
-        self._has_begun = False
+        self._stream: Any = None
+        self._copy: AnimationSource | None = None
+        self._has_begun = self._is_used = False
         self.stop = 0
         """The highest number of a frame that was asked for, and one."""
         # Frames whose update has run, and the data of the next one where it was taken.
@@ -106,6 +110,11 @@ class AnimationSource:
         return median(self._updates_s) if self._updates_s else None
 
     def open(self, geometry: Geometry | None) -> None:
+        if self._is_used:
+            # The video is begun again. The script's own animation stays where it is.
+            self._copy = copy.copy(self)
+            self._copy.open(geometry)
+            return
         self.begin()
 
     def begin(self) -> None:
@@ -118,10 +127,14 @@ class AnimationSource:
             self._playback.begin(self._look())
 
     def measure(self, index: int, params: Any) -> Geometry:
+        if self._copy is not None:
+            return self._copy.measure(index, params)
         self._reach(index)
         return Geometry(self._playback.saved.size, first=index)
 
     def draw(self, index: int, params: Any) -> npt.NDArray[np.uint8]:
+        if self._copy is not None:
+            return self._copy.draw(index, params)
         self._reach(index)
         began_s = time.perf_counter()
         pixels = self._playback.saved.draw()
@@ -129,13 +142,20 @@ class AnimationSource:
         return pixels
 
     def advance(self, index: int, params: Any) -> None:
+        if self._copy is not None:
+            self._copy.advance(index, params)
+            return
         self._reach(index)
         self._playback.saved.skip_draw()
 
     def close(self) -> None:
+        if self._copy is not None:
+            self._copy.close()
+            return
+        self._is_used = True
         self._playback.leave_figure()
         # Ray, which goes on from here, must not change what the script's code gets.
-        self._random = _random_state()
+        self._stream = _random_state()
 
     def has_frame(self, index: int) -> bool:
         """Whether there is a frame `index`, a later one than those before; it may take a look."""
@@ -172,7 +192,7 @@ class AnimationSource:
         if self._done >= self.stop or self._settings.independent:
             return
         self._playback.take_figure(self._look())
-        _set_random_state(self._random)
+        _set_random_state(self._stream)
         try:
             while self._done < self.stop and self._peek():
                 self._update()
@@ -242,11 +262,10 @@ class AnimationSource:
 
     def can_begin_again(self) -> bool:
         """Whether all frames could be drawn again, by a copy; asked before the first one."""
-        settings = self._settings
-        if self.n_frames is None or settings.engine == "local" or settings.workers.count == 1:
+        if self.n_frames is None:
             return False
         try:
-            self._for_copies = self._picklable()
+            self._random, self._for_copies = _random_state(), self._picklable()
         except NotPicklableError:
             return False
         return True
@@ -266,7 +285,7 @@ class AnimationSource:
             "_settings": self._settings,
             "_pickled": self._pickled or self._for_copies or self._picklable(),
             "_for_copies": None,
-            "_random": self._random if self._pickled else _random_state(),
+            "_random": self._random or _random_state(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -277,7 +296,8 @@ class AnimationSource:
         self._saved = SavedAnimation(
             animation, tuple(extra), whole_pairs=whole_pairs, on_white=on_white
         )
-        self._has_begun = False
+        self._has_begun = self._is_used = False
+        self._copy = None
         self.stop = 0
         self._updates_s, self._draws_s = deque(maxlen=1), deque(maxlen=1)
 

@@ -404,3 +404,45 @@ def test_a_video_for_a_notebook_needs_no_ffmpeg(folder):
     (encoded,) = re.findall('base64,([^"]*)"', tag)
     Path("a.m4v").write_bytes(base64.b64decode(encoded))
     assert read("a.m4v")[:2] == (6, 5.0)
+
+
+def test_a_video_that_is_begun_again_leaves_the_script_s_animation_alone():
+    """A copy draws it from its start; afterwards the script's own goes on from where it was."""
+    expected = grabbed(PATTERNS["method_of_an_object"]())
+    plt.close("all")
+    animation = PATTERNS["method_of_an_object"]()
+    scope = animation._func.__self__
+    began_with = len(scope.ts)
+    source = source_of(animation)
+    feed = AnimationFeed(source, None)
+    assert feed.again() is not None
+    for frames in (3, len(expected)):
+        source.open(None)
+        source.measure(0, None)
+        for number in range(frames):
+            assert np.array_equal(source.draw(number, None), expected[number])
+        source.close()
+        assert len(scope.ts) == began_with + 1 + 3
+    feed.take(len(expected))
+    feed.catch_up()
+    assert len(scope.ts) == began_with + 1 + len(expected)
+
+
+def test_what_cannot_be_sent_is_not_begun_again():
+    """Neither a generator's frames nor what cannot be pickled."""
+    for name in ("generator_function", "a_lock_in_reach"):
+        assert AnimationFeed(source_of(PATTERNS[name]()), None).again() is None
+
+
+def test_frames_declared_independent_jump():
+    """Updates of skipped frames do not run, not even for the script's variables."""
+    fig = plt.figure()
+    seen: list[int] = []
+    animation = FuncAnimation(fig, seen.append, frames=9, init_func=lambda: None)
+    settings = RenderSettings(fps=30, independent=True, seed=None)
+    source = AnimationSource(SavedAnimation(animation), settings)
+    source.open(None)
+    source.measure(4, None)
+    source.draw(7, None)
+    source.close()
+    assert seen == [4, 7]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.animation import Animation
     from matplotlib.figure import Figure
 
-MOST_PICKLED_BYTES = 256 * 2**20
+MOST_PICKLED_BYTES = 128 * 2**20
 """An animation above this is not sent: each actor would hold a copy."""
 
 
