@@ -20,8 +20,13 @@ from typing import Any
 import matplotlib.image
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.quiver import QuiverKey
+from matplotlib.text import Annotation, Text
 
 from rayanim.figure.changes import (
     Backoff,
@@ -533,9 +538,26 @@ class ArtistNode:
         self.reach = union(self._touched, room)
 
 
+ENDS_AT_ONCE = frozenset(
+    [
+        Line2D.draw,
+        PathCollection.draw,
+        LineCollection.draw,
+        QuadMesh.draw,
+        AxesImage.draw,
+        Patch.draw,
+        Text.draw,
+        Annotation.draw,
+    ]
+)
+"""Draws of matplotlib's that end at once where the artist is not visible: not all do."""
+
+
 def is_hidden(artist: Any) -> bool:
-    """Whether drawing an artist of a known kind draws nothing, because it is not visible."""
-    return vars(artist).get("_visible") is False and is_known(artist) and "draw" not in vars(artist)
+    """Whether drawing an artist draws nothing, because it is not visible."""
+    if vars(artist).get("_visible") is not False or "draw" in vars(artist):
+        return False
+    return type(artist).draw in ENDS_AT_ONCE and is_known(artist)
 
 
 def draws_alone(artist: Any) -> bool:
