@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayanim.errors import FrameError, NotPicklableError, RayanimError, SettingsError, SetupError
-from rayanim.figure.playback import END, Look, Playback, figure_of
+from rayanim.figure.playback import END, Look, Playback, figure_of, why_not_played
 from rayanim.parameters import Batch
 from rayanim.settings import RenderSettings, Selection
 from rayanim.sources import RECENT_UPDATES, Geometry
@@ -71,6 +71,9 @@ class AnimationSource:
                 "n_frames and duration do not go with an animation: it has its own frames. "
                 "Choose some with frames='0-99'."
             )
+        reason = why_not_played(saved.animation)
+        if reason is not None:
+            raise SettingsError(f"{reason}: animation.save(...) of matplotlib's own does without.")
         self.name = type(saved.animation).__name__
         self._saved = saved
         self._settings = settings

@@ -32,7 +32,7 @@ from PIL import Image
 import rayanim
 from rayanim.animations import AnimationFeed, AnimationSource, SavedAnimation
 from rayanim.cli import main
-from rayanim.errors import NotPicklableError
+from rayanim.errors import NotPicklableError, SettingsError
 from rayanim.patching import NotOursError, mapped_options, register_writer
 from rayanim.settings import RenderSettings
 
@@ -446,3 +446,17 @@ def test_frames_declared_independent_jump():
     source.draw(7, None)
     source.close()
     assert seen == [4, 7]
+
+
+def test_a_matplotlib_that_lacks_a_name_does_it_itself(folder, caplog, monkeypatch):
+    """What this package needs of its insides may go with any release."""
+    left: list[str] = []
+    monkeypatch.setattr(Animation, "save", lambda self, name, **rest: left.append(name))
+    monkeypatch.setattr(
+        "rayanim.figure.playback.missing_animation_names", lambda animation: ("animation._fig",)
+    )
+    run(LINE + "FuncAnimation(fig, update, frames=2).save('a.mp4')")
+    assert left == ["a.mp4"]
+    assert "a.mp4 is left to matplotlib: this matplotlib lacks animation._fig." in caplog.text
+    with pytest.raises(SettingsError, match=r"lacks animation\._fig"):
+        rayanim.produce(PATTERNS["closure_sets_data"](), outfile="a.mp4")

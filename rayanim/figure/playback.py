@@ -389,7 +389,8 @@ def _first_frame_kept(animation: Any) -> Iterator[None]:
 
     make: Any = getattr(animation, "_iter_gen", None)
     is_usual = type(animation).new_frame_seq is FuncAnimation.new_frame_seq
-    takes_it = is_usual and animation._init_func is None and _is_matplotlib_s(make)
+    has_no_init = getattr(animation, "_init_func", True) is None
+    takes_it = is_usual and has_no_init and _is_matplotlib_s(make)
     if not takes_it or make() is not (frames := make()):
         yield
         return
@@ -506,6 +507,6 @@ def _callbacks(registry: Any) -> dict[str, Any]:
 
 
 def _comes_elsewhere(signal: str, function: Any) -> bool:
-    if not signal.endswith("_event"):
+    if not signal.endswith("event"):
         return True
     return signal == "draw_event" and not is_animation(getattr(function, "__self__", None))
