@@ -31,7 +31,7 @@ from rayanim.errors import (
     print_in_one_line,
 )
 from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, NoLog
-from rayanim.figure.playback import is_animation, rate_of
+from rayanim.figure.playback import code_of, is_animation, rate_of
 from rayanim.parameters import Feed, FrameStream, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.progress import Progress, choose_progress
 from rayanim.report import Report, plural
@@ -472,13 +472,14 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     if settings.cluster_address is None:
         _warn_of_unused(settings.cluster)
     if isinstance(thing, SavedAnimation):
-        # It knows no other way.
+        # It knows no other way. What names its segments is the script's code.
         settings = replace(settings, sequential=not settings.independent)
     source = as_source(thing, settings)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)
     target = Target(address, settings.storage_options)
-    return PlannedVideo(thing, settings, source, feed, target, params)
+    code = code_of(thing.animations) if isinstance(thing, SavedAnimation) else thing
+    return PlannedVideo(code, settings, source, feed, target, params)
 
 
 def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:

@@ -134,10 +134,15 @@ def test_two_actors_make_matplotlib_s_video(name, on_ray, tmp_path):
     assert (np.random.rand(), random.random()) == after or name != "global_random_numbers"
 
 
-def run(script: str, *options: str) -> None:
-    """Run a script by the command, in this process."""
+def ended(script: str, *options: str) -> int:
+    """Run a script by the command, in this process; the exit code."""
     Path("old.py").write_text("import matplotlib.pyplot as plt\n" + script, encoding="utf-8")
-    assert main.main(["run", "old.py", *options], standalone_mode=False) == 0
+    return int(main.main(["run", "old.py", *options], standalone_mode=False))
+
+
+def run(script: str, *options: str) -> None:
+    """Run a script by the command."""
+    assert ended(script, *options) == 0
 
 
 def read(path: str) -> tuple[int, float, dict[str, str]]:
@@ -460,3 +465,18 @@ def test_a_matplotlib_that_lacks_a_name_does_it_itself(folder, caplog, monkeypat
     assert "a.mp4 is left to matplotlib: this matplotlib lacks animation._fig." in caplog.text
     with pytest.raises(SettingsError, match=r"lacks animation\._fig"):
         rayanim.produce(PATTERNS["closure_sets_data"](), outfile="a.mp4")
+
+
+def test_a_stopped_video_goes_on_if_its_code_is_the_same(folder, capsys):
+    """The segments that are finished are kept; with another update they are another video's."""
+    script = LINE.replace("seen.append(i)", "assert i < 20 or not Path('stop').exists()")
+    script = f"from pathlib import Path{script}FuncAnimation(fig, update, frames=30).save('a.mp4')"
+    options = ("--segment-frames", "5", "--engine", "local")
+    Path("stop").touch()
+    assert ended(script, *options) != 0
+    Path("stop").unlink()
+    assert ended(script.replace("[i, 0]", "[i, 1]"), *options, "--resume") != 0
+    capsys.readouterr()
+    assert ended(script, *options, "--resume") == 0
+    assert "Resuming: 20 of 30 frames are finished." in capsys.readouterr().err
+    assert read("a.mp4")[0] == 30

@@ -26,6 +26,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from rayanim.animations import is_animation_source
 from rayanim.errors import NotPicklableError, SetupError
 from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.sources import Source, listed_bytes
@@ -291,6 +292,8 @@ def large_attributes(source: Source, packed: PackedSource) -> str | None:
         return None
     if listed_bytes(source) is not None:
         return large_list(source, len(packed.pickled))
+    if is_animation_source(source):
+        return f"{source.name} takes {len(packed.pickled) / 2**20:.0f} MB in each actor."
     sizes = sorted(((_size(value), name) for name, value in _attributes(source)), reverse=True)
     named = ", ".join(f"{name} ({size / 2**20:.0f} MB)" for size, name in sizes[:3])
     return (

@@ -6,6 +6,7 @@ What rayanim needs of the insides of ``matplotlib.animation`` stands here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import io
 import itertools
@@ -57,6 +58,14 @@ def rate_of(animation: Animation) -> float | None:
     """Frames per second by the animation's interval; None where it has none."""
     interval_ms = getattr(animation, "_interval", None)
     return None if interval_ms is None else 1000.0 / interval_ms
+
+
+def code_of(animations: Sequence[Animation]) -> functools.partial[Any]:
+    """The functions and classes that draw, in one thing."""
+    names = ("_func", "_init_func")
+    functions = [getattr(each, name, None) for each in animations for name in names]
+    made: Any = type(animations[0])
+    return functools.partial(made, *functions, *map(type, animations))
 
 
 def figure_of(animation: Animation) -> Figure:

@@ -74,8 +74,10 @@ ANIMATION_NAMES = (
 )
 """Names that drawing an unchanged animation needs: where one is missing, matplotlib does it."""
 
-FUNC_ANIMATION_NAMES = ("_iter_gen", "_init_func", "_save_count", "_framedata", "_interval")
-"""What the frames of an animation come from; where one is missing, they are taken to come once."""
+FUNC_ANIMATION_NAMES = (
+    "_func", "_iter_gen", "_init_func", "_save_count", "_framedata", "_interval",
+)  # fmt: skip
+"""What an animation was made with; where one is missing, its frames are taken to come once."""
 
 LEFT_OUT = frozenset(["frame_seq", "_tee_from", "_blit_cache", "_first_draw_id", "_close_id"])
 """Attributes of an animation that only a window needs: they are not sent to actors."""
