@@ -124,7 +124,7 @@ def _arguments(animation: Animation, filename: Any, given: dict[str, Any]) -> di
     writer = as_writer(given["writer"], filename, options)
     if is_page(writer):
         raise NotOursError
-    reason = why_unknown(writer) or why_not_played(animation)
+    reason = why_not_played(animation) or why_unknown(writer)
     if reason is not None:
         raise NotOursError(reason)
     arguments = _encoding(writer, filename)
@@ -281,6 +281,8 @@ def _drawn_incrementally(
 ) -> contextlib.AbstractContextManager[None]:
     from rayanim.figure.movie_writer import drawn_incrementally, saved_dpi
 
+    if why_not_played(animation) is not None:
+        return contextlib.nullcontext()
     return drawn_incrementally(animation, saved_dpi(animation, dpi))
 
 
@@ -342,6 +344,7 @@ def unpatch() -> None:
 def _saving(writer: Any, fig: Any, outfile: Any, dpi: Any, *rest: Any, **options: Any) -> Any:
     """``with writer.saving(...)``: matplotlib's own where rayanim cannot stand in."""
     from rayanim.figure.movie_writer import RayanimWriter, saving_as, why_unknown
+    from rayanim.render import current
 
     own = _before["saving"](writer, fig, outfile, dpi, *rest, **options)
     # `Animation.save` comes here, too, with what was left to matplotlib.
@@ -354,6 +357,7 @@ def _saving(writer: Any, fig: Any, outfile: Any, dpi: Any, *rest: Any, **options
         _check_suffix(outfile, _encoding(writer, outfile))
     except NotOursError as refusal:
         _logger.warning("%s is left to matplotlib: %s", outfile, str(refusal).rstrip(".") + ".")
+        current().calls += 1
         return own
     return saving_as(writer, fig, outfile, dpi)
 

@@ -480,3 +480,28 @@ def test_a_stopped_video_goes_on_if_its_code_is_the_same(folder, capsys):
     assert ended(script, *options, "--resume") == 0
     assert "Resuming: 20 of 30 frames are finished." in capsys.readouterr().err
     assert read("a.mp4")[0] == 30
+
+
+def test_some_frames_of_a_generator_come_in_their_state(folder):
+    """The updates of those before them run; frames that it does not have are an error."""
+    expected = grabbed(PATTERNS["sorter_that_yields_one_list"]())
+    plt.close("all")
+    make = PATTERNS["sorter_that_yields_one_list"]
+    rayanim.save(make(), "a.mp4", frames="3,5-6", progress=False, **LOSSLESS)
+    assert_same_pixels("a.mp4", [expected[number] for number in (3, 5, 6)])
+    with pytest.raises(SettingsError, match="ended before frame 99"):
+        rayanim.save(make(), "b.mp4", frames="3,99", progress=False)
+
+
+def test_a_loop_whose_writer_is_unknown_is_matplotlib_s(folder, caplog):
+    """The script is done then: nothing else in it is rendered."""
+    run(
+        "from matplotlib.animation import PillowWriter\n"
+        "class Own(PillowWriter): pass\n"
+        "fig, ax = plt.subplots(figsize=(2, 2))\n"
+        "writer = Own(fps=5)\n"
+        "with writer.saving(fig, 'a.gif', 50):\n"
+        "    writer.grab_frame()\n"
+    )
+    assert Path("a.gif").exists() and list(folder.glob("*.mp4")) == []
+    assert "a.gif is left to matplotlib: Own is not a writer that rayanim knows." in caplog.text
