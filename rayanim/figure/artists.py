@@ -181,7 +181,11 @@ class FigureDrawing:
     # Nodes.
 
     def _draw_artist(self, artist: Any) -> None:
-        if is_hidden(artist) and self._draws_nothing(artist):
+        if is_hidden(artist):
+            self.store_loose_calls()
+            node = self._node(artist, (artist,))
+            node.hide()
+            self._order.append(node)
             return
         node = self.begin_node(artist, (artist,))
         if node.is_drawn or self.comparing:
@@ -189,21 +193,6 @@ class FigureDrawing:
         self.end_node(node)
         if node.is_unknown:
             self._check_global_inputs()
-
-    def _draws_nothing(self, artist: Any) -> bool:
-        """Run the draw of an artist that is not visible; whether that was all there is to it."""
-        self.store_loose_calls()
-        recorder = self._renderer.recorder
-        self._is_in_node = True
-        artist.draw(self._renderer)
-        self._is_in_node = False
-        nothing = recorder.cut()
-        if nothing.calls:
-            return False
-        node = self._node(artist, (artist,))
-        node.hide(nothing)
-        self._order.append(node)
-        return True
 
     def begin_node(self, artist: Any, roots: tuple[Any, ...]) -> ArtistNode:
         """What is drawn until `end_node` is recorded in the node of `artist`."""
@@ -386,6 +375,10 @@ class Axes3DDrawing:
         return node if node is not None and node.draws(artist) else None
 
 
+NOTHING = Recording((), None, None)
+"""What an artist draws that is not visible."""
+
+
 class ArtistNode:
     """An artist, or several that only make sense together, with what they drew last."""
 
@@ -501,9 +494,12 @@ class ArtistNode:
         self.drawn_for = ""
         self._backoff.reset()
 
-    def hide(self, nothing: Recording) -> None:
-        """It is not visible: nothing is known of what it would be drawn from."""
-        self.store(nothing)
+    def hide(self) -> None:
+        """It is not visible: it draws nothing, and nothing is known of what it is drawn from."""
+        if self.recording is NOTHING:
+            self.dirty = False
+            return
+        self.store(NOTHING)
         self.drawn_for, self.fresh = "", None
         self._watch, self._epoch, self._settled = None, -1, False
         # One that comes and goes, as in an ArtistAnimation, is not worth watching.
