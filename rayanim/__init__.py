@@ -6,6 +6,7 @@ neither Ray nor matplotlib nor FFmpeg.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         SetupError,
     )
     from rayanim.parameters import IndexedFrameParams
+    from rayanim.patching import patch, save, unpatch
     from rayanim.render import produce
     from rayanim.report import Report
     from rayanim.settings import ClusterSettings, PerformanceSettings
@@ -44,7 +46,10 @@ _HOMES = {
     "IndexedFrameParams": "parameters",
     "PerformanceSettings": "settings",
     "Report": "report",
+    "patch": "patching",
     "produce": "render",
+    "save": "patching",
+    "unpatch": "patching",
     **dict.fromkeys(
         (
             "ClusterError",
@@ -100,7 +105,10 @@ __all__ = [
     "SetupError",
     "__version__",
     "get_rendered_frame_ids",
+    "patch",
     "produce",
+    "save",
+    "unpatch",
 ]
 
 
@@ -127,3 +135,8 @@ def _version() -> str:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *_ROOMS})
+
+
+if "matplotlib.animation" in sys.modules:
+    # The writer that ``animation.save(..., writer="rayanim")`` looks for.
+    import_module("rayanim.patching").register_writer()

@@ -20,6 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rayanim.animations import AnimationFeed, AnimationSource, SavedAnimation
 from rayanim.errors import (
     OutputError,
     ParametersError,
@@ -30,6 +31,7 @@ from rayanim.errors import (
     print_in_one_line,
 )
 from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, NoLog
+from rayanim.figure.playback import code_of, is_animation, rate_of
 from rayanim.parameters import Feed, FrameStream, IndexedFrameParams, NumberFeed, ParameterFeed
 from rayanim.progress import Progress, choose_progress
 from rayanim.report import Report, plural
@@ -80,6 +82,7 @@ def produce(
     loop: int | None = None,
     dither: Dither | None = None,
     colors: int | None = None,
+    metadata: Mapping[str, str] | None = None,
     overwrite: bool = True,
     progress: Any = None,
     frames: str | None = None,
@@ -167,6 +170,9 @@ def produce(
         colour, which suits plots.
     colors
         The most colours of a GIF, its transparency included; None is 256.
+    metadata
+        What the file says of itself: ``{"title": "A wave", "artist": "..."}``, by the
+        container's own names.
     overwrite
         Whether an existing file may be replaced. It is, by a finished one only.
     progress
@@ -262,11 +268,15 @@ def _produce(arguments: dict[str, Any]) -> Report:
     """Do what the arguments of `produce` ask for, or what the command asks for instead."""
     overrides = current()
     arguments = _with_own(arguments)
-    if not overrides.admit(arguments["frame_gen"]):
+    thing = arguments["frame_gen"]
+    if not overrides.admit(thing.animation if isinstance(thing, SavedAnimation) else thing):
         return passed_over(arguments)
     arguments = overrides.applied(arguments)
     try:
-        report = _carried_out(make_plan(arguments, overrides), overrides)
+        plan = make_plan(arguments, overrides)
+        report = _carried_out(plan, overrides)
+        if isinstance(plan.feed, AnimationFeed) and report.rendered:
+            plan.feed.catch_up()
     except ScriptError as error:
         raise as_raised(error)  # noqa: B904 - it brings its own cause
     except KeyboardInterrupt as error:
@@ -282,6 +292,13 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     from rayanim.animator import Animator
 
     thing, found = arguments["frame_gen"], dict(arguments)
+    if is_animation(thing):
+        thing = found["frame_gen"] = SavedAnimation(thing)
+    if isinstance(thing, SavedAnimation):
+        if found["fps"] is None:
+            found["fps"] = rate_of(thing.animation)
+        # The script's own random numbers go on, as they do in matplotlib.
+        found["seed"] = found["seed"] or None
     if not isinstance(thing, Animator):
         found["fps"] = DEFAULT_FPS if found["fps"] is None else found["fps"]
         return found
@@ -391,7 +408,8 @@ class Overrides:
         fps, thing = script["fps"], script["frame_gen"]
         if self.quality_fps is None:
             return fps
-        one_by_one = is_frame_list(thing) or is_frame_stream(thing)
+        is_animation = isinstance(thing, SavedAnimation)
+        one_by_one = is_animation or is_frame_list(thing) or is_frame_stream(thing)
         if script["param_by_frame"] is None and script["n_frames"] is None and not one_by_one:
             return self.quality_fps
         # Frames that are given one by one would only play at another speed.
@@ -475,12 +493,16 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     address = _target_address(settings, is_still=overrides.still_number is not None)
     if settings.cluster_address is None:
         _warn_of_unused(settings.cluster)
+    if isinstance(thing, SavedAnimation):
+        # It knows no other way. What names its segments is the script's code.
+        settings = replace(settings, sequential=not settings.independent)
     source = as_source(thing, settings)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)
     is_folder = is_image_pattern(address.name)
     target = (ImageFolder if is_folder else Target)(address, settings.storage_options)
-    return PlannedVideo(thing, settings, source, feed, target, params)
+    code = code_of(thing.animations) if isinstance(thing, SavedAnimation) else thing
+    return PlannedVideo(code, settings, source, feed, target, params)
 
 
 def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
@@ -528,6 +550,10 @@ def _source_and_feed(
     from rayanim.sources import SequentialSource
 
     n_frames, selection = settings.n_frames, settings.frames
+    if isinstance(source, AnimationSource):
+        if params is not None:
+            raise SettingsError("param_by_frame goes with an Animator, not with an animation.")
+        return source, AnimationFeed(source, selection)
     if source.n_frames is not None and params is not None:
         raise SettingsError(
             f"param_by_frame goes with an Animator; {source.name} takes no parameters."

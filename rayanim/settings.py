@@ -783,6 +783,12 @@ def _colors(name: str, value: Any) -> int | None:
     return None if value is None else operator.index(value)
 
 
+def _metadata(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value or {}, Mapping | tuple):
+        raise SettingsError(f"{name} must be a dict such as {{'title': 'A wave'}}, got {value!r}.")
+    return tuple((str(key), str(text)) for key, text in dict(value or {}).items())
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoSettings:
     """How pixels become a video: the settings that `rayanim.video` reads.
@@ -801,6 +807,7 @@ class VideoSettings:
     loop: int | None = setting(None, _loop)
     dither: Dither | None = setting(None, one_of_or_none(*get_args(Dither)))
     colors: int | None = setting(None, _colors)
+    metadata: tuple[tuple[str, str], ...] = setting((), _metadata)
 
     def __post_init__(self) -> None:
         check_fields(self)

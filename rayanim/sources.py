@@ -731,9 +731,12 @@ def _shared(value: Any, depth: int) -> dict[int, Any]:
 
 def as_source(thing: Any, settings: RenderSettings) -> Source:
     """The source behind `thing`, whichever form it has."""
+    from rayanim.animations import AnimationSource, SavedAnimation
     from rayanim.animator import Animator
     from rayanim.frame_gen import FluentFG, FrameGenerator
 
+    if isinstance(thing, SavedAnimation):
+        return AnimationSource(thing, settings)
     if isinstance(thing, FluentFG):
         thing = thing.build()
     if isinstance(thing, Animator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -9,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from matplotlib.animation import MovieWriter
 from numpy.typing import NDArray
 
 from rayanim.pixels import to_rgba
@@ -82,6 +84,36 @@ def draw_generator(generator: Any, numbers: list[int], fps: Fraction | int) -> l
         ]
     finally:
         generator.finish()
+
+
+class Grabber(MovieWriter):
+    """Keeps the pixels that matplotlib gives its writers."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(codec="h264", **options)
+        self.frames: list[Pixels] = []
+
+    def _run(self) -> None:
+        """No program."""
+
+    def grab_frame(self, **savefig_kwargs: Any) -> None:
+        self.fig.set_size_inches(self._w, self._h)
+        memory = io.BytesIO()
+        self.fig.savefig(memory, format="rgba", dpi=self.dpi, **savefig_kwargs)
+        width, height = self.frame_size
+        pixels = np.frombuffer(memory.getvalue(), np.uint8)
+        self.frames.append(pixels.reshape(height, width, 4))
+
+    def finish(self) -> None:
+        """Nothing to write."""
+
+
+def grabbed(animation: Any, **saved_with: Any) -> list[Pixels]:
+    """The frames that `Animation.save` gives."""
+    writer = Grabber()
+    saved_with.pop("fps", None)
+    animation.save("unused", writer=writer, **saved_with)
+    return writer.frames
 
 
 def draw_function(function: Callable[[float], Any], times: list[float]) -> list[Pixels]:

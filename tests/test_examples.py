@@ -19,9 +19,11 @@ from lossless import (
     draw_animator,
     draw_function,
     draw_generator,
+    grabbed,
 )
 from samples import sampled
 
+from rayanim.patching import Unsaved, patched
 from rayanim.render import Overrides, overriding
 from rayanim.report import Report
 
@@ -49,6 +51,13 @@ def _function(names: Namespace) -> list[Pixels]:
     return draw_function(names["ripples"], [1000 * n / 30 for n in NUMBERS])
 
 
+def _unchanged(names: Namespace) -> list[Pixels]:
+    # Anew: the script's own has changed its state.
+    names = runpy.run_path(names["__file__"], run_name="unchanged")
+    drawn = grabbed(names["ani"])
+    return [drawn[number] for number in NUMBERS]
+
+
 @dataclass(frozen=True)
 class Example:
     """What is known of an example's video."""
@@ -65,6 +74,7 @@ EXAMPLES = {
     "frequency_sweep": Example((1920, 1080), 255, _video),
     "eased_scenes": Example((1280, 720), 144, _video),
     "function": Example((960, 540), 120, _function),
+    "unchanged": Example((640, 480), 300, _unchanged),
 }
 
 
@@ -76,7 +86,7 @@ def run_example(name: str, output: Path, **arguments: Any) -> tuple[Namespace, R
         arguments={"progress": False, **arguments},
         on_report=reports.append,
     )
-    with overriding(overrides):
+    with overriding(overrides), patched(Unsaved()):
         names = runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
     assert len(reports) == 1
     return names, reports[0]

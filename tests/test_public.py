@@ -39,7 +39,10 @@ PUBLIC = [
     "SetupError",
     "__version__",
     "get_rendered_frame_ids",
+    "patch",
     "produce",
+    "save",
+    "unpatch",
 ]
 
 

@@ -12,6 +12,7 @@ import pytest
 from video_reading import read_video
 
 from rayanim.cli import main
+from rayanim.patching import Unsaved, patched
 from rayanim.render import Overrides, overriding
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +27,8 @@ def test_a_code_block_renders(number, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = tmp_path / "block.py"
     script.write_text(PYTHON[number], encoding="utf-8")
-    with overriding(Overrides(arguments={"engine": "local", "progress": False})):
+    arguments = {"engine": "local", "progress": False}
+    with overriding(Overrides(arguments=arguments)), patched(Unsaved()):
         runpy.run_path(str(script), run_name="__main__")
     videos = [each for each in tmp_path.iterdir() if each.suffix in (".mp4", ".webm")]
     assert len(videos) == 1

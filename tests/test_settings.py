@@ -338,6 +338,7 @@ NOT_OPTIONS = {
     "encoding_log_interval": "progress is shown as the command says",
     "height_px": "--quality",
     "logger": "an object of Python's",
+    "metadata": "belongs to what is drawn",
     "n_frames": "belongs to what is drawn",
     "odd_size": "belongs to the drawing",
     "outfile": "--output",
@@ -381,6 +382,7 @@ def test_every_argument_reaches_the_settings(
     given: dict[str, Any] = {
         "fps": 7, "dpi": 50, "workers": 1, "engine": "local", "codec": "h265", "crf": 30,
         "preset": "fast", "pixel_format": "yuv444p", "odd_size": "crop", "background": "red",
+        "metadata": {"title": "mine"},
         "overwrite": False, "progress": False, "frames": "0-1", "seed": 3, "n_frames": 4,
         "savefig_params": {"facecolor": "red"}, "reuse_figure_object": False, "drawing": "full",
         "drawing_log_interval": 5, "encoding_log_interval": 6, "sequential": True,

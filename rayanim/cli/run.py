@@ -26,6 +26,7 @@ from rayanim.cli.printing import (
     write_text,
 )
 from rayanim.jobs.driver import EVENTS_VARIABLE, MarkedStream
+from rayanim.patching import Unsaved, patched
 from rayanim.render import Overrides, overriding
 from rayanim.report import Report
 from rayanim.storage.address import Address
@@ -153,6 +154,7 @@ class _Run:
         self._printer = printer
         self._outputs: list[Address] = []
         self._passed_over: list[list[str]] = []
+        self._unsaved = Unsaved()
         suffix = ".mp4" if options.still_number is None else ".png"
         self._default_output = Path((options.name or script.stem) + suffix)
         self._overrides = self._make_overrides()
@@ -165,7 +167,8 @@ class _Run:
         # This process is ours, and a video needs no window.
         os.environ.setdefault("MPLBACKEND", "agg")
         with as_main(self._script, self._options.script_arguments) as module:
-            with self._ray_started_early(), overriding(self._overrides):
+            in_force = overriding(self._overrides), patched(self._unsaved)
+            with self._ray_started_early(), in_force[0], in_force[1]:
                 exit_code = self._run_in(module)
             if exit_code == 0:
                 self._printer.end()
@@ -217,6 +220,7 @@ class _Run:
             self._options.name,
             script=str(self._script),
             rendered=self._passed_over,
+            shown=self._unsaved.by_figure(),
         )
         self._overrides.wanted = None
         render_found(found, self._overrides.target(None) or self._default_output)

@@ -109,11 +109,15 @@ def _search_path(path: Path, argv: Sequence[str], search_path: list[str]) -> lis
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """An object or a class in a script that can be rendered, unless there is an obstacle."""
+    """An object or a class in a script that can be rendered, unless there is an obstacle.
+
+    `beside` are further animations of the same figure.
+    """
 
     name: str
     value: Any
     obstacle: str = ""
+    beside: tuple[Any, ...] = ()
 
     @property
     def is_class(self) -> bool:
@@ -124,7 +128,7 @@ class Definition:
     def kind(self) -> str:
         """What it is, for lists: ``Animator class``, ``FrameGenerator (Square)``."""
         cls = self.value if self.is_class else type(self.value)
-        names = ("Act", "Animator", "FluentFG", "FrameGenerator")
+        names = ("Act", "Animation", "Animator", "FluentFG", "FrameGenerator")
         form = next(base.__name__ for base in cls.__mro__ if base.__name__ in names)
         if self.is_class:
             return f"{form} class"
@@ -156,9 +160,13 @@ def choose(
     *,
     script: str,
     rendered: Iterable[Sequence[str]] = (),
+    shown: Iterable[Sequence[Any]] = (),
 ) -> Definition:
-    """The one definition to render; `rendered` are the names of what the script itself renders."""
-    there = definitions(namespace)
+    """The one definition to render; `rendered` are the names of what the script itself renders.
+
+    `shown` are the animations that it made and did not save, by figure.
+    """
+    there = [*definitions(namespace), *_animations(namespace, shown)]
     if name is not None:
         return _named(there, namespace, name, script, rendered)
     usable = [found for found in there if not found.obstacle and not found.name.startswith("_")]
@@ -188,20 +196,37 @@ def choose(
     )
 
 
+def _animations(
+    namespace: Mapping[str, Any], shown: Iterable[Sequence[Any]]
+) -> Iterator[Definition]:
+    """The animations of each figure, as one video."""
+    for number, (first, *others) in enumerate(shown, 1):
+        names = [name for each in (first, *others) for name in _variables(each, namespace)]
+        yield Definition(names[0] if names else f"animation{number}", first, beside=tuple(others))
+
+
+def _variables(thing: Any, namespace: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in list(namespace.items()) if value is thing]
+
+
 def names_of(thing: Any, namespace: Mapping[str, Any]) -> list[str]:
     """What a user may call `thing`: variables at the script's top level, then its class."""
-    variables = [name for name, value in list(namespace.items()) if value is thing]
+    variables = _variables(thing, namespace)
     own = getattr(thing, "__name__", None)
     kind = own if isinstance(own, str) else type(thing).__name__
     return variables if kind in variables else [*variables, kind]
 
 
-def render_found(found: Definition, output: Outfile) -> Report:
+def render_found(found: Definition, output: Outfile) -> Report | None:
     """Render a definition as `produce` or `make_video` would by default."""
     from rayanim.animator import Animator
+    from rayanim.figure.playback import is_animation
+    from rayanim.patching import save
     from rayanim.render import produce
 
     thing = found.thing()
+    if is_animation(thing):
+        return save(thing, str(output), writer="rayanim", extra_anim=found.beside)
     if isinstance(thing, Animator):
         if thing.param_by_frame is None and thing.n_frames is None:
             raise SettingsError(

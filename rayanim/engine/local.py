@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
+from rayanim.animations import is_animation_source
 from rayanim.engine.audit import FrameMark, Reference
 from rayanim.engine.draw import (
     ChunkRenderer,
@@ -235,7 +236,8 @@ class InProcess:
 
     def frames_per_step(self) -> int:
         """Frames to draw until progress and the choice where to draw are updated."""
-        if not self.cost.is_known:
+        # The script's own animation can be drawn again as it stands, but not reached again.
+        if not self.cost.is_known or is_animation_source(self._job.source):
             return 1
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
         return max(1, min(STEP_FRAMES, by_time, STEP_BYTES // self.spec.frame_bytes))

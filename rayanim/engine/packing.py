@@ -26,6 +26,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from rayanim.animations import is_animation_source
 from rayanim.errors import NotPicklableError, SetupError
 from rayanim.figure.style import Style, apply_style, capture_style
 from rayanim.sources import Source, listed_bytes
@@ -124,6 +125,8 @@ def pack(source: Source) -> PackedSource:
     """Pack a source that was not opened yet."""
     try:
         pickled = cloudpickle.dumps((source, capture_style(), Surroundings.captured()))
+    except NotPicklableError:
+        raise
     except Exception as error:
         culprit = _culprit(source)
         raise NotPicklableError(
@@ -138,6 +141,28 @@ def pack(source: Source) -> PackedSource:
         arguments=tuple(sys.argv),
         variables=_packed_variables(),
     )
+
+
+@contextlib.contextmanager
+def own_modules_by_value() -> Iterator[None]:
+    """Pickle functions of the script's modules with the variables that they use.
+
+    Imported anew in an actor, they would change a figure of their own.
+    """
+    found = [
+        module
+        for name, module in list(sys.modules.items())
+        if name not in ("__main__", "__mp_main__") and _is_the_script_s(module)
+    ]
+    registered = cloudpickle.list_registry_pickle_by_value()
+    found = [module for module in found if module.__name__ not in registered]
+    for module in found:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in found:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def unpack(packed: PackedSource) -> Source:
@@ -267,6 +292,8 @@ def large_attributes(source: Source, packed: PackedSource) -> str | None:
         return None
     if listed_bytes(source) is not None:
         return large_list(source, len(packed.pickled))
+    if is_animation_source(source):
+        return f"{source.name} takes {len(packed.pickled) / 2**20:.0f} MB in each actor."
     sizes = sorted(((_size(value), name) for name, value in _attributes(source)), reverse=True)
     named = ", ".join(f"{name} ({size / 2**20:.0f} MB)" for size, name in sizes[:3])
     return (

@@ -20,8 +20,13 @@ from typing import Any
 import matplotlib.image
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.quiver import QuiverKey
+from matplotlib.text import Annotation, Text
 
 from rayanim.figure.changes import (
     Backoff,
@@ -176,6 +181,12 @@ class FigureDrawing:
     # Nodes.
 
     def _draw_artist(self, artist: Any) -> None:
+        if is_hidden(artist):
+            self.store_loose_calls()
+            node = self._node(artist, (artist,))
+            node.hide()
+            self._order.append(node)
+            return
         node = self.begin_node(artist, (artist,))
         if node.is_drawn or self.comparing:
             artist.draw(self._renderer)
@@ -364,6 +375,10 @@ class Axes3DDrawing:
         return node if node is not None and node.draws(artist) else None
 
 
+NOTHING = Recording((), None, None)
+"""What an artist draws that is not visible."""
+
+
 class ArtistNode:
     """An artist, or several that only make sense together, with what they drew last."""
 
@@ -479,6 +494,17 @@ class ArtistNode:
         self.drawn_for = ""
         self._backoff.reset()
 
+    def hide(self) -> None:
+        """It is not visible: it draws nothing, and nothing is known of what it is drawn from."""
+        if self.recording is NOTHING:
+            self.dirty = False
+            return
+        self.store(NOTHING)
+        self.drawn_for, self.fresh = "", None
+        self._watch, self._epoch, self._settled = None, -1, False
+        # One that comes and goes, as in an ArtistAnimation, is not worth watching.
+        self._backoff.skip_next()
+
     def store(self, recording: Recording) -> None:
         """Store what it drew in this frame."""
         self.dirty = not recording.same_as(self.recording)
@@ -506,6 +532,28 @@ class ArtistNode:
         limit = self.recording.limit if self.recording else None
         room = overlap(widened(self._touched, by_px), limit)
         self.reach = union(self._touched, room)
+
+
+ENDS_AT_ONCE = frozenset(
+    [
+        Line2D.draw,
+        PathCollection.draw,
+        LineCollection.draw,
+        QuadMesh.draw,
+        AxesImage.draw,
+        Patch.draw,
+        Text.draw,
+        Annotation.draw,
+    ]
+)
+"""Draws of matplotlib's that end at once where the artist is not visible: not all do."""
+
+
+def is_hidden(artist: Any) -> bool:
+    """Whether drawing an artist draws nothing, because it is not visible."""
+    if vars(artist).get("_visible") is not False or "draw" in vars(artist):
+        return False
+    return type(artist).draw in ENDS_AT_ONCE and is_known(artist)
 
 
 def draws_alone(artist: Any) -> bool:

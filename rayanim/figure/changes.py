@@ -556,6 +556,10 @@ class Backoff:
         self._power += 1
         return True
 
+    def skip_next(self) -> None:
+        """Leave it unwatched in the next frame in which it is drawn."""
+        self._frames = max(self._frames, 2)
+
     def skip_longest(self) -> None:
         """Leave it unwatched for the longest time."""
         self._frames = self.LONGEST
@@ -590,7 +594,11 @@ def restore_flags(flags: Flags) -> None:
 
 def is_known(thing: Any) -> bool:
     """Whether `thing` is of a class whose changes are seen."""
-    return _visit_of(type(thing)) is not Watch._visit_unknown
+    kind = type(thing)
+    visit = _VISITS.get(kind)
+    if visit is None:
+        visit = _VISITS[kind] = _visit_of(kind)
+    return visit is not Watch._visit_unknown
 
 
 _PLAIN: dict[type, Callable[[Watch, Any], None]] = {

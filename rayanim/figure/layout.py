@@ -112,12 +112,21 @@ def restored_layout(figure: Figure) -> Iterator[None]:
 def skip_draw(figure: Figure) -> None:
     """Leave `figure` as drawing it would, without pixels."""
     in_space = any(hasattr(ax, "get_proj") for ax in figure.axes)
-    if runs_layout(figure) or (in_space and figure.get_layout_engine() is not None):
+    is_laid_out = runs_layout(figure) or (in_space and figure.get_layout_engine() is not None)
+    if is_laid_out or _has_arrows(figure):
         # The next layout begins where this one ends: even what rounding does to it shows. And
-        # tight_layout() measures axes in 3D as they were drawn last.
+        # tight_layout() measures axes in 3D as they were drawn last. Arrows keep the scale that
+        # their first draw finds.
         figure.draw_without_rendering()
     else:
         _settle_limits(figure)
+
+
+def _has_arrows(figure: Any) -> bool:
+    module: Any = sys.modules.get("matplotlib.quiver")
+    if module is None:
+        return False
+    return any(isinstance(each, module.Quiver) for ax in figure.axes for each in ax.collections)
 
 
 def _settle_limits(figure: Any) -> None:

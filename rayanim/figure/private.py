@@ -64,6 +64,24 @@ STYLE_NAMES = (
 """Names that carrying a script's style needs: without that of the colour maps more is sent, without
 the others scales and the epoch of dates must be set in ``setup``."""
 
+ANIMATION_NAMES = (
+    PrivateName("animation", "_fig", "the figure that it plays in"),
+    PrivateName("animation", "_init_draw", "what is drawn before the first frame"),
+    PrivateName("animation", "_draw_next_frame", "makes the figure that of the next frame"),
+    PrivateName("animation", "_start", "plays the animation in a window after the first draw"),
+    PrivateName("animation", "_draw_was_started", "whether to warn that nothing was drawn"),
+    PrivateName("writer", "_supports_transparency", "whether frames are drawn on white"),
+)
+"""Names that drawing an unchanged animation needs: where one is missing, matplotlib does it."""
+
+FUNC_ANIMATION_NAMES = (
+    "_func", "_iter_gen", "_init_func", "_save_count", "_framedata", "_interval",
+)  # fmt: skip
+"""What an animation was made with; where one is missing, its frames are taken to come once."""
+
+LEFT_OUT = frozenset(["frame_seq", "_tee_from", "_blit_cache", "_first_draw_id", "_close_id"])
+"""Attributes of an animation that only a window needs: they are not sent to actors."""
+
 TRANSFORM_CACHES = frozenset(
     [
         "_invalid", "_parents", "_mtx", "_inverted", "_points", "_affine", "_transformed_path",
@@ -141,6 +159,17 @@ def missing_names(renderer: Any, figure: Any) -> tuple[str, ...]:
         f"{each.owner}.{each.name}"
         for each in NAMES
         if each.owner in found and not hasattr(found[each.owner], each.name)
+    )
+
+
+def missing_animation_names(animation: Any) -> tuple[str, ...]:
+    """The names that this matplotlib lacks and that drawing an animation needs."""
+    module: Any = sys.modules["matplotlib.animation"]
+    owners = {"animation": animation, "writer": module.AbstractMovieWriter}
+    return tuple(
+        f"{each.owner}.{each.name}"
+        for each in ANIMATION_NAMES
+        if not hasattr(owners[each.owner], each.name)
     )
 
 

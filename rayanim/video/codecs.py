@@ -115,6 +115,7 @@ def make_spec(
         dither=(settings.dither or "none") if target.codec.encoder == "gif" else "",
         colors=settings.colors or 0,
         names=suffix if "%" in suffix else "",
+        metadata=settings.metadata,
     )
 
 

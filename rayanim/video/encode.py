@@ -331,6 +331,7 @@ def open_file(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, Vid
             options["movflags"] = "+faststart"
     file = io.BytesIO() if path is None else str(path)
     container = av.open(file, "w", format=spec.container, container_options=options)
+    container.metadata.update(spec.metadata)
     stream = _add_stream(container, spec)
     with quiet_svt(spec.codec):
         container.start_encoding()

@@ -471,6 +471,7 @@ class StreamSpec:
     colors: int = 0
     palette: str = ""
     names: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
 
     @property
     def layout(self) -> PixelFormat:

@@ -1,0 +1,475 @@
+"""`Animation.save` made by rayanim: the call as matplotlib has it, and putting it in place.
+
+What rayanim cannot do as it was asked for is left to matplotlib, whole, and one line says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from rayanim.animations import SavedAnimation
+from rayanim.errors import OutputError, SettingsError
+from rayanim.figure.playback import (
+    animation_class,
+    figure_of,
+    rate_of,
+    why_not_played,
+    writer_of_all,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.animation import Animation
+
+    from rayanim.report import Report
+
+_logger = logging.getLogger(__name__)
+
+
+class NotOursError(Exception):
+    """Why a call is matplotlib's."""
+
+
+def save(
+    animation: Animation,
+    filename: str | os.PathLike[str],
+    writer: Any = None,
+    fps: float | None = None,
+    dpi: float | str | None = None,
+    codec: str | None = None,
+    bitrate: int | None = None,
+    extra_args: Sequence[str] | None = None,
+    metadata: dict[str, str] | None = None,
+    extra_anim: Iterable[Animation] | None = None,
+    savefig_kwargs: dict[str, Any] | None = None,
+    *,
+    progress_callback: Callable[[int, int | None], Any] | None = None,
+    **options: Any,
+) -> Report | None:
+    """Save an animation of matplotlib's as ``animation.save`` does, several times as fast.
+
+    Parameters
+    ----------
+    animation
+        A ``FuncAnimation``, an ``ArtistAnimation``, or another ``Animation``.
+    filename, writer, fps, dpi, codec, bitrate, extra_args, metadata, extra_anim, savefig_kwargs
+        As ``matplotlib.animation.Animation.save`` has them.
+    progress_callback
+        Called as matplotlib calls it; frames that actors draw are reported after all of them.
+    options
+        Further options of `rayanim.produce`, such as ``workers``, ``frames`` and ``crf``.
+
+    Returns
+    -------
+    Report or None
+        What was made; None where the call was left to matplotlib.
+
+    Raises
+    ------
+    RuntimeError, TypeError
+        As matplotlib does.
+    RayanimError
+        As `rayanim.produce` does.
+    """
+    from rayanim.render import produce
+
+    given: dict[str, Any] = {
+        "writer": writer,
+        "fps": fps,
+        "dpi": dpi,
+        "codec": codec,
+        "bitrate": bitrate,
+        "extra_args": extra_args,
+        "metadata": metadata,
+        "extra_anim": extra_anim,
+        "savefig_kwargs": savefig_kwargs,
+        "progress_callback": progress_callback,
+    }
+    try:
+        arguments = _arguments(animation, filename, given)
+    except NotOursError as reason:
+        _leave_to_matplotlib(animation, filename, given, str(reason))
+        return None
+    return produce(**{**arguments, **options})
+
+
+def _arguments(animation: Animation, filename: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `produce` that ask for what `Animation.save` was asked for."""
+    from rayanim.figure.movie_writer import (
+        as_writer,
+        is_page,
+        keeps_alpha,
+        makes_even,
+        saved_dpi,
+        why_unknown,
+    )
+
+    own = ("fps", "codec", "bitrate", "extra_args", "metadata")
+    options = {name: given[name] for name in own if given[name] is not None}
+    if given["writer"] is not None and not isinstance(given["writer"], str) and options:
+        raise RuntimeError(
+            f"{', '.join(options)} cannot be given together with a writer that is made already: "
+            "give them to the writer."
+        )
+    options.setdefault("fps", rate_of(animation))
+    writer = as_writer(given["writer"], filename, options)
+    if is_page(writer):
+        raise NotOursError
+    reason = why_not_played(animation) or why_unknown(writer)
+    if reason is not None:
+        raise NotOursError(reason)
+    arguments = _encoding(writer, filename)
+    _check_suffix(filename, arguments)
+    dpi = saved_dpi(animation, given["dpi"])
+    # As its `setup` does: `frame_size` is asked for afterwards.
+    writer.fig, writer.dpi = figure_of(animation), dpi
+    return arguments | {
+        "frame_gen": SavedAnimation(
+            animation,
+            tuple(given["extra_anim"] or ()),
+            given["progress_callback"],
+            whole_pairs=makes_even(writer),
+            on_white=not keeps_alpha(writer, filename),
+        ),
+        "outfile": filename,
+        "fps": writer.fps,
+        "dpi": dpi,
+        "savefig_params": _savefig_params(given["savefig_kwargs"]),
+    }
+
+
+def _savefig_params(given: dict[str, Any] | None) -> dict[str, Any]:
+    options = dict(given or {})
+    if options.pop("bbox_inches", None) is not None:
+        _logger.warning("bbox_inches is ignored: all frames of a video have one size.")
+    for name in ("dpi", "format"):
+        if name in options:
+            raise TypeError(f"grab_frame got an unexpected keyword argument {name!r}")
+    return options
+
+
+def _encoding(writer: Any, filename: Any) -> dict[str, Any]:
+    """The arguments of `produce` that a writer's codec, bitrate and options come to."""
+    from rayanim.figure.movie_writer import OWN_CODEC, program_options
+
+    found: dict[str, Any] = {}
+    if Path(filename).suffix.lower() not in OWN_CODEC and hasattr(writer, "bin_path"):
+        found["codec"] = writer.codec
+    if writer.bitrate > 0:
+        found["bitrate"] = writer.bitrate
+    if writer.metadata:
+        found["metadata"] = writer.metadata
+    found |= mapped_options(program_options(writer), writer.fps)
+    if "crf" in found:
+        found.pop("bitrate", None)
+    return found
+
+
+NO_MATTER = {"-movflags", "-threads", "-tune", "-loglevel", "-hide_banner", "-an", "-y", "-layers"}
+"""Options of FFmpeg and ImageMagick that change no picture."""
+
+WITHOUT_VALUE = {"-hide_banner", "-an", "-y"}
+
+TO_EVEN = {
+    "pad=ceil(iw/2)*2:ceil(ih/2)*2": "pad",
+    "scale=trunc(iw/2)*2:trunc(ih/2)*2": "scale",
+    "crop=trunc(iw/2)*2:trunc(ih/2)*2": "crop",
+    "scale=ceil(iw/2)*2:ceil(ih/2)*2": "scale",
+}
+
+
+def mapped_options(options: Sequence[str], fps: float | None) -> dict[str, Any]:
+    """The arguments of `produce` that stand for options of FFmpeg.
+
+    Raises
+    ------
+    NotOursError
+        If one of them has no counterpart.
+    """
+    found: dict[str, Any] = {}
+    waiting = list(options)
+    while waiting:
+        name = waiting.pop(0)
+        value = "" if name in WITHOUT_VALUE or not waiting else waiting.pop(0)
+        text = f"{name} {value}".strip()
+        if name in NO_MATTER:
+            continue
+        if name in ("-vcodec", "-c:v", "-codec:v"):
+            found["codec"] = value
+        elif name == "-pix_fmt":
+            found["pixel_format"] = value
+        elif name == "-crf":
+            found["crf"] = float(value)
+        elif name == "-preset":
+            found["preset"] = value
+        elif name in ("-b:v", "-b"):
+            found["bitrate"] = _kilobits(value, text)
+        elif name in ("-vf", "-filter:v") and value.strip("'\"") in TO_EVEN:
+            found["odd_size"] = TO_EVEN[value.strip("'\"")]
+        elif (name == "-r" and _same_number(value, fps)) or (name == "-loop" and value == "0"):
+            continue
+        else:
+            raise NotOursError(f"rayanim has no counterpart to {text!r}")
+    return found
+
+
+def _kilobits(value: str, text: str) -> float:
+    units = {"k": 1.0, "m": 1000.0}
+    try:
+        if value[-1:].lower() in units:
+            return float(value[:-1]) * units[value[-1].lower()]
+        return float(value) / 1000
+    except ValueError:
+        raise NotOursError(f"rayanim does not understand {text!r}") from None
+
+
+def _same_number(value: str, fps: float | None) -> bool:
+    try:
+        return fps is not None and abs(float(value) - fps) < 1e-3
+    except ValueError:
+        return False
+
+
+def _check_suffix(filename: Any, arguments: dict[str, Any]) -> None:
+    """Leave to matplotlib what rayanim does not write; what the command asks for is its own."""
+    from rayanim.render import current
+    from rayanim.settings import VideoSettings
+    from rayanim.storage.address import address_of, with_default_suffix
+    from rayanim.video.codecs import check_target
+
+    overrides = current()
+    if overrides.output is not None or overrides.still_number is not None:
+        return
+    try:
+        names = ("codec", "crf", "preset", "bitrate", "pixel_format")
+        settings = VideoSettings(**{name: arguments[name] for name in names if name in arguments})
+        check_target(with_default_suffix(address_of(filename), ".mp4").suffix, settings)
+    except (OutputError, SettingsError) as error:
+        raise NotOursError(str(error)) from error
+
+
+def _leave_to_matplotlib(
+    animation: Animation, filename: Any, given: dict[str, Any], reason: str
+) -> None:
+    from rayanim.render import current
+
+    overrides = current()
+    if not overrides.admit(animation):
+        return
+    if reason:
+        _logger.warning("%s is left to matplotlib: %s", filename, reason.rstrip(".") + ".")
+    if not overrides.dry_run:
+        _is_leaving.append(filename)
+        try:
+            with _drawn_incrementally(animation, given["dpi"]):
+                _matplotlib_s_save()(animation, overrides.target(filename), **given)
+        finally:
+            _is_leaving.pop()
+
+
+def _drawn_incrementally(
+    animation: Animation, dpi: float | str | None
+) -> contextlib.AbstractContextManager[None]:
+    from rayanim.figure.movie_writer import drawn_incrementally, saved_dpi
+
+    if why_not_played(animation) is not None:
+        return contextlib.nullcontext()
+    return drawn_incrementally(animation, saved_dpi(animation, dpi))
+
+
+# ---- in the place of matplotlib's
+
+_is_leaving: list[Any] = []
+"""The files that matplotlib writes now."""
+
+_before: dict[str, Any] = {}
+"""matplotlib's own methods while ours are in their place."""
+
+
+def _matplotlib_s_save() -> Callable[..., Any]:
+    found: Callable[..., Any] = _before.get("save", animation_class().save)
+    return found
+
+
+def patch() -> None:
+    """Have rayanim make what is asked of ``Animation.save``, until `unpatch`.
+
+    For notebooks, and for libraries that save animations by themselves. Also
+    makes rayanim known to matplotlib as a writer.
+    """
+    register_writer()
+    if not _before:
+        writer_class = writer_of_all()
+        cls = animation_class()
+        _before.update(save=cls.save, to_html5_video=cls.to_html5_video, saving=writer_class.saving)
+        cls.save, cls.to_html5_video, writer_class.saving = _save, _to_html5_video, _saving
+
+
+def register_writer() -> None:
+    """Make ``writer="rayanim"`` known to matplotlib, for as long as the process lives."""
+    from rayanim.figure.movie_writer import register
+
+    register(_encode)
+
+
+def _encode(writer: Any, frames: Iterator[Any]) -> None:
+    from rayanim.render import produce
+
+    produce(
+        frames,
+        fps=writer.fps,
+        outfile=writer.outfile,
+        seed=None,
+        **_encoding(writer.stands_for or writer, writer.outfile),
+    )
+
+
+def unpatch() -> None:
+    """Put matplotlib's own ``Animation.save`` back."""
+    if _before:
+        cls = animation_class()
+        cls.save, cls.to_html5_video = _before.pop("save"), _before.pop("to_html5_video")
+        writer_of_all().saving = _before.pop("saving")
+
+
+def _saving(writer: Any, fig: Any, outfile: Any, dpi: Any, *rest: Any, **options: Any) -> Any:
+    """``with writer.saving(...)``: matplotlib's own where rayanim cannot stand in."""
+    from rayanim.figure.movie_writer import RayanimWriter, saving_as, why_unknown
+    from rayanim.render import current
+
+    own = _before["saving"](writer, fig, outfile, dpi, *rest, **options)
+    # `Animation.save` comes here, too, with what was left to matplotlib.
+    if isinstance(writer, RayanimWriter) or _is_leaving or rest or options:
+        return own
+    try:
+        reason = why_unknown(writer)
+        if reason is not None:
+            raise NotOursError(reason)
+        _check_suffix(outfile, _encoding(writer, outfile))
+    except NotOursError as refusal:
+        _logger.warning("%s is left to matplotlib: %s", outfile, str(refusal).rstrip(".") + ".")
+        current().calls += 1
+        return own
+    return saving_as(writer, fig, outfile, dpi)
+
+
+def _to_html5_video(animation: Any, *arguments: Any, **options: Any) -> Any:
+    from rayanim.figure.movie_writer import written_by_rayanim
+
+    with written_by_rayanim():
+        return _before["to_html5_video"](animation, *arguments, **options)
+
+
+def _save(animation: Animation, filename: Any, *arguments: Any, **options: Any) -> None:
+    save(animation, filename, *arguments, **options)
+
+
+class Unsaved:
+    """The animations that a script has made and not saved."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Animation] = {}
+
+    def add(self, animation: Animation) -> None:
+        """A new one."""
+        self._made[id(animation)] = animation
+
+    def remove(self, animation: Animation) -> None:
+        """It was saved."""
+        self._made.pop(id(animation), None)
+
+    def by_figure(self) -> list[list[Animation]]:
+        """Those of each figure, which are shown together."""
+        found: dict[int, list[Animation]] = {}
+        for each in self._made.values():
+            found.setdefault(id(figure_of(each)), []).append(each)
+        return list(found.values())
+
+
+@contextlib.contextmanager
+def patched(unsaved: Unsaved) -> Iterator[None]:
+    """Patch matplotlib while a script runs, as soon as the script loads it."""
+    was_patched = bool(_before)
+    with contextlib.ExitStack() as stack:
+
+        def put_in_place() -> None:
+            patch()
+            cls = animation_class()
+            before_init, before_save = cls.__init__, cls.save
+
+            def made(animation: Animation, *arguments: Any, **options: Any) -> None:
+                before_init(animation, *arguments, **options)
+                unsaved.add(animation)
+
+            def saved(animation: Animation, *arguments: Any, **options: Any) -> None:
+                unsaved.remove(animation)
+                before_save(animation, *arguments, **options)
+
+            cls.__init__, cls.save = made, saved
+
+            def put_back() -> None:
+                cls.__init__, cls.save = before_init, before_save
+                if not was_patched:
+                    unpatch()
+
+            stack.callback(put_back)
+
+        with _when_loaded("matplotlib.animation", put_in_place):
+            yield
+
+
+@contextlib.contextmanager
+def _when_loaded(name: str, act: Callable[[], None]) -> Iterator[None]:
+    """Call `act` once the module `name` is loaded, now or inside."""
+    if name in sys.modules:
+        act()
+        yield
+        return
+    finder = _Watcher(name, act)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+
+
+class _Watcher(MetaPathFinder, Loader):
+    """Waits for one module to be loaded, which it leaves to Python."""
+
+    def __init__(self, name: str, act: Callable[[], None]) -> None:
+        self._name = name
+        self._act = act
+        self._loader: Any = None
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find the module that is waited for, once."""
+        if name != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        if spec is not None:
+            self._loader, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As Python does."""
+        found: ModuleType | None = self._loader.create_module(spec)
+        return found
+
+    def exec_module(self, module: ModuleType) -> None:
+        """As Python does, and then act."""
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._act()
