@@ -307,8 +307,11 @@ class AnimationSource:
     def _load(self) -> None:
         import cloudpickle
 
+        from rayanim.engine.packing import classes_apart
+
         # A fresh copy: what comes out of Ray's store cannot be written to.
-        self._playback = cloudpickle.loads(self._pickled)
+        with classes_apart():
+            self._playback = cloudpickle.loads(self._pickled)
         self._stream = self._random
 
     @contextlib.contextmanager

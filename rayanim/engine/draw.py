@@ -104,14 +104,11 @@ class Replay:
 
     pickled: bytes | None
 
-    def of(
-        self, source: Source, seed: int | None, again: Callable[[], Source], after: int = -1
-    ) -> Source | None:
+    def of(self, source: Source, seed: int | None, again: Callable[[], Source]) -> Source | None:
         """`source`, which draws each frame in the state that a serial run would have.
 
         None where the parameters cannot be unpickled: that is reported, by frame,
-        when they come with their frames. `again` gives the source anew. It is in the state
-        after frame `after`.
+        when they come with their frames. `again` gives the source anew.
         """
         from rayanim.sources import SequentialSource
 
@@ -121,7 +118,7 @@ class Replay:
                 params = cloudpickle.loads(self.pickled)
             except Exception:
                 return None
-        return SequentialSource(source, seed, params, again, done=after + 1)
+        return SequentialSource(source, seed, params, again)
 
 
 @dataclass(frozen=True, slots=True)

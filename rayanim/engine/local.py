@@ -33,7 +33,7 @@ from rayanim.engine.draw import (
     measure_source,
     open_source,
 )
-from rayanim.engine.packing import PackedSource, unpickled
+from rayanim.engine.packing import PackedSource, classes_apart, unpickled
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.stats import JobEvents
 from rayanim.engine.writing import FrameEncoder, Writer
@@ -281,6 +281,10 @@ class InProcess:
             fresh = functools.partial(unpickled, pristine)
             find_jump(source, index, self._renderer, self._order_test, fresh, self.geometry)
 
+    def params_by_number(self) -> dict[int, Any] | None:
+        """What `update` gets for each frame of the whole video; None where there are none."""
+        return self._job.params_by_number()
+
     def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
         """What the frames of actors are compared with; this process's source serves it from now."""
         return _Here(self, self._job.settings, self._source, packed, replay, self.last)
@@ -303,7 +307,9 @@ class _Here:
         self._packed = packed
         self._replay = replay
         if replay is not None:
-            source = replay.of(source, settings.seed, only_forward, after=last) or source
+            params = inside.params_by_number()
+            done = last + 1
+            source = SequentialSource(source, settings.seed, params, only_forward, done=done)
         self._renderer = self._in_full(source)
 
     def draw(self, number: int, params: Any) -> FrameMark:
@@ -311,10 +317,11 @@ class _Here:
 
     def draw_as_actor(self, batch: Batch, *, in_full: bool) -> FrameMark:
         setup, settings = self._setup, self._settings
-        source = unpickled(self._packed)
-        if self._replay is not None:
-            again = functools.partial(unpickled, self._packed)
-            source = self._replay.of(source, settings.seed, again) or source
+        with classes_apart():
+            source = unpickled(self._packed)
+            if self._replay is not None:
+                again = functools.partial(unpickled, self._packed)
+                source = self._replay.of(source, settings.seed, again) or source
         try:
             open_source(source, settings.seed, setup.geometry)
             renderer = ChunkRenderer(source, setup.spec, settings, is_audited=True)

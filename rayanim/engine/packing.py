@@ -189,23 +189,32 @@ def unpack(packed: PackedSource) -> Source:
 
 def unpickled(packed: PackedSource) -> Source:
     """The source as it was packed, for the process that packed it."""
-    with _classes_apart():
+    with classes_apart():
         return _loaded(packed)[0]
 
 
+_is_apart: list[bool] = []
+
+
 @contextlib.contextmanager
-def _classes_apart() -> Iterator[None]:
+def classes_apart() -> Iterator[None]:
     """Unpickle classes of the script as classes of their own.
 
     cloudpickle takes those that it has pickled in this process for the same, and gives
-    them the methods of the copy, which have other global variables.
+    them the methods of the copy, which have other global variables. What is unpickled
+    inside, nested or not, has the same classes.
     """
     known = vars(cloudpickle.cloudpickle).get("_DYNAMIC_CLASS_TRACKER_BY_ID", {})
+    if _is_apart:
+        yield
+        return
+    _is_apart.append(True)
     kept = dict(known)
     known.clear()
     try:
         yield
     finally:
+        _is_apart.clear()
         known.clear()
         known.update(kept)
 

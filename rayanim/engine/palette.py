@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from rayanim.engine.draw import ChunkRenderer, Frame, close_source, open_source
-from rayanim.engine.packing import unpickled
+from rayanim.engine.packing import classes_apart, unpickled
 from rayanim.errors import RayanimError
 from rayanim.figure.figure import kept_figures
 from rayanim.parameters import Feed
@@ -129,7 +129,8 @@ def _copied(
             is_same = np.array_equal(out, in_turn)
         if not is_same:
             replay = job.replay()
-            source = None if replay is None else replay.of(copy(), seed, copy)
+            with classes_apart():
+                source = None if replay is None else replay.of(copy(), seed, copy)
             if source is not None:
                 drawing = opened(source)
         for number, params in others:
