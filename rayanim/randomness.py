@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -28,12 +28,22 @@ def seed_for(seed: int | None, frame: int) -> None:
     np.random.seed(np.frombuffer(digest, "<u4", count=4))
 
 
+def noted_randomness() -> Callable[[], None]:
+    """What puts the generators back to their state of now."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+
+    def put_back() -> None:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+    return put_back
+
+
 @contextmanager
 def kept_randomness() -> Iterator[None]:
     """Restore the caller's generators afterwards."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
+    put_back = noted_randomness()
     try:
         yield
     finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
+        put_back()

@@ -302,9 +302,11 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(thing, Animator):
         found["fps"] = DEFAULT_FPS if found["fps"] is None else found["fps"]
         return found
+    declared = found["sequential"] or found["independent"]
     for name in ("fps", "sequential", "independent"):
         if found[name] is None:
-            found[name] = getattr(thing, name)
+            # What the call declares counts, and not what its class does.
+            found[name] = False if declared and name != "fps" else getattr(thing, name)
     if found["param_by_frame"] is None:
         found["param_by_frame"] = thing.param_by_frame
         # Beside parameters that have a length, `n_frames` may be anything of the script's.
@@ -369,6 +371,9 @@ class Overrides:
         for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
             if choice in changes and rival not in self.arguments:
                 changes[rival] = None
+        for choice, rival in (("sequential", "independent"), ("independent", "sequential")):
+            if changes.get(choice) and rival not in self.arguments:
+                changes[rival] = False
         if "dpi" in changes and isinstance(script["savefig_params"], dict):
             changes["savefig_params"] = {**script["savefig_params"], "dpi": changes["dpi"]}
         if "fps" not in changes:
@@ -464,9 +469,12 @@ class PlannedVideo:
 
     def drawn_safer(self, redraw: RedrawError, feed: Feed) -> PlannedVideo:
         """The same video of a new source, drawn as `redraw` says; `feed` has its frames."""
-        from rayanim.engine.packing import unpickled
+        from rayanim.engine.packing import restore_variables, unpickled
 
-        source = self.source if redraw.packed is None else unpickled(redraw.packed)
+        source = self.source
+        if redraw.packed is not None:
+            restore_variables(redraw.packed)
+            source = unpickled(redraw.packed)
         settings = self.settings
         if redraw.in_process:
             here: dict[str, Any] = {"engine": "local", "workers": 1, "address": "local"}
@@ -574,6 +582,19 @@ def _source_and_feed(
     return source, NumberFeed(n_frames, selection)
 
 
+SOME_PARAMETERS, LISTED_BYTES = 20, 2**30
+"""By the first of them their size is estimated; so many bytes of a generator's are kept at most."""
+
+
+def _pickled_bytes(entries: list[IndexedFrameParams]) -> int:
+    import cloudpickle
+
+    try:
+        return len(cloudpickle.dumps(entries))
+    except Exception:  # reported, by frame, where they are sent
+        return 0
+
+
 def _listed(
     source: Source, params: Iterable[Any] | None, settings: RenderSettings
 ) -> tuple[Iterable[Any] | None, Iterable[Any] | None, RenderSettings]:
@@ -591,9 +612,18 @@ def _listed(
     last = sys.maxsize if frames is None else frames.last
     feed = ParameterFeed(params, settings.n_frames)
     entries: list[IndexedFrameParams] = []
+    entry_bytes = 0
     # No further than to the last frame that is chosen: a generator may have no end.
     while (not entries or entries[-1].frame_id < last) and len(batch := feed.take(1)):
         entries += [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
+        if len(entries) == SOME_PARAMETERS and not isinstance(params, Sized):
+            entry_bytes = _pickled_bytes(entries) // SOME_PARAMETERS
+        if entry_bytes * len(entries) > LISTED_BYTES:
+            raise SettingsError(
+                f"The updates of frames that are skipped need param_by_frame, which takes more "
+                f"than {LISTED_BYTES >> 20} MB. If frames do not depend on those before, give "
+                "independent=True (--independent)."
+            )
     if isinstance(params, Sized) or settings.sequential:
         return entries, entries, replace(settings, n_frames=None)
     return entries, iter(entries), settings
@@ -664,8 +694,11 @@ def _made(
         # Another job may have finished it since.
         if not plan.settings.overwrite:
             plan.target.check(overwrite=False)
+        from rayanim.randomness import noted_randomness
+
         feed, again = plan.feed, plan.feed.again()
         in_full, notice = False, None
+        begin_random_numbers_again = noted_randomness()
         while True:
             try:
                 return attempt(
@@ -674,6 +707,7 @@ def _made(
             except RedrawError as error:
                 # What was finished before may be wrong as well.
                 redraw = error
+            begin_random_numbers_again()
             plan = plan.drawn_safer(redraw, again or plan.feed)
             in_full = in_full or redraw.in_full
             notice = f"{redraw.message}. All frames are drawn again, {_how(redraw)}."

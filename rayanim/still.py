@@ -151,12 +151,14 @@ def _in_sequence(plan: PlannedVideo) -> Source:
 
 def _jump_finder(plan: PlannedVideo, source: Source, number: int) -> Callable[[Geometry], None]:
     """Before `source` is opened: what finds whether it may skip costly updates, once it is."""
-    from rayanim.engine.draw import ChunkRenderer, OrderTest, find_jump
-    from rayanim.engine.packing import pack, unpickled
+    from rayanim.engine.draw import TESTED_FRAMES, ChunkRenderer, OrderTest, find_jump
+    from rayanim.engine.packing import copied, pack
     from rayanim.sources import SequentialSource
     from rayanim.video.codecs import make_spec
 
     if not isinstance(source, SequentialSource) or plan.settings.sequential:
+        return lambda geometry: None
+    if len(source.skipped(number)) <= TESTED_FRAMES:
         return lambda geometry: None
     try:
         packed = pack(plan.source)
@@ -164,10 +166,11 @@ def _jump_finder(plan: PlannedVideo, source: Source, number: int) -> Callable[[G
         return lambda geometry: None
 
     def find(geometry: Geometry) -> None:
-        spec = make_spec(".mkv", VideoSettings(odd_size="scale"), geometry.size, plan.settings.fps)
+        settings = VideoSettings(odd_size="scale", codec="ffv1")
+        spec = make_spec(".mkv", settings, geometry.size, plan.settings.fps)
         renderer = ChunkRenderer(source, spec, plan.settings)
         test = OrderTest(spec, plan.settings)
-        find_jump(source, number, renderer, test, lambda: unpickled(packed), geometry)
+        find_jump(source, number, renderer, test, copied(packed), geometry)
 
     return find
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from rayanim.engine.packing import PackedSource
+    from rayanim.video.spec import Codec
 
 # What draws and encodes is imported in functions: a package that it needs may be broken here.
 
@@ -306,7 +307,6 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
     from rayanim.settings import VideoSettings
     from rayanim.sources import AnimatorSource
     from rayanim.video.codecs import make_spec
-    from rayanim.video.spec import CODECS
 
     source = (
         AnimatorSource(TestVideo(), AS_IT_IS) if packed_source is None else unpack(packed_source)
@@ -317,7 +317,7 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
         open_source(source, SEED, None)
         try:
             size = measure_source(source, SEED, 0, 0).size
-            for name in (codec.encoder for codec in CODECS):
+            for name in (codec.encoder for codec in _codecs()):
                 try:
                     spec = make_spec(".mkv", VideoSettings(codec=name), size, Fraction(30))
                     encoded, _ = ChunkRenderer(source, spec, AS_IT_IS).collect(
@@ -341,10 +341,16 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
     return DrawnFacts(panels, frames, segments, failures)
 
 
-def _encoders(drawn: DrawnFacts) -> tuple[Encoder, ...]:
-    from rayanim.video.spec import CODECS
+def _codecs() -> list[Codec]:
+    """Those of videos that can be tried in one container."""
+    from rayanim.video.spec import CODECS, CONTAINERS
 
-    names = ((codec.encoder, codec.aliases[0]) for codec in CODECS)
+    (container,) = (each for each in CONTAINERS if each.suffix == ".mkv")
+    return [codec for codec in CODECS if codec.encoder in container.codecs]
+
+
+def _encoders(drawn: DrawnFacts) -> tuple[Encoder, ...]:
+    names = ((codec.encoder, codec.aliases[0]) for codec in _codecs())
     return tuple(Encoder(name, codec, drawn.failures.get(name)) for name, codec in names)
 
 

@@ -133,7 +133,7 @@ class Auditor:
 
     `share` are the frames to audit, None for as many as take `AUDIT_TIME`. `replays`:
     actors run the updates of the frames that they skip. `last` is the last frame that
-    this process has drawn, and actors draw from place `start` in the video on.
+    this process has drawn, and `start` the index of the actors' first chunk.
 
     Where updates are run, frames are audited in their order: a chunk waits until all
     before it were offered.
@@ -155,8 +155,8 @@ class Auditor:
         self._replays = replays
         self._last = last
         self._waiting: list[_Marked] = []
-        # Chunks that were offered: where they begin, and their frames up to the marked ones.
-        self._offered: dict[int, tuple[int, list[_Marked]]] = {}
+        # By the index of its chunk, until all before it were offered.
+        self._offered: dict[int, list[_Marked]] = {}
         self._start = start
         self._done = 0
         self._spent_s = 0.0
@@ -166,11 +166,11 @@ class Auditor:
         """An actor has drawn a chunk."""
         batch = chunk.batch
         marked = [_Marked(mark, batch[: batch.numbers.index(mark.number) + 1]) for mark in marks]
-        if chunk.start >= self._start:
-            self._offered[chunk.start] = chunk.stop, marked
+        if chunk.index >= self._start:
+            self._offered[chunk.index] = marked
         while self._start in self._offered:
-            self._start, marked = self._offered.pop(self._start)
-            self._wait(marked)
+            self._wait(self._offered.pop(self._start))
+            self._start += 1
 
     def _wait(self, marked: list[_Marked]) -> None:
         self._waiting += marked

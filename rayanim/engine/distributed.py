@@ -261,7 +261,7 @@ class RayRun:
         if event.chunk is not None and auditor is not None and isinstance(failure, ScriptError):
             is_well_here = auditor.is_drawn_here(failure.frame, event.chunk.batch)
         if is_well_here and isinstance(failure, ScriptError):
-            message = f"{failure.message} It did so in render actors only"
+            message = f"{failure.message.rstrip('.')}, in render actors only"
             raise RedrawError(message, in_process=True) from failure
 
     def _carry_out(self, action: Action) -> None:

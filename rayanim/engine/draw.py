@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
@@ -208,7 +209,6 @@ class ChunkRenderer:
         self._is_audited = is_audited
         self._converter = FrameConverter(spec)
         self._monitor = DrawMonitor(0.0 if is_audited else comparing_share(settings.audit))
-        self._knows_difference = False
         self.marks: list[FrameMark] = []
         """Of the frames drawn by the last call."""
 
@@ -229,15 +229,9 @@ class ChunkRenderer:
     def render(self, chunk: Chunk) -> tuple[RawPayload, Timings]:
         """Draw and convert all frames of `chunk`.
 
-        Where a frame of it turns out to differ from a full draw, the chunk
-        is drawn once more: all figures are drawn in full from then on.
+        From a frame on that turns out to differ from a full draw, all are drawn in full.
         """
-        payload, timings = self.collect(chunk, RawFrames(self._spec, len(chunk)))
-        if self.difference is not None and not self._knows_difference:
-            self._knows_difference = True
-            payload, again = self.collect(chunk, RawFrames(self._spec, len(chunk)))
-            timings = again.after(timings)
-        return payload, timings
+        return self.collect(chunk, RawFrames(self._spec, len(chunk)))
 
     def collect(self, chunk: Chunk, collector: Collector[Collected]) -> tuple[Collected, Timings]:
         """Draw and convert all frames of `chunk` into `collector`, once."""
@@ -247,7 +241,8 @@ class ChunkRenderer:
             with self._monitor.open():
                 for number, params in chunk.batch.frames():
                     is_chosen = is_marked(self._seed, number, self._share)
-                    with self._monitor.frame(number, compared=is_chosen):
+                    is_compared = is_chosen and not self._is_audited
+                    with self._monitor.frame(number, compared=is_compared):
                         drawn = self._drawn(number, params)
                     watch.lap("draw")
                     frame = collector.buffer()
@@ -479,20 +474,21 @@ class OrderTest:
             self._count += 1
             self._drawn.append((params, FrameMark.of(number, frame, self._spec)))
 
-    def order_matters(self, fresh: Source, geometry: Geometry) -> bool:
+    def order_matters(self, fresh: AbstractContextManager[Source], geometry: Geometry) -> bool:
         """Whether `fresh`, a source that has drawn nothing, draws one with other pixels."""
-        try:
-            open_source(fresh, self._settings.seed, geometry)
-            renderer = ChunkRenderer(fresh, self._spec, self._settings, is_audited=True)
-            return not all(
-                renderer.mark(mark.number, params).same_as(mark)
-                for params, mark in reversed(self._drawn)
-            )
-        except RayanimError:
-            return True  # it cannot do without the frames before
-        finally:
-            with contextlib.suppress(RayanimError):
-                close_source(fresh)
+        with fresh as source:
+            try:
+                open_source(source, self._settings.seed, geometry)
+                renderer = ChunkRenderer(source, self._spec, self._settings, is_audited=True)
+                return not all(
+                    renderer.mark(mark.number, params).same_as(mark)
+                    for params, mark in reversed(self._drawn)
+                )
+            except RayanimError:
+                return True  # it cannot do without the frames before
+            finally:
+                with contextlib.suppress(RayanimError):
+                    close_source(source)
 
 
 COSTLY = 0.5
@@ -504,7 +500,7 @@ def find_jump(
     index: int,
     renderer: ChunkRenderer,
     test: OrderTest,
-    fresh: Callable[[], Source],
+    fresh: AbstractContextManager[Source],
     geometry: Geometry,
 ) -> None:
     """Before frame `index` is drawn: have `source` skip costly updates, if frames do without them.
@@ -518,4 +514,4 @@ def find_jump(
         frames, timings = renderer.render(one)
         test.remember(one, frames)
     if (source.advance_s or 0.0) > COSTLY * timings.busy_s:
-        source.jumps = not test.order_matters(fresh(), geometry)
+        source.jumps = not test.order_matters(fresh, geometry)

@@ -22,7 +22,7 @@ from rayanim.engine.draw import Replay
 from rayanim.engine.local import DEPENDS, Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.messages import NothingDrawnError
 from rayanim.engine.metrics import MetricsExporter
-from rayanim.engine.packing import LARGE_BYTES, unpickled
+from rayanim.engine.packing import LARGE_BYTES
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.ray_session import RaySession, ray_errors_explained
 from rayanim.engine.stats import (
@@ -413,8 +413,8 @@ class VideoJob:
         if nothing.taken is not None:
             self._plan.put_back(nothing.taken)
         why = nothing.why.rstrip(".")
-        self._events.notice_once(f"{why}. This process, where it did not, draws all frames.")
-        self._inside.must_stay = "the drawing code fails in render actors"
+        self._events.notice_once(f"{why}. This process goes on, and draws all frames.", "stays")
+        self._inside.must_stay = "render actors cannot draw it as this process does"
         self._handover.stay()
 
     def _auditor(self) -> Auditor | None:
@@ -428,7 +428,7 @@ class VideoJob:
             share=settings.audit,
             replays=self._replay is not None or settings.sequential,
             last=self._inside.last,
-            start=self._plan.next_frame,
+            start=self._plan.n_chunks,
         )
 
     def _finds_way(self) -> bool:
@@ -447,7 +447,7 @@ class VideoJob:
             pristine = self._chooser.pristine
             if not inside.can_test_order and self._plan.frames_left != 0:
                 return False
-            if pristine is not None and not inside.order_matters(unpickled(pristine)):
+            if pristine is not None and not inside.order_matters(pristine):
                 return True
         if replay is None:
             inside.must_stay = DEPENDS

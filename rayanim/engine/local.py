@@ -33,7 +33,7 @@ from rayanim.engine.draw import (
     measure_source,
     open_source,
 )
-from rayanim.engine.packing import PackedSource, classes_apart, unpickled
+from rayanim.engine.packing import PackedSource, classes_apart, copied, unpickled
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.stats import JobEvents
 from rayanim.engine.writing import FrameEncoder, Writer
@@ -270,15 +270,15 @@ class InProcess:
         """Whether enough was drawn for `order_matters`."""
         return self._order_test.has_enough(self.cost.usual_s)
 
-    def order_matters(self, fresh: Source) -> bool:
-        """Whether frames depend on those before, by what `fresh` draws without them."""
-        return self._order_test.order_matters(fresh, self.geometry)
+    def order_matters(self, pristine: PackedSource) -> bool:
+        """Whether frames depend on those before, by what a copy draws without them."""
+        return self._order_test.order_matters(copied(pristine), self.geometry)
 
     def cross_gap(self, chunk: Chunk, pristine: PackedSource) -> None:
         """Before `chunk` is drawn: find whether costly updates up to it must run."""
         index, source = chunk.batch.numbers[0], self._source
         if isinstance(source, SequentialSource) and not self._job.settings.sequential:
-            fresh = functools.partial(unpickled, pristine)
+            fresh = copied(pristine)
             find_jump(source, index, self._renderer, self._order_test, fresh, self.geometry)
 
     def params_by_number(self) -> dict[int, Any] | None:
@@ -317,22 +317,21 @@ class _Here:
 
     def draw_as_actor(self, batch: Batch, *, in_full: bool) -> FrameMark:
         setup, settings = self._setup, self._settings
-        with classes_apart():
-            source = unpickled(self._packed)
+        with classes_apart(), copied(self._packed) as source:
             if self._replay is not None:
                 again = functools.partial(unpickled, self._packed)
                 source = self._replay.of(source, settings.seed, again) or source
-        try:
-            open_source(source, settings.seed, setup.geometry)
-            renderer = ChunkRenderer(source, setup.spec, settings, is_audited=True)
-            if in_full:
-                renderer.draw_in_full_from_now()
-            for number, params in [*setup.first.frames(), *batch.frames()]:
-                mark = renderer.mark(number, params)
-            return mark
-        finally:
-            with contextlib.suppress(RayanimError):
-                close_source(source)
+            try:
+                open_source(source, settings.seed, setup.geometry)
+                renderer = ChunkRenderer(source, setup.spec, settings, is_audited=True)
+                if in_full:
+                    renderer.draw_in_full_from_now()
+                for number, params in [*setup.first.frames(), *batch.frames()]:
+                    mark = renderer.mark(number, params)
+                return mark
+            finally:
+                with contextlib.suppress(RayanimError):
+                    close_source(source)
 
     def _in_full(self, source: Source) -> ChunkRenderer:
         renderer = ChunkRenderer(source, self._setup.spec, self._settings, is_audited=True)

@@ -28,7 +28,9 @@ import numpy as np
 
 from rayanim.animations import is_animation_source
 from rayanim.errors import NotPicklableError, SetupError
+from rayanim.figure.figure import kept_figures
 from rayanim.figure.style import Style, apply_style, capture_style
+from rayanim.randomness import kept_randomness
 from rayanim.sources import Source, listed_bytes
 
 LARGE_BYTES = 64 * 2**20
@@ -176,8 +178,7 @@ def unpack(packed: PackedSource) -> Source:
     try:
         source, style, surroundings = _loaded(packed)
         surroundings.apply()
-        if packed.variables is not None:
-            set_module_variables(cloudpickle.loads(packed.variables))
+        restore_variables(packed)
     except Exception as error:
         raise SetupError(
             f"The source could not be unpickled in the actor: {type(error).__name__}: {error}",
@@ -217,6 +218,28 @@ def classes_apart() -> Iterator[None]:
         _is_apart.clear()
         known.clear()
         known.update(kept)
+
+
+@contextlib.contextmanager
+def copied(packed: PackedSource) -> Iterator[Source]:
+    """A copy of the source that is drawn in this process, and leaves no trace in it.
+
+    Variables of the script's modules, random numbers and pyplot's figures are those of
+    before afterwards.
+    """
+    now = module_variables()
+    with kept_randomness(), kept_figures():
+        restore_variables(packed)
+        try:
+            yield unpickled(packed)
+        finally:
+            set_module_variables(now)
+
+
+def restore_variables(packed: PackedSource) -> None:
+    """Give the script's modules the plain values that they had when the source was packed."""
+    if packed.variables is not None:
+        set_module_variables(cloudpickle.loads(packed.variables))
 
 
 def _loaded(packed: PackedSource) -> tuple[Source, Style | None, Surroundings]:

@@ -28,7 +28,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from rayanim.engine.draw import ChunkRenderer, Frame, close_source, open_source
-from rayanim.engine.packing import classes_apart, unpickled
+from rayanim.engine.packing import (
+    classes_apart,
+    module_variables,
+    restore_variables,
+    set_module_variables,
+    unpickled,
+)
 from rayanim.errors import RayanimError
 from rayanim.figure.figure import kept_figures
 from rayanim.parameters import Feed
@@ -113,6 +119,8 @@ def _copied(
         stack.enter_context(contextlib.suppress(RayanimError))
         stack.enter_context(kept_randomness())
         stack.enter_context(kept_figures())
+        stack.callback(set_module_variables, module_variables())
+        restore_variables(pristine)
 
         def opened(source: Source) -> ChunkRenderer:
             stack.callback(_close, source)

@@ -122,6 +122,11 @@ class SegmentPlan:
         return self._at
 
     @property
+    def n_chunks(self) -> int:
+        """Chunks that were taken."""
+        return self._chunks
+
+    @property
     def frames_left(self) -> int | None:
         """Frames that were not taken yet; None where the end is unknown."""
         return None if self._n_frames is None else self._n_frames - self._at

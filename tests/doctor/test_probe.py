@@ -82,7 +82,7 @@ def test_a_package_that_cannot_be_imported_is_found(tmp_path: Path) -> None:
 
 def test_all_of_rayanim_s_encoders_but_libaom_work_here(probe) -> None:
     """PyAV's wheels bring them; SVT-AV1 stands in for the last."""
-    assert {each.codec for each in probe.encoders} == {"h264", "h265", "vp9", "av1"}
+    assert {each.codec for each in probe.encoders} >= {"h264", "h265", "vp9", "av1"}
     failing = {each.name for each in probe.encoders if each.failure is not None}
     assert failing <= {"libaom-av1"} and failing == set(probe.drawn.failures)
 

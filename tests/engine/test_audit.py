@@ -57,7 +57,7 @@ class Here:
 
 
 def chunk(start: int, stop: int) -> Chunk:
-    return Chunk(start, start, stop, Batch(range(start, stop), None))
+    return Chunk(start // (stop - start), start, stop, Batch(range(start, stop), None))
 
 
 def auditor(here: Here, *, share: float | None = None, replays: bool = True) -> Auditor:
