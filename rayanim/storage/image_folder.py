@@ -164,10 +164,11 @@ class ImageFolder(Target):
             return None
 
     def _put_one_by_one(self, part: Path) -> None:
-        number = len(list(part.iterdir()))
-        for each in part.iterdir():
+        images = sorted(part.iterdir())
+        for each in images:
             _put(each, self._folder / each.name)
         # Those of a longer video. What comes after a gap need not be one's frame.
+        number = len(images)
         while (image := self._folder / self._image(number)).is_file():
             image.unlink()
             number += 1
