@@ -49,7 +49,12 @@ from rayanim.settings import (
     parse_rate,
 )
 from rayanim.storage.address import Address, Outfile, address_of, with_default_suffix
-from rayanim.storage.image_folder import USUAL_NAMES, ImageFolder, is_image_pattern
+from rayanim.storage.image_folder import (
+    ImageFolder,
+    is_image_pattern,
+    with_number,
+    with_usual_names,
+)
 from rayanim.storage.output import Target, check_whole
 from rayanim.video.spec import without_effect
 
@@ -292,6 +297,7 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     from rayanim.animator import Animator
 
     thing, found = arguments["frame_gen"], dict(arguments)
+    found["outfile"] = found["outfile"] and with_usual_names(found["outfile"])
     if is_animation(thing):
         thing = found["frame_gen"] = SavedAnimation(thing)
     if isinstance(thing, SavedAnimation):
@@ -382,7 +388,11 @@ class Overrides:
         if self.still_number is not None:
             changes["frames"] = self._frames_of_still(script, self.still_number)
             if changes["outfile"] is not None and self.output is None:
-                changes["outfile"] = address_of(changes["outfile"]).with_suffix(".png")
+                address = address_of(changes["outfile"])
+                if is_image_pattern(address.name) and script["outfile"] is not None:
+                    changes["outfile"] = with_number(address, self.still_number)
+                else:
+                    changes["outfile"] = address.with_suffix(".png")
         return script | changes
 
     def target(self, outfile: Outfile | None) -> Outfile | None:
@@ -498,7 +508,8 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
             raise SettingsError("param_by_frame goes with an Animator, not with frames.")
         settings = stream_settings(settings)
         thing = params = FrameStream(thing, settings.seed)
-    address = _target_address(settings, is_still=overrides.still_number is not None)
+    is_still = overrides.still_number is not None
+    address = _target_address(settings, is_still=is_still)
     if settings.cluster_address is None:
         _warn_of_unused(settings.cluster)
     if isinstance(thing, SavedAnimation):
@@ -507,7 +518,7 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     source = as_source(thing, settings)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)
-    is_folder = is_image_pattern(address.name)
+    is_folder = not is_still and is_image_pattern(address.name)
     target = (ImageFolder if is_folder else Target)(address, settings.storage_options)
     code = code_of(thing.animations) if isinstance(thing, SavedAnimation) else thing
     return PlannedVideo(code, settings, source, feed, target, params)
@@ -519,8 +530,6 @@ def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
     if outfile is None:
         raise SettingsError("No output file: give outfile='video.mp4', or -o on the command line.")
     try:
-        if isinstance(outfile, str) and outfile.endswith("/"):
-            outfile += USUAL_NAMES
         address = address_of(outfile).expanduser()
     except RuntimeError:
         raise OutputError(

@@ -508,6 +508,44 @@ def test_still_draws_one_frame(script, capsys):
     assert not list(Path.cwd().glob("*.mp4"))
 
 
+@pytest.mark.parametrize(
+    ("outfile", "options", "image"),
+    [
+        ("frames/%04d.png", (), "frames/0005.png"),
+        ("frames/", (), "frames/000005.png"),
+        ("frames/%d.jpg", (), "frames/5.jpg"),
+        ("50%done.mp4", (), "50%done.png"),
+        ("video.mp4", ("-o", "frames/"), "frames/000005.png"),
+        ("frames/", ("-o", "frames/%d.png"), "frames/5.png"),
+        ("frames/%d.png", ("-o", "100%%_%d.png"), "100%_5.png"),
+    ],
+)
+def test_a_still_of_a_folder_of_images_is_one_of_them(script, outfile, options, image):
+    """The others stay."""
+    Path("frames").mkdir()
+    for name in ("0000.png", "0005.png", "0.png", "000000.png"):
+        Path("frames", name).write_text("mine")
+    before = {path for path in Path().rglob("*") if path.suffix != ".py"}
+    text = CALLS.replace("video.mp4", outfile)
+    assert call("still", script(text), "--frame", "5", "--quiet", *options) == 0
+    after = {path for path in Path().rglob("*") if path.suffix != ".py"}
+    assert after == before | {Path(image)}
+    assert all(path.is_dir() or path.read_text() == "mine" for path in before - {Path(image)})
+    with Image.open(image) as found:
+        shown = np.asarray(found.convert("RGBA")).astype(int)
+    assert np.abs(shown - Numbered(12).generate_at(5000 / 30)).max() <= 40
+
+
+def test_a_still_in_a_folder_of_images_is_protected(script, capsys):
+    """As any is."""
+    Path("frames").mkdir()
+    Path("frames", "5.png").write_text("mine")
+    options = ("--frame", "5", "--no-overwrite", "-o", "frames/%d.png")
+    assert call("still", script(DEFINES), *options) == 2
+    assert "5.png' exists" in capsys.readouterr().err
+    assert Path("frames", "5.png").read_text() == "mine"
+
+
 def test_a_still_without_transparency_has_the_videos_background(script, capsys):
     """What shows through in the video shows through in a JPEG; no image at all is said."""
     text = (

@@ -29,7 +29,12 @@ from rayanim.settings import (
     parse_size,
 )
 from rayanim.storage.address import Address, address_of, with_default_suffix
-from rayanim.storage.image_folder import USUAL_NAMES, ImageFolder, is_image_pattern
+from rayanim.storage.image_folder import (
+    ImageFolder,
+    is_image_pattern,
+    with_number,
+    with_usual_names,
+)
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -156,7 +161,7 @@ def _parse_seed(text: str) -> int | str:
 def _parse_output(text: str) -> Address:
     if not text:
         raise SettingsError("The output's name is empty. Name a file, such as wave.mp4.")
-    return address_of(text + USUAL_NAMES if text.endswith("/") else text)
+    return address_of(with_usual_names(text))
 
 
 def _parse_log(text: str) -> str:
@@ -373,6 +378,8 @@ class Options:
         if own["output"] is not None:
             suffix = ".mp4" if still_number is None else ".png"
             own["output"] = with_default_suffix(own["output"], suffix)
+            if still_number is not None:
+                own["output"] = with_number(own["output"], still_number)
         if own["quality"] is not None and "dpi" in values:
             raise click.UsageError("--quality and --dpi exclude each other: both set the size.")
         if own["quality"] is not None:
@@ -417,7 +424,7 @@ class Options:
             return
         if self.videos_folder is not None and isinstance(output, Path):
             output = self.videos_folder / output
-        is_folder = is_image_pattern(output.name)
+        is_folder = self.still_number is None and is_image_pattern(output.name)
         if is_here and not self.dry_run:
             from rayanim.storage.output import Target
 

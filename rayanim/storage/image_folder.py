@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
+import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rayanim.errors import EncodeError, OutputError
-from rayanim.storage.address import Address, Url
+from rayanim.storage.address import Address, Outfile, Url
 from rayanim.storage.lock import reason_of, remove_part, removed_on_failure
 from rayanim.storage.output import Target
+from rayanim.video.spec import CONTAINERS, IMAGES
 
-_NUMBER = re.compile(r"%(?:0\d)?d")
+# One number; any other % is doubled.
+_PATTERN = re.compile(r"((?:[^%]|%%)*)%(?:0\d)?d((?:[^%]|%%)*)")
+_SUFFIXES = tuple(each.suffix for each in CONTAINERS if each.muxer == IMAGES)
 
 USUAL_NAMES = "%06d.png"
 """The images in a folder that is named alone."""
 
 
 def is_image_pattern(name: str) -> bool:
-    """Whether it names one file for each frame."""
-    return "%" in name and name.replace("%%", "").count("%") == 1 and bool(_NUMBER.search(name))
+    """Whether it names one image for each frame."""
+    return name.lower().endswith(_SUFFIXES) and _PATTERN.fullmatch(name) is not None
+
+
+def with_usual_names(outfile: Outfile) -> Outfile:
+    """A folder, ``frames/``, with the names of its images."""
+    is_folder = isinstance(outfile, str) and outfile.endswith("/")
+    return f"{outfile}{USUAL_NAMES}" if is_folder else outfile
+
+
+def with_number(address: Address, number: int) -> Address:
+    """The image of frame `number` where it names one for each; else `address`."""
+    name = address.name
+    return address.with_name(name % number) if is_image_pattern(name) else address
 
 
 class ImageFolder(Target):
-    """The place of such a folder, which is replaced whole where nothing else is in it.
+    """The place of such a folder, which is replaced whole where it has one video's images alone.
 
-    Else the images are put into it one by one, each whole.
+    Else, and where it is a mount point, the images are put into it one by one, each whole.
     """
 
     def __init__(self, address: Address, storage_options: Mapping[str, Any] | None = None) -> None:
@@ -45,8 +63,8 @@ class ImageFolder(Target):
             )
         super().__init__(address, storage_options)
         self._address = address
-        before, _, after = address.name.partition(_NUMBER.findall(address.name)[0])
-        self._image_name = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
+        before, after = (re.escape(each % ()) for each in _PATTERN.findall(address.name)[0])
+        self._image_name = re.compile(rf"{before}([0-9]+){after}")
 
     @property
     def name(self) -> str:
@@ -57,7 +75,7 @@ class ImageFolder(Target):
         return self.address.name
 
     def exists(self) -> bool:
-        return any(self._images())
+        return self._folder.is_dir() and bool(self._numbers_in(self._folder) - {None})
 
     def check(self, *, overwrite: bool) -> None:
         folder = str(self._folder)
@@ -81,7 +99,7 @@ class ImageFolder(Target):
     def part(self) -> Iterator[Path]:
         part = self._folder.with_name(self._folder.name + ".part")
         if os.path.lexists(part):
-            is_ours = part.is_dir() and not part.is_symlink() and not self._others_in(part)
+            is_ours = part.is_dir() and not part.is_symlink() and None not in self._numbers_in(part)
             if not is_ours:
                 raise OutputError(
                     f"{str(part)!r} stands where the unfinished images must be written. Rename or "
@@ -90,13 +108,14 @@ class ImageFolder(Target):
             remove_part(part)
         with removed_on_failure(part):
             yield part
-            try:
-                self._publish(part)
-            except OSError as error:
-                raise EncodeError(
-                    f"The finished images could not be put at {str(self._folder)!r}: "
-                    f"{error.strerror}."
-                ) from error
+        try:
+            self._publish(part)
+        except OSError as error:
+            raise EncodeError(
+                f"The finished images could not be put at {str(self._folder)!r}: "
+                f"{error.strerror}. Those that are not there are kept in {str(part)!r}: move "
+                "them from there."
+            ) from error
 
     @functools.cached_property
     def _real(self) -> Address:
@@ -106,34 +125,65 @@ class ImageFolder(Target):
     def _folder(self) -> Path:
         return Path(os.path.realpath(self._address.parent))
 
-    def _images(self) -> Iterator[Path]:
-        """The images of this name that are there."""
-        if self._folder.is_dir():
-            for each in self._folder.iterdir():
-                if self._image_name.fullmatch(each.name):
-                    yield each
+    def _numbers_in(self, folder: Path) -> set[int | None]:
+        """The numbers of the images of this name in it; None for all else."""
+        return {self._number_of(each.name) for each in folder.iterdir()}
 
-    def _others_in(self, folder: Path) -> bool:
-        return any(not self._image_name.fullmatch(each.name) for each in folder.iterdir())
+    def _number_of(self, name: str) -> int | None:
+        found = self._image_name.fullmatch(name)
+        return int(found[1]) if found and self._image(int(found[1])) == name else None
+
+    def _image(self, number: int) -> str:
+        return self._address.name % number
 
     def _publish(self, part: Path) -> None:
-        folder = self._folder
-        if folder.exists() and self._others_in(folder):
-            new = {each.name for each in part.iterdir()}
-            for each in part.iterdir():
-                each.replace(folder / each.name)
-            for each in list(self._images()):
-                if each.name not in new:
-                    each.unlink()
-            part.rmdir()
-            return
-        old = folder.with_name(folder.name + ".old")
-        if folder.exists():
-            folder.rename(old)
+        old = None
+        if self._folder.exists():
+            old = self._set_aside()
+            if old is None:
+                self._put_one_by_one(part)
+                return
         try:
-            part.rename(folder)
+            part.rename(self._folder)
         except OSError:
-            if old.exists():
-                old.rename(folder)
+            if old is not None:
+                old.rename(self._folder)
             raise
-        remove_part(old)
+        if old is not None:
+            remove_part(old)
+
+    def _set_aside(self) -> Path | None:
+        """Where the folder is now; None where it stays, for what else is in it or where it is."""
+        numbers = self._numbers_in(self._folder)
+        if numbers != set(range(len(numbers))):
+            return None
+        old = self._folder.with_name(f"{self._folder.name}.{secrets.token_hex(4)}.old")
+        try:
+            return self._folder.rename(old)
+        except OSError:  # a mount point, for example
+            return None
+
+    def _put_one_by_one(self, part: Path) -> None:
+        images = sorted(part.iterdir())
+        for each in images:
+            _put(each, self._folder / each.name)
+        # Those of a longer video. What comes after a gap need not be one's frame.
+        number = len(images)
+        while (image := self._folder / self._image(number)).is_file():
+            image.unlink()
+            number += 1
+        part.rmdir()
+
+
+def _put(image: Path, path: Path) -> None:
+    """Move an image, whole, to a folder that may be of another file system."""
+    try:
+        image.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        with removed_on_failure(copy):
+            shutil.copyfile(image, copy)
+            copy.replace(path)
+        image.unlink()

@@ -150,7 +150,9 @@ def _resolve(suffix: str, settings: VideoSettings) -> _Target:
 def _container(suffix: str) -> Container:
     for container in CONTAINERS:
         if container.suffix == str(suffix).lower() or (
-            "%" in suffix and suffix.lower().endswith(container.suffix)
+            container.muxer == IMAGES
+            and "%" in suffix
+            and suffix.lower().endswith(container.suffix)
         ):
             return container
     known = ", ".join(each.suffix for each in CONTAINERS if each.muxer != IMAGES)

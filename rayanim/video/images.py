@@ -76,6 +76,7 @@ class ImageJoiner:
         self._bytes = 0
         if self._folder is not None:
             with self._state.step(self._remove):
+                self._remove()  # what an encoder that was killed has left
                 self._folder.mkdir()
 
     def add(self, segment: EncodedSegment) -> None:

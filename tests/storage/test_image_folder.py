@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from numbered import FPS, Numbered, numbered_frame
+from numbered import FPS, Numbered, numbered_frame, read_numbers
 from PIL import Image
 
 import rayanim
-from rayanim.errors import OutputError
+from rayanim.errors import EncodeError, OutputError
+from rayanim.settings import VideoSettings
 from rayanim.storage.image_folder import ImageFolder, is_image_pattern
+from rayanim.video.codecs import make_spec
+from rayanim.video.encode import EncodedPacket, EncodedSegment
+from rayanim.video.images import ImageJoiner
 
 N_FRAMES = 30
 
@@ -109,16 +116,80 @@ def test_images_are_resumed_and_appear_together(tmp_path: Path) -> None:
     assert names(tmp_path) == ["frames"]
 
 
-def test_what_else_is_in_the_folder_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", ["notes.txt", "other_1.png", "shot_20240131.png", "shot_1.png"])
+def test_what_else_is_in_the_folder_stays(tmp_path: Path, beside: str) -> None:
     """Images of a longer video go."""
     folder = tmp_path / "frames"
+    frames = [numbered_frame(number) for number in range(6)]
+    render(frames, folder / "shot_%02d.png")
+    (folder / beside).write_text("mine")
+    render(frames[:3], folder / "shot_%02d.png")
+    assert names(folder) == sorted([beside, "shot_00.png", "shot_01.png", "shot_02.png"])
+    assert (folder / beside).read_text() == "mine"
+    assert names(tmp_path) == ["frames"]
+
+
+def test_folders_of_other_names_stay(tmp_path: Path) -> None:
+    """Whether or not there is something to replace."""
+    (tmp_path / "a.old").mkdir()
+    (tmp_path / "a.old" / "mine").write_text("")
+    for _ in range(2):
+        render([numbered_frame(1)], tmp_path / "a" / "%d.png")
+        assert names(tmp_path) == ["a", "a.old"]
+        assert names(tmp_path / "a.old") == ["mine"]
+
+
+@pytest.fixture
+def put_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that behaves as a mount point: nothing is renamed into it or out of it."""
+    folder = tmp_path / "a"
     folder.mkdir()
-    for name in ("notes.txt", "shot_99.png", "other_1.png"):
-        (folder / name).write_text("mine")
-    render([numbered_frame(number) for number in range(3)], folder / "shot_%d.png")
-    expected = ["notes.txt", "other_1.png", "shot_0.png", "shot_1.png", "shot_2.png"]
-    assert names(folder) == expected
-    assert (folder / "notes.txt").read_text() == "mine"
+
+    def refusing(rename: Any) -> Any:
+        def checked(source: Any, target: Any, **options: Any) -> None:
+            if folder in (Path(source), Path(target)):
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            if (folder in Path(source).parents) != (folder in Path(target).parents):
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            rename(source, target, **options)
+
+        return checked
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    return folder
+
+
+def test_a_folder_may_be_a_mount_point(put_into: Path) -> None:
+    """Images are copied into it, each whole."""
+    frames = [numbered_frame(number) for number in range(5)]
+    for n_frames in (5, 3):
+        render(frames[:n_frames], put_into / "%d.png")
+        assert names(put_into) == [f"{number}.png" for number in range(n_frames)]
+    assert (pixels(put_into / "2.png") == frames[2]).all()
+    assert names(put_into.parent) == ["a"]
+
+
+def test_images_that_cannot_be_put_there_are_kept(tmp_path: Path) -> None:
+    """The message names where."""
+    (tmp_path / "a" / "1.png").mkdir(parents=True)
+    (tmp_path / "a" / "1.png" / "mine").write_text("")
+    with pytest.raises(EncodeError, match=r"kept in '.*a\.part'"):
+        render([numbered_frame(number) for number in range(2)], tmp_path / "a" / "%d.png")
+    assert "1.png" in names(tmp_path / "a.part")
+    assert (tmp_path / "a" / "1.png" / "mine").exists()
+
+
+def test_what_a_killed_encoder_left_goes(tmp_path: Path) -> None:
+    """Another one starts anew in the same folder."""
+    spec = make_spec("%d.png", VideoSettings(), (4, 2), Fraction(30))
+    segment = EncodedSegment(2, b"", (EncodedPacket(b"a", 0, True), EncodedPacket(b"b", 1, True)))
+    ImageJoiner(spec, tmp_path / "a.part").add(segment)
+    (tmp_path / "a.part" / "2.png").write_text("old")
+    again = ImageJoiner(spec, tmp_path / "a.part")
+    again.add(segment)
+    assert again.finish() == 2
+    assert names(tmp_path / "a.part") == ["0.png", "1.png"]
 
 
 def test_images_may_be_protected(tmp_path: Path) -> None:
@@ -150,11 +221,34 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "is_one"),
-    [("%04d.png", True), ("a_%d.jpg", True), ("100%.mp4", False), ("a.mp4", False), ("%s", False)],
+    [
+        ("%04d.png", True),
+        ("a_%d.JPG", True),
+        ("100%%_%d.jpeg", True),
+        ("%%d%.png", False),
+        ("%%d.png", False),
+        ("%d_%d.png", False),
+        ("%s.png", False),
+        ("a.png", False),
+        ("%04d", False),
+        ("%04d.mp4", False),
+        ("%04d.gif", False),
+        ("50%done.mp4", False),
+    ],
 )
 def test_names_with_a_number(name: str, is_one: bool) -> None:
-    """Those of FFmpeg and of Python."""
+    """Those of FFmpeg and of Python, where they end as an image does."""
     assert is_image_pattern(name) == is_one
+
+
+@pytest.mark.parametrize(
+    ("outfile", "video"),
+    [("%04d.mp4", "%04d.mp4"), ("%04d", "%04d.mp4"), ("50%done.mp4", "50%done.mp4")],
+)
+def test_a_video_may_have_a_number_in_its_name(tmp_path: Path, outfile: str, video: str) -> None:
+    """It is one file."""
+    assert render(Numbered(3), tmp_path / outfile).output == tmp_path / video
+    assert read_numbers(tmp_path / video) == [0, 1, 2]
 
 
 def test_an_old_part_is_taken_away(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_one_image_is_no_video(suffix):
         check_target(suffix, VideoSettings())
 
 
-@pytest.mark.parametrize("suffix", [".xyz", "", "mp4", ".mp4.part"])
+@pytest.mark.parametrize("suffix", [".xyz", "", "mp4", ".mp4.part", "%04d.mp4"])
 def test_unknown_suffix_lists_the_known_ones(suffix):
     """A suffix that no container has is an OutputError that names those there are."""
     with pytest.raises(OutputError, match=r"\.mp4, \.mov, \.mkv, \.webm") as caught:
