@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rayanim.errors import FrameError, NotPicklableError, RayanimError, SettingsError, SetupError
-from rayanim.figure.playback import END, Look, Playback, figure_of, why_not_played
+from rayanim.figure.figure import kept_figures
+from rayanim.figure.playback import END, Playback, SaveOptions, figure_of, why_not_played
 from rayanim.parameters import Batch
 from rayanim.settings import RenderSettings, Selection
 from rayanim.sources import RECENT_UPDATES, Geometry
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 COME_ONCE = "its frames come from a generator, which is read once, in order"
 """Why all frames of such an animation are drawn in one process."""
 
-UPDATES_ARE_DEAR = "its updates take long beside drawing, and each actor would run all of them"
+UPDATES_ARE_COSTLY = "its updates take long beside drawing, and each actor would run all of them"
 
 MOST_OF_A_FRAME = 0.2
 """The share of a frame's time that its update may take where actors run all updates."""
@@ -87,6 +88,8 @@ class AnimationSource:
         self._stream: Any = None
         self._copy: AnimationSource | None = None
         self._has_begun = self._is_used = False
+        # Of a copy: what has pyplot forget its figures.
+        self._figures = contextlib.ExitStack()
         self.stop = 0
         """The highest number of a frame that was asked for, and one."""
         # Frames whose update has run, and the data of the next one where it was taken.
@@ -105,7 +108,7 @@ class AnimationSource:
         if update_s is None or len(self._draws_s) < RECENT_UPDATES:
             return None
         if update_s > MOST_OF_A_FRAME * (update_s + median(self._draws_s)):
-            return UPDATES_ARE_DEAR
+            return UPDATES_ARE_COSTLY
         return None
 
     @property
@@ -126,8 +129,16 @@ class AnimationSource:
             return
         self._has_begun = True
         self._done, self._next = 0, None
-        with self._as_in_the_script():
-            self._playback.begin(self._look())
+        try:
+            if self._pickled is not None:
+                # Anew, for pyplot: while it is drawn, a copy's figure is the current one.
+                self._figures.enter_context(kept_figures())
+                self._load()
+            with self._as_in_the_script():
+                self._playback.begin(self._save_options())
+        except BaseException:
+            self._leave_figure()
+            raise
 
     def measure(self, index: int, params: Any) -> Geometry:
         if self._copy is not None:
@@ -156,12 +167,15 @@ class AnimationSource:
             self._copy.close()
             return
         self._is_used = True
-        self._playback.leave_figure()
+        self._leave_figure()
         # Ray, which goes on from here, must not change what the script's code gets.
         self._stream = _random_state()
 
     def has_frame(self, index: int) -> bool:
-        """Whether there is a frame `index`, a later one than those before; it may take a look."""
+        """Whether there is a frame `index`, a later one than those before.
+
+        It may run the updates before it.
+        """
         try:
             self.begin()
         except RayanimError:
@@ -178,9 +192,10 @@ class AnimationSource:
                 self._update()
                 self._playback.saved.skip_draw()
             return self._peek()
-        except RayanimError:
-            raise
-        except Exception as error:
+        except BaseException as error:
+            self._leave_figure()
+            if isinstance(error, RayanimError) or not isinstance(error, Exception):
+                raise
             raise FrameError(
                 f"Frame {self._done} of {self.name}: {type(error).__name__}: {error}",
                 frame=self._done,
@@ -194,7 +209,7 @@ class AnimationSource:
         """
         if self._done >= self.stop or self._settings.independent:
             return
-        self._playback.take_figure(self._look())
+        self._playback.take_figure(self._save_options())
         _set_random_state(self._stream)
         try:
             while self._done < self.stop and self._peek():
@@ -203,13 +218,13 @@ class AnimationSource:
         finally:
             self._playback.leave_figure()
 
-    def _look(self) -> Look:
+    def _save_options(self) -> SaveOptions:
         settings, saved = self._settings, self._saved
         figure = self._playback.figure
         dpi = figure.dpi if settings.dpi is None else settings.dpi
         if settings.height_px is not None:
             dpi = settings.height_px / figure.get_figheight()
-        return Look(
+        return SaveOptions(
             dpi=dpi,
             options=settings.savefig_params,
             drawing=settings.drawing,
@@ -256,10 +271,13 @@ class AnimationSource:
     def _begin_again(self) -> None:
         if self._pickled is None:
             raise FrameError(f"{self.name}: its frames can be drawn once, in order.")
-        self._playback.leave_figure()
-        self._load()
+        self._leave_figure()
         self._has_begun = False
         self.begin()
+
+    def _leave_figure(self) -> None:
+        self._playback.leave_figure()
+        self._figures.close()
 
     # ---- on other processes
 
@@ -267,10 +285,11 @@ class AnimationSource:
         """Whether all frames could be drawn again, by a copy; asked before the first one."""
         if self.n_frames is None:
             return False
-        try:
-            self._random, self._for_copies = _random_state(), self._picklable()
-        except NotPicklableError:
-            return False
+        if self._pickled is None and self._for_copies is None:
+            try:
+                self._random, self._for_copies = _random_state(), self._picklable()
+            except NotPicklableError:
+                return False
         return True
 
     def _picklable(self) -> bytes:
@@ -294,7 +313,9 @@ class AnimationSource:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         whole_pairs, on_white = state["_saved"]
-        self._load()
+        self._figures = contextlib.ExitStack()
+        with kept_figures():
+            self._load()
         animation, *extra = self._playback.animations
         self._saved = SavedAnimation(
             animation, tuple(extra), whole_pairs=whole_pairs, on_white=on_white

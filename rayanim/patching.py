@@ -6,6 +6,7 @@ What rayanim cannot do as it was asked for is left to matplotlib, whole, and one
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -120,7 +121,8 @@ def _arguments(animation: Animation, filename: Any, given: dict[str, Any]) -> di
             f"{', '.join(options)} cannot be given together with a writer that is made already: "
             "give them to the writer."
         )
-    options.setdefault("fps", rate_of(animation))
+    if "fps" not in options:
+        options["fps"] = rate_of(animation)
     writer = as_writer(given["writer"], filename, options)
     if is_page(writer):
         raise NotOursError
@@ -128,7 +130,7 @@ def _arguments(animation: Animation, filename: Any, given: dict[str, Any]) -> di
     if reason is not None:
         raise NotOursError(reason)
     arguments = _encoding(writer, filename)
-    _check_suffix(filename, arguments)
+    _check_target(filename, arguments, writer.fps)
     dpi = saved_dpi(animation, given["dpi"])
     # As its `setup` does: `frame_size` is asked for afterwards.
     writer.fig, writer.dpi = figure_of(animation), dpi
@@ -159,10 +161,10 @@ def _savefig_params(given: dict[str, Any] | None) -> dict[str, Any]:
 
 def _encoding(writer: Any, filename: Any) -> dict[str, Any]:
     """The arguments of `produce` that a writer's codec, bitrate and options come to."""
-    from rayanim.figure.movie_writer import OWN_CODEC, program_options
+    from rayanim.figure.movie_writer import OWN_CODEC, has_chosen_codec, program_options
 
     found: dict[str, Any] = {}
-    if Path(filename).suffix.lower() not in OWN_CODEC and hasattr(writer, "bin_path"):
+    if Path(filename).suffix.lower() not in OWN_CODEC and has_chosen_codec(writer):
         found["codec"] = writer.codec
     if writer.bitrate > 0:
         found["bitrate"] = writer.bitrate
@@ -239,10 +241,10 @@ def _same_number(value: str, fps: float | None) -> bool:
         return False
 
 
-def _check_suffix(filename: Any, arguments: dict[str, Any]) -> None:
+def _check_target(filename: Any, arguments: dict[str, Any], fps: float | None) -> None:
     """Leave to matplotlib what rayanim does not write; what the command asks for is its own."""
     from rayanim.render import current
-    from rayanim.settings import VideoSettings
+    from rayanim.settings import VideoSettings, parse_rate
     from rayanim.storage.address import address_of, with_default_suffix
     from rayanim.video.codecs import check_target
 
@@ -252,7 +254,8 @@ def _check_suffix(filename: Any, arguments: dict[str, Any]) -> None:
     try:
         names = ("codec", "crf", "preset", "bitrate", "pixel_format")
         settings = VideoSettings(**{name: arguments[name] for name in names if name in arguments})
-        check_target(with_default_suffix(address_of(filename), ".mp4").suffix, settings)
+        rate = None if fps is None or "fps" in overrides.arguments else parse_rate(fps)
+        check_target(with_default_suffix(address_of(filename), ".mp4").suffix, settings, rate)
     except (OutputError, SettingsError) as error:
         raise NotOursError(str(error)) from error
 
@@ -310,8 +313,10 @@ def patch() -> None:
     if not _before:
         writer_class = writer_of_all()
         cls = animation_class()
-        _before.update(save=cls.save, to_html5_video=cls.to_html5_video, saving=writer_class.saving)
-        cls.save, cls.to_html5_video, writer_class.saving = _save, _to_html5_video, _saving
+        _before.update({name: getattr(cls, name) for name in ("save", *PAGES)})
+        _before["saving"] = writer_class.saving
+        cls.save, writer_class.saving = _save, _saving
+        cls.to_html5_video, cls.to_jshtml = map(_page_maker, PAGES)
 
 
 def register_writer() -> None:
@@ -336,9 +341,9 @@ def _encode(writer: Any, frames: Iterator[Any]) -> None:
 def unpatch() -> None:
     """Put matplotlib's own ``Animation.save`` back."""
     if _before:
-        cls = animation_class()
-        cls.save, cls.to_html5_video = _before.pop("save"), _before.pop("to_html5_video")
         writer_of_all().saving = _before.pop("saving")
+        for name in ("save", *PAGES):
+            setattr(animation_class(), name, _before.pop(name))
 
 
 def _saving(writer: Any, fig: Any, outfile: Any, dpi: Any, *rest: Any, **options: Any) -> Any:
@@ -354,7 +359,7 @@ def _saving(writer: Any, fig: Any, outfile: Any, dpi: Any, *rest: Any, **options
         reason = why_unknown(writer)
         if reason is not None:
             raise NotOursError(reason)
-        _check_suffix(outfile, _encoding(writer, outfile))
+        _check_target(outfile, _encoding(writer, outfile), writer.fps)
     except NotOursError as refusal:
         _logger.warning("%s is left to matplotlib: %s", outfile, str(refusal).rstrip(".") + ".")
         current().calls += 1
@@ -362,11 +367,31 @@ def _saving(writer: Any, fig: Any, outfile: Any, dpi: Any, *rest: Any, **options
     return saving_as(writer, fig, outfile, dpi)
 
 
-def _to_html5_video(animation: Any, *arguments: Any, **options: Any) -> Any:
-    from rayanim.figure.movie_writer import written_by_rayanim
+PAGES = ("to_html5_video", "to_jshtml")
+"""Methods of an animation that give HTML, by way of a file that they read at once."""
 
-    with written_by_rayanim():
-        return _before["to_html5_video"](animation, *arguments, **options)
+
+def _page_maker(name: str) -> Callable[..., Any]:
+    """matplotlib's method `name`, with a video of rayanim's.
+
+    What the command changes of the script's videos is not for that file.
+    """
+
+    @functools.wraps(_before[name])
+    def make_page(animation: Animation, *arguments: Any, **options: Any) -> Any:
+        from rayanim.figure.movie_writer import written_by_rayanim
+        from rayanim.render import Overrides, current, overriding
+
+        given = current().arguments
+        how = {option: given[option] for option in HOW if option in given}
+        with overriding(Overrides(arguments=how)), written_by_rayanim():
+            return _before[name](animation, *arguments, **options)
+
+    return make_page
+
+
+HOW = ("address", "engine", "progress", "workers")
+"""What the command says of how all is drawn."""
 
 
 def _save(animation: Animation, filename: Any, *arguments: Any, **options: Any) -> None:
@@ -398,7 +423,9 @@ class Unsaved:
 @contextlib.contextmanager
 def patched(unsaved: Unsaved) -> Iterator[None]:
     """Patch matplotlib while a script runs, as soon as the script loads it."""
-    was_patched = bool(_before)
+    from rayanim.render import current
+
+    was_patched, overrides = bool(_before), current()
     with contextlib.ExitStack() as stack:
 
         def put_in_place() -> None:
@@ -411,7 +438,8 @@ def patched(unsaved: Unsaved) -> Iterator[None]:
                 unsaved.add(animation)
 
             def saved(animation: Animation, *arguments: Any, **options: Any) -> None:
-                unsaved.remove(animation)
+                if current() is overrides:  # else it is for a page
+                    unsaved.remove(animation)
                 before_save(animation, *arguments, **options)
 
             cls.__init__, cls.save = made, saved

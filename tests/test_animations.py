@@ -420,8 +420,8 @@ def test_a_video_that_is_begun_again_leaves_the_script_s_animation_alone():
     began_with = len(scope.ts)
     source = source_of(animation)
     feed = AnimationFeed(source, None)
-    assert feed.again() is not None
     for frames in (3, len(expected)):
+        assert feed.again() is not None
         source.open(None)
         source.measure(0, None)
         for number in range(frames):
@@ -505,3 +505,123 @@ def test_a_loop_whose_writer_is_unknown_is_matplotlib_s(folder, caplog):
     )
     assert Path("a.gif").exists() and list(folder.glob("*.mp4")) == []
     assert "a.gif is left to matplotlib: Own is not a writer that rayanim knows." in caplog.text
+
+
+def test_a_copy_is_pyplot_s_figure_only_while_it_is_drawn():
+    """Its updates may ask for the current figure; the script's own is that again afterwards."""
+    expected = grabbed(PATTERNS["pyplot_s_own_functions"]())
+    plt.close("all")
+    animation = PATTERNS["pyplot_s_own_functions"]()
+    packed = pickle.dumps(source_of(animation))
+    assert (plt.get_fignums(), plt.gcf()) == ([1], animation._fig)
+    copied = pickle.loads(packed)
+    assert (plt.get_fignums(), plt.gcf()) == ([1], animation._fig)
+    copied.open(None)
+    for number in (2, 1):
+        assert np.array_equal(copied.draw(number, None), expected[number])
+    assert len(plt.get_fignums()) == 2 and plt.gcf() is not animation._fig
+    copied.close()
+    assert (plt.get_fignums(), plt.gcf()) == ([1], animation._fig)
+
+
+def raises(*_: Any) -> Any:
+    raise LookupError
+
+
+def yields_nothing() -> Iterator[int]:
+    raise LookupError
+    yield 0
+
+
+@pytest.mark.parametrize(
+    ("update", "options"),
+    [
+        (lambda i: None, {"init_func": raises, "frames": 3}),
+        (lambda i: None, {"init_func": raises, "frames": iter([1, 2])}),
+        (lambda i: None, {"init_func": lambda: None, "frames": yields_nothing}),
+        (raises, {"init_func": lambda: None, "frames": lambda: iter([1, 2])}),
+    ],
+)
+def test_a_figure_is_given_back_where_the_script_fails(folder, update, options):
+    """Whatever of the script fails first."""
+    fig = plt.figure()
+    canvas = fig.canvas
+    animation = FuncAnimation(fig, update, save_count=5, **options)
+    for frames in (None, "1-2"):
+        with pytest.raises(LookupError):
+            rayanim.save(animation, "a.mp4", progress=False, frames=frames)
+        assert fig.canvas is canvas and not {"draw_idle", "is_saving"} & set(vars(canvas))
+        assert len(canvas.callbacks.callbacks["draw_event"]) == 1
+
+
+@pytest.mark.parametrize("method", ["to_html5_video", "to_jshtml"])
+def test_the_command_leaves_pages_alone(folder, method):
+    """The file behind a page is the page's; the animation is as one that is shown."""
+    script = (
+        LINE
+        + "ani = FuncAnimation(fig, update, frames=4)\n"
+        + "other = FuncAnimation(plt.figure(), lambda i: None, frames=2)\n"
+        + "other.save('other.mp4')\n"
+        + f"assert 'base64' in ani.{method}()\n"
+    )
+    run(script, "other", "-o", "b.mp4")
+    assert read("b.mp4")[0] == 2
+    run(script, "--dry-run")
+    assert main.main(["still", "old.py", "other", "-o", "a.png"], standalone_mode=False) == 0
+    assert Path("a.png").exists()
+    run(script.replace("other.save('other.mp4')", "del other"), "ani", "-o", "c.mp4")
+    assert read("c.mp4")[0] == 4
+    assert sorted(each.name for each in folder.glob("*.mp4")) == ["b.mp4", "c.mp4"]
+
+
+def test_an_interval_that_is_no_rate_is_not_asked_for_one(folder):
+    """With a rate of its own, as in matplotlib."""
+    fig = plt.figure()
+    animation = FuncAnimation(fig, lambda i: None, frames=3, interval=0)
+    rayanim.save(animation, "a.mp4", fps=30, progress=False)
+    assert read("a.mp4")[:2] == (3, 30.0)
+
+
+def test_a_gif_that_is_too_fast_is_matplotlib_s(folder, caplog, monkeypatch):
+    """Its frames would last no time; with another rate by the command it is ours."""
+    left: list[str] = []
+    monkeypatch.setattr(Animation, "save", lambda self, name, **rest: left.append(name))
+    script = LINE + "FuncAnimation(fig, update, frames=2, interval=5).save('a.gif')"
+    run(script)
+    assert left == ["a.gif"] and not Path("a.gif").exists()
+    assert "a.gif is left to matplotlib: gif encodes up to 100 fps, got '200'." in caplog.text
+    run(script, "--fps", "20")
+    assert left == ["a.gif"] and Path("a.gif").exists()
+
+
+@pytest.mark.parametrize("output", ["frames/%04d.png", "x.avi"])
+def test_what_is_only_shown_goes_into_any_format(folder, output):
+    """matplotlib's default codec was chosen by nobody."""
+    run(LINE + "ani = FuncAnimation(fig, update, frames=3)", "-o", output)
+    assert len(list(folder.glob("frames/*.png"))) == 3 or read(output)[0] == 3
+
+
+def test_rayanim_s_writer_keeps_transparency_that_is_asked_for(folder):
+    """For each frame: `grab_frame` comes after the writer's start."""
+    register_writer()
+    fig = plt.figure(figsize=(1, 1))
+    animation = FuncAnimation(fig, lambda i: None, frames=2, init_func=lambda: None)
+    for transparent in (True, False):
+        kwargs = {"transparent": transparent}
+        animation.save("a.webp", writer="rayanim", savefig_kwargs=kwargs)
+        alpha = np.asarray(Image.open("a.webp").convert("RGBA"))[..., 3]
+        assert (alpha == (0 if transparent else 255)).all()
+
+
+def test_a_writer_that_failed_takes_no_more_frames(folder, monkeypatch):
+    """The script does not draw to the end of a video that cannot be made."""
+    register_writer()
+    fig = plt.figure(figsize=(1, 1))
+    monkeypatch.setattr(writers["rayanim"], "encode", raises)
+    writer, grabbed_frames = writers["rayanim"](), 0
+    with pytest.raises(LookupError), writer.saving(fig, "a.mp4", 50):
+        for _ in range(300):
+            writer.grab_frame()
+            grabbed_frames += 1
+    assert grabbed_frames < 300
+    assert "draw_idle" not in vars(fig.canvas)

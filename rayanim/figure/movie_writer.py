@@ -24,7 +24,7 @@ from matplotlib.animation import (
 )
 from matplotlib.image import imsave
 
-from rayanim.figure.playback import Look, SavedFigure, figure_of
+from rayanim.figure.playback import SavedFigure, SaveOptions, figure_of
 
 WAITING_FRAMES = 4
 """Frames that wait to be encoded: 33 MB at 1920x1080."""
@@ -46,10 +46,10 @@ class RayanimWriter(MovieWriter):
         """Begin a video of `fig`."""
         self.fig, self.outfile, self.dpi = fig, outfile, fig.dpi if dpi is None else dpi
         writer = self.stands_for or self
-        look = Look(
+        options = SaveOptions(
             self.dpi, whole_pairs=makes_even(writer), on_white=not keeps_alpha(writer, outfile)
         )
-        self._saved = SavedFigure(fig, look)
+        self._saved = SavedFigure(fig, options)
         self._frames: Queue[Any] = Queue(WAITING_FRAMES)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="rayanim-writer", daemon=True)
@@ -65,9 +65,11 @@ class RayanimWriter(MovieWriter):
 
     def finish(self) -> None:
         """End the video; returns when it is complete."""
-        self._put(None)
-        self._saved.release()
-        self._thread.join()
+        try:
+            self._put(None)
+        finally:
+            self._saved.release()
+            self._thread.join()
         if self._failure is not None:
             raise self._failure
 
@@ -80,11 +82,13 @@ class RayanimWriter(MovieWriter):
             with contextlib.suppress(Full):
                 self._frames.put(frame, timeout=0.2)
                 return
+        if self._failure is not None:
+            raise self._failure
 
     def _work(self) -> None:
         try:
             type(self).encode(self, self._given())
-        except BaseException as error:  # raised by finish(), in the script's thread
+        except BaseException as error:  # raised by the next call, in the script's thread
             self._failure = error
 
     def _supports_transparency(self) -> bool:
@@ -120,7 +124,7 @@ def saving_as(writer: Any, fig: Any, outfile: Any, dpi: float | None) -> Iterato
 def drawn_incrementally(animation: Animation, dpi: float) -> Iterator[None]:
     """Have what matplotlib saves of the animation's figure inside drawn as rayanim draws it."""
     figure = figure_of(animation)
-    saved = SavedFigure(figure, Look(dpi, whole_pairs=False, on_white=False))
+    saved = SavedFigure(figure, SaveOptions(dpi, whole_pairs=False, on_white=False))
     savefig: Any = figure.savefig
 
     def quick_savefig(target: Any, **options: Any) -> None:
@@ -212,6 +216,13 @@ def why_unknown(writer: Any) -> str | None:
 def is_page(writer: Any) -> bool:
     """Whether the writer makes a page of HTML: matplotlib's part, of frames that rayanim draws."""
     return type(writer) is HTMLWriter
+
+
+def has_chosen_codec(writer: Any) -> bool:
+    """Whether the writer's codec was chosen; matplotlib's default is not, for rayanim's own."""
+    if isinstance(writer, RayanimWriter) and writer.stands_for is None:
+        return bool(writer.codec != mpl.rcParamsDefault["animation.codec"])
+    return hasattr(writer, "bin_path")
 
 
 def makes_even(writer: Any) -> bool:

@@ -75,7 +75,7 @@ def figure_of(animation: Animation) -> Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SaveOptions:
     """How the frames are drawn: `options` of ``savefig``, and what matplotlib's writer does.
 
     A writer for H.264 resizes the figure to an even number of pixels, and most draw on white.
@@ -94,14 +94,18 @@ class SavedFigure:
     Between frames it has its own dpi: what the script computes from pixels depends on it.
     """
 
-    def __init__(self, figure: Figure, look: Look) -> None:
+    def __init__(self, figure: Figure, save_options: SaveOptions) -> None:
         self.figure = figure
-        self._look = look
-        self._size_in = _even_size(figure, look.dpi) if look.whole_pairs else None
-        own_dpi = figure.dpi
+        self._save_options = save_options
+        self._size_in = _even_size(figure, save_options.dpi) if save_options.whole_pairs else None
         # Face and edge in all frames, whatever is set later.
-        self._faces, options = _settled(figure, look)
-        self._pixels = open_pixels(figure, {**options, "dpi": look.dpi}, None, look.drawing)
+        self._faces, self._rest = _settled(figure, save_options)
+        self._open()
+
+    def _open(self) -> None:
+        figure, save_options, own_dpi = self.figure, self._save_options, self.figure.dpi
+        options = {**self._rest, "dpi": save_options.dpi}
+        self._pixels = open_pixels(figure, options, None, save_options.drawing)
         figure.set_dpi(own_dpi)
         canvas: Any = figure.canvas
         # matplotlib draws each frame here, too, before the writer does. And what follows a draw
@@ -111,10 +115,15 @@ class SavedFigure:
         self._starts = _disconnected_starts(canvas)
 
     def set_options(self, options: dict[str, Any]) -> None:
-        """Draw with other colours of the figure from now on."""
-        if options != self._look.options:
-            self._look = replace(self._look, options=options)
-            self._faces, _ = _settled(self.figure, self._look)
+        """Draw with other options of ``savefig`` from now on."""
+        if options == self._save_options.options:
+            return
+        self._save_options = replace(self._save_options, options=options)
+        self._faces, rest = _settled(self.figure, self._save_options)
+        if rest != self._rest:
+            self.release()
+            self._rest = rest
+            self._open()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -154,7 +163,7 @@ class SavedFigure:
     @contextlib.contextmanager
     def _at_drawn_dpi(self) -> Iterator[None]:
         figure, own_dpi = self.figure, self.figure.dpi
-        figure.set_dpi(self._look.dpi)
+        figure.set_dpi(self._save_options.dpi)
         try:
             yield
         finally:
@@ -197,9 +206,9 @@ class Playback:
         self._frames: Iterator[Any] = iter(())
         self._saved: SavedFigure | None = None
 
-    def begin(self, look: Look) -> None:
+    def begin(self, save_options: SaveOptions) -> None:
         """Do all that comes before the first frame."""
-        self.take_figure(look)
+        self.take_figure(save_options)
         with contextlib.ExitStack() as stack:
             for each in self.animations:
                 stack.enter_context(_first_frame_kept(each))
@@ -207,10 +216,10 @@ class Playback:
             frames = [each.new_saved_frame_seq() for each in self.animations]
         self._frames = zip(*frames, strict=False)
 
-    def take_figure(self, look: Look) -> None:
+    def take_figure(self, save_options: SaveOptions) -> None:
         """Have the figure drawn by frames alone."""
         self.leave_figure()
-        self._saved = SavedFigure(self.figure, look)
+        self._saved = SavedFigure(self.figure, save_options)
 
     def next_data(self) -> Any:
         """What the next frame is made from, or `END`."""
@@ -271,15 +280,15 @@ def why_not_played(animation: Animation) -> str | None:
     return f"this matplotlib lacks {', '.join(missing)}" if missing else None
 
 
-def _settled(figure: Figure, look: Look) -> tuple[tuple[Any, Any], dict[str, Any]]:
+def _settled(figure: Figure, save_options: SaveOptions) -> tuple[tuple[Any, Any], dict[str, Any]]:
     """Face and edge as ``savefig`` finds them, and the other options that count."""
     import matplotlib as mpl
     from matplotlib.colors import to_rgba
 
     own = {"facecolor": figure.get_facecolor(), "edgecolor": figure.get_edgecolor()}
-    options = dict(look.options)
+    options = dict(save_options.options)
     settings: dict[Any, Any] = dict(mpl.rcParams)
-    if not look.on_white and options.get("transparent", settings["savefig.transparent"]):
+    if not save_options.on_white and options.get("transparent", settings["savefig.transparent"]):
         return (own["facecolor"], own["edgecolor"]), {**options, "transparent": True}
     options.pop("transparent", None)
     colors: list[Any] = []
@@ -288,7 +297,7 @@ def _settled(figure: Figure, look: Look) -> tuple[tuple[Any, Any], dict[str, Any
         color = settings[f"savefig.{name}"] if color is None else color
         is_own = isinstance(color, str) and color == "auto"
         colors.append(own[name] if is_own else to_rgba(color))
-    if look.on_white:
+    if save_options.on_white:
         *rgb, alpha = colors[0]
         colors[0] = (*(alpha * each + 1 - alpha for each in rgb), 1.0)
     return (colors[0], colors[1]), options

@@ -48,9 +48,11 @@ class _Target:
     pixel_format: PixelFormat
 
 
-def check_target(suffix: str, settings: VideoSettings) -> None:
-    """Check the suffix and the settings against this build of FFmpeg."""
-    _resolve(suffix, settings)
+def check_target(suffix: str, settings: VideoSettings, rate: Fraction | None = None) -> None:
+    """Check the suffix, the settings and the rate against this build of FFmpeg."""
+    target = _resolve(suffix, settings)
+    if rate is not None:
+        _check_rate(rate, target.codec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def make_spec(
     size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
     _check_limits(size, target.codec)
     _check_rate(rate, target.codec)
+    _warn_of_slow_gif(rate, target.codec)
     if size != drawn:
         _logger.info(
             "%s needs an even width and height: %s becomes %s (odd_size=%r).",
@@ -342,6 +345,9 @@ def _check_rate(rate: Fraction, codec: Codec) -> None:
             f"{codec.encoder} encodes up to {codec.max_fps} fps, got {str(rate)!r}. "
             "Reduce the fps or choose another codec."
         )
+
+
+def _warn_of_slow_gif(rate: Fraction, codec: Codec) -> None:
     if codec.encoder == "gif" and rate > GIF_FPS:
         _logger.warning(
             "A GIF of %s fps plays too slowly: browsers give at least 2/100 s to a frame, and "

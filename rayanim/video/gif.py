@@ -127,7 +127,7 @@ class PaletteMaker:
 
 
 def _filled(found: NDArray[Any], room: int) -> NDArray[Any]:
-    """As many colours as fit besides, spread evenly, for frames that were not looked at."""
+    """As many colours as fit besides, spread evenly, for frames that were not sampled."""
     for side in (6, 5, 4, 3, 2):
         levels = np.linspace(0, 255, side).round().astype(int)
         cube = (levels[:, None, None] << 16 | levels[:, None] << 8 | levels).reshape(-1)
