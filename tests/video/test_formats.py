@@ -75,6 +75,8 @@ def test_frames_come_back(tmp_path: Path, kind: str, transport: Any) -> None:
 
 def test_avif_is_animated(tmp_path: Path) -> None:
     """As Pillow reads it, and as a first image for what plays no animation."""
+    if ".avif" not in Image.registered_extensions():
+        pytest.skip("this Pillow reads no AVIF")
     path = tmp_path / "video.avif"
     rayanim.produce(
         frame_at, 30, n_frames=N_FRAMES, outfile=path, segment_frames=12, progress=False, loop=2
