@@ -664,6 +664,8 @@ def _made(
     plan: PlannedVideo, name: JobName, progress: Progress, log: Listener, how_to_resume: str
 ) -> Outcome:
     """The video at its target, and how it came there."""
+    from rayanim.randomness import noted_randomness
+
     plan.target.check(overwrite=plan.settings.overwrite)
 
     def attempt(
@@ -703,8 +705,6 @@ def _made(
         # Another job may have finished it since.
         if not plan.settings.overwrite:
             plan.target.check(overwrite=False)
-        from rayanim.randomness import noted_randomness
-
         feed, again = plan.feed, plan.feed.again()
         in_full, notice = False, None
         begin_random_numbers_again = noted_randomness()

@@ -1,4 +1,4 @@
-"""Animations that depend on the frames before: the video of a serial run, whoever draws it."""
+"""Animations that depend on the frames before: on actors, too, the video of a serial run."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.errors import RayanimError, RedrawError
+from rayanim.errors import RayanimError, RedrawError, ScriptError
 from rayanim.events import FrameAudited
 from rayanim.parameters import Batch
 
@@ -41,6 +41,9 @@ figure, which find an error in a tenth of the frames in 7 of 8 jobs, in half of 
 MOST_WAITING = 8
 """Marked frames that wait for their audit, 12 KB each at 1920x1080, with what `update` gets for
 the frames of their chunks."""
+
+MOST_OFFERED = 64
+"""Chunks that wait for one before them; with more, that one is left out: 20 MB at 1920x1080."""
 
 LONGEST_SEARCH_S = 30.0
 """The cause of a difference is looked for where that takes no longer."""
@@ -135,7 +138,7 @@ class Auditor:
     actors run the updates of the frames that they skip. `last` is the last frame that
     this process has drawn, and `start` the index of the actors' first chunk.
 
-    Where updates are run, frames are audited in their order: a chunk waits until all
+    Where updates are run, frames are audited in their order: a chunk waits until those
     before it were offered.
     """
 
@@ -168,6 +171,8 @@ class Auditor:
         marked = [_Marked(mark, batch[: batch.numbers.index(mark.number) + 1]) for mark in marks]
         if chunk.index >= self._start:
             self._offered[chunk.index] = marked
+        if len(self._offered) > MOST_OFFERED:
+            self._start = min(self._offered)
         while self._start in self._offered:
             self._wait(self._offered.pop(self._start))
             self._start += 1
@@ -219,7 +224,10 @@ class Auditor:
             return
         began_s = time.perf_counter()
         params = marked.batch.params
-        here = self._reference.draw(marked.number, None if params is None else params[-1])
+        try:
+            here = self._reference.draw(marked.number, None if params is None else params[-1])
+        except ScriptError as error:
+            raise self._not_drawn(marked, error) from error
         self._usual_s = time.perf_counter() - began_s
         self._spent_s += self._usual_s
         self._done += 1
@@ -227,6 +235,15 @@ class Auditor:
         self._events.emit(FrameAudited(frame=marked.number))
         if not here.same_as(marked.mark):
             raise self._failed(marked, here)
+
+    def _not_drawn(self, marked: _Marked, error: ScriptError) -> RedrawError:
+        """Drawn in order, the video will show whether the frame can be drawn at all."""
+        message = (
+            f"Frame {marked.number}, which a render actor has drawn, cannot be drawn in this "
+            f"process: {error.message.rstrip('.')}"
+        )
+        replays = self._replays
+        return RedrawError(message, in_sequence=not replays, in_process=replays, in_full=replays)
 
     def _failed(self, marked: _Marked, here: FrameMark) -> RedrawError:
         """What a difference ends with: drawing all again, a safer way."""

@@ -40,7 +40,7 @@ class RayanimWriter(MovieWriter):
     """The writer in whose place it draws and writes, which says how."""
 
     encode: ClassVar[Callable[[RayanimWriter, Iterator[Any]], None]]
-    """Makes the video of the frames that it is given; set by whoever registers the writer."""
+    """Makes the video of the frames that it is given; set when the writer is registered."""
 
     def setup(self, fig: Any, outfile: Any, dpi: float | None = None) -> None:
         """Begin a video of `fig`."""

@@ -22,11 +22,9 @@ from rayanim.video.convert import Bytes
 from rayanim.video.encode import (
     EncodedPacket,
     EncodedSegment,
-    EncoderState,
-    check_count,
-    check_frames,
     open_codec,
 )
+from rayanim.video.images import ImageSegmentEncoder
 from rayanim.video.join import Joiner
 from rayanim.video.spec import StreamSpec
 
@@ -170,7 +168,7 @@ class PaletteMapper:
         return _plane(mapped, self._size[0])
 
 
-class GifSegmentEncoder:
+class GifSegmentEncoder(ImageSegmentEncoder):
     """Encodes one segment of a GIF: `encode` frames, then `finish` or `abort`.
 
     Its first image is a whole one. To join it, the pixels of its first and its last
@@ -178,44 +176,21 @@ class GifSegmentEncoder:
     """
 
     def __init__(self, spec: StreamSpec) -> None:
-        self._spec = spec
-        self._packets: list[EncodedPacket] = []
+        super().__init__(spec)
         self._first = self._last = np.empty((0, 0), np.uint8)
-        self._state = EncoderState(spec, "a segment")
-        with self._state.step(self._release):
+        with self._state.step(self._packets.clear):
             self._mapper = PaletteMapper(spec)
             self._images = _ImageEncoder(spec, self._mapper.palette)
 
-    def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
-        self._state.check_open()
-        check_frames(frames, self._spec)
-        with self._state.step(self._release):
-            for packed in frames:
-                self._last = self._mapper.map(packed)
-                at = self._state.frames
-                if not at:
-                    self._first = self._last
-                self._packets.append(EncodedPacket(self._images.encode(self._last), at, not at))
-                self._state.frames += 1
+    def _packet(self, packed: Bytes) -> EncodedPacket:
+        self._last = self._mapper.map(packed)
+        at = self._state.frames
+        if not at:
+            self._first = self._last
+        return EncodedPacket(self._images.encode(self._last), at, not at)
 
-    def finish(self) -> EncodedSegment:
-        """The segment."""
-        self._state.check_open()
-        with self._state.step(self._release):
-            check_count(self._state.frames, len(self._packets))
-            ends = zlib.compress(self._first.tobytes() + self._last.tobytes(), 1)
-            segment = EncodedSegment(self._state.frames, b"", tuple(self._packets), ends)
-        self.abort()
-        return segment
-
-    def abort(self) -> None:
-        """Close the encoder; no effect after `finish`."""
-        if self._state.end():
-            self._release()
-
-    def _release(self) -> None:
-        self._packets = []
+    def _ends(self) -> bytes:
+        return zlib.compress(self._first.tobytes() + self._last.tobytes(), 1)
 
 
 class GifJoiner(Joiner):

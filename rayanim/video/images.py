@@ -15,6 +15,7 @@ from rayanim.video.encode import (
     EncodedPacket,
     EncodedSegment,
     EncoderState,
+    check_count,
     check_frames,
 )
 from rayanim.video.spec import StreamSpec
@@ -49,21 +50,31 @@ class ImageSegmentEncoder:
         check_frames(frames, self._spec)
         with self._state.step(self._packets.clear):
             for packed in frames:
-                image = image_of(np.ascontiguousarray(packed), self._spec)
-                self._packets.append(EncodedPacket(image, self._state.frames, True))
+                self._packets.append(self._packet(packed))
                 self._state.frames += 1
 
     def finish(self) -> EncodedSegment:
         """The segment."""
         self._state.check_open()
+        with self._state.step(self._packets.clear):
+            check_count(self._state.frames, len(self._packets))
         packets = tuple(self._packets)
         self.abort()
-        return EncodedSegment(len(packets), b"", packets)
+        return EncodedSegment(len(packets), b"", packets, self._ends())
 
     def abort(self) -> None:
         """Close the encoder; no effect after `finish`."""
         self._state.end()
         self._packets = []
+
+    def _packet(self, packed: Bytes) -> EncodedPacket:
+        """The image of the next frame."""
+        image = image_of(np.ascontiguousarray(packed), self._spec)
+        return EncodedPacket(image, self._state.frames, True)
+
+    def _ends(self) -> bytes:
+        """What joining needs beside the images."""
+        return b""
 
 
 class ImageJoiner:

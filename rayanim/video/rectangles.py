@@ -20,7 +20,8 @@ from PIL import Image
 
 from rayanim.errors import EncodeError
 from rayanim.video.convert import Bytes
-from rayanim.video.encode import EncodedPacket, EncodedSegment, EncoderState, check_frames
+from rayanim.video.encode import EncodedPacket, EncodedSegment, EncoderState
+from rayanim.video.images import ImageSegmentEncoder
 from rayanim.video.spec import StreamSpec
 
 _PLACE = struct.Struct("<4I")
@@ -38,7 +39,7 @@ class Rectangle(NamedTuple):
     height: int
 
 
-class RectangleSegmentEncoder:
+class RectangleSegmentEncoder(ImageSegmentEncoder):
     """Encodes one segment: `encode` frames, then `finish` or `abort`.
 
     Its first image is a whole one. To join it, the pixels of its first and its last
@@ -46,37 +47,18 @@ class RectangleSegmentEncoder:
     """
 
     def __init__(self, spec: StreamSpec) -> None:
-        self._spec = spec
-        self._packets: list[EncodedPacket] = []
+        super().__init__(spec)
         self._first = self._last = b""
-        self._state = EncoderState(spec, "a segment")
 
-    def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
-        self._state.check_open()
-        check_frames(frames, self._spec)
-        with self._state.step(self._packets.clear):
-            for packed in frames:
-                before = np.frombuffer(self._last, np.uint8) if self._last else None
-                image = changed_image(packed, before, self._spec)
-                self._packets.append(EncodedPacket(image, self._state.frames, before is None))
-                self._last = packed.tobytes()
-                self._first = self._first or self._last
-                self._state.frames += 1
+    def _packet(self, packed: Bytes) -> EncodedPacket:
+        before = np.frombuffer(self._last, np.uint8) if self._last else None
+        image = changed_image(packed, before, self._spec)
+        self._last = packed.tobytes()
+        self._first = self._first or self._last
+        return EncodedPacket(image, self._state.frames, before is None)
 
-    def finish(self) -> EncodedSegment:
-        """The segment."""
-        self._state.check_open()
-        packets = tuple(self._packets)
-        self.abort()
-        return EncodedSegment(
-            len(packets), b"", packets, zlib.compress(self._first + self._last, 1)
-        )
-
-    def abort(self) -> None:
-        """Close the encoder; no effect after `finish`."""
-        self._state.end()
-        self._packets = []
+    def _ends(self) -> bytes:
+        return zlib.compress(self._first + self._last, 1)
 
 
 def changed_image(packed: Bytes, before: Bytes | None, spec: StreamSpec) -> bytes:

@@ -18,6 +18,7 @@ from rayanim.engine.audit import (
     FIRST_AUDITS,
     FIRST_S,
     MARKED_SHARE,
+    MOST_OFFERED,
     Auditor,
     FrameMark,
     is_marked,
@@ -25,7 +26,7 @@ from rayanim.engine.audit import (
 from rayanim.engine.draw import Timings
 from rayanim.engine.plan import Chunk
 from rayanim.engine.stats import JobEvents, JobStats
-from rayanim.errors import RedrawError
+from rayanim.errors import FrameError, RedrawError
 from rayanim.events import FramesDrawn, NoLog
 from rayanim.parameters import Batch
 from rayanim.settings import VideoSettings
@@ -112,6 +113,35 @@ def test_frames_are_audited_in_their_order() -> None:
         audits.step()
     audits.finish()
     assert here.drawn == [2, 7, 12, 17]
+
+
+def test_a_chunk_that_does_not_come_holds_no_others_for_ever() -> None:
+    """Where others pile up behind it, it is left out, and they are audited."""
+    here = Here()
+    audits = auditor(here)
+    for index in range(1, 2 * MOST_OFFERED):
+        audits.offer(chunk(5 * index, 5 * index + 5), [mark(5 * index + 2)])
+    assert len(audits._offered) <= MOST_OFFERED
+    audits.finish()
+    assert here.drawn
+    audits.offer(chunk(0, 5), [mark(2)])
+    audits.finish()
+    assert 2 not in here.drawn
+
+
+@pytest.mark.parametrize("replays", [True, False])
+def test_a_frame_that_cannot_be_drawn_here_ends_no_job(replays: bool) -> None:
+    """It is begun again in order, which shows whether the script is to blame."""
+
+    class Fails(Here):
+        def draw(self, number: int, params: Any) -> FrameMark:
+            raise FrameError("Drawing frame 3 of Bars raised KeyError: 2.", frame=3)
+
+    audits = auditor(Fails(), replays=replays)
+    audits.offer(chunk(0, 5), [mark(3)])
+    with pytest.raises(RedrawError, match="cannot be drawn in this process: Drawing") as caught:
+        audits.step()
+    assert (caught.value.in_sequence, caught.value.in_process) == (not replays, replays)
 
 
 # What the frame looks like drawn here as an actor does, incrementally and in full, where the

@@ -190,7 +190,7 @@ def test_where_ray_does_not_start_this_process_draws_the_video(
 def test_where_no_actor_starts_this_process_draws_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_ray: Any
 ) -> None:
-    """The frames are drawn again; whoever asks for Ray gets the error."""
+    """The frames are drawn again; with `engine="ray"` the error is raised."""
 
     def fails(self: RayRun) -> int:
         raise rayanim.FarmStartError("No render actor started within 120 s.")

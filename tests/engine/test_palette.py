@@ -1,4 +1,4 @@
-"""Whole GIFs: the palette, whoever draws the frames, and what is left when a job is resumed."""
+"""Whole GIFs: the palette, in process and on actors, and what is left when a job is resumed."""
 
 from __future__ import annotations
 
