@@ -1,7 +1,7 @@
 """The script that the tests submit: numbered frames with noise beside them, a note of who drew.
 
-``video.py NOTES FRAMES DELAY_S``: NOTES is a folder; each node that draws
-leaves a file there that has its name.
+``video.py NOTES FRAMES DELAY_S``: NOTES is a folder; each node with an actor that draws
+leaves a file there that has its name, and the script's own process one called ``driver``.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ class Video(Numbered):
         self.notes = notes
 
     def generate_at(self, time_ms: float) -> np.ndarray:
-        (self.notes / node()).touch()
+        (self.notes / drawn_by()).touch()
         numbered = super().generate_at(time_ms)
         noise = np.random.default_rng(round(time_ms)).integers(0, 256, (120, 160, 4), np.uint8)
         noise[: SIZE[1], : SIZE[0]] = numbered
         return noise
 
 
-def node() -> str:
-    """Where this process runs."""
+def drawn_by() -> str:
+    """The node of the actor that draws, or "driver"."""
     import ray
 
-    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else "driver"
+    context = ray.get_runtime_context() if ray.is_initialized() else None
+    return context.get_node_id() if context and context.get_actor_id() else "driver"
 
 
 if __name__ == "__main__":

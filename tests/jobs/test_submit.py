@@ -79,7 +79,7 @@ def test_the_terminal_shows_what_the_script_says_and_no_more(finished: Finished)
 
 
 def test_a_job_draws_on_the_cluster_s_other_nodes(finished: Finished) -> None:
-    """All but its first frames, for the head was to be kept free."""
+    """All but what the script's own process draws, for the head was to be kept free."""
     drew = {each.name for each in (finished.project / "notes").iterdir()}
     [node] = drew - {"driver"}
     assert re.fullmatch("[0-9a-f]{56}", node)
