@@ -203,7 +203,7 @@ class FleetChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentDrawn(SegmentEvent):
+class ChunkDrawn(SegmentEvent):
     """Frames of a segment were drawn; `actor` is null in the calling process."""
 
     level: ClassVar[Level] = "debug"
@@ -250,7 +250,7 @@ class SegmentEncoded(SegmentEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartKept(SegmentEvent):
+class SegmentStored(SegmentEvent):
     """An encoded segment is stored, and a job with `--resume` would start from it."""
 
     level: ClassVar[Level] = "debug"
@@ -315,10 +315,10 @@ KINDS: tuple[type[Event], ...] = (
     ActorDied,
     ActorReleased,
     FleetChanged,
-    SegmentDrawn,
+    ChunkDrawn,
     SegmentRetried,
     SegmentEncoded,
-    PartKept,
+    SegmentStored,
     EncoderLost,
     EncoderRevived,
     Notice,

@@ -15,9 +15,9 @@ import rayanim
 from rayanim import events
 from rayanim.cli import main
 from rayanim.errors import FrameError, OutputError
-from rayanim.events import KINDS, ActorAsked, EventLog, JobFailed, Notice, PartKept
+from rayanim.events import KINDS, ActorAsked, EventLog, JobFailed, Notice, SegmentStored
 
-KEPT = PartKept(segment=1, start=8, stop=16, written_bytes=100)
+KEPT = SegmentStored(segment=1, start=8, stop=16, written_bytes=100)
 
 
 def lines_of(path):
@@ -42,7 +42,7 @@ def test_a_line_holds_the_event_and_when_it_was(log, tmp_path):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
     assert line == {
         "level": "debug",
-        "event": "part_kept",
+        "event": "segment_stored",
         "job": "wave",
         "run": "3f2a",
         "segment": 1,
@@ -171,7 +171,7 @@ def test_a_video_on_ray_is_logged_from_start_to_end(on_ray, tmp_path):
     assert [line["actor"] for line in by_kind["actor_asked"]][:2] == [1, 2]
     assert by_kind["actor_died"][0]["start"] <= 20 < by_kind["actor_died"][0]["stop"]
     assert len(by_kind["segment_retried"]) == 1
-    for kind in ("segment_drawn", "part_kept"):
+    for kind in ("chunk_drawn", "segment_stored"):
         stretches = sorted((line["start"], line["stop"]) for line in by_kind[kind])
         assert [start for start, _ in stretches] == [0, *(stop for _, stop in stretches[:-1])]
         assert stretches[-1][1] == 120
@@ -185,14 +185,14 @@ def test_a_video_in_process_is_logged_from_start_to_end(tmp_path):
     lines = lines_of(tmp_path / "log")
     kinds = [line["event"] for line in lines]
     assert kinds[0] == "job_started" and kinds[-1] == "job_finished"
-    assert kinds.count("part_kept") == 3
+    assert kinds.count("segment_stored") == 3
     # As many frames in each line as were drawn in one go.
-    for kind in ("segment_drawn", "segment_encoded"):
+    for kind in ("chunk_drawn", "segment_encoded"):
         stretches = [(line["start"], line["stop"]) for line in lines if line["event"] == kind]
         assert [start for start, _ in stretches] == [0, *(stop for _, stop in stretches[:-1])]
         assert stretches[-1][1] == 60
     assert "engine_chosen" in kinds and "actor_asked" not in kinds
-    assert all(line["actor"] is None for line in lines if line["event"] == "segment_drawn")
+    assert all(line["actor"] is None for line in lines if line["event"] == "chunk_drawn")
 
 
 def test_a_job_that_fails_ends_in_its_error(tmp_path):

@@ -20,7 +20,7 @@ class Costs:
     wait_ref_s
         The driver's time per outstanding call in one turn of its loop.
     look_ref_s
-        The same for a look at what is overdue, every quarter of a second.
+        The same for a look at what is late, every quarter of a second.
     call_s
         Between the driver's sending and the actor's beginning, and back.
     part_s, part_frame_s, part_byte_s

@@ -17,7 +17,7 @@ the default window of 256 MiB holds 86 of them. An encoded chunk's bytes are
 known, and exist, when it has been drawn (`frame_bytes` 0): they count from then
 on, also while they are being transferred from another node.
 
-A chunk that is overdue may be given out once more, as a *copy*, while its
+A chunk that is late may be given out once more, as a *copy*, while its
 actor goes on. The first to finish counts, the other is ignored. The bytes of a
 copy of raw frames come on top of the window: while there are new chunks, at
 most one actor and a quarter of all draw copies.

@@ -45,10 +45,10 @@ from rayanim.errors import EncoderLostError, FarmStartError, RedrawError, Script
 from rayanim.events import (
     EncoderLost,
     EncoderRevived,
-    PartKept,
     Progressed,
     RayPassEnded,
     RayPassStarted,
+    SegmentStored,
 )
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ class RayRun:
     def _count_written(self, chunk: Chunk, answer: Acknowledgement) -> None:
         # What was encoded by who drew it is only written here.
         self._events.emit(
-            PartKept.of(
+            SegmentStored.of(
                 chunk,
                 write_s=answer.encode_s,
                 wait_s=answer.wait_s,

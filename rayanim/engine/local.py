@@ -49,9 +49,9 @@ from rayanim.errors import (
 from rayanim.events import (
     FramesRejected,
     JobResumed,
-    PartKept,
     Progressed,
     SegmentEncoded,
+    SegmentStored,
     StatusShown,
 )
 from rayanim.figure.draw_stats import DrawMonitor
@@ -573,7 +573,7 @@ class Encoders:
             result.sent.when_encoded(chunk, result.encode_s, result.wait_s)
         else:
             self._events.emit(
-                PartKept.of(
+                SegmentStored.of(
                     result.segment,
                     written_bytes=result.written_bytes,
                     encode_s=result.encode_s,

@@ -164,10 +164,10 @@ class Roster:
             self.alive -= 1
 
 
-OVERDUE = 2.0
+LATE = 2.0
 """After this many times the expected seconds an idle actor may draw a copy."""
 
-FAR_OVERDUE = 4.0
+VERY_LATE = 4.0
 """After this many times the expected seconds a copy goes before new chunks."""
 
 GIVEN_UP = 10.0
@@ -236,49 +236,49 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class OverdueWork:
-    """What is overdue at one moment: chunks, each with the nodes that draw it, and actors.
+class LateWork:
+    """What is late at one moment: chunks, each with the nodes that draw it, and actors.
 
     `given_up` are actors to end, `copies_left` says how many copies may be
     drawn besides new chunks, `patience_s` is explained at `Pace`.
     """
 
-    overdue: Mapping[int, frozenset[str | None]]
-    far_overdue: Mapping[int, frozenset[str | None]]
+    chunks: Mapping[int, frozenset[str | None]]
+    very_late: Mapping[int, frozenset[str | None]]
     unresponsive_nodes: frozenset[str]
     given_up: tuple[int, ...]
     copies_left: int
     patience_s: float = 0.0
 
 
-NOTHING_OVERDUE = OverdueWork({}, {}, frozenset(), (), 0)
+NOTHING_LATE = LateWork({}, {}, frozenset(), (), 0)
 
 
-def find_overdue(
+def find_late(
     assignments: Iterable[Assignment], answered_ago_s: Mapping[str, float], actors: int
-) -> OverdueWork:
-    """What is overdue, by all assignments and the seconds since each node's last answer."""
+) -> LateWork:
+    """What is late, by all assignments and the seconds since each node's last answer."""
     all_assigned = list(assignments)
     drawing = [each for each in all_assigned if not each.in_transfer]
-    far_actors = {each.actor for each in drawing if each.is_late(FAR_OVERDUE, SLACK_S)}
+    far_actors = {each.actor for each in drawing if each.is_late(VERY_LATE, SLACK_S)}
     unresponsive = frozenset(_unresponsive_nodes(drawing, far_actors, answered_ago_s))
     wanted = [each for each in all_assigned if each.is_wanted]
-    # What waits behind an overdue chunk is no better off.
+    # What waits behind a late chunk is no better off.
     far = [
         each
         for each in wanted
-        if (each.is_late(FAR_OVERDUE, SLACK_S) if each.in_transfer else each.actor in far_actors)
+        if (each.is_late(VERY_LATE, SLACK_S) if each.in_transfer else each.actor in far_actors)
     ]
     given_up = [
         each
         for each in drawing
         if each.is_late(GIVEN_UP, SLACK_S) and (not each.is_wanted or each.node in unresponsive)
     ]
-    idle_worthy = [each for each in wanted if each.age_s is None or each.is_late(OVERDUE)]
+    idle_worthy = [each for each in wanted if each.age_s is None or each.is_late(LATE)]
     copies = len(wanted) - len({each.index for each in wanted})
-    return OverdueWork(
-        overdue=_with_nodes([*idle_worthy, *far], wanted),
-        far_overdue=_with_nodes(far, wanted),
+    return LateWork(
+        chunks=_with_nodes([*idle_worthy, *far], wanted),
+        very_late=_with_nodes(far, wanted),
         unresponsive_nodes=unresponsive,
         given_up=tuple(sorted({each.actor for each in given_up})),
         copies_left=max(0, 1 + int(actors * COPIED_SHARE) - copies),
@@ -289,7 +289,7 @@ def find_overdue(
 def _unresponsive_nodes(
     drawing: list[Assignment], far_actors: set[int], answered_ago_s: Mapping[str, float]
 ) -> set[str]:
-    """Nodes without an answer for half of the time that an overdue chunk has lasted.
+    """Nodes without an answer for half of the time that a late chunk has lasted.
 
     Never all of them: then the video's frames take that long, and no other node
     could do their work. So a single node is never unresponsive.

@@ -49,15 +49,15 @@ from rayanim.engine.roster import (
     MAX_DEATHS,
     MAX_FAILURES,
     MAX_NODES_TRIED,
-    NOTHING_OVERDUE,
+    NOTHING_LATE,
     ActorStarts,
     Assignment,
+    LateWork,
     Member,
     NodeFailures,
-    OverdueWork,
     Pace,
     Roster,
-    find_overdue,
+    find_late,
 )
 from rayanim.errors import (
     FarmSilentError,
@@ -69,10 +69,10 @@ from rayanim.events import (
     ActorDied,
     ActorJoined,
     ActorReleased,
+    ChunkDrawn,
     CopyDrawn,
     Notice,
     ScalingDecided,
-    SegmentDrawn,
     SegmentRetried,
     StatusShown,
 )
@@ -82,7 +82,7 @@ TICK_S = 0.1
 """Seconds between two decisions on the number of actors."""
 
 LOOK_S = 0.25
-"""Seconds between two searches for overdue chunks: each goes through all actors."""
+"""Seconds between two searches for late chunks: each goes through all actors."""
 
 SHORT_CHUNK_S = 0.2
 """Ray's 2 to 3 ms between two calls are more than a hundredth of a chunk below this."""
@@ -161,7 +161,7 @@ class Scheduler(Generic[Payload]):
         self._busy_s = 0.0
         self._pace = Pace()
         self._depth = settings.depth or 1
-        self._late: OverdueWork = NOTHING_OVERDUE
+        self._late: LateWork = NOTHING_LATE
         self._working_nodes: set[str] = set()
         self._next_look_s = now_s
         self._was_busy = False
@@ -320,7 +320,7 @@ class Scheduler(Generic[Payload]):
 
     def _assign(self) -> None:
         """Give all free actors something to draw, as far as there is any."""
-        self._look_at_overdue()
+        self._look_for_late()
         for number in self._roster.free_places(self._depth):
             node = self._roster[number].node
             if node is not None and node in self._late.unresponsive_nodes:
@@ -328,23 +328,23 @@ class Scheduler(Generic[Payload]):
             chunk = self._next_for(number, node)
             if chunk is not None:
                 self._submit(number, chunk)
-            elif not self._late.overdue and not self._failures.has_failures:
+            elif not self._late.chunks and not self._failures.has_failures:
                 # The next one would get nothing, either.
                 break
 
-    def _look_at_overdue(self) -> None:
+    def _look_for_late(self) -> None:
         """Once a turn, as it may be asked by hundreds of idle actors.
 
         What cannot be copied now is found again when it can.
         """
         late, queue = self._late, self.queue
-        if late.overdue:
+        if late.chunks:
             self._late = replace(
                 late,
-                overdue={i: on for i, on in late.overdue.items() if queue.may_be_copied(i)},
-                far_overdue={i: on for i, on in late.far_overdue.items() if queue.may_be_copied(i)},
+                chunks={i: on for i, on in late.chunks.items() if queue.may_be_copied(i)},
+                very_late={i: on for i, on in late.very_late.items() if queue.may_be_copied(i)},
             )
-        if late.overdue or self._failures.has_failures:
+        if late.chunks or self._failures.has_failures:
             self._working_nodes = self._roster.working_nodes()
 
     def _submit(self, number: int, chunk: Chunk) -> None:
@@ -356,14 +356,14 @@ class Scheduler(Generic[Payload]):
 
     def _next_for(self, number: int, node: str | None) -> Chunk | None:
         late = self._late
-        if late.copies_left and late.far_overdue:
-            chunk = self._copy(late.far_overdue, number, node)
+        if late.copies_left and late.very_late:
+            chunk = self._copy(late.very_late, number, node)
             if chunk is not None:
                 self._late = replace(late, copies_left=late.copies_left - 1)
                 return chunk
         chunk = self.queue.take(self._to_avoid(node))
         if chunk is None and self.queue.all_handed_out and not self._roster[number].held:
-            chunk = self._copy(late.overdue, number, node)
+            chunk = self._copy(late.chunks, number, node)
         return chunk
 
     def _to_avoid(self, node: str | None) -> frozenset[int]:
@@ -373,22 +373,22 @@ class Scheduler(Generic[Payload]):
         return self._failures.to_avoid(node, others)
 
     def _copy(
-        self, overdue: Mapping[int, frozenset[str | None]], number: int, node: str | None
+        self, late: Mapping[int, frozenset[str | None]], number: int, node: str | None
     ) -> Chunk | None:
         """A copy of what another node draws, or another actor where there is but one node."""
-        if not overdue:
+        if not late:
             return None
         alone = len(self._working_nodes) < 2
-        among = {index for index, nodes in overdue.items() if alone or node not in nodes}
+        among = {index for index, nodes in late.items() if alone or node not in nodes}
         among -= {chunk.index for chunk in self._roster[number].held}
         chunk = self.queue.take_copy(among)
-        if chunk is not None and chunk.index in self._late.far_overdue:
+        if chunk is not None and chunk.index in self._late.very_late:
             # That idle actors share the last chunks, which take no time, is worth no words.
             text = (
                 f"{chunk.label.capitalize()} took an actor longer than usual: another one "
                 "draws them, too."
             )
-            self._actions.append(NoticeOnce(text, "overdue"))
+            self._actions.append(NoticeOnce(text, "late"))
         return chunk
 
     # ---- chunks come back
@@ -432,7 +432,7 @@ class Scheduler(Generic[Payload]):
         timings = meta.timings
         if timings is not None and self.queue.is_wanted(chunk):
             self._emit(
-                SegmentDrawn.timed(chunk, timings, actor=event.number, rss_bytes=meta.rss_bytes)
+                ChunkDrawn.timed(chunk, timings, actor=event.number, rss_bytes=meta.rss_bytes)
             )
         else:
             self._emit(CopyDrawn(rss_bytes=meta.rss_bytes))
@@ -650,7 +650,7 @@ class Scheduler(Generic[Payload]):
                 self._count(member.node, "never opened the source", weight=MAX_FAILURES)
 
     def _find_late(self) -> tuple[int, ...]:
-        """Find overdue chunks, unless that was just done; the actors to give up."""
+        """Find late chunks, unless that was just done; the actors to give up."""
         if self._now_s < self._next_look_s or self._pace.frame_s is None:
             return ()
         late_s, self._next_look_s = self._now_s - self._next_look_s, self._now_s + LOOK_S
@@ -663,7 +663,7 @@ class Scheduler(Generic[Payload]):
             node: self._now_s - self._answered_s.get(node, self._now_s)
             for node in self._roster.working_nodes()
         }
-        self._late = find_overdue(self._assignments(), ago_s, self._roster.alive)
+        self._late = find_late(self._assignments(), ago_s, self._roster.alive)
         if self._late.patience_s > self._pace.patience_s:
             self._pace = replace(self._pace, patience_s=self._late.patience_s)
         return self._late.given_up

@@ -15,6 +15,7 @@ from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Chunk
 from rayanim.events import (
     ActorJoined,
+    ChunkDrawn,
     CopyDrawn,
     EngineChosen,
     Event,
@@ -26,13 +27,12 @@ from rayanim.events import (
     JobResumed,
     Listener,
     Notice,
-    PartKept,
     Progressed,
     RayPassStarted,
     ScalingDecided,
-    SegmentDrawn,
     SegmentEncoded,
     SegmentRetried,
+    SegmentStored,
     TransportChosen,
     VideoClosed,
 )
@@ -178,8 +178,8 @@ class RateMeter:
         if last_done <= first_done or last_s <= first_s:
             return None
         usual_gap_s = (last_s - first_s) / (len(self._samples) - 1)
-        overdue_s = max(0.0, self._clock() - last_s - usual_gap_s)
-        return (last_done - first_done) / (last_s - first_s + overdue_s)
+        late_s = max(0.0, self._clock() - last_s - usual_gap_s)
+        return (last_done - first_done) / (last_s - first_s + late_s)
 
     def eta_s(self, total: int | None) -> float | None:
         """Seconds until `total` are done; None while that cannot be said."""
@@ -238,7 +238,7 @@ class JobStats:
         match event:
             case FramesDrawn():
                 self._drawn(event.timings)
-            case SegmentDrawn():
+            case ChunkDrawn():
                 self._drawn(event.timings or NO_TIME)
                 self._memory("RenderActor", event.rss_bytes)
             case FrameAudited():
@@ -249,7 +249,7 @@ class JobStats:
                 self.segments_retried += 1
             case SegmentEncoded():
                 self._encoded(event.stop - event.start, event.encode_s, event.wait_s)
-            case PartKept():
+            case SegmentStored():
                 self._written(event)
             case VideoClosed():
                 self.encode_s += event.encode_s
@@ -292,7 +292,7 @@ class JobStats:
         self.wait_s += wait_s
         self.meter.update(self.frames)
 
-    def _written(self, event: PartKept) -> None:
+    def _written(self, event: SegmentStored) -> None:
         frames = event.stop - event.start
         self._encoded(frames if event.by_actor else 0, event.encode_s, event.wait_s)
         self.written_frames += frames
@@ -361,9 +361,9 @@ class FrameCountLog:
         """Log where a multiple was passed by drawing or encoding, not by resuming."""
         before_drawn, self._drawn = self._drawn, self._stats.timings.frames
         before_encoded, self._encoded = self._encoded, self._stats.frames
-        if isinstance(event, FramesDrawn | SegmentDrawn):
+        if isinstance(event, FramesDrawn | ChunkDrawn):
             self._log("drawn", self._every_drawn, before_drawn, self._drawn)
-        elif isinstance(event, SegmentEncoded | PartKept):
+        elif isinstance(event, SegmentEncoded | SegmentStored):
             self._log("encoded", self._every_encoded, before_encoded, self._encoded)
 
     def _log(self, done: str, every: int | None, before: int, now: int) -> None:
@@ -384,7 +384,7 @@ class JobEvents:
         """Something has just happened."""
         for listener in self._listeners:
             listener.apply(event)
-        if isinstance(event, FramesDrawn | SegmentDrawn) and event.timings is not None:
+        if isinstance(event, FramesDrawn | ChunkDrawn) and event.timings is not None:
             notes = event.timings.draws.notes
             for note in (*notes, *advice_of(self.stats.timings.draws)):
                 self.notice_once(note.text, note.key)
@@ -422,7 +422,7 @@ class JobEvents:
         """A chunk was drawn in this process."""
         self.emit(FramesDrawn(timings=timings))
         self.emit(
-            SegmentDrawn.of(
+            ChunkDrawn.of(
                 chunk,
                 actor=None,
                 draw_s=timings.draw_s,

@@ -16,7 +16,7 @@ from rayanim.engine.plan import ENDLESS, Chunk, Segment
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.engine.writing import FileWriter
 from rayanim.errors import EncodeError
-from rayanim.events import Event, PartKept, SegmentEncoded
+from rayanim.events import Event, SegmentEncoded, SegmentStored
 from rayanim.parameters import Batch
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
@@ -179,7 +179,7 @@ def test_what_frames_hold_is_freed_once_they_are_encoded() -> None:
     assert freed == [(0, "MainThread"), (4, "MainThread")]
     taken = [event for event in noted.events if isinstance(event, SegmentEncoded)]
     assert [(each.segment, each.start, each.stop) for each in taken] == [(0, 0, 4), (0, 4, 8)]
-    (kept,) = (event for event in noted.events if isinstance(event, PartKept))
+    (kept,) = (event for event in noted.events if isinstance(event, SegmentStored))
     assert (kept.segment, kept.start, kept.stop, kept.by_actor) == (0, 0, 8, False)
     assert stats.encode_s == pytest.approx(sum(each.encode_s for each in [*taken, kept]))
 
@@ -195,7 +195,7 @@ def test_waiting_for_the_end_of_a_segment_is_no_encoding() -> None:
     threading.Event().wait(1.0)
     encoders.end(of)
     encoders.finish()
-    (kept,) = (event for event in noted.events if isinstance(event, PartKept))
+    (kept,) = (event for event in noted.events if isinstance(event, SegmentStored))
     assert kept.encode_s < 0.9
 
 

@@ -17,7 +17,7 @@ from rayanim.engine.local import SpaceWatch
 from rayanim.engine.ray_session import LocalRay
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import RayanimError
-from rayanim.events import FramesRejected, JobResumed, PartKept
+from rayanim.events import FramesRejected, JobResumed, SegmentStored
 from rayanim.settings import PerformanceSettings
 
 
@@ -213,9 +213,9 @@ def test_heavy_first_frames_are_told_and_end_no_video(
     """A title of noise before a still video; when a tenth of it bears that out, the job ends."""
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: (10**12, 0, 5 * 10**6))
     stats = JobStats(1000)
-    stats.apply(PartKept(segment=0, start=0, stop=60, written_bytes=600_000))
+    stats.apply(SegmentStored(segment=0, start=0, stop=60, written_bytes=600_000))
     SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).check()
     assert "If all frames are like the first ones: The disk" in stats.events[0]
-    stats.apply(PartKept(segment=1, start=60, stop=100, written_bytes=400_000))
+    stats.apply(SegmentStored(segment=1, start=60, stop=100, written_bytes=400_000))
     with pytest.raises(rayanim.OutputError, match="Free some space"):
         SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).check()

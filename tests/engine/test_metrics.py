@@ -25,12 +25,12 @@ from rayanim.engine.stats import JobEvents, JobName, JobStats
 from rayanim.events import (
     FramesDrawn,
     JobResumed,
-    PartKept,
     Progressed,
     RayPassEnded,
     RayPassStarted,
     SegmentEncoded,
     SegmentRetried,
+    SegmentStored,
 )
 
 ROOT = Path(__file__).parent.parent.parent
@@ -116,7 +116,7 @@ def test_counters_add_up_to_the_job_s_counts_and_gauges_end_at_nothing(
     assert [values[f"rayanim_{name}"]["wave", "7f"] for name in gauges] == [5, 4, 3, 2]
     events.emit(SegmentRetried(segment=0, start=0, stop=8, reason="it died"))
     events.emit(FramesDrawn(timings=Timings(1.0, 0.5, 8)))
-    events.emit(PartKept(segment=1, start=10, stop=18, written_bytes=100, write_s=0.5))
+    events.emit(SegmentStored(segment=1, start=10, stop=18, written_bytes=100, write_s=0.5))
     events.emit(RayPassEnded())
     assert values["rayanim_frames_drawn_total"] == {("wave", "7f"): 18}
     assert values["rayanim_segments_retried_total"] == {("wave", "7f"): 1}

@@ -11,24 +11,24 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rayanim.engine.plan import Chunk
 from rayanim.engine.roster import (
-    FAR_OVERDUE,
     FORGIVEN_BY,
     GIVEN_UP,
+    LATE,
     MAX_DEATHS,
     MAX_FAILURES,
     MAX_NODES_TRIED,
-    NOTHING_OVERDUE,
+    NOTHING_LATE,
     OPENING_FACTOR,
     OPENING_LIMIT_S,
-    OVERDUE,
     SLACK_S,
+    VERY_LATE,
     ActorStarts,
     Assignment,
     Member,
     NodeFailures,
     Pace,
     Roster,
-    find_overdue,
+    find_late,
 )
 from rayanim.parameters import Batch
 
@@ -133,7 +133,7 @@ def test_nodes_with_few_actors_are_emptied_first() -> None:
     assert [each.node for each in roster.to_release(4)] == ["c", "b", "b", "a"]
 
 
-# ---- what is overdue
+# ---- what is late
 
 ANSWERING = {"a": 0.0, "b": 0.0, "c": 0.0}
 
@@ -143,9 +143,9 @@ def assignment(index=0, number=1, node="a", age_s=0.0, expected_s=1.0, is_wanted
 
 
 def test_what_a_segment_takes_is_not_known_before_one_was_drawn():
-    """Nothing is overdue then, however long it takes."""
+    """Nothing is late then, however long it takes."""
     assert Pace().expected_s(10) is None
-    assert find_overdue([assignment(age_s=1e6, expected_s=None)], ANSWERING, 3).overdue == {}
+    assert find_late([assignment(age_s=1e6, expected_s=None)], ANSWERING, 3).chunks == {}
 
 
 def test_a_heavy_scene_says_more_than_the_average():
@@ -156,69 +156,67 @@ def test_a_heavy_scene_says_more_than_the_average():
 
 def test_nothing_is_late_while_all_is_in_time():
     """A look at actors that do well is the value for nothing, but for the copies left."""
-    late = find_overdue([assignment(0, 1, "a", 1.9), assignment(1, 2, "b", 0.5)], ANSWERING, 2)
-    assert (late.overdue, late.far_overdue) == (
-        NOTHING_OVERDUE.overdue,
-        NOTHING_OVERDUE.far_overdue,
+    late = find_late([assignment(0, 1, "a", 1.9), assignment(1, 2, "b", 0.5)], ANSWERING, 2)
+    assert (late.chunks, late.very_late) == (
+        NOTHING_LATE.chunks,
+        NOTHING_LATE.very_late,
     )
     assert late.unresponsive_nodes == frozenset() and late.given_up == ()
 
 
-def test_an_overdue_segment_is_for_idle_actors():
+def test_a_late_segment_is_for_idle_actors():
     """Twice the expected is enough where there is nothing else to draw."""
-    late = find_overdue([assignment(7, age_s=OVERDUE + 0.1)], ANSWERING, 2)
-    assert late.overdue == {7: frozenset({"a"})}
-    assert late.far_overdue == {}
+    late = find_late([assignment(7, age_s=LATE + 0.1)], ANSWERING, 2)
+    assert late.chunks == {7: frozenset({"a"})}
+    assert late.very_late == {}
 
 
-def test_a_far_overdue_segment_goes_before_new_ones_with_all_that_waits_behind_it():
+def test_a_very_late_segment_goes_before_new_ones_with_all_that_waits_behind_it():
     """What an actor has not begun is as late as what it draws."""
-    age_s = FAR_OVERDUE + SLACK_S + 0.1
-    late = find_overdue([assignment(7, age_s=age_s), assignment(8, age_s=None)], ANSWERING, 2)
-    assert late.far_overdue == {7: frozenset({"a"}), 8: frozenset({"a"})}
+    age_s = VERY_LATE + SLACK_S + 0.1
+    late = find_late([assignment(7, age_s=age_s), assignment(8, age_s=None)], ANSWERING, 2)
+    assert late.very_late == {7: frozenset({"a"}), 8: frozenset({"a"})}
 
 
 def test_a_short_delay_is_none_even_of_short_segments():
     """Ray's own delays on a busy machine are no reason to draw twice before the end."""
-    late = find_overdue([assignment(age_s=1.9, expected_s=0.01)], ANSWERING, 2)
-    assert late.far_overdue == {}
+    late = find_late([assignment(age_s=1.9, expected_s=0.01)], ANSWERING, 2)
+    assert late.very_late == {}
 
 
 def test_what_others_have_drawn_is_not_drawn_again():
     """Its actor is ended once it is far too late: it cannot be waited for in vain."""
     age_s = GIVEN_UP + SLACK_S + 0.1
-    late = find_overdue([assignment(7, age_s=age_s, is_wanted=False)], ANSWERING, 2)
-    assert late.overdue == {} and late.far_overdue == {}
+    late = find_late([assignment(7, age_s=age_s, is_wanted=False)], ANSWERING, 2)
+    assert late.chunks == {} and late.very_late == {}
     assert late.given_up == (1,)
 
 
 def test_a_slow_actor_whose_segment_is_wanted_goes_on():
     """On a node that speaks it is slow, not gone; its segment may be the last that is drawn."""
-    late = find_overdue([assignment(age_s=1000.0)], ANSWERING, 2)
+    late = find_late([assignment(age_s=1000.0)], ANSWERING, 2)
     assert late.given_up == ()
 
 
 def test_actors_of_a_node_that_does_not_answer_are_given_up():
-    """All of its actors hold what is overdue, and nothing came from it meanwhile."""
+    """All of its actors hold what is late, and nothing came from it meanwhile."""
     age_s = GIVEN_UP + SLACK_S + 0.1
     held = [assignment(1, 1, "a", age_s), assignment(2, 2, "b", 0.1)]
-    late = find_overdue(held, {"a": age_s, "b": 0.0}, 2)
+    late = find_late(held, {"a": age_s, "b": 0.0}, 2)
     assert late.unresponsive_nodes == {"a"}
     assert late.given_up == (1,)
 
 
 def test_one_node_alone_is_never_unresponsive():
     """No other node could do its work: it is waited for."""
-    assert (
-        find_overdue([assignment(age_s=100.0)], {"a": 100.0}, 1).unresponsive_nodes == frozenset()
-    )
+    assert find_late([assignment(age_s=100.0)], {"a": 100.0}, 1).unresponsive_nodes == frozenset()
 
 
 def test_where_no_node_answers_none_is_unresponsive():
     """Then the frames take that long: no actor is ended."""
     age_s = 100 * GIVEN_UP
     held = [assignment(1, 1, "a", age_s), assignment(2, 2, "b", age_s)]
-    late = find_overdue(held, {"a": age_s, "b": age_s}, 2)
+    late = find_late(held, {"a": age_s, "b": age_s}, 2)
     assert late.unresponsive_nodes == frozenset() and late.given_up == ()
 
 
@@ -226,10 +224,10 @@ def test_what_is_given_up_unfinished_may_take_as_long_elsewhere():
     """Else a heavy scene would be begun again and again, and ended each time."""
     age_s = GIVEN_UP + SLACK_S + 0.1
     unfinished = Assignment(1, "a", 1, age_s, 1.0, frames=10)
-    late = find_overdue([unfinished, assignment(2, 2, "b", 0.1)], {"a": age_s, "b": 0.0}, 2)
+    late = find_late([unfinished, assignment(2, 2, "b", 0.1)], {"a": age_s, "b": 0.0}, 2)
     assert late.given_up == (1,)
     assert late.patience_s == pytest.approx(age_s / 10)
-    assert find_overdue([assignment(age_s=0.1)], ANSWERING, 2).patience_s == 0.0
+    assert find_late([assignment(age_s=0.1)], ANSWERING, 2).patience_s == 0.0
 
 
 @pytest.mark.parametrize("is_wanted", [True, False])
@@ -237,24 +235,24 @@ def test_a_slow_transfer_is_not_the_actor_s_fault(is_wanted):
     """It is drawn again elsewhere where it is wanted; the actor draws something else by now."""
     age_s = GIVEN_UP + SLACK_S + 0.1
     on_its_way = Assignment(1, "a", 7, age_s, 1.0, is_wanted, in_transfer=True)
-    late = find_overdue([on_its_way, assignment(8, 1, "a", 0.1)], {"a": age_s, "b": 0.0}, 2)
+    late = find_late([on_its_way, assignment(8, 1, "a", 0.1)], {"a": age_s, "b": 0.0}, 2)
     assert late.given_up == () and late.unresponsive_nodes == frozenset()
-    assert set(late.far_overdue) == ({7} if is_wanted else set())
+    assert set(late.very_late) == ({7} if is_wanted else set())
 
 
 def test_copies_are_bounded_while_there_are_new_segments():
     """One, and one more for every four actors; those that run count."""
-    age_s = FAR_OVERDUE + SLACK_S + 0.1
+    age_s = VERY_LATE + SLACK_S + 0.1
     held = [assignment(1, 1, "a", age_s), assignment(1, 2, "b", 0.1), assignment(2, 3, "c", 0.1)]
-    assert find_overdue(held, ANSWERING, 3).copies_left == 0
-    assert find_overdue(held, ANSWERING, 8).copies_left == 2
+    assert find_late(held, ANSWERING, 3).copies_left == 0
+    assert find_late(held, ANSWERING, 8).copies_left == 2
 
 
 def test_a_copy_goes_to_another_node():
     """The nodes where a segment is being drawn are given with it."""
-    age_s = FAR_OVERDUE + SLACK_S + 0.1
+    age_s = VERY_LATE + SLACK_S + 0.1
     held = [assignment(1, 1, "a", age_s), assignment(1, 2, "b", 0.1)]
-    assert find_overdue(held, ANSWERING, 8).far_overdue == {1: frozenset({"a", "b"})}
+    assert find_late(held, ANSWERING, 8).very_late == {1: frozenset({"a", "b"})}
 
 
 # ---- nodes that fail

@@ -51,10 +51,10 @@ from rayanim.errors import (
 from rayanim.events import (
     ActorDied,
     ActorReleased,
+    ChunkDrawn,
     CopyDrawn,
     Notice,
     ScalingDecided,
-    SegmentDrawn,
     SegmentRetried,
     StatusShown,
 )
@@ -288,7 +288,7 @@ def test_a_slow_chunk_is_drawn_by_an_idle_actor_too() -> None:
     assert copies == {2: given[1]}
     assert [type(each) for each in desk.draw(2, given[1])].count(HandOn) == 3
     desk.draw(1, given[1])
-    assert desk.events(CopyDrawn) and not desk.events(SegmentDrawn)
+    assert desk.events(CopyDrawn) and not desk.events(ChunkDrawn)
 
 
 def test_idle_actors_do_not_each_look_through_all_others(monkeypatch: pytest.MonkeyPatch) -> None:

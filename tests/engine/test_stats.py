@@ -27,15 +27,15 @@ from rayanim.engine.stats import (
 )
 from rayanim.events import (
     ActorDied,
+    ChunkDrawn,
     Event,
     FramesDrawn,
     JobResumed,
     Notice,
-    PartKept,
     Progressed,
-    SegmentDrawn,
     SegmentEncoded,
     SegmentRetried,
+    SegmentStored,
     StatusShown,
 )
 from rayanim.figure.draw_stats import DrawStats
@@ -72,9 +72,9 @@ class Shown(NoProgress):
         self.messages.append(text)
 
 
-def drawn(segment: int, timings: Timings | None = TIMINGS) -> SegmentDrawn:
+def drawn(segment: int, timings: Timings | None = TIMINGS) -> ChunkDrawn:
     """Ten frames drawn by an actor."""
-    return SegmentDrawn(
+    return ChunkDrawn(
         segment=segment,
         start=10 * segment,
         stop=10 * segment + 10,
@@ -104,7 +104,7 @@ def test_frames_drawn_in_this_process_count_once() -> None:
     stats, kept = JobStats(10), Kept()
     JobEvents(stats, kept).drawn_here(Chunk(0, 0, 10, Batch(range(10), None)), TIMINGS)
     assert (stats.timings.frames, stats.timings.draw_s) == (10, 2.0)
-    (logged,) = (event for event in kept.events if isinstance(event, SegmentDrawn))
+    (logged,) = (event for event in kept.events if isinstance(event, ChunkDrawn))
     assert (logged.start, logged.stop, logged.actor, logged.draw_s) == (0, 10, None, 2.0)
 
 
@@ -114,9 +114,11 @@ def test_frames_count_when_an_encoder_has_them_and_bytes_when_they_are_written()
     for start in (0, 5):
         stats.apply(SegmentEncoded(segment=0, start=start, stop=start + 5, encode_s=0.5, wait_s=1))
     assert (stats.frames, stats.written_frames) == (10, 0)
-    stats.apply(PartKept(segment=0, start=0, stop=10, written_bytes=7, encode_s=0.25, write_s=0.1))
+    stats.apply(
+        SegmentStored(segment=0, start=0, stop=10, written_bytes=7, encode_s=0.25, write_s=0.1)
+    )
     assert (stats.frames, stats.written_frames, stats.written_bytes) == (10, 10, 7)
-    by_actor = PartKept(
+    by_actor = SegmentStored(
         segment=1, start=10, stop=20, written_bytes=5, wait_s=1, write_s=0.2, by_actor=True
     )
     stats.apply(by_actor)
