@@ -430,3 +430,5 @@ class AnimationFeed:
         if not self._source.can_begin_again():
             return None
         return AnimationFeed(self._source, self._selection)
+
+    from_start = again

@@ -11,7 +11,9 @@ import contextlib
 import heapq
 import itertools
 import logging
+import pickle
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
@@ -116,6 +118,9 @@ class Feed(Protocol):
     def again(self) -> Feed | None:
         """The same feed from its start, or None where its frames come only once."""
 
+    def from_start(self) -> Feed | None:
+        """As `again`; also where frames come once, if those taken so far were kept."""
+
 
 class PushedBack:
     """A feed after frames were given back to it: they come first again."""
@@ -146,6 +151,9 @@ class PushedBack:
     def again(self) -> Feed | None:
         return self._feed.again()
 
+    def from_start(self) -> Feed | None:
+        return self._feed.from_start()
+
 
 class NumberFeed:
     """Frames that need nothing but their number."""
@@ -175,6 +183,8 @@ class NumberFeed:
 
     def again(self) -> NumberFeed:
         return NumberFeed(self._available, self._selection)
+
+    from_start = again
 
 
 class FrameStream:
@@ -217,6 +227,73 @@ class TableRows(Sequence[Any]):
 def _is_table(parameters: Any) -> bool:
     """Whether it is a DataFrame; asked without importing pandas."""
     return hasattr(parameters, "iloc") and hasattr(parameters, "columns")
+
+
+KEPT_BYTES = 2**30
+"""Disk that the entries of a generator take at most, so that a job can begin again."""
+
+
+class KeptEntries:
+    """Entries that come once, of a generator for example; those taken can be taken again.
+
+    They are kept as they came, pickled, in a temporary file. `can_begin_again` is
+    false from the first one that cannot be pickled, or that is too much.
+    """
+
+    def __init__(self, entries: Iterable[Any]) -> None:
+        self._size = length_of(entries)
+        self._entries = iter(entries)
+        self._file = tempfile.SpooledTemporaryFile(max_size=2**20)  # noqa: SIM115
+        self._n_taken = self._kept_bytes = 0
+        self.can_begin_again = True
+
+    def __len__(self) -> int:
+        if self._size is None:
+            raise TypeError("how many entries there are is not known")
+        return self._size
+
+    def __iter__(self) -> Iterator[Any]:
+        offset = 0
+        for position in itertools.count():
+            if position < self._n_taken and self.can_begin_again:
+                self._file.seek(offset)
+                entry = pickle.load(self._file)  # noqa: S301 - this process has written it
+                offset = self._file.tell()
+            else:
+                try:
+                    entry = next(self._entries)
+                except StopIteration:
+                    return
+                self._keep(entry)
+                offset = self._kept_bytes
+            yield entry
+
+    def _keep(self, entry: Any) -> None:
+        import cloudpickle
+
+        self._n_taken += 1
+        if not self.can_begin_again:
+            return
+        try:
+            pickled = cloudpickle.dumps(entry)
+            if self._kept_bytes + len(pickled) > KEPT_BYTES:
+                raise OSError("too much")
+            self._file.seek(self._kept_bytes)
+            self._kept_bytes += self._file.write(pickled)
+        except Exception:  # the job may not need it
+            self.can_begin_again = False
+            self._file.close()
+
+
+def comes_once(parameters: Any) -> bool:
+    """Whether a second loop over them may find nothing.
+
+    An iterator comes once. So may what lies behind an iterable of unknown length, a file
+    for example; what has a length is taken for a container.
+    """
+    if not hasattr(parameters, "__iter__") or _is_table(parameters):
+        return False
+    return length_of(parameters) is None or iter(parameters) is parameters
 
 
 class ParameterFeed:
@@ -298,16 +375,19 @@ class ParameterFeed:
         return Batch(numbers, params)
 
     def again(self) -> ParameterFeed | None:
-        # An iterator comes once. So may what lies behind an iterable of unknown length, a file
-        # for example; what has a length is taken for a container.
-        if _length(self._parameters) is None or iter(self._parameters) is self._parameters:
+        if isinstance(self._parameters, KeptEntries) or comes_once(self._parameters):
             return None
         return ParameterFeed(self._parameters, self._asked, self._selection)
+
+    def from_start(self) -> ParameterFeed | None:
+        if isinstance(self._parameters, KeptEntries) and self._parameters.can_begin_again:
+            return ParameterFeed(self._parameters, self._asked, self._selection)
+        return self.again()
 
 
 def _count(parameters: Iterable[Any], n_frames: int | None) -> int | None:
     """How many frames the parameters give, None where only their end shows it."""
-    available = _length(parameters)
+    available = length_of(parameters)
     if available is None:
         return n_frames
     if n_frames is not None and n_frames > available:
@@ -325,7 +405,7 @@ def _warn_of_too_few(n_frames: int, given: int, name: str) -> None:
     )
 
 
-def _length(parameters: Iterable[Any]) -> int | None:
+def length_of(parameters: object) -> int | None:
     """``len(parameters)``, None where there is none."""
     # Wrappers have __len__ whatever they wrap, and raise from it around a generator.
     try:

@@ -14,7 +14,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -32,7 +32,16 @@ from rayanim.errors import (
 )
 from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, NoLog
 from rayanim.figure.playback import code_of, is_animation, rate_of
-from rayanim.parameters import Feed, FrameStream, IndexedFrameParams, NumberFeed, ParameterFeed
+from rayanim.parameters import (
+    Feed,
+    FrameStream,
+    IndexedFrameParams,
+    KeptEntries,
+    NumberFeed,
+    ParameterFeed,
+    comes_once,
+    length_of,
+)
 from rayanim.progress import Progress, choose_progress
 from rayanim.report import Report, plural
 from rayanim.settings import (
@@ -316,7 +325,7 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     if found["param_by_frame"] is None:
         found["param_by_frame"] = thing.param_by_frame
         # Beside parameters that have a length, `n_frames` may be anything of the script's.
-        if found["n_frames"] is None and not isinstance(thing.param_by_frame, Sized):
+        if found["n_frames"] is None and length_of(thing.param_by_frame) is None:
             found["n_frames"] = thing.n_frames
     return found
 
@@ -515,6 +524,8 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     if isinstance(thing, SavedAnimation):
         # It knows no other way. What names its segments is the script's code.
         settings = replace(settings, sequential=not settings.independent)
+    elif comes_once(params):
+        params = KeptEntries(params)
     source = as_source(thing, settings)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)
@@ -625,7 +636,7 @@ def _listed(
     # No further than to the last frame that is chosen: a generator may have no end.
     while (not entries or entries[-1].frame_id < last) and len(batch := feed.take(1)):
         entries += [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
-        if len(entries) == SOME_PARAMETERS and not isinstance(params, Sized):
+        if len(entries) == SOME_PARAMETERS and length_of(params) is None:
             entry_bytes = _pickled_bytes(entries) // SOME_PARAMETERS
         if entry_bytes * len(entries) > LISTED_BYTES:
             raise SettingsError(
@@ -633,7 +644,7 @@ def _listed(
                 f"than {LISTED_BYTES >> 20} MB. If frames do not depend on those before, give "
                 "independent=True (--independent)."
             )
-    if isinstance(params, Sized) or settings.sequential:
+    if length_of(params) is not None or settings.sequential:
         return entries, entries, replace(settings, n_frames=None)
     return entries, iter(entries), settings
 
@@ -669,7 +680,7 @@ def _made(
     plan.target.check(overwrite=plan.settings.overwrite)
 
     def attempt(
-        plan: PlannedVideo, feed: Feed, *, in_full: bool, may_redraw: bool, notice: str | None
+        plan: PlannedVideo, feed: Feed, again: Feed | None, *, in_full: bool, notice: str | None
     ) -> Outcome:
         """One try at the video; with a `notice` it is not the first one."""
         from rayanim.engine.job import Job, JobRunner
@@ -694,7 +705,7 @@ def _made(
                 segment_store=segment_store,
                 name=name,
                 in_full=in_full,
-                may_redraw=may_redraw,
+                again=again,
                 params=plan.params,
             )
             outcome = JobRunner(job, progress, log, notice).run()
@@ -705,22 +716,20 @@ def _made(
         # Another job may have finished it since.
         if not plan.settings.overwrite:
             plan.target.check(overwrite=False)
-        feed, again = plan.feed, plan.feed.again()
+        feed, again = plan.feed, plan.feed.from_start()
         in_full, notice = False, None
         begin_random_numbers_again = noted_randomness()
         while True:
             try:
-                return attempt(
-                    plan, feed, in_full=in_full, may_redraw=again is not None, notice=notice
-                )
+                return attempt(plan, feed, again, in_full=in_full, notice=notice)
             except RedrawError as error:
                 # What was finished before may be wrong as well.
                 redraw = error
             begin_random_numbers_again()
-            plan = plan.drawn_safer(redraw, again or plan.feed)
+            plan = plan.drawn_safer(redraw, again or feed)
             in_full = in_full or redraw.in_full
             notice = f"{redraw.message}. All frames are drawn again, {_how(redraw)}."
-            feed, again = plan.feed, plan.feed.again()
+            feed, again = plan.feed, plan.feed.from_start()
 
 
 def _how(redraw: RedrawError) -> str:

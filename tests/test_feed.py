@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayanim import parameters
 from rayanim.errors import ParametersError, SettingsError
 from rayanim.parameters import (
     LOOK_AHEAD,
     Feed,
     FrameStream,
     IndexedFrameParams,
+    KeptEntries,
     NumberFeed,
     ParameterFeed,
+    comes_once,
 )
 from rayanim.settings import Selection
 
@@ -157,6 +161,44 @@ def test_a_stream_cannot_be_had_again(iterable: Any) -> None:
     assert feed.n_frames is None
     assert drained(feed) == [(0, 0), (1, 1), (2, 2)]
     assert feed.again() is None
+
+
+def changed_lists() -> Iterator[list[int]]:
+    """One list that grows."""
+    grown: list[int] = []
+    for number in range(5):
+        grown.append(number)
+        yield grown
+
+
+def test_entries_of_a_stream_are_kept_as_they_came() -> None:
+    """A feed from the start has those that were taken, and goes on with the rest."""
+    kept = KeptEntries(changed_lists())
+    feed = ParameterFeed(kept)
+    feed.take(3)
+    assert feed.again() is None
+    from_start = feed.from_start()
+    assert from_start is not None
+    again = drained(from_start)
+    assert again[:3] == [(0, [0]), (1, [0, 1]), (2, [0, 1, 2])]
+    assert [number for number, _ in again] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("entry", [lambda: None, threading.Lock(), bytes(100)])
+def test_a_stream_that_cannot_be_kept_comes_once(
+    entry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entries all come, but not twice: a lock cannot be pickled, and there is a limit."""
+    monkeypatch.setattr(parameters, "KEPT_BYTES", 50)
+    feed = ParameterFeed(KeptEntries(iter([0, entry, 2])))
+    assert [number for number, _ in drained(feed)] == [0, 1, 2]
+    assert feed.from_start() is None
+
+
+@pytest.mark.parametrize("iterable", [range(3), [1], "abc", {1: 2}, None, 5])
+def test_what_can_be_read_again_does_not_come_once(iterable: Any) -> None:
+    assert not comes_once(iterable)
+    assert comes_once(iter([1])) and comes_once(Spent([1]))
 
 
 @pytest.mark.parametrize("container", [[0, 1, 2], range(3), dict.fromkeys(range(3))])

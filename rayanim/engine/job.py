@@ -60,8 +60,13 @@ class Job:
     segment_store: SegmentStore
     name: JobName = field(default_factory=JobName)
     in_full: bool = False
-    may_redraw: bool = False
+    again: Feed | None = None
     params: Iterable[Any] | None = None
+
+    @property
+    def may_redraw(self) -> bool:
+        """Whether all its frames can be drawn once more."""
+        return self.again is not None and self.again.from_start() is not None
 
     def replay(self) -> Replay | None:
         """What actors need to run the updates of the frames that they skip.

@@ -191,6 +191,18 @@ def test_after_a_difference_all_frames_are_drawn_again(
     assert not (tmp_path / "a.mp4.parts").exists()
 
 
+def test_parameters_that_come_once_are_kept_for_that(restored: None, tmp_path: Path) -> None:
+    """A generator has given those of the frames before, and cannot be asked again."""
+    options = {"crf": 0, "workers": 1, "audit": 1}
+    render(HiddenAnimator(), tmp_path / "full.mp4", param_by_frame=range(N_FRAMES),
+           drawing="full", **options)  # fmt: skip
+    report = render(HiddenAnimator(), tmp_path / "a.mp4", param_by_frame=iter(range(N_FRAMES)),
+                    **options)  # fmt: skip
+    assert report.frames == N_FRAMES
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "full.mp4").read_bytes()
+    assert [each for each in report.events if "All frames are drawn again" in each]
+
+
 def setup_of(source: Source, **changes: Any) -> RenderSetup:
     open_source(source, 0, None)
     geometry = source.measure(0, 0)
