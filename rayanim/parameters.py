@@ -11,12 +11,14 @@ import contextlib
 import heapq
 import itertools
 import logging
+import math
 import pickle
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 from rayanim.errors import ParametersError, SettingsError
@@ -187,6 +189,49 @@ class NumberFeed:
     from_start = again
 
 
+class ThinnedFeed:
+    """Of another feed's frames one in so many, the first one always."""
+
+    is_selection = True
+
+    def __init__(self, feed: Feed, every: Fraction) -> None:
+        self.inner = feed
+        self._every = every
+        self._most = feed.most if isinstance(feed, ParameterFeed) else sys.maxsize
+        self._taken = 0
+        self._given = 0
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def n_frames(self) -> int | None:
+        n_frames = self.inner.n_frames
+        return None if n_frames is None else math.ceil(n_frames / self._every)
+
+    def take(self, count: int) -> Batch:
+        taken = Batch((), None)
+        while len(taken) < min(count, self._most):
+            wanted = int(self._given * self._every)
+            batch = self.inner.take(1 + wanted - self._taken)
+            self._taken += len(batch)
+            if not len(batch):
+                break
+            if self._taken > wanted:
+                taken = taken + batch[-1:] if len(taken) else batch[-1:]
+                self._given += 1
+        return taken
+
+    def again(self) -> ThinnedFeed | None:
+        feed = self.inner.again()
+        return None if feed is None else ThinnedFeed(feed, self._every)
+
+    def from_start(self) -> ThinnedFeed | None:
+        feed = self.inner.from_start()
+        return None if feed is None else ThinnedFeed(feed, self._every)
+
+
 class FrameStream:
     """A user's generator of frames: read once, in order, each frame when the one before is drawn.
 
@@ -313,7 +358,8 @@ class ParameterFeed:
             parameters = TableRows(parameters)
         is_stream = isinstance(parameters, FrameStream)
         self.name = "the generator of frames" if is_stream else "param_by_frame"
-        self._most = 1 if is_stream else sys.maxsize
+        self.most = 1 if is_stream else sys.maxsize
+        """Frames that may be taken at once."""
         self._parameters = parameters
         self._asked = n_frames
         self._selection = selection
@@ -354,7 +400,7 @@ class ParameterFeed:
         return self._selection is not None
 
     def take(self, count: int) -> Batch:
-        count = min(count, self._most)
+        count = min(count, self.most)
         numbers: list[int] = []
         params: list[Any] = []
         for number, entry in self._ordered:

@@ -14,7 +14,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -39,6 +39,7 @@ from rayanim.parameters import (
     KeptEntries,
     NumberFeed,
     ParameterFeed,
+    ThinnedFeed,
     comes_once,
     length_of,
 )
@@ -97,6 +98,10 @@ def produce(
     dither: Dither | None = None,
     colors: int | None = None,
     metadata: Mapping[str, str] | None = None,
+    hold: Any = None,
+    durations: Sequence[float] | None = None,
+    speed: float | str | Fraction = 1,
+    ping_pong: bool = False,
     overwrite: bool = True,
     progress: Any = None,
     frames: str | None = None,
@@ -187,6 +192,19 @@ def produce(
     metadata
         What the file says of itself: ``{"title": "A wave", "artist": "..."}``, by the
         container's own names.
+    hold
+        How much longer the last frame is shown: seconds, or text such as ``"2s"`` or
+        ``"500ms"``. ``{"first": 1, 120: 0.5, "last": 2}`` and ``"first=1s,120=500ms,last=2s"``
+        hold the first frame and frame 120, too. A frame is drawn once, whatever it lasts.
+    durations
+        Seconds that each frame is shown, a list with one entry for each. The file has a
+        variable frame rate; in a folder images are repeated.
+    speed
+        2 or ``"2x"`` plays twice as fast: every second frame is drawn. At ``0.5`` frames
+        last twice as long.
+    ping_pong
+        Show all frames again in reverse, the last one first. They are drawn once; `hold`
+        adds to the first and the last frame once.
     overwrite
         Whether an existing file may be replaced. It is, by a finished one only.
     progress
@@ -289,8 +307,9 @@ def _produce(arguments: dict[str, Any]) -> Report:
     try:
         plan = make_plan(arguments, overrides)
         report = _carried_out(plan, overrides)
-        if isinstance(plan.feed, AnimationFeed) and report.rendered:
-            plan.feed.catch_up()
+        feed = plan.feed.inner if isinstance(plan.feed, ThinnedFeed) else plan.feed
+        if isinstance(feed, AnimationFeed) and report.rendered:
+            feed.catch_up()
     except ScriptError as error:
         raise as_raised(error)  # noqa: B904 - it brings its own cause
     except KeyboardInterrupt as error:
@@ -575,6 +594,20 @@ def _source_and_feed(
     source: Source, params: Iterable[Any] | None, settings: RenderSettings
 ) -> tuple[Source, Feed]:
     """The source, in sequence where that is asked for, and the frames to draw of it."""
+    source, feed = _source_and_all(source, params, settings)
+    n_frames, n_durations = feed.n_frames, len(settings.durations)
+    if settings.frames is None and n_durations and n_frames not in (None, n_durations):
+        raise SettingsError(
+            f"durations has {n_durations} entries, but the video has {n_frames} frames: give one "
+            "for each."
+        )
+    return source, feed if settings.every == 1 else ThinnedFeed(feed, settings.every)
+
+
+def _source_and_all(
+    source: Source, params: Iterable[Any] | None, settings: RenderSettings
+) -> tuple[Source, Feed]:
+    """The same, with the frames that a higher speed leaves out."""
     from rayanim.sources import SequentialSource
 
     n_frames, selection = settings.n_frames, settings.frames
@@ -624,6 +657,7 @@ def _listed(
     the generator, which does not tell their number.
     """
     skips = settings.sequential or settings.frames is not None or settings.resume
+    skips = skips or settings.every > 1
     if params is None or not skips or settings.independent or source.stays is not None:
         return params, params, settings
     if source.n_frames is not None:
@@ -823,6 +857,7 @@ def describe(plan: PlannedVideo) -> PlanReport:
     from rayanim.engine.local import choose_transport
     from rayanim.engine.machine import usable_cores
     from rayanim.video.codecs import make_spec, probe
+    from rayanim.video.timing import length_s
 
     settings, address = plan.settings, plan.target.address
     spec = make_spec(plan.target.suffix, settings, _first_size(plan), settings.fps)
@@ -837,6 +872,7 @@ def describe(plan: PlannedVideo) -> PlanReport:
         elapsed_s=0.0,
         size=spec.size,
         rate=spec.rate,
+        length_s=length_s(plan.feed.n_frames or 0, spec.rate, spec.timing),
         codec=spec.codec,
         pixel_format=spec.pixel_format,
         file_bytes=0,

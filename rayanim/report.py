@@ -218,13 +218,15 @@ class Report(_SettingsOf):
     output
         The finished file: a path, or the URL of a store.
     frames
-        Frames in it.
+        Frames that it was made from.
     elapsed_s
         Seconds from the call to the finished file.
     size
         (width, height) of the video in pixels.
     rate
         Frames per second of the video.
+    length_s
+        Seconds that the video plays where its frames do not all last the same, else None.
     codec, pixel_format
         FFmpeg's names for what was written.
     file_bytes
@@ -306,6 +308,7 @@ class Report(_SettingsOf):
         default=(), metadata=_as_json(_by_names("process", "bytes"))
     )
     rendered: bool = True
+    length_s: float | None = None
 
     @property
     def fps(self) -> float:
@@ -316,7 +319,7 @@ class Report(_SettingsOf):
     @property
     def video_s(self) -> float:
         """Length of the video in seconds."""
-        return float(self.frames / self.rate)
+        return float(self.frames / self.rate) if self.length_s is None else self.length_s
 
     @property
     def binding_text(self) -> str:

@@ -278,6 +278,12 @@ class Selection:
         """The highest number."""
         return self.ranges[-1][-1]
 
+    def count_below(self, number: int) -> int:
+        """How many of the numbers are lower than `number`."""
+        return sum(
+            len(range(each.start, min(each.stop, number), each.step)) for each in self.ranges
+        )
+
     def __contains__(self, number: object) -> bool:
         return any(number in each for each in self.ranges)
 
@@ -783,6 +789,88 @@ def _colors(name: str, value: Any) -> int | None:
     return None if value is None else operator.index(value)
 
 
+LONGEST_S = 86_400
+"""Above this a time is taken for a mistake: a frame that lasts longer than a day."""
+
+
+def parse_seconds(name: str, value: Any) -> Fraction:
+    """Seconds from a number of them, or from text such as ``2s`` or ``500ms``.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither, 0 or less, or longer than a day.
+    """
+    value = plain(value)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|)\s*", str(value))
+    is_time = found is not None and (isinstance(value, str) or is_number(value))
+    seconds = Fraction(0)
+    if is_time and found is not None:
+        seconds = Fraction(found[1]) / (1000 if found[2] == "ms" else 1)
+    elif is_number(value) and math.isfinite(value):  # such as 1e-05, or a fraction
+        seconds = Fraction(value)
+    if not 0 < seconds <= LONGEST_S:
+        raise SettingsError(
+            f"{name} must be seconds above 0, such as 2, '2s' or '500ms', got {value!r}."
+        )
+    return seconds.limit_denominator(1_000_000)
+
+
+HoldAt = int | Literal["first", "last"]
+
+
+def _hold(name: str, value: Any) -> tuple[tuple[HoldAt, Fraction], ...]:
+    """The check for which frames are shown longer: times, each after its frame."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        parts = [each.rpartition("=") for each in value.split(",")]
+        value = [(at.strip() or "last", time) for at, _, time in parts]
+    elif isinstance(value, Mapping):
+        value = list(value.items())
+    elif not isinstance(value, tuple):
+        value = [("last", value)]
+    found: dict[HoldAt, Fraction] = {}
+    for at, time in value:
+        at = plain(int(at) if isinstance(at, str) and at.isdecimal() else at)
+        is_number_of_frame = hasattr(at, "__index__") and not isinstance(at, bool) and at >= 0
+        if not is_number_of_frame and at not in ("first", "last"):
+            raise SettingsError(
+                f"{name} is for 'first', 'last' or a frame's number, such as '2s' for the last "
+                f"one or 'first=1s,120=500ms,last=2s', got {at!r}."
+            )
+        found[at] = parse_seconds(f"{name} of {at!r}", time)
+    return tuple(found.items())
+
+
+def _durations(name: str, value: Any) -> tuple[Fraction, ...]:
+    if value is None or (isinstance(value, tuple) and not value):
+        return ()
+    is_list = hasattr(value, "__len__") and hasattr(value, "__iter__")
+    if not is_list or isinstance(value, str | bytes | Mapping) or not len(value):
+        raise SettingsError(
+            f"{name} must be a list with the seconds of each frame, got {value!r:.80}."
+        )
+    return tuple(parse_seconds(f"{name}[{at}]", each) for at, each in enumerate(value))
+
+
+SLOWEST, FASTEST = Fraction(1, 100), 100
+
+
+def _speed(name: str, value: Any) -> Fraction:
+    text = str(plain(1 if value is None else value)).strip().removesuffix("x")
+    try:
+        speed = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        speed = Fraction(0)
+    if isinstance(value, bool) or not SLOWEST <= speed <= FASTEST:
+        raise SettingsError(
+            f"{name} must be a number such as 2 or '0.5x', from {float(SLOWEST):g} to {FASTEST}, "
+            f"got {value!r}."
+        )
+    return speed.limit_denominator(1000)
+
+
 def _metadata(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(value or {}, Mapping | tuple):
         raise SettingsError(f"{name} must be a dict such as {{'title': 'A wave'}}, got {value!r}.")
@@ -808,6 +896,10 @@ class VideoSettings:
     dither: Dither | None = setting(None, one_of_or_none(*get_args(Dither)))
     colors: int | None = setting(None, _colors)
     metadata: tuple[tuple[str, str], ...] = setting((), _metadata)
+    hold: tuple[tuple[HoldAt, Fraction], ...] = setting((), _hold)
+    durations: tuple[Fraction, ...] = setting((), _durations)
+    speed: Fraction = setting(Fraction(1), _speed)
+    ping_pong: bool = setting(False, lambda name, value: truth(name, value or False))
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -817,6 +909,16 @@ class VideoSettings:
                 "the first asks for a quality, the second for a size. Give one of them."
             )
         self.background_rgb()
+
+    @property
+    def every(self) -> Fraction:
+        """Of how many frames one is drawn: more than 1 where a higher speed leaves some out."""
+        return Fraction(1) if self.durations else max(Fraction(1), self.speed)
+
+    def position_of(self, number: int) -> int | None:
+        """Where in the video frame `number` is, None where it is not in it."""
+        # One that is left out: the one that is shown then.
+        return math.ceil(number / self.every)
 
     def background_rgb(self) -> tuple[int, int, int]:
         """The background, any colour that Pillow knows, as red, green and blue in 0 to 255."""
@@ -1026,6 +1128,12 @@ class RenderSettings(VideoSettings):
         given = {name: value for name, value in changes.items() if value is not None}
         # A copy: the run changes nothing of the caller's.
         object.__setattr__(self, "performance", self.performance.replace(**given))
+
+    def position_of(self, number: int) -> int | None:
+        if self.frames is not None and number not in self.frames:
+            return None
+        below = number if self.frames is None else self.frames.count_below(number)
+        return super().position_of(below)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what only the calling process reads: render actors need none of it.

@@ -120,12 +120,52 @@ def test_senseless_workers_name_what_was_got(workers: Any) -> None:
         {"colors": 3},
         {"colors": 257},
         {"dither": "noise"},
+        {"hold": "2h"},
+        {"hold": -1},
+        {"hold": {"middle": 1}},
+        {"hold": {-1: 1}},
+        {"durations": []},
+        {"durations": [0.1, 0]},
+        {"durations": "1,2"},
+        {"durations": 3},
+        {"speed": 0},
+        {"speed": "fast"},
+        {"speed": 101},
+        {"ping_pong": "yes"},
     ],
 )
 def test_wrong_video_settings_are_refused_when_made(wrong: dict[str, Any]) -> None:
     """Nothing of the kind reaches FFmpeg."""
     with pytest.raises(SettingsError):
         VideoSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("hold", "found"),
+    [
+        (2, {"last": 2}),
+        (np.float32(0.5), {"last": Fraction(1, 2)}),
+        ("1.5s", {"last": Fraction(3, 2)}),
+        ("500ms", {"last": Fraction(1, 2)}),
+        (".25", {"last": Fraction(1, 4)}),
+        ({"first": 1, 120: "2s"}, {"first": 1, 120: 2}),
+        ("first=1s, 120=500ms,last=2s", {"first": 1, 120: Fraction(1, 2), "last": 2}),
+        (None, {}),
+    ],
+)
+def test_holds_are_times_by_frame(hold: Any, found: dict[Any, Any]) -> None:
+    """What was checked is the same when it is checked again."""
+    settings = VideoSettings(hold=hold)
+    assert dict(settings.hold) == found
+    assert dataclasses.replace(settings) == settings
+
+
+def test_speeds_are_numbers_with_or_without_an_x() -> None:
+    """A higher one leaves frames out, unless each has its own duration."""
+    found = [VideoSettings(speed=each) for each in (2, "2x", "0.5x", 1.5, "1/4")]
+    assert [each.speed for each in found] == [2, 2, Fraction(1, 2), Fraction(3, 2), Fraction(1, 4)]
+    assert [each.every for each in found] == [2, 2, 1, Fraction(3, 2), 1]
+    assert VideoSettings(speed=2, durations=[1]).every == 1
 
 
 @pytest.mark.parametrize(
@@ -335,6 +375,7 @@ NOT_OPTIONS = {
     "cluster": "has an option for each of its own settings",
     "drawing_log_interval": "progress is shown as the command says",
     "duration": "belongs to the function that is drawn",
+    "durations": "belongs to what is drawn",
     "encoding_log_interval": "progress is shown as the command says",
     "height_px": "--quality",
     "logger": "an object of Python's",
@@ -382,7 +423,7 @@ def test_every_argument_reaches_the_settings(
     given: dict[str, Any] = {
         "fps": 7, "dpi": 50, "workers": 1, "engine": "local", "codec": "h265", "crf": 30,
         "preset": "fast", "pixel_format": "yuv444p", "odd_size": "crop", "background": "red",
-        "metadata": {"title": "mine"},
+        "metadata": {"title": "mine"}, "hold": "2s", "speed": 2, "ping_pong": True,
         "overwrite": False, "progress": False, "frames": "0-1", "seed": 3, "n_frames": 4,
         "savefig_params": {"facecolor": "red"}, "reuse_figure_object": False, "drawing": "full",
         "drawing_log_interval": 5, "encoding_log_interval": 6, "sequential": True,
@@ -406,7 +447,8 @@ def test_every_argument_reaches_the_settings(
     unchanged = {each for each in names_of(RenderSettings)
                  if getattr(settings, each) == getattr(default, each)}  # fmt: skip
     of_gifs = {"loop", "dither", "colors"}
-    assert unchanged == {"bitrate", "duration", "height_px", "independent"} | of_gifs
+    others = {"bitrate", "duration", "durations", "height_px", "independent"}
+    assert unchanged == others | of_gifs
 
 
 def test_settings_travel_whole_but_for_what_is_the_caller_s() -> None:

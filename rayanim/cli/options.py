@@ -226,6 +226,18 @@ def video_options(command: CommandT) -> CommandT:
             "--colors", type=int, metavar="N", help="The most colours of a GIF, at most 256."
         ),
         click.option(
+            "--hold",
+            metavar="TIME|FRAME=TIME,...",
+            help="Show the last frame longer: 2s; others: first=1s,120=500ms,last=2s.",
+        ),
+        click.option("--speed", metavar="X", help="2x draws every second frame; 0.5x is slower."),
+        click.option(
+            "--ping-pong",
+            is_flag=True,
+            default=None,
+            help="Show all frames again in reverse; they are drawn once.",
+        ),
+        click.option(
             "--bitrate",
             type=click.FloatRange(min=0, min_open=True),
             metavar="KBIT/S",
@@ -506,7 +518,8 @@ rendered. Arguments after -- go to the script."""
 
 HELP_GROUPS = {
     "Output": "output overwrite preview dry_run fetch",
-    "Frames": "frame frames fps quality dpi drawing seed sequential independent audit",
+    "Frames": "frame frames fps hold speed ping_pong quality dpi drawing seed sequential "
+    "independent audit",
     "Encoding": "crf codec preset pixel_format loop dither colors bitrate transport segment_frames",
     "Where it is drawn": "workers engine",
     "Stopping and resuming": "resume keep_parts",

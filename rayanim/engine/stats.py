@@ -40,6 +40,7 @@ from rayanim.figure.hints import advice_of
 from rayanim.progress.base import Progress, ProgressState
 from rayanim.report import ActorChange, FleetSize, Report, StageRates, binding_stage
 from rayanim.settings import PerformanceSettings
+from rayanim.video.timing import length_s
 
 if TYPE_CHECKING:
     from rayanim.storage.address import Address
@@ -472,6 +473,7 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         elapsed_s=elapsed_s,
         size=spec.size,
         rate=spec.rate,
+        length_s=length_s(stats.frames, spec.rate, spec.timing),
         codec=spec.codec,
         pixel_format=spec.pixel_format,
         file_bytes=outcome.file_bytes,

@@ -281,6 +281,8 @@ class Joining:
             if self._is_stopped or joiner is None:
                 return
             self._check_length()
+            if self._spec.is_ping_pong:
+                self._join_back(joiner)
             self._file_bytes = joiner.finish()
         except BaseException as error:
             # Raised by the next call: only `finish` waits for this thread.
@@ -319,6 +321,15 @@ class Joining:
                 )
             joiner.add(segment)
             self._frames += segment.n_frames
+
+    def _join_back(self, joiner: AnyJoiner) -> None:
+        """Add the frames of all segments again, in reverse."""
+        joiner.turn()
+        indices = reversed(range(self._prefix.next))
+        for _info, segment in self._store.each(self._store.look_up, indices):
+            if self._is_stopped or segment.back is None:
+                return
+            joiner.add(segment.back)
 
     def _take(self, index: int) -> tuple[int, EncodedSegment]:
         """Where segment `index` starts, and its data: from memory or from its file."""

@@ -10,7 +10,8 @@
 
 A segment file is a line ``rayanim segment FORMAT CHECKSUM`` and a MessagePack array: index, first
 frame, digest of what was drawn, digest of the manifest, number of frames, the stream's header, the
-packets as arrays of data, pts and whether it is a keyframe, and what joining needs besides.
+packets as arrays of data, pts and whether it is a keyframe, what joining needs besides, and the
+last four once more where the video also plays its frames in reverse.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of the two formats, so that older segments are not used."""
 
 MANIFEST = "manifest.json"
@@ -90,9 +91,8 @@ def segment_to_bytes(
     index: int, start: int, batch_digest: str | None, segment: EncodedSegment, *, video: str = ""
 ) -> bytes:
     """The file of one segment."""
-    packets = [(each.data, each.pts, each.is_keyframe) for each in segment.packets]
-    ends = segment.ends
-    fields = (index, start, batch_digest, video, segment.n_frames, segment.header, packets, ends)
+    back = None if segment.back is None else _fields_of(segment.back)
+    fields = (index, start, batch_digest, video, *_fields_of(segment), back)
     body: bytes = msgpack.packb(fields)
     return b"%s%d %s\n%s" % (SEGMENT_BEGINS, FORMAT, _hex_digest(body).encode(), body)
 
@@ -109,10 +109,18 @@ def segment_from_bytes(data: bytes) -> tuple[SegmentInfo, EncodedSegment]:
     if found[2].decode() != _hex_digest(body) or found[1] != b"%d" % FORMAT:
         raise PartsError("its checksum is wrong: it was cut short or changed")
     # The checksum is right: this was written by `segment_to_bytes`.
-    index, start, digest, video, n_frames, header, packets, ends = msgpack.unpackb(body)
-    info = SegmentInfo(index, start, n_frames, digest, video, len(data))
-    packed = tuple(EncodedPacket(*each) for each in packets)
-    return info, EncodedSegment(n_frames, header, packed, ends)
+    index, start, digest, video, *fields, back = msgpack.unpackb(body)
+    segment = replace(_segment_of(*fields), back=None if back is None else _segment_of(*back))
+    return SegmentInfo(index, start, segment.n_frames, digest, video, len(data)), segment
+
+
+def _fields_of(segment: EncodedSegment) -> tuple[Any, ...]:
+    packets = [(each.data, each.pts, each.is_keyframe) for each in segment.packets]
+    return segment.n_frames, segment.header, packets, segment.ends
+
+
+def _segment_of(n_frames: int, header: bytes, packets: list[Any], ends: bytes) -> EncodedSegment:
+    return EncodedSegment(n_frames, header, tuple(EncodedPacket(*each) for each in packets), ends)
 
 
 def _hex_digest(data: bytes | memoryview) -> str:
@@ -144,6 +152,7 @@ _UNREADABLE = {
     "source": "the drawing code has changed",
     "first_frame": "the first frame has other pixels",
     "palette": "the palette has other colours",
+    "timing": "frames last differently",
 }
 """Digests: their values mean nothing to people."""
 

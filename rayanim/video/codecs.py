@@ -28,6 +28,7 @@ from rayanim.video.spec import (
     Preset,
     StreamSpec,
 )
+from rayanim.video.timing import Timing
 
 _logger = logging.getLogger("rayanim")
 
@@ -90,6 +91,9 @@ def make_spec(
 ) -> StreamSpec:
     """The complete specification of a video."""
     target = _resolve(suffix, settings)
+    # What plays more slowly has fewer frames per second. Images have no clock, and are repeated.
+    frame_s = 1 / (rate * (1 if settings.durations else min(Fraction(1), settings.speed)))
+    rate = rate if target.container.muxer == IMAGES else 1 / frame_s
     drawn = _checked_size(source_size)
     size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
     _check_limits(size, target.codec)
@@ -119,7 +123,32 @@ def make_spec(
         colors=settings.colors or 0,
         names=suffix if "%" in suffix else "",
         metadata=settings.metadata,
+        timing=_timing(settings, rate, frame_s),
     )
+
+
+def _timing(settings: VideoSettings, rate: Fraction, frame_s: Fraction) -> Timing | None:
+    """When frames are shown; None where all last ``1 / rate``."""
+    holds = dict(settings.hold)
+    pauses_s: dict[int, Fraction] = {}
+    for at, hold_s in holds.items():
+        position = None if isinstance(at, str) else settings.position_of(at)
+        if position is not None:
+            pauses_s[position] = pauses_s.get(position, Fraction(0)) + hold_s
+    durations_s = tuple(
+        each / settings.speed
+        for number, each in enumerate(settings.durations)
+        if settings.position_of(number) is not None
+    )
+    timing = Timing(
+        frame_s=frame_s,
+        durations_s=durations_s,
+        pauses_s=tuple(sorted(pauses_s.items())),
+        first_s=holds.get("first", Fraction(0)),
+        last_s=holds.get("last", Fraction(0)),
+        ping_pong=settings.ping_pong,
+    )
+    return None if timing == Timing(frame_s=1 / rate) else timing
 
 
 def probe(spec: StreamSpec) -> None:
@@ -252,6 +281,13 @@ def _check_others(container: Container, codec: Codec, settings: VideoSettings) -
             f"A {container.suffix} file does not say how often it plays: leave loop out, got "
             f"{settings.loop!r}."
         )
+    for name in ("hold", "durations"):
+        if getattr(settings, name) and container.has_one_rate:
+            others = ", ".join(each.suffix for each in CONTAINERS if not each.has_one_rate)
+            raise SettingsError(
+                f"All frames of a {container.suffix} file last the same: leave {name} out, or "
+                f"write one of {others}."
+            )
     for name in ("dither", "colors"):
         value = getattr(settings, name)
         if value is not None and codec.encoder != "gif":

@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from rayanim.errors import EncodeError
 from rayanim.video.convert import Bytes, unpack
 from rayanim.video.spec import CODECS, StreamSpec
+from rayanim.video.timing import TICK, Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,14 @@ class EncodedSegment:
     packets: tuple[EncodedPacket, ...]
     ends: bytes = b""
     """What joining needs of the first and the last frame, beside their packets."""
+    back: EncodedSegment | None = None
+    """The same frames in reverse, for a video that plays forward and back."""
 
     @property
     def data_bytes(self) -> int:
         """Bytes of all packets, and of what joining needs besides."""
-        return sum(len(packet.data) for packet in self.packets) + len(self.ends)
+        own_bytes = sum(len(packet.data) for packet in self.packets) + len(self.ends)
+        return own_bytes + (self.back.data_bytes if self.back is not None else 0)
 
 
 FAILURES = (av.FFmpegError, OSError, ValueError)
@@ -73,6 +77,10 @@ class VideoEncoder:
         self._state = EncoderState(spec, self._file.name)
         self._packets = 0
 
+    def turn(self) -> None:
+        """The frames that follow are those so far, in reverse."""
+        self._file.clock.turn(self._state.frames)
+
     def encode(self, frames: Bytes) -> None:
         """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         self._state.check_open()
@@ -88,7 +96,7 @@ class VideoEncoder:
         with self._state.step(self._file.discard):
             self._mux(None)
             check_count(self._state.frames, self._packets)
-            size_bytes = self._file.close()
+            size_bytes = self._file.close(self._state.frames)
         self._state.end()
         return size_bytes
 
@@ -101,7 +109,8 @@ class VideoEncoder:
         for packet in self._file.stream.encode(frame):
             if frame is None and self._is_short_x265():
                 packet.dts = packet.pts
-            self._file.mux(packet)
+            is_end = frame is None
+            self._file.mux(packet, self._state.frames if is_end else None)
             self._packets += 1
 
     def _is_short_x265(self) -> bool:
@@ -186,25 +195,47 @@ class VideoFile:
     """A container with one video stream, and the stream's encoder, opened."""
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
-        self._path = None if path is None else Path(path).absolute()
-        self.name = "a test in memory" if self._path is None else repr(str(self._path))
-        is_new = self._path is not None and not self._path.exists()
+        self.path = None if path is None else Path(path).absolute()
+        self.name = "a test in memory" if self.path is None else repr(str(self.path))
+        self._spec = spec
+        self.clock = Clock(spec.rate, spec.timing)
+        """When frames are shown."""
+        # Of a video with frames of different length: its times are known with the next one.
+        self._last: av.Packet[Any] | None = None
+        self._first = 0
+        is_new = self.path is not None and not self.path.exists()
         try:
-            self._container, self.stream = open_file(spec, self._path)
+            self._container, self.stream = open_file(spec, self.path)
         except FAILURES as error:
             if is_new:
                 self._remove()
             raise explained(error, spec, self.name, 0) from error
 
-    def mux(self, packet: av.Packet[Any]) -> None:
-        """Write a packet; the container may buffer it."""
-        self._container.mux(packet)
+    def mux(self, packet: av.Packet[Any], n_frames: int | None = None) -> None:
+        """Write a packet, whose times count frames; the container may buffer it.
 
-    def close(self) -> int:
-        """Write the end of the file, and return its size in bytes."""
+        `n_frames` is the number of all frames, once that is known.
+        """
+        if self.clock.is_even:
+            self._container.mux(packet)
+            return
+        timed = self._timed(packet, n_frames)
+        before, self._last = self._last, timed
+        if before is not None:
+            self._container.mux(before)
+
+    def close(self, n_frames: int) -> int:
+        """Write the end of the file with so many frames, and return its size in bytes."""
+        last, self._last = self._last, None
+        if last is not None:
+            # What is decoded last lasts until the end, whatever is shown last.
+            is_by_dts = self._spec.container in _LIKE_MP4
+            begin = int(last.dts or 0) - self._first if is_by_dts else int(last.pts or 0)
+            last.duration = max(1, self.clock.end(n_frames) - begin)
+            self._container.mux(last)
         self._container.close()
         del self._container, self.stream
-        return self._path.stat().st_size if self._path else 0
+        return self.path.stat().st_size if self.path else 0
 
     def discard(self) -> None:
         """Remove the file, and close it if that has not been tried."""
@@ -214,6 +245,7 @@ class VideoFile:
         if not hasattr(self, "_container"):
             return
         try:
+            self._last = None
             self._container.close()
         except FAILURES:
             # The file is removed, so an incomplete end does not matter.
@@ -221,9 +253,23 @@ class VideoFile:
         finally:
             del self._container, self.stream
 
+    def _timed(self, packet: av.Packet[Any], n_frames: int | None) -> av.Packet[Any]:
+        """`packet` with its times by the clock."""
+        if packet.pts is None or packet.dts is None:
+            raise ValueError("it made a packet without a time")
+        clock, number = self.clock, packet.pts
+        decoded = clock.at(packet.dts)
+        end = clock.end(n_frames) if number + 1 == n_frames else clock.at(number + 1)
+        packet.pts, packet.dts = clock.at(number), decoded
+        packet.duration = end - clock.at(number)
+        packet.time_base = clock.tick
+        if self._last is None:
+            self._first = decoded
+        return packet
+
     def _remove(self) -> None:
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 class EncoderState:
@@ -310,6 +356,9 @@ _FULL_RANGE = 2
 # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER: one header for the stream, not in the packets.
 _GLOBAL_HEADER = 1 << 22
 
+# Their files give the time from one packet to be decoded to the next.
+_LIKE_MP4 = ("mp4", "mov", "avif")
+
 # Apple's players open H.265 only with this tag; FFmpeg's default is hev1.
 _CODEC_TAGS = {("mp4", "libx265"): "hvc1", ("mov", "libx265"): "hvc1"}
 
@@ -325,7 +374,8 @@ def open_file(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, Vid
         options["loop"] = str(-1 if spec.loop == 1 else max(0, spec.loop - 1))
     if spec.container in ("mp4", "mov"):
         # Otherwise the video's duration is rounded to a millisecond.
-        options["movie_timescale"] = str(spec.rate.numerator)
+        unit = 1 / spec.rate if spec.timing is None else TICK
+        options["movie_timescale"] = str(unit.denominator)
         if path is not None:
             # Puts the index first; FFmpeg opens the file again for that.
             options["movflags"] = "+faststart"

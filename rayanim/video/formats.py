@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
+
+import numpy as np
 
 from rayanim.video.convert import Bytes
 from rayanim.video.encode import EncodedSegment, SegmentEncoder, VideoEncoder
@@ -36,11 +42,27 @@ class AnyJoiner(Protocol):
     def add(self, segment: EncodedSegment) -> None:
         """Write the next segment."""
 
+    def turn(self) -> None:
+        """The segments that follow have the same frames in reverse."""
+
     def finish(self) -> int:
         """Close what is written, and return its size in bytes."""
 
     def abort(self) -> None:
         """Close without finishing and remove what is written; no effect after `finish`."""
+
+
+class AnyFileEncoder(Protocol):
+    """Writes one video from its frames."""
+
+    def encode(self, frames: Bytes) -> None:
+        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
+
+    def finish(self) -> int:
+        """Close the file, and return its size in bytes."""
+
+    def abort(self) -> None:
+        """Close without finishing and remove the file; no effect after `finish`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +84,10 @@ OWN = {
 
 def segment_encoder(spec: StreamSpec) -> AnySegmentEncoder:
     """An encoder for one segment."""
+    return PingPongSegmentEncoder(spec) if spec.is_ping_pong else _segment_encoder(spec)
+
+
+def _segment_encoder(spec: StreamSpec) -> AnySegmentEncoder:
     own = OWN.get(spec.container)
     encoder: AnySegmentEncoder = SegmentEncoder(spec) if own is None else own.segment_encoder(spec)
     return encoder
@@ -74,9 +100,10 @@ def joiner_of(spec: StreamSpec, path: Path) -> AnyJoiner:
     return joiner
 
 
-def file_encoder(spec: StreamSpec, path: Path) -> VideoEncoder | SegmentedEncoder:
+def file_encoder(spec: StreamSpec, path: Path) -> AnyFileEncoder:
     """One encoder for the whole video."""
-    return (SegmentedEncoder if spec.container in OWN else VideoEncoder)(spec, path)
+    encoder = (SegmentedEncoder if spec.container in OWN else VideoEncoder)(spec, path)
+    return PingPongEncoder(encoder) if spec.is_ping_pong else encoder
 
 
 class SegmentedEncoder:
@@ -86,15 +113,21 @@ class SegmentedEncoder:
         self._spec = spec
         self._longest = gop_frames(spec)
         self._joiner = joiner_of(spec, path)
-        self._encoder = segment_encoder(spec)
+        self._encoder = _segment_encoder(spec)
         self._frames = 0
+
+    def turn(self) -> None:
+        """The frames that follow are those so far, in reverse."""
+        self._joiner.add(self._encoder.finish())
+        self._joiner.turn()
+        self._encoder, self._frames = _segment_encoder(self._spec), 0
 
     def encode(self, frames: Bytes) -> None:
         """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         for at in range(len(frames)):
             if self._frames == self._longest:
                 self._joiner.add(self._encoder.finish())
-                self._encoder, self._frames = segment_encoder(self._spec), 0
+                self._encoder, self._frames = _segment_encoder(self._spec), 0
             self._encoder.encode(frames[at : at + 1])
             self._frames += 1
 
@@ -107,3 +140,85 @@ class SegmentedEncoder:
         """Close without finishing and remove the file; no effect after `finish`."""
         self._encoder.abort()
         self._joiner.abort()
+
+
+KEPT_BYTES = 64 * 2**20
+"""Frames that are encoded once more, compressed, in memory; more go to a temporary file."""
+
+
+class _KeptFrames:
+    """Packed frames, compressed without loss, to be had again in reverse."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(KEPT_BYTES)  # noqa: SIM115 - `close` closes it
+        self._begins = [0]
+
+    def add(self, frames: Bytes) -> None:
+        for frame in frames:
+            self._file.write(zlib.compress(frame.tobytes(), 1))
+            self._begins.append(self._file.tell())
+
+    def reversed(self) -> Iterator[Bytes]:
+        """Each frame, (1, frame_bytes) uint8, the last one first."""
+        for begin, end in reversed(list(pairwise(self._begins))):
+            self._file.seek(begin)
+            yield np.frombuffer(zlib.decompress(self._file.read(end - begin)), np.uint8)[None]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class PingPongSegmentEncoder:
+    """Encodes one segment, and its frames in reverse."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        self._spec = spec
+        self._kept = _KeptFrames()
+        self._encoder = _segment_encoder(spec)
+
+    def encode(self, frames: Bytes) -> None:
+        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
+        self._encoder.encode(frames)
+        self._kept.add(frames)
+
+    def finish(self) -> EncodedSegment:
+        """The segment, with the other in it."""
+        there = self._encoder.finish()
+        self._encoder = _segment_encoder(self._spec)
+        for frame in self._kept.reversed():
+            self._encoder.encode(frame)
+        back = self._encoder.finish()
+        self.abort()
+        return replace(there, back=back)
+
+    def abort(self) -> None:
+        """Close the encoder; no effect after `finish`."""
+        self._encoder.abort()
+        self._kept.close()
+
+
+class PingPongEncoder:
+    """Writes one video: its frames, then all of them in reverse."""
+
+    def __init__(self, encoder: VideoEncoder | SegmentedEncoder) -> None:
+        self._kept = _KeptFrames()
+        self._encoder = encoder
+
+    def encode(self, frames: Bytes) -> None:
+        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
+        self._encoder.encode(frames)
+        self._kept.add(frames)
+
+    def finish(self) -> int:
+        """Close the file, and return its size in bytes."""
+        self._encoder.turn()
+        for frame in self._kept.reversed():
+            self._encoder.encode(frame)
+        size_bytes = self._encoder.finish()
+        self.abort()
+        return size_bytes
+
+    def abort(self) -> None:
+        """Close without finishing and remove the file; no effect after `finish`."""
+        self._encoder.abort()
+        self._kept.close()

@@ -52,6 +52,9 @@ _ALL_COLORS = 1 << 24
 
 _TIME_BASE = Fraction(1, 100)
 
+_HEAD_BYTES = 13 + 3 * COLORS
+"""What stands before the first image in FFmpeg's packet of it: the header and the palette."""
+
 
 GRADIENT_SHARE, GRADIENT_COLORS = 0.1, 192
 """A frame of which so many pixels have none of its 128 most frequent colours shows areas
@@ -205,18 +208,37 @@ class GifJoiner(Joiner):
         super().__init__(spec, path)
         self._palette = _palette_of(spec)
         self._last: Bytes | None = None
+        self._last_image = b""
+
+    def finish(self) -> int:
+        """Write the end of the file, and return its size in bytes."""
+        size_bytes = super().finish()
+        clock, n_frames = self._file.clock, self._state.frames
+        if not clock.is_even and self._file.path is not None:
+            begin, end = (
+                round(100 * at * clock.tick) for at in (clock.at(n_frames - 1), clock.end(n_frames))
+            )
+            # FFmpeg's muxer gives the last image the delay of the one before. The file ends
+            # with it and a byte; the delay is in the fifth and sixth of its own.
+            head_bytes = _HEAD_BYTES if self._last_image.startswith(b"GIF") else 0
+            with self._file.path.open("r+b") as file:
+                file.seek(size_bytes - 1 - len(self._last_image) + head_bytes + 4)
+                file.write(min(end - begin, 0xFFFF).to_bytes(2, "little"))
+        return size_bytes
 
     def _packets(self, segment: EncodedSegment, start: int) -> tuple[EncodedPacket, ...]:
         width, height = self._spec.size
         ends = np.frombuffer(zlib.decompress(segment.ends), np.uint8)
         first, last = ends.reshape(2, height, width)
         before, self._last = self._last, last
-        if before is None:
-            return segment.packets
-        images = _ImageEncoder(self._spec, self._palette)
-        images.encode(before)
-        changed, *others = segment.packets
-        return (replace(changed, data=images.encode(first), is_keyframe=False), *others)
+        packets = segment.packets
+        if before is not None:
+            images = _ImageEncoder(self._spec, self._palette)
+            images.encode(before)
+            changed, *others = packets
+            packets = (replace(changed, data=images.encode(first), is_keyframe=False), *others)
+        self._last_image = packets[-1].data
+        return packets
 
 
 class _ImageEncoder:

@@ -19,6 +19,7 @@ from rayanim.video.encode import (
     check_frames,
 )
 from rayanim.video.spec import StreamSpec
+from rayanim.video.timing import Clock
 
 JPEG_QUALITY = 95
 """Thin lines show blocks below that."""
@@ -85,19 +86,29 @@ class ImageJoiner:
         self._folder = None if path is None else Path(path)
         self._state = EncoderState(spec, "a test in memory" if path is None else repr(str(path)))
         self._bytes = 0
+        self._rate = spec.rate
+        self._clock = Clock(spec.rate, spec.timing)
+        # The last image, which is written once more for each frame that it lasts.
+        self._waiting = b""
+        self._images = 0
         if self._folder is not None:
             with self._state.step(self._remove):
                 self._remove()  # what an encoder that was killed has left
                 self._folder.mkdir()
+
+    def turn(self) -> None:
+        """The segments that follow have the same frames in reverse."""
+        with self._state.step(self._remove):
+            self._write_waiting(self._clock.end(self._state.frames))
+        self._clock.turn(self._state.frames)
 
     def add(self, segment: EncodedSegment) -> None:
         """Write the images of the next segment."""
         self._state.check_open()
         with self._state.step(self._remove):
             for packet in segment.packets:
-                if self._folder is not None:
-                    (self._folder / (self._names % self._state.frames)).write_bytes(packet.data)
-                self._bytes += len(packet.data)
+                self._write_waiting(self._clock.at(self._state.frames))
+                self._waiting = packet.data
                 self._state.frames += 1
 
     def finish(self) -> int:
@@ -105,6 +116,8 @@ class ImageJoiner:
         self._state.check_open()
         if not self._state.frames:
             raise EncodeError("There is no frame to write.")
+        with self._state.step(self._remove):
+            self._write_waiting(self._clock.end(self._state.frames))
         self._state.end()
         return self._bytes
 
@@ -112,6 +125,18 @@ class ImageJoiner:
         """Remove the folder; no effect after `finish`."""
         if self._state.end():
             self._remove()
+
+    def _write_waiting(self, end: int) -> None:
+        """Write the image before for each frame until `end`, at least once."""
+        image, self._waiting = self._waiting, b""
+        if not image:
+            return
+        stop = max(self._images + 1, round(end * self._clock.tick * self._rate))
+        for number in range(self._images, stop):
+            if self._folder is not None:
+                (self._folder / (self._names % number)).write_bytes(image)
+            self._bytes += len(image)
+        self._images = stop
 
     def _remove(self) -> None:
         if self._folder is not None and self._folder.is_dir():

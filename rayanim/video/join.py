@@ -46,24 +46,32 @@ class Joiner:
         self._delay_frames = _delay_frames(self._spec.codec, context)
         # Computed once: for each packet it would take half of the time of joining.
         self._time_base = 1 / self._spec.rate
+        # Where frames do not all last the same, the last one's time is known at the end.
+        self._waiting: EncodedSegment | None = None
+
+    def turn(self) -> None:
+        """The segments that follow have the same frames in reverse."""
+        waiting = 0 if self._waiting is None else self._waiting.n_frames
+        self._file.clock.turn(self._state.frames + waiting)
 
     def add(self, segment: EncodedSegment) -> None:
         """Write the next segment."""
         self._state.check_open()
         self._check(segment)
-        start = self._state.frames
         with self._state.step(self._file.discard):
-            for packet in self._packets(segment, start):
-                self._file.mux(self._timed(packet, start))
-                self._state.frames += 1
+            self._write_waiting()
+            self._waiting = segment
+            if self._file.clock.is_even:
+                self._write_waiting()
 
     def finish(self) -> int:
         """Write the end of the file, and return its size in bytes."""
         self._state.check_open()
         with self._state.step(self._file.discard):
+            self._write_waiting(is_last=True)
             if not self._state.frames:
                 raise ValueError("there is no frame in it")
-            size_bytes = self._file.close()
+            size_bytes = self._file.close(self._state.frames)
         self._state.end()
         return size_bytes
 
@@ -71,6 +79,16 @@ class Joiner:
         """Close without finishing and remove the file; no effect after `finish`."""
         if self._state.end():
             self._file.discard()
+
+    def _write_waiting(self, *, is_last: bool = False) -> None:
+        segment, self._waiting = self._waiting, None
+        if segment is None:
+            return
+        start = self._state.frames
+        n_frames = start + segment.n_frames if is_last else None
+        for packet in self._packets(segment, start):
+            self._file.mux(self._timed(packet, start), n_frames)
+            self._state.frames += 1
 
     def _check(self, segment: EncodedSegment) -> None:
         wrong = what_is_wrong(segment, self._delay_frames)

@@ -12,8 +12,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -23,9 +24,15 @@ from rayanim.video.convert import Bytes
 from rayanim.video.encode import EncodedPacket, EncodedSegment, EncoderState
 from rayanim.video.images import ImageSegmentEncoder
 from rayanim.video.spec import StreamSpec
+from rayanim.video.timing import Clock
 
 _PLACE = struct.Struct("<4I")
 """What stands before each image: left, top, width and height in pixels."""
+
+Times: TypeAlias = tuple[Fraction, Fraction]
+"""From when to when an image is shown, in seconds."""
+
+_MOST = 0xFFFF
 
 _PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 
@@ -113,14 +120,23 @@ class RectangleJoiner:
             file = io.BytesIO() if path is None else Path(path).open("w+b")  # noqa: SIM115
             self._file: BinaryIO = file
             self._writer = (_Apng if spec.container == "apng" else _Webp)(spec, self._file)
+        self._clock = Clock(spec.rate, spec.timing)
+        # An image is written with its time, which is known with the next one.
+        self._waiting = b""
+
+    def turn(self) -> None:
+        """The segments that follow have the same frames in reverse."""
+        with self._state.step(self._discard):
+            self._write_waiting(self._clock.end(self._state.frames))
+        self._clock.turn(self._state.frames)
 
     def add(self, segment: EncodedSegment) -> None:
         """Write the next segment."""
         self._state.check_open()
         with self._state.step(self._discard):
             for packet in self._packets(segment):
-                place = Rectangle(*_PLACE.unpack_from(packet.data))
-                self._writer.add(self._state.frames, place, packet.data[_PLACE.size :])
+                self._write_waiting(self._clock.at(self._state.frames))
+                self._waiting = packet.data
                 self._state.frames += 1
 
     def finish(self) -> int:
@@ -129,6 +145,7 @@ class RectangleJoiner:
         if not self._state.frames:
             raise EncodeError("There is no frame to write.")
         with self._state.step(self._discard):
+            self._write_waiting(self._clock.end(self._state.frames))
             self._writer.finish(self._state.frames)
             self._file.flush()
             size_bytes = self._file.seek(0, os.SEEK_END)
@@ -140,6 +157,16 @@ class RectangleJoiner:
         """Close without finishing and remove the file; no effect after `finish`."""
         if self._state.end():
             self._discard()
+
+    def _write_waiting(self, end: int) -> None:
+        """Write the image before, which is shown until `end`."""
+        image, self._waiting = self._waiting, b""
+        if not image:
+            return
+        number, clock = self._state.frames - 1, self._clock
+        times_s = clock.at(number) * clock.tick, end * clock.tick
+        place = Rectangle(*_PLACE.unpack_from(image))
+        self._writer.add(number, times_s, place, image[_PLACE.size :])
 
     def _packets(self, segment: EncodedSegment) -> tuple[EncodedPacket, ...]:
         ends = np.frombuffer(zlib.decompress(segment.ends), np.uint8)
@@ -166,12 +193,8 @@ class _Apng:
         self._file = file
         self._sequence = 0
         self._count_at = 0
-        delay = 1 / spec.rate
-        if max(delay.numerator, delay.denominator) > 0xFFFF:
-            delay = delay.limit_denominator(0xFFFF)
-        self._delay = delay
 
-    def add(self, number: int, place: Rectangle, image: bytes) -> None:
+    def add(self, number: int, times_s: Times, place: Rectangle, image: bytes) -> None:
         """Write an image; (section 11.3.6) fcTL before each, fdAT in the place of IDAT."""
         chunks = list(_png_chunks(image))
         if not number:
@@ -181,8 +204,7 @@ class _Apng:
             self._write(b"acTL", bytes(8))
         left, top, width, height = place
         numbers = (self._next(), width, height, left, top)
-        delay = (self._delay.numerator, self._delay.denominator)
-        self._write(b"fcTL", struct.pack(">5I2H2B", *numbers, *delay, 0, 0))
+        self._write(b"fcTL", struct.pack(">5I2H2B", *numbers, *_delay(*times_s), 0, 0))
         for kind, data in chunks:
             if kind == b"IDAT" and not number:
                 self._write(kind, data)
@@ -202,6 +224,14 @@ class _Apng:
     def _write(self, kind: bytes, data: bytes) -> None:
         checksum = zlib.crc32(kind + data)
         self._file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum))
+
+
+def _delay(begin_s: Fraction, end_s: Fraction) -> tuple[int, int]:
+    """Seconds as two numbers of 16 bits, of which the first is divided by the second."""
+    delay_s = end_s - begin_s
+    if max(delay_s.numerator, delay_s.denominator) > _MOST:
+        delay_s = delay_s.limit_denominator(max(1, min(_MOST, int(_MOST / delay_s))))
+    return min(_MOST, delay_s.numerator), delay_s.denominator
 
 
 def _png_chunks(image: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -228,9 +258,9 @@ class _Webp:
         self._write(b"VP8X", bytes([flags, 0, 0, 0]) + _three(width - 1) + _three(height - 1))
         self._write(b"ANIM", struct.pack("<IH", 0, spec.loop))
 
-    def add(self, number: int, place: Rectangle, image: bytes) -> None:
+    def add(self, number: int, times_s: Times, place: Rectangle, image: bytes) -> None:
         """Write an image, at its time in whole milliseconds."""
-        begins_ms, ends_ms = (round(1000 * at / self._spec.rate) for at in (number, number + 1))
+        begins_ms, ends_ms = (round(1000 * at_s) for at_s in times_s)
         left, top, width, height = place
         header = b"".join(
             map(_three, (left // 2, top // 2, width - 1, height - 1, ends_ms - begins_ms))

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Literal
 
 from rayanim.settings import OddSize
+from rayanim.video.timing import Timing
 
 ENCODER_THREADS = 4
 """Threads of every encoder, whatever the machine.
@@ -93,6 +94,7 @@ class Container:
     codecs: tuple[str, ...]
     keeps_alpha: bool = False
     loops: bool = False
+    has_one_rate: bool = False
 
 
 IMAGES = "image2"
@@ -364,7 +366,13 @@ CONTAINERS: tuple[Container, ...] = (
         keeps_alpha=True,
     ),
     Container(suffix=".m4v", muxer="mp4", codecs=("libx264", "libx265")),
-    Container(suffix=".avi", muxer="avi", codecs=("mpeg4", "ffv1"), keeps_alpha=True),
+    Container(
+        suffix=".avi",
+        muxer="avi",
+        codecs=("mpeg4", "ffv1"),
+        keeps_alpha=True,
+        has_one_rate=True,
+    ),
     Container(suffix=".avif", muxer="avif", codecs=("libsvtav1", "libaom-av1"), loops=True),
     Container(suffix=".gif", muxer="gif", codecs=("gif",), keeps_alpha=True, loops=True),
     Container(
@@ -453,7 +461,7 @@ class StreamSpec:
     `loop` is how often the video plays, 0 for ever. `palette` has the 256 colours of
     a GIF, each blue, green, red and alpha, in hexadecimal digits; it is empty until
     some frames have been drawn. `names` are those of the images in a folder, such as
-    ``%04d.png``.
+    ``%04d.png``. `timing` is None where all frames last ``1 / rate``.
     """
 
     source_size: tuple[int, int]
@@ -472,6 +480,12 @@ class StreamSpec:
     palette: str = ""
     names: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
+    timing: Timing | None = None
+
+    @property
+    def is_ping_pong(self) -> bool:
+        """Whether all frames follow once more, in reverse."""
+        return self.timing is not None and self.timing.ping_pong
 
     @property
     def layout(self) -> PixelFormat:
@@ -510,6 +524,7 @@ def without_effect(suffix: str) -> tuple[str, ...]:
         *(of_videos if usual.crf_range is None else ()),
         *(() if container.loops else ("loop",)),
         *(() if container.muxer == "gif" else ("dither", "colors")),
+        *(("hold", "durations") if container.has_one_rate else ()),
     )
 
 
