@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from rayanim.errors import SettingsError, SetupError
-from rayanim.frame_gen import FrameGenerator, img_to_bytes
+from rayanim.frame_gen import FrameGenerator, SequenceFrameGenerator, img_to_bytes
 from rayanim.pixels import Frame, Size, to_image, to_size
 from rayanim.timeline import (
     AtRate,
@@ -758,3 +758,32 @@ def _enter(scene: Scene, state: Any, *, is_reentry: bool) -> None:
         scene.enter(state)
     finally:
         _is_reentry.reset(token)
+
+
+def chapters_of(generator: FrameGenerator) -> list[tuple[float, str]]:
+    """When each scene of an act begins, or of several acts in sequence, in ms, and its title.
+
+    A title is the attribute `title` of a scene or generator, or its class's name.
+    """
+    children: tuple[Any, ...]
+    if isinstance(generator, Act):
+        children, ends_ms = generator.scenes, generator.scenes_end_at
+    elif isinstance(generator, SequenceFrameGenerator):
+        children, ends_ms = generator.children, generator.children_end_at
+    else:
+        return []
+    found = []
+    for begin_ms, child in zip([0.0, *ends_ms], children, strict=False):
+        inner = chapters_of(child) if isinstance(child, FrameGenerator) else []
+        found += [(begin_ms + at_ms, title) for at_ms, title in inner]
+        if not inner:
+            found.append((begin_ms, _title_of(child)))
+    return found
+
+
+def _title_of(timed: Any) -> str:
+    while not isinstance(getattr(timed, "title", None), str):
+        if not isinstance(timed, Retimed):
+            return type(timed).__name__
+        timed = timed.child
+    return str(timed.title)

@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -54,6 +55,7 @@ from rayanim.settings import (
     OddSize,
     PerformanceSettings,
     RenderSettings,
+    Samples,
     Selection,
     Transport,
     parse_rate,
@@ -66,6 +68,7 @@ from rayanim.storage.image_folder import (
     with_usual_names,
 )
 from rayanim.storage.output import Target, check_whole
+from rayanim.timeline import frame_count
 from rayanim.video.spec import without_effect
 
 if TYPE_CHECKING:
@@ -102,6 +105,9 @@ def produce(
     durations: Sequence[float] | None = None,
     speed: float | str | Fraction = 1,
     ping_pong: bool = False,
+    audio: str | os.PathLike[str] | tuple[Any, int] | None = None,
+    subtitles: str | os.PathLike[str] | None = None,
+    chapters: Mapping[int, str] | None = None,
     overwrite: bool = True,
     progress: Any = None,
     frames: str | None = None,
@@ -205,6 +211,15 @@ def produce(
     ping_pong
         Show all frames again in reverse, the last one first. They are drawn once; `hold`
         adds to the first and the last frame once.
+    audio
+        Sound: a file that FFmpeg reads, or an array and its rate, ``(samples, 44100)``,
+        with floats from -1 to 1 or int16 of shape (n,) or (n, 2). It is cut, or padded with
+        silence, to the video's length; AAC in .mp4, .mov and .m4v, Opus in .mkv and .webm.
+    subtitles
+        An .srt file, which becomes a text track of those.
+    chapters
+        Titles by the number of each chapter's first frame: ``{0: "Before", 120: "After"}``.
+        None takes the scenes of an `Act`, and of acts in sequence; ``{}`` makes none.
     overwrite
         Whether an existing file may be replaced. It is, by a finished one only.
     progress
@@ -546,12 +561,45 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     elif comes_once(params):
         params = KeptEntries(params)
     source = as_source(thing, settings)
+    if settings.chapters is None and "chapters" not in without_effect(address.suffix):
+        found: Any = _chapters_of(thing, settings.fps)
+        settings = replace(settings, chapters=found)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)
     is_folder = not is_still and is_image_pattern(address.name)
     target = (ImageFolder if is_folder else Target)(address, settings.storage_options)
     code = code_of(thing.animations) if isinstance(thing, SavedAnimation) else thing
     return PlannedVideo(code, settings, source, feed, target, params)
+
+
+def _chapters_of(thing: Any, rate: Fraction) -> dict[int, str] | None:
+    """The scenes of acts by the number of their first frame, where there are several."""
+    from rayanim.acts import chapters_of
+    from rayanim.frame_gen import FluentFG, FrameGenerator
+    from rayanim.video.tracks import has_chapters
+
+    if not has_chapters():
+        return None
+    generator = thing.build() if isinstance(thing, FluentFG) else thing
+    found = chapters_of(generator) if isinstance(generator, FrameGenerator) else []
+    if len(found) < 2:
+        return None
+    return {frame_count(at_ms, rate) if at_ms else 0: title for at_ms, title in found}
+
+
+@contextlib.contextmanager
+def _with_audio_file(plan: PlannedVideo) -> Iterator[PlannedVideo]:
+    """`plan`, with sound that is an array in a file, for the process that writes the video."""
+    from rayanim.video.tracks import write_wav
+
+    samples = plan.settings.audio
+    if not isinstance(samples, Samples):
+        yield plan
+        return
+    with tempfile.TemporaryDirectory(prefix="rayanim-audio-") as folder:
+        path = Path(folder, "audio.wav")
+        write_wav(samples, path)
+        yield replace(plan, settings=replace(plan.settings, audio=str(path)))
 
 
 def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
@@ -700,7 +748,8 @@ def render(plan: PlannedVideo, how_to_resume: str) -> Report:
         resume=settings.resume,
         complain=progress.message,
     ) as log:
-        report = report_of(address, _made(plan, name, progress, log, how_to_resume))
+        with _with_audio_file(plan) as plan:
+            report = report_of(address, _made(plan, name, progress, log, how_to_resume))
         log.apply(finished(report))
     return report
 

@@ -871,6 +871,80 @@ def _speed(name: str, value: Any) -> Fraction:
     return speed.limit_denominator(1000)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Sound: an array and its rate.
+
+    Parameters
+    ----------
+    values
+        ``(n,)`` or ``(n, 2)``, float from -1 to 1 or int16.
+    rate
+        Samples per second.
+    """
+
+    values: Any
+    rate: int
+
+    def rows(self) -> Any:
+        """``(n, channels)``."""
+        return self.values.reshape(len(self.values), -1)
+
+
+MOST_SAMPLES = 2**30
+"""Of both channels together; a .wav file of more than 4 GB says a wrong length."""
+
+
+def _audio(name: str, value: Any) -> str | Samples | None:
+    if value is None or isinstance(value, Samples):
+        return value
+    if isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise SettingsError(
+            f"{name} must be a file's name, or an array and its rate, such as (samples, 44100), "
+            f"got {value!r:.80}."
+        )
+    values, rate = value[0], plain(value[1])
+    shape: tuple[int, ...] = getattr(values, "shape", ())
+    is_sound = str(getattr(values, "dtype", "")) in ("float32", "float64", "int16")
+    if (
+        not is_sound
+        or len(shape) not in (1, 2)
+        or not shape[0]
+        or shape[1:] not in ((), (1,), (2,))
+    ):
+        raise SettingsError(
+            f"The samples of {name} must be an array of floats from -1 to 1 or of int16, of shape "
+            f"(n,) or (n, 2), got {getattr(values, 'dtype', type(values).__name__)} of {shape}."
+        )
+    if not isinstance(rate, int) or not 1000 <= rate <= 384_000:
+        raise SettingsError(f"The rate of {name} must be 1000 to 384000 Hz, got {rate!r}.")
+    if values.size > MOST_SAMPLES:
+        raise SettingsError(f"{name} has {values.size} samples: write them to a file, and name it.")
+    return Samples(values, rate)
+
+
+def _subtitles(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise SettingsError(f"{name} must be the name of an .srt file, got {value!r:.80}.")
+    return None if value is None else os.fspath(value)
+
+
+def _chapters(name: str, value: Any) -> tuple[tuple[int, str], ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping | tuple):
+        raise SettingsError(
+            f"{name} must be titles by the number of a chapter's first frame, such as "
+            f"{{0: 'Before', 120: 'After'}}, got {value!r:.80}."
+        )
+    for at in dict(value):
+        if isinstance(at, bool) or not hasattr(at, "__index__") or at < 0:
+            raise SettingsError(f"A chapter of {name} must begin at a frame's number, got {at!r}.")
+    return tuple(sorted((operator.index(at), str(title)) for at, title in dict(value).items()))
+
+
 def _metadata(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(value or {}, Mapping | tuple):
         raise SettingsError(f"{name} must be a dict such as {{'title': 'A wave'}}, got {value!r}.")
@@ -900,6 +974,9 @@ class VideoSettings:
     durations: tuple[Fraction, ...] = setting((), _durations)
     speed: Fraction = setting(Fraction(1), _speed)
     ping_pong: bool = setting(False, lambda name, value: truth(name, value or False))
+    audio: str | Samples | None = setting(None, _audio)
+    subtitles: str | None = setting(None, _subtitles)
+    chapters: tuple[tuple[int, str], ...] | None = setting(None, _chapters)
 
     def __post_init__(self) -> None:
         check_fields(self)

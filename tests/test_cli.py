@@ -141,10 +141,11 @@ def test_formats_are_listed(capsys):
     assert main.main(["--formats"], standalone_mode=False) == 0
     first, *rows, last = capsys.readouterr().out.splitlines()
     assert first.split()[:2] == ["suffix", "--codec"]
-    assert "No sound" in last
+    assert "H.264's being 1" in last
     found = {(suffix, codec): rest for suffix, codec, *rest in map(str.split, rows)}
-    assert found[".gif", "gif"] == ["gif", "yes", "yes", "10"]
-    assert found[".mp4", "h264"] == ["libx264", "no", "no", "1"]
+    assert found[".gif", "gif"] == ["gif", "yes", "yes", "no", "no", "10"]
+    assert found[".mp4", "h264"] == ["libx264", "no", "no", "aac", "yes", "1"]
+    assert found[".webm", "vp9"][3] == "opus"
     assert {suffix for suffix, _ in found} >= {".webp", ".apng", ".avif", ".mov", ".mkv", "%d.png"}
     for suffix, codec in found:
         check_target(suffix, VideoSettings(codec=codec))

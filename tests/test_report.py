@@ -323,6 +323,7 @@ def test_the_dictionary_is_pinned() -> None:
         "elapsed_s": 5.0,
         "fps": 54.0,
         "video_s": 10.0,
+        "length_s": None,
         "size": [640, 480],
         "rate": "30",
         "codec": "h264",

@@ -372,6 +372,7 @@ NOT_ARGUMENTS = {"height_px": "the command's --quality"}
 
 NOT_OPTIONS = {
     "background": "belongs to the drawing",
+    "chapters": "belongs to what is drawn",
     "cluster": "has an option for each of its own settings",
     "drawing_log_interval": "progress is shown as the command says",
     "duration": "belongs to the function that is drawn",
@@ -448,7 +449,8 @@ def test_every_argument_reaches_the_settings(
                  if getattr(settings, each) == getattr(default, each)}  # fmt: skip
     of_gifs = {"loop", "dither", "colors"}
     others = {"bitrate", "duration", "durations", "height_px", "independent"}
-    assert unchanged == others | of_gifs
+    tracks = {"audio", "subtitles", "chapters"}
+    assert unchanged == others | of_gifs | tracks
 
 
 def test_settings_travel_whole_but_for_what_is_the_caller_s() -> None:

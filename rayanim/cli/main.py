@@ -76,13 +76,18 @@ def _print_formats(ctx: click.Context, param: click.Parameter, is_asked: bool) -
         return
     from rayanim.video.codecs import output_formats
 
-    click.echo("suffix    --codec       encoder         alpha  loop count  size of a plot")
+    click.echo(
+        "suffix    --codec       encoder         alpha  loop count  audio  subtitles  "
+        "size of a plot"
+    )
     for each in output_formats():
         alpha, loops = ("yes" if has else "no" for has in (each.keeps_alpha, each.loops))
+        subtitles = "yes" if each.has_subtitles else "no"
         click.echo(
-            f"{each.suffix:9} {each.codec:13} {each.encoder:15} {alpha:6} {loops:11} {each.size:g}"
+            f"{each.suffix:9} {each.codec:13} {each.encoder:15} {alpha:6} {loops:11} "
+            f"{each.audio or 'no':6} {subtitles:10} {each.size:g}"
         )
-    click.echo("Sizes are of a moving line, H.264's being 1. No sound is written.")
+    click.echo("Sizes are of a moving line, H.264's being 1.")
     ctx.exit()
 
 

@@ -238,6 +238,10 @@ def video_options(command: CommandT) -> CommandT:
             help="Show all frames again in reverse; they are drawn once.",
         ),
         click.option(
+            "--audio", metavar="FILE", help="Sound, cut or padded with silence to the length."
+        ),
+        click.option("--subtitles", metavar="FILE", help="An .srt file, as a text track."),
+        click.option(
             "--bitrate",
             type=click.FloatRange(min=0, min_open=True),
             metavar="KBIT/S",
@@ -520,6 +524,7 @@ HELP_GROUPS = {
     "Output": "output overwrite preview dry_run fetch",
     "Frames": "frame frames fps hold speed ping_pong quality dpi drawing seed sequential "
     "independent audit",
+    "Sound and text": "audio subtitles",
     "Encoding": "crf codec preset pixel_format loop dither colors bitrate transport segment_frames",
     "Where it is drawn": "workers engine",
     "Stopping and resuming": "resume keep_parts",

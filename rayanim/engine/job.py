@@ -103,7 +103,10 @@ class Job:
         """The stream for frames of the size that the first frame settled."""
         from rayanim.video.codecs import make_spec
 
-        return make_spec(self.suffix, self.settings, geometry.size, self.settings.fps)
+        settings = self.settings
+        return make_spec(
+            self.suffix, settings, geometry.size, settings.fps, n_frames=self.feed.n_frames
+        )
 
 
 STORE_BYTES = 128 * 2**20

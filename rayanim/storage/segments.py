@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-FORMAT = 4
+FORMAT = 3
 """Raised with every change of the two formats, so that older segments are not used."""
 
 MANIFEST = "manifest.json"
@@ -91,8 +91,8 @@ def segment_to_bytes(
     index: int, start: int, batch_digest: str | None, segment: EncodedSegment, *, video: str = ""
 ) -> bytes:
     """The file of one segment."""
-    back = None if segment.back is None else _fields_of(segment.back)
-    fields = (index, start, batch_digest, video, *_fields_of(segment), back)
+    back = () if segment.back is None else (_fields_of(segment.back),)
+    fields = (index, start, batch_digest, video, *_fields_of(segment), *back)
     body: bytes = msgpack.packb(fields)
     return b"%s%d %s\n%s" % (SEGMENT_BEGINS, FORMAT, _hex_digest(body).encode(), body)
 
@@ -109,8 +109,8 @@ def segment_from_bytes(data: bytes) -> tuple[SegmentInfo, EncodedSegment]:
     if found[2].decode() != _hex_digest(body) or found[1] != b"%d" % FORMAT:
         raise PartsError("its checksum is wrong: it was cut short or changed")
     # The checksum is right: this was written by `segment_to_bytes`.
-    index, start, digest, video, *fields, back = msgpack.unpackb(body)
-    segment = replace(_segment_of(*fields), back=None if back is None else _segment_of(*back))
+    index, start, digest, video, *fields = msgpack.unpackb(body)
+    segment = _segment_of(*fields)
     return SegmentInfo(index, start, segment.n_frames, digest, video, len(data)), segment
 
 
@@ -119,8 +119,11 @@ def _fields_of(segment: EncodedSegment) -> tuple[Any, ...]:
     return segment.n_frames, segment.header, packets, segment.ends
 
 
-def _segment_of(n_frames: int, header: bytes, packets: list[Any], ends: bytes) -> EncodedSegment:
-    return EncodedSegment(n_frames, header, tuple(EncodedPacket(*each) for each in packets), ends)
+def _segment_of(
+    n_frames: int, header: bytes, packets: list[Any], ends: bytes, back: Any = None
+) -> EncodedSegment:
+    packed = tuple(EncodedPacket(*each) for each in packets)
+    return EncodedSegment(n_frames, header, packed, ends, back and _segment_of(*back))
 
 
 def _hex_digest(data: bytes | memoryview) -> str:
@@ -155,6 +158,9 @@ _UNREADABLE = {
     "timing": "frames last differently",
 }
 """Digests: their values mean nothing to people."""
+
+_NOT_IN_SEGMENTS = {"tracks"}
+"""Of the stream: what is added when segments are joined."""
 
 _MAX_NAMED = 5
 
@@ -601,7 +607,9 @@ class SegmentStore:
             libraries=versions(),
             n_frames=n_frames,
             segment_frames=segment_frames,
-            stream=asdict(spec),
+            stream={
+                name: value for name, value in asdict(spec).items() if name not in _NOT_IN_SEGMENTS
+            },
             seed=seed,
             source=self._source,
             values=self._values.digests,

@@ -6,6 +6,7 @@ import logging
 import operator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -27,8 +28,10 @@ from rayanim.video.spec import (
     PixelFormat,
     Preset,
     StreamSpec,
+    Tracks,
 )
-from rayanim.video.timing import Timing
+from rayanim.video.timing import Clock, Timing
+from rayanim.video.tracks import can_write_subtitles, check_audio, has_chapters, read_subtitles
 
 _logger = logging.getLogger("rayanim")
 
@@ -65,6 +68,8 @@ class OutputFormat:
     encoder: str
     keeps_alpha: bool
     loops: bool
+    audio: str
+    has_subtitles: bool
     size: float
 
 
@@ -77,6 +82,8 @@ def output_formats() -> list[OutputFormat]:
             codec.encoder,
             any(PIXEL_FORMATS[name].has_alpha for name in _pixel_formats(container, codec)),
             container.loops,
+            container.audio_codec.removeprefix("lib"),
+            bool(container.subtitle_codec) and can_write_subtitles(),
             codec.size,
         )
         for container in CONTAINERS
@@ -87,9 +94,13 @@ def output_formats() -> list[OutputFormat]:
 
 
 def make_spec(
-    suffix: str, settings: VideoSettings, source_size: tuple[int, int], rate: Fraction
+    suffix: str,
+    settings: VideoSettings,
+    source_size: tuple[int, int],
+    rate: Fraction,
+    n_frames: int | None = None,
 ) -> StreamSpec:
-    """The complete specification of a video."""
+    """The complete specification of a video; `n_frames` where it is known how many are drawn."""
     target = _resolve(suffix, settings)
     # What plays more slowly has fewer frames per second. Images have no clock, and are repeated.
     frame_s = 1 / (rate * (1 if settings.durations else min(Fraction(1), settings.speed)))
@@ -107,6 +118,7 @@ def make_spec(
             _times(size),
             settings.odd_size,
         )
+    timing = _timing(settings, rate, frame_s)
     return StreamSpec(
         source_size=drawn,
         size=size,
@@ -123,7 +135,8 @@ def make_spec(
         colors=settings.colors or 0,
         names=suffix if "%" in suffix else "",
         metadata=settings.metadata,
-        timing=_timing(settings, rate, frame_s),
+        timing=timing,
+        tracks=_tracks(settings, target.container, Clock(rate, timing), n_frames),
     )
 
 
@@ -149,6 +162,26 @@ def _timing(settings: VideoSettings, rate: Fraction, frame_s: Fraction) -> Timin
         ping_pong=settings.ping_pong,
     )
     return None if timing == Timing(frame_s=1 / rate) else timing
+
+
+def _tracks(
+    settings: VideoSettings, container: Container, clock: Clock, n_frames: int | None
+) -> Tracks:
+    chapters = {}
+    for number, title in settings.chapters or ():
+        position = settings.position_of(number)
+        if position is not None and (n_frames is None or position < n_frames):
+            chapters[clock.at(position) * clock.tick] = title
+    # A video that was made from an array has its sound in a file by now.
+    audio = settings.audio if isinstance(settings.audio, str) else None
+    return Tracks(
+        audio=str(Path(audio).absolute()) if audio else "",
+        audio_codec=container.audio_codec,
+        subtitles=str(Path(settings.subtitles).absolute()) if settings.subtitles else "",
+        subtitle_codec=container.subtitle_codec,
+        chapters=tuple(chapters.items()),
+        end_s=None if n_frames is None else clock.length_s(n_frames),
+    )
 
 
 def probe(spec: StreamSpec) -> None:
@@ -288,10 +321,31 @@ def _check_others(container: Container, codec: Codec, settings: VideoSettings) -
                 f"All frames of a {container.suffix} file last the same: leave {name} out, or "
                 f"write one of {others}."
             )
+    _check_tracks(container, settings)
     for name in ("dither", "colors"):
         value = getattr(settings, name)
         if value is not None and codec.encoder != "gif":
             raise SettingsError(f"{name} goes with .gif alone, got {value!r}.")
+
+
+def _check_tracks(container: Container, settings: VideoSettings) -> None:
+    """Refuse what the container has not, and files that cannot be read."""
+    needs = {"audio": "audio_codec", "subtitles": "subtitle_codec", "chapters": "subtitle_codec"}
+    for name, codec in needs.items():
+        if getattr(settings, name) and not getattr(container, codec):
+            others = ", ".join(each.suffix for each in CONTAINERS if getattr(each, codec))
+            raise SettingsError(
+                f"A {container.suffix} file has no {name}: leave {name} out, or write one of "
+                f"{others}."
+            )
+    is_too_old = settings.subtitles and not can_write_subtitles()
+    if is_too_old or (settings.chapters and not has_chapters()):
+        name = "subtitles" if is_too_old else "chapters"
+        raise SettingsError(f"PyAV {av.__version__} writes no {name}: install a newer one.")
+    if isinstance(settings.audio, str):
+        check_audio(settings.audio)
+    if settings.subtitles:
+        read_subtitles(settings.subtitles)
 
 
 def _preset(codec: Codec, name: str | None) -> Preset:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rayanim.errors import EncodeError
 from rayanim.video.convert import Bytes, unpack
 from rayanim.video.spec import CODECS, StreamSpec
 from rayanim.video.timing import TICK, Clock
+from rayanim.video.tracks import TrackWriter, open_tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class VideoFile:
         self._first = 0
         is_new = self.path is not None and not self.path.exists()
         try:
-            self._container, self.stream = open_file(spec, self.path)
+            self._container, self.stream, self._tracks = open_file(spec, self.path)
         except FAILURES as error:
             if is_new:
                 self._remove()
@@ -217,12 +219,12 @@ class VideoFile:
         `n_frames` is the number of all frames, once that is known.
         """
         if self.clock.is_even:
-            self._container.mux(packet)
+            self._mux(packet)
             return
         timed = self._timed(packet, n_frames)
         before, self._last = self._last, timed
         if before is not None:
-            self._container.mux(before)
+            self._mux(before)
 
     def close(self, n_frames: int) -> int:
         """Write the end of the file with so many frames, and return its size in bytes."""
@@ -232,7 +234,10 @@ class VideoFile:
             is_by_dts = self._spec.container in _LIKE_MP4
             begin = int(last.dts or 0) - self._first if is_by_dts else int(last.pts or 0)
             last.duration = max(1, self.clock.end(n_frames) - begin)
-            self._container.mux(last)
+            self._mux(last)
+        for track in self._tracks:
+            for each in track.finish(self.clock.end(n_frames) * self.clock.tick):
+                self._container.mux(each)
         self._container.close()
         del self._container, self.stream
         return self.path.stat().st_size if self.path else 0
@@ -252,6 +257,15 @@ class VideoFile:
             pass
         finally:
             del self._container, self.stream
+
+    def _mux(self, packet: av.Packet[Any]) -> None:
+        """Write a packet, and what belongs before it of other tracks."""
+        if self._tracks and packet.dts is not None:
+            time_s = packet.dts * Fraction(packet.time_base)
+            for track in self._tracks:
+                for each in track.until(time_s):
+                    self._container.mux(each)
+        self._container.mux(packet)
 
     def _timed(self, packet: av.Packet[Any], n_frames: int | None) -> av.Packet[Any]:
         """`packet` with its times by the clock."""
@@ -363,7 +377,9 @@ _LIKE_MP4 = ("mp4", "mov", "avif")
 _CODEC_TAGS = {("mp4", "libx265"): "hvc1", ("mov", "libx265"): "hvc1"}
 
 
-def open_file(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, VideoStream]:
+def open_file(
+    spec: StreamSpec, path: Path | None
+) -> tuple[OutputContainer, VideoStream, list[TrackWriter]]:
     """Open the encoder and the file, and write the file's header."""
     # bitexact: no dates and no random identifiers.
     options = {"fflags": "+bitexact"}
@@ -383,9 +399,10 @@ def open_file(spec: StreamSpec, path: Path | None) -> tuple[OutputContainer, Vid
     container = av.open(file, "w", format=spec.container, container_options=options)
     container.metadata.update(spec.metadata)
     stream = _add_stream(container, spec)
+    tracks = open_tracks(container, spec)
     with quiet_svt(spec.codec):
         container.start_encoding()
-    return container, stream
+    return container, stream, tracks
 
 
 def open_codec(spec: StreamSpec) -> VideoCodecContext:
@@ -406,7 +423,7 @@ def try_to_open(spec: StreamSpec) -> None:
     """Open the encoder and a file in memory, and close both."""
     # Closed explicitly: PyAV 15 and 16 crash if the garbage collector frees an open
     # file in memory.
-    container, _stream = open_file(spec, None)
+    container, *_ = open_file(spec, None)
     container.close()
 
 

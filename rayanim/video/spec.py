@@ -95,6 +95,8 @@ class Container:
     keeps_alpha: bool = False
     loops: bool = False
     has_one_rate: bool = False
+    audio_codec: str = ""
+    subtitle_codec: str = ""
 
 
 IMAGES = "image2"
@@ -346,26 +348,40 @@ CONTAINERS: tuple[Container, ...] = (
         suffix=".mp4",
         muxer="mp4",
         codecs=("libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"),
+        audio_codec="aac",
+        subtitle_codec="mov_text",
     ),
     Container(
         suffix=".mov",
         muxer="mov",
         codecs=("libx264", "libx265", "prores_ks", "qtrle"),
         keeps_alpha=True,
+        audio_codec="aac",
+        subtitle_codec="mov_text",
     ),
     Container(
         suffix=".mkv",
         muxer="matroska",
         codecs=("libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1", "ffv1"),
         keeps_alpha=True,
+        audio_codec="libopus",
+        subtitle_codec="subrip",
     ),
     Container(
         suffix=".webm",
         muxer="webm",
         codecs=("libvpx-vp9", "libsvtav1", "libaom-av1"),
         keeps_alpha=True,
+        audio_codec="libopus",
+        subtitle_codec="webvtt",
     ),
-    Container(suffix=".m4v", muxer="mp4", codecs=("libx264", "libx265")),
+    Container(
+        suffix=".m4v",
+        muxer="mp4",
+        codecs=("libx264", "libx265"),
+        audio_codec="aac",
+        subtitle_codec="mov_text",
+    ),
     Container(
         suffix=".avi",
         muxer="avi",
@@ -454,6 +470,22 @@ PIXEL_FORMATS: dict[str, PixelFormat] = {
 """Every pixel format that rayanim can pack, by FFmpeg's name."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracks:
+    """What is in the file beside frames: paths of sound and .srt, and chapters.
+
+    Each chapter has its begin in seconds, and its title; `end_s` is the video's end, as
+    far as it is known before.
+    """
+
+    audio: str = ""
+    audio_codec: str = ""
+    subtitles: str = ""
+    subtitle_codec: str = ""
+    chapters: tuple[tuple[Fraction, str], ...] = ()
+    end_s: Fraction | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
     """All settings of the converter and the encoder; picklable and comparable.
@@ -481,6 +513,7 @@ class StreamSpec:
     names: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
     timing: Timing | None = None
+    tracks: Tracks = Tracks()
 
     @property
     def is_ping_pong(self) -> bool:
@@ -525,6 +558,8 @@ def without_effect(suffix: str) -> tuple[str, ...]:
         *(() if container.loops else ("loop",)),
         *(() if container.muxer == "gif" else ("dither", "colors")),
         *(("hold", "durations") if container.has_one_rate else ()),
+        *(() if container.audio_codec else ("audio",)),
+        *(() if container.subtitle_codec else ("subtitles", "chapters")),
     )
 
 

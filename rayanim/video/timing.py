@@ -76,6 +76,14 @@ class Clock:
             (self._forward_s(n_frames) + self._timing.first_s + self._timing.last_s) / self.tick
         )
 
+    def length_s(self, n_frames: int) -> Fraction:
+        """Seconds that a video made from so many frames plays; before `turn` alone."""
+        if self._timing is None or not self._timing.ping_pong:
+            return self.end(n_frames) * self.tick
+        both_ways = Clock(1 / self.tick, self._timing)
+        both_ways.turn(n_frames)
+        return both_ways.end(2 * n_frames) * self.tick
+
     def _forward_s(self, position: int) -> Fraction:
         """Seconds of the frames before `position`, but for the additions to the ends."""
         timing = self._timing
@@ -90,10 +98,4 @@ class Clock:
 
 def length_s(n_frames: int, rate: Fraction, timing: Timing | None) -> float | None:
     """Seconds that a video made from so many frames plays; None where all last ``1 / rate``."""
-    if timing is None:
-        return None
-    clock = Clock(rate, timing)
-    if timing.ping_pong:
-        clock.turn(n_frames)
-        n_frames *= 2
-    return float(clock.end(n_frames) * clock.tick)
+    return None if timing is None else float(Clock(rate, timing).length_s(n_frames))
