@@ -167,3 +167,16 @@ def test_a_mistake_in_a_video_is_seen(tmp_path):
     make_video(path, "h264", "30", lambda number: numbered_frame(number + 1))
     watched = watch_or_skip(path, Questions(H264, (middle_s(SEGMENT_FRAMES, Fraction(30)),)))
     assert watched.sought[0].number == SEGMENT_FRAMES + 1
+
+
+def test_frames_that_last_longer(tmp_path: Path) -> None:
+    """A held last frame, and frames that play back: as long as they were asked to be shown."""
+    path = tmp_path / "video.mp4"
+    produce(
+        numbered_frame, 10, n_frames=10, outfile=path, hold="first=1s,last=2s", ping_pong=True,
+        engine="local", segment_frames=4, progress=False,
+    )  # fmt: skip
+    seeks_s = (0.9, 1.15, 3.9, 4.05, 4.95, 0.0)
+    watched = watch_or_skip(path, Questions(mime=H264, seeks_s=seeks_s))
+    assert watched.duration_s == pytest.approx(5.0, abs=TOLERANCE_S)
+    assert [each.number for each in watched.sought] == [0, 1, 9, 9, 0, 0]
