@@ -558,7 +558,7 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     if isinstance(thing, SavedAnimation):
         # It knows no other way. What names its segments is the script's code.
         settings = replace(settings, sequential=not settings.independent)
-    elif comes_once(params):
+    elif comes_once(params) and not isinstance(params, FrameStream):
         params = KeptEntries(params)
     source = as_source(thing, settings)
     if settings.chapters is None and "chapters" not in without_effect(address.suffix):

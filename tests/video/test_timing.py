@@ -16,6 +16,7 @@ from PIL import Image
 
 import rayanim
 from rayanim.errors import SettingsError
+from rayanim.render import Overrides, make_plan
 from rayanim.video.timing import TICK, Clock, Timing
 
 FPS, N_FRAMES = 10, 8
@@ -189,6 +190,17 @@ def test_a_generator_of_frames_is_held_and_thinned(tmp_path: Path) -> None:
     numbers, durations_s = shown(path)
     assert numbers == [0, 3, 6, 6, 3, 0]
     assert durations_s == pytest.approx([0.1, 0.1, 1.1, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("speed", [1, 2])
+def test_frames_of_a_generator_are_taken_one_by_one(speed: int, tmp_path: Path) -> None:
+    """Each may be the same array, which the generator changes for the next one."""
+    numbers = iter(range(9))
+    arguments = {"frame_gen": (numbered_frame(number) for number in numbers), "speed": speed,
+                 "param_by_frame": None, "settings": None, "outfile": tmp_path / "a.mp4"}  # fmt: skip
+    feed = make_plan(arguments, Overrides()).feed
+    assert [list(feed.take(5).numbers) for _ in range(3)] == [[0], [speed], [2 * speed]]
+    assert next(numbers) == 2 * speed + 1
 
 
 class Growing(rayanim.Animator):
