@@ -196,8 +196,13 @@ def test_a_generator_of_frames_is_held_and_thinned(tmp_path: Path) -> None:
 def test_frames_of_a_generator_are_taken_one_by_one(speed: int, tmp_path: Path) -> None:
     """Each may be the same array, which the generator changes for the next one."""
     numbers = iter(range(9))
-    arguments = {"frame_gen": (numbered_frame(number) for number in numbers), "speed": speed,
-                 "param_by_frame": None, "settings": None, "outfile": tmp_path / "a.mp4"}  # fmt: skip
+    arguments = {
+        "frame_gen": map(numbered_frame, numbers),
+        "param_by_frame": None,
+        "settings": None,
+        "outfile": tmp_path / "a.mp4",
+        "speed": speed,
+    }
     feed = make_plan(arguments, Overrides()).feed
     assert [list(feed.take(5).numbers) for _ in range(3)] == [[0], [speed], [2 * speed]]
     assert next(numbers) == 2 * speed + 1
