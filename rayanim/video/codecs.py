@@ -338,10 +338,10 @@ def _check_tracks(container: Container, settings: VideoSettings) -> None:
                 f"A {container.suffix} file has no {name}: leave {name} out, or write one of "
                 f"{others}."
             )
-    is_too_old = settings.subtitles and not can_write_subtitles()
-    if is_too_old or (settings.chapters and not has_chapters()):
-        name = "subtitles" if is_too_old else "chapters"
-        raise SettingsError(f"PyAV {av.__version__} writes no {name}: install a newer one.")
+    can = {"subtitles": (can_write_subtitles(), 17), "chapters": (has_chapters(), 16)}
+    for name, (is_possible, version) in can.items():
+        if getattr(settings, name) and not is_possible:
+            raise SettingsError(f"{name} need PyAV {version} or newer, this is {av.__version__}.")
     if isinstance(settings.audio, str):
         check_audio(settings.audio)
     if settings.subtitles:

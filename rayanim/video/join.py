@@ -18,6 +18,7 @@ from rayanim.video.encode import (
     segment_spec,
 )
 from rayanim.video.spec import StreamSpec
+from rayanim.video.tracks import packet_of
 
 # How many frames decoding runs ahead of presentation if B-frames refer to B-frames,
 # as in all presets of libx264 and libx265 that have B-frames. A segment of one or
@@ -108,7 +109,7 @@ class Joiner:
 
     def _timed(self, packet: EncodedPacket, start: int) -> av.Packet[Any]:
         """The next packet, of a segment that starts at frame `start`, with its times."""
-        timed = av.Packet(packet.data)
+        timed = packet_of(packet.data)
         timed.stream = self._file.stream
         timed.time_base = self._time_base
         timed.pts = start + packet.pts

@@ -75,6 +75,17 @@ STEP_S = Fraction(1)
 """Sound is encoded in steps of this length; containers keep ten seconds to sort packets."""
 
 
+def packet_of(data: bytes) -> av.Packet[Any]:
+    """A packet with a copy of `data`.
+
+    PyAV 17.0 has a packet refer to bytes that may be gone when the container, which
+    sorts the packets of several streams, writes it.
+    """
+    packet: av.Packet[Any] = av.Packet(len(data))
+    packet.update(data)
+    return packet
+
+
 class AudioWriter:
     """Encodes a file's sound, cut or padded with silence to the video's length."""
 
@@ -242,7 +253,7 @@ class SubtitleWriter:
         if self._is_mov_text:  # ISO/IEC 14496-17: its length in two bytes, and no tags
             data = _TAG.sub("", cue.text).encode()
             data = len(data).to_bytes(2, "big") + data
-        packet = av.Packet(data)
+        packet = packet_of(data)
         packet.stream = self._stream
         packet.time_base = _MS
         packet.pts = packet.dts = cue.begin_ms
