@@ -552,6 +552,8 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
         settings = stream_settings(settings)
         thing = params = FrameStream(thing, settings.seed)
     is_still = overrides.still_number is not None
+    if is_still:
+        settings = replace(settings, speed=Fraction(1))  # no frame is left out
     address = _target_address(settings, is_still=is_still)
     if settings.cluster_address is None:
         _warn_of_unused(settings.cluster)
@@ -644,11 +646,21 @@ def _source_and_feed(
     """The source, in sequence where that is asked for, and the frames to draw of it."""
     source, feed = _source_and_all(source, params, settings)
     n_frames, n_durations = feed.n_frames, len(settings.durations)
-    if settings.frames is None and n_durations and n_frames not in (None, n_durations):
-        raise SettingsError(
-            f"durations has {n_durations} entries, but the video has {n_frames} frames: give one "
-            "for each."
-        )
+    if settings.frames is None and n_frames is not None:
+        if n_durations not in (0, n_frames):
+            raise SettingsError(
+                f"durations has {n_durations} entries, but the video has {n_frames} frames: give "
+                "one for each."
+            )
+        for name in ("hold", "chapters"):
+            last = max(
+                (at for at, _ in getattr(settings, name) or () if not isinstance(at, str)),
+                default=0,
+            )
+            if last >= n_frames:
+                raise SettingsError(
+                    f"{name}: there is no frame {last}; the video has frames 0 to {n_frames - 1}."
+                )
     return source, feed if settings.every == 1 else ThinnedFeed(feed, settings.every)
 
 

@@ -789,8 +789,8 @@ def _colors(name: str, value: Any) -> int | None:
     return None if value is None else operator.index(value)
 
 
-LONGEST_S = 86_400
-"""Above this a time is taken for a mistake: a frame that lasts longer than a day."""
+SHORTEST_S, LONGEST_S = Fraction(1, 1000), 86_400
+"""The least time that all containers can tell, and a day."""
 
 
 def parse_seconds(name: str, value: Any) -> Fraction:
@@ -799,7 +799,7 @@ def parse_seconds(name: str, value: Any) -> Fraction:
     Raises
     ------
     SettingsError
-        If it is neither, 0 or less, or longer than a day.
+        If it is neither, or outside `SHORTEST_S` to `LONGEST_S`.
     """
     value = plain(value)
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|)\s*", str(value))
@@ -809,9 +809,10 @@ def parse_seconds(name: str, value: Any) -> Fraction:
         seconds = Fraction(found[1]) / (1000 if found[2] == "ms" else 1)
     elif is_number(value) and math.isfinite(value):  # such as 1e-05, or a fraction
         seconds = Fraction(value)
-    if not 0 < seconds <= LONGEST_S:
+    if not SHORTEST_S <= seconds <= LONGEST_S:
         raise SettingsError(
-            f"{name} must be seconds above 0, such as 2, '2s' or '500ms', got {value!r}."
+            f"{name} must be a time such as 2 (seconds), '2s' or '500ms', from a millisecond to a "
+            f"day, got {value!r}."
         )
     return seconds.limit_denominator(1_000_000)
 

@@ -126,6 +126,8 @@ def test_senseless_workers_name_what_was_got(workers: Any) -> None:
         {"hold": {-1: 1}},
         {"durations": []},
         {"durations": [0.1, 0]},
+        {"durations": [0.0001]},
+        {"hold": 1e6},
         {"durations": "1,2"},
         {"durations": 3},
         {"speed": 0},

@@ -454,8 +454,10 @@ class Options:
         from rayanim.video.codecs import check_target
 
         # Without the codec, which the script may choose, the rest cannot be judged.
+        names = () if not is_here else ("hold", "audio", "subtitles")
+        known: dict[str, Any] = {name: getattr(self.settings, name) for name in names}
         suffix = output.name if is_folder else output.suffix
-        check_target(suffix, self.settings if "codec" in self.given else VideoSettings())
+        check_target(suffix, self.settings if "codec" in self.given else VideoSettings(**known))
 
 
 NAME_OPTION = "--submission-id"

@@ -262,9 +262,8 @@ class _Webp:
         """Write an image, at its time in whole milliseconds."""
         begins_ms, ends_ms = (round(1000 * at_s) for at_s in times_s)
         left, top, width, height = place
-        header = b"".join(
-            map(_three, (left // 2, top // 2, width - 1, height - 1, ends_ms - begins_ms))
-        )
+        lasts_ms = min(ends_ms - begins_ms, 2**24 - 1)
+        header = b"".join(map(_three, (left // 2, top // 2, width - 1, height - 1, lasts_ms)))
         parts = b"".join(
             each for kind, each in _riff_chunks(image) if kind in (b"ALPH", b"VP8 ", b"VP8L")
         )

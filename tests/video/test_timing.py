@@ -15,8 +15,9 @@ from numbered import Numbered, _number, numbered_frame
 from PIL import Image
 
 import rayanim
+from rayanim.cli.main import main
 from rayanim.errors import SettingsError
-from rayanim.render import Overrides, make_plan
+from rayanim.render import Overrides, make_plan, overriding
 from rayanim.video.timing import TICK, Clock, Timing
 
 FPS, N_FRAMES = 10, 8
@@ -170,10 +171,69 @@ def test_the_file_without_timing_is_as_before(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-def test_durations_are_one_for_each_frame(tmp_path: Path) -> None:
-    """Known before anything is drawn."""
-    with pytest.raises(SettingsError, match="durations has 7 entries, but the video has 8 frames"):
-        video(tmp_path / "a.mp4", durations=[1] * 7)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"durations": [1] * 7}, "durations has 7 entries, but the video has 8 frames"),
+        ({"hold": {8: 1, "last": 2}}, "hold: there is no frame 8; the video has frames 0 to 7"),
+        ({"chapters": {0: "a", 9: "b"}}, "chapters: there is no frame 9"),
+    ],
+)
+def test_times_of_frames_that_there_are_not(
+    wrong: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    """Known before anything is drawn; with some of the frames they may be of others."""
+    with pytest.raises(SettingsError, match=message):
+        video(tmp_path / "a.mp4", lambda number: pytest.fail("it was drawn"), **wrong)
+
+
+@pytest.mark.parametrize("transport", ["segments", "frames"])
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mp4", "h265"), (".mp4", "av1"), (".mkv", "ffv1"), (".mov", "prores"), (".mov", "qtrle")],
+)
+def test_every_codec_is_held(suffix: str, codec: str, transport: Any, tmp_path: Path) -> None:
+    """Also as few frames as x265 has no order of decoding for."""
+    path = tmp_path / f"video{suffix}"
+    frames = np.kron([[[0], [255]], [[255], [0]]], np.ones((24, 32, 3))).astype(np.uint8)
+    for n_frames in (1, 2, 8):
+        rayanim.produce(
+            lambda number: frames if number else frames[::-1], FPS, n_frames=n_frames,
+            outfile=path, codec=codec, transport=transport, hold={"first": 1, "last": 2},
+            engine="local", progress=False,
+        )  # fmt: skip
+        _numbers, durations_s = shown(path)
+        expected = [1.1, *[0.1] * (n_frames - 2), 2.1] if n_frames > 1 else [3.1]
+        assert durations_s == pytest.approx(expected, abs=0.0011)
+
+
+def test_a_still_of_a_faster_video_is_of_the_frame_asked_for(tmp_path: Path) -> None:
+    """Also where the video leaves that frame out."""
+    with overriding(Overrides(still_number=3)):
+        video(tmp_path / "a.png", speed=2, hold=1)
+    assert _number(np.asarray(Image.open(tmp_path / "a.png").convert("L"))) == 3
+
+
+def test_the_command_refuses_what_a_format_cannot_have(tmp_path: Path) -> None:
+    """Before the script runs."""
+    script = tmp_path / "script.py"
+    script.write_text("raise SystemExit('it ran')")
+    avi, gif = str(tmp_path / "a.avi"), str(tmp_path / "a.gif")
+    assert main(["run", str(script), "-o", avi, "--hold", "2s"], standalone_mode=False) == 2
+    assert main(["run", str(script), "-o", gif, "--audio", __file__], standalone_mode=False) == 2
+
+
+def test_the_command_holds_and_plays_back(tmp_path: Path) -> None:
+    """What it is given takes the place of the script's."""
+    script, path = tmp_path / "script.py", tmp_path / "a.mp4"
+    script.write_text(
+        "import rayanim\nfrom numbered import numbered_frame\n"
+        f"rayanim.produce(numbered_frame, {FPS}, n_frames=4, outfile={str(path)!r}, hold=5)\n"
+    )
+    options = ["--hold", "first=500ms,2s", "--ping-pong", "--speed", "2x", "--engine", "local"]
+    assert main(["run", str(script), *options, "--quiet"], standalone_mode=False) == 0
+    assert shown(path)[0] == [0, 2, 2, 0]
+    assert shown(path)[1] == pytest.approx([0.6, 2.1, 0.1, 0.1])
 
 
 def test_a_generator_of_frames_is_held_and_thinned(tmp_path: Path) -> None:
