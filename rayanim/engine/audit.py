@@ -34,7 +34,7 @@ MARKED_SHARE = 0.1
 AUDIT_TIME = 0.05
 """Audits take at most this share of the time that drawing takes in all."""
 
-FIRST_AUDITS, FIRST_S = 4, 0.5
+FIRST_AUDITS, FIRST_S = 6, 0.5
 """So many are made however long they take, and as many as take half a second: that is 20 of a plain
 figure, which find an error in a tenth of the frames in 7 of 8 jobs, in half of them always."""
 

@@ -97,6 +97,8 @@ class RenderSetup:
     open_s: float = 0.0
     in_full: bool = False
     replay: Replay | None = None
+    begun: int = 0
+    """The position of the first frame that actors draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,9 @@ class Worker:
 
     def __init__(self, source: Source, setup: RenderSetup) -> None:
         self._setup = setup
-        self._renderer = ChunkRenderer(source, setup.spec, setup.settings, is_audited=True)
+        self._renderer = ChunkRenderer(
+            source, setup.spec, setup.settings, is_audited=True, begun=setup.begun
+        )
         if setup.in_full:
             self._renderer.draw_in_full_from_now()
 
@@ -199,6 +203,7 @@ class ChunkRenderer:
         settings: RenderSettings,
         *,
         is_audited: bool = False,
+        begun: int = -1,
     ) -> None:
         from rayanim.video.convert import FrameConverter
 
@@ -207,6 +212,7 @@ class ChunkRenderer:
         self._seed = settings.seed
         self._share = settings.audit
         self._is_audited = is_audited
+        self._begun = begun
         self._converter = FrameConverter(spec)
         self._monitor = DrawMonitor(0.0 if is_audited else comparing_share(settings.audit))
         self.marks: list[FrameMark] = []
@@ -237,10 +243,13 @@ class ChunkRenderer:
         """Draw and convert all frames of `chunk` into `collector`, once."""
         watch = _Stopwatch()
         self.marks = []
+        # All frames before that one were drawn by the process that audits it: where drawing
+        # keeps state, it differs most.
+        first = chunk.batch.numbers[0] if chunk.start == self._begun and self._share != 0 else None
         try:
             with self._monitor.open():
                 for number, params in chunk.batch.frames():
-                    is_chosen = is_marked(self._seed, number, self._share)
+                    is_chosen = number == first or is_marked(self._seed, number, self._share)
                     is_compared = is_chosen and not self._is_audited
                     with self._monitor.frame(number, compared=is_compared):
                         drawn = self._drawn(number, params)

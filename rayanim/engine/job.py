@@ -396,7 +396,7 @@ class VideoJob:
             self._events,
             packed_source=self._chooser.packed_source,
             auditor=self._auditor(),
-            setup=replace(self._inside.setup(), replay=self._replay),
+            setup=replace(self._inside.setup(), replay=self._replay, begun=self._plan.next_frame),
             work=RemainingWork(
                 plan=self._plan,
                 encoders=self._encoders,

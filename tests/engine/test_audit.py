@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from numbered import in_actor
+from numbered import Numbered, in_actor
 
 import rayanim
 from rayanim.engine.audit import (
@@ -23,13 +24,14 @@ from rayanim.engine.audit import (
     FrameMark,
     is_marked,
 )
-from rayanim.engine.draw import Timings
+from rayanim.engine.draw import ChunkRenderer, Timings, open_source
 from rayanim.engine.plan import Chunk
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import FrameError, RedrawError
 from rayanim.events import FramesDrawn, NoLog
 from rayanim.parameters import Batch
-from rayanim.settings import VideoSettings
+from rayanim.settings import RenderSettings, VideoSettings
+from rayanim.sources import as_source
 from rayanim.video.codecs import make_spec
 
 SPEC = make_spec(".mp4", VideoSettings(), (32, 16), 30)  # type: ignore[arg-type]
@@ -75,6 +77,22 @@ def test_the_same_frames_are_marked_in_each_process_and_each_run() -> None:
     assert max(np.diff(marked)) < 150
     assert all(is_marked(0, number, 1.0) for number in range(100))
     assert not any(is_marked(0, number, 0.0) for number in range(100))
+
+
+def test_the_first_frame_of_actors_is_always_marked() -> None:
+    """What the draws before it left behind is missing there."""
+    settings = RenderSettings(fps=30, audit=1e-9)
+    source = as_source(Numbered(100), settings)
+    open_source(source, 0, None)
+    spec = make_spec(".mp4", VideoSettings(), source.measure(0, None).size, settings.fps)
+    for audit, expected in ((1e-9, [10]), (0, [])):
+        changed = replace(settings, audit=audit)
+        renderer = ChunkRenderer(source, spec, changed, is_audited=True, begun=10)
+        marked = []
+        for start in (8, 10, 12):
+            renderer.render(chunk(start, start + 2))
+            marked += [each.number for each in renderer.marks]
+        assert marked == expected
 
 
 def test_the_first_are_audited_and_then_as_many_as_there_is_time_for() -> None:
