@@ -8,6 +8,7 @@ wait here; pixels never do.
 from __future__ import annotations
 
 import contextlib
+import copy
 import heapq
 import itertools
 import logging
@@ -75,10 +76,14 @@ class IndexedFrameParams:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some frames that follow each other in the video; `params` is None where there are none."""
+    """Some frames that follow each other in the video; `params` is None where there are none.
+
+    `is_borrowed`: the script may change what it has given, once it is asked for more.
+    """
 
     numbers: Sequence[int]
     params: Sequence[Any] | None
+    is_borrowed: bool = False
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -88,15 +93,38 @@ class Batch:
         params = itertools.repeat(None) if self.params is None else self.params
         return zip(self.numbers, params, strict=False)
 
+    def kept(self) -> Batch:
+        """The same, for use after more was asked for."""
+        if not self.is_borrowed or self.params is None:
+            return self
+        return Batch(self.numbers, [copy_of(each) for each in self.params])
+
     def __getitem__(self, at: slice) -> Batch:
         params = None if self.params is None else self.params[at]
-        return Batch(self.numbers[at], params)
+        return Batch(self.numbers[at], params, self.is_borrowed)
 
     def __add__(self, other: Batch) -> Batch:
         if not len(other):
             return self
         params = None if self.params is None else [*self.params, *(other.params or ())]
-        return Batch((*self.numbers, *other.numbers), params)
+        is_borrowed = self.is_borrowed or other.is_borrowed
+        return Batch((*self.numbers, *other.numbers), params, is_borrowed)
+
+
+_IMMUTABLE = (int, float, complex, str, bytes, range, type(None))
+
+
+def copy_of(entry: Any) -> Any:
+    """A copy that does not change with `entry`, which may be a list that a generator extends.
+
+    What cannot be copied is given itself.
+    """
+    if isinstance(entry, _IMMUTABLE):
+        return entry
+    try:
+        return copy.deepcopy(entry)
+    except Exception:  # the script's own classes may raise anything
+        return entry
 
 
 class Feed(Protocol):
@@ -147,6 +175,7 @@ class PushedBack:
         given, self._batch = self._batch[:count], self._batch[count:]
         if len(given) == count:
             return given
+        given = given.kept()
         rest = self._feed.take(count - len(given))
         return given + rest if len(given) else rest
 
@@ -314,13 +343,12 @@ class KeptEntries:
             yield entry
 
     def _keep(self, entry: Any) -> None:
-        import cloudpickle
-
         self._n_taken += 1
         if not self.can_begin_again:
             return
         try:
-            pickled = cloudpickle.dumps(entry)
+            # Not by cloudpickle: reading it here would change the script's classes.
+            pickled = pickle.dumps(entry)
             if self._kept_bytes + len(pickled) > KEPT_BYTES:
                 raise OSError("too much")
             self._file.seek(self._kept_bytes)
@@ -386,7 +414,12 @@ class ParameterFeed:
             numbered = itertools.chain(() if first is None else (first,), numbered)
             if first is None or not first.has_own_number:
                 self._wanted = len(selection.within(self._available))
-        self._ordered = _in_order(numbered, known, self._available, self.name)
+        self.comes_once = not is_stream and (
+            isinstance(parameters, KeptEntries) or comes_once(parameters)
+        )
+        self._ordered = _in_order(
+            numbered, known, self._available, self.name, copies=self.comes_once
+        )
         self._last = None if selection is None else selection.last
 
     @property
@@ -406,13 +439,14 @@ class ParameterFeed:
         for number, entry in self._ordered:
             if self._selection is None or number in self._selection:
                 numbers.append(number)
-                params.append(entry)
+                params.append(copy_of(entry) if self.comes_once and count > 1 else entry)
             if self._last is not None and number >= self._last:
                 # Nothing after it is wanted: the user's iterable is left alone.
                 self._ordered, self._last = iter(()), None
                 break
             if len(numbers) == count:
-                return Batch(numbers, params)
+                is_borrowed = self.comes_once and not isinstance(entry, _IMMUTABLE)
+                return Batch(numbers, params, is_borrowed and count == 1)
         if self._last is not None and self._selection is not None:
             raise ParametersError(
                 f"frames {self._selection.text!r}: {self.name} ended before frame {self._last}.",
@@ -421,7 +455,7 @@ class ParameterFeed:
         return Batch(numbers, params)
 
     def again(self) -> ParameterFeed | None:
-        if isinstance(self._parameters, KeptEntries) or comes_once(self._parameters):
+        if comes_once(self._parameters) or isinstance(self._parameters, KeptEntries):
             return None
         return ParameterFeed(self._parameters, self._asked, self._selection)
 
@@ -535,7 +569,12 @@ def _wanted_of(numbers: Sequence[int], selection: Selection) -> int:
 
 
 def _in_order(
-    numbered: Iterator[_Entry], known: Sequence[int] | None, n_frames: int | None, name: str
+    numbered: Iterator[_Entry],
+    known: Sequence[int] | None,
+    n_frames: int | None,
+    name: str,
+    *,
+    copies: bool,
 ) -> Iterator[tuple[int, Any]]:
     """Entries sorted by number, holding back only those that came too early.
 
@@ -552,7 +591,7 @@ def _in_order(
             is_late = has_gaps and number not in waiting
             raise _came_late(number, last) if is_late else _came_twice(number)
         ascends, highest = ascends and number > highest, max(number, highest)
-        waiting[number] = entry.params
+        waiting[number] = copy_of(entry.params) if copies and number != following else entry.params
         heapq.heappush(numbers, number)
         while numbers and (numbers[0] == following or _is_gap(known, ascends, numbers)):
             last = heapq.heappop(numbers)

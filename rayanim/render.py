@@ -729,7 +729,7 @@ def _listed(
     entry_bytes = 0
     # No further than to the last frame that is chosen: a generator may have no end.
     while (not entries or entries[-1].frame_id < last) and len(batch := feed.take(1)):
-        entries += [IndexedFrameParams(number, entry) for number, entry in batch.frames()]
+        entries += [IndexedFrameParams(number, entry) for number, entry in batch.kept().frames()]
         if len(entries) == SOME_PARAMETERS and length_of(params) is None:
             entry_bytes = _pickled_bytes(entries) // SOME_PARAMETERS
         if entry_bytes * len(entries) > LISTED_BYTES:

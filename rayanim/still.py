@@ -107,7 +107,7 @@ def _params(plan: PlannedVideo, number: int) -> dict[int, Any]:
 def _next(plan: PlannedVideo, number: int) -> Batch:
     """One frame of the feed; nothing beyond frame `number` is taken from the user's iterable."""
     try:
-        batch = plan.feed.take(1)
+        batch = plan.feed.take(1).kept()
     except ParametersError as error:
         if error.traceback_text is not None or error.frame != number:
             raise

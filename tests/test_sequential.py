@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -480,3 +480,52 @@ def test_skipped_draws_leave_no_trace(name: str, drawing: Any) -> None:
 def draw(source: SequentialSource, number: int) -> Any:
     seed_for(0, number)
     return source.draw(number, None).copy()
+
+
+class Lengths(rayanim.Animator):
+    """A line through as many points as its parameters, which is one list that grows."""
+
+    def setup(self) -> Any:
+        fig, ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
+        (self.line,) = ax.plot([], [])
+        ax.set(xlim=(0, 60), ylim=(0, 1))
+        return fig
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        values, places = params["values"], params["places"]
+        self.line.set_data(places[: len(values)], values)
+
+
+def one_that_grows(n_frames: int = 60) -> Iterator[dict[str, Any]]:
+    """The same dict, list and array again and again."""
+    params: dict[str, Any] = {"values": [], "places": np.zeros(n_frames)}
+    for number in range(n_frames):
+        params["places"][number] = number
+        params["values"].append(number % 7 / 7)
+        yield params
+
+
+@pytest.mark.parametrize(
+    ("engine", "options"),
+    [("local", {}), ("local", {"frames": "0-59"}), ("ray", {}), ("ray", {"segment_frames": 8})],
+)
+def test_parameters_that_a_generator_goes_on_changing(
+    engine: str, options: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Each frame is drawn with what they were when they came."""
+    if engine == "ray":
+        request.getfixturevalue("on_ray")
+        options = {"workers": 2, **options}
+    animator = Lengths()
+    figure, expected = animator.setup(), []
+    for number, params in enumerate(one_that_grows()):
+        animator.update(number, params)
+        figure.canvas.draw()
+        expected.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
+    made = tmp_path / "a.mkv"
+    rayanim.produce(Lengths(), 30, outfile=made, param_by_frame=one_that_grows(), codec="ffv1",
+                    progress=False, engine=engine, **options)  # fmt: skip
+    with av.open(made) as container:
+        frames = [each.to_ndarray(format="rgb24") for each in container.decode(video=0)]
+    assert len(frames) == 60
+    assert [n for n in range(60) if not np.array_equal(frames[n], expected[n])] == []

@@ -477,7 +477,7 @@ class OrderTest:
 
     def remember(self, chunk: Chunk, frames: RawPayload) -> None:
         """These frames follow those before."""
-        for (number, params), frame in zip(chunk.batch.frames(), frames, strict=True):
+        for (number, params), frame in zip(chunk.batch.kept().frames(), frames, strict=True):
             if self._count == MOST_DRAWN:
                 return
             self._count += 1

@@ -117,7 +117,7 @@ class InProcess:
         """The last frame that was drawn here."""
         # Frames that were drawn before their turn, by position, and what they were drawn from.
         self._held: dict[int, RawPayload] = {}
-        self._ahead = first
+        self._ahead = first.kept()
         self._is_open = True
         self._measured = DrawMonitor()
         try:
@@ -189,7 +189,7 @@ class InProcess:
         """Draw the frame that follows those drawn first; False where there is none."""
         batch, at = self._job.feed.take(1), len(self._ahead)
         if len(batch):
-            self._ahead += batch
+            self._ahead += batch.kept()
             self._draw_ahead(batch, at, pristine)
         return bool(len(batch))
 
@@ -236,8 +236,10 @@ class InProcess:
 
     def frames_per_step(self) -> int:
         """Frames to draw until progress and the choice where to draw are updated."""
-        # The script's own animation can be drawn again as it stands, but not reached again.
-        if not self.cost.is_known or is_animation_source(self._job.source):
+        # The script's own animation can be drawn again as it stands, but not reached again, and
+        # a generator may go on changing what it has given.
+        is_animation = is_animation_source(self._job.source)
+        if not self.cost.is_known or is_animation or self._first.is_borrowed:
             return 1
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
         return max(1, min(STEP_FRAMES, by_time, STEP_BYTES // self.spec.frame_bytes))
@@ -248,7 +250,7 @@ class InProcess:
             settings=self._job.settings,
             geometry=self.geometry,
             spec=self.spec,
-            first=self._first,
+            first=self._ahead[:1],
             first_mark=self._first_mark,
             open_s=self.open_s,
             in_full=self._job.in_full or self._renderer.difference is not None,

@@ -155,7 +155,7 @@ class SegmentPlan:
         if not len(batch):
             return None
         if self._is_cut and length is not None:
-            self._batches.setdefault(segment.index, []).append(batch)
+            self._batches.setdefault(segment.index, []).append(batch.kept())
         start, self._at = self._at, self._at + len(batch)
         self._chunks += 1
         return Chunk(self._chunks - 1, start, self._at, batch, segment, length is None)
