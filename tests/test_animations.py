@@ -28,6 +28,7 @@ from matplotlib.animation import (
     writers,
 )
 from PIL import Image
+from samples import sampled
 
 import rayanim
 from rayanim.animations import AnimationFeed, AnimationSource, SavedAnimation
@@ -71,7 +72,7 @@ def drawn(source: AnimationSource) -> list[np.ndarray]:
     return frames
 
 
-@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("name", sampled(PATTERNS, list(PATTERNS)[::3]))
 def test_a_script_s_frames_are_those_of_matplotlib(name):
     """Number, order and every pixel, on the script's own figure, and by what is sent to actors.
 
@@ -120,7 +121,7 @@ ON_ACTORS = (
 )
 
 
-@pytest.mark.parametrize("name", ON_ACTORS)
+@pytest.mark.parametrize("name", sampled(ON_ACTORS, ["state_in_a_simulation"]))
 def test_two_actors_make_matplotlib_s_video(name, on_ray, tmp_path):
     """The frames in the file, and the script's random numbers after it."""
     expected = grabbed(PATTERNS[name]())

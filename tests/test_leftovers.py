@@ -102,7 +102,7 @@ THINGS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("make", sampled(THINGS, [Keeping]))
+@pytest.mark.parametrize("make", sampled(THINGS, []))
 def test_an_object_that_made_a_video_makes_another_on_ray(
     on_ray: Any, tmp_path: Path, make: Any
 ) -> None:

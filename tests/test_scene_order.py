@@ -327,6 +327,7 @@ def test_a_reversed_sequence_that_is_passed_is_played_through(kind: Any) -> None
     ]
 
 
+@pytest.mark.slow
 def test_actors_draw_what_is_drawn_in_order(on_ray: Any, tmp_path: Path) -> None:
     """On two actors every frame has what earlier scenes left, whoever drew those."""
     video, few = tmp_path / "video.mp4", PerformanceSettings(frame_batch_amount=4)

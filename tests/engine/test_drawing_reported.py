@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numbered import FPS, Numbered, NumberedAnimator, read_numbers
+from samples import sampled
 
 import rayanim
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
@@ -77,6 +78,7 @@ def test_videos_without_figures_were_drawn_in_neither_way(tmp_path: Path) -> Non
     assert (report.incremental_frames, report.full_frames) == (0, ())
 
 
+@pytest.mark.slow
 def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_path: Path) -> None:
     """Two actors that see artists pile up make one event; their frames are one sum."""
     report = render(
@@ -172,7 +174,7 @@ def test_a_difference_makes_the_rest_be_drawn_in_full(make: Any, restored: None)
     assert in_parts.difference == notes[0].text
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", sampled(["local", "ray"], ["local"]))
 def test_after_a_difference_all_frames_are_drawn_again(
     engine: str, restored: None, on_ray: Any, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def test_code_that_fails_in_the_encoder_is_no_death(
         link.take(ref)
 
 
+@pytest.mark.slow
 def test_a_video_that_is_being_written_is_waited_for(
     link_of: Callable[[str], EncoderLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:

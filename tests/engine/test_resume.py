@@ -292,6 +292,7 @@ def test_a_job_that_failed_says_what_is_kept_and_how_to_go_on(video: Path, whole
     assert_drawn(video.parent, [0, *range(40, N_FRAMES)])
 
 
+@pytest.mark.slow
 def test_going_on_may_end_on_ray(on_ray: Any, video: Path, whole: str) -> None:
     """Actors draw only what is missing, where frames are known not to depend on each other."""
     stop_at(video, 45)

@@ -29,7 +29,7 @@ def full_pixels(figure: Figure) -> np.ndarray:
     return np.asarray(full.buffer_rgba()).copy()
 
 
-@pytest.mark.parametrize("name", sampled(VIDEOS, list(VIDEOS)[::2]))
+@pytest.mark.parametrize("name", sampled(VIDEOS, list(VIDEOS)[::3]))
 def test_every_video_is_the_same_to_the_bit(name: str) -> None:
     """Each frame of each video has the pixels of a full draw."""
     build, step = VIDEOS[name]

@@ -17,7 +17,7 @@ from rayanim.figure.changes import Watch, _visit_of
 SAMPLE = 5
 """Changes of values, and setters, of each kind that the slow tests try; the command tries all."""
 
-FEW = list(KINDS)[::4]
+FEW = list(KINDS)[::8]
 """Kinds of artists that are looked at by default."""
 
 

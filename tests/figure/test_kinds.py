@@ -1049,7 +1049,7 @@ def points_in_place() -> tuple[Figure, list[Step]]:
     ]
 
 
-@pytest.mark.parametrize("name", sampled(KINDS, list(KINDS)[::2]))
+@pytest.mark.parametrize("name", sampled(KINDS, list(KINDS)[::3]))
 def test_frames_are_those_of_full_draws(name: str) -> None:
     """Whatever a script does, an incremental draw shows what a full draw shows."""
     assert_same_frames(KINDS[name])

@@ -164,6 +164,7 @@ def test_a_still_goes_there_too(s3: Any, tmp_path: Path) -> None:
     assert s3.cat_file(f"{BUCKET}/x.png").startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_resumed_in_the_bucket(s3: Any, expected: str, tmp_path: Path) -> None:
     """Nothing that was acknowledged is drawn again, and the video is the same."""
     script = tmp_path / "script.py"
@@ -226,6 +227,7 @@ def test_broken_segments_are_drawn_again(s3: Any, expected: str) -> None:
     assert digest_of(s3.cat_file(url)) == expected
 
 
+@pytest.mark.slow
 def test_a_manifest_that_was_cut_short_is_noticed(s3: Any, expected: str) -> None:
     """Resuming says so; without it, the video is drawn anew."""
     url = f"s3://{BUCKET}/video.mp4"
@@ -239,6 +241,7 @@ def test_a_manifest_that_was_cut_short_is_noticed(s3: Any, expected: str) -> Non
     assert in_bucket(s3) == ["video.mp4"]
 
 
+@pytest.mark.slow
 def test_segments_of_another_video_are_refused_or_put_aside(s3: Any, expected: str) -> None:
     """And go when the new video is whole."""
     url = f"s3://{BUCKET}/video.mp4"
