@@ -98,7 +98,10 @@ def test_every_example_is_known() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} == set(EXAMPLES)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+QUICK = ["wave", "eased_scenes", "function", "unchanged"]
+
+
+@pytest.mark.parametrize("name", sampled(EXAMPLES, QUICK))
 def test_video_shows_what_the_example_draws(name: str, tmp_path: Path) -> None:
     """The video has the right count, size and rate, and the very pixels of serial drawing."""
     example, video = EXAMPLES[name], tmp_path / "video.mp4"
@@ -116,7 +119,7 @@ def test_video_shows_what_the_example_draws(name: str, tmp_path: Path) -> None:
     assert_same_pixels(video, example.draw(names))
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", sampled(EXAMPLES, QUICK))
 def test_whole_video_has_the_frames_it_should(name: str, tmp_path: Path) -> None:
     """The last frame can be asked for, the one after it cannot."""
     last = EXAMPLES[name].n_frames - 1

@@ -15,7 +15,6 @@ from typing import Any
 import av
 import pytest
 from lossless import LOSSLESS, Pixels, assert_same_pixels, draw_animator, draw_generator
-from samples import sampled
 
 from rayanim.render import Overrides, overriding
 from rayanim.report import Report
@@ -143,7 +142,8 @@ def test_video_equals_serial_drawing(
     assert_videos_are_right(name, names)
 
 
-@pytest.mark.parametrize("name", sampled(SCRIPTS, ("act_and_scene",)))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["act_and_scene", "animator_streamed", "scenes", "transforms"])
 def test_actors_draw_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_ray: Any
 ) -> None:

@@ -212,16 +212,6 @@ class Hidden(Bars):
             self.line.set_linewidth(1 + self.count // 10)
 
 
-class OtherSetting(Bars):
-    """A setting that only actors have."""
-
-    costs_s = 0.0
-
-    def update(self, frame_idx: int, params: Any) -> None:
-        super().update(frame_idx, params)
-        self.line.set_color("red" if in_actor() and frame_idx > 14 else "blue")
-
-
 class OtherFirst(Bars):
     """In actors the first frame is another one."""
 
@@ -255,7 +245,6 @@ class LateNorm(Bars):
 
 PLANTED = {
     "hidden state": (Hidden, "as with --sequential"),
-    "another setting": (OtherSetting, "in this process"),
     "late norm": (LateNorm, "in this process"),
 }
 
@@ -275,6 +264,7 @@ def test_a_planted_fault_is_found_and_the_video_is_right(
     assert len(notices) == 1 and words in notices[0], report.events
 
 
+@pytest.mark.slow
 def test_actors_that_draw_another_first_frame_draw_nothing(on_ray: Any, tmp_path: Path) -> None:
     """What this process has drawn by then is kept, and it draws on."""
     options: dict[str, Any] = {"n_frames": N_FRAMES, "progress": False}

@@ -179,9 +179,7 @@ def test_after_a_difference_all_frames_are_drawn_again(
     engine: str, restored: None, on_ray: Any, tmp_path: Path
 ) -> None:
     """The segments finished before it, too: the video is that of full draws, and it is reported."""
-    options = {"crf": 0, "workers": 2, "segment_frames": 6, "audit": 1}
-    if engine == "local":
-        options["workers"] = 1
+    options = {"crf": 0, "workers": 1, "segment_frames": 6, "audit": 1}
     right = render(act(), tmp_path / "full.mp4", drawing="full", engine="local", **options)
     report = render(act(), tmp_path / "a.mp4", engine=engine, **options)
     assert report.frames == N_FRAMES

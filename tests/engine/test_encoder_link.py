@@ -38,6 +38,7 @@ def put(link: EncoderLink, ray: Any) -> None:
     link.put(CHUNK, LocalRef(ray.put(b"pixels")), "digest")
 
 
+@pytest.mark.slow
 def test_what_was_handed_over_is_written_before_the_end(
     link_of: Callable[[str], EncoderLink], on_ray: Any, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_what_was_handed_over_is_written_before_the_end(
     assert (tmp_path / "video.part").read_bytes() == b"pixels"
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_opened_says_so(link_of: Callable[[str], EncoderLink]) -> None:
     """By its own error, not as the death of an actor."""
     with pytest.raises(EncodeError, match="no such disk"):

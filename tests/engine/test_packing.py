@@ -17,7 +17,6 @@ import matplotlib.units as munits
 import numpy as np
 import pytest
 from numbered import in_actor
-from samples import sampled
 
 import rayanim
 from rayanim.engine.packing import module_variables, pack, set_module_variables, unpickled
@@ -152,7 +151,8 @@ class NotLater(NotThere):
     fails_in = "update"
 
 
-@pytest.mark.parametrize("kind", sampled([NotThere, NotLater], [NotThere]))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [NotThere, NotLater])
 def test_what_fails_in_actors_only_is_drawn_here(
     on_ray: Any, tmp_path: Path, kind: type[NotThere]
 ) -> None:

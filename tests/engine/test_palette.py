@@ -11,7 +11,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
-from samples import sampled
 
 import rayanim
 from rayanim.engine.palette import positions
@@ -143,17 +142,13 @@ def test_said_or_not_the_bytes_are_the_same(tmp_path: Path) -> None:
     assert sha(tmp_path / "a.gif") == sha(tmp_path / "b.gif")
 
 
-@pytest.mark.parametrize("has_state", sampled([False, True], [True]))
-def test_who_draws_makes_no_difference(
-    tmp_path: Path, on_ray: Any, has_state: bool, request: pytest.FixtureRequest
-) -> None:
-    """Two actors, and this process: one SHA-256, also where actors encode."""
-    if has_state:
-        request.getfixturevalue("whole_segments")
+@pytest.mark.slow
+def test_who_draws_makes_no_difference(tmp_path: Path, on_ray: Any, whole_segments: None) -> None:
+    """Two actors that encode, and this process: the same bytes, also where frames have a state."""
     shas = set()
     for workers, engine in ((1, "local"), (2, "ray")):
         report = render(
-            Fading(has_state),
+            Fading(has_state=True),
             tmp_path / "a.gif",
             n_frames=N_FRAMES,
             engine=engine,

@@ -105,6 +105,7 @@ def test_an_error_in_an_actor_names_the_frame_and_brings_the_traceback(on_ray, t
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_generator_of_parameters_is_streamed(on_ray, tmp_path):
     """Parameters are pulled as frames are handed out, not listed before."""
     ahead = []
@@ -158,27 +159,13 @@ def test_what_cannot_be_pickled_is_drawn_in_process(tmp_path):
     assert (report.frames, report.engine) == (20, "local")
 
 
-def test_interrupting_leaves_nothing_behind(on_ray, tmp_path):
-    """Ctrl-C ends actors and encoder, and the file of before stands."""
-    target = tmp_path / "video.mp4"
-    target.write_text("the video of before")
-
-    def interrupt(done, total):
-        if done > 20:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        render(Numbered(N_FRAMES, delay_s=0.005), target, progress=interrupt)
-    assert files_in(tmp_path) == ["video.mp4"]
-    assert target.read_text() == "the video of before"
-
-
 def test_a_job_of_one_frame_runs_on_ray(on_ray, tmp_path):
     """No actor has anything to do; the one frame was drawn at the start."""
     report = render(lambda number: numbered_frame(number), tmp_path / "video.mp4", n_frames=1)
     assert (read_numbers(tmp_path / "video.mp4"), report.frames) == ([0], 1)
 
 
+@pytest.mark.slow
 def test_large_frames_pass_through_a_small_window(on_ray, tmp_path):
     """Frames larger than the window go through one by one instead of not at all."""
     report = render(

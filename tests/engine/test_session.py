@@ -78,7 +78,15 @@ def run_python(code: str, folder: Path, **environment: str) -> Any:
     return json.loads(run.stdout.splitlines()[-1]), run.stderr
 
 
-TRACE = """
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What two videos of one process leave: a whole one, with Ray's import, and a stopped one.
+
+    Before the second the script has a hook and a filter of its own and shows
+    its faults.
+    """
+    folder = tmp_path_factory.mktemp("videos")
+    code = """
 import warnings
 
 def on_term(number, frame):
@@ -91,71 +99,59 @@ def interrupt(done, total):
     if done > 5:
         raise KeyboardInterrupt
 
-def trace():
+def interpreter():
     return {
-        **state(),
         "path": list(sys.path),
         "filters": [str(each) for each in warnings.filters],
         "faults": faulthandler.is_enabled(),
     }
 
 def differences(before):
-    now = trace()
+    now = {**state(), **interpreter()}
     return [(name, before[name], now[name]) for name in now if before[name] != now[name]]
 
+video("local.mp4", Numbered(4), engine="local")
+imported = "ray" in sys.modules
 signal.signal(signal.SIGTERM, on_term)
 logging.getLogger().addHandler(Later())
 os.environ["RAY_worker_niceness"] = "3"
-"""
-
-
-@pytest.fixture(scope="module")
-def trace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a video of this process and one on Ray, with its import, leave."""
-    code = """
-video("local.mp4", Numbered(4), engine="local")
-imported = "ray" in sys.modules
-before = trace()
+before = {**state(), **interpreter()}
 video("whole.mp4", Talking(40, delay_s=0.02))
-found = {"imported": imported, "left": [differences(before), children()]}
-print(json.dumps({**found, "files": sorted(os.listdir())}))
+whole = differences(before), children()
+sys.excepthook = hook
+warnings.simplefilter("error", BytesWarning)
+faulthandler.enable()
+before = {**state(), **interpreter()}
+try:
+    video("half.mp4", progress=interrupt)
+except KeyboardInterrupt:
+    half = differences(before), children()
+found = {"imported": imported, "whole": whole, "half": half, "files": sorted(os.listdir())}
+print(json.dumps(found))
 """
-    run = fresh_python(TRACE + code, tmp_path_factory.mktemp("videos"))
+    run = fresh_python(code, folder)
     said, last = run.stdout.splitlines()[:-1], run.stdout.splitlines()[-1]
     return {**json.loads(last), "said": [*said, *run.stderr.splitlines()]}
 
 
-def test_a_video_leaves_everything_as_it_was(trace: dict[str, Any]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("video", ["whole", "half"])
+def test_a_video_leaves_everything_as_it_was(trace: dict[str, Any], video: str) -> None:
     """Environment, loggers, signal handlers, folder, threads, hooks, filters, path; no process.
 
-    A `faulthandler` that the script has not enabled is off again.
+    A `faulthandler` that the script has enabled stays; one that it has not is off again.
     """
-    assert trace["left"] == [[], []]
+    assert trace[video] == [[], []]
     assert trace["files"] == ["local.mp4", "whole.mp4"]
 
 
 @pytest.mark.slow
-def test_a_stopped_video_leaves_everything_as_it_was(tmp_path: Path) -> None:
-    """Also a hook and a filter of the script's own, and a `faulthandler` that it has enabled."""
-    code = """
-import ray
-sys.excepthook = hook
-warnings.simplefilter("error", BytesWarning)
-faulthandler.enable()
-before = trace()
-try:
-    video("half.mp4", progress=interrupt)
-except KeyboardInterrupt:
-    print(json.dumps([differences(before), children(), os.listdir()]))
-"""
-    assert run_python(TRACE + code, tmp_path)[0] == [[], [], []]
-
-
 def test_ray_is_not_imported_for_a_video_of_this_process(trace: dict[str, Any]) -> None:
     """What engine="local" draws needs none of it."""
     assert not trace["imported"]
 
 
+@pytest.mark.slow
 def test_videos_are_quiet(trace: dict[str, Any]) -> None:
     """Nothing of Ray's is printed, nor what its actors print, but with -v."""
     assert trace["said"] == []

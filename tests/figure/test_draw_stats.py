@@ -247,9 +247,7 @@ def test_frames_are_compared_only_where_asked(monkeypatch: pytest.MonkeyPatch) -
 SAMPLE = (
     "wave",
     "heat_map_with_colour_bar",
-    "laid_out",
     "space",
-    "twins",
     "scatter_under_best_legend",
 )
 """Figures that are always compared in each frame; the others where all is asked for."""

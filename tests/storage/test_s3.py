@@ -29,7 +29,6 @@ from rayanim.errors import EncodeError, OutputError, ResumeError
 from rayanim.storage import output, store
 from rayanim.storage.address import address_of
 from rayanim.storage.output import Target
-from rayanim.storage.segments import MANIFEST
 from rayanim.storage.store import Store, digests_of
 
 FRAMES = 60
@@ -121,6 +120,7 @@ def test_actors_write_to_the_bucket_with_what_the_driver_knows(
     assert in_bucket(s3) == ["video.mp4"]
 
 
+@pytest.mark.slow
 def test_a_video_whose_etag_is_no_digest_is_read_back(
     s3: Any, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,20 +225,6 @@ def test_broken_segments_are_drawn_again(s3: Any, expected: str) -> None:
     assert {2, 4, 7} < {frame // SEGMENT for frame in drawn} < set(range(FRAMES // SEGMENT))
     assert any("000002.part is not used: its checksum is wrong" in each for each in report.events)
     assert digest_of(s3.cat_file(url)) == expected
-
-
-@pytest.mark.slow
-def test_a_manifest_that_was_cut_short_is_noticed(s3: Any, expected: str) -> None:
-    """Resuming says so; without it, the video is drawn anew."""
-    url = f"s3://{BUCKET}/video.mp4"
-    produce(url, keep_parts=True)
-    manifest = s3.cat_file(f"{url}.parts/{MANIFEST}")
-    s3.pipe_file(f"{url}.parts/{MANIFEST}", manifest[: len(manifest) // 2])
-    with pytest.raises(ResumeError, match="cut short"):
-        produce(url, resume=True)
-    produce(url)
-    assert digest_of(s3.cat_file(url)) == expected
-    assert in_bucket(s3) == ["video.mp4"]
 
 
 @pytest.mark.slow
