@@ -112,7 +112,6 @@ def test_frames_that_come_once_stay_in_one_process(name):
 
 
 ON_ACTORS = (
-    "clear_and_plot_again",
     "global_random_numbers",
     "state_in_a_simulation",
 )

@@ -532,21 +532,6 @@ def test_a_video_of_no_frames_is_a_runtime_error(tmp_path: Path) -> None:
         NumberedAnimator().make_video(tmp_path / "video.mp4", [])
 
 
-def test_what_raises_in_an_actor_is_a_runtime_error(tmp_path: Path, on_ray: Any) -> None:
-    """The exception stays there; its text comes."""
-    with pytest.raises(RuntimeError, match="ValueError: no bits"):
-        NoBits().make_video(tmp_path / "video.mp4", range(40), engine="ray", num_workers=2)
-
-
-class NoBits(NumberedAnimator):
-    """Fails in one frame."""
-
-    def update(self, frame_idx: int, params: Any) -> None:
-        if frame_idx == 30:
-            raise ValueError("no bits")
-        super().update(frame_idx, params)
-
-
 @pytest.mark.parametrize("mode", ["auto", "cpu", "gpu"])
 def test_every_video_mode_encodes_on_the_processor(
     tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture

@@ -224,7 +224,7 @@ def test_axes_that_are_gone_are_not_kept() -> None:
     figure.axes[0].set_title("t")
     canvas = unguarded(figure)
     gone: list[weakref.ref[Any]] = []
-    for _ in range(8):
+    for _ in range(4):
         twin = figure.axes[0].twinx()
         canvas.draw()
         twin.remove()

@@ -142,6 +142,7 @@ def test_a_video_whose_etag_is_no_digest_is_read_back(
     assert b"".join(read) == video and {len(block) for block in read[:-1]} == {10_000}
 
 
+@pytest.mark.slow
 def test_one_encoder_s_video_is_uploaded_at_the_end(s3: Any) -> None:
     """There are no segments where raw frames travel."""
     produce(f"s3://{BUCKET}/video.mp4", transport="frames")
