@@ -72,7 +72,7 @@ def drawn(source: AnimationSource) -> list[np.ndarray]:
     return frames
 
 
-@pytest.mark.parametrize("name", sampled(PATTERNS, list(PATTERNS)[::4]))
+@pytest.mark.parametrize("name", sampled(PATTERNS, list(PATTERNS)[::5]))
 def test_a_script_s_frames_are_those_of_matplotlib(name):
     """Number, order and every pixel, on the script's own figure, and by what is sent to actors.
 

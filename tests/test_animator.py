@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from numbered import SIZE, NumberedAnimator, read_numbers
-from samples import sampled
 
 from rayanim import (
     Animator,
@@ -394,7 +393,8 @@ def test_numbers_with_gaps_make_a_video_in_their_order(tmp_path: Path, wrap: Any
     assert (report.frames, report.rate, report.size) == (6, 20, SIZE)
 
 
-@pytest.mark.parametrize("sequential", sampled([True, False], [True]))
+@pytest.mark.slow
+@pytest.mark.parametrize("sequential", [True, False])
 def test_actors_draw_numbers_with_gaps(tmp_path: Path, on_ray: Any, sequential: bool) -> None:
     """On actors too, some chosen, and with the updates that are skipped."""
     ids = list(range(7, 400, 11))

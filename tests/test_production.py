@@ -359,6 +359,7 @@ def test_a_full_disk_is_one_error(tiny_disk: Path) -> None:
     assert_untouched(video)
 
 
+@pytest.mark.slow
 def test_a_full_disk_on_ray_is_one_error(on_ray: Any, tiny_disk: Path) -> None:
     """What the encoder actor meets reaches the caller, and nothing is left."""
     video = tiny_disk / "video.mp4"

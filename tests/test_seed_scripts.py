@@ -15,6 +15,7 @@ from typing import Any
 import av
 import pytest
 from lossless import LOSSLESS, Pixels, assert_same_pixels, draw_animator, draw_generator
+from samples import sampled
 
 from rayanim.render import Overrides, overriding
 from rayanim.report import Report
@@ -129,7 +130,12 @@ def test_every_script_is_known() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} == set(SCRIPTS)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "name",
+    sampled(
+        SCRIPTS, ["animator_class", "act_and_scene", "frame_generator", "transforms", "scenes"]
+    ),
+)
 def test_video_equals_serial_drawing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

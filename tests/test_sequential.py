@@ -433,7 +433,7 @@ SKIPPED: dict[str, Callable[[], Any]] = {
     sampled(
         [*((name, "auto") for name in SKIPPED), ("replaced", "full"), ("tight", "full")],
         [
-            *((name, "auto") for name in ("walk", "replaced", "removed", "equal")),
+            *((name, "auto") for name in ("walk", "replaced", "tight", "equal")),
             ("replaced", "full"),
         ],
     ),

@@ -276,6 +276,7 @@ def test_actors_that_draw_another_first_frame_draw_nothing(on_ray: Any, tmp_path
     assert any("the first one, has other pixels" in event for event in report.events)
 
 
+@pytest.mark.slow
 def test_no_fault_is_found_where_there_is_none(on_ray: Any, tmp_path: Path) -> None:
     """With each frame audited: what the frame before left behind is none, nor the rcParams."""
     with mpl.rc_context({"lines.linewidth": 7.0}):

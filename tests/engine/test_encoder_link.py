@@ -58,6 +58,7 @@ def test_a_file_that_cannot_be_opened_says_so(link_of: Callable[[str], EncoderLi
         link_of("cannot open").start()
 
 
+@pytest.mark.slow
 def test_code_that_fails_in_the_encoder_is_no_death(
     link_of: Callable[[str], EncoderLink], on_ray: Any
 ) -> None:

@@ -41,6 +41,7 @@ ABSTRACT = frozenset(
 """Classes that are only inherited from, never drawn, or alike but for their numbers."""
 
 
+@pytest.mark.slow
 def test_every_class_of_artists_that_is_trusted_is_among_the_kinds() -> None:
     """A class that a new matplotlib brings is to be looked at here, too."""
     if mpl.__version_info__ < (3, 11):

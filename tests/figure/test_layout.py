@@ -301,8 +301,9 @@ def function_of(script: Script) -> Callable[[int], Figure]:
     return draw
 
 
-@pytest.mark.parametrize("as_function", sampled([False, True], [False]))
-@pytest.mark.parametrize("layout", sampled(["constrained", "tight"], ["constrained"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("as_function", [False, True])
+@pytest.mark.parametrize("layout", ["constrained", "tight"])
 def test_who_jumps_begins_with_a_layout_at_rest(layout: str, as_function: bool) -> None:
     """As late frames of a serial loop do; the first frame is drawn as there, whenever it comes."""
     if layout == "tight" and mpl.__version_info__ < (3, 11):

@@ -149,6 +149,7 @@ def test_one_encoder_s_video_is_uploaded_at_the_end(s3: Any) -> None:
     assert in_bucket(s3) == ["video.mp4"]
 
 
+@pytest.mark.slow
 def test_a_still_goes_there_too(s3: Any, tmp_path: Path) -> None:
     """By the command line, whose -o leaves a URL as it is."""
     script = tmp_path / "script.py"
