@@ -11,11 +11,12 @@ import pytest
 from artist_kinds import KINDS, figure_of
 from every_change import unseen_changes, unseen_settings
 from matplotlib.artist import Artist
+from samples import sampled
 
 from rayanim.figure.changes import Watch, _visit_of
 
-SAMPLE = 5
-"""Changes of values, and setters, of each kind that the slow tests try; the command tries all."""
+SAMPLE = 3
+"""Changes of values, and setters, of each kind that the tests try; the command tries all."""
 
 FEW = list(KINDS)[::8]
 """Kinds of artists that are looked at by default."""
@@ -76,12 +77,6 @@ def subclasses(kind: type) -> Iterator[type]:
         yield from subclasses(below)
 
 
-@pytest.mark.parametrize("name", FEW)
-def test_a_few_changes_are_seen(name: str) -> None:
-    assert unseen_changes(name, sample=3) + unseen_settings(name, sample=3) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", KINDS)
-def test_more_changes_are_seen(name: str) -> None:
+@pytest.mark.parametrize("name", sampled(KINDS, FEW))
+def test_changes_are_seen(name: str) -> None:
     assert unseen_changes(name, sample=SAMPLE) + unseen_settings(name, sample=SAMPLE) == []

@@ -1066,16 +1066,19 @@ COMPARED = (
     "an_artist_moves_its_own_title", "a_formatter_is_given_to_two_axes", "a_legend_grows",
     "single_tick_labels_look_different", "an_artist_copies_pixels", "axes_of_the_users",
 )  # fmt: skip
-"""Scripts that are always compared; the others where all is asked for."""
+"""Scripts that are always compared; a third of the others where more is asked for."""
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in COMPARED else pytest.param(name, marks=pytest.mark.slow)
-        for name in KINDS
-        if name not in (*ONCE_MORE, *CHEATING)
-    ],
+    sampled(
+        [
+            name
+            for number, name in enumerate(KINDS)
+            if (name in COMPARED or number % 3 == 0) and name not in (*ONCE_MORE, *CHEATING)
+        ],
+        COMPARED,
+    ),
 )
 def test_comparing_each_frame_finds_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame that is compared draws everything, and neither changes a frame nor finds anything."""
