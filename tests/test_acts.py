@@ -583,6 +583,7 @@ def test_how_figures_are_drawn_reaches_those_in_acts(
     act.finish()
 
 
+@pytest.mark.slow
 def test_actors_draw_the_figures_of_acts_in_full_where_asked(on_ray: Any, tmp_path: Path) -> None:
     """It travels with the act."""
     folder, outfile = tmp_path / "setups", tmp_path / "video.mp4"

@@ -28,6 +28,7 @@ from matplotlib.animation import (
     writers,
 )
 from PIL import Image
+from samples import sampled
 
 import rayanim
 from rayanim.animations import AnimationFeed, AnimationSource, SavedAnimation
@@ -71,7 +72,7 @@ def drawn(source: AnimationSource) -> list[np.ndarray]:
     return frames
 
 
-@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("name", sampled(PATTERNS, list(PATTERNS)[::5]))
 def test_a_script_s_frames_are_those_of_matplotlib(name):
     """Number, order and every pixel, on the script's own figure, and by what is sent to actors.
 
@@ -111,16 +112,12 @@ def test_frames_that_come_once_stay_in_one_process(name):
 
 
 ON_ACTORS = (
-    "clear_and_plot_again",
-    "colour_bar_that_changes",
-    "containers_one_after_the_other",
     "global_random_numbers",
-    "method_of_an_object",
     "state_in_a_simulation",
 )
 
 
-@pytest.mark.parametrize("name", ON_ACTORS)
+@pytest.mark.parametrize("name", sampled(ON_ACTORS, ["state_in_a_simulation"]))
 def test_two_actors_make_matplotlib_s_video(name, on_ray, tmp_path):
     """The frames in the file, and the script's random numbers after it."""
     expected = grabbed(PATTERNS[name]())
@@ -554,7 +551,7 @@ def test_a_figure_is_given_back_where_the_script_fails(folder, update, options):
         assert len(canvas.callbacks.callbacks["draw_event"]) == 1
 
 
-@pytest.mark.parametrize("method", ["to_html5_video", "to_jshtml"])
+@pytest.mark.parametrize("method", sampled(["to_html5_video", "to_jshtml"], ["to_jshtml"]))
 def test_the_command_leaves_pages_alone(folder, method):
     """The file behind a page is the page's; the animation is as one that is shown."""
     script = (

@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from numbered import SIZE, NumberedAnimator, read_numbers
-from samples import sampled
 
 from rayanim import (
     Animator,
@@ -394,7 +393,8 @@ def test_numbers_with_gaps_make_a_video_in_their_order(tmp_path: Path, wrap: Any
     assert (report.frames, report.rate, report.size) == (6, 20, SIZE)
 
 
-@pytest.mark.parametrize("sequential", sampled([True, False], [True]))
+@pytest.mark.slow
+@pytest.mark.parametrize("sequential", [True, False])
 def test_actors_draw_numbers_with_gaps(tmp_path: Path, on_ray: Any, sequential: bool) -> None:
     """On actors too, some chosen, and with the updates that are skipped."""
     ids = list(range(7, 400, 11))
@@ -530,21 +530,6 @@ def test_a_video_of_no_frames_is_a_runtime_error(tmp_path: Path) -> None:
     """Scripts may catch it so."""
     with pytest.raises(RuntimeError, match="no frames"):
         NumberedAnimator().make_video(tmp_path / "video.mp4", [])
-
-
-def test_what_raises_in_an_actor_is_a_runtime_error(tmp_path: Path, on_ray: Any) -> None:
-    """The exception stays there; its text comes."""
-    with pytest.raises(RuntimeError, match="ValueError: no bits"):
-        NoBits().make_video(tmp_path / "video.mp4", range(40), engine="ray", num_workers=2)
-
-
-class NoBits(NumberedAnimator):
-    """Fails in one frame."""
-
-    def update(self, frame_idx: int, params: Any) -> None:
-        if frame_idx == 30:
-            raise ValueError("no bits")
-        super().update(frame_idx, params)
 
 
 @pytest.mark.parametrize("mode", ["auto", "cpu", "gpu"])

@@ -659,6 +659,7 @@ def test_a_second_ctrl_c_ends_at_once(script):
     assert not list(Path.cwd().glob("video.mp4*"))
 
 
+@pytest.mark.slow
 def test_actors_render_what_the_script_defines(script):
     """Classes of the script travel to Ray's actors by value; every frame is there once."""
     helper = DEFINES.replace("super().__init__(12)", "super().__init__(COUNT)")

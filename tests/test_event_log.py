@@ -154,6 +154,7 @@ def render(source, path, **options):
     return rayanim.produce(source, FPS, outfile=path, **{"progress": False, **options})
 
 
+@pytest.mark.slow
 def test_a_video_on_ray_is_logged_from_start_to_end(on_ray, tmp_path):
     """Every segment is drawn and kept once in the log, an actor's death included."""
     source = Numbered(120, delay_s=0.002, kill=(20,), scratch=tmp_path)

@@ -54,6 +54,7 @@ def _function(names: Namespace) -> list[Pixels]:
 def _unchanged(names: Namespace) -> list[Pixels]:
     # Anew: the script's own has changed its state.
     names = runpy.run_path(names["__file__"], run_name="unchanged")
+    names["ani"]._save_count = NUMBERS[-1] + 1
     drawn = grabbed(names["ani"])
     return [drawn[number] for number in NUMBERS]
 
@@ -97,7 +98,10 @@ def test_every_example_is_known() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} == set(EXAMPLES)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+QUICK = ["wave", "eased_scenes", "function", "unchanged"]
+
+
+@pytest.mark.parametrize("name", sampled(EXAMPLES, QUICK))
 def test_video_shows_what_the_example_draws(name: str, tmp_path: Path) -> None:
     """The video has the right count, size and rate, and the very pixels of serial drawing."""
     example, video = EXAMPLES[name], tmp_path / "video.mp4"
@@ -115,7 +119,7 @@ def test_video_shows_what_the_example_draws(name: str, tmp_path: Path) -> None:
     assert_same_pixels(video, example.draw(names))
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", sampled(EXAMPLES, QUICK))
 def test_whole_video_has_the_frames_it_should(name: str, tmp_path: Path) -> None:
     """The last frame can be asked for, the one after it cannot."""
     last = EXAMPLES[name].n_frames - 1
@@ -135,9 +139,7 @@ def test_importing_an_example_renders_nothing(name: str) -> None:
     assert overrides.calls == 0
 
 
-@pytest.mark.parametrize(
-    "name", sampled(["panels", "frequency_sweep", "eased_scenes"], ["eased_scenes"])
-)
+@pytest.mark.parametrize("name", sampled(["panels", "frequency_sweep", "eased_scenes"], []))
 def test_actors_draw_the_same(name: str, tmp_path: Path, on_ray: Any) -> None:
     """On two actors an example's frames are those of serial drawing."""
     chosen = ",".join(map(str, NUMBERS))

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 from numbered import FPS, SIZE, NumberedAnimator, numbered_frame, read_numbers
-from samples import sampled
 
 from rayanim import acts, produce
 from rayanim.engine.packing import pack
@@ -96,13 +95,13 @@ class Line:
 
 THINGS: list[Any] = [
     Keeping,
-    Generator,
     lambda: FluentFG(Generator()).crop(0, 300, "ms").time_rescale(1).build(),
     lambda: acts.Act(Line(), Renderer(), [Count()]),
 ]
 
 
-@pytest.mark.parametrize("make", sampled(THINGS, [Keeping]))
+@pytest.mark.slow
+@pytest.mark.parametrize("make", THINGS)
 def test_an_object_that_made_a_video_makes_another_on_ray(
     on_ray: Any, tmp_path: Path, make: Any
 ) -> None:

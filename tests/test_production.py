@@ -359,6 +359,7 @@ def test_a_full_disk_is_one_error(tiny_disk: Path) -> None:
     assert_untouched(video)
 
 
+@pytest.mark.slow
 def test_a_full_disk_on_ray_is_one_error(on_ray: Any, tiny_disk: Path) -> None:
     """What the encoder actor meets reaches the caller, and nothing is left."""
     video = tiny_disk / "video.mp4"
@@ -417,36 +418,9 @@ def test_an_interrupt_goes_through(video: Path, error: type[BaseException]) -> N
     assert_untouched(video)
 
 
-class Dice(Animator):
-    """Draws from both global generators, in `setup` and in `update`."""
-
-    def setup(self) -> Figure:
-        fig = plt.figure(figsize=(0.64, 0.48))
-        fig.set_facecolor((random.random(), np.random.random(), 0.2))
-        self.image = fig.add_axes((0.2, 0.2, 0.6, 0.6)).imshow(np.zeros((4, 4)), vmin=0, vmax=1)
-        return fig
-
-    def update(self, frame_idx: int, params: Any) -> None:
-        self.image.set_data(np.random.random((4, 4)) * random.random())
-
-
 def bytes_of(path: Path, source: Any, **options: Any) -> bytes:
     produce(source, path, **options)
     return path.read_bytes()
-
-
-def test_the_seed_decides_the_video_alone(on_ray: Any, tmp_path: Path) -> None:
-    """In process and with two actors: one video per seed, the caller's state untouched."""
-    random.seed(1)
-    np.random.seed(1)
-    before = random.getstate(), repr(np.random.get_state())
-    videos = [
-        bytes_of(tmp_path / "video.mp4", Dice(), n_frames=30, seed=7, **options)
-        for options in ({}, {"engine": "ray", "workers": 2})
-    ]
-    assert len(set(videos)) == 1
-    assert videos[0] != bytes_of(tmp_path / "video.mp4", Dice(), n_frames=30, seed=8)
-    assert (random.getstate(), repr(np.random.get_state())) == before
 
 
 def test_without_a_seed_the_generators_go_on(tmp_path: Path) -> None:
@@ -519,6 +493,7 @@ def style(tmp_path: Path) -> Iterator[None]:
     font_manager.fontManager.ttflist[:] = fonts
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The scale")
 def test_the_script_s_style_reaches_the_actors(on_ray: Any, tmp_path: Path, style: None) -> None:
     """Style sheets, rcParams, fonts, colours and scales of here draw the same bytes there."""

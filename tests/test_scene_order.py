@@ -29,7 +29,6 @@ from rayanim.acts import (
 from rayanim.easing import smoothstep, squeeze
 from rayanim.frame_gen import FluentFG
 from rayanim.pixels import to_rgba
-from rayanim.settings import PerformanceSettings
 from rayanim.timeline import Retimed
 
 NAMES = "uvwxyz"
@@ -325,16 +324,6 @@ def test_a_reversed_sequence_that_is_passed_is_played_through(kind: Any) -> None
         {"x": 50, "y": 50, "z": 0},
         {"x": 0, "y": 0, "z": 15},
     ]
-
-
-def test_actors_draw_what_is_drawn_in_order(on_ray: Any, tmp_path: Path) -> None:
-    """On two actors every frame has what earlier scenes left, whoever drew those."""
-    video, few = tmp_path / "video.mp4", PerformanceSettings(frame_batch_amount=4)
-    report = rayanim.produce(
-        two_moves(), outfile=video, fps=30, engine="ray", workers=2, settings=few, progress=False
-    )
-    assert (report.frames, report.size, report.engine) == (90, SIZE, "ray")
-    assert read_numbers(video) == [number_at(frame) for frame in range(90)]
 
 
 def test_chosen_frames_are_those_of_the_whole_video(tmp_path: Path) -> None:

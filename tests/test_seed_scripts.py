@@ -130,7 +130,12 @@ def test_every_script_is_known() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} == set(SCRIPTS)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "name",
+    sampled(
+        SCRIPTS, ["animator_class", "act_and_scene", "frame_generator", "transforms", "scenes"]
+    ),
+)
 def test_video_equals_serial_drawing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +148,8 @@ def test_video_equals_serial_drawing(
     assert_videos_are_right(name, names)
 
 
-@pytest.mark.parametrize("name", sampled(SCRIPTS, ("animator_class", "act_and_scene")))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["act_and_scene", "animator_streamed", "scenes", "transforms"])
 def test_actors_draw_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_ray: Any
 ) -> None:
@@ -156,11 +162,11 @@ def test_actors_draw_the_same(
     assert_videos_are_right(name, names)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", [name for name, each in SCRIPTS.items() if each.chosen])
 def test_whole_video_has_the_frames_it_should(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any option, a script's video has every frame that its times ask for."""
+    """Without any option, a long video has every frame that its times ask for."""
     monkeypatch.chdir(tmp_path)
     reports: list[Report] = []
     with overriding(Overrides(arguments={"progress": False}, on_report=reports.append)):

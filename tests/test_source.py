@@ -669,6 +669,7 @@ def test_a_list_of_frames_makes_a_video(tmp_path: Path) -> None:
     assert (tmp_path / "list.mp4").read_bytes() == (tmp_path / "function.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_list_of_frames_is_drawn_by_actors(on_ray: Any, tmp_path: Path) -> None:
     """Any of them can be drawn anywhere."""
     frames = [numbered_frame(number) for number in range(24)]

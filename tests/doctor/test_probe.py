@@ -41,8 +41,8 @@ def test_this_machine_is_seen(probe) -> None:
 
 
 def test_the_video_is_the_same_each_time_and_as_it_is_sent(probe) -> None:
-    """Packed for another process or not."""
-    assert draw_test_video() == probe.drawn == draw_test_video(pack_test_video())
+    """Packed for another process."""
+    assert probe.drawn == draw_test_video(pack_test_video())
 
 
 def test_another_font_changes_the_panels_with_text_alone(probe) -> None:
@@ -52,13 +52,6 @@ def test_another_font_changes_the_panels_with_text_alone(probe) -> None:
     differing = {name for name in PANELS if other.panels[name] != probe.drawn.panels[name]}
     assert differing == {"text"}
     assert other.frames != probe.drawn.frames and other.segments != probe.drawn.segments
-
-
-def test_a_line_s_width_changes_the_panels_with_lines_alone(probe) -> None:
-    """Text stays as it is."""
-    with matplotlib.rc_context({"lines.dashed_pattern": [2.0, 2.0]}):
-        other = draw_test_video()
-    assert {name for name in PANELS if other.panels[name] != probe.drawn.panels[name]} == {"lines"}
 
 
 def test_a_package_that_cannot_be_imported_is_found(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numbered import FPS, Numbered, NumberedAnimator, read_numbers
+from samples import sampled
 
 import rayanim
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
@@ -53,14 +54,6 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IncrementalCanvas, "_has_time", IncrementalCanvas._has_time)
 
 
-class Piling(NumberedAnimator):
-    """Numbered frames with an invisible artist more in each."""
-
-    def update(self, frame_idx: int, params: int) -> None:
-        super().update(frame_idx, params)
-        self.image.axes.plot([0], [0], alpha=0)
-
-
 def test_the_report_says_how_frames_were_drawn(tmp_path: Path) -> None:
     """All frames are accounted for, once, with the reasons of those in full."""
     report = render(NumberedAnimator(), tmp_path / "a.mp4", n_frames=N_FRAMES, workers=1,
@@ -75,19 +68,6 @@ def test_videos_without_figures_were_drawn_in_neither_way(tmp_path: Path) -> Non
     """Nothing is said of them."""
     report = render(Numbered(30), tmp_path / "a.mp4", workers=1)
     assert (report.incremental_frames, report.full_frames) == (0, ())
-
-
-def test_actors_frames_are_summed_and_their_notes_told_once(on_ray: Any, tmp_path: Path) -> None:
-    """Two actors that see artists pile up make one event; their frames are one sum."""
-    report = render(
-        Piling(), tmp_path / "a.mp4", param_by_frame=range(140), workers=2, engine="ray"
-    )
-    assert read_numbers(tmp_path / "a.mp4") == list(range(140))
-    assert report.incremental_frames + sum(frames for _, frames in report.full_frames) == 140
-    piles = [event for event in report.events if "pile up" in event]
-    assert len(piles) == 1
-    assert "Line2D" in piles[0]
-    assert "test_drawing_reported.py" in piles[0]
 
 
 class Shade(ActState):
@@ -172,14 +152,12 @@ def test_a_difference_makes_the_rest_be_drawn_in_full(make: Any, restored: None)
     assert in_parts.difference == notes[0].text
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", sampled(["local", "ray"], ["local"]))
 def test_after_a_difference_all_frames_are_drawn_again(
     engine: str, restored: None, on_ray: Any, tmp_path: Path
 ) -> None:
     """The segments finished before it, too: the video is that of full draws, and it is reported."""
-    options = {"crf": 0, "workers": 2, "segment_frames": 6, "audit": 1}
-    if engine == "local":
-        options["workers"] = 1
+    options = {"crf": 0, "workers": 1, "segment_frames": 6, "audit": 1}
     right = render(act(), tmp_path / "full.mp4", drawing="full", engine="local", **options)
     report = render(act(), tmp_path / "a.mp4", engine=engine, **options)
     assert report.frames == N_FRAMES

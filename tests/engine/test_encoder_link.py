@@ -38,6 +38,7 @@ def put(link: EncoderLink, ray: Any) -> None:
     link.put(CHUNK, LocalRef(ray.put(b"pixels")), "digest")
 
 
+@pytest.mark.slow
 def test_what_was_handed_over_is_written_before_the_end(
     link_of: Callable[[str], EncoderLink], on_ray: Any, tmp_path: Path
 ) -> None:
@@ -50,12 +51,14 @@ def test_what_was_handed_over_is_written_before_the_end(
     assert (tmp_path / "video.part").read_bytes() == b"pixels"
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_opened_says_so(link_of: Callable[[str], EncoderLink]) -> None:
     """By its own error, not as the death of an actor."""
     with pytest.raises(EncodeError, match="no such disk"):
         link_of("cannot open").start()
 
 
+@pytest.mark.slow
 def test_code_that_fails_in_the_encoder_is_no_death(
     link_of: Callable[[str], EncoderLink], on_ray: Any
 ) -> None:
@@ -68,6 +71,7 @@ def test_code_that_fails_in_the_encoder_is_no_death(
         link.take(ref)
 
 
+@pytest.mark.slow
 def test_a_video_that_is_being_written_is_waited_for(
     link_of: Callable[[str], EncoderLink], monkeypatch: pytest.MonkeyPatch
 ) -> None:

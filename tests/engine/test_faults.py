@@ -6,7 +6,6 @@ import time
 
 import pytest
 from numbered import FPS, Numbered, NumberedAnimator, files_in, read_numbers
-from samples import sampled
 
 import rayanim
 from rayanim.engine import distributed, encoder
@@ -20,22 +19,6 @@ def render(source, path, **options):
     return rayanim.produce(source, FPS, outfile=path, **options)
 
 
-class ByProcess(NumberedAnimator):
-    """Draws other pixels in every process, as the order of a set would."""
-
-    def update(self, frame_idx, params):
-        from numbered import in_actor
-
-        super().update(frame_idx, params + (256 if in_actor() else 0))
-
-
-def test_pixels_that_depend_on_the_process_are_noticed(on_ray, tmp_path):
-    """The video's first frame is drawn by every actor and compared; the report says so once."""
-    report = render(ByProcess(), tmp_path / "video.mp4", param_by_frame=range(30))
-    assert len(report.events) == 1
-    assert "other pixels in a render actor" in report.events[0]
-
-
 class SlowToOpen(Numbered):
     def start(self):
         from numbered import in_actor
@@ -44,6 +27,7 @@ class SlowToOpen(Numbered):
             time.sleep(1.5)
 
 
+@pytest.mark.slow
 def test_a_slow_opening_is_not_taken_for_a_missing_actor(on_ray, tmp_path, monkeypatch):
     """The limit for an actor's first sign of life does not count the user's own setup."""
     answer = Roster.answer
@@ -68,6 +52,7 @@ def _refuse():
     raise LookupError("not here")
 
 
+@pytest.mark.slow
 def test_parameters_that_cannot_be_unpickled_name_the_frame(on_ray, tmp_path):
     """That is the script's fault: no actor is taken for dead, nothing is tried again."""
     with pytest.raises(FrameError, match="LookupError: not here") as caught:
@@ -89,6 +74,7 @@ class FinishFails(Numbered):
             raise RuntimeError("cannot let go")
 
 
+@pytest.mark.slow
 def test_a_finish_that_fails_in_an_actor_is_an_error(on_ray, tmp_path):
     """As in process: it is the user's code, and the video of before stays.
 
@@ -99,17 +85,15 @@ def test_a_finish_that_fails_in_an_actor_is_an_error(on_ray, tmp_path):
     assert files_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("done_before", [11, 40])
-def test_an_encoder_that_never_answers_is_given_up(
-    on_ray, tmp_path, monkeypatch, whole_segments, done_before
-):
-    """Stopped while others draw, or before the video's end: another goes on, nothing hangs."""
+@pytest.mark.slow
+def test_an_encoder_that_never_answers_is_given_up(on_ray, tmp_path, monkeypatch, whole_segments):
+    """Stopped while others draw: another goes on, nothing hangs."""
     import psutil
 
     stopped = []
 
     def stop_encoder(done, total):
-        if done >= done_before and not stopped:
+        if done >= 11 and not stopped:
             children = psutil.Process().children(recursive=True)
             stopped.extend(p for p in children if p.name().startswith("ray::Enc"))
             for process in stopped:
@@ -126,17 +110,15 @@ def test_an_encoder_that_never_answers_is_given_up(
     assert any("has not answered" in event for event in report.events)
 
 
-@pytest.mark.parametrize("bound", sampled(["workers", "max_workers"], ["max_workers"]))
-def test_found_settings_do_not_pass_the_bound(on_ray, tmp_path, bound):
+@pytest.mark.slow
+def test_found_settings_do_not_pass_the_bound(on_ray, tmp_path):
     """More actors found by another run are no leave to use them."""
-    settings = rayanim.PerformanceSettings(
-        num_workers=4, max_workers=2 if bound == "max_workers" else None
-    )
+    settings = rayanim.PerformanceSettings(num_workers=4, max_workers=2)
     report = render(
         Numbered(60, delay_s=0.005),
         tmp_path / "video.mp4",
         settings=settings,
-        workers=2 if bound == "workers" else 4,
+        workers=4,
     )
     assert max(change.actors for change in report.actor_changes) == 2
     assert 1 <= report.actors_peak <= 2

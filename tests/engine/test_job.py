@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from numbered import FPS, Numbered, NumberedAnimator, read_numbers
+from numbered import FPS, Numbered, read_numbers
 
 import rayanim
 from rayanim.engine.distributed import RayRun
@@ -52,44 +52,24 @@ def test_the_space_for_a_resumed_video_is_that_of_all_its_frames(
     assert asked == [1, 100_000 + 40_000, 1, 70_000 + 40_000]
 
 
-@pytest.mark.parametrize("segment_frames", [1, 7, 48, 500])
-def test_any_length_of_segments_gives_the_same_frames(
-    on_ray: Any, tmp_path: Path, segment_frames: int
+@pytest.mark.slow
+def test_segments_that_do_not_divide_the_video_give_the_same_frames(
+    on_ray: Any, tmp_path: Path
 ) -> None:
-    """Single frames, one segment for all, and what does not divide the video, here and on Ray."""
+    """Here and on Ray."""
     for engine in ("local", "ray"):
         report = rayanim.produce(
             Numbered(48),
             FPS,
             outfile=tmp_path / f"{engine}.mp4",
             engine=engine,
-            # A video of one segment gives a second actor nothing to do.
-            workers=2 if segment_frames < 48 else 1,
-            segment_frames=segment_frames,
+            workers=2,
+            segment_frames=7,
             progress=False,
         )
         assert report.frames == 48
         assert read_numbers(tmp_path / f"{engine}.mp4") == list(range(48))
     assert (tmp_path / "local.mp4").read_bytes() == (tmp_path / "ray.mp4").read_bytes()
-
-
-def test_a_segment_that_is_begun_here_is_finished_by_an_actor(on_ray: Any, tmp_path: Path) -> None:
-    """Handed over after many frames or few, the count never passes the video's."""
-    told: list[tuple[int, int | None]] = []
-    report = rayanim.produce(
-        NumberedAnimator(),
-        FPS,
-        outfile=tmp_path / "video.mp4",
-        param_by_frame=list(range(200)),
-        workers=2,
-        # Told to be slow, so that automatic mode goes to Ray at once.
-        settings=PerformanceSettings(draw_ms=5000.0),
-        progress=lambda done, total: told.append((done, total)),
-    )
-    assert report.engine == "ray"
-    assert read_numbers(tmp_path / "video.mp4") == list(range(200))
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (200, 200)
 
 
 def test_jobs_leave_no_thread_and_no_open_file(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import psutil
 import pytest
 from numbered import FPS, Numbered
-from samples import sampled
 
 import rayanim
 from rayanim.errors import FrameError
@@ -103,29 +102,27 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("resumed", sampled([0, 24], [24]))
+@pytest.mark.slow
 def test_the_video_grows_while_it_is_drawn(
-    on_ray: Any, tmp_path: Path, expected: bytes, whole_segments: None, resumed: int
+    on_ray: Any, tmp_path: Path, expected: bytes, whole_segments: None
 ) -> None:
     """Its last segment is drawn only once others are in the file."""
     video = tmp_path / "video.mp4"
-    if resumed:
-        begin(video, resumed)
+    begin(video, 24)
     (tmp_path / "wait").touch()
-    report = render(video, resume=bool(resumed))
-    assert report.resumed_frames == resumed
+    report = render(video, resume=True)
+    assert report.resumed_frames == 24
     assert video.read_bytes() == expected
 
 
-@pytest.mark.parametrize("resumed", sampled([0, 40], [40]))
+@pytest.mark.slow
 def test_another_encoder_actor_joins_from_the_parts(
-    on_ray: Any, tmp_path: Path, expected: bytes, whole_segments: None, resumed: int
+    on_ray: Any, tmp_path: Path, expected: bytes, whole_segments: None
 ) -> None:
     """Those that the dead one put, and those of an earlier job."""
     video = tmp_path / "video.mp4"
-    if resumed:
-        begin(video, resumed)
-    report = render(video, resume=bool(resumed), progress=KillsEncoder(resumed + 16))
-    assert report.resumed_frames == resumed
+    begin(video, 40)
+    report = render(video, resume=True, progress=KillsEncoder(56))
+    assert report.resumed_frames == 40
     assert any("encoder actor died" in event for event in report.events)
     assert video.read_bytes() == expected

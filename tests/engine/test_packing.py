@@ -59,42 +59,8 @@ def test_values_are_set_in_modules_that_can_be_imported(module: Any) -> None:
     assert module.ACCENT == "red" and module.double(2) == 4
 
 
-class Accented(rayanim.Animator):
-    """Draws by a variable of a module, and by the script's arguments."""
-
-    def setup(self) -> Any:
-        fig, ax = plt.subplots(figsize=(0.64, 0.48), dpi=100)
-        ax.set(xlim=(0, 1), ylim=(0, 1))
-        (self.line,) = ax.plot([0, 1], [0, 1], lw=int(sys.argv[-1]))
-        return fig
-
-    def update(self, frame_idx: int, params: Any) -> None:
-        import script_settings  # type: ignore[import-not-found]
-
-        self.line.set_ydata([0, frame_idx / 20])
-        # Not in the first frame, by which actors are compared.
-        self.line.set_color(script_settings.ACCENT if frame_idx > 4 else "black")
-
-
-def test_a_variable_set_at_run_time_and_the_arguments_reach_actors(
-    on_ray: Any, tmp_path: Path, module: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The video is that of one process."""
-    module.ACCENT = "tab:red"
-    monkeypatch.setattr(sys, "argv", ["script.py", "9"])
-    videos = []
-    places: dict[str, dict[str, Any]] = {"local": {}, "ray": {"workers": 2}}
-    for engine, options in places.items():
-        path = tmp_path / f"{engine}.mp4"
-        rayanim.produce(
-            Accented(), 20, outfile=path, n_frames=20, engine=engine, progress=False, **options
-        )
-        videos.append(path.read_bytes())
-    assert videos[0] == videos[1]
-
-
 class Surrounded(rayanim.Animator):
-    """Writes down all that a script may set for its process, beside its own variables."""
+    """Writes down all that a script may set for its process, and a variable of its module."""
 
     def setup(self) -> Any:
         fig = plt.figure(figsize=(2.4, 0.96), dpi=100)
@@ -102,9 +68,13 @@ class Surrounded(rayanim.Animator):
         return fig
 
     def update(self, frame_idx: int, params: Any) -> None:
+        import script_settings  # type: ignore[import-not-found]
+
         with warnings.catch_warnings(record=True) as caught:
             warnings.warn("shown or not", Noted, stacklevel=1)
         seen = (
+            script_settings.ACCENT,
+            sys.argv[-1],
             os.environ.get("SCRIPT_COLOUR"),
             os.environ.get("HOME"),
             locale.setlocale(locale.LC_NUMERIC),
@@ -131,9 +101,11 @@ class LengthConverter(munits.ConversionInterface):
 
 
 def test_what_a_script_sets_for_its_process_reaches_actors(
-    on_ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    on_ray: Any, tmp_path: Path, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Environment, locale, warning filters, numpy's options, units and the epoch of dates."""
+    """Modules, arguments, environment, locale, warnings, numpy's options, units, dates' epoch."""
+    module.ACCENT = "tab:red"
+    monkeypatch.setattr(sys, "argv", ["script.py", "9"])
     monkeypatch.setenv("SCRIPT_COLOUR", "red")
     monkeypatch.delenv("HOME")
     monkeypatch.setitem(munits.registry, Length, LengthConverter())
@@ -155,7 +127,7 @@ def test_what_a_script_sets_for_its_process_reaches_actors(
     assert there.read_bytes() == here.read_bytes()
 
 
-class NotThere(Accented):
+class NotThere(rayanim.Animator):
     """Cannot be set up in an actor."""
 
     fails_in = "setup"
@@ -179,6 +151,7 @@ class NotLater(NotThere):
     fails_in = "update"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [NotThere, NotLater])
 def test_what_fails_in_actors_only_is_drawn_here(
     on_ray: Any, tmp_path: Path, kind: type[NotThere]
@@ -187,7 +160,7 @@ def test_what_fails_in_actors_only_is_drawn_here(
     here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
     options: dict[str, Any] = {"n_frames": 30, "progress": False}
     rayanim.produce(kind(), 20, outfile=here, engine="local", **options)
-    report = rayanim.produce(kind(), 20, outfile=there, engine="ray", workers=2, **options)
+    report = rayanim.produce(kind(), 20, outfile=there, engine="ray", workers=1, **options)
     assert there.read_bytes() == here.read_bytes()
     assert any("no such device" in each for each in report.events), report.events
     assert report.engine == "local" and report.frames == 30
@@ -196,7 +169,7 @@ def test_what_fails_in_actors_only_is_drawn_here(
 def test_a_copy_in_this_process_leaves_the_script_s_class_alone() -> None:
     """Its methods stay the script's own, with the script's variables."""
 
-    class Local(Accented):
+    class Local(NotThere):
         def update(self, frame_idx: int, params: Any) -> None:
             self.seen = frame_idx
 

@@ -9,7 +9,6 @@ import numpy as np
 import psutil
 import pytest
 from numbered import FPS, SIZE, Numbered, NumberedAnimator, files_in, numbered_frame, read_numbers
-from samples import sampled
 
 import rayanim
 from rayanim.errors import (
@@ -27,24 +26,14 @@ def render(source, path, **options):
     return rayanim.produce(source, FPS, outfile=path, **options)
 
 
-@pytest.mark.parametrize("workers", sampled([1, 4], [4]))
-def test_frames_come_in_order_from_any_number_of_actors(on_ray, tmp_path, workers):
-    """Random delays in 1 and 4 actors, as in 2 below, never reorder, lose or double a frame."""
-    report = render(Numbered(N_FRAMES, delay_s=0.005), tmp_path / "video.mp4", workers=workers)
+@pytest.mark.slow
+def test_frames_come_in_order_from_four_actors(on_ray, tmp_path):
+    """Random delays never reorder, lose or double a frame."""
+    report = render(Numbered(N_FRAMES, delay_s=0.005), tmp_path / "video.mp4", workers=4)
     assert read_numbers(tmp_path / "video.mp4") == list(range(N_FRAMES))
     assert (report.frames, report.size, report.engine) == (N_FRAMES, SIZE, "ray")
-    assert report.actor_changes[0].actors == workers
-    assert 1 <= report.actors_peak <= workers
-
-
-def test_the_same_bytes_in_process_and_on_ray(on_ray, tmp_path):
-    """The file does not depend on who drew what."""
-    videos = {}
-    for name, options in {"local": {"engine": "local"}, "two": {"workers": 2}}.items():
-        path = tmp_path / f"{name}.mp4"
-        render(NumberedAnimator(), path, param_by_frame=range(60), **options)
-        videos[name] = path.read_bytes()
-    assert videos["local"] == videos["two"]
+    assert report.actor_changes[0].actors == 4
+    assert 1 <= report.actors_peak <= 4
 
 
 def test_a_frame_that_always_kills_ends_the_job_naming_its_segment(on_ray, tmp_path):
@@ -116,6 +105,7 @@ def test_an_error_in_an_actor_names_the_frame_and_brings_the_traceback(on_ray, t
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_generator_of_parameters_is_streamed(on_ray, tmp_path):
     """Parameters are pulled as frames are handed out, not listed before."""
     ahead = []
@@ -169,47 +159,13 @@ def test_what_cannot_be_pickled_is_drawn_in_process(tmp_path):
     assert (report.frames, report.engine) == (20, "local")
 
 
-def fails_in_actors():
-    from numbered import in_actor
-
-    if in_actor():
-        raise ValueError("only at home")
-
-
-class HomeBird(NumberedAnimator):
-    def setup(self):
-        fails_in_actors()
-        return super().setup()
-
-
-def test_a_setup_that_fails_in_the_actor_is_told(on_ray, tmp_path):
-    """The error of an actor's setup reaches the caller, and its process draws the video."""
-    report = render(HomeBird(), tmp_path / "video.mp4", param_by_frame=range(200), workers=1)
-    assert any("only at home" in event for event in report.events)
-    assert report.engine == "local"
-
-
-def test_interrupting_leaves_nothing_behind(on_ray, tmp_path):
-    """Ctrl-C ends actors and encoder, and the file of before stands."""
-    target = tmp_path / "video.mp4"
-    target.write_text("the video of before")
-
-    def interrupt(done, total):
-        if done > 20:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        render(Numbered(N_FRAMES, delay_s=0.005), target, progress=interrupt)
-    assert files_in(tmp_path) == ["video.mp4"]
-    assert target.read_text() == "the video of before"
-
-
 def test_a_job_of_one_frame_runs_on_ray(on_ray, tmp_path):
     """No actor has anything to do; the one frame was drawn at the start."""
     report = render(lambda number: numbered_frame(number), tmp_path / "video.mp4", n_frames=1)
     assert (read_numbers(tmp_path / "video.mp4"), report.frames) == ([0], 1)
 
 
+@pytest.mark.slow
 def test_large_frames_pass_through_a_small_window(on_ray, tmp_path):
     """Frames larger than the window go through one by one instead of not at all."""
     report = render(
@@ -222,6 +178,7 @@ def test_large_frames_pass_through_a_small_window(on_ray, tmp_path):
     assert (report.frames, report.size) == (6, (640, 360))
 
 
+@pytest.mark.slow
 def test_the_next_run_starts_from_the_settings_found(on_ray, tmp_path):
     """A report's settings save to JSON, load, and are what the next run begins with."""
     first = render(Numbered(60, delay_s=0.005), tmp_path / "a.mp4", workers=2)

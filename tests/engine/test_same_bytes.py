@@ -113,26 +113,25 @@ def drawn_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return str(request.param)
 
 
-both_ways = pytest.mark.parametrize("drawn_in", LENGTHS, indirect=True)
+both_ways = pytest.mark.parametrize("drawn_in", sampled(LENGTHS, ["chunks"]), indirect=True)
 
 
-@pytest.mark.parametrize("name", sampled(FORMATS, ["video.mp4", "vp9.webm"]))
+@pytest.mark.parametrize("name", sampled(FORMATS, ["video.mp4"]))
 def test_actors_make_the_video_of_one_process(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], name: str
 ) -> None:
-    """In every container and codec."""
+    """In every container and codec; one actor draws."""
     report = render(Random(), tmp_path / name, engine="ray", workers=1, **FORMATS[name])
     assert (report.engine, report.transport, report.frames) == ("ray", "segments", N_FRAMES)
     assert sha(tmp_path / name) == expected[name]
 
 
 @both_ways
-@pytest.mark.parametrize("workers", sampled([1, 2], [2]))
-def test_any_number_of_actors(
-    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str, workers: Any
+def test_two_actors_make_the_same_video(
+    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str
 ) -> None:
     """In chunks and in whole segments."""
-    render(Random(), tmp_path / "video.mp4", engine="ray", workers=workers)
+    render(Random(), tmp_path / "video.mp4", engine="ray", workers=2)
     assert sha(tmp_path / "video.mp4") == expected["video.mp4"]
 
 
@@ -166,12 +165,13 @@ def test_killed_actors(
     on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str
 ) -> None:
     """What they had drawn is drawn again, with the same random numbers."""
-    source = Random(scratch=tmp_path, kill=(12, 33))
+    source = Random(scratch=tmp_path, kill=(20,))
     report = render(source, tmp_path / "video.mp4", engine="ray", workers=2)
-    assert sum("drawn again" in event for event in report.events) == 2
+    assert sum("drawn again" in event for event in report.events) == 1
     assert sha(tmp_path / "video.mp4") == expected["video.mp4"]
 
 
+@pytest.mark.slow
 def test_stragglers_are_drawn_by_another_too(
     on_ray: Any, tmp_path: Path, expected: dict[str, str]
 ) -> None:
@@ -194,10 +194,7 @@ def test_a_resumed_video(tmp_path: Path, expected: dict[str, str], name: str) ->
     assert sha(tmp_path / name) == expected[name]
 
 
-@both_ways
-def test_a_resumed_video_on_ray(
-    on_ray: Any, tmp_path: Path, expected: dict[str, str], drawn_in: str
-) -> None:
+def test_a_resumed_video_on_ray(on_ray: Any, tmp_path: Path, expected: dict[str, str]) -> None:
     """Segments that are missing anywhere are drawn, and no others."""
     missing = (0, 2, 5)
     video = tmp_path / "video.mp4"
@@ -226,7 +223,7 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 @pytest.mark.parametrize(
     ("drawn_in", "after"),
-    [("chunks", 8), ("chunks", 13), ("segments", 13), ("segments", 48)],
+    sampled([("chunks", 13), ("segments", 13), ("segments", 48)], [("segments", 48)]),
     indirect=["drawn_in"],
 )
 def test_actors_go_on_anywhere(
@@ -237,28 +234,30 @@ def test_actors_go_on_anywhere(
     handed_over: Callable[[int], None],
     after: int,
 ) -> None:
-    """Between two segments, in the midst of one, or when nothing is left."""
+    """In the midst of a segment, or when nothing is left; the count never passes the video's."""
     handed_over(after)
-    report = render(Random(), tmp_path / "video.mp4", engine="ray", workers=2)
+    told: list[int] = []
+    report = render(
+        Random(),
+        tmp_path / "video.mp4",
+        engine="ray",
+        workers=2,
+        progress=lambda done, total: told.append(done),
+    )
     assert (report.engine, report.frames) == ("ray", N_FRAMES)
+    assert told == sorted(told) and told[-1] == N_FRAMES
     assert sha(tmp_path / "video.mp4") == expected["video.mp4"]
 
 
-ONE_ENCODER: dict[str, dict[str, Any]] = {
-    "asked for": {"transport": "frames"},
-    "bit rate": {"bitrate": 200.0},
-}
-
-
-@pytest.mark.parametrize("why", ONE_ENCODER)
+@pytest.mark.slow
 def test_one_encoder_for_all_frames_gives_one_video_too(
-    on_ray: Any, tmp_path: Path, handed_over: Callable[[int], None], why: str
+    on_ray: Any, tmp_path: Path, handed_over: Callable[[int], None]
 ) -> None:
     """Where segments cannot be joined, too, the bytes are the settings' and the source's."""
     handed_over(13)
     videos = {"local.mp4": {"engine": "local"}, "ray.mp4": {"engine": "ray", "workers": 2}}
     for name, options in videos.items():
-        report = render(Random(), tmp_path / name, **ONE_ENCODER[why], **options)
+        report = render(Random(), tmp_path / name, bitrate=200.0, **options)
         assert (report.engine, report.transport) == (options["engine"], "frames")
         assert read_numbers(tmp_path / name) == list(range(N_FRAMES))
     assert sha(tmp_path / "local.mp4") == sha(tmp_path / "ray.mp4")
@@ -266,7 +265,7 @@ def test_one_encoder_for_all_frames_gives_one_video_too(
 
 @pytest.mark.parametrize(
     ("drawn_in", "count", "after"),
-    [("chunks", 45, 1), ("segments", 45, 1), ("segments", 16, 1), ("chunks", 45, 45)],
+    sampled([("segments", 45, 1), ("chunks", 45, 45)], [("chunks", 45, 45)]),
     indirect=["drawn_in"],
 )
 def test_a_video_of_unknown_length(
@@ -277,7 +276,7 @@ def test_a_video_of_unknown_length(
     count: int,
     after: int,
 ) -> None:
-    """Its end comes in the midst of a segment, with its last frame, or turns out to be there."""
+    """Its end comes in the midst of a segment, or turns out to be there."""
     handed_over(after)
 
     def parameters() -> Iterator[int]:
@@ -294,7 +293,7 @@ def test_a_video_of_unknown_length(
 
 @pytest.mark.parametrize(
     ("drawn_in", "n_frames"),
-    [("chunks", 1), ("chunks", 10), ("chunks", 11), ("segments", 11), ("segments", 20)],
+    [("chunks", 1), ("chunks", 10), ("chunks", 11), ("segments", 11)],
     indirect=["drawn_in"],
 )
 def test_lengths_around_that_of_a_segment(
@@ -311,10 +310,9 @@ def test_lengths_around_that_of_a_segment(
     assert keys == -(-n_frames // 10)
 
 
-@both_ways
-def test_segments_that_cannot_be_written_end_a_job_on_ray(
-    on_ray: Any, tmp_path: Path, drawn_in: str
-) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("whole_segments")
+def test_segments_that_cannot_be_written_end_a_job_on_ray(on_ray: Any, tmp_path: Path) -> None:
     """While actors draw: the error is that of the disk, and nothing waits for it."""
 
     def sweep(done: int, total: int | None) -> None:

@@ -134,6 +134,7 @@ print(json.dumps(found))
     return {**json.loads(last), "said": [*said, *run.stderr.splitlines()]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("video", ["whole", "half"])
 def test_a_video_leaves_everything_as_it_was(trace: dict[str, Any], video: str) -> None:
     """Environment, loggers, signal handlers, folder, threads, hooks, filters, path; no process.
@@ -144,11 +145,13 @@ def test_a_video_leaves_everything_as_it_was(trace: dict[str, Any], video: str) 
     assert trace["files"] == ["local.mp4", "whole.mp4"]
 
 
+@pytest.mark.slow
 def test_ray_is_not_imported_for_a_video_of_this_process(trace: dict[str, Any]) -> None:
     """What engine="local" draws needs none of it."""
     assert not trace["imported"]
 
 
+@pytest.mark.slow
 def test_videos_are_quiet(trace: dict[str, Any]) -> None:
     """Nothing of Ray's is printed, nor what its actors print, but with -v."""
     assert trace["said"] == []

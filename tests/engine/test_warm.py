@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from samples import sampled
 
 import rayanim
 from rayanim.engine import warm
@@ -310,6 +311,7 @@ def test_jobs_share_a_warm_ray_and_finish_on_it_when_it_is_stopped(
     assert run("warm", "--stop").stdout == "There is no warm Ray.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_warm_process_that_is_killed_leaves_no_process(
     folder: Path, in_process_of_its_own: Any
@@ -325,6 +327,7 @@ def test_a_warm_process_that_is_killed_leaves_no_process(
     assert_nothing_left(folder, files=left[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_ray_that_is_killed_ends_the_warm_process_and_the_job(
     folder: Path, tmp_path: Path, in_process_of_its_own: Any
@@ -342,6 +345,7 @@ def test_a_ray_that_is_killed_ends_the_warm_process_and_the_job(
     assert_nothing_left(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_of_two_that_are_started_at_once_one_runs_and_ends_when_unused(folder: Path) -> None:
     both = [
@@ -404,7 +408,7 @@ FOUR_CORES = "import rayanim.engine.machine as machine; machine.usable_cores = l
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("engine", ["ray", "auto"])
+@pytest.mark.parametrize("engine", sampled(["ray", "auto"], ["auto"]))
 def test_ray_starts_with_the_script_and_is_used_or_dropped(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:

@@ -11,13 +11,14 @@ import pytest
 from artist_kinds import KINDS, figure_of
 from every_change import unseen_changes, unseen_settings
 from matplotlib.artist import Artist
+from samples import sampled
 
 from rayanim.figure.changes import Watch, _visit_of
 
-SAMPLE = 5
-"""Changes of values, and setters, of each kind that the slow tests try; the command tries all."""
+SAMPLE = 3
+"""Changes of values, and setters, of each kind that the tests try; the command tries all."""
 
-FEW = list(KINDS)[::4]
+FEW = list(KINDS)[::8]
 """Kinds of artists that are looked at by default."""
 
 
@@ -41,6 +42,7 @@ ABSTRACT = frozenset(
 """Classes that are only inherited from, never drawn, or alike but for their numbers."""
 
 
+@pytest.mark.slow
 def test_every_class_of_artists_that_is_trusted_is_among_the_kinds() -> None:
     """A class that a new matplotlib brings is to be looked at here, too."""
     if mpl.__version_info__ < (3, 11):
@@ -75,12 +77,6 @@ def subclasses(kind: type) -> Iterator[type]:
         yield from subclasses(below)
 
 
-@pytest.mark.parametrize("name", FEW)
-def test_a_few_changes_are_seen(name: str) -> None:
-    assert unseen_changes(name, sample=3) + unseen_settings(name, sample=3) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", KINDS)
-def test_more_changes_are_seen(name: str) -> None:
+@pytest.mark.parametrize("name", sampled(KINDS, FEW))
+def test_changes_are_seen(name: str) -> None:
     assert unseen_changes(name, sample=SAMPLE) + unseen_settings(name, sample=SAMPLE) == []

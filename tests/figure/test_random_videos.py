@@ -24,7 +24,7 @@ ASKED = os.environ.get("RAYANIM_RANDOM_VIDEOS")
 
 
 @settings(
-    max_examples=int(ASKED or 6),
+    max_examples=int(ASKED or 2),
     derandomize=ASKED is None,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -90,6 +90,7 @@ def test_a_folder_alone_gets_names_of_six_digits(tmp_path: Path, form: str) -> N
     assert (pixels(tmp_path / "frames" / "000029.png") == frames[29]).all()
 
 
+@pytest.mark.slow
 def test_actors_write_the_same_images(tmp_path: Path, on_ray: Any) -> None:
     """Byte for byte."""
     for folder, options in (("a", {"engine": "local"}), ("b", {"engine": "ray", "workers": 2})):

@@ -29,7 +29,6 @@ from rayanim.errors import EncodeError, OutputError, ResumeError
 from rayanim.storage import output, store
 from rayanim.storage.address import address_of
 from rayanim.storage.output import Target
-from rayanim.storage.segments import MANIFEST
 from rayanim.storage.store import Store, digests_of
 
 FRAMES = 60
@@ -121,6 +120,7 @@ def test_actors_write_to_the_bucket_with_what_the_driver_knows(
     assert in_bucket(s3) == ["video.mp4"]
 
 
+@pytest.mark.slow
 def test_a_video_whose_etag_is_no_digest_is_read_back(
     s3: Any, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,12 +142,14 @@ def test_a_video_whose_etag_is_no_digest_is_read_back(
     assert b"".join(read) == video and {len(block) for block in read[:-1]} == {10_000}
 
 
+@pytest.mark.slow
 def test_one_encoder_s_video_is_uploaded_at_the_end(s3: Any) -> None:
     """There are no segments where raw frames travel."""
     produce(f"s3://{BUCKET}/video.mp4", transport="frames")
     assert in_bucket(s3) == ["video.mp4"]
 
 
+@pytest.mark.slow
 def test_a_still_goes_there_too(s3: Any, tmp_path: Path) -> None:
     """By the command line, whose -o leaves a URL as it is."""
     script = tmp_path / "script.py"
@@ -164,6 +166,7 @@ def test_a_still_goes_there_too(s3: Any, tmp_path: Path) -> None:
     assert s3.cat_file(f"{BUCKET}/x.png").startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_resumed_in_the_bucket(s3: Any, expected: str, tmp_path: Path) -> None:
     """Nothing that was acknowledged is drawn again, and the video is the same."""
     script = tmp_path / "script.py"
@@ -226,19 +229,7 @@ def test_broken_segments_are_drawn_again(s3: Any, expected: str) -> None:
     assert digest_of(s3.cat_file(url)) == expected
 
 
-def test_a_manifest_that_was_cut_short_is_noticed(s3: Any, expected: str) -> None:
-    """Resuming says so; without it, the video is drawn anew."""
-    url = f"s3://{BUCKET}/video.mp4"
-    produce(url, keep_parts=True)
-    manifest = s3.cat_file(f"{url}.parts/{MANIFEST}")
-    s3.pipe_file(f"{url}.parts/{MANIFEST}", manifest[: len(manifest) // 2])
-    with pytest.raises(ResumeError, match="cut short"):
-        produce(url, resume=True)
-    produce(url)
-    assert digest_of(s3.cat_file(url)) == expected
-    assert in_bucket(s3) == ["video.mp4"]
-
-
+@pytest.mark.slow
 def test_segments_of_another_video_are_refused_or_put_aside(s3: Any, expected: str) -> None:
     """And go when the new video is whole."""
     url = f"s3://{BUCKET}/video.mp4"
