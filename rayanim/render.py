@@ -655,7 +655,7 @@ def _source_and_feed(
         for name in ("hold", "chapters"):
             last = max(
                 (at for at, _ in getattr(settings, name) or () if not isinstance(at, str)),
-                default=0,
+                default=-1,
             )
             if last >= n_frames:
                 raise SettingsError(

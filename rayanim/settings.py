@@ -820,6 +820,13 @@ def parse_seconds(name: str, value: Any) -> Fraction:
 HoldAt = int | Literal["first", "last"]
 
 
+def _are_pairs(value: Any) -> bool:
+    """Whether `value` is what a check has made of a dict."""
+    return isinstance(value, tuple) and all(
+        isinstance(each, tuple) and len(each) == 2 for each in value
+    )
+
+
 def _hold(name: str, value: Any) -> tuple[tuple[HoldAt, Fraction], ...]:
     """The check for which frames are shown longer: times, each after its frame."""
     if value is None:
@@ -829,7 +836,7 @@ def _hold(name: str, value: Any) -> tuple[tuple[HoldAt, Fraction], ...]:
         value = [(at.strip() or "last", time) for at, _, time in parts]
     elif isinstance(value, Mapping):
         value = list(value.items())
-    elif not isinstance(value, tuple):
+    elif not _are_pairs(value):
         value = [("last", value)]
     found: dict[HoldAt, Fraction] = {}
     for at, time in value:
@@ -935,7 +942,7 @@ def _subtitles(name: str, value: Any) -> str | None:
 def _chapters(name: str, value: Any) -> tuple[tuple[int, str], ...] | None:
     if value is None:
         return None
-    if not isinstance(value, Mapping | tuple):
+    if not isinstance(value, Mapping) and not _are_pairs(value):
         raise SettingsError(
             f"{name} must be titles by the number of a chapter's first frame, such as "
             f"{{0: 'Before', 120: 'After'}}, got {value!r:.80}."

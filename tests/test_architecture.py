@@ -27,6 +27,7 @@ PURE = (
     "engine.scheduler",
     "engine.autoscaler",
     "engine.placement",
+    "video.timing",
     "doctor.facts",
     "doctor.checks",
 )

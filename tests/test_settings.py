@@ -128,6 +128,8 @@ def test_senseless_workers_name_what_was_got(workers: Any) -> None:
         {"durations": [0.1, 0]},
         {"durations": [0.0001]},
         {"hold": 1e6},
+        {"hold": (1, 2)},
+        {"chapters": ("a", "b")},
         {"durations": "1,2"},
         {"durations": 3},
         {"speed": 0},

@@ -526,8 +526,8 @@ HELP_GROUPS = {
     "Output": "output overwrite preview dry_run fetch",
     "Frames": "frame frames fps hold speed ping_pong quality dpi drawing seed sequential "
     "independent audit",
-    "Sound and text": "audio subtitles",
-    "Encoding": "crf codec preset pixel_format loop dither colors bitrate transport segment_frames",
+    "Encoding": "crf codec preset pixel_format loop dither colors audio subtitles bitrate "
+    "transport segment_frames",
     "Where it is drawn": "workers engine",
     "Stopping and resuming": "resume keep_parts",
     "Cluster": "",

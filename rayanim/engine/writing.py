@@ -327,8 +327,10 @@ class Joining:
         joiner.turn()
         indices = reversed(range(self._prefix.next))
         for _info, segment in self._store.each(self._store.look_up, indices):
-            if self._is_stopped or segment.back is None:
+            if self._is_stopped:
                 return
+            if segment.back is None:
+                raise PartsError(f"A part in {str(self._store.path)!r} has no frames in reverse.")
             joiner.add(segment.back)
 
     def _take(self, index: int) -> tuple[int, EncodedSegment]:
