@@ -26,13 +26,12 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from rayanim.engine.plan import segment_lengths
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import make_spec
 from rayanim.video.convert import FrameConverter
 from rayanim.video.encode import SegmentEncoder, VideoEncoder
 from rayanim.video.join import Joiner
-from rayanim.video.spec import StreamSpec, gop_frames
+from rayanim.video.spec import StreamSpec, gop_frames, segment_lengths
 
 SIZE = (320, 240)
 RATE = Fraction(30)

@@ -249,7 +249,7 @@ def _check_target(filename: Any, arguments: dict[str, Any], fps: float | None) -
     from rayanim.video.codecs import check_target
 
     overrides = current()
-    if overrides.output is not None or overrides.still_number is not None:
+    if overrides.outputs or overrides.still_number is not None:
         return
     try:
         names = ("codec", "crf", "preset", "bitrate", "pixel_format")

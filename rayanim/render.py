@@ -45,7 +45,7 @@ from rayanim.parameters import (
     length_of,
 )
 from rayanim.progress import Progress, choose_progress
-from rayanim.report import Report, plural
+from rayanim.report import OutputFile, Report, plural
 from rayanim.settings import (
     DEFAULT_FPS,
     ClusterSettings,
@@ -58,14 +58,16 @@ from rayanim.settings import (
     Samples,
     Selection,
     Transport,
+    check_outfile,
     parse_rate,
 )
-from rayanim.storage.address import Address, Outfile, address_of, with_default_suffix
+from rayanim.storage.address import Address, Outfile, Output, with_default_suffix
 from rayanim.storage.image_folder import (
     ImageFolder,
+    is_image,
     is_image_pattern,
+    output_of,
     with_number,
-    with_usual_names,
 )
 from rayanim.storage.output import Target, check_whole
 from rayanim.timeline import frame_count
@@ -84,7 +86,7 @@ def produce(
     fps: int | float | str | Fraction | None = None,
     dpi: float | Literal["figure"] | None = 100,
     bitrate: float = -1,
-    outfile: Outfile | None = None,
+    outfile: Outfile | Sequence[Outfile] | None = None,
     settings: PerformanceSettings | Report | None = None,
     time_per_print: float = 15.0,
     logger: logging.Logger | None = None,
@@ -95,6 +97,7 @@ def produce(
     crf: float | None = None,
     preset: str | None = None,
     pixel_format: str | None = None,
+    hwaccel: Literal["auto"] | None = None,
     odd_size: OddSize = "pad",
     background: str = "white",
     loop: int | None = None,
@@ -158,7 +161,11 @@ def produce(
         .mp4, .mov, .mkv, .webm, .gif, .webp, .apng, .avif, .m4v or .avi; a name
         without one gets .mp4, and ``rayanim --formats`` lists all. A name with a
         number, such as ``frames/%04d.png``, is a folder with an image for each frame.
-        Folders are made.
+        Folders are made. A list makes several files of frames that are drawn once:
+        ``["film.mp4", "small.gif:width=480", "poster.png:frame=30"]``. Behind the name,
+        and a colon, stands what one has of its own: the width to which its frames are
+        scaled, the frame that an image shows (else the first), or one of codec, crf,
+        preset, bitrate, pixel_format, loop, dither and colors.
     settings
         Performance settings to start from, or the report of an earlier run.
     time_per_print
@@ -182,6 +189,10 @@ def produce(
         ``small``, ``balanced`` or ``quick``: smaller files or less processor
         time, at about the same quality, for every codec; or one of the
         encoder's own, such as ``slow``. None is ``balanced``.
+    hwaccel
+        ``auto`` has a graphics card encode where one can, else software. What it makes is not the
+        same on each machine, goes through one encoder, and cannot be resumed. So does a
+        `codec` such as ``h264_nvenc``.
     odd_size
         ``pad``, ``crop``, ``scale`` or ``error``, where the pixel format needs
         an even width and height.
@@ -340,7 +351,7 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     from rayanim.animator import Animator
 
     thing, found = arguments["frame_gen"], dict(arguments)
-    found["outfile"] = found["outfile"] and with_usual_names(found["outfile"])
+    found["outfile"] = read_outputs(found["outfile"])
     if is_animation(thing):
         thing = found["frame_gen"] = SavedAnimation(thing)
     if isinstance(thing, SavedAnimation):
@@ -364,6 +375,15 @@ def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def read_outputs(outfile: Any) -> tuple[Output, ...]:
+    """The outputs that were asked for, one or several; the first is a video where one is."""
+    if outfile is None:
+        return ()
+    several = outfile if isinstance(outfile, list | tuple) else [outfile]
+    outputs = [output_of(check_outfile("outfile", each)) for each in several]
+    return tuple(sorted(outputs, key=lambda each: is_image(each.address)))
+
+
 def _carried_out(plan: PlannedVideo, overrides: Overrides) -> Report:
     if overrides.still_number is not None:
         from rayanim.still import draw_still
@@ -382,7 +402,7 @@ class Overrides:
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
-    output: Address | None = None
+    outputs: tuple[Output, ...] = ()
     default_output: Address | None = None
     folder: Path | None = None
     videos: Path | None = None
@@ -399,9 +419,9 @@ class Overrides:
         if self.wanted is not None and not self.wanted(thing):
             return False
         self.calls += 1
-        if self.calls > 1 and self.output is not None:
+        if self.calls > 1 and self.outputs:
             raise SettingsError(
-                f"The script renders more than one video: -o {self.output} went to the first. "
+                f"The script renders more than one video: -o {self.outputs[0]} went to the first. "
                 "Leave -o out, or choose one by its NAME after the script."
             )
         return True
@@ -412,11 +432,12 @@ class Overrides:
         if changes.get("codec", script["codec"]) != script["codec"]:
             # What was chosen for one codec means nothing to another.
             changes = {"crf": None, "preset": None, "pixel_format": None, **changes}
-        if self.output is not None and script["outfile"] is not None:
+        if len(self.outputs) == 1 and script["outfile"]:
             # So does what was chosen for another kind of file.
-            suffix = address_of(script["outfile"]).suffix.lower()
-            if suffix != self.output.suffix.lower():
-                changes = dict.fromkeys(without_effect(self.output.suffix)) | changes
+            suffixes = {each.address.suffix.lower() for each in script["outfile"]}
+            suffix = self.outputs[0].address.suffix
+            if suffixes != {suffix.lower()}:
+                changes = dict.fromkeys(without_effect(suffix)) | changes
         for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
             if choice in changes and rival not in self.arguments:
                 changes[rival] = None
@@ -427,37 +448,41 @@ class Overrides:
             changes["savefig_params"] = {**script["savefig_params"], "dpi": changes["dpi"]}
         if "fps" not in changes:
             changes["fps"] = self._rate(script)
-        changes["outfile"] = self.target(script["outfile"])
+        changes["outfile"] = self._outputs_of_call(script["outfile"])
         if self.still_number is not None:
             changes["frames"] = self._frames_of_still(script, self.still_number)
-            if changes["outfile"] is not None and self.output is None:
-                address = address_of(changes["outfile"])
-                if is_image_pattern(address.name) and script["outfile"] is not None:
-                    changes["outfile"] = with_number(address, self.still_number)
+            if changes["outfile"] and not self.outputs:
+                address = changes["outfile"][0].address
+                if is_image_pattern(address.name) and script["outfile"]:
+                    address = with_number(address, self.still_number)
                 else:
-                    changes["outfile"] = address.with_suffix(".png")
+                    address = address.with_suffix(".png")
+                changes["outfile"] = (Output(address),)
         return script | changes
 
-    def target(self, outfile: Outfile | None) -> Outfile | None:
-        """The output file of a call that names `outfile`."""
+    def target(self, outfile: Outfile | None) -> Address | None:
+        """The first output of a call that names `outfile`."""
+        outputs = self._outputs_of_call(read_outputs(outfile))
+        return outputs[0].address if outputs else None
+
+    def _outputs_of_call(self, named: tuple[Output, ...]) -> tuple[Output, ...]:
+        """The outputs of a call that names these."""
+        default = () if self.default_output is None else (Output(self.default_output),)
+        outputs = self.outputs or named or default
         if self.videos is not None:
-            return self._below_videos(self.output or outfile or self.default_output, self.videos)
-        if self.output is None and outfile is not None:
-            return outfile
-        path = self.output or self.default_output
-        if path is None or self.folder is None or self.folder == Path.cwd():
-            return path  # as it was written, for messages
-        return self.folder / path
+            return tuple(self._below_videos(each, self.videos) for each in outputs)
+        if outputs is named or self.folder is None or self.folder == Path.cwd():
+            return outputs  # as they were written, for messages
+        return tuple(replace(each, address=self.folder / each.address) for each in outputs)
 
     @staticmethod
-    def _below_videos(outfile: Outfile | None, videos: Path) -> Outfile | None:
-        """`outfile` in the folder for videos; an absolute path and a URL stay what they are."""
-        address = None if outfile is None else address_of(outfile)
-        if not isinstance(address, Path):
-            return outfile
-        target = videos / address
+    def _below_videos(output: Output, videos: Path) -> Output:
+        """`output` in the folder for videos; an absolute path and a URL stay what they are."""
+        if not isinstance(output.address, Path):
+            return output
+        target = videos / output.address
         target.parent.mkdir(parents=True, exist_ok=True)
-        return target
+        return replace(output, address=target)
 
     def _rate(self, script: dict[str, Any]) -> Any:
         """The script's rate, or that of the quality where frames can be drawn at any time."""
@@ -510,6 +535,14 @@ def overriding(overrides: Overrides) -> Iterator[Overrides]:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedOutput:
+    """Another file that is made of the same frames."""
+
+    target: Target
+    settings: RenderSettings
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedVideo:
     """What is rendered, with which settings, and where it goes; checked, and not opened yet."""
 
@@ -519,6 +552,17 @@ class PlannedVideo:
     feed: Feed
     target: Target
     params: Iterable[Any] | None = None
+    others: tuple[PlannedOutput, ...] = ()
+
+    @property
+    def targets(self) -> list[Target]:
+        """Where all of it goes."""
+        return [self.target, *(each.target for each in self.others)]
+
+    def with_settings(self, changed: Callable[[RenderSettings], RenderSettings]) -> PlannedVideo:
+        """The same with other settings for all outputs."""
+        others = tuple(replace(each, settings=changed(each.settings)) for each in self.others)
+        return replace(self, settings=changed(self.settings), others=others)
 
     def drawn_safer(self, redraw: RedrawError, feed: Feed) -> PlannedVideo:
         """The same video of a new source, drawn as `redraw` says; `feed` has its frames."""
@@ -554,7 +598,7 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     is_still = overrides.still_number is not None
     if is_still:
         settings = replace(settings, speed=Fraction(1))  # no frame is left out
-    address = _target_address(settings, is_still=is_still)
+    settings, target, others = _planned_outputs(settings, is_still=is_still)
     if settings.cluster_address is None:
         _warn_of_unused(settings.cluster)
     if isinstance(thing, SavedAnimation):
@@ -563,15 +607,32 @@ def make_plan(arguments: dict[str, Any], overrides: Overrides) -> PlannedVideo:
     elif comes_once(params) and not isinstance(params, FrameStream):
         params = KeptEntries(params)
     source = as_source(thing, settings)
-    if settings.chapters is None and "chapters" not in without_effect(address.suffix):
-        found: Any = _chapters_of(thing, settings.fps)
-        settings = replace(settings, chapters=found)
     params, feed_params, settings = _listed(source, params, settings)
     source, feed = _source_and_feed(source, feed_params, settings)
-    is_folder = not is_still and is_image_pattern(address.name)
-    target = (ImageFolder if is_folder else Target)(address, settings.storage_options)
+    _check_frames(settings, others, feed)
     code = code_of(thing.animations) if isinstance(thing, SavedAnimation) else thing
-    return PlannedVideo(code, settings, source, feed, target, params)
+    plan = PlannedVideo(code, settings, source, feed, target, params, others)
+    chapters: Any = _chapters_of(thing, settings.fps)
+    if chapters is None:
+        return plan
+    return replace(
+        plan,
+        settings=_with_chapters(settings, target, chapters),
+        others=tuple(
+            replace(each, settings=_with_chapters(each.settings, each.target, chapters))
+            for each in others
+        ),
+    )
+
+
+def _with_chapters(
+    settings: RenderSettings, target: Target, chapters: dict[int, str]
+) -> RenderSettings:
+    """`settings` with these, where none were given and the file may have some."""
+    if settings.chapters is not None or "chapters" in without_effect(target.address.suffix):
+        return settings
+    found: Any = chapters
+    return replace(settings, chapters=found)
 
 
 def _chapters_of(thing: Any, rate: Fraction) -> dict[int, str] | None:
@@ -594,38 +655,101 @@ def _with_audio_file(plan: PlannedVideo) -> Iterator[PlannedVideo]:
     """`plan`, with sound that is an array in a file, for the process that writes the video."""
     from rayanim.video.tracks import write_wav
 
-    samples = plan.settings.audio
-    if not isinstance(samples, Samples):
+    given = (plan.settings, *(each.settings for each in plan.others))
+    samples = next((each.audio for each in given if isinstance(each.audio, Samples)), None)
+    if samples is None:
         yield plan
         return
     with tempfile.TemporaryDirectory(prefix="rayanim-audio-") as folder:
         path = Path(folder, "audio.wav")
         write_wav(samples, path)
-        yield replace(plan, settings=replace(plan.settings, audio=str(path)))
+        yield plan.with_settings(
+            lambda settings: replace(settings, audio=settings.audio and str(path))
+        )
 
 
-def _target_address(settings: RenderSettings, *, is_still: bool) -> Address:
-    """Where the result goes, once its suffix is known to be one of a video, or of a still."""
-    outfile = settings.outfile
-    if outfile is None:
+def _planned_outputs(
+    settings: RenderSettings, *, is_still: bool
+) -> tuple[RenderSettings, Target, tuple[PlannedOutput, ...]]:
+    """The settings with those of the first output, its place, and the other outputs."""
+    outputs: tuple[Output, ...] = settings.outfile[:1] if is_still else settings.outfile
+    if not outputs:
         raise SettingsError("No output file: give outfile='video.mp4', or -o on the command line.")
-    try:
-        address = address_of(outfile).expanduser()
-    except RuntimeError:
-        raise OutputError(
-            f"{str(outfile)!r} begins with the home folder of a user who does not exist here."
-        ) from None
-    address = with_default_suffix(address, ".png" if is_still else ".mp4")
+    addresses = [_target_address(each, is_still=is_still) for each in outputs]
+    for at, address in enumerate(addresses):
+        if address in addresses[:at]:
+            raise SettingsError(f"Two outputs have the name {str(address)!r}.")
+    # What means something to one of them is no mistake.
+    of_none = set.intersection(*(set(without_effect(each.suffix)) for each in addresses))
+    main, *changes = (
+        _changes(address.suffix, dict(output.options), of_none)
+        for address, output in zip(addresses, outputs, strict=True)
+    )
+    target = _target(addresses[0], replace(settings, **main), is_still=is_still)
+    others = []
+    for address, changed in zip(addresses[1:], changes, strict=True):
+        its_own = replace(settings, **changed)
+        others.append(PlannedOutput(_target(address, its_own, is_beside=True), its_own))
+    return replace(settings, **main), target, tuple(others)
+
+
+def _changes(suffix: str, own: dict[str, Any], of_none: set[str]) -> dict[str, Any]:
+    """The settings of an output that are not those of all: `own`, and what has no effect there."""
+    changes = dict.fromkeys(set(without_effect(suffix)) - of_none) | own
+    if "codec" in own:
+        # What was chosen for one codec means nothing to another.
+        changes = {"crf": None, "preset": None, "pixel_format": None} | changes
+    for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
+        if choice in own and rival not in own:
+            changes[rival] = None
+    return changes
+
+
+def _target(
+    address: Address, settings: RenderSettings, *, is_still: bool = False, is_beside: bool = False
+) -> Target:
+    """The place of an output, once its suffix is known to be one of a video, or of a still."""
+    storage_options = settings.storage_options
     if is_still:
         from rayanim.still import check_image_suffix
 
         check_image_suffix(address.suffix)
-    else:
-        from rayanim.video.codecs import check_target
+        return Target(address, storage_options)
+    from rayanim.video.codecs import check_target
 
-        is_folder = is_image_pattern(address.name)
-        check_target(address.name if is_folder else address.suffix, settings)
-    return address
+    is_folder = is_image_pattern(address.name)
+    check_target(address.name if is_folder else address.suffix, settings, is_beside=is_beside)
+    return (ImageFolder if is_folder else Target)(address, storage_options)
+
+
+def _target_address(output: Output, *, is_still: bool) -> Address:
+    """Where a result goes."""
+    try:
+        address = output.address.expanduser()
+    except RuntimeError:
+        raise OutputError(
+            f"{str(output)!r} begins with the home folder of a user who does not exist here."
+        ) from None
+    return with_default_suffix(address, ".png" if is_still else ".mp4")
+
+
+def _check_frames(settings: RenderSettings, others: Iterable[PlannedOutput], feed: Feed) -> None:
+    """See that the frames that images show are in the video, where that is known."""
+    chosen = settings.frames
+    for each in others:
+        frame = each.settings.frame
+        if frame is None:
+            continue
+        is_there = chosen is None or frame in chosen
+        if isinstance(feed, NumberFeed) and chosen is None:
+            is_there = frame < feed.n_frames
+        position = settings.position_of(frame)
+        below = frame if chosen is None else chosen.count_below(frame)
+        is_shown = position is not None and int(position * settings.every) == below
+        if not is_there or not is_shown:
+            raise SettingsError(
+                f"{str(each.target.address)!r} is to show frame {frame}, which is not in the video."
+            )
 
 
 def _warn_of_unused(cluster: ClusterSettings) -> None:
@@ -761,24 +885,27 @@ def render(plan: PlannedVideo, how_to_resume: str) -> Report:
         complain=progress.message,
     ) as log:
         with _with_audio_file(plan) as plan:
-            report = report_of(address, _made(plan, name, progress, log, how_to_resume))
+            outcome, other_bytes = _made(plan, name, progress, log, how_to_resume)
+        addresses = [each.target.address for each in plan.others]
+        report = report_of(address, outcome, list(zip(addresses, other_bytes, strict=True)))
         log.apply(finished(report))
     return report
 
 
 def _made(
     plan: PlannedVideo, name: JobName, progress: Progress, log: Listener, how_to_resume: str
-) -> Outcome:
-    """The video at its target, and how it came there."""
+) -> tuple[Outcome, list[int]]:
+    """The video at its target, how it came there, and the bytes of the other outputs."""
     from rayanim.randomness import noted_randomness
 
-    plan.target.check(overwrite=plan.settings.overwrite)
+    for target in plan.targets:
+        target.check(overwrite=plan.settings.overwrite)
 
     def attempt(
         plan: PlannedVideo, feed: Feed, again: Feed | None, *, in_full: bool, notice: str | None
-    ) -> Outcome:
+    ) -> tuple[Outcome, list[int]]:
         """One try at the video; with a `notice` it is not the first one."""
-        from rayanim.engine.job import Job, JobRunner
+        from rayanim.engine.job import Job, JobRunner, OtherOutput
         from rayanim.storage.segments import SegmentStore
 
         segment_store = SegmentStore(
@@ -790,7 +917,10 @@ def _made(
             how_to_resume=how_to_resume,
         )
         # The segments go when the video has its name, and not before.
-        with segment_store, plan.target.part() as part_path:
+        with segment_store, contextlib.ExitStack() as stack:
+            part_path, *other_paths = [
+                stack.enter_context(target.part()) for target in plan.targets
+            ]
             job = Job(
                 settings=plan.settings,
                 source=plan.source,
@@ -798,19 +928,25 @@ def _made(
                 suffix=plan.target.suffix,
                 part_path=part_path,
                 segment_store=segment_store,
+                others=tuple(
+                    OtherOutput(suffix=each.target.suffix, settings=each.settings, part_path=path)
+                    for each, path in zip(plan.others, other_paths, strict=True)
+                ),
                 name=name,
                 in_full=in_full,
                 again=again,
                 params=plan.params,
             )
             outcome = JobRunner(job, progress, log, notice).run()
-            check_whole(part_path, outcome.file_bytes)
-        return outcome
+            file_bytes, *other_bytes = check_whole(job.part_paths, outcome.file_bytes)
+        return replace(outcome, file_bytes=file_bytes), other_bytes
 
-    with plan.target.claimed():
-        # Another job may have finished it since.
-        if not plan.settings.overwrite:
-            plan.target.check(overwrite=False)
+    with contextlib.ExitStack() as claims:
+        for target in plan.targets:
+            claims.enter_context(target.claimed())
+            # Another job may have finished it since.
+            if not plan.settings.overwrite:
+                target.check(overwrite=False)
         feed, again = plan.feed, plan.feed.from_start()
         in_full, notice = False, None
         begin_random_numbers_again = noted_randomness()
@@ -921,8 +1057,13 @@ def describe(plan: PlannedVideo) -> PlanReport:
     from rayanim.video.timing import length_s
 
     settings, address = plan.settings, plan.target.address
-    spec = make_spec(plan.target.suffix, settings, _first_size(plan), settings.fps)
-    probe(spec)
+    size = _first_size(plan)
+    spec = make_spec(plan.target.suffix, settings, size, settings.fps)
+    others = [
+        make_spec(each.target.suffix, each.settings, size, settings.fps) for each in plan.others
+    ]
+    for each in (spec, *others):
+        probe(each)
     stays = plan.source.stays
     transport, transport_reason = choose_transport(spec, settings.transport, stays)
     max_actors = settings.most_actors(usable_cores())
@@ -943,6 +1084,10 @@ def describe(plan: PlannedVideo) -> PlanReport:
         transport_reason=transport_reason,
         settings=settings.performance,
         rendered=False,
+        others=tuple(
+            OutputFile(planned.target.address, each.size, each.codec, each.pixel_format, 0)
+            for planned, each in zip(plan.others, others, strict=True)
+        ),
         lines=tuple(_lines(plan, max_actors, segment_frames)),
         max_actors=max_actors,
         max_segment_frames=segment_frames,
@@ -968,8 +1113,7 @@ def _first_size(plan: PlannedVideo) -> tuple[int, int]:
 
 def _longest_segment(plan: PlannedVideo, transport: Transport, spec: StreamSpec) -> int:
     """The most frames in a segment."""
-    from rayanim.engine.plan import segment_lengths
-    from rayanim.video.spec import gop_frames
+    from rayanim.video.spec import gop_frames, segment_lengths
 
     longest, n_frames = plan.settings.performance.frame_batch_amount, plan.feed.n_frames
     if n_frames is None or transport == "frames":
@@ -978,7 +1122,7 @@ def _longest_segment(plan: PlannedVideo, transport: Transport, spec: StreamSpec)
 
 
 def _lines(plan: PlannedVideo, max_actors: int, segment_frames: int) -> list[str]:
-    settings, address = plan.settings, plan.target.address
+    settings = plan.settings
     if plan.source.stays is None:
         lines = _where(settings, max_actors, segment_frames)
     else:
@@ -987,9 +1131,9 @@ def _lines(plan: PlannedVideo, max_actors: int, segment_frames: int) -> list[str
         lines.append(f"The number of frames is known when {plan.feed.name} has ended.")
     if settings.frames is not None:
         lines.append(f"Of the whole video, frames {settings.frames.text}.")
-    if plan.target.exists():
-        what = "is replaced" if settings.overwrite else "may not be replaced: the run would stop"
-        lines.append(f"{address} exists and {what}.")
+    what = "is replaced" if settings.overwrite else "may not be replaced: the run would stop"
+    there = [target.address for target in plan.targets if target.exists()]
+    lines += [f"{address} exists and {what}." for address in there]
     return lines
 
 
@@ -1027,7 +1171,7 @@ class PassedOver(Report):
 def passed_over(arguments: dict[str, Any]) -> PassedOver:
     """What a call gets that was not carried out, because another video was asked for by name."""
     return PassedOver(
-        output=address_of(arguments["outfile"] or ""),
+        output=arguments["outfile"][0].address if arguments["outfile"] else Path(),
         frames=0,
         elapsed_s=0.0,
         size=(0, 0),

@@ -56,6 +56,21 @@ class FleetSize:
     nodes: int
 
 
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file that a job made beside the first; its attributes are those of `Report`."""
+
+    output: Address
+    size: tuple[int, int]
+    codec: str
+    pixel_format: str
+    file_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Report.to_dict`."""
+        return asdict(self) | {"output": str(self.output), "size": list(self.size)}
+
+
 Binding = Literal["drawing", "script", "converting", "encoding", "start-up"]
 
 SCRIPT = "the script's own code"
@@ -272,6 +287,8 @@ class Report(_SettingsOf):
         (process name, peak resident bytes) of each process of the job.
     rendered
         False for a dry run or a still.
+    others
+        The other files of a run with several outputs.
     """
 
     output: Address = field(metadata=_as_json(str))
@@ -309,6 +326,15 @@ class Report(_SettingsOf):
     )
     rendered: bool = True
     length_s: float | None = None
+    others: tuple[OutputFile, ...] = field(
+        default=(), metadata=_as_json(lambda files: [each.to_dict() for each in files])
+    )
+
+    @property
+    def files(self) -> list[OutputFile]:
+        """All files that were made."""
+        own = (self.output, self.size, self.codec, self.pixel_format, self.file_bytes)
+        return [each for each in (OutputFile(*own), *self.others) if each.file_bytes]
 
     @property
     def fps(self) -> float:
@@ -337,10 +363,14 @@ class Report(_SettingsOf):
         return f"{stage} took longest; {actors}{ADVICE[self.binding]}{not_actors}"
 
     def summary(self) -> str:
-        """Three lines for people: the video, the time, the bottleneck; a fourth for events."""
+        """Three lines for people: the video, the time, the bottleneck.
+
+        And one for each other output, and one for events.
+        """
+        videos = [self._video_line(), *map(_output_line, self.others)]
         if not self.rendered:
-            return self._video_line()
-        lines = [self._video_line(), self._time_line(), self._bottleneck_line()]
+            return "\n".join(videos)
+        lines = [*videos, self._time_line(), self._bottleneck_line()]
         return "\n".join(lines + ([_events_line(self.events)] if self.events else []))
 
     __str__ = summary
@@ -474,6 +504,14 @@ class Report(_SettingsOf):
             f"{video_html(self.output, self.size[0])}"
             f'<pre style="white-space: pre-wrap">{safe(str(self))}</pre>'
         )
+
+
+def _output_line(file: OutputFile) -> str:
+    width, height = file.size
+    return (
+        f"{file.output}: {width}x{height}, {file.codec} {file.pixel_format}, "
+        f"{size_text(file.file_bytes) if file.file_bytes else 'not written'}"
+    )
 
 
 def _events_line(events: tuple[str, ...]) -> str:

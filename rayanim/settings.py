@@ -97,7 +97,8 @@ def count_or_none(name: str, value: Any) -> int | None:
 
 def one_of(*texts: str) -> Check:
     """A check for one of these texts."""
-    allowed = ", ".join(map(repr, texts[:-1])) + f" or {texts[-1]!r}"
+    *others, last = map(repr, texts)
+    allowed = f"{', '.join(others)} or {last}" if others else last
 
     def check(name: str, value: Any) -> Any:
         if value not in texts:
@@ -953,6 +954,13 @@ def _chapters(name: str, value: Any) -> tuple[tuple[int, str], ...] | None:
     return tuple(sorted((operator.index(at), str(title)) for at, title in dict(value).items()))
 
 
+def _frame(name: str, value: Any) -> int | None:
+    is_number = not isinstance(value, bool) and hasattr(value, "__index__")
+    if value is not None and not (is_number and value >= 0):
+        raise SettingsError(f"{name} must be the number of a frame, from 0 on, got {value!r}.")
+    return None if value is None else operator.index(value)
+
+
 def _metadata(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(value or {}, Mapping | tuple):
         raise SettingsError(f"{name} must be a dict such as {{'title': 'A wave'}}, got {value!r}.")
@@ -964,7 +972,8 @@ class VideoSettings:
     """How pixels become a video: the settings that `rayanim.video` reads.
 
     What is None is chosen by the container and codec. `rayanim.produce`
-    documents each.
+    documents each, and at `outfile` those that one output has of its own: `width`, to
+    which frames are scaled, and `frame`, the number of the one that an image shows.
     """
 
     codec: str | None = setting(None, text_or_none)
@@ -985,6 +994,9 @@ class VideoSettings:
     audio: str | Samples | None = setting(None, _audio)
     subtitles: str | None = setting(None, _subtitles)
     chapters: tuple[tuple[int, str], ...] | None = setting(None, _chapters)
+    hwaccel: Literal["auto"] | None = setting(None, one_of_or_none("auto"))
+    width: int | None = setting(None, count_or_none)
+    frame: int | None = setting(None, _frame)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -1118,10 +1130,14 @@ def _share(name: str, value: Any) -> float | None:
     return float(value)
 
 
-def _outfile(name: str, value: Any) -> Any:
-    # A URL that was read is no path, and has a suffix as one has.
+def check_outfile(name: str, value: Any) -> Any:
+    """The check for the name of an output, or for a tuple of outputs that were read."""
+    if isinstance(value, tuple):
+        return value
+    # What was read already is no path.
+    is_read = value is None or hasattr(value, "suffix") or hasattr(value, "address")
     try:
-        is_name = value is None or hasattr(value, "suffix") or isinstance(os.fspath(value), str)
+        is_name = is_read or isinstance(os.fspath(value), str)
     except TypeError:
         is_name = False
     if not is_name:
@@ -1179,7 +1195,7 @@ class RenderSettings(VideoSettings):
     address: str | None = setting(None, _address)
     cluster: ClusterSettings = setting(None, _cluster)
 
-    outfile: Any = setting(None, _outfile)
+    outfile: Any = setting(None, check_outfile)
     overwrite: bool = setting(True, truth)
     resume: bool = setting(False, truth)
     keep_parts: bool = setting(False, truth)

@@ -16,6 +16,7 @@ from PIL import Image
 import rayanim
 from rayanim.errors import OutputError, SettingsError
 from rayanim.render import Overrides, current, overriding
+from rayanim.storage.address import Output
 
 
 def render(overrides: Overrides, outfile: Path | None, thing=None, **arguments):
@@ -51,7 +52,7 @@ def test_overrides_reach_the_scripts_threads():
 def test_arguments_take_precedence(tmp_path):
     """Output, rate and frames of the command replace those of the script."""
     overrides = Overrides(
-        output=tmp_path / "new.mkv", arguments={"fps": "30000/1001", "frames": "2-6x2"}
+        outputs=(Output(tmp_path / "new.mkv"),), arguments={"fps": "30000/1001", "frames": "2-6x2"}
     )
     report = render(overrides, tmp_path / "old.mp4", fps=5, frames="0-3", thing=Numbered(12))
     assert report.output == tmp_path / "new.mkv"
@@ -77,14 +78,14 @@ def test_the_commands_paths_begin_where_it_was_started(tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    report = render(Overrides(output=Path("a.mp4"), folder=tmp_path), None)
+    report = render(Overrides(outputs=(Output(Path("a.mp4")),), folder=tmp_path), None)
     assert report.output == tmp_path / "a.mp4"
     assert read_numbers(tmp_path / "a.mp4") == list(range(12))
 
 
 def test_a_second_video_does_not_fit_into_one_output(tmp_path):
     """-o names one video: the second call is refused, and the first video stays."""
-    overrides = Overrides(output=tmp_path / "one.mp4")
+    overrides = Overrides(outputs=(Output(tmp_path / "one.mp4"),))
     render(overrides, None)
     with pytest.raises(SettingsError, match="more than one video"):
         render(overrides, None)
@@ -140,7 +141,7 @@ def test_an_explicit_rate_wins_over_the_quality(tmp_path, caplog):
 
 def test_another_codec_drops_what_was_chosen_for_the_scripts(tmp_path):
     """A preset that only the script's codec knows does not stop the command's."""
-    overrides = Overrides(output=tmp_path / "a.webm", arguments={"codec": "vp9"})
+    overrides = Overrides(outputs=(Output(tmp_path / "a.webm"),), arguments={"codec": "vp9"})
     report = render(overrides, tmp_path / "a.mp4", codec="h264", preset="slow", crf=18)
     assert "vp9" in report.codec
     assert read_numbers(report.output) == list(range(12))
@@ -148,12 +149,17 @@ def test_another_codec_drops_what_was_chosen_for_the_scripts(tmp_path):
 
 def test_another_kind_of_file_drops_what_was_chosen_for_the_scripts(tmp_path):
     """A crf means nothing to a GIF, and a loop count nothing to an mp4."""
-    report = render(Overrides(output=tmp_path / "a.gif"), tmp_path / "a.mp4", crf=20, codec="h264")
+    report = render(
+        Overrides(outputs=(Output(tmp_path / "a.gif"),)), tmp_path / "a.mp4", crf=20, codec="h264"
+    )
     assert report.codec == "gif"
-    report = render(Overrides(output=tmp_path / "a.mp4"), tmp_path / "a.gif", loop=2)
+    report = render(Overrides(outputs=(Output(tmp_path / "a.mp4"),)), tmp_path / "a.gif", loop=2)
     assert report.codec == "libx264"
     with pytest.raises(SettingsError, match="gif has no crf"):
-        render(Overrides(output=tmp_path / "a.gif", arguments={"crf": 20}), tmp_path / "a.mp4")
+        render(
+            Overrides(outputs=(Output(tmp_path / "a.gif"),), arguments={"crf": 20}),
+            tmp_path / "a.mp4",
+        )
 
 
 @pytest.mark.parametrize("given", [{"bitrate": 500}, {"crf": 30}])
@@ -316,7 +322,7 @@ def test_a_still_is_written_whole_or_not_at_all(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"before")
     with pytest.raises(rayanim.FrameError):
-        render(Overrides(output=target, still_number=3), None, Numbered(12, fail=3))
+        render(Overrides(outputs=(Output(target),), still_number=3), None, Numbered(12, fail=3))
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
@@ -326,7 +332,7 @@ def test_a_still_respects_no_overwrite(tmp_path):
     target.write_bytes(b"before")
     with pytest.raises(OutputError, match="exists"):
         render(
-            Overrides(output=target, still_number=3, arguments={"overwrite": False}),
+            Overrides(outputs=(Output(target),), still_number=3, arguments={"overwrite": False}),
             None,
         )
     assert target.read_bytes() == b"before"
@@ -337,7 +343,7 @@ def test_a_still_needs_an_image_format(tmp_path, suffix):
     """A suffix of no image is refused before anything is drawn."""
     with pytest.raises(OutputError, match="image format"):
         render(
-            Overrides(output=tmp_path / f"a{suffix}", still_number=0),
+            Overrides(outputs=(Output(tmp_path / f"a{suffix}"),), still_number=0),
             None,
             Numbered(12, fail=0),
         )

@@ -365,6 +365,7 @@ def test_the_dictionary_is_pinned() -> None:
             {"process": "RenderActor", "bytes": 21},
         ],
         "rendered": True,
+        "others": [],
     }
 
 

@@ -36,6 +36,7 @@ from rayanim.settings import (
     Workers,
     parse_rate,
 )
+from rayanim.storage.address import Output
 
 
 @pytest.mark.parametrize(
@@ -371,7 +372,11 @@ def test_performance_settings_have_no_other_names_or_places() -> None:
         PerformanceSettings(*by_position, None)
 
 
-NOT_ARGUMENTS = {"height_px": "the command's --quality"}
+NOT_ARGUMENTS = {
+    "frame": "of one output",
+    "height_px": "the command's --quality",
+    "width": "of one output",
+}
 """Settings that `produce` does not take, and where they come from."""
 
 NOT_OPTIONS = {
@@ -382,6 +387,7 @@ NOT_OPTIONS = {
     "duration": "belongs to the function that is drawn",
     "durations": "belongs to what is drawn",
     "encoding_log_interval": "progress is shown as the command says",
+    "frame": "of one output",
     "height_px": "--quality",
     "logger": "an object of Python's",
     "metadata": "belongs to what is drawn",
@@ -394,6 +400,7 @@ NOT_OPTIONS = {
     "savefig_params": "an object of Python's",
     "storage_options": "keys belong into the environment",
     "time_per_print": "progress is shown as the command says",
+    "width": "of one output",
 }
 """Settings that have no option of the command of that name, and why."""
 
@@ -447,14 +454,15 @@ def test_every_argument_reaches_the_settings(
             NumberedAnimator().make_video(outfile, **given)
     performance = given.pop("settings").replace(frame_batch_amount=9, min_workers=2)
     (settings,) = found
-    assert settings == RenderSettings(outfile=outfile, performance=performance, **given)
+    outputs = (Output(outfile),)
+    assert settings == RenderSettings(outfile=outputs, performance=performance, **given)
     default = RenderSettings()
     unchanged = {each for each in names_of(RenderSettings)
                  if getattr(settings, each) == getattr(default, each)}  # fmt: skip
-    of_gifs = {"loop", "dither", "colors"}
+    of_one = {"loop", "dither", "colors", "frame", "width"}
     others = {"bitrate", "duration", "durations", "height_px", "independent"}
-    tracks = {"audio", "subtitles", "chapters"}
-    assert unchanged == others | of_gifs | tracks
+    tracks = {"audio", "subtitles", "chapters", "hwaccel"}
+    assert unchanged == others | of_one | tracks
 
 
 def test_settings_travel_whole_but_for_what_is_the_caller_s() -> None:

@@ -29,11 +29,12 @@ from rayanim.engine.messages import (
     Tick,
     TransferBegan,
 )
-from rayanim.engine.plan import GOP_FRAMES, Chunk, SegmentPlan
+from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.scheduler import LOOK_S, Scheduler, SchedulerSettings
 from rayanim.errors import SegmentLostError
 from rayanim.parameters import NumberFeed
 from rayanim.settings import PerformanceSettings
+from rayanim.video.spec import KEYFRAME_DISTANCE
 from simulation.agenda import Agenda, Server
 from simulation.encoder import Encoder, EncoderThreads
 from simulation.nodes import Nodes
@@ -64,7 +65,7 @@ class SimulatedJob:
         self._nodes = Nodes(scenario, self._agenda, self._hear, self._slower)
         self._link, self._encoder = Server(self._agenda), Encoder(scenario, self._agenda)
         self._threads = EncoderThreads(scenario, self._agenda, self._found, self._slower)
-        self._plan = SegmentPlan(NumberFeed(scenario.frames), scenario.longest or GOP_FRAMES)
+        self._plan = SegmentPlan(NumberFeed(scenario.frames), scenario.longest or KEYFRAME_DISTANCE)
         self._drawn_here = 0
         self._inbox: list[Event] = []
         self._most_inbox = 0

@@ -11,7 +11,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -83,7 +83,7 @@ ADDRESS_HELP = (
     "then a Ray cluster on this machine."
 )
 
-NOT_PASSED_ON = ("output", "preview", "as_json", "quiet", "videos_folder", "resume_command")
+NOT_PASSED_ON = ("outputs", "preview", "as_json", "quiet", "videos_folder", "resume_command")
 """Options of `run` that mean something else, or nothing, on the cluster."""
 
 
@@ -183,6 +183,11 @@ class Submission:
                 "rayanim fetch JOB brings the video later."
             )
         output = self.options.output
+        if self.fetch and len(self.options.outputs) > 1:
+            raise SettingsError(
+                "--fetch brings one file to where -o says. Leave --fetch out, and bring several "
+                "with rayanim fetch JOB."
+            )
         if self.fetch and output is not None and not isinstance(output, Path):
             raise OutputError(
                 f"--fetch brings the video from the cluster, and {output} is a URL, which "
@@ -334,11 +339,12 @@ def _request(
 
     script, options, words = submission.script, submission.options, list(submission.words)
     there = jobs.relative_script(script, folder) if folder else script.as_posix()
-    output = options.output
-    if submission.fetch:  # where it goes and what it may replace is a matter of this machine
-        output = Path(output.name) if output is not None else None
+    outputs = options.outputs
+    if submission.fetch:  # where they go and what they may replace is a matter of this machine
+        outputs = tuple(replace(each, address=Path(each.address.name)) for each in outputs)
         words = [word for word in words if word != "--no-overwrite"]
-    line = ["--json", *(["-o", str(output)] if output else []), *words, there]
+    named = [word for each in outputs for word in ("-o", str(each))]
+    line = ["--json", *named, *words, there]
     line += [options.name] if options.name else []
     line += ["--", *options.script_arguments] if options.script_arguments else []
     again, mark = going_on(sys.argv), f"[rayanim {secrets.token_hex(8)}] "

@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -28,12 +28,13 @@ from rayanim.settings import (
     VideoSettings,
     parse_size,
 )
-from rayanim.storage.address import Address, address_of, with_default_suffix
+from rayanim.storage.address import Address, Output, with_default_suffix
 from rayanim.storage.image_folder import (
     ImageFolder,
+    is_image,
     is_image_pattern,
+    output_of,
     with_number,
-    with_usual_names,
 )
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -51,10 +52,10 @@ def with_options(command: CommandT, *options: Decorator) -> CommandT:
     return command
 
 
-def _parsed(*names: str, parse: Callable[[str], Any], **options: Any) -> Decorator:
+def _parsed(*names: str, parse: Callable[[Any], Any], **options: Any) -> Decorator:
     """An option that `parse` reads; its `SettingsError` is a usage error."""
 
-    def callback(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
+    def callback(ctx: click.Context, param: click.Parameter, text: Any) -> Any:
         try:
             return None if text is None else parse(text)
         except SettingsError as error:
@@ -158,10 +159,11 @@ def _parse_seed(text: str) -> int | str:
         raise SettingsError(f"seed must be a whole number or 'none', got {text!r}.") from None
 
 
-def _parse_output(text: str) -> Address:
-    if not text:
+def _parse_outputs(texts: tuple[str, ...]) -> tuple[Output, ...]:
+    if "" in texts:
         raise SettingsError("The output's name is empty. Name a file, such as wave.mp4.")
-    return address_of(with_usual_names(text))
+    outputs = [output_of(text) for text in texts]
+    return tuple(sorted(outputs, key=lambda each: is_image(each.address)))
 
 
 def _parse_log(text: str) -> str:
@@ -209,6 +211,11 @@ def video_options(command: CommandT) -> CommandT:
             "--preset",
             metavar="NAME",
             help="small, balanced (the default) or quick; or the encoder's own, such as slow.",
+        ),
+        click.option(
+            "--hwaccel",
+            type=click.Choice(["auto"]),
+            help="Have a graphics card encode where one can; not the same bytes everywhere.",
         ),
         click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
         click.option(
@@ -298,9 +305,12 @@ def common_options(command: CommandT) -> CommandT:
         _parsed(
             "-o",
             "--output",
-            parse=_parse_output,
+            "outputs",
+            parse=_parse_outputs,
+            multiple=True,
             metavar="FILE",
-            help="The file to write, or s3://bucket/FILE; its suffix chooses the format.",
+            help="The file to write, or s3://bucket/FILE; its suffix chooses the format. May be "
+            "repeated: small.gif:width=480, or poster.png:frame=30 beside a video.",
         ),
         click.option("--fps", metavar="RATE", help="Frames per second: 30 or 30000/1001."),
         click.option(
@@ -352,6 +362,14 @@ def common_options(command: CommandT) -> CommandT:
     )
 
 
+def _named(output: Output, still_number: int | None) -> Output:
+    """`output` with a suffix; of a still, with its number where it names one for each frame."""
+    if still_number is None:
+        return replace(output, address=with_default_suffix(output.address, ".mp4"))
+    address = with_number(with_default_suffix(output.address, ".png"), still_number)
+    return replace(output, address=address)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the command was given, beside the script.
@@ -363,7 +381,7 @@ class Options:
     name: str | None
     script_arguments: tuple[str, ...]
     still_number: int | None
-    output: Address | None
+    outputs: tuple[Output, ...]
     quality: str | None
     videos_folder: Path | None
     resume_command: str | None
@@ -383,7 +401,7 @@ class Options:
         values = {name: value for name, value in values.items() if value not in (None, ())}
         own = {
             name: values.pop(name, None)
-            for name in ("name", "output", "quality", "videos_folder", "resume_command")
+            for name in ("name", "quality", "videos_folder", "resume_command")
         }
         flags = {
             name: values.pop(name, False)
@@ -391,11 +409,9 @@ class Options:
         }
         if flags["verbose"] and flags["quiet"]:
             raise click.UsageError("-v and --quiet exclude each other.")
-        if own["output"] is not None:
-            suffix = ".mp4" if still_number is None else ".png"
-            own["output"] = with_default_suffix(own["output"], suffix)
-            if still_number is not None:
-                own["output"] = with_number(own["output"], still_number)
+        own["outputs"] = tuple(_named(each, still_number) for each in values.pop("outputs", ()))
+        if still_number is not None and len(own["outputs"]) > 1:
+            raise click.UsageError("A still is one file: give -o once.")
         if own["quality"] is not None and "dpi" in values:
             raise click.UsageError("--quality and --dpi exclude each other: both set the size.")
         if own["quality"] is not None:
@@ -430,14 +446,21 @@ class Options:
     @property
     def replacing(self) -> dict[str, Any]:
         """What takes the place of the script's own, by name, for messages."""
-        own = {"outfile": self.output, "frames": self.still_number}
+        own: dict[str, Any] = {"outfile": self.output, "frames": self.still_number}
         return {name: value for name, value in own.items() if value is not None} | self.arguments
 
+    @property
+    def output(self) -> Address | None:
+        """The first file to write; None where the script names it."""
+        return self.outputs[0].address if self.outputs else None
+
     def check(self, *, is_here: bool = True) -> None:
-        """Refuse before the script runs what can be refused of the output without it."""
-        output = self.output
-        if output is None:
-            return
+        """Refuse before the script runs what can be refused of the outputs without it."""
+        for number, each in enumerate(self.outputs):
+            self._check_output(each, is_beside=number > 0, is_here=is_here)
+
+    def _check_output(self, given: Output, *, is_beside: bool, is_here: bool) -> None:
+        output = given.address
         if self.videos_folder is not None and isinstance(output, Path):
             output = self.videos_folder / output
         is_folder = self.still_number is None and is_image_pattern(output.name)
@@ -453,11 +476,16 @@ class Options:
             return
         from rayanim.video.codecs import check_target
 
-        # Without the codec, which the script may choose, the rest cannot be judged.
-        names = () if not is_here else ("hold", "audio", "subtitles")
+        # Without the codec, which the script may choose, the rest cannot be judged; nor can
+        # what may be meant for another output.
+        is_alone = len(self.outputs) == 1
+        names = ("hold", "audio", "subtitles") if is_here and is_alone else ()
         known: dict[str, Any] = {name: getattr(self.settings, name) for name in names}
+        is_judged = "codec" in self.given and is_alone
+        settings = self.settings if is_judged else VideoSettings(**known)
+        own = dict(given.options)
         suffix = output.name if is_folder else output.suffix
-        check_target(suffix, self.settings if "codec" in self.given else VideoSettings(**known))
+        check_target(suffix, replace(settings, **own) if own else settings, is_beside=is_beside)
 
 
 NAME_OPTION = "--submission-id"
@@ -523,10 +551,10 @@ rendered. Arguments after -- go to the script."""
 
 
 HELP_GROUPS = {
-    "Output": "output overwrite preview dry_run fetch",
+    "Output": "outputs overwrite preview dry_run fetch",
     "Frames": "frame frames fps hold speed ping_pong quality dpi drawing seed sequential "
     "independent audit",
-    "Encoding": "crf codec preset pixel_format loop dither colors audio subtitles bitrate "
+    "Encoding": "crf codec preset pixel_format hwaccel loop dither colors audio subtitles bitrate "
     "transport segment_frames",
     "Where it is drawn": "workers engine",
     "Stopping and resuming": "resume keep_parts",

@@ -85,8 +85,7 @@ class Printer:
         self._stdout.expected.expect(replace(report, events=()).summary())
         if self._verbose and report.rendered:
             self._stdout.expected.expect(report.details())
-        if report.file_bytes:
-            self._finished.append(str(report.output))
+        self._finished += [str(each.output) for each in report.files]
 
     def event(self, name: str, values: dict[str, Any]) -> None:
         """Something for programs alone."""
@@ -242,7 +241,7 @@ class _Run:
         if progress is not None:
             arguments["progress"] = progress
         return Overrides(
-            output=options.output,
+            outputs=options.outputs,
             default_output=self._default_output,
             folder=Path.cwd(),
             arguments=arguments,
@@ -255,12 +254,13 @@ class _Run:
         )
 
     def _report(self, report: Report) -> None:
-        if report.file_bytes:
-            self._outputs.append(report.output)
+        files = [each.output for each in report.files]
+        self._outputs += files
         self._printer.report(report)
         videos = self._options.videos_folder
-        if report.file_bytes and videos is not None and isinstance(report.output, Path):
-            self._offer(report.output, videos)
+        for each in files:
+            if videos is not None and isinstance(each, Path):
+                self._offer(each, videos)
 
     def _offer(self, video: Path, videos: Path) -> None:
         """Print, for whoever submitted this job, how the video can be fetched."""

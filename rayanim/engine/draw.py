@@ -185,7 +185,7 @@ class Worker:
 
     def _collector(self, chunk: Chunk) -> Collector[Any]:
         if chunk.encodes:
-            return EncodedFrames(self._setup.spec)
+            return EncodedFrames(self._setup.spec, len(chunk.segment))
         return RawFrames(self._setup.spec, len(chunk))
 
 
@@ -205,7 +205,7 @@ class ChunkRenderer:
         is_audited: bool = False,
         begun: int = -1,
     ) -> None:
-        from rayanim.video.convert import FrameConverter
+        from rayanim.video.convert import FramePacker
 
         self._source = source
         self._spec = spec
@@ -213,7 +213,7 @@ class ChunkRenderer:
         self._share = settings.audit
         self._is_audited = is_audited
         self._begun = begun
-        self._converter = FrameConverter(spec)
+        self._packer = FramePacker(spec)
         self._monitor = DrawMonitor(0.0 if is_audited else comparing_share(settings.audit))
         self.marks: list[FrameMark] = []
         """Of the frames drawn by the last call."""
@@ -255,7 +255,7 @@ class ChunkRenderer:
                         drawn = self._drawn(number, params)
                     watch.lap("draw")
                     frame = collector.buffer()
-                    self._converter.convert(drawn, frame)
+                    self._packer.pack(drawn, frame, number)
                     if is_chosen and self._is_audited:
                         self.marks.append(FrameMark.of(number, frame.reshape(-1), self._spec))
                     watch.lap("convert")
@@ -271,7 +271,7 @@ class ChunkRenderer:
     def draw_again(self, number: int, params: Any, out: Frame) -> None:
         """Draw frame `number` into `out` once more, without counting it."""
         with self._monitor.open():
-            self._converter.convert(self._drawn(number, params), out)
+            self._packer.pack(self._drawn(number, params), out, number)
 
     def mark(self, number: int, params: Any) -> FrameMark:
         """The same, for the pixels' mark."""
@@ -334,10 +334,10 @@ class RawFrames:
 class EncodedFrames:
     """Encodes the frames of a segment, in the thread that draws them."""
 
-    def __init__(self, spec: StreamSpec) -> None:
+    def __init__(self, spec: StreamSpec, n_frames: int | None = None) -> None:
         from rayanim.video.formats import segment_encoder
 
-        self._encoder = segment_encoder(spec)
+        self._encoder = segment_encoder(spec, n_frames)
         # One frame at a time: 250 of them in 1920x1080 would take 775 MB.
         self._frame = np.empty((1, spec.frame_bytes), np.uint8)
 

@@ -164,15 +164,15 @@ class EncoderLink:
         import ray
 
         ref = self._handle.finish.remote(n_frames)
-        path = self._writer.path
-        seen, changed_s = _size_and_time(path), time.perf_counter()
+        paths = self._writer.paths
+        seen, changed_s = _sizes_and_times(paths), time.perf_counter()
         answer: Reply[int] | None = None
         while answer is None:
             try:
                 answer = ray.get(ref, timeout=FINISH_POLL_S)
             except ray.exceptions.GetTimeoutError:
                 # A disk may take any time for the rest of a long video: its file has to change.
-                now, now_s = _size_and_time(path), time.perf_counter()
+                now, now_s = _sizes_and_times(paths), time.perf_counter()
                 if now != seen:
                     seen, changed_s = now, now_s
                 elif now_s - changed_s > ENCODE_LIMIT_S:
@@ -238,13 +238,14 @@ class _Handed:
     batch_digest: str | None = None
 
 
-def _size_and_time(path: Path) -> tuple[int, int] | None:
-    """By which a change of the file is seen; None while it is not there."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns
+def _sizes_and_times(paths: Iterable[Path]) -> list[tuple[int, int]]:
+    """By which a change of the files is seen; nothing of those that are not there."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.append((stat.st_size, stat.st_mtime_ns))
+    return found
 
 
 def _failure_of(error: Exception) -> RayanimError:

@@ -42,15 +42,24 @@ from rayanim.randomness import kept_randomness
 from rayanim.settings import RenderSettings
 from rayanim.sources import Geometry, Source
 from rayanim.storage.segments import SegmentStore
-from rayanim.video.spec import has_palette
+from rayanim.video.spec import has_palette, with_others
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherOutput:
+    """Another file that a job makes of the frames of its video."""
+
+    suffix: str
+    settings: RenderSettings
+    part_path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A video to be made: its settings, what draws it, and the file that it is written to."""
+    """A video to be made: its settings, what draws it, and the files that it is written to."""
 
     settings: RenderSettings
     source: Source
@@ -58,6 +67,7 @@ class Job:
     suffix: str
     part_path: Path
     segment_store: SegmentStore
+    others: tuple[OtherOutput, ...] = ()
     name: JobName = field(default_factory=JobName)
     in_full: bool = False
     again: Feed | None = None
@@ -99,14 +109,31 @@ class Job:
         batch = ParameterFeed(self.params, self.settings.n_frames).take(sys.maxsize)
         return dict(batch.frames())
 
-    def make_spec(self, geometry: Geometry) -> StreamSpec:
-        """The stream for frames of the size that the first frame settled."""
+    @property
+    def suffixes(self) -> list[str]:
+        """Those of all outputs."""
+        return [self.suffix, *(each.suffix for each in self.others)]
+
+    @property
+    def part_paths(self) -> list[Path]:
+        """The unfinished files of all outputs."""
+        return [self.part_path, *(each.part_path for each in self.others)]
+
+    def make_spec(self, geometry: Geometry, first: int) -> StreamSpec:
+        """The stream for frames of the size that the first frame settled, which has this number."""
         from rayanim.video.codecs import make_spec
 
-        settings = self.settings
-        return make_spec(
-            self.suffix, settings, geometry.size, settings.fps, n_frames=self.feed.n_frames
+        all_settings = [self.settings, *(each.settings for each in self.others)]
+        longest = self.settings.performance.frame_batch_amount or 0
+        n_frames, fps = self.feed.n_frames, self.settings.fps
+        main, *others = (
+            replace(
+                make_spec(suffix, settings, geometry.size, fps, n_frames=n_frames),
+                segment_frames=longest,
+            )
+            for suffix, settings in zip(self.suffixes, all_settings, strict=True)
         )
+        return with_others(main, others, first)
 
 
 STORE_BYTES = 128 * 2**20
@@ -297,7 +324,7 @@ class VideoJob:
         from rayanim.video.spec import gop_frames
 
         self._inside.draw_first(self._chooser.pristine)
-        longest = self._job.settings.performance.frame_batch_amount or gop_frames(self._inside.spec)
+        longest = gop_frames(self._inside.spec)
         self._plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
         self._open_writer()
         self._encoders = Encoders(
@@ -322,13 +349,17 @@ class VideoJob:
         self._resumption: Resumption | None = None
         if not self._is_joined:
             self._job.segment_store.pass_over(self._inside.transport_reason, self._events.notice)
-            self._writer = FileWriter(spec, path)
+            # One output may need it alone.
+            is_of_one = self._job.settings.transport == "auto" and self._job.source.stays is None
+            n_frames = self._job.feed.n_frames
+            paths = self._job.part_paths
+            self._writer = FileWriter(spec, *paths, cuts=is_of_one, n_frames=n_frames)
             return
         resumption = Resumption(self._job, self._events, self._inside, self._job.segment_store)
         self._store = resumption.open()
         self._space = SpaceWatch(path, self._events, with_parts=self._job.segment_store.takes_disk)
         # What actors may go on with is joined at the end, by one process.
-        writer = SegmentWriter(spec, path, self._store, joins=not self._chooser.may_use_ray)
+        writer = self._segment_writer(joins=not self._chooser.may_use_ray)
         writer.open()
         resumption.leave_out_finished(self._plan, writer)
         self._resumption = resumption
@@ -478,7 +509,13 @@ class VideoJob:
         """What an actor is to join the video with; None where one encoder makes all of it."""
         if not self._is_joined:
             return None
-        return SegmentWriter(self._inside.spec, self._job.part_path, self._store)
+        return self._segment_writer()
+
+    def _segment_writer(self, *, joins: bool = True) -> SegmentWriter:
+        path, *others = self._job.part_paths
+        return SegmentWriter(
+            self._inside.spec, path, self._store, others=tuple(others), joins=joins
+        )
 
     def _found(self) -> list[int]:
         """The segments of which files were written or found here since the last call."""
@@ -520,7 +557,8 @@ class JobRunner:
             if link is not None:
                 # Returns when the address is checked: connecting goes on while frames are drawn.
                 link.start()
-            if self._chooser.may_use_ray or self._skips_frames or has_palette(job.suffix):
+            has_gif = any(map(has_palette, job.suffixes))
+            if self._chooser.may_use_ray or self._skips_frames or has_gif:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
             # Without a seed the generators are left to the script.

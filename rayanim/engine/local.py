@@ -123,7 +123,7 @@ class InProcess:
         try:
             with self._measured.open(), self._measured.frame(number):
                 self.geometry = measure_source(self._source, settings.seed, number, params)
-            self.spec: StreamSpec = job.make_spec(self.geometry)
+            self.spec: StreamSpec = job.make_spec(self.geometry, number)
             self.transport, self.transport_reason = choose_transport(
                 self.spec, settings.transport, job.source.stays
             )
@@ -174,16 +174,16 @@ class InProcess:
         return b"" if self._first_mark is None else self._first_mark.digest
 
     def draw_first(self, pristine: PackedSource | None) -> None:
-        """Draw the video's first frame, and what its palette is chosen from if it has one.
+        """Draw the video's first frame, and what the palette of a GIF is chosen from.
 
         They stay in `feed`.
         """
         self._draw_ahead(self._first, 0, pristine)
         self._first_mark = FrameMark.of(self._first.numbers[0], self.held(0), self.spec)
-        if self.spec.container == "gif":
-            from rayanim.engine.palette import with_palette
+        if any(each.container == "gif" for each in self.spec.outputs):
+            from rayanim.engine.palette import with_palettes
 
-            self.spec = with_palette(self._job, self, pristine)
+            self.spec = with_palettes(self._job, self, pristine)
 
     def draw_ahead(self, pristine: PackedSource | None) -> bool:
         """Draw the frame that follows those drawn first; False where there is none."""
@@ -202,6 +202,10 @@ class InProcess:
     def is_held(self, chunk: Chunk) -> bool:
         """Whether `chunk` is a frame that was drawn before its turn."""
         return len(chunk) == 1 and chunk.start in self._held
+
+    def is_drawn_ahead(self, position: int) -> bool:
+        """Whether the frame there was drawn before its turn."""
+        return position in self._held
 
     def held(self, position: int) -> Frame:
         """A frame that was drawn before its turn."""
@@ -517,7 +521,8 @@ class Encoders:
         incoming = self._incoming.get(chunk.segment.index)
         if incoming is None:
             incoming = self._incoming[chunk.segment.index] = SimpleQueue()
-            self._running.append(self._executor.submit(self._work, incoming))
+            n_frames = len(chunk.segment)
+            self._running.append(self._executor.submit(self._work, incoming, n_frames))
         with self._changed:
             self._waiting_bytes += frames.nbytes
         incoming.put(_Frames(chunk, frames, when_encoded))
@@ -583,10 +588,10 @@ class Encoders:
                 )
             )
 
-    def _work(self, incoming: SimpleQueue[_Frames | Segment | None]) -> None:
+    def _work(self, incoming: SimpleQueue[_Frames | Segment | None], n_frames: int) -> None:
         """Encode and write one segment, in a thread."""
         try:
-            encoder = self._writer.encoder()
+            encoder = self._writer.encoder(n_frames)
             try:
                 self._encode(encoder, incoming)
             finally:

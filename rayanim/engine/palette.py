@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -68,29 +69,42 @@ def positions(n_frames: int) -> list[int]:
     return [index * (n_frames - 1) // (count - 1) for index in range(count)]
 
 
-def with_palette(job: Job, inside: InProcess, pristine: PackedSource | None) -> StreamSpec:
-    """The spec of `inside`, which has drawn the first frame, with the video's palette.
+def with_palettes(job: Job, inside: InProcess, pristine: PackedSource | None) -> StreamSpec:
+    """The spec of `inside`, which has drawn the first frame, with a palette for each GIF.
 
     `pristine` is the source as it was before it was opened, None where that is not known.
     """
+    spec = inside.spec
+    outputs = [
+        _with_palette(job, inside, pristine, each, place) if each.container == "gif" else each
+        for each, place in zip(spec.outputs, spec.places, strict=True)
+    ]
+    return replace(outputs[0], others=tuple(outputs[1:]))
+
+
+def _with_palette(
+    job: Job, inside: InProcess, pristine: PackedSource | None, spec: StreamSpec, place: slice
+) -> StreamSpec:
+    """`spec`, the frames of which stand at `place` among those of all outputs."""
     from rayanim.video.gif import PaletteMaker
 
     feed, is_list = job.feed.again(), listed_bytes(job.source) is not None
     is_known = feed is not None and feed.n_frames is not None
     can_jump = is_known and (is_list or pristine is not None)
-    room = max(1, HELD_BYTES // inside.spec.frame_bytes)
+    room = max(1, HELD_BYTES // spec.frame_bytes)
     most, held = min(FIRST if can_jump else FIRST_ALONE, room), 1
-    while held < most and inside.draw_ahead(pristine):
+    while held < most and (inside.is_drawn_ahead(held) or inside.draw_ahead(pristine)):
         held += 1
-    maker = PaletteMaker(inside.spec, inside.held(0))
+    maker = PaletteMaker(spec, inside.held(0)[place])
     for position in range(held):
-        maker.add(inside.held(position))
+        maker.add(inside.held(position)[place])
     if feed is not None and can_jump:
         wanted = [each for each in positions(feed.n_frames or 0) if each >= held]
         frames = _picked(feed, [held - 1, *wanted])
-        others = _listed(job, inside.spec, frames) if is_list else None
+        others = _listed(job, spec, frames) if is_list else None
         if others is None and pristine is not None:
-            others = _copied(job, inside, pristine, frames, inside.held(held - 1))
+            in_turn = inside.held(held - 1)[place]
+            others = _copied(job, inside, pristine, frames, spec, in_turn)
         for frame in others or ():
             maker.add(frame)
     return maker.finish()
@@ -106,13 +120,18 @@ def _listed(job: Job, spec: StreamSpec, frames: Frames) -> Iterator[Frame]:
 
 
 def _copied(
-    job: Job, inside: InProcess, pristine: PackedSource, frames: Frames, in_turn: Frame
+    job: Job,
+    inside: InProcess,
+    pristine: PackedSource,
+    frames: Frames,
+    spec: StreamSpec,
+    in_turn: Frame,
 ) -> Iterator[Frame]:
     """Frames that a copy of the source draws, up to one that it fails to draw.
 
     The first of them was drawn before, `in_turn`.
     """
-    seed, spec = job.settings.seed, inside.spec
+    seed = job.settings.seed
     (first, first_params), *others = frames
     out = np.empty(spec.frame_bytes, np.uint8)
     with contextlib.ExitStack() as stack:

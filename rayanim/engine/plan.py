@@ -13,13 +13,11 @@ keyframe anyway; ``benchmarks/segment_sizes.py`` holds the figures.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rayanim.parameters import Batch, Feed, PushedBack
-
-GOP_FRAMES = 250
-"""Frames from one keyframe to the next: the default of libx264 and libx265."""
+from rayanim.video.spec import KEYFRAME_DISTANCE, segment_lengths
 
 ENDLESS = sys.maxsize
 """Where a segment stops that goes on to the video's end."""
@@ -33,6 +31,9 @@ class Segment:
     start: int
     stop: int
     batch_digest: str | None = None
+
+    def __len__(self) -> int:
+        return self.stop - self.start
 
     @property
     def segment_index(self) -> int:
@@ -69,19 +70,6 @@ class Chunk:
         return f"frame {first}" if first == last else f"frames {first} to {last}"
 
 
-def segment_lengths(n_frames: int | None, longest: int = GOP_FRAMES) -> Iterator[int]:
-    """How many frames each segment has, without end where `n_frames` is None.
-
-    As few segments as `longest` allows, whose lengths differ by one at most.
-    """
-    if n_frames is None:
-        while True:
-            yield longest
-    count = -(-n_frames // longest)
-    for index in range(count):
-        yield (index + 1) * n_frames // count - index * n_frames // count
-
-
 class SegmentPlan:
     """The segments of a video, from which chunks are taken in order.
 
@@ -89,11 +77,14 @@ class SegmentPlan:
     whole video.
     """
 
-    def __init__(self, feed: Feed, longest: int | None = GOP_FRAMES) -> None:
+    def __init__(self, feed: Feed, longest: int | None = KEYFRAME_DISTANCE) -> None:
         self._feed = feed
         n_frames = feed.n_frames
         self._lengths = iter((ENDLESS,)) if longest is None else segment_lengths(n_frames, longest)
         self._n_frames = n_frames
+        self._n_segments = 1
+        if longest is not None and n_frames is not None:
+            self._n_segments = sum(1 for _ in segment_lengths(n_frames, longest))
         self.segment_frames = longest or ENDLESS
         """Frames of a segment at most."""
         self._segment = Segment(-1, 0, 0)
@@ -136,7 +127,7 @@ class SegmentPlan:
         """Segments that were not begun yet; None where the end is unknown."""
         if self._n_frames is None:
             return None
-        return -(-self._n_frames // self.segment_frames) - self._segment.index - 1
+        return self._n_segments - self._segment.index - 1
 
     @property
     def n_begun(self) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,14 @@ from rayanim.events import (
 )
 from rayanim.figure.hints import advice_of
 from rayanim.progress.base import Progress, ProgressState
-from rayanim.report import ActorChange, FleetSize, Report, StageRates, binding_stage
+from rayanim.report import (
+    ActorChange,
+    FleetSize,
+    OutputFile,
+    Report,
+    StageRates,
+    binding_stage,
+)
 from rayanim.settings import PerformanceSettings
 from rayanim.video.timing import length_s
 
@@ -450,8 +457,10 @@ class Outcome:
     stats: JobStats
 
 
-def report_of(target: Address, outcome: Outcome) -> Report:
-    """The report of a job whose video is at `target` now."""
+def report_of(
+    target: Address, outcome: Outcome, others: Sequence[tuple[Address, int]] = ()
+) -> Report:
+    """The report of a job whose video is at `target` now; `others` with their bytes."""
     stats, spec = outcome.stats, outcome.spec
     drawn = stats.timings.draws
     elapsed_s = stats.elapsed_s
@@ -496,4 +505,8 @@ def report_of(target: Address, outcome: Outcome) -> Report:
         events=tuple(stats.events),
         settings=outcome.settings,
         peak_rss_bytes=tuple(sorted(stats.peak_rss_bytes.items())),
+        others=tuple(
+            OutputFile(address, each.size, each.codec, each.pixel_format, file_bytes)
+            for each, (address, file_bytes) in zip(spec.others, others, strict=True)
+        ),
     )

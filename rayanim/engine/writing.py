@@ -34,8 +34,8 @@ class FrameEncoder(Protocol):
 class Writer(Protocol):
     """Opens encoders, takes what they made, and makes the file."""
 
-    def encoder(self) -> FrameEncoder:
-        """An encoder for one segment."""
+    def encoder(self, n_frames: int | None = None) -> FrameEncoder:
+        """An encoder for one segment, of so many frames where that is known."""
 
     def put(self, segment: Segment, encoded: Any) -> int:
         """Take a segment; bytes written to the disk, 0 where that is not known yet."""
@@ -53,15 +53,19 @@ class Writer(Protocol):
 class FileWriter:
     """One encoder writes the whole video into its file."""
 
-    def __init__(self, spec: StreamSpec, path: Path) -> None:
+    def __init__(
+        self, spec: StreamSpec, *paths: Path, cuts: bool = False, n_frames: int | None = None
+    ) -> None:
         self._spec = spec
-        self._path = path
+        self._paths = paths
+        self._cuts = cuts
+        self._n_frames = n_frames
         self._file_bytes = 0
 
-    def encoder(self) -> FrameEncoder:
+    def encoder(self, n_frames: int | None = None) -> FrameEncoder:
         from rayanim.video.formats import file_encoder
 
-        return file_encoder(self._spec, self._path)
+        return file_encoder(self._spec, *self._paths, cuts=self._cuts, n_frames=self._n_frames)
 
     def put(self, segment: Segment, encoded: Any) -> int:
         self._file_bytes = encoded
@@ -86,10 +90,16 @@ class SegmentWriter:
     """
 
     def __init__(
-        self, spec: StreamSpec, path: Path, store: SegmentFolder, *, joins: bool = True
+        self,
+        spec: StreamSpec,
+        path: Path,
+        store: SegmentFolder,
+        *,
+        others: tuple[Path, ...] = (),
+        joins: bool = True,
     ) -> None:
         self._spec = spec
-        self.path = path
+        self.paths = (path, *others)
         self._store = store
         self._joins = joins
         self._joining: Joining | None = None
@@ -108,12 +118,12 @@ class SegmentWriter:
 
     def open(self) -> None:
         if self._joins:
-            self._joining = Joining(self._spec, self.path, self._store)
+            self._joining = Joining(self._spec, self.paths, self._store)
 
-    def encoder(self) -> FrameEncoder:
+    def encoder(self, n_frames: int | None = None) -> FrameEncoder:
         from rayanim.video.formats import segment_encoder
 
-        return segment_encoder(self._spec)
+        return segment_encoder(self._spec, n_frames)
 
     def put(self, segment: Segment, encoded: EncodedSegment) -> int:
         index, start = segment.index, segment.start
@@ -136,7 +146,7 @@ class SegmentWriter:
 
     def finish(self, n_frames: int) -> int:
         if self._joining is None:
-            self._joining = Joining(self._spec, self.path, self._store)
+            self._joining = Joining(self._spec, self.paths, self._store)
         return self._joining.finish(n_frames)
 
     def abort(self) -> None:
@@ -190,9 +200,9 @@ class Joining:
     and removes the file; every later call raises it.
     """
 
-    def __init__(self, spec: StreamSpec, path: Path, store: SegmentFolder) -> None:
+    def __init__(self, spec: StreamSpec, paths: tuple[Path, ...], store: SegmentFolder) -> None:
         self._spec = spec
-        self._path = path
+        self._paths = paths
         self._store = store
         self._prefix = Prefix()
         # Start and data by index; at most `HELD_BYTES`.
@@ -276,7 +286,7 @@ class Joining:
         joiner: AnyJoiner | None = None
         try:
             for run in self._runs():
-                joiner = joiner or joiner_of(self._spec, self._path)
+                joiner = joiner or joiner_of(self._spec, *self._paths)
                 self._join(joiner, run)
             if self._is_stopped or joiner is None:
                 return
@@ -352,4 +362,4 @@ class Joining:
 
 
 def _memory_bytes(segment: EncodedSegment) -> int:
-    return segment.data_bytes + PACKET_BYTES * len(segment.packets)
+    return segment.data_bytes + PACKET_BYTES * segment.n_packets

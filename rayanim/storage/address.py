@@ -6,9 +6,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from rayanim.errors import OutputError
+from rayanim.errors import OutputError, SettingsError
 
 # Two letters at least: ``C:\\videos`` is a path.
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.:-]+)://(?P<rest>.*)", re.DOTALL)
@@ -134,3 +134,54 @@ def with_default_suffix(path: Address, suffix: str) -> Address:
     except OSError:  # a name that the system does not take
         is_folder = False
     return path if is_folder else path.with_name(path.name + suffix)
+
+
+OUTPUT_OPTIONS: dict[str, type[str] | type[int] | type[float]] = {
+    "width": int,
+    "frame": int,
+    "codec": str,
+    "crf": float,
+    "preset": str,
+    "bitrate": float,
+    "pixel_format": str,
+    "hwaccel": str,
+    "loop": int,
+    "dither": str,
+    "colors": int,
+}
+"""Settings that one output may have of its own, as text: ``small.gif:width=480,loop=1``."""
+
+_OPTION = r"\w+=[^,:/\\]+"
+_WITH_OPTIONS = re.compile(rf"(?P<name>.+?):(?P<options>{_OPTION}(?:,{_OPTION})*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One of the files that a run writes, with the settings that it has of its own."""
+
+    address: Address
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        options = ",".join(f"{name}={value}" for name, value in self.options)
+        return f"{self.address}:{options}" if options else str(self.address)
+
+
+def split_options(text: str) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    """A file's name, and the settings behind it."""
+    found = _WITH_OPTIONS.fullmatch(text)
+    if found is None:
+        return text, ()
+    options = []
+    for pair in found["options"].split(","):
+        name, _, value = pair.partition("=")
+        if name not in OUTPUT_OPTIONS:
+            raise SettingsError(
+                f"{text!r}: an output has no setting {name!r} of its own. It may have: "
+                f"{', '.join(OUTPUT_OPTIONS)}."
+            )
+        try:
+            options.append((name, OUTPUT_OPTIONS[name](value)))
+        except ValueError:
+            raise SettingsError(f"{text!r}: {name} must be a number, got {value!r}.") from None
+    return found["name"], tuple(options)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rayanim.errors import EncodeError, OutputError
-from rayanim.storage.address import Address, Outfile, Url
+from rayanim.storage.address import Address, Outfile, Output, Url, address_of, split_options
 from rayanim.storage.lock import reason_of, remove_part, removed_on_failure
 from rayanim.storage.output import Target
 from rayanim.video.spec import CONTAINERS, IMAGES
@@ -32,10 +32,19 @@ def is_image_pattern(name: str) -> bool:
     return name.lower().endswith(_SUFFIXES) and _PATTERN.fullmatch(name) is not None
 
 
-def with_usual_names(outfile: Outfile) -> Outfile:
-    """A folder, ``frames/``, with the names of its images."""
-    is_folder = isinstance(outfile, str) and outfile.endswith("/")
-    return f"{outfile}{USUAL_NAMES}" if is_folder else outfile
+def is_image(address: Address) -> bool:
+    """Whether it names an image of one frame."""
+    return address.suffix.lower() in _SUFFIXES and not is_image_pattern(address.name)
+
+
+def output_of(given: Outfile | Output) -> Output:
+    """One output as a user wrote it; a folder, ``frames/``, gets names of images."""
+    if isinstance(given, Output):
+        return given
+    name, options = split_options(given) if isinstance(given, str) else (given, ())
+    if isinstance(name, str) and name.endswith("/"):
+        name = f"{name}{USUAL_NAMES}"
+    return Output(address_of(name), options)
 
 
 def with_number(address: Address, number: int) -> Address:

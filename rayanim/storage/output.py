@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -180,17 +180,27 @@ class Target:
         part.unlink()
 
 
-def check_whole(part: Path, file_bytes: int) -> None:
-    """See that the file that is to take its place is the one that the encoder finished."""
-    found_bytes = None
-    if part.exists():
-        files = part.iterdir() if part.is_dir() else (part,)
-        found_bytes = sum(each.stat().st_size for each in files)
-    if found_bytes != file_bytes:
+def check_whole(parts: Sequence[Path], file_bytes: int) -> list[int]:
+    """See that the files that are to take their places are those that the encoder finished.
+
+    Their bytes.
+    """
+    found = [_bytes_of(part) for part in parts]
+    if None in found or sum(filter(None, found)) != file_bytes:
+        names = " and ".join(repr(str(part)) for part in parts)
+        sizes = " and ".join(map(str, found))
         raise EncodeError(
-            f"The encoder finished {file_bytes} bytes, but {str(part)!r} has {found_bytes}. Does "
-            "something else write or remove it?"
+            f"The encoder finished {file_bytes} bytes, but {names} has {sizes}. Does something "
+            "else write or remove it?"
         )
+    return [each or 0 for each in found]
+
+
+def _bytes_of(part: Path) -> int | None:
+    if not part.exists():
+        return None
+    files = part.iterdir() if part.is_dir() else (part,)
+    return sum(each.stat().st_size for each in files)
 
 
 def _check_named(address: Url) -> None:

@@ -9,9 +9,10 @@
     video.mp4.parts.old/  the same, of an earlier job that was not resumed
 
 A segment file is a line ``rayanim segment FORMAT CHECKSUM`` and a MessagePack array: index, first
-frame, digest of what was drawn, digest of the manifest, number of frames, the stream's header, the
-packets as arrays of data, pts and whether it is a keyframe, what joining needs besides, and the
-last four once more where the video also plays its frames in reverse.
+frame, digest of what was drawn, digest of the manifest, and the segment: number of frames, the
+stream's header, the packets as arrays of data, pts and whether it is a keyframe, what joining needs
+besides, such an array of the same frames in reverse, or nil, and, where a run has several outputs,
+the segments of each as such arrays.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of the two formats, so that older segments are not used."""
 
 MANIFEST = "manifest.json"
@@ -91,9 +92,7 @@ def segment_to_bytes(
     index: int, start: int, batch_digest: str | None, segment: EncodedSegment, *, video: str = ""
 ) -> bytes:
     """The file of one segment."""
-    back = () if segment.back is None else (_fields_of(segment.back),)
-    fields = (index, start, batch_digest, video, *_fields_of(segment), *back)
-    body: bytes = msgpack.packb(fields)
+    body: bytes = msgpack.packb((index, start, batch_digest, video, *_fields_of(segment)))
     return b"%s%d %s\n%s" % (SEGMENT_BEGINS, FORMAT, _hex_digest(body).encode(), body)
 
 
@@ -116,14 +115,18 @@ def segment_from_bytes(data: bytes) -> tuple[SegmentInfo, EncodedSegment]:
 
 def _fields_of(segment: EncodedSegment) -> tuple[Any, ...]:
     packets = [(each.data, each.pts, each.is_keyframe) for each in segment.packets]
-    return segment.n_frames, segment.header, packets, segment.ends
+    back = None if segment.back is None else _fields_of(segment.back)
+    outputs = [list(map(_fields_of, segments)) for segments in segment.outputs]
+    return segment.n_frames, segment.header, packets, segment.ends, back, outputs
 
 
 def _segment_of(
-    n_frames: int, header: bytes, packets: list[Any], ends: bytes, back: Any = None
+    n_frames: int, header: bytes, packets: list[Any], ends: bytes, back: Any, outputs: list[Any]
 ) -> EncodedSegment:
+    """The inverse of `_fields_of`."""
     packed = tuple(EncodedPacket(*each) for each in packets)
-    return EncodedSegment(n_frames, header, packed, ends, back and _segment_of(*back))
+    inner = tuple(tuple(_segment_of(*each) for each in segments) for segments in outputs)
+    return EncodedSegment(n_frames, header, packed, ends, back and _segment_of(*back), inner)
 
 
 def _hex_digest(data: bytes | memoryview) -> str:
@@ -156,11 +159,12 @@ _UNREADABLE = {
     "first_frame": "the first frame has other pixels",
     "palette": "the palette has other colours",
     "timing": "frames last differently",
+    "others": "the other outputs are not the same",
 }
 """Digests: their values mean nothing to people."""
 
-_NOT_IN_SEGMENTS = {"tracks"}
-"""Of the stream: what is added when segments are joined."""
+_NOT_IN_SEGMENTS = {"tracks", "segment_frames"}
+"""Of the stream: what is added when segments are joined, or said elsewhere."""
 
 _MAX_NAMED = 5
 
@@ -529,6 +533,12 @@ def _is_own(name: str) -> bool:
     return name == MANIFEST or index_of(name) is not None
 
 
+def _stream_of(spec: StreamSpec) -> dict[str, Any]:
+    """What of a stream decides about its segments, and of the run's other outputs."""
+    values = {name: each for name, each in asdict(spec).items() if name not in _NOT_IN_SEGMENTS}
+    return values | {"others": [_stream_of(each) for each in spec.others]}
+
+
 # ---- the segments of one job
 
 
@@ -607,9 +617,7 @@ class SegmentStore:
             libraries=versions(),
             n_frames=n_frames,
             segment_frames=segment_frames,
-            stream={
-                name: value for name, value in asdict(spec).items() if name not in _NOT_IN_SEGMENTS
-            },
+            stream=_stream_of(spec),
             seed=seed,
             source=self._source,
             values=self._values.digests,

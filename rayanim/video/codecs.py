@@ -15,6 +15,7 @@ import numpy as np
 from rayanim.errors import EncodeError, OutputError, SettingsError
 from rayanim.settings import OddSize, VideoSettings
 from rayanim.video.formats import file_encoder
+from rayanim.video.hardware import in_hardware
 from rayanim.video.spec import (
     CODECS,
     CONTAINERS,
@@ -23,12 +24,14 @@ from rayanim.video.spec import (
     KEYFRAME_DISTANCE,
     OWN_PRESETS,
     PIXEL_FORMATS,
+    STILL,
     Codec,
     Container,
     PixelFormat,
     Preset,
     StreamSpec,
     Tracks,
+    hardware_of,
 )
 from rayanim.video.timing import Clock, Timing
 from rayanim.video.tracks import can_write_subtitles, check_audio, has_chapters, read_subtitles
@@ -52,9 +55,23 @@ class _Target:
     pixel_format: PixelFormat
 
 
-def check_target(suffix: str, settings: VideoSettings, rate: Fraction | None = None) -> None:
-    """Check the suffix, the settings and the rate against this build of FFmpeg."""
+def check_target(
+    suffix: str,
+    settings: VideoSettings,
+    rate: Fraction | None = None,
+    *,
+    is_beside: bool = False,
+) -> None:
+    """Check the suffix, the settings and the rate against this build of FFmpeg.
+
+    One that `is_beside` a video may be an image of one frame.
+    """
     target = _resolve(suffix, settings)
+    if target.container.muxer == IMAGES and "%" not in suffix and not is_beside:
+        raise OutputError(
+            f"A video is many {suffix} images: name a folder and their numbers, such as "
+            f"'frames/%04d{suffix}', or a video beside it. `rayanim still` draws one of them."
+        )
     if rate is not None:
         _check_rate(rate, target.codec)
 
@@ -106,29 +123,34 @@ def make_spec(
     frame_s = 1 / (rate * (1 if settings.durations else min(Fraction(1), settings.speed)))
     rate = rate if target.container.muxer == IMAGES else 1 / frame_s
     drawn = _checked_size(source_size)
-    size = _encoded_size(drawn, target.pixel_format, settings.odd_size)
+    odd_size, scaled = settings.odd_size, drawn
+    if settings.width is not None:
+        odd_size = "error" if odd_size == "error" else "scale"
+        scaled = settings.width, max(1, round(drawn[1] * settings.width / drawn[0]))
+    size = _encoded_size(scaled, target.pixel_format, odd_size)
     _check_limits(size, target.codec)
     _check_rate(rate, target.codec)
     _warn_of_slow_gif(rate, target.codec)
-    if size != drawn:
+    if size != scaled:
         _logger.info(
             "%s needs an even width and height: %s becomes %s (odd_size=%r).",
             target.pixel_format.name,
-            _times(drawn),
+            _times(scaled),
             _times(size),
-            settings.odd_size,
+            odd_size,
         )
-    timing = _timing(settings, rate, frame_s)
-    return StreamSpec(
+    is_still = target.container.muxer == IMAGES and "%" not in suffix
+    timing = None if is_still else _timing(settings, rate, frame_s)
+    spec = StreamSpec(
         source_size=drawn,
         size=size,
         rate=rate,
-        container=target.container.muxer,
+        container=STILL if is_still else target.container.muxer,
         codec=target.codec.encoder,
         pixel_format=target.pixel_format.name,
         options=_options(target, settings),
         bitrate_kbps=settings.bitrate,
-        odd_size=settings.odd_size,
+        odd_size=odd_size,
         background=settings.background_rgb(),
         loop=settings.loop or 0,
         dither=(settings.dither or "none") if target.codec.encoder == "gif" else "",
@@ -137,7 +159,9 @@ def make_spec(
         metadata=settings.metadata,
         timing=timing,
         tracks=_tracks(settings, target.container, Clock(rate, timing), n_frames),
+        frame=settings.frame,
     )
+    return in_hardware(spec, settings)
 
 
 def _timing(settings: VideoSettings, rate: Fraction, frame_s: Fraction) -> Timing | None:
@@ -191,7 +215,8 @@ def probe(spec: StreamSpec) -> None:
     except EncodeError as error:
         raise SettingsError(error.message) from error
     try:
-        encoder.encode(np.zeros((1, spec.frame_bytes), dtype=np.uint8))
+        # Of ones, also where an image of one frame has the sign that it is this one.
+        encoder.encode(np.ones((1, spec.frame_bytes), dtype=np.uint8))
         encoder.finish()
     finally:
         encoder.abort()
@@ -199,16 +224,13 @@ def probe(spec: StreamSpec) -> None:
 
 def _resolve(suffix: str, settings: VideoSettings) -> _Target:
     container = _container(suffix)
-    if container.muxer == IMAGES and "%" not in suffix:
-        raise OutputError(
-            f"A video is many {suffix} images: name a folder and their numbers, such as "
-            f"'frames/%04d{suffix}'. `rayanim still` draws one of them."
-        )
-    codec = _codec(container, settings.codec)
+    device = hardware_of(str(settings.codec).lower())
+    name = settings.codec if device is None else dict(device.encoders)[str(settings.codec).lower()]
+    codec = _codec(container, name)
     pixel_format = _pixel_format(container, codec, settings.pixel_format)
     _check_crf(codec, settings.crf)
     _check_preset(codec, settings.preset)
-    _check_others(container, codec, settings)
+    _check_others(suffix, container, codec, settings)
     return _Target(container, codec, pixel_format)
 
 
@@ -305,7 +327,7 @@ def _check_preset(codec: Codec, preset: str | None) -> None:
         )
 
 
-def _check_others(container: Container, codec: Codec, settings: VideoSettings) -> None:
+def _check_others(suffix: str, container: Container, codec: Codec, settings: VideoSettings) -> None:
     """Refuse what the format has not."""
     if settings.bitrate is not None and codec.crf_range is None:
         raise SettingsError(f"{codec.encoder} has no bit rate, got {settings.bitrate!r}.")
@@ -322,6 +344,10 @@ def _check_others(container: Container, codec: Codec, settings: VideoSettings) -
                 f"write one of {others}."
             )
     _check_tracks(container, settings)
+    if settings.frame is not None and (container.muxer != IMAGES or "%" in suffix):
+        raise SettingsError(
+            f"frame goes with an image such as poster.png beside a video, got {settings.frame!r}."
+        )
     for name in ("dither", "colors"):
         value = getattr(settings, name)
         if value is not None and codec.encoder != "gif":

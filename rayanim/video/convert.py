@@ -72,6 +72,39 @@ class FrameConverter:
             np.copyto(place, plane)
 
 
+class FramePacker:
+    """Converts each frame for all outputs of a run: once for those of the same pixels."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        outputs, places = spec.outputs, {each.start: each for each in spec.places}
+        users: dict[int, list[StreamSpec]] = {}
+        for each, place in zip(outputs, spec.places, strict=True):
+            users.setdefault(place.start, []).append(each)
+        stills = [each.frame for each in outputs if each.frame is not None] if spec.others else []
+        # Where each image of one frame has its sign, and its frame.
+        self._stills = list(enumerate(stills, spec.frame_bytes - len(stills)))
+        self._parts = [
+            (places[start], FrameConverter(each[0]), _only_frames(each))
+            for start, each in users.items()
+        ]
+
+    def pack(self, rgba: Bytes, out: Bytes, number: int) -> None:
+        """Convert frame `number` into `out`, (frame_bytes,) uint8."""
+        for place, converter, frames in self._parts:
+            if frames is None or number in frames:
+                converter.convert(rgba, out[place])
+            else:
+                out[place] = 0
+        for at, frame in self._stills:
+            out[at] = number == frame
+
+
+def _only_frames(outputs: list[StreamSpec]) -> set[int] | None:
+    """The frames of which these outputs need the pixels; None for all."""
+    frames = {each.frame for each in outputs}
+    return None if None in frames else frames  # type: ignore[return-value]
+
+
 def _canvas(spec: StreamSpec) -> Bytes | None:
     """A buffer for padded or cropped pixels, or None if neither is needed."""
     if spec.size == spec.source_size or spec.odd_size == "scale":

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from rayanim.errors import EncodeError
 from rayanim.video.convert import Bytes, unpack
-from rayanim.video.spec import CODECS, StreamSpec
+from rayanim.video.spec import CODECS, StreamSpec, hardware_of
 from rayanim.video.timing import TICK, Clock
 from rayanim.video.tracks import TrackWriter, open_tracks
 
@@ -38,7 +38,10 @@ class EncodedPacket:
 
 @dataclass(frozen=True, slots=True)
 class EncodedSegment:
-    """Frames that were encoded together and refer to no other segment."""
+    """Frames that were encoded together and refer to no other segment.
+
+    With `outputs` they were encoded for each output of a run, in one or more segments.
+    """
 
     n_frames: int
     header: bytes
@@ -47,12 +50,23 @@ class EncodedSegment:
     """What joining needs of the first and the last frame, beside their packets."""
     back: EncodedSegment | None = None
     """The same frames in reverse, for a video that plays forward and back."""
+    outputs: tuple[tuple[EncodedSegment, ...], ...] = ()
 
     @property
     def data_bytes(self) -> int:
         """Bytes of all packets, and of what joining needs besides."""
         own_bytes = sum(len(packet.data) for packet in self.packets) + len(self.ends)
-        return own_bytes + (self.back.data_bytes if self.back is not None else 0)
+        return own_bytes + sum(each.data_bytes for each in self._inner)
+
+    @property
+    def n_packets(self) -> int:
+        """How many there are."""
+        return len(self.packets) + sum(each.n_packets for each in self._inner)
+
+    @property
+    def _inner(self) -> list[EncodedSegment]:
+        of_outputs = [each for output in self.outputs for each in output]
+        return of_outputs if self.back is None else [self.back, *of_outputs]
 
 
 FAILURES = (av.FFmpegError, OSError, ValueError)
@@ -173,6 +187,11 @@ class SegmentEncoder:
 
 def why_not_joinable(spec: StreamSpec) -> str | None:
     """Why a video cannot be joined from segments; None if it can."""
+    for other in spec.others:
+        if (reason := why_not_joinable(other)) is not None:
+            return reason
+    if hardware_of(spec.codec) is not None:
+        return "a device's encoder makes other bytes on another machine"
     if spec.bitrate_kbps is not None:
         return "a bit rate holds over the whole video"
     if spec.has_alpha and spec.codec == "libvpx-vp9":
@@ -188,6 +207,9 @@ def segment_spec(spec: StreamSpec) -> StreamSpec:
     reason = why_not_joinable(spec)
     if reason is not None:
         raise EncodeError(f"The video cannot be encoded in segments: {reason}.")
+    if spec.others:
+        main, *others = map(segment_spec, spec.outputs)
+        return replace(main, others=tuple(others))
     fixed = next((codec.segment_options for codec in CODECS if codec.encoder == spec.codec), ())
     options = {**dict(spec.options), **dict(fixed)}
     return replace(spec, options=tuple(options.items()))
@@ -291,7 +313,7 @@ class EncoderState:
 
     def __init__(self, spec: StreamSpec, name: str) -> None:
         self._spec = spec
-        self._name = name
+        self.name = name
         self._failure: EncodeError | None = None
         self._is_open = True
         self.frames = 0
@@ -302,7 +324,7 @@ class EncoderState:
         if self._failure is not None:
             raise self._failure
         if not self._is_open:
-            raise EncodeError(f"{self._name} is closed already; open a new encoder.")
+            raise EncodeError(f"{self.name} is closed already; open a new encoder.")
 
     @contextmanager
     def step(self, discard: Callable[[], None]) -> Iterator[None]:
@@ -312,7 +334,7 @@ class EncoderState:
         except FAILURES as error:
             if self.end():
                 discard()
-            self._failure = explained(error, self._spec, self._name, self.frames)
+            self._failure = explained(error, self._spec, self.name, self.frames)
             raise self._failure from error
 
     def end(self) -> bool:
@@ -454,7 +476,9 @@ def _configure(context: VideoCodecContext, spec: StreamSpec) -> None:
     context.flags |= _GLOBAL_HEADER
     context.width, context.height = spec.size
     # The encoder of GIFs gets its frames after their pixels were mapped to the palette.
-    context.pix_fmt = "pal8" if spec.codec == "gif" else spec.pixel_format
+    device = hardware_of(spec.codec)
+    own = spec.pixel_format if device is None else device.pixel_format
+    context.pix_fmt = "pal8" if spec.codec == "gif" else own
     context.bit_rate = round((spec.bitrate_kbps or 0) * 1000)
     # PyAV's default, slices, nearly doubles the size of plots encoded by x264.
     context.thread_type = "FRAME"

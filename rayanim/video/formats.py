@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
@@ -13,12 +13,17 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from rayanim.video.convert import Bytes
-from rayanim.video.encode import EncodedSegment, SegmentEncoder, VideoEncoder
+from rayanim.video.encode import (
+    EncodedSegment,
+    SegmentEncoder,
+    VideoEncoder,
+    why_not_joinable,
+)
 from rayanim.video.gif import GifJoiner, GifSegmentEncoder
-from rayanim.video.images import ImageJoiner, ImageSegmentEncoder
+from rayanim.video.images import ImageJoiner, ImageSegmentEncoder, StillJoiner
 from rayanim.video.join import Joiner
 from rayanim.video.rectangles import RectangleJoiner, RectangleSegmentEncoder
-from rayanim.video.spec import IMAGES, StreamSpec, gop_frames
+from rayanim.video.spec import IMAGES, STILL, StreamSpec, gop_frames, segment_lengths
 
 Path: TypeAlias = str | os.PathLike[str] | None
 
@@ -78,12 +83,17 @@ OWN = {
     "apng": Classes(RectangleSegmentEncoder, RectangleJoiner),
     "webp": Classes(RectangleSegmentEncoder, RectangleJoiner),
     IMAGES: Classes(ImageSegmentEncoder, ImageJoiner),
+    STILL: Classes(ImageSegmentEncoder, StillJoiner),
 }
 """Formats that FFmpeg's encoder and muxer do not make alone, by the container's name."""
 
 
-def segment_encoder(spec: StreamSpec) -> AnySegmentEncoder:
-    """An encoder for one segment."""
+def segment_encoder(spec: StreamSpec, n_frames: int | None = None) -> AnySegmentEncoder:
+    """An encoder for one segment; of several outputs, for one of `n_frames`."""
+    if spec.others:
+        from rayanim.video.outputs import OutputsSegmentEncoder
+
+        return OutputsSegmentEncoder(spec, n_frames)
     return PingPongSegmentEncoder(spec) if spec.is_ping_pong else _segment_encoder(spec)
 
 
@@ -93,53 +103,118 @@ def _segment_encoder(spec: StreamSpec) -> AnySegmentEncoder:
     return encoder
 
 
-def joiner_of(spec: StreamSpec, path: Path) -> AnyJoiner:
+def joiner_of(spec: StreamSpec, path: Path, *others: Path) -> AnyJoiner:
     """What joins segments to the file at `path`; None keeps it in memory."""
+    if spec.others:
+        from rayanim.video.outputs import OutputsJoiner
+
+        return OutputsJoiner(spec, path, *others)
     own = OWN.get(spec.container)
     joiner: AnyJoiner = Joiner(spec, path) if own is None else own.joiner(spec, path)
     return joiner
 
 
-def file_encoder(spec: StreamSpec, path: Path) -> AnyFileEncoder:
-    """One encoder for the whole video."""
-    encoder = (SegmentedEncoder if spec.container in OWN else VideoEncoder)(spec, path)
+def file_encoder(
+    spec: StreamSpec, path: Path, *others: Path, cuts: bool = False, n_frames: int | None = None
+) -> AnyFileEncoder:
+    """One encoder for the whole video; with paths for the others where it has several outputs.
+
+    With `cuts`, those that can be joined from segments are, as they would be without one that
+    cannot, from those of a video of `n_frames`.
+    """
+    if spec.others:
+        from rayanim.video.outputs import OutputsEncoder
+
+        return OutputsEncoder(spec, path, *others, cuts=cuts, n_frames=n_frames)
+    encoder: VideoEncoder | SegmentedEncoder
+    if spec.container in OWN or (cuts and why_not_joinable(spec) is None):
+        encoder = SegmentedEncoder(spec, path, n_frames)
+    else:
+        encoder = VideoEncoder(spec, path)
     return PingPongEncoder(encoder) if spec.is_ping_pong else encoder
+
+
+class SegmentsEncoder:
+    """Encodes one output in segments that end where they would without others.
+
+    `n_frames` are the frames to come, None where that is not known. `open_encoder` opens
+    an encoder for each segment.
+    """
+
+    def __init__(
+        self,
+        spec: StreamSpec,
+        n_frames: int | None,
+        open_encoder: Callable[[StreamSpec], AnySegmentEncoder],
+    ) -> None:
+        self._spec = spec
+        self._open_encoder = open_encoder
+        self._lengths = segment_lengths(n_frames, gop_frames(spec))
+        self._encoder: AnySegmentEncoder | None = None
+        self._left = 0
+        self._ended: list[int] = []
+
+    def turn(self) -> list[EncodedSegment]:
+        """The last segment. The frames that follow are those so far, in reverse."""
+        last = self.finish()
+        self._lengths = iter(self._ended[::-1])
+        return last
+
+    def encode(self, frames: Bytes) -> list[EncodedSegment]:
+        """Encode the next frames; the segments that end with them."""
+        ended = []
+        for at in range(len(frames)):
+            if self._encoder is None:
+                self._encoder, self._left = self._open_encoder(self._spec), next(self._lengths)
+            self._encoder.encode(frames[at : at + 1])
+            self._left -= 1
+            if not self._left:
+                ended += self.finish()
+        return ended
+
+    def finish(self) -> list[EncodedSegment]:
+        """The last segment, if there are frames of it."""
+        if self._encoder is None:
+            return []
+        last, self._encoder = self._encoder.finish(), None
+        self._ended.append(last.n_frames)
+        return [last]
+
+    def abort(self) -> None:
+        """Close the encoder; no effect after `finish`."""
+        if self._encoder is not None:
+            self._encoder.abort()
 
 
 class SegmentedEncoder:
     """Writes one video of a format that is made of segments: `encode`, then `finish` or `abort`."""
 
-    def __init__(self, spec: StreamSpec, path: Path) -> None:
-        self._spec = spec
-        self._longest = gop_frames(spec)
+    def __init__(self, spec: StreamSpec, path: Path, n_frames: int | None = None) -> None:
         self._joiner = joiner_of(spec, path)
-        self._encoder = _segment_encoder(spec)
-        self._frames = 0
+        self._segments = SegmentsEncoder(spec, n_frames, _segment_encoder)
 
     def turn(self) -> None:
         """The frames that follow are those so far, in reverse."""
-        self._joiner.add(self._encoder.finish())
+        self._join(self._segments.turn())
         self._joiner.turn()
-        self._encoder, self._frames = _segment_encoder(self._spec), 0
 
     def encode(self, frames: Bytes) -> None:
         """Encode the next frames, ``(n, frame_bytes)`` uint8."""
-        for at in range(len(frames)):
-            if self._frames == self._longest:
-                self._joiner.add(self._encoder.finish())
-                self._encoder, self._frames = _segment_encoder(self._spec), 0
-            self._encoder.encode(frames[at : at + 1])
-            self._frames += 1
+        self._join(self._segments.encode(frames))
 
     def finish(self) -> int:
         """Close the file, and return its size in bytes."""
-        self._joiner.add(self._encoder.finish())
+        self._join(self._segments.finish())
         return self._joiner.finish()
 
     def abort(self) -> None:
         """Close without finishing and remove the file; no effect after `finish`."""
-        self._encoder.abort()
+        self._segments.abort()
         self._joiner.abort()
+
+    def _join(self, segments: list[EncodedSegment]) -> None:
+        for each in segments:
+            self._joiner.add(each)
 
 
 KEPT_BYTES = 64 * 2**20

@@ -147,6 +147,7 @@ class PaletteMapper:
 
     def __init__(self, spec: StreamSpec) -> None:
         self._size = spec.size
+        self._dither = spec.dither
         self._frames = 0
         self.palette = _palette_of(spec)
         graph = self._graph = av.filter.Graph()
@@ -163,7 +164,9 @@ class PaletteMapper:
 
     def map(self, packed: Bytes) -> Bytes:
         """Colour numbers, (height, width) uint8, of a packed frame."""
-        self._source.push(_image(packed, self._size, self._frames))
+        # It dithers in the frame's own memory, which other outputs read.
+        pixels = packed if self._dither == "none" else packed.copy()
+        self._source.push(_image(pixels, self._size, self._frames))
         self._frames += 1
         mapped: Any = self._sink.pull()
         if self._frames == 1 and bytes(mapped.planes[1]) != self.palette.tobytes():

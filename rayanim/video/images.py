@@ -29,6 +29,8 @@ def image_of(packed: Bytes, spec: StreamSpec) -> bytes:
     """The image file of a packed frame."""
     width, height = spec.size
     pixels = packed.reshape(height, width, spec.layout.sample_bytes)
+    if spec.pixel_format == "bgra":
+        pixels = pixels[..., [2, 1, 0, 3]]
     file = io.BytesIO()
     if spec.codec == "mjpeg":
         Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
@@ -143,3 +145,42 @@ class ImageJoiner:
             for each in self._folder.iterdir():
                 each.unlink()
             self._folder.rmdir()
+
+
+class StillJoiner:
+    """Writes the image of one frame into a file."""
+
+    def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
+        self._spec = spec
+        self._path = None if path is None else Path(path)
+        self._state = EncoderState(spec, "a test in memory" if path is None else repr(str(path)))
+        self._bytes = 0
+
+    def add(self, segment: EncodedSegment) -> None:
+        """Write the image, which is the only packet of its segment."""
+        self._state.check_open()
+        with self._state.step(self._remove):
+            (packet,) = segment.packets
+            if self._path is not None:
+                self._path.write_bytes(packet.data)
+            self._bytes = len(packet.data)
+
+    def turn(self) -> None:
+        """Nothing: there is one frame."""
+
+    def finish(self) -> int:
+        """The bytes of the image."""
+        self._state.check_open()
+        if not self._bytes:
+            raise EncodeError(f"There is no frame {self._spec.frame} for {self._state.name}.")
+        self._state.end()
+        return self._bytes
+
+    def abort(self) -> None:
+        """Remove the file; no effect after `finish`."""
+        if self._state.end():
+            self._remove()
+
+    def _remove(self) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -101,6 +102,9 @@ class Container:
 
 IMAGES = "image2"
 """What FFmpeg calls a folder with an image for each frame."""
+
+STILL = "image of one frame"
+"""In the place of a container's name: one frame beside a video, a poster for example."""
 
 CODECS: tuple[Codec, ...] = (
     # Compared with `Animation.save`, FFmpeg's medium at crf 23, in
@@ -343,6 +347,55 @@ CODECS: tuple[Codec, ...] = (
 )
 """Every codec; if two have the same alias, the first that is installed is used."""
 
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """The encoders of one kind of device, each with the software encoder for which it stands.
+
+    `presets` are rayanim's own in the device's words. `quality` is what has it encode at a
+    constant quality: the crf of the software encoder stands where ``{}`` does. It takes
+    `pixel_format`.
+    """
+
+    encoders: tuple[tuple[str, str], ...]
+    preset_option: str
+    presets: tuple[str, str, str]
+    quality: tuple[tuple[str, str], ...]
+    pixel_format: str = "yuv420p"
+
+
+def _encoders(device: str, *codecs: str) -> tuple[tuple[str, str], ...]:
+    software = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+    return tuple((f"{codec}_{device}", software[codec]) for codec in codecs)
+
+
+HARDWARE: tuple[Hardware, ...] = (
+    Hardware(
+        _encoders("nvenc", "h264", "hevc", "av1"),
+        "preset",
+        ("p7", "p5", "p2"),
+        (("rc", "vbr"), ("cq", "{}")),
+    ),
+    Hardware(
+        _encoders("qsv", "h264", "hevc", "av1"),
+        "preset",
+        ("veryslow", "medium", "veryfast"),
+        (("global_quality", "{}"),),
+        pixel_format="nv12",
+    ),
+    Hardware(
+        _encoders("amf", "h264", "hevc", "av1"),
+        "quality",
+        ("quality", "balanced", "speed"),
+        (("rc", "cqp"), ("qp_i", "{}"), ("qp_p", "{}")),
+    ),
+)
+"""Encoders of graphics cards, in the order in which ``hwaccel="auto"`` tries them.
+
+Their bytes depend on the device and its driver. That of macOS counts quality the other way, and is
+not among them.
+"""
+
 CONTAINERS: tuple[Container, ...] = (
     Container(
         suffix=".mp4",
@@ -493,7 +546,13 @@ class StreamSpec:
     `loop` is how often the video plays, 0 for ever. `palette` has the 256 colours of
     a GIF, each blue, green, red and alpha, in hexadecimal digits; it is empty until
     some frames have been drawn. `names` are those of the images in a folder, such as
-    ``%04d.png``. `timing` is None where all frames last ``1 / rate``.
+    ``%04d.png``. `timing` is None where all frames last ``1 / rate``. `frame` is the number
+    of the only one that an image shows. `segment_frames` is the most frames of a segment
+    where that was chosen.
+
+    `others` are the other outputs of the same run. Their frames are packed one behind the
+    other, those of the same pixels once; behind them stands a byte for each image of one
+    frame, 1 in its frame.
     """
 
     source_size: tuple[int, int]
@@ -514,11 +573,32 @@ class StreamSpec:
     metadata: tuple[tuple[str, str], ...] = ()
     timing: Timing | None = None
     tracks: Tracks = Tracks()
+    frame: int | None = None
+    segment_frames: int = 0
+    others: tuple[StreamSpec, ...] = ()
 
     @property
     def is_ping_pong(self) -> bool:
         """Whether all frames follow once more, in reverse."""
         return self.timing is not None and self.timing.ping_pong
+
+    @property
+    def outputs(self) -> tuple[StreamSpec, ...]:
+        """The specification of each output alone."""
+        return (replace(self, others=()), *self.others)
+
+    @property
+    def places(self) -> tuple[slice, ...]:
+        """Where in a packed frame each output has its pixels."""
+        places: dict[object, slice] = {}
+        found, end = [], 0
+        for each in self.outputs:
+            kind = each.size, each.pixel_format, each.odd_size, each.background
+            if kind not in places:
+                places[kind] = slice(end, end + each.frame_bytes)
+                end = places[kind].stop
+            found.append(places[kind])
+        return tuple(found)
 
     @property
     def layout(self) -> PixelFormat:
@@ -528,6 +608,10 @@ class StreamSpec:
     @property
     def frame_bytes(self) -> int:
         """Bytes of one frame in the encoder's pixel format, packed without row padding."""
+        if self.others:
+            stills = sum(each.frame is not None for each in self.outputs)
+            pixels: int = max(each.stop for each in self.places)
+            return pixels + stills
         return self.layout.frame_bytes(self.size)
 
     @property
@@ -536,9 +620,56 @@ class StreamSpec:
         return self.layout.has_alpha
 
 
+def with_others(main: StreamSpec, others: Sequence[StreamSpec], first: int) -> StreamSpec:
+    """`main` with the other outputs of its run; images for which no frame is named get `first`.
+
+    They take their pixels from where another output has them, if one does.
+    """
+    found = []
+    for each in others:
+        if each.container == STILL:
+            frame = first if each.frame is None else each.frame
+            is_there = any(
+                (other.pixel_format, other.size) == ("bgra", each.size) for other in (main, *others)
+            )
+            is_taken = is_there and each.has_alpha
+            each = replace(
+                each, frame=frame, pixel_format="bgra" if is_taken else each.pixel_format
+            )
+        found.append(each)
+    return replace(main, others=tuple(found))
+
+
+def hardware_of(encoder: str) -> Hardware | None:
+    """The kind of device whose encoder it is; None for software."""
+    return next((each for each in HARDWARE if encoder in dict(each.encoders)), None)
+
+
 def gop_frames(spec: StreamSpec) -> int:
     """Frames from one keyframe to the next, at most: how long a segment may be."""
-    return int(dict(spec.options)["g"])
+    if spec.segment_frames:
+        return spec.segment_frames
+    # Those of each output end where these do.
+    return KEYFRAME_DISTANCE if spec.others else int(dict(spec.options)["g"])
+
+
+def segment_lengths(n_frames: int | None, longest: int = KEYFRAME_DISTANCE) -> Iterator[int]:
+    """How many frames each segment has, without end where `n_frames` is None.
+
+    As few segments as `longest` allows, whose lengths differ by one at most. Where those
+    are shorter than usual, each of the usual ones is cut so: a run with several outputs
+    then has segments that end where those of each output alone do.
+    """
+    if n_frames is None:
+        while True:
+            yield longest
+    if longest < KEYFRAME_DISTANCE < n_frames:
+        for length in segment_lengths(n_frames):
+            yield from segment_lengths(length, longest)
+        return
+    count = -(-n_frames // longest)
+    for index in range(count):
+        yield (index + 1) * n_frames // count - index * n_frames // count
 
 
 def has_palette(suffix: str) -> bool:
@@ -590,6 +721,8 @@ PRESET_FACTORS = {
 
 def expected_encode_s(spec: StreamSpec) -> float:
     """Roughly the seconds of processor time to encode a frame of `spec`."""
+    if spec.others:
+        return sum(expected_encode_s(each) for each in spec.outputs)
     width_px, height_px = spec.size
     per_pixel_s = SECONDS_PER_PIXEL.get(spec.codec, OTHER_SECONDS_PER_PIXEL)
     preset = dict(spec.options).get("preset", "medium")

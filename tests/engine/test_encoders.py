@@ -42,7 +42,7 @@ class Kept:
         self.may_write = threading.Event()
         self.may_write.set()
 
-    def encoder(self) -> SegmentEncoder:
+    def encoder(self, n_frames: int | None = None) -> SegmentEncoder:
         return SegmentEncoder(SPEC)
 
     def put(self, segment: Segment, encoded: EncodedSegment) -> int:
@@ -295,7 +295,7 @@ def test_aborting_does_not_wait_for_frames_of_a_segment_that_is_dropped() -> Non
             encoded.append(len(frames))
 
     writer = Kept()
-    writer.encoder = lambda: Slow(SPEC)  # type: ignore[method-assign]
+    writer.encoder = lambda n_frames: Slow(SPEC)  # type: ignore[method-assign]
     encoders, _ = encoders_of(writer)
     for start in range(0, 8, 2):
         add(encoders, start, start + 2, segment(0))

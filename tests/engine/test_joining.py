@@ -82,7 +82,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 def joining_of(parts: Files) -> Joining:
-    return Joining(SPEC, parts.path, parts.store)
+    return Joining(SPEC, (parts.path,), parts.store)
 
 
 def put(parts: Files, index: int, segment: EncodedSegment | None = None) -> None:

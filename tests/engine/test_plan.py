@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rayanim.engine.plan import ENDLESS, GOP_FRAMES, Chunk, Segment, SegmentPlan, segment_lengths
+from rayanim.engine.plan import ENDLESS, Chunk, Segment, SegmentPlan
 from rayanim.parameters import Batch, NumberFeed, ParameterFeed
 from rayanim.settings import Selection
+from rayanim.video.spec import KEYFRAME_DISTANCE, segment_lengths
 
 sizes = st.integers(1, 40)
 
@@ -27,13 +28,22 @@ def chunks_of(plan: SegmentPlan, *lengths: int | None) -> list[Chunk]:
         found.append(chunk)
 
 
-@given(st.integers(1, 20_000), st.integers(1, 300))
+@given(st.integers(1, 20_000), st.integers(KEYFRAME_DISTANCE, 600))
 def test_segments_are_of_one_length_but_for_one_frame(n: int, longest: int) -> None:
     """As few as can be: each costs a keyframe. None is longer than was asked for."""
     found = list(segment_lengths(n, longest))
     assert sum(found) == n
     assert len(found) == -(-n // longest)
     assert max(found) - min(found) <= 1
+
+
+@given(st.integers(1, 20_000), st.integers(1, KEYFRAME_DISTANCE))
+def test_shorter_segments_end_where_longer_ones_do(n: int, longest: int) -> None:
+    """So one run can make outputs with segments of different lengths, each as it would be alone."""
+    found = list(segment_lengths(n, longest))
+    assert sum(found) == n
+    assert max(found) <= longest
+    assert set(accumulate(segment_lengths(n))) <= set(accumulate(found))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +57,7 @@ def test_segments_are_as_long_as_the_keyframe_distance(n_frames: int, expected: 
 
 def test_an_unknown_end_is_cut_evenly() -> None:
     """Nothing is known that could shorten a segment."""
-    assert list(islice(segment_lengths(None), 3)) == [GOP_FRAMES] * 3
+    assert list(islice(segment_lengths(None), 3)) == [KEYFRAME_DISTANCE] * 3
     assert list(islice(segment_lengths(None, 5), 4)) == [5] * 4
 
 

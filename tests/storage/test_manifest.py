@@ -70,8 +70,8 @@ def test_unknown_fields_are_rejected() -> None:
 
 def test_another_format_is_reported_before_anything_else() -> None:
     """A later rayanim may have other fields: its manifest is not called broken."""
-    with pytest.raises(PartsError, match="has format 4, this rayanim reads format 3"):
-        Manifest.from_json(sealed({"format": 4, "other": "fields"}))
+    with pytest.raises(PartsError, match="has format 5, this rayanim reads format 4"):
+        Manifest.from_json(sealed({"format": 5, "other": "fields"}))
 
 
 def stream_with(**changes: Any) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def test_all_differences_are_named_and_none_where_there_is_none() -> None:
     for each, _sentence in DIFFERENCES:
         changes |= each
     assert changes.keys() | {"format"} == VALUES.keys()
-    assert len(manifest().differences(manifest(**changes, format=4))) == len(changes) + 1
+    assert len(manifest().differences(manifest(**changes, format=5))) == len(changes) + 1
 
 
 @pytest.mark.parametrize("values", [{"speed": None, "lock": "ab"}, {"speed": "12ab"}])

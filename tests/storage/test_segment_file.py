@@ -86,9 +86,9 @@ def test_foreign_bytes_are_rejected(data: bytes) -> None:
 
 def test_a_file_can_be_made_and_checked_by_hand() -> None:
     """The format is what its documentation says."""
-    body = msgpack.packb([0, 0, None, "", 1, b"h", [[b"xx", 0, True]], b"ends"])
+    body = msgpack.packb([0, 0, None, "", 1, b"h", [[b"xx", 0, True]], b"ends", None, []])
     digest = blake2b(body, digest_size=32).hexdigest().encode()
-    info, found = segment_from_bytes(b"rayanim segment 3 %s\n" % digest + body)
+    info, found = segment_from_bytes(b"rayanim segment 4 %s\n" % digest + body)
     assert found == EncodedSegment(1, b"h", (EncodedPacket(b"xx", 0, True),), b"ends")
     assert info.n_frames == 1
     first, _, body = FILE_BYTES.partition(b"\n")
@@ -97,5 +97,5 @@ def test_a_file_can_be_made_and_checked_by_hand() -> None:
 
 def test_a_segment_of_a_later_format_is_rejected_as_such() -> None:
     """Its checksum is not even looked at, as that may be another one."""
-    with pytest.raises(PartsError, match="has format 4, this rayanim reads format 3"):
-        segment_from_bytes(FILE_BYTES.replace(b"segment 3", b"segment 4", 1))
+    with pytest.raises(PartsError, match="has format 5, this rayanim reads format 4"):
+        segment_from_bytes(FILE_BYTES.replace(b"segment 4", b"segment 5", 1))

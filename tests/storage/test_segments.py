@@ -98,7 +98,7 @@ def broken_segments(path: Path) -> Iterator[tuple[str, str]]:
         (12, of_other_video, "another video"),
         (13, whole, "of segment 1"),
         (14, whole + b"x", "checksum"),
-        (15, whole.replace(b"segment 3", b"segment 4", 1), "format 4"),
+        (15, whole.replace(b"segment 4", b"segment 5", 1), "format 5"),
         (16, b"\0" * len(whole), "not a segment of rayanim"),
     ):
         (path / segment_name(index)).write_bytes(data)
