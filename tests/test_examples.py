@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import runpy
 from collections.abc import Callable
@@ -14,12 +15,12 @@ import numpy as np
 import pytest
 from lossless import (
     LOSSLESS,
+    Grabber,
     Pixels,
     assert_same_pixels,
     draw_animator,
     draw_function,
     draw_generator,
-    grabbed,
 )
 from samples import sampled
 
@@ -54,9 +55,23 @@ def _function(names: Namespace) -> list[Pixels]:
 def _unchanged(names: Namespace) -> list[Pixels]:
     # Anew: the script's own has changed its state.
     names = runpy.run_path(names["__file__"], run_name="unchanged")
-    names["ani"]._save_count = NUMBERS[-1] + 1
-    drawn = grabbed(names["ani"])
-    return [drawn[number] for number in NUMBERS]
+    writer = ChosenGrabber()
+    with contextlib.suppress(StopIteration):
+        names["ani"].save("unused", writer=writer)
+    return writer.frames
+
+
+class ChosenGrabber(Grabber):
+    """Keeps the chosen frames, and ends with the last of them."""
+
+    seen = -1
+
+    def grab_frame(self, **savefig_kwargs: Any) -> None:
+        self.seen += 1
+        if self.seen in NUMBERS:
+            super().grab_frame(**savefig_kwargs)
+        if self.seen == NUMBERS[-1]:
+            raise StopIteration
 
 
 @dataclass(frozen=True)
