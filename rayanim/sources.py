@@ -647,7 +647,8 @@ class SequentialSource(_WrappedSource):
 
     def draw(self, index: int, params: Any) -> Pixels:
         if index < self._done:
-            self._begin_again()
+            with uncounted():
+                self._begin_again()
         self._advance_to(index)
         frame = self._source.draw(index, params)
         self._done = index + 1
