@@ -649,6 +649,7 @@ class SequentialSource(_WrappedSource):
         if index < self._done:
             with uncounted():
                 self._begin_again()
+            seed_for(self._seed, index)
         self._advance_to(index)
         frame = self._source.draw(index, params)
         self._done = index + 1

@@ -200,14 +200,21 @@ class FrameDrawer:
     def _open(self, number: int) -> Geometry:
         """Before frame `number`: open the source, and find whether it may skip costly updates."""
         from rayanim.engine.draw import TESTED_FRAMES, measure_source, open_source
+        from rayanim.engine.packing import unpickled
         from rayanim.sources import SequentialSource
 
+        if isinstance(self._source, AnimationSource) and number <= self._drawn and self._packed:
+            # Also for the same one: a layout may go on from where the last draw left it.
+            self._source.close()
+            self._source, self._geometry = unpickled(self._packed), None
         source, seed = self._source, self._plan.settings.seed
         skips = isinstance(source, SequentialSource) and len(source.skipped(number)) > TESTED_FRAMES
         if skips and not self._is_tested and self._packed is None and self._geometry is None:
             self._pack()
         if self._geometry is None:
             first = next(iter(self._params))
+            if isinstance(source, AnimationSource):
+                first = number  # it knows itself what comes before
             open_source(source, seed, None)
             try:
                 self._geometry = measure_source(source, seed, first, self._params[first])

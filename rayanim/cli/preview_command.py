@@ -28,8 +28,7 @@ def serve_preview(
     from rayanim.cli.script import check_script
     from rayanim.preview.server import PreviewServer
 
-    code = f"{START}from rayanim.cli import main; main()"
-    own = [sys.executable, "-c", code, "preview", *arguments, WORKER_FLAG, "--", *for_script]
+    own = drawing_command(arguments, for_script)
     with exiting_on_failure():
         check_script(script)
         with PreviewServer(script, own, port) as server:
@@ -45,6 +44,12 @@ def serve_preview(
             except Stopped as stopped:
                 return 0 if stopped.is_ctrl_c else stopped.exit_code
     return 0
+
+
+def drawing_command(arguments: Sequence[str], for_script: Sequence[str]) -> list[str]:
+    """The command line of the process that draws."""
+    code = f"{START}from rayanim.cli import main; main()"
+    return [sys.executable, "-c", code, "preview", *arguments, WORKER_FLAG, "--", *for_script]
 
 
 def draw_for_page(script: Path, options: Options) -> int:

@@ -228,7 +228,10 @@ class _Run:
             shown=self._unsaved.by_figure(),
         )
         self._overrides.wanted = None
-        render_found(found, self._overrides.target(None) or self._default_output)
+        # That is how a video ends that was shown.
+        ending = contextlib.suppress(SystemExit) if self._show else contextlib.nullcontext()
+        with ending:
+            render_found(found, self._overrides.target(None) or self._default_output)
 
     def _is_wanted(self, thing: Any, module: ModuleType) -> bool:
         from rayanim.cli.script import names_of

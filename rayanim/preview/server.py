@@ -34,15 +34,15 @@ class PreviewServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, script: Path, command: Sequence[str], port: int = 0) -> None:
+        self.token = secrets.token_urlsafe(16)
+        self.title = script.name
+        self.session = PreviewSession(script, command)
         try:
             super().__init__((LOOPBACK[0], port), _Handler)
         except OSError as error:
             raise OutputError(
                 f"Port {port} of this machine cannot be used: {error.strerror}. Leave out --port."
             ) from error
-        self.token = secrets.token_urlsafe(16)
-        self.title = script.name
-        self.session = PreviewSession(script, command)
         self.session.start()
 
     @property

@@ -214,7 +214,8 @@ class PreviewSession:
         if self._process is not None:
             self._process.end()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
         for process in (self._process, self._spare):
             if process is not None:
                 process.end()
