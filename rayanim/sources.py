@@ -646,7 +646,7 @@ class SequentialSource(_WrappedSource):
         return self._geometry
 
     def draw(self, index: int, params: Any) -> Pixels:
-        if index < self._done:
+        if index < self._done and not self.jumps:
             with uncounted():
                 self._begin_again()
             seed_for(self._seed, index)

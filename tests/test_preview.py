@@ -219,6 +219,7 @@ def test_a_frame_that_fails_is_not_drawn_again():
     video = video_of(100)
     video.errors[3] = {}
     assert draw(video, 3, near=0, n=99) == [0, 1, 2]
+    assert draw(video, near=8, back=True, n=99) == []
 
 
 def test_pictures_are_kept_within_a_bound():
@@ -576,6 +577,7 @@ def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path):
         assert page.value("costs.size") == 40
 
         # The script is saved; then with a mistake, which is shown over the last picture.
+        page.press("x")
         page.press("Home")
         wait_for_frame(page, 0, 1)
         red = seen(page)

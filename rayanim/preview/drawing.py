@@ -92,23 +92,24 @@ def preload() -> None:
 
 def draw_on_request(plan: PlannedVideo, requests: Requests, emit: Emit) -> NoReturn:
     """Draw frames of a script's video until the server has ended, and then end the script."""
-    from rayanim.figure.draw_stats import DrawMonitor
+    from rayanim.figure.draw_stats import WARM_UP, DrawMonitor
     from rayanim.still import FrameDrawer
 
     monitor = DrawMonitor()
     with contextlib.closing(FrameDrawer(plan, in_any_order=True)) as drawer:
         emit("opened", _about(plan, drawer.numbers, drawer.goes_back))
-        last = -1
+        last, in_order = -1, 0
         for number in requests.numbers():
             if not drawer.has(number):
                 emit("end", {"after": last})
                 continue
             with monitor.open(), monitor.frame(number) as draws:
                 pixels = drawer.draw(number)
+            # The first ones are drawn in full, and load fonts, for example.
+            in_order = in_order + 1 if number == last + 1 else 0
             values = {
                 "number": number,
-                # After others it is drawn in full, and the first one loads fonts, for example.
-                "follows": number == last + 1 and number > 0,
+                "usual": in_order > WARM_UP and not draws.comparisons,
                 "ms": 1000 * draws.seconds,
                 "drawing_ms": 1000 * draws.drawing_s,
                 "params": _shown(drawer.params_of(number)),

@@ -42,7 +42,7 @@ MOST_FILES = 500
 """Files that are looked at; 10,000 looks a second take a tenth of a core."""
 
 
-ABOUT_FRAME = ("number", "ms", "drawing_ms", "follows", "params")
+ABOUT_FRAME = ("number", "ms", "drawing_ms", "usual", "params")
 """What the page says of a frame, beside its picture."""
 
 
@@ -59,8 +59,8 @@ class PreviewedVideo:
     """What is known of the video that is shown, and its pictures.
 
     `numbers` are those of its frames, if they do not count from 0; `count` is None while it
-    is not known. `costs_ms` are in the order in which the frames were drawn, None where a
-    frame did not follow the one before it.
+    is not known. `costs_ms` are in the order in which the frames were drawn, None where it took
+    longer than it would in a render.
     """
 
     version: int
@@ -120,11 +120,11 @@ class PreviewedVideo:
             most = 1 << 30
         ahead = min(max(LEAST_AHEAD, round(AHEAD_S * self.about["fps"])), most)
         if is_backwards and self.goes_back:
-            nearest = self.numbers_near(near, -NEAR, -1)
-            if not all(map(self.is_done, nearest)):
-                block = [n for n in self.numbers_near(near, -BLOCK, -1) if not self.is_done(n)]
-                return min((n for n in block if n > last), default=block[0])
-            return None
+            block = self.numbers_near(near, -BLOCK, -1)
+            if all(map(self.is_done, block[-NEAR:])) or not self.errors.keys().isdisjoint(block):
+                return None
+            missing = [number for number in block if number not in self.pictures]
+            return min((number for number in missing if number > last), default=missing[0])
         for number in self.numbers_near(near, 0, ahead):
             if number in self.errors:
                 return None  # those after it would fail, too, as a rule
@@ -357,7 +357,7 @@ class PreviewSession:
             about = {name: event[name] for name in ABOUT_FRAME}
             with self._changed:
                 video.keep(number, Picture(base64.b64decode(event["png"]), about))
-                video.costs_ms.setdefault(number, event["ms"] if event["follows"] else None)
+                video.costs_ms.setdefault(number, event["ms"] if event["usual"] else None)
         elif event is not None and event["event"] == "end":
             with self._changed:
                 video.about["count"] = event["after"] + 1
