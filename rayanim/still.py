@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -75,6 +76,11 @@ def check_image_suffix(suffix: str) -> tuple[str, str]:
         f"{suffix!r} is no image format that Pillow writes: name the still .png, .webp, .tiff "
         "or .gif, or .jpg, which has no transparency."
     )
+
+
+LONG_REPLAY_S = 1.0
+"""Where all updates of a video take longer, frames are tested: can they do without those between?
+Somebody looks at one frame after another, and waits for each."""
 
 
 def draw_still(plan: PlannedVideo, number: int) -> Report:
@@ -238,7 +244,8 @@ class FrameDrawer:
             spec = make_spec(".mkv", settings, geometry.size, plan.settings.fps)
             renderer = ChunkRenderer(source, spec, plan.settings)
             test = OrderTest(spec, plan.settings)
-            find_jump(source, number, renderer, test, copied(packed), geometry)
+            costly_s = math.inf if self.numbers is None else LONG_REPLAY_S / len(self.numbers)
+            find_jump(source, number, renderer, test, copied(packed), geometry, costly_s)
 
     def _in_sequence(self) -> Source:
         """The source, which draws a frame in the state that a serial run would have."""

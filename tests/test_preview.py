@@ -93,6 +93,50 @@ def drawn_in_order(make: Any, order: list[int]) -> dict[int, np.ndarray]:
 ORDER = [3, 1, 2, 5, 0, 4, 4, 1]
 
 
+class Slow(rayanim.Animator):
+    """Updates take most of the time: with `adds` each frame depends on those before."""
+
+    def __init__(self, *, adds: bool) -> None:
+        self.adds = adds
+
+    def setup(self):
+        from matplotlib.figure import Figure
+
+        self.sum = 0
+        fig = Figure(figsize=(1, 1))
+        self.bar = fig.subplots().bar([0], [0])[0]
+        return fig
+
+    def update(self, frame_idx, params):
+        UPDATED.append(frame_idx)
+        time.sleep(0.06)
+        self.sum += frame_idx
+        self.bar.set_height(0.01 * (self.sum if self.adds else frame_idx))
+
+
+UPDATED: list[int] = []
+
+
+@pytest.mark.parametrize("adds", [False, True])
+def test_costly_updates_are_left_out_where_frames_do_without(adds, tmp_path, monkeypatch):
+    """Else each of them runs, also those before a frame that is gone back to."""
+    monkeypatch.chdir(tmp_path)
+
+    def show(plan: Any) -> Any:
+        drawer = FrameDrawer(plan, in_any_order=True)
+        for number in (8, 16, 12):
+            assert drawer.has(number)
+            UPDATED.clear()
+            drawer.draw(number)
+        wanted = list(range(13)) if adds else [12]
+        assert UPDATED == wanted  # noqa: SIM300
+        return SimpleNamespace(rendered=False)
+
+    with overriding(Overrides(show=show)):
+        UPDATED.clear()  # going back restores it
+        Slow(adds=adds).make_video("video.mp4", range(18), fps=10)
+
+
 class Sums(rayanim.Animator):
     """Each frame is what those before add up to."""
 
