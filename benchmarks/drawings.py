@@ -111,7 +111,7 @@ class Heavy(Drawing):
 
     def setup(self) -> Figure:
         figure = _new_figure(19.2, 10.8)
-        self.axes = figure.subplots(2, 7).flat
+        self.axes = list(figure.subplots(2, 7).flat)
         self.x = np.linspace(0, 2 * np.pi, 400)
         return figure
 

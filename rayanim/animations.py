@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayanim.errors import FrameError, NotPicklableError, RayanimError, SettingsError, SetupError
+from rayanim.figure.draw_stats import uncounted
 from rayanim.figure.figure import kept_figures
 from rayanim.figure.playback import END, Playback, SaveOptions, figure_of, why_not_played
 from rayanim.parameters import Batch
@@ -234,24 +235,29 @@ class AnimationSource:
 
     def _reach(self, index: int) -> None:
         """Run all updates that are missing before frame `index`, and its own."""
-        if index < self._done - 1:
-            self._begin_again()
+        with uncounted():
+            if index < self._done - 1:
+                self._begin_again()
         while self._done <= index:
-            if not self._peek():
-                raise FrameError(
-                    f"{self.name} ended before frame {index}: it has {self._done} frames.",
-                    frame=index,
-                )
-            if self._done < index and self._settings.independent:
-                self._next = None
-                self._done += 1
-                continue
-            self._update()
-            if self._done == 1 and index:
-                # What the first draw leaves behind counts, the limits of a norm for example.
-                self._playback.saved.draw()
-            elif self._done <= index:
-                self._playback.saved.skip_draw()
+            with uncounted() if self._done < index else contextlib.nullcontext():
+                self._step_towards(index)
+
+    def _step_towards(self, index: int) -> None:
+        if not self._peek():
+            raise FrameError(
+                f"{self.name} ended before frame {index}: it has {self._done} frames.",
+                frame=index,
+            )
+        if self._done < index and self._settings.independent:
+            self._next = None
+            self._done += 1
+            return
+        self._update()
+        if self._done == 1 and index:
+            # What the first draw leaves behind counts, the limits of a norm for example.
+            self._playback.saved.draw()
+        elif self._done <= index:
+            self._playback.saved.skip_draw()
 
     def _peek(self) -> bool:
         """Whether there is another frame."""

@@ -81,7 +81,7 @@ def save(
     RayanimError
         As `rayanim.produce` does.
     """
-    from rayanim.render import produce
+    from rayanim.render import current, produce
 
     given: dict[str, Any] = {
         "writer": writer,
@@ -98,8 +98,12 @@ def save(
     try:
         arguments = _arguments(animation, filename, given)
     except NotOursError as reason:
-        _leave_to_matplotlib(animation, filename, given, str(reason))
-        return None
+        if current().show is None:
+            _leave_to_matplotlib(animation, filename, given, str(reason))
+            return None
+        # Shown, whatever the file would be.
+        saved = SavedAnimation(animation, tuple(given["extra_anim"] or ()))
+        arguments = {"frame_gen": saved, "outfile": "video.mp4", "fps": rate_of(animation)}
     return produce(**{**arguments, **options})
 
 
@@ -249,7 +253,7 @@ def _check_target(filename: Any, arguments: dict[str, Any], fps: float | None) -
     from rayanim.video.codecs import check_target
 
     overrides = current()
-    if overrides.outputs or overrides.still_number is not None:
+    if overrides.outputs or overrides.still_number is not None or overrides.show:
         return
     try:
         names = ("codec", "crf", "preset", "bitrate", "pixel_format")

@@ -385,6 +385,8 @@ def read_outputs(outfile: Any) -> tuple[Output, ...]:
 
 
 def _carried_out(plan: PlannedVideo, overrides: Overrides) -> Report:
+    if overrides.show is not None:
+        return overrides.show(plan)
     if overrides.still_number is not None:
         from rayanim.still import draw_still
 
@@ -398,7 +400,8 @@ def _carried_out(plan: PlannedVideo, overrides: Overrides) -> Report:
 class Overrides:
     """What the command changes of the script's calls, and how many of them were carried out.
 
-    `arguments` take the place of the script's, by name.
+    `arguments` take the place of the script's, by name. With `show` a video is shown, and
+    not rendered.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -409,6 +412,7 @@ class Overrides:
     quality_fps: int | None = None
     still_number: int | None = None
     dry_run: bool = False
+    show: Callable[[PlannedVideo], Report] | None = None
     wanted: Callable[[Any], bool] | None = None
     on_report: Callable[[Report], None] | None = None
     how_to_resume: str = "give resume=True."

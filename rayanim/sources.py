@@ -646,8 +646,10 @@ class SequentialSource(_WrappedSource):
         return self._geometry
 
     def draw(self, index: int, params: Any) -> Pixels:
-        if index < self._done:
-            self._begin_again()
+        if index < self._done and not self.jumps:
+            with uncounted():
+                self._begin_again()
+            seed_for(self._seed, index)
         self._advance_to(index)
         frame = self._source.draw(index, params)
         self._done = index + 1

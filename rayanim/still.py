@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rayanim.animations import AnimationSource
 from rayanim.errors import NotPicklableError, OutputError, ParametersError, SettingsError
+from rayanim.figure.draw_stats import uncounted
 from rayanim.parameters import Batch, ParameterFeed
 from rayanim.report import Report, size_text
 from rayanim.settings import VideoSettings
 
 if TYPE_CHECKING:
+    from rayanim.engine.packing import PackedSource
     from rayanim.render import PlannedVideo
     from rayanim.sources import Geometry, Pixels, Source
     from rayanim.storage.output import Target
@@ -73,19 +78,29 @@ def check_image_suffix(suffix: str) -> tuple[str, str]:
     )
 
 
+LONG_REPLAY_S = 1.0
+"""Where all updates of a video take longer, frames are tested: can they do without those between?
+Somebody looks at one frame after another, and waits for each."""
+
+
 def draw_still(plan: PlannedVideo, number: int) -> Report:
     """Draw frame `number` as the video would show it, before conversion."""
+    from rayanim.randomness import kept_randomness
+
     began_s = time.perf_counter()
     plan.target.check(overwrite=plan.settings.overwrite)
-    params = _params(plan, number)
-    pixels, geometry = _drawn(plan, params, number)
+    with kept_randomness(), contextlib.closing(FrameDrawer(plan)) as drawer:
+        if not drawer.has(number):
+            raise SettingsError(f"There is no frame {number}: {plan.feed.name} ended before it.")
+        # Copied: the canvas that it is a view of ends with the source.
+        pixels = drawer.draw(number).copy()
     codec, mode, file_bytes = _save(pixels, plan.target, plan.settings.background_rgb())
     return StillReport(
         number=number,
         output=plan.target.address,
         frames=1,
         elapsed_s=time.perf_counter() - began_s,
-        size=geometry.size,
+        size=(pixels.shape[1], pixels.shape[0]),
         rate=plan.settings.fps,
         codec=codec.lower(),
         pixel_format=mode.lower(),
@@ -94,85 +109,171 @@ def draw_still(plan: PlannedVideo, number: int) -> Report:
     )
 
 
-def _params(plan: PlannedVideo, number: int) -> dict[int, Any]:
-    """Parameters by frame number: of frame `number`, and of the one that is measured."""
-    params: dict[int, Any] = {}
-    while number not in params:
-        batch = _next(plan, number)
-        if not params or batch.numbers[0] == number:
-            params[batch.numbers[0]] = None if batch.params is None else batch.params[0]
-    return params
+class FrameDrawer:
+    """Draws frames of a planned video, each in the state that a serial run would have.
 
+    With `in_any_order` more than one can be drawn, and as far as `goes_back` says also those
+    before the last one.
+    """
 
-def _next(plan: PlannedVideo, number: int) -> Batch:
-    """One frame of the feed; nothing beyond frame `number` is taken from the user's iterable."""
-    try:
-        batch = plan.feed.take(1).kept()
-    except ParametersError as error:
-        if error.traceback_text is not None or error.frame != number:
-            raise
-        batch = Batch((), None)
-    if not len(batch):
-        raise SettingsError(f"There is no frame {number}: {plan.feed.name} ended before it.")
-    return batch
+    def __init__(self, plan: PlannedVideo, *, in_any_order: bool = False) -> None:
+        self._plan = plan
+        self._params: dict[int, Any] = {}
+        self._geometry: Geometry | None = None
+        self._drawn = -1
+        self._packed: PackedSource | None = None
+        self._is_tested = plan.settings.sequential
+        comes_once = plan.source.stays is not None or (
+            plan.params is not None and plan.feed.again() is None
+        )
+        self._passes = in_any_order and comes_once
+        self.numbers: Sequence[int] | None = None
+        """The numbers of all frames; None where only drawing shows them."""
+        if in_any_order and not comes_once:
+            self._pack()
+            batch = plan.feed.take(sys.maxsize)
+            self.numbers, self._params = batch.numbers, dict(batch.frames())
+        self._source = self._in_sequence()
+        is_free = plan.settings.independent and not isinstance(plan.source, AnimationSource)
+        self.goes_back = in_any_order and not comes_once and (is_free or self._packed is not None)
+        """Whether a frame can be drawn after a later one."""
 
+    def has(self, number: int) -> bool:
+        """Whether there is a frame `number`. Frames that come once are passed on the way."""
+        while number not in self._params:
+            if self.numbers is not None:
+                return False
+            if self._passes:
+                self._pass()
+            batch = self._next(number)
+            if not len(batch):
+                return False
+            # Kept of those before: the first one, which is measured.
+            if not self._params or batch.numbers[0] == number:
+                self._params.update(batch.frames())
+        return True
 
-def _drawn(plan: PlannedVideo, params: dict[int, Any], number: int) -> tuple[Pixels, Geometry]:
-    from rayanim.engine.draw import draw_frame, measure_source, open_source
-    from rayanim.randomness import kept_randomness, seed_for
+    def params_of(self, number: int) -> Any:
+        """The parameters of a frame that there is."""
+        return self._params[number]
 
-    seed, first = plan.settings.seed, min(params)
-    source = _in_sequence(plan)
-    find_jump = _jump_finder(plan, source, number)
-    with kept_randomness():
-        open_source(source, seed, None)
+    def draw(self, number: int) -> Pixels:
+        """Frame `number`, which there is; valid until the next call."""
+        from rayanim.engine.draw import draw_frame
+        from rayanim.randomness import seed_for
+
+        with uncounted():
+            geometry = self._open(number)
+        seed_for(self._plan.settings.seed, number)
+        self._drawn = number
+        return draw_frame(self._source, number, self._params[number], geometry.size)
+
+    def close(self) -> None:
+        """Release what was opened."""
+        if self._geometry is not None:
+            self._source.close()
+
+    def _next(self, number: int) -> Batch:
+        """One frame of the feed: nothing beyond frame `number` is taken from the iterable."""
         try:
-            geometry = measure_source(source, seed, first, params[first])
-            find_jump(geometry)
-            seed_for(seed, number)
-            # Copied: the canvas that it is a view of ends with the source.
-            return draw_frame(source, number, params[number], geometry.size).copy(), geometry
-        finally:
-            source.close()
+            return self._plan.feed.take(1).kept()
+        except ParametersError as error:
+            if error.traceback_text is not None or error.frame != number:
+                raise
+            return Batch((), None)
+
+    def _pass(self) -> None:
+        """Reach the state after the frame that came last, unless it was drawn."""
+        from rayanim.randomness import seed_for
+
+        settings = self._plan.settings
+        with uncounted():
+            for number, params in self._params.items():
+                if self._geometry is None:
+                    # As a serial run does: what drawing it leaves behind counts.
+                    self.draw(number)
+                elif number > self._drawn and not settings.independent:
+                    seed_for(settings.seed, number)
+                    self._source.advance(number, params)
+        self._params.clear()
+
+    def _pack(self) -> None:
+        from rayanim.engine.packing import pack
+
+        with contextlib.suppress(NotPicklableError):
+            self._packed = pack(self._plan.source)
+
+    def _open(self, number: int) -> Geometry:
+        """Before frame `number`: open the source, and find whether it may skip costly updates."""
+        from rayanim.engine.draw import TESTED_FRAMES, measure_source, open_source
+        from rayanim.engine.packing import unpickled
+        from rayanim.sources import SequentialSource
+
+        if isinstance(self._source, AnimationSource) and number <= self._drawn and self._packed:
+            # Also for the same one: a layout may go on from where the last draw left it.
+            self._source.close()
+            self._source, self._geometry = unpickled(self._packed), None
+        source, seed = self._source, self._plan.settings.seed
+        skips = isinstance(source, SequentialSource) and len(source.skipped(number)) > TESTED_FRAMES
+        if skips and not self._is_tested and self._packed is None and self._geometry is None:
+            self._pack()
+        if self._geometry is None:
+            first = next(iter(self._params))
+            if isinstance(source, AnimationSource):
+                first = number  # it knows itself what comes before
+            open_source(source, seed, None)
+            try:
+                self._geometry = measure_source(source, seed, first, self._params[first])
+            except BaseException:
+                source.close()
+                raise
+        if skips and not self._is_tested and self._packed is not None:
+            self._is_tested = True
+            self._find_jump(number, self._packed, self._geometry)
+        return self._geometry
+
+    def _find_jump(self, number: int, packed: PackedSource, geometry: Geometry) -> None:
+        from rayanim.engine.draw import ChunkRenderer, OrderTest, find_jump
+        from rayanim.engine.packing import copied
+        from rayanim.sources import SequentialSource
+        from rayanim.video.codecs import make_spec
+
+        plan, source = self._plan, self._source
+        if isinstance(source, SequentialSource):
+            settings = VideoSettings(odd_size="scale", codec="ffv1")
+            spec = make_spec(".mkv", settings, geometry.size, plan.settings.fps)
+            renderer = ChunkRenderer(source, spec, plan.settings)
+            test = OrderTest(spec, plan.settings)
+            costly_s = math.inf if self.numbers is None else LONG_REPLAY_S / len(self.numbers)
+            find_jump(source, number, renderer, test, copied(packed), geometry, costly_s)
+
+    def _in_sequence(self) -> Source:
+        """The source, which draws a frame in the state that a serial run would have."""
+        from rayanim.engine.packing import unpickled
+        from rayanim.sources import SequentialSource, only_forward
+
+        plan, settings, packed = self._plan, self._plan.settings, self._packed
+        if isinstance(plan.source, AnimationSource):
+            return plan.source if packed is None else unpickled(packed)
+        if self._passes or settings.independent or plan.source.stays is not None:
+            return plan.source
+        source, by_number = plan.source, None
+        if isinstance(source, SequentialSource):
+            source = source.inner
+        if plan.params is not None:
+            by_number = dict(ParameterFeed(plan.params).take(sys.maxsize).frames())
+        again = only_forward if packed is None else functools.partial(_again, packed)
+        return SequentialSource(source, settings.seed, by_number, again)
 
 
-def _in_sequence(plan: PlannedVideo) -> Source:
-    """The source, which draws a frame in the state that a serial run would have."""
-    from rayanim.sources import SequentialSource, only_forward
-
-    settings, source = plan.settings, plan.source
-    if settings.sequential or settings.independent or source.stays is not None:
-        return source
-    by_number = None
-    if plan.params is not None:
-        by_number = dict(ParameterFeed(plan.params).take(sys.maxsize).frames())
-    return SequentialSource(source, settings.seed, by_number, only_forward)
-
-
-def _jump_finder(plan: PlannedVideo, source: Source, number: int) -> Callable[[Geometry], None]:
-    """Before `source` is opened: what finds whether it may skip costly updates, once it is."""
-    from rayanim.engine.draw import TESTED_FRAMES, ChunkRenderer, OrderTest, find_jump
-    from rayanim.engine.packing import copied, pack
+def _again(packed: PackedSource) -> Source:
+    """The source as it was before its first frame."""
+    from rayanim.engine.packing import restore_variables, unpickled
     from rayanim.sources import SequentialSource
-    from rayanim.video.codecs import make_spec
 
-    if not isinstance(source, SequentialSource) or plan.settings.sequential:
-        return lambda geometry: None
-    if len(source.skipped(number)) <= TESTED_FRAMES:
-        return lambda geometry: None
-    try:
-        packed = pack(plan.source)
-    except NotPicklableError:
-        return lambda geometry: None
-
-    def find(geometry: Geometry) -> None:
-        settings = VideoSettings(odd_size="scale", codec="ffv1")
-        spec = make_spec(".mkv", settings, geometry.size, plan.settings.fps)
-        renderer = ChunkRenderer(source, spec, plan.settings)
-        test = OrderTest(spec, plan.settings)
-        find_jump(source, number, renderer, test, copied(packed), geometry)
-
-    return find
+    restore_variables(packed)
+    source = unpickled(packed)
+    return source.inner if isinstance(source, SequentialSource) else source
 
 
 def _save(pixels: Pixels, target: Target, background: tuple[int, int, int]) -> tuple[str, str, int]:

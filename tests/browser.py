@@ -28,7 +28,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 LIMIT_S = 240.0
 END_S = 30.0
 
-_FLAGS = (
+FLAGS = (
     "--headless=new",
     # It refuses to run as root with its sandbox; it opens our page alone.
     "--no-sandbox",
@@ -177,7 +177,7 @@ def _chromium(url: str) -> Iterator[subprocess.Popen[bytes]]:
         raise RuntimeError(f"There is none of {', '.join(NAMES)} on the PATH.")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [path, *_FLAGS, f"--user-data-dir={profile}", url],
+            [path, *FLAGS, f"--user-data-dir={profile}", url],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -185,10 +185,10 @@ def _chromium(url: str) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield process
         finally:
-            _end(process)
+            end_browser(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_browser(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(END_S)

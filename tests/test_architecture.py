@@ -42,7 +42,7 @@ HOMES = {
 }
 
 WRITTEN_BY_USERS = {"animator", "acts", "frame_gen"}
-ENTRY = {"cli", "render", "still"}
+ENTRY = {"cli", "render", "still", "preview"}
 FORBIDDEN = {
     "errors": None,
     "easing": None,
@@ -56,8 +56,9 @@ FORBIDDEN = {
     "engine": ENTRY,
     "jobs": ENTRY,
     "doctor": ENTRY,
-    "render": {"cli"},
-    "still": {"cli"},
+    "render": {"cli", "preview"},
+    "still": {"cli", "preview"},
+    "preview": {"cli"},
 }
 """What each module or package must not import; None means all of ours but `errors`."""
 

@@ -125,7 +125,8 @@ def test_help_loads_nothing_heavy():
     """--help and --version answer without Ray, matplotlib, FFmpeg or NumPy."""
     code = (
         "import sys\nfrom rayanim.cli import main\n"
-        "for args in (['--help'], ['run', '--help'], ['still', '--help'], ['--version']):\n"
+        "helps = [[command, '--help'] for command in ('run', 'still', 'preview')]\n"
+        "for args in (['--help'], ['--version'], *helps):\n"
         "    assert main.main(args, standalone_mode=False) == 0\n"
         "print({'ray', 'matplotlib', 'av', 'numpy', 'PIL', 'rich'} & set(sys.modules))\n"
     )
@@ -818,6 +819,7 @@ def test_help_is_grouped(capsys):
         (("still",), "Replace an existing file (the default), or refuse."),
         (("submit",), "Memory of the job's driver."),
         (("fetch",), "Download JOB's finished video."),
+        (("preview",), "Print the page's address, and open no browser."),
         (("doctor",), "report what is wrong and how to fix it"),
         (("warm",), "End when no job has used it for so long: 90s, 30m or 2h."),
     ],

@@ -13,11 +13,13 @@ import click
 from rayanim.cli import job_commands
 from rayanim.cli.options import (
     NAME_HELP,
+    OWN_ARGUMENTS,
     SCRIPT_ARGUMENTS,
     Options,
     ScriptCommand,
     cluster_options,
     common_options,
+    drawing_options,
     parsed_time,
     video_options,
 )
@@ -149,6 +151,50 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
     return _carry_out(ctx, script, given, frame)
 
 
+@main.command(
+    cls=ScriptCommand,
+    epilog="Exit codes: 0 ended by Ctrl-C; 1 the port is taken; 2 an option is not valid, or there "
+    "is no such script; 143 stopped by SIGTERM.",
+)
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The page's port on this machine; without it a free one.",
+)
+@click.option("--no-open", is_flag=True, help="Print the page's address, and open no browser.")
+@drawing_options
+@click.option("--draws-for-page", is_flag=True, hidden=True)
+@click.pass_context
+def preview(
+    ctx: click.Context,
+    /,
+    script: Path,
+    port: int,
+    no_open: bool,
+    draws_for_page: bool,
+    **given: Any,
+) -> int:
+    """Show SCRIPT's video in the browser, frame by frame, without rendering it.
+
+    Any frame is drawn when it is asked for, the same as in the video. Whenever
+    SCRIPT or a module beside it is saved, the frame is drawn anew, by a fresh
+    process; mistakes are shown in the page. Only this machine can see the page,
+    and only with the token in its address. Without NAME it is SCRIPT's first
+    video.
+    """
+    from rayanim.cli.preview_command import draw_for_page, serve_preview
+
+    options = Options.of({**given, "as_json": draws_for_page}, ctx.meta[SCRIPT_ARGUMENTS], None)
+    if draws_for_page:
+        return draw_for_page(script, options)
+    own, for_script = ctx.meta[OWN_ARGUMENTS], ctx.meta[SCRIPT_ARGUMENTS]
+    return serve_preview(script, own, for_script, port=port, opens=not no_open)
+
+
 DOCTOR_EXIT_CODES = "Exit codes: 0 no errors; 1 errors were found; 2 an option is not valid."
 
 
@@ -205,7 +251,7 @@ def warm(limit_s: float, stop: bool) -> int:
     return stop_warm() if stop else start_warm(limit_s)
 
 
-for _command in (run, still):
+for _command in (run, still, preview):
     _command.help = f"{inspect.cleandoc(_command.help or '')}\n\n{NAME_HELP}"
 
 

@@ -298,20 +298,10 @@ def video_options(command: CommandT) -> CommandT:
     )
 
 
-def common_options(command: CommandT) -> CommandT:
-    """Options that `run` and `still` share."""
+def drawing_options(command: CommandT) -> CommandT:
+    """Options of `run`, `still`, `preview` and `profile` for how frames are drawn."""
     return with_options(
         command,
-        _parsed(
-            "-o",
-            "--output",
-            "outputs",
-            parse=_parse_outputs,
-            multiple=True,
-            metavar="FILE",
-            help="The file to write, or s3://bucket/FILE; its suffix chooses the format. May be "
-            "repeated: small.gif:width=480, or poster.png:frame=30 beside a video.",
-        ),
         click.option("--fps", metavar="RATE", help="Frames per second: 30 or 30000/1001."),
         click.option(
             "-q",
@@ -325,14 +315,6 @@ def common_options(command: CommandT) -> CommandT:
             type=float,
             metavar="N",
             help="Pixels per inch of the figures of an Animator or a function.",
-        ),
-        click.option(
-            "-y",
-            "--yes-overwrite",
-            "--overwrite/--no-overwrite",
-            "overwrite",
-            default=None,
-            help="Replace an existing file (the default), or refuse.",
         ),
         _parsed(
             "--seed",
@@ -349,6 +331,32 @@ def common_options(command: CommandT) -> CommandT:
             "--independent/--no-independent",
             default=None,
             help="Frames do not depend on those before: no update is run for a skipped frame.",
+        ),
+    )
+
+
+def common_options(command: CommandT) -> CommandT:
+    """Options that `run` and `still` share."""
+    return with_options(
+        command,
+        drawing_options,
+        _parsed(
+            "-o",
+            "--output",
+            "outputs",
+            parse=_parse_outputs,
+            multiple=True,
+            metavar="FILE",
+            help="The file to write, or s3://bucket/FILE; its suffix chooses the format. May be "
+            "repeated: small.gif:width=480, or poster.png:frame=30 beside a video.",
+        ),
+        click.option(
+            "-y",
+            "--yes-overwrite",
+            "--overwrite/--no-overwrite",
+            "overwrite",
+            default=None,
+            help="Replace an existing file (the default), or refuse.",
         ),
         click.option("-p", "--preview", is_flag=True, help="Open the result."),
         click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
@@ -559,6 +567,7 @@ HELP_GROUPS = {
     "Where it is drawn": "workers engine",
     "Stopping and resuming": "resume keep_parts",
     "Cluster": "",
+    "The page": "port no_open",
     "Messages": "as_json log_json verbose quiet help",
 }
 """The sections of ``--help`` and their options; all others are in the section "Cluster"."""

@@ -164,16 +164,21 @@ def preview(path: Address) -> str | None:
     """Open `path` with what the desktop opens it with; why not, where it cannot be."""
     if not isinstance(path, Path):
         return f"{path} cannot be opened from here: it is not on this machine."
+    return open_on_desktop(str(path))
+
+
+def open_on_desktop(what: str) -> str | None:
+    """Open a file or a page with what the desktop opens it with; why not, where it cannot be."""
     if sys.platform == "win32":
-        os.startfile(path)  # noqa: S606
+        os.startfile(what)  # noqa: S606
         return None
     opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
     if opener is None:
-        return f"{path} cannot be opened from here: this system has no xdg-open."
+        return f"{what} cannot be opened from here: this system has no xdg-open."
     # Unlike click.launch, in a session of its own and silent: neither does Ctrl-C in this
     # terminal reach the player, nor does what it prints mix with ours.
     subprocess.Popen(  # noqa: S603
-        [opener, str(path)],
+        [opener, what],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -201,6 +206,11 @@ class Stopped(KeyboardInterrupt):
     def exit_code(self) -> int:
         """What a shell reports of a process that a signal ended."""
         return 128 + self.number
+
+    @property
+    def is_ctrl_c(self) -> bool:
+        """Whether it was the key."""
+        return self.number == signal.SIGINT
 
 
 @contextlib.contextmanager

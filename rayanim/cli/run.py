@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +27,7 @@ from rayanim.cli.printing import (
 )
 from rayanim.jobs.driver import EVENTS_VARIABLE, MarkedStream
 from rayanim.patching import Unsaved, patched
-from rayanim.render import Overrides, overriding
+from rayanim.render import Overrides, PlannedVideo, overriding
 from rayanim.report import Report
 from rayanim.storage.address import Address
 
@@ -37,8 +37,12 @@ CORES_TO_START_EARLY = 4
 """Ray takes two cores while it starts; the script, and what it draws, the others."""
 
 
-def run_script(script: Path, options: Options) -> int:
-    """Run `script` under `options`."""
+Show = Callable[[PlannedVideo, "Printer"], Report]
+"""Shows a video instead of rendering it, until nobody looks at it any more."""
+
+
+def run_script(script: Path, options: Options, show: Show | None = None) -> int:
+    """Run `script` under `options`; with `show` its video is shown, and not rendered."""
     with contextlib.ExitStack() as stack:
         if options.as_json:
             stream = stack.enter_context(stdout_kept_clean())
@@ -49,7 +53,7 @@ def run_script(script: Path, options: Options) -> int:
             stdout = stack.enter_context(watched_stdout())
             printer = Printer(stdout, quiet=options.quiet, verbose=options.verbose)
         stack.enter_context(_logging(options))
-        run = _Run(script, options, printer)
+        run = _Run(script, options, printer, show)
         try:
             with stopping_on_signals():
                 return run.run()
@@ -147,8 +151,9 @@ class JsonPrinter(Printer):
 class _Run:
     """Runs the script and, where it renders nothing, what it defines."""
 
-    def __init__(self, script: Path, options: Options, printer: Printer) -> None:
+    def __init__(self, script: Path, options: Options, printer: Printer, show: Show | None) -> None:
         self._script = script
+        self._show = show
         self._options = options
         self._printer = printer
         self._outputs: list[Address] = []
@@ -183,7 +188,7 @@ class _Run:
 
         options, cores = self._options, usable_cores()
         actors = options.settings.most_actors(cores)
-        is_whole_video = options.still_number is None and not options.dry_run
+        is_whole_video = options.still_number is None and not options.dry_run and not self._show
         stays = options.settings.engine == "local" or actors == 1
         elsewhere = options.settings.cluster_address is not None or options.videos_folder
         is_early = cores >= CORES_TO_START_EARLY and sys.platform == "linux"
@@ -222,7 +227,10 @@ class _Run:
             shown=self._unsaved.by_figure(),
         )
         self._overrides.wanted = None
-        render_found(found, self._overrides.target(None) or self._default_output)
+        # That is how a video ends that was shown.
+        ending = contextlib.suppress(SystemExit) if self._show else contextlib.nullcontext()
+        with ending:
+            render_found(found, self._overrides.target(None) or self._default_output)
 
     def _is_wanted(self, thing: Any, module: ModuleType) -> bool:
         from rayanim.cli.script import names_of
@@ -248,10 +256,15 @@ class _Run:
             quality_fps=options.quality_fps,
             still_number=options.still_number,
             dry_run=options.dry_run,
+            show=self._show_with(self._printer),
             on_report=self._report,
             videos=options.videos_folder,
             how_to_resume=f"run:\n  {options.resume_command or resuming(sys.argv)}",
         )
+
+    def _show_with(self, printer: Printer) -> Callable[[PlannedVideo], Report] | None:
+        show = self._show
+        return None if show is None else lambda plan: show(plan, printer)
 
     def _report(self, report: Report) -> None:
         files = [each.output for each in report.files]

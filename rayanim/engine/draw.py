@@ -511,10 +511,12 @@ def find_jump(
     test: OrderTest,
     fresh: AbstractContextManager[Source],
     geometry: Geometry,
+    costly_s: float = math.inf,
 ) -> None:
     """Before frame `index` is drawn: have `source` skip costly updates, if frames do without them.
 
-    Draws some of the frames before it, and again with a `fresh` source.
+    Updates of `costly_s` are costly, too. Draws some of the frames before it, and again with a
+    `fresh` source.
     """
     if source.jumps or len(source.skipped(index)) <= TESTED_FRAMES:
         return
@@ -522,5 +524,5 @@ def find_jump(
         one = Chunk(0, number, number + 1, Batch([number], [params]))
         frames, timings = renderer.render(one)
         test.remember(one, frames)
-    if (source.advance_s or 0.0) > COSTLY * timings.busy_s:
+    if (source.advance_s or 0.0) > min(COSTLY * timings.busy_s, costly_s):
         source.jumps = not test.order_matters(fresh, geometry)

@@ -103,6 +103,7 @@ class FrameDraws:
     drawing_s: float = 0.0
     layouts_s: dict[str, float] = field(default_factory=dict)
     uncounted_s: float = 0.0
+    seconds: float = 0.0
 
 
 class DrawMonitor:
@@ -136,7 +137,7 @@ class DrawMonitor:
             _open.reset(token)
 
     @contextlib.contextmanager
-    def frame(self, number: int, *, compared: bool = False) -> Iterator[None]:
+    def frame(self, number: int, *, compared: bool = False) -> Iterator[FrameDraws]:
         """What is drawn inside belongs to frame `number`."""
         frame = self._frame = FrameDraws(number, compared)
         began_s = time.perf_counter()
@@ -144,9 +145,10 @@ class DrawMonitor:
             if self._growing:
                 artist = sys.modules["matplotlib.artist"].Artist
                 stack.enter_context(replaced(artist, "__init__", _noting))
-            yield
+            yield frame
+        frame.seconds = time.perf_counter() - began_s - frame.uncounted_s
         if frame.is_drawn:
-            self._count(frame, time.perf_counter() - began_s - frame.uncounted_s)
+            self._count(frame, frame.seconds)
 
     def draw(self, pixels: AnyPixels) -> npt.NDArray[np.uint8]:
         """Draw, and count how it was done."""

@@ -1,0 +1,65 @@
+"""`rayanim preview`: starts the server of the page, and is the process that draws for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rayanim.cli.options import Options
+from rayanim.cli.printing import (
+    Stopped,
+    exiting_on_failure,
+    open_on_desktop,
+    stopping_on_signals,
+    write_text,
+)
+
+START = "import sys; sys.path[:1] == [''] and sys.path.pop(0); sys.argv[0] = ''; "
+"""As for the command itself, the current folder is no place to import from."""
+
+WORKER_FLAG = "--draws-for-page"
+
+
+def serve_preview(
+    script: Path, arguments: Sequence[str], for_script: Sequence[str], *, port: int, opens: bool
+) -> int:
+    """Serve the page until Ctrl-C; the exit code."""
+    from rayanim.cli.script import check_script
+    from rayanim.preview.server import PreviewServer
+
+    own = drawing_command(arguments, for_script)
+    with exiting_on_failure():
+        check_script(script)
+        with PreviewServer(script, own, port) as server:
+            write_text(sys.stdout, f"{script}: {server.url}\nCtrl-C ends the preview.")
+            sys.stdout.flush()
+            if opens:
+                why_not = open_on_desktop(server.url)
+                if why_not:
+                    write_text(sys.stderr, f"rayanim: {why_not}")
+            try:
+                with stopping_on_signals():
+                    server.serve_forever()
+            except Stopped as stopped:
+                return 0 if stopped.is_ctrl_c else stopped.exit_code
+    return 0
+
+
+def drawing_command(arguments: Sequence[str], for_script: Sequence[str]) -> list[str]:
+    """The command line of the process that draws."""
+    code = f"{START}from rayanim.cli import main; main()"
+    return [sys.executable, "-c", code, "preview", *arguments, WORKER_FLAG, "--", *for_script]
+
+
+def draw_for_page(script: Path, options: Options) -> int:
+    """Draw what the server asks for; the exit code."""
+    from rayanim.cli.run import run_script
+    from rayanim.preview.drawing import Requests, draw_on_request, preload
+
+    requests = Requests()
+    preload()
+    requests.wait_for_start()
+    return run_script(
+        script, options, lambda plan, printer: draw_on_request(plan, requests, printer.event)
+    )
