@@ -250,6 +250,7 @@ class _Run:
             still_number=options.still_number,
             dry_run=options.dry_run,
             on_report=self._report,
+            on_comparison=self._compared if options.compare else None,
             videos=options.videos_folder,
             how_to_resume=f"run:\n  {options.resume_command or resuming(sys.argv)}",
         )
@@ -261,6 +262,10 @@ class _Run:
         videos = self._options.videos_folder
         if report.file_bytes and videos is not None and isinstance(report.output, Path):
             self._offer(report.output, videos)
+
+    def _compared(self, text: str) -> None:
+        self._printer.event("comparison", {"text": text})
+        self._printer.notice(text)
 
     def _offer(self, video: Path, videos: Path) -> None:
         """Print, for whoever submitted this job, how the video can be fetched."""

@@ -57,7 +57,7 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class LastDraw:
     """What axis objects were before a draw, what they drew, and what they were afterwards."""
 
     before: Before
@@ -74,7 +74,7 @@ class AxisMemory:
         self.axes = axes
         self.boxes: dict[int, Any] = {}
         """How large they are in this frame, so far as that was measured or is known."""
-        self._last: Drawn | None = None
+        self._last: LastDraw | None = None
         self._ticks: list[Any] = []
         self._backoff = Backoff()
         # While a frame is drawn:
@@ -146,12 +146,12 @@ class AxisMemory:
                 for name, value in vars(thing).items()
                 if name not in UNSEEN and known.get(name, GONE) is not value
             ]
-            self._last = Drawn(before, drawn, self.boxes, effects, after)
+            self._last = LastDraw(before, drawn, self.boxes, effects, after)
         return self._expected is None or all(
             recording.same_as(other) for recording, other in zip(drawn, self._expected, strict=True)
         )
 
-    def _restored(self, last: Drawn, now: Watch, shared: SharedInputs) -> Watch | None:
+    def _restored(self, last: LastDraw, now: Watch, shared: SharedInputs) -> Watch | None:
         """Put back what the last draw left; None where that does not make them what they were."""
         undo = []
         for place, name, value in last.effects:
