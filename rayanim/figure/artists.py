@@ -459,6 +459,7 @@ class ArtistNode:
         self._watch: Watch | None = None
         self._settled = False
         self._recalled_idx = -1
+        self._came_back = False
         self._changed = True
         self._epoch = -1
         self._alone = False
@@ -570,8 +571,18 @@ class ArtistNode:
         # One that comes and goes, as in an ArtistAnimation, is not worth watching.
         self._backoff.skip_next()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is hidden, and has not come back after it was hidden before.
+
+        In an ArtistAnimation each artist is shown once.
+        """
+        return self.recording is NOTHING and not self._came_back
+
     def store(self, recording: Recording) -> None:
         """Store what it drew in this frame."""
+        if self.recording is NOTHING and self.moved_at is not None:
+            self._came_back = recording is not NOTHING or self._came_back
         self.dirty = not recording.same_as(self.recording)
         if self.dirty and self.recording is not None:
             self.moved_at = self.frame_idx

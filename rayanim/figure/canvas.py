@@ -413,6 +413,8 @@ class Layers:
         patches: list[Patch] = []
         still: list[ArtistNode] = []
         for node in nodes:
+            if node.is_over:
+                continue
             moves = node.moved_at is not None and frame_idx - node.moved_at < MOVES_FOR
             if moves:
                 node.give_room(ROOMS_PX[min(self._outgrown, len(ROOMS_PX) - 1)])
