@@ -2,6 +2,7 @@
 
     python benchmarks/memory.py                     # 2,000 against 100,000 frames
     python benchmarks/memory.py 2000 20000 --engine ray
+    python benchmarks/memory.py --generator         # a FuncAnimation whose frames come from one
 
 Each video is made by a process of its own. What is compared is the largest
 resident size that each process of the job had, as the report gives it, and the
@@ -17,9 +18,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.animation import FuncAnimation
+from matplotlib.figure import Figure
 
 import rayanim
 
@@ -36,20 +41,38 @@ def frame(number: int) -> np.ndarray:
     return pixels
 
 
-def measure_here(frames: int, engine: str, transport: str, workers: int) -> dict[str, int]:
+def animation(frames: int) -> FuncAnimation:
+    """A line that moves; its frames come from a generator, which ends by itself."""
+    figure = Figure(figsize=(0.64, 0.48), dpi=100)
+    [line] = figure.add_axes((0, 0, 1, 1)).plot([0, 1])
+
+    def numbers() -> Iterator[int]:
+        yield from range(frames)
+
+    def update(number: int) -> list[Any]:
+        line.set_ydata([number % 251 / 251, 0.5])
+        return [line]
+
+    return FuncAnimation(figure, update, numbers, cache_frame_data=False)
+
+
+def measure_here(frames: int, arguments: argparse.Namespace) -> dict[str, int]:
     """Make a video in this process; peak resident bytes by process."""
+    source: Any = animation(frames) if arguments.generator else frame
     with tempfile.TemporaryDirectory() as folder:
         report = rayanim.produce(
-            frame,
+            source,
             30,
             outfile=Path(folder) / "video.mp4",
-            n_frames=frames,
-            engine=engine,  # type: ignore[arg-type]
-            transport=transport,  # type: ignore[arg-type]
-            workers=workers,
+            n_frames=None if arguments.generator else frames,
+            engine=arguments.engine,
+            transport=arguments.transport,
+            workers=arguments.workers,
             preset="ultrafast",
             progress=False,
         )
+    if report.frames != frames:
+        raise RuntimeError(f"{report.frames} frames in place of {frames}")
     peaks = dict(report.peak_rss_bytes)
     peaks["driver, by the system"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return peaks
@@ -60,6 +83,7 @@ def measure(frames: int, arguments: argparse.Namespace) -> dict[str, int]:
     options = ["--engine", arguments.engine, "--transport", arguments.transport]
     command = [sys.executable, __file__, str(frames), "--here", *options]
     command += ["--workers", str(arguments.workers)]
+    command += ["--generator"] if arguments.generator else []
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return dict(json.loads(told.splitlines()[-1]))
 
@@ -71,13 +95,15 @@ def main() -> None:
     parser.add_argument("--engine", choices=("local", "ray"), default="ray")
     parser.add_argument("--transport", choices=("auto", "segments", "frames"), default="auto")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--generator", action="store_true", help="an animation of matplotlib's, drawn in process"
+    )
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.generator:
+        arguments.engine = "local"
     if arguments.here:
-        peaks = measure_here(
-            arguments.frames[0], arguments.engine, arguments.transport, arguments.workers
-        )
-        print(json.dumps(peaks))
+        print(json.dumps(measure_here(arguments.frames[0], arguments)))
         return
     short, long = sorted(arguments.frames)
     few, many = measure(short, arguments), measure(long, arguments)

@@ -219,6 +219,22 @@ class AnimationSource:
         finally:
             self._playback.leave_figure()
 
+    def save_as_matplotlib(self, take: Callable[[npt.NDArray[np.uint8]], bool]) -> None:
+        """Of a copy: have matplotlib's own `Animation.save` draw, while `take` asks for more."""
+        from rayanim.figure.movie_writer import grabbing
+        from rayanim.patching import matplotlib_saves
+
+        options, (animation, *extra) = self._save_options(), self._playback.animations
+        with self._as_in_the_script(), grabbing(options, take) as writer:
+            matplotlib_saves(
+                animation,
+                "frames",
+                writer=writer,
+                dpi=options.dpi,
+                extra_anim=extra,
+                savefig_kwargs=options.options,
+            )
+
     def _save_options(self) -> SaveOptions:
         settings, saved = self._settings, self._saved
         figure = self._playback.figure

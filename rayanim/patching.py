@@ -275,12 +275,8 @@ def _leave_to_matplotlib(
     if reason:
         _logger.warning("%s is left to matplotlib: %s", filename, reason.rstrip(".") + ".")
     if not overrides.dry_run:
-        _is_leaving.append(filename)
-        try:
-            with _drawn_incrementally(animation, given["dpi"]):
-                _matplotlib_s_save()(animation, overrides.target(filename), **given)
-        finally:
-            _is_leaving.pop()
+        with _drawn_incrementally(animation, given["dpi"]):
+            matplotlib_saves(animation, overrides.target(filename), **given)
 
 
 def _drawn_incrementally(
@@ -302,9 +298,14 @@ _before: dict[str, Any] = {}
 """matplotlib's own methods while ours are in their place."""
 
 
-def _matplotlib_s_save() -> Callable[..., Any]:
-    found: Callable[..., Any] = _before.get("save", animation_class().save)
-    return found
+def matplotlib_saves(animation: Animation, filename: Any, **given: Any) -> None:
+    """Call matplotlib's own ``Animation.save``."""
+    save_it: Callable[..., None] = _before.get("save", animation_class().save)
+    _is_leaving.append(filename)
+    try:
+        save_it(animation, filename, **given)
+    finally:
+        _is_leaving.pop()
 
 
 def patch() -> None:

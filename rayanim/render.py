@@ -332,6 +332,7 @@ def _produce(arguments: dict[str, Any]) -> Report:
     arguments = overrides.applied(arguments)
     try:
         plan = make_plan(arguments, overrides)
+        compare = _comparer(plan, overrides)
         report = _carried_out(plan, overrides)
         feed = plan.feed.inner if isinstance(plan.feed, ThinnedFeed) else plan.feed
         if isinstance(feed, AnimationFeed) and report.rendered:
@@ -343,7 +344,17 @@ def _produce(arguments: dict[str, Any]) -> Report:
         raise
     if overrides.on_report is not None:
         overrides.on_report(report)
+    if report.rendered and overrides.on_comparison is not None and compare is not None:
+        overrides.on_comparison(compare(report))
     return report
+
+
+def _comparer(plan: PlannedVideo, overrides: Overrides) -> Callable[[Report], str] | None:
+    if overrides.on_comparison is None or overrides.dry_run:
+        return None
+    from rayanim.comparing import comparer
+
+    return comparer(plan.source)
 
 
 def _with_own(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -415,6 +426,7 @@ class Overrides:
     show: Callable[[PlannedVideo], Report] | None = None
     wanted: Callable[[Any], bool] | None = None
     on_report: Callable[[Report], None] | None = None
+    on_comparison: Callable[[str], None] | None = None
     how_to_resume: str = "give resume=True."
     calls: int = 0
 

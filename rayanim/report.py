@@ -380,7 +380,7 @@ class Report(_SettingsOf):
         return "\n".join(self._details()) if self.rendered else ""
 
     def __repr__(self) -> str:
-        size = f"{plural(self.frames, 'frame')}, {_seconds_text(self.video_s)}"
+        size = f"{plural(self.frames, 'frame')}, {seconds_text(self.video_s)}"
         return f"<{type(self).__name__} {self.output}: {size}>"
 
     def to_dict(self) -> dict[str, Any]:
@@ -416,7 +416,7 @@ class Report(_SettingsOf):
         width, height = self.size
         text = (
             f"{self.output}: {plural(self.frames, 'frame')} of {width}x{height} at "
-            f"{_rate_text(self.rate)} fps ({_seconds_text(self.video_s)}), "
+            f"{_rate_text(self.rate)} fps ({seconds_text(self.video_s)}), "
             f"{self.codec} {self.pixel_format}, "
         )
         return text + (size_text(self.file_bytes) if self.file_bytes else "not written")
@@ -428,7 +428,7 @@ class Report(_SettingsOf):
             where = f"on Ray with up to {plural(self.actors_peak, 'actor')}{nodes}"
         why = f" ({self.engine_reason})" if self.engine_reason else ""
         text = (
-            f"Rendered in {_seconds_text(self.elapsed_s)} ({three_digits(self.fps)} frames/s), "
+            f"Rendered in {seconds_text(self.elapsed_s)} ({three_digits(self.fps)} frames/s), "
             f"drawn {where}{why}."
         )
         if self.resumed_frames:
@@ -485,9 +485,9 @@ class Report(_SettingsOf):
         yield f"Speed: {three_digits(ratio)} times real time."
         yield f"{self.binding_text[0].upper()}{self.binding_text[1:]}."
         if self.stages.wait_s:
-            yield f"The encoder waited {_seconds_text(self.stages.wait_s)} for frames."
+            yield f"The encoder waited {seconds_text(self.stages.wait_s)} for frames."
         if self.start_s:
-            yield f"The first actor could draw after {_seconds_text(self.start_s)}."
+            yield f"The first actor could draw after {seconds_text(self.start_s)}."
         if self.nodes_peak > 1:
             yield f"Nodes were in use for {three_digits(self.node_hours)} node-hours in all."
         for why, frames in self.full_frames:
@@ -531,7 +531,8 @@ def _rate_text(rate: Fraction) -> str:
     return short if Fraction(short) == rate else str(rate)
 
 
-def _seconds_text(seconds: float) -> str:
+def seconds_text(seconds: float) -> str:
+    """Seconds as ``9.40 s`` or ``1:40``."""
     return f"{three_digits(seconds)} s" if seconds < 99.95 else duration(seconds)
 
 

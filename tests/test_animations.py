@@ -189,6 +189,44 @@ def test_matplotlib_is_as_before_after_a_run(folder):
     assert AbstractMovieWriter.saving == before[2]
 
 
+COUNTED = """
+from matplotlib.animation import FuncAnimation
+fig, ax = plt.subplots(figsize=(2, 1))
+def update(i):
+    ax.clear()
+    ax.plot([0, i])
+"""
+
+
+def test_frames_are_compared_with_those_of_matplotlib(folder, capsys):
+    """And what the script draws afterwards is not changed by that."""
+    saved = "ani = FuncAnimation(fig, update, frames=5)\nani.save('a.mp4', fps=5)\n"
+    run(COUNTED + saved + "print(ax.lines[0].get_ydata())", "--compare")
+    shown = capsys.readouterr()
+    assert "a.mp4: Animation.save draws the same pixels in 5 of 5 frames compared." in shown.err
+    assert "[0 4]" in shown.out
+    assert read("a.mp4")[0] == 5
+
+
+def test_a_frame_that_is_not_matplotlib_s_ends_the_command(folder, capsys):
+    """A script that does not draw the same each time shows it."""
+    script = (
+        "import time\n"
+        + COUNTED.replace("[0, i]", "[0, time.perf_counter() % 1]")
+        + "FuncAnimation(fig, update, frames=3).save('a.mp4', fps=5)\n"
+    )
+    assert ended(script, "--compare") == 1
+    assert "a.mp4: frame 0 is not the one that Animation.save draws" in capsys.readouterr().err
+
+
+def test_what_cannot_be_copied_is_not_compared(folder, capsys):
+    """The reason is given, and the video is made all the same."""
+    script = COUNTED + "FuncAnimation(fig, update, frames=iter(range(5))).save('a.mp4', fps=5)"
+    run(script, "--compare")
+    assert "a.mp4: not compared, for its frames come from a generator" in capsys.readouterr().err
+    assert read("a.mp4")[0] == 5
+
+
 def test_a_script_that_only_shows_is_rendered(folder):
     """Also from within a function, and with all animations of the figure."""
     text = (

@@ -116,6 +116,11 @@ def main() -> None:
 @click.argument("name", required=False)
 @common_options
 @video_options
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Draw some frames of an animation as Animation.save does, too; compare pixels and time.",
+)
 @cluster_options
 @click.pass_context
 def run(ctx: click.Context, /, script: Path, **given: Any) -> int:

@@ -394,6 +394,7 @@ class Options:
     videos_folder: Path | None
     resume_command: str | None
     dry_run: bool
+    compare: bool
     preview: bool
     as_json: bool
     verbose: bool
@@ -413,7 +414,7 @@ class Options:
         }
         flags = {
             name: values.pop(name, False)
-            for name in ("dry_run", "preview", "as_json", "verbose", "quiet")
+            for name in ("dry_run", "compare", "preview", "as_json", "verbose", "quiet")
         }
         if flags["verbose"] and flags["quiet"]:
             raise click.UsageError("-v and --quiet exclude each other.")
@@ -561,7 +562,7 @@ rendered. Arguments after -- go to the script."""
 HELP_GROUPS = {
     "Output": "outputs overwrite preview dry_run fetch",
     "Frames": "frame frames fps hold speed ping_pong quality dpi drawing seed sequential "
-    "independent audit",
+    "independent audit compare",
     "Encoding": "crf codec preset pixel_format hwaccel loop dither colors audio subtitles bitrate "
     "transport segment_frames",
     "Where it is drawn": "workers engine",

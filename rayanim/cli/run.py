@@ -258,6 +258,7 @@ class _Run:
             dry_run=options.dry_run,
             show=self._show_with(self._printer),
             on_report=self._report,
+            on_comparison=self._compared if options.compare else None,
             videos=options.videos_folder,
             how_to_resume=f"run:\n  {options.resume_command or resuming(sys.argv)}",
         )
@@ -274,6 +275,10 @@ class _Run:
         for each in files:
             if videos is not None and isinstance(each, Path):
                 self._offer(each, videos)
+
+    def _compared(self, text: str) -> None:
+        self._printer.event("comparison", {"text": text})
+        self._printer.notice(text)
 
     def _offer(self, video: Path, videos: Path) -> None:
         """Print, for whoever submitted this job, how the video can be fetched."""

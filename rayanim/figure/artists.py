@@ -37,6 +37,7 @@ from rayanim.figure.changes import (
     marks_of,
     restore_flags,
 )
+from rayanim.figure.cleared import AxisMemory, stands_alone
 from rayanim.figure.global_inputs import GlobalInputs
 from rayanim.figure.kept_layout import AxesLayout, Titles
 from rayanim.figure.layout import every_axes, subfigures_of
@@ -75,6 +76,8 @@ class FigureDrawing:
         self._aligned: list[list[Any]] = []
         self._children: dict[int, tuple[Any, list[Any]]] = {}
         self._titles: dict[int, Titles] = {}
+        self._memories: dict[int, AxisMemory] = {}
+        self._global_version = 0
         self._frame_idx = 0
         self._epoch = 0
         # While a frame is drawn:
@@ -171,6 +174,7 @@ class FigureDrawing:
         owner.draw(self._renderer)
         self.axes_3d.end()
         self.store_loose_calls()
+        self._remember(owner)
         self._owners.pop()
 
     def restore_frame_flags(self) -> None:
@@ -265,6 +269,7 @@ class FigureDrawing:
         """Take everything for changed where something outside of the artists changed."""
         aligned, self._aligned = self._aligned, _aligned(self._figure)
         if self._global.changed() or aligned != self._aligned:
+            self._global_version += 1
             for shared in self._shared.values():
                 shared.forget()
 
@@ -291,9 +296,59 @@ class FigureDrawing:
         figure = self._figure
         owners = (figure, *subfigures_of(figure), *every_axes(figure.axes))
         shown = set(map(id, owners))
-        for kept in (self._shared, self._children, self._titles, self.axes_3d.nodes):
+        by_owner = (self._shared, self._children, self._titles, self._memories)
+        for kept in (*by_owner, self.axes_3d.nodes):
             for key in [key for key in kept if key not in shown]:
                 del kept[key]
+
+    # Axis objects that were cleared.
+
+    def _recall(self, axes: Any, *, has_titles: bool) -> None:
+        """Before the axis objects of `axes` are measured or drawn: give back what is known."""
+        if not stands_alone(axes):
+            self._memories.pop(id(axes), None)
+            return
+        memory = self._memory_of(axes)
+        if memory is None:
+            memory = self._memories[id(axes)] = AxisMemory(axes)
+        nodes = [self._node_of(axis) for axis in memory.axis_objects]
+        watch = memory.begin(
+            self.shared_inputs_of(axes),
+            # Titles measure the axis objects before they are drawn.
+            (self._global_version, has_titles),
+            [None if node is None else node.recording for node in nodes],
+            compare=self.comparing,
+        )
+        if watch is not None:
+            for node in filter(None, nodes):
+                node.recall(watch, self._frame_idx)
+
+    def _remember(self, axes: Any) -> None:
+        """After all in `axes` was drawn."""
+        memory = self._memory_of(axes)
+        if memory is None or not self.makes_nodes:
+            return
+        nodes = [self._node_of(axis) for axis in memory.axis_objects]
+        now = [node for node in nodes if node is not None and node.frame_idx == self._frame_idx]
+        if not any(node.is_drawn for node in now):
+            return
+        recordings = [node.recording for node in now if node.is_drawn]
+        recordings += [None] * (len(nodes) - len(recordings))
+        self._epoch += 1
+        if not memory.end(self.shared_inputs_of(axes), recordings):
+            self.misplaced += memory.axis_objects
+
+    def _memory_of(self, axes: Any) -> AxisMemory | None:
+        memory = self._memories.get(id(axes))
+        return memory if memory is not None and memory.axes is axes else None
+
+    def _measure_once(self, axis: Any, measure: Callable[[], Any]) -> Any:
+        memory = self._memory_of(axis.axes)
+        if memory is None or axis.axes is not self._owners[-1]:
+            return measure()
+        if id(axis) not in memory.boxes:
+            memory.boxes[id(axis)] = measure()
+        return memory.boxes[id(axis)]
 
     # Titles.
 
@@ -309,6 +364,7 @@ class FigureDrawing:
         titles = self._titles.get(id(axes))
         if titles is None or titles.axes is not axes:
             titles = self._titles[id(axes)] = Titles(axes, self)
+        self._recall(axes, has_titles=titles.any_text())
         if not titles.any_text():
             # Then matplotlib looks no further, either.
             place()
@@ -332,7 +388,9 @@ class FigureDrawing:
 
     def measure(self, axis: Any, measure: Callable[[], Any]) -> Any:
         """The box of an axis; from memory where titles are placed and it has not changed."""
-        return measure() if self._placing is None else self._placing.measure(axis, measure)
+        if self._placing is None:
+            return measure()
+        return self._placing.measure(axis, partial(self._measure_once, axis, measure))
 
 
 class Axes3DDrawing:
@@ -400,6 +458,8 @@ class ArtistNode:
         self._shared_version = -1
         self._watch: Watch | None = None
         self._settled = False
+        self._recalled_idx = -1
+        self._came_back = False
         self._changed = True
         self._epoch = -1
         self._alone = False
@@ -432,7 +492,13 @@ class ArtistNode:
 
     def is_due(self, epoch: int) -> bool:
         """Whether it must be drawn: it changed, or it is not known that drawing changes nothing."""
-        return self.changed(epoch) or not self._settled
+        is_known = self._settled or self._recalled_idx == self.frame_idx
+        return self.changed(epoch) or not is_known
+
+    def recall(self, watch: Watch, frame_idx: int) -> None:
+        """It is again what it was when it was drawn last: that is kept in this frame."""
+        self._watch, self._shared_version = watch, self._shared.version
+        self._settled, self._epoch, self._recalled_idx = False, -1, frame_idx
 
     def begin(self, epoch: int) -> None:
         """Before it is drawn: watch what it is drawn from."""
@@ -505,8 +571,18 @@ class ArtistNode:
         # One that comes and goes, as in an ArtistAnimation, is not worth watching.
         self._backoff.skip_next()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is hidden, and has not come back after it was hidden before.
+
+        In an ArtistAnimation each artist is shown once.
+        """
+        return self.recording is NOTHING and not self._came_back
+
     def store(self, recording: Recording) -> None:
         """Store what it drew in this frame."""
+        if self.recording is NOTHING and self.moved_at is not None:
+            self._came_back = recording is not NOTHING or self._came_back
         self.dirty = not recording.same_as(self.recording)
         if self.dirty and self.recording is not None:
             self.moved_at = self.frame_idx

@@ -211,10 +211,10 @@ class IncrementalCanvas(VideoCanvas):
         return None
 
     def _all_axes_move(self) -> bool:
-        """Whether all axes moved, were cleared or have other limits since the last frame."""
+        """Whether all axes moved or have other limits since the last frame."""
         # Asking for them by their public names would bring them up to date.
         now = [
-            (axes, axes.title, *(vars(axes)[name].get_points().tobytes() for name in AXES_PLACE))
+            (axes, *(vars(axes)[name].get_points().tobytes() for name in AXES_PLACE))
             for axes in self.figure.axes
         ]
         before, self._axes_before = self._axes_before, now
@@ -413,6 +413,8 @@ class Layers:
         patches: list[Patch] = []
         still: list[ArtistNode] = []
         for node in nodes:
+            if node.is_over:
+                continue
             moves = node.moved_at is not None and frame_idx - node.moved_at < MOVES_FOR
             if moves:
                 node.give_room(ROOMS_PX[min(self._outgrown, len(ROOMS_PX) - 1)])

@@ -36,16 +36,30 @@ import numpy as np
 import xxhash
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis, Tick
+from matplotlib.axis import Axis, Tick, XAxis, YAxis
 from matplotlib.backend_bases import FigureCanvasBase, RendererBase
 from matplotlib.cbook import CallbackRegistry
 from matplotlib.figure import FigureBase
 from matplotlib.legend import Legend
 from matplotlib.patches import Wedge
 from matplotlib.quiver import Quiver
+from matplotlib.scale import LinearScale
 from matplotlib.spines import Spine
 from matplotlib.text import Text
-from matplotlib.ticker import TickHelper
+from matplotlib.ticker import (
+    AutoLocator,
+    AutoMinorLocator,
+    FixedFormatter,
+    FixedLocator,
+    FormatStrFormatter,
+    MaxNLocator,
+    MultipleLocator,
+    NullFormatter,
+    NullLocator,
+    ScalarFormatter,
+    StrMethodFormatter,
+    TickHelper,
+)
 from matplotlib.transforms import Affine2D, Bbox, TransformNode
 
 from rayanim.figure.global_inputs import TRUSTED_CLASSES, is_matplotlibs
@@ -370,8 +384,9 @@ class Watch:
         if axes is None or axes.get_figure(root=False) is None:
             # Of axes that were removed.
             return
+        if not _is_placed_by_view(axis):
+            self._pending.append(axes.dataLim)
         # Labels keep clear of the spines and of the labels that they are aligned with.
-        self._pending.append(axes.dataLim)
         self._pending.extend(axes.spines.values())
         for grouper in axes.get_figure(root=False)._align_label_groups.values():
             for other in grouper.get_siblings(axes):
@@ -498,9 +513,14 @@ class SharedInputs:
         self._backoff = Backoff()
 
     @property
+    def watch(self) -> Watch | None:
+        """The watch over it, None where its changes are not seen now."""
+        return self._watch if self._watch is not None and self._watch.reason is None else None
+
+    @property
     def is_watched(self) -> bool:
         """Whether its changes are seen now."""
-        return self._watch is not None and self._watch.reason is None
+        return self.watch is not None
 
     def place_of(self, thing: Any) -> int | None:
         """The place of `thing` among those that are watched here, None if it is not."""
@@ -543,6 +563,11 @@ class Backoff:
     def reset(self) -> None:
         """It did not change."""
         self._streak = self._power = 0
+
+    def is_skipping(self) -> bool:
+        """Whether it is left unwatched in this frame."""
+        self._frames = max(0, self._frames - 1)
+        return self._frames > 0
 
     def skips(self) -> bool:
         """It changed: whether to leave it unwatched in this frame."""
@@ -669,6 +694,26 @@ def _by_attributes(kind: type) -> Callable[[Watch, Any], None]:
     if not has_attributes or slots or foreign:
         return Watch._visit_unknown
     return Watch._visit_attributes
+
+
+PLACED_BY_VIEW = frozenset(
+    [
+        AutoLocator, AutoMinorLocator, FixedLocator, MaxNLocator, MultipleLocator, NullLocator,
+        FixedFormatter, FormatStrFormatter, NullFormatter, ScalarFormatter, StrMethodFormatter,
+        LinearScale,
+    ]
+)  # fmt: skip
+"""Locators, formatters and scales that do not ask where the data in the axes lie."""
+
+
+def _is_placed_by_view(axis: Any) -> bool:
+    """Whether the ticks of `axis` follow from its limits, and not from the data in its axes."""
+    if type(axis) not in (XAxis, YAxis):
+        return False
+    used = [axis._scale]
+    for ticker in (axis.major, axis.minor):
+        used += (ticker.locator, ticker.formatter)
+    return all(type(each) in PLACED_BY_VIEW for each in used)
 
 
 def _hash(array: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ from queue import Full, Queue
 from typing import Any, ClassVar
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.animation import (
+    AbstractMovieWriter,
     Animation,
     FFMpegFileWriter,
     FFMpegWriter,
@@ -22,9 +25,11 @@ from matplotlib.animation import (
     PillowWriter,
     writers,
 )
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imsave
 
-from rayanim.figure.playback import SavedFigure, SaveOptions, figure_of
+from rayanim.figure.playback import SavedFigure, SaveOptions, even_size, figure_of
 
 WAITING_FRAMES = 4
 """Frames that wait to be encoded: 33 MB at 1920x1080."""
@@ -147,6 +152,51 @@ def drawn_incrementally(animation: Animation, dpi: float) -> Iterator[None]:
     finally:
         del vars(figure)["savefig"]
         saved.release()
+
+
+class FrameGrabber(AbstractMovieWriter):
+    """Hands on the pixels that matplotlib draws for a writer, while `take` asks for more."""
+
+    def __init__(self, options: SaveOptions, take: Callable[[Any], bool]) -> None:
+        super().__init__(fps=1)
+        self._options = options
+        self._take = take
+
+    def setup(self, fig: Any, outfile: Any, dpi: float | None = None) -> None:
+        """Resize the figure as a writer for H.264 does, where it stands for one."""
+        super().setup(fig, outfile, dpi)
+        if type(fig.canvas) is FigureCanvasBase:
+            # A copy whose window is not there. matplotlib draws on this one.
+            FigureCanvasAgg(fig)
+        whole_pairs = self._options.whole_pairs
+        self._size_in = even_size(fig, self.dpi) if whole_pairs else fig.get_size_inches()
+
+    def grab_frame(self, **savefig_kwargs: Any) -> None:
+        """Draw a frame."""
+        memory = io.BytesIO()
+        self.fig.set_size_inches(*self._size_in)
+        self.fig.savefig(memory, format="rgba", dpi=self.dpi, **savefig_kwargs)
+        width_px, height_px = self.frame_size
+        pixels = np.frombuffer(memory.getbuffer(), np.uint8)
+        if not self._take(pixels.reshape(height_px, width_px, 4)):
+            raise _EnoughError
+
+    def finish(self) -> None:
+        """Nothing is written."""
+
+    def _supports_transparency(self) -> bool:
+        return not self._options.on_white
+
+
+class _EnoughError(Exception):
+    """No more frames are asked for."""
+
+
+@contextlib.contextmanager
+def grabbing(options: SaveOptions, take: Callable[[Any], bool]) -> Iterator[FrameGrabber]:
+    """A `FrameGrabber`, inside which `Animation.save` is called."""
+    with contextlib.suppress(_EnoughError):
+        yield FrameGrabber(options, take)
 
 
 COLORS = ("facecolor", "edgecolor", "transparent")

@@ -97,7 +97,7 @@ class SavedFigure:
     def __init__(self, figure: Figure, save_options: SaveOptions) -> None:
         self.figure = figure
         self._save_options = save_options
-        self._size_in = _even_size(figure, save_options.dpi) if save_options.whole_pairs else None
+        self._size_in = even_size(figure, save_options.dpi) if save_options.whole_pairs else None
         # Face and edge in all frames, whatever is set later.
         self._faces, self._rest = _settled(figure, save_options)
         self._open()
@@ -261,7 +261,7 @@ class Playback:
         return _pickled(Playback(self.animations))
 
 
-def _even_size(figure: Figure, dpi: float) -> tuple[float, float]:
+def even_size(figure: Figure, dpi: float) -> tuple[float, float]:
     """Resize `figure` to whole pairs of pixels; its size in inches."""
     from matplotlib.animation import adjusted_figsize
 

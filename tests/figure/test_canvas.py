@@ -67,6 +67,25 @@ def test_nothing_is_drawn_where_nothing_changed(name: str) -> None:
     assert [node.artist for node in canvas.nodes if node.dirty] == []
 
 
+def test_artists_that_are_shown_one_after_the_other_leave_nothing_behind() -> None:
+    """As in an ArtistAnimation; some come back, and lie above or below the others."""
+
+    def build() -> Figure:
+        figure = Figure(figsize=(3, 2), dpi=70)
+        axes = figure.subplots()
+        for number in range(6):
+            axes.plot(X, np.sin(X + number), linewidth=3, zorder=5 - number, visible=False)
+        return figure
+
+    def show(figure: Figure, numbers: tuple[int, ...]) -> None:
+        for number, line in enumerate(figure.axes[0].lines):
+            line.set_visible(number in numbers)
+
+    shown = [(0,), (1,), (2, 5), (2,), (3, 5), (), (0, 5), (4,), (0,), (5, 1), (), (4, 3)]
+    canvas = assert_same_as_full(build, [partial(show, numbers=numbers) for numbers in shown])
+    assert canvas.drawn_incrementally == len(shown) + 1
+
+
 def test_a_wide_line_with_sharp_corners_leaves_nothing_behind() -> None:
     """matplotlib lets its corners reach many line widths, on every side in turn."""
 

@@ -160,6 +160,40 @@ def test_a_video_that_was_written_to_is_refused(
     assert [each.name for each in tmp_path.iterdir()] == ["here.mp4"]
 
 
+UNCHANGED = """
+import matplotlib.pyplot as plt
+from matplotlib.animation import FuncAnimation
+
+fig, ax = plt.subplots(figsize=(2, 1))
+total = 0
+
+
+def update(i):
+    global total
+    total += i
+    ax.clear()
+    ax.plot([0, total], [0, i])
+
+
+FuncAnimation(fig, update, frames=40, interval=40).save("wave.mp4")
+print("total", total)
+"""
+
+
+def test_an_unchanged_animation_comes_back_as_it_is_made_here(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """To the byte; what the script reads after the video is that of a serial run."""
+    (tmp_path / "old.py").write_text(UNCHANGED)
+    shown = run(cluster, "submit", "old.py", "--fetch", "--engine", "ray", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "on Ray with up to" in shown.stdout
+    here = run(cluster, "run", "old.py", "-o", "here.mp4", "--engine", "local", cwd=tmp_path)
+    assert here.returncode == 0, here.stderr
+    assert "total 780\n" in shown.stdout and "total 780\n" in here.stdout
+    assert sha256(tmp_path / "wave.mp4") == sha256(tmp_path / "here.mp4")
+
+
 FAULTY = {
     "missing": "import no_such_package\n",
     "crash": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
