@@ -17,7 +17,7 @@ from PIL import Image
 import rayanim
 from rayanim.cli.main import main
 from rayanim.errors import SettingsError
-from rayanim.render import Overrides, make_plan, overriding
+from rayanim.render import Overrides, make_plan, overriding, read_outputs
 from rayanim.video.timing import TICK, Clock, Timing
 
 FPS, N_FRAMES = 10, 8
@@ -72,7 +72,7 @@ MADE = [
 ]
 
 
-def video(path: Path, thing: Any = numbered_frame, **settings: Any) -> rayanim.Report:
+def video(path: Path | list[Path], thing: Any = numbered_frame, **settings: Any) -> rayanim.Report:
     own = {} if hasattr(thing, "generate_at") else {"n_frames": N_FRAMES}
     return rayanim.produce(
         thing, FPS, outfile=path, engine="local", progress=False, **own, **settings
@@ -260,7 +260,7 @@ def test_frames_of_a_generator_are_taken_one_by_one(speed: int, tmp_path: Path) 
         "frame_gen": map(numbered_frame, numbers),
         "param_by_frame": None,
         "settings": None,
-        "outfile": tmp_path / "a.mp4",
+        "outfile": read_outputs(tmp_path / "a.mp4"),
         "speed": speed,
     }
     feed = make_plan(arguments, Overrides()).feed
@@ -307,6 +307,19 @@ class Stopping(Numbered):
         if round(time_ms * 30 / 1000) == 20 and self._stops.exists():
             raise RuntimeError("stopped here")
         return super().generate_at(time_ms)
+
+
+def test_several_outputs_are_timed_alike(tmp_path: Path) -> None:
+    """Each as its format can: what it has not is left out."""
+    names = ("a.mp4", "a.gif", "a.avi")
+    sound = (np.zeros(44_100, np.float32), 44_100)
+    video([tmp_path / name for name in names], hold="1s", ping_pong=True, audio=sound)
+    for name, turn_s in zip(names, (1.1, 1.1, 0.1), strict=True):
+        numbers, durations_s = shown(tmp_path / name)
+        assert numbers == [*range(8), *reversed(range(8))]
+        assert durations_s == pytest.approx([*[0.1] * 7, turn_s, *[0.1] * 8], abs=0.0011)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert [each.type for each in container.streams] == ["video", "audio"]
 
 
 def test_a_resumed_video_plays_back_too(tmp_path: Path) -> None:
