@@ -688,7 +688,8 @@ def _planned_outputs(
     settings: RenderSettings, *, is_still: bool
 ) -> tuple[RenderSettings, Target, tuple[PlannedOutput, ...]]:
     """The settings with those of the first output, its place, and the other outputs."""
-    outputs: tuple[Output, ...] = settings.outfile[:1] if is_still else settings.outfile
+    outputs = read_outputs(settings.outfile)
+    outputs = outputs[:1] if is_still else outputs
     if not outputs:
         raise SettingsError("No output file: give outfile='video.mp4', or -o on the command line.")
     addresses = [_target_address(each, is_still=is_still) for each in outputs]

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from numbered import FPS, Numbered, numbered_frame
 from PIL import Image
+from samples import sampled
 
 import rayanim
 from rayanim.cli.main import main
@@ -111,7 +112,10 @@ LENGTHS: dict[str, Callable[[Any, Any], int | None]] = {
 }
 
 
-@pytest.mark.parametrize(("drawn_in", "workers"), [("chunks", 1), ("chunks", 4), ("segments", 2)])
+WAYS = [(how, workers) for how in LENGTHS for workers in (1, 2, 4)]
+
+
+@pytest.mark.parametrize(("drawn_in", "workers"), sampled(WAYS, [("chunks", 4), ("segments", 2)]))
 def test_actors_make_the_same(
     on_ray: Any,
     tmp_path: Path,
