@@ -133,6 +133,8 @@ class FrameDrawer:
             self._pack()
             batch = plan.feed.take(sys.maxsize)
             self.numbers, self._params = batch.numbers, dict(batch.frames())
+        self.latest = -1
+        """The number of the last frame that came, where they come one after another."""
         self._source = self._in_sequence()
         is_free = plan.settings.independent and not isinstance(plan.source, AnimationSource)
         self.goes_back = in_any_order and not comes_once and (is_free or self._packed is not None)
@@ -148,6 +150,7 @@ class FrameDrawer:
             batch = self._next(number)
             if not len(batch):
                 return False
+            self.latest = batch.numbers[0]
             # Kept of those before: the first one, which is measured.
             if not self._params or batch.numbers[0] == number:
                 self._params.update(batch.frames())

@@ -299,7 +299,7 @@ def video_options(command: CommandT) -> CommandT:
 
 
 def drawing_options(command: CommandT) -> CommandT:
-    """Options of `run`, `still`, `preview` and `profile` for how frames are drawn."""
+    """Options of `run`, `still` and `preview` for how frames are drawn."""
     return with_options(
         command,
         click.option("--fps", metavar="RATE", help="Frames per second: 30 or 30000/1001."),

@@ -101,7 +101,7 @@ def draw_on_request(plan: PlannedVideo, requests: Requests, emit: Emit) -> NoRet
         last, in_order = -1, 0
         for number in requests.numbers():
             if not drawer.has(number):
-                emit("end", {"after": last})
+                emit("end", {"after": drawer.latest})
                 continue
             with monitor.open(), monitor.frame(number) as draws:
                 pixels = drawer.draw(number)
@@ -156,8 +156,10 @@ def _png(pixels: Pixels) -> bytes:
 
 def _shown(params: Any) -> str | None:
     """A frame's parameters as text."""
-    if params is None or hasattr(params, "savefig") or getattr(params, "ndim", 0) > 1:
-        return None  # a frame of a generator is its own parameter
+    # A frame of a generator is its own parameter.
+    is_frame = hasattr(params, "savefig") or hasattr(params, "getbands")
+    if params is None or is_frame or getattr(params, "ndim", 0) > 1:
+        return None
     try:
         text = pprint.pformat(params, width=60, compact=True, sort_dicts=False)
     except Exception:  # whatever the user's __repr__ raises
