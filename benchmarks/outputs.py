@@ -64,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     n_frames, frames = options.frames, drawn(options.frames)
     kinds = {"mp4": ["a.mp4"], "gif": ["a.gif"]}
-    kinds["all"] = [*kinds["mp4"], *kinds["gif"], "poster.png:frame=60"]
+    kinds["all"] = [*kinds["mp4"], *kinds["gif"], f"poster.png:frame={n_frames // 2}"]
     times: dict[str, list[float]] = {}
     for _ in range(options.runs):
         for name, outputs in kinds.items():
