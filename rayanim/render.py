@@ -61,7 +61,13 @@ from rayanim.settings import (
     check_outfile,
     parse_rate,
 )
-from rayanim.storage.address import Address, Outfile, Output, with_default_suffix
+from rayanim.storage.address import (
+    Address,
+    Outfile,
+    Output,
+    check_names,
+    with_default_suffix,
+)
 from rayanim.storage.image_folder import (
     ImageFolder,
     is_image,
@@ -693,9 +699,7 @@ def _planned_outputs(
     if not outputs:
         raise SettingsError("No output file: give outfile='video.mp4', or -o on the command line.")
     addresses = [_target_address(each, is_still=is_still) for each in outputs]
-    for at, address in enumerate(addresses):
-        if address in addresses[:at]:
-            raise SettingsError(f"Two outputs have the name {str(address)!r}.")
+    check_names(addresses)
     # What means something to one of them is no mistake.
     of_none = set.intersection(*(set(without_effect(each.suffix)) for each in addresses))
     main, *changes = (
@@ -753,19 +757,23 @@ def _target_address(output: Output, *, is_still: bool) -> Address:
 def _check_frames(settings: RenderSettings, others: Iterable[PlannedOutput], feed: Feed) -> None:
     """See that the frames that images show are in the video, where that is known."""
     chosen = settings.frames
+    inner = feed.inner if isinstance(feed, ThinnedFeed) else feed
+    last = None
+    if isinstance(inner, NumberFeed | AnimationFeed) and chosen is None and inner.n_frames:
+        last = inner.n_frames - 1
     for each in others:
         frame = each.settings.frame
         if frame is None:
             continue
-        is_there = chosen is None or frame in chosen
-        if isinstance(feed, NumberFeed) and chosen is None:
-            is_there = frame < feed.n_frames
+        is_there = (chosen is None or frame in chosen) and (last is None or frame <= last)
         position = settings.position_of(frame)
         below = frame if chosen is None else chosen.count_below(frame)
         is_shown = position is not None and int(position * settings.every) == below
         if not is_there or not is_shown:
+            has = "" if last is None else f": it has frames 0 to {last}"
             raise SettingsError(
-                f"{str(each.target.address)!r} is to show frame {frame}, which is not in the video."
+                f"{str(each.target.address)!r} is to show frame {frame}, which is not in the "
+                f"video{has}."
             )
 
 

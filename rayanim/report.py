@@ -474,7 +474,11 @@ class Report(_SettingsOf):
         if self.incremental_frames:
             of_all = self.incremental_frames + in_full
             text = f" Redrew only what changed in {self.incremental_frames} of {of_all} frames."
-            return f"{text} Audited {self.audited_frames}." if self.audited_frames else text
+            return (
+                f"{text} Audited {plural(self.audited_frames, 'frame')}."
+                if self.audited_frames
+                else text
+            )
         if in_full:
             return f" Drew {plural(in_full, 'frame')} in full ({self.full_frames[0][0]})."
         return ""

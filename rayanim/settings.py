@@ -298,8 +298,7 @@ class Selection:
         """
         if self.last >= n_frames:
             raise SettingsError(
-                f"frames {self.text!r}: there is no frame {self.last}; "
-                f"the video has frames 0 to {n_frames - 1}."
+                f"There is no frame {self.last}: the video has frames 0 to {n_frames - 1}."
             )
         return self.ranges[0] if len(self.ranges) == 1 else _Chained(self.ranges)
 

@@ -103,7 +103,7 @@ def assert_untouched(video: Path) -> None:
         ({"background": "whitish"}, "background must be a colour .* got 'whitish'"),
         ({"frames": "9-3"}, "9-3 runs backwards; write 3-9"),
         ({"frames": "1-2x0"}, "the step after x must be at least 1"),
-        ({"frames": "5-12"}, "there is no frame 12; the video has frames 0 to 11"),
+        ({"frames": "5-12"}, "There is no frame 12: the video has frames 0 to 11"),
         ({"seed": 1.5}, "seed must be"),
         ({"settings": {"num_workers": 2}}, "settings must be PerformanceSettings"),
         ({"param_by_frame": [1]}, "Untouched takes no parameters"),

@@ -28,7 +28,7 @@ from rayanim.settings import (
     VideoSettings,
     parse_size,
 )
-from rayanim.storage.address import Address, Output, with_default_suffix
+from rayanim.storage.address import Address, Output, check_names, with_default_suffix
 from rayanim.storage.image_folder import (
     ImageFolder,
     is_image,
@@ -163,6 +163,7 @@ def _parse_outputs(texts: tuple[str, ...]) -> tuple[Output, ...]:
     if "" in texts:
         raise SettingsError("The output's name is empty. Name a file, such as wave.mp4.")
     outputs = [output_of(text) for text in texts]
+    check_names([each.address for each in outputs])
     return tuple(sorted(outputs, key=lambda each: is_image(each.address)))
 
 

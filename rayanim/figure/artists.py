@@ -326,8 +326,11 @@ class FigureDrawing:
     def _remember(self, axes: Any) -> None:
         """After all in `axes` was drawn."""
         memory = self._memory_of(axes)
-        if memory is None or not self.makes_nodes:
-            return
+        if memory is not None and self.makes_nodes:
+            self._note_draw(memory)
+            memory.end_frame()
+
+    def _note_draw(self, memory: AxisMemory) -> None:
         nodes = [self._node_of(axis) for axis in memory.axis_objects]
         now = [node for node in nodes if node is not None and node.frame_idx == self._frame_idx]
         if not any(node.is_drawn for node in now):
@@ -335,7 +338,7 @@ class FigureDrawing:
         recordings = [node.recording for node in now if node.is_drawn]
         recordings += [None] * (len(nodes) - len(recordings))
         self._epoch += 1
-        if not memory.end(self.shared_inputs_of(axes), recordings):
+        if not memory.end(self.shared_inputs_of(memory.axes), recordings):
             self.misplaced += memory.axis_objects
 
     def _memory_of(self, axes: Any) -> AxisMemory | None:

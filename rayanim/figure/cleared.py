@@ -4,14 +4,16 @@
 full draw. From the same values the same is drawn: where all that the axis objects are drawn from
 is as it was before their last draw, their recordings are kept, and what that draw left in them,
 the ticks for example, is put back. What they are then must be, value by value, what they were
-after that draw.
+after that draw. Ticks that the script holds are not put back: in matplotlib, those that it got
+before it cleared the axes are in no picture any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -76,6 +78,7 @@ class AxisMemory:
         """How large they are in this frame, so far as that was measured or is known."""
         self._last: LastDraw | None = None
         self._ticks: list[Any] = []
+        self._references: list[int] | None = None
         self._backoff = Backoff()
         # While a frame is drawn:
         self._before: Before | None = None
@@ -104,7 +107,10 @@ class AxisMemory:
             # They were not cleared, and have a memory until one of them is drawn.
             self._last = last
             return None
-        if shared.watch is None or self._backoff.is_skipping():
+        # The axis object, which was cleared, referred to each list as well.
+        if self._references != list(_references(self._ticks, besides=1)):
+            last = None
+        if _are_held(ticks) or shared.watch is None or self._backoff.is_skipping():
             return None
         before = Before(Watch(self.axis_objects, shared), shared.watch, others)
         if before.watch.reason is not None:
@@ -151,6 +157,10 @@ class AxisMemory:
             recording.same_as(other) for recording, other in zip(drawn, self._expected, strict=True)
         )
 
+    def end_frame(self) -> None:
+        """After all in the axes was drawn: from now on, the script may get hold of ticks."""
+        self._references = list(_references(self._ticks))
+
     def _restored(self, last: LastDraw, now: Watch, shared: SharedInputs) -> Watch | None:
         """Put back what the last draw left; None where that does not make them what they were."""
         undo = []
@@ -169,12 +179,44 @@ class AxisMemory:
         return None
 
     def _ticks_now(self) -> list[Any]:
-        return [vars(axis).get("majorTicks", GONE) for axis in self.axis_objects]
+        names = ("majorTicks", "minorTicks")
+        return [vars(axis).get(name, GONE) for axis in self.axis_objects for name in names]
 
 
 def _has_effects(thing: Any) -> bool:
     """Whether drawing may set attributes of `thing`; where it does more, a walk shows that."""
     return hasattr(thing, "__dict__") and not isinstance(thing, type | FunctionType | TransformNode)
+
+
+TICK_PARTS = ("tick1line", "tick2line", "gridline", "label1", "label2")
+
+
+def _references(tick_lists: Iterable[Any], besides: int = 0) -> Iterator[int]:
+    """How many references there are to each list of ticks, to the ticks, and to their parts.
+
+    With `besides` so many more to each list.
+    """
+    for ticks in tick_lists:
+        if isinstance(ticks, list):
+            yield sys.getrefcount(ticks) + besides
+            for tick in ticks:
+                yield sys.getrefcount(tick)
+                for name in TICK_PARTS:
+                    yield sys.getrefcount(getattr(tick, name))
+
+
+def _are_held(tick_lists: list[Any]) -> bool:
+    """Whether something besides the axis objects refers to their ticks, or to parts of these."""
+    alone = {"ticks": [SimpleNamespace(**{name: SimpleNamespace() for name in TICK_PARTS})]}
+    expected = list(_references([alone["ticks"]]))
+    for ticks in tick_lists:
+        if isinstance(ticks, list):
+            found = list(_references([ticks]))
+            # Two more here: `tick_lists` and `ticks`.
+            found[0] -= 2
+            if found[0] != expected[0] or found[1:] != expected[1:] * len(ticks):
+                return True
+    return False
 
 
 def _is(one: Any, other: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
@@ -122,6 +123,13 @@ def _check_not_mangled(given: object, text: str) -> None:
             f"{text!r}: a Path loses one of a URL's slashes. Give the address as text: "
             f"'{protocol}://{rest}'."
         )
+
+
+def check_names(addresses: Sequence[Address]) -> None:
+    """Refuse several outputs of one name."""
+    for at, address in enumerate(addresses):
+        if address in addresses[:at]:
+            raise SettingsError(f"Two outputs have the name {str(address)!r}.")
 
 
 def with_default_suffix(path: Address, suffix: str) -> Address:

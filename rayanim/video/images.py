@@ -172,7 +172,11 @@ class StillJoiner:
         """The bytes of the image."""
         self._state.check_open()
         if not self._bytes:
-            raise EncodeError(f"There is no frame {self._spec.frame} for {self._state.name}.")
+            name = self._state.name.replace(".part'", "'")
+            raise EncodeError(
+                f"{name} is to show frame {self._spec.frame}, but the video has fewer frames: "
+                "choose another one."
+            )
         self._state.end()
         return self._bytes
 

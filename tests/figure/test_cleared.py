@@ -123,3 +123,33 @@ def test_a_recording_that_does_not_hold_is_found(monkeypatch: pytest.MonkeyPatch
             drawn_anew(figure, number, xlim=(0, 12 + number))
             canvas.compares_first = canvas.always_try = True
             canvas.draw()
+
+
+HANDLES: dict[str, Callable[[Any], list[Any]]] = {
+    "labels": lambda ax: ax.get_xticklabels(),
+    "lines": lambda ax: [*ax.get_xgridlines(), *ax.get_xticklines()],
+    "ticks": lambda ax: [tick.label1 for tick in ax.xaxis.get_major_ticks()],
+    "list": lambda ax: [ax.xaxis.majorTicks],
+}
+
+
+@pytest.mark.parametrize("when", ["before it clears", "after it cleared", "once"])
+@pytest.mark.parametrize("name", HANDLES)
+def test_ticks_that_a_script_holds_are_not_put_back(name: str, when: str) -> None:
+    """Those of earlier frames are in no picture any more: a change of them does not show."""
+    held: dict[Figure, list[Any]] = {}
+
+    def draw(figure: Figure, number: int) -> None:
+        if when == "before it clears" and number:
+            held[figure] = HANDLES[name](figure.axes[0])
+        drawn_anew(figure, 0)
+        if when == "after it cleared" or (when == "once" and number == 1):
+            held[figure] = HANDLES[name](figure.axes[0])
+
+    def change(figure: Figure) -> None:
+        for each in held[figure]:
+            for part in [tick.label1 for tick in each] if isinstance(each, list) else [each]:
+                part.set(color="red", visible=True)
+
+    steps = [partial(draw, number=number) for number in range(5)]
+    assert_same_as_full(empty, [*steps, change, change])
