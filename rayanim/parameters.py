@@ -243,6 +243,7 @@ class ThinnedFeed:
         taken = Batch((), None)
         while len(taken) < min(count, self._most):
             wanted = int(self._given * self._every)
+            taken = taken.kept()
             batch = self.inner.take(1 + wanted - self._taken)
             self._taken += len(batch)
             if not len(batch):
@@ -250,7 +251,7 @@ class ThinnedFeed:
             if self._taken > wanted:
                 taken = taken + batch[-1:] if len(taken) else batch[-1:]
                 self._given += 1
-        return taken
+        return taken if count == 1 else taken.kept()
 
     def again(self) -> ThinnedFeed | None:
         feed = self.inner.again()
@@ -303,8 +304,9 @@ def _is_table(parameters: Any) -> bool:
     return hasattr(parameters, "iloc") and hasattr(parameters, "columns")
 
 
-KEPT_BYTES = 2**30
-"""Disk that the entries of a generator take at most, so that a job can begin again."""
+KEPT_BYTES = 64 * 2**20
+"""What the entries of a generator take at most, so that a job can begin again: in a temporary file
+from 1 MB on. Of larger ones pickling would take as long as drawing."""
 
 
 class KeptEntries:

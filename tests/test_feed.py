@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from rayanim.parameters import (
     KeptEntries,
     NumberFeed,
     ParameterFeed,
+    ThinnedFeed,
     comes_once,
 )
 from rayanim.settings import Selection
@@ -451,3 +453,9 @@ def test_a_generator_of_frames_that_raises_is_named() -> None:
     feed = ParameterFeed(FrameStream((1 // (2 - number) for number in range(3)), None))
     with pytest.raises(ParametersError, match=r"^The generator of frames raised .* entry 2"):
         drained(feed)
+
+
+def test_left_out_entries_do_not_change_those_taken() -> None:
+    """A generator that goes on with one list is asked for more on the way."""
+    feed = ThinnedFeed(ParameterFeed(KeptEntries(changed_lists())), Fraction(3, 2))
+    assert drained(feed, 4) == [(0, [0]), (1, [0, 1]), (3, [0, 1, 2, 3]), (4, [0, 1, 2, 3, 4])]

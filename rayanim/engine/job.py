@@ -397,10 +397,7 @@ class VideoJob:
 
     def _segment_of(self, last: Chunk) -> Segment:
         """The segment that ends with chunk `last`, named by its frames and parameters."""
-        from rayanim.storage.fingerprint import batch_digest
-
-        batch = self._plan.take_batch(last.segment.index)
-        digest = None if batch is None else batch_digest(batch.numbers, batch.params)
+        digest = self._plan.take_digest(last.segment.index)
         return replace(last.segment, stop=last.stop, batch_digest=digest)
 
     def _look_around(self) -> bool:

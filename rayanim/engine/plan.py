@@ -15,9 +15,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rayanim.parameters import Batch, Feed, PushedBack
 from rayanim.video.spec import KEYFRAME_DISTANCE, segment_lengths
+
+if TYPE_CHECKING:
+    from rayanim.storage.fingerprint import FramesDigest
 
 ENDLESS = sys.maxsize
 """Where a segment stops that goes on to the video's end."""
@@ -91,8 +95,10 @@ class SegmentPlan:
         self._at = 0
         self._chunks = 0
         self._is_cut = longest is not None
-        # The frames of segments that are drawn in several chunks, until they are asked for.
-        self._batches: dict[int, list[Batch]] = {}
+        # Of segments that are drawn in several chunks, until they are asked for; and what the one
+        # of the last chunk was before it.
+        self._digests: dict[int, FramesDigest] = {}
+        self._before: FramesDigest | None = None
         self._has_file: Callable[[int], bool] = lambda index: False
         self._is_done: Callable[[Segment, Batch], bool] = lambda segment, batch: False
 
@@ -146,7 +152,11 @@ class SegmentPlan:
         if not len(batch):
             return None
         if self._is_cut and length is not None:
-            self._batches.setdefault(segment.index, []).append(batch.kept())
+            from rayanim.storage.fingerprint import FramesDigest
+
+            self._before = self._digests.get(segment.index) or FramesDigest()
+            digest = self._digests[segment.index] = self._before.copy()
+            digest.add(batch.numbers, batch.params)
         start, self._at = self._at, self._at + len(batch)
         self._chunks += 1
         return Chunk(self._chunks - 1, start, self._at, batch, segment, length is None)
@@ -156,18 +166,13 @@ class SegmentPlan:
         self._feed = PushedBack(chunk.batch, self._feed)
         self._at = chunk.start
         self._chunks -= 1
-        if self._is_cut and not chunk.encodes:
-            self._batches[chunk.segment.index].pop()
+        if self._before is not None and self._is_cut and not chunk.encodes:
+            self._digests[chunk.segment.index] = self._before
 
-    def take_batch(self, index: int) -> Batch | None:
-        """All frames of segment `index`, once; None where they were not kept."""
-        batches = self._batches.pop(index, None)
-        if batches is None:
-            return None
-        numbers = [number for batch in batches for number in batch.numbers]
-        if batches[0].params is None:
-            return Batch(numbers, None)
-        return Batch(numbers, [each for batch in batches for each in batch.params or ()])
+    def take_digest(self, index: int) -> str | None:
+        """The digest of all frames of segment `index`, once; None where there is none."""
+        digest = self._digests.pop(index, None)
+        return None if digest is None else digest.text()
 
     def _begin_segment(self) -> bool:
         for length in self._lengths:

@@ -443,10 +443,38 @@ class NoDigestError(Exception):
     """A value that cannot be compared with one of another process for certain."""
 
 
+class FramesDigest:
+    """Digest of the frames of one segment, as they come: their numbers and their parameters."""
+
+    def __init__(self) -> None:
+        self._digest = blake2b(digest_size=DIGEST_BYTES)
+        self._is_known = True
+
+    def add(self, numbers: Sequence[int], params: Sequence[Any] | None) -> None:
+        """The frames that follow."""
+        for at, number in enumerate(numbers):
+            # Each by itself, so that nothing of it needs to be kept.
+            given = () if params is None else (params[at],)
+            digest = _digest_of(Walk(), (int(number), *given)) if self._is_known else None
+            self._is_known = digest is not None
+            self._digest.update((digest or "").encode())
+
+    def copy(self) -> FramesDigest:
+        """One that goes on from the same frames."""
+        other = FramesDigest()
+        other._digest, other._is_known = self._digest.copy(), self._is_known
+        return other
+
+    def text(self) -> str | None:
+        """The digest; None where a value has none."""
+        return self._digest.hexdigest() if self._is_known else None
+
+
 def batch_digest(numbers: Sequence[int], params: Sequence[Any] | None) -> str | None:
-    """Digest of the frames of one segment: their numbers and their parameters."""
-    frames = [int(number) for number in numbers]
-    return _digest_of(Walk(), (frames, None if params is None else list(params)))
+    """Digest of all frames of one segment."""
+    digest = FramesDigest()
+    digest.add(numbers, params)
+    return digest.text()
 
 
 def _digest_of(walk: Walk, values: Iterable[Any]) -> str | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rayanim.engine.plan import ENDLESS, Chunk, Segment, SegmentPlan
 from rayanim.parameters import Batch, NumberFeed, ParameterFeed
 from rayanim.settings import Selection
+from rayanim.storage.fingerprint import batch_digest
 from rayanim.video.spec import KEYFRAME_DISTANCE, segment_lengths
 
 sizes = st.integers(1, 40)
@@ -120,21 +121,27 @@ def test_one_encoder_s_video_is_one_segment() -> None:
     chunks = chunks_of(plan, 64)
     assert {chunk.segment for chunk in chunks} == {Segment(0, 0, ENDLESS)}
     assert plan.n_begun == 1
-    # Frames of which no segment file is named are not kept.
-    assert plan.take_batch(0) is None
+    # Frames of which no segment file is named have no digest.
+    assert plan.take_digest(0) is None
 
 
-def test_a_segment_s_frames_are_kept_until_they_are_asked_for() -> None:
-    """They name its file; an actor that draws a whole one names it itself."""
+def test_a_segment_s_frames_name_its_file() -> None:
+    """However they were cut, put back or changed since; an actor names a whole one itself."""
     plan = SegmentPlan(ParameterFeed(iter("abcdef")), 3)
     plan.take(2)
-    plan.take(2)
+    plan.take(1)
     plan.take(None)
-    batch = plan.take_batch(0)
-    assert batch is not None
-    assert (list(batch.numbers), list(batch.params or ())) == ([0, 1, 2], ["a", "b", "c"])
-    assert plan.take_batch(0) is None
-    assert plan.take_batch(1) is None
+    digest = batch_digest([0, 1, 2], ["a", "b", "c"])
+    assert plan.take_digest(0) == digest
+    assert plan.take_digest(0) is None
+    assert plan.take_digest(1) is None
+    plan = SegmentPlan(ParameterFeed(["a", "b", "c"]), 3)
+    plan.take(1)
+    again = plan.take(1)
+    assert again is not None
+    plan.put_back(again)
+    plan.take(2)
+    assert plan.take_digest(0) == digest
 
 
 def test_the_plan_is_pulled_lazily() -> None:

@@ -236,8 +236,8 @@ def test_numbers_and_parameters_both_count() -> None:
         batch_digest([0], None),
         batch_digest([0, 1], ["a", "b"]),
         batch_digest([0, 1], ["b", "a"]),
-        batch_digest([0, 1], []),
-        batch_digest([], [0, 1]),
+        batch_digest([0, 1], ["ab", ""]),
+        batch_digest([0, 1], [None, None]),
     ]
     assert len(set(others)) == len(others)
 
