@@ -270,6 +270,23 @@ def test_a_path_is_taken_as_it_is() -> None:
     assert str(read_outputs("s3://b/a.gif:width=3,loop=2")[0]) == "s3://b/a.gif:width=3,loop=2"
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("run:lr=0.1.mp4", ""), ("run:lr=0.1,width=3", ""), ("run:lr=0.1.mp4", ":width=3")],
+)
+def test_a_name_may_look_like_settings(name: str, options: str) -> None:
+    """Of which an output has none of that name."""
+    (output,) = read_outputs(name + options)
+    assert (str(output.address), output.options) == (name, (("width", 3),) if options else ())
+
+
+@pytest.mark.parametrize("text", ["x.MP4:widht=480", "s3://b/x.gif:widht=480", "images/:widht=480"])
+def test_a_slip_in_a_setting_is_explained(text: str) -> None:
+    """It makes no file of another name."""
+    with pytest.raises(SettingsError, match="no setting 'widht'"):
+        read_outputs(text)
+
+
 def test_an_output_in_the_way_leaves_all_as_they_were(tmp_path: Path) -> None:
     """None is replaced where one may not be."""
     for name in ("a.mp4", "b.gif"):

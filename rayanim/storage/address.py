@@ -176,13 +176,24 @@ class Output:
 
 
 def split_options(text: str) -> tuple[str, tuple[tuple[str, Any], ...]]:
-    """A file's name, and the settings behind it."""
+    """A file's name, and the settings behind it.
+
+    What has other names is part of the file's, unless a file or folder is named before it: then
+    it is a slip.
+    """
+    from rayanim.video.spec import CONTAINERS
+
     found = _WITH_OPTIONS.fullmatch(text)
     if found is None:
         return text, ()
+    pairs = [pair.partition("=") for pair in found["options"].split(",")]
+    ends = (*(each.suffix for each in CONTAINERS), "/")
+    if not (
+        found["name"].lower().endswith(ends) or all(name in OUTPUT_OPTIONS for name, *_ in pairs)
+    ):
+        return text, ()
     options = []
-    for pair in found["options"].split(","):
-        name, _, value = pair.partition("=")
+    for name, _, value in pairs:
         if name not in OUTPUT_OPTIONS:
             raise SettingsError(
                 f"{text!r}: an output has no setting {name!r} of its own. It may have: "
