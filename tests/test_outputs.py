@@ -244,7 +244,9 @@ def test_settings_go_to_the_outputs_that_have_them(tmp_path: Path) -> None:
     ("outfile", "error", "match"),
     [
         (["poster.png"], OutputError, "A video is many .png images"),
-        (["a.mp4", "a.mp4"], SettingsError, "Two outputs"),
+        (["a.mp4", "a.mp4"], SettingsError, "Two outputs have the name 'a.mp4'"),
+        (["a.mp4", "sub/../a.mp4"], SettingsError, "one file: 'a.mp4' and 'sub/../a.mp4'"),
+        (["a.mp4", "b\0.mp4"], OutputError, "cannot be a file"),
         (["a.mp4", "b.gif:frame=3"], SettingsError, "frame goes with an image"),
         (["a.mp4", "b.png:frame=20"], SettingsError, "not in the video"),
         (["a.mp4", "b.gif:size=3"], SettingsError, "no setting 'size'"),
@@ -261,6 +263,13 @@ def test_what_makes_no_sense_is_refused(
     with pytest.raises(error, match=match):
         render(outfile, Numbered(20, fail=0))
     assert os.listdir(tmp_path) == []
+
+
+def test_two_links_to_one_file_are_refused(tmp_path: Path) -> None:
+    """A video would be replaced by the other one."""
+    (tmp_path / "b.mp4").symlink_to("a.mp4")
+    with pytest.raises(SettingsError, match="Two outputs are one file"):
+        render(below(tmp_path, "a.mp4", "b.mp4"), Numbered(3, fail=0))
 
 
 def test_a_path_is_taken_as_it_is() -> None:

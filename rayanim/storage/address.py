@@ -126,10 +126,23 @@ def _check_not_mangled(given: object, text: str) -> None:
 
 
 def check_names(addresses: Sequence[Address]) -> None:
-    """Refuse several outputs of one name."""
-    for at, address in enumerate(addresses):
-        if address in addresses[:at]:
+    """Refuse several outputs of one name, or of several that lead to one file."""
+    seen: dict[Address, Address] = {}
+    for address in addresses:
+        first = seen.get(file := _file_of(address))
+        if first == address:
             raise SettingsError(f"Two outputs have the name {str(address)!r}.")
+        if first is not None:
+            raise SettingsError(f"Two outputs are one file: {str(first)!r} and {str(address)!r}.")
+        seen[file] = address
+
+
+def _file_of(address: Address) -> Address:
+    """Where links lead."""
+    try:
+        return address if isinstance(address, Url) else Path(os.path.realpath(address))
+    except (OSError, ValueError):  # a name that the system does not take
+        return address
 
 
 def with_default_suffix(path: Address, suffix: str) -> Address:
