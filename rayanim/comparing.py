@@ -45,6 +45,8 @@ class Comparison:
         """
         from rayanim.report import seconds_text
 
+        if not self.frames:
+            return f"{report.output}: not compared, for Animation.save draws no frame."
         if self.first_wrong is not None:
             raise FrameError(
                 f"{report.output}: frame {self.first_wrong} is not the one that Animation.save "
@@ -94,7 +96,7 @@ def compared(packed: PackedSource) -> Comparison:
                     break
         finally:
             source.close()
-    return Comparison(len(digests), wrong, median(times_s))
+    return Comparison(len(digests), wrong, median(times_s or [0.0]))
 
 
 def comparer(source: Source) -> Callable[[Report], str]:

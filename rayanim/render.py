@@ -168,7 +168,7 @@ def produce(
         without one gets .mp4, and ``rayanim --formats`` lists all. A name with a
         number, such as ``frames/%04d.png``, is a folder with an image for each frame.
         Folders are made. A list makes several files of frames that are drawn once:
-        ``["film.mp4", "small.gif:width=480", "poster.png:frame=30"]``. Behind the name,
+        ``["wave.mp4", "small.gif:width=480", "poster.png:frame=30"]``. Behind the name,
         and a colon, stands what one has of its own: the width to which its frames are
         scaled, the frame that an image shows (else the first), or one of codec, crf,
         preset, bitrate, pixel_format, loop, dither and colors.

@@ -227,6 +227,13 @@ def test_what_cannot_be_copied_is_not_compared(folder, capsys):
     assert read("a.mp4")[0] == 5
 
 
+def test_where_nothing_is_drawn_nothing_is_compared(folder, capsys, monkeypatch):
+    """Which is no error."""
+    monkeypatch.setattr("rayanim.animations.AnimationSource.save_as_matplotlib", lambda *_: None)
+    run(COUNTED + "FuncAnimation(fig, update, frames=2).save('a.mp4', fps=5)\n", "--compare")
+    assert "a.mp4: not compared, for Animation.save draws no frame" in capsys.readouterr().err
+
+
 def test_a_script_that_only_shows_is_rendered(folder):
     """Also from within a function, and with all animations of the figure."""
     text = (

@@ -244,7 +244,9 @@ def test_settings_go_to_the_outputs_that_have_them(tmp_path: Path) -> None:
     ("outfile", "error", "match"),
     [
         (["poster.png"], OutputError, "A video is many .png images"),
-        (["a.mp4", "a.mp4"], SettingsError, "Two outputs"),
+        (["a.mp4", "a.mp4"], SettingsError, "Two outputs have the name 'a.mp4'"),
+        (["a.mp4", "sub/../a.mp4"], SettingsError, "one file: 'a.mp4' and 'sub/../a.mp4'"),
+        (["a.mp4", "b\0.mp4"], OutputError, "cannot be a file"),
         (["a.mp4", "b.gif:frame=3"], SettingsError, "frame goes with an image"),
         (["a.mp4", "b.png:frame=20"], SettingsError, "not in the video"),
         (["a.mp4", "b.gif:size=3"], SettingsError, "no setting 'size'"),
@@ -263,11 +265,35 @@ def test_what_makes_no_sense_is_refused(
     assert os.listdir(tmp_path) == []
 
 
+def test_two_links_to_one_file_are_refused(tmp_path: Path) -> None:
+    """A video would be replaced by the other one."""
+    (tmp_path / "b.mp4").symlink_to("a.mp4")
+    with pytest.raises(SettingsError, match="Two outputs are one file"):
+        render(below(tmp_path, "a.mp4", "b.mp4"), Numbered(3, fail=0))
+
+
 def test_a_path_is_taken_as_it_is() -> None:
     """What looks like settings in it is part of the name."""
     assert read_outputs(Path("a.gif:width=3")) == (Output(Path("a.gif:width=3")),)
     assert read_outputs("C:/a.gif") == (Output(Path("C:/a.gif")),)
     assert str(read_outputs("s3://b/a.gif:width=3,loop=2")[0]) == "s3://b/a.gif:width=3,loop=2"
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("run:lr=0.1.mp4", ""), ("run:lr=0.1,width=3", ""), ("run:lr=0.1.mp4", ":width=3")],
+)
+def test_a_name_may_look_like_settings(name: str, options: str) -> None:
+    """Of which an output has none of that name."""
+    (output,) = read_outputs(name + options)
+    assert (str(output.address), output.options) == (name, (("width", 3),) if options else ())
+
+
+@pytest.mark.parametrize("text", ["x.MP4:widht=480", "s3://b/x.gif:widht=480", "images/:widht=480"])
+def test_a_slip_in_a_setting_is_explained(text: str) -> None:
+    """It makes no file of another name."""
+    with pytest.raises(SettingsError, match="no setting 'widht'"):
+        read_outputs(text)
 
 
 def test_an_output_in_the_way_leaves_all_as_they_were(tmp_path: Path) -> None:

@@ -344,7 +344,7 @@ class VideoJob:
             return self._draw()
 
     def _open_writer(self) -> None:
-        spec, path = self._inside.spec, self._job.part_path
+        spec, paths = self._inside.spec, self._job.part_paths
         self._space: SpaceWatch | None = None
         self._resumption: Resumption | None = None
         if not self._is_joined:
@@ -352,12 +352,11 @@ class VideoJob:
             # One output may need it alone.
             is_of_one = self._job.settings.transport == "auto" and self._job.source.stays is None
             n_frames = self._job.feed.n_frames
-            paths = self._job.part_paths
             self._writer = FileWriter(spec, *paths, cuts=is_of_one, n_frames=n_frames)
             return
         resumption = Resumption(self._job, self._events, self._inside, self._job.segment_store)
         self._store = resumption.open()
-        self._space = SpaceWatch(path, self._events, with_parts=self._job.segment_store.takes_disk)
+        self._space = SpaceWatch(paths, self._events, with_parts=self._job.segment_store.takes_disk)
         # What actors may go on with is joined at the end, by one process.
         writer = self._segment_writer(joins=not self._chooser.may_use_ray)
         writer.open()

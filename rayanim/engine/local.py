@@ -11,7 +11,7 @@ import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -723,16 +723,23 @@ CHECK_EVERY_S = 10.0
 
 
 class SpaceWatch:
-    """Checks now and then whether the disk has room for the rest of the video."""
+    """Checks now and then whether the disks of all outputs have room for the rest of the video.
 
-    def __init__(self, video: Path, events: JobEvents, *, with_parts: bool = True) -> None:
+    Segments are on that of the first output.
+    """
+
+    def __init__(
+        self, outputs: Sequence[Path], events: JobEvents, *, with_parts: bool = True
+    ) -> None:
         from rayanim.storage.store import check_space
 
-        self._video = video
+        self._disks: dict[int, list[Path]] = {}
         self._events = events
         self._with_parts = with_parts
         self._next_check_s = 0.0
-        check_space(video.parent, 1)
+        for each in outputs:
+            check_space(each.parent, 1)
+            self._disks.setdefault(each.parent.stat().st_dev, []).append(each)
 
     def check(self) -> None:
         """Check, if it is time to."""
@@ -744,18 +751,34 @@ class SpaceWatch:
         if now_s < self._next_check_s:
             return
         self._next_check_s = now_s + CHECK_EVERY_S
-        needed_bytes = expected_bytes(
-            stats.written_bytes,
-            stats.written_frames,
-            stats.total,
-            joined_bytes=self._video.stat().st_size if self._video.exists() else 0,
-            with_parts=self._with_parts,
+        joined = {disk: sum(map(_bytes_of, outputs)) for disk, outputs in self._disks.items()}
+        joined_bytes = sum(joined.values())
+        rest_bytes, needed_bytes = (
+            expected_bytes(
+                stats.written_bytes,
+                stats.written_frames,
+                stats.total,
+                joined_bytes=joined_bytes,
+                with_parts=with_parts,
+            )
+            for with_parts in (False, self._with_parts)
         )
+        first, *others = self._disks
+        # What is to come is shared out like what is joined.
+        needed = {disk: rest_bytes * joined[disk] // max(1, joined_bytes) for disk in others}
+        needed[first] = needed_bytes - sum(needed.values())
         try:
-            check_space(self._video.parent, needed_bytes)
+            for disk, outputs in self._disks.items():
+                check_space(outputs[0].parent, needed[disk])
         except OutputError as error:
             if stats.written_frames >= RELIABLE_SHARE * stats.total:
                 raise
             self._events.notice_once(
                 f"If all frames are like the first ones: {error.message}", "space"
             )
+
+
+def _bytes_of(output: Path) -> int:
+    """Bytes of an unfinished file, or of a folder of images."""
+    files = output.iterdir() if output.is_dir() else [output]
+    return sum(each.stat().st_size for each in files if each.exists())

@@ -126,10 +126,23 @@ def _check_not_mangled(given: object, text: str) -> None:
 
 
 def check_names(addresses: Sequence[Address]) -> None:
-    """Refuse several outputs of one name."""
-    for at, address in enumerate(addresses):
-        if address in addresses[:at]:
+    """Refuse several outputs of one name, or of several that lead to one file."""
+    seen: dict[Address, Address] = {}
+    for address in addresses:
+        first = seen.get(file := _file_of(address))
+        if first == address:
             raise SettingsError(f"Two outputs have the name {str(address)!r}.")
+        if first is not None:
+            raise SettingsError(f"Two outputs are one file: {str(first)!r} and {str(address)!r}.")
+        seen[file] = address
+
+
+def _file_of(address: Address) -> Address:
+    """Where links lead."""
+    try:
+        return address if isinstance(address, Url) else Path(os.path.realpath(address))
+    except (OSError, ValueError):  # a name that the system does not take
+        return address
 
 
 def with_default_suffix(path: Address, suffix: str) -> Address:
@@ -176,13 +189,24 @@ class Output:
 
 
 def split_options(text: str) -> tuple[str, tuple[tuple[str, Any], ...]]:
-    """A file's name, and the settings behind it."""
+    """A file's name, and the settings behind it.
+
+    What has other names is part of the file's, unless a file or folder is named before it: then
+    it is a slip.
+    """
+    from rayanim.video.spec import CONTAINERS
+
     found = _WITH_OPTIONS.fullmatch(text)
     if found is None:
         return text, ()
+    pairs = [pair.partition("=") for pair in found["options"].split(",")]
+    ends = (*(each.suffix for each in CONTAINERS), "/")
+    if not (
+        found["name"].lower().endswith(ends) or all(name in OUTPUT_OPTIONS for name, *_ in pairs)
+    ):
+        return text, ()
     options = []
-    for pair in found["options"].split(","):
-        name, _, value = pair.partition("=")
+    for name, _, value in pairs:
         if name not in OUTPUT_OPTIONS:
             raise SettingsError(
                 f"{text!r}: an output has no setting {name!r} of its own. It may have: "

@@ -353,8 +353,8 @@ class Hardware:
     """The encoders of one kind of device, each with the software encoder for which it stands.
 
     `presets` are rayanim's own in the device's words. `quality` is what has it encode at a
-    constant quality: the crf of the software encoder stands where ``{}`` does. It takes
-    `pixel_format`.
+    constant quality: the crf of the software encoder stands where ``{}`` does. Frames in
+    yuv420p are given to it as `pixel_format`.
     """
 
     encoders: tuple[tuple[str, str], ...]

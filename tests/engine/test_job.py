@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,13 +44,51 @@ def test_the_space_for_a_resumed_video_is_that_of_all_its_frames(
     )
     stats = JobStats(1000)
     video = tmp_path / "video.mp4.part"
-    watch = SpaceWatch(video, JobEvents(stats))
+    watch = SpaceWatch([video], JobEvents(stats))
     watch.check()
     stats.apply(JobResumed(frames=600, written_bytes=60_000))
     watch.check()
     video.write_bytes(bytes(30_000))
-    SpaceWatch(video, JobEvents(stats)).check()
+    SpaceWatch([video], JobEvents(stats)).check()
     assert asked == [1, 100_000 + 40_000, 1, 70_000 + 40_000]
+
+
+def test_the_space_of_several_outputs_is_that_of_each_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments are on the first one's; what is to come is shared out like what is joined."""
+    video, small, images = (
+        tmp_path / "here" / "video.mp4.part",
+        tmp_path / "there" / "small.gif.part",
+        tmp_path / "here" / "images.part",
+    )
+    for each in (small.parent, images):
+        each.mkdir(parents=True)
+    device_of = {video.parent: 1, small.parent: 2}
+    real = Path.stat
+    monkeypatch.setattr(
+        Path,
+        "stat",
+        lambda path, **options: (
+            SimpleNamespace(st_dev=device_of[path]) if path in device_of else real(path, **options)
+        ),
+    )
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(
+        "rayanim.storage.store.check_space",
+        lambda folder, needed_bytes: asked.append((folder.name, needed_bytes)),
+    )
+    stats = JobStats(1000)
+    stats.apply(JobResumed(frames=600, written_bytes=60_000))
+    watch = SpaceWatch([video, small, images], JobEvents(stats))
+    asked.clear()
+    watch.check()
+    assert asked == [("here", 100_000 + 40_000), ("there", 0)]
+    for path, size_bytes in ((video, 20_000), (small, 10_000), (images / "1.png", 10_000)):
+        path.write_bytes(bytes(size_bytes))
+    asked.clear()
+    SpaceWatch([video, small, images], JobEvents(stats)).check()
+    assert asked[-2:] == [("here", 45_000 + 40_000), ("there", 15_000)]
 
 
 @pytest.mark.slow
@@ -194,8 +233,8 @@ def test_heavy_first_frames_are_told_and_end_no_video(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: (10**12, 0, 5 * 10**6))
     stats = JobStats(1000)
     stats.apply(SegmentStored(segment=0, start=0, stop=60, written_bytes=600_000))
-    SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).check()
+    SpaceWatch([tmp_path / "video.mp4.part"], JobEvents(stats)).check()
     assert "If all frames are like the first ones: The disk" in stats.events[0]
     stats.apply(SegmentStored(segment=1, start=60, stop=100, written_bytes=400_000))
     with pytest.raises(rayanim.OutputError, match="Free some space"):
-        SpaceWatch(tmp_path / "video.mp4.part", JobEvents(stats)).check()
+        SpaceWatch([tmp_path / "video.mp4.part"], JobEvents(stats)).check()

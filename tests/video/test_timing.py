@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image
 
 import rayanim
 from rayanim.cli.main import main
-from rayanim.errors import SettingsError
+from rayanim.errors import EncodeError, SettingsError
 from rayanim.render import Overrides, make_plan, overriding, read_outputs
 from rayanim.video.timing import TICK, Clock, Timing
 
@@ -351,9 +352,23 @@ def test_actors_encode_both_ways(tmp_path: Path, on_ray: Any) -> None:
 
 def test_many_kept_frames_go_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And come back the same."""
-    monkeypatch.setattr("rayanim.video.formats.KEPT_BYTES", 1000)
+    monkeypatch.setattr("rayanim.video.formats.KEPT_BYTES", 100)
     video(tmp_path / "a.mp4", ping_pong=True)
     assert shown(tmp_path / "a.mp4")[0] == [*range(8), *reversed(range(8))]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+@pytest.mark.parametrize("bitrate", [-1, 200])
+def test_a_full_temporary_folder_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bitrate: float
+) -> None:
+    """Whether frames of a segment are kept, or those of the whole video."""
+    monkeypatch.setattr("rayanim.video.formats.KEPT_BYTES", 100)
+    monkeypatch.setattr(tempfile, "tempdir", "/small")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "w+b"))  # noqa: SIM115
+    with pytest.raises(EncodeError, match=r"'/small': No space left.*TMPDIR"):
+        video(tmp_path / "a.mp4", ping_pong=True, bitrate=bitrate)
+    assert not (tmp_path / "a.mp4").exists()
 
 
 def test_a_clock_without_timing_counts_frames() -> None:
