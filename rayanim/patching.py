@@ -276,7 +276,10 @@ def _leave_to_matplotlib(
         _logger.warning("%s is left to matplotlib: %s", filename, reason.rstrip(".") + ".")
     if not overrides.dry_run:
         with _drawn_incrementally(animation, given["dpi"]):
-            matplotlib_saves(animation, overrides.target(filename), **given)
+            target = overrides.target(filename)
+            # As the script wrote it, where it goes there.
+            target = filename if str(target) == os.fspath(filename) else target
+            matplotlib_saves(animation, target, **given)
 
 
 def _drawn_incrementally(

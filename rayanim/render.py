@@ -350,7 +350,7 @@ def _produce(arguments: dict[str, Any]) -> Report:
         raise
     if overrides.on_report is not None:
         overrides.on_report(report)
-    if report.rendered and overrides.on_comparison is not None and compare is not None:
+    if compare is not None and overrides.on_comparison is not None and report.rendered:
         overrides.on_comparison(compare(report))
     return report
 

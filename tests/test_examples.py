@@ -27,6 +27,7 @@ from samples import sampled
 from rayanim.patching import Unsaved, patched
 from rayanim.render import Overrides, overriding
 from rayanim.report import Report
+from rayanim.storage.address import Output
 
 FOLDER = Path(__file__).parent.parent / "examples"
 NUMBERS = [0, 1, 40, 85]
@@ -98,7 +99,7 @@ def run_example(name: str, output: Path, **arguments: Any) -> tuple[Namespace, R
     """Run an example as `rayanim run` does, with other arguments for its call."""
     reports: list[Report] = []
     overrides = Overrides(
-        output=output,
+        outputs=(Output(output),),
         arguments={"progress": False, **arguments},
         on_report=reports.append,
     )
