@@ -351,7 +351,7 @@ def _produce(arguments: dict[str, Any]) -> Report:
         raise
     if overrides.on_report is not None:
         overrides.on_report(report)
-    if report.rendered and overrides.on_comparison is not None and compare is not None:
+    if compare is not None and overrides.on_comparison is not None and report.rendered:
         overrides.on_comparison(compare(report))
     return report
 
@@ -800,7 +800,7 @@ def _which(settings: RenderSettings, feed: Feed) -> str:
     numbers = itertools.count() if chosen is None else itertools.chain(*chosen.ranges)
     most = min(3, feed.n_frames or 3)
     first = list(itertools.islice(filter(lambda each: _is_drawn(each, settings), numbers), most))
-    more = "" if feed.n_frames == len(first) else ", ..."
+    more = "" if feed.n_frames == len(first) else " and so on"
     return (
         f": at a speed of {float(settings.speed):g} it has frames "
         f"{', '.join(map(str, first))}{more}"
