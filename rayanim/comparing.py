@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rayanim.animations import COME_ONCE, AnimationSource
-from rayanim.errors import FrameError, NotPicklableError
+from rayanim.errors import FrameError, NotPicklableError, SettingsError
 
 if TYPE_CHECKING:
     from rayanim.engine.packing import PackedSource
@@ -106,11 +106,16 @@ def comparer(source: Source) -> Callable[[Report], str]:
     ------
     FrameError
         By the function that is returned, if pixels differ.
+    SettingsError
+        If it is no animation of matplotlib's.
     """
     from rayanim.engine.packing import pack
 
     if not isinstance(source, AnimationSource):
-        return lambda report: f"{report.output}: only animations of matplotlib's are compared."
+        raise SettingsError(
+            "--compare is for animations of matplotlib's, which Animation.save draws; "
+            f"{source.name} is none. Leave --compare out."
+        )
     if source.n_frames is None:
         return lambda report: f"{report.output}: not compared, for {COME_ONCE}."
     try:

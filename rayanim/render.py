@@ -8,6 +8,7 @@ source and its frames, and `rayanim.engine.job` makes the video from the plan.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import secrets
@@ -755,26 +756,55 @@ def _target_address(output: Output, *, is_still: bool) -> Address:
 
 
 def _check_frames(settings: RenderSettings, others: Iterable[PlannedOutput], feed: Feed) -> None:
-    """See that the frames that images show are in the video, where that is known."""
+    """See that frames that are held, or shown by images, are in the video, if that is known."""
     chosen = settings.frames
     inner = feed.inner if isinstance(feed, ThinnedFeed) else feed
     last = None
     if isinstance(inner, NumberFeed | AnimationFeed) and chosen is None and inner.n_frames:
         last = inner.n_frames - 1
+    for own in (settings, *(each.settings for each in others)):
+        for at, _ in own.hold:
+            # Of others than the chosen ones nothing is said: they may be of the rest of the video.
+            if isinstance(at, str) or (chosen is not None and at not in chosen):
+                continue
+            if not _is_drawn(at, settings):
+                raise SettingsError(
+                    f"hold is for frame {at}, which is not in the video{_which(settings, feed)}."
+                )
     for each in others:
         frame = each.settings.frame
         if frame is None:
             continue
         is_there = (chosen is None or frame in chosen) and (last is None or frame <= last)
-        position = settings.position_of(frame)
-        below = frame if chosen is None else chosen.count_below(frame)
-        is_shown = position is not None and int(position * settings.every) == below
-        if not is_there or not is_shown:
-            has = "" if last is None else f": it has frames 0 to {last}"
+        if not is_there or not _is_drawn(frame, settings):
+            is_beyond = last is not None and frame > last
+            has = f": it has frames 0 to {last}" if is_beyond else _which(settings, feed)
             raise SettingsError(
                 f"{str(each.target.address)!r} is to show frame {frame}, which is not in the "
                 f"video{has}."
             )
+
+
+def _is_drawn(number: int, settings: RenderSettings) -> bool:
+    """Whether no higher speed leaves the frame out."""
+    position, chosen = settings.position_of(number), settings.frames
+    below = number if chosen is None else chosen.count_below(number)
+    return position is not None and int(position * settings.every) == below
+
+
+def _which(settings: RenderSettings, feed: Feed) -> str:
+    """The first frames that a higher speed leaves, for a message."""
+    if settings.every == 1:
+        return ""
+    chosen = settings.frames
+    numbers = itertools.count() if chosen is None else itertools.chain(*chosen.ranges)
+    most = min(3, feed.n_frames or 3)
+    first = list(itertools.islice(filter(lambda each: _is_drawn(each, settings), numbers), most))
+    more = "" if feed.n_frames == len(first) else " and so on"
+    return (
+        f": at a speed of {float(settings.speed):g} it has frames "
+        f"{', '.join(map(str, first))}{more}"
+    )
 
 
 def _warn_of_unused(cluster: ClusterSettings) -> None:
@@ -913,6 +943,7 @@ def render(plan: PlannedVideo, how_to_resume: str) -> Report:
             outcome, other_bytes = _made(plan, name, progress, log, how_to_resume)
         addresses = [each.target.address for each in plan.others]
         report = report_of(address, outcome, list(zip(addresses, other_bytes, strict=True)))
+        _warn_of_late_subtitles(plan, report.video_s)
         log.apply(finished(report))
     return report
 
@@ -1074,12 +1105,30 @@ class PlanReport(Report):
         return {**Report.to_dict(self), **bounds}
 
 
+def _warn_of_late_subtitles(plan: PlannedVideo, video_s: float) -> None:
+    from rayanim.video.tracks import late_subtitles
+
+    given = (plan.settings, *(each.settings for each in plan.others))
+    path = next((each.subtitles for each in given if each.subtitles), None)
+    text = late_subtitles(path, video_s) if path else None
+    if text:
+        _logger.warning("%s", text)
+
+
 def describe(plan: PlannedVideo) -> PlanReport:
     """Open the source here, measure its first frame and try the encoder out."""
+    with _with_audio_file(plan) as plan:
+        report = _described(plan)
+    if report.frames:
+        _warn_of_late_subtitles(plan, report.video_s)
+    return report
+
+
+def _described(plan: PlannedVideo) -> PlanReport:
     from rayanim.engine.local import choose_transport
     from rayanim.engine.machine import usable_cores
     from rayanim.video.codecs import make_spec, probe
-    from rayanim.video.timing import length_s
+    from rayanim.video.timing import how_shown, length_s
 
     settings, address = plan.settings, plan.target.address
     size = _first_size(plan)
@@ -1100,6 +1149,8 @@ def describe(plan: PlannedVideo) -> PlanReport:
         size=spec.size,
         rate=spec.rate,
         length_s=length_s(plan.feed.n_frames or 0, spec.rate, spec.timing),
+        shown=how_shown(spec.timing),
+        tracks=spec.track_texts(plan.feed.n_frames or 0),
         codec=spec.codec,
         pixel_format=spec.pixel_format,
         file_bytes=0,
@@ -1110,7 +1161,14 @@ def describe(plan: PlannedVideo) -> PlanReport:
         settings=settings.performance,
         rendered=False,
         others=tuple(
-            OutputFile(planned.target.address, each.size, each.codec, each.pixel_format, 0)
+            OutputFile(
+                planned.target.address,
+                each.size,
+                each.codec,
+                each.pixel_format,
+                0,
+                each.track_texts(plan.feed.n_frames or 0),
+            )
             for planned, each in zip(plan.others, others, strict=True)
         ),
         lines=tuple(_lines(plan, max_actors, segment_frames)),

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from rayanim.progress.base import duration, three_digits
 from rayanim.settings import PerformanceSettings
 from rayanim.storage.address import Address
+from rayanim.storage.image_folder import is_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,12 @@ class OutputFile:
     codec: str
     pixel_format: str
     file_bytes: int
+    tracks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As `Report.to_dict`."""
-        return asdict(self) | {"output": str(self.output), "size": list(self.size)}
+        lists = {"size": list(self.size), "tracks": list(self.tracks)}
+        return asdict(self) | {"output": str(self.output), **lists}
 
 
 Binding = Literal["drawing", "script", "converting", "encoding", "start-up"]
@@ -242,6 +245,10 @@ class Report(_SettingsOf):
         Frames per second of the video.
     length_s
         Seconds that the video plays where its frames do not all last the same, else None.
+    shown
+        How frames are shown where not simply one after the other: held, forward and back.
+    tracks
+        The sound and the subtitles in the file, in words.
     codec, pixel_format
         FFmpeg's names for what was written.
     file_bytes
@@ -326,6 +333,8 @@ class Report(_SettingsOf):
     )
     rendered: bool = True
     length_s: float | None = None
+    shown: str = ""
+    tracks: tuple[str, ...] = field(default=(), metadata=_as_json(list))
     others: tuple[OutputFile, ...] = field(
         default=(), metadata=_as_json(lambda files: [each.to_dict() for each in files])
     )
@@ -333,7 +342,7 @@ class Report(_SettingsOf):
     @property
     def files(self) -> list[OutputFile]:
         """All files that were made."""
-        own = (self.output, self.size, self.codec, self.pixel_format, self.file_bytes)
+        own = (self.output, self.size, self.codec, self.pixel_format, self.file_bytes, self.tracks)
         return [each for each in (OutputFile(*own), *self.others) if each.file_bytes]
 
     @property
@@ -367,7 +376,7 @@ class Report(_SettingsOf):
 
         And one for each other output, and one for events.
         """
-        videos = [self._video_line(), *map(_output_line, self.others)]
+        videos = [self._video_line(), *map(_output_line, self.others), *self._without_tracks()]
         if not self.rendered:
             return "\n".join(videos)
         lines = [*videos, self._time_line(), self._bottleneck_line()]
@@ -414,12 +423,25 @@ class Report(_SettingsOf):
 
     def _video_line(self) -> str:
         width, height = self.size
+        shown = f", {self.shown}" if self.shown else ""
         text = (
             f"{self.output}: {plural(self.frames, 'frame')} of {width}x{height} at "
-            f"{_rate_text(self.rate)} fps ({seconds_text(self.video_s)}), "
-            f"{self.codec} {self.pixel_format}, "
+            f"{_rate_text(self.rate)} fps{shown} ({seconds_text(self.video_s)}), "
         )
-        return text + (size_text(self.file_bytes) if self.file_bytes else "not written")
+        return text + _file_text(self)
+
+    def _without_tracks(self) -> Iterator[str]:
+        """A line for the outputs that lack sound or text that others have; images aside."""
+        files = [(self.output, self.tracks), *((each.output, each.tracks) for each in self.others)]
+        files = [each for each in files if not is_image(each[0])]
+        lacks = []
+        for kind in ("sound", "subtitles"):
+            without = [str(at) for at, tracks in files if not any(kind in each for each in tracks)]
+            if 0 < len(without) < len(files):
+                lacks.append(f"no {kind} in {', '.join(without)}")
+        if lacks:
+            text = "; ".join(lacks)
+            yield f"{text[0].upper()}{text[1:]}."
 
     def _time_line(self) -> str:
         where = "in this process"
@@ -512,10 +534,13 @@ class Report(_SettingsOf):
 
 def _output_line(file: OutputFile) -> str:
     width, height = file.size
-    return (
-        f"{file.output}: {width}x{height}, {file.codec} {file.pixel_format}, "
-        f"{size_text(file.file_bytes) if file.file_bytes else 'not written'}"
-    )
+    return f"{file.output}: {width}x{height}, {_file_text(file)}"
+
+
+def _file_text(file: Report | OutputFile) -> str:
+    """What is in a file, and its size."""
+    size = size_text(file.file_bytes) if file.file_bytes else "not written"
+    return ", ".join((f"{file.codec} {file.pixel_format}", *file.tracks, size))
 
 
 def _events_line(events: tuple[str, ...]) -> str:

@@ -78,9 +78,14 @@ def _crf(name: str, value: Any) -> Any:
     if value is not None and (not is_number(value) or not 0 <= value <= 63):
         raise SettingsError(
             f"{name} must be a number from 0 to 51 (H.264, H.265) or a whole number from 0 to 63 "
-            f"(VP9, AV1), got {value!r}."
+            f"(VP9, AV1), got {number_text(value)}."
         )
     return value
+
+
+def number_text(value: Any) -> str:
+    """As a user writes it: a whole number without ``.0``."""
+    return f"{value:g}" if is_number(value) else repr(value)
 
 
 def count(name: str, value: Any) -> int:
@@ -831,23 +836,30 @@ def _hold(name: str, value: Any) -> tuple[tuple[HoldAt, Fraction], ...]:
     """The check for which frames are shown longer: times, each after its frame."""
     if value is None:
         return ()
+    pairs = [("last", value)]
     if isinstance(value, str):
         parts = [each.rpartition("=") for each in value.split(",")]
-        value = [(at.strip() or "last", time) for at, _, time in parts]
+        pairs = [(at.strip() or "last", time) for at, _, time in parts]
     elif isinstance(value, Mapping):
-        value = list(value.items())
-    elif not _are_pairs(value):
-        value = [("last", value)]
+        pairs = list(value.items())
+    elif _are_pairs(value):
+        pairs = list(value)
     found: dict[HoldAt, Fraction] = {}
-    for at, time in value:
+    for at, time in pairs:
         at = plain(int(at) if isinstance(at, str) and at.isdecimal() else at)
         is_number_of_frame = hasattr(at, "__index__") and not isinstance(at, bool) and at >= 0
-        if not is_number_of_frame and at not in ("first", "last"):
+        try:
+            if not is_number_of_frame and at not in ("first", "last"):
+                raise SettingsError("No such frame.")
+            seconds = parse_seconds(name, time)
+        except SettingsError:
             raise SettingsError(
-                f"{name} is for 'first', 'last' or a frame's number, such as '2s' for the last "
-                f"one or 'first=1s,120=500ms,last=2s', got {at!r}."
-            )
-        found[at] = parse_seconds(f"{name} of {at!r}", time)
+                f"{name} must be a time such as 2s or 500ms, from a millisecond to a day, or "
+                f"FRAME=TIME such as first=1s,120=500ms,last=2s, got {value!r:.80}."
+            ) from None
+        if at in found:
+            raise SettingsError(f"{name} has frame {at} twice, got {value!r:.80}.")
+        found[at] = seconds
     return tuple(found.items())
 
 
@@ -1001,7 +1013,7 @@ class VideoSettings:
         check_fields(self)
         if self.crf is not None and self.bitrate is not None:
             raise SettingsError(
-                f"crf={self.crf!r} and bitrate={self.bitrate!r} exclude each other: "
+                f"crf={number_text(self.crf)} and bitrate={self.bitrate!r} exclude each other: "
                 "the first asks for a quality, the second for a size. Give one of them."
             )
         self.background_rgb()

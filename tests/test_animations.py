@@ -234,6 +234,20 @@ def test_where_nothing_is_drawn_nothing_is_compared(folder, capsys, monkeypatch)
     assert "a.mp4: not compared, for Animation.save draws no frame" in capsys.readouterr().err
 
 
+def test_only_animations_are_compared(folder, capsys):
+    """Anything else is refused before a frame is drawn; a dry run compares nothing."""
+    script = (
+        "import rayanim\ndef draw(number):\n    raise SystemExit('drawn')\n"
+        "rayanim.produce(draw, n_frames=2, outfile='a.mp4')\n"
+    )
+    assert ended(script, "--compare") == 2
+    shown = capsys.readouterr().err
+    assert "--compare is for animations of matplotlib's" in shown
+    assert "drawn" not in shown
+    run(COUNTED + "FuncAnimation(fig, update, frames=5).save('a.mp4')", "--compare", "--dry-run")
+    assert "--compare has no effect with --dry-run" in capsys.readouterr().err
+
+
 def test_a_script_that_only_shows_is_rendered(folder):
     """Also from within a function, and with all animations of the figure."""
     text = (

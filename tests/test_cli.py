@@ -724,6 +724,19 @@ def test_an_interrupt_that_stands_for_a_signal_is_that_signal():
     assert caught.value.__notes__ == ["2 finished segments are kept"]
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["preview", "x.py", "--port", "abc"], "'--port': it must be a whole number, got 'abc'."),
+        (["run", "x.py", "--crf", "999"], "(VP9, AV1), got 999."),
+    ],
+)
+def test_numbers_are_shown_as_they_were_written(capsys, words, message):
+    """And what they must be is said in plain words."""
+    assert call(*words) == 2
+    assert capsys.readouterr().err.endswith(f"{message}\n")
+
+
 def test_an_option_of_the_script_s_own_gets_the_hint_where_it_goes(script, capsys):
     """It is no slip in one of ours."""
     assert call("run", script(CALLS), "--freq", "3") == 2

@@ -365,6 +365,8 @@ def test_the_dictionary_is_pinned() -> None:
             {"process": "RenderActor", "bytes": 21},
         ],
         "rendered": True,
+        "shown": "",
+        "tracks": [],
         "others": [],
     }
 

@@ -17,6 +17,7 @@ from rayanim.cli.options import (
     SCRIPT_ARGUMENTS,
     Options,
     ScriptCommand,
+    WholeNumber,
     cluster_options,
     common_options,
     drawing_options,
@@ -140,7 +141,7 @@ def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
 @click.option(
     "--frame",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=0,
     help="The frame's number; without it the first one, 0.",
 )
@@ -166,7 +167,7 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
 @click.option(
     "--port",
     metavar="N",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=0,
     help="The page's port on this machine; without it a free one.",
 )

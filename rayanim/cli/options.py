@@ -143,6 +143,18 @@ def cluster_options(command: CommandT) -> CommandT:
     )
 
 
+class WholeNumber(click.IntRange):
+    """A whole number within bounds; click's own message speaks of an integer range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"it must be a whole number, got {value!r}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def parsed_time(ctx: click.Context, param: click.Parameter, text: str) -> float:
     """Seconds from text such as ``90s``, ``30m`` or ``2h``."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", text)
@@ -349,7 +361,7 @@ def common_options(command: CommandT) -> CommandT:
             multiple=True,
             metavar="FILE",
             help="The file to write, or s3://bucket/FILE; its suffix chooses the format. May be "
-            "repeated: small.gif:width=480, or poster.png:frame=30 beside a video.",
+            "repeated: -o film.mp4 -o small.gif:width=480 -o poster.png:frame=30.",
         ),
         click.option(
             "-y",

@@ -168,6 +168,8 @@ class _Run:
 
         check_script(self._script)
         self._options.check()
+        if self._options.compare and self._options.dry_run:
+            self._printer.notice("--compare has no effect with --dry-run, which draws no video.")
         # This process is ours, and a video needs no window.
         os.environ.setdefault("MPLBACKEND", "agg")
         with as_main(self._script, self._options.script_arguments) as module:

@@ -47,7 +47,7 @@ from rayanim.report import (
     binding_stage,
 )
 from rayanim.settings import PerformanceSettings
-from rayanim.video.timing import length_s
+from rayanim.video.timing import how_shown, length_s
 
 if TYPE_CHECKING:
     from rayanim.storage.address import Address
@@ -483,6 +483,8 @@ def report_of(
         size=spec.size,
         rate=spec.rate,
         length_s=length_s(stats.frames, spec.rate, spec.timing),
+        shown=how_shown(spec.timing),
+        tracks=spec.track_texts(stats.frames),
         codec=spec.codec,
         pixel_format=spec.pixel_format,
         file_bytes=outcome.file_bytes,
@@ -506,7 +508,14 @@ def report_of(
         settings=outcome.settings,
         peak_rss_bytes=tuple(sorted(stats.peak_rss_bytes.items())),
         others=tuple(
-            OutputFile(address, each.size, each.codec, each.pixel_format, file_bytes)
+            OutputFile(
+                address,
+                each.size,
+                each.codec,
+                each.pixel_format,
+                file_bytes,
+                each.track_texts(stats.frames),
+            )
             for each, (address, file_bytes) in zip(spec.others, others, strict=True)
         ),
     )

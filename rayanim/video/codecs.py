@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from rayanim.errors import EncodeError, OutputError, SettingsError
-from rayanim.settings import OddSize, VideoSettings
+from rayanim.settings import OddSize, VideoSettings, number_text
 from rayanim.video.formats import file_encoder
 from rayanim.video.hardware import in_hardware
 from rayanim.video.spec import (
@@ -201,6 +201,7 @@ def _tracks(
     return Tracks(
         audio=str(Path(audio).absolute()) if audio else "",
         audio_codec=container.audio_codec,
+        audio_s=check_audio(audio) if audio else None,
         subtitles=str(Path(settings.subtitles).absolute()) if settings.subtitles else "",
         subtitle_codec=container.subtitle_codec,
         chapters=tuple(chapters.items()),
@@ -245,7 +246,8 @@ def _container(suffix: str) -> Container:
     known = ", ".join(each.suffix for each in CONTAINERS if each.muxer != IMAGES)
     raise OutputError(
         f"No video format has the suffix {suffix!r}. Choose a file name that ends in "
-        f"one of {known}."
+        f"one of {known}; frames/%04d.png writes an image for each frame. rayanim --formats "
+        "lists all."
     )
 
 
@@ -310,12 +312,13 @@ def _check_crf(codec: Codec, crf: float | None) -> None:
     if crf is None:
         return
     if codec.crf_range is None:
-        raise SettingsError(f"{codec.encoder} has no crf, got {crf!r}. Leave it out.")
+        raise SettingsError(f"{codec.encoder} has no crf, got {number_text(crf)}. Leave it out.")
     low, high = codec.crf_range
     if not low <= crf <= high or (codec.crf_is_whole and crf != int(crf)):
         kind = "whole number" if codec.crf_is_whole else "number"
         raise SettingsError(
-            f"crf of {codec.encoder} must be a {kind} from {low:g} to {high:g}, got {crf!r}."
+            f"crf of {codec.encoder} must be a {kind} from {low:g} to {high:g}, got "
+            f"{number_text(crf)}."
         )
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from rayanim.settings import OddSize
-from rayanim.video.timing import Timing
+from rayanim.video.timing import Clock, Timing
 
 ENCODER_THREADS = 4
 """Threads of every encoder, whatever the machine.
@@ -527,12 +527,13 @@ PIXEL_FORMATS: dict[str, PixelFormat] = {
 class Tracks:
     """What is in the file beside frames: paths of sound and .srt, and chapters.
 
-    Each chapter has its begin in seconds, and its title; `end_s` is the video's end, as
-    far as it is known before.
+    Each chapter has its begin in seconds, and its title; `end_s` is the video's end, and
+    `audio_s` how long the sound is, as far as they are known before.
     """
 
     audio: str = ""
     audio_codec: str = ""
+    audio_s: float | None = None
     subtitles: str = ""
     subtitle_codec: str = ""
     chapters: tuple[tuple[Fraction, str], ...] = ()
@@ -581,6 +582,19 @@ class StreamSpec:
     def is_ping_pong(self) -> bool:
         """Whether all frames follow once more, in reverse."""
         return self.timing is not None and self.timing.ping_pong
+
+    def track_texts(self, n_frames: int) -> tuple[str, ...]:
+        """The sound and the subtitles of a video of so many frames, if known, for people."""
+        tracks, found = self.tracks, []
+        if tracks.audio:
+            text = f"{tracks.audio_codec.removeprefix('lib')} sound"
+            if tracks.audio_s is not None and n_frames:
+                missing_s = float(Clock(self.rate, self.timing).length_s(n_frames)) - tracks.audio_s
+                # Files of sound are a few hundredths of a second longer than what was recorded.
+                if abs(missing_s) > 0.1:
+                    text += " padded with silence" if missing_s > 0 else " cut to the length"
+            found.append(text)
+        return (*found, "subtitles") if tracks.subtitles else tuple(found)
 
     @property
     def outputs(self) -> tuple[StreamSpec, ...]:

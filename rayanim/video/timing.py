@@ -96,6 +96,19 @@ class Clock:
         return begin_s + self._pauses_s[bisect_left(self._paused, position)]
 
 
+def how_shown(timing: Timing | None) -> str:
+    """In what way frames are shown other than one after the other, for people."""
+    if timing is None:
+        return ""
+    held = timing.pauses_s or timing.first_s or timing.last_s
+    how = {
+        "each for its own time": timing.durations_s,
+        "some held": held,
+        "shown forward and back": timing.ping_pong,
+    }
+    return ", ".join(text for text, is_so in how.items() if is_so)
+
+
 def length_s(n_frames: int, rate: Fraction, timing: Timing | None) -> float | None:
     """Seconds that a video made from so many frames plays; None where all last ``1 / rate``."""
     return None if timing is None else float(Clock(rate, timing).length_s(n_frames))

@@ -152,12 +152,15 @@ class AudioWriter:
             ) from error
 
 
-def check_audio(path: str) -> None:
-    """Raise a SettingsError unless there is sound in the file."""
+def check_audio(path: str) -> float | None:
+    """How many seconds of sound there are, None where the file does not say; an error without."""
     try:
         with av.open(path, metadata_errors="ignore") as container:
             if container.streams.audio:
-                return
+                stream = container.streams.audio[0]
+                if stream.duration is not None and stream.time_base is not None:
+                    return float(stream.duration * stream.time_base)
+                return None if container.duration is None else container.duration / av.time_base
     except (av.FFmpegError, OSError) as error:
         raise SettingsError(f"audio {path!r} cannot be read: {error.strerror}.") from error
     raise SettingsError(f"audio {path!r} has no sound in it.")
@@ -194,13 +197,48 @@ def read_subtitles(path: str) -> list[Cue]:
                 for packet in container.demux(container.streams[0])
                 if packet.pts is not None
             ]
+        data = Path(path).read_bytes()
+        is_utf_16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        lines = data.decode("utf-16" if is_utf_16 else "utf-8-sig").split("\n")
     except UnicodeDecodeError:
-        raise SettingsError(f"subtitles {path!r} are not in UTF-8: save them so.") from None
+        raise SettingsError(
+            f"The text in subtitles {path!r} is not encoded in UTF-8: save the file again, with "
+            "the encoding UTF-8."
+        ) from None
     except (av.FFmpegError, OSError) as error:
         raise SettingsError(f"subtitles {path!r} cannot be read: {error.strerror}.") from error
+    for number, line in enumerate(lines, 1):
+        times = _TIMES.match(line)
+        if times is None:
+            continue
+        begin, end = (tuple(map(int, each)) for each in (times.groups()[:4], times.groups()[4:]))
+        if end < begin:
+            raise SettingsError(
+                f"subtitles {path!r}, line {number}: a text ends before it starts, got "
+                f"{line.strip()!r}."
+            )
     if not found:
-        raise SettingsError(f"subtitles {path!r} has none: it must be an .srt file.")
+        read = ((at, line.strip()) for at, line in enumerate(lines, 1))
+        unread = (
+            f"line {at} is {line!r:.80}" for at, line in read if line and not line.isdecimal()
+        )
+        raise SettingsError(
+            f"subtitles {path!r}: there is no line such as {_TIMES_EXAMPLE}, which stands before "
+            f"each text of an .srt file; {next(unread, 'the file is empty')}."
+        )
     return sorted(found)
+
+
+_TIME = r"\s*(\d+):(\d+):(\d+)[,.](\d+)\s*"
+_TIMES = re.compile(f"{_TIME}-->{_TIME}")
+_TIMES_EXAMPLE = "00:00:01,000 --> 00:00:02,500"
+
+
+def late_subtitles(path: str, video_s: float) -> str | None:
+    """What is to be said of those that a video of that length does not show."""
+    cues = read_subtitles(path)
+    late = sum(each.begin_ms >= 1000 * video_s for each in cues)
+    return f"{late} of {len(cues)} subtitles lie after the end of the video." if late else None
 
 
 def can_write_subtitles() -> bool:

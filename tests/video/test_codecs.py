@@ -66,7 +66,7 @@ def test_one_image_is_no_video(suffix):
 @pytest.mark.parametrize("suffix", [".xyz", "", "mp4", ".mp4.part", "%04d.mp4"])
 def test_unknown_suffix_lists_the_known_ones(suffix):
     """A suffix that no container has is an OutputError that names those there are."""
-    with pytest.raises(OutputError, match=r"\.mp4, \.mov, \.mkv, \.webm") as caught:
+    with pytest.raises(OutputError, match=r"\.mp4, \.mov, .*%04d.png.*--formats") as caught:
         check_target(suffix, VideoSettings())
     assert repr(suffix) in str(caught.value)
 
@@ -80,7 +80,7 @@ def test_unknown_suffix_lists_the_known_ones(suffix):
         (".mp4", {"pixel_format": "rgb24"}, r"'rgb24'. It takes: yuv420p, "),
         (".webm", {"codec": "av1", "pixel_format": "yuv444p"}, r"takes: yuv420p, yuv420p10le\."),
         (".mp4", {"codec": "vp9", "pixel_format": "yuva420p"}, r"\.mp4 does not take.*'yuva420p'"),
-        (".mp4", {"crf": 52}, r"crf of libx264 must be a number from 0 to 51, got 52"),
+        (".mp4", {"crf": 52.0}, r"crf of libx264 must be a number from 0 to 51, got 52\.$"),
         (".webm", {"crf": 20.5}, r"whole number from 0 to 63, got 20.5"),
         (
             ".mp4",

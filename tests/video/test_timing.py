@@ -51,7 +51,7 @@ CASES: dict[str, tuple[dict[str, Any], list[int], list[float]]] = {
     ),
     "slower": ({"speed": "0.5x"}, [0, 1, 2, 3, 4, 5, 6, 7], [0.2] * 8),
     "faster": ({"speed": 2.5}, [0, 2, 5, 7], [0.1] * 4),
-    "faster, held": ({"speed": 2, "hold": {3: 1}}, [0, 2, 4, 6], [0.1, 0.1, 1.1, 0.1]),
+    "faster, held": ({"speed": 2, "hold": {4: 1}}, [0, 2, 4, 6], [0.1, 0.1, 1.1, 0.1]),
     "some frames": (
         {"frames": "1-7x3", "hold": {4: 1, 5: 1}, "durations": [0.1 * n for n in range(1, 9)]},
         [1, 4, 7],
@@ -178,6 +178,18 @@ def test_the_file_without_timing_is_as_before(tmp_path: Path) -> None:
         ({"durations": [1] * 7}, "durations has 7 entries, but the video has 8 frames"),
         ({"hold": {8: 1, "last": 2}}, "hold: there is no frame 8; the video has frames 0 to 7"),
         ({"chapters": {0: "a", 9: "b"}}, "chapters: there is no frame 9"),
+        (
+            {"hold": "3=1s", "speed": 2},
+            "hold is for frame 3, .* at a speed of 2 it has frames 0, 2, 4 and so on",
+        ),
+        (
+            {"hold": "4=1s", "speed": "2x", "frames": "1-7x3"},
+            "hold is for frame 4, .* at a speed of 2 it has frames 1, 7.",
+        ),
+        ({"hold": "first=1s,first=2s"}, "hold has frame first twice, got 'first=1s,first=2s'"),
+        ({"hold": {3: 1, "3": 1}}, "hold has frame 3 twice"),
+        ({"hold": "soon"}, "hold must be a time such as 2s or 500ms.* or FRAME=TIME .* got 'soon'"),
+        ({"hold": "end=1s"}, "hold must be a time .* got 'end=1s'"),
     ],
 )
 def test_times_of_frames_that_there_are_not(
@@ -213,6 +225,13 @@ def test_a_still_of_a_faster_video_is_of_the_frame_asked_for(tmp_path: Path) -> 
     with overriding(Overrides(still_number=3)):
         video(tmp_path / "a.png", speed=2, hold=1)
     assert _number(np.asarray(Image.open(tmp_path / "a.png").convert("L"))) == 3
+
+
+def test_the_report_says_how_frames_are_shown(tmp_path: Path) -> None:
+    """Their number is of those that were drawn."""
+    report = video(tmp_path / "a.mp4", ping_pong=True, hold=2)
+    assert ": 8 frames of " in report.summary()
+    assert " at 10 fps, some held, shown forward and back (3.60 s), " in report.summary()
 
 
 def test_the_command_refuses_what_a_format_cannot_have(tmp_path: Path) -> None:

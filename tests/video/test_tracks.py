@@ -16,6 +16,7 @@ import rayanim
 from rayanim.acts import Act, ActRenderer, ActState, FluentScene, Scene
 from rayanim.errors import EncodeError, SettingsError
 from rayanim.frame_gen import FluentFG
+from rayanim.render import Overrides, overriding
 from rayanim.settings import Samples, VideoSettings
 from rayanim.video import tracks
 from rayanim.video.tracks import write_wav
@@ -287,11 +288,33 @@ def test_what_cannot_be_is_refused_before_anything_is_drawn(
 def test_subtitles_in_another_encoding_are_refused(tmp_path: Path) -> None:
     """They would be shown wrong."""
     (tmp_path / "a.srt").write_bytes(SRT.encode("latin-1"))
-    with pytest.raises(SettingsError, match="not in UTF-8"):
+    with pytest.raises(SettingsError, match="not encoded in UTF-8"):
         video(tmp_path / "a.mp4", subtitles=tmp_path / "a.srt")
     (tmp_path / "b.srt").write_text("nothing")
-    with pytest.raises(SettingsError, match="has none"):
+    with pytest.raises(SettingsError, match=r"no line such as .*; line 1 is 'nothing'"):
         video(tmp_path / "a.mp4", subtitles=tmp_path / "b.srt")
+    (tmp_path / "b.srt").write_text(SRT.replace("0:02,000", "9:02,000"), "utf-8")
+    with pytest.raises(SettingsError, match="line 6: a text ends before it starts, got '00:09:02"):
+        video(tmp_path / "a.mp4", subtitles=tmp_path / "b.srt")
+
+
+@NEW_PYAV
+def test_the_report_speaks_of_sound_and_subtitles(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was done to the sound, what lies after the end, and which outputs have none of it."""
+    (tmp_path / "a.srt").write_text(SRT, "utf-8")
+    paths: Any = [tmp_path / name for name in ("a.mp4", "a.gif", "a.png")]
+    report = video(paths, audio=clicks(2 * RATE, 5), subtitles=tmp_path / "a.srt")
+    lines = report.summary().splitlines()
+    assert "yuv420p, aac sound padded with silence, subtitles, " in lines[0]
+    assert lines[3] == f"No sound in {paths[1]}; no subtitles in {paths[1]}."
+    assert caplog.messages == ["1 of 3 subtitles lie after the end of the video."]
+    assert report.to_dict()["others"][0]["tracks"] == []
+    with overriding(Overrides(dry_run=True)):
+        planned = video(tmp_path / "a.mkv", audio=clicks(4 * RATE, 5))
+    assert planned.tracks == ("opus sound cut to the length",)
+    assert not (tmp_path / "a.mkv").exists()
 
 
 def test_old_versions_of_pyav_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
