@@ -699,9 +699,12 @@ def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path):
         np.testing.assert_array_equal(seen(page), red)
         assert page.value("document.getElementById('error').hidden")
 
-        # Fewer frames, of which the first fails: nothing is left of the others.
+        # Then the first frame fails: nothing is left of what the others took.
         costs = "document.getElementById('costs').textContent"
+        page.press(" ")
         page.wait_for(f"{costs}.startsWith('Half of')")
+        page.press("Home")
+        wait_for_frame(page, 0, 4)
         write(tmp_path, STATEFUL.replace("self.heights.app", "1 / frame_idx; self.heights.app"))
         wait_for_frame(page, 0, 5)
         assert page.value(costs) == "No frames were drawn in order yet."
