@@ -254,7 +254,7 @@ def divide(text: Any, frame: int) -> None:
 def test_the_frame_whose_update_raises_is_named(make, tmp_path, monkeypatch):
     """Also where it runs before the update of the frame that was asked for."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FrameError, match="frame 2 of .* raised ZeroDivisionError") as raised:
+    with pytest.raises(FrameError, match=r"frame 2 of .* raised ZeroDivisionError") as raised:
         drawn_in_order(make, [1, 4])
     assert raised.value.frame == 2
     assert "ZeroDivisionError" in raised.value.traceback_text
