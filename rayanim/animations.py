@@ -29,7 +29,7 @@ from rayanim.figure.figure import kept_figures
 from rayanim.figure.playback import END, Playback, SaveOptions, figure_of, why_not_played
 from rayanim.parameters import Batch
 from rayanim.settings import RenderSettings, Selection
-from rayanim.sources import RECENT_UPDATES, Geometry
+from rayanim.sources import RECENT_UPDATES, Geometry, naming_frame
 
 if TYPE_CHECKING:
     from matplotlib.animation import Animation
@@ -255,7 +255,8 @@ class AnimationSource:
             if index < self._done - 1:
                 self._begin_again()
         while self._done <= index:
-            with uncounted() if self._done < index else contextlib.nullcontext():
+            counting = uncounted() if self._done < index else contextlib.nullcontext()
+            with naming_frame(self, self._done), counting:
                 self._step_towards(index)
 
     def _step_towards(self, index: int) -> None:

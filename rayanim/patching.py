@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -438,6 +439,9 @@ def patched(unsaved: Unsaved) -> Iterator[None]:
 
         def put_in_place() -> None:
             patch()
+            # Whatever is not saved is kept in `unsaved` and rendered, or something has failed:
+            # then the warning would only hide why. An exception keeps animations to the end.
+            warnings.filterwarnings("ignore", "Animation was deleted without rendering")
             cls = animation_class()
             before_init, before_save = cls.__init__, cls.save
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.errors import FrameError, RayanimError, SettingsError, SetupError
+from rayanim.errors import FrameError, RayanimError, ScriptError, SettingsError, SetupError
 from rayanim.figure.draw_stats import uncounted
 from rayanim.figure.figure import (
     AnyPixels,
@@ -599,6 +599,25 @@ class ScaledSource(_WrappedSource):
         self._source.close()
 
 
+@contextlib.contextmanager
+def naming_frame(source: Source, number: int) -> Iterator[None]:
+    """Have what is raised inside name frame `number`, unless it names one already."""
+    try:
+        yield
+    except RayanimError as error:
+        if not isinstance(error, ScriptError) or error.frame is not None:
+            raise
+        raise FrameError(
+            f"Frame {number}: {error.message}", frame=number, traceback_text=error.traceback_text
+        ) from error
+    except Exception as error:
+        raise FrameError(
+            f"Drawing frame {number} of {source.name} raised {type(error).__name__}: {error}",
+            frame=number,
+            traceback_text=traceback.format_exc(),
+        ) from error
+
+
 class SequentialSource(_WrappedSource):
     """Another source's frames, each drawn in the state that a serial run would have.
 
@@ -681,12 +700,13 @@ class SequentialSource(_WrappedSource):
         with uncounted():
             for number, params in self.skipped_frames(index):
                 seed_for(self._seed, number)
-                if number == 0 or (self._numbers and number == self._numbers[0]):
-                    # As a serial run does: what drawing it leaves behind counts, the limits
-                    # of a norm for example.
-                    self._source.draw(number, params)
-                else:
-                    self._source.advance(number, params)
+                with naming_frame(self._source, number):
+                    if number == 0 or (self._numbers and number == self._numbers[0]):
+                        # As a serial run does: what drawing it leaves behind counts, the limits
+                        # of a norm for example.
+                        self._source.draw(number, params)
+                    else:
+                        self._source.advance(number, params)
         self._done = index
         seed_for(self._seed, index)
 

@@ -188,6 +188,7 @@ class FrameDrawer:
     def _pass(self) -> None:
         """Reach the state after the frame that came last, unless it was drawn."""
         from rayanim.randomness import seed_for
+        from rayanim.sources import naming_frame
 
         settings = self._plan.settings
         with uncounted():
@@ -197,7 +198,8 @@ class FrameDrawer:
                     self.draw(number)
                 elif number > self._drawn and not settings.independent:
                     seed_for(settings.seed, number)
-                    self._source.advance(number, params)
+                    with naming_frame(self._source, number):
+                        self._source.advance(number, params)
         self._params.clear()
 
     def _pack(self) -> None:

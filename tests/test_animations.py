@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import io
 import pickle
 import random
@@ -187,6 +188,14 @@ def test_matplotlib_is_as_before_after_a_run(folder):
     run(LINE + "FuncAnimation(fig, update, frames=2).save('a.mp4')")
     assert (vars(Animation)["save"], vars(Animation)["__init__"]) == before[:2]
     assert AbstractMovieWriter.saving == before[2]
+
+
+def test_a_command_that_fails_before_drawing_does_not_warn_of_that(folder, recwarn):
+    """The animation was saved: it is no mistake of the script's."""
+    script = LINE + "ani = FuncAnimation(fig, update, frames=2)\nani.save('a.mp4')"
+    assert ended(script, "--hold", "900=1s") == 2
+    gc.collect()
+    assert not [each for each in recwarn if "without rendering" in str(each.message)]
 
 
 COUNTED = """

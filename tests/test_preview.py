@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import http.client
 import io
 import json
@@ -34,7 +35,7 @@ from samples import sampled
 import rayanim
 from rayanim.cli import main
 from rayanim.cli.preview_command import drawing_command
-from rayanim.errors import OutputError
+from rayanim.errors import FrameError, OutputError
 from rayanim.preview.server import PreviewServer
 from rayanim.preview.session import CACHE_BYTES, Picture, PreviewedVideo
 from rayanim.render import Overrides, overriding
@@ -219,6 +220,44 @@ def test_any_frame_of_an_unchanged_animation_is_the_one_that_is_saved(name, tmp_
     order = [number for number in ORDER if number < len(wanted)]
     for number, frame in drawn_in_order(save, order).items():
         np.testing.assert_array_equal(frame[..., :3], wanted[number][..., :3])
+
+
+class Fails(Sums):
+    """Its third update raises."""
+
+    def update(self, frame_idx, params):
+        super().update(frame_idx, 1 / (frame_idx - 2))
+
+
+def an_animation_that_fails(outfile: str) -> None:
+    from matplotlib.animation import FuncAnimation
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(2, 1.5))
+    update = functools.partial(divide, fig.text(0, 0, ""))
+    animation = FuncAnimation(fig, update, frames=6)
+    rayanim.produce(animation, outfile=outfile, engine="local", progress=False)
+
+
+def divide(text: Any, frame: int) -> None:
+    text.set_text(str(1 / (frame - 2)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda outfile: Fails().make_video(outfile, range(6), engine="local"),
+        lambda outfile: Fails().make_video(outfile, iter(range(6)), engine="local"),
+        an_animation_that_fails,
+    ],
+)
+def test_the_frame_whose_update_raises_is_named(make, tmp_path, monkeypatch):
+    """Also where it runs before the update of the frame that was asked for."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FrameError, match=r"frame 2 of .* raised ZeroDivisionError") as raised:
+        drawn_in_order(make, [1, 4])
+    assert raised.value.frame == 2
+    assert "ZeroDivisionError" in raised.value.traceback_text
 
 
 # ---- what is drawn next, and kept
@@ -450,7 +489,12 @@ def test_a_script_without_a_video_says_so(tmp_path):
         client.wait_for(status="starting")
         assert "No module" in client.wait_for(status="failed")["error"]["text"]
         (tmp_path / "later.py").write_text(GENERATOR)
-        client.wait_for(status="starting")
+        client.wait_for(status="ready")
+        # It is moved away, and back.
+        (tmp_path / "script.py").rename(tmp_path / "away")
+        assert "deleted" in client.wait_for(status="failed")["error"]["text"]
+        (tmp_path / "away").rename(tmp_path / "script.py")
+        client.wait_for(status="ready")
 
 
 @pytest.fixture(scope="module")
@@ -494,8 +538,11 @@ def test_nothing_else_is_there(closed_to_others):
 
 
 def test_a_port_that_is_taken_is_named(closed_to_others, tmp_path):
-    with pytest.raises(OutputError, match=f"Port {closed_to_others.port} .* cannot be used"):
-        PreviewServer(tmp_path / "script.py", [], closed_to_others.port)
+    port = closed_to_others.port
+    with pytest.raises(OutputError, match=f"Port {port} .* cannot be used"):
+        PreviewServer(tmp_path / "script.py", [], port)
+    taken = ["preview", str(write(tmp_path)), "--no-open", "--port", str(port)]
+    assert main.main(taken, standalone_mode=False) == 2
 
 
 def test_two_scripts_at_once(tmp_path):
@@ -557,6 +604,13 @@ def test_mistakes_of_the_command_line(tmp_path, capsys):
     assert "exclude each other" in capsys.readouterr().err
 
 
+def test_a_wrong_name_ends_it_at_its_start(tmp_path, capfd):
+    """As it ends `rayanim run`; later, somebody may be about to write it."""
+    arguments = ["preview", str(write(tmp_path)), "Shrinks", "--no-open"]
+    assert main.main(arguments, standalone_mode=False) == 2
+    assert capfd.readouterr().err.count("has no video called 'Shrinks'") == 1
+
+
 # ---- the page
 
 CANVAS = """
@@ -592,6 +646,8 @@ def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path):
     """Keys, scrubbing, playing; a saved change, a mistake and its end."""
     script = write(tmp_path)
     with served(script) as client, a_page() as page:
+        page.open(f"{client.server.url}?frame=99")
+        page.wait_for("location.search === '?frame=39'")
         page.open(f"{client.server.url}?frame=30")
         wait_for_frame(page, 30, 1)
         thirty = seen(page)
@@ -611,6 +667,8 @@ def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path):
         page.press(" ")
         wait_for_frame(page, 39, 1)
         page.wait_for("document.getElementById('play').ariaLabel === 'Play'")
+        page.wait_for("location.search === '?frame=39'")
+        assert page.value("document.getElementById('count').textContent") == "(0 to 39)"
         page.value(RECORD)
         page.press("o")
         page.press("ArrowLeft")
@@ -640,3 +698,14 @@ def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path):
         wait_for_frame(page, 0, 4)
         np.testing.assert_array_equal(seen(page), red)
         assert page.value("document.getElementById('error').hidden")
+
+        # Then the first frame fails: nothing is left of what the others took.
+        costs = "document.getElementById('costs').textContent"
+        page.press(" ")
+        page.wait_for(f"{costs}.startsWith('Half of')")
+        page.press("Home")
+        wait_for_frame(page, 0, 4)
+        write(tmp_path, STATEFUL.replace("self.heights.app", "1 / frame_idx; self.heights.app"))
+        wait_for_frame(page, 0, 5)
+        assert page.value(costs) == "No frames were drawn in order yet."
+        assert page.value("document.getElementById('status').textContent") == "error"

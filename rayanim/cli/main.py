@@ -159,8 +159,8 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
 
 @main.command(
     cls=ScriptCommand,
-    epilog="Exit codes: 0 ended by Ctrl-C; 1 the port is taken; 2 an option is not valid, or there "
-    "is no such script; 143 stopped by SIGTERM.",
+    epilog="Exit codes: 0 ended by Ctrl-C; 2 an option or NAME is not valid, the port is taken, or "
+    "there is no such script; 143 stopped by SIGTERM.",
 )
 @click.argument("script", type=click.Path(path_type=Path))
 @click.argument("name", required=False)
@@ -198,7 +198,7 @@ def preview(
     if draws_for_page:
         return draw_for_page(script, options)
     own, for_script = ctx.meta[OWN_ARGUMENTS], ctx.meta[SCRIPT_ARGUMENTS]
-    return serve_preview(script, own, for_script, port=port, opens=not no_open)
+    return serve_preview(script, options.name, own, for_script, port=port, opens=not no_open)
 
 
 DOCTOR_EXIT_CODES = "Exit codes: 0 no errors; 1 errors were found; 2 an option is not valid."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rayanim.cli.options import Options
 from rayanim.cli.printing import (
+    USAGE,
     Stopped,
     exiting_on_failure,
     open_on_desktop,
@@ -22,7 +23,13 @@ WORKER_FLAG = "--draws-for-page"
 
 
 def serve_preview(
-    script: Path, arguments: Sequence[str], for_script: Sequence[str], *, port: int, opens: bool
+    script: Path,
+    name: str | None,
+    arguments: Sequence[str],
+    for_script: Sequence[str],
+    *,
+    port: int,
+    opens: bool,
 ) -> int:
     """Serve the page until Ctrl-C; the exit code."""
     from rayanim.cli.script import check_script
@@ -34,12 +41,16 @@ def serve_preview(
         with PreviewServer(script, own, port) as server:
             write_text(sys.stdout, f"{script}: {server.url}\nCtrl-C ends the preview.")
             sys.stdout.flush()
-            if opens:
-                why_not = open_on_desktop(server.url)
-                if why_not:
-                    write_text(sys.stderr, f"rayanim: {why_not}")
             try:
                 with stopping_on_signals():
+                    if name is not None:
+                        error = server.session.first_error()
+                        # A mistake in the script has a traceback, and can be mended.
+                        if error.get("exit_code") == USAGE and error["traceback"] is None:
+                            return USAGE
+                    why_not = open_on_desktop(server.url) if opens else None
+                    if why_not:
+                        write_text(sys.stderr, f"rayanim: {why_not}")
                     server.serve_forever()
             except Stopped as stopped:
                 return 0 if stopped.is_ctrl_c else stopped.exit_code

@@ -35,7 +35,7 @@ from rayanim.figure.draw_stats import DrawMonitor, DrawStats
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
 from rayanim.settings import RenderSettings
-from rayanim.sources import Geometry, Source
+from rayanim.sources import Geometry, Source, naming_frame
 from rayanim.video.spec import StreamSpec
 
 if TYPE_CHECKING:
@@ -404,28 +404,16 @@ def close_source(source: Source) -> None:
 def measure_source(source: Source, seed: int | None, number: int, params: Any) -> Geometry:
     """What the video's first frame settles for all."""
     seed_for(seed, number)
-    try:
+    with naming_frame(source, number):
         return source.measure(number, params)
-    except ScriptError as error:
-        raise _with_frame(error, number) from error
-    except RayanimError:
-        raise
-    except Exception as error:
-        raise _frame_error(source, number, error) from error
 
 
 def draw_frame(
     source: Source, number: int, params: Any, size: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
     """Draw one frame of an open source and check its size."""
-    try:
+    with naming_frame(source, number):
         frame = source.draw(number, params)
-    except ScriptError as error:
-        raise _with_frame(error, number) from error
-    except RayanimError:
-        raise
-    except Exception as error:
-        raise _frame_error(source, number, error) from error
     if frame.shape[1::-1] != size:
         raise FrameError(
             f"Frame {number} of {source.name} is {frame.shape[1]}x{frame.shape[0]} pixels, the "
@@ -434,23 +422,6 @@ def draw_frame(
             frame=number,
         )
     return frame
-
-
-def _with_frame(error: ScriptError, number: int) -> ScriptError:
-    """The same error, naming the frame where it did not."""
-    if error.frame is not None:
-        return error
-    return FrameError(
-        f"Frame {number}: {error.message}", frame=number, traceback_text=error.traceback_text
-    )
-
-
-def _frame_error(source: Source, number: int, error: Exception) -> FrameError:
-    return FrameError(
-        f"Drawing frame {number} of {source.name} raised {type(error).__name__}: {error}",
-        frame=number,
-        traceback_text=traceback.format_exc(),
-    )
 
 
 MOST_DRAWN, FEWEST_DRAWN, DRAW_S = 12, 2, 1.0

@@ -276,6 +276,12 @@ class PreviewSession:
                 ]
             return self._serial, found
 
+    def first_error(self) -> dict[str, Any]:
+        """What the script has ended in, if it has, once its video is open or it has failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._status != "starting")
+            return self._error or {}
+
     @property
     def is_closed(self) -> bool:
         """Whether it has ended."""
@@ -377,13 +383,19 @@ class PreviewSession:
         while not self._is_closed:
             time.sleep(POLL_S)
             now = self._look()
+            path = str(self._script.resolve())
+            if path in seen and path not in now and self._status != "starting":
+                time.sleep(SETTLED_S)
+                if path not in self._look():
+                    del seen[path]
+                    self._tell(status="failed", error=_problem(f"{self._script} was deleted."))
             is_failed = self._status == "failed"
             # A new file may be what was missing; else it is one that was loaded by now.
             if all(seen.get(path, None if is_failed else now[path]) == now[path] for path in now):
                 seen |= now
                 continue
             time.sleep(SETTLED_S)
-            if self._look() != now or str(self._script.resolve()) not in now:
+            if self._look() != now or path not in now:
                 continue
             seen |= now
             with self._changed:
@@ -408,5 +420,8 @@ class PreviewSession:
 
 
 def _ended(exit_code: int) -> dict[str, Any]:
-    text = f"The script's process has ended with exit code {exit_code}."
+    return _problem(f"The script's process has ended with exit code {exit_code}.")
+
+
+def _problem(text: str) -> dict[str, Any]:
     return {"error": "", "text": text, "frame": None, "traceback": None}
