@@ -13,6 +13,7 @@ import queue
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -521,6 +522,22 @@ def test_a_wrong_token_gets_nothing(closed_to_others, path):
     assert (status, body, headers["Content-Type"]) == (403, b"", None)
 
 
+def test_the_address_for_the_browser_leads_there_once(closed_to_others):
+    """Others may see it: it stands on the command line of what opens it."""
+    client = closed_to_others
+    path = client.server.make_ticket_url().partition(str(client.port))[2]
+    assert client.get(path, Host="evil.example")[0] == 403
+    status, headers, body = client.get(path)
+    assert (status, headers["Location"], body) == (303, f"/{client.server.token}/", b"")
+    assert client.get(path)[0] == 403
+
+
+def test_an_address_that_is_none_gets_nothing(closed_to_others):
+    with socket.create_connection(("127.0.0.1", closed_to_others.port), timeout=20) as connection:
+        connection.sendall(b"GET http://[bad/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
 def test_another_host_s_name_gets_nothing(closed_to_others, host):
     """As a page of another site that has its name lead here would ask."""
@@ -534,6 +551,7 @@ def test_nothing_else_is_there(closed_to_others):
     assert client.get(f"/{token}/../../etc/passwd")[::2] == (404, b"")
     assert client.get(f"/{token}/", method="POST")[::2] == (501, b"")
     assert client.get(f"/{token}/frame/-1")[0] == 404
+    assert client.get(f"/{token}/frame/1?v={'9' * 5000}")[0] == 409
     assert client.server.server_address[0] == "127.0.0.1"
 
 

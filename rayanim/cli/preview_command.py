@@ -48,7 +48,7 @@ def serve_preview(
                         # A mistake in the script has a traceback, and can be mended.
                         if error.get("exit_code") == USAGE and error["traceback"] is None:
                             return USAGE
-                    why_not = open_on_desktop(server.url) if opens else None
+                    why_not = open_on_desktop(server.make_ticket_url()) if opens else None
                     if why_not:
                         write_text(sys.stderr, f"rayanim: {why_not}")
                     server.serve_forever()

@@ -22,6 +22,9 @@ name lead here, to read ours, asks with that name."""
 NEWS_S = 10.0
 """After so many seconds without news an empty message shows whether the page is still there."""
 
+IDLE_S = 60.0
+"""After so many seconds a connection without a request is closed."""
+
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src 'self' blob: data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -35,6 +38,7 @@ class PreviewServer(ThreadingHTTPServer):
 
     def __init__(self, script: Path, command: Sequence[str], port: int = 0) -> None:
         self.token = secrets.token_urlsafe(16)
+        self._ticket: str | None = None
         self.title = script.name
         self.session = PreviewSession(script, command)
         try:
@@ -50,6 +54,19 @@ class PreviewServer(ThreadingHTTPServer):
         """Where the page is."""
         return f"http://{LOOPBACK[0]}:{self.server_port}/{self.token}/"
 
+    def make_ticket_url(self) -> str:
+        """An address that leads to the page once: others see what a program is started with."""
+        self._ticket = secrets.token_urlsafe(16)
+        return f"http://{LOOPBACK[0]}:{self.server_port}/{self._ticket}"
+
+    def takes_ticket(self, text: str) -> bool:
+        """Whether `text` is the ticket, which is used up by that."""
+        ticket = self._ticket
+        if ticket is None or not secrets.compare_digest(text.encode(), ticket.encode()):
+            return False
+        self._ticket = None
+        return True
+
     def server_close(self) -> None:
         """End the processes, too."""
         super().server_close()
@@ -58,18 +75,29 @@ class PreviewServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = IDLE_S
     server: PreviewServer
 
     def handle(self) -> None:
         """Answer; a browser that has enough of an answer drops the connection."""
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, TimeoutError):
             super().handle()
 
     def do_GET(self) -> None:
         """Answer those who know the token."""
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError:
+            self._send(400)
+            return
         token, _, path = url.path.lstrip("/").partition("/")
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
+        if host in LOOPBACK and not path and self.server.takes_ticket(token):
+            self.send_response_only(303)
+            self.send_header("Location", f"/{self.server.token}/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if host not in LOOPBACK or not secrets.compare_digest(
             token.encode(), self.server.token.encode()
         ):
@@ -84,7 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_news()
         elif frame is not None:
             version = parse_qs(url.query).get("v", ["0"])[0]
-            self._send_frame(int(frame[1]), int(version) if version.isdecimal() else 0)
+            known = re.fullmatch(r"[0-9]{1,9}", version)
+            self._send_frame(int(frame[1]), int(version) if known else 0)
         else:
             self._send(404)
 

@@ -287,7 +287,7 @@ class PreviewSession:
         """Whether it has ended."""
         return self._is_closed
 
-    def _tell(self, **changes: Any) -> None:
+    def _set(self, **changes: Any) -> None:
         """Set attributes, and wake everybody."""
         with self._changed:
             for name, value in changes.items():
@@ -321,17 +321,25 @@ class PreviewSession:
     def _begin_anew(self) -> None:
         """Draw the video of the script as it is now."""
         self._version += 1
-        self._tell(status="starting", wanted=Counter())
+        self._set(status="starting", wanted=Counter())
         opened = self._open_process()
         if opened is not None:
             self._near = min(self._near, (opened["count"] or self._near + 1) - 1)
             video = PreviewedVideo(self._version, opened)
-            self._tell(video=video, status="ready", error=None)
+            self._set(video=video, status="ready", error=None)
 
     def _open_process(self) -> dict[str, Any] | None:
         """Have a fresh process run the script; None, and an error for the page, if it fails."""
-        old, process = self._process, self._spare or DrawingProcess(self._command)
-        self._process, self._spare = process, None
+        old = self._process
+        try:
+            with self._changed:
+                if self._is_closed:
+                    return None
+                process = self._spare or DrawingProcess(self._command)
+                self._process, self._spare = process, None
+        except OSError as error:
+            self._set(status="failed", error=_problem(f"No process can be started: {error}."))
+            return None
         if old is not None:
             threading.Thread(target=old.end).start()
         process.send("start")
@@ -341,7 +349,7 @@ class PreviewSession:
         self._process = None
         exit_code = process.exit_code()
         if not self._is_stale:
-            self._tell(status="failed", error=event or _ended(exit_code))
+            self._set(status="failed", error=event or _ended(exit_code))
         return None
 
     def _draw(self, number: int) -> None:
@@ -372,9 +380,10 @@ class PreviewSession:
             error = event or _ended(process.exit_code())
             with self._changed:
                 video.errors[number] = error
-        self._tell()
-        if self._spare is None and not self._wanted:
-            self._spare = DrawingProcess(self._command)
+        self._set()
+        with self._changed, contextlib.suppress(OSError):
+            if self._spare is None and not self._wanted and not self._is_closed:
+                self._spare = DrawingProcess(self._command)
 
     # ---- hot reload
 
@@ -388,7 +397,7 @@ class PreviewSession:
                 time.sleep(SETTLED_S)
                 if path not in self._look():
                     del seen[path]
-                    self._tell(status="failed", error=_problem(f"{self._script} was deleted."))
+                    self._set(status="failed", error=_problem(f"{self._script} was deleted."))
             is_failed = self._status == "failed"
             # A new file may be what was missing; else it is one that was loaded by now.
             if all(seen.get(path, None if is_failed else now[path]) == now[path] for path in now):
