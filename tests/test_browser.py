@@ -34,13 +34,15 @@ VP9 = 'video/webm; codecs="vp09.00.10.08"'
 AV1_IN_MP4 = 'video/mp4; codecs="av01.0.04M.08"'
 AV1_IN_WEBM = 'video/webm; codecs="av01.0.04M.08"'
 
+SLOW = pytest.mark.slow
+
 KINDS = [
     pytest.param(".mp4", "h264", "30", H264, id="mp4-h264"),
-    pytest.param(".mp4", "h264", "30000/1001", H264, id="mp4-h264-ntsc"),
+    pytest.param(".mp4", "h264", "30000/1001", H264, id="mp4-h264-ntsc", marks=SLOW),
     pytest.param(".mp4", "h265", "30", H265, id="mp4-h265"),
-    pytest.param(".mp4", "av1", "30", AV1_IN_MP4, id="mp4-av1"),
+    pytest.param(".mp4", "av1", "30", AV1_IN_MP4, id="mp4-av1", marks=SLOW),
     pytest.param(".webm", "vp9", "30000/1001", VP9, id="webm-vp9-ntsc"),
-    pytest.param(".webm", "av1", "30", AV1_IN_WEBM, id="webm-av1"),
+    pytest.param(".webm", "av1", "30", AV1_IN_WEBM, id="webm-av1", marks=SLOW),
 ]
 
 Draw = Callable[[int], np.ndarray]

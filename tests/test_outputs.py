@@ -115,7 +115,7 @@ LENGTHS: dict[str, Callable[[Any, Any], int | None]] = {
 WAYS = [(how, workers) for how in LENGTHS for workers in (1, 2, 4)]
 
 
-@pytest.mark.parametrize(("drawn_in", "workers"), sampled(WAYS, [("chunks", 4), ("segments", 2)]))
+@pytest.mark.parametrize(("drawn_in", "workers"), sampled(WAYS, [("segments", 2)]))
 def test_actors_make_the_same(
     on_ray: Any,
     tmp_path: Path,
@@ -211,7 +211,7 @@ TIMED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", TIMED)
+@pytest.mark.parametrize("options", sampled(TIMED, TIMED[:1]))
 def test_timing_holds_for_all(tmp_path: Path, options: dict[str, Any]) -> None:
     """Frames in reverse are encoded for each; an image of one frame has no time."""
     audio = (np.sin(np.arange(44_100) / 20), 44_100)

@@ -200,10 +200,8 @@ def test_any_frame_is_the_one_that_is_rendered(name, tmp_path, monkeypatch):
 
 QUICK = (
     "a_layout_engine",
-    "arrows",
     "closure_sets_data",
     "global_random_numbers",
-    "ticks_and_limits",
 )
 
 
@@ -396,6 +394,7 @@ def still(script: Path, number: int) -> np.ndarray:
     return np.array(Image.open(out))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_frames_out_of_order_errors_and_changes(tmp_path):
     """One script from its start over a mistake to its end."""
