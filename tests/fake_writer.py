@@ -21,6 +21,10 @@ class FakeWriter:
     width: int = 1
     patience_s: float = 120.0
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.path,)
+
     def open(self) -> None:
         if self.how == "cannot open":
             raise EncodeError("no such disk")

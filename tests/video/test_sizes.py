@@ -16,7 +16,8 @@ from rayanim.errors import FrameError, SettingsError
 from rayanim.video.codecs import OutputFormat, output_formats
 from rayanim.video.spec import PIXEL_FORMATS
 
-FORMATS = output_formats()
+FORMATS = {(each.suffix, each.codec): each for each in reversed(output_formats())}.values()
+"""Each codec by the encoder that is taken for its name."""
 
 LEAST_PX = {"libx265": 16, "libsvtav1": 4, "ffv1": 2}
 """The least side of what these encode; others encode one pixel, or the two that it becomes."""
