@@ -26,13 +26,13 @@ N_FRAMES = 260
 """Two segments of the usual length, which for most outputs are cut again."""
 
 OUTPUTS = {
-    "film.mp4": {},
-    "film.gif": {},
+    "video.mp4": {},
+    "video.gif": {},
     "dithered.gif:dither=floyd_steinberg": {},
     "small.gif:width=40": {},
-    "film.mkv:codec=ffv1": {},
-    "film.mov:codec=qtrle": {},
-    "film.webp": {},
+    "video.mkv:codec=ffv1": {},
+    "video.mov:codec=qtrle": {},
+    "video.webp": {},
     "frames/%03d.png": {},
 }
 
@@ -100,7 +100,9 @@ def test_frames_are_drawn_once(tmp_path: Path) -> None:
     one = render(tmp_path / "one.mp4", Counted(60, scratch=tmp_path / "scratch"))
     drawn = (tmp_path / "scratch" / "drawn").read_text().split()
     (tmp_path / "scratch" / "drawn").unlink()
-    outputs = below(tmp_path, "film.mp4", "film.webp", "small.mp4:width=32", "poster.png:frame=59")
+    outputs = below(
+        tmp_path, "video.mp4", "video.webp", "small.mp4:width=32", "poster.png:frame=59"
+    )
     several = render(outputs, Counted(60, scratch=tmp_path / "scratch"))
     assert (tmp_path / "scratch" / "drawn").read_text().split() == drawn
     assert several.frames == one.frames == 60
@@ -150,7 +152,7 @@ def test_a_stopped_run_is_resumed(
     outputs = below(tmp_path, *OUTPUTS, POSTER)
     with pytest.raises(FrameError):
         render(outputs, thing)
-    assert os.listdir(tmp_path) == ["film.mp4.parts"]
+    assert os.listdir(tmp_path) == ["video.mp4.parts"]
     with pytest.raises(ResumeError, match="the other outputs are not the same"):
         render(outputs[:3], thing, resume=True)
     report = render(outputs, thing, resume=True)
@@ -160,7 +162,7 @@ def test_a_stopped_run_is_resumed(
 
 def test_of_chosen_frames(tmp_path: Path) -> None:
     """The image is of the frame with that number, else of the first that was chosen."""
-    names = ["film.mp4", "film.gif"]
+    names = ["video.mp4", "video.gif"]
     for name in names:
         render(tmp_path / "alone" / name, frames="30-89x2")
     outputs = below(tmp_path / "both", *names, "first.png", "last.png:frame=88")
@@ -193,10 +195,10 @@ def test_an_unknown_end(tmp_path: Path, frames: str) -> None:
 def test_one_that_cannot_be_joined_leaves_the_others_alone(tmp_path: Path) -> None:
     """A bit rate holds over a whole video; the others have the segments that they have alone."""
     names = [
-        "film.mp4",
+        "video.mp4",
         "rate.mp4:bitrate=200",
         "dithered.gif:dither=sierra2",
-        "film.mkv:codec=ffv1",
+        "video.mkv:codec=ffv1",
     ]
     for name in names:
         render(f"{tmp_path}/alone/{name}")
@@ -325,11 +327,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-o` may be repeated, in any order; a line of the report for each."""
     monkeypatch.chdir(tmp_path)
     Path("script.py").write_text(SCRIPT)
-    words = ["-o", "poster.png:frame=4", "-o", "film.mp4", "-o", "small.gif:width=16"]
+    words = ["-o", "poster.png:frame=4", "-o", "video.mp4", "-o", "small.gif:width=16"]
     ran = CliRunner().invoke(main, ["run", "script.py", *words])
     assert ran.exit_code == 0, ran.output
-    assert sorted(os.listdir()) == ["film.mp4", "poster.png", "script.py", "small.gif"]
-    for line in ("film.mp4: 9 frames of 30x20", "small.gif: 16x11, gif", "poster.png: 30x20, png"):
+    assert sorted(os.listdir()) == ["poster.png", "script.py", "small.gif", "video.mp4"]
+    for line in ("video.mp4: 9 frames of 30x20", "small.gif: 16x11, gif", "poster.png: 30x20, png"):
         assert line in ran.output
     with Image.open("small.gif") as small, Image.open("poster.png") as poster:
         assert (small.size, small.n_frames) == ((16, 11), 9)

@@ -361,7 +361,7 @@ def common_options(command: CommandT) -> CommandT:
             multiple=True,
             metavar="FILE",
             help="The file to write, or s3://bucket/FILE; its suffix chooses the format. May be "
-            "repeated: -o film.mp4 -o small.gif:width=480 -o poster.png:frame=30.",
+            "repeated: -o wave.mp4 -o small.gif:width=480 -o poster.png:frame=30.",
         ),
         click.option(
             "-y",

@@ -1,6 +1,6 @@
 """When each frame is shown, where frames do not all last the same.
 
-PURE. Every frame is drawn and encoded once, whatever it lasts: only whoever writes the
+PURE. Every frame is drawn and encoded once, whatever it lasts: only what writes the
 file gives it its time. With `Timing.ping_pong` all frames follow once more, in reverse.
 """
 
