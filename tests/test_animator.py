@@ -27,8 +27,9 @@ from rayanim import (
     produce,
 )
 from rayanim.animator import _read_ffmpeg_options
+from rayanim.dry_run import PlanReport
 from rayanim.errors import FrameError, ParametersError, SettingsError, SetupError
-from rayanim.render import Overrides, PlanReport, overriding
+from rayanim.render import Overrides, overriding
 
 
 def planned(animator: Animator, **options: Any) -> PlanReport:

@@ -42,7 +42,7 @@ HOMES = {
 }
 
 WRITTEN_BY_USERS = {"animator", "acts", "frame_gen"}
-ENTRY = {"cli", "render", "still", "preview"}
+ENTRY = {"cli", "render", "still", "dry_run", "preview"}
 FORBIDDEN = {
     "errors": None,
     "easing": None,
@@ -58,6 +58,7 @@ FORBIDDEN = {
     "doctor": ENTRY,
     "render": {"cli", "preview"},
     "still": {"cli", "preview"},
+    "dry_run": {"cli", "preview"},
     "preview": {"cli"},
 }
 """What each module or package must not import; None means all of ours but `errors`."""

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from numbered import FPS, SIZE, NumberedAnimator
 
 import rayanim
-from rayanim import render
+from rayanim import dry_run, render
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.cli.main import run
 from rayanim.errors import SettingsError
@@ -445,7 +445,7 @@ def test_every_argument_reaches_the_settings(
         "logger": logging.getLogger("mine"), "settings": PerformanceSettings(draw_ms=5.0),
     }  # fmt: skip
     found: list[RenderSettings] = []
-    monkeypatch.setattr(render, "describe", lambda plan: found.append(plan.settings))
+    monkeypatch.setattr(dry_run, "describe", lambda plan: found.append(plan.settings))
     outfile = tmp_path / "video.mp4"
     with render.overriding(render.Overrides(dry_run=True)):
         if name == "produce":
