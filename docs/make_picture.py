@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from rayanim.render import Overrides, overriding
+from rayanim.overrides import Overrides, overriding
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "panels.py"

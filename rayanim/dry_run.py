@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import ParametersError
-from rayanim.render import PlannedVideo, warn_of_late_subtitles, with_audio_file
+from rayanim.planning import PlannedVideo, warn_of_late_subtitles, with_audio_file
 from rayanim.report import OutputFile, Report, plural
 from rayanim.settings import RenderSettings, Transport
 

@@ -82,7 +82,8 @@ def save(
     RayanimError
         As `rayanim.produce` does.
     """
-    from rayanim.render import current, produce
+    from rayanim.overrides import current
+    from rayanim.render import produce
 
     given: dict[str, Any] = {
         "writer": writer,
@@ -248,7 +249,7 @@ def _same_number(value: str, fps: float | None) -> bool:
 
 def _check_target(filename: Any, arguments: dict[str, Any], fps: float | None) -> None:
     """Leave to matplotlib what rayanim does not write; what the command asks for is its own."""
-    from rayanim.render import current
+    from rayanim.overrides import current
     from rayanim.settings import VideoSettings, parse_rate
     from rayanim.storage.address import address_of, with_default_suffix
     from rayanim.video.codecs import check_target
@@ -268,7 +269,7 @@ def _check_target(filename: Any, arguments: dict[str, Any], fps: float | None) -
 def _leave_to_matplotlib(
     animation: Animation, filename: Any, given: dict[str, Any], reason: str
 ) -> None:
-    from rayanim.render import current
+    from rayanim.overrides import current
 
     overrides = current()
     if not overrides.admit(animation):
@@ -358,7 +359,7 @@ def unpatch() -> None:
 def _saving(writer: Any, fig: Any, outfile: Any, dpi: Any, *rest: Any, **options: Any) -> Any:
     """``with writer.saving(...)``: matplotlib's own where rayanim cannot stand in."""
     from rayanim.figure.movie_writer import RayanimWriter, saving_as, why_unknown
-    from rayanim.render import current
+    from rayanim.overrides import current
 
     own = _before["saving"](writer, fig, outfile, dpi, *rest, **options)
     # `Animation.save` comes here, too, with what was left to matplotlib.
@@ -389,7 +390,7 @@ def _page_maker(name: str) -> Callable[..., Any]:
     @functools.wraps(_before[name])
     def make_page(animation: Animation, *arguments: Any, **options: Any) -> Any:
         from rayanim.figure.movie_writer import written_by_rayanim
-        from rayanim.render import Overrides, current, overriding
+        from rayanim.overrides import Overrides, current, overriding
 
         given = current().arguments
         how = {option: given[option] for option in HOW if option in given}
@@ -432,7 +433,7 @@ class Unsaved:
 @contextlib.contextmanager
 def patched(unsaved: Unsaved) -> Iterator[None]:
     """Patch matplotlib while a script runs, as soon as the script loads it."""
-    from rayanim.render import current
+    from rayanim.overrides import current
 
     was_patched, overrides = bool(_before), current()
     with contextlib.ExitStack() as stack:

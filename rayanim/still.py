@@ -21,7 +21,7 @@ from rayanim.settings import VideoSettings
 
 if TYPE_CHECKING:
     from rayanim.engine.packing import PackedSource
-    from rayanim.render import PlannedVideo
+    from rayanim.planning import PlannedVideo
     from rayanim.sources import Geometry, Pixels, Source
     from rayanim.storage.output import Target
 

@@ -29,7 +29,7 @@ from rayanim import (
 from rayanim.animator import _read_ffmpeg_options
 from rayanim.dry_run import PlanReport
 from rayanim.errors import FrameError, ParametersError, SettingsError, SetupError
-from rayanim.render import Overrides, overriding
+from rayanim.overrides import Overrides, overriding
 
 
 def planned(animator: Animator, **options: Any) -> PlanReport:

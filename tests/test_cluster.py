@@ -11,7 +11,7 @@ from numbered import Numbered
 from rayanim import produce
 from rayanim.engine.cluster import same_place
 from rayanim.errors import SettingsError
-from rayanim.render import Overrides, overriding
+from rayanim.overrides import Overrides, overriding
 from rayanim.settings import ClusterSettings, RenderSettings, parse_size, read_address
 
 

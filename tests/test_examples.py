@@ -24,8 +24,8 @@ from lossless import (
 )
 from samples import sampled
 
+from rayanim.overrides import Overrides, overriding
 from rayanim.patching import Unsaved, patched
-from rayanim.render import Overrides, overriding
 from rayanim.report import Report
 from rayanim.storage.address import Output
 

@@ -19,7 +19,8 @@ import rayanim
 from rayanim.cli.main import main
 from rayanim.engine.chunks import ChunkSizes
 from rayanim.errors import FrameError, OutputError, ResumeError, SettingsError
-from rayanim.render import Overrides, overriding, read_outputs
+from rayanim.overrides import Overrides, overriding
+from rayanim.planning import read_outputs
 from rayanim.storage.address import Output
 
 N_FRAMES = 260

@@ -15,7 +15,7 @@ from PIL import Image
 
 import rayanim
 from rayanim.errors import OutputError, SettingsError
-from rayanim.render import Overrides, current, overriding
+from rayanim.overrides import Overrides, current, overriding
 from rayanim.storage.address import Output
 
 

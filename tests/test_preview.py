@@ -37,9 +37,9 @@ import rayanim
 from rayanim.cli import main
 from rayanim.cli.preview_command import drawing_command
 from rayanim.errors import FrameError, OutputError
+from rayanim.overrides import Overrides, overriding
 from rayanim.preview.server import PreviewServer
 from rayanim.preview.session import CACHE_BYTES, Picture, PreviewedVideo
-from rayanim.render import Overrides, overriding
 from rayanim.still import FrameDrawer
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])

@@ -46,7 +46,7 @@ from rayanim.errors import (
     SetupError,
 )
 from rayanim.frame_gen import FrameGenerator
-from rayanim.render import Overrides, overriding
+from rayanim.overrides import Overrides, overriding
 from rayanim.storage.output import Target
 
 N_FRAMES = 12

@@ -12,8 +12,8 @@ import pytest
 from video_reading import read_video
 
 from rayanim.cli import main
+from rayanim.overrides import Overrides, overriding
 from rayanim.patching import Unsaved, patched
-from rayanim.render import Overrides, overriding
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

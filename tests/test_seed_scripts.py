@@ -17,7 +17,7 @@ import pytest
 from lossless import LOSSLESS, Pixels, assert_same_pixels, draw_animator, draw_generator
 from samples import sampled
 
-from rayanim.render import Overrides, overriding
+from rayanim.overrides import Overrides, overriding
 from rayanim.report import Report
 
 FOLDER = Path(__file__).parent / "seed_scripts"

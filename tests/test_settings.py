@@ -21,11 +21,12 @@ from matplotlib.figure import Figure
 from numbered import FPS, SIZE, NumberedAnimator
 
 import rayanim
-from rayanim import dry_run, render
+from rayanim import dry_run
 from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.cli.main import run
 from rayanim.errors import SettingsError
 from rayanim.frame_gen import FrameGenerator
+from rayanim.overrides import Overrides, overriding
 from rayanim.settings import (
     MAX_FPS,
     ClusterSettings,
@@ -447,7 +448,7 @@ def test_every_argument_reaches_the_settings(
     found: list[RenderSettings] = []
     monkeypatch.setattr(dry_run, "describe", lambda plan: found.append(plan.settings))
     outfile = tmp_path / "video.mp4"
-    with render.overriding(render.Overrides(dry_run=True)):
+    with overriding(Overrides(dry_run=True)):
         if name == "produce":
             rayanim.produce(NumberedAnimator(), outfile=outfile, **given)
         else:
@@ -596,7 +597,7 @@ def test_drawing_in_sequence_reaches_every_source(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_rate_and_the_height_reach_every_source(name: str, tmp_path: Path) -> None:
     """What is a function of the time has twice the frames at twice the rate."""
-    with render.overriding(render.Overrides(arguments={"height_px": 96})):
+    with overriding(Overrides(arguments={"height_px": 96})):
         report = rendered(name, tmp_path, fps=2 * FPS)
     by_number = name in ("Animator", "function of the number")
     assert (report.size, report.rate) == ((128, 96), 2 * FPS)

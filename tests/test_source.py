@@ -27,8 +27,8 @@ from rayanim import Animator, Report, produce
 from rayanim.engine.draw import draw_frame, measure_source, open_source
 from rayanim.errors import FrameError, ParametersError, SettingsError, SetupError
 from rayanim.frame_gen import FluentFG, FrameGenerator
+from rayanim.overrides import Overrides, overriding
 from rayanim.randomness import seed_for
-from rayanim.render import Overrides, overriding
 from rayanim.settings import RenderSettings
 from rayanim.sources import FunctionSource, GeneratorSource, ScaledSource, Source, as_source
 

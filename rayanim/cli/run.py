@@ -26,8 +26,9 @@ from rayanim.cli.printing import (
     write_text,
 )
 from rayanim.jobs.driver import EVENTS_VARIABLE, MarkedStream
+from rayanim.overrides import Overrides, overriding
 from rayanim.patching import Unsaved, patched
-from rayanim.render import Overrides, PlannedVideo, overriding
+from rayanim.planning import PlannedVideo
 from rayanim.report import Report
 from rayanim.storage.address import Address
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 if TYPE_CHECKING:
-    from rayanim.render import PlannedVideo
+    from rayanim.planning import PlannedVideo
     from rayanim.sources import Pixels
 
 END_S = 2.0

@@ -18,7 +18,8 @@ from PIL import Image
 import rayanim
 from rayanim.cli.main import main
 from rayanim.errors import EncodeError, SettingsError
-from rayanim.render import Overrides, make_plan, overriding, read_outputs
+from rayanim.overrides import Overrides, overriding
+from rayanim.planning import make_plan, read_outputs
 from rayanim.video.timing import TICK, Clock, Timing
 
 FPS, N_FRAMES = 10, 8
@@ -287,7 +288,7 @@ def test_frames_of_a_generator_are_taken_one_by_one(speed: int, tmp_path: Path) 
         "outfile": read_outputs(tmp_path / "a.mp4"),
         "speed": speed,
     }
-    feed = make_plan(arguments, Overrides()).feed
+    feed = make_plan(arguments).feed
     assert [list(feed.take(5).numbers) for _ in range(3)] == [[0], [speed], [2 * speed]]
     assert next(numbers) == 2 * speed + 1
 

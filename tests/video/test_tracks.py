@@ -16,7 +16,7 @@ import rayanim
 from rayanim.acts import Act, ActRenderer, ActState, FluentScene, Scene
 from rayanim.errors import EncodeError, SettingsError
 from rayanim.frame_gen import FluentFG
-from rayanim.render import Overrides, overriding
+from rayanim.overrides import Overrides, overriding
 from rayanim.settings import Samples, VideoSettings
 from rayanim.video import tracks
 from rayanim.video.tracks import write_wav
