@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import locale
 import random
 import tempfile
 import time
@@ -110,7 +111,44 @@ class OtherSetting(Wave):
         self.mark.set_color(mpl.rcParams["text.color"] if self.is_wrong(frame_idx) else "black")
 
 
-FAULTS = {"missed change": MissedChange, "hidden state": HiddenState, "other setting": OtherSetting}
+LABEL = "y"
+
+
+class OtherVariable(Wave):
+    """A module's variable that is another one in actors."""
+
+    def setup(self) -> Any:
+        if in_actor():
+            global LABEL
+            LABEL = "z"
+        return super().setup()
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        self.mark.set_text(LABEL if self.is_wrong(frame_idx) else "x")
+
+
+class OtherLocale(Wave):
+    """A locale that is another one in actors."""
+
+    def setup(self) -> Any:
+        if in_actor():
+            locale.setlocale(locale.LC_NUMERIC, "C.UTF-8")
+        return super().setup()
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, params)
+        name = locale.setlocale(locale.LC_NUMERIC)
+        self.mark.set_text(name if self.is_wrong(frame_idx) else "x")
+
+
+FAULTS = {
+    "missed change": MissedChange,
+    "hidden state": HiddenState,
+    "other setting": OtherSetting,
+    "other variable": OtherVariable,
+    "other locale": OtherLocale,
+}
 
 
 def make(thing: Any, folder: Path, n_frames: int, **options: Any) -> rayanim.Report:

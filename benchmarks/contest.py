@@ -151,6 +151,8 @@ def run(contestant: Contestant, case: str, frames: int, workers: str, ground: Gr
     python = str(ground.peers_python) if contestant.own_environment else sys.executable
     command = [python, str(HERE / contestant.script), case, str(frames), str(output), workers]
     environment = {**os.environ, "PATH": f"{ground.ffmpeg_folder}:{os.environ.get('PATH', '')}"}
+    # Bytecode is kept, as that of installed packages is.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     began = time.perf_counter()
     try:
         process = subprocess.run(
