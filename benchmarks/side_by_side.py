@@ -54,6 +54,7 @@ def _run_case(case: str, options: argparse.Namespace, ground: Ground) -> list[Ou
             for workers in contestant.workers:
                 print(f"  round {number + 1}, {case}: {contestant.name} {workers}", file=sys.stderr)
                 outcomes.append(_run_once(contestant, case, workers, options, ground))
+                print(f"    {outcomes[-1].seconds:.1f} s", file=sys.stderr)
     return outcomes
 
 

@@ -6,7 +6,6 @@ Every wait has a limit, and whatever Ray raises becomes a `JobError` or
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import contextlib
 import hashlib
@@ -24,6 +23,8 @@ from rayanim.errors import JobError, SettingsError
 from rayanim.jobs.driver import EVENTS_VARIABLE, RESUME_VARIABLE
 
 if TYPE_CHECKING:
+    import asyncio
+
     import requests
 
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
@@ -344,6 +345,8 @@ class JobsClient:
 
     def tail(self, submission_id: str) -> Iterator[str]:
         """Follow the job's log from its beginning until the job ends; "" while nothing comes."""
+        import asyncio  # takes too long for commands that need none
+
         loop = asyncio.new_event_loop()
         pieces = self._client.tail_job_logs(submission_id)
         try:
@@ -401,6 +404,7 @@ class JobsClient:
 
 def _polled(loop: asyncio.AbstractEventLoop, pieces: Any) -> Iterator[str]:
     """Pieces of an asynchronous log; "" each time that none has come for a while."""
+    import asyncio
 
     async def next_piece() -> str | None:
         return await anext(pieces, None)
