@@ -1,4 +1,4 @@
-"""Unchanged animations of matplotlib's as a source: `FuncAnimation`, `ArtistAnimation` and others.
+"""Animations of matplotlib's as a source: `FuncAnimation`, `ArtistAnimation` and others.
 
 The video is the one that `Animation.save` gives: the same calls in the same order, each frame in
 the state that those before it leave. In the script's own process the script's own figure is

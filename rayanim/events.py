@@ -1,8 +1,8 @@
 """The events of a job, as values, and the log that writes them down as lines of JSON.
 
-A job emits each event once; listeners apply it: stats, progress, metrics, the JSON log and what
-decides on Ray. ``docs/events.md`` lists the events that are logged; those under `InternalEvent`
-are only counted and shown.
+A job emits each event once; listeners apply it: stats, progress, metrics and the JSON log.
+``docs/events.md`` lists the events that are logged; those under `InternalEvent` are only counted
+and shown.
 """
 
 from __future__ import annotations

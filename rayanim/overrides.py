@@ -1,4 +1,4 @@
-"""What the command changes of the calls that a script makes."""
+"""What the command changes in the calls that a script makes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The frames to draw, in order, each with its number and its parameters.
 
 Parameters are taken from the user's iterable as segments are cut, so a
-generator is streamed and never listed whole. Parameters that come out of order
+generator is streamed. It is listed only where the updates of skipped frames must run, for
+example with `--frames` (`rayanim.planning`). Parameters that come out of order
 wait here; pixels never do.
 """
 

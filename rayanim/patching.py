@@ -1,6 +1,6 @@
-"""`Animation.save` made by rayanim: the call as matplotlib has it, and putting it in place.
+"""Replaces `Animation.save` by a version that has rayanim make the video.
 
-What rayanim cannot do as it was asked for is left to matplotlib, whole, and one line says why.
+A call that rayanim cannot serve goes to matplotlib, whole, and one line says why.
 """
 
 from __future__ import annotations

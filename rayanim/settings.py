@@ -2,7 +2,7 @@
 
 `RenderSettings` holds all that `rayanim.produce` and the command take besides
 what is rendered. It is made once, is frozen, and goes as a whole to what
-needs one of its values, render actors included. A new setting is declared
+needs one of its values; to render actors without `_OF_CALLING_PROCESS`. A new setting is declared
 there, with its check, named in the signature of `produce` and, where the
 command is to have it, in `rayanim.cli.options`; and it is read where it acts.
 """

@@ -1,7 +1,8 @@
 """What the engine draws from: one protocol, an adapter for each form, `as_source` to choose it.
 
 The forms are an `Animator`, a `FrameGenerator` or `Act`, a function, a list of
-frames and a generator of frames. Only this module knows which one it is.
+frames, a generator of frames and an animation of matplotlib's (`rayanim.animations`).
+The engine knows only the protocol.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One frame of a video as an image, as the video shows it before conversion."""
+"""Draws one frame of a video into an image, before it is converted to the video's colours."""
 
 from __future__ import annotations
 

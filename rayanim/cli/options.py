@@ -1,7 +1,7 @@
 """The options of `run`, `still` and `submit`, and the settings that they come to.
 
 Options are named as `rayanim.settings.RenderSettings` and `ClusterSettings` name
-them, and those two check them: here it is said only how each is written.
+them, and those two check them; this module says only how each is written.
 """
 
 from __future__ import annotations

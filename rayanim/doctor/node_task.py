@@ -1,4 +1,4 @@
-"""Runs on a node whatever is installed there: it is sent by value and needs the standard library.
+"""Runs on a node, with or without rayanim there: sent by value, it needs the standard library.
 
 It answers in plain values, which a node with another rayanim can give, too.
 """

@@ -1,7 +1,7 @@
 """The two actors: thin shells around classes that also run without Ray.
 
-Failures come back as values. So whatever Ray itself raises means that an actor
-or its node is gone, and never that the user's code raised.
+Expected failures come back as values. So what Ray itself raises means that an actor or its
+node is gone, unless `is_code_fault` says that code raised.
 """
 
 from __future__ import annotations

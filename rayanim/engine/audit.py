@@ -4,7 +4,7 @@ Three kinds of error show there: an incremental draw that misses a change, a fra
 that depends on frames which its actor did not draw, and an actor whose process is
 not quite the script's. On a difference all frames are drawn again a safer way.
 
-In this process alone only the first kind is possible: frames are compared with a
+Where no actors are used only the first kind is possible: frames are compared with a
 full draw of the same figure there, see `rayanim.figure.canvas`.
 """
 

@@ -21,7 +21,7 @@ the state that it returned the tick before; it has no clock and no effects.
 Why it cannot swing between n and n + 1 while the rates stay as they are.
 Going up from n by the demand r means ``HEADROOM_UP * r > n``, coming back to n
 means ``HEADROOM_DOWN * r <= n``. As ``HEADROOM_DOWN > HEADROOM_UP``, no r does
-both: the measured demand must have fallen by more than an eighth in between.
+both: the measured demand must have fallen by 12 % or more in between.
 Where a biased measurement says that n is enough although the encoder starves
 with n, one actor is added beyond it (a probe), and n is remembered together
 with the demand measured then (`Shortage`): the way down ends above n until the

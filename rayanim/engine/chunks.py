@@ -2,6 +2,7 @@
 
 Theory of operation
 -------------------
+The *window* is the limit on the bytes of frames that are drawn and not yet encoded.
 A chunk is *open* from the moment it is given to an actor until the encoder
 has acknowledged it; only the bytes of open chunks exist anywhere. No new
 chunk is given out while they fill the window.
@@ -20,7 +21,7 @@ on, also while they are being transferred from another node.
 A chunk that is late may be given out once more, as a *copy*, while its
 actor goes on. The first to finish counts, the other is ignored. The bytes of a
 copy of raw frames come on top of the window: while there are new chunks, at
-most one actor and a quarter of all draw copies.
+most one actor more than a quarter of all draw copies.
 """
 
 from __future__ import annotations

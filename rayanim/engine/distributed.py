@@ -1,4 +1,4 @@
-"""Runs a job on Ray: one loop that turns Ray's answers into events, and carries out actions."""
+"""The loop of a job on Ray: gives the scheduler events, and carries out its actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The render step: draws a chunk and converts its pixels. It stands here alone.
+"""The render step: draws a chunk and converts its pixels; and what goes to an actor for it.
 
 A render actor and the in-process path call the same class, which is why they
 give the same bytes.

@@ -1,4 +1,4 @@
-"""The driver's end of the encoder actor: hands it references to encoded segments."""
+"""Starts the encoder actor, hands it references to encoded segments, and restarts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a job on Ray, and what is to be done: the words of `Scheduler`; PURE."""
+"""Events that the scheduler is given, and actions that it returns; PURE."""
 
 from __future__ import annotations
 

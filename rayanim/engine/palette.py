@@ -1,8 +1,7 @@
 """Chooses the palette of a GIF before its first segment is encoded.
 
 The same palette must come out however the job is run, so the frames that it is
-chosen from depend on the number of frames and on what they look like, and on
-nothing else:
+chosen from do not depend on who draws them:
 
 - The first 9 frames, as far as they fit into `HELD_BYTES`. They are drawn once, in
   this process, and wait for the palette.
@@ -13,7 +12,8 @@ nothing else:
   goes on: it runs all updates of the video once, without drawing, and never goes
   back. Frames in a list are looked up where they are.
 - Where the source cannot be copied, or its frames or parameters come once and are
-  not known beforehand, as those of a generator, the first 16 frames are all.
+  not known beforehand, as those of a generator, the first 16 frames are all there
+  is to choose from.
 
 Where frames cannot be drawn by a copy, for example because an update fails without
 those before, the palette is chosen from the others.

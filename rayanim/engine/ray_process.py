@@ -2,9 +2,9 @@
 
 Two things start one: `rayanim warm`, for the jobs of half an hour, and
 `rayanim run`, for the script that is being imported meanwhile. Ray's processes
-end with the thread that made them (PR_SET_PDEATHSIG), here the main thread of a
-process that ends when its standard input does: however the one that started it
-ends, nothing is left.
+end with the thread that started them (PR_SET_PDEATHSIG). Here that is the main
+thread of a process of its own, which ends when its standard input is closed. So
+nothing outlives the process that started it.
 """
 
 from __future__ import annotations

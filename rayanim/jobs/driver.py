@@ -1,7 +1,7 @@
 """The driver of a submitted job, on the cluster: checks what is there, then runs the command.
 
-``python -m rayanim.jobs.driver VIDEOS run ...``: VIDEOS names the folder below
-the node's own for videos; the rest is a command line of rayanim's.
+``python -m rayanim.jobs.driver VIDEOS run ...``: VIDEOS is a subfolder of
+the node's folder for videos; the rest is a command line of rayanim's.
 """
 
 from __future__ import annotations

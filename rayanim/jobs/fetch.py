@@ -1,7 +1,7 @@
 """Brings a finished video from the cluster to this machine, whole or not at all.
 
-A driver links its video into its node's log folder, from which Ray's dashboard
-serves files, and reports it with its hash: an offer.
+An *offer* is a video that a driver has linked into its node's log folder, from which Ray's
+dashboard serves files, with its hash.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps two jobs from one video on this machine's disks, and removes unfinished files at exit."""
+"""Keeps two jobs here from writing one video, and removes unfinished files at exit."""
 
 from __future__ import annotations
 

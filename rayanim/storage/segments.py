@@ -4,15 +4,15 @@
 
     video.mp4.parts/
         manifest.json     of which video the segments are
-        000000.part       one finished segment each
+        000000.part       a finished segment
         000007.part.5e0a91b2.tmp    being written, or left by a job that was killed
     video.mp4.parts.old/  the same, of an earlier job that was not resumed
 
 A segment file is a line ``rayanim segment FORMAT CHECKSUM`` and a MessagePack array: index, first
 frame, digest of what was drawn, digest of the manifest, and the segment: number of frames, the
 stream's header, the packets as arrays of data, pts and whether it is a keyframe, what joining needs
-besides, such an array of the same frames in reverse, or nil, and, where a run has several outputs,
-the segments of each as such arrays.
+besides, such an array of the same frames in reverse, or nothing, and, where a run has several
+outputs, the segments of each as such arrays.
 """
 
 from __future__ import annotations

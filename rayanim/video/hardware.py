@@ -1,4 +1,4 @@
-"""Encoders of graphics cards: on request, once one has encoded two frames, else in software.
+"""Encoders of graphics cards, on request: used if a trial of two frames works, else software.
 
 That FFmpeg lists one does not mean that there is a device for it. What it makes depends on the
 device and its driver, so such a video is outside the promise of the same bytes: it goes through

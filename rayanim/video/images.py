@@ -1,4 +1,4 @@
-"""Images, one for each frame, encoded by Pillow as ``Figure.savefig`` would."""
+"""Images, one for each frame, encoded by Pillow; PNG as by ``Figure.savefig``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream specification, which with the pixels decides a video's bytes, and its tables."""
+"""`StreamSpec`, which with the pixels decides a video's bytes; tables of codecs and containers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """When each frame is shown, where frames do not all last the same.
 
 PURE. Every frame is drawn and encoded once, whatever it lasts: only what writes the
-file gives it its time. With `Timing.ping_pong` all frames follow once more, in reverse.
+file gives it its time. With `Timing.ping_pong` all frames are encoded once more, in reverse.
 """
 
 from __future__ import annotations
