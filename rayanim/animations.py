@@ -26,7 +26,14 @@ import numpy.typing as npt
 from rayanim.errors import FrameError, NotPicklableError, RayanimError, SettingsError, SetupError
 from rayanim.figure.draw_stats import uncounted
 from rayanim.figure.figure import kept_figures
-from rayanim.figure.playback import END, Playback, SaveOptions, figure_of, why_not_played
+from rayanim.figure.playback import (
+    END,
+    Playback,
+    SaveOptions,
+    figure_of,
+    has_no_end,
+    why_not_played,
+)
 from rayanim.parameters import Batch
 from rayanim.settings import RenderSettings, Selection
 from rayanim.sources import RECENT_UPDATES, Geometry, naming_frame
@@ -81,6 +88,8 @@ class AnimationSource:
         self._settings = settings
         self._playback = Playback(saved.animations, saved.report)
         self.n_frames = self._playback.n_frames
+        # Together they end with the shortest.
+        self.has_no_end = all(map(has_no_end, saved.animations))
         # Of a copy: what it was made from. Of the script's own: what copies are made from.
         self._pickled: bytes | None = None
         self._for_copies: bytes | None = None

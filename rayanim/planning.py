@@ -27,7 +27,7 @@ from rayanim.parameters import (
     comes_once,
     length_of,
 )
-from rayanim.settings import ClusterSettings, RenderSettings, Samples, check_outfile
+from rayanim.settings import ClusterSettings, RenderSettings, Samples, Selection, check_outfile
 from rayanim.storage.address import Address, Output, check_names, with_default_suffix
 from rayanim.storage.image_folder import ImageFolder, is_image, is_image_pattern, output_of
 from rayanim.storage.output import Target
@@ -344,6 +344,13 @@ def _source_and_all(
     if isinstance(source, AnimationSource):
         if params is not None:
             raise SettingsError("param_by_frame goes with an Animator, not with an animation.")
+        if selection is None and source.has_no_end:
+            selection = Selection.parse(f"0-{FRAMES_OF_ENDLESS - 1}")
+            _logger.warning(
+                "The animation has no end: its first %d frames are rendered. Give FuncAnimation "
+                "frames=N, or choose others with frames='0-299' (--frames 0-299).",
+                FRAMES_OF_ENDLESS,
+            )
         return source, AnimationFeed(source, selection)
     if source.n_frames is not None and params is not None:
         raise SettingsError(
@@ -364,6 +371,9 @@ def _source_and_all(
         )
     return source, NumberFeed(n_frames, selection)
 
+
+FRAMES_OF_ENDLESS = 100
+"""As many as matplotlib saved before its version 3.7 where it was told nothing."""
 
 SOME_PARAMETERS, LISTED_BYTES = 20, 2**30
 """By the first of them their size is estimated; so many bytes of a generator's are kept at most."""

@@ -273,6 +273,16 @@ def test_a_script_that_only_shows_is_rendered(folder):
     assert read("other.mov")[0] == 3
 
 
+def test_of_an_animation_without_end_the_first_frames_are_rendered(folder, caplog):
+    """matplotlib would save it for ever; whoever wants other frames names them."""
+    run(LINE + "ani = FuncAnimation(fig, update, interval=20)\nplt.show()\n")
+    assert read("old.mp4")[:2] == (100, 50.0)
+    assert "first 100 frames are rendered" in caplog.text
+    caplog.clear()
+    run(LINE + "FuncAnimation(fig, update).save('a.mp4')\n", "--frames", "99-102")
+    assert read("a.mp4")[0] == 4 and not caplog.text
+
+
 def test_one_of_several_is_chosen_by_its_name(folder):
     """As for all other sources; so are some of the frames, and one of them as an image."""
     script = (

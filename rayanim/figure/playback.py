@@ -339,6 +339,12 @@ def _length(animation: Animation) -> int | None:
     return len(found) if most is None else min(len(found), most)
 
 
+def has_no_end(animation: Animation) -> bool:
+    """Whether matplotlib would save frames for ever: it was given neither frames nor a count."""
+    is_endless = getattr(animation, "_iter_gen", None) is itertools.count
+    return is_endless and getattr(animation, "_save_count", None) is None
+
+
 def steady_frames(animation: Animation) -> Sequence[Any] | None:
     """What the frames of `animation` are made from, None where that comes once or has no end."""
     from matplotlib.animation import Animation, FuncAnimation
