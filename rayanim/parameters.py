@@ -397,13 +397,18 @@ class ParameterFeed:
         try:
             entries = iter(parameters)
         except TypeError:
+            is_count = isinstance(parameters, int) and not isinstance(parameters, bool)
             raise ParametersError(
                 "param_by_frame must be an iterable with one entry per frame, "
                 f"got {parameters!r:.80}."
+                + (f" For {parameters} frames give n_frames={parameters}." if is_count else "")
             ) from None
         self._available = _count(parameters, n_frames)
         # The numbers in a list are known; elsewhere they come with the entries.
         known = _own_numbers(parameters, self._available)
+        is_list = isinstance(parameters, list | tuple) and self._available is not None
+        self.last = known[-1] if known else self._available - 1 if is_list else None
+        """The highest number of a frame, if that is known."""
         most = self._available if n_frames is not None else None
         numbered = _numbered(entries, most, self.name)
         if n_frames is None and self._available is not None:
@@ -562,6 +567,8 @@ def _own_numbers(parameters: Iterable[Any], n_frames: int | None) -> list[int] |
 
 def _wanted_of(numbers: Sequence[int], selection: Selection) -> int:
     """How many of `numbers` are selected."""
+    if numbers[0] == 0 and numbers[-1] == len(numbers) - 1:
+        return len(selection.within(len(numbers)))
     wanted = sum(number in selection for number in numbers)
     if not wanted or selection.last > numbers[-1]:
         raise SettingsError(

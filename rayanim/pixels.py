@@ -144,7 +144,9 @@ def _from_array(array: NDArray[Any], size: Size | None) -> Pixels:
 def _check_size(got: Size, expected: Size | None) -> None:
     if expected is None or tuple(got) == tuple(expected):
         return
-    hint = " Width and height seem to be swapped." if got == tuple(expected)[::-1] else ""
+    hint = " All frames need one size; for figures, leave size and dpi as they are in update()."
+    if got == tuple(expected)[::-1]:
+        hint = " Width and height seem to be swapped."
     raise FrameError(
         f"Expected {expected[0]}x{expected[1]} pixels (width x height), the size of the video's "
         f"frames, got {got[0]}x{got[1]}.{hint}"
@@ -182,7 +184,8 @@ def _wrong_byte_count(count: int, width: int, height: int) -> str:
 def _wrong_dtype(array: NDArray[Any]) -> str:
     hint = "convert it to uint8 with values from 0 to 255"
     if array.dtype.kind in "fb":
-        hint = "multiply by 255 and convert to uint8: (frame * 255).astype('uint8')"
+        is_to_1 = not array.size or float(np.nanmax(array)) <= 1
+        hint = f"convert it: {'(frame * 255)' if is_to_1 else 'frame'}.astype('uint8')"
     return f"A frame must be a uint8 array, got dtype {array.dtype.name!r}; {hint}."
 
 

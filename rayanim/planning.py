@@ -251,7 +251,9 @@ def _check_frames(settings: RenderSettings, others: Iterable[PlannedOutput], fee
     chosen = settings.frames
     inner = feed.inner if isinstance(feed, ThinnedFeed) else feed
     last = None
-    if isinstance(inner, NumberFeed | AnimationFeed) and chosen is None and inner.n_frames:
+    if isinstance(inner, ParameterFeed):
+        last = inner.last
+    elif chosen is None and inner.n_frames:
         last = inner.n_frames - 1
     for own in (settings, *(each.settings for each in others)):
         for at, _ in own.hold:

@@ -656,7 +656,7 @@ def test_a_second_ctrl_c_ends_at_once(script):
     # Ended by the signal itself, which a shell shows as 130.
     assert process.returncode == -signal.SIGINT
     assert "press Ctrl-C again" in err and not out
-    assert err.endswith("rayanim: ended at once; unfinished videos were removed.\n")
+    assert err.endswith("rayanim: ended at once; what was not finished is removed.\n")
     assert not list(Path.cwd().glob("video.mp4*"))
 
 

@@ -180,7 +180,7 @@ def test_a_named_class_says_why_it_cannot_be_rendered(cls, reason):
 
 def test_an_empty_script_is_an_error_with_the_remedy():
     """Nothing to render is an error that says what would be."""
-    with pytest.raises(SettingsError, match=r"Call rayanim\.produce"):
+    with pytest.raises(SettingsError, match=r"rayanim\.produce\(update"):
         pick(x=1)
 
 

@@ -188,7 +188,7 @@ def open_on_desktop(what: str) -> str | None:
 
 
 STOPPING = b"\nrayanim: stopping; press Ctrl-C again to end at once.\n"
-ENDED = b"\nrayanim: ended at once; unfinished videos were removed.\n"
+ENDED = b"\nrayanim: ended at once; what was not finished is removed.\n"
 
 
 class Stopped(KeyboardInterrupt):

@@ -191,8 +191,10 @@ def choose(
             f"imported class, name it: rayanim run {script} {imported[0]}"
         )
     raise SettingsError(
-        f"{script} renders nothing and defines no Animator, FrameGenerator or Act. "
-        "Call rayanim.produce(...) or make_video(...) in it, or define one of them."
+        f"{script} makes no animation. What can be rendered: a FuncAnimation or ArtistAnimation of "
+        "matplotlib's that it saves or shows; rayanim.produce(update, n_frames=120, "
+        "outfile='video.mp4'); an Animator, FrameGenerator or Act. Of a loop with plt.pause() or "
+        "savefig(), make the body a function update(frame)."
     )
 
 

@@ -325,9 +325,9 @@ def choose_engine(
         drawn_meanwhile = costs.start_s / local_s
         there_s = costs.start_s + (frames_left - drawn_meanwhile) * ray_s + costs.stop_s
     if GAIN_NEEDED * there_s < here_s:
-        reason = f"for the rest, this process would take {here_s:.1f} s, Ray {there_s:.1f} s"
+        reason = f"the rest would take {here_s:.1f} s in this process, {there_s:.1f} s on Ray"
         return Choice("ray", actors, here_s, there_s, reason)
-    reason = f"for the rest, Ray would take {there_s:.1f} s, this process {here_s:.1f} s"
+    reason = f"the rest would take {there_s:.1f} s on Ray, {here_s:.1f} s in this process"
     return Choice("local", 0, here_s, there_s, reason)
 
 

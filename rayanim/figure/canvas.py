@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rayanim.figure.artists import ArtistNode, FigureDrawing
-from rayanim.figure.draw_stats import open_monitor
+from rayanim.figure.draw_stats import FIRST_FRAME, open_monitor
 from rayanim.figure.private import missing_names
 from rayanim.figure.recorder import Box, RecordingRenderer, masks_mix, touch, union
 
@@ -194,7 +194,7 @@ class IncrementalCanvas(VideoCanvas):
             return self.refusal
         moving = self._all_axes_move()
         if self._frames == 0:
-            return "the first frame"
+            return FIRST_FRAME
         missing = self._missing_names()
         if missing:
             _warn_once(missing)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from rayanim.figure.figure import AnyPixels
     from rayanim.figure.hints import ArtistGrowth
 
+FIRST_FRAME = "the first frame"
+"""Why a figure is drawn in full when it is drawn for the first time."""
+
 WARM_UP = 2
 """The first frames are not timed: they import, and fill caches."""
 

@@ -1,7 +1,7 @@
-"""Three hints on slow scripts.
+"""Four hints on slow scripts.
 
-The script's own code takes longer than the drawing; a layout runs in every frame;
-artists pile up from frame to frame.
+The script's own code takes longer than the drawing; it makes a new figure for every frame;
+a layout runs in every frame; artists pile up from frame to frame.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rayanim.figure.draw_stats import TIGHT_LAYOUT, DrawStats, Note
+from rayanim.figure.draw_stats import FIRST_FRAME, TIGHT_LAYOUT, DrawStats, Note
 
 ENOUGH_FRAMES = 30
 """Frames that must have been timed before anything is said about time."""
@@ -39,18 +39,25 @@ def advice_of(stats: DrawStats) -> Iterator[Note]:
             "code",
             "The script's own code (update(), as a rule) takes "
             f"{_ms(code_s / frames)} of the {_ms(timed_s / frames)} ms of a frame: the drawing "
-            "is not what is slow. Compute in setup() what does not depend on the frame.",
+            "is not what is slow. Compute once, before the first frame, what does not depend on it.",
         )
+    if stats.in_full.get(FIRST_FRAME, 0) > NEARLY_ALWAYS * stats.frames:
+        yield Note(
+            "new figures",
+            "A new figure is made for every frame, and drawn in full. Make it once, before the "
+            "first frame, and change what is in it.",
+        )
+        return
     for name, layout_s in stats.layout_s.items():
         always = stats.layout_frames[name] >= NEARLY_ALWAYS * frames
         if always and layout_s > LAYOUT_SHARE * timed_s and 1000 * layout_s > LAYOUT_MS * frames:
             what = f"The {name} layout engine"
             remedy = (
-                "If the axes may stay where they are, end setup() with "
+                "If the axes may stay where they are, call, before the first frame, "
                 "fig.draw_without_rendering(); fig.set_layout_engine('none')."
             )
             if name == TIGHT_LAYOUT:
-                what, remedy = name, "Call it once, at the end of setup()."
+                what, remedy = name, "Call it once, before the first frame."
             yield Note(
                 f"layout {name}",
                 f"{what} runs in every frame and takes {_ms(layout_s / frames)} of "
@@ -134,8 +141,8 @@ class ArtistGrowth:
         named = ", ".join(self._largest_groups(figure)) or f"{self._count} in all"
         return (
             f"Artists pile up from frame to frame: {named} after {self._frames} frames. "
-            "Each frame draws all of them. Make them once in setup() and change them in update(), "
-            "or remove() those of the frame before."
+            "Each frame draws all of them. Make them once, before the first frame, and change them "
+            "in update(), or remove() those of the frame before."
         )
 
     def _largest_groups(self, figure: Any) -> Iterator[str]:

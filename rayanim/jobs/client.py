@@ -506,10 +506,12 @@ def _ray_errors(address: str, submission_id: str | None = None) -> Iterator[None
         if status is not None:
             raise JobError(f"The cluster at {address} refused the request: {error}") from error
         asked = re.search(r"https?://[\w.:-]*\w", str(error))
-        if address == THIS_MACHINE and asked:
+        if address == THIS_MACHINE and (asked or isinstance(error, ConnectionError)):
             raise JobError(
-                f"No Ray cluster runs on this machine ({asked[0]} does not answer). Give "
-                f"--address http://HEAD:{DASHBOARD_PORT}."
+                "No Ray cluster runs on this machine"
+                f"{f' ({asked[0]} does not answer)' if asked else ''}. Give --address "
+                f"http://HEAD:{DASHBOARD_PORT}, or set {ADDRESS_VARIABLES[0]}. To render on this "
+                "machine use rayanim run."
             ) from error
         raise JobError(
             f"The cluster at {address} cannot be reached ({type(error).__name__}: "

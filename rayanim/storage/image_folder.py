@@ -94,7 +94,7 @@ class ImageFolder(Target):
             if not overwrite and self.exists():
                 raise OutputError(
                     f"{folder!r} has such images. Choose another folder, or allow replacing them: "
-                    "overwrite=True, or -y on the command line."
+                    "overwrite=True, or leave --no-overwrite out."
                 )
             self._folder.parent.mkdir(parents=True, exist_ok=True)
         except OutputError:

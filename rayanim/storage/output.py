@@ -94,7 +94,7 @@ class Target:
         if kind is not None and not overwrite:
             raise OutputError(
                 f"{name!r} exists. Choose another name, or allow replacing it: "
-                "overwrite=True, or -y on the command line."
+                "overwrite=True, or leave --no-overwrite out."
             )
         if isinstance(real, Path):
             _make_writable(real.parent)
@@ -216,6 +216,10 @@ def _check_named(address: Url) -> None:
 def _make_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(
+            f"The folder {str(folder)!r} cannot be made: it, or one above it, is a file."
+        ) from error
     except OSError as error:
         raise OutputError(
             f"The folder {str(folder)!r} cannot be made: {reason_of(error)}."

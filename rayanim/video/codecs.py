@@ -245,8 +245,9 @@ def _container(suffix: str) -> Container:
             return container
     known = ", ".join(each.suffix for each in CONTAINERS if each.muxer != IMAGES)
     raise OutputError(
-        f"No video format has the suffix {suffix!r}. Choose a file name that ends in "
-        f"one of {known}; frames/%04d.png writes an image for each frame. rayanim --formats "
+        f"{f'No video format has the suffix {suffix!r}' if suffix else 'That is a folder'}. "
+        "Choose a file name that ends in one of "
+        f"{known}; frames/%04d.png writes an image for each frame. rayanim --formats "
         "lists all."
     )
 

@@ -74,6 +74,21 @@ def test_artists_that_pile_up_are_reported_once(update: Update, what: str) -> No
     assert "after 44 frames" in note.text
 
 
+def test_a_new_figure_for_every_frame_is_reported() -> None:
+    """And nothing of its layout, which follows from that."""
+    stats = DrawStats(
+        in_full={"the first frame": 40},
+        timed_frames=40,
+        timed_s=4.0,
+        drawing_s=4.0,
+        layout_frames={"constrained": 40},
+        layout_s={"constrained": 2.0},
+    )
+    (note,) = advice_of(stats)
+    assert "new figure is made for every frame" in note.text
+    assert not list(advice_of(replace(stats, in_full={"the first frame": 1}, incremental=39)))[1:]
+
+
 def test_the_count_is_that_of_the_figure() -> None:
     """44 frames made 44 lines beside the one of the setup."""
     (note,) = notes_of(add_lines)
@@ -260,7 +275,7 @@ def test_a_layout_in_every_frame_is_named_with_the_remedy() -> None:
     assert "fig.set_layout_engine('none')" in engine.text
     (call,) = advice_of(stats(30, 20, **{TIGHT_LAYOUT: 9.0}))
     assert call.text.startswith("tight_layout() runs in every frame and takes 9.0 of its 30 ms")
-    assert "end of setup()" in call.text
+    assert "once, before the first frame" in call.text
 
 
 def test_layouts_that_cost_little_or_run_rarely_are_left_alone() -> None:
