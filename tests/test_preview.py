@@ -30,12 +30,13 @@ from animation_patterns import PATTERNS
 from browser import browser
 from devtools import Page
 from devtools import page as a_page
+from page_news import get, news_of
 from PIL import Image
 from samples import sampled
 
 import rayanim
 from rayanim.cli import main
-from rayanim.cli.preview_command import drawing_command
+from rayanim.cli.preview_command import command_line, drawing_command
 from rayanim.errors import FrameError, OutputError
 from rayanim.overrides import Overrides, overriding
 from rayanim.preview.server import PreviewServer
@@ -577,6 +578,34 @@ def test_two_scripts_at_once(tmp_path):
 # ---- the command
 
 CHILDREN = STATEFUL + "\nimport subprocess\nsubprocess.Popen(['sleep', '600'])\n"
+
+
+def test_a_render_begins_from_the_page(tmp_path, monkeypatch):
+    """Of some frames, in another format; it has a page of its own, and ends with the preview."""
+    monkeypatch.chdir(tmp_path)
+    script = write(tmp_path)
+
+    def command(words: Any) -> list[str]:
+        given = [str(script), "--watch", "--no-open", "--json", "--engine=local", *words]
+        return command_line("run", given, [])
+
+    with PreviewServer(script, drawing_command([str(script)], []), 0, command) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert get(f"{server.url}render?frames=1-x", "POST")[0] == 400
+        assert get(f"{server.url[:-5]}/render", "POST")[::2] == (403, b"")
+        assert get(f"{server.url}other", "POST")[::2] == (501, b"")
+        url = json.loads(get(f"{server.url}render?frames=3-9&suffix=.webm", "POST")[2])["url"]
+        told = news_of(url)
+        news = next(each for each in told if each["state"] == "finished")
+        assert "script.webm: 7 frames of 200x150" in news["report"]
+        # What is rendered already makes room for another one.
+        again = url
+        while again == url:
+            again = json.loads(get(f"{server.url}render?suffix=.webm", "POST")[2])["url"]
+        rendering = [each for each in psutil.Process().children() if "--watch" in cmdline(each)]
+        assert rendering
+        server.shutdown()
+    assert not [each for each in rendering if each.is_running()]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
