@@ -12,6 +12,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +192,9 @@ class LiveReport(WatchedRender):
         if stats is None or self._spec is None:
             return {}
         state, engine = stats.state(self._progressed), stats.engine or "local"
-        outcome = Outcome(self._spec, 0, engine, "", PerformanceSettings(), stats)
+        # The sizes of files are not known yet.
+        spec = replace(self._spec, others=())
+        outcome = Outcome(spec, 0, engine, "", PerformanceSettings(), stats)
         report = report_of(Path(self._output), outcome)
         stages = report.stages
         rates = {

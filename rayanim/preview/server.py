@@ -33,11 +33,11 @@ class PreviewServer(PageServer):
         render_command: Callable[[Sequence[str]], Sequence[str]] | None = None,
     ) -> None:
         self.session = PreviewSession(script, command)
-        super().__init__(_Handler, "page.html", script.name, port)
         self._script = script
         self._render_command = render_command
         self._render: RenderProcess | None = None
         self._one_render = threading.Lock()
+        super().__init__(_Handler, "page.html", script.name, port)
         self.session.start()
 
     def render(self, frames: str, quality: str, suffix: str) -> str | None:

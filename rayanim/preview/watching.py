@@ -135,14 +135,17 @@ class WatchServer(PageServer):
     """Serves the page of one render."""
 
     def __init__(self, watched: WatchedRender, title: str, port: int = 0) -> None:
-        super().__init__(_Handler, "watch.html", title, port)
         self.watched = watched
-        threading.Thread(target=self.serve_forever, name="rayanim-page", daemon=True).start()
+        self._thread: threading.Thread | None = None
+        super().__init__(_Handler, "watch.html", title, port)
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread.start()
 
     def server_close(self) -> None:
         """Send the last news first."""
-        self.watched.close()
-        self.shutdown()
+        if self._thread is not None:
+            self.watched.close()
+            self.shutdown()
         super().server_close()
 
 
