@@ -814,6 +814,7 @@ def test_help_is_grouped(capsys):
         "Where it is drawn:",
         "Stopping and resuming:",
         "Cluster:",
+        "The page:",
         "Messages:",
     ]
     options = [line.split()[0] for line in lines if line.startswith("  -")]

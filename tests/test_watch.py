@@ -326,7 +326,7 @@ def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path):
 def test_the_command_ends_when_the_page_is_closed(tmp_path):
     """After the video is finished, and not before."""
     (tmp_path / "hurry").touch()
-    with watching(tmp_path) as (process, url):
+    with watching(tmp_path, SLOW.replace("400", "40")) as (process, url):
         told = news_of(url)
         assert next(each for each in told if each["state"] == "finished")["video"] == "video/mp4"
         assert process.poll() is None
@@ -365,6 +365,7 @@ new MutationObserver(() => window.playedSegments.push(document.body.dataset.show
 def test_a_browser_plays_what_is_finished_and_then_the_whole_video(tmp_path):
     with watching(tmp_path) as (process, url), a_page() as page:
         page.open(url)
+        page.wait_for("typeof news === 'object' && news.version > 0")
         page.value(PLAYED)
         # The first segment plays while others are drawn, then the next one.
         page.wait_for("document.body.dataset.shown === '0' && front.currentTime > 0.1")

@@ -37,7 +37,7 @@ class PreviewServer(PageServer):
         self._render_command = render_command
         self._render: RenderProcess | None = None
         self._one_render = threading.Lock()
-        super().__init__(_Handler, "page.html", script.name, port)
+        super().__init__(_PreviewHandler, "page.html", script.name, port)
         self.session.start()
 
     def render(self, frames: str, quality: str, suffix: str) -> str | None:
@@ -107,7 +107,7 @@ class RenderProcess:
         self._popen.wait()
 
 
-class _Handler(PageHandler):
+class _PreviewHandler(PageHandler):
     server: PreviewServer
 
     def answer(self, path: str, url: SplitResult) -> None:

@@ -137,7 +137,7 @@ class WatchServer(PageServer):
     def __init__(self, watched: WatchedRender, title: str, port: int = 0) -> None:
         self.watched = watched
         self._thread: threading.Thread | None = None
-        super().__init__(_Handler, "watch.html", title, port)
+        super().__init__(_WatchHandler, "watch.html", title, port)
         self._thread = threading.Thread(target=self.serve_forever, daemon=True)
         self._thread.start()
 
@@ -149,7 +149,7 @@ class WatchServer(PageServer):
         super().server_close()
 
 
-class _Handler(PageHandler):
+class _WatchHandler(PageHandler):
     server: WatchServer
 
     def answer(self, path: str, url: SplitResult) -> None:
