@@ -31,11 +31,11 @@ import rayanim
 from rayanim.cli import main
 from rayanim.errors import FrameError
 from rayanim.events import Event
+from rayanim.overrides import Overrides, overriding
 from rayanim.preview import live_report
 from rayanim.preview.live_report import LiveReport, Spans
 from rayanim.preview.submitted import spec_of, values_of
 from rayanim.preview.watching import WatchServer
-from rayanim.render import Overrides, overriding
 from rayanim.video.spec import Tracks
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
@@ -270,10 +270,13 @@ rayanim.produce(Slow(400), 30, outfile="video.mp4", segment_frames=20, engine="l
 
 @contextlib.contextmanager
 def watching(folder: Path, text: str = SLOW, *options: str) -> Iterator[Any]:
-    """The command that renders a script; its process, and the page's address."""
-    (folder / "script.py").write_text(text)
+    """The command that renders a script; its process, and the page's address.
+
+    The script is called as a module of the standard library is that rayanim uses.
+    """
+    (folder / "wave.py").write_text(text)
     code = "from rayanim.cli import main; main()"
-    words = ["run", "script.py", "--watch", "--no-open", "--json", *options]
+    words = ["run", "wave.py", "--watch", "--no-open", "--json", *options]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words],
         cwd=folder,
