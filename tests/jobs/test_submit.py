@@ -195,7 +195,6 @@ def test_an_unchanged_animation_comes_back_as_it_is_made_here(
     assert sha256(tmp_path / "wave.mp4") == sha256(tmp_path / "here.mp4")
 
 
-@pytest.mark.clusters
 def test_a_job_is_watched_from_here(cluster: Cluster, tmp_path: Path) -> None:
     """A segment plays while others are drawn; in the end the video is here for the page."""
     project = make_project(tmp_path / "project")
