@@ -163,6 +163,17 @@ def test_the_first_output_that_browsers_play_is_played(tmp_path):
     assert seen.video == tmp_path / "small.mp4"
 
 
+def test_two_videos_are_shown_one_after_the_other(tmp_path):
+    """Of the first nothing is left; a folder of images is no file that a page shows."""
+    seen = Seen()
+    render(Numbered(30), tmp_path / "one.mp4", seen)
+    first, seen.files = seen.now()["output"], {}
+    render(Numbered(10), tmp_path / "%04d.png", seen)
+    assert first == str(tmp_path / "one.mp4")
+    assert seen.told[-1]["segments"] == [(0, 0, 10)]
+    assert (seen.files, seen.video, seen.now()["video"]) == ({}, None, None)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "why_not"),
     [

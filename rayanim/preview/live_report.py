@@ -256,7 +256,8 @@ class LiveReport(WatchedRender):
             return
         with self.changed:
             file = report.files[0 if self.playing is None else self.playing.output]
-            self.video = file.output.absolute() if isinstance(file.output, Path) else None
+            is_file = isinstance(file.output, Path) and file.output.is_file()
+            self.video = Path(str(file.output)).absolute() if is_file else None
             self.shown |= {
                 "state": "finished",
                 "report": report.summary(),
