@@ -5,6 +5,7 @@ Finished segments lie on the driver's node, from which the cluster's dashboard s
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -47,13 +48,19 @@ class ForwardedReport(LiveReport):
         if self.shown["state"] not in ENDED and time.monotonic() < self._emit_due_s:
             return
         self._emit_due_s = time.monotonic() + EVERY_S
-        self._emit("watch", self.since(*self._emitted))
+        news = self.since(*self._emitted)
+        if self._emitted[0] == self.version:
+            news.pop("spec", None)  # it is long, and does not change
+        self._emit("watch", news)
         self._emitted = self.version, len(self.stored)
 
     def _open(self, event: VideoOpened) -> None:
         super()._open(event)
         path = None if event.store is None else event.store.path
-        name = linked(path.absolute()) if isinstance(path, Path) else None
+        name = None
+        if self.playing is not None and isinstance(path, Path):
+            with contextlib.suppress(OSError):
+                name = linked(path.absolute())
         if self.playing is not None and name is not None:
             self.shown |= {
                 "segments_at": name,
@@ -106,7 +113,12 @@ class SubmittedRender(WatchedRender):
             self.version, self.stored = int(news["version"]), []
             self.playing = self.read_segment = self.video = None
         self.stored += segments
-        if self.playing is None and name is not None and re.fullmatch(r"[\w.-]+", name):
+        if (
+            self.playing is None
+            and name is not None
+            and spec is not None
+            and re.fullmatch(r"[\w.-]+", name)
+        ):
             self.playing = Playing(int(at), spec_of(spec))
             self.read_segment = lambda index: self._segment(name, index)
         if self.playing is None and news.get("kind"):
