@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import harm
@@ -31,10 +32,12 @@ import rayanim
 from rayanim.cli import main
 from rayanim.errors import FrameError
 from rayanim.events import Event
+from rayanim.jobs.driver import JOB, LOG_FOLDER
+from rayanim.jobs.watch import JobEvent, LogReader
 from rayanim.overrides import Overrides, overriding
-from rayanim.preview import live_report
+from rayanim.preview import live_report, submitted
 from rayanim.preview.live_report import LiveReport, Spans
-from rayanim.preview.submitted import spec_of, values_of
+from rayanim.preview.submitted import ForwardedReport, SubmittedRender, spec_of, values_of
 from rayanim.preview.watching import WatchServer
 from rayanim.video.spec import Tracks
 
@@ -198,6 +201,53 @@ def test_a_stream_s_values_come_back_from_json(tmp_path):
     found = spec_of(json.loads(json.dumps(values_of(spec))))
     assert (found.size, found.rate, found.options) == (spec.size, spec.rate, spec.options)
     assert (found.timing, found.tracks) == (None, Tracks())
+
+
+class FakeCluster:
+    """Serves files of a log folder, as a cluster's dashboard does."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+
+    def job(self, submission_id: str) -> Any:
+        return SimpleNamespace(node_id="node-1")
+
+    def file(self, node_id: str, name: str) -> Iterator[bytes]:
+        yield (self.logs / name).read_bytes()
+
+
+def test_the_log_of_a_submitted_job_makes_the_same_page(tmp_path, monkeypatch):
+    """Its segments are read through the cluster; its video counts when it is here."""
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setenv(LOG_FOLDER, str(tmp_path / "logs"))
+    monkeypatch.setenv(JOB, "job-1")
+    monkeypatch.setattr(submitted, "EVERY_S", 0)
+    here = SubmittedRender(FakeCluster(tmp_path / "logs"), "job-1")  # type: ignore[arg-type]
+    played, shown = {}, []
+
+    def emit(kind: str, values: dict[str, Any]) -> None:
+        [event] = LogReader("mark ").feed(f"mark {json.dumps({'event': kind, **values})}\n")
+        assert isinstance(event, JobEvent) and event.kind == "watch"
+        here.take(event.values)
+        news = here.since(-1, 0)
+        shown.append(news)
+        for index, *_ in news["segments"] if news["state"] == "drawing" else ():
+            played[index] = here.segment(index, news["version"])
+
+    there = ForwardedReport(emit)
+    render(Numbered(30), tmp_path / "video.mp4", there)
+    for index, found in played.items():
+        (tmp_path / "segment.mp4").write_bytes(found[0])
+        assert read_numbers(tmp_path / "segment.mp4") == list(range(10 * index, 10 * index + 10))
+    assert played
+    assert [each[0] for each in shown[-1]["segments"]] == [0, 1, 2]
+    assert dict(shown[-1]["facts"])["Frames"] == "30/30"
+    assert (shown[-1]["state"], shown[-1]["video"]) == ("fetching", None)
+    here.finish(tmp_path / "video.mp4")
+    assert (here.shown["state"], here.shown["video"]) == ("finished", "video/mp4")
+    # What the script might write there is no news.
+    here.take({"state": "drawing", "version": 9, "segments": ["x"]})
+    assert here.shown["state"] == "finished"
 
 
 # ---- it is no concern of the engine
