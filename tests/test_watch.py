@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +30,7 @@ from numbered import FPS, Numbered, read_numbers
 from page_news import LIMIT_S, get, news_of
 
 import rayanim
-from rayanim.cli import main
+from rayanim.cli import main, watch_command
 from rayanim.errors import FrameError
 from rayanim.events import Event
 from rayanim.jobs.driver import JOB, LOG_FOLDER
@@ -355,12 +356,38 @@ def watching(folder: Path, text: str = SLOW, *options: str) -> Iterator[Any]:
         process.communicate()
 
 
-def test_without_a_page_the_command_ends_with_the_job(tmp_path):
-    with watching(tmp_path, SLOW.replace("400", "30")) as (process, _):
-        out, _ = process.communicate(timeout=LIMIT_S)
-        assert process.returncode == 0
-    events = [json.loads(line)["event"] for line in out.splitlines()]
-    assert events[0] == "start" and events[-2:] == ["report", "watch"]
+def run_here(script: Path) -> int:
+    return main.main(["run", str(script), "--watch", "--no-open"], standalone_mode=False)
+
+
+def test_without_a_page_the_command_ends_with_the_job(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hurry").touch()
+    (tmp_path / "short.py").write_text(SLOW.replace("400", "30"))
+    assert run_here(tmp_path / "short.py") == 0
+    shown = capsys.readouterr()
+    assert re.search(r"to watch \S+short.py: http://127\.0\.0\.1:\d+/\S+/\n", shown.err)
+    assert "30 frames" in shown.out
+
+
+def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fails.py").write_text(SLOW.replace("return super()", "return 1 / 0 #"))
+    told: list[dict[str, Any]] = []
+    threads = []
+
+    def show(server: WatchServer, *_: Any, **__: Any) -> float:
+        threads.append(threading.Thread(target=lambda: told.extend(news_of(server.url))))
+        threads[0].start()
+        while not server.watched.has_pages:
+            time.sleep(0.01)
+        return 0.0
+
+    monkeypatch.setattr(watch_command, "_show", show)
+    assert run_here(tmp_path / "fails.py") == 1
+    threads[0].join(LIMIT_S)
+    assert (told[-1]["state"], told[-1]["is_over"]) == ("failed", True)
+    assert "ZeroDivisionError" in told[-1]["error"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
@@ -377,14 +404,6 @@ def test_ctrl_c_ends_the_job_and_the_page(tmp_path):
         assert process.wait(LIMIT_S) == 130
         assert not [each for each in family[1:] if each.is_running()]
     assert (tmp_path / "video.mp4.parts" / "000000.part").exists()
-
-
-def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path):
-    with watching(tmp_path, SLOW.replace("return super()", "return 1 / 0 #")) as (process, url):
-        last = list(news_of(url))[-1]
-        assert process.wait(LIMIT_S) == 1
-    assert (last["state"], last["is_over"]) == ("failed", True)
-    assert "ZeroDivisionError" in last["error"]
 
 
 def test_the_command_ends_when_the_page_is_closed(tmp_path):

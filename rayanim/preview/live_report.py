@@ -226,7 +226,7 @@ class LiveReport(WatchedRender):
         on_nodes = f" on {plural(nodes, 'node')}" if nodes > 1 else ""
         yield "Drawn", f"by {actors}{on_nodes}" if actors else "in this process"
         if actors and self._scaling:
-            yield "Actors", self._scaling
+            yield "Reason", self._scaling
         yield "Queue", plural(self._progressed.queued_frames, "frame")
         if self.read_segment is not None:
             size = size_text(stats.written_bytes)
