@@ -129,6 +129,7 @@ def test_the_report_is_the_job_s_own(tmp_path, monkeypatch):
     assert facts["Finished"].startswith("4 segments, ")
     assert [name for name, _ in last["rates"]] == ["Drawing", "Conversion", "Encoding"]
     assert "took longe" in last["bottleneck"]
+    assert last["why_not"].startswith("The first 10 frames are a segment")
     # What is drawn is known before it is finished.
     assert any(each["drawn"] and not each["segments"] for each in seen.told if "drawn" in each)
     assert last["drawn"] == []

@@ -38,6 +38,7 @@ from rayanim.preview.watching import WatchedRender
 from rayanim.progress.base import actors, count, duration, percent, three_digits
 from rayanim.report import Report, plural, size_text
 from rayanim.settings import PerformanceSettings
+from rayanim.video.spec import gop_frames, segment_lengths
 
 if TYPE_CHECKING:
     from rayanim.engine.stats import JobStats
@@ -78,6 +79,12 @@ class Spans:
             for span in ((first, min(last, start)), (max(first, stop), last))
         )
         self.all = [(first, last) for first, last in both if first < last]
+
+
+def _first_segment(event: VideoOpened) -> str:
+    """What there is to wait for, while nothing can be played."""
+    n_frames = next(segment_lengths(event.stats.total, gop_frames(event.spec)))
+    return f"The first {plural(n_frames, 'frame')} are a segment, which plays when it is finished."
 
 
 class LiveReport(WatchedRender):
@@ -174,7 +181,7 @@ class LiveReport(WatchedRender):
             "size": spec.size,
             "codec": f"{spec.codec} {spec.pixel_format}",
             "kind": None if self.playing is None else self.playing.kind,
-            "why_not": why_not,
+            "why_not": why_not or _first_segment(event),
         }
 
     def _forget_sent(self, start: int, stop: int) -> None:
