@@ -24,6 +24,9 @@ from rayanim.progress.base import QuietStream
 
 if TYPE_CHECKING:
     from rayanim.engine.draw import Timings
+    from rayanim.engine.stats import JobStats
+    from rayanim.storage.segments import SegmentFolder
+    from rayanim.video.spec import StreamSpec
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -342,6 +345,30 @@ class TransportChosen(InternalEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VideoOpened(InternalEvent):
+    """All is ready to draw: a first try, or all anew.
+
+    `store` has the segments as they are finished; None where one encoder makes the whole video.
+    """
+
+    spec: StreamSpec
+    store: SegmentFolder | None
+    stats: JobStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentResumed(SegmentEvent, InternalEvent):
+    """An earlier job has finished a segment, which is in the store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkSent(SegmentEvent, InternalEvent):
+    """A render actor was given these frames to draw."""
+
+    actor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FramesDrawn(InternalEvent):
     """Frames were drawn in the calling process, some of a segment for example."""
 
@@ -418,11 +445,16 @@ class Listener(Protocol):
         """This has just happened."""
 
 
-class NoLog:
-    """A log that nobody asked for."""
+class Listeners:
+    """Several listeners, or none, as one."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
 
     def apply(self, event: Event) -> None:
-        """Nothing."""
+        """Pass it on, in their order."""
+        for each in self._listeners:
+            each.apply(event)
 
 
 STANDARD_ERROR = "-"

@@ -11,6 +11,7 @@ from typing import Any
 
 from rayanim.animations import SavedAnimation
 from rayanim.errors import SettingsError
+from rayanim.events import Listener
 from rayanim.planning import PlannedVideo, read_outputs
 from rayanim.report import Report
 from rayanim.settings import Selection, parse_rate
@@ -26,7 +27,7 @@ class Overrides:
     """What the command changes of the script's calls, and how many of them were carried out.
 
     `arguments` take the place of the script's, by name. With `show` a video is shown, and
-    not rendered.
+    not rendered. `watch` gets the events of all jobs.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Overrides:
     dry_run: bool = False
     show: Callable[[PlannedVideo], Report] | None = None
     wanted: Callable[[Any], bool] | None = None
+    watch: Listener | None = None
     on_report: Callable[[Report], None] | None = None
     on_comparison: Callable[[str], None] | None = None
     how_to_resume: str = "give resume=True."

@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rayanim.animations import AnimationFeed, SavedAnimation
 from rayanim.errors import RedrawError, ScriptError, as_raised, print_in_one_line
-from rayanim.events import EventLog, JobFailed, JobFinished, JobStarted, Listener, NoLog
+from rayanim.events import (
+    EventLog,
+    JobFailed,
+    JobFinished,
+    JobStarted,
+    Listener,
+    Listeners,
+)
 from rayanim.figure.playback import is_animation, rate_of
 from rayanim.overrides import Overrides, current, passed_over
 from rayanim.parameters import Feed, ThinnedFeed, length_of
@@ -368,11 +375,11 @@ def _carried_out(plan: PlannedVideo, overrides: Overrides) -> Report:
         from rayanim.dry_run import describe
 
         return describe(plan)
-    return render(plan, overrides.how_to_resume)
+    return render(plan, overrides.how_to_resume, overrides.watch)
 
 
-def render(plan: PlannedVideo, how_to_resume: str) -> Report:
-    """Render what was planned."""
+def render(plan: PlannedVideo, how_to_resume: str, watch: Listener | None = None) -> Report:
+    """Render what was planned; `watch` gets the job's events."""
     from rayanim.engine.stats import JobName, report_of
 
     settings, address = plan.settings, plan.target.address
@@ -387,6 +394,7 @@ def render(plan: PlannedVideo, how_to_resume: str) -> Report:
         frames=plan.feed.n_frames,
         resume=settings.resume,
         complain=progress.message,
+        watch=watch,
     ) as log:
         with with_audio_file(plan) as plan:
             outcome, other_bytes = _made(plan, name, progress, log, how_to_resume)
@@ -486,15 +494,18 @@ def recorded(
     frames: int | None,
     resume: bool,
     complain: Callable[[str], None],
+    watch: Listener | None = None,
 ) -> Iterator[Listener]:
-    """A log for the job's events; its start and its failure are logged here."""
+    """Who listens to the job's events, its log for one; its start and its failure are emitted."""
     from rayanim import __version__
 
-    if log_json is None:
-        yield NoLog()
-        return
+    listeners = [] if watch is None else [watch]
     began_s = time.perf_counter()
-    with EventLog(log_json, name.video, name.run, complain) as log:
+    with contextlib.ExitStack() as stack:
+        if log_json is not None:
+            log_file = EventLog(log_json, name.video, name.run, complain)
+            listeners.append(stack.enter_context(log_file))
+        log = Listeners(*listeners)
         log.apply(
             JobStarted(
                 output=os.fspath(output),

@@ -30,12 +30,13 @@ from animation_patterns import PATTERNS
 from browser import browser
 from devtools import Page
 from devtools import page as a_page
+from page_news import get, news_of
 from PIL import Image
 from samples import sampled
 
 import rayanim
 from rayanim.cli import main
-from rayanim.cli.preview_command import drawing_command
+from rayanim.cli.preview_command import command_line, drawing_command
 from rayanim.errors import FrameError, OutputError
 from rayanim.overrides import Overrides, overriding
 from rayanim.preview.server import PreviewServer
@@ -364,7 +365,13 @@ class Client:
 
 @contextlib.contextmanager
 def served(script: Path) -> Iterator[Client]:
-    with PreviewServer(script, drawing_command([str(script)], [])) as server:
+
+    def render_command(words: Any) -> list[str]:
+        given = [str(script), "--watch", "--no-open", "--json", "--engine=local", *words]
+        return command_line("run", given, [])
+
+    command = drawing_command([str(script)], [])
+    with PreviewServer(script, command, 0, render_command) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield Client(server)
@@ -579,6 +586,27 @@ def test_two_scripts_at_once(tmp_path):
 CHILDREN = STATEFUL + "\nimport subprocess\nsubprocess.Popen(['sleep', '600'])\n"
 
 
+def test_a_render_begins_from_the_page(tmp_path, monkeypatch):
+    """Of some frames, in another format; it has a page of its own, and ends with the preview."""
+    monkeypatch.chdir(tmp_path)
+    with served(write(tmp_path)) as client:
+        here = client.server.url
+        assert get(f"{here}render?frames=1-x", "POST")[0] == 400
+        assert get(f"{here[:-5]}/render", "POST")[::2] == (403, b"")
+        assert get(f"{here}other", "POST")[::2] == (501, b"")
+        url = json.loads(get(f"{here}render?frames=3-9&suffix=.webm", "POST")[2])["url"]
+        told = news_of(url)
+        news = next(each for each in told if each["state"] == "finished")
+        assert "script.webm: 7 frames of 200x150" in news["report"]
+        # What is rendered already makes room for another one.
+        again = url
+        while again == url:
+            again = json.loads(get(f"{here}render?suffix=.webm", "POST")[2])["url"]
+        rendering = [each for each in psutil.Process().children() if "--watch" in cmdline(each)]
+        assert rendering
+    assert not [each for each in rendering if each.is_running()]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left(tmp_path, number):
@@ -659,8 +687,9 @@ def wait_for_frame(page: Page, number: int, version: int) -> None:
 
 @pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
 @pytest.mark.timeout(240)
-def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path):
-    """Keys, scrubbing, playing; a saved change, a mistake and its end."""
+def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path, monkeypatch):
+    """Keys, scrubbing, playing; a saved change, a mistake and its end; then it is rendered."""
+    monkeypatch.chdir(tmp_path)
     script = write(tmp_path)
     with served(script) as client, a_page() as page:
         page.open(f"{client.server.url}?frame=99")
@@ -726,3 +755,14 @@ def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path):
         wait_for_frame(page, 0, 5)
         assert page.value(costs) == "No frames were drawn in order yet."
         assert page.value("document.getElementById('status').textContent") == "error"
+
+        # From the in to the out point, in a page in this one's place.
+        write(tmp_path)
+        wait_for_frame(page, 0, 6)
+        for key in ("ArrowRight", "ArrowRight", "i", "ArrowRight", "ArrowRight", "o"):
+            page.press(key)
+        page.value("document.getElementById('render').click()")
+        assert page.value("document.getElementById('range').value") == "2-4"
+        page.value("document.getElementById('start').click()")
+        page.wait_for("typeof segments === 'object' && news.state === 'finished'")
+        assert "3 frames of 200x150" in page.value("news.report")

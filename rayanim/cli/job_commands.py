@@ -1,4 +1,4 @@
-"""Commands for videos that a job on a Ray cluster renders: submit, status, logs, stop, fetch."""
+"""Commands for videos that a job on a cluster renders: submit, status, logs, watch, stop, fetch."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from rayanim.cli.options import (
     actor_options,
     common_options,
     going_on,
+    page_options,
     video_options,
     with_options,
     words_again,
@@ -441,7 +442,7 @@ def status(job: str | None, address: str | None, as_json: bool) -> int:
     return 0
 
 
-# rayanim logs and rayanim stop
+# rayanim logs, rayanim watch and rayanim stop
 
 
 @click.command()
@@ -461,6 +462,22 @@ def logs(job: str, address: str | None, follow: bool, as_json: bool) -> int:
         display.show(item)
     display.end()
     return 0
+
+
+@click.command()
+@click.argument("job")
+@_address
+@page_options
+@_reporting_failures
+def watch(job: str, address: str | None, port: int | None, no_open: bool) -> int:
+    """Show a page that plays what JOB has finished, with the report as it grows.
+
+    It is the page of `rayanim run --watch`. What JOB prints shows here; Ctrl-C
+    leaves it. When it has finished, its video is shown until the page is closed.
+    """
+    from rayanim.cli.watch_command import watch_job
+
+    return watch_job(JobsClient(address), job, port=port or 0, opens=not no_open)
 
 
 @click.command()
@@ -505,7 +522,7 @@ def fetch(job: str, address: str | None, output: Path | None) -> int:
     return 0
 
 
-COMMANDS = (submit, status, logs, stop, fetch)
+COMMANDS = (submit, status, logs, watch, stop, fetch)
 
 
 def fetch_videos(

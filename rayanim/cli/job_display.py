@@ -128,6 +128,8 @@ class JsonDisplay(JobDisplay):
 
     def _event(self, kind: str, values: dict[str, Any]) -> None:
         super()._event(kind, values)
+        if kind == "watch":
+            return  # for a page: the other events have all that programs need
         write_text(sys.stdout, json.dumps({"event": kind, **values}))
 
     def end(self) -> None:
@@ -274,7 +276,7 @@ class JobStatus:
                 self.videos.append(item.values["output"])
             elif item.kind == "error":
                 self.error = item.values["text"]
-            elif "done" in item.values:
+            elif item.kind != "watch" and "done" in item.values:
                 self.label, self.state = item.values.get("label") or "", state_of(item.values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from rayanim.cli.options import (
     cluster_options,
     common_options,
     drawing_options,
+    page_options,
     parsed_time,
     video_options,
 )
@@ -123,8 +124,22 @@ def main() -> None:
     help="Draw some frames of an animation as Animation.save does, too; compare pixels and time.",
 )
 @cluster_options
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Show a page that plays what is finished, with the report as it grows.",
+)
+@page_options
 @click.pass_context
-def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
+def run(
+    ctx: click.Context,
+    /,
+    script: Path,
+    watch: bool,
+    port: int | None,
+    no_open: bool,
+    **given: Any,
+) -> int:
     """Render SCRIPT's video.
 
     SCRIPT runs as `python SCRIPT` would, and its own produce(...) or
@@ -132,7 +147,16 @@ def run(ctx: click.Context, /, script: Path, **given: Any) -> int:
     that renders nothing, but defines an Animator, FrameGenerator or Act, is
     rendered to NAME.mp4, or SCRIPT's name with .mp4, in the current folder.
     """
-    return _carry_out(ctx, script, given)
+    if not watch:
+        if port is not None or no_open:
+            raise click.UsageError("--port and --no-open go with --watch.")
+        return _carry_out(ctx, script, given)
+    from rayanim.cli.watch_command import run_watched
+
+    options = Options.of(given, ctx.meta[SCRIPT_ARGUMENTS], None)
+    if options.dry_run:
+        raise click.UsageError("--watch and --dry-run exclude each other: nothing is rendered.")
+    return run_watched(script, options, port=port or 0, opens=not no_open)
 
 
 @main.command(cls=ScriptCommand, epilog=EXIT_CODES)
@@ -164,14 +188,7 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
 )
 @click.argument("script", type=click.Path(path_type=Path))
 @click.argument("name", required=False)
-@click.option(
-    "--port",
-    metavar="N",
-    type=WholeNumber(0, 65535),
-    default=0,
-    help="The page's port on this machine; without it a free one.",
-)
-@click.option("--no-open", is_flag=True, help="Print the page's address, and open no browser.")
+@page_options
 @drawing_options
 @click.option("--draws-for-page", is_flag=True, hidden=True)
 @click.pass_context
@@ -179,7 +196,7 @@ def preview(
     ctx: click.Context,
     /,
     script: Path,
-    port: int,
+    port: int | None,
     no_open: bool,
     draws_for_page: bool,
     **given: Any,
@@ -198,7 +215,7 @@ def preview(
     if draws_for_page:
         return draw_for_page(script, options)
     own, for_script = ctx.meta[OWN_ARGUMENTS], ctx.meta[SCRIPT_ARGUMENTS]
-    return serve_preview(script, options.name, own, for_script, port=port, opens=not no_open)
+    return serve_preview(script, options.name, own, for_script, port=port or 0, opens=not no_open)
 
 
 DOCTOR_EXIT_CODES = "Exit codes: 0 no errors; 1 errors were found; 2 an option is not valid."

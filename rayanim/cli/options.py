@@ -311,6 +311,22 @@ def video_options(command: CommandT) -> CommandT:
     )
 
 
+def page_options(command: CommandT) -> CommandT:
+    """Options of commands that show a page."""
+    return with_options(
+        command,
+        click.option(
+            "--port",
+            metavar="N",
+            type=WholeNumber(0, 65535),
+            help="The page's port on this machine; without it a free one.",
+        ),
+        click.option(
+            "--no-open", is_flag=True, help="Print the page's address, and open no browser."
+        ),
+    )
+
+
 def drawing_options(command: CommandT) -> CommandT:
     """Options of `run`, `still` and `preview` for how frames are drawn."""
     return with_options(
@@ -581,7 +597,7 @@ HELP_GROUPS = {
     "Where it is drawn": "workers engine",
     "Stopping and resuming": "resume keep_parts",
     "Cluster": "",
-    "The page": "port no_open",
+    "The page": "watch port no_open",
     "Messages": "as_json log_json verbose quiet help",
 }
 """The sections of ``--help`` and their options; all others are in the section "Cluster"."""

@@ -38,7 +38,12 @@ def serve_preview(
     own = drawing_command(arguments, for_script)
     with exiting_on_failure():
         check_script(script)
-        with PreviewServer(script, own, port) as server:
+
+        def render_command(words: Sequence[str]) -> list[str]:
+            watched = [*arguments, "--watch", "--no-open", "--port=0", "--json", *words]
+            return command_line("run", watched, for_script)
+
+        with PreviewServer(script, own, port, render_command) as server:
             write_text(sys.stdout, f"{script}: {server.url}\nCtrl-C ends the preview.")
             sys.stdout.flush()
             try:
@@ -59,8 +64,13 @@ def serve_preview(
 
 def drawing_command(arguments: Sequence[str], for_script: Sequence[str]) -> list[str]:
     """The command line of the process that draws."""
+    return command_line("preview", [*arguments, WORKER_FLAG], for_script)
+
+
+def command_line(name: str, arguments: Sequence[str], for_script: Sequence[str]) -> list[str]:
+    """A command of rayanim's, by the Python that runs here."""
     code = f"{START}from rayanim.cli import main; main()"
-    return [sys.executable, "-c", code, "preview", *arguments, WORKER_FLAG, "--", *for_script]
+    return [sys.executable, "-c", code, name, *arguments, "--", *for_script]
 
 
 def draw_for_page(script: Path, options: Options) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rayanim.cli.options import Options, resuming
 from rayanim.cli.printing import (
@@ -32,6 +32,9 @@ from rayanim.planning import PlannedVideo
 from rayanim.report import Report
 from rayanim.storage.address import Address
 
+if TYPE_CHECKING:
+    from rayanim.preview.live_report import LiveReport
+
 _logger = logging.getLogger("rayanim")
 
 CORES_TO_START_EARLY = 4
@@ -42,8 +45,13 @@ Show = Callable[[PlannedVideo, "Printer"], Report]
 """Shows a video instead of rendering it, until nobody looks at it any more."""
 
 
-def run_script(script: Path, options: Options, show: Show | None = None) -> int:
-    """Run `script` under `options`; with `show` its video is shown, and not rendered."""
+def run_script(
+    script: Path, options: Options, show: Show | None = None, watch: LiveReport | None = None
+) -> int:
+    """Run `script` under `options`; with `show` its video is shown, and not rendered.
+
+    `watch` is shown what is rendered.
+    """
     with contextlib.ExitStack() as stack:
         if options.as_json:
             stream = stack.enter_context(stdout_kept_clean())
@@ -53,8 +61,12 @@ def run_script(script: Path, options: Options, show: Show | None = None) -> int:
         else:
             stdout = stack.enter_context(watched_stdout())
             printer = Printer(stdout, quiet=options.quiet, verbose=options.verbose)
+        if options.videos_folder is not None:
+            from rayanim.preview.submitted import ForwardedReport
+
+            watch = ForwardedReport(printer.event)
         stack.enter_context(_logging(options))
-        run = _Run(script, options, printer, show)
+        run = _Run(script, options, printer, show, watch)
         try:
             with stopping_on_signals():
                 return run.run()
@@ -64,6 +76,8 @@ def run_script(script: Path, options: Options, show: Show | None = None) -> int:
                 error, verbose=options.verbose, script=script, options=options.replacing
             )
             printer.failure(failure, error)
+            if watch is not None:
+                watch.fail(failure.text, is_stopped=isinstance(error, KeyboardInterrupt))
             return failure.exit_code
 
 
@@ -152,9 +166,17 @@ class JsonPrinter(Printer):
 class _Run:
     """Runs the script and, where it renders nothing, what it defines."""
 
-    def __init__(self, script: Path, options: Options, printer: Printer, show: Show | None) -> None:
+    def __init__(
+        self,
+        script: Path,
+        options: Options,
+        printer: Printer,
+        show: Show | None,
+        watch: LiveReport | None,
+    ) -> None:
         self._script = script
         self._show = show
+        self._watch = watch
         self._options = options
         self._printer = printer
         self._outputs: list[Address] = []
@@ -260,6 +282,7 @@ class _Run:
             still_number=options.still_number,
             dry_run=options.dry_run,
             show=self._show_with(self._printer),
+            watch=self._watch,
             on_report=self._report,
             on_comparison=self._compared if options.compare else None,
             videos=options.videos_folder,
@@ -274,6 +297,8 @@ class _Run:
         files = [each.output for each in report.files]
         self._outputs += files
         self._printer.report(report)
+        if self._watch is not None:
+            self._watch.finish(report)
         videos = self._options.videos_folder
         for each in files:
             if videos is not None and isinstance(each, Path):

@@ -43,6 +43,7 @@ from rayanim.engine.scheduler import Scheduler, SchedulerSettings
 from rayanim.engine.stats import JobEvents
 from rayanim.errors import EncoderLostError, FarmStartError, RedrawError, ScriptError
 from rayanim.events import (
+    ChunkSent,
     EncoderLost,
     EncoderRevived,
     Progressed,
@@ -270,6 +271,7 @@ class RayRun:
                 self._pool.ask(action.number)
             case Submit():
                 self._pool.submit(action.number, action.chunk)
+                self._events.emit(ChunkSent.of(action.chunk, actor=action.number))
             case Release():
                 self._pool.release(action.number)
             case End():

@@ -35,7 +35,14 @@ from rayanim.engine.stats import (
 )
 from rayanim.engine.writing import FileWriter, SegmentWriter, Writer
 from rayanim.errors import FarmStartError, FrameError, RayanimError, RedrawError
-from rayanim.events import Listener, NoLog, Progressed, TransportChosen, VideoClosed
+from rayanim.events import (
+    Listener,
+    Listeners,
+    Progressed,
+    TransportChosen,
+    VideoClosed,
+    VideoOpened,
+)
 from rayanim.parameters import Feed, ParameterFeed
 from rayanim.progress.base import Progress
 from rayanim.randomness import kept_randomness
@@ -353,9 +360,11 @@ class VideoJob:
             is_of_one = self._job.settings.transport == "auto" and self._job.source.stays is None
             n_frames = self._job.feed.n_frames
             self._writer = FileWriter(spec, *paths, cuts=is_of_one, n_frames=n_frames)
+            self._events.emit(VideoOpened(spec=spec, store=None, stats=self._stats))
             return
         resumption = Resumption(self._job, self._events, self._inside, self._job.segment_store)
         self._store = resumption.open()
+        self._events.emit(VideoOpened(spec=spec, store=self._store, stats=self._stats))
         self._space = SpaceWatch(paths, self._events, with_parts=self._job.segment_store.takes_disk)
         # What actors may go on with is joined at the end, by one process.
         writer = self._segment_writer(joins=not self._chooser.may_use_ray)
@@ -535,7 +544,7 @@ class JobRunner:
         log_every = (job.settings.drawing_log_interval, job.settings.encoding_log_interval)
         self._events = JobEvents(
             self._stats,
-            log or NoLog(),
+            log or Listeners(),
             ProgressListener(self._stats, progress),
             FrameCountLog(self._stats, log_every),
             MetricsExporter(self._stats, job.name),

@@ -51,6 +51,7 @@ from rayanim.events import (
     JobResumed,
     Progressed,
     SegmentEncoded,
+    SegmentResumed,
     SegmentStored,
     StatusShown,
 )
@@ -690,6 +691,7 @@ class Resumption:
             is_there = self._segment_store.take_up(segment, batch)
             if is_there:
                 writer.found((segment.index,))
+                self._events.emit(SegmentResumed.of(segment))
             else:
                 self._draw_again(segment.index, Chunk(0, segment.start, segment.stop, batch))
             return bool(is_there)

@@ -48,15 +48,26 @@ class Offer:
         return cls(**{name: values[name] for name in cls.__slots__})
 
 
-def offer(video: Path, videos: Path) -> Offer | None:
-    """Offer `video`, which lies on this node; None where this is no job's driver."""
+def linked(path: Path) -> str | None:
+    """The name by which the dashboard serves `path`, which lies on this node, a file or a folder.
+
+    None where this is no job's driver.
+    """
     logs, job = os.environ.get(LOG_FOLDER), os.environ.get(JOB)
-    if not logs or not job or not video.is_file():
+    if not logs or not job:
         return None
-    name = f"{job}-{hashlib.sha256(str(video).encode()).hexdigest()[:8]}{video.suffix}"
+    name = f"{job}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}{path.suffix}"
     link = Path(logs) / name
     link.unlink(missing_ok=True)
-    link.symlink_to(video.resolve())
+    link.symlink_to(path.resolve())
+    return name
+
+
+def offer(video: Path, videos: Path) -> Offer | None:
+    """Offer `video`, which lies on this node; None where this is no job's driver."""
+    name = linked(video) if video.is_file() else None
+    if name is None:
+        return None
     relative = video.relative_to(videos) if video.is_relative_to(videos) else Path(video.name)
     return Offer(str(video), relative.as_posix(), name, video.stat().st_size, _digest(video))
 

@@ -38,7 +38,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """Something that rayanim reports: an event of ``rayanim run --json``, or ``video``."""
+    """An event of ``rayanim run --json``, ``video``, or ``watch``: what `rayanim watch` shows."""
 
     kind: str
     values: dict[str, Any]
@@ -99,6 +99,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "report": {"text": str},
     "error": {"text": str},
     "video": {"output": str, "relative": str, "name": str, "size_bytes": int, "sha256": str},
+    "watch": {"state": str, "version": int, "segments": list},
 }
 """The events, and the kinds of the values that are read of them."""
 

@@ -1,139 +1,150 @@
-"""The page's server: on this machine alone, and for those who know the token."""
+"""The preview's server: answers for its page with frames, and with what has changed."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import re
-import secrets
-from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs
 
-from rayanim.errors import OutputError
+from rayanim.preview.pages import PageHandler, PageServer
 from rayanim.preview.session import Picture, PreviewSession
 
-LOOPBACK = ("127.0.0.1", "localhost")
-"""Names by which a browser may ask for this machine. A page of another site that has its own
-name lead here, to read ours, asks with that name."""
+END_S = 30.0
+"""So long a render may take to end: Ray, and what is being written."""
 
 NEWS_S = 10.0
 """After so many seconds without news an empty message shows whether the page is still there."""
 
-IDLE_S = 60.0
-"""After so many seconds a connection without a request is closed."""
 
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src 'self' blob: data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-
-
-class PreviewServer(ThreadingHTTPServer):
+class PreviewServer(PageServer):
     """Serves the page of one script until it is closed."""
 
-    daemon_threads = True
-
-    def __init__(self, script: Path, command: Sequence[str], port: int = 0) -> None:
-        self.token = secrets.token_urlsafe(16)
-        self._ticket: str | None = None
-        self.title = script.name
+    def __init__(
+        self,
+        script: Path,
+        command: Sequence[str],
+        port: int = 0,
+        render_command: Callable[[Sequence[str]], Sequence[str]] | None = None,
+    ) -> None:
         self.session = PreviewSession(script, command)
-        try:
-            super().__init__((LOOPBACK[0], port), _Handler)
-        except OSError as error:
-            raise OutputError(
-                f"Port {port} of this machine cannot be used: {error.strerror}. Leave out --port."
-            ) from error
+        self._script = script
+        self._render_command = render_command
+        self._render: RenderProcess | None = None
+        self._one_render = threading.Lock()
+        super().__init__(_PreviewHandler, "page.html", script.name, port)
         self.session.start()
 
-    @property
-    def url(self) -> str:
-        """Where the page is."""
-        return f"http://{LOOPBACK[0]}:{self.server_port}/{self.token}/"
+    def render(self, frames: str, quality: str, suffix: str) -> str | None:
+        """Start a render, or find the one that goes on; the address of its page.
 
-    def make_ticket_url(self) -> str:
-        """An address that leads to the page once: others see what a program is started with."""
-        self._ticket = secrets.token_urlsafe(16)
-        return f"http://{LOOPBACK[0]}:{self.server_port}/{self._ticket}"
+        None where none can be started, which the terminal explains.
+        """
+        if self._render_command is None:
+            return None
+        words = [f"--frames={frames}"] if frames else []
+        words += [f"--quality={quality}"] if quality else []
+        words += [f"--output={self._output(suffix)}"] if suffix else []
+        with self._one_render:
+            if self._render is not None and self._render.has_rendered:
+                self._render.end()
+                self._render = None
+            if self._render is None:
+                self._render = RenderProcess(self._render_command(words))
+            return self._render.url
 
-    def takes_ticket(self, text: str) -> bool:
-        """Whether `text` is the ticket, which is used up by that."""
-        ticket = self._ticket
-        if ticket is None or not secrets.compare_digest(text.encode(), ticket.encode()):
-            return False
-        self._ticket = None
-        return True
+    def _output(self, suffix: str) -> Path:
+        """The script's own output, as a file of another format."""
+        output = self.session.output
+        is_file = output is not None and "%" not in output and "://" not in output
+        return Path(output if is_file and output else self._script.name).with_suffix(suffix)
 
     def server_close(self) -> None:
         """End the processes, too."""
         super().server_close()
+        if self._render is not None:
+            self._render.end()
         self.session.close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = IDLE_S
+class RenderProcess:
+    """`rayanim run --watch`, with a page of its own; a render that its page has left goes on."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._popen = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self.has_rendered = False
+        """Whether all is rendered; it then serves its page until that is closed."""
+        self.url = self._address()
+        """Where its page is; None where it has ended before."""
+        threading.Thread(target=self._address, daemon=True).start()
+
+    def _address(self) -> str | None:
+        """Read what it prints, up to where it names its page: at its start, and at its end."""
+        for line in self._popen.stdout or ():
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if event.get("event") == "watch":
+                    self.has_rendered = event["is_over"]
+                    return str(event["url"])
+        self.has_rendered = True
+        return None
+
+    def end(self) -> None:
+        """Stop it; its finished segments are kept."""
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(END_S)
+            return
+        self._popen.kill()
+        self._popen.wait()
+
+
+class _PreviewHandler(PageHandler):
     server: PreviewServer
 
-    def handle(self) -> None:
-        """Answer; a browser that has enough of an answer drops the connection."""
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            super().handle()
-
-    def do_GET(self) -> None:
-        """Answer those who know the token."""
-        try:
-            url = urlsplit(self.path)
-        except ValueError:
-            self._send(400)
-            return
-        token, _, path = url.path.lstrip("/").partition("/")
-        host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
-        if host in LOOPBACK and not path and self.server.takes_ticket(token):
-            self.send_response_only(303)
-            self.send_header("Location", f"/{self.server.token}/")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if host not in LOOPBACK or not secrets.compare_digest(
-            token.encode(), self.server.token.encode()
-        ):
-            self._send(403)
-            return
+    def answer(self, path: str, url: SplitResult) -> None:
         frame = re.fullmatch(r"frame/(\d{1,9})", path)
-        if path == "":
-            page = Path(__file__).with_name("page.html").read_text("utf-8")
-            title = self.server.title.replace("&", "&amp;").replace("<", "&lt;")
-            self._send(200, page.replace("{{title}}", title).encode(), "text/html; charset=utf-8")
-        elif path == "news":
-            self._send_news()
+        if path == "news":
+            self.send_news(self._news())
         elif frame is not None:
             version = parse_qs(url.query).get("v", ["0"])[0]
             known = re.fullmatch(r"[0-9]{1,9}", version)
             self._send_frame(int(frame[1]), int(version) if known else 0)
         else:
-            self._send(404)
+            self.send(404)
+
+    def act(self, path: str, url: SplitResult) -> None:
+        if path != "render":
+            super().act(path, url)
+            return
+        chosen = {name: values[0] for name, values in parse_qs(url.query).items()}
+        choice = [chosen.get(name, "") for name in ("frames", "quality", "suffix")]
+        if all(map(re.fullmatch, (r"(\d+-\d+)?", r"[lmhpk]?", r"(\.[a-z0-9]{2,5})?"), choice)):
+            address = self.server.render(*choice)
+            self.send(200, json.dumps({"url": address}).encode(), "application/json")
+        else:
+            self.send(400)
 
     def _send_frame(self, number: int, version: int) -> None:
         found = self.server.session.picture(number, version)
         if isinstance(found, Picture):
             about = json.dumps(found.about)
-            self._send(200, found.png, "image/png", ("X-Frame", about))
+            self.send(200, found.png, "image/png", ("X-Frame", about))
         elif found is not None:
-            self._send(422, json.dumps(found).encode(), "application/json")
+            self.send(422, json.dumps(found).encode(), "application/json")
         else:
-            self._send(409)
+            self.send(409)
 
-    def _send_news(self) -> None:
-        """Server-sent events, one after each change, until the page is closed."""
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.close_connection = True
+    def _news(self) -> Iterator[dict[str, Any] | None]:
+        """What the page is sent after each change."""
         session = self.server.session
         serial, version, costs = -1, -1, 0
         while not session.is_closed:
@@ -142,36 +153,4 @@ class _Handler(BaseHTTPRequestHandler):
             if "version" in news:
                 version = news["version"]
                 costs = news["costs_from"] + len(news["costs_ms"])
-            text = f"data: {json.dumps(news)}\n\n" if serial != before else ":\n\n"
-            self.wfile.write(text.encode())
-
-    def send_error(self, code: int, *_: Any, **__: Any) -> None:
-        """As all other refusals: nothing but the code."""
-        self.close_connection = True
-        self._send(code)
-
-    def _send(
-        self,
-        status: int,
-        body: bytes = b"",
-        kind: str | None = None,
-        *headers: tuple[str, str],
-    ) -> None:
-        self.send_response_only(status)
-        if kind is not None:
-            self.send_header("Content-Type", kind)
-            for name, value in (
-                ("Cache-Control", "no-store"),
-                ("Content-Security-Policy", POLICY),
-                ("Cross-Origin-Resource-Policy", "same-origin"),
-                ("Referrer-Policy", "no-referrer"),
-                ("X-Content-Type-Options", "nosniff"),
-                *headers,
-            ):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the terminal shows what the script prints."""
+            yield news if serial != before else None

@@ -283,6 +283,12 @@ class PreviewSession:
             return self._error or {}
 
     @property
+    def output(self) -> str | None:
+        """Where the script's own render goes, as far as that is known."""
+        video = self._video
+        return None if video is None else str(video.about["output"])
+
+    @property
     def is_closed(self) -> bool:
         """Whether it has ended."""
         return self._is_closed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import wave
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -169,6 +168,8 @@ def check_audio(path: str) -> float | None:
 def write_wav(samples: Samples, path: Path) -> None:
     """Write sound as a .wav file of 16 bits."""
     rows = samples.rows()
+    import wave  # here: scripts are often called wave.py, and lie on the path before it
+
     with wave.open(str(path), "wb") as file:
         file.setnchannels(rows.shape[1])
         file.setsampwidth(2)

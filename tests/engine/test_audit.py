@@ -29,7 +29,7 @@ from rayanim.engine.draw import ChunkRenderer, Timings, open_source
 from rayanim.engine.plan import Chunk
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import FrameError, RedrawError
-from rayanim.events import FramesDrawn, NoLog
+from rayanim.events import FramesDrawn
 from rayanim.parameters import Batch
 from rayanim.settings import RenderSettings, VideoSettings
 from rayanim.sources import as_source
@@ -67,7 +67,7 @@ def chunk(start: int, stop: int) -> Chunk:
 def auditor(here: Here, *, share: float | None = None, replays: bool = True) -> Auditor:
     stats = JobStats(None)
     auditor.stats = stats  # type: ignore[attr-defined]
-    return Auditor(here, JobEvents(stats, NoLog()), share=share, replays=replays, last=-1)
+    return Auditor(here, JobEvents(stats), share=share, replays=replays, last=-1)
 
 
 def test_the_same_frames_are_marked_in_each_process_and_each_run() -> None:

@@ -78,7 +78,9 @@ class Follower:
             self.instead["JOB"] = job
 
     def _more(self, words: list[str]) -> list[str]:
-        """What lets a small machine start two nodes at once, beside others' clusters."""
+        """What lets a small machine start two nodes, beside others' clusters, and no browser."""
+        if words[:2] == ["rayanim", "watch"]:
+            return ["--no-open"]
         if words[:2] != ["ray", "start"]:
             return []
         agent, metrics = free_ports(2)
@@ -146,6 +148,6 @@ def test_the_section_is_followed_to_its_end(follower: Follower) -> None:
 def test_the_section_has_the_commands_that_belong_to_it() -> None:
     """The pattern that finds them still does."""
     shown = " ".join(COMMANDS)
-    for command in ("run", "doctor", "submit", "status", "logs", "fetch", "stop"):
+    for command in ("run", "doctor", "submit", "status", "logs", "watch", "fetch", "stop"):
         assert f"rayanim {command} " in f"{shown} "
     assert len(COMMANDS) >= 12

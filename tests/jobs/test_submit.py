@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from numbered import read_numbers
+from page_news import get, news_of
 
 from jobs.command import LIMIT_S, begin, make_project, run, run_all, wait_until
 from jobs.cutting_proxy import CuttingProxy
@@ -194,6 +195,37 @@ def test_an_unchanged_animation_comes_back_as_it_is_made_here(
     assert sha256(tmp_path / "wave.mp4") == sha256(tmp_path / "here.mp4")
 
 
+def test_a_job_is_watched_from_here(cluster: Cluster, tmp_path: Path) -> None:
+    """A segment plays while others are drawn; in the end the video is here for the page."""
+    project = make_project(tmp_path / "project")
+    options = ["--engine", "local", "--segment-frames", "20", "--no-wait", "-o", "far.mp4"]
+    arguments = ["--", str(project / "notes"), str(FRAMES), "0.1"]
+    submitted = run(cluster, "submit", "video.py", *options, *arguments, cwd=project)
+    assert submitted.returncode == 0, submitted.stderr
+    watching = begin(cluster, "watch", submitted.stdout.strip(), "--no-open", cwd=tmp_path)
+    assert watching.stderr is not None
+    url = re.search(r"http://127\S+/", watching.stderr.readline())
+    assert url is not None
+    played: dict[int, bytes] = {}
+    for news in news_of(url[0]):
+        if news["state"] == "drawing" and not played:
+            assert news["total"] == FRAMES and dict(news["facts"])["Drawn"] == "in this process"
+            for index, *_ in news["segments"]:
+                played[index] = get(f"{url[0]}segment/{news['version']}/{index}")[2]
+        if news["state"] == "finished":
+            break
+    assert played
+    for index, data in played.items():
+        (tmp_path / "segment.mp4").write_bytes(data)
+        wanted = list(range(20 * index, 20 * index + 20))
+        assert read_numbers(tmp_path / "segment.mp4") == wanted
+    (tmp_path / "whole.mp4").write_bytes(get(f"{url[0]}video")[2])
+    assert read_numbers(tmp_path / "whole.mp4") == list(range(FRAMES))
+    assert "120 frames of 160x120" in news["report"]
+    out, _ = watching.communicate(timeout=LIMIT_S)
+    assert watching.returncode == 0 and "hello from the script" in out
+
+
 FAULTY = {
     "missing": "import no_such_package\n",
     "crash": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
@@ -297,6 +329,6 @@ def test_a_token_that_is_missing_or_wrong_is_reported_with_what_to_set(
 
 def test_a_job_that_does_not_exist_is_reported(cluster: Cluster, tmp_path: Path) -> None:
     """As a mistake of the caller's."""
-    lines = [f"{command} nobody" for command in ("status", "logs", "stop", "fetch")]
+    lines = [f"{command} nobody" for command in ("status", "logs", "stop", "fetch", "watch")]
     for shown in run_all(cluster, *lines, cwd=tmp_path):
         assert shown.returncode == 2 and "has no job 'nobody'" in shown.stderr, shown

@@ -1,0 +1,549 @@
+"""`rayanim run --watch`: what the page is told, what it plays, and what ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import harm
+import psutil
+import pytest
+from browser import browser
+from devtools import page as a_page
+from harm import ACTORS, SEGMENT, Traced
+from hypothesis import given
+from hypothesis import strategies as st
+from numbered import FPS, Numbered, read_numbers
+from page_news import LIMIT_S, get, news_of
+
+import rayanim
+from rayanim.cli import main, watch_command
+from rayanim.errors import FrameError
+from rayanim.events import Event
+from rayanim.jobs.driver import JOB, LOG_FOLDER
+from rayanim.jobs.watch import JobEvent, LogReader
+from rayanim.overrides import Overrides, overriding
+from rayanim.preview import live_report, submitted
+from rayanim.preview.live_report import LiveReport, Spans
+from rayanim.preview.submitted import ForwardedReport, SubmittedRender, spec_of, values_of
+from rayanim.preview.watching import WatchServer
+from rayanim.video.spec import Tracks
+
+MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
+
+
+def render(source: Any, path: Path | list[str], watch: Any, **options: Any) -> rayanim.Report:
+    """A job of which `watch` is told, as the command has it."""
+    usual = {"progress": False, "engine": "local", "segment_frames": 10}
+    with overriding(Overrides(watch=watch, on_report=watch.finish)):
+        return rayanim.produce(source, FPS, outfile=path, **{**usual, **options})
+
+
+class Seen(LiveReport):
+    """Keeps what a page would be told after each event, and the segments that it could play."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[dict[str, Any]] = []
+        self.files: dict[int, tuple[bytes, str]] = {}
+
+    def apply(self, event: Event) -> None:
+        super().apply(event)
+        assert not self._is_broken
+        with self.changed:
+            news = self.since(-1, 0)
+        self.told.append(news)
+        if news["state"] == "drawing":
+            for index, *_ in news["segments"]:
+                if index not in self.files and (found := self.segment(index, news["version"])):
+                    self.files[index] = found
+
+
+# ---- what is told
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.integers(1, 9)), max_size=30),
+)
+def test_frames_are_added_and_removed(changes):
+    spans, frames = Spans(), set()
+    for is_added, start, length in changes:
+        (spans.add if is_added else spans.remove)(start, start + length)
+        changed = set(range(start, start + length))
+        frames = frames | changed if is_added else frames - changed
+        assert {each for start, stop in spans.all for each in range(start, stop)} == frames
+        assert all(a < b for a, b in spans.all)
+        assert all(before[1] < after[0] for before, after in pairwise(spans.all))
+
+
+FORMATS = {
+    "video.mp4": "video/mp4",
+    "video.mkv": "video/mp4",
+    "video.webm": "video/webm",
+    "video.gif": "image/gif",
+    "video.webp": "image/webp",
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_finished_segments_are_files_while_others_are_drawn(name, tmp_path):
+    """Each with its own frames, however the video is shown in the end."""
+    seen = Seen()
+    timing = {} if name == "video.gif" else {"hold": "1s"}
+    render(Numbered(40), tmp_path / name, seen, **timing)
+    assert seen.files
+    for index, (data, kind) in seen.files.items():
+        path = tmp_path / f"segment{index}.{kind.partition('/')[2]}"
+        path.write_bytes(data)
+        assert kind == FORMATS[name]
+        if name != "video.webp":  # which FFmpeg does not read
+            assert read_numbers(path) == list(range(10 * index, 10 * index + 10))
+    last = seen.told[-1]
+    assert [each[0] for each in sorted(last["segments"])] == [0, 1, 2, 3]
+    assert seen.now()["state"] == "finished"
+    assert seen.now()["report"].startswith(str(tmp_path / name))
+    assert seen.video == tmp_path / name
+
+
+def test_the_report_is_the_job_s_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(live_report, "EVERY_S", 0)
+    seen = Seen()
+    render(Numbered(40), tmp_path / "video.mp4", seen)
+    last = seen.told[-1]
+    facts = dict(last["facts"])
+    assert (last["done"], last["total"], last["share"]) == (40, 40, "100%")
+    assert facts["Frames"] == "40/40" and facts["Drawn"] == "in this process"
+    assert facts["Finished"].startswith("4 segments, ")
+    assert [name for name, _ in last["rates"]] == ["Drawing", "Conversion", "Encoding"]
+    assert "took longe" in last["bottleneck"]
+    assert last["why_not"].startswith("The first 10 frames are a segment")
+    # What is drawn is known before it is finished.
+    assert any(each["drawn"] and not each["segments"] for each in seen.told if "drawn" in each)
+    assert last["drawn"] == []
+
+
+class FailsOnce(Numbered):
+    """Frame 25 raises while there is no note that it has."""
+
+    def __init__(self, note: Path) -> None:
+        super().__init__(40)
+        self.note = note
+
+    def generate_at(self, time_ms: float) -> Any:
+        if round(time_ms * FPS / 1000) == 25 and not self.note.exists():
+            self.note.touch()
+            raise ValueError("once")
+        return super().generate_at(time_ms)
+
+
+def test_segments_of_an_earlier_job_are_finished_from_the_start(tmp_path):
+    source, failing, seen = FailsOnce(tmp_path / "note"), Seen(), Seen()
+    with pytest.raises(FrameError):
+        render(source, tmp_path / "video.mp4", failing)
+    assert failing.now()["state"] == "failed" and "frame 25" in failing.now()["error"]
+    render(source, tmp_path / "video.mp4", seen, resume=True)
+    told = [({each[0] for each in news["segments"]}, news.get("done")) for news in seen.told]
+    assert ({0, 1}, 20) in told and told[-1] == ({0, 1, 2, 3}, 40)
+
+
+def test_the_first_output_that_browsers_play_is_played(tmp_path):
+    outputs = [str(tmp_path / "video.mov:codec=prores"), str(tmp_path / "small.mp4")]
+    seen = Seen()
+    render(Numbered(30), outputs, seen)
+    (tmp_path / "segment.mp4").write_bytes(seen.files[1][0])
+    assert read_numbers(tmp_path / "segment.mp4") == list(range(10, 20))
+    assert seen.video == tmp_path / "small.mp4"
+
+
+def test_two_videos_are_shown_one_after_the_other(tmp_path):
+    """Of the first nothing is left; a folder of images is no file that a page shows."""
+    seen = Seen()
+    render(Numbered(30), tmp_path / "one.mp4", seen)
+    first, seen.files = seen.now()["output"], {}
+    render(Numbered(10), tmp_path / "%04d.png", seen)
+    assert first == str(tmp_path / "one.mp4")
+    assert seen.told[-1]["segments"] == [(0, 0, 10)]
+    assert (seen.files, seen.video, seen.now()["video"]) == ({}, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "why_not"),
+    [
+        ("video.mov", {"codec": "prores"}, "Browsers play no prores_ks segments"),
+        ("video.mkv", {"codec": "ffv1"}, "Browsers play no ffv1 segments"),
+        ("video.mp4", {"transport": "frames"}, "One encoder makes the whole video"),
+    ],
+)
+def test_where_nothing_can_be_played_the_page_says_so(name, options, why_not, tmp_path):
+    seen = Seen()
+    render(Numbered(30), tmp_path / name, seen, **options)
+    assert seen.files == {} and seen.told[-1]["kind"] is None
+    assert seen.told[-1]["why_not"].startswith(why_not)
+    assert dict(seen.told[-1]["facts"])["Frames"] == "30/30"
+
+
+def test_a_stream_s_values_come_back_from_json(tmp_path):
+    """As they are sent from a cluster."""
+    seen = Seen()
+    render(Numbered(30), tmp_path / "video.mp4", seen, hold="1s", metadata={"title": "x"})
+    spec = seen.playing.spec
+    found = spec_of(json.loads(json.dumps(values_of(spec))))
+    assert (found.size, found.rate, found.options) == (spec.size, spec.rate, spec.options)
+    assert (found.timing, found.tracks) == (None, Tracks())
+
+
+class FakeCluster:
+    """Serves files of a log folder, as a cluster's dashboard does."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+
+    def job(self, submission_id: str) -> Any:
+        return SimpleNamespace(node_id="node-1")
+
+    def file(self, node_id: str, name: str) -> Iterator[bytes]:
+        yield (self.logs / name).read_bytes()
+
+
+def test_the_log_of_a_submitted_job_makes_the_same_page(tmp_path, monkeypatch):
+    """Its segments are read through the cluster; its video counts when it is here."""
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setenv(LOG_FOLDER, str(tmp_path / "logs"))
+    monkeypatch.setenv(JOB, "job-1")
+    monkeypatch.setattr(submitted, "EVERY_S", 0)
+    here = SubmittedRender(FakeCluster(tmp_path / "logs"), "job-1")  # type: ignore[arg-type]
+    played, shown = {}, []
+
+    def emit(kind: str, values: dict[str, Any]) -> None:
+        [event] = LogReader("mark ").feed(f"mark {json.dumps({'event': kind, **values})}\n")
+        assert isinstance(event, JobEvent) and event.kind == "watch"
+        here.take(event.values)
+        news = here.since(-1, 0)
+        shown.append(news)
+        for index, *_ in news["segments"] if news["state"] == "drawing" else ():
+            played[index] = here.segment(index, news["version"])
+
+    there = ForwardedReport(emit)
+    render(Numbered(30), tmp_path / "video.mp4", there)
+    for index, found in played.items():
+        (tmp_path / "segment.mp4").write_bytes(found[0])
+        assert read_numbers(tmp_path / "segment.mp4") == list(range(10 * index, 10 * index + 10))
+    assert played
+    assert [each[0] for each in shown[-1]["segments"]] == [0, 1, 2]
+    assert dict(shown[-1]["facts"])["Frames"] == "30/30"
+    assert (shown[-1]["state"], shown[-1]["video"]) == ("fetching", None)
+    here.finish(tmp_path / "video.mp4")
+    assert (here.shown["state"], here.shown["video"]) == ("finished", "video/mp4")
+    # What the script might write there is no news.
+    here.take({"state": "drawing", "version": 9, "segments": ["x"]})
+    assert here.shown["state"] == "finished"
+
+
+# ---- it is no concern of the engine
+
+
+def test_an_error_of_the_page_s_own_does_not_end_the_job(tmp_path, monkeypatch):
+    seen = LiveReport()
+    monkeypatch.setattr(seen, "_report", lambda: 1 / 0)
+    render(Numbered(30), tmp_path / "video.mp4", seen)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+
+
+def test_a_page_that_takes_nothing_stops_nobody(tmp_path, monkeypatch):
+    """Neither the job nor its end; when it listens again, it gets what is true then."""
+    monkeypatch.setattr("rayanim.preview.watching.FLUSH_S", 0.1)
+    watched = LiveReport()
+    slow = watched.news()
+    assert next(slow)["state"] == "starting"
+    render(Numbered(30), tmp_path / "video.mp4", watched)
+    watched.close()
+    assert next(slow)["state"] == "finished"
+    assert list(slow) == []
+
+
+# ---- over HTTP
+
+
+@pytest.fixture
+def finished(tmp_path) -> Iterator[WatchServer]:
+    """A server whose job has made its video."""
+    watched = LiveReport()
+    with WatchServer(watched, "script.py") as server:
+        render(Numbered(30), tmp_path / "video.mp4", watched)
+        yield server
+
+
+@pytest.mark.parametrize("path", ["", "news", "video", "segment/1/0", "wrong"])
+def test_a_wrong_token_gets_nothing(finished, path):
+    root = finished.url.removesuffix(f"/{finished.token}/")
+    for refused in (
+        get(f"{root}/wrong/{path}"),
+        get(f"{finished.url}{path}", Host="evil.example"),
+    ):
+        assert (refused[0], refused[2], refused[1]["Content-Type"]) == (403, b"", None)
+
+
+def test_the_whole_video_is_sent_in_parts(finished, tmp_path):
+    data, path = (tmp_path / "video.mp4").read_bytes(), f"{finished.url}video"
+    status, headers, body = get(path)
+    assert (status, headers["Content-Type"], body) == (200, "video/mp4", data)
+    status, headers, body = get(path, Range="bytes=100-199")
+    assert (status, body) == (206, data[100:200])
+    assert headers["Content-Range"] == f"bytes 100-199/{len(data)}"
+    assert get(path, Range="bytes=100-")[2] == data[100:]
+    assert get(path, Range=f"bytes={len(data)}-")[0] == 416
+    (tmp_path / "video.mp4").unlink()
+    assert get(path)[0] == 404
+
+
+def test_segments_that_are_gone_are_not_found(finished):
+    """With the video finished they are; nor is there another version's, or any other file."""
+    for path in ("segment/2/0", "segment/1/0", "segment/2/99", "segment/2/-1", "../../etc/passwd"):
+        assert get(f"{finished.url}{path}")[::2] == (404, b"")
+
+
+# ---- the command
+
+SLOW = """
+import sys, time
+from pathlib import Path
+import rayanim
+from numbered import Numbered
+class Slow(Numbered):
+    def generate_at(self, time_ms):
+        if not Path("hurry").exists():
+            time.sleep(0.05)
+        return super().generate_at(time_ms)
+rayanim.produce(Slow(400), 30, outfile="video.mp4", segment_frames=20, engine="local")
+"""
+
+
+@contextlib.contextmanager
+def watching(folder: Path, text: str = SLOW, *options: str) -> Iterator[Any]:
+    """The command that renders a script; its process, and the page's address.
+
+    The script is called as a module of the standard library is that rayanim uses.
+    """
+    (folder / "wave.py").write_text(text)
+    code = "from rayanim.cli import main; main()"
+    words = ["run", "wave.py", "--watch", "--no-open", "--json", *options]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": MODULES},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        event = json.loads(process.stdout.readline())
+        assert event["event"] == "watch"
+        yield process, event["url"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run_here(script: Path) -> int:
+    return main.main(["run", str(script), "--watch", "--no-open"], standalone_mode=False)
+
+
+def test_without_a_page_the_command_ends_with_the_job(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hurry").touch()
+    (tmp_path / "short.py").write_text(SLOW.replace("400", "30"))
+    assert run_here(tmp_path / "short.py") == 0
+    shown = capsys.readouterr()
+    assert re.search(r"to watch \S+short.py: http://127\.0\.0\.1:\d+/\S+/\n", shown.err)
+    assert "30 frames" in shown.out
+
+
+def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fails.py").write_text(SLOW.replace("return super()", "return 1 / 0 #"))
+    told: list[dict[str, Any]] = []
+    threads = []
+
+    def show(server: WatchServer, *_: Any, **__: Any) -> float:
+        threads.append(threading.Thread(target=lambda: told.extend(news_of(server.url))))
+        threads[0].start()
+        while not server.watched.has_pages:
+            time.sleep(0.01)
+        return 0.0
+
+    monkeypatch.setattr(watch_command, "_show", show)
+    assert run_here(tmp_path / "fails.py") == 1
+    threads[0].join(LIMIT_S)
+    assert (told[-1]["state"], told[-1]["is_over"]) == ("failed", True)
+    assert "ZeroDivisionError" in told[-1]["error"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+def test_ctrl_c_ends_the_job_and_the_page(tmp_path):
+    """No process is left, and the segments are kept."""
+    with watching(tmp_path) as (process, url):
+        told = news_of(url)
+        news = next(each for each in told if each["segments"])
+        assert news["state"] == "drawing"
+        family = [process, *psutil.Process(process.pid).children(recursive=True)]
+        process.send_signal(signal.SIGINT)
+        last = list(told)[-1]
+        assert (last["state"], last["is_over"]) == ("stopped", True)
+        assert process.wait(LIMIT_S) == 130
+        assert not [each for each in family[1:] if each.is_running()]
+    assert (tmp_path / "video.mp4.parts" / "000000.part").exists()
+
+
+def test_the_command_ends_when_the_page_is_closed(tmp_path):
+    """After the video is finished, and not before."""
+    (tmp_path / "hurry").touch()
+    with watching(tmp_path, SLOW.replace("400", "40")) as (process, url):
+        told = news_of(url)
+        assert next(each for each in told if each["state"] == "finished")["video"] == "video/mp4"
+        assert process.poll() is None
+        told.close()
+        assert process.wait(LIMIT_S) == 0
+
+
+def test_options_of_the_page_need_a_page(tmp_path, capsys):
+    (tmp_path / "script.py").write_text("")
+    for options in (["--port", "1"], ["--no-open"], ["--watch", "--dry-run"]):
+        words = ["run", str(tmp_path / "script.py"), *options]
+        assert main.main(words, standalone_mode=False) == 2
+    assert "--port and --no-open go with --watch" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(tmp_path, capsys):
+    (tmp_path / "script.py").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = ["run", str(tmp_path / "script.py"), "--watch", "--no-open", "--port", port]
+        assert main.main(words, standalone_mode=False) == 2
+    assert f"Port {port} of this machine cannot be used" in capsys.readouterr().err
+
+
+# ---- the page
+
+PLAYED = """
+window.playedSegments = [];
+new MutationObserver(() => window.playedSegments.push(document.body.dataset.shown))
+  .observe(document.body, {attributeFilter: ["data-shown"]});
+"""
+
+
+@pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
+@pytest.mark.timeout(240)
+def test_a_browser_plays_what_is_finished_and_then_the_whole_video(tmp_path):
+    with watching(tmp_path) as (process, url), a_page() as page:
+        page.open(url)
+        page.wait_for("typeof news === 'object' && news.version > 0")
+        page.value(PLAYED)
+        # The first segment plays while others are drawn, then the next one.
+        page.wait_for("document.body.dataset.shown === '0' && front.currentTime > 0.1")
+        page.wait_for("document.body.dataset.shown === '1'")
+        assert page.value("news.state") == "drawing"
+        assert page.value("news.done < news.total")
+        facts = page.value("document.getElementById('facts').innerText")
+        assert re.search(r"Frames\s+\d+/400\s", facts) and "in this process" in facts
+        page.wait_for(
+            "/Drawing\\s+[\\d.]+ frames/.test(document.getElementById('rates').innerText)"
+        )
+        assert page.value("document.getElementById('status').innerText").startswith("drawing ")
+        # It waits where nothing is finished, and goes on when it is.
+        page.value("go(399)")
+        page.wait_for("document.getElementById('frame').innerText === 'waiting for frame 399'")
+        page.value("go(25)")
+        page.wait_for("document.body.dataset.shown === '1' && !front.paused")
+        (tmp_path / "hurry").touch()
+        page.wait_for("document.body.dataset.shown === 'whole' && front.currentTime > 0.5")
+        assert page.value("front.duration") == pytest.approx(400 / 30, abs=0.05)
+        assert page.value("front.currentTime") < 400 / 30
+        assert "400 frames" in page.value("document.querySelector('#report pre').innerText")
+        played = page.value("window.playedSegments")
+        assert played.index("0") < played.index("1") < played.index("whole")
+        # A frame by its number.
+        page.press("k")
+        page.value("(wants = false, front.pause(), go(123))")
+        page.wait_for("document.getElementById('frame').innerText === 'Frame 123'")
+        page.wait_for("!front.seeking && Math.floor(front.currentTime * 30) === 123")
+        assert process.poll() is None
+        page.open("about:blank")
+        assert process.wait(LIMIT_S) == 0
+
+
+# ---- on a cluster
+
+
+@pytest.fixture
+def shared_cluster() -> Iterator[Any]:
+    pytest.importorskip("ray")
+    with harm.small_cluster() as cluster:
+        yield cluster
+
+
+@pytest.mark.clusters
+@pytest.mark.timeout(240)
+def test_a_render_on_three_nodes_is_watched_while_one_is_killed(shared_cluster, tmp_path):
+    """The page goes on to the end, says what happened, and plays the right frames."""
+    n_frames = 240
+    watched = LiveReport()
+    told: list[dict[str, Any]] = []
+    segments: dict[int, bytes] = {}
+    with WatchServer(watched, "script.py") as server:
+
+        def watch() -> None:
+            for news in news_of(server.url):
+                told.append(news)
+                for index, *_ in news["segments"]:
+                    status, _, body = get(f"{server.url}segment/{news['version']}/{index}")
+                    if status == 200:
+                        segments[index] = body
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+
+        def kill_a_node() -> None:
+            node = next(iter(shared_cluster.worker_nodes))
+            harm.send(harm.processes_of(node), signal.SIGKILL)
+
+        once = harm.Once(kill_a_node, tmp_path)
+        render(
+            Traced(n_frames, tmp_path, delay_s=0.02),
+            tmp_path / "video.mp4",
+            watched,
+            workers=ACTORS,
+            address=shared_cluster.address,
+            engine="ray",
+            transport="segments",
+            segment_frames=SEGMENT,
+            audit=0,
+            progress=once,
+        )
+        assert once.is_done
+    thread.join(LIMIT_S)
+    assert told[-1]["state"] == "finished" and told[-1]["is_over"]
+    assert {span[0] for news in told for span in news["drawing"] if "drawing" in news}
+    assert max(len(news["drawing"]) for news in told) == ACTORS
+    assert any(re.search("died|lost|gone", text) for text in told[-1]["messages"])
+    assert sorted(index for news in told for index, *_ in news["segments"]) == list(
+        range(n_frames // SEGMENT)
+    )
+    assert segments
+    for index, data in segments.items():
+        (tmp_path / "segment.mp4").write_bytes(data)
+        wanted = list(range(index * SEGMENT, (index + 1) * SEGMENT))
+        assert read_numbers(tmp_path / "segment.mp4") == wanted
+    assert read_numbers(tmp_path / "video.mp4") == list(range(n_frames))
