@@ -406,9 +406,10 @@ class ParameterFeed:
         self._available = _count(parameters, n_frames)
         # The numbers in a list are known; elsewhere they come with the entries.
         known = _own_numbers(parameters, self._available)
-        is_list = isinstance(parameters, list | tuple) and self._available is not None
-        self.last = known[-1] if known else self._available - 1 if is_list else None
+        self.last = known[-1] if known else None
         """The highest number of a frame, if that is known."""
+        if known is None and self._available and isinstance(parameters, list | tuple):
+            self.last = self._available - 1
         most = self._available if n_frames is not None else None
         numbered = _numbered(entries, most, self.name)
         if n_frames is None and self._available is not None:

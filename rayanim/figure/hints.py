@@ -39,7 +39,7 @@ def advice_of(stats: DrawStats) -> Iterator[Note]:
             "code",
             "The script's own code (update(), as a rule) takes "
             f"{_ms(code_s / frames)} of the {_ms(timed_s / frames)} ms of a frame: the drawing "
-            "is not what is slow. Compute once, before the first frame, what does not depend on it.",
+            "is not what is slow. Compute once, before the first frame, what is the same in all.",
         )
     if stats.in_full.get(FIRST_FRAME, 0) > NEARLY_ALWAYS * stats.frames:
         yield Note(
