@@ -91,7 +91,9 @@ def _print_formats(ctx: click.Context, param: click.Parameter, is_asked: bool) -
             f"{each.suffix:9} {each.codec:13} {each.encoder:15} {alpha:6} {loops:11} "
             f"{each.audio or 'no':6} {subtitles:10} {each.size:g}"
         )
-    click.echo("Sizes are of a moving line, H.264's being 1.")
+    click.echo(
+        "Sizes are of one moving line at the default settings, H.264 being 1; other drawings differ."
+    )
     ctx.exit()
 
 
@@ -142,10 +144,11 @@ def run(
 ) -> int:
     """Render SCRIPT's video.
 
-    SCRIPT runs as `python SCRIPT` would, and its own produce(...) or
-    make_video(...) renders; options take the place of its arguments. A SCRIPT
-    that renders nothing, but defines an Animator, FrameGenerator or Act, is
-    rendered to NAME.mp4, or SCRIPT's name with .mp4, in the current folder.
+    SCRIPT runs as `python SCRIPT` would. What it saves with save(...) of a
+    matplotlib animation, produce(...) or make_video(...) is rendered; options
+    take the place of its arguments. A SCRIPT that only shows an animation, or
+    only defines an Animator, FrameGenerator or Act, is rendered to NAME.mp4, or
+    SCRIPT's name with .mp4, in the current folder.
     """
     if not watch:
         if port is not None or no_open:

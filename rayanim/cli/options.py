@@ -197,7 +197,7 @@ def video_options(command: CommandT) -> CommandT:
             "-j",
             "--workers",
             metavar="N|50%|auto|-1",
-            help="The most render actors: a number, a share of the cores, or all of them.",
+            help="The most processes that draw (actors): a number, a share of the cores, or all of them.",
         ),
         click.option(
             "--engine",
@@ -276,7 +276,7 @@ def video_options(command: CommandT) -> CommandT:
         click.option(
             "--transport",
             type=click.Choice(["auto", *get_args(Transport)]),
-            help="Encode in segments that are joined, or all frames in one encoder.",
+            help="segments: encode pieces and join them; frames: one encoder. Seldom needed.",
         ),
         click.option(
             "--segment-frames",
@@ -337,13 +337,13 @@ def drawing_options(command: CommandT) -> CommandT:
             "--quality",
             type=click.Choice(list(QUALITIES)),
             help="Height and rate: l is 480p15, m 720p30, h 1080p60, p 1440p60, k 2160p60. "
-            "Frames that are given one by one keep their rate.",
+            "Animations of matplotlib's, lists and generators keep their own rate.",
         ),
         click.option(
             "--dpi",
             type=float,
             metavar="N",
-            help="Pixels per inch of the figures of an Animator or a function.",
+            help="Pixels per inch of figures.",
         ),
         _parsed(
             "--seed",
