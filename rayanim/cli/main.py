@@ -91,9 +91,7 @@ def _print_formats(ctx: click.Context, param: click.Parameter, is_asked: bool) -
             f"{each.suffix:9} {each.codec:13} {each.encoder:15} {alpha:6} {loops:11} "
             f"{each.audio or 'no':6} {subtitles:10} {each.size:g}"
         )
-    click.echo(
-        "Sizes are of one moving line at the default settings, H.264 being 1; other drawings differ."
-    )
+    click.echo("Sizes are of one moving line at the default settings, H.264 being 1.")
     ctx.exit()
 
 

@@ -197,7 +197,7 @@ def video_options(command: CommandT) -> CommandT:
             "-j",
             "--workers",
             metavar="N|50%|auto|-1",
-            help="The most processes that draw (actors): a number, a share of the cores, or all of them.",
+            help="The most processes that draw (actors): a number, a share of the cores, or all.",
         ),
         click.option(
             "--engine",
