@@ -97,11 +97,15 @@ def save(
         "savefig_kwargs": savefig_kwargs,
         "progress_callback": progress_callback,
     }
+    reason = None
     try:
         arguments = _arguments(animation, filename, given)
-    except NotOursError as reason:
+    except NotOursError as refusal:
+        reason = str(refusal)
+    # Not inside the handler: what matplotlib raises does not follow from our refusal.
+    if reason is not None:
         if current().show is None:
-            _leave_to_matplotlib(animation, filename, given, str(reason))
+            _leave_to_matplotlib(animation, filename, given, reason)
             return None
         # Shown, whatever the file would be.
         saved = SavedAnimation(animation, tuple(given["extra_anim"] or ()))
