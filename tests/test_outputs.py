@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from numbered import FPS, Numbered, numbered_frame
+from numbered import FPS, Numbered, NumberedAnimator, numbered_frame
 from PIL import Image
 from samples import sampled
 
@@ -265,6 +265,16 @@ def test_what_makes_no_sense_is_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=match):
         render(outfile, Numbered(20, fail=0))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("numbers", [range(20), range(100, 120)])
+def test_a_poster_of_a_frame_beyond_a_list_is_refused(tmp_path: Path, numbers: range) -> None:
+    """Before anything is drawn, whatever numbers the entries have."""
+    params = [rayanim.IndexedFrameParams(number, number) for number in numbers]
+    outputs = below(tmp_path, "a.mp4", f"b.png:frame={numbers.stop}")
+    with pytest.raises(SettingsError, match="not in the video"):
+        render(outputs, NumberedAnimator(), param_by_frame=params)
     assert os.listdir(tmp_path) == []
 
 
