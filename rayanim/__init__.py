@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SettingsError,
         SetupError,
     )
+    from rayanim.notebook import show
     from rayanim.parameters import IndexedFrameParams
     from rayanim.patching import patch, save, unpatch
     from rayanim.render import produce
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Animator": "animator",
     "get_rendered_frame_ids": "animator",
+    "load_ipython_extension": "cli.magic",
     "ClusterSettings": "settings",
     "IndexedFrameParams": "parameters",
     "PerformanceSettings": "settings",
@@ -49,6 +51,7 @@ _HOMES = {
     "patch": "patching",
     "produce": "render",
     "save": "patching",
+    "show": "notebook",
     "unpatch": "patching",
     **dict.fromkeys(
         (
@@ -108,6 +111,7 @@ __all__ = [
     "patch",
     "produce",
     "save",
+    "show",
     "unpatch",
 ]
 

@@ -36,7 +36,7 @@ from rayanim.figure.playback import (
 )
 from rayanim.parameters import Batch
 from rayanim.settings import RenderSettings, Selection
-from rayanim.sources import RECENT_UPDATES, Geometry, naming_frame
+from rayanim.sources import RECENT_UPDATES, Geometry, drawn_figures, naming_frame
 
 if TYPE_CHECKING:
     from matplotlib.animation import Animation
@@ -309,6 +309,8 @@ class AnimationSource:
 
     def _leave_figure(self) -> None:
         self._playback.leave_figure()
+        if self._pickled is None:
+            drawn_figures.add(self._playback.figure)
         self._figures.close()
 
     # ---- on other processes

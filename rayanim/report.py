@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import mimetypes
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import quote
 
+from rayanim.player import leave_out_figures, safe, video_html
 from rayanim.progress.base import duration, three_digits
 from rayanim.settings import PerformanceSettings
 from rayanim.storage.address import Address
@@ -526,6 +521,7 @@ class Report(_SettingsOf):
 
     def _repr_html_(self) -> str:
         """The video where a browser can play it, and the summary."""
+        leave_out_figures()
         return (
             f"{video_html(self.output, self.size[0])}"
             f'<pre style="white-space: pre-wrap">{safe(str(self))}</pre>'
@@ -573,61 +569,3 @@ def size_text(size_bytes: int) -> str:
             return f"{size_bytes} bytes" if unit == "bytes" else f"{three_digits(size)} {unit}"
         size /= 1024
     return f"{three_digits(size)} GiB"
-
-
-LARGEST_EMBEDDED_BYTES = 20 * 2**20
-"""Videos from this size on are linked from a notebook, not stored in it."""
-
-WIDEST_PX = 960
-
-# What browsers play, by suffix. They play a .mov that holds H.264 if it is
-# called MP4; they play no .mkv.
-VIDEO_TYPES = {".mp4": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
-
-
-def video_html(output: Address, width_px: int) -> str:
-    """The video inside the page if it is small, else by its path; a link if nothing plays it."""
-    if not isinstance(output, Path):
-        return f"<div>{safe(str(output))}</div>"
-    link = f'<a href="{safe(_relative_url(output))}">{safe(output.name)}</a>'
-    suffix = output.suffix.lower()
-    try:
-        kind = VIDEO_TYPES.get(suffix) or _image_type(suffix)
-        if kind is None:
-            return f"<div>{link}</div>" if output.exists() else ""
-        address = _address(output, kind)
-    except OSError:  # never written (a dry run), or moved since
-        return ""
-    width_px = min(width_px, WIDEST_PX)
-    if kind.startswith("image/"):
-        return f'<img src="{safe(address)}" width="{width_px}" style="max-width: 100%">'
-    return (
-        f'<video controls loop width="{width_px}" style="max-width: 100%" '
-        f'src="{safe(address)}">{link}</video>'
-    )
-
-
-def safe(text: str) -> str:
-    """`text` without anything that HTML reads as its own."""
-    return html.escape(text, quote=True)
-
-
-def _address(path: Path, kind: str) -> str:
-    """A data URI for a small file, a relative URL for a large one."""
-    if path.stat().st_size >= LARGEST_EMBEDDED_BYTES:
-        return _relative_url(path)
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
-
-
-def _relative_url(path: Path) -> str:
-    """The path from the working folder, which in a notebook is the notebook's, as a URL."""
-    try:
-        relative = Path(os.path.relpath(path))
-    except ValueError:  # another drive
-        relative = path
-    return quote(relative.as_posix())
-
-
-def _image_type(suffix: str) -> str | None:
-    kind = mimetypes.types_map.get(suffix)
-    return kind if kind is not None and kind.startswith("image/") else None

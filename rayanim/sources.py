@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -350,6 +351,10 @@ def _duration_ms(generator: FrameGenerator) -> float:
         ) from error
 
 
+drawn_figures: WeakSet[Any] = WeakSet()
+"""Figures of the user's that were drawn in this process, and stay in pyplot."""
+
+
 class CodeSource(ABC):
     """Frames as the user's code gives them: arrays, Pillow images, matplotlib figures."""
 
@@ -411,6 +416,7 @@ class CodeSource(ABC):
             return
         if getattr(self._pixels.figure, "number", None) in self._users_figures:
             self._pixels.release()  # pyplot goes on showing what the user made
+            drawn_figures.add(self._pixels.figure)
         else:
             self._pixels.close()
         self._pixels = None

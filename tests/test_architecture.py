@@ -38,11 +38,21 @@ IMPURE_PACKAGES = {"ray", "av", "matplotlib", "time", "threading", "subprocess"}
 HOMES = {
     "av": {"video", "doctor"},
     "ray": {"engine", "doctor", "jobs"},
-    "matplotlib": {"figure", "util", "animator", "acts", "frame_gen", "timeline", "doctor"},
+    "matplotlib": {
+        "figure",
+        "util",
+        "animator",
+        "acts",
+        "frame_gen",
+        "timeline",
+        "doctor",
+        "notebook",
+        "profiling",
+    },
 }
 
 WRITTEN_BY_USERS = {"animator", "acts", "frame_gen"}
-ENTRY = {"cli", "render", "still", "dry_run", "preview"}
+ENTRY = {"cli", "render", "still", "dry_run", "preview", "notebook", "profiling"}
 FORBIDDEN = {
     "errors": None,
     "easing": None,
@@ -56,10 +66,13 @@ FORBIDDEN = {
     "engine": ENTRY,
     "jobs": ENTRY,
     "doctor": ENTRY,
-    "render": {"cli", "preview"},
-    "still": {"cli", "preview"},
-    "dry_run": {"cli", "preview"},
+    "render": {"cli", "preview", "notebook"},
+    "still": {"cli", "preview", "notebook"},
+    "dry_run": {"cli", "preview", "notebook"},
     "preview": {"cli"},
+    "profiling": {"cli", "preview", "notebook"},
+    "report": {"figure", "video", "sources", "engine"} | ENTRY,
+    "player": WRITTEN_BY_USERS | {"engine"} | ENTRY,
 }
 """What each module or package must not import; None means all of ours but `errors`."""
 

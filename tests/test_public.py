@@ -42,6 +42,7 @@ PUBLIC = [
     "patch",
     "produce",
     "save",
+    "show",
     "unpatch",
 ]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rayanim import report as report_module
+from rayanim import player
 from rayanim.errors import SettingsError
 from rayanim.report import ActorChange, FleetSize, Report, StageRates, binding_stage
 from rayanim.settings import PerformanceSettings
@@ -416,7 +416,7 @@ def test_a_small_video_is_inside_the_notebook(tmp_path: Path, name: str, kind: s
 
 def test_a_large_video_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the limit on the page holds the path from the working folder, as a URL."""
-    monkeypatch.setattr(report_module, "LARGEST_EMBEDDED_BYTES", 10)
+    monkeypatch.setattr(player, "LARGEST_EMBEDDED_BYTES", 10)
     monkeypatch.chdir(tmp_path)
     video = tmp_path / "out" / 'a "video" #1 <b>.mp4'
     video.parent.mkdir()

@@ -189,6 +189,15 @@ def _parse_log(text: str) -> str:
     return text if text == "-" else str(Path(text).absolute())
 
 
+frames_option = click.option(
+    "--frames",
+    metavar="FRAMES",
+    help="Only these, ends included: 0-99, 3,5-10 or 1-100x5.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output.")
+
+
 def video_options(command: CommandT) -> CommandT:
     """Options of `run` and `submit`: where frames are drawn, how they are encoded and kept."""
     return with_options(
@@ -209,11 +218,7 @@ def video_options(command: CommandT) -> CommandT:
             type=click.Choice(get_args(Drawing)),
             help="Draw what changed in a figure, or everything in every frame.",
         ),
-        click.option(
-            "--frames",
-            metavar="FRAMES",
-            help="Only these, ends included: 0-99, 3,5-10 or 1-100x5.",
-        ),
+        frames_option,
         click.option("--crf", type=float, metavar="N", help="Quality: lower is better and larger."),
         click.option(
             "--codec",
@@ -388,7 +393,7 @@ def common_options(command: CommandT) -> CommandT:
             help="Replace an existing file (the default), or refuse.",
         ),
         click.option("-p", "--preview", is_flag=True, help="Open the result."),
-        click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output."),
+        json_option,
         click.option(
             "-v",
             "--verbose",
@@ -603,8 +608,28 @@ HELP_GROUPS = {
 """The sections of ``--help`` and their options; all others are in the section "Cluster"."""
 
 
-class ScriptCommand(click.Command):
-    """A command whose words after ``--`` belong to the script, and whose options are grouped."""
+class GroupedCommand(click.Command):
+    """A command whose help groups its options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """A section for each group of options, each in the order of `HELP_GROUPS`."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        # The option that click adds has another name in each of its versions.
+        named = {"help" if "--help" in each.opts else each.name: each for each in options}
+        shown = {name: each.get_help_record(ctx) for name, each in named.items()}
+        records = {name: record for name, record in shown.items() if record is not None}
+        names = {title: group.split() for title, group in HELP_GROUPS.items()}
+        grouped = {name for group in names.values() for name in group}
+        names["Cluster"] = [name for name in records if name and name not in grouped]
+        for title, group in names.items():
+            lines = [records[name] for name in group if name in records]
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
+
+
+class ScriptCommand(GroupedCommand):
+    """A command whose words after ``--`` belong to the script."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the script's words apart before click sees them."""
@@ -626,22 +651,6 @@ class ScriptCommand(click.Command):
                 f"{error.format_message()}. Arguments of the script go after two dashes: "
                 f"{ctx.command_path} SCRIPT -- {found[1]}"
             ) from error
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """A section for each group of options, each in the order of `HELP_GROUPS`."""
-        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
-        # The option that click adds has another name in each of its versions.
-        named = {"help" if "--help" in each.opts else each.name: each for each in options}
-        shown = {name: each.get_help_record(ctx) for name, each in named.items()}
-        records = {name: record for name, record in shown.items() if record is not None}
-        names = {title: group.split() for title, group in HELP_GROUPS.items()}
-        grouped = {name for group in names.values() for name in group}
-        names["Cluster"] = [name for name in records if name and name not in grouped]
-        for title, group in names.items():
-            lines = [records[name] for name in group if name in records]
-            if lines:
-                with formatter.section(title):
-                    formatter.write_dl(lines)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """The usage line, with those words."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import tempfile
 import threading
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import RayanimError
-from rayanim.report import VIDEO_TYPES
+from rayanim.player import media_type
 from rayanim.video.formats import joiner_of
 from rayanim.video.spec import STILL, StreamSpec, Tracks
 
@@ -34,10 +33,7 @@ CONTAINERS_OF = {
 
 def content_type(path: Path) -> str | None:
     """What a browser is told that a finished file is; None where none plays it."""
-    suffix = path.suffix.lower()
-    kind = VIDEO_TYPES.get(suffix) or {".m4v": "video/mp4", ".mkv": "video/webm"}.get(suffix)
-    found = kind or mimetypes.types_map.get(suffix) or {".webp": "image/webp"}.get(suffix)
-    return found if found is not None and found.startswith(("video/", "image/")) else None
+    return media_type(path) or {".mkv": "video/webm"}.get(path.suffix.lower())
 
 
 @dataclass(frozen=True, slots=True)

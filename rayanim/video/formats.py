@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
 
+import av
 import numpy as np
 
 from rayanim.errors import EncodeError
@@ -322,3 +323,21 @@ class PingPongEncoder:
         """Close without finishing and remove the file; no effect after `finish`."""
         self._encoder.abort()
         self._kept.close()
+
+
+def frame_times(path: str | os.PathLike[str]) -> tuple[int, list[float]]:
+    """The width of a video in pixels, and when each of its frames begins, in seconds.
+
+    Raises
+    ------
+    EncodeError
+        If FFmpeg cannot read the file.
+    """
+    try:
+        with av.open(os.fspath(path)) as container:
+            stream = container.streams.video[0]
+            packets = container.demux(stream)
+            times_s = [float(each.pts * each.time_base) for each in packets if each.pts is not None]
+            return stream.codec_context.width, sorted(times_s)
+    except (av.FFmpegError, IndexError) as error:
+        raise EncodeError(f"{os.fspath(path)!r} cannot be read as a video: {error}.") from error

@@ -1,0 +1,100 @@
+"""In a notebook: `rayanim.show`, and which figures a cell shows."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rayanim.errors import OutputError, SettingsError
+from rayanim.player import IMAGE_TYPES, VIDEO_TYPES, Player, media_type
+from rayanim.report import Report
+from rayanim.storage.address import Outfile
+
+
+def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player | Report:
+    """Render a video and show it in a notebook, where this is a cell's last line.
+
+    Parameters
+    ----------
+    source
+        What `rayanim.produce` takes: an `Animator`, an animation of matplotlib's, a function
+        and so on. Or a video that is there: its path, or the report of its job.
+    outfile
+        Where the video is kept; None keeps it in the notebook alone.
+    **options
+        Further options of `rayanim.produce`; figures keep their own `dpi` where it is not given.
+
+    Returns
+    -------
+    Player or Report
+        What the notebook shows: an HTML5 video with a bar that steps by frames; with an
+        `outfile` the report, which shows the same and the summary. A ``display(...)`` shows
+        it in the middle of a cell.
+
+    Raises
+    ------
+    OutputError
+        If there is no such file, or browsers do not show it.
+    RayanimError
+        As `rayanim.produce` does.
+    """
+    from rayanim.render import produce
+
+    if isinstance(source, Report):
+        source = source.output
+    if isinstance(source, str | os.PathLike):
+        if options or outfile is not None:
+            names = ", ".join(sorted(options) or ["outfile"])
+            raise SettingsError(
+                f"{os.fspath(source)!r} is a video that is there: {names} would have no effect."
+            )
+        return Player(_checked(Path(source)))
+    options = {"dpi": None, **options}
+    if outfile is not None:
+        return produce(source, outfile=outfile, **options)
+    name = getattr(source, "__name__", type(source).__name__)
+    with tempfile.TemporaryDirectory(prefix="rayanim-show-") as folder:
+        report = produce(source, outfile=Path(folder, f"{name}.mp4"), **options)
+        return shown_report(report, Path(folder))
+
+
+def _checked(path: Path) -> Path:
+    if not path.is_file():
+        raise OutputError(f"There is no video {str(path)!r}.")
+    if media_type(path) is None:
+        known = ", ".join((*VIDEO_TYPES, *IMAGE_TYPES))
+        raise OutputError(f"Browsers do not show {str(path)!r}. They show {known}.")
+    return path
+
+
+def shown_report(report: Report, folder: Path) -> Player | Report:
+    """The report; of a video in the temporary `folder` only the video."""
+    output = report.output
+    if isinstance(output, Path) and output.parent == folder and output.exists():
+        return Player(output, embedded=True)
+    return report
+
+
+@contextlib.contextmanager
+def figures_held_back() -> Iterator[None]:
+    """Have ``plt.show()`` in the cell wait: at the cell's end all figures but the video's show."""
+    from matplotlib import pyplot
+
+    from rayanim.figure.private import replaced
+
+    with warnings.catch_warnings(), replaced(pyplot, "show", _shows_nothing):
+        yield
+
+
+def _shows_nothing(show: Any) -> Any:
+    @functools.wraps(show)
+    def shows_nothing(*args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    return shows_nothing
