@@ -119,7 +119,8 @@ class FrameDrawer:
     def __init__(self, plan: PlannedVideo, *, in_any_order: bool = False) -> None:
         self._plan = plan
         self._params: dict[int, Any] = {}
-        self._geometry: Geometry | None = None
+        self.geometry: Geometry | None = None
+        """What the first frame settled, once one was drawn."""
         self._drawn = -1
         self._packed: PackedSource | None = None
         self._is_tested = plan.settings.sequential
@@ -173,7 +174,7 @@ class FrameDrawer:
 
     def close(self) -> None:
         """Release what was opened."""
-        if self._geometry is not None:
+        if self.geometry is not None:
             self._source.close()
 
     def _next(self, number: int) -> Batch:
@@ -193,7 +194,7 @@ class FrameDrawer:
         settings = self._plan.settings
         with uncounted():
             for number, params in self._params.items():
-                if self._geometry is None:
+                if self.geometry is None:
                     # As a serial run does: what drawing it leaves behind counts.
                     self.draw(number)
                 elif number > self._drawn and not settings.independent:
@@ -217,25 +218,25 @@ class FrameDrawer:
         if isinstance(self._source, AnimationSource) and number <= self._drawn and self._packed:
             # Also for the same one: a layout may go on from where the last draw left it.
             self._source.close()
-            self._source, self._geometry = unpickled(self._packed), None
+            self._source, self.geometry = unpickled(self._packed), None
         source, seed = self._source, self._plan.settings.seed
         skips = isinstance(source, SequentialSource) and len(source.skipped(number)) > TESTED_FRAMES
-        if skips and not self._is_tested and self._packed is None and self._geometry is None:
+        if skips and not self._is_tested and self._packed is None and self.geometry is None:
             self._pack()
-        if self._geometry is None:
+        if self.geometry is None:
             first = next(iter(self._params))
             if isinstance(source, AnimationSource):
                 first = number  # it knows itself what comes before
             open_source(source, seed, None)
             try:
-                self._geometry = measure_source(source, seed, first, self._params[first])
+                self.geometry = measure_source(source, seed, first, self._params[first])
             except BaseException:
                 source.close()
                 raise
         if skips and not self._is_tested and self._packed is not None:
             self._is_tested = True
-            self._find_jump(number, self._packed, self._geometry)
-        return self._geometry
+            self._find_jump(number, self._packed, self.geometry)
+        return self.geometry
 
     def _find_jump(self, number: int, packed: PackedSource, geometry: Geometry) -> None:
         from rayanim.engine.draw import ChunkRenderer, OrderTest, find_jump

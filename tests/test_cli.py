@@ -449,7 +449,7 @@ def test_an_unknown_command_lists_those_there_are(capsys):
     assert call("wave.py") == 2
     assert capsys.readouterr().err == (
         "rayanim: error: There is no command 'wave.py'. The commands are "
-        "run, still, preview, doctor, warm, submit, status, logs, watch, stop, fetch: "
+        "run, still, preview, profile, doctor, warm, submit, status, logs, watch, stop, fetch: "
         "rayanim run wave.py, for example.\n"
     )
 

@@ -21,6 +21,8 @@ from rayanim.cli.options import (
     cluster_options,
     common_options,
     drawing_options,
+    frames_option,
+    json_option,
     page_options,
     parsed_time,
     video_options,
@@ -219,6 +221,28 @@ def preview(
     return serve_preview(script, options.name, own, for_script, port=port or 0, opens=not no_open)
 
 
+@main.command(cls=ScriptCommand, epilog=EXIT_CODES)
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@frames_option
+@drawing_options
+@json_option
+@click.pass_context
+def profile(ctx: click.Context, /, script: Path, **given: Any) -> int:
+    """Show where the time of SCRIPT's frames goes, and what would make it less.
+
+    The first frames, as many as take ten seconds, are drawn, converted and encoded, and
+    nothing is written. It prints how long the script's own code takes, layouts, each artist
+    and the encoder; which frames are the slowest; what makes the script slow; and whether
+    actors would help.
+    """
+    from rayanim.cli.run import run_script
+    from rayanim.profiling import profile
+
+    options = Options.of(given, ctx.meta[SCRIPT_ARGUMENTS], None)
+    return run_script(script, options, lambda plan, printer: profile(plan))
+
+
 DOCTOR_EXIT_CODES = "Exit codes: 0 no errors; 1 errors were found; 2 an option is not valid."
 
 
@@ -275,7 +299,7 @@ def warm(limit_s: float, stop: bool) -> int:
     return stop_warm() if stop else start_warm(limit_s)
 
 
-for _command in (run, still, preview):
+for _command in (run, still, preview, profile):
     _command.help = f"{inspect.cleandoc(_command.help or '')}\n\n{NAME_HELP}"
 
 

@@ -1,0 +1,189 @@
+"""`rayanim profile`: what is measured, of which artists, and what is said about actors."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rayanim import profiling
+from rayanim.cli import main
+
+PLOT = """
+import matplotlib.pyplot as plt
+import rayanim
+class Plot(rayanim.Animator):
+    n_frames = 14
+    def setup(self):
+        fig, (self.left, right) = plt.subplots(1, 2, figsize=(4, 2))
+        (self.line,) = self.left.plot([0, 1], label="a [red]line[/red]")
+        self.left.set(xlabel="time", ylim=(0, 20))
+        right.plot([1, 0])
+        right.set_title("right")
+        return fig
+    def update(self, frame_idx, params):
+        self.line.set_ydata([0, frame_idx])
+"""
+
+
+@pytest.fixture(autouse=True)
+def all_frames(monkeypatch):
+    """However slow the machine is."""
+    monkeypatch.setattr(profiling, "MOST_S", math.inf)
+    monkeypatch.setattr(profiling, "FULL_S", math.inf)
+
+
+def run(folder: Path, script: str, *options: str) -> int:
+    path = folder / "script.py"
+    path.write_text(script)
+    with pytest.raises(SystemExit) as ended:
+        main(["profile", str(path), *options])
+    return ended.value.code
+
+
+def profiled(folder: Path, capsys: Any, script: str = PLOT, *options: str) -> dict[str, Any]:
+    """The report of a script's only video."""
+    assert run(folder, script, *options, "--json") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (report,) = [each for each in events if each["event"] == "report"]
+    return report
+
+
+def test_all_parts_of_a_frame_are_measured(tmp_path, capsys, monkeypatch):
+    """Stages, frames, and artists with how often they were redrawn; and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    found = profiled(tmp_path, capsys)
+    assert found["frames"] == found["n_frames"] == 14
+    assert list(found["stages_ms"]) == [
+        "update, and the script's other code",
+        "drawing",
+        "conversion",
+        "encoding",
+    ]
+    assert all(ms > 0 for ms in found["stages_ms"].values())
+    artists = {(each["kind"], each["label"], each["axes"]): each for each in found["artists"]}
+    line = artists["Line2D", "a [red]line[/red]", "axes 1"]
+    assert (line["count"], line["redrawn"]) == (1, 1)
+    assert artists["XAxis", "time", "axes 1"]["redrawn"] == 0
+    # First comes what each frame draws, with the figure, however little it takes in a full draw.
+    assert line in found["artists"][:2]
+    assert artists["Spine", "", "axes 'right'"]["count"] == 4
+    assert artists["Axes, itself", "", "axes 1"]["redrawn"] == 0
+    assert 0.5 < sum(each["share"] for each in found["artists"]) <= 1
+    assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
+
+
+def test_it_is_a_text_for_people(tmp_path, capsys):
+    """Labels are no markup; the script goes on after its call, and what it prints is printed."""
+    script = f"{PLOT}\nprint(Plot().make_video('own.mp4').frames, 'frames')"
+    assert run(tmp_path, script) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("14 frames\nown.mp4: 14 of 14 frames of 400x200 were drawn, in ")
+    assert "Line2D 'a [red]line[/red]' in axes 1 " in out
+    assert "Drew 1 frame in full: the first frame.\n" in out
+
+
+SLOW_ARTIST = """
+from matplotlib.lines import Line2D
+class Slow(Line2D):
+    def draw(self, renderer):
+        CLOCK.now += 0.25
+        super().draw(renderer)
+class SlowPlot(Plot):
+    def setup(self):
+        fig = super().setup()
+        self.left.add_line(Slow([0, 1], [0, 1], label="slow"))
+        self.left.legend()
+        return fig
+"""
+
+
+def test_what_an_artist_takes_is_its_own(tmp_path, capsys, monkeypatch):
+    """Neither its base class nor what draws it takes the same time once more."""
+    clock = SimpleNamespace(now=0.0)
+    clock.perf_counter = lambda: clock.now
+    monkeypatch.setattr(profiling, "time", clock)
+    monkeypatch.setattr("builtins.CLOCK", clock, raising=False)
+    (slow,) = profiled(tmp_path, capsys, PLOT + SLOW_ARTIST, "SlowPlot")["artists"]
+    assert (slow["kind"], slow["label"], slow["ms"], slow["share"]) == ("Slow", "slow", 250, 1)
+
+
+def test_frames_can_be_chosen(tmp_path, capsys):
+    """As for a render."""
+    found = profiled(tmp_path, capsys, PLOT, "--frames", "8-10")
+    assert [each["frame"] for each in found["frames_ms"]] == [10]
+    assert found["frames"] == 3
+
+
+def test_what_makes_it_slow_is_said(tmp_path, capsys):
+    """Also of few frames: a layout in each of them; and artists that pile up."""
+    layout = PLOT.replace("figsize=(4, 2)", "figsize=(4, 2), layout='constrained'")
+    found = profiled(tmp_path, capsys, layout)
+    assert "layout (constrained)" in found["stages_ms"]
+    assert any("The constrained layout engine runs in every frame" in h for h in found["hints"])
+    piles = PLOT.replace("14", "60").replace("self.line.set_ydata(", "self.left.plot(")
+    (hint,) = profiled(tmp_path, capsys, piles)["hints"]
+    assert "Artists pile up" in hint
+    assert "script.py:14" in hint
+
+
+STATEFUL = PLOT.replace("[0, frame_idx]", "[0, self.total]").replace(
+    "    def update(self, frame_idx, params):\n",
+    "    total = 0\n    def update(self, frame_idx, params):\n        self.total += 1\n",
+)
+LOCKED = f"import threading\n{PLOT}\nplot = Plot()\nplot.own = threading.Lock()"
+GENERATOR = """
+import numpy as np, rayanim
+rayanim.produce((np.full((48, 64, 3), i, np.uint8) for i in range(9)), outfile="a.gif", fps=20)
+"""
+ANIMATION = """
+import matplotlib.pyplot as plt
+from matplotlib.animation import FuncAnimation
+fig, ax = plt.subplots(figsize=(2, 2))
+(line,) = ax.plot([0, 1])
+ani = FuncAnimation(fig, lambda i: line.set_ydata([0, i / 9]), frames=9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "text"),
+    [
+        (PLOT, [], "none depends on those before it"),
+        (PLOT, ["--independent"], "as was declared"),
+        (STATEFUL, [], "each runs the updates of all frames before its own"),
+        (ANIMATION, [], "each runs the updates of all frames before its own"),
+        (LOCKED, ["plot"], "self.own = <unlocked _thread.lock"),
+        (GENERATOR, [], "none; a generator of frames is read once"),
+    ],
+)
+def test_whether_actors_would_help_is_said(tmp_path, capsys, monkeypatch, script, options, text):
+    """By the test of the frames' order that a render makes, too, and by what can be sent."""
+    monkeypatch.chdir(tmp_path)
+    assert text in profiled(tmp_path, capsys, script, *options)["spreading"][0]
+
+
+def test_a_format_with_a_palette_has_no_time_of_encoding(tmp_path, capsys):
+    """It is chosen from the whole video."""
+    assert list(profiled(tmp_path, capsys, GENERATOR)["stages_ms"]) == [
+        "the script's drawing",
+        "conversion",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "code", "text"),
+    [
+        (PLOT, ["Other"], 2, "no video called 'Other'"),
+        (PLOT, ["--frames", "10-14"], 2, "14"),
+        (PLOT, ["--frames", "x"], 2, "frames"),
+        (PLOT.replace("frame_idx])", "1 / (3 - frame_idx)])"), [], 1, "frame 3"),
+    ],
+)
+def test_a_mistake_is_a_message(tmp_path, capsys, script, options, code, text):
+    """As from `run`."""
+    assert run(tmp_path, script, *options) == code
+    assert text in capsys.readouterr().err
