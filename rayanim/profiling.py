@@ -52,8 +52,8 @@ MOST_FRAMES, MOST_S, LEAST_FRAMES = 200, 10.0, 3
 FULL_DRAWS, FULL_S = 5, 5.0
 """So many of them are drawn once more in full, and no further one after so many seconds."""
 
-LEAST_BETWEEN = 5
-"""Frames from one of them to the next: the frame after each is none of the usual ones."""
+LEAST_BETWEEN = 6
+"""Frames from one of them to the next: the two after each are none of the usual ones."""
 
 ROWS_SHOWN, SLOWEST_SHOWN = 10, 3
 
@@ -451,8 +451,11 @@ class _FullDraws(DrawMonitor):
         self._chosen = set(range(first, n_frames, max(LEAST_BETWEEN, n_frames // FULL_DRAWS)))
 
     def is_usual(self, position: int) -> bool:
-        """Whether the frame there is neither one of the first, nor after one drawn in full."""
-        return position >= WARM_UP and position - 1 not in self._chosen
+        """Whether the frame there is neither one of the first, nor after one drawn in full.
+
+        The two after those are drawn anew, too: what they are drawn from was not watched.
+        """
+        return position >= WARM_UP and not {position - 1, position - 2} & self._chosen
 
     def draw(self, pixels: AnyPixels) -> npt.NDArray[np.uint8]:
         """Draw, and draw a chosen frame once more."""
@@ -610,8 +613,8 @@ def _spreading(
         max_actors=plan.settings.most_actors(cores),
         cores=cores,
     )
-    where = "in this process" if choice.engine == "local" else f"on {choice.actors} actors"
-    yield f"This machine would draw it {where}: {choice.reason.removeprefix('for the rest, ')}."
+    text = choice.reason.replace("the rest", "all frames")
+    yield f"{text[0].upper()}{text[1:]}."
 
 
 def _order_text(plan: PlannedVideo, packed: PackedSource, measured: _Measured) -> str:
