@@ -289,7 +289,6 @@ CELLS = [
     "ani = FuncAnimation(fig, lambda i: line.set_ydata([0, i]), frames=20)\nplt.show()",
     f"{PLOT}def update(i):\n    line.set_ydata([0, i])\n    return fig\n"
     "rayanim.show(update, n_frames=10)",
-    f"{PLOT}rayanim.show(FuncAnimation(fig, lambda i: line.set_ydata([0, i]), frames=20))",
     f"{NUMBERS}rayanim.show(frames, fps=30, n_frames=60)",
     # Another figure of the cell is the user's, and is shown.
     f"{PLOT}other, _ = plt.subplots(figsize=(1, 1))\n"
@@ -331,7 +330,7 @@ def notebook(tmp_path_factory):
 
 def test_each_cell_shows_one_video_and_no_figure(notebook) -> None:
     """The figure that was drawn is not shown once more below it; another one is."""
-    for cell, pictures in zip(notebook[0].cells, [0, 0, 0, 0, 0, 0, 1], strict=True):
+    for cell, pictures in zip(notebook[0].cells, [0, 0, 0, 0, 0, 1], strict=True):
         assert sum("image/png" in each.get("data", {}) for each in cell.outputs) == pictures
         assert sum("<video" in text for text in html_of(cell)) == ("load_ext" not in cell.source)
         assert not [each for each in cell.outputs if each.get("name") == "stderr"], cell.outputs
@@ -345,7 +344,7 @@ def test_the_progress_is_a_bar_that_ends(notebook) -> None:
 
 
 NUMBER = """(() => {
-  const video = document.querySelectorAll('video')[4], canvas = document.createElement('canvas');
+  const video = document.querySelectorAll('video')[3], canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [64, 48];
   const context = canvas.getContext('2d');
   context.drawImage(video, 0, 0);
@@ -357,7 +356,7 @@ NUMBER = """(() => {
   return number;
 })()"""
 
-BAR = "document.querySelectorAll('video')[4].nextElementSibling"
+BAR = "document.querySelectorAll('video')[3].nextElementSibling"
 
 
 @pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
@@ -368,7 +367,7 @@ def test_the_exported_page_plays_and_steps(notebook) -> None:
     with a_page() as page:
         page.open(notebook[1].as_uri())
         page.wait_for(f"document.querySelectorAll('video + div > input').length === {videos}")
-        page.value("document.querySelectorAll('video')[4].muted = true")
+        page.value("document.querySelectorAll('video')[3].muted = true")
         for step, number in [("lastChild.previousSibling", 1)] * 1 + [("firstChild", 0)]:
             page.value(f"{BAR}.{step}.click()")
             page.wait_for(f"{NUMBER} === {number}")
@@ -380,7 +379,7 @@ def test_the_exported_page_plays_and_steps(notebook) -> None:
         for _ in range(3):  # quicker than the video follows
             page.value(f"{BAR}.firstChild.click()")
         page.wait_for(f"{NUMBER} === 56")
-        page.value("document.querySelectorAll('video')[4].play()")
+        page.value("document.querySelectorAll('video')[3].play()")
         page.wait_for(f"+{BAR}.children[1].value > 56 || {NUMBER} < 56")
         others = "[...document.querySelectorAll('video')].filter(each => each.currentTime > 0)"
         assert page.value(f"{others}.length") == 1

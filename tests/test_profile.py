@@ -120,16 +120,34 @@ def test_frames_can_be_chosen(tmp_path, capsys):
     assert found["spreading"][1].startswith(("All frames would take ", "Ray pays off with "))
 
 
-def test_what_makes_it_slow_is_said(tmp_path, capsys):
-    """Also of few frames: a layout in each of them; and artists that pile up."""
-    layout = PLOT.replace("figsize=(4, 2)", "figsize=(4, 2), layout='constrained'")
-    found = profiled(tmp_path, capsys, layout)
-    assert "layout (constrained)" in found["stages_ms"]
-    assert any("The constrained layout engine runs in every frame" in h for h in found["hints"])
-    piles = PLOT.replace("14", "60").replace("self.line.set_ydata(", "self.left.plot(")
-    (hint,) = profiled(tmp_path, capsys, piles)["hints"]
+LIGHT = """
+import matplotlib.pyplot as plt
+import rayanim
+class Light(rayanim.Animator):
+    n_frames = 50
+    def setup(self):
+        fig, self.ax = plt.subplots(figsize=(1, 1))
+        self.ax.axis("off")
+        return fig
+    def update(self, frame_idx, params):
+        self.ax.plot([0, 1])
+"""
+
+
+def test_artists_that_pile_up_are_said(tmp_path, capsys):
+    """With the line that adds them."""
+    (hint,) = profiled(tmp_path, capsys, LIGHT)["hints"]
     assert "Artists pile up" in hint
-    assert "script.py:14" in hint
+    assert "script.py:11" in hint
+
+
+def test_a_layout_in_each_frame_is_said(tmp_path, capsys):
+    """Also of few frames."""
+    few = LIGHT.replace("50", "6").replace("(1, 1)", "(1, 1), layout='constrained'")
+    found = profiled(tmp_path, capsys, few.replace('self.ax.axis("off")', "pass"))
+    assert "layout (constrained)" in found["stages_ms"]
+    (hint,) = found["hints"]
+    assert "The constrained layout engine runs in every frame" in hint
 
 
 STATEFUL = PLOT.replace("[0, frame_idx]", "[0, self.total]").replace(
