@@ -31,7 +31,7 @@ slider.style.cssText = 'flex: 1; min-width: 4em';
 label.style.cssText = 'font-variant-numeric: tabular-nums; white-space: nowrap';
 const bar = make('div', { onkeydown: event => event.stopPropagation() });
 bar.style.cssText = `display: flex; gap: .5em; align-items: center; width: ${video.width}px;
-  max-width: 100%; font: 13px system-ui, sans-serif; margin: .3em 0`;
+  min-width: min(18em, 100%); max-width: 100%; font: 13px system-ui, sans-serif; margin: .3em 0`;
 bar.append(button('\u2039', 'Previous frame', -1), slider, button('\u203a', 'Next frame', 1), label);
 video.after(bar);
 video.onplay = () => { video.loop = true; };
