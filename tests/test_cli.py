@@ -142,7 +142,7 @@ def test_formats_are_listed(capsys):
     assert main.main(["--formats"], standalone_mode=False) == 0
     first, *rows, last = capsys.readouterr().out.splitlines()
     assert first.split()[:2] == ["suffix", "--codec"]
-    assert "H.264's being 1" in last
+    assert "H.264 being 1" in last
     found = {(suffix, codec): rest for suffix, codec, *rest in map(str.split, rows)}
     assert found[".gif", "gif"] == ["gif", "yes", "yes", "no", "no", "10"]
     assert found[".mp4", "h264"] == ["libx264", "no", "no", "aac", "yes", "1"]
