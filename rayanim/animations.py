@@ -30,8 +30,10 @@ from rayanim.figure.playback import (
     END,
     Playback,
     SaveOptions,
+    code_of,
     figure_of,
     has_no_end,
+    steady_frames,
     why_not_played,
 )
 from rayanim.parameters import Batch
@@ -124,6 +126,14 @@ class AnimationSource:
     @property
     def advance_s(self) -> float | None:
         return median(self._updates_s) if self._updates_s else None
+
+    @property
+    def state(self) -> Any:
+        animations = self._playback.animations
+        if any(type(each).__module__ != "matplotlib.animation" for each in animations):
+            return None
+        frames = [steady_frames(each) for each in animations]
+        return code_of(animations), self._playback.figure, frames
 
     def open(self, geometry: Geometry | None) -> None:
         if self._is_used:

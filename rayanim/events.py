@@ -137,9 +137,10 @@ class JobFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResumed(Event):
-    """Finished frames of an earlier job for the same video were found."""
+    """Finished frames of an earlier job were found; `cached_frames` of them in the cache."""
 
     frames: int
+    cached_frames: int = 0
     written_bytes: int
 
 

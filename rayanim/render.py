@@ -108,6 +108,7 @@ def produce(
     segment_frames: int | None = None,
     resume: bool = False,
     keep_parts: bool = False,
+    cache: bool = True,
     address: str | None = None,
     cluster: ClusterSettings | None = None,
     log_json: str | os.PathLike[str] | None = None,
@@ -265,6 +266,10 @@ def produce(
         one that was killed, stopped or failed.
     keep_parts
         Keep the finished segments beside the video.
+    cache
+        Take segments from the user's cache that an earlier video was made of, where nothing
+        that decides about their frames has changed, and keep new ones there. Some of
+        their frames are drawn again and compared. False does neither.
     address
         A Ray cluster that this machine belongs to: ``auto``, or ``HOST:PORT``
         of its head. None looks into ``RAY_ADDRESS``, and without one Ray runs
@@ -471,18 +476,19 @@ def _made(
                 redraw = error
             begin_random_numbers_again()
             plan = plan.drawn_safer(redraw, again or feed)
+            plan = plan.with_settings(lambda settings: replace(settings, cache=False))
             in_full = in_full or redraw.in_full
-            notice = f"{redraw.message}. All frames are drawn again, {_how(redraw)}."
+            notice = f"{redraw.message}. All frames are drawn again{_how(redraw)}."
             feed, again = plan.feed, plan.feed.from_start()
 
 
 def _how(redraw: RedrawError) -> str:
     """How all frames are drawn again, for a message."""
     if redraw.in_sequence:
-        return "each after the updates of those before it, as with --sequential"
+        return ", each after the updates of those before it, as with --sequential"
     full = "in full" if redraw.in_full else ""
     here = "in this process" if redraw.in_process else ""
-    return ", ".join(each for each in (full, here) if each)
+    return "".join(f", {each}" for each in (full, here) if each)
 
 
 @contextlib.contextmanager

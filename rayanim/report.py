@@ -254,6 +254,8 @@ class Report(_SettingsOf):
         What went to the encoder, ``segments`` or ``frames``, and why.
     resumed_frames
         Frames in segments that an earlier job had finished.
+    cached_frames
+        How many of those came from the cache.
     actors_peak
         The most render actors that were up at once; 0 in this process.
     start_s
@@ -306,6 +308,7 @@ class Report(_SettingsOf):
     transport: str = "frames"
     transport_reason: str = ""
     resumed_frames: int = 0
+    cached_frames: int = 0
     actors_peak: int = 0
     start_s: float = 0.0
     stages: StageRates = field(default_factory=StageRates, metadata=_as_json(asdict))
@@ -449,7 +452,8 @@ class Report(_SettingsOf):
             f"drawn {where}{why}."
         )
         if self.resumed_frames:
-            text += f" {plural(self.resumed_frames, 'frame')} came from an earlier run."
+            source = "the cache" if self.cached_frames else "an earlier run"
+            text += f" {plural(self.resumed_frames, 'frame')} came from {source}."
         return text
 
     def _bottleneck_line(self) -> str:

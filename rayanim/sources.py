@@ -95,6 +95,10 @@ class Source(Protocol):
     def advance_s(self) -> float | None:
         """Seconds that `advance` takes for a frame, by those drawn so far; None before any."""
 
+    @property
+    def state(self) -> Any:
+        """All that decides what is drawn next, beside parameters; None where that is not known."""
+
     def open(self, geometry: Geometry | None) -> None:
         """Build what drawing needs; once per process, before `measure` and `draw`.
 
@@ -191,6 +195,10 @@ class AnimatorSource:
     @property
     def advance_s(self) -> float | None:
         return self._updates.usual_s
+
+    @property
+    def state(self) -> Any:
+        return self._animator, None if self._pixels is None else self._pixels.figure
 
     def open(self, geometry: Geometry | None) -> None:
         self._order = FrameOrder(geometry)
@@ -301,6 +309,10 @@ class GeneratorSource:
     def advance_s(self) -> float | None:
         return self._code.usual_s
 
+    @property
+    def state(self) -> Any:
+        return (self._generator,)
+
     def open(self, geometry: Geometry | None) -> None:
         self._order = FrameOrder(geometry)
         self._changes = ChangeRecorder(self._generator)
@@ -377,6 +389,10 @@ class CodeSource(ABC):
     @property
     def advance_s(self) -> float | None:
         return self._code.usual_s
+
+    @property
+    def state(self) -> Any:
+        return None
 
     @abstractmethod
     def _result(self, index: int, params: Any) -> Any:
@@ -467,6 +483,10 @@ class FunctionSource(CodeSource):
     def name(self) -> str:
         return _name_of(self._function)
 
+    @property
+    def state(self) -> Any:
+        return self._function, None if self._pixels is None else self._pixels.figure
+
     def _result(self, index: int, params: Any) -> Any:
         settings = self._settings
         by_number = settings.duration is None
@@ -484,6 +504,10 @@ class ListSource(CodeSource):
             raise SettingsError(f"n_frames={n_frames}, but the list has only {len(frames)} frames.")
         super().__init__(n_frames, settings)
         self._frames: Any = frames[:n_frames]
+
+    @property
+    def state(self) -> Any:
+        return self._frames, None if self._pixels is None else self._pixels.figure
 
     def frames_bytes(self) -> int:
         """Bytes of the arrays and Pillow images among the frames."""
@@ -563,6 +587,10 @@ class _WrappedSource:
     @property
     def advance_s(self) -> float | None:
         return self._source.advance_s
+
+    @property
+    def state(self) -> Any:
+        return self._source.state
 
     @property
     def inner(self) -> Source:

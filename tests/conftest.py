@@ -21,6 +21,11 @@ os.environ.setdefault("MPLBACKEND", "agg")
 _runtime_folder = tempfile.TemporaryDirectory(prefix="rayanim-")
 os.environ["XDG_RUNTIME_DIR"] = _runtime_folder.name
 
+# Nor does a test find, or leave, segments in the user's cache: where it would be is no folder.
+# Tests of the cache have one each, see tests/engine/test_cached.py. matplotlib keeps its own.
+os.environ["MPLCONFIGDIR"] = matplotlib.get_cachedir()
+os.environ["XDG_CACHE_HOME"] = "/dev/null"
+
 # Each of the many processes that tests start imports some thousand modules. Where nothing
 # keeps them compiled, compiling them anew takes several times as long as all else does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

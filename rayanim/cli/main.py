@@ -299,6 +299,20 @@ def warm(limit_s: float, stop: bool) -> int:
     return stop_warm() if stop else start_warm(limit_s)
 
 
+@main.command(epilog="Exit codes: 0 done; 1 the cache cannot be removed; 2 an option is not valid.")
+@click.option("--clear", is_flag=True, help="Remove all of it.")
+def cache(clear: bool) -> int:
+    """Show what the cache of finished segments holds.
+
+    Rendering again takes from it the segments whose frames cannot have changed.
+    When it is full, those go first that were not used for the longest time.
+    `rayanim run --no-cache` does without.
+    """
+    from rayanim.cli.cache_command import clear_cache, show_cache
+
+    return clear_cache() if clear else show_cache()
+
+
 for _command in (run, still, preview, profile):
     _command.help = f"{inspect.cleandoc(_command.help or '')}\n\n{NAME_HELP}"
 

@@ -301,6 +301,12 @@ def video_options(command: CommandT) -> CommandT:
             default=None,
             help="Keep the segment files after the video is complete.",
         ),
+        click.option(
+            "--cache/--no-cache",
+            default=None,
+            help="Take unchanged segments from the cache, and keep new ones there (the default), "
+            "or neither; see `rayanim cache`.",
+        ),
         _parsed(
             "--log-json",
             parse=_parse_log,
@@ -600,7 +606,7 @@ HELP_GROUPS = {
     "Encoding": "crf codec preset pixel_format hwaccel loop dither colors audio subtitles bitrate "
     "transport segment_frames",
     "Where it is drawn": "workers engine",
-    "Stopping and resuming": "resume keep_parts",
+    "Stopping and resuming": "resume keep_parts cache",
     "Cluster": "",
     "The page": "watch port no_open",
     "Messages": "as_json log_json verbose quiet help",

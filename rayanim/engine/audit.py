@@ -24,12 +24,16 @@ from rayanim.events import FrameAudited
 from rayanim.parameters import Batch
 
 if TYPE_CHECKING:
+    from rayanim.engine.cached import CachedSegments
     from rayanim.engine.plan import Chunk
     from rayanim.engine.stats import JobEvents
     from rayanim.video.spec import StreamSpec
 
 MARKED_SHARE = 0.1
 """Frames that may be audited: to mark one takes half a millisecond at 640x480."""
+
+NOTED_SHARE = 0.02
+"""Frames whose pixels are noted for the cache, beside those at the ends of segments."""
 
 AUDIT_TIME = 0.05
 """Audits take at most this share of the time that drawing takes in all."""
@@ -56,6 +60,11 @@ def is_marked(seed: int | None, number: int, share: float | None) -> bool:
     return int.from_bytes(digest, "big") < share * 2**32
 
 
+def pixel_digest(frame: npt.NDArray[np.uint8]) -> bytes:
+    """Digest of a converted frame, (frame_bytes,) uint8."""
+    return hashlib.blake2b(frame.data, digest_size=16).digest()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMark:
     """What one process must know of a frame's pixels to compare them with another's.
@@ -76,7 +85,7 @@ class FrameMark:
         plane = frame[: row_bytes * height_px].reshape(height_px, row_bytes)
         return cls(
             number,
-            hashlib.blake2b(frame.data, digest_size=16).digest(),
+            pixel_digest(frame),
             plane.sum(1, dtype=np.uint32),
             plane.sum(0, dtype=np.uint32).reshape(width_px, -1).sum(1, dtype=np.uint32),
         )
@@ -125,6 +134,7 @@ class _Marked:
 
     mark: FrameMark
     batch: Batch
+    is_cached: bool = False
 
     @property
     def number(self) -> int:
@@ -151,6 +161,7 @@ class Auditor:
         replays: bool,
         last: int,
         start: int = 0,
+        cached: CachedSegments | None = None,
     ) -> None:
         self._reference = reference
         self._events = events
@@ -158,8 +169,9 @@ class Auditor:
         self._replays = replays
         self._last = last
         self._waiting: list[_Marked] = []
-        # By the index of its chunk, until all before it were offered.
-        self._offered: dict[int, list[_Marked]] = {}
+        self._cached = cached
+        # By the index of its chunk, until all before it were offered: its first frame, and marks.
+        self._offered: dict[int, tuple[int, list[_Marked]]] = {}
         self._start = start
         self._done = 0
         self._spent_s = 0.0
@@ -170,19 +182,27 @@ class Auditor:
         batch = chunk.batch
         marked = [_Marked(mark, batch[: batch.numbers.index(mark.number) + 1]) for mark in marks]
         if chunk.index >= self._start:
-            self._offered[chunk.index] = marked
+            self._offered[chunk.index] = batch.numbers[0], marked
         if len(self._offered) > MOST_OFFERED:
             self._start = min(self._offered)
         while self._start in self._offered:
-            self._wait(self._offered.pop(self._start))
+            first, marked = self._offered.pop(self._start)
+            self._wait_for_cached(first)
+            self._wait(marked)
             self._start += 1
+
+    def _wait_for_cached(self, stop: int | None = None) -> None:
+        """The frames of the cache before frame `stop` are next."""
+        if self._cached is not None:
+            for mark, batch in self._cached.take_marked(stop):
+                self._waiting.append(_Marked(mark, batch, is_cached=True))
 
     def _wait(self, marked: list[_Marked]) -> None:
         self._waiting += marked
-        while len(self._waiting) > MOST_WAITING:
+        while len(drawn := [each for each in self._waiting if not each.is_cached]) > MOST_WAITING:
             if self._share is None:
                 # Any of them, and the same ones in each run.
-                self._waiting.remove(max(self._waiting, key=lambda each: each.mark.digest))
+                self._waiting.remove(max(drawn, key=lambda each: each.mark.digest))
             else:
                 self._audit_next()
 
@@ -206,8 +226,12 @@ class Auditor:
 
     def finish(self) -> None:
         """All frames are drawn: audit what must be."""
-        while self._waiting and (self._share is not None or self._is_among_first()):
+        self._wait_for_cached()
+        while self._waiting and (self._must_go_on() or self._is_among_first()):
             self._audit_next()
+
+    def _must_go_on(self) -> bool:
+        return self._share is not None or any(each.is_cached for each in self._waiting)
 
     def _is_among_first(self) -> bool:
         return self._done < FIRST_AUDITS or self._spent_s + self._usual_s < FIRST_S
@@ -233,7 +257,9 @@ class Auditor:
         self._done += 1
         self._last = max(self._last, marked.number)
         self._events.emit(FrameAudited(frame=marked.number))
-        if not here.same_as(marked.mark):
+        if marked.is_cached and self._cached is not None:
+            self._cached.check(here, marked.mark)
+        elif not here.same_as(marked.mark):
             raise self._failed(marked, here)
 
     def _not_drawn(self, marked: _Marked, error: ScriptError) -> RedrawError:

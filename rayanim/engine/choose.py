@@ -218,7 +218,7 @@ class Chooser:
                 return
             if list_bytes is None:
                 warning = large_attributes(source, packed)
-                if warning:
+                if warning and self.may_use_ray:
                     self._events.notice(warning)
                 return
             list_bytes = len(packed.pickled)

@@ -13,7 +13,7 @@ from rayanim.engine.audit import Auditor
 from rayanim.engine.autoscaler import ScalingLimits
 from rayanim.engine.choose import ACTOR_START_S, Choice
 from rayanim.engine.chunks import ChunkQueue, ChunkSizes, Drawn, FrameTimes
-from rayanim.engine.draw import RenderSetup
+from rayanim.engine.draw import DrawnMeta, RenderSetup
 from rayanim.engine.encoder import EncoderLink
 from rayanim.engine.messages import (
     Action,
@@ -101,6 +101,8 @@ class RemainingWork:
     look_around: Callable[[], bool]
     # Indices of the segments that this process has written since the last call.
     found: Callable[[], Iterable[int]]
+    # Takes what actors say of what they have drawn.
+    drawn: Callable[[DrawnMeta], None]
     # Writes the video's end, by a function of the number of frames where one is given.
     finish: Callable[[Callable[[int], int] | None], int]
 
@@ -218,8 +220,11 @@ class RayRun:
             self._auditor.finish()
 
     def _offer(self, event: Event) -> None:
-        """Have the auditor know what an actor has drawn."""
-        if self._auditor is not None and isinstance(event, Arrived):
+        """Have the auditor and the cache know what an actor has drawn."""
+        if not isinstance(event, Arrived):
+            return
+        self._work.drawn(event.meta)
+        if self._auditor is not None:
             self._auditor.offer(event.chunk, event.meta.marks)
 
     def _is_done(self) -> bool:

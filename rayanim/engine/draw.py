@@ -21,9 +21,17 @@ import cloudpickle
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.engine.audit import AUDIT_TIME, PROCESS, FrameMark, is_marked
+from rayanim.engine.audit import (
+    AUDIT_TIME,
+    NOTED_SHARE,
+    PROCESS,
+    FrameMark,
+    is_marked,
+    pixel_digest,
+)
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Chunk
+from rayanim.engine.reads import OpenedFiles
 from rayanim.errors import (
     FrameError,
     RayanimError,
@@ -134,6 +142,8 @@ class DrawnMeta:
     payload_bytes: int = 0
     marks: tuple[FrameMark, ...] = ()
     batch_digest: str | None = None
+    noted: Mapping[int, bytes] = field(default_factory=dict)
+    opened: str | None = None
 
 
 class Worker:
@@ -174,6 +184,8 @@ class Worker:
             payload_bytes=payload.nbytes if isinstance(payload, np.ndarray) else payload.data_bytes,
             marks=tuple(self._renderer.marks),
             batch_digest=self._digest(chunk),
+            noted=self._renderer.noted,
+            opened=self._renderer.opened.first,
         )
 
     def _digest(self, chunk: Chunk) -> str | None:
@@ -204,6 +216,7 @@ class ChunkRenderer:
         *,
         is_audited: bool = False,
         begun: int = -1,
+        opened: OpenedFiles | None = None,
     ) -> None:
         from rayanim.video.convert import FramePacker
 
@@ -217,6 +230,11 @@ class ChunkRenderer:
         self._monitor = DrawMonitor(0.0 if is_audited else comparing_share(settings.audit))
         self.marks: list[FrameMark] = []
         """Of the frames drawn by the last call."""
+        self.noted: dict[int, bytes] = {}
+        """Of those, digests of some frames for the cache."""
+        self._is_noting = settings.cache
+        self.opened = opened or OpenedFiles(is_on=settings.cache)
+        """Whether the script's code has opened a file while it drew."""
 
     @property
     def difference(self) -> str | None:
@@ -242,13 +260,14 @@ class ChunkRenderer:
     def collect(self, chunk: Chunk, collector: Collector[Collected]) -> tuple[Collected, Timings]:
         """Draw and convert all frames of `chunk` into `collector`, once."""
         watch = _Stopwatch()
-        self.marks = []
+        self.marks, self.noted = [], {}
+        edges = (chunk.segment.start - chunk.start, chunk.segment.stop - 1 - chunk.start)
         # All frames before that one were drawn by the process that audits it: where drawing
         # keeps state, it differs most.
         first = chunk.batch.numbers[0] if chunk.start == self._begun and self._share != 0 else None
         try:
-            with self._monitor.open():
-                for number, params in chunk.batch.frames():
+            with self._monitor.open(), self.opened:
+                for at, (number, params) in enumerate(chunk.batch.frames()):
                     is_chosen = number == first or is_marked(self._seed, number, self._share)
                     is_compared = is_chosen and not self._is_audited
                     with self._monitor.frame(number, compared=is_compared):
@@ -258,6 +277,10 @@ class ChunkRenderer:
                     self._packer.pack(drawn, frame, number)
                     if is_chosen and self._is_audited:
                         self.marks.append(FrameMark.of(number, frame.reshape(-1), self._spec))
+                    if self._is_noting and (
+                        at in edges or is_marked(self._seed, number, NOTED_SHARE)
+                    ):
+                        self.noted[number] = pixel_digest(frame.reshape(-1))
                     watch.lap("convert")
                     collector.add()
                     watch.lap("encode")

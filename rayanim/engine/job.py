@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from rayanim.engine.audit import Auditor
+from rayanim.engine.cached import CachedSegments
 from rayanim.engine.choose import STORE_BYTES_PER_S, Choice, Chooser, Costs, in_process
 from rayanim.engine.chunks import FrameTimes
 from rayanim.engine.draw import Replay
@@ -313,12 +314,20 @@ class VideoJob:
     stream that cannot be joined from segments is one segment.
     """
 
-    def __init__(self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess) -> None:
+    def __init__(
+        self,
+        job: Job,
+        events: JobEvents,
+        chooser: Chooser,
+        inside: InProcess,
+        cached: CachedSegments,
+    ) -> None:
         self._job = job
         self._events = events
         self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
+        self._cached = cached
         self._is_joined = inside.transport == "segments"
         self._drawn_frames = 0
         self._replay: Replay | None = None
@@ -333,7 +342,7 @@ class VideoJob:
         self._inside.draw_first(self._chooser.pristine)
         longest = gop_frames(self._inside.spec)
         self._plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
-        self._open_writer()
+        self._open_writer(longest)
         self._encoders = Encoders(
             self._inside.spec,
             self._writer,
@@ -350,7 +359,7 @@ class VideoJob:
             stack.callback(self._encoders.abort)
             return self._draw()
 
-    def _open_writer(self) -> None:
+    def _open_writer(self, longest: int) -> None:
         spec, paths = self._inside.spec, self._job.part_paths
         self._space: SpaceWatch | None = None
         self._resumption: Resumption | None = None
@@ -362,8 +371,8 @@ class VideoJob:
             self._writer = FileWriter(spec, *paths, cuts=is_of_one, n_frames=n_frames)
             self._events.emit(VideoOpened(spec=spec, store=None, stats=self._stats))
             return
-        resumption = Resumption(self._job, self._events, self._inside, self._job.segment_store)
-        self._store = resumption.open()
+        resumption = Resumption(self._job, self._events, self._inside, self._cached)
+        self._store = resumption.open(longest, self._chooser.pristine)
         self._events.emit(VideoOpened(spec=spec, store=self._store, stats=self._stats))
         self._space = SpaceWatch(paths, self._events, with_parts=self._job.segment_store.takes_disk)
         # What actors may go on with is joined at the end, by one process.
@@ -427,6 +436,8 @@ class VideoJob:
         from rayanim.engine.distributed import RayRun, RemainingWork
 
         self._handover.wait()
+        if self._resumption is not None:
+            self._resumption.audits_here = False
         run = RayRun(
             self._job,
             self._events,
@@ -443,6 +454,7 @@ class VideoJob:
                 writer=self._writer_for_actor(),
                 look_around=self._look_around,
                 found=self._found,
+                drawn=self._cached.drawn,
                 finish=self._finish,
             ),
             choice=self._handover.choice(self._drawn_frames),
@@ -473,6 +485,7 @@ class VideoJob:
             replays=self._replay is not None or settings.sequential,
             last=self._inside.last,
             start=self._plan.n_chunks,
+            cached=self._cached,
         )
 
     def _finds_way(self) -> bool:
@@ -550,6 +563,7 @@ class JobRunner:
             MetricsExporter(self._stats, job.name),
         )
         self._chooser = Chooser(job, self._events)
+        self._cached = CachedSegments(job)
 
     def run(self) -> Outcome:
         """Make the part file."""
@@ -563,7 +577,8 @@ class JobRunner:
                 # Returns when the address is checked: connecting goes on while frames are drawn.
                 link.start()
             has_gif = any(map(has_palette, job.suffixes))
-            if self._chooser.may_use_ray or self._skips_frames or has_gif:
+            needs_copy = self._skips_frames or self._cached.needs_copy or has_gif
+            if self._chooser.may_use_ray or needs_copy:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
             # Without a seed the generators are left to the script.
@@ -580,6 +595,7 @@ class JobRunner:
             again.packed = self._chooser.pristine
             raise again from error
         except RedrawError as error:
+            self._cached.drop()
             error.packed = self._chooser.pristine
             self._progress.fail()
             if not job.may_redraw:
@@ -603,12 +619,13 @@ class JobRunner:
         return skips and not job.settings.sequential and job.source.stays is None
 
     def _run(self) -> Outcome:
-        inside = InProcess(self._job, self._events)
+        inside = InProcess(self._job, self._events, self._cached)
         self._events.emit(
             TransportChosen(transport=inside.transport, reason=inside.transport_reason)
         )
         try:
-            choice, file_bytes = VideoJob(self._job, self._events, self._chooser, inside).run()
+            video_job = VideoJob(self._job, self._events, self._chooser, inside, self._cached)
+            choice, file_bytes = video_job.run()
         except BaseException:
             inside.abandon()
             raise

@@ -47,6 +47,7 @@ from rayanim.errors import (
     SettingsError,
 )
 from rayanim.events import (
+    FrameAudited,
     FramesRejected,
     JobResumed,
     Progressed,
@@ -61,10 +62,11 @@ from rayanim.settings import RenderSettings, Transport
 from rayanim.sources import SequentialSource, only_forward
 
 if TYPE_CHECKING:
+    from rayanim.engine.cached import CachedSegments
     from rayanim.engine.job import Job
     from rayanim.engine.packing import PackedSource
     from rayanim.sources import Source
-    from rayanim.storage.segments import SegmentFolder, SegmentStore
+    from rayanim.storage.segments import SegmentFolder
     from rayanim.video.spec import StreamSpec
 
 DEPENDS = (
@@ -93,8 +95,9 @@ class InProcess:
     happen here, so whatever is wrong with them is reported before an actor starts.
     """
 
-    def __init__(self, job: Job, events: JobEvents) -> None:
+    def __init__(self, job: Job, events: JobEvents, cached: CachedSegments) -> None:
         self._job = job
+        self._cached = cached
         settings = job.settings
         self._events = events
         self._is_open = False
@@ -114,6 +117,8 @@ class InProcess:
         open_source(self._source, settings.seed, None)
         self.open_s = time.perf_counter() - began
         self._first_mark: FrameMark | None = None
+        self.first_draw_s = 0.0
+        """Seconds that the first frame took."""
         self.last = -1
         """The last frame that was drawn here."""
         # Frames that were drawn before their turn, by position, and what they were drawn from.
@@ -122,7 +127,7 @@ class InProcess:
         self._is_open = True
         self._measured = DrawMonitor()
         try:
-            with self._measured.open(), self._measured.frame(number):
+            with self._measured.open(), self._measured.frame(number), cached.opened:
                 self.geometry = measure_source(self._source, settings.seed, number, params)
             self.spec: StreamSpec = job.make_spec(self.geometry, number)
             self.transport, self.transport_reason = choose_transport(
@@ -132,18 +137,18 @@ class InProcess:
         except BaseException:
             self.abandon()
             raise
-        self._renderer = ChunkRenderer(self._source, self.spec, settings)
+        cached.begin(self._source)
+        self._renderer = ChunkRenderer(self._source, self.spec, settings, opened=cached.opened)
         if job.in_full:
             self._renderer.draw_in_full_from_now()
         self._order_test = OrderTest(self.spec, settings)
         known_ms = job.settings.performance.draw_ms
         self.cost = FrameCost(None if known_ms is None else known_ms / 1000)
 
-    @staticmethod
-    def _source_of(job: Job) -> Source:
+    def _source_of(self, job: Job) -> Source:
         """The source; where frames are left out, their updates run all the same."""
         settings, source = job.settings, job.source
-        skips = job.feed.is_selection or settings.resume
+        skips = job.feed.is_selection or settings.resume or self._cached.is_active
         if not skips or settings.independent or settings.sequential or source.stays is not None:
             return source
         return SequentialSource(source, settings.seed, job.params_by_number(), only_forward)
@@ -224,10 +229,21 @@ class InProcess:
         timings = replace(timings, draw_s=timings.draw_s + self._made_s)
         self._made_s = 0.0
         self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
+        self.first_draw_s = self.first_draw_s or timings.draw_s
+        self._cached.note(self._renderer.noted)
         self._events.drawn_here(chunk, timings)
         self._order_test.remember(chunk, frames)
         self.last = chunk.batch.numbers[-1]
         return frames
+
+    def audit_cached(self, batch: Batch) -> None:
+        """Draw some frames of a segment that the cache has, and compare."""
+        for before, one in self._cached.take_marked(batch.numbers[-1] + 1):
+            ((number, params),) = one.frames()
+            here = self._renderer.mark(number, params)
+            self.last = number
+            self._events.emit(FrameAudited(frame=number))
+            self._cached.check(here, before)
 
     def take(self, plan: SegmentPlan) -> Chunk | None:
         """The chunk to draw next, as long as fits between two updates of progress."""
@@ -284,7 +300,10 @@ class InProcess:
     def cross_gap(self, chunk: Chunk, pristine: PackedSource) -> None:
         """Before `chunk` is drawn: find whether costly updates up to it must run."""
         index, source = chunk.batch.numbers[0], self._source
-        if isinstance(source, SequentialSource) and not self._job.settings.sequential:
+        job, settings = self._job, self._job.settings
+        # For the cache a test on some frames is no proof.
+        skips = (job.feed.is_selection or settings.resume) and not settings.sequential
+        if isinstance(source, SequentialSource) and skips:
             fresh = copied(pristine)
             find_jump(source, index, self._renderer, self._order_test, fresh, self.geometry)
 
@@ -294,7 +313,11 @@ class InProcess:
 
     def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
         """What the frames of actors are compared with; this process's source serves it from now."""
-        return _Here(self, self._job.settings, self._source, packed, replay, self.last)
+        source = self._source
+        if replay is None and isinstance(source, SequentialSource) and self._cached.is_active:
+            # What was put before it runs the updates that are skipped; actors jump.
+            source = self._job.source
+        return _Here(self, self._job.settings, source, packed, replay, self.last)
 
 
 class _Here:
@@ -649,39 +672,49 @@ class Resumption:
     """What a job finds of an earlier one."""
 
     def __init__(
-        self, job: Job, events: JobEvents, inside: InProcess, segment_store: SegmentStore
+        self, job: Job, events: JobEvents, inside: InProcess, cached: CachedSegments
     ) -> None:
         self._job = job
         self._events = events
         self._inside = inside
-        self._segment_store = segment_store
+        self._cached = cached
+        self._segment_store = job.segment_store
+        self.audits_here = True
+        """Whether this process draws the frames that follow, and frames of the cache with them."""
 
-    def open(self) -> SegmentFolder:
+    def open(self, longest: int, pristine: PackedSource | None) -> SegmentFolder:
         """Where segment files are put; counts and reports what is there."""
         settings = self._job.settings
-        longest = settings.performance.frame_batch_amount
+        asked = settings.performance.frame_batch_amount
         store = self._segment_store.open(
             self._inside.spec,
             n_frames=self._events.stats.total,
             segment_frames=(
-                "by the number of frames" if longest is None else f"{longest} frames at most"
+                "by the number of frames" if asked is None else f"{asked} frames at most"
             ),
             seed=settings.seed,
             source_name=self._job.source.name,
             first_frame=self._inside.first_digest.hex(),
             log=self._events.notice,
         )
+        found = self._cached.find(self._inside, longest, store, pristine)
+        self._segment_store.take_up_cached(found, self._cached.keep)
         if self._segment_store.resumed_frames:
-            self._report()
+            self._report(is_cached=bool(found))
         return store
 
-    def _report(self) -> None:
+    def _report(self, *, is_cached: bool) -> None:
         resumed = self._segment_store.resumed_frames
         written_bytes = self._segment_store.resumed_bytes
-        self._events.emit(JobResumed(frames=resumed, written_bytes=written_bytes))
+        cached = resumed if is_cached else 0
+        event = JobResumed(frames=resumed, cached_frames=cached, written_bytes=written_bytes)
+        self._events.emit(event)
         total = self._events.stats.total
         of_all = "" if total is None else f" of {total:,}"
-        self._events.emit(StatusShown(text=f"Resuming: {resumed:,}{of_all} frames are finished."))
+        text = f"Resuming: {resumed:,}{of_all} frames are finished."
+        if is_cached:
+            text = f"{resumed:,}{of_all} frames are in the cache."
+        self._events.emit(StatusShown(text=text))
         self._events.emit(Progressed())
 
     def leave_out_finished(self, plan: SegmentPlan, writer: Writer) -> None:
@@ -690,6 +723,8 @@ class Resumption:
         def is_done(segment: Segment, batch: Batch) -> bool:
             is_there = self._segment_store.take_up(segment, batch)
             if is_there:
+                if self.audits_here:
+                    self._inside.audit_cached(batch)
                 writer.found((segment.index,))
                 self._events.emit(SegmentResumed.of(segment))
             else:

@@ -9,6 +9,7 @@ script may have set at run time: an actor imports those modules afresh.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import locale
 import os
@@ -299,6 +300,12 @@ def _is_the_script_s(module: ModuleType) -> bool:
         return False
     if module.__name__.partition(".")[0] == "rayanim":
         return False
+    return _is_outside(file)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_outside(file: str) -> bool:
+    """Whether a file is neither of an installed package nor Python's."""
     if {"site-packages", "dist-packages"} & set(Path(file).parts):
         return False
     paths = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))

@@ -215,6 +215,7 @@ class JobStats:
     frames: int = 0
     timings: Timings = NO_TIME
     resumed_frames: int = 0
+    cached_frames: int = 0
     written_frames: int = 0
     written_bytes: int = 0
     transport: str = "frames"
@@ -265,6 +266,7 @@ class JobStats:
                 self.wait_s += event.wait_s
             case JobResumed():
                 self._resumed(event.frames, event.written_bytes)
+                self.cached_frames += event.cached_frames
             case FramesRejected():
                 self._resumed(-event.frames, -event.written_bytes)
             case TransportChosen():
@@ -493,6 +495,7 @@ def report_of(
         transport=stats.transport,
         transport_reason=stats.transport_reason,
         resumed_frames=stats.resumed_frames,
+        cached_frames=stats.cached_frames,
         actors_peak=stats.actors_peak,
         start_s=stats.start_s,
         stages=stages,

@@ -173,6 +173,7 @@ MAX_TREE_BYTES = 200_000
 _RENDERING_CALLS = {"produce", "make_video"}
 _HOW_TO_RUN = {
     "audit",
+    "cache",
     "disable_progress_bar",
     "drawing_log_interval",
     "encoding_log_interval",
@@ -611,7 +612,7 @@ MAX_BYTES = 128 * 2**20
 MAX_VALUES = 100_000
 """Looked at in half a second."""
 
-_PARAMETERS = {"param_by_frame", "n_frames"}
+PARAMETERS = {"param_by_frame", "n_frames"}
 """Attributes of an `Animator` that segments name: the first may be a generator to be read once."""
 
 _CHANGED_BY_DRAWING = {"matplotlib", "mpl_toolkits"}
@@ -677,7 +678,7 @@ def _named_values(thing: Any) -> Iterator[tuple[str, Any]]:
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     """Attributes of an object, and of the user's classes in it, which a script may have set."""
     takes_parameters = hasattr(type(thing), "param_by_frame")
-    skipped = {CHANGES} | (_PARAMETERS if takes_parameters else set())
+    skipped = {CHANGES} | (PARAMETERS if takes_parameters else set())
     # A copy: a look at a value may run the user's code, which may set another.
     for name, value in list(vars(thing).items()):
         if name not in skipped:

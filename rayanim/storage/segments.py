@@ -573,6 +573,7 @@ class SegmentStore:
         self._used: SegmentFolder | None = None
         self._manifest: Manifest | None = None
         self._finished: dict[int, SegmentInfo] = {}
+        self._keep_segments: Callable[[SegmentFolder], None] = lambda folder: None
 
     def __enter__(self) -> Self:
         # Before it is opened: what setup() makes is neither the user's code nor a value of it.
@@ -588,6 +589,7 @@ class SegmentStore:
         # A folder that is gone, or no more rayanim's alone, is not what the job failed of.
         with contextlib.suppress(OSError, OutputError, PartsError):
             if error is None:
+                self._keep_segments(used)
                 self._end(used, self._manifest)
             elif isinstance(error, RedrawError):
                 used.clear()
@@ -688,6 +690,15 @@ class SegmentStore:
     def info_of(self, index: int) -> SegmentInfo:
         """What an earlier job's file of segment `index` says of itself."""
         return self._finished[index]
+
+    def take_up_cached(self, indices: Iterable[int], keep: Callable[[SegmentFolder], None]) -> None:
+        """Take the segments of the cache that were put into the folder for an earlier job's.
+
+        `keep` gets the folder with all segments when the video is whole.
+        """
+        self._keep_segments = keep
+        if self._used is not None and list(indices):
+            self._finished |= self._used.examined()[0]
 
     def end_at(self, segments: int) -> int:
         """Remove an earlier job's segments that lie behind the video's end; their frames.

@@ -10,6 +10,7 @@ import pytest
 from numbered import FPS, Numbered, numbered_frame, read_numbers
 
 import rayanim
+from rayanim.engine.cached import CachedSegments
 from rayanim.engine.job import Job
 from rayanim.engine.local import (
     SAMPLE_FRAMES,
@@ -76,14 +77,14 @@ class Source:
 
 def inside_of(source: Source, path: Path, feed: Any = None) -> InProcess:
     job = Job(
-        settings=RenderSettings(engine="local"),
+        settings=RenderSettings(engine="local", cache=False),
         source=source,
         feed=NumberFeed(source.n_frames) if feed is None else feed,
         suffix=".mp4",
         part_path=path,
         segment_store=None,  # type: ignore[arg-type] # frames are drawn, and not kept
     )
-    return InProcess(job, JobEvents(JobStats(source.n_frames)))
+    return InProcess(job, JobEvents(JobStats(source.n_frames)), CachedSegments(job))
 
 
 def first(inside: InProcess) -> Chunk:

@@ -1,0 +1,304 @@
+"""Finds segments of a job in the cache, audits them, and keeps those that it draws.
+
+A segment's key stands for all that decides about its frames: what `--resume` compares, a
+fingerprint of the source as it was opened, the parameters of the frames, and what came before
+them. That is nothing where frames are declared not to depend on each other; the state of source and
+figure after the updates before them where those are cheap, and have a fingerprint; and otherwise
+the parameters of all frames before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rayanim.engine.audit import AUDIT_TIME, FrameMark
+from rayanim.engine.draw import open_source
+from rayanim.engine.packing import PackedSource, copied
+from rayanim.engine.plan import Chunk, SegmentPlan
+from rayanim.engine.reads import OpenedFiles
+from rayanim.engine.state import state_digest, surroundings_digest
+from rayanim.errors import RayanimError, RedrawError
+from rayanim.parameters import Batch, copy_of
+from rayanim.randomness import seed_for
+from rayanim.storage.cache import SegmentCache
+from rayanim.storage.fingerprint import FramesDigest, NoDigestError, batch_digest
+from rayanim.storage.segments import SegmentFolder, segment_name
+
+if TYPE_CHECKING:
+    from rayanim.engine.draw import DrawnMeta
+    from rayanim.engine.job import Job
+    from rayanim.engine.local import InProcess
+    from rayanim.sources import Source
+
+_logger = logging.getLogger("rayanim")
+
+LISTED = (list, tuple, range, np.ndarray, type(None))
+"""Kinds of parameters that may be looked at twice: what others make as they are asked may cost."""
+
+AUDITED_FRAMES = 2
+"""Frames of cached segments that are drawn again wherever they are, beside those next to a gap."""
+
+FEWEST_SEGMENTS = 4
+"""Below, the updates are not run in advance: a short video is drawn as soon as that is done."""
+
+CHEAP_UPDATES, MOST_OPEN_S = 0.01, 1.0
+"""They are where an update takes this share of the first draw at most, which takes ten times what
+the others do, and setting up so many seconds."""
+
+TRIED_UPDATES = 20
+"""Before so many updates nothing is said of what they take: the first ones take longer."""
+
+
+@dataclass(slots=True)
+class CachedSegment:
+    """A segment that may be in the cache: each of its keys says that it is the same."""
+
+    batch: Batch
+    what: tuple[Any, ...]
+    keys: list[str] = field(default_factory=list)
+
+
+class CachedSegments:
+    """The segments of one job that the cache has, and those that it gets."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._cache = SegmentCache()
+        self._base = self._video = ""
+        self._why_not = why_not_cached(job)
+        if self._why_not is None and not self._cache.is_usable:
+            self._give_up(f"{str(self._cache.folder)!r} cannot be written to")
+        # By index.
+        self._segments: dict[int, CachedSegment] = {}
+        # By number, of frames that were drawn or found.
+        self._marks: dict[int, str] = {}
+        self._to_audit: list[tuple[FrameMark, Batch]] = []
+        self._opened_elsewhere: str | None = None
+        self.opened = OpenedFiles(is_on=self.is_active)
+        """What the script's code has opened in this process while it drew."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether segments may be found, and kept."""
+        return self._why_not is None
+
+    @property
+    def needs_copy(self) -> bool:
+        """Whether a copy of the source may run updates in advance."""
+        settings = self._job.settings
+        return self.is_active and self._job.params is not None and not settings.independent
+
+    def begin(self, source: Source) -> None:
+        """The source is open, and has drawn nothing."""
+        if self.is_active:
+            try:
+                here = surroundings_digest(has_seed=self._job.settings.seed is not None)
+                self._base = f"{here} {state_digest(source)}"
+            except NoDigestError as error:
+                self._give_up(str(error))
+
+    def _give_up(self, why: str) -> None:
+        self._why_not = why
+        _logger.info("Segments are not cached: %s.", why)
+
+    def _check_opened(self) -> None:
+        opened = self.opened.first or self._opened_elsewhere
+        if self.is_active and opened is not None:
+            self._give_up(f"the script's code opens files while it draws ({opened:.200})")
+
+    # ---- finding
+
+    def find(
+        self, inside: InProcess, longest: int, folder: SegmentFolder, pristine: PackedSource | None
+    ) -> list[int]:
+        """Put what the cache has of the video's segments into `folder`; their indices."""
+        self._check_opened()
+        feed = self._job.feed.again() if self.is_active else None
+        if feed is None:
+            return []
+        self._video = _short_digest(folder.video, self._base)
+        plan = SegmentPlan(feed, longest)
+        chunks = list(iter(lambda: plan.take(None), None))
+        for chunk in chunks:
+            digest = batch_digest(chunk.batch.numbers, chunk.batch.params)
+            if digest is not None:
+                what = (chunk.segment_index, chunk.start, digest)
+                self._segments[chunk.segment_index] = CachedSegment(chunk.batch, what)
+        self._add_keys(chunks, "parameters", self._parameters(chunks))
+        found = self._taken(folder)
+        is_worth_it = len(chunks) >= FEWEST_SEGMENTS and inside.open_s <= MOST_OPEN_S
+        if len(found) < len(chunks) and is_worth_it and self.needs_copy and pristine is not None:
+            self._add_keys(chunks, "state", self._states(chunks, inside, pristine))
+            found |= self._taken(folder)
+        self._choose_audits(found, chunks, inside)
+        return sorted(found)
+
+    def _add_keys(self, chunks: list[Chunk], kind: str, before: Iterable[str | None]) -> None:
+        """Keys by what stands for all that comes before each segment, as far as that is known."""
+        for chunk, known in zip(chunks, before, strict=False):
+            segment = self._segments.get(chunk.segment_index)
+            if segment is not None and known is not None:
+                segment.keys.append(self._video + _short_digest(*segment.what, kind, known))
+
+    def _taken(self, folder: SegmentFolder) -> set[int]:
+        """The segments that were put into `folder` by the last key of each."""
+        if self._job.settings.audit is not None:
+            # All is to be drawn and audited, or nothing may be.
+            return set()
+        found = set()
+        for index, segment in self._segments.items():
+            path = Path(str(folder.path / segment_name(index)))
+            marks = self._cache.marks(segment.keys[-1]) if segment.keys else None
+            if marks and not path.exists() and self._cache.take(segment.keys[-1], path):
+                self._marks |= marks
+                found.add(index)
+        return found
+
+    def _parameters(self, chunks: list[Chunk]) -> Iterator[str | None]:
+        """Digests of the parameters of all frames before each segment, where they may count."""
+        before = FramesDigest()
+        for chunk in chunks:
+            yield before.text()
+            if not self._job.settings.independent:
+                before.add(chunk.batch.numbers, chunk.batch.params)
+
+    def _states(self, chunks: list[Chunk], inside: InProcess, pristine: PackedSource) -> list[str]:
+        """Fingerprints of a copy after the updates before each segment, which it runs.
+
+        Fewer where that takes too long, or a state has none.
+        """
+        states, seed = [""], self._job.settings.seed
+        enough_s = CHEAP_UPDATES * inside.first_draw_s
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), copied(pristine) as source:
+                open_source(source, seed, inside.geometry)
+                with contextlib.closing(source), self.opened:
+                    began_s, done = time.perf_counter(), 0
+                    for chunk, _ in pairwise(chunks):
+                        for number, params in chunk.batch.frames():
+                            seed_for(seed, number)
+                            # What `update` changes of its parameters is not the job's.
+                            source.advance(number, copy_of(params))
+                            done += 1
+                            took_s = time.perf_counter() - began_s
+                            is_slow = took_s > enough_s * max(done, TRIED_UPDATES)
+                            if is_slow or self.opened.first is not None:
+                                return states
+                        states.append(state_digest(source))
+        except Exception as error:  # the script's own; where a frame is drawn, it is reported
+            _logger.info("No fingerprint after frames that are not drawn: %s.", error)
+        return states
+
+    # ---- auditing
+
+    def _choose_audits(self, found: set[int], chunks: list[Chunk], inside: InProcess) -> None:
+        """Some frames, at random, and those beside segments that are drawn.
+
+        There shows what drawing leaves behind, and no fingerprint holds.
+        """
+        first = chunks[0].batch.numbers[0]
+        noted = {index: self._noted_in(self._segments[index].batch) for index in found}
+        numbers = {max(noted[index]) for index in found if index + 1 in self._drawn(found, chunks)}
+        numbers |= {min(noted[index]) for index in found if index - 1 in self._drawn(found, chunks)}
+        # For one alone all updates before it run.
+        n_frames, advance_s = chunks[-1].stop, self._job.source.advance_s or inside.first_draw_s
+        reached = AUDIT_TIME * n_frames * inside.first_draw_s / max(advance_s, 1e-9)
+        others = sorted(set().union(*noted.values()) - numbers)
+        if not self._job.settings.independent:
+            others = [number for number in others if number - first <= reached]
+        # Not by the script's own generator.
+        numbers.update(random.SystemRandom().sample(others, min(AUDITED_FRAMES, len(others))))
+        nothing = np.empty(0, np.uint32)
+        for index in sorted(found):
+            batch = self._segments[index].batch
+            for at, number in enumerate(batch.numbers):
+                # The first one was drawn already, and compared.
+                if number in numbers and number != first:
+                    digest = bytes.fromhex(noted[index][number])
+                    mark = FrameMark(number, digest, nothing, nothing)
+                    self._to_audit.append((mark, batch[at : at + 1]))
+
+    @staticmethod
+    def _drawn(found: set[int], chunks: list[Chunk]) -> set[int]:
+        return {chunk.segment_index for chunk in chunks} - found
+
+    def _noted_in(self, batch: Batch) -> dict[int, str]:
+        return {number: self._marks[number] for number in batch.numbers if number in self._marks}
+
+    def take_marked(self, stop: int | None = None) -> Iterator[tuple[FrameMark, Batch]]:
+        """The frames before frame `stop` that are to be drawn again, as they were; each once."""
+        while self._to_audit and (stop is None or self._to_audit[0][0].number < stop):
+            yield self._to_audit.pop(0)
+
+    def check(self, here: FrameMark, before: FrameMark) -> None:
+        """Raise `RedrawError` if a frame looks different from what the cache has."""
+        if not here.same_as(before):
+            raise RedrawError(
+                f"Frame {here.number}, which came from the cache, has other pixels now. What the "
+                "cache has of this video is deleted"
+            )
+
+    def drop(self) -> None:
+        """Forget what the cache has of this video."""
+        if self._video:
+            self._cache.drop(self._video)
+
+    # ---- keeping
+
+    def note(self, noted: Mapping[int, bytes]) -> None:
+        """Digests of some frames that were drawn."""
+        self._marks |= {number: digest.hex() for number, digest in noted.items()}
+
+    def drawn(self, meta: DrawnMeta) -> None:
+        """An actor has drawn frames."""
+        self._opened_elsewhere = self._opened_elsewhere or meta.opened
+        self.note(meta.noted)
+
+    def keep(self, folder: SegmentFolder) -> None:
+        """The video is whole: keep its segments."""
+        self._check_opened()
+        if not self.is_active:
+            return
+        try:
+            for index, segment in self._segments.items():
+                marks = self._noted_in(segment.batch)
+                path = Path(str(folder.path / segment_name(index)))
+                for key in segment.keys if marks and path.is_file() else ():
+                    self._cache.keep(key, path, marks)
+            self._cache.shrink()
+        except (OSError, RayanimError) as error:
+            self._give_up(f"{str(self._cache.folder)!r} cannot be written: {error}")
+
+
+def _short_digest(*values: Any) -> str:
+    return blake2b(repr(values).encode(), digest_size=16).hexdigest()
+
+
+def why_not_cached(job: Job) -> str | None:
+    """Why no segment of a job is looked for or kept; None where there may be some."""
+    settings = job.settings
+    if not settings.cache:
+        return "cache=False"
+    if settings.resume:
+        return "the job goes on from an earlier one"
+    if job.feed.is_selection:
+        return "only some frames were asked for"
+    if job.source.stays is not None:
+        return job.source.stays
+    if type(job.params) not in LISTED:
+        return "the parameters are not in a list"
+    if not job.segment_store.takes_disk:
+        return "the segments are not on a disk"
+    return None

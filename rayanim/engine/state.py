@@ -1,0 +1,247 @@
+"""A fingerprint of all that decides what a source draws next, the same in every process.
+
+It is a digest of what a pickle by cloudpickle holds: the source with its figure, the user's classes
+and functions with the variables that they use, the process's surroundings and random numbers.
+What differs from run to run without meaning anything is left out: identities, the order of sets,
+where code stands. What cannot be pickled, or may show something that no pickle holds, has no
+fingerprint: unknown means changed.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import os
+import random
+import re
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import xxhash
+
+from rayanim.engine.packing import OF_ITS_PROCESS, Surroundings, own_modules_by_value
+from rayanim.figure.figure import AnyPixels
+from rayanim.figure.style import capture_style
+from rayanim.sources import CHANGES, Source
+from rayanim.storage.fingerprint import PARAMETERS, NoDigestError, code_text, versions
+
+MOST_BYTES = 256 * 2**20
+"""A larger state has no fingerprint: this much takes a tenth of a second."""
+
+UNSEEN_MODULES = frozenset(
+    [
+        "cv2", "dask", "duckdb", "fastparquet", "fiona", "h5py", "netCDF4", "osgeo", "polars",
+        "psycopg2", "pyarrow", "pyvista", "rasterio", "requests", "secrets", "socket",
+        "sqlalchemy", "sqlite3", "subprocess", "tables", "tiledb", "time", "urllib", "urllib3",
+        "vtk", "vtkmodules", "xarray", "zarr",
+    ]
+)  # fmt: skip
+"""What reads files by itself, or later than it seems to, or gives something else each time."""
+
+UNSEEN_NAMES = frozenset(
+    [
+        "argv", "now", "open_dataset", "orig_argv", "read_feather", "read_hdf", "read_orc",
+        "read_parquet", "read_sql", "today", "urandom", "utcnow", "uuid1", "uuid4",
+    ]
+)  # fmt: skip
+"""Names of other packages' functions that do, and of the command's words."""
+
+OF_A_TERMINAL = (
+    "_", "COLUMNS", "DBUS_", "DISPLAY", "GPG_", "LINES", "OLDPWD", "PWD", "SHLVL", "SSH_", "TERM",
+    "TMUX", "VSCODE_", "VTE_", "WAYLAND_", "WINDOWID", "XAUTH", "XDG_",
+)  # fmt: skip
+"""How the names of variables begin that say where a command was typed."""
+
+
+def surroundings_digest(*, has_seed: bool) -> str:
+    """Fingerprint of the process, without the script's own objects."""
+    environment = {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if not name.startswith(OF_ITS_PROCESS + OF_A_TERMINAL)
+    }
+    here = replace(Surroundings.captured(), environment=environment)
+    random_state = None if has_seed else (random.getstate(), np.random.get_state())
+    return _digest((here, capture_style(), str(Path.cwd()), random_state, versions(), _installed()))
+
+
+def _installed() -> list[str]:
+    """The installed packages with their versions, by the names of their folders."""
+    folders = (Path(each) for each in sys.path)
+    installed = (each for each in folders if {"site-packages", "dist-packages"} & set(each.parts))
+    return sorted(each.name for folder in installed for each in folder.glob("*-info"))
+
+
+def state_digest(source: Source) -> str:
+    """Fingerprint of an open source and of all that its code uses.
+
+    Raises
+    ------
+    NoDigestError
+        If there is none, with the reason.
+    """
+    if source.state is None:
+        raise NoDigestError(f"{source.name} has no state that can be compared")
+    with own_modules_by_value():
+        return _digest((source.state, capture_style()))
+
+
+def _digest(thing: Any) -> str:
+    hashed = _Hashed()
+    try:
+        _Hasher(hashed).dump(thing)
+    except NoDigestError:
+        raise
+    except Exception as error:  # the user's own objects may raise anything
+        raise NoDigestError(f"it cannot be pickled ({type(error).__name__}: {error})") from error
+    return hashed.hash.hexdigest()
+
+
+class _Hashed:
+    """A file that keeps only a hash of what is written to it."""
+
+    def __init__(self) -> None:
+        self.hash = xxhash.xxh3_128()
+        self._n_bytes = 0
+
+    def write(self, data: Any) -> int:
+        """Add to the hash."""
+        n_bytes = memoryview(data).nbytes
+        self._n_bytes += n_bytes
+        if self._n_bytes > MOST_BYTES:
+            raise NoDigestError(f"it takes more than {MOST_BYTES >> 20} MB")
+        self.hash.update(data)
+        return n_bytes
+
+
+class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles what has one meaning to one sequence of bytes."""
+
+    def __init__(self, hashed: _Hashed) -> None:
+        super().__init__(hashed, protocol=5)
+        matplotlib_transforms = sys.modules.get("matplotlib.transforms")
+        matplotlib_cbook = sys.modules.get("matplotlib.cbook")
+        self._nodes = getattr(matplotlib_transforms, "TransformNode", ())
+        self._registries = getattr(matplotlib_cbook, "CallbackRegistry", ())
+
+    def persistent_id(self, thing: Any) -> Any:
+        """Sets have no order."""
+        kind = type(thing)
+        if kind is set or kind is frozenset:
+            return kind.__name__, sorted(map(_digest, thing))
+        return None
+
+    def reducer_override(self, thing: Any) -> Any:
+        """What stands for `thing`."""
+        if isinstance(thing, types.CodeType):
+            if refusal := _refusal(thing):
+                raise NoDigestError(refusal)
+            return str, (code_text(thing),)
+        if isinstance(thing, AnyPixels):
+            return tuple, ((thing.figure,),)
+        home = thing.__name__ if isinstance(thing, types.ModuleType) else None
+        if isinstance(thing, types.BuiltinFunctionType | types.FunctionType | type):
+            home = thing.__module__
+        if home is not None and home.partition(".")[0] in UNSEEN_MODULES:
+            raise NoDigestError(f"what {home} gives is not seen")
+        if isinstance(thing, self._nodes):
+            return object, (), _without_identities(thing.__getstate__())
+        if isinstance(thing, self._registries):
+            # Its own state counts how often it was pickled.
+            return object, (), {name: _called(each) for name, each in thing.callbacks.items()}
+        reduced = super().reducer_override(thing)
+        if reduced is NotImplemented:
+            return self._with_all_attributes(thing)
+        if isinstance(thing, type) and isinstance(reduced, tuple) and len(reduced) > 2:
+            return self._reduced_class(thing, reduced)
+        return reduced
+
+    @staticmethod
+    def _reduced_class(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A class of the user's, without the name that cloudpickle gives it for this process."""
+        make, arguments, state, *rest = reduced
+        arguments = tuple(
+            None if isinstance(each, str) and _TRACKER_ID.fullmatch(each) else each
+            for each in arguments
+        )
+        if isinstance(state, tuple) and isinstance(state[0], dict):
+            state = (_without_parameters(kind, state[0]), *state[1:])
+        return make, arguments, state, *rest
+
+    @staticmethod
+    def _with_all_attributes(thing: Any) -> Any:
+        """Of an object of the user's all attributes, whatever its own pickling leaves out."""
+        kind = type(thing)
+        attributes = getattr(thing, "__dict__", None)
+        if not isinstance(attributes, dict) or _is_installed(kind):
+            return NotImplemented
+        pickles_itself = any(
+            getattr(kind, name, None) is not getattr(object, name, None) for name in _OWN_PICKLING
+        )
+        if not pickles_itself and not hasattr(kind, "param_by_frame"):
+            return NotImplemented
+        reduced = thing.__reduce_ex__(5)
+        if isinstance(reduced, str):
+            return reduced
+        make, arguments, _state, *rest = [*reduced, None, None, None][:5]
+        # Those of before are for another process, which sets up again.
+        kept = _without_parameters(kind, attributes)
+        kept.pop("_before_setup", None)
+        return make, arguments, kept, *rest
+
+
+_OWN_PICKLING = ("__getstate__", "__reduce__", "__reduce_ex__")
+
+_TRACKER_ID = re.compile("[0-9a-f]{32}")
+
+
+def _without_parameters(kind: type, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes without an `Animator`'s parameters, which segments name."""
+    skipped = {CHANGES} | (PARAMETERS if hasattr(kind, "param_by_frame") else set())
+    return {name: value for name, value in attributes.items() if name not in skipped}
+
+
+def _is_installed(kind: type) -> bool:
+    """Whether a class is Python's, rayanim's or an installed package's."""
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None)
+    package = kind.__module__.partition(".")[0]
+    if package == "__main__":
+        return False
+    if package == "rayanim" or package in sys.stdlib_module_names or file is None:
+        return True
+    return bool({"site-packages", "dist-packages"} & set(Path(file).parts))
+
+
+def _without_identities(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of a transform without what it is a part of, which stands there by its `id`."""
+    return {
+        name: value
+        for name, value in state.items()
+        if not (isinstance(value, dict) and all(type(key) is int for key in value))
+    }
+
+
+def _called(references: dict[int, Any]) -> list[str]:
+    """What is called on an event of matplotlib's, by name."""
+    functions = (reference() for reference in references.values())
+    return [getattr(each, "__qualname__", type(each).__qualname__) for each in functions if each]
+
+
+@functools.lru_cache(maxsize=1000)
+def _refusal(code: types.CodeType) -> str | None:
+    """Why what `code` does may depend on something that no fingerprint holds."""
+    for name in UNSEEN_NAMES.intersection(code.co_names):
+        return f"what {name} gives is not seen"
+    for each in dis.get_instructions(code):
+        if each.opname == "IMPORT_NAME" and each.argval.partition(".")[0] in UNSEEN_MODULES:
+            return f"what {each.argval} gives is not seen"
+        if each.argval == "param_by_frame" and not each.opname.startswith("STORE"):
+            return f"{code.co_name} uses param_by_frame, the parameters of all frames"
+    return None

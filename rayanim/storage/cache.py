@@ -1,0 +1,155 @@
+"""Finished segments of all videos on this machine, so that an edit has the others drawn again.
+
+::
+
+    ~/.cache/rayanim/segments/
+        0a3f...c2.part    a segment file, linked from the folder of the video that it was made for
+        0a3f...c2.json    digests of some of its frames' pixels, by their numbers
+
+Files are named by their key, which stands for all that decides about the segment's frames. They are
+never changed, and go by age: the one that was not used for the longest time first. Whatever fails
+here is as if nothing were there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+LIMIT_BYTES = 2 * 2**30
+"""Two million frames of plots in 640x480, or some hours of full HD."""
+
+_TAKEN_AS_COPY = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
+"""What a disk answers where a file cannot have another name."""
+
+
+def cache_folder() -> Path:
+    """Where the user's cache is; it need not exist."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    # A relative path counts as none (XDG Base Directory Specification).
+    base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
+    return base / "rayanim" / "segments"
+
+
+class SegmentCache:
+    """The segments in one folder, by their keys."""
+
+    def __init__(self, folder: Path | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.folder = cache_folder() if folder is None else folder
+        self.limit_bytes = limit_bytes
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether segments can be put there."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return False
+        return os.access(self.folder, os.W_OK | os.X_OK)
+
+    def marks(self, key: str) -> dict[int, str] | None:
+        """Digests of some frames of a segment, by number; None where the cache has it not."""
+        try:
+            found = json.loads(self._path(key, ".json").read_bytes())
+            if not self._path(key, ".part").is_file():
+                return None
+            return {int(number): str(digest) for number, digest in found.items()}
+        except (OSError, ValueError, AttributeError):
+            return None
+
+    def take(self, key: str, to: Path) -> bool:
+        """Put a segment file at `to`, where none is; whether that went well."""
+        part = self._path(key, ".part")
+        try:
+            _link(part, to)
+            # What was used last goes last.
+            os.utime(part)
+        except OSError:
+            return False
+        return True
+
+    def keep(self, key: str, segment: Path, marks: Mapping[int, str]) -> None:
+        """Keep a segment file, with digests of some of its frames.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses.
+        """
+        part = self._path(key, ".part")
+        if part.exists():
+            os.utime(part)
+            return
+        unfinished = self.folder / f"{key}.{secrets.token_hex(4)}.tmp"
+        try:
+            # First what a segment is of no use without.
+            unfinished.write_text(json.dumps(marks))
+            unfinished.replace(self._path(key, ".json"))
+            _link(segment, unfinished)
+            unfinished.replace(part)
+            os.utime(part)
+        finally:
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
+
+    def drop(self, beginning: str) -> None:
+        """Forget the segments whose key begins so."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.glob(f"{beginning}*"):
+                path.unlink()
+
+    def shrink(self) -> None:
+        """Forget the segments that were not used for the longest time, until the rest fits."""
+        used = sorted(self._segments(), key=lambda each: each[1], reverse=True)
+        left_bytes = self.limit_bytes
+        for key, _used_s, file_bytes in used:
+            left_bytes -= file_bytes
+            if left_bytes < 0:
+                self.drop(key)
+
+    def size(self) -> tuple[int, int]:
+        """How many segments there are, and their bytes."""
+        found = self._segments()
+        return len(found), sum(file_bytes for _, _, file_bytes in found)
+
+    def clear(self) -> None:
+        """Remove all of it.
+
+        Raises
+        ------
+        OSError
+            If something of it cannot be removed.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.folder)
+
+    def _segments(self) -> list[tuple[str, float, int]]:
+        """Key, time of the last use and bytes of each."""
+        found = []
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if entry.name.endswith(".part"):
+                        status = entry.stat()
+                        key = entry.name.removesuffix(".part")
+                        found.append((key, status.st_mtime, status.st_size))
+        return found
+
+    def _path(self, key: str, suffix: str) -> Path:
+        return self.folder / (key + suffix)
+
+
+def _link(source: Path, to: Path) -> None:
+    """Give a file another name, or copy it where that cannot be."""
+    try:
+        os.link(source, to)
+    except OSError as error:
+        if error.errno not in _TAKEN_AS_COPY:
+            raise
+        shutil.copyfile(source, to)

@@ -1,0 +1,491 @@
+"""Rendering again takes from the cache what cannot have changed, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+import rayanim
+from rayanim.engine import cached
+from rayanim.storage.cache import SegmentCache
+
+N_FRAMES, SEGMENT = 40, 8
+PARAMS = [i / 10 for i in range(N_FRAMES)]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SegmentCache:
+    """A cache of the test's own; updates count as cheap on any machine."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cached, "CHEAP_UPDATES", 1e9)
+    return SegmentCache()
+
+
+class Level(rayanim.Animator):
+    """A line at a level, drawn from the frame's parameters alone."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def setup(self) -> Figure:
+        figure = Figure(figsize=(0.64, 0.48), dpi=100)
+        self.ax = figure.add_axes((0, 0, 1, 1))
+        self.ax.set(xlim=(0, 1), ylim=(0, 10))
+        (self.line,) = self.ax.plot([0, 1], [0, 0])
+        return figure
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.line.set_ydata([self.scale * params, 10 - params])
+
+
+class Sum(Level):
+    """A line at the sum of the parameters so far."""
+
+    total = 0.0
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.total += params
+        super().update(frame_idx, self.total % 10)
+
+
+class Largest(Level):
+    """A line at the largest parameter of the last three frames: it forgets the others."""
+
+    def setup(self) -> Figure:
+        self.last: list[float] = []
+        return super().setup()
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        self.last = [*self.last[-2:], params]
+        super().update(frame_idx, max(self.last))
+
+
+def render(thing: Any, tmp_path: Path, params: Any = PARAMS, **options: Any) -> rayanim.Report:
+    usual: dict[str, Any] = {"engine": "local", "progress": False, "segment_frames": SEGMENT}
+    if params is not None:
+        usual["param_by_frame"] = params
+    return rayanim.produce(thing, 30, outfile=tmp_path / "a.mp4", **{**usual, **options})
+
+
+def fresh(thing: Any, tmp_path: Path, params: Any = PARAMS, **options: Any) -> bytes:
+    """The bytes of the video as it is without a cache."""
+    folder = tmp_path / "fresh"
+    folder.mkdir(exist_ok=True)
+    render(thing, folder, params, cache=False, **options)
+    return (folder / "a.mp4").read_bytes()
+
+
+def changed(*numbers: int, by: float = 1.0) -> list[float]:
+    return [each + by * (number in numbers) for number, each in enumerate(PARAMS)]
+
+
+def assert_fresh(
+    thing: Any, tmp_path: Path, params: Any = PARAMS, *, found: int | None = None, **options: Any
+) -> rayanim.Report:
+    """Rendering again gives the bytes of a fresh video, with so many segments of the cache."""
+    report = render(thing, tmp_path, params, **options)
+    assert (tmp_path / "a.mp4").read_bytes() == fresh(thing, tmp_path, params, **options)
+    if found is not None:
+        assert report.cached_frames == found * SEGMENT
+    return report
+
+
+def test_a_video_that_has_not_changed_is_not_drawn_again(tmp_path: Path) -> None:
+    first = render(Level(), tmp_path)
+    assert first.cached_frames == 0
+    report = assert_fresh(Level(), tmp_path, found=5)
+    assert "40 frames came from the cache." in str(report)
+    assert report.audited_frames == 2
+    assert report.to_dict()["cached_frames"] == 40
+
+
+def test_changed_parameters_have_their_own_segments_drawn(tmp_path: Path) -> None:
+    render(Level(), tmp_path)
+    assert_fresh(Level(), tmp_path, changed(17, 18), found=4)
+
+
+def test_frames_that_sum_up_are_drawn_from_the_change_on(tmp_path: Path) -> None:
+    render(Sum(), tmp_path)
+    assert_fresh(Sum(), tmp_path, changed(17), found=2)
+
+
+def test_frames_that_forget_are_drawn_until_the_state_is_as_before(tmp_path: Path) -> None:
+    render(Largest(), tmp_path)
+    # The last of the third segment: the first three frames of the fourth know of it.
+    assert_fresh(Largest(), tmp_path, changed(23), found=3)
+
+
+def test_only_some_changed_frames_are_declared_to_matter(tmp_path: Path) -> None:
+    render(Sum(), tmp_path, independent=True)
+    report = render(Sum(), tmp_path, changed(17), independent=True)
+    assert report.cached_frames == 4 * SEGMENT or report.events  # an audit may find what is wrong
+
+
+def test_a_changed_value_has_all_drawn_again(tmp_path: Path) -> None:
+    render(Level(), tmp_path)
+    assert_fresh(Level(scale=0.5), tmp_path, found=0)
+    assert_fresh(Level(), tmp_path, found=5)
+
+
+def test_what_setup_reads_counts(tmp_path: Path) -> None:
+    data = tmp_path / "data.txt"
+
+    class Read(Level):
+        def setup(self) -> Figure:
+            figure = super().setup()
+            self.ax.plot([0, 1], [float(each) for each in data.read_text().split()])
+            return figure
+
+    data.write_text("1 2")
+    render(Read(), tmp_path)
+    assert_fresh(Read(), tmp_path, found=5)
+    data.write_text("1 3")
+    assert_fresh(Read(), tmp_path, found=0)
+
+
+READERS: dict[str, Callable[[Path], float]] = {
+    "open": lambda path: float(open(path).read()),  # noqa: SIM115
+    "pathlib": lambda path: float(path.read_text()),
+    "os": lambda path: float(os.read(os.open(path, os.O_RDONLY), 9)),
+    "numpy": lambda path: float(np.loadtxt(path)),
+    "fromfile": lambda path: float(np.fromfile(path, sep=" ")[0]),
+    "is there": lambda path: float(path.exists()),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_update_reads_is_not_seen_so_nothing_is_kept(name: str, tmp_path: Path) -> None:
+    read, data = READERS[name], tmp_path / "data.txt"
+
+    class Reads(Level):
+        def update(self, frame_idx: int, params: Any) -> None:
+            super().update(frame_idx, params + (read(data) if frame_idx == 20 else 0))
+
+    data.write_text("1")
+    render(Reads(), tmp_path)
+    data.write_text("2")
+    assert_fresh(Reads(), tmp_path, found=0)
+
+
+def test_a_function_that_reads_when_it_is_called_first_is_not_kept(tmp_path: Path) -> None:
+    data = tmp_path / "data.npy"
+    known: list[Any] = []
+
+    def frame(number: int) -> Any:
+        if not known:
+            known.append(np.load(data))
+        return np.full((48, 64, 3), known[0] + number, np.uint8)
+
+    np.save(data, 1)
+    render(frame, tmp_path, None, n_frames=N_FRAMES)
+    known.clear()
+    np.save(data, 9)
+    assert_fresh(frame, tmp_path, None, n_frames=N_FRAMES, found=0)
+
+
+def test_code_that_uses_all_parameters_is_not_cached(tmp_path: Path) -> None:
+    class AtOnce(Level):
+        param_by_frame: Any = PARAMS
+
+        def update(self, frame_idx: int, params: Any) -> None:
+            super().update(frame_idx, max(self.param_by_frame) - params)
+
+    render(AtOnce(), tmp_path, None)
+    AtOnce.param_by_frame = changed(30, by=2)
+    assert_fresh(AtOnce(), tmp_path, None, found=0)
+
+
+def test_parameters_on_the_class_are_those_of_their_segments(tmp_path: Path) -> None:
+    class Own(Level):
+        param_by_frame: Any = PARAMS
+
+    render(Own(), tmp_path, None)
+    Own.param_by_frame = changed(30)
+    assert_fresh(Own(), tmp_path, None, found=4)
+
+
+def test_matplotlib_s_settings_and_the_environment_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Coloured(Level):
+        def update(self, frame_idx: int, params: Any) -> None:
+            super().update(frame_idx, params)
+            if frame_idx == 20:
+                self.line.set_color(os.environ.get("LINE", matplotlib.rcParams["text.color"]))
+
+    render(Coloured(), tmp_path)
+    matplotlib.rcParams["text.color"] = "red"
+    assert_fresh(Coloured(), tmp_path, found=0)
+    monkeypatch.setenv("LINE", "green")
+    assert_fresh(Coloured(), tmp_path, found=0)
+    assert_fresh(Coloured(), tmp_path, found=5)
+
+
+class Counting(Line2D):
+    """Moves with each draw, which no update shows."""
+
+    draws = 0
+
+    def draw(self, renderer: Any) -> None:
+        self.draws += 1
+        self.set_ydata([self.draws / 50, 0])
+        super().draw(renderer)
+
+
+class Counted(Level):
+    def setup(self) -> Figure:
+        figure = super().setup()
+        self.ax.add_line(Counting([0, 1], [0, 0]))
+        return figure
+
+
+def test_what_drawing_leaves_behind_is_found_by_an_audit(
+    tmp_path: Path, cache: SegmentCache
+) -> None:
+    render(Counted(), tmp_path, drawing="full")
+    report = assert_fresh(Counted(), tmp_path, changed(20), drawing="full")
+    assert "came from the cache, has other pixels now" in report.events[0]
+    assert "All frames are drawn again." in report.events[0]
+    assert report.cached_frames == 0
+    assert cache.size()[0] == 0
+
+
+@pytest.mark.parametrize("changes", [{"crf": 30}, {"fps": 25}, {"dpi": 50}, {"seed": 3}])
+def test_other_settings_have_all_drawn(changes: dict[str, Any], tmp_path: Path) -> None:
+    render(Level(), tmp_path)
+    rate = changes.pop("fps", 30)
+    usual: dict[str, Any] = {"engine": "local", "progress": False, "segment_frames": SEGMENT}
+    video = tmp_path / "a.mp4"
+    assert (
+        rayanim.produce(
+            Level(), rate, outfile=video, param_by_frame=PARAMS, **usual, **changes
+        ).cached_frames
+        == 0
+    )
+
+
+def test_settings_that_say_how_to_run_make_no_difference(tmp_path: Path) -> None:
+    render(Level(), tmp_path, workers=1)
+    assert render(Level(), tmp_path, workers=2, transport="segments").cached_frames == N_FRAMES
+
+
+def test_segments_of_the_usual_length(tmp_path: Path) -> None:
+    render(Level(), tmp_path, segment_frames=None)
+    assert render(Level(), tmp_path, segment_frames=None).cached_frames == N_FRAMES
+
+
+def test_without_the_cache_nothing_is_kept_or_found(tmp_path: Path, cache: SegmentCache) -> None:
+    render(Level(), tmp_path, cache=False)
+    assert cache.size()[0] == 0
+    render(Level(), tmp_path)
+    assert cache.size()[0] > 0
+    assert render(Level(), tmp_path, cache=False).cached_frames == 0
+    assert render(Level(), tmp_path, audit=1).cached_frames == 0
+
+
+def test_parameters_that_come_once_are_not_cached(tmp_path: Path, cache: SegmentCache) -> None:
+    render(Level(), tmp_path, (each for each in PARAMS))
+    assert cache.size()[0] == 0
+
+
+def test_frames_of_an_animation_a_function_and_a_list(tmp_path: Path) -> None:
+    from matplotlib.animation import FuncAnimation
+
+    def frame(number: int) -> Any:
+        return np.full((48, 64, 3), 6 * number, np.uint8)
+
+    def animation(height: float = 1.0) -> FuncAnimation:
+        figure = Figure(figsize=(0.64, 0.48), dpi=100)
+        (line,) = figure.subplots().plot([0, 1], [0, height])
+
+        def update(number: int) -> None:
+            line.set_ydata([0, height * number / N_FRAMES])
+
+        return FuncAnimation(figure, update, frames=N_FRAMES, interval=40)
+
+    for make in (lambda: frame, lambda: [frame(each) for each in range(N_FRAMES)], animation):
+        options = {"n_frames": N_FRAMES} if make() is frame else {}
+        render(make(), tmp_path, None, **options)
+        report = render(make(), tmp_path, None, **options)
+        assert report.cached_frames == N_FRAMES
+        assert (tmp_path / "a.mp4").read_bytes() == fresh(make(), tmp_path, None, **options)
+    assert render(animation(0.5), tmp_path, None).cached_frames == 0
+
+
+def test_several_outputs_and_a_gif(tmp_path: Path) -> None:
+    names = [tmp_path / "a.mp4", f"{tmp_path / 'b.gif'}:width=32"]
+
+    def both(params: Any, **options: Any) -> tuple[rayanim.Report, list[bytes]]:
+        report = rayanim.produce(
+            Level(), 30, outfile=names, param_by_frame=params, engine="local", progress=False,
+            segment_frames=SEGMENT, **options,
+        )  # fmt: skip
+        return report, [(tmp_path / name).read_bytes() for name in ("a.mp4", "b.gif")]
+
+    both(PARAMS)
+    report, found = both(PARAMS)
+    assert report.cached_frames == N_FRAMES
+    assert found == both(PARAMS, cache=False)[1]
+
+
+def test_a_broken_segment_is_drawn_again(tmp_path: Path, cache: SegmentCache) -> None:
+    render(Level(), tmp_path)
+    for number, part in enumerate(sorted(cache.folder.glob("*.part"))):
+        data = part.read_bytes()
+        part.unlink()
+        part.write_bytes(data[: len(data) // 2] if number % 2 else data[:-1] + b"?")
+    assert_fresh(Level(), tmp_path, found=0)
+
+
+def test_a_cache_that_fails_ends_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: SegmentCache
+) -> None:
+    def full(*paths: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", full)
+        assert_fresh(Level(), tmp_path, found=0)
+    assert cache.size()[0] == 0
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a.mp4"))  # no folder
+    assert_fresh(Level(), tmp_path, found=0)
+
+
+def test_a_disk_without_links_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*paths: Any) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    render(Level(), tmp_path)
+    assert_fresh(Level(), tmp_path, found=5)
+
+
+def test_segments_are_no_second_copy(tmp_path: Path, cache: SegmentCache) -> None:
+    render(Level(), tmp_path, keep_parts=True)
+    parts = {each.stat().st_ino for each in (tmp_path / "a.mp4.parts").glob("*.part")}
+    assert {each.stat().st_ino for each in cache.folder.glob("*.part")} == parts
+
+
+def test_a_job_that_fails_leaves_nothing_in_the_cache(tmp_path: Path, cache: SegmentCache) -> None:
+    class Fails(Level):
+        def update(self, frame_idx: int, params: Any) -> None:
+            if frame_idx == 30:
+                raise ValueError("no")
+            super().update(frame_idx, params)
+
+    with pytest.raises(ValueError, match="no"):
+        render(Fails(), tmp_path)
+    assert cache.size()[0] == 0
+
+
+def test_frames_drawn_on_ray_are_found_in_process_and_the_other_way_round(
+    on_ray: Any, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"engine": "ray", "workers": 2, "transport": "segments"}
+    render(Sum(), tmp_path, **options)
+    assert_fresh(Sum(), tmp_path, found=5)
+    render(Level(), tmp_path)
+    report = render(Level(), tmp_path, changed(17), **options)
+    assert report.cached_frames == 4 * SEGMENT
+    assert (tmp_path / "a.mp4").read_bytes() == fresh(Level(), tmp_path, changed(17))
+
+
+# ---- random edits
+
+SCRIPT = """
+import numpy as np
+from matplotlib.figure import Figure
+import rayanim
+{imports}
+SHIFT = {shift}
+
+def moved(value):
+    return value + {constant} + SHIFT
+
+class Video(rayanim.Animator):
+    factor = {factor}
+
+    def __init__(self, offset):
+        self.offset = offset
+        self.total = 0.0
+        self.seen = []
+
+    def setup(self):
+        figure = Figure(figsize=(0.64, 0.48), dpi=100)
+        self.ax = figure.add_axes((0, 0, 1, 1))
+        self.ax.set(xlim=(0, 1), ylim=(0, 10))
+        (self.line,) = self.ax.plot([0, 1], [0, 0])
+        self.data = np.loadtxt({data!r})
+        return figure
+
+    def update(self, frame_idx, params):
+        {body}
+        self.line.set_ydata([moved(height) * self.factor % 10, self.offset + self.data[0]])
+"""
+
+BODIES = (
+    "height = params",
+    "self.total += params if params > 5 else 0; height = self.total",
+    "self.seen = [*self.seen[-4:], params]; height = sum(self.seen)",
+    "height = params + np.random.rand()",
+    "height = params; self.ax.set_ylim(0, 10 + frame_idx // 16)",
+)
+
+
+def module_of(path: Path, text: str) -> Any:
+    path.write_text(text)
+    module = types.ModuleType("edited")
+    module.__file__ = str(path)
+    exec(compile(text, str(path), "exec"), vars(module))
+    return module
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> list[tuple[str, Any]]:
+    """Some edits, one after the other."""
+    kinds = {
+        "params": st.tuples(st.integers(0, N_FRAMES - 1), st.sampled_from([1.0, 6.0])),
+        "shift": st.integers(0, 1),
+        "constant": st.integers(0, 1),
+        "factor": st.sampled_from([1, 0.5]),
+        "offset": st.integers(0, 1),
+        "data": st.integers(0, 1),
+        "body": st.sampled_from(BODIES),
+    }
+    names = draw(st.lists(st.sampled_from(sorted([*kinds, "params"])), min_size=1, max_size=4))
+    return [(name, draw(kinds[name])) for name in names]
+
+
+@given(edits=edited(), body=st.sampled_from(BODIES))
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_edit_shows_a_stale_frame(
+    edits: list[tuple[str, Any]], body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script: dict[str, Any] = {
+        "imports": "", "shift": 0, "constant": 0, "factor": 1, "body": body, "offset": 0,
+    }  # fmt: skip
+    script["data"] = str(tmp_path / "data.txt")
+    params, value = list(PARAMS), 0
+    monkeypatch.setattr(np.random, "seed", np.random.seed)
+    for name, to in [("", None), *edits]:
+        if name == "params":
+            params[to[0]] = to[1]
+        elif name == "data":
+            value = to
+        elif name:
+            script[name] = to
+        Path(script["data"]).write_text(f"{value} 0")
+        module = module_of(tmp_path / "edited.py", SCRIPT.format(**script))
+        video = module.Video(script["offset"])
+        assert_fresh(video, tmp_path, params)
