@@ -449,7 +449,7 @@ def test_an_unknown_command_lists_those_there_are(capsys):
     assert call("wave.py") == 2
     assert capsys.readouterr().err == (
         "rayanim: error: There is no command 'wave.py'. The commands are "
-        "run, still, preview, profile, doctor, warm, submit, status, logs, watch, stop, fetch: "
+        "run, still, preview, profile, doctor, warm, cache, submit, status, logs, watch, stop, fetch: "
         "rayanim run wave.py, for example.\n"
     )
 
@@ -835,6 +835,8 @@ def test_help_is_grouped(capsys):
         (("fetch",), "Download JOB's finished video."),
         (("preview",), "Print the page's address, and open no browser."),
         (("doctor",), "report what is wrong and how to fix it"),
+        (("run",), "Take unchanged segments from the cache"),
+        (("cache",), "When it is full, those go first that were not used for the longest time."),
         (("warm",), "End when no job has used it for so long: 90s, 30m or 2h."),
     ],
 )
@@ -944,3 +946,20 @@ def test_the_command_that_resumes_can_be_pasted(script):
     [line] = [each for each in err.splitlines() if each.startswith("  rayanim run")]
     assert line.startswith("  rayanim run script.py -o 'my video.mp4'")
     assert shlex.split(line)[1:] == ["run", "script.py", *options, "--resume"]
+
+
+def test_the_cache_is_shown_and_cleared(script, capsys, tmp_path, monkeypatch):
+    """And `--no-cache` leaves it alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert call("run", script(ONE), "-o", "one.mp4", "--quiet", "--no-cache") == 0
+    assert call("cache") == 0
+    folder = tmp_path / "rayanim" / "segments"
+    assert capsys.readouterr().out == f"{folder}: 0 segments, 0 B of at most 2.1 GB.\n"
+    assert call("run", script(ONE), "-o", "one.mp4", "--quiet") == 0
+    assert call("cache") == 0
+    assert "1 segment, " in capsys.readouterr().out
+    assert call("run", script(ONE), "-o", "one.mp4") == 0
+    assert "came from the cache" in capsys.readouterr().out
+    assert call("cache", "--clear") == 0
+    assert capsys.readouterr().out.startswith("Removed 1 segment, ")
+    assert not folder.exists()

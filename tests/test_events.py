@@ -16,7 +16,7 @@ FIELDS = {
     "job_started": "output frames resume rayanim host pid",
     "job_finished": "output frames resumed_frames file_bytes elapsed_s engine actors_peak",
     "job_failed": "error text elapsed_s",
-    "job_resumed": "frames written_bytes",
+    "job_resumed": "frames cached_frames written_bytes",
     "engine_chosen": "engine reason actors transport",
     "scaling_decided": "target delta reason",
     "actor_asked": "actor",

@@ -334,6 +334,7 @@ def test_the_dictionary_is_pinned() -> None:
         "transport": "frames",
         "transport_reason": "",
         "resumed_frames": 30,
+        "cached_frames": 0,
         "actors_peak": 4,
         "start_s": 3.3,
         "stages": {
