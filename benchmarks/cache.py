@@ -1,8 +1,7 @@
 """Rendering again after a change: a wave's first video, the same again, and with other parameters.
 
-Whole processes, in turn, each with its processor time: with a cache and without, of a line that
-jumps from frame to frame and of one that sums up. Fails where a video from the cache has other
-bytes than a fresh one, or takes more than a tenth of its time.
+Whole processes, in turn, with their processor time, which other programs change less than the
+clock's. Fails where a video from the cache has other bytes than a fresh one.
 """
 
 from __future__ import annotations

@@ -300,11 +300,11 @@ def _is_the_script_s(module: ModuleType) -> bool:
         return False
     if module.__name__.partition(".")[0] == "rayanim":
         return False
-    return _is_outside(file)
+    return is_outside(file)
 
 
 @functools.lru_cache(maxsize=10_000)
-def _is_outside(file: str) -> bool:
+def is_outside(file: str) -> bool:
     """Whether a file is neither of an installed package nor Python's."""
     if {"site-packages", "dist-packages"} & set(Path(file).parts):
         return False

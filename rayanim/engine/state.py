@@ -25,7 +25,7 @@ import cloudpickle
 import numpy as np
 import xxhash
 
-from rayanim.engine.packing import OF_ITS_PROCESS, Surroundings, own_modules_by_value
+from rayanim.engine.packing import OF_ITS_PROCESS, Surroundings, is_outside, own_modules_by_value
 from rayanim.figure.figure import AnyPixels
 from rayanim.figure.style import capture_style
 from rayanim.sources import CHANGES, Source
@@ -46,11 +46,12 @@ UNSEEN_MODULES = frozenset(
 
 UNSEEN_NAMES = frozenset(
     [
-        "argv", "now", "open_dataset", "orig_argv", "read_feather", "read_hdf", "read_orc",
-        "read_parquet", "read_sql", "today", "urandom", "utcnow", "uuid1", "uuid4",
+        "__import__", "argv", "eval", "exec", "globals", "import_module", "modules", "now",
+        "open_dataset", "orig_argv", "read_feather", "read_hdf", "read_orc", "read_parquet",
+        "read_sql", "today", "urandom", "utcnow", "uuid1", "uuid4",
     ]
 )  # fmt: skip
-"""Names of other packages' functions that do, and of the command's words."""
+"""Names of functions that do, of the command's words, and of what finds variables by any name."""
 
 OF_A_TERMINAL = (
     "_", "COLUMNS", "DBUS_", "DISPLAY", "GPG_", "LINES", "OLDPWD", "PWD", "SHLVL", "SSH_", "TERM",
@@ -145,11 +146,10 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
             return str, (code_text(thing),)
         if isinstance(thing, AnyPixels):
             return tuple, ((thing.figure,),)
-        home = thing.__name__ if isinstance(thing, types.ModuleType) else None
-        if isinstance(thing, types.BuiltinFunctionType | types.FunctionType | type):
-            home = thing.__module__
-        if home is not None and home.partition(".")[0] in UNSEEN_MODULES:
-            raise NoDigestError(f"what {home} gives is not seen")
+        _check_home(thing)
+        if hasattr(thing, "__wrapped__") and not isinstance(thing, types.FunctionType | type):
+            # `functools.lru_cache`, which pickles as a name.
+            return tuple, (thing.__wrapped__,)
         if isinstance(thing, self._nodes):
             return object, (), _without_identities(thing.__getstate__())
         if isinstance(thing, self._registries):
@@ -209,14 +209,13 @@ def _without_parameters(kind: type, attributes: Mapping[str, Any]) -> dict[str, 
 
 def _is_installed(kind: type) -> bool:
     """Whether a class is Python's, rayanim's or an installed package's."""
-    module = sys.modules.get(kind.__module__)
-    file = getattr(module, "__file__", None)
     package = kind.__module__.partition(".")[0]
     if package == "__main__":
         return False
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if package == "rayanim" or package in sys.stdlib_module_names or file is None:
         return True
-    return bool({"site-packages", "dist-packages"} & set(Path(file).parts))
+    return not is_outside(file)
 
 
 def _without_identities(state: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +233,22 @@ def _called(references: dict[int, Any]) -> list[str]:
     return [getattr(each, "__qualname__", type(each).__qualname__) for each in functions if each]
 
 
+def _check_home(thing: Any) -> None:
+    """Refuse what is of a module that gives what no fingerprint holds, or pickles as a name."""
+    home = thing.__name__ if isinstance(thing, types.ModuleType) else None
+    if isinstance(thing, types.BuiltinFunctionType | types.FunctionType | type):
+        home = thing.__module__
+    if isinstance(home, str):
+        file = getattr(sys.modules.get(home), "__file__", None) or ""
+        is_compiled = file.endswith((".so", ".pyd")) and is_outside(file)
+        if home.partition(".")[0] in UNSEEN_MODULES or is_compiled:
+            raise NoDigestError(f"what {home} gives is not seen")
+    if isinstance(thing, types.ModuleType) and home == "__main__":
+        raise NoDigestError("the script's code uses its own module")
+    if isinstance(thing, np.ufunc) and getattr(np, thing.__name__, None) is not thing:
+        raise NoDigestError(f"{thing.__name__} is no function of numpy's")
+
+
 @functools.lru_cache(maxsize=1000)
 def _refusal(code: types.CodeType) -> str | None:
     """Why what `code` does may depend on something that no fingerprint holds."""
@@ -244,4 +259,5 @@ def _refusal(code: types.CodeType) -> str | None:
             return f"what {each.argval} gives is not seen"
         if each.argval == "param_by_frame" and not each.opname.startswith("STORE"):
             return f"{code.co_name} uses param_by_frame, the parameters of all frames"
-    return None
+    inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
+    return next(filter(None, map(_refusal, inner)), None)

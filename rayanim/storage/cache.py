@@ -21,6 +21,7 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 LIMIT_BYTES = 2 * 2**30
 """Two million frames of plots in 640x480, or some hours of full HD."""
@@ -35,6 +36,13 @@ def cache_folder() -> Path:
     # A relative path counts as none (XDG Base Directory Specification).
     base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
     return base / "rayanim" / "segments"
+
+
+class KeptSegment(NamedTuple):
+    """A segment file in the cache."""
+
+    key: str
+    status: os.stat_result
 
 
 class SegmentCache:
@@ -106,17 +114,18 @@ class SegmentCache:
 
     def shrink(self) -> None:
         """Forget the segments that were not used for the longest time, until the rest fits."""
-        used = sorted(self._segments(), key=lambda each: each[1], reverse=True)
         left_bytes = self.limit_bytes
-        for key, _used_s, file_bytes in used:
-            left_bytes -= file_bytes
+        by_last_use = sorted(self._segments(), key=lambda each: -each.status.st_mtime)
+        for each in by_last_use:
+            left_bytes -= each.status.st_size
             if left_bytes < 0:
-                self.drop(key)
+                self.drop(each.key)
 
     def size(self) -> tuple[int, int]:
         """How many segments there are, and their bytes."""
-        found = self._segments()
-        return len(found), sum(file_bytes for _, _, file_bytes in found)
+        # One segment may have several keys.
+        found = {each.status.st_ino: each.status.st_size for each in self._segments()}
+        return len(found), sum(found.values())
 
     def clear(self) -> None:
         """Remove all of it.
@@ -129,16 +138,15 @@ class SegmentCache:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.folder)
 
-    def _segments(self) -> list[tuple[str, float, int]]:
-        """Key, time of the last use and bytes of each."""
+    def _segments(self) -> list[KeptSegment]:
         found = []
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
                     if entry.name.endswith(".part"):
-                        status = entry.stat()
                         key = entry.name.removesuffix(".part")
-                        found.append((key, status.st_mtime, status.st_size))
+                        # Not the entry's own, which has no inode on Windows.
+                        found.append(KeptSegment(key, os.stat(entry)))  # noqa: PTH116
         return found
 
     def _path(self, key: str, suffix: str) -> Path:

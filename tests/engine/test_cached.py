@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import types
 from collections.abc import Callable
@@ -230,6 +231,60 @@ def test_matplotlib_s_settings_and_the_environment_count(
     monkeypatch.setenv("LINE", "green")
     assert_fresh(Coloured(), tmp_path, found=0)
     assert_fresh(Coloured(), tmp_path, found=5)
+
+
+TABLE = [1.0]
+
+
+@functools.lru_cache
+def looked_up(params: float) -> float:
+    return TABLE[0] * params
+
+
+spread: Any = np.frompyfunc(lambda params: TABLE[0] * params, 1, 1)
+
+
+@pytest.mark.parametrize("function", [looked_up, lambda params: spread(params)])
+def test_variables_of_functions_that_pickle_as_a_name_count(
+    function: Callable[[float], float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrapped(Level):
+        def update(self, frame_idx: int, params: Any) -> None:
+            super().update(frame_idx, float(function(params)))
+
+    render(Wrapped(), tmp_path)
+    monkeypatch.setitem(globals(), "TABLE", [0.5])
+    looked_up.cache_clear()
+    assert_fresh(Wrapped(), tmp_path, found=0)
+
+
+NOT_SEEN = {
+    "the clock": "import time\ndef height(p): return p + time.time() % 1e-9",
+    "in a function": "def height(p):\n import h5py\n return p",
+    "in a function within": "import time\ndef height(p): return max(p, *[time.time() for _ in ()])",
+    "today": "import datetime\ndef height(p): return p + 0 * datetime.date.today().day",
+    "the command's words": "import sys\ndef height(p): return p + len(sys.argv) - len(sys.argv)",
+    "any variable": "def height(p): return p + eval('0')",
+    "all parameters": "def height(p): return p + 0 * len(getattr(p, 'param_by_frame', ''))",
+    "what cannot be pickled": "lock = __import__('threading').Lock()\n"
+    "def height(p): return p + 0 * lock.locked()",
+}
+
+
+@pytest.mark.parametrize("name", NOT_SEEN)
+def test_what_no_fingerprint_holds_is_not_cached(
+    name: str, tmp_path: Path, cache: SegmentCache
+) -> None:
+    height = module_of(tmp_path / "heights.py", NOT_SEEN[name]).height
+
+    class Seen(Level):
+        def update(self, frame_idx: int, params: Any) -> None:
+            if frame_idx < 0:
+                height(params)
+            super().update(frame_idx, params)
+
+    render(Seen(), tmp_path, PARAMS[:8])
+    assert cache.size()[0] == 0
 
 
 class Counting(Line2D):
