@@ -29,7 +29,7 @@ from rayanim.engine.packing import PackedSource, copied
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.reads import OpenedFiles
 from rayanim.engine.state import state_digest, surroundings_digest
-from rayanim.errors import RayanimError, RedrawError
+from rayanim.errors import RedrawError
 from rayanim.parameters import Batch, copy_of
 from rayanim.randomness import seed_for
 from rayanim.storage.cache import SegmentCache
@@ -124,6 +124,15 @@ class CachedSegments:
         self, inside: InProcess, longest: int, folder: SegmentFolder, pristine: PackedSource | None
     ) -> list[int]:
         """Put what the cache has of the video's segments into `folder`; their indices."""
+        try:
+            return self._found(inside, longest, folder, pristine)
+        except Exception as error:  # a mistake of the script's shows where frames are drawn
+            self._give_up(f"{type(error).__name__}: {error}")
+            return []
+
+    def _found(
+        self, inside: InProcess, longest: int, folder: SegmentFolder, pristine: PackedSource | None
+    ) -> list[int]:
         self._check_opened()
         feed = self._job.feed.again() if self.is_active else None
         if feed is None:
@@ -278,7 +287,7 @@ class CachedSegments:
                 for key in segment.keys if marks and path.is_file() else ():
                     self._cache.keep(key, path, marks)
             self._cache.shrink()
-        except (OSError, RayanimError) as error:
+        except Exception as error:  # the video is whole without it
             self._give_up(f"{str(self._cache.folder)!r} cannot be written: {error}")
 
 

@@ -36,10 +36,11 @@ MOST_BYTES = 256 * 2**20
 
 UNSEEN_MODULES = frozenset(
     [
-        "cv2", "dask", "duckdb", "fastparquet", "fiona", "h5py", "netCDF4", "osgeo", "polars",
-        "psycopg2", "pyarrow", "pyvista", "rasterio", "requests", "secrets", "socket",
-        "sqlalchemy", "sqlite3", "subprocess", "tables", "tiledb", "time", "urllib", "urllib3",
-        "vtk", "vtkmodules", "xarray", "zarr",
+        "aiohttp", "cv2", "dask", "duckdb", "fastparquet", "fiona", "ftplib", "geopandas", "h5py",
+        "http", "httpx", "itk", "librosa", "netCDF4", "openslide", "osgeo", "polars", "psycopg2",
+        "pyarrow", "pyogrio", "pyvista", "rasterio", "requests", "secrets", "SimpleITK", "socket",
+        "soundfile", "sqlalchemy", "sqlite3", "subprocess", "tables", "tiledb", "time",
+        "torchaudio", "torchvision", "urllib", "urllib3", "vtk", "vtkmodules", "xarray", "zarr",
     ]
 )  # fmt: skip
 """What reads files by itself, or later than it seems to, or gives something else each time."""
@@ -165,6 +166,10 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
     @staticmethod
     def _reduced_class(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
         """A class of the user's, without the name that cloudpickle gives it for this process."""
+        if any(
+            each.__module__.startswith(("matplotlib.", "mpl_toolkits.")) for each in kind.__mro__
+        ):
+            raise NoDigestError(f"{kind.__qualname__} may keep something whenever it is drawn")
         make, arguments, state, *rest = reduced
         arguments = tuple(
             None if isinstance(each, str) and _TRACKER_ID.fullmatch(each) else each

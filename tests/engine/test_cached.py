@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 import rayanim
 from rayanim.engine import cached
@@ -266,6 +265,10 @@ NOT_SEEN = {
     "the command's words": "import sys\ndef height(p): return p + len(sys.argv) - len(sys.argv)",
     "any variable": "def height(p): return p + eval('0')",
     "all parameters": "def height(p): return p + 0 * len(getattr(p, 'param_by_frame', ''))",
+    "an artist of one's own": "from matplotlib.lines import Line2D\n"
+    "class Own(Line2D): pass\n"
+    "own = Own([], [])\n"
+    "def height(p): return p + len(own.get_xdata())",
     "what cannot be pickled": "lock = __import__('threading').Lock()\n"
     "def height(p): return p + 0 * lock.locked()",
 }
@@ -287,21 +290,19 @@ def test_what_no_fingerprint_holds_is_not_cached(
     assert cache.size()[0] == 0
 
 
-class Counting(Line2D):
-    """Moves with each draw, which no update shows."""
-
-    draws = 0
-
-    def draw(self, renderer: Any) -> None:
-        self.draws += 1
-        self.set_ydata([self.draws / 50, 0])
-        super().draw(renderer)
-
-
 class Counted(Level):
+    """The text beside a tick counts how often it was asked for, which no update shows."""
+
     def setup(self) -> Figure:
+        asked: list[float] = []
+
+        def text(value: float, at: int) -> str:
+            asked.append(value)
+            return str(len(asked))
+
         figure = super().setup()
-        self.ax.add_line(Counting([0, 1], [0, 0]))
+        self.ax.set_position((0.4, 0.4, 0.6, 0.6))
+        self.ax.yaxis.set_major_formatter(text)
         return figure
 
 
