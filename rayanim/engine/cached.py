@@ -14,22 +14,21 @@ import io
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rayanim.engine.audit import AUDIT_TIME, FrameMark
-from rayanim.engine.draw import open_source
+from rayanim.engine.draw import close_source, open_source
 from rayanim.engine.packing import PackedSource, copied
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.reads import OpenedFiles
 from rayanim.engine.state import state_digest, surroundings_digest
-from rayanim.errors import RedrawError
+from rayanim.errors import RayanimError, RedrawError
 from rayanim.parameters import Batch, copy_of
 from rayanim.randomness import seed_for
 from rayanim.storage.cache import SegmentCache
@@ -68,6 +67,79 @@ class CachedSegment:
     batch: Batch
     what: tuple[Any, ...]
     keys: list[str] = field(default_factory=list)
+    next_state: str | None = None
+    """The fingerprint after its updates, where that is known."""
+
+
+class UpdatesInAdvance:
+    """Runs the updates of a copy of the source, without drawing, for its state between segments."""
+
+    def __init__(
+        self,
+        chunks: list[Chunk],
+        inside: InProcess,
+        pristine: PackedSource,
+        job: Job,
+        opened: OpenedFiles,
+    ) -> None:
+        self._chunks = chunks
+        self._seed = job.settings.seed
+        self._opened = opened
+        self._enough_s = CHEAP_UPDATES * inside.first_draw_s
+        self._geometry = inside.geometry
+        self._pristine = pristine
+        self._places = contextlib.ExitStack()
+        self._source: Source | None = None
+        self._at = self._done = 0
+        self._spent_s = 0.0
+        self._is_over = False
+
+    def state(self, index: int) -> str | None:
+        """The fingerprint before segment `index`, a later one than those asked for before.
+
+        None where that takes too long, or where there is none.
+        """
+        if self._is_over:
+            return None
+        self._is_over = True
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), self._opened:
+                source = self._source or self._begun()
+                for chunk in self._chunks[self._at : index]:
+                    if not self._run(source, chunk.batch):
+                        return None
+                self._at = index
+            found = state_digest(source)
+        except Exception as error:  # the script's own; where a frame is drawn, it is reported
+            _logger.info("No fingerprint after frames that are not drawn: %s.", error)
+            return None
+        self._is_over = False
+        return found
+
+    def close(self) -> None:
+        """Let the copy go."""
+        with contextlib.suppress(RayanimError):
+            self._places.close()
+
+    def _begun(self) -> Source:
+        source = self._source = self._places.enter_context(copied(self._pristine))
+        open_source(source, self._seed, self._geometry)
+        self._places.callback(close_source, source)
+        return source
+
+    def _run(self, source: Source, batch: Batch) -> bool:
+        """Run the updates of some frames; whether to go on."""
+        for number, params in batch.frames():
+            began_s = time.perf_counter()
+            seed_for(self._seed, number)
+            # What `update` changes of its parameters is not the job's.
+            source.advance(number, copy_of(params))
+            self._done += 1
+            self._spent_s += time.perf_counter() - began_s
+            is_slow = self._spent_s > self._enough_s * max(self._done, TRIED_UPDATES)
+            if is_slow or self._opened.first is not None:
+                return False
+        return True
 
 
 class CachedSegments:
@@ -145,35 +217,46 @@ class CachedSegments:
             if digest is not None:
                 what = (chunk.segment_index, chunk.start, digest)
                 self._segments[chunk.segment_index] = CachedSegment(chunk.batch, what)
-        self._add_keys(chunks, "parameters", self._parameters(chunks))
-        found = self._taken(folder)
-        is_worth_it = len(chunks) >= FEWEST_SEGMENTS and inside.open_s <= MOST_OPEN_S
-        if len(found) < len(chunks) and is_worth_it and self.needs_copy and pristine is not None:
-            self._add_keys(chunks, "state", self._states(chunks, inside, pristine))
-            found |= self._taken(folder)
+        found = set()
+        with contextlib.ExitStack() as stack:
+            updates: UpdatesInAdvance | None = None
+            is_worth_it = len(chunks) >= FEWEST_SEGMENTS and inside.open_s <= MOST_OPEN_S
+            if is_worth_it and self.needs_copy and pristine is not None:
+                updates = UpdatesInAdvance(chunks, inside, pristine, self._job, self.opened)
+                stack.callback(updates.close)
+            states: list[str | None] = [""]
+            for index, before in enumerate(self._parameters(chunks)):
+                segment = self._segments.get(index)
+                is_found = self._is_found(segment, "parameters", before, folder)
+                if not is_found and updates is not None:
+                    states[index] = states[index] or updates.state(index)
+                    is_found = self._is_found(segment, "state", states[index], folder)
+                if is_found:
+                    found.add(index)
+                # What follows from a segment and what was before it, an earlier job has found.
+                states.append(segment.next_state if segment is not None and is_found else None)
+        for index, segment in self._segments.items():
+            segment.next_state = states[index + 1]
         self._choose_audits(found, chunks, inside)
         return sorted(found)
 
-    def _add_keys(self, chunks: list[Chunk], kind: str, before: Iterable[str | None]) -> None:
-        """Keys by what stands for all that comes before each segment, as far as that is known."""
-        for chunk, known in zip(chunks, before, strict=False):
-            segment = self._segments.get(chunk.segment_index)
-            if segment is not None and known is not None:
-                segment.keys.append(self._video + _short_digest(*segment.what, kind, known))
-
-    def _taken(self, folder: SegmentFolder) -> set[int]:
-        """The segments that were put into `folder` by the last key of each."""
-        if self._job.settings.audit is not None:
-            # All is to be drawn and audited, or nothing may be.
-            return set()
-        found = set()
-        for index, segment in self._segments.items():
-            path = Path(str(folder.path / segment_name(index)))
-            marks = self._cache.marks(segment.keys[-1]) if segment.keys else None
-            if marks and not path.exists() and self._cache.take(segment.keys[-1], path):
-                self._marks |= marks
-                found.add(index)
-        return found
+    def _is_found(
+        self, segment: CachedSegment | None, kind: str, before: str | None, folder: SegmentFolder
+    ) -> bool:
+        """Whether the cache has a segment, by what stands for all before it; and take it."""
+        if segment is None or before is None:
+            return False
+        key = self._video + _short_digest(*segment.what, kind, before)
+        segment.keys.append(key)
+        known = self._cache.about(key)
+        # With another share all is to be drawn and audited, or nothing may be audited.
+        if known is None or self._job.settings.audit is not None:
+            return False
+        if not self._cache.take(key, Path(str(folder.path / segment_name(segment.what[0])))):
+            return False
+        self._marks |= {int(number): digest for number, digest in known["marks"].items()}
+        segment.next_state = known["next_state"]
+        return True
 
     def _parameters(self, chunks: list[Chunk]) -> Iterator[str | None]:
         """Digests of the parameters of all frames before each segment, where they may count."""
@@ -182,33 +265,6 @@ class CachedSegments:
             yield before.text()
             if not self._job.settings.independent:
                 before.add(chunk.batch.numbers, chunk.batch.params)
-
-    def _states(self, chunks: list[Chunk], inside: InProcess, pristine: PackedSource) -> list[str]:
-        """Fingerprints of a copy after the updates before each segment, which it runs.
-
-        Fewer where that takes too long, or a state has none.
-        """
-        states, seed = [""], self._job.settings.seed
-        enough_s = CHEAP_UPDATES * inside.first_draw_s
-        try:
-            with contextlib.redirect_stdout(io.StringIO()), copied(pristine) as source:
-                open_source(source, seed, inside.geometry)
-                with contextlib.closing(source), self.opened:
-                    began_s, done = time.perf_counter(), 0
-                    for chunk, _ in pairwise(chunks):
-                        for number, params in chunk.batch.frames():
-                            seed_for(seed, number)
-                            # What `update` changes of its parameters is not the job's.
-                            source.advance(number, copy_of(params))
-                            done += 1
-                            took_s = time.perf_counter() - began_s
-                            is_slow = took_s > enough_s * max(done, TRIED_UPDATES)
-                            if is_slow or self.opened.first is not None:
-                                return states
-                        states.append(state_digest(source))
-        except Exception as error:  # the script's own; where a frame is drawn, it is reported
-            _logger.info("No fingerprint after frames that are not drawn: %s.", error)
-        return states
 
     # ---- auditing
 
@@ -224,7 +280,7 @@ class CachedSegments:
         # For one alone all updates before it run.
         n_frames, advance_s = chunks[-1].stop, self._job.source.advance_s or inside.first_draw_s
         reached = AUDIT_TIME * n_frames * inside.first_draw_s / max(advance_s, 1e-9)
-        others = sorted(set().union(*noted.values()) - numbers)
+        others = sorted(set().union(*noted.values()) - numbers - {first})
         if not self._job.settings.independent:
             others = [number for number in others if number - first <= reached]
         # Not by the script's own generator.
@@ -284,8 +340,9 @@ class CachedSegments:
             for index, segment in self._segments.items():
                 marks = self._noted_in(segment.batch)
                 path = Path(str(folder.path / segment_name(index)))
+                about = {"marks": marks, "next_state": segment.next_state}
                 for key in segment.keys if marks and path.is_file() else ():
-                    self._cache.keep(key, path, marks)
+                    self._cache.keep(key, path, about)
             self._cache.shrink()
         except Exception as error:  # the video is whole without it
             self._give_up(f"{str(self._cache.folder)!r} cannot be written: {error}")

@@ -4,7 +4,7 @@
 
     ~/.cache/rayanim/segments/
         0a3f...c2.part    a segment file, linked from the folder of the video that it was made for
-        0a3f...c2.json    digests of some of its frames' pixels, by their numbers
+        0a3f...c2.json    what is known of it, see `ABOUT`
 
 Files are named by their key, which stands for all that decides about the segment's frames. They are
 never changed, and go by age: the one that was not used for the longest time first. Whatever fails
@@ -21,7 +21,11 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+ABOUT = {"marks", "next_state"}
+"""What is known of a segment: digests of some frames' pixels by number, and the fingerprint of the
+source after its updates, or null."""
 
 LIMIT_BYTES = 2 * 2**30
 """Two million frames of plots in 640x480, or some hours of full HD."""
@@ -61,13 +65,12 @@ class SegmentCache:
             return False
         return os.access(self.folder, os.W_OK | os.X_OK)
 
-    def marks(self, key: str) -> dict[int, str] | None:
-        """Digests of some frames of a segment, by number; None where the cache has it not."""
+    def about(self, key: str) -> dict[str, Any] | None:
+        """What is known of a segment; None where the cache has it not."""
         try:
             found = json.loads(self._path(key, ".json").read_bytes())
-            if not self._path(key, ".part").is_file():
-                return None
-            return {int(number): str(digest) for number, digest in found.items()}
+            is_whole = found.keys() == ABOUT and bool(found["marks"])
+            return found if is_whole and self._path(key, ".part").is_file() else None
         except (OSError, ValueError, AttributeError):
             return None
 
@@ -82,8 +85,8 @@ class SegmentCache:
             return False
         return True
 
-    def keep(self, key: str, segment: Path, marks: Mapping[int, str]) -> None:
-        """Keep a segment file, with digests of some of its frames.
+    def keep(self, key: str, segment: Path, about: Mapping[str, Any]) -> None:
+        """Keep a segment file, with what is known of it.
 
         Raises
         ------
@@ -97,7 +100,7 @@ class SegmentCache:
         unfinished = self.folder / f"{key}.{secrets.token_hex(4)}.tmp"
         try:
             # First what a segment is of no use without.
-            unfinished.write_text(json.dumps(marks))
+            unfinished.write_text(json.dumps(about))
             unfinished.replace(self._path(key, ".json"))
             _link(segment, unfinished)
             unfinished.replace(part)

@@ -9,6 +9,8 @@ import pytest
 
 from rayanim.storage.cache import SegmentCache, cache_folder
 
+KNOWN = {"marks": {"3": "ab"}, "next_state": None}
+
 
 @pytest.fixture
 def cache(tmp_path: Path) -> SegmentCache:
@@ -21,7 +23,7 @@ def cache(tmp_path: Path) -> SegmentCache:
 def kept(cache: SegmentCache, key: str, age_s: int = 0) -> str:
     segment = cache.folder.with_name(f"{key}.segment")
     segment.write_bytes(key.encode() * 500)
-    cache.keep(key, segment, {3: "ab"})
+    cache.keep(key, segment, KNOWN)
     part = cache.folder / f"{key}.part"
     os.utime(part, (part.stat().st_mtime - age_s,) * 2)
     return key
@@ -29,12 +31,12 @@ def kept(cache: SegmentCache, key: str, age_s: int = 0) -> str:
 
 def test_a_segment_is_given_back_with_its_digests(cache: SegmentCache, tmp_path: Path) -> None:
     kept(cache, "k1")
-    assert cache.marks("k1") == {3: "ab"}
+    assert cache.about("k1") == KNOWN
     assert cache.take("k1", tmp_path / "here")
     assert (tmp_path / "here").read_bytes() == b"k1" * 500
     assert (tmp_path / "here").stat().st_ino == (cache.folder / "k1.part").stat().st_ino
     assert not cache.take("k1", tmp_path / "here")  # there is one
-    assert cache.marks("k2") is None
+    assert cache.about("k2") is None
     assert not cache.take("k2", tmp_path / "there")
 
 
@@ -47,7 +49,7 @@ def test_those_go_first_that_were_not_used_for_the_longest_time(
     assert cache.take("k1", tmp_path / "here")
     cache.shrink()
     assert cache.size() == (3, 3000)
-    assert [cache.marks(key) is None for key in ("k1", "k2", "k3", "k4")] == [0, 1, 0, 0]
+    assert [cache.about(key) is None for key in ("k1", "k2", "k3", "k4")] == [0, 1, 0, 0]
     # What was taken is the job's own.
     assert (tmp_path / "here").exists()
 
@@ -59,11 +61,11 @@ def test_segments_of_one_video_are_dropped_together(cache: SegmentCache) -> None
     assert [each.name for each in sorted(cache.folder.iterdir())] == ["b1.json", "b1.part"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": "b"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"marks": {}, "next_state": ""}'])
 def test_digests_that_cannot_be_read_are_no_segment(cache: SegmentCache, text: str) -> None:
     kept(cache, "k1")
     (cache.folder / "k1.json").write_text(text)
-    assert cache.marks("k1") is None
+    assert cache.about("k1") is None
 
 
 def test_a_segment_that_is_there_is_kept_as_it_is(cache: SegmentCache) -> None:
