@@ -103,10 +103,13 @@ class UpdatesInAdvance:
             return None
         self._is_over = True
         try:
-            with contextlib.redirect_stdout(io.StringIO()), self._opened:
+            with contextlib.redirect_stdout(io.StringIO()):
                 source = self._source or self._begun()
                 for chunk in self._chunks[self._at : index]:
-                    if not self._run(source, chunk.batch):
+                    # What setup reads is in the fingerprint.
+                    with self._opened:
+                        goes_on = self._run(source, chunk.batch)
+                    if not goes_on:
                         return None
                 self._at = index
             found = state_digest(source)

@@ -68,7 +68,8 @@ def surroundings_digest(*, has_seed: bool) -> str:
         for name, value in sorted(os.environ.items())
         if not name.startswith(OF_ITS_PROCESS + OF_A_TERMINAL)
     }
-    here = replace(Surroundings.captured(), environment=environment)
+    # Ray adds filters of warnings, which no frame shows.
+    here = replace(Surroundings.captured(), environment=environment, filters=())
     random_state = None if has_seed else (random.getstate(), np.random.get_state())
     return _digest((here, capture_style(), str(Path.cwd()), random_state, versions(), _installed()))
 
