@@ -49,7 +49,7 @@ LISTED = (list, tuple, range, np.ndarray, type(None))
 AUDITED_FRAMES = 2
 """Frames of cached segments that are drawn again wherever they are, beside those next to a gap."""
 
-FEWEST_SEGMENTS = 4
+FEWEST_FRAMES = 1000
 """Below, the updates are not run in advance: a short video is drawn as soon as that is done."""
 
 CHEAP_UPDATES, MOST_OPEN_S = 0.01, 1.0
@@ -223,7 +223,7 @@ class CachedSegments:
         found = set()
         with contextlib.ExitStack() as stack:
             updates: UpdatesInAdvance | None = None
-            is_worth_it = len(chunks) >= FEWEST_SEGMENTS and inside.open_s <= MOST_OPEN_S
+            is_worth_it = chunks[-1].stop >= FEWEST_FRAMES and inside.open_s <= MOST_OPEN_S
             if is_worth_it and self.needs_copy and pristine is not None:
                 updates = UpdatesInAdvance(chunks, inside, pristine, self._job, self.opened)
                 stack.callback(updates.close)

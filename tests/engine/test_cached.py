@@ -29,9 +29,10 @@ PARAMS = [i / 10 for i in range(N_FRAMES)]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SegmentCache:
-    """A cache of the test's own; updates count as cheap on any machine."""
+    """A cache of the test's own; updates count as cheap on any machine, videos as long."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cached, "CHEAP_UPDATES", 1e9)
+    monkeypatch.setattr(cached, "FEWEST_FRAMES", 1)
     return SegmentCache()
 
 
