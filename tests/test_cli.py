@@ -449,8 +449,8 @@ def test_an_unknown_command_lists_those_there_are(capsys):
     assert call("wave.py") == 2
     assert capsys.readouterr().err == (
         "rayanim: error: There is no command 'wave.py'. The commands are "
-        "run, still, preview, profile, doctor, warm, cache, submit, status, logs, watch, stop, fetch: "
-        "rayanim run wave.py, for example.\n"
+        "run, still, preview, profile, doctor, warm, cache, submit, status, logs, watch, stop, "
+        "fetch: rayanim run wave.py, for example.\n"
     )
 
 
