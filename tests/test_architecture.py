@@ -52,7 +52,8 @@ HOMES = {
 }
 
 WRITTEN_BY_USERS = {"animator", "acts", "frame_gen"}
-ENTRY = {"cli", "render", "still", "dry_run", "preview", "notebook", "profiling"}
+PLAN = {"overrides", "planning"}
+ENTRY = PLAN | {"cli", "render", "still", "dry_run", "preview", "notebook", "profiling"}
 FORBIDDEN = {
     "errors": None,
     "easing": None,
@@ -66,6 +67,8 @@ FORBIDDEN = {
     "engine": ENTRY,
     "jobs": ENTRY,
     "doctor": ENTRY,
+    "overrides": ENTRY - PLAN,
+    "planning": ENTRY - {"still"},
     "render": {"cli", "preview", "notebook"},
     "still": {"cli", "preview", "notebook"},
     "dry_run": {"cli", "preview", "notebook"},
