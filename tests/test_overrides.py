@@ -118,7 +118,7 @@ def test_quality_keeps_the_rate_of_frames_given_one_by_one(tmp_path, caplog):
             param_by_frame=[0, 1, 2],
         )
     assert size_and_rate(report.output) == ((128, 96), FPS)
-    assert "keep their rate of 30 fps" in caplog.text
+    assert "keeps its own rate, here 30 fps" in caplog.text
 
 
 @pytest.mark.parametrize("form", [list, iter, np.stack])
@@ -128,7 +128,7 @@ def test_quality_keeps_the_rate_of_frames_in_a_list_or_from_a_generator(form, tm
     overrides = Overrides(quality_fps=15, arguments={"height_px": 48})
     report = render(overrides, tmp_path / "a.mp4", frames, fps=30)
     assert (report.frames, size_and_rate(report.output)[1]) == (6, 30)
-    assert "keep their rate of 30 fps" in caplog.text
+    assert "keeps its own rate, here 30 fps" in caplog.text
 
 
 def test_an_explicit_rate_wins_over_the_quality(tmp_path, caplog):

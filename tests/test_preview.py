@@ -490,7 +490,7 @@ def test_a_script_without_a_video_says_so(tmp_path):
         assert "ended with exit code 3" in client.wait_for(status="failed")["error"]["text"]
         (tmp_path / "script.py").write_text("print('nothing')")
         client.wait_for(status="starting")
-        assert "renders nothing" in client.wait_for(status="failed")["error"]["text"]
+        assert "makes no animation" in client.wait_for(status="failed")["error"]["text"]
         # A module is missing, and comes.
         (tmp_path / "script.py").write_text("from later import *")
         client.wait_for(status="starting")

@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
-from matplotlib import font_manager
+from matplotlib import font_manager, scale
 from matplotlib.colors import ListedColormap, get_named_colors_mapping
 from matplotlib.figure import Figure
 from matplotlib.scale import LinearScale, register_scale
@@ -489,6 +489,7 @@ def style(tmp_path: Path) -> Iterator[None]:
         yield
     mpl.colormaps.unregister("of-this-test")
     mpl.color_sequences.unregister("of-this-test")
+    del scale._scale_mapping["of-this-test"]  # type: ignore[attr-defined]
     del get_named_colors_mapping()["paper of this test"]
     font_manager.fontManager.ttflist[:] = fonts
 
