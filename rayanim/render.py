@@ -108,7 +108,7 @@ def produce(
     segment_frames: int | None = None,
     resume: bool = False,
     keep_parts: bool = False,
-    cache: bool = True,
+    cache: bool = False,
     address: str | None = None,
     cluster: ClusterSettings | None = None,
     log_json: str | os.PathLike[str] | None = None,
@@ -267,9 +267,9 @@ def produce(
     keep_parts
         Keep the finished segments beside the video.
     cache
-        Take segments from the user's cache that an earlier video was made of, where nothing
-        that decides about their frames has changed, and keep new ones there. Some of
-        their frames are drawn again and compared. False does neither.
+        True takes segments of an earlier video from the user's cache where nothing that
+        rayanim can see of what decides about their frames has changed, and keeps new ones
+        there. Some of their frames are drawn again and compared.
     address
         A Ray cluster that this machine belongs to: ``auto``, or ``HOST:PORT``
         of its head. None looks into ``RAY_ADDRESS``, and without one Ray runs

@@ -1210,7 +1210,7 @@ class RenderSettings(VideoSettings):
     overwrite: bool = setting(True, truth)
     resume: bool = setting(False, truth)
     keep_parts: bool = setting(False, truth)
-    cache: bool = setting(True, truth)
+    cache: bool = setting(False, truth)
     storage_options: Mapping[str, Any] | None = setting(None, _storage_options)
 
     progress: Any = setting(None)

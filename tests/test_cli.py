@@ -958,16 +958,16 @@ rayanim.produce(frame, 30, n_frames=12, outfile="video.mp4", engine="local")
 
 
 def test_the_cache_is_shown_and_cleared(script, capsys, tmp_path, monkeypatch):
-    """And `--no-cache` leaves it alone."""
+    """Without `--cache` it is left alone."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert call("run", script(PLAIN), "-o", "one.mp4", "--quiet", "--no-cache") == 0
+    assert call("run", script(PLAIN), "-o", "one.mp4", "--quiet") == 0
     assert call("cache") == 0
     folder = tmp_path / "rayanim" / "segments"
     assert capsys.readouterr().out.endswith(f"{folder}: 0 segments, 0 bytes of at most 2.00 GiB.\n")
-    assert call("run", script(PLAIN), "-o", "one.mp4", "--quiet") == 0
+    assert call("run", script(PLAIN), "-o", "one.mp4", "--quiet", "--cache") == 0
     assert call("cache") == 0
     assert "1 segment, " in capsys.readouterr().out
-    assert call("run", script(PLAIN), "-o", "one.mp4") == 0
+    assert call("run", script(PLAIN), "-o", "one.mp4", "--cache") == 0
     assert "came from the cache" in capsys.readouterr().out
     assert call("cache", "--clear") == 0
     assert capsys.readouterr().out.startswith("Removed 1 segment, ")

@@ -304,9 +304,9 @@ def warm(limit_s: float, stop: bool) -> int:
 def cache(clear: bool) -> int:
     """Show what the cache of finished segments holds.
 
-    Rendering again takes from it the segments whose frames cannot have changed.
-    When it is full, those go first that were not used for the longest time.
-    `rayanim run --no-cache` does without.
+    `rayanim run --cache` takes from it the segments whose frames have not
+    changed, and keeps new ones there. When it is full, those go first that were
+    not used for the longest time.
     """
     from rayanim.cli.cache_command import clear_cache, show_cache
 

@@ -304,8 +304,8 @@ def video_options(command: CommandT) -> CommandT:
         click.option(
             "--cache/--no-cache",
             default=None,
-            help="Take unchanged segments from the cache, and keep new ones there (the default), "
-            "or neither; see `rayanim cache`.",
+            help="Take unchanged segments from the cache, and keep new ones there; off by default. "
+            "See `rayanim cache`.",
         ),
         _parsed(
             "--log-json",

@@ -77,6 +77,7 @@ class Largest(Level):
 
 def render(thing: Any, tmp_path: Path, params: Any = PARAMS, **options: Any) -> rayanim.Report:
     usual: dict[str, Any] = {"engine": "local", "progress": False, "segment_frames": SEGMENT}
+    usual["cache"] = True
     if params is not None:
         usual["param_by_frame"] = params
     return rayanim.produce(thing, 30, outfile=tmp_path / "a.mp4", **{**usual, **options})
