@@ -32,7 +32,7 @@ from page_news import LIMIT_S, get, news_of
 import rayanim
 from rayanim.cli import main, watch_command
 from rayanim.errors import FrameError
-from rayanim.events import Event
+from rayanim.events import Event, SegmentStored
 from rayanim.jobs.driver import JOB, LOG_FOLDER
 from rayanim.jobs.watch import JobEvent, LogReader
 from rayanim.overrides import Overrides, overriding
@@ -482,6 +482,33 @@ def test_a_browser_plays_what_is_finished_and_then_the_whole_video(tmp_path):
         assert process.poll() is None
         page.open("about:blank")
         assert process.wait(LIMIT_S) == 0
+
+
+class SeenByAPage(LiveReport):
+    """Waits until a page shows the picture of each segment when it is finished."""
+
+    def __init__(self, page: Any) -> None:
+        super().__init__()
+        self.page = page
+
+    def apply(self, event: Event) -> None:
+        super().apply(event)
+        if isinstance(event, SegmentStored):
+            address = f"segment/{self.version}/{event.segment}"
+            self.page.wait_for(f"image.getAttribute('src') === '{address}'")
+
+
+@pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
+@pytest.mark.timeout(240)
+def test_a_browser_shows_the_second_gif_in_the_place_of_the_first(tmp_path):
+    with a_page() as page:
+        watched = SeenByAPage(page)
+        with WatchServer(watched, "script.py") as server:
+            page.open(server.url)
+            page.wait_for("typeof news === 'object' && news.version > 0")
+            for name in ("one.gif", "two.gif"):
+                render(Numbered(10), tmp_path / name, watched)
+                page.wait_for(f"image.getAttribute('src') === 'video?{watched.version}'")
 
 
 # ---- on a cluster
