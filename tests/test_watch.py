@@ -12,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -162,9 +164,13 @@ def test_segments_of_an_earlier_job_are_finished_from_the_start(tmp_path):
 def test_the_first_output_that_browsers_play_is_played(tmp_path):
     outputs = [str(tmp_path / "video.mov:codec=prores"), str(tmp_path / "small.mp4")]
     seen = Seen()
-    render(Numbered(30), outputs, seen)
+    report = render(Numbered(30), outputs, seen)
     (tmp_path / "segment.mp4").write_bytes(seen.files[1][0])
     assert read_numbers(tmp_path / "segment.mp4") == list(range(10, 20))
+    assert seen.video == tmp_path / "small.mp4"
+    # Also where the other one has no bytes that are known.
+    seen.video = None
+    seen.finish(replace(report, file_bytes=0))
     assert seen.video == tmp_path / "small.mp4"
 
 
@@ -272,6 +278,41 @@ def test_a_page_that_takes_nothing_stops_nobody(tmp_path, monkeypatch):
     watched.close()
     assert next(slow)["state"] == "finished"
     assert list(slow) == []
+
+
+class Meanwhile(Numbered):
+    """Another thread renders a video while this one is drawn."""
+
+    def __init__(self, render: Callable[[], Any]) -> None:
+        super().__init__(30)
+        self.render = render
+
+    def generate_at(self, time_ms: float) -> Any:
+        if time_ms == 0:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(self.render).result(LIMIT_S)
+        return super().generate_at(time_ms)
+
+
+def test_of_two_jobs_at_once_the_first_is_shown(tmp_path):
+    """Whatever the other one is: it is none of the first one's outputs."""
+    watched = LiveReport()
+    source = Meanwhile(lambda: render(Numbered(20), tmp_path / "other.mp4", watched))
+    render(source, [str(tmp_path / "a.mov:codec=prores"), str(tmp_path / "small.mp4")], watched)
+    assert watched.video == tmp_path / "small.mp4"
+    assert [each[0] for each in watched.stored] == [0, 1, 2]
+    assert watched.now()["output"] == str(tmp_path / "small.mp4")
+    assert read_numbers(tmp_path / "other.mp4") == list(range(20))
+    # The next one is shown again.
+    render(Numbered(10), tmp_path / "last.mp4", watched)
+    assert watched.video == tmp_path / "last.mp4"
+
+
+def test_an_error_after_the_video_is_finished_is_the_page_s_own(tmp_path, monkeypatch):
+    watched = LiveReport()
+    monkeypatch.setattr(live_report, "content_type", lambda path: 1 / 0)
+    render(Numbered(10), tmp_path / "video.mp4", watched)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(10))
 
 
 # ---- over HTTP
