@@ -36,7 +36,7 @@ from samples import sampled
 
 import rayanim
 from rayanim.cli import main
-from rayanim.cli.preview_command import command_line, drawing_command
+from rayanim.cli.preview_command import drawing_command, rendering_command
 from rayanim.errors import FrameError, OutputError
 from rayanim.overrides import Overrides, overriding
 from rayanim.preview.server import PreviewServer
@@ -368,7 +368,7 @@ def served(script: Path) -> Iterator[Client]:
 
     def render_command(words: Any) -> list[str]:
         given = [str(script), "--watch", "--no-open", "--json", "--engine=local", *words]
-        return command_line("run", given, [])
+        return rendering_command(given, [])
 
     command = drawing_command([str(script)], [])
     with PreviewServer(script, command, 0, render_command) as server:
@@ -607,6 +607,27 @@ def test_a_render_begins_from_the_page(tmp_path, monkeypatch):
     assert not [each for each in rendering if each.is_running()]
 
 
+def test_a_render_that_begins_while_the_preview_ends_ends_with_it(tmp_path):
+    """Before it has named its page; later none begins."""
+    begun = []
+
+    def render_command(words: Any) -> list[str]:
+        begun.append(words)
+        return [sys.executable, "-c", "import sys; sys.stdin.read()"]
+
+    waiting = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with PreviewServer(write(tmp_path), waiting, 0, render_command) as server:
+        found: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=lambda: found.put(server.render("", "", ""))).start()
+        for _ in range(int(LIMIT_S / 0.01)):
+            if server._render is not None:
+                break
+            time.sleep(0.01)
+    assert found.get(timeout=LIMIT_S) is None
+    assert server.render("", "", "") is None
+    assert len(begun) == 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left(tmp_path, number):
@@ -630,8 +651,10 @@ def test_no_process_is_left(tmp_path, number):
         if b'"ready"' in line and b"[5, " in line:
             break
         assert time.monotonic() < deadline_s
+    # A render that was started there ends, too.
+    assert json.loads(get(f"{url[0]}render", "POST")[2])["url"]
     drawing = [each for each in psutil.Process(process.pid).children() if cmdline(each)]
-    assert drawing
+    assert any("--watch" in cmdline(each) for each in drawing)
     process.send_signal(number)
     process.communicate(timeout=LIMIT_S)
     assert psutil.wait_procs(drawing, timeout=20)[1] == []
