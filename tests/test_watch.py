@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import harm
 import psutil
@@ -421,8 +421,7 @@ def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path, monkeypatch
     def show(server: WatchServer, *_: Any, **__: Any) -> float:
         threads.append(threading.Thread(target=lambda: told.extend(news_of(server.url))))
         threads[0].start()
-        while not server.watched.has_pages:
-            time.sleep(0.01)
+        assert server.watched.wait_for_page(time.monotonic() + LIMIT_S)
         return 0.0
 
     monkeypatch.setattr(watch_command, "_show", show)
@@ -430,6 +429,38 @@ def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path, monkeypatch
     threads[0].join(LIMIT_S)
     assert (told[-1]["state"], told[-1]["is_over"]) == ("failed", True)
     assert "ZeroDivisionError" in told[-1]["error"]
+
+
+class ComesLate(LiveReport):
+    """A page asks for news when the command waits for one."""
+
+    told: ClassVar[list[dict[str, Any]]] = []
+    is_expected: ClassVar[bool] = False
+
+    def wait_for_page(self, until_s: float) -> bool:
+        type(self).is_expected = until_s > time.monotonic() + LIMIT_S / 2
+        thread = threading.Thread(target=lambda: self.told.extend(filter(None, self.news())))
+        thread.start()
+        return super().wait_for_page(until_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("1 / 0", "ZeroDivisionError")],
+)
+def test_a_page_that_opens_after_the_script_has_failed_shows_why(
+    text, error, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "fails.py").write_text(text)
+    monkeypatch.setattr(watch_command, "FIRST_PAGE_S", LIMIT_S)
+    monkeypatch.setattr(watch_command, "open_on_desktop", lambda url: None)
+    monkeypatch.setattr(live_report, "LiveReport", ComesLate)
+    monkeypatch.setattr(ComesLate, "told", [])
+    assert main.main(["run", str(tmp_path / "fails.py"), "--watch"], standalone_mode=False) == 1
+    assert ComesLate.is_expected
+    assert (ComesLate.told[-1]["state"], ComesLate.told[-1]["is_over"]) == ("failed", True)
+    assert error in ComesLate.told[-1]["error"]
+    assert "the page shows the video" not in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")

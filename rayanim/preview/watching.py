@@ -82,6 +82,7 @@ class WatchedRender:
         serial, version, known = -1, -1, 0
         with self.changed:
             self._pages += 1
+            self.changed.notify_all()
         try:
             is_over = False
             while not is_over:
@@ -109,17 +110,18 @@ class WatchedRender:
 
     # ---- for the command
 
-    @property
-    def has_pages(self) -> bool:
-        """Whether a page is open."""
-        return self._pages > 0
-
-    def wait_until_left(self, first_s: float) -> None:
-        """Wait until no page is open any more; for the first one so long at most."""
-        began_s = time.monotonic()
+    def wait_for_page(self, until_s: float) -> bool:
+        """Whether a page is open; the first one may come until then, by the monotonic clock."""
         with self.changed:
-            while self._pages or time.monotonic() < (
-                began_s + first_s if self._left_s is None else self._left_s + LEFT_S
+            while not self._pages and self._left_s is None and time.monotonic() < until_s:
+                self.changed.wait(until_s - time.monotonic())
+            return self._pages > 0
+
+    def wait_until_left(self) -> None:
+        """Wait until no page is open any more."""
+        with self.changed:
+            while self._pages or (
+                self._left_s is not None and time.monotonic() < self._left_s + LEFT_S
             ):
                 self.changed.wait(LEFT_S / 10)
 
