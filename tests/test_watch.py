@@ -446,7 +446,7 @@ class ComesLate(LiveReport):
 
 @pytest.mark.parametrize(
     ("text", "error"),
-    [("1 / 0", "ZeroDivisionError")],
+    [("1 / 0", "ZeroDivisionError"), ("import sys; sys.exit('no data')", "no data")],
 )
 def test_a_page_that_opens_after_the_script_has_failed_shows_why(
     text, error, tmp_path, monkeypatch, capsys
