@@ -34,7 +34,20 @@ from page_news import LIMIT_S, get, news_of
 import rayanim
 from rayanim.cli import main, watch_command
 from rayanim.errors import FrameError
-from rayanim.events import Event, SegmentStored
+from rayanim.events import (
+    ActorDied,
+    ActorReleased,
+    ChunkDrawn,
+    ChunkSent,
+    CopyDrawn,
+    Event,
+    JobFailed,
+    JobStarted,
+    RayPassEnded,
+    SegmentResumed,
+    SegmentRetried,
+    SegmentStored,
+)
 from rayanim.jobs.driver import JOB, LOG_FOLDER
 from rayanim.jobs.watch import JobEvent, LogReader
 from rayanim.overrides import Overrides, overriding
@@ -89,6 +102,61 @@ def test_frames_are_added_and_removed(changes):
         assert {each for start, stop in spans.all for each in range(start, stop)} == frames
         assert all(a < b for a, b in spans.all)
         assert all(before[1] < after[0] for before, after in pairwise(spans.all))
+
+
+BEGUN = JobStarted(output="v.mp4", frames=99, resume=False, rayanim="1", host="here", pid=1)
+
+
+def sent(actor: int, start: int, stop: int) -> Event:
+    return ChunkSent(actor=actor, segment=0, start=start, stop=stop)
+
+
+def drawn(actor: int, start: int, stop: int) -> Event:
+    times = {"draw_s": 1.0, "convert_s": 1.0, "encode_s": 1.0}
+    return ChunkDrawn(actor=actor, segment=0, start=start, stop=stop, **times)
+
+
+GIVEN = [sent(1, 0, 10), sent(2, 10, 20), sent(1, 20, 30)]
+
+
+@pytest.mark.parametrize(
+    ("events", "drawing", "are_drawn"),
+    [
+        ([], [(1, 0, 10), (2, 10, 20)], []),
+        ([drawn(1, 0, 10)], [(1, 20, 30), (2, 10, 20)], [(0, 10)]),
+        # A copy of what the first one draws: both go on to something else.
+        (
+            [
+                drawn(2, 10, 20),
+                sent(2, 0, 10),
+                drawn(2, 0, 10),
+                CopyDrawn(actor=1, segment=0, start=0, stop=10, rss_bytes=0),
+            ],
+            [(1, 20, 30)],
+            [(0, 20)],
+        ),
+        (
+            [
+                drawn(1, 0, 10),
+                drawn(2, 10, 20),
+                SegmentRetried(segment=0, start=0, stop=10, reason="lost"),
+            ],
+            [(1, 20, 30)],
+            [(10, 20)],
+        ),
+        ([ActorDied(actor=1, reason="killed")], [(2, 10, 20)], []),
+        ([ActorReleased(actor=1)], [(2, 10, 20)], []),
+        ([RayPassEnded()], [], []),
+        ([SegmentResumed(segment=0, start=0, stop=20)], [(1, 20, 30)], []),
+        ([JobFailed(error="FrameError", text="no", elapsed_s=1.0)], [], []),
+    ],
+)
+def test_what_actors_draw(events, drawing, are_drawn):
+    watched = LiveReport()
+    for each in [BEGUN, *GIVEN, *events]:
+        watched.apply(each)
+    assert watched.now()["drawing"] == drawing
+    assert watched.now()["drawn"] == are_drawn
 
 
 FORMATS = {

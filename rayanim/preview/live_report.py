@@ -23,6 +23,7 @@ from rayanim.events import (
     ActorReleased,
     ChunkDrawn,
     ChunkSent,
+    CopyDrawn,
     Event,
     JobFailed,
     JobFinished,
@@ -167,8 +168,9 @@ class LiveReport(WatchedRender):
                 self._forget_sent(event.start, event.stop)
             case ChunkSent():
                 self._sent.setdefault(event.actor, []).append((event.start, event.stop))
-            case ChunkDrawn():
-                self._drawn.add(event.start, event.stop)
+            case ChunkDrawn() | CopyDrawn():
+                if isinstance(event, ChunkDrawn):
+                    self._drawn.add(event.start, event.stop)
                 if event.actor is not None:
                     with contextlib.suppress(KeyError, ValueError):
                         self._sent[event.actor].remove((event.start, event.stop))
