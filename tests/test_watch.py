@@ -633,14 +633,16 @@ class SeenByAPage(LiveReport):
 
     def apply(self, event: Event) -> None:
         super().apply(event)
-        if isinstance(event, SegmentStored):
+        if isinstance(event, SegmentStored) and self.shown["kind"] == "image":
             address = f"segment/{self.version}/{event.segment}"
             self.page.wait_for(f"image.getAttribute('src') === '{address}'")
 
 
 @pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
 @pytest.mark.timeout(240)
-def test_a_browser_shows_the_second_gif_in_the_place_of_the_first(tmp_path):
+def test_a_browser_shows_one_video_after_the_other(tmp_path):
+    """A second GIF in the place of the first; frames by number only where all last the same."""
+    numbered = "['back', 'next', 'scrub', 'frame'].map((id) => $(id).hidden)"
     with a_page() as page:
         watched = SeenByAPage(page)
         with WatchServer(watched, "script.py") as server:
@@ -649,6 +651,16 @@ def test_a_browser_shows_the_second_gif_in_the_place_of_the_first(tmp_path):
             for name in ("one.gif", "two.gif"):
                 render(Numbered(10), tmp_path / name, watched)
                 page.wait_for(f"image.getAttribute('src') === 'video?{watched.version}'")
+            render(Numbered(10), tmp_path / "held.mp4", watched, hold="1s")
+            page.wait_for("document.body.dataset.shown === 'whole' && front.duration > 1")
+            assert page.value(numbered) == [True] * 4
+            page.value("(wants = false, front.pause(), front.currentTime = .2)")
+            page.press("ArrowRight")
+            assert page.value("front.currentTime") == 0.2
+            page.wait_for("$('time').textContent === '0.20 s'")
+            render(Numbered(10), tmp_path / "even.mp4", watched)
+            page.wait_for("document.body.dataset.shown === 'whole' && front.duration < 1")
+            assert page.value(numbered) == [False] * 4
 
 
 # ---- on a cluster
