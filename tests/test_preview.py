@@ -599,12 +599,35 @@ def test_a_render_begins_from_the_page(tmp_path, monkeypatch):
         news = next(each for each in told if each["state"] == "finished")
         assert "script.webm: 7 frames of 200x150" in news["report"]
         # What is rendered already makes room for another one.
-        again = url
+        again, deadline_s = url, time.monotonic() + LIMIT_S
         while again == url:
+            assert time.monotonic() < deadline_s
             again = json.loads(get(f"{here}render?suffix=.webm", "POST")[2])["url"]
         rendering = [each for each in psutil.Process().children() if "--watch" in cmdline(each)]
         assert rendering
     assert not [each for each in rendering if each.is_running()]
+
+
+WAITS = "import sys; sys.stdin.read()"
+RENDERS = """
+import json
+print(json.dumps({"event": "watch", "url": "http://there/", "is_over": False}), flush=True)
+"""
+
+
+def test_while_a_render_goes_on_no_other_one_begins(tmp_path):
+    """Who asks for other frames, or another format, gets its address as that of another one."""
+
+    def render_command(words: Any) -> list[str]:
+        return [sys.executable, "-c", RENDERS + WAITS, *words]
+
+    waits = [sys.executable, "-c", WAITS]
+    with PreviewServer(write(tmp_path), waits, 0, render_command) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for query, status in [("frames=3-9", 200), ("frames=3-9", 200), ("", 409)]:
+            found = get(f"{server.url}render?{query}", "POST")
+            assert (found[0], json.loads(found[2])["url"]) == (status, "http://there/")
+        server.shutdown()
 
 
 def test_a_render_that_begins_while_the_preview_ends_ends_with_it(tmp_path):
@@ -613,18 +636,18 @@ def test_a_render_that_begins_while_the_preview_ends_ends_with_it(tmp_path):
 
     def render_command(words: Any) -> list[str]:
         begun.append(words)
-        return [sys.executable, "-c", "import sys; sys.stdin.read()"]
+        return [sys.executable, "-c", WAITS]
 
-    waiting = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-    with PreviewServer(write(tmp_path), waiting, 0, render_command) as server:
-        found: queue.Queue[str | None] = queue.Queue()
+    waits = [sys.executable, "-c", WAITS]
+    with PreviewServer(write(tmp_path), waits, 0, render_command) as server:
+        found: queue.Queue[tuple[str | None, bool]] = queue.Queue()
         threading.Thread(target=lambda: found.put(server.render("", "", ""))).start()
         for _ in range(int(LIMIT_S / 0.01)):
             if server._render is not None:
                 break
             time.sleep(0.01)
-    assert found.get(timeout=LIMIT_S) is None
-    assert server.render("", "", "") is None
+    assert found.get(timeout=LIMIT_S) == (None, True)
+    assert server.render("", "", "") == (None, True)
     assert len(begun) == 1
 
 
@@ -786,6 +809,11 @@ def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path, monkeypatch)
             page.press(key)
         page.value("document.getElementById('render').click()")
         assert page.value("document.getElementById('range').value") == "2-4"
+        # Not where another one goes on.
+        with pytest.MonkeyPatch.context() as other:
+            other.setattr(client.server, "render", lambda *_: ("http://there/", False))
+            page.value("document.getElementById('start').click()")
+            page.wait_for("document.querySelector('#choice-error a')?.href === 'http://there/'")
         page.value("document.getElementById('start').click()")
         page.wait_for("typeof segments === 'object' && news.state === 'finished'")
         assert "3 frames of 200x150" in page.value("news.report")

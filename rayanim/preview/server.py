@@ -42,29 +42,31 @@ class PreviewServer(PageServer):
         super().__init__(_PreviewHandler, "page.html", script.name, port)
         self.session.start()
 
-    def render(self, frames: str, quality: str, suffix: str) -> str | None:
-        """Start a render, or find the one that goes on; the address of its page.
+    def render(self, frames: str, quality: str, suffix: str) -> tuple[str | None, bool]:
+        """Start a render, or find the one that goes on.
 
-        None where none can be started, which the terminal explains.
+        The address of its page, None where none can be started, which the terminal explains; and
+        whether it is a render of what was asked for.
         """
         if self._render_command is None:
-            return None
+            return None, True
         words = [f"--frames={frames}"] if frames else []
         words += [f"--quality={quality}"] if quality else []
         words += [f"--output={self._output(suffix)}"] if suffix else []
         with self._one_render:
             if self._is_closed:
-                return None
+                return None, True
             if self._render is not None and self._render.has_rendered:
                 self._render.end()
                 self._render = None
+            command = self._render_command(words)
             if self._render is None:
-                self._render = RenderProcess(self._render_command(words))
+                self._render = RenderProcess(command)
             render = self._render
         url = render.wait_for_url()
         if url is None:
             render.end()
-        return url
+        return url, render.command == command
 
     def _output(self, suffix: str) -> Path:
         """The script's own output, as a file of another format."""
@@ -86,6 +88,7 @@ class RenderProcess:
     """`rayanim run --watch`, with a page of its own; a render that its page has left goes on."""
 
     def __init__(self, command: Sequence[str]) -> None:
+        self.command = command
         # Its standard input ends with this process, however that ends, and ends it.
         self._popen = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -144,8 +147,9 @@ class _PreviewHandler(PageHandler):
         chosen = {name: values[0] for name, values in parse_qs(url.query).items()}
         choice = [chosen.get(name, "") for name in ("frames", "quality", "suffix")]
         if all(map(re.fullmatch, (r"(\d+-\d+)?", r"[lmhpk]?", r"(\.[a-z0-9]{2,5})?"), choice)):
-            address = self.server.render(*choice)
-            self.send(200, json.dumps({"url": address}).encode(), "application/json")
+            address, is_asked_for = self.server.render(*choice)
+            body = json.dumps({"url": address}).encode()
+            self.send(200 if is_asked_for else 409, body, "application/json")
         else:
             self.send(400)
 
