@@ -630,6 +630,13 @@ class SeenByAPage(LiveReport):
     def __init__(self, page: Any) -> None:
         super().__init__()
         self.page = page
+        self.drops = False
+
+    def news(self) -> Iterator[dict[str, Any] | None]:
+        for each in super().news():
+            yield each
+            if self.drops:
+                return
 
     def apply(self, event: Event) -> None:
         super().apply(event)
@@ -661,6 +668,16 @@ def test_a_browser_shows_one_video_after_the_other(tmp_path):
             render(Numbered(10), tmp_path / "even.mp4", watched)
             page.wait_for("document.body.dataset.shown === 'whole' && front.duration < 1")
             assert page.value(numbered) == [False] * 4
+            # A connection that breaks is made anew, until there is nothing to connect to.
+            watched.drops = True
+            page.wait_for("source.readyState === EventSource.CONNECTING")
+            watched.drops = False
+            render(Numbered(20), tmp_path / "longer.mp4", watched)
+            page.wait_for("news.total === 20 && news.state === 'finished'")
+            assert not page.value("news.is_over")
+            watched.close = lambda: None
+        watched.drops = True
+        page.wait_for("$('status').textContent === 'finished, the command has ended'")
 
 
 # ---- on a cluster

@@ -22,6 +22,9 @@ name lead here, to read ours, asks with that name."""
 IDLE_S = 60.0
 """After so many seconds a connection without a request is closed."""
 
+RETRY_MS = 500
+"""So soon a page connects anew where the connection for news has broken."""
+
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
@@ -139,6 +142,7 @@ class PageHandler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.close_connection = True
+        self.wfile.write(f"retry: {RETRY_MS}\n\n".encode())
         for each in news:
             text = ":\n\n" if each is None else f"data: {json.dumps(each)}\n\n"
             self.wfile.write(text.encode())
