@@ -326,6 +326,17 @@ def test_the_log_of_a_submitted_job_makes_the_same_page(tmp_path, monkeypatch):
     assert here.shown["state"] == "finished"
 
 
+@pytest.mark.parametrize("name", ["..", ".", "../logs", "a/b", ""])
+def test_a_log_names_no_other_folder(name, tmp_path):
+    """As another job of the cluster might have it."""
+    seen = Seen()
+    render(Numbered(10), tmp_path / "video.mp4", seen)
+    here = SubmittedRender(FakeCluster(tmp_path), "job-1")  # type: ignore[arg-type]
+    news = {"state": "drawing", "version": 1, "segments": [(0, 0, 10)], "kind": "video"}
+    here.take(news | {"segments_at": name, "spec": values_of(seen.playing.spec)})
+    assert (here.shown["kind"], here.playing) == (None, None)
+
+
 # ---- it is no concern of the engine
 
 

@@ -117,7 +117,7 @@ class SubmittedRender(WatchedRender):
             self.playing is None
             and name is not None
             and spec is not None
-            and re.fullmatch(r"[\w.-]+", name)
+            and re.fullmatch(r"(?!\.)[\w.-]+", name)
         ):
             self.playing = Playing(int(at), spec_of(spec))
             self.read_segment = lambda index: self._segment(name, index)
