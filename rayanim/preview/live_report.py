@@ -275,7 +275,7 @@ class LiveReport(WatchedRender):
         return {
             **self.shown,
             "messages": list(self._messages),
-            "drawn": self._drawn.all,
+            "drawn": list(self._drawn.all),
             "drawing": sent[:ACTORS_SHOWN],
         }
 
