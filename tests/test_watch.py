@@ -53,6 +53,7 @@ from rayanim.jobs.watch import JobEvent, LogReader
 from rayanim.overrides import Overrides, overriding
 from rayanim.preview import live_report, submitted
 from rayanim.preview.live_report import LiveReport, Spans
+from rayanim.preview.pages import PageHandler
 from rayanim.preview.submitted import ForwardedReport, SubmittedRender, spec_of, values_of
 from rayanim.preview.watching import WatchServer
 from rayanim.video.spec import Tracks
@@ -436,6 +437,27 @@ def test_segments_that_are_gone_are_not_found(finished):
     """With the video finished they are; nor is there another version's, or any other file."""
     for path in ("segment/2/0", "segment/1/0", "segment/2/99", "segment/2/-1", "../../etc/passwd"):
         assert get(f"{finished.url}{path}")[::2] == (404, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such descriptors")
+def test_a_page_leaves_also_where_many_files_are_open():
+    """`select` takes no descriptors from 1024 on."""
+    import fcntl
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(2048, limits[0]), limits[1]))
+    server, page = socket.socketpair()
+    try:
+        with server, page:
+            high = socket.socket(fileno=fcntl.fcntl(server, fcntl.F_DUPFD, 1100))
+            with high:
+                handler: Any = SimpleNamespace(connection=high)
+                assert not PageHandler._has_left(handler)
+                page.close()
+                assert PageHandler._has_left(handler)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # ---- the command

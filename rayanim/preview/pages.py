@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import select
+import selectors
 import socket
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -151,8 +151,11 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def _has_left(self) -> bool:
         """Whether the browser has closed its end of a connection on which it only listens."""
-        if not select.select([self.connection], [], [], 0)[0]:
-            return False
+        # Not `select`, which takes no descriptors from 1024 on.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection, selectors.EVENT_READ)
+            if not selector.select(0):
+                return False
         return not self.connection.recv(1, socket.MSG_PEEK)
 
     def send_error(self, code: int, *_: Any, **__: Any) -> None:
