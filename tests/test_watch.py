@@ -320,6 +320,7 @@ def test_the_log_of_a_submitted_job_makes_the_same_page(tmp_path, monkeypatch):
         (tmp_path / "segment.mp4").write_bytes(found[0])
         assert read_numbers(tmp_path / "segment.mp4") == list(range(10 * index, 10 * index + 10))
     assert played
+    assert not list((tmp_path / "logs").iterdir())
     assert [each[0] for each in shown[-1]["segments"]] == [0, 1, 2]
     assert dict(shown[-1]["facts"])["Frames"] == "30/30"
     assert (shown[-1]["state"], shown[-1]["video"]) == ("fetching", None)
@@ -328,6 +329,18 @@ def test_the_log_of_a_submitted_job_makes_the_same_page(tmp_path, monkeypatch):
     # What the script might write there is no news.
     here.take({"state": "drawing", "version": 9, "segments": ["x"]})
     assert here.shown["state"] == "finished"
+
+
+def test_a_script_that_fails_leaves_no_link_in_the_log_folder(tmp_path, monkeypatch):
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setenv(LOG_FOLDER, str(tmp_path / "logs"))
+    monkeypatch.setenv(JOB, "job-1")
+    there = ForwardedReport(lambda kind, values: None)
+    with pytest.raises(FrameError):
+        render(FailsOnce(tmp_path / "note"), tmp_path / "video.mp4", there)
+    assert list((tmp_path / "logs").iterdir())
+    there.fail("once")
+    assert not list((tmp_path / "logs").iterdir())
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../logs", "a/b", ""])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import JobError
-from rayanim.jobs.fetch import linked
+from rayanim.jobs.fetch import linked, unlink
 from rayanim.preview.live_report import LiveReport
 from rayanim.preview.playing import Playing, content_type
 from rayanim.preview.watching import WatchedRender
@@ -25,6 +25,7 @@ from rayanim.video.spec import StreamSpec
 if TYPE_CHECKING:
     from rayanim.events import VideoOpened
     from rayanim.jobs.client import JobsClient
+    from rayanim.report import Report
     from rayanim.video.encode import EncodedSegment
 
 EVERY_S = 2.0
@@ -37,6 +38,7 @@ class ForwardedReport(LiveReport):
     """The live report of a job's driver; `emit` writes news into the job's log."""
 
     def __init__(self, emit: Callable[[str, dict[str, Any]], None]) -> None:
+        self._linked: str | None = None
         super().__init__()
         self._emit = emit
         self._emit_due_s = 0.0
@@ -54,16 +56,36 @@ class ForwardedReport(LiveReport):
         self._emit("watch", news)
         self._emitted = self.version, len(self.stored)
 
+    def finish(self, report: Report) -> None:
+        """A job's video is at its target, and its segments are gone."""
+        super().finish(report)
+        if self.shown["state"] == "finished":
+            self._unlink()
+
+    def fail(self, text: str, *, is_stopped: bool = False) -> None:
+        """The script has failed, or was stopped."""
+        self._unlink()
+        super().fail(text, is_stopped=is_stopped)
+
+    def _begin(self) -> None:
+        self._unlink()
+        super()._begin()
+
+    def _unlink(self) -> None:
+        name, self._linked = self._linked, None
+        if name is not None:
+            with contextlib.suppress(OSError):
+                unlink(name)
+
     def _open(self, event: VideoOpened) -> None:
         super()._open(event)
         path = None if event.store is None else event.store.path
-        name = None
         if self.playing is not None and isinstance(path, Path):
             with contextlib.suppress(OSError):
-                name = linked(path.absolute())
-        if self.playing is not None and name is not None:
+                self._linked = linked(path.absolute())
+        if self.playing is not None and self._linked is not None:
             self.shown |= {
-                "segments_at": name,
+                "segments_at": self._linked,
                 "output_number": self.playing.output,
                 "spec": values_of(self.playing.spec),
             }
