@@ -331,6 +331,28 @@ def test_the_log_of_a_submitted_job_makes_the_same_page(tmp_path, monkeypatch):
     assert here.shown["state"] == "finished"
 
 
+def test_news_in_a_job_s_log_are_bounded(tmp_path, monkeypatch):
+    """In all, the end aside; and many segments at once are news in several lines."""
+    monkeypatch.setattr(submitted, "EVERY_S", 1e9)
+    monkeypatch.setattr(submitted, "SEGMENTS_PER_LINE", 2)
+    here = SubmittedRender(FakeCluster(tmp_path), "job-1")  # type: ignore[arg-type]
+    lines: list[dict[str, Any]] = []
+
+    def emit(kind: str, values: dict[str, Any]) -> None:
+        lines.append(values)
+        here.take(values)
+
+    there = ForwardedReport(emit)
+    render(Numbered(50), tmp_path / "video.mp4", there)
+    assert [len(each["segments"]) for each in lines if each["state"] == "finished"] == [2, 2, 1]
+    assert here.stored == there.stored and len(here.stored) == 5
+    monkeypatch.setattr(submitted, "EVERY_S", 0)
+    monkeypatch.setattr(submitted, "ROUTINE_BYTES", 0)
+    lines.clear()
+    render(Numbered(50), tmp_path / "video.mp4", there)
+    assert {each["state"] for each in lines} == {"finished"}
+
+
 def test_a_script_that_fails_leaves_no_link_in_the_log_folder(tmp_path, monkeypatch):
     (tmp_path / "logs").mkdir()
     monkeypatch.setenv(LOG_FOLDER, str(tmp_path / "logs"))

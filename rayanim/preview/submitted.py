@@ -6,6 +6,7 @@ Finished segments lie on the driver's node, from which the cluster's dashboard s
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import JobError
+from rayanim.events import ROUTINE_BYTES
 from rayanim.jobs.fetch import linked, unlink
 from rayanim.preview.live_report import LiveReport
 from rayanim.preview.playing import Playing, content_type
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
     from rayanim.video.encode import EncodedSegment
 
 EVERY_S = 2.0
-"""A line of news has some 1,000 characters, and stays in the job's log."""
+"""A line of news has some 1,000 characters, and stays in the job's log: up to the limit that
+lines of an event log have."""
+
+SEGMENTS_PER_LINE = 1000
+"""Of a resumed job many segments are news at once; a line is then 30 kB long."""
 
 ENDED = ("finished", "failed", "stopped")
 
@@ -43,17 +49,24 @@ class ForwardedReport(LiveReport):
         self._emit = emit
         self._emit_due_s = 0.0
         self._emitted = -1, 0
+        self._emitted_bytes = 0
 
     def tell(self) -> None:
         """Emit what is new now and then, and the end at once."""
         super().tell()
-        if self.shown["state"] not in ENDED and time.monotonic() < self._emit_due_s:
+        is_due = time.monotonic() >= self._emit_due_s and self._emitted_bytes < ROUTINE_BYTES
+        if self.shown["state"] not in ENDED and not is_due:
             return
         self._emit_due_s = time.monotonic() + EVERY_S
         news = self.since(*self._emitted)
         if self._emitted[0] == self.version:
             news.pop("spec", None)  # it is long, and does not change
-        self._emit("watch", news)
+        segments = news["segments"]
+        for at in range(0, max(1, len(segments)), SEGMENTS_PER_LINE):
+            line = news | {"segments": segments[at : at + SEGMENTS_PER_LINE]}
+            self._emitted_bytes += len(json.dumps(line))
+            self._emit("watch", line)
+            news.pop("spec", None)
         self._emitted = self.version, len(self.stored)
 
     def finish(self, report: Report) -> None:
@@ -148,7 +161,7 @@ class SubmittedRender(WatchedRender):
             news |= {"kind": None, "why_not": why_not}
         if news["state"] == "finished":
             news |= {"state": "fetching", "video": None}
-        self.shown = news | {"is_over": False}
+        self.shown = news
 
     def _segment(self, name: str, index: int) -> EncodedSegment:
         node_id = self._client.job(self._id).node_id
