@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from rayanim.errors import OutputError
+from rayanim.player import safe
 
 LOOPBACK = ("127.0.0.1", "localhost")
 """Names by which a browser may ask for this machine. A page of another site that has its own
@@ -71,9 +72,8 @@ class PageServer(ThreadingHTTPServer):
         """The page: one file, with the style that all pages share."""
         here = Path(__file__).parent
         page = (here / self._page).read_text("utf-8")
-        title = self._title.replace("&", "&amp;").replace("<", "&lt;")
         style = (here / "style.css").read_text("utf-8")
-        return page.replace("{{style}}", style).replace("{{title}}", title)
+        return page.replace("{{style}}", style).replace("{{title}}", safe(self._title))
 
 
 class PageHandler(BaseHTTPRequestHandler):

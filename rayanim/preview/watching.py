@@ -67,7 +67,6 @@ class WatchedRender:
         return {
             **self.now(),
             "version": self.version,
-            "segments_from": known,
             "segments": self.stored[known:],
             "is_over": self.is_closed,
         }
