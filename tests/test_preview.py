@@ -357,10 +357,12 @@ class Client:
 
     def wait_for(self, **wanted: Any) -> dict[str, Any]:
         """The next news with these values."""
-        while True:
+        deadline_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline_s:
             news = self.news.get(timeout=LIMIT_S)
             if all(news.get(name) == value for name, value in wanted.items()):
                 return news
+        raise AssertionError(f"no news with {wanted}")
 
 
 @contextlib.contextmanager

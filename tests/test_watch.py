@@ -43,7 +43,9 @@ from rayanim.events import (
     Event,
     JobFailed,
     JobStarted,
+    Progressed,
     RayPassEnded,
+    ScalingDecided,
     SegmentResumed,
     SegmentRetried,
     SegmentStored,
@@ -55,7 +57,7 @@ from rayanim.preview import live_report, submitted
 from rayanim.preview.live_report import LiveReport, Spans
 from rayanim.preview.pages import PageHandler
 from rayanim.preview.submitted import ForwardedReport, SubmittedRender, spec_of, values_of
-from rayanim.preview.watching import WatchServer
+from rayanim.preview.watching import LEFT_S, WatchedRender, WatchServer
 from rayanim.video.spec import Tracks
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
@@ -207,6 +209,17 @@ def test_the_report_is_the_job_s_own(tmp_path, monkeypatch):
     # What is drawn is known before it is finished.
     assert any(each["drawn"] and not each["segments"] for each in seen.told if "drawn" in each)
     assert last["drawn"] == []
+
+
+def test_the_report_says_why_there_are_so_many_actors(tmp_path, monkeypatch):
+    monkeypatch.setattr(live_report, "EVERY_S", 0)
+    watched = LiveReport()
+    render(Numbered(10), tmp_path / "video.mp4", watched)
+    watched.apply(ScalingDecided(target=4, delta=2, reason="frames are heavy"))
+    watched.apply(Progressed(alive=2, target=4, queued_frames=7))
+    facts = dict(watched.now()["facts"])
+    assert (facts["Drawn"], facts["Reason"]) == ("by 2/4 actors", "frames are heavy")
+    assert facts["Queue"] == "7 frames"
 
 
 class FailsOnce(Numbered):
@@ -431,6 +444,45 @@ def test_an_error_after_the_video_is_finished_is_the_page_s_own(tmp_path, monkey
     monkeypatch.setattr(live_report, "content_type", lambda path: 1 / 0)
     render(Numbered(10), tmp_path / "video.mp4", watched)
     assert read_numbers(tmp_path / "video.mp4") == list(range(10))
+
+
+# ---- how long the page is waited for
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Any:
+    """The time for what waits for pages, which goes on while something is waited for."""
+    now = SimpleNamespace(s=100.0)
+
+    def wait(self: Any, timeout_s: float) -> bool:
+        now.s += timeout_s
+        return False
+
+    monkeypatch.setattr("rayanim.preview.watching.time", SimpleNamespace(monotonic=lambda: now.s))
+    monkeypatch.setattr(threading.Condition, "wait", wait)
+    return now
+
+
+def test_the_first_page_is_waited_for_until_its_time_is_over(clock):
+    watched = WatchedRender()
+    assert not watched.wait_for_page(99)
+    watched.wait_until_left()
+    assert clock.s == 100
+    assert not watched.wait_for_page(110)
+    assert clock.s == 110
+
+
+def test_a_page_may_be_loaded_anew(clock):
+    """So the last one counts as closed after a while."""
+    watched = WatchedRender()
+    news = watched.news()
+    next(news)
+    assert watched.wait_for_page(200)
+    news.close()
+    assert not watched.wait_for_page(200)
+    assert clock.s == 100
+    watched.wait_until_left()
+    assert 100 + LEFT_S <= clock.s < 101 + LEFT_S
 
 
 # ---- over HTTP
