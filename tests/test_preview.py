@@ -321,7 +321,7 @@ def test_pictures_are_kept_within_a_bound():
 
 
 class Client:
-    """What a page would ask a server, and what it is told."""
+    """What a page would ask a server, and what it is sent."""
 
     def __init__(self, server: PreviewServer) -> None:
         self.server = server
@@ -597,8 +597,8 @@ def test_a_render_begins_from_the_page(tmp_path, monkeypatch):
         assert get(f"{here[:-5]}/render", "POST")[::2] == (403, b"")
         assert get(f"{here}other", "POST")[::2] == (501, b"")
         url = json.loads(get(f"{here}render?frames=3-9&suffix=.webm", "POST")[2])["url"]
-        told = news_of(url)
-        news = next(each for each in told if each["state"] == "finished")
+        received = news_of(url)
+        news = next(each for each in received if each["state"] == "finished")
         assert "script.webm: 7 frames of 200x150" in news["report"]
         # What is rendered already makes room for another one.
         again, deadline_s = url, time.monotonic() + LIMIT_S

@@ -1,4 +1,4 @@
-"""`rayanim run --watch`: what the page is told, what it plays, and what ends with it."""
+"""`rayanim run --watch`: what the page is sent, what it plays, and what ends with it."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__)
 
 
 def render(source: Any, path: Path | list[str], watch: Any, **options: Any) -> rayanim.Report:
-    """A job of which `watch` is told, as the command has it."""
+    """A job whose events `watch` gets, as the command has it."""
     usual = {"progress": False, "engine": "local", "segment_frames": 10}
     with overriding(Overrides(watch=watch, on_report=watch.finish)):
         return rayanim.produce(source, FPS, outfile=path, **{**usual, **options})
 
 
 class Seen(LiveReport):
-    """Keeps what a page would be told after each event, and the segments that it could play."""
+    """Keeps what a page would be sent after each event, and the segments that it could play."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.files: dict[int, tuple[bytes, str]] = {}
 
     def apply(self, event: Event) -> None:
@@ -83,14 +83,14 @@ class Seen(LiveReport):
         assert not self._is_broken
         with self.changed:
             news = self.since(-1, 0)
-        self.told.append(news)
+        self.received.append(news)
         if news["state"] == "drawing":
             for index, *_ in news["segments"]:
                 if index not in self.files and (found := self.segment(index, news["version"])):
                     self.files[index] = found
 
 
-# ---- what is told
+# ---- what is sent
 
 
 @given(
@@ -187,7 +187,7 @@ def test_finished_segments_are_files_while_others_are_drawn(name, tmp_path):
         assert kind == FORMATS[name]
         if name != "video.webp":  # which FFmpeg does not read
             assert read_numbers(path) == list(range(10 * index, 10 * index + 10))
-    last = seen.told[-1]
+    last = seen.received[-1]
     assert [each[0] for each in sorted(last["segments"])] == [0, 1, 2, 3]
     assert seen.now()["state"] == "finished"
     assert seen.now()["report"].startswith(str(tmp_path / name))
@@ -198,7 +198,7 @@ def test_the_report_is_the_job_s_own(tmp_path, monkeypatch):
     monkeypatch.setattr(live_report, "EVERY_S", 0)
     seen = Seen()
     render(Numbered(40), tmp_path / "video.mp4", seen)
-    last = seen.told[-1]
+    last = seen.received[-1]
     facts = dict(last["facts"])
     assert (last["done"], last["total"], last["share"]) == (40, 40, "100%")
     assert facts["Frames"] == "40/40" and facts["Drawn"] == "in this process"
@@ -207,7 +207,7 @@ def test_the_report_is_the_job_s_own(tmp_path, monkeypatch):
     assert "took longe" in last["bottleneck"]
     assert last["why_not"].startswith("The first 10 frames are a segment")
     # What is drawn is known before it is finished.
-    assert any(each["drawn"] and not each["segments"] for each in seen.told if "drawn" in each)
+    assert any(each["drawn"] and not each["segments"] for each in seen.received if "drawn" in each)
     assert last["drawn"] == []
 
 
@@ -242,8 +242,10 @@ def test_segments_of_an_earlier_job_are_finished_from_the_start(tmp_path):
         render(source, tmp_path / "video.mp4", failing)
     assert failing.now()["state"] == "failed" and "frame 25" in failing.now()["error"]
     render(source, tmp_path / "video.mp4", seen, resume=True)
-    told = [({each[0] for each in news["segments"]}, news.get("done")) for news in seen.told]
-    assert ({0, 1}, 20) in told and told[-1] == ({0, 1, 2, 3}, 40)
+    received = [
+        ({each[0] for each in news["segments"]}, news.get("done")) for news in seen.received
+    ]
+    assert ({0, 1}, 20) in received and received[-1] == ({0, 1, 2, 3}, 40)
 
 
 def test_the_first_output_that_browsers_play_is_played(tmp_path):
@@ -266,7 +268,7 @@ def test_two_videos_are_shown_one_after_the_other(tmp_path):
     first, seen.files = seen.now()["output"], {}
     render(Numbered(10), tmp_path / "%04d.png", seen)
     assert first == str(tmp_path / "one.mp4")
-    assert seen.told[-1]["segments"] == [(0, 0, 10)]
+    assert seen.received[-1]["segments"] == [(0, 0, 10)]
     assert (seen.files, seen.video, seen.now()["video"]) == ({}, None, None)
 
 
@@ -281,9 +283,9 @@ def test_two_videos_are_shown_one_after_the_other(tmp_path):
 def test_where_nothing_can_be_played_the_page_says_so(name, options, why_not, tmp_path):
     seen = Seen()
     render(Numbered(30), tmp_path / name, seen, **options)
-    assert seen.files == {} and seen.told[-1]["kind"] is None
-    assert seen.told[-1]["why_not"].startswith(why_not)
-    assert dict(seen.told[-1]["facts"])["Frames"] == "30/30"
+    assert seen.files == {} and seen.received[-1]["kind"] is None
+    assert seen.received[-1]["why_not"].startswith(why_not)
+    assert dict(seen.received[-1]["facts"])["Frames"] == "30/30"
 
 
 def test_a_stream_s_values_come_back_from_json(tmp_path):
@@ -606,11 +608,11 @@ def test_without_a_page_the_command_ends_with_the_job(tmp_path, monkeypatch, cap
 def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fails.py").write_text(SLOW.replace("return super()", "return 1 / 0 #"))
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     threads = []
 
     def show(server: WatchServer, *_: Any, **__: Any) -> float:
-        threads.append(threading.Thread(target=lambda: told.extend(news_of(server.url))))
+        threads.append(threading.Thread(target=lambda: received.extend(news_of(server.url))))
         threads[0].start()
         assert server.watched.wait_for_page(time.monotonic() + LIMIT_S)
         return 0.0
@@ -618,19 +620,19 @@ def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path, monkeypatch
     monkeypatch.setattr(watch_command, "_show", show)
     assert run_here(tmp_path / "fails.py") == 1
     threads[0].join(LIMIT_S)
-    assert (told[-1]["state"], told[-1]["is_over"]) == ("failed", True)
-    assert "ZeroDivisionError" in told[-1]["error"]
+    assert (received[-1]["state"], received[-1]["is_over"]) == ("failed", True)
+    assert "ZeroDivisionError" in received[-1]["error"]
 
 
 class ComesLate(LiveReport):
     """A page asks for news when the command waits for one."""
 
-    told: ClassVar[list[dict[str, Any]]] = []
+    received: ClassVar[list[dict[str, Any]]] = []
     is_expected: ClassVar[bool] = False
 
     def wait_for_page(self, until_s: float) -> bool:
         type(self).is_expected = until_s > time.monotonic() + LIMIT_S / 2
-        thread = threading.Thread(target=lambda: self.told.extend(filter(None, self.news())))
+        thread = threading.Thread(target=lambda: self.received.extend(filter(None, self.news())))
         thread.start()
         return super().wait_for_page(until_s)
 
@@ -646,11 +648,11 @@ def test_a_page_that_opens_after_the_script_has_failed_shows_why(
     monkeypatch.setattr(watch_command, "FIRST_PAGE_S", LIMIT_S)
     monkeypatch.setattr(watch_command, "open_on_desktop", lambda url: None)
     monkeypatch.setattr(live_report, "LiveReport", ComesLate)
-    monkeypatch.setattr(ComesLate, "told", [])
+    monkeypatch.setattr(ComesLate, "received", [])
     assert main.main(["run", str(tmp_path / "fails.py"), "--watch"], standalone_mode=False) == 1
     assert ComesLate.is_expected
-    assert (ComesLate.told[-1]["state"], ComesLate.told[-1]["is_over"]) == ("failed", True)
-    assert error in ComesLate.told[-1]["error"]
+    assert (ComesLate.received[-1]["state"], ComesLate.received[-1]["is_over"]) == ("failed", True)
+    assert error in ComesLate.received[-1]["error"]
     assert "the page shows the video" not in capsys.readouterr().err
 
 
@@ -658,12 +660,12 @@ def test_a_page_that_opens_after_the_script_has_failed_shows_why(
 def test_ctrl_c_ends_the_job_and_the_page(tmp_path):
     """No process is left, and the segments are kept."""
     with watching(tmp_path) as (process, url):
-        told = news_of(url)
-        news = next(each for each in told if each["segments"])
+        received = news_of(url)
+        news = next(each for each in received if each["segments"])
         assert news["state"] == "drawing"
         family = [process, *psutil.Process(process.pid).children(recursive=True)]
         process.send_signal(signal.SIGINT)
-        last = list(told)[-1]
+        last = list(received)[-1]
         assert (last["state"], last["is_over"]) == ("stopped", True)
         assert process.wait(LIMIT_S) == 130
         assert not [each for each in family[1:] if each.is_running()]
@@ -674,10 +676,12 @@ def test_the_command_ends_when_the_page_is_closed(tmp_path):
     """After the video is finished, and not before."""
     (tmp_path / "hurry").touch()
     with watching(tmp_path, SLOW.replace("400", "40")) as (process, url):
-        told = news_of(url)
-        assert next(each for each in told if each["state"] == "finished")["video"] == "video/mp4"
+        received = news_of(url)
+        assert (
+            next(each for each in received if each["state"] == "finished")["video"] == "video/mp4"
+        )
         assert process.poll() is None
-        told.close()
+        received.close()
         assert process.wait(LIMIT_S) == 0
 
 
@@ -819,13 +823,13 @@ def test_a_render_on_three_nodes_is_watched_while_one_is_killed(shared_cluster, 
     """The page goes on to the end, says what happened, and plays the right frames."""
     n_frames = 240
     watched = LiveReport()
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     segments: dict[int, bytes] = {}
     with WatchServer(watched, "script.py") as server:
 
         def watch() -> None:
             for news in news_of(server.url):
-                told.append(news)
+                received.append(news)
                 for index, *_ in news["segments"]:
                     status, _, body = get(f"{server.url}segment/{news['version']}/{index}")
                     if status == 200:
@@ -853,11 +857,11 @@ def test_a_render_on_three_nodes_is_watched_while_one_is_killed(shared_cluster, 
         )
         assert once.is_done
     thread.join(LIMIT_S)
-    assert told[-1]["state"] == "finished" and told[-1]["is_over"]
-    assert {span[0] for news in told for span in news["drawing"] if "drawing" in news}
-    assert max(len(news["drawing"]) for news in told) == ACTORS
-    assert any(re.search("died|lost|gone", text) for text in told[-1]["messages"])
-    assert sorted(index for news in told for index, *_ in news["segments"]) == list(
+    assert received[-1]["state"] == "finished" and received[-1]["is_over"]
+    assert {span[0] for news in received for span in news["drawing"] if "drawing" in news}
+    assert max(len(news["drawing"]) for news in received) == ACTORS
+    assert any(re.search("died|lost|gone", text) for text in received[-1]["messages"])
+    assert sorted(index for news in received for index, *_ in news["segments"]) == list(
         range(n_frames // SEGMENT)
     )
     assert segments

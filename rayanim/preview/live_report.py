@@ -50,14 +50,14 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("rayanim")
 
 EVERY_S = 0.25
-"""The page is told of progress so often, and of a finished segment at once."""
+"""The page is sent progress so often, and of a finished segment at once."""
 
 MESSAGES_SHOWN = 20
 
 ACTORS_SHOWN = 64
-"""Actors of which the page is told what they draw."""
+"""Actors of which the page is sent what they draw."""
 
-TOLD_AT_ONCE = (JobStarted, VideoOpened, SegmentStored, SegmentResumed, JobFailed)
+SENT_AT_ONCE = (JobStarted, VideoOpened, SegmentStored, SegmentResumed, JobFailed)
 
 
 class Spans:
@@ -128,10 +128,10 @@ class LiveReport(WatchedRender):
             self._take(event)
             if event.message:
                 self._messages.append(event.message)
-            if isinstance(event, TOLD_AT_ONCE) or time.monotonic() >= self._due_s:
+            if isinstance(event, SENT_AT_ONCE) or time.monotonic() >= self._due_s:
                 self._due_s = time.monotonic() + EVERY_S
                 self.shown |= self._report()
-                self.tell()
+                self.notify()
 
     def _is_of_the_job(self, event: Event) -> bool:
         """Whether it is an event of the job that is shown, which it may begin or end."""
@@ -297,10 +297,10 @@ class LiveReport(WatchedRender):
                 "output": str(output),
                 "video": self.video and content_type(self.video),
             }
-            self.tell()
+            self.notify()
 
     def fail(self, text: str, *, is_stopped: bool = False) -> None:
         """The script has failed, or was stopped."""
         with self.changed:
             self._fail(text, is_stopped=is_stopped)
-            self.tell()
+            self.notify()

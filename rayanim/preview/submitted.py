@@ -51,9 +51,9 @@ class ForwardedReport(LiveReport):
         self._emitted = -1, 0
         self._emitted_bytes = 0
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Emit what is new now and then, and the end at once."""
-        super().tell()
+        super().notify()
         is_due = time.monotonic() >= self._emit_due_s and self._emitted_bytes < ROUTINE_BYTES
         if self.shown["state"] not in ENDED and not is_due:
             return
@@ -138,7 +138,7 @@ class SubmittedRender(WatchedRender):
                 self._take(dict(news))
             except (KeyError, TypeError, ValueError):
                 return  # no news of ours
-            self.tell()
+            self.notify()
 
     def _take(self, news: dict[str, Any]) -> None:
         segments = [(int(index), int(start), int(stop)) for index, start, stop in news["segments"]]
@@ -175,7 +175,7 @@ class SubmittedRender(WatchedRender):
         with self.changed:
             self.video = video
             self.shown |= {"state": "finished", "video": video and content_type(video)}
-            self.tell()
+            self.notify()
 
     def fail(self, text: str, *, is_stopped: bool) -> None:
         """The job has ended without a video."""
@@ -183,4 +183,4 @@ class SubmittedRender(WatchedRender):
             if self.shown["state"] not in ENDED:
                 state = "stopped" if is_stopped else "failed"
                 self.shown |= {"state": state, "error": text}
-            self.tell()
+            self.notify()

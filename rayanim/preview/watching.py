@@ -34,7 +34,7 @@ class WatchedRender:
     """What pages show of a render; for many threads, none of which waits for a page.
 
     Whoever knows of the render sets `shown` and the other attributes with `changed` held, and
-    calls `tell`. `version` is raised when all is drawn anew.
+    calls `notify`. `version` is raised when all is drawn anew.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class WatchedRender:
         self._pages = 0
         self._left_s: float | None = None
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Something has changed."""
         self._serial += 1
         self.changed.notify_all()
