@@ -421,7 +421,7 @@ class Meanwhile(Numbered):
         self.render = render
 
     def generate_at(self, time_ms: float) -> Any:
-        if time_ms == 0:
+        if round(time_ms * FPS / 1000) == 15:
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(self.render).result(LIMIT_S)
         return super().generate_at(time_ms)
