@@ -384,9 +384,10 @@ class FrameAudited(InternalEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CopyDrawn(InternalEvent):
-    """An actor has drawn a segment that another one had drawn before."""
+class CopyDrawn(SegmentEvent, InternalEvent):
+    """An actor has drawn frames of a segment that another one had drawn before."""
 
+    actor: int
     rss_bytes: int
 
 

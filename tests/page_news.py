@@ -1,4 +1,4 @@
-"""What a page would ask its server, and what it is told."""
+"""What a page would ask its server, and what it is sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def get(url: str, method: str = "GET", **headers: str) -> tuple[int, Any, bytes]
 
 
 def news_of(url: str) -> Iterator[dict[str, Any]]:
-    """What a page is told, until its server ends or it is closed."""
+    """What a page is sent, until its server ends or it is closed."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=LIMIT_S)
     with contextlib.closing(connection), contextlib.suppress(ConnectionError):

@@ -36,7 +36,7 @@ from samples import sampled
 
 import rayanim
 from rayanim.cli import main
-from rayanim.cli.preview_command import command_line, drawing_command
+from rayanim.cli.preview_command import drawing_command, rendering_command
 from rayanim.errors import FrameError, OutputError
 from rayanim.overrides import Overrides, overriding
 from rayanim.preview.server import PreviewServer
@@ -321,7 +321,7 @@ def test_pictures_are_kept_within_a_bound():
 
 
 class Client:
-    """What a page would ask a server, and what it is told."""
+    """What a page would ask a server, and what it is sent."""
 
     def __init__(self, server: PreviewServer) -> None:
         self.server = server
@@ -357,10 +357,12 @@ class Client:
 
     def wait_for(self, **wanted: Any) -> dict[str, Any]:
         """The next news with these values."""
-        while True:
+        deadline_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline_s:
             news = self.news.get(timeout=LIMIT_S)
             if all(news.get(name) == value for name, value in wanted.items()):
                 return news
+        raise AssertionError(f"no news with {wanted}")
 
 
 @contextlib.contextmanager
@@ -368,7 +370,7 @@ def served(script: Path) -> Iterator[Client]:
 
     def render_command(words: Any) -> list[str]:
         given = [str(script), "--watch", "--no-open", "--json", "--engine=local", *words]
-        return command_line("run", given, [])
+        return rendering_command(given, [])
 
     command = drawing_command([str(script)], [])
     with PreviewServer(script, command, 0, render_command) as server:
@@ -595,16 +597,60 @@ def test_a_render_begins_from_the_page(tmp_path, monkeypatch):
         assert get(f"{here[:-5]}/render", "POST")[::2] == (403, b"")
         assert get(f"{here}other", "POST")[::2] == (501, b"")
         url = json.loads(get(f"{here}render?frames=3-9&suffix=.webm", "POST")[2])["url"]
-        told = news_of(url)
-        news = next(each for each in told if each["state"] == "finished")
+        received = news_of(url)
+        news = next(each for each in received if each["state"] == "finished")
         assert "script.webm: 7 frames of 200x150" in news["report"]
         # What is rendered already makes room for another one.
-        again = url
+        again, deadline_s = url, time.monotonic() + LIMIT_S
         while again == url:
+            assert time.monotonic() < deadline_s
             again = json.loads(get(f"{here}render?suffix=.webm", "POST")[2])["url"]
         rendering = [each for each in psutil.Process().children() if "--watch" in cmdline(each)]
         assert rendering
     assert not [each for each in rendering if each.is_running()]
+
+
+WAITS = "import sys; sys.stdin.read()"
+RENDERS = """
+import json
+print(json.dumps({"event": "watch", "url": "http://there/", "is_over": False}), flush=True)
+"""
+
+
+def test_while_a_render_goes_on_no_other_one_begins(tmp_path):
+    """Who asks for other frames, or another format, gets its address as that of another one."""
+
+    def render_command(words: Any) -> list[str]:
+        return [sys.executable, "-c", RENDERS + WAITS, *words]
+
+    waits = [sys.executable, "-c", WAITS]
+    with PreviewServer(write(tmp_path), waits, 0, render_command) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for query, status in [("frames=3-9", 200), ("frames=3-9", 200), ("", 409)]:
+            found = get(f"{server.url}render?{query}", "POST")
+            assert (found[0], json.loads(found[2])["url"]) == (status, "http://there/")
+        server.shutdown()
+
+
+def test_a_render_that_begins_while_the_preview_ends_ends_with_it(tmp_path):
+    """Before it has named its page; later none begins."""
+    begun = []
+
+    def render_command(words: Any) -> list[str]:
+        begun.append(words)
+        return [sys.executable, "-c", WAITS]
+
+    waits = [sys.executable, "-c", WAITS]
+    with PreviewServer(write(tmp_path), waits, 0, render_command) as server:
+        found: queue.Queue[tuple[str | None, bool]] = queue.Queue()
+        threading.Thread(target=lambda: found.put(server.render("", "", ""))).start()
+        for _ in range(int(LIMIT_S / 0.01)):
+            if server._render is not None:
+                break
+            time.sleep(0.01)
+    assert found.get(timeout=LIMIT_S) == (None, True)
+    assert server.render("", "", "") == (None, True)
+    assert len(begun) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
@@ -630,8 +676,10 @@ def test_no_process_is_left(tmp_path, number):
         if b'"ready"' in line and b"[5, " in line:
             break
         assert time.monotonic() < deadline_s
+    # A render that was started there ends, too.
+    assert json.loads(get(f"{url[0]}render", "POST")[2])["url"]
     drawing = [each for each in psutil.Process(process.pid).children() if cmdline(each)]
-    assert drawing
+    assert any("--watch" in cmdline(each) for each in drawing)
     process.send_signal(number)
     process.communicate(timeout=LIMIT_S)
     assert psutil.wait_procs(drawing, timeout=20)[1] == []
@@ -763,6 +811,11 @@ def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path, monkeypatch)
             page.press(key)
         page.value("document.getElementById('render').click()")
         assert page.value("document.getElementById('range').value") == "2-4"
+        # Not where another one goes on.
+        with pytest.MonkeyPatch.context() as other:
+            other.setattr(client.server, "render", lambda *_: ("http://there/", False))
+            page.value("document.getElementById('start').click()")
+            page.wait_for("document.querySelector('#choice-error a')?.href === 'http://there/'")
         page.value("document.getElementById('start').click()")
         page.wait_for("typeof segments === 'object' && news.state === 'finished'")
         assert "3 frames of 200x150" in page.value("news.report")

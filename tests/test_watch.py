@@ -1,4 +1,4 @@
-"""`rayanim run --watch`: what the page is told, what it plays, and what ends with it."""
+"""`rayanim run --watch`: what the page is sent, what it plays, and what ends with it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import harm
 import psutil
@@ -32,32 +34,48 @@ from page_news import LIMIT_S, get, news_of
 import rayanim
 from rayanim.cli import main, watch_command
 from rayanim.errors import FrameError
-from rayanim.events import Event
+from rayanim.events import (
+    ActorDied,
+    ActorReleased,
+    ChunkDrawn,
+    ChunkSent,
+    CopyDrawn,
+    Event,
+    JobFailed,
+    JobStarted,
+    Progressed,
+    RayPassEnded,
+    ScalingDecided,
+    SegmentResumed,
+    SegmentRetried,
+    SegmentStored,
+)
 from rayanim.jobs.driver import JOB, LOG_FOLDER
 from rayanim.jobs.watch import JobEvent, LogReader
 from rayanim.overrides import Overrides, overriding
 from rayanim.preview import live_report, submitted
 from rayanim.preview.live_report import LiveReport, Spans
+from rayanim.preview.pages import PageHandler
 from rayanim.preview.submitted import ForwardedReport, SubmittedRender, spec_of, values_of
-from rayanim.preview.watching import WatchServer
+from rayanim.preview.watching import LEFT_S, WatchedRender, WatchServer
 from rayanim.video.spec import Tracks
 
 MODULES = os.pathsep.join([os.path.dirname(__file__), str(Path(rayanim.__file__).parents[1])])
 
 
 def render(source: Any, path: Path | list[str], watch: Any, **options: Any) -> rayanim.Report:
-    """A job of which `watch` is told, as the command has it."""
+    """A job whose events `watch` gets, as the command has it."""
     usual = {"progress": False, "engine": "local", "segment_frames": 10}
     with overriding(Overrides(watch=watch, on_report=watch.finish)):
         return rayanim.produce(source, FPS, outfile=path, **{**usual, **options})
 
 
 class Seen(LiveReport):
-    """Keeps what a page would be told after each event, and the segments that it could play."""
+    """Keeps what a page would be sent after each event, and the segments that it could play."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.files: dict[int, tuple[bytes, str]] = {}
 
     def apply(self, event: Event) -> None:
@@ -65,14 +83,14 @@ class Seen(LiveReport):
         assert not self._is_broken
         with self.changed:
             news = self.since(-1, 0)
-        self.told.append(news)
+        self.received.append(news)
         if news["state"] == "drawing":
             for index, *_ in news["segments"]:
                 if index not in self.files and (found := self.segment(index, news["version"])):
                     self.files[index] = found
 
 
-# ---- what is told
+# ---- what is sent
 
 
 @given(
@@ -87,6 +105,64 @@ def test_frames_are_added_and_removed(changes):
         assert {each for start, stop in spans.all for each in range(start, stop)} == frames
         assert all(a < b for a, b in spans.all)
         assert all(before[1] < after[0] for before, after in pairwise(spans.all))
+
+
+BEGUN = JobStarted(output="v.mp4", frames=99, resume=False, rayanim="1", host="here", pid=1)
+
+
+def sent(actor: int, start: int, stop: int) -> Event:
+    return ChunkSent(actor=actor, segment=0, start=start, stop=stop)
+
+
+def drawn(actor: int, start: int, stop: int) -> Event:
+    times = {"draw_s": 1.0, "convert_s": 1.0, "encode_s": 1.0}
+    return ChunkDrawn(actor=actor, segment=0, start=start, stop=stop, **times)
+
+
+GIVEN = [sent(1, 0, 10), sent(2, 10, 20), sent(1, 20, 30)]
+
+
+@pytest.mark.parametrize(
+    ("events", "drawing", "are_drawn"),
+    [
+        ([], [(1, 0, 10), (2, 10, 20)], []),
+        ([drawn(1, 0, 10)], [(1, 20, 30), (2, 10, 20)], [(0, 10)]),
+        # A copy of what the first one draws: both go on to something else.
+        (
+            [
+                drawn(2, 10, 20),
+                sent(2, 0, 10),
+                drawn(2, 0, 10),
+                CopyDrawn(actor=1, segment=0, start=0, stop=10, rss_bytes=0),
+            ],
+            [(1, 20, 30)],
+            [(0, 20)],
+        ),
+        (
+            [
+                drawn(1, 0, 10),
+                drawn(2, 10, 20),
+                SegmentRetried(segment=0, start=0, stop=10, reason="lost"),
+            ],
+            [(1, 20, 30)],
+            [(10, 20)],
+        ),
+        ([ActorDied(actor=1, reason="killed")], [(2, 10, 20)], []),
+        ([ActorReleased(actor=1)], [(2, 10, 20)], []),
+        ([RayPassEnded()], [], []),
+        ([SegmentResumed(segment=0, start=0, stop=20)], [(1, 20, 30)], []),
+        ([JobFailed(error="FrameError", text="no", elapsed_s=1.0)], [], []),
+    ],
+)
+def test_what_actors_draw(events, drawing, are_drawn):
+    """What pages were sent stays as it is: they are sent it later, by another thread."""
+    watched = LiveReport()
+    for each in [BEGUN, *GIVEN, *events]:
+        watched.apply(each)
+    news = watched.now()
+    watched.apply(drawn(2, 50, 60))
+    watched.apply(sent(3, 60, 70))
+    assert (news["drawing"], news["drawn"]) == (drawing, are_drawn)
 
 
 FORMATS = {
@@ -111,7 +187,7 @@ def test_finished_segments_are_files_while_others_are_drawn(name, tmp_path):
         assert kind == FORMATS[name]
         if name != "video.webp":  # which FFmpeg does not read
             assert read_numbers(path) == list(range(10 * index, 10 * index + 10))
-    last = seen.told[-1]
+    last = seen.received[-1]
     assert [each[0] for each in sorted(last["segments"])] == [0, 1, 2, 3]
     assert seen.now()["state"] == "finished"
     assert seen.now()["report"].startswith(str(tmp_path / name))
@@ -122,7 +198,7 @@ def test_the_report_is_the_job_s_own(tmp_path, monkeypatch):
     monkeypatch.setattr(live_report, "EVERY_S", 0)
     seen = Seen()
     render(Numbered(40), tmp_path / "video.mp4", seen)
-    last = seen.told[-1]
+    last = seen.received[-1]
     facts = dict(last["facts"])
     assert (last["done"], last["total"], last["share"]) == (40, 40, "100%")
     assert facts["Frames"] == "40/40" and facts["Drawn"] == "in this process"
@@ -131,8 +207,19 @@ def test_the_report_is_the_job_s_own(tmp_path, monkeypatch):
     assert "took longe" in last["bottleneck"]
     assert last["why_not"].startswith("The first 10 frames are a segment")
     # What is drawn is known before it is finished.
-    assert any(each["drawn"] and not each["segments"] for each in seen.told if "drawn" in each)
+    assert any(each["drawn"] and not each["segments"] for each in seen.received if "drawn" in each)
     assert last["drawn"] == []
+
+
+def test_the_report_says_why_there_are_so_many_actors(tmp_path, monkeypatch):
+    monkeypatch.setattr(live_report, "EVERY_S", 0)
+    watched = LiveReport()
+    render(Numbered(10), tmp_path / "video.mp4", watched)
+    watched.apply(ScalingDecided(target=4, delta=2, reason="frames are heavy"))
+    watched.apply(Progressed(alive=2, target=4, queued_frames=7))
+    facts = dict(watched.now()["facts"])
+    assert (facts["Drawn"], facts["Reason"]) == ("by 2/4 actors", "frames are heavy")
+    assert facts["Queue"] == "7 frames"
 
 
 class FailsOnce(Numbered):
@@ -155,16 +242,22 @@ def test_segments_of_an_earlier_job_are_finished_from_the_start(tmp_path):
         render(source, tmp_path / "video.mp4", failing)
     assert failing.now()["state"] == "failed" and "frame 25" in failing.now()["error"]
     render(source, tmp_path / "video.mp4", seen, resume=True)
-    told = [({each[0] for each in news["segments"]}, news.get("done")) for news in seen.told]
-    assert ({0, 1}, 20) in told and told[-1] == ({0, 1, 2, 3}, 40)
+    received = [
+        ({each[0] for each in news["segments"]}, news.get("done")) for news in seen.received
+    ]
+    assert ({0, 1}, 20) in received and received[-1] == ({0, 1, 2, 3}, 40)
 
 
 def test_the_first_output_that_browsers_play_is_played(tmp_path):
     outputs = [str(tmp_path / "video.mov:codec=prores"), str(tmp_path / "small.mp4")]
     seen = Seen()
-    render(Numbered(30), outputs, seen)
+    report = render(Numbered(30), outputs, seen)
     (tmp_path / "segment.mp4").write_bytes(seen.files[1][0])
     assert read_numbers(tmp_path / "segment.mp4") == list(range(10, 20))
+    assert seen.video == tmp_path / "small.mp4"
+    # Also where the other one has no bytes that are known.
+    seen.video = None
+    seen.finish(replace(report, file_bytes=0))
     assert seen.video == tmp_path / "small.mp4"
 
 
@@ -175,7 +268,7 @@ def test_two_videos_are_shown_one_after_the_other(tmp_path):
     first, seen.files = seen.now()["output"], {}
     render(Numbered(10), tmp_path / "%04d.png", seen)
     assert first == str(tmp_path / "one.mp4")
-    assert seen.told[-1]["segments"] == [(0, 0, 10)]
+    assert seen.received[-1]["segments"] == [(0, 0, 10)]
     assert (seen.files, seen.video, seen.now()["video"]) == ({}, None, None)
 
 
@@ -190,9 +283,9 @@ def test_two_videos_are_shown_one_after_the_other(tmp_path):
 def test_where_nothing_can_be_played_the_page_says_so(name, options, why_not, tmp_path):
     seen = Seen()
     render(Numbered(30), tmp_path / name, seen, **options)
-    assert seen.files == {} and seen.told[-1]["kind"] is None
-    assert seen.told[-1]["why_not"].startswith(why_not)
-    assert dict(seen.told[-1]["facts"])["Frames"] == "30/30"
+    assert seen.files == {} and seen.received[-1]["kind"] is None
+    assert seen.received[-1]["why_not"].startswith(why_not)
+    assert dict(seen.received[-1]["facts"])["Frames"] == "30/30"
 
 
 def test_a_stream_s_values_come_back_from_json(tmp_path):
@@ -242,6 +335,7 @@ def test_the_log_of_a_submitted_job_makes_the_same_page(tmp_path, monkeypatch):
         (tmp_path / "segment.mp4").write_bytes(found[0])
         assert read_numbers(tmp_path / "segment.mp4") == list(range(10 * index, 10 * index + 10))
     assert played
+    assert not list((tmp_path / "logs").iterdir())
     assert [each[0] for each in shown[-1]["segments"]] == [0, 1, 2]
     assert dict(shown[-1]["facts"])["Frames"] == "30/30"
     assert (shown[-1]["state"], shown[-1]["video"]) == ("fetching", None)
@@ -250,6 +344,51 @@ def test_the_log_of_a_submitted_job_makes_the_same_page(tmp_path, monkeypatch):
     # What the script might write there is no news.
     here.take({"state": "drawing", "version": 9, "segments": ["x"]})
     assert here.shown["state"] == "finished"
+
+
+def test_news_in_a_job_s_log_are_bounded(tmp_path, monkeypatch):
+    """In all, the end aside; and many segments at once are news in several lines."""
+    monkeypatch.setattr(submitted, "EVERY_S", 1e9)
+    monkeypatch.setattr(submitted, "SEGMENTS_PER_LINE", 2)
+    here = SubmittedRender(FakeCluster(tmp_path), "job-1")  # type: ignore[arg-type]
+    lines: list[dict[str, Any]] = []
+
+    def emit(kind: str, values: dict[str, Any]) -> None:
+        lines.append(values)
+        here.take(values)
+
+    there = ForwardedReport(emit)
+    render(Numbered(50), tmp_path / "video.mp4", there)
+    assert [len(each["segments"]) for each in lines if each["state"] == "finished"] == [2, 2, 1]
+    assert here.stored == there.stored and len(here.stored) == 5
+    monkeypatch.setattr(submitted, "EVERY_S", 0)
+    monkeypatch.setattr(submitted, "ROUTINE_BYTES", 0)
+    lines.clear()
+    render(Numbered(50), tmp_path / "video.mp4", there)
+    assert {each["state"] for each in lines} == {"finished"}
+
+
+def test_a_script_that_fails_leaves_no_link_in_the_log_folder(tmp_path, monkeypatch):
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setenv(LOG_FOLDER, str(tmp_path / "logs"))
+    monkeypatch.setenv(JOB, "job-1")
+    there = ForwardedReport(lambda kind, values: None)
+    with pytest.raises(FrameError):
+        render(FailsOnce(tmp_path / "note"), tmp_path / "video.mp4", there)
+    assert list((tmp_path / "logs").iterdir())
+    there.fail("once")
+    assert not list((tmp_path / "logs").iterdir())
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../logs", "a/b", ""])
+def test_a_log_names_no_other_folder(name, tmp_path):
+    """As another job of the cluster might have it."""
+    seen = Seen()
+    render(Numbered(10), tmp_path / "video.mp4", seen)
+    here = SubmittedRender(FakeCluster(tmp_path), "job-1")  # type: ignore[arg-type]
+    news = {"state": "drawing", "version": 1, "segments": [(0, 0, 10)], "kind": "video"}
+    here.take(news | {"segments_at": name, "spec": values_of(seen.playing.spec)})
+    assert (here.shown["kind"], here.playing) == (None, None)
 
 
 # ---- it is no concern of the engine
@@ -272,6 +411,80 @@ def test_a_page_that_takes_nothing_stops_nobody(tmp_path, monkeypatch):
     watched.close()
     assert next(slow)["state"] == "finished"
     assert list(slow) == []
+
+
+class Meanwhile(Numbered):
+    """Another thread renders a video while this one is drawn."""
+
+    def __init__(self, render: Callable[[], Any]) -> None:
+        super().__init__(30)
+        self.render = render
+
+    def generate_at(self, time_ms: float) -> Any:
+        if round(time_ms * FPS / 1000) == 15:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(self.render).result(LIMIT_S)
+        return super().generate_at(time_ms)
+
+
+def test_of_two_jobs_at_once_the_first_is_shown(tmp_path):
+    """Whatever the other one is: it is none of the first one's outputs."""
+    watched = LiveReport()
+    source = Meanwhile(lambda: render(Numbered(20), tmp_path / "other.mp4", watched))
+    render(source, [str(tmp_path / "a.mov:codec=prores"), str(tmp_path / "small.mp4")], watched)
+    assert watched.video == tmp_path / "small.mp4"
+    assert [each[0] for each in watched.stored] == [0, 1, 2]
+    assert watched.now()["output"] == str(tmp_path / "small.mp4")
+    assert read_numbers(tmp_path / "other.mp4") == list(range(20))
+    # The next one is shown again.
+    render(Numbered(10), tmp_path / "last.mp4", watched)
+    assert watched.video == tmp_path / "last.mp4"
+
+
+def test_an_error_after_the_video_is_finished_is_the_page_s_own(tmp_path, monkeypatch):
+    watched = LiveReport()
+    monkeypatch.setattr(live_report, "content_type", lambda path: 1 / 0)
+    render(Numbered(10), tmp_path / "video.mp4", watched)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(10))
+
+
+# ---- how long the page is waited for
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Any:
+    """The time for what waits for pages, which goes on while something is waited for."""
+    now = SimpleNamespace(s=100.0)
+
+    def wait(self: Any, timeout_s: float) -> bool:
+        now.s += timeout_s
+        return False
+
+    monkeypatch.setattr("rayanim.preview.watching.time", SimpleNamespace(monotonic=lambda: now.s))
+    monkeypatch.setattr(threading.Condition, "wait", wait)
+    return now
+
+
+def test_the_first_page_is_waited_for_until_its_time_is_over(clock):
+    watched = WatchedRender()
+    assert not watched.wait_for_page(99)
+    watched.wait_until_left()
+    assert clock.s == 100
+    assert not watched.wait_for_page(110)
+    assert clock.s == 110
+
+
+def test_a_page_may_be_loaded_anew(clock):
+    """So the last one counts as closed after a while."""
+    watched = WatchedRender()
+    news = watched.news()
+    next(news)
+    assert watched.wait_for_page(200)
+    news.close()
+    assert not watched.wait_for_page(200)
+    assert clock.s == 100
+    watched.wait_until_left()
+    assert 100 + LEFT_S <= clock.s < 101 + LEFT_S
 
 
 # ---- over HTTP
@@ -313,6 +526,27 @@ def test_segments_that_are_gone_are_not_found(finished):
     """With the video finished they are; nor is there another version's, or any other file."""
     for path in ("segment/2/0", "segment/1/0", "segment/2/99", "segment/2/-1", "../../etc/passwd"):
         assert get(f"{finished.url}{path}")[::2] == (404, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such descriptors")
+def test_a_page_leaves_also_where_many_files_are_open():
+    """`select` takes no descriptors from 1024 on."""
+    import fcntl
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(2048, limits[0]), limits[1]))
+    server, page = socket.socketpair()
+    try:
+        with server, page:
+            high = socket.socket(fileno=fcntl.fcntl(server, fcntl.F_DUPFD, 1100))
+            with high:
+                handler: Any = SimpleNamespace(connection=high)
+                assert not PageHandler._has_left(handler)
+                page.close()
+                assert PageHandler._has_left(handler)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # ---- the command
@@ -374,33 +608,64 @@ def test_without_a_page_the_command_ends_with_the_job(tmp_path, monkeypatch, cap
 def test_a_page_shows_why_a_script_failed_and_ends_with_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fails.py").write_text(SLOW.replace("return super()", "return 1 / 0 #"))
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     threads = []
 
     def show(server: WatchServer, *_: Any, **__: Any) -> float:
-        threads.append(threading.Thread(target=lambda: told.extend(news_of(server.url))))
+        threads.append(threading.Thread(target=lambda: received.extend(news_of(server.url))))
         threads[0].start()
-        while not server.watched.has_pages:
-            time.sleep(0.01)
+        assert server.watched.wait_for_page(time.monotonic() + LIMIT_S)
         return 0.0
 
     monkeypatch.setattr(watch_command, "_show", show)
     assert run_here(tmp_path / "fails.py") == 1
     threads[0].join(LIMIT_S)
-    assert (told[-1]["state"], told[-1]["is_over"]) == ("failed", True)
-    assert "ZeroDivisionError" in told[-1]["error"]
+    assert (received[-1]["state"], received[-1]["is_over"]) == ("failed", True)
+    assert "ZeroDivisionError" in received[-1]["error"]
+
+
+class ComesLate(LiveReport):
+    """A page asks for news when the command waits for one."""
+
+    received: ClassVar[list[dict[str, Any]]] = []
+    is_expected: ClassVar[bool] = False
+
+    def wait_for_page(self, until_s: float) -> bool:
+        type(self).is_expected = until_s > time.monotonic() + LIMIT_S / 2
+        thread = threading.Thread(target=lambda: self.received.extend(filter(None, self.news())))
+        thread.start()
+        return super().wait_for_page(until_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [("1 / 0", "ZeroDivisionError"), ("import sys; sys.exit('no data')", "no data")],
+)
+def test_a_page_that_opens_after_the_script_has_failed_shows_why(
+    text, error, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "fails.py").write_text(text)
+    monkeypatch.setattr(watch_command, "FIRST_PAGE_S", LIMIT_S)
+    monkeypatch.setattr(watch_command, "open_on_desktop", lambda url: None)
+    monkeypatch.setattr(live_report, "LiveReport", ComesLate)
+    monkeypatch.setattr(ComesLate, "received", [])
+    assert main.main(["run", str(tmp_path / "fails.py"), "--watch"], standalone_mode=False) == 1
+    assert ComesLate.is_expected
+    assert (ComesLate.received[-1]["state"], ComesLate.received[-1]["is_over"]) == ("failed", True)
+    assert error in ComesLate.received[-1]["error"]
+    assert "the page shows the video" not in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
 def test_ctrl_c_ends_the_job_and_the_page(tmp_path):
     """No process is left, and the segments are kept."""
     with watching(tmp_path) as (process, url):
-        told = news_of(url)
-        news = next(each for each in told if each["segments"])
+        received = news_of(url)
+        news = next(each for each in received if each["segments"])
         assert news["state"] == "drawing"
         family = [process, *psutil.Process(process.pid).children(recursive=True)]
         process.send_signal(signal.SIGINT)
-        last = list(told)[-1]
+        last = list(received)[-1]
         assert (last["state"], last["is_over"]) == ("stopped", True)
         assert process.wait(LIMIT_S) == 130
         assert not [each for each in family[1:] if each.is_running()]
@@ -411,10 +676,12 @@ def test_the_command_ends_when_the_page_is_closed(tmp_path):
     """After the video is finished, and not before."""
     (tmp_path / "hurry").touch()
     with watching(tmp_path, SLOW.replace("400", "40")) as (process, url):
-        told = news_of(url)
-        assert next(each for each in told if each["state"] == "finished")["video"] == "video/mp4"
+        received = news_of(url)
+        assert (
+            next(each for each in received if each["state"] == "finished")["video"] == "video/mp4"
+        )
         assert process.poll() is None
-        told.close()
+        received.close()
         assert process.wait(LIMIT_S) == 0
 
 
@@ -484,6 +751,62 @@ def test_a_browser_plays_what_is_finished_and_then_the_whole_video(tmp_path):
         assert process.wait(LIMIT_S) == 0
 
 
+class SeenByAPage(LiveReport):
+    """Waits until a page shows the picture of each segment when it is finished."""
+
+    def __init__(self, page: Any) -> None:
+        super().__init__()
+        self.page = page
+        self.drops = False
+
+    def news(self) -> Iterator[dict[str, Any] | None]:
+        for each in super().news():
+            yield each
+            if self.drops:
+                return
+
+    def apply(self, event: Event) -> None:
+        super().apply(event)
+        if isinstance(event, SegmentStored) and self.shown["kind"] == "image":
+            address = f"segment/{self.version}/{event.segment}"
+            self.page.wait_for(f"image.getAttribute('src') === '{address}'")
+
+
+@pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
+@pytest.mark.timeout(240)
+def test_a_browser_shows_one_video_after_the_other(tmp_path):
+    """A second GIF in the place of the first; frames by number only where all last the same."""
+    numbered = "['back', 'next', 'scrub', 'frame'].map((id) => $(id).hidden)"
+    with a_page() as page:
+        watched = SeenByAPage(page)
+        with WatchServer(watched, "script.py") as server:
+            page.open(server.url)
+            page.wait_for("typeof news === 'object' && news.version > 0")
+            for name in ("one.gif", "two.gif"):
+                render(Numbered(10), tmp_path / name, watched)
+                page.wait_for(f"image.getAttribute('src') === 'video?{watched.version}'")
+            render(Numbered(10), tmp_path / "held.mp4", watched, hold="1s")
+            page.wait_for("document.body.dataset.shown === 'whole' && front.duration > 1")
+            assert page.value(numbered) == [True] * 4
+            page.value("(wants = false, front.pause(), front.currentTime = .2)")
+            page.press("ArrowRight")
+            assert page.value("front.currentTime") == 0.2
+            page.wait_for("$('time').textContent === '0.20 s'")
+            render(Numbered(10), tmp_path / "even.mp4", watched)
+            page.wait_for("document.body.dataset.shown === 'whole' && front.duration < 1")
+            assert page.value(numbered) == [False] * 4
+            # A connection that breaks is made anew, until there is nothing to connect to.
+            watched.drops = True
+            page.wait_for("source.readyState === EventSource.CONNECTING")
+            watched.drops = False
+            render(Numbered(20), tmp_path / "longer.mp4", watched)
+            page.wait_for("news.total === 20 && news.state === 'finished'")
+            assert not page.value("news.is_over")
+            watched.close = lambda: None
+        watched.drops = True
+        page.wait_for("$('status').textContent === 'finished, the command has ended'")
+
+
 # ---- on a cluster
 
 
@@ -500,13 +823,13 @@ def test_a_render_on_three_nodes_is_watched_while_one_is_killed(shared_cluster, 
     """The page goes on to the end, says what happened, and plays the right frames."""
     n_frames = 240
     watched = LiveReport()
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     segments: dict[int, bytes] = {}
     with WatchServer(watched, "script.py") as server:
 
         def watch() -> None:
             for news in news_of(server.url):
-                told.append(news)
+                received.append(news)
                 for index, *_ in news["segments"]:
                     status, _, body = get(f"{server.url}segment/{news['version']}/{index}")
                     if status == 200:
@@ -534,11 +857,11 @@ def test_a_render_on_three_nodes_is_watched_while_one_is_killed(shared_cluster, 
         )
         assert once.is_done
     thread.join(LIMIT_S)
-    assert told[-1]["state"] == "finished" and told[-1]["is_over"]
-    assert {span[0] for news in told for span in news["drawing"] if "drawing" in news}
-    assert max(len(news["drawing"]) for news in told) == ACTORS
-    assert any(re.search("died|lost|gone", text) for text in told[-1]["messages"])
-    assert sorted(index for news in told for index, *_ in news["segments"]) == list(
+    assert received[-1]["state"] == "finished" and received[-1]["is_over"]
+    assert {span[0] for news in received for span in news["drawing"] if "drawing" in news}
+    assert max(len(news["drawing"]) for news in received) == ACTORS
+    assert any(re.search("died|lost|gone", text) for text in received[-1]["messages"])
+    assert sorted(index for news in received for index, *_ in news["segments"]) == list(
         range(n_frames // SEGMENT)
     )
     assert segments

@@ -41,7 +41,7 @@ def serve_preview(
 
         def render_command(words: Sequence[str]) -> list[str]:
             watched = [*arguments, "--watch", "--no-open", "--port=0", "--json", *words]
-            return command_line("run", watched, for_script)
+            return rendering_command(watched, for_script)
 
         with PreviewServer(script, own, port, render_command) as server:
             write_text(sys.stdout, f"{script}: {server.url}\nCtrl-C ends the preview.")
@@ -67,9 +67,17 @@ def drawing_command(arguments: Sequence[str], for_script: Sequence[str]) -> list
     return command_line("preview", [*arguments, WORKER_FLAG], for_script)
 
 
-def command_line(name: str, arguments: Sequence[str], for_script: Sequence[str]) -> list[str]:
+def rendering_command(arguments: Sequence[str], for_script: Sequence[str]) -> list[str]:
+    """The command line of a process that renders, and ends with its standard input."""
+    first = "from rayanim.preview.drawing import end_with_input; end_with_input(); "
+    return command_line("run", arguments, for_script, first)
+
+
+def command_line(
+    name: str, arguments: Sequence[str], for_script: Sequence[str], first: str = ""
+) -> list[str]:
     """A command of rayanim's, by the Python that runs here."""
-    code = f"{START}from rayanim.cli import main; main()"
+    code = f"{START}{first}from rayanim.cli import main; main()"
     return [sys.executable, "-c", code, name, *arguments, "--", *for_script]
 
 

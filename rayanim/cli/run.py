@@ -236,6 +236,10 @@ class _Run:
         except SystemExit as request:
             exit_code = _exit_code(request)
             if exit_code != 0:
+                if self._watch is not None:
+                    is_number = isinstance(request.code, int)
+                    text = f"It has ended with exit code {exit_code}."
+                    self._watch.fail(text if is_number else str(request.code))
                 return exit_code
         if self._overrides.calls == 0:
             self._render_found(module)

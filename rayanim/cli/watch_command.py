@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 FIRST_PAGE_S = 15.0
 """So long a browser may take to show the page; the video may be finished before."""
 
+LINK_S = 3.0
+"""So long a program may take that got the address, as the preview does."""
+
 
 def run_watched(script: Path, options: Options, *, port: int, opens: bool) -> int:
     """Run `script`, whose videos a page shows; the exit code.
@@ -44,12 +48,11 @@ def run_watched(script: Path, options: Options, *, port: int, opens: bool) -> in
     with exiting_on_failure():
         server = WatchServer(watched, script.name, port)
     with server:
-        first_s = _show(server, script, opens=opens, as_json=options.as_json)
+        until_s = _show(server, script, opens=opens, as_json=options.as_json)
         exit_code = run_script(script, options, watch=watched)
-        if exit_code == 0:
-            if options.as_json:
-                write_json(sys.stdout, "watch", {"url": server.url, "is_over": True})
-            _linger(watched, first_s)
+        if exit_code == 0 and options.as_json:
+            write_json(sys.stdout, "watch", {"url": server.url, "is_over": True})
+        _linger(watched, until_s, has_video=exit_code == 0)
     return exit_code
 
 
@@ -76,17 +79,17 @@ def watch_job(client: JobsClient, name: str, *, port: int, opens: bool) -> int:
     display = PageDisplay(watched)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(WatchServer(watched, name, port))
-        first_s = _show(server, name, opens=opens)
+        until_s = _show(server, name, opens=opens)
         code, job = follow_job(client, name, display, asks=lambda _: "leave")
         if job is None:
             return code
         if code == 0:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rayanim-page-"))
             watched.finish(_brought_here(client, job, display.videos, Path(folder)))
-            _linger(watched, first_s)
         else:
             outcome = outcome_of(job, display.error)
             watched.fail(outcome.text, is_stopped=job.status == "STOPPED")
+        _linger(watched, until_s, has_video=code == 0)
     return code
 
 
@@ -106,7 +109,7 @@ def _brought_here(
 
 
 def _show(server: WatchServer, what: object, *, opens: bool, as_json: bool = False) -> float:
-    """Print the page's address and open it; the seconds for which a browser is waited for."""
+    """Print the page's address and open it; until when a browser is waited for."""
     if as_json:
         write_json(sys.stdout, "watch", {"url": server.url, "is_over": False})
     else:
@@ -114,13 +117,22 @@ def _show(server: WatchServer, what: object, *, opens: bool, as_json: bool = Fal
     why_not = open_on_desktop(server.make_ticket_url()) if opens else None
     if why_not:
         write_text(sys.stderr, f"rayanim: {why_not}")
-    return FIRST_PAGE_S if opens and not why_not else 0.0
+    is_opened = opens and not why_not
+    return time.monotonic() + (FIRST_PAGE_S if is_opened else LINK_S if as_json else 0.0)
 
 
-def _linger(watched: WatchedRender, first_s: float) -> None:
-    """Serve a page that is open until it is closed, or until Ctrl-C."""
-    if watched.has_pages or first_s:
-        text = "rayanim: the page shows the video until it is closed, or until Ctrl-C."
-        write_text(sys.stderr, text)
+def _linger(watched: WatchedRender, until_s: float, *, has_video: bool) -> None:
+    """Serve a page with a video until it is closed, or until Ctrl-C.
+
+    A page that is still to come gets what there is to say of a failure.
+    """
+    if watched.shown["state"] == "stopped":
+        return
     with contextlib.suppress(KeyboardInterrupt), stopping_on_signals():
-        watched.wait_until_left(first_s)
+        is_open = watched.wait_for_page(until_s)
+        if not has_video:
+            return
+        if is_open:
+            text = "rayanim: the page shows the video until it is closed, or until Ctrl-C."
+            write_text(sys.stderr, text)
+        watched.wait_until_left()

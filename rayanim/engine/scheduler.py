@@ -435,7 +435,7 @@ class Scheduler(Generic[Payload]):
                 ChunkDrawn.timed(chunk, timings, actor=event.number, rss_bytes=meta.rss_bytes)
             )
         else:
-            self._emit(CopyDrawn(rss_bytes=meta.rss_bytes))
+            self._emit(CopyDrawn.of(chunk, actor=event.number, rss_bytes=meta.rss_bytes))
         self._news_s = self._now_s
         self._failures.drawn(node, chunk.index)
         if timings is not None and timings.frames:

@@ -63,6 +63,11 @@ def linked(path: Path) -> str | None:
     return name
 
 
+def unlink(name: str) -> None:
+    """Have the dashboard serve no more what it served by that name."""
+    Path(os.environ[LOG_FOLDER], name).unlink(missing_ok=True)
+
+
 def offer(video: Path, videos: Path) -> Offer | None:
     """Offer `video`, which lies on this node; None where this is no job's driver."""
     name = linked(video) if video.is_file() else None

@@ -1,7 +1,8 @@
 """The process that draws: it runs the script, and draws the frames that it is asked for.
 
 Requests are lines on its standard input: ``start``, then numbers of frames. It answers
-with lines of JSON. When its input ends, because the server has ended, so does it.
+with lines of JSON. When its input ends, because the server has ended, so does it; so does
+the process of a render that the server has started.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 END_S = 2.0
 """How long the script has to end by itself."""
 
+RENDER_END_S = 30.0
+"""So long a render may take to end: Ray, and what is being written."""
+
 PARAMS_CHARS = 1000
 """Of a frame's parameters so much is shown."""
 
@@ -35,24 +39,18 @@ Emit = Callable[[str, dict[str, Any]], None]
 
 
 class Requests:
-    """What the server asks for. The script gets another standard input, which is empty."""
+    """What the server asks for."""
 
     def __init__(self) -> None:
         self._lines: queue.Queue[str] = queue.Queue()
-        stream = os.fdopen(os.dup(0), "rb")
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
-        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+        threading.Thread(target=self._read, args=(own_input(),), daemon=True).start()
 
     def _read(self, stream: BinaryIO) -> None:
         for line in stream:
             self._lines.put(line.decode().strip())
         self._lines.put("")
         # In the middle of a frame, or where the script does not let itself be ended.
-        ending = threading.Timer(END_S, end_process_and_children)
-        ending.daemon = True
-        ending.start()
+        end_after(END_S)
 
     def wait_for_start(self) -> None:
         """Wait until the script is to be run."""
@@ -63,6 +61,34 @@ class Requests:
         """The frames that are asked for, until the server has ended."""
         while line := self._lines.get():
             yield int(line)
+
+
+def own_input() -> BinaryIO:
+    """The standard input, in whose place the script gets another one, which is empty."""
+    stream = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return stream
+
+
+def end_with_input() -> None:
+    """From now on, stop this process as a signal does when its standard input ends."""
+    stream = own_input()
+
+    def wait_for_end() -> None:
+        stream.read()
+        end_after(RENDER_END_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+
+
+def end_after(limit_s: float) -> None:
+    """End this process if it has not ended by itself until then."""
+    ending = threading.Timer(limit_s, end_process_and_children)
+    ending.daemon = True
+    ending.start()
 
 
 def end_process_and_children() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from bisect import bisect_left
 from collections import deque
@@ -22,8 +23,10 @@ from rayanim.events import (
     ActorReleased,
     ChunkDrawn,
     ChunkSent,
+    CopyDrawn,
     Event,
     JobFailed,
+    JobFinished,
     JobStarted,
     Progressed,
     RayPassEnded,
@@ -47,14 +50,14 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("rayanim")
 
 EVERY_S = 0.25
-"""The page is told of progress so often, and of a finished segment at once."""
+"""The page is sent progress so often, and of a finished segment at once."""
 
 MESSAGES_SHOWN = 20
 
 ACTORS_SHOWN = 64
-"""Actors of which the page is told what they draw."""
+"""Actors of which the page is sent what they draw."""
 
-TOLD_AT_ONCE = (JobStarted, VideoOpened, SegmentStored, SegmentResumed, JobFailed)
+SENT_AT_ONCE = (JobStarted, VideoOpened, SegmentStored, SegmentResumed, JobFailed)
 
 
 class Spans:
@@ -88,13 +91,18 @@ def _first_segment(event: VideoOpened) -> str:
 
 
 class LiveReport(WatchedRender):
-    """What pages show of the jobs of one command, one after the other."""
+    """What pages show of the jobs of one command, one after the other.
+
+    Of jobs in several threads, that is the one that began first.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._messages: deque[str] = deque(maxlen=MESSAGES_SHOWN)
         self._due_s = 0.0
         self._is_broken = False
+        self._thread: int | None = None
+        self._is_running = False
         self._output = ""
         self._begin()
 
@@ -114,18 +122,33 @@ class LiveReport(WatchedRender):
 
     def apply(self, event: Event) -> None:
         """Note it. Whatever goes wrong here ends what the page shows, and not the job."""
-        if self._is_broken:
+        if not self._is_of_the_job(event):
             return
+        with self._kept_from_the_job(), self.changed:
+            self._take(event)
+            if event.message:
+                self._messages.append(event.message)
+            if isinstance(event, SENT_AT_ONCE) or time.monotonic() >= self._due_s:
+                self._due_s = time.monotonic() + EVERY_S
+                self.shown |= self._report()
+                self.notify()
+
+    def _is_of_the_job(self, event: Event) -> bool:
+        """Whether it is an event of the job that is shown, which it may begin or end."""
+        thread = threading.get_ident()
+        if isinstance(event, JobStarted) and not self._is_running:
+            self._thread, self._is_running = thread, True
+        if self._thread != thread:
+            return False
+        self._is_running = not isinstance(event, JobFinished | JobFailed)
+        return not self._is_broken
+
+    @contextlib.contextmanager
+    def _kept_from_the_job(self) -> Iterator[None]:
+        """An error of ours ends what pages show; the video must not suffer from it."""
         try:
-            with self.changed:
-                self._take(event)
-                if event.message:
-                    self._messages.append(event.message)
-                if isinstance(event, TOLD_AT_ONCE) or time.monotonic() >= self._due_s:
-                    self._due_s = time.monotonic() + EVERY_S
-                    self.shown |= self._report()
-                    self.tell()
-        except Exception:  # an error of ours, which the video must not suffer from
+            yield
+        except Exception:
             self._is_broken = True
             _logger.debug("The page shows no more than this.", exc_info=True)
 
@@ -145,8 +168,9 @@ class LiveReport(WatchedRender):
                 self._forget_sent(event.start, event.stop)
             case ChunkSent():
                 self._sent.setdefault(event.actor, []).append((event.start, event.stop))
-            case ChunkDrawn():
-                self._drawn.add(event.start, event.stop)
+            case ChunkDrawn() | CopyDrawn():
+                if isinstance(event, ChunkDrawn):
+                    self._drawn.add(event.start, event.stop)
                 if event.actor is not None:
                     with contextlib.suppress(KeyError, ValueError):
                         self._sent[event.actor].remove((event.start, event.stop))
@@ -251,7 +275,7 @@ class LiveReport(WatchedRender):
         return {
             **self.shown,
             "messages": list(self._messages),
-            "drawn": self._drawn.all,
+            "drawn": list(self._drawn.all),
             "drawing": sent[:ACTORS_SHOWN],
         }
 
@@ -259,22 +283,24 @@ class LiveReport(WatchedRender):
 
     def finish(self, report: Report) -> None:
         """A job's video is at its target."""
-        if not report.rendered:
+        if self._is_broken or not report.rendered or self._thread != threading.get_ident():
             return
-        with self.changed:
-            file = report.files[0 if self.playing is None else self.playing.output]
-            is_file = isinstance(file.output, Path) and file.output.is_file()
-            self.video = Path(str(file.output)).absolute() if is_file else None
+        with self._kept_from_the_job(), self.changed:
+            # Not `files`, which leaves out those that are empty.
+            outputs = [report.output, *(each.output for each in report.others)]
+            output = outputs[0 if self.playing is None else self.playing.output]
+            is_file = isinstance(output, Path) and output.is_file()
+            self.video = Path(str(output)).absolute() if is_file else None
             self.shown |= {
                 "state": "finished",
                 "report": report.summary(),
-                "output": str(file.output),
+                "output": str(output),
                 "video": self.video and content_type(self.video),
             }
-            self.tell()
+            self.notify()
 
     def fail(self, text: str, *, is_stopped: bool = False) -> None:
         """The script has failed, or was stopped."""
         with self.changed:
             self._fail(text, is_stopped=is_stopped)
-            self.tell()
+            self.notify()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import select
+import selectors
 import socket
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from rayanim.errors import OutputError
+from rayanim.player import safe
 
 LOOPBACK = ("127.0.0.1", "localhost")
 """Names by which a browser may ask for this machine. A page of another site that has its own
@@ -21,6 +22,9 @@ name lead here, to read ours, asks with that name."""
 
 IDLE_S = 60.0
 """After so many seconds a connection without a request is closed."""
+
+RETRY_MS = 500
+"""So soon a page connects anew where the connection for news has broken."""
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -68,9 +72,8 @@ class PageServer(ThreadingHTTPServer):
         """The page: one file, with the style that all pages share."""
         here = Path(__file__).parent
         page = (here / self._page).read_text("utf-8")
-        title = self._title.replace("&", "&amp;").replace("<", "&lt;")
         style = (here / "style.css").read_text("utf-8")
-        return page.replace("{{style}}", style).replace("{{title}}", title)
+        return page.replace("{{style}}", style).replace("{{title}}", safe(self._title))
 
 
 class PageHandler(BaseHTTPRequestHandler):
@@ -139,6 +142,7 @@ class PageHandler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.close_connection = True
+        self.wfile.write(f"retry: {RETRY_MS}\n\n".encode())
         for each in news:
             text = ":\n\n" if each is None else f"data: {json.dumps(each)}\n\n"
             self.wfile.write(text.encode())
@@ -147,8 +151,11 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def _has_left(self) -> bool:
         """Whether the browser has closed its end of a connection on which it only listens."""
-        if not select.select([self.connection], [], [], 0)[0]:
-            return False
+        # Not `select`, which takes no descriptors from 1024 on.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection, selectors.EVENT_READ)
+            if not selector.select(0):
+                return False
         return not self.connection.recv(1, socket.MSG_PEEK)
 
     def send_error(self, code: int, *_: Any, **__: Any) -> None:

@@ -32,7 +32,7 @@ CONTAINERS_OF = {
 
 
 def content_type(path: Path) -> str | None:
-    """What a browser is told that a finished file is; None where none plays it."""
+    """The content type of a finished file; None where no browser plays it."""
     return media_type(path) or {".mkv": "video/webm"}.get(path.suffix.lower())
 
 

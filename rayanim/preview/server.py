@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs
 
+from rayanim.preview.drawing import RENDER_END_S
 from rayanim.preview.pages import PageHandler, PageServer
 from rayanim.preview.session import Picture, PreviewSession
 
-END_S = 30.0
-"""So long a render may take to end: Ray, and what is being written."""
+START_S = 30.0
+"""So long a render may take to name its page."""
 
 NEWS_S = 10.0
 """After so many seconds without news an empty message shows whether the page is still there."""
@@ -37,26 +38,35 @@ class PreviewServer(PageServer):
         self._render_command = render_command
         self._render: RenderProcess | None = None
         self._one_render = threading.Lock()
+        self._is_closed = False
         super().__init__(_PreviewHandler, "page.html", script.name, port)
         self.session.start()
 
-    def render(self, frames: str, quality: str, suffix: str) -> str | None:
-        """Start a render, or find the one that goes on; the address of its page.
+    def render(self, frames: str, quality: str, suffix: str) -> tuple[str | None, bool]:
+        """Start a render, or find the one that goes on.
 
-        None where none can be started, which the terminal explains.
+        The address of its page, None where none can be started, which the terminal explains; and
+        whether it is a render of what was asked for.
         """
         if self._render_command is None:
-            return None
+            return None, True
         words = [f"--frames={frames}"] if frames else []
         words += [f"--quality={quality}"] if quality else []
         words += [f"--output={self._output(suffix)}"] if suffix else []
         with self._one_render:
+            if self._is_closed:
+                return None, True
             if self._render is not None and self._render.has_rendered:
                 self._render.end()
                 self._render = None
+            command = self._render_command(words)
             if self._render is None:
-                self._render = RenderProcess(self._render_command(words))
-            return self._render.url
+                self._render = RenderProcess(command)
+            render = self._render
+        url = render.wait_for_url()
+        if url is None:
+            render.end()
+        return url, render.command == command
 
     def _output(self, suffix: str) -> Path:
         """The script's own output, as a file of another format."""
@@ -67,8 +77,10 @@ class PreviewServer(PageServer):
     def server_close(self) -> None:
         """End the processes, too."""
         super().server_close()
-        if self._render is not None:
-            self._render.end()
+        with self._one_render:
+            self._is_closed = True
+            if self._render is not None:
+                self._render.end()
         self.session.close()
 
 
@@ -76,32 +88,39 @@ class RenderProcess:
     """`rayanim run --watch`, with a page of its own; a render that its page has left goes on."""
 
     def __init__(self, command: Sequence[str]) -> None:
+        self.command = command
+        # Its standard input ends with this process, however that ends, and ends it.
         self._popen = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         self.has_rendered = False
         """Whether all is rendered; it then serves its page until that is closed."""
-        self.url = self._address()
-        """Where its page is; None where it has ended before."""
-        threading.Thread(target=self._address, daemon=True).start()
+        self._url: str | None = None
+        self._is_known = threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def _address(self) -> str | None:
-        """Read what it prints, up to where it names its page: at its start, and at its end."""
+    def wait_for_url(self) -> str | None:
+        """Where its page is; None where it has ended before, or takes too long."""
+        self._is_known.wait(START_S)
+        return self._url
+
+    def _read(self) -> None:
+        """Read what it prints, which names its page at its start and at its end."""
         for line in self._popen.stdout or ():
             with contextlib.suppress(ValueError):
                 event = json.loads(line)
                 if event.get("event") == "watch":
-                    self.has_rendered = event["is_over"]
-                    return str(event["url"])
+                    self._url, self.has_rendered = str(event["url"]), event["is_over"]
+                    self._is_known.set()
         self.has_rendered = True
-        return None
+        self._is_known.set()
 
     def end(self) -> None:
         """Stop it; its finished segments are kept."""
         with contextlib.suppress(ProcessLookupError):
             self._popen.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(END_S)
+            self._popen.wait(RENDER_END_S)
             return
         self._popen.kill()
         self._popen.wait()
@@ -128,8 +147,9 @@ class _PreviewHandler(PageHandler):
         chosen = {name: values[0] for name, values in parse_qs(url.query).items()}
         choice = [chosen.get(name, "") for name in ("frames", "quality", "suffix")]
         if all(map(re.fullmatch, (r"(\d+-\d+)?", r"[lmhpk]?", r"(\.[a-z0-9]{2,5})?"), choice)):
-            address = self.server.render(*choice)
-            self.send(200, json.dumps({"url": address}).encode(), "application/json")
+            address, is_asked_for = self.server.render(*choice)
+            body = json.dumps({"url": address}).encode()
+            self.send(200 if is_asked_for else 409, body, "application/json")
         else:
             self.send(400)
 

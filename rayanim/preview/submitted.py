@@ -6,6 +6,7 @@ Finished segments lie on the driver's node, from which the cluster's dashboard s
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import JobError
-from rayanim.jobs.fetch import linked
+from rayanim.events import ROUTINE_BYTES
+from rayanim.jobs.fetch import linked, unlink
 from rayanim.preview.live_report import LiveReport
 from rayanim.preview.playing import Playing, content_type
 from rayanim.preview.watching import WatchedRender
@@ -25,10 +27,15 @@ from rayanim.video.spec import StreamSpec
 if TYPE_CHECKING:
     from rayanim.events import VideoOpened
     from rayanim.jobs.client import JobsClient
+    from rayanim.report import Report
     from rayanim.video.encode import EncodedSegment
 
 EVERY_S = 2.0
-"""A line of news has some 1,000 characters, and stays in the job's log."""
+"""A line of news has some 1,000 characters, and stays in the job's log: up to the limit that
+lines of an event log have."""
+
+SEGMENTS_PER_LINE = 1000
+"""Of a resumed job many segments are news at once; a line is then 30 kB long."""
 
 ENDED = ("finished", "failed", "stopped")
 
@@ -37,33 +44,61 @@ class ForwardedReport(LiveReport):
     """The live report of a job's driver; `emit` writes news into the job's log."""
 
     def __init__(self, emit: Callable[[str, dict[str, Any]], None]) -> None:
+        self._linked: str | None = None
         super().__init__()
         self._emit = emit
         self._emit_due_s = 0.0
         self._emitted = -1, 0
+        self._emitted_bytes = 0
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Emit what is new now and then, and the end at once."""
-        super().tell()
-        if self.shown["state"] not in ENDED and time.monotonic() < self._emit_due_s:
+        super().notify()
+        is_due = time.monotonic() >= self._emit_due_s and self._emitted_bytes < ROUTINE_BYTES
+        if self.shown["state"] not in ENDED and not is_due:
             return
         self._emit_due_s = time.monotonic() + EVERY_S
         news = self.since(*self._emitted)
         if self._emitted[0] == self.version:
             news.pop("spec", None)  # it is long, and does not change
-        self._emit("watch", news)
+        segments = news["segments"]
+        for at in range(0, max(1, len(segments)), SEGMENTS_PER_LINE):
+            line = news | {"segments": segments[at : at + SEGMENTS_PER_LINE]}
+            self._emitted_bytes += len(json.dumps(line))
+            self._emit("watch", line)
+            news.pop("spec", None)
         self._emitted = self.version, len(self.stored)
+
+    def finish(self, report: Report) -> None:
+        """A job's video is at its target, and its segments are gone."""
+        super().finish(report)
+        if self.shown["state"] == "finished":
+            self._unlink()
+
+    def fail(self, text: str, *, is_stopped: bool = False) -> None:
+        """The script has failed, or was stopped."""
+        self._unlink()
+        super().fail(text, is_stopped=is_stopped)
+
+    def _begin(self) -> None:
+        self._unlink()
+        super()._begin()
+
+    def _unlink(self) -> None:
+        name, self._linked = self._linked, None
+        if name is not None:
+            with contextlib.suppress(OSError):
+                unlink(name)
 
     def _open(self, event: VideoOpened) -> None:
         super()._open(event)
         path = None if event.store is None else event.store.path
-        name = None
         if self.playing is not None and isinstance(path, Path):
             with contextlib.suppress(OSError):
-                name = linked(path.absolute())
-        if self.playing is not None and name is not None:
+                self._linked = linked(path.absolute())
+        if self.playing is not None and self._linked is not None:
             self.shown |= {
-                "segments_at": name,
+                "segments_at": self._linked,
                 "output_number": self.playing.output,
                 "spec": values_of(self.playing.spec),
             }
@@ -103,7 +138,7 @@ class SubmittedRender(WatchedRender):
                 self._take(dict(news))
             except (KeyError, TypeError, ValueError):
                 return  # no news of ours
-            self.tell()
+            self.notify()
 
     def _take(self, news: dict[str, Any]) -> None:
         segments = [(int(index), int(start), int(stop)) for index, start, stop in news["segments"]]
@@ -117,7 +152,7 @@ class SubmittedRender(WatchedRender):
             self.playing is None
             and name is not None
             and spec is not None
-            and re.fullmatch(r"[\w.-]+", name)
+            and re.fullmatch(r"(?!\.)[\w.-]+", name)
         ):
             self.playing = Playing(int(at), spec_of(spec))
             self.read_segment = lambda index: self._segment(name, index)
@@ -126,7 +161,7 @@ class SubmittedRender(WatchedRender):
             news |= {"kind": None, "why_not": why_not}
         if news["state"] == "finished":
             news |= {"state": "fetching", "video": None}
-        self.shown = news | {"is_over": False}
+        self.shown = news
 
     def _segment(self, name: str, index: int) -> EncodedSegment:
         node_id = self._client.job(self._id).node_id
@@ -140,7 +175,7 @@ class SubmittedRender(WatchedRender):
         with self.changed:
             self.video = video
             self.shown |= {"state": "finished", "video": video and content_type(video)}
-            self.tell()
+            self.notify()
 
     def fail(self, text: str, *, is_stopped: bool) -> None:
         """The job has ended without a video."""
@@ -148,4 +183,4 @@ class SubmittedRender(WatchedRender):
             if self.shown["state"] not in ENDED:
                 state = "stopped" if is_stopped else "failed"
                 self.shown |= {"state": state, "error": text}
-            self.tell()
+            self.notify()

@@ -34,7 +34,7 @@ class WatchedRender:
     """What pages show of a render; for many threads, none of which waits for a page.
 
     Whoever knows of the render sets `shown` and the other attributes with `changed` held, and
-    calls `tell`. `version` is raised when all is drawn anew.
+    calls `notify`. `version` is raised when all is drawn anew.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class WatchedRender:
         self._pages = 0
         self._left_s: float | None = None
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Something has changed."""
         self._serial += 1
         self.changed.notify_all()
@@ -67,7 +67,6 @@ class WatchedRender:
         return {
             **self.now(),
             "version": self.version,
-            "segments_from": known,
             "segments": self.stored[known:],
             "is_over": self.is_closed,
         }
@@ -82,6 +81,7 @@ class WatchedRender:
         serial, version, known = -1, -1, 0
         with self.changed:
             self._pages += 1
+            self.changed.notify_all()
         try:
             is_over = False
             while not is_over:
@@ -109,17 +109,18 @@ class WatchedRender:
 
     # ---- for the command
 
-    @property
-    def has_pages(self) -> bool:
-        """Whether a page is open."""
-        return self._pages > 0
-
-    def wait_until_left(self, first_s: float) -> None:
-        """Wait until no page is open any more; for the first one so long at most."""
-        began_s = time.monotonic()
+    def wait_for_page(self, until_s: float) -> bool:
+        """Whether a page is open; the first one may come until then, by the monotonic clock."""
         with self.changed:
-            while self._pages or time.monotonic() < (
-                began_s + first_s if self._left_s is None else self._left_s + LEFT_S
+            while not self._pages and self._left_s is None and time.monotonic() < until_s:
+                self.changed.wait(until_s - time.monotonic())
+            return self._pages > 0
+
+    def wait_until_left(self) -> None:
+        """Wait until no page is open any more."""
+        with self.changed:
+            while self._pages or (
+                self._left_s is not None and time.monotonic() < self._left_s + LEFT_S
             ):
                 self.changed.wait(LEFT_S / 10)
 
