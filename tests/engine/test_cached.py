@@ -390,7 +390,7 @@ def test_several_outputs_and_a_gif(tmp_path: Path) -> None:
     def both(params: Any, **options: Any) -> tuple[rayanim.Report, list[bytes]]:
         report = rayanim.produce(
             Level(), 30, outfile=names, param_by_frame=params, engine="local", progress=False,
-            segment_frames=SEGMENT, **options,
+            segment_frames=SEGMENT, **{"cache": True, **options},
         )  # fmt: skip
         return report, [(tmp_path / name).read_bytes() for name in ("a.mp4", "b.gif")]
 
@@ -485,9 +485,10 @@ class Video(rayanim.Animator):
     def update(self, frame_idx, params):
         self.line.set_ydata([0, params])
 
-params = [i / 10 + (i == 20) * float(sys.argv[1]) for i in range(40)]
+height = float(open("height").read())
+params = [i / 10 + (i == 20) * height for i in range(40)]
 report = Video().make_video(
-    "video.mp4", params, engine="local", segment_frames=8, progress=False, overwrite=True
+    "video.mp4", params, engine="local", segment_frames=8, progress=False, cache=True
 )
 print(report.cached_frames)
 """
@@ -500,8 +501,9 @@ def test_another_process_finds_them(tmp_path: Path) -> None:
     # Each with another order of its sets.
     environment = {name: each for name, each in os.environ.items() if name != "PYTHONHASHSEED"}
     for height in ("1", "2"):
+        (tmp_path / "height").write_text(height)
         done = subprocess.run(
-            [sys.executable, str(script), height],
+            [sys.executable, str(script)],
             env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
         )  # fmt: skip
         found.append(int(done.stdout))
