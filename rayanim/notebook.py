@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rayanim.errors import OutputError, SettingsError
+from rayanim.overrides import current
 from rayanim.player import IMAGE_TYPES, VIDEO_TYPES, Player, media_type
 from rayanim.report import Report
 from rayanim.storage.address import Outfile
@@ -56,7 +57,8 @@ def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player 
             )
         return Player(_checked(Path(source)))
     options = {"dpi": None, **options}
-    if outfile is not None:
+    # In the temporary folder it would be lost to a command that has a place for it.
+    if outfile is not None or current().default_output is not None:
         return produce(source, outfile=outfile, **options)
     name = getattr(source, "__name__", type(source).__name__)
     with tempfile.TemporaryDirectory(prefix="rayanim-show-") as folder:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numbered import FPS, Numbered, numbered_frame
 
 import rayanim
+from rayanim.cli import main
 from rayanim.errors import OutputError, SettingsError
 from rayanim.overrides import Overrides, overriding
 from rayanim.player import Player
@@ -150,6 +151,30 @@ def test_under_the_command_a_shown_video_goes_where_the_command_says(tmp_path) -
     assert shown.output == tmp_path / "x.mp4"
 
 
+SHOWN = """
+import numpy as np, rayanim
+def frame(i):
+    return np.full((48, 64, 3), i, np.uint8)
+rayanim.show(frame, n_frames=5, engine="local")
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "video"),
+    [("run", [], "script.mp4"), ("still", ["--frame", "2"], "script.png")],
+)
+def test_under_the_command_a_shown_video_is_kept(
+    tmp_path, monkeypatch, command, options, video
+) -> None:
+    """Without `-o`, too: where the command keeps a video that has no name."""
+    monkeypatch.chdir(tmp_path)
+    Path("script.py").write_text(SHOWN)
+    with pytest.raises(SystemExit) as ended:
+        main([command, "script.py", *options])
+    assert ended.value.code == 0
+    assert Path(video).exists()
+
+
 # ---- the magic, without a kernel
 
 PLOT = """
@@ -220,6 +245,12 @@ def test_a_cell_that_renders_itself_is_left_to_it(shell) -> None:
     (report,) = run(shell, f"%%rayanim --crf 40 --quiet\n{CLASSES}\nFirst().make_video('own.mp4')")
     assert report.output == Path("own.mp4")
     assert Path("own.mp4").exists()
+
+
+def test_videos_that_a_cell_shows_are_shown(shell) -> None:
+    """Each of them, though none has a name."""
+    videos = run(shell, f"%%rayanim --quiet{SHOWN}rayanim.show(frame, n_frames=6)")
+    assert [video_in(each)["data-frames"] for each in videos] == ["5", "6"]
 
 
 @pytest.mark.parametrize(
