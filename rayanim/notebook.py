@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def figures_held_back() -> Iterator[None]:
 
     from rayanim.figure.private import replaced
 
-    with warnings.catch_warnings(), replaced(pyplot, "show", _shows_nothing):
+    with replaced(pyplot, "show", _shows_nothing):
         yield
 
 

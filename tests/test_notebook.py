@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,13 @@ def test_the_line_has_help(shell, capsys) -> None:
     assert "Usage: %%rayanim [OPTIONS] [NAME]" in text
     assert "--json" not in text
     assert "ran" not in shell.user_ns
+
+
+def test_warning_filters_that_a_cell_sets_stay(shell) -> None:
+    """As those of any other cell."""
+    with warnings.catch_warnings():
+        run(shell, f"%%rayanim --quiet\nimport warnings\nwarnings.resetwarnings()\n{CLASSES}")
+        assert warnings.filters == []
 
 
 def test_what_the_cell_raises_is_its_own(shell) -> None:
