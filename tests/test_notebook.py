@@ -292,6 +292,16 @@ def test_warning_filters_that_a_cell_sets_stay(shell) -> None:
         assert warnings.filters == []
 
 
+def test_a_cell_has_the_future_statements_of_the_notebook(shell) -> None:
+    """And not those of this package."""
+    cell = f"%%rayanim --quiet\n{CLASSES}\ndef function(x: int): pass"
+    run(shell, cell)
+    assert shell.user_ns["function"].__annotations__ == {"x": int}
+    run(shell, "from __future__ import annotations")
+    run(shell, cell)
+    assert shell.user_ns["function"].__annotations__ == {"x": "int"}
+
+
 def test_what_the_cell_raises_is_its_own(shell) -> None:
     """The user's exception, with the line of the cell."""
     result = shell.run_cell("%%rayanim\na = 1\n1 / 0")

@@ -103,7 +103,7 @@ def _run_cell(
     # Not by `run_cell`: at its end the figures that are not drawn yet would be shown.
     code = shell.transform_cell(cell)
     name = shell.compile.cache(code, raw_code=cell)
-    exec(compile(code, name, "exec"), namespace)  # noqa: S102
+    exec(shell.compile(code, name, "exec"), namespace)  # noqa: S102
     if overrides.calls == 0:
         found = choose(
             _defined(namespace, before), options.name, script="the cell", shown=unsaved.by_figure()
