@@ -335,12 +335,8 @@ class _Measured:
 
     @property
     def update_s(self) -> float:
-        """What the script's own code takes for a frame."""
-        spent_s = sum(
-            each.seconds - each.drawing_s - each.layouts_s.get(TIGHT_LAYOUT, 0.0)
-            for each in self.usual
-        )
-        return spent_s / len(self.usual)
+        """What the script's own code takes for a frame, with the layouts that it runs."""
+        return sum(each.seconds - each.drawing_s for each in self.usual) / len(self.usual)
 
     @property
     def draw_s(self) -> float:
@@ -353,15 +349,17 @@ class _Measured:
         frames = self.usual
         draws_figures = any(each.is_drawn for each in frames)
         code = "update, and the script's other code" if draws_figures else "the script's drawing"
-        yield Stage(code, 1000 * self.update_s, "script" if draws_figures else "drawing")
         layouts_s: Counter[str] = Counter()
         for each in frames:
             layouts_s.update(each.layouts_s)
+        own_layout_s = sum(each.own_layout_s for each in frames)
+        code_s = self.update_s - own_layout_s / len(frames)
+        yield Stage(code, 1000 * code_s, "script" if draws_figures else "drawing")
         for name, seconds in layouts_s.items():
             what = f"{name}" if name == TIGHT_LAYOUT else f"layout ({name})"
             yield Stage(what, 1000 * seconds / len(frames), "drawing")
         if draws_figures:
-            inside_s = sum(each for name, each in layouts_s.items() if name != TIGHT_LAYOUT)
+            inside_s = sum(layouts_s.values()) - own_layout_s
             drawing_s = sum(each.drawing_s for each in frames) - inside_s
             yield Stage("drawing", 1000 * drawing_s / len(frames), "drawing")
         yield Stage("conversion", 1000 * self._convert_s / len(self._frames), "converting")
@@ -635,9 +633,9 @@ def _order_text(plan: PlannedVideo, packed: PackedSource, measured: _Measured) -
     if not runs_all:
         return "Actors: there are too few frames to see whether they depend on each other."
     update_s, frame_s = measured.update_s, measured.draw_s + (measured.encode_ms or 0.0) / 1000
-    most = f"{frame_s / update_s:.0f}" if update_s > frame_s / 1000 else "1000"
+    most = min(1000.0, frame_s / max(update_s, 1e-9))
     return (
         f"Actors: each runs the updates of all frames before its own, {_ms(1000 * update_s)} ms "
-        f"of a frame's {_ms(1000 * frame_s)}, so that any number of them is at most {most} "
-        "times as fast as one process."
+        f"of a frame's {_ms(1000 * frame_s)}, so that any number of them is at most "
+        f"{most:.{0 if most > 9.95 else 1}f} times as fast as one process."
     )

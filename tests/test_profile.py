@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from matplotlib.layout_engine import TightLayoutEngine
 
 from rayanim import profiling
 from rayanim.cli import main
+from rayanim.figure import draw_stats
 
 PLOT = """
 import matplotlib.pyplot as plt
@@ -102,14 +104,50 @@ class SlowPlot(Plot):
 """
 
 
-def test_what_an_artist_takes_is_its_own(tmp_path, capsys, monkeypatch):
-    """Neither its base class nor what draws it takes the same time once more."""
+@pytest.fixture
+def clock(monkeypatch):
+    """Stands still, but for what a script adds to `CLOCK.now`."""
     clock = SimpleNamespace(now=0.0)
     clock.perf_counter = lambda: clock.now
     monkeypatch.setattr(profiling, "time", clock)
+    monkeypatch.setattr(draw_stats, "time", clock)
     monkeypatch.setattr("builtins.CLOCK", clock, raising=False)
+    return clock
+
+
+def test_what_an_artist_takes_is_its_own(tmp_path, capsys, clock):
+    """Neither its base class nor what draws it takes the same time once more."""
     (slow,) = profiled(tmp_path, capsys, PLOT + SLOW_ARTIST, "SlowPlot")["artists"]
     assert (slow["kind"], slow["label"], slow["ms"], slow["share"]) == ("Slow", "slow", 250, 1)
+
+
+SLOW_LAYOUT = """
+class LaidOut(SlowPlot):
+    def update(self, frame_idx, params):
+        CLOCK.now += 0.125
+        self.left.lines[-1].set_ydata([0, frame_idx])
+        self.left.figure.tight_layout()
+"""
+
+
+def test_layouts_in_update_are_the_script_s_own(tmp_path, capsys, monkeypatch, clock):
+    """They have a row of their own; actors run them as they run the rest of update."""
+
+    def execute(engine: Any, figure: Any) -> None:
+        clock.now += 0.375
+
+    monkeypatch.setattr(TightLayoutEngine, "execute", execute)
+    script = PLOT + SLOW_ARTIST + SLOW_LAYOUT
+    found = profiled(tmp_path, capsys, script, "LaidOut", "--sequential")
+    assert found["stages_ms"] == {
+        "update, and the script's other code": 125,
+        "tight_layout()": 375,
+        "drawing": 250,
+        "conversion": 0,
+        "encoding": 0,
+    }
+    assert "500.0 ms of a frame's 750.0, so" in found["spreading"][0]
+    assert "at most 1.5 times as fast" in found["spreading"][0]
 
 
 def test_frames_can_be_chosen(tmp_path, capsys):
