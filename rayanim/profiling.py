@@ -417,9 +417,10 @@ class _Draw:
 
 @dataclass(slots=True)
 class _ArtistTimes:
-    """What artists of one name took."""
+    """What artists of one name took; `ids` are those of the draw that is going on."""
 
     ids: set[int] = field(default_factory=set)
+    count: int = 0
     seconds: float = 0.0
     redrawn_frames: int = 0
 
@@ -476,7 +477,7 @@ class _FullDraws(DrawMonitor):
             kind=kind,
             label=label,
             axes=axes,
-            count=len(times.ids),
+            count=times.count,
             ms=1000 * times.seconds / self.draws,
             share=times.seconds / self.seconds,
             redrawn=(times.redrawn_frames + self._usual_full) / max(1, self._usual),
@@ -495,7 +496,9 @@ class _FullDraws(DrawMonitor):
     def _of(self, artist: Any) -> _ArtistTimes:
         name = self._names.get(artist)
         if name is None:
-            name = self._names[artist] = _name_of(artist)
+            axes = getattr(artist, "axes", None)  # of a figure a list
+            place = self._names[axes][2] if axes in self._names else _place_of(axes)
+            name = self._names[artist] = (*_kind_and_label(artist), place)
         return self._times.setdefault(name, _ArtistTimes())
 
     def _draw_in_full(self, figure: Any) -> None:
@@ -515,6 +518,9 @@ class _FullDraws(DrawMonitor):
             figure.draw(renderer)
             self.seconds += time.perf_counter() - began_s
         self.draws += 1
+        for times in self._times.values():
+            times.count = max(times.count, len(times.ids))
+            times.ids.clear()
 
     @contextlib.contextmanager
     def drawing(self, artist: Any) -> Iterator[None]:
@@ -565,25 +571,26 @@ def _holds_artists(artist: Any) -> bool:
 LABEL_CHARS = 30
 
 
-def _name_of(artist: Any) -> _Name:
-    """What artists are counted together under."""
+def _kind_and_label(artist: Any) -> tuple[str, str]:
     kind = type(artist).__name__
     if _holds_artists(artist):
-        return f"{kind}, itself", "", _place_of(artist)
+        return f"{kind}, itself", ""
     names = ("get_text", "get_label_text", "get_label")  # of a text, an axis, any artist
-    get_label = next(getattr(artist, name) for name in names if hasattr(artist, name))
-    label = " ".join(str(get_label() or "").split())
-    return kind, "" if label.startswith("_") else f"{label:.{LABEL_CHARS}}", _place_of(artist)
+    labels = (getattr(artist, name)() for name in names if hasattr(artist, name))
+    # What a table's cell gives as its text is an artist.
+    label = " ".join(next((each for each in labels if isinstance(each, str)), "").split())
+    return kind, "" if label.startswith("_") else f"{label:.{LABEL_CHARS}}"
 
 
-def _place_of(artist: Any) -> str:
-    """Which of several axes it stands in."""
-    figure = artist.get_figure(root=True)
-    axes = getattr(artist, "axes", None)
-    if figure is None or axes is None or len(figure.axes) < 2 or axes not in figure.axes:
+def _place_of(axes: Any) -> str:
+    """Which of several axes these are, if any."""
+    from matplotlib.axes import Axes
+
+    figure = axes.get_figure(root=True) if isinstance(axes, Axes) else None
+    if figure is None or len(figure.axes) < 2 or axes not in figure.axes:
         return ""
     title = " ".join(axes.get_title().split())
-    return f"axes {title!r:.{LABEL_CHARS}}" if title else f"axes {1 + figure.axes.index(axes)}"
+    return f"axes {1 + figure.axes.index(axes)}{f' {title!r:.{LABEL_CHARS}}' if title else ''}"
 
 
 # ---- actors

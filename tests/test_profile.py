@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.layout_engine import TightLayoutEngine
 
 from rayanim import profiling
@@ -73,7 +74,7 @@ def test_all_parts_of_a_frame_are_measured(tmp_path, capsys, monkeypatch):
     assert artists["XAxis", "time", "axes 1"]["redrawn"] == 0
     # First comes what each frame draws, with the figure, however little it takes in a full draw.
     assert line in found["artists"][:2]
-    assert artists["Spine", "", "axes 'right'"]["count"] == 4
+    assert artists["Spine", "", "axes 2 'right'"]["count"] == 4
     assert artists["Axes, itself", "", "axes 1"]["redrawn"] == 0
     assert 0.5 < sum(each["share"] for each in found["artists"]) <= 1
     assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
@@ -119,6 +120,27 @@ def test_what_an_artist_takes_is_its_own(tmp_path, capsys, clock):
     """Neither its base class nor what draws it takes the same time once more."""
     (slow,) = profiled(tmp_path, capsys, PLOT + SLOW_ARTIST, "SlowPlot")["artists"]
     assert (slow["kind"], slow["label"], slow["ms"], slow["share"]) == ("Slow", "slow", 250, 1)
+
+
+CLEARED = """
+class Cleared(Plot):
+    def update(self, frame_idx, params):
+        for axes in self.left.figure.axes:
+            axes.clear()
+            axes.set_title(f"frame {frame_idx}")
+            axes.plot([0, frame_idx], label="line")
+        self.left.table([["a"]])
+"""
+
+
+def test_artists_of_several_draws_and_axes_are_told_apart(tmp_path, capsys):
+    """Those that each frame makes anew count once; axes keep their number and first title."""
+    found = profiled(tmp_path, capsys, PLOT + CLEARED, "Cleared")
+    assert found["full_draws"] > 1
+    lines = [(each["axes"], each["count"]) for each in found["artists"] if each["label"] == "line"]
+    assert sorted(lines) == [("axes 1 'frame 2'", 1), ("axes 2 'frame 2'", 1)]
+    axes = Figure().subplots()
+    assert profiling._kind_and_label(axes.table([["a"]])[0, 0]) == ("Cell", "")
 
 
 SLOW_LAYOUT = """
