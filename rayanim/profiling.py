@@ -34,7 +34,7 @@ from rayanim.figure.draw_stats import (
 )
 from rayanim.figure.hints import ENOUGH_FRAMES, advice_of
 from rayanim.figure.private import replaced
-from rayanim.report import ADVICE, Binding, Report, plural, seconds_text
+from rayanim.report import ADVICE, Report, plural, seconds_text
 from rayanim.still import FrameDrawer
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ LEAST_BETWEEN = 6
 
 ROWS_SHOWN, SLOWEST_SHOWN = 10, 3
 
+LAYOUT_ADVICE = "a single layout, before the first frame, would help"
+"""What would help where layouts take longest."""
+
 SLOW = 2.0
 """A frame that takes so many times as long as the usual one is named."""
 
@@ -67,7 +70,7 @@ class Stage:
 
     name: str
     ms: float
-    binding: Binding
+    advice: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +175,7 @@ class ProfileReport(Report):
 
     def _sentences(self) -> Iterator[str]:
         longest = max(self.stages_ms, key=lambda each: each.ms)
-        yield f"Longest: {longest.name}; {ADVICE[longest.binding]}."
+        yield f"Longest: {longest.name}; {longest.advice}."
         for why, frames in self.full_frames:
             yield f"Drew {plural(frames, 'frame')} in full: {why}."
         slowest = ", ".join(f"{number} ({_ms(ms)} ms)" for number, ms in self.slowest())
@@ -354,18 +357,19 @@ class _Measured:
             layouts_s.update(each.layouts_s)
         own_layout_s = sum(each.own_layout_s for each in frames)
         code_s = self.update_s - own_layout_s / len(frames)
-        yield Stage(code, 1000 * code_s, "script" if draws_figures else "drawing")
+        yield Stage(code, 1000 * code_s, ADVICE["script" if draws_figures else "drawing"])
         for name, seconds in layouts_s.items():
             what = f"{name}" if name == TIGHT_LAYOUT else f"layout ({name})"
-            yield Stage(what, 1000 * seconds / len(frames), "drawing")
+            yield Stage(what, 1000 * seconds / len(frames), LAYOUT_ADVICE)
         if draws_figures:
             inside_s = sum(layouts_s.values()) - own_layout_s
             drawing_s = sum(each.drawing_s for each in frames) - inside_s
-            yield Stage("drawing", 1000 * drawing_s / len(frames), "drawing")
-        yield Stage("conversion", 1000 * self._convert_s / len(self._frames), "converting")
+            yield Stage("drawing", 1000 * drawing_s / len(frames), ADVICE["drawing"])
+        convert_s = self._convert_s / len(self._frames)
+        yield Stage("conversion", 1000 * convert_s, ADVICE["converting"])
         if self.encode_ms is not None:
             # In a thread of its own, or in the actor that draws.
-            yield Stage("encoding", self.encode_ms, "encoding")
+            yield Stage("encoding", self.encode_ms, ADVICE["encoding"])
 
     def report(self, began_s: float) -> ProfileReport:
         """What was measured."""

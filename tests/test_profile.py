@@ -168,8 +168,12 @@ def test_layouts_in_update_are_the_script_s_own(tmp_path, capsys, monkeypatch, c
         "conversion": 0,
         "encoding": 0,
     }
+    (hint,) = found["hints"]
+    assert hint.startswith("tight_layout() runs in every frame and takes 375 of its 750 ms.")
     assert "500.0 ms of a frame's 750.0, so" in found["spreading"][0]
     assert "at most 1.5 times as fast" in found["spreading"][0]
+    assert run(tmp_path, script, "LaidOut", "--sequential") == 0
+    assert "Longest: tight_layout(); a single layout, before" in capsys.readouterr().out
 
 
 def test_frames_can_be_chosen(tmp_path, capsys):

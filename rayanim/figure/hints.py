@@ -33,7 +33,7 @@ def advice_of(stats: DrawStats) -> Iterator[Note]:
     frames, timed_s = stats.timed_frames, stats.timed_s
     if frames < ENOUGH_FRAMES:
         return
-    code_s = timed_s - stats.drawing_s
+    code_s = timed_s - stats.drawing_s - stats.own_layout_s
     if code_s > CODE_SHARE * timed_s and 1000 * code_s > CODE_MS * frames:
         yield Note(
             "code",
