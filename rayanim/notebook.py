@@ -14,7 +14,7 @@ from rayanim.errors import OutputError, SettingsError
 from rayanim.overrides import current
 from rayanim.player import IMAGE_TYPES, VIDEO_TYPES, Player, media_type
 from rayanim.report import Report
-from rayanim.storage.address import Outfile
+from rayanim.storage.address import Outfile, Url, address_of
 
 
 def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player | Report:
@@ -48,24 +48,29 @@ def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player 
 
     if isinstance(source, Report):
         source = source.output
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike | Url):
         if options or outfile is not None:
             names = ", ".join(sorted(options) or ["outfile"])
             raise SettingsError(
-                f"{os.fspath(source)!r} is a video that is there: {names} would have no effect."
+                f"{str(source)!r} is a video that is there: {names} would have no effect."
             )
-        return Player(_checked(Path(source)))
+        return Player(_checked(source))
     options = {"dpi": None, **options}
     # In the temporary folder it would be lost to a command that has a place for it.
     if outfile is not None or current().default_output is not None:
         return produce(source, outfile=outfile, **options)
-    name = getattr(source, "__name__", type(source).__name__)
+    name = getattr(source, "__name__", type(source).__name__).strip("<>")
     with tempfile.TemporaryDirectory(prefix="rayanim-show-") as folder:
         report = produce(source, outfile=Path(folder, f"{name}.mp4"), **options)
         return shown_report(report, Path(folder))
 
 
-def _checked(path: Path) -> Path:
+def _checked(video: Outfile) -> Path:
+    path = address_of(video)
+    if isinstance(path, Url):
+        raise OutputError(
+            f"{path} is in a store, and a notebook shows files. Copy it to this machine first."
+        )
     if not path.is_file():
         raise OutputError(f"There is no video {str(path)!r}.")
     if media_type(path) is None:

@@ -105,6 +105,12 @@ def test_a_source_is_rendered_and_nothing_else_is_left(tmp_path, monkeypatch) ->
     assert rayanim.show(Numbered(12), **LOCAL)._repr_html_() == shown._repr_html_()
 
 
+def test_a_function_without_a_name_is_a_file_without_brackets() -> None:
+    """The name is shown."""
+    shown = rayanim.show(lambda frame_idx: numbered_frame(frame_idx), n_frames=2, **LOCAL)
+    assert repr(shown) == "<Player lambda.mp4>"
+
+
 def test_a_figure_keeps_its_dpi() -> None:
     """As in `make_video`."""
 
@@ -130,16 +136,29 @@ def test_a_video_that_is_kept_comes_with_its_report(tmp_path) -> None:
     [
         ("none.mp4", {}, "There is no video"),
         ("video.mkv", {}, r"Browsers do not show .*\.mp4, "),
+        ("memory://bucket/video.mp4", {}, "is in a store, and a notebook shows files"),
         ("video.mp4", {"fps": 10}, "that is there: fps would have no effect"),
         ("video.mp4", {"outfile": "b.mp4"}, "that is there: outfile would have no effect"),
     ],
 )
-def test_a_file_that_cannot_be_shown_is_refused(tmp_path, name, options, message) -> None:
+def test_a_file_that_cannot_be_shown_is_refused(
+    tmp_path, monkeypatch, name, options, message
+) -> None:
     """Whatever browsers do not show, and options where nothing is rendered."""
-    if name != "none.mp4":
-        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    if name.startswith("video"):
+        Path(name).write_bytes(b"x")
     with pytest.raises((OutputError, SettingsError), match=message):
-        rayanim.show(tmp_path / name, **options)
+        rayanim.show(name, **options)
+
+
+def test_a_report_of_a_video_in_a_store_is_refused() -> None:
+    """As its address is."""
+    report = rayanim.produce(
+        numbered_frame, n_frames=2, outfile="memory://bucket/shown.mp4", **LOCAL
+    )
+    with pytest.raises(OutputError, match=r"shown\.mp4 is in a store"):
+        rayanim.show(report)
 
 
 def test_under_the_command_a_shown_video_goes_where_the_command_says(tmp_path) -> None:
