@@ -33,7 +33,7 @@ CONTAINERS_OF = {
 
 def content_type(path: Path) -> str | None:
     """What a browser is told that a finished file is; None where none plays it."""
-    return media_type(path) or {".mkv": "video/webm"}.get(path.suffix.lower())
+    return media_type(path)
 
 
 @dataclass(frozen=True, slots=True)
