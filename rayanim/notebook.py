@@ -80,7 +80,7 @@ def _checked(video: Outfile) -> Path:
 
 
 def shown_report(report: Report, folder: Path) -> Player | Report:
-    """The report; of a video in the temporary `folder` only the video."""
+    """What a notebook shows: the report, but the video alone if it is in the temporary `folder`."""
     output = report.output
     if isinstance(output, Path) and output.parent == folder and output.exists():
         return Player(output, embedded=True)
@@ -89,7 +89,7 @@ def shown_report(report: Report, folder: Path) -> Player | Report:
 
 @contextlib.contextmanager
 def figures_held_back() -> Iterator[None]:
-    """Have ``plt.show()`` in the cell wait: at the cell's end all figures but the video's show."""
+    """Have ``plt.show()`` do nothing: a notebook shows at the cell's end the figures left open."""
     from matplotlib import pyplot
 
     from rayanim.figure.private import replaced

@@ -47,13 +47,13 @@ if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
 
 MOST_FRAMES, MOST_S, LEAST_FRAMES = 200, 10.0, 3
-"""So many frames are drawn at most, those of so many seconds, but three at least."""
+"""Drawing ends after `MOST_FRAMES` frames or `MOST_S` seconds, but not before `LEAST_FRAMES`."""
 
 FULL_DRAWS, FULL_S = 5, 5.0
-"""So many of them are drawn once more in full, and no further one after so many seconds."""
+"""Up to `FULL_DRAWS` of them are drawn once more in full; after `FULL_S` seconds no further one."""
 
 LEAST_BETWEEN = 6
-"""Frames from one of them to the next: the two after each are none of the usual ones."""
+"""The least distance of two such frames: the two after each are drawn anew, and not counted."""
 
 ROWS_SHOWN, SLOWEST_SHOWN = 10, 3
 
