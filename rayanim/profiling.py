@@ -28,11 +28,10 @@ from rayanim.figure.draw_stats import (
     TIGHT_LAYOUT,
     WARM_UP,
     DrawMonitor,
-    DrawStats,
     FrameDraws,
     uncounted,
 )
-from rayanim.figure.hints import ENOUGH_FRAMES, advice_of
+from rayanim.figure.hints import advice_of
 from rayanim.figure.private import replaced
 from rayanim.report import ADVICE, Report, plural, seconds_text
 from rayanim.still import FrameDrawer
@@ -398,12 +397,8 @@ class _Measured:
 
     def _hints(self) -> Iterator[str]:
         """What makes the frames slow, and the remedy."""
-        stats = self.draws
-        if stats.timed_frames:
-            # A render waits for more frames; who asks for a profile gets what these say.
-            times = -(-ENOUGH_FRAMES // stats.timed_frames)
-            stats = sum([self.draws] * times, DrawStats())
-        for note in (*advice_of(stats), *self.draws.notes):
+        # Few frames are enough here: a profile was asked for, and nothing else is to come.
+        for note in (*advice_of(self.draws, enough_frames=1), *self.draws.notes):
             yield note.text
 
 
