@@ -6,15 +6,15 @@ import contextlib
 import functools
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rayanim.errors import OutputError, SettingsError
+from rayanim.overrides import current
 from rayanim.player import IMAGE_TYPES, VIDEO_TYPES, Player, media_type
 from rayanim.report import Report
-from rayanim.storage.address import Outfile
+from rayanim.storage.address import Outfile, Url, address_of
 
 
 def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player | Report:
@@ -48,23 +48,29 @@ def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player 
 
     if isinstance(source, Report):
         source = source.output
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike | Url):
         if options or outfile is not None:
             names = ", ".join(sorted(options) or ["outfile"])
             raise SettingsError(
-                f"{os.fspath(source)!r} is a video that is there: {names} would have no effect."
+                f"{str(source)!r} is a video that is there: {names} would have no effect."
             )
-        return Player(_checked(Path(source)))
+        return Player(_checked(source))
     options = {"dpi": None, **options}
-    if outfile is not None:
+    # In the temporary folder it would be lost to a command that has a place for it.
+    if outfile is not None or current().default_output is not None:
         return produce(source, outfile=outfile, **options)
-    name = getattr(source, "__name__", type(source).__name__)
+    name = getattr(source, "__name__", type(source).__name__).strip("<>")
     with tempfile.TemporaryDirectory(prefix="rayanim-show-") as folder:
         report = produce(source, outfile=Path(folder, f"{name}.mp4"), **options)
         return shown_report(report, Path(folder))
 
 
-def _checked(path: Path) -> Path:
+def _checked(video: Outfile) -> Path:
+    path = address_of(video)
+    if isinstance(path, Url):
+        raise OutputError(
+            f"{path} is in a store, and a notebook shows files. Copy it to this machine first."
+        )
     if not path.is_file():
         raise OutputError(f"There is no video {str(path)!r}.")
     if media_type(path) is None:
@@ -74,7 +80,7 @@ def _checked(path: Path) -> Path:
 
 
 def shown_report(report: Report, folder: Path) -> Player | Report:
-    """The report; of a video in the temporary `folder` only the video."""
+    """What a notebook shows: the report, but the video alone if it is in the temporary `folder`."""
     output = report.output
     if isinstance(output, Path) and output.parent == folder and output.exists():
         return Player(output, embedded=True)
@@ -83,12 +89,12 @@ def shown_report(report: Report, folder: Path) -> Player | Report:
 
 @contextlib.contextmanager
 def figures_held_back() -> Iterator[None]:
-    """Have ``plt.show()`` in the cell wait: at the cell's end all figures but the video's show."""
+    """Have ``plt.show()`` do nothing: a notebook shows at the cell's end the figures left open."""
     from matplotlib import pyplot
 
     from rayanim.figure.private import replaced
 
-    with warnings.catch_warnings(), replaced(pyplot, "show", _shows_nothing):
+    with replaced(pyplot, "show", _shows_nothing):
         yield
 
 

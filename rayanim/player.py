@@ -19,8 +19,18 @@ LARGEST_EMBEDDED_BYTES = 20 * 2**20
 
 WIDEST_PX = 960
 
-VIDEO_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm": "video/webm"}
-"""What browsers play, by suffix. They play a .mov that holds H.264 if it is called MP4; no .mkv."""
+VIDEO_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/mp4",
+    ".webm": "video/webm",
+    ".mkv": "video/webm",
+}
+"""What browsers play, by suffix.
+
+They play a .mov that holds H.264 if it is called MP4. Chromium plays a .mkv that is called WebM,
+with H.264, VP9 and AV1.
+"""
 
 IMAGE_TYPES = {f".{name}": f"image/{name}" for name in ("apng", "avif", "gif", "webp")}
 """Images that move; not all versions of Python know them."""

@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field, replace
-from statistics import median
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -28,13 +26,13 @@ from rayanim.figure.draw_stats import (
     TIGHT_LAYOUT,
     WARM_UP,
     DrawMonitor,
-    DrawStats,
     FrameDraws,
     uncounted,
 )
-from rayanim.figure.hints import ENOUGH_FRAMES, advice_of
+from rayanim.figure.hints import advice_of
 from rayanim.figure.private import replaced
-from rayanim.report import ADVICE, Binding, Report, plural, seconds_text
+from rayanim.profile_report import ArtistCost, ProfileReport, Stage, ms_text
+from rayanim.report import ADVICE
 from rayanim.still import FrameDrawer
 
 if TYPE_CHECKING:
@@ -47,166 +45,16 @@ if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
 
 MOST_FRAMES, MOST_S, LEAST_FRAMES = 200, 10.0, 3
-"""So many frames are drawn at most, those of so many seconds, but three at least."""
+"""Drawing ends after `MOST_FRAMES` frames or `MOST_S` seconds, but not before `LEAST_FRAMES`."""
 
 FULL_DRAWS, FULL_S = 5, 5.0
-"""So many of them are drawn once more in full, and no further one after so many seconds."""
+"""Up to `FULL_DRAWS` of them are drawn once more in full; after `FULL_S` seconds no further one."""
 
 LEAST_BETWEEN = 6
-"""Frames from one of them to the next: the two after each are none of the usual ones."""
+"""The least distance of two such frames: the two after each are drawn anew, and not counted."""
 
-ROWS_SHOWN, SLOWEST_SHOWN = 10, 3
-
-SLOW = 2.0
-"""A frame that takes so many times as long as the usual one is named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What a part of a frame's way takes, in milliseconds for each frame."""
-
-    name: str
-    ms: float
-    binding: Binding
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtistCost:
-    """What artists of one kind, label and axes take in a full draw, all of them together.
-
-    `redrawn` is the share of the frames in which one of them was drawn anew. The artists of a
-    figure or an axes count for themselves.
-    """
-
-    kind: str
-    label: str
-    axes: str
-    count: int
-    ms: float
-    share: float
-    redrawn: float
-
-    @property
-    def frame_ms(self) -> float:
-        """What that comes to for each frame of the video."""
-        return self.redrawn * self.ms
-
-    @property
-    def text(self) -> str:
-        """What it is, for people."""
-        times = f" (x{self.count})" if self.count > 1 else ""
-        label = f" {self.label!r}" if self.label else ""
-        return f"{self.kind}{label}{times}{f' in {self.axes}' if self.axes else ''}"
-
-
-@dataclass(slots=True, kw_only=True, repr=False)
-class ProfileReport(Report):
-    """Where the time of some frames went; nothing was written."""
-
-    n_frames: int | None = None
-    stages_ms: tuple[Stage, ...] = ()
-    frames_ms: tuple[tuple[int, float], ...] = ()
-    full_draws: int = 0
-    full_ms: float = 0.0
-    artists: tuple[ArtistCost, ...] = ()
-    hints: tuple[str, ...] = ()
-    spreading: tuple[str, ...] = ()
-
-    def summary(self) -> str:
-        """Tables and sentences."""
-        width, height = self.size
-        of = "" if self.n_frames is None else f" of {self.n_frames}"
-        head = (
-            f"{self.output}: {self.frames}{of} frames of {width}x{height} were drawn, in "
-            f"{seconds_text(self.elapsed_s)}; nothing was written."
-        )
-        parts = [head, self._stages_text(), self._artists_text(), "\n".join(self._sentences())]
-        return "\n\n".join(part for part in parts if part)
-
-    __str__ = summary
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `Report.to_dict`, with what was measured."""
-        return {
-            **Report.to_dict(self),
-            "n_frames": self.n_frames,
-            "stages_ms": {each.name: each.ms for each in self.stages_ms},
-            "frames_ms": [{"frame": number, "ms": ms} for number, ms in self.frames_ms],
-            "full_draws": self.full_draws,
-            "full_ms": self.full_ms,
-            "artists": [asdict(each) for each in self.artists],
-            "hints": list(self.hints),
-            "spreading": list(self.spreading),
-        }
-
-    def slowest(self) -> list[tuple[int, float]]:
-        """The frames that take much longer than the usual one: number and milliseconds."""
-        usual_ms = median(ms for _, ms in self.frames_ms)
-        found = sorted(self.frames_ms, key=lambda each: -each[1])[:SLOWEST_SHOWN]
-        return [each for each in found if each[1] > SLOW * usual_ms]
-
-    def _stages_text(self) -> str:
-        all_ms = sum(each.ms for each in self.stages_ms)
-        rows = [(each.name, _ms(each.ms), _share(each.ms, all_ms)) for each in self.stages_ms]
-        return _table(("a frame's time", "ms", "share"), rows)
-
-    def _artists_text(self) -> str:
-        if not self.full_draws:
-            return ""
-        rows = [
-            (
-                each.text,
-                _ms(each.ms),
-                _share(each.ms, self.full_ms),
-                _share(each.redrawn, 1),
-                _ms(each.frame_ms),
-            )
-            for each in self.artists[:ROWS_SHOWN]
-        ]
-        others = self.artists[ROWS_SHOWN:]
-        if others:
-            ms = sum(each.ms for each in others)
-            rows.append((f"{len(others)} others", _ms(ms), _share(ms, self.full_ms), "", ""))
-        title = f"a full draw ({plural(self.full_draws, 'frame')}): {_ms(self.full_ms)} ms"
-        return _table((title, "ms", "share", "redrawn in", "ms a frame"), rows)
-
-    def _sentences(self) -> Iterator[str]:
-        longest = max(self.stages_ms, key=lambda each: each.ms)
-        yield f"Longest: {longest.name}; {ADVICE[longest.binding]}."
-        for why, frames in self.full_frames:
-            yield f"Drew {plural(frames, 'frame')} in full: {why}."
-        slowest = ", ".join(f"{number} ({_ms(ms)} ms)" for number, ms in self.slowest())
-        if slowest:
-            usual_ms = median(ms for _, ms in self.frames_ms)
-            yield f"Slowest frames: {slowest}; usual are {_ms(usual_ms)} ms."
-        yield from self.hints
-        yield from self.spreading
-
-
-def _ms(value: float) -> str:
-    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.0f} %" if whole else ""
-
-
-def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    import io
-
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for at, title in enumerate(titles):
-        table.add_column(title, justify="right" if at else "left", overflow="ellipsis")
-    for row in rows:
-        table.add_row(*map(Text, row))  # labels of the user's are no markup
-    stream = io.StringIO()
-    width = max(60, shutil.get_terminal_size().columns)
-    Console(file=stream, width=width, color_system=None, legacy_windows=False).print(table)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+LAYOUT_ADVICE = "a single layout, before the first frame, would help"
+"""What would help where layouts take longest."""
 
 
 def profile(plan: PlannedVideo) -> ProfileReport:
@@ -335,12 +183,8 @@ class _Measured:
 
     @property
     def update_s(self) -> float:
-        """What the script's own code takes for a frame."""
-        spent_s = sum(
-            each.seconds - each.drawing_s - each.layouts_s.get(TIGHT_LAYOUT, 0.0)
-            for each in self.usual
-        )
-        return spent_s / len(self.usual)
+        """What the script's own code takes for a frame, with the layouts that it runs."""
+        return sum(each.seconds - each.drawing_s for each in self.usual) / len(self.usual)
 
     @property
     def draw_s(self) -> float:
@@ -353,21 +197,24 @@ class _Measured:
         frames = self.usual
         draws_figures = any(each.is_drawn for each in frames)
         code = "update, and the script's other code" if draws_figures else "the script's drawing"
-        yield Stage(code, 1000 * self.update_s, "script" if draws_figures else "drawing")
         layouts_s: Counter[str] = Counter()
         for each in frames:
             layouts_s.update(each.layouts_s)
+        own_layout_s = sum(each.own_layout_s for each in frames)
+        code_s = self.update_s - own_layout_s / len(frames)
+        yield Stage(code, 1000 * code_s, ADVICE["script" if draws_figures else "drawing"])
         for name, seconds in layouts_s.items():
             what = f"{name}" if name == TIGHT_LAYOUT else f"layout ({name})"
-            yield Stage(what, 1000 * seconds / len(frames), "drawing")
+            yield Stage(what, 1000 * seconds / len(frames), LAYOUT_ADVICE)
         if draws_figures:
-            inside_s = sum(each for name, each in layouts_s.items() if name != TIGHT_LAYOUT)
+            inside_s = sum(layouts_s.values()) - own_layout_s
             drawing_s = sum(each.drawing_s for each in frames) - inside_s
-            yield Stage("drawing", 1000 * drawing_s / len(frames), "drawing")
-        yield Stage("conversion", 1000 * self._convert_s / len(self._frames), "converting")
+            yield Stage("drawing", 1000 * drawing_s / len(frames), ADVICE["drawing"])
+        convert_s = self._convert_s / len(self._frames)
+        yield Stage("conversion", 1000 * convert_s, ADVICE["converting"])
         if self.encode_ms is not None:
             # In a thread of its own, or in the actor that draws.
-            yield Stage("encoding", self.encode_ms, "encoding")
+            yield Stage("encoding", self.encode_ms, ADVICE["encoding"])
 
     def report(self, began_s: float) -> ProfileReport:
         """What was measured."""
@@ -396,12 +243,8 @@ class _Measured:
 
     def _hints(self) -> Iterator[str]:
         """What makes the frames slow, and the remedy."""
-        stats = self.draws
-        if stats.timed_frames:
-            # A render waits for more frames; who asks for a profile gets what these say.
-            times = -(-ENOUGH_FRAMES // stats.timed_frames)
-            stats = sum([self.draws] * times, DrawStats())
-        for note in (*advice_of(stats), *self.draws.notes):
+        # Few frames are enough here: a profile was asked for, and nothing else is to come.
+        for note in (*advice_of(self.draws, enough_frames=1), *self.draws.notes):
             yield note.text
 
 
@@ -419,9 +262,10 @@ class _Draw:
 
 @dataclass(slots=True)
 class _ArtistTimes:
-    """What artists of one name took."""
+    """What artists of one name took; `ids` are those of the draw that is going on."""
 
     ids: set[int] = field(default_factory=set)
+    count: int = 0
     seconds: float = 0.0
     redrawn_frames: int = 0
 
@@ -478,7 +322,7 @@ class _FullDraws(DrawMonitor):
             kind=kind,
             label=label,
             axes=axes,
-            count=len(times.ids),
+            count=times.count,
             ms=1000 * times.seconds / self.draws,
             share=times.seconds / self.seconds,
             redrawn=(times.redrawn_frames + self._usual_full) / max(1, self._usual),
@@ -497,7 +341,9 @@ class _FullDraws(DrawMonitor):
     def _of(self, artist: Any) -> _ArtistTimes:
         name = self._names.get(artist)
         if name is None:
-            name = self._names[artist] = _name_of(artist)
+            axes = getattr(artist, "axes", None)  # of a figure a list
+            place = self._names[axes][2] if axes in self._names else _place_of(axes)
+            name = self._names[artist] = (*_kind_and_label(artist), place)
         return self._times.setdefault(name, _ArtistTimes())
 
     def _draw_in_full(self, figure: Any) -> None:
@@ -517,6 +363,9 @@ class _FullDraws(DrawMonitor):
             figure.draw(renderer)
             self.seconds += time.perf_counter() - began_s
         self.draws += 1
+        for times in self._times.values():
+            times.count = max(times.count, len(times.ids))
+            times.ids.clear()
 
     @contextlib.contextmanager
     def drawing(self, artist: Any) -> Iterator[None]:
@@ -567,25 +416,26 @@ def _holds_artists(artist: Any) -> bool:
 LABEL_CHARS = 30
 
 
-def _name_of(artist: Any) -> _Name:
-    """What artists are counted together under."""
+def _kind_and_label(artist: Any) -> tuple[str, str]:
     kind = type(artist).__name__
     if _holds_artists(artist):
-        return f"{kind}, itself", "", _place_of(artist)
+        return f"{kind}, itself", ""
     names = ("get_text", "get_label_text", "get_label")  # of a text, an axis, any artist
-    get_label = next(getattr(artist, name) for name in names if hasattr(artist, name))
-    label = " ".join(str(get_label() or "").split())
-    return kind, "" if label.startswith("_") else f"{label:.{LABEL_CHARS}}", _place_of(artist)
+    labels = (getattr(artist, name)() for name in names if hasattr(artist, name))
+    # What a table's cell gives as its text is an artist.
+    label = " ".join(next((each for each in labels if isinstance(each, str)), "").split())
+    return kind, "" if label.startswith("_") else f"{label:.{LABEL_CHARS}}"
 
 
-def _place_of(artist: Any) -> str:
-    """Which of several axes it stands in."""
-    figure = artist.get_figure(root=True)
-    axes = getattr(artist, "axes", None)
-    if figure is None or axes is None or len(figure.axes) < 2 or axes not in figure.axes:
+def _place_of(axes: Any) -> str:
+    """Which of several axes these are, if any."""
+    from matplotlib.axes import Axes
+
+    figure = axes.get_figure(root=True) if isinstance(axes, Axes) else None
+    if figure is None or len(figure.axes) < 2 or axes not in figure.axes:
         return ""
     title = " ".join(axes.get_title().split())
-    return f"axes {title!r:.{LABEL_CHARS}}" if title else f"axes {1 + figure.axes.index(axes)}"
+    return f"axes {1 + figure.axes.index(axes)}{f' {title!r:.{LABEL_CHARS}}' if title else ''}"
 
 
 # ---- actors
@@ -635,9 +485,10 @@ def _order_text(plan: PlannedVideo, packed: PackedSource, measured: _Measured) -
     if not runs_all:
         return "Actors: there are too few frames to see whether they depend on each other."
     update_s, frame_s = measured.update_s, measured.draw_s + (measured.encode_ms or 0.0) / 1000
-    most = f"{frame_s / update_s:.0f}" if update_s > frame_s / 1000 else "1000"
+    most = min(1000.0, frame_s / max(update_s, 1e-9))
+    update, frame = ms_text(1000 * update_s), ms_text(1000 * frame_s)
     return (
-        f"Actors: each runs the updates of all frames before its own, {_ms(1000 * update_s)} ms "
-        f"of a frame's {_ms(1000 * frame_s)}, so that any number of them is at most {most} "
-        "times as fast as one process."
+        f"Actors: each runs the updates of all frames before its own, {update} ms "
+        f"of a frame's {frame}, so that any number of them is at most "
+        f"{most:.{0 if most > 9.95 else 1}f} times as fast as one process."
     )

@@ -75,6 +75,7 @@ FORBIDDEN = {
     "preview": {"cli"},
     "profiling": {"cli", "preview", "notebook"},
     "report": {"figure", "video", "sources", "engine"} | ENTRY,
+    "profile_report": {"figure", "video", "sources", "engine"} | ENTRY,
     "player": WRITTEN_BY_USERS | {"engine"} | ENTRY,
 }
 """What each module or package must not import; None means all of ours but `errors`."""

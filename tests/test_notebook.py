@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from numbered import FPS, Numbered, numbered_frame
 
 import rayanim
+from rayanim.cli import main
 from rayanim.errors import OutputError, SettingsError
 from rayanim.overrides import Overrides, overriding
 from rayanim.player import Player
@@ -48,7 +50,7 @@ def make(folder: Path, name: str = "video.mp4", **options: Any) -> Path:
 # ---- the player
 
 
-@pytest.mark.parametrize("name", ["video.mp4", "video.webm"])
+@pytest.mark.parametrize("name", ["video.mp4", "video.webm", "video.mkv"])
 def test_the_bar_knows_the_frames_of_a_file(tmp_path: Path, name: str) -> None:
     """Their number and how long each lasts, and nothing of the network."""
     path = make(tmp_path, name)
@@ -56,7 +58,7 @@ def test_the_bar_knows_the_frames_of_a_file(tmp_path: Path, name: str) -> None:
     assert video["data-frames"] == "30"
     assert float(video["data-step"]) == pytest.approx(1 / FPS, abs=1e-4)
     assert video["width"] == "64"
-    assert video["src"].startswith("data:video/")
+    assert video["src"].startswith(f"data:video/{'mp4' if path.suffix == '.mp4' else 'webm'};")
     assert "http" not in video["onloadedmetadata"]
     # Where scripts are stripped, nothing is left that does not work.
     assert "<button" not in re.sub('onloadedmetadata="[^"]*"', "", rayanim.show(path)._repr_html_())
@@ -103,6 +105,12 @@ def test_a_source_is_rendered_and_nothing_else_is_left(tmp_path, monkeypatch) ->
     assert rayanim.show(Numbered(12), **LOCAL)._repr_html_() == shown._repr_html_()
 
 
+def test_a_function_without_a_name_is_a_file_without_brackets() -> None:
+    """The name is shown."""
+    shown = rayanim.show(lambda frame_idx: numbered_frame(frame_idx), n_frames=2, **LOCAL)
+    assert repr(shown) == "<Player lambda.mp4>"
+
+
 def test_a_figure_keeps_its_dpi() -> None:
     """As in `make_video`."""
 
@@ -120,24 +128,37 @@ def test_a_video_that_is_kept_comes_with_its_report(tmp_path) -> None:
     """As from `produce`; and a report can be shown again."""
     report = rayanim.show(Numbered(12), outfile=tmp_path / "kept.mp4", **LOCAL)
     assert "<pre" in report._repr_html_()
-    assert video_in(report) == {**video_in(rayanim.show(report)), "width": "64"}
+    assert video_in(report) == video_in(rayanim.show(report))
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("none.mp4", {}, "There is no video"),
-        ("video.mkv", {}, r"Browsers do not show .*\.mp4, "),
+        ("video.avi", {}, r"Browsers do not show .*\.mp4, "),
+        ("memory://bucket/video.mp4", {}, "is in a store, and a notebook shows files"),
         ("video.mp4", {"fps": 10}, "that is there: fps would have no effect"),
         ("video.mp4", {"outfile": "b.mp4"}, "that is there: outfile would have no effect"),
     ],
 )
-def test_a_file_that_cannot_be_shown_is_refused(tmp_path, name, options, message) -> None:
+def test_a_file_that_cannot_be_shown_is_refused(
+    tmp_path, monkeypatch, name, options, message
+) -> None:
     """Whatever browsers do not show, and options where nothing is rendered."""
-    if name != "none.mp4":
-        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    if name.startswith("video"):
+        Path(name).write_bytes(b"x")
     with pytest.raises((OutputError, SettingsError), match=message):
-        rayanim.show(tmp_path / name, **options)
+        rayanim.show(name, **options)
+
+
+def test_a_report_of_a_video_in_a_store_is_refused() -> None:
+    """As its address is."""
+    report = rayanim.produce(
+        numbered_frame, n_frames=2, outfile="memory://bucket/shown.mp4", **LOCAL
+    )
+    with pytest.raises(OutputError, match=r"shown\.mp4 is in a store"):
+        rayanim.show(report)
 
 
 def test_under_the_command_a_shown_video_goes_where_the_command_says(tmp_path) -> None:
@@ -148,6 +169,30 @@ def test_under_the_command_a_shown_video_goes_where_the_command_says(tmp_path) -
     with overriding(Overrides(outputs=outputs, arguments=LOCAL)):
         shown = rayanim.show(Numbered(12))
     assert shown.output == tmp_path / "x.mp4"
+
+
+SHOWN = """
+import numpy as np, rayanim
+def frame(i):
+    return np.full((48, 64, 3), i, np.uint8)
+rayanim.show(frame, n_frames=5, engine="local")
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "video"),
+    [("run", [], "script.mp4"), ("still", ["--frame", "2"], "script.png")],
+)
+def test_under_the_command_a_shown_video_is_kept(
+    tmp_path, monkeypatch, command, options, video
+) -> None:
+    """Without `-o`, too: where the command keeps a video that has no name."""
+    monkeypatch.chdir(tmp_path)
+    Path("script.py").write_text(SHOWN)
+    with pytest.raises(SystemExit) as ended:
+        main([command, "script.py", *options])
+    assert ended.value.code == 0
+    assert Path(video).exists()
 
 
 # ---- the magic, without a kernel
@@ -222,6 +267,12 @@ def test_a_cell_that_renders_itself_is_left_to_it(shell) -> None:
     assert Path("own.mp4").exists()
 
 
+def test_videos_that_a_cell_shows_are_shown(shell) -> None:
+    """Each of them, though none has a name."""
+    videos = run(shell, f"%%rayanim --quiet{SHOWN}rayanim.show(frame, n_frames=6)")
+    assert [video_in(each)["data-frames"] for each in videos] == ["5", "6"]
+
+
 @pytest.mark.parametrize(
     ("line", "body", "message"),
     [
@@ -240,7 +291,7 @@ def test_a_mistake_in_the_line_is_one_message(shell, line, body, message) -> Non
     result = shell.run_cell(f"%%rayanim {line}\nran = 1\n{body}")
     assert type(result.error_in_exec).__name__ == "UsageError"
     assert re.search(message, str(result.error_in_exec))
-    assert body or "ran" not in shell.user_ns
+    assert ("ran" in shell.user_ns) == bool(body)
 
 
 def test_the_line_has_help(shell, capsys) -> None:
@@ -251,6 +302,23 @@ def test_the_line_has_help(shell, capsys) -> None:
     assert "Usage: %%rayanim [OPTIONS] [NAME]" in text
     assert "--json" not in text
     assert "ran" not in shell.user_ns
+
+
+def test_warning_filters_that_a_cell_sets_stay(shell) -> None:
+    """As those of any other cell."""
+    with warnings.catch_warnings():
+        run(shell, f"%%rayanim --quiet\nimport warnings\nwarnings.resetwarnings()\n{CLASSES}")
+        assert warnings.filters == []
+
+
+def test_a_cell_has_the_future_statements_of_the_notebook(shell) -> None:
+    """And not those of this package."""
+    cell = f"%%rayanim --quiet\n{CLASSES}\ndef function(x: int): pass"
+    run(shell, cell)
+    assert shell.user_ns["function"].__annotations__ == {"x": int}
+    run(shell, "from __future__ import annotations")
+    run(shell, cell)
+    assert shell.user_ns["function"].__annotations__ == {"x": "int"}
 
 
 def test_what_the_cell_raises_is_its_own(shell) -> None:
@@ -368,7 +436,7 @@ def test_the_exported_page_plays_and_steps(notebook) -> None:
         page.open(notebook[1].as_uri())
         page.wait_for(f"document.querySelectorAll('video + div > input').length === {videos}")
         page.value("document.querySelectorAll('video')[3].muted = true")
-        for step, number in [("lastChild.previousSibling", 1)] * 1 + [("firstChild", 0)]:
+        for step, number in [("lastChild.previousSibling", 1), ("firstChild", 0)]:
             page.value(f"{BAR}.{step}.click()")
             page.wait_for(f"{NUMBER} === {number}")
         for number in (37, 8, 59):

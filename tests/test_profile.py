@@ -9,9 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import TightLayoutEngine
 
 from rayanim import profiling
 from rayanim.cli import main
+from rayanim.figure import draw_stats
 
 PLOT = """
 import matplotlib.pyplot as plt
@@ -71,7 +74,7 @@ def test_all_parts_of_a_frame_are_measured(tmp_path, capsys, monkeypatch):
     assert artists["XAxis", "time", "axes 1"]["redrawn"] == 0
     # First comes what each frame draws, with the figure, however little it takes in a full draw.
     assert line in found["artists"][:2]
-    assert artists["Spine", "", "axes 'right'"]["count"] == 4
+    assert artists["Spine", "", "axes 2 'right'"]["count"] == 4
     assert artists["Axes, itself", "", "axes 1"]["redrawn"] == 0
     assert 0.5 < sum(each["share"] for each in found["artists"]) <= 1
     assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
@@ -102,14 +105,75 @@ class SlowPlot(Plot):
 """
 
 
-def test_what_an_artist_takes_is_its_own(tmp_path, capsys, monkeypatch):
-    """Neither its base class nor what draws it takes the same time once more."""
+@pytest.fixture
+def clock(monkeypatch):
+    """Stands still, but for what a script adds to `CLOCK.now`."""
     clock = SimpleNamespace(now=0.0)
     clock.perf_counter = lambda: clock.now
     monkeypatch.setattr(profiling, "time", clock)
+    monkeypatch.setattr(draw_stats, "time", clock)
     monkeypatch.setattr("builtins.CLOCK", clock, raising=False)
+    return clock
+
+
+def test_what_an_artist_takes_is_its_own(tmp_path, capsys, clock):
+    """Neither its base class nor what draws it takes the same time once more."""
     (slow,) = profiled(tmp_path, capsys, PLOT + SLOW_ARTIST, "SlowPlot")["artists"]
     assert (slow["kind"], slow["label"], slow["ms"], slow["share"]) == ("Slow", "slow", 250, 1)
+
+
+CLEARED = """
+class Cleared(Plot):
+    def update(self, frame_idx, params):
+        for axes in self.left.figure.axes:
+            axes.clear()
+            axes.set_title(f"frame {frame_idx}")
+            axes.plot([0, frame_idx], label="line")
+        self.left.table([["a"]])
+"""
+
+
+def test_artists_of_several_draws_and_axes_are_told_apart(tmp_path, capsys):
+    """Those that each frame makes anew count once; axes keep their number and first title."""
+    found = profiled(tmp_path, capsys, PLOT + CLEARED, "Cleared")
+    assert found["full_draws"] > 1
+    lines = [(each["axes"], each["count"]) for each in found["artists"] if each["label"] == "line"]
+    assert sorted(lines) == [("axes 1 'frame 2'", 1), ("axes 2 'frame 2'", 1)]
+    axes = Figure().subplots()
+    assert profiling._kind_and_label(axes.table([["a"]])[0, 0]) == ("Cell", "")
+
+
+SLOW_LAYOUT = """
+class LaidOut(SlowPlot):
+    def update(self, frame_idx, params):
+        CLOCK.now += 0.125
+        self.left.lines[-1].set_ydata([0, frame_idx])
+        self.left.figure.tight_layout()
+"""
+
+
+def test_layouts_in_update_are_the_script_s_own(tmp_path, capsys, monkeypatch, clock):
+    """They have a row of their own; actors run them as they run the rest of update."""
+
+    def execute(engine: Any, figure: Any) -> None:
+        clock.now += 0.375
+
+    monkeypatch.setattr(TightLayoutEngine, "execute", execute)
+    script = PLOT + SLOW_ARTIST + SLOW_LAYOUT
+    found = profiled(tmp_path, capsys, script, "LaidOut", "--sequential")
+    assert found["stages_ms"] == {
+        "update, and the script's other code": 125,
+        "tight_layout()": 375,
+        "drawing": 250,
+        "conversion": 0,
+        "encoding": 0,
+    }
+    (hint,) = found["hints"]
+    assert hint.startswith("tight_layout() runs in every frame and takes 375 of its 750 ms.")
+    assert "500.0 ms of a frame's 750.0, so" in found["spreading"][0]
+    assert "at most 1.5 times as fast" in found["spreading"][0]
+    assert run(tmp_path, script, "LaidOut", "--sequential") == 0
+    assert "Longest: tight_layout(); a single layout, before" in capsys.readouterr().out
 
 
 def test_frames_can_be_chosen(tmp_path, capsys):

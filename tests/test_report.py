@@ -429,12 +429,12 @@ def test_a_large_video_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_video_that_browsers_do_not_play_is_a_link(tmp_path: Path) -> None:
-    """Matroska gives the summary and a link."""
-    video = tmp_path / "a.mkv"
+    """AVI gives the summary and a link."""
+    video = tmp_path / "a.avi"
     video.write_bytes(b"x")
     shown = page(make_report(video))
     assert "video" not in shown.elements
-    assert (shown.elements["a"]["href"] or "").endswith("a.mkv")
+    assert (shown.elements["a"]["href"] or "").endswith("a.avi")
     assert "300 frames" in shown.text
 
 
@@ -448,7 +448,7 @@ def test_a_still_is_shown_as_a_picture(tmp_path: Path) -> None:
 
 def test_a_video_that_is_gone_leaves_the_summary(tmp_path: Path) -> None:
     """A moved file or a dry run is no error in the notebook."""
-    for name in ("gone.mp4", "gone.mkv"):
+    for name in ("gone.mp4", "gone.avi"):
         shown = page(make_report(tmp_path / name))
         assert set(shown.elements) == {"pre"}
         assert "300 frames" in shown.text

@@ -443,7 +443,7 @@ def test_of_two_jobs_at_once_the_first_is_shown(tmp_path):
 
 def test_an_error_after_the_video_is_finished_is_the_page_s_own(tmp_path, monkeypatch):
     watched = LiveReport()
-    monkeypatch.setattr(live_report, "content_type", lambda path: 1 / 0)
+    monkeypatch.setattr(live_report, "media_type", lambda path: 1 / 0)
     render(Numbered(10), tmp_path / "video.mp4", watched)
     assert read_numbers(tmp_path / "video.mp4") == list(range(10))
 

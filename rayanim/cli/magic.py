@@ -16,7 +16,7 @@ from rayanim.errors import SettingsError
 from rayanim.notebook import figures_held_back, shown_report
 from rayanim.overrides import Overrides, current, overriding
 from rayanim.patching import Unsaved, patched
-from rayanim.player import leave_out_figures
+from rayanim.player import Player, leave_out_figures
 from rayanim.report import Report
 from rayanim.storage.address import Address
 
@@ -69,7 +69,7 @@ def _render_cell(shell: Any, cell: str, options: Options) -> None:
     from IPython.display import display
 
     options.check()
-    unsaved, reports = Unsaved(), list[Report]()
+    unsaved, shown = Unsaved(), list[tuple[Player | Report, Report]]()
     with tempfile.TemporaryDirectory(prefix="rayanim-show-") as folder:
         output = Path(folder, f"{options.name or 'cell'}.mp4")
         overrides = Overrides(
@@ -78,13 +78,14 @@ def _render_cell(shell: Any, cell: str, options: Options) -> None:
             arguments=options.arguments | ({"progress": False} if options.quiet else {}),
             quality_fps=options.quality_fps,
             dry_run=options.dry_run,
-            on_report=reports.append,
+            # At once: the next video without a name goes to the same file.
+            on_report=lambda report: shown.append((shown_report(report, Path(folder)), report)),
             how_to_resume="add --resume behind %%rayanim.",
         )
         with figures_held_back(), overriding(overrides), patched(unsaved):
             _run_cell(shell, cell, options, unsaved, output)
-        for report in reports:
-            display(shown_report(report, Path(folder)))
+        for each, report in shown:
+            display(each)
             if options.verbose:
                 print(report.details())
     leave_out_figures()
@@ -102,7 +103,7 @@ def _run_cell(
     # Not by `run_cell`: at its end the figures that are not drawn yet would be shown.
     code = shell.transform_cell(cell)
     name = shell.compile.cache(code, raw_code=cell)
-    exec(compile(code, name, "exec"), namespace)  # noqa: S102
+    exec(shell.compile(code, name, "exec"), namespace)  # noqa: S102
     if overrides.calls == 0:
         found = choose(
             _defined(namespace, before), options.name, script="the cell", shown=unsaved.by_figure()

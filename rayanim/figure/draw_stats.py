@@ -37,7 +37,7 @@ ENGINES = {"ConstrainedLayoutEngine": "constrained", "TightLayoutEngine": "tight
 """Layout engines that are timed, with the names that users give them by."""
 
 TIGHT_LAYOUT = "tight_layout()"
-"""Stands for layouts that the script runs itself, in the place of an engine's name."""
+"""Stands for layouts that this call runs, in the place of an engine's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,9 @@ class DrawStats:
     """How the frames that show figures were drawn, and where their time went.
 
     `in_full` has the frames drawn in full by reason; `layout_frames` and `layout_s` have
-    the timed frames in which a layout ran, and its seconds, by the engine's name. `compared`
-    are the frames that were compared with a full draw.
+    the timed frames in which a layout ran, and its seconds, by the engine's name; of these
+    seconds the script's own code spent `own_layout_s`. `compared` are the frames that were
+    compared with a full draw.
     """
 
     incremental: int = 0
@@ -64,6 +65,7 @@ class DrawStats:
     drawing_s: float = 0.0
     layout_frames: dict[str, int] = field(default_factory=dict)
     layout_s: dict[str, float] = field(default_factory=dict)
+    own_layout_s: float = 0.0
     compared: int = 0
     notes: tuple[Note, ...] = ()
 
@@ -86,6 +88,7 @@ class DrawStats:
             self.drawing_s + other.drawing_s,
             _summed(self.layout_frames, other.layout_frames),
             _summed(self.layout_s, other.layout_s),
+            self.own_layout_s + other.own_layout_s,
             self.compared + other.compared,
         )
 
@@ -96,7 +99,10 @@ def _summed(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class FrameDraws:
-    """What is drawn in one frame, and how long it takes."""
+    """What is drawn in one frame, and how long it takes.
+
+    The script's own code spends `own_layout_s` of `layouts_s`, the drawing the rest.
+    """
 
     number: int
     compared: bool = False
@@ -105,6 +111,7 @@ class FrameDraws:
     why_full: str | None = None
     drawing_s: float = 0.0
     layouts_s: dict[str, float] = field(default_factory=dict)
+    own_layout_s: float = 0.0
     uncounted_s: float = 0.0
     seconds: float = 0.0
 
@@ -174,12 +181,13 @@ class DrawMonitor:
                 self.in_full = True
                 self._notes.append(Note("difference", self.difference))
 
-    def laid_out(self, engine: str, seconds: float) -> None:
-        """A layout engine ran: in a draw, or because the user's code called it."""
+    def laid_out(self, name: str, seconds: float) -> None:
+        """A layout ran: in the drawing, or in the script's own code."""
         self.lays_out = True
-        name = engine if self._is_drawing else TIGHT_LAYOUT
         layouts_s = self._frame.layouts_s
         layouts_s[name] = layouts_s.get(name, 0.0) + seconds
+        if not self._is_drawing:
+            self._frame.own_layout_s += seconds
 
     def made(self, artist: Any, frame: FrameType | None) -> None:
         """The code at `frame` has made an artist."""
@@ -208,6 +216,7 @@ class DrawMonitor:
         for name, layout_s in frame.layouts_s.items():
             stats.layout_frames[name] = stats.layout_frames.get(name, 0) + 1
             stats.layout_s[name] = stats.layout_s.get(name, 0.0) + layout_s
+        stats.own_layout_s += frame.own_layout_s
 
     def _check_growth(self, pixels: AnyPixels) -> None:
         growth = pixels.growth
@@ -260,9 +269,12 @@ def _timed(execute: Any) -> Any:
         try:
             return execute(self, fig)
         finally:
-            monitor, name = open_monitor(), type(self).__name__
+            monitor, name, here = open_monitor(), type(self).__name__, inspect.currentframe()
             if monitor is not None:
-                monitor.laid_out(ENGINES.get(name, name), time.perf_counter() - began_s)
+                caller = here and here.f_back
+                is_call = caller is not None and f"{caller.f_code.co_name}()" == TIGHT_LAYOUT
+                spent_s = time.perf_counter() - began_s
+                monitor.laid_out(TIGHT_LAYOUT if is_call else ENGINES.get(name, name), spent_s)
 
     return timed
 

@@ -16,7 +16,7 @@ from typing import Any
 from rayanim.figure.draw_stats import FIRST_FRAME, TIGHT_LAYOUT, DrawStats, Note
 
 ENOUGH_FRAMES = 30
-"""Frames that must have been timed before anything is said about time."""
+"""Frames that a render must have timed before anything is said about time."""
 
 CODE_SHARE, CODE_MS = 0.6, 5.0
 """The script's own code is worth a hint above this share of a frame and this much of it."""
@@ -28,12 +28,12 @@ NEARLY_ALWAYS = 0.9
 """A layout that runs in this share of the frames runs in every one, but for a few."""
 
 
-def advice_of(stats: DrawStats) -> Iterator[Note]:
+def advice_of(stats: DrawStats, enough_frames: int = ENOUGH_FRAMES) -> Iterator[Note]:
     """Hints on what makes frames slow, as far as the script can change it; pure."""
     frames, timed_s = stats.timed_frames, stats.timed_s
-    if frames < ENOUGH_FRAMES:
+    if frames < enough_frames:
         return
-    code_s = timed_s - stats.drawing_s
+    code_s = timed_s - stats.drawing_s - stats.own_layout_s
     if code_s > CODE_SHARE * timed_s and 1000 * code_s > CODE_MS * frames:
         yield Note(
             "code",

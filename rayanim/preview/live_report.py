@@ -36,7 +36,8 @@ from rayanim.events import (
     SegmentStored,
     VideoOpened,
 )
-from rayanim.preview.playing import content_type, playing_of
+from rayanim.player import media_type
+from rayanim.preview.playing import playing_of
 from rayanim.preview.watching import WatchedRender
 from rayanim.progress.base import actors, count, duration, percent, three_digits
 from rayanim.report import Report, plural, size_text
@@ -295,7 +296,7 @@ class LiveReport(WatchedRender):
                 "state": "finished",
                 "report": report.summary(),
                 "output": str(output),
-                "video": self.video and content_type(self.video),
+                "video": self.video and media_type(self.video),
             }
             self.notify()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import RayanimError
-from rayanim.player import media_type
 from rayanim.video.formats import joiner_of
 from rayanim.video.spec import STILL, StreamSpec, Tracks
 
@@ -29,11 +28,6 @@ CONTAINERS_OF = {
     "apng": "apng",
 }
 """The container in which browsers play what an encoder makes. Not all play H.265: they say so."""
-
-
-def content_type(path: Path) -> str | None:
-    """The content type of a finished file; None where no browser plays it."""
-    return media_type(path) or {".mkv": "video/webm"}.get(path.suffix.lower())
 
 
 @dataclass(frozen=True, slots=True)

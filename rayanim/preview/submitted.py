@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from rayanim.errors import JobError
 from rayanim.events import ROUTINE_BYTES
 from rayanim.jobs.fetch import linked, unlink
+from rayanim.player import media_type
 from rayanim.preview.live_report import LiveReport
-from rayanim.preview.playing import Playing, content_type
+from rayanim.preview.playing import Playing
 from rayanim.preview.watching import WatchedRender
 from rayanim.storage.segments import segment_from_bytes, segment_name
 from rayanim.video.spec import StreamSpec
@@ -174,7 +175,7 @@ class SubmittedRender(WatchedRender):
         """The job has made its video, which was brought here."""
         with self.changed:
             self.video = video
-            self.shown |= {"state": "finished", "video": video and content_type(video)}
+            self.shown |= {"state": "finished", "video": video and media_type(video)}
             self.notify()
 
     def fail(self, text: str, *, is_stopped: bool) -> None:

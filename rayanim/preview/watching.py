@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
+from rayanim.player import media_type
 from rayanim.preview.pages import PageHandler, PageServer
-from rayanim.preview.playing import content_type
 
 if TYPE_CHECKING:
     from rayanim.preview.playing import Playing
@@ -184,7 +184,7 @@ class _WatchHandler(PageHandler):
                 return
             part = ("Content-Range", f"bytes {start}-{stop - 1}/{size_bytes}")
             headers = (("Accept-Ranges", "bytes"), *((part,) if asked else ()))
-            kind = content_type(path) or "application/octet-stream"
+            kind = media_type(path) or "application/octet-stream"
             self.send_head(206 if asked else 200, stop - start, kind, *headers)
             file.seek(start)
             while start < stop and (block := file.read(min(BLOCK_BYTES, stop - start))):

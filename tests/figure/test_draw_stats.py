@@ -175,6 +175,15 @@ def test_layouts_are_counted_by_who_runs_them() -> None:
         FigurePixels(wave()), WARM_UP + 3, lambda figure, number: figure.tight_layout()
     )
     assert by_code.layout_frames == {TIGHT_LAYOUT: 3}
+    by_both = stats_of(
+        FigurePixels(constrained(), drawing="full"),
+        WARM_UP + 3,
+        lambda figure, number: figure.draw_without_rendering(),
+    )
+    assert by_both.layout_frames == {"constrained": 3}
+    assert by_engine.own_layout_s == 0
+    assert by_code.own_layout_s == pytest.approx(sum(by_code.layout_s.values()))
+    assert 0 < by_both.own_layout_s < sum(by_both.layout_s.values())
 
 
 def test_a_layout_that_need_not_run_again_is_not_counted() -> None:
@@ -277,9 +286,9 @@ def test_comparing_each_frame_finds_nothing(name: str, monkeypatch: pytest.Monke
 
 def test_stats_are_pickled_and_added() -> None:
     """Actors send them with each segment."""
-    stats = DrawStats(3, {"why": 1}, 4, 0.5, 0.25, {"tight": 1}, {"tight": 0.1})
+    stats = DrawStats(3, {"why": 1}, 4, 0.5, 0.25, {"tight": 1}, {"tight": 0.1}, 0.1)
     assert pickle.loads(pickle.dumps(stats)) == stats
     noted = DrawStats(notes=(Note("key", "text"),))
     assert (stats + noted) == stats
-    assert (stats + stats).layout_s == {"tight": 0.2}
+    assert (stats + stats).layout_s == {"tight": (stats + stats).own_layout_s} == {"tight": 0.2}
     assert stats.after(noted).notes == noted.notes

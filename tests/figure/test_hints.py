@@ -250,6 +250,15 @@ def test_code_that_is_slower_than_the_drawing_is_named() -> None:
     assert "takes 35 of the 42 ms of a frame: the drawing is not what is slow" in note.text
 
 
+def test_a_layout_that_the_code_runs_is_not_the_code() -> None:
+    """It has a hint of its own, whatever runs it: the call, or a draw of the script's."""
+    call = replace(stats(265, 95, **{TIGHT_LAYOUT: 149}), own_layout_s=14.9)
+    assert keys(call) == [f"layout {TIGHT_LAYOUT}"]
+    drawn = replace(stats(265, 95, constrained=149), own_layout_s=14.9)
+    (note,) = advice_of(drawn)
+    assert "The constrained layout engine runs in every frame and takes 149 of" in note.text
+
+
 @pytest.mark.parametrize(
     "given",
     [

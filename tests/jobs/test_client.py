@@ -133,7 +133,8 @@ def test_a_machine_without_a_cluster_is_reported(
         JobsClient(address)
     assert caught.value.message == (
         "No Ray cluster runs on this machine (http://127.0.0.1:8265 does not answer). "
-        "Give --address http://HEAD:8265."
+        "Give --address http://HEAD:8265, or set RAY_API_SERVER_ADDRESS. To render on this machine "
+        "use rayanim run."
     )
 
 
