@@ -149,7 +149,7 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(thing, AnyPixels):
             return tuple, ((thing.figure,),)
         _check_home(thing)
-        if hasattr(thing, "__wrapped__") and not isinstance(thing, types.FunctionType | type):
+        if type(thing) is type(_refusal):
             # `functools.lru_cache`, which pickles as a name.
             return tuple, (thing.__wrapped__,)
         if isinstance(thing, self._nodes):

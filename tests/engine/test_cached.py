@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import os
 import subprocess
@@ -20,6 +21,8 @@ from matplotlib.figure import Figure
 
 import rayanim
 from rayanim.engine import cached
+from rayanim.engine.packing import own_modules_by_value
+from rayanim.engine.state import _digest
 from rayanim.storage.cache import SegmentCache
 
 N_FRAMES, SEGMENT = 40, 8
@@ -87,7 +90,7 @@ def fresh(thing: Any, tmp_path: Path, params: Any = PARAMS, **options: Any) -> b
     """The bytes of the video as it is without a cache."""
     folder = tmp_path / "fresh"
     folder.mkdir(exist_ok=True)
-    render(thing, folder, params, cache=False, **options)
+    render(thing, folder, params, **{**options, "cache": False})
     return (folder / "a.mp4").read_bytes()
 
 
@@ -260,6 +263,38 @@ def test_variables_of_functions_that_pickle_as_a_name_count(
     monkeypatch.setitem(globals(), "TABLE", [0.5])
     looked_up.cache_clear()
     assert_fresh(Wrapped(), tmp_path, found=0)
+
+
+def digest(thing: Any) -> str:
+    """The fingerprint of an object."""
+    with own_modules_by_value():
+        return _digest(thing)
+
+
+class Dotted(dict[str, float]):
+    """Any name is an attribute, `__wrapped__` too."""
+
+    __getattr__ = dict.get
+
+
+def scaled(params: float, by: float) -> float:
+    return params * by
+
+
+def test_what_only_looks_like_a_cached_function_counts() -> None:
+    assert digest(Dotted(by=1)) != digest(Dotted(by=2))
+    one, two = (functools.update_wrapper(functools.partial(scaled, by=by), scaled) for by in (1, 2))
+    assert digest(one) != digest(two)
+
+
+def test_a_fingerprint_leaves_objects_as_they_are() -> None:
+    class Lenient(collections.defaultdict[str, int]):
+        def __getattr__(self, name: str) -> int:
+            return self[name]
+
+    known = Lenient(int)
+    digest(known)
+    assert not known
 
 
 NOT_SEEN = {
