@@ -150,11 +150,11 @@ class CachedSegments:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._cache = SegmentCache()
         self._base = self._video = ""
         self._why_not = why_not_cached(job)
-        if self._why_not is None and not self._cache.is_usable:
-            self._give_up(f"{str(self._cache.folder)!r} cannot be written to")
+        self._cache: SegmentCache | None = None
+        if self._why_not is None:
+            self._open_cache()
         # By index.
         self._segments: dict[int, CachedSegment] = {}
         # By number, of frames that were drawn or found.
@@ -163,6 +163,15 @@ class CachedSegments:
         self._opened_elsewhere: str | None = None
         self.opened = OpenedFiles(is_on=self.is_active)
         """What the script's code has opened in this process while it drew."""
+
+    def _open_cache(self) -> None:
+        try:
+            self._cache = SegmentCache()
+        except RuntimeError as error:  # nobody's home folder is known
+            self._give_up(str(error))
+            return
+        if not self._cache.is_usable:
+            self._give_up(f"{str(self._cache.folder)!r} cannot be written to")
 
     @property
     def is_active(self) -> bool:
@@ -247,7 +256,7 @@ class CachedSegments:
         self, segment: CachedSegment | None, kind: str, before: str | None, folder: SegmentFolder
     ) -> bool:
         """Whether the cache has a segment, by what stands for all before it; and take it."""
-        if segment is None or before is None:
+        if segment is None or before is None or self._cache is None:
             return False
         key = self._video + _short_digest(*segment.what, kind, before)
         segment.keys.append(key)
@@ -320,7 +329,7 @@ class CachedSegments:
 
     def drop(self) -> None:
         """Forget what the cache has of this video."""
-        if self._video:
+        if self._video and self._cache is not None:
             self._cache.drop(self._video)
 
     # ---- keeping
@@ -337,7 +346,7 @@ class CachedSegments:
     def keep(self, folder: SegmentFolder) -> None:
         """The video is whole: keep its segments."""
         self._check_opened()
-        if not self.is_active:
+        if not self.is_active or self._cache is None:
             return
         try:
             for index, segment in self._segments.items():

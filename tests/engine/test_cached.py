@@ -458,6 +458,18 @@ def test_a_cache_that_fails_ends_no_job(
     assert_fresh(Level(), tmp_path, found=0)
 
 
+def test_without_a_home_folder_there_is_no_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+    assert render(Level(), tmp_path, PARAMS[:3], cache=False).cached_frames == 0
+    assert render(Level(), tmp_path, PARAMS[:3], cache=True).cached_frames == 0
+
+
 def test_a_disk_without_links_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*paths: Any) -> None:
         raise OSError(18, "Invalid cross-device link")
