@@ -192,6 +192,8 @@ class CachedSegments:
                 self._base = f"{here} {state_digest(source)}"
             except NoDigestError as error:
                 self._give_up(str(error))
+            except Exception as error:  # the user's own objects may raise anything
+                self._give_up(f"{type(error).__name__}: {error}")
 
     def _give_up(self, why: str) -> None:
         self._why_not = why

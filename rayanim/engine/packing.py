@@ -155,7 +155,10 @@ def own_modules_by_value() -> Iterator[None]:
     found = [
         module
         for name, module in list(sys.modules.items())
-        if name not in ("__main__", "__mp_main__") and _is_the_script_s(module)
+        if name not in ("__main__", "__mp_main__")
+        and _is_the_script_s(module)
+        # Under another name cloudpickle does not find it.
+        and sys.modules.get(module.__name__) is module
     ]
     registered = cloudpickle.list_registry_pickle_by_value()
     found = [module for module in found if module.__name__ not in registered]

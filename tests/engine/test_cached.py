@@ -470,6 +470,23 @@ def test_without_a_home_folder_there_is_no_cache(
     assert render(Level(), tmp_path, PARAMS[:3], cache=True).cached_frames == 0
 
 
+def test_a_module_under_another_name_ends_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "alias", module_of(tmp_path / "other.py", ""))
+    digest(1)
+
+
+def test_a_fingerprint_that_fails_ends_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: Any) -> str:
+        raise ValueError("no")
+
+    monkeypatch.setattr(cached, "state_digest", fail)
+    render(Level(), tmp_path, PARAMS[:3], cache=True)
+
+
 def test_a_disk_without_links_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*paths: Any) -> None:
         raise OSError(18, "Invalid cross-device link")
