@@ -28,7 +28,7 @@ from rayanim.engine.packing import PackedSource, copied
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.reads import OpenedFiles
 from rayanim.engine.state import state_digest, surroundings_digest
-from rayanim.errors import RayanimError, RedrawError
+from rayanim.errors import PartsError, RayanimError, RedrawError
 from rayanim.parameters import Batch, copy_of
 from rayanim.randomness import seed_for
 from rayanim.storage.cache import SegmentCache
@@ -67,6 +67,8 @@ class CachedSegment:
     batch: Batch
     what: tuple[Any, ...]
     keys: list[str] = field(default_factory=list)
+    taken_by: str | None = None
+    """The key that the cache has it by."""
     next_state: str | None = None
     """The fingerprint after its updates, where that is known."""
 
@@ -266,9 +268,19 @@ class CachedSegments:
         # With another share all is to be drawn and audited, or nothing may be audited.
         if known is None or self._job.settings.audit is not None:
             return False
-        if not self._cache.take(key, Path(str(folder.path / segment_name(segment.what[0])))):
+        marks = {int(number): digest for number, digest in known["marks"].items()}
+        index = segment.what[0]
+        path = Path(str(folder.path / segment_name(index)))
+        if marks.keys().isdisjoint(segment.batch.numbers) or not self._cache.take(key, path):
             return False
-        self._marks |= {int(number): digest for number, digest in known["marks"].items()}
+        try:
+            folder.look_up(index)
+        except PartsError:
+            # It is drawn again, and replaced.
+            path.unlink()
+            return False
+        segment.taken_by = key
+        self._marks |= marks
         segment.next_state = known["next_state"]
         return True
 
@@ -356,7 +368,8 @@ class CachedSegments:
                 path = Path(str(folder.path / segment_name(index)))
                 about = {"marks": marks, "next_state": segment.next_state}
                 for key in segment.keys if marks and path.is_file() else ():
-                    self._cache.keep(key, path, about)
+                    if key != segment.taken_by:
+                        self._cache.keep(key, path, about)
             self._cache.shrink()
         except Exception as error:  # the video is whole without it
             self._give_up(f"{str(self._cache.folder)!r} cannot be written: {error}")

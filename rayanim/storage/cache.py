@@ -7,7 +7,7 @@
         0a3f...c2.json    what is known of it, see `ABOUT`
 
 Files are named by their key, which stands for all that decides about the segment's frames. They are
-never changed, and go by age: the one that was not used for the longest time first. Whatever fails
+replaced as a whole, and go by age: the one that was not used for the longest time first. Whatever fails
 here is as if nothing were there.
 """
 
@@ -70,8 +70,11 @@ class SegmentCache:
         try:
             found = json.loads(self._path(key, ".json").read_bytes())
             is_whole = found.keys() == ABOUT and bool(found["marks"])
+            for number, digest in found["marks"].items():
+                int(number), bytes.fromhex(digest)
+            is_whole &= isinstance(found["next_state"], str | None)
             return found if is_whole and self._path(key, ".part").is_file() else None
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError):
             return None
 
     def take(self, key: str, to: Path) -> bool:
@@ -86,7 +89,7 @@ class SegmentCache:
         return True
 
     def keep(self, key: str, segment: Path, about: Mapping[str, Any]) -> None:
-        """Keep a segment file, with what is known of it.
+        """Keep a segment file, with what is known of it, in the place of one that is there.
 
         Raises
         ------
@@ -94,9 +97,6 @@ class SegmentCache:
             If the disk refuses.
         """
         part = self._path(key, ".part")
-        if part.exists():
-            os.utime(part)
-            return
         unfinished = self.folder / f"{key}.{secrets.token_hex(4)}.tmp"
         try:
             # First what a segment is of no use without.

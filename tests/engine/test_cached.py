@@ -444,6 +444,17 @@ def test_a_broken_segment_is_drawn_again(tmp_path: Path, cache: SegmentCache) ->
     assert_fresh(Level(), tmp_path, found=0)
 
 
+@pytest.mark.parametrize("name", [".part", ".json"])
+def test_one_broken_file_is_replaced(name: str, tmp_path: Path, cache: SegmentCache) -> None:
+    render(Level(), tmp_path, cache=True)
+    for path in sorted(cache.folder.glob(f"*{name}"))[:3]:
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data[: len(data) // 2] if name == ".part" else b"{}")
+    assert_fresh(Level(), tmp_path, found=2, cache=True)
+    assert render(Level(), tmp_path, cache=True).cached_frames == N_FRAMES
+
+
 def test_a_cache_that_fails_ends_no_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: SegmentCache
 ) -> None:

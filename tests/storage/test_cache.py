@@ -61,19 +61,28 @@ def test_segments_of_one_video_are_dropped_together(cache: SegmentCache) -> None
     assert [each.name for each in sorted(cache.folder.iterdir())] == ["b1.json", "b1.part"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"marks": {}, "next_state": ""}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", '{"a": 1}', '{"marks": {}, "next_state": ""}',
+        '{"marks": {"x": "ab"}, "next_state": ""}', '{"marks": {"3": "x"}, "next_state": ""}',
+        '{"marks": {"3": null}, "next_state": ""}', '{"marks": {"3": "ab"}, "next_state": 1}',
+    ],
+)  # fmt: skip
 def test_digests_that_cannot_be_read_are_no_segment(cache: SegmentCache, text: str) -> None:
     kept(cache, "k1")
     (cache.folder / "k1.json").write_text(text)
     assert cache.about("k1") is None
 
 
-def test_a_segment_that_is_there_is_kept_as_it_is(cache: SegmentCache) -> None:
-    kept(cache, "k1", age_s=100)
-    before = (cache.folder / "k1.part").stat()
+def test_a_segment_that_is_broken_is_replaced(cache: SegmentCache) -> None:
     kept(cache, "k1")
-    after = (cache.folder / "k1.part").stat()
-    assert (after.st_ino, after.st_mtime > before.st_mtime) == (before.st_ino, True)
+    (cache.folder / "k1.part").unlink()
+    (cache.folder / "k1.part").write_bytes(b"k")
+    (cache.folder / "k1.json").write_text("")
+    kept(cache, "k1")
+    assert (cache.folder / "k1.part").read_bytes() == b"k1" * 500
+    assert cache.about("k1") == KNOWN
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
