@@ -9,6 +9,7 @@ fingerprint: unknown means changed.
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import os
@@ -16,7 +17,7 @@ import random
 import re
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from rayanim.storage.fingerprint import PARAMETERS, NoDigestError, code_text, ve
 
 MOST_BYTES = 256 * 2**20
 """A larger state has no fingerprint: this much takes a tenth of a second."""
+
+MOST_DEPTH = 3000
+"""Python's limit of recursion while a state is pickled, whatever the script has set."""
 
 UNSEEN_MODULES = frozenset(
     [
@@ -98,12 +102,24 @@ def state_digest(source: Source) -> str:
 def _digest(thing: Any) -> str:
     hashed = _Hashed()
     try:
-        _Hasher(hashed).dump(thing)
+        with _shallow():
+            _Hasher(hashed).dump(thing)
     except NoDigestError:
         raise
     except Exception as error:  # the user's own objects may raise anything
         raise NoDigestError(f"it cannot be pickled ({type(error).__name__}: {error})") from error
     return hashed.hash.hexdigest()
+
+
+@contextlib.contextmanager
+def _shallow() -> Iterator[None]:
+    """Pickle so deep at most that the interpreter's own stack holds it."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(limit, MOST_DEPTH))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 class _Hashed:

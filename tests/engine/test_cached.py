@@ -24,6 +24,7 @@ from rayanim.engine import cached
 from rayanim.engine.packing import own_modules_by_value
 from rayanim.engine.state import _digest
 from rayanim.storage.cache import SegmentCache
+from rayanim.storage.fingerprint import NoDigestError
 
 N_FRAMES, SEGMENT = 40, 8
 EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 5
@@ -295,6 +296,19 @@ def test_a_fingerprint_leaves_objects_as_they_are() -> None:
     known = Lenient(int)
     digest(known)
     assert not known
+
+
+def test_what_is_nested_too_deep_has_no_fingerprint() -> None:
+    limit, nested = sys.getrecursionlimit(), [0]
+    for _ in range(5000):
+        nested = [nested]  # type: ignore[list-item]
+    sys.setrecursionlimit(20_000)
+    try:
+        with pytest.raises(NoDigestError):
+            digest(nested)
+        assert sys.getrecursionlimit() == 20_000
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 NOT_SEEN = {
