@@ -190,7 +190,7 @@ class CachedSegments:
         """The source is open, and has drawn nothing."""
         if self.is_active:
             try:
-                here = surroundings_digest(has_seed=self._job.settings.seed is not None)
+                here = surroundings_digest(self._job.settings)
                 self._base = f"{here} {state_digest(source)}"
             except NoDigestError as error:
                 self._give_up(str(error))

@@ -10,6 +10,7 @@ fingerprint: unknown means changed.
 from __future__ import annotations
 
 import contextlib
+import decimal
 import dis
 import functools
 import os
@@ -29,6 +30,7 @@ import xxhash
 from rayanim.engine.packing import OF_ITS_PROCESS, Surroundings, is_outside, own_modules_by_value
 from rayanim.figure.figure import AnyPixels
 from rayanim.figure.style import capture_style
+from rayanim.settings import RenderSettings
 from rayanim.sources import CHANGES, Source
 from rayanim.storage.fingerprint import PARAMETERS, NoDigestError, code_text, versions
 
@@ -58,6 +60,9 @@ UNSEEN_NAMES = frozenset(
 )  # fmt: skip
 """Names of functions that do, of the command's words, and of what finds variables by any name."""
 
+OF_DRAWING = ("dpi", "height_px", "savefig_params", "reuse_figure_object", "drawing")
+"""Settings that decide about pixels, and that no stream tells."""
+
 OF_A_TERMINAL = (
     "_", "COLUMNS", "DBUS_", "DISPLAY", "GPG_", "LINES", "OLDPWD", "PWD", "SHLVL", "SSH_", "TERM",
     "TMUX", "VSCODE_", "VTE_", "WAYLAND_", "WINDOWID", "XAUTH", "XDG_",
@@ -65,8 +70,8 @@ OF_A_TERMINAL = (
 """How the names of variables begin that say where a command was typed."""
 
 
-def surroundings_digest(*, has_seed: bool) -> str:
-    """Fingerprint of the process, without the script's own objects."""
+def surroundings_digest(settings: RenderSettings) -> str:
+    """Fingerprint of the process and of how it draws, without the script's own objects."""
     environment = {
         name: value
         for name, value in sorted(os.environ.items())
@@ -74,8 +79,23 @@ def surroundings_digest(*, has_seed: bool) -> str:
     }
     # Ray adds filters of warnings, which no frame shows.
     here = replace(Surroundings.captured(), environment=environment, filters=())
-    random_state = None if has_seed else (random.getstate(), np.random.get_state())
-    return _digest((here, capture_style(), str(Path.cwd()), random_state, versions(), _installed()))
+    random_state = None if settings.seed is not None else random_states()
+    numbers = decimal.getcontext().copy()
+    numbers.clear_flags()
+    styles = getattr(sys.modules.get("matplotlib.style"), "library", {})
+    drawn_by = [getattr(settings, name) for name in OF_DRAWING]
+    return _digest(
+        (
+            (here, capture_style(), str(Path.cwd()), random_state, versions(), _installed()),
+            (sys.argv[1:], repr(numbers), {name: str(each) for name, each in styles.items()}),
+            (settings.duration is None, drawn_by),
+        )
+    )
+
+
+def random_states() -> tuple[Any, Any]:
+    """Those of the process's own generators."""
+    return random.getstate(), np.random.get_state()
 
 
 def _installed() -> list[str]:

@@ -7,8 +7,8 @@
         0a3f...c2.json    what is known of it, see `ABOUT`
 
 Files are named by their key, which stands for all that decides about the segment's frames. They are
-replaced as a whole, and go by age: the one that was not used for the longest time first. Whatever fails
-here is as if nothing were there.
+replaced as a whole, and go by age: the one that was not used for the longest time first. Whatever
+fails here is as if nothing were there.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import decimal
 import functools
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +24,8 @@ from matplotlib.figure import Figure
 import rayanim
 from rayanim.engine import cached
 from rayanim.engine.packing import own_modules_by_value
-from rayanim.engine.state import _digest
+from rayanim.engine.state import _digest, surroundings_digest
+from rayanim.settings import RenderSettings
 from rayanim.storage.cache import SegmentCache
 from rayanim.storage.fingerprint import NoDigestError
 
@@ -311,6 +314,34 @@ def test_what_is_nested_too_deep_has_no_fingerprint() -> None:
         sys.setrecursionlimit(limit)
 
 
+def test_what_the_process_has_set_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = surroundings_digest(RenderSettings())
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "more"])
+    with_words = surroundings_digest(RenderSettings())
+    monkeypatch.setitem(matplotlib.style.library, "own", matplotlib.RcParams({"font.size": 9}))
+    with_style = surroundings_digest(RenderSettings())
+    with decimal.localcontext(prec=5):
+        with_context = surroundings_digest(RenderSettings())
+        decimal.Decimal(1) / 3  # which sets a flag
+        assert surroundings_digest(RenderSettings()) == with_context
+    assert len({before, with_words, with_style, with_context}) == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dpi": 50},
+        {"height_px": 48},
+        {"savefig_params": {"facecolor": "red"}},
+        {"reuse_figure_object": False},
+        {"drawing": "full"},
+        {"duration": 1000},
+    ],
+)
+def test_settings_of_drawing_count(changes: dict[str, Any]) -> None:
+    assert surroundings_digest(RenderSettings(**changes)) != surroundings_digest(RenderSettings())
+
+
 NOT_SEEN = {
     "the clock": "import time\ndef height(p): return p + time.time() % 1e-9",
     "in a function": "def height(p):\n import h5py\n return p",
@@ -552,7 +583,6 @@ def test_frames_drawn_on_ray_are_found_in_process_and_the_other_way_round(
 
 
 IN_A_PROCESS = """
-import sys
 import numpy as np
 from matplotlib.figure import Figure
 import rayanim
