@@ -27,12 +27,12 @@ import cloudpickle
 import numpy as np
 import xxhash
 
-from rayanim.engine.packing import OF_ITS_PROCESS, Surroundings, is_outside, own_modules_by_value
+from rayanim.engine.packing import Surroundings, is_outside, own_modules_by_value
 from rayanim.figure.figure import AnyPixels
 from rayanim.figure.style import capture_style
 from rayanim.settings import RenderSettings
 from rayanim.sources import CHANGES, Source
-from rayanim.storage.fingerprint import PARAMETERS, NoDigestError, code_text, versions
+from rayanim.storage.fingerprint import NoDigestError, code_text, versions
 
 MOST_BYTES = 256 * 2**20
 """A larger state has no fingerprint: this much takes a tenth of a second."""
@@ -63,11 +63,29 @@ UNSEEN_NAMES = frozenset(
 OF_DRAWING = ("dpi", "height_px", "savefig_params", "reuse_figure_object", "drawing")
 """Settings that decide about pixels, and that no stream tells."""
 
-OF_A_TERMINAL = (
-    "_", "COLUMNS", "DBUS_", "DISPLAY", "GPG_", "LINES", "OLDPWD", "PWD", "SHLVL", "SSH_", "TERM",
-    "TMUX", "VSCODE_", "VTE_", "WAYLAND_", "WINDOWID", "XAUTH", "XDG_",
+OF_A_TERMINAL = frozenset(
+    [
+        "_", "COLORTERM", "COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "GPG_AGENT_INFO",
+        "GPG_TTY", "LINES", "OLDPWD", "PWD", "SHLVL", "SSH_AGENT_PID", "SSH_AUTH_SOCK",
+        "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION",
+        "TERM_SESSION_ID", "TMUX", "TMUX_PANE", "VSCODE_GIT_ASKPASS_EXTRA_ARGS",
+        "VSCODE_GIT_ASKPASS_MAIN", "VSCODE_GIT_ASKPASS_NODE", "VSCODE_GIT_IPC_HANDLE",
+        "VSCODE_INJECTION", "VSCODE_IPC_HOOK_CLI", "VSCODE_PID", "VTE_VERSION", "WAYLAND_DISPLAY",
+        "WINDOWID", "WINDOWPATH", "XAUTHORITY", "XDG_ACTIVATION_TOKEN", "XDG_CURRENT_DESKTOP",
+        "XDG_MENU_PREFIX", "XDG_RUNTIME_DIR", "XDG_SEAT", "XDG_SEAT_PATH", "XDG_SESSION_CLASS",
+        "XDG_SESSION_DESKTOP", "XDG_SESSION_ID", "XDG_SESSION_PATH", "XDG_SESSION_TYPE", "XDG_VTNR",
+        "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "RAY_ADDRESS", "RAY_JOB_ID", "RAY_TMPDIR",
+    ]
 )  # fmt: skip
-"""How the names of variables begin that say where a command was typed."""
+"""Variables that say where a command was typed, or that are of one process."""
+
+OF_RAY = (
+    "RAY_ACCEL_", "RAY_AUTH_", "RAY_BACKEND_", "RAY_CLIENT_", "RAY_CLUSTER_", "RAY_DASHBOARD_",
+    "RAY_DEDUP_", "RAY_ENABLE_", "RAY_GCS_", "RAY_LOG_", "RAY_NODE_", "RAY_RAYLET_",
+    "RAY_RUNTIME_ENV_", "RAY_TLS_", "RAY_TRAIN_", "RAY_USAGE_", "RAY_WORKER_", "RAY_memory_",
+    "RAYANIM_",
+)  # fmt: skip
+"""How the names of Ray's own variables begin, and of rayanim's."""
 
 
 def surroundings_digest(settings: RenderSettings) -> str:
@@ -75,7 +93,7 @@ def surroundings_digest(settings: RenderSettings) -> str:
     environment = {
         name: value
         for name, value in sorted(os.environ.items())
-        if not name.startswith(OF_ITS_PROCESS + OF_A_TERMINAL)
+        if name not in OF_A_TERMINAL and not name.startswith(OF_RAY)
     }
     # Ray adds filters of warnings, which no frame shows.
     here = replace(Surroundings.captured(), environment=environment, filters=())
@@ -245,7 +263,7 @@ _TRACKER_ID = re.compile("[0-9a-f]{32}")
 
 def _without_parameters(kind: type, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes without an `Animator`'s parameters, which segments name."""
-    skipped = {CHANGES} | (PARAMETERS if hasattr(kind, "param_by_frame") else set())
+    skipped = {CHANGES} | ({"param_by_frame"} if hasattr(kind, "param_by_frame") else set())
     return {name: value for name, value in attributes.items() if name not in skipped}
 
 

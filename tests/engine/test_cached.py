@@ -342,6 +342,24 @@ def test_settings_of_drawing_count(changes: dict[str, Any]) -> None:
     assert surroundings_digest(RenderSettings(**changes)) != surroundings_digest(RenderSettings())
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("DISPLAY_GAIN", 1), ("RAY_COUNT", 1), ("TERM_X", 1), ("DISPLAY", 0), ("RAY_CLIENT_MODE", 0)],
+)
+def test_only_variables_of_a_terminal_and_of_ray_do_not_count(
+    name: str, counts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = surroundings_digest(RenderSettings())
+    monkeypatch.setenv(name, "17")
+    assert (surroundings_digest(RenderSettings()) != before) == counts
+
+
+def test_the_number_of_frames_is_an_attribute_like_others() -> None:
+    one, two = Level(), Level()
+    one.n_frames, two.n_frames = 40, 80
+    assert digest(one) != digest(two)
+
+
 NOT_SEEN = {
     "the clock": "import time\ndef height(p): return p + time.time() % 1e-9",
     "in a function": "def height(p):\n import h5py\n return p",
