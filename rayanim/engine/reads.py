@@ -22,8 +22,8 @@ OPENERS = (
 )
 """What Python's own libraries and numpy, Pillow and pandas come to a file by."""
 
-IGNORED = (".py", ".pyc", ".ttf", ".otf", ".ttc", ".afm", ".pfb")
-"""Code, which has its own fingerprint, and fonts."""
+IGNORED = (".ttf", ".otf", ".ttc", ".afm", ".pfb")
+"""Fonts. Python's own import does not come to a file by these."""
 
 _INSTALLED = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep

@@ -42,23 +42,31 @@ MOST_DEPTH = 3000
 
 UNSEEN_MODULES = frozenset(
     [
-        "aiohttp", "cv2", "dask", "duckdb", "fastparquet", "fiona", "ftplib", "geopandas", "h5py",
-        "http", "httpx", "itk", "librosa", "netCDF4", "openslide", "osgeo", "polars", "psycopg2",
-        "pyarrow", "pyogrio", "pyvista", "rasterio", "requests", "secrets", "SimpleITK", "socket",
-        "soundfile", "sqlalchemy", "sqlite3", "subprocess", "tables", "tiledb", "time",
-        "torchaudio", "torchvision", "urllib", "urllib3", "vtk", "vtkmodules", "xarray", "zarr",
+        "aiohttp", "av", "cv2", "dask", "decord", "duckdb", "fastparquet", "fiona", "fitz",
+        "ftplib", "geopandas", "h5py", "http", "httpx", "itk", "librosa", "lxml", "MDAnalysis",
+        "mdtraj", "netCDF4", "open3d", "openslide", "osgeo", "polars", "psycopg", "psycopg2",
+        "pyarrow", "pygrib", "pymongo", "pyogrio", "pyreadstat", "pyvista", "rasterio", "redis",
+        "requests", "secrets", "serial", "SimpleITK", "socket", "soundfile", "sqlalchemy",
+        "sqlite3", "subprocess", "tables", "tiledb", "time", "torchaudio", "torchvision", "urllib",
+        "urllib3", "vtk", "vtkmodules", "xarray", "zarr",
     ]
 )  # fmt: skip
 """What reads files by itself, or later than it seems to, or gives something else each time."""
 
 UNSEEN_NAMES = frozenset(
     [
-        "__import__", "argv", "eval", "exec", "globals", "import_module", "modules", "now",
+        "__import__", "SystemRandom", "argv", "eval", "exec", "getpid", "globals", "import_module",
+        "modules", "now",
         "open_dataset", "orig_argv", "read_feather", "read_hdf", "read_orc", "read_parquet",
         "read_sql", "today", "urandom", "utcnow", "uuid1", "uuid4",
     ]
 )  # fmt: skip
 """Names of functions that do, of the command's words, and of what finds variables by any name."""
+
+GENERATORS = frozenset(
+    ["MT19937", "PCG64", "Philox", "Random", "RandomState", "SFC64", "SeedSequence", "default_rng"]
+)
+"""Names of what makes random numbers, others each time where it gets no seed."""
 
 OF_DRAWING = ("dpi", "height_px", "savefig_params", "reuse_figure_object", "drawing")
 """Settings that decide about pixels, and that no stream tells."""
@@ -74,7 +82,8 @@ OF_A_TERMINAL = frozenset(
         "WINDOWID", "WINDOWPATH", "XAUTHORITY", "XDG_ACTIVATION_TOKEN", "XDG_CURRENT_DESKTOP",
         "XDG_MENU_PREFIX", "XDG_RUNTIME_DIR", "XDG_SEAT", "XDG_SEAT_PATH", "XDG_SESSION_CLASS",
         "XDG_SESSION_DESKTOP", "XDG_SESSION_ID", "XDG_SESSION_PATH", "XDG_SESSION_TYPE", "XDG_VTNR",
-        "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "RAY_ADDRESS", "RAY_JOB_ID", "RAY_TMPDIR",
+        "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS",
+        "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_JOB_ID", "RAY_TMPDIR", "RAY_USE_TLS",
     ]
 )  # fmt: skip
 """Variables that say where a command was typed, or that are of one process."""
@@ -82,8 +91,8 @@ OF_A_TERMINAL = frozenset(
 OF_RAY = (
     "RAY_ACCEL_", "RAY_AUTH_", "RAY_BACKEND_", "RAY_CLIENT_", "RAY_CLUSTER_", "RAY_DASHBOARD_",
     "RAY_DEDUP_", "RAY_ENABLE_", "RAY_GCS_", "RAY_LOG_", "RAY_NODE_", "RAY_RAYLET_",
-    "RAY_RUNTIME_ENV_", "RAY_TLS_", "RAY_TRAIN_", "RAY_USAGE_", "RAY_WORKER_", "RAY_memory_",
-    "RAYANIM_",
+    "RAY_RUNTIME_ENV_", "RAY_TLS_", "RAY_TRAIN_", "RAY_USAGE_", "RAY_WORKER_", "RAY_enable_",
+    "RAY_max_", "RAY_memory_", "RAY_preload_", "RAY_worker_", "RAYANIM_",
 )  # fmt: skip
 """How the names of Ray's own variables begin, and of rayanim's."""
 
@@ -314,9 +323,18 @@ def _refusal(code: types.CodeType) -> str | None:
     """Why what `code` does may depend on something that no fingerprint holds."""
     for name in UNSEEN_NAMES.intersection(code.co_names):
         return f"what {name} gives is not seen"
+    made = None
     for each in dis.get_instructions(code):
+        if each.opname in ("CACHE", "PRECALL", "PUSH_NULL"):
+            continue
+        has_none = (each.opname, each.argval) in (("CALL", 0), ("LOAD_CONST", None))
+        if made in GENERATORS and has_none:
+            return f"what {made} gives without a seed is not seen"
+        made = each.argval if isinstance(each.argval, str) else None
         if each.opname == "IMPORT_NAME" and each.argval.partition(".")[0] in UNSEEN_MODULES:
             return f"what {each.argval} gives is not seen"
+        if each.opname == "LOAD_CONST" and each.argval in ("now", "today"):
+            return f"what {each.argval} means is not seen"
         if each.argval == "param_by_frame" and not each.opname.startswith("STORE"):
             return f"{code.co_name} uses param_by_frame, the parameters of all frames"
     inner = (each for each in code.co_consts if isinstance(each, types.CodeType))

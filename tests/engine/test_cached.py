@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 import rayanim
 from rayanim.engine import cached
 from rayanim.engine.packing import own_modules_by_value
+from rayanim.engine.reads import OpenedFiles
 from rayanim.engine.state import _digest, surroundings_digest
 from rayanim.settings import RenderSettings
 from rayanim.storage.cache import SegmentCache
@@ -174,6 +175,21 @@ READERS: dict[str, Callable[[Path], float]] = {
     "fromfile": lambda path: float(np.fromfile(path, sep=" ")[0]),
     "is there": lambda path: float(path.exists()),
 }
+
+
+OPENED: dict[str, Callable[[Path], Any]] = {
+    **READERS,
+    "code": lambda path: path.with_suffix(".py").exists(),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_what_is_opened_is_noted(name: str, tmp_path: Path) -> None:
+    opened, data = OpenedFiles(), tmp_path / "data.txt"
+    data.write_text("1")
+    with opened:
+        OPENED[name](data)
+    assert opened.first is not None
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -360,11 +376,21 @@ def test_the_number_of_frames_is_an_attribute_like_others() -> None:
     assert digest(one) != digest(two)
 
 
+def test_a_generator_with_a_seed_is_seen() -> None:
+    digest(lambda params: np.random.default_rng(3).random() + params)
+
+
 NOT_SEEN = {
     "the clock": "import time\ndef height(p): return p + time.time() % 1e-9",
     "in a function": "def height(p):\n import h5py\n return p",
     "in a function within": "import time\ndef height(p): return max(p, *[time.time() for _ in ()])",
     "today": "import datetime\ndef height(p): return p + 0 * datetime.date.today().day",
+    "now": "import numpy as np\ndef height(p): return p + 0 * np.datetime64('now').astype(int)",
+    "a random number": "import random\n"
+    "def height(p): return p + 0 * random.SystemRandom().random()",
+    "a generator without a seed": "import numpy as np\n"
+    "def height(p): return p + 0 * np.random.default_rng().random()",
+    "the process": "import os\ndef height(p): return p + 0 * os.getpid()",
     "the command's words": "import sys\ndef height(p): return p + len(sys.argv) - len(sys.argv)",
     "any variable": "def height(p): return p + eval('0')",
     "all parameters": "def height(p): return p + 0 * len(getattr(p, 'param_by_frame', ''))",
@@ -509,13 +535,15 @@ def test_a_broken_segment_is_drawn_again(tmp_path: Path, cache: SegmentCache) ->
 
 @pytest.mark.parametrize("name", [".part", ".json"])
 def test_one_broken_file_is_replaced(name: str, tmp_path: Path, cache: SegmentCache) -> None:
-    render(Level(), tmp_path, cache=True)
+    # Each has one key then.
+    options: dict[str, Any] = {"cache": True, "independent": True}
+    render(Level(), tmp_path, **options)
     for path in sorted(cache.folder.glob(f"*{name}"))[:3]:
         data = path.read_bytes()
         path.unlink()
         path.write_bytes(data[: len(data) // 2] if name == ".part" else b"{}")
-    assert_fresh(Level(), tmp_path, found=2, cache=True)
-    assert render(Level(), tmp_path, cache=True).cached_frames == N_FRAMES
+    assert_fresh(Level(), tmp_path, found=2, **options)
+    assert render(Level(), tmp_path, **options).cached_frames == N_FRAMES
 
 
 def test_a_cache_that_fails_ends_no_job(
