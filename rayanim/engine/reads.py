@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import functools
-import io
 import os
+import sys
 import sysconfig
 import threading
 from collections.abc import Callable
@@ -15,39 +14,53 @@ from typing import Any
 
 from rayanim.figure.private import replaced
 
-OPENERS = (
-    (builtins, "open"),
-    (io, "open"),
-    *((os, x) for x in ["open", "stat", "listdir", "scandir"]),
-)
-"""What Python's own libraries and numpy, Pillow and pandas come to a file by."""
+OF_PATHS = frozenset(["open", "os.listdir", "os.scandir"])
+"""What Python itself tells of (PEP 578), under whatever name a function was bound before."""
+
+OF_OTHERS = frozenset(["os.system", "socket.connect", "sqlite3.connect", "subprocess.Popen"])
+"""The same of what gives something without a file that this process opens."""
 
 IGNORED = (".ttf", ".otf", ".ttc", ".afm", ".pfb")
-"""Fonts. Python's own import does not come to a file by these."""
+"""Fonts."""
 
 _INSTALLED = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 
+_EVENTS = OF_PATHS | OF_OTHERS
+
 _entered: list[OpenedFiles] = []
+
+_is_listening: list[bool] = []
+"""Whether the hook is there, which cannot be taken away."""
 
 
 class OpenedFiles:
-    """The first file that is opened, looked for or listed while this context is entered.
+    """What is opened, looked for or listed while this context is entered.
 
-    rayanim's own threads, which write segments, do not count.
+    rayanim's own threads, which write segments, do not count; nor does what imports code, which
+    has its own fingerprint.
     """
 
     def __init__(self, *, is_on: bool = True) -> None:
         self._is_on = is_on
-        self.first: str | None = None
+        self.names: dict[str, None] = {}
+        """In the order in which they were opened first."""
         self._places = contextlib.ExitStack()
 
+    @property
+    def first(self) -> str | None:
+        """What was opened first."""
+        return next(iter(self.names), None)
+
     def __enter__(self) -> None:
-        if self._is_on and self.first is None:
-            for owner, name in OPENERS:
-                self._places.enter_context(replaced(owner, name, _noting))
+        if self._is_on and not self.names:
+            if not _is_listening:
+                _is_listening.append(True)
+                sys.addaudithook(_heard)
+            # Of which Python does not tell.
+            self._places.enter_context(replaced(os, "stat", _noting))
             _entered.append(self)
 
     def __exit__(
@@ -61,21 +74,31 @@ class OpenedFiles:
         self._places.close()
 
 
+def _heard(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _entered or event not in _EVENTS:
+        return
+    if not sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):
+        path = arguments[0] if event in OF_PATHS else None
+        _note("." if path is None else path, None if event in OF_PATHS else event)
+
+
 def _noting(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def noting(*args: Any, **options: Any) -> Any:
-        if not threading.current_thread().name.startswith("rayanim"):
+        if _entered:
             _note(args[0] if args else next(iter(options.values()), "."))
         return function(*args, **options)
 
     return noting
 
 
-def _note(path: Any) -> None:
+def _note(path: Any, event: str | None = None) -> None:
+    if threading.current_thread().name.startswith("rayanim"):
+        return
     text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path)
     # Not by a Path, whose `resolve` looks at the disk.
     absolute = os.path.abspath(text)  # noqa: PTH100
-    if text.endswith(IGNORED) or absolute.startswith(_INSTALLED):
+    if event is None and (text.endswith(IGNORED) or absolute.startswith(_INSTALLED)):
         return
     for each in _entered:
-        each.first = each.first or text
+        each.names.setdefault(event or absolute)

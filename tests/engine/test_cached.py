@@ -5,7 +5,10 @@ from __future__ import annotations
 import collections
 import decimal
 import functools
+import gzip
+import importlib
 import os
+import sqlite3
 import subprocess
 import sys
 import types
@@ -177,9 +180,16 @@ READERS: dict[str, Callable[[Path], float]] = {
 }
 
 
+bound_before = os.listdir
+
 OPENED: dict[str, Callable[[Path], Any]] = {
     **READERS,
     "code": lambda path: path.with_suffix(".py").exists(),
+    "bound before": lambda path: bound_before(path.parent),
+    "compressed": lambda path: gzip.open(path).close(),
+    "a command": lambda path: subprocess.run(["true"], check=True),
+    "a shell": lambda path: os.system(":"),
+    "a data base": lambda path: sqlite3.connect(path).close(),
 }
 
 
@@ -190,6 +200,16 @@ def test_what_is_opened_is_noted(name: str, tmp_path: Path) -> None:
     with opened:
         OPENED[name](data)
     assert opened.first is not None
+
+
+def test_an_import_is_not_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_late.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    opened = OpenedFiles()
+    with opened:
+        importlib.import_module("imported_late")
+    monkeypatch.delitem(sys.modules, "imported_late")
+    assert opened.first is None
 
 
 @pytest.mark.parametrize("name", READERS)
