@@ -165,6 +165,8 @@ class CachedSegments:
         self._opened_elsewhere: str | None = None
         self.opened = OpenedFiles(is_on=self.is_active)
         """What the script's code has opened in this process while it drew."""
+        self.opened_by_setup = OpenedFiles(is_on=self.is_active)
+        """What it has opened before: it may look there again without opening it."""
 
     def _open_cache(self) -> None:
         try:
@@ -191,7 +193,8 @@ class CachedSegments:
         if self.is_active:
             try:
                 here = surroundings_digest(self._job.settings)
-                self._base = f"{here} {state_digest(source)}"
+                files = [_version_of(name) for name in self.opened_by_setup.names]
+                self._base = f"{here} {state_digest(source)} {files}"
             except NoDigestError as error:
                 self._give_up(str(error))
             except Exception as error:  # the user's own objects may raise anything
@@ -373,6 +376,15 @@ class CachedSegments:
             self._cache.shrink()
         except Exception as error:  # the video is whole without it
             self._give_up(f"{str(self._cache.folder)!r} cannot be written: {error}")
+
+
+def _version_of(name: str) -> tuple[str, int, int]:
+    """A file with its size and when it was changed."""
+    try:
+        status = Path(name).stat()
+    except OSError:
+        return name, 0, 0
+    return name, status.st_size, status.st_mtime_ns
 
 
 def _short_digest(*values: Any) -> str:

@@ -114,7 +114,8 @@ class InProcess:
         params = None if first.params is None else first.params[0]
         self._source = self._source_of(job)
         began = time.perf_counter()
-        open_source(self._source, settings.seed, None)
+        with cached.opened_by_setup:
+            open_source(self._source, settings.seed, None)
         self.open_s = time.perf_counter() - began
         self._first_mark: FrameMark | None = None
         self.first_draw_s = 0.0

@@ -170,6 +170,28 @@ def test_what_setup_reads_counts(tmp_path: Path) -> None:
     assert_fresh(Read(), tmp_path, found=0)
 
 
+def test_what_setup_has_read_for_a_cached_function_counts(tmp_path: Path) -> None:
+    data = tmp_path / "data.txt"
+
+    @functools.lru_cache
+    def read() -> float:
+        return float(data.read_text())
+
+    class Read(Level):
+        def setup(self) -> Figure:
+            read()
+            return super().setup()
+
+        def update(self, frame_idx: int, params: Any) -> None:
+            super().update(frame_idx, params + (read() if frame_idx == 20 else 0))
+
+    data.write_text("1")
+    render(Read(), tmp_path, cache=True)
+    read.cache_clear()
+    data.write_text("2.5")
+    assert_fresh(Read(), tmp_path, found=0, cache=True)
+
+
 READERS: dict[str, Callable[[Path], float]] = {
     "open": lambda path: float(open(path).read()),  # noqa: SIM115
     "pathlib": lambda path: float(path.read_text()),
