@@ -27,7 +27,7 @@ from rayanim.engine.draw import close_source, open_source
 from rayanim.engine.packing import PackedSource, copied
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.reads import OpenedFiles
-from rayanim.engine.state import state_digest, surroundings_digest
+from rayanim.engine.state import check_parameters, state_digest, surroundings_digest
 from rayanim.errors import PartsError, RayanimError, RedrawError
 from rayanim.parameters import Batch, copy_of
 from rayanim.randomness import seed_for
@@ -192,6 +192,7 @@ class CachedSegments:
         """The source is open, and has drawn nothing."""
         if self.is_active:
             try:
+                check_parameters(self._job.params)
                 here = surroundings_digest(self._job.settings)
                 files = [_version_of(name) for name in self.opened_by_setup.names]
                 self._base = f"{here} {state_digest(source)} {files}"

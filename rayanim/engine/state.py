@@ -14,6 +14,7 @@ import decimal
 import dis
 import functools
 import os
+import pickle
 import random
 import re
 import sys
@@ -146,6 +147,34 @@ def state_digest(source: Source) -> str:
         return _digest((source.state, capture_style()))
 
 
+def check_parameters(params: Any) -> None:
+    """Refuse parameters that bring code of the script's, which is not compared.
+
+    Raises
+    ------
+    NoDigestError
+        If there are some.
+    """
+    nowhere = types.SimpleNamespace(write=len)
+    try:
+        # Arrays are not copied.
+        _ParametersCheck(nowhere, protocol=5, buffer_callback=lambda buffer: None).dump(params)
+    except NoDigestError:
+        raise
+    except Exception as error:  # the user's own objects may raise anything
+        raise NoDigestError(f"the parameters cannot be pickled ({error})") from error
+
+
+class _ParametersCheck(pickle.Pickler):
+    def reducer_override(self, thing: Any) -> Any:
+        """Called for each that is not of Python's own plain kinds."""
+        is_code = isinstance(thing, type | types.FunctionType | type(_refusal))
+        kind = thing if is_code else type(thing)
+        if kind.__module__ not in sys.modules or not _is_installed(kind):
+            raise NoDigestError(f"parameters are of {kind.__qualname__}, the script's own")
+        return NotImplemented
+
+
 def _digest(thing: Any) -> str:
     hashed = _Hashed()
     try:
@@ -219,6 +248,7 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
             return object, (), _without_identities(thing.__getstate__())
         if isinstance(thing, self._registries):
             # Its own state counts how often it was pickled.
+            _check_draw_event(thing)
             return object, (), {name: _called(each) for name, each in thing.callbacks.items()}
         reduced = super().reducer_override(thing)
         if reduced is NotImplemented:
@@ -276,7 +306,7 @@ def _without_parameters(kind: type, attributes: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in attributes.items() if name not in skipped}
 
 
-def _is_installed(kind: type) -> bool:
+def _is_installed(kind: type | types.FunctionType) -> bool:
     """Whether a class is Python's, rayanim's or an installed package's."""
     package = kind.__module__.partition(".")[0]
     if package == "__main__":
@@ -299,7 +329,18 @@ def _without_identities(state: dict[str, Any]) -> dict[str, Any]:
 def _called(references: dict[int, Any]) -> list[str]:
     """What is called on an event of matplotlib's, by name."""
     functions = (reference() for reference in references.values())
-    return [getattr(each, "__qualname__", type(each).__qualname__) for each in functions if each]
+    named = (each if hasattr(each, "__qualname__") else type(each) for each in functions if each)
+    return [f"{each.__module__}.{each.__qualname__}" for each in named]
+
+
+def _check_draw_event(registry: Any) -> None:
+    """Refuse what the user has called whenever a figure is drawn."""
+    for name in _called(registry.callbacks.get("draw_event", {})):
+        if not name.startswith(_OF_LIBRARIES):
+            raise NoDigestError(f"{name} is called whenever the figure is drawn")
+
+
+_OF_LIBRARIES = ("matplotlib.", "mpl_toolkits.", "rayanim.")
 
 
 def _check_home(thing: Any) -> None:

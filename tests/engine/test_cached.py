@@ -28,7 +28,7 @@ import rayanim
 from rayanim.engine import cached
 from rayanim.engine.packing import own_modules_by_value
 from rayanim.engine.reads import OpenedFiles
-from rayanim.engine.state import _digest, surroundings_digest
+from rayanim.engine.state import _digest, check_parameters, surroundings_digest
 from rayanim.settings import RenderSettings
 from rayanim.storage.cache import SegmentCache
 from rayanim.storage.fingerprint import NoDigestError
@@ -420,6 +420,31 @@ def test_the_number_of_frames_is_an_attribute_like_others() -> None:
 
 def test_a_generator_with_a_seed_is_seen() -> None:
     digest(lambda params: np.random.default_rng(3).random() + params)
+
+
+def height_of(params: float) -> float:
+    return params
+
+
+@pytest.mark.parametrize(
+    "params", [[Dotted(by=1)], [height_of], [Dotted], ({"a": [height_of]},), [looked_up]]
+)
+def test_parameters_with_code_of_the_script_s_are_not_cached(params: Any) -> None:
+    with pytest.raises(NoDigestError, match="the script's own"):
+        check_parameters(params)
+
+
+@pytest.mark.parametrize("params", [PARAMS, range(3), np.zeros(3), None, [{"a": (Path(), np.sin)}]])
+def test_parameters_that_are_values_are_cached(params: Any) -> None:
+    check_parameters(params)
+
+
+def test_a_figure_that_calls_the_user_when_it_is_drawn_is_not_cached() -> None:
+    figure = Figure()
+    digest(figure)
+    figure.canvas.mpl_connect("draw_event", height_of)
+    with pytest.raises(NoDigestError, match="height_of is called"):
+        digest(figure)
 
 
 NOT_SEEN = {
