@@ -126,11 +126,15 @@ def random_states() -> tuple[Any, Any]:
     return random.getstate(), np.random.get_state()
 
 
-def _installed() -> list[str]:
-    """The installed packages with their versions, by the names of their folders."""
+def _installed() -> list[tuple[str, int]]:
+    """The installed packages with their versions, by their folders; and when they were put there.
+
+    The time says that a package was installed again in the same version.
+    """
     folders = (Path(each) for each in sys.path)
     installed = (each for each in folders if {"site-packages", "dist-packages"} & set(each.parts))
-    return sorted(each.name for folder in installed for each in folder.glob("*-info"))
+    found = (each for folder in installed for each in folder.glob("*-info"))
+    return sorted((each.name, each.stat().st_mtime_ns) for each in found)
 
 
 def state_digest(source: Source) -> str:

@@ -385,6 +385,18 @@ def test_what_the_process_has_set_counts(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len({before, with_words, with_style, with_context}) == 4
 
 
+def test_packages_that_are_installed_again_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site-packages" / "package-1.dist-info"
+    package.mkdir(parents=True)
+    monkeypatch.syspath_prepend(package.parent)
+    before = surroundings_digest(RenderSettings())
+    assert surroundings_digest(RenderSettings()) == before
+    os.utime(package, (1, 1))
+    assert surroundings_digest(RenderSettings()) != before
+
+
 @pytest.mark.parametrize(
     "changes",
     [
