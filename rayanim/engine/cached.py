@@ -27,7 +27,7 @@ from rayanim.engine.draw import close_source, open_source
 from rayanim.engine.packing import PackedSource, copied
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.reads import OpenedFiles
-from rayanim.engine.state import check_parameters, state_digest, surroundings_digest
+from rayanim.engine.state import check_parameters, random_digest, state_digest, surroundings_digest
 from rayanim.errors import PartsError, RayanimError, RedrawError
 from rayanim.parameters import Batch, copy_of
 from rayanim.randomness import seed_for
@@ -152,7 +152,12 @@ class CachedSegments:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._base = self._video = ""
+        self._random_state: str | None = None
+        self._has_actors = False
+        # What stands for the source as it was opened, and for the video. Without a seed there are
+        # two, the first one with the state of the random numbers.
+        self._bases: list[str] = []
+        self._videos: list[str] = []
         self._why_not = why_not_cached(job)
         self._cache: SegmentCache | None = None
         if self._why_not is None:
@@ -186,16 +191,23 @@ class CachedSegments:
     def needs_copy(self) -> bool:
         """Whether a copy of the source may run updates in advance."""
         settings = self._job.settings
-        return self.is_active and self._job.params is not None and not settings.independent
+        # The states of source and figure hold no random numbers.
+        is_seeded = settings.seed is not None
+        has_params = self._job.params is not None
+        return self.is_active and has_params and is_seeded and not settings.independent
 
     def begin(self, source: Source) -> None:
         """The source is open, and has drawn nothing."""
         if self.is_active:
             try:
                 check_parameters(self._job.params)
-                here = surroundings_digest(self._job.settings)
+                state = state_digest(source)
                 files = [_version_of(name) for name in self.opened_by_setup.names]
-                self._base = f"{here} {state_digest(source)} {files}"
+                here = surroundings_digest(self._job.settings)
+                self._bases = [f"{here} {state} {files}"]
+                if self._job.settings.seed is None:
+                    self._random_state = random_digest()
+                    self._bases.insert(0, f"{self._bases[0]} {self._random_state}")
             except NoDigestError as error:
                 self._give_up(str(error))
             except Exception as error:  # the user's own objects may raise anything
@@ -229,7 +241,7 @@ class CachedSegments:
         feed = self._job.feed.again() if self.is_active else None
         if feed is None:
             return []
-        self._video = _short_digest(folder.video, self._base)
+        self._videos = [_short_digest(folder.video, base) for base in self._bases]
         plan = SegmentPlan(feed, longest)
         chunks = list(iter(lambda: plan.take(None), None))
         for chunk in chunks:
@@ -266,16 +278,22 @@ class CachedSegments:
         """Whether the cache has a segment, by what stands for all before it; and take it."""
         if segment is None or before is None or self._cache is None:
             return False
-        key = self._video + _short_digest(*segment.what, kind, before)
-        segment.keys.append(key)
-        known = self._cache.about(key)
+        keys = [video + _short_digest(*segment.what, kind, before) for video in self._videos]
+        segment.keys += keys
+        return any(self._is_taken(segment, key, folder, self._cache) for key in keys)
+
+    def _is_taken(
+        self, segment: CachedSegment, key: str, folder: SegmentFolder, cache: SegmentCache
+    ) -> bool:
+        """Whether the cache has a segment by that key; and take it."""
+        known = cache.about(key)
         # With another share all is to be drawn and audited, or nothing may be audited.
         if known is None or self._job.settings.audit is not None:
             return False
         marks = {int(number): digest for number, digest in known["marks"].items()}
         index = segment.what[0]
         path = Path(str(folder.path / segment_name(index)))
-        if marks.keys().isdisjoint(segment.batch.numbers) or not self._cache.take(key, path):
+        if marks.keys().isdisjoint(segment.batch.numbers) or not cache.take(key, path):
             return False
         try:
             folder.look_up(index)
@@ -347,8 +365,9 @@ class CachedSegments:
 
     def drop(self) -> None:
         """Forget what the cache has of this video."""
-        if self._video and self._cache is not None:
-            self._cache.drop(self._video)
+        if self._cache is not None:
+            for video in self._videos:
+                self._cache.drop(video)
 
     # ---- keeping
 
@@ -358,6 +377,7 @@ class CachedSegments:
 
     def drawn(self, meta: DrawnMeta) -> None:
         """An actor has drawn frames."""
+        self._has_actors = True
         self._opened_elsewhere = self._opened_elsewhere or meta.opened
         self.note(meta.noted)
 
@@ -367,12 +387,15 @@ class CachedSegments:
         if not self.is_active or self._cache is None:
             return
         try:
+            # Where no random number was taken, it makes no difference which ones would have come.
+            is_random = self._has_actors or random_digest() != self._random_state
+            video = self._videos[0 if is_random else -1] if self._videos else ""
             for index, segment in self._segments.items():
                 marks = self._noted_in(segment.batch)
                 path = Path(str(folder.path / segment_name(index)))
                 about = {"marks": marks, "next_state": segment.next_state}
                 for key in segment.keys if marks and path.is_file() else ():
-                    if key != segment.taken_by:
+                    if key != segment.taken_by and key.startswith(video):
                         self._cache.keep(key, path, about)
             self._cache.shrink()
         except Exception as error:  # the video is whole without it

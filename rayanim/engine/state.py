@@ -107,23 +107,22 @@ def surroundings_digest(settings: RenderSettings) -> str:
     }
     # Ray adds filters of warnings, which no frame shows.
     here = replace(Surroundings.captured(), environment=environment, filters=())
-    random_state = None if settings.seed is not None else random_states()
     numbers = decimal.getcontext().copy()
     numbers.clear_flags()
     styles = getattr(sys.modules.get("matplotlib.style"), "library", {})
     drawn_by = [getattr(settings, name) for name in OF_DRAWING]
     return _digest(
         (
-            (here, capture_style(), str(Path.cwd()), random_state, versions(), _installed()),
+            (here, capture_style(), str(Path.cwd()), versions(), _installed()),
             (sys.argv[1:], repr(numbers), {name: str(each) for name, each in styles.items()}),
             (settings.duration is None, drawn_by),
         )
     )
 
 
-def random_states() -> tuple[Any, Any]:
-    """Those of the process's own generators."""
-    return random.getstate(), np.random.get_state()
+def random_digest() -> str:
+    """Fingerprint of the state of the process's own generators."""
+    return _digest((random.getstate(), np.random.get_state()))
 
 
 def _installed() -> list[tuple[str, int]]:

@@ -587,6 +587,24 @@ def test_frames_of_an_animation_a_function_and_a_list(tmp_path: Path) -> None:
     assert render(animation(0.5), tmp_path, None).cached_frames == 0
 
 
+class Noisy(Level):
+    """One of its frames takes a random number."""
+
+    def update(self, frame_idx: int, params: Any) -> None:
+        super().update(frame_idx, np.random.rand() if frame_idx == 20 else params)
+
+
+@pytest.mark.parametrize(("video", "found"), [(Level, N_FRAMES), (Noisy, 0)])
+def test_without_a_seed_only_random_numbers_that_are_taken_count(
+    video: type[Level], found: int, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        # As in another process.
+        np.random.seed(None)
+        report = render(video(), tmp_path, seed=None, cache=True)
+    assert report.cached_frames == found
+
+
 def test_several_outputs_and_a_gif(tmp_path: Path) -> None:
     names = [tmp_path / "a.mp4", f"{tmp_path / 'b.gif'}:width=32"]
 
