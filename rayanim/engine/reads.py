@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import sys
 import sysconfig
@@ -77,7 +78,9 @@ class OpenedFiles:
 def _heard(event: str, arguments: tuple[Any, ...]) -> None:
     if not _entered or event not in _EVENTS:
         return
-    if not sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):
+    here = inspect.currentframe()
+    caller = None if here is None else here.f_back
+    if caller is None or not caller.f_code.co_filename.startswith("<frozen importlib"):
         path = arguments[0] if event in OF_PATHS else None
         _note("." if path is None else path, None if event in OF_PATHS else event)
 
