@@ -441,7 +441,7 @@ def test_every_argument_reaches_the_settings(
         "savefig_params": {"facecolor": "red"}, "reuse_figure_object": False, "drawing": "full",
         "drawing_log_interval": 5, "encoding_log_interval": 6, "sequential": True,
         "audit": 0.5, "transport": "segments", "segment_frames": 9, "resume": True,
-        "keep_parts": True, "cache": False, "address": "local",
+        "keep_parts": True, "cache": True, "address": "local",
         "cluster": ClusterSettings(min_workers=2), "log_json": "-",
         "storage_options": {"key": "secret"}, "time_per_print": 2.0,
         "logger": logging.getLogger("mine"), "settings": PerformanceSettings(draw_ms=5.0),
