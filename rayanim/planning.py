@@ -375,7 +375,7 @@ def _source_and_all(
 
 
 FRAMES_OF_ENDLESS = 100
-"""As many as matplotlib saved before its version 3.7 where it was told nothing."""
+"""As many as matplotlib saved before its version 3.7 where no number was given."""
 
 SOME_PARAMETERS, LISTED_BYTES = 20, 2**30
 """By the first of them their size is estimated; so many bytes of a generator's are kept at most."""

@@ -176,7 +176,7 @@ class CachedSegments:
     def _open_cache(self) -> None:
         try:
             self._cache = SegmentCache()
-        except RuntimeError as error:  # nobody's home folder is known
+        except RuntimeError as error:  # no home folder is known
             self._give_up(str(error))
             return
         if not self._cache.is_usable:

@@ -16,7 +16,7 @@ from typing import Any
 from rayanim.figure.private import replaced
 
 OF_PATHS = frozenset(["open", "os.listdir", "os.scandir"])
-"""What Python itself tells of (PEP 578), under whatever name a function was bound before."""
+"""What Python itself reports (PEP 578), under whatever name a function was bound before."""
 
 OF_OTHERS = frozenset(["os.system", "socket.connect", "sqlite3.connect", "subprocess.Popen"])
 """The same of what gives something without a file that this process opens."""
@@ -60,7 +60,7 @@ class OpenedFiles:
             if not _is_listening:
                 _is_listening.append(True)
                 sys.addaudithook(_heard)
-            # Of which Python does not tell.
+            # Which Python does not report.
             self._places.enter_context(replaced(os, "stat", _noting))
             _entered.append(self)
 

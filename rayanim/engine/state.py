@@ -70,7 +70,7 @@ GENERATORS = frozenset(
 """Names of what makes random numbers, others each time where it gets no seed."""
 
 OF_DRAWING = ("dpi", "height_px", "savefig_params", "reuse_figure_object", "drawing")
-"""Settings that decide about pixels, and that no stream tells."""
+"""Settings that decide about pixels, and that stand in no stream specification."""
 
 OF_A_TERMINAL = frozenset(
     [

@@ -33,7 +33,7 @@ BLOCK_BYTES = 2**20
 class WatchedRender:
     """What pages show of a render; for many threads, none of which waits for a page.
 
-    Whoever knows of the render sets `shown` and the other attributes with `changed` held, and
+    What knows of the render sets `shown` and the other attributes with `changed` held, and
     calls `notify`. `version` is raised when all is drawn anew.
     """
 
