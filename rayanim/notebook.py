@@ -94,7 +94,7 @@ def figures_held_back() -> Iterator[None]:
 
     from rayanim.figure.private import replaced
 
-    with replaced(pyplot, "show", _shows_nothing):
+    with replaced((pyplot, "show", _shows_nothing)):
         yield
 
 

@@ -61,7 +61,7 @@ class OpenedFiles:
                 _is_listening.append(True)
                 sys.addaudithook(_heard)
             # Which Python does not report.
-            self._places.enter_context(replaced(os, "stat", _noting))
+            self._places.enter_context(replaced((os, "stat", _noting)))
             _entered.append(self)
 
     def __exit__(

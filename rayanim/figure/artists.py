@@ -667,17 +667,11 @@ def _without_layout(figure: Any, *, spared: bool) -> Iterator[None]:
             attributes["_layout_engine"] = engine
 
 
-@contextlib.contextmanager
-def _methods_replaced() -> Iterator[None]:
+def _methods_replaced() -> contextlib.AbstractContextManager[None]:
     """Have drawings with a `RecordingRenderer` go through its `FigureDrawing`."""
-    with contextlib.ExitStack() as stack:
-        for owner, name, make in _REPLACED:
-            stack.enter_context(replaced(owner, name, make))
-        axis_3d = sys.modules.get("mpl_toolkits.mplot3d.axis3d")
-        if axis_3d is not None:
-            for name, make in _REPLACED_IN_3D:
-                stack.enter_context(replaced(axis_3d.Axis, name, make))
-        yield
+    axis_3d: Any = sys.modules.get("mpl_toolkits.mplot3d.axis3d")
+    in_3d = () if axis_3d is None else _REPLACED_IN_3D
+    return replaced(*_REPLACED, *((axis_3d.Axis, name, make) for name, make in in_3d))
 
 
 def _drawing(renderer: Any) -> FigureDrawing | None:

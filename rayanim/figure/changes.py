@@ -26,7 +26,7 @@ import zoneinfo
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from itertools import chain
+from itertools import chain, compress
 from operator import getitem, is_
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,9 @@ class Watch:
         self._items: list[list[Any]] = []
         self._flagged: list[dict[str, Any]] = []
         self._marks: list[Any] = []
+        self._orders: list[tuple[str, ...]] = []
+        self._masks: list[tuple[bool, ...]] = []
+        self._held: list[Any] = []
         # By value: what a walk met, in its order.
         self._values: list[Any] = []
         self._pending: list[Any] = list(self._roots)
@@ -182,6 +185,8 @@ class Watch:
                 list(map(len, self._views)) == self._lengths
                 and all(map(is_, chain.from_iterable(self._views), self._viewed))
                 and all(map(is_, map(getitem, self._owners, self._names), self._picked))
+                and list(map(tuple, self._flagged)) == self._orders
+                and all(map(is_, chain.from_iterable(self._held_now()), self._held))
                 and [leaf.tobytes() for leaf in map(getitem, self._leaf_owners, self._leaf_names)]
                 == self._leaf_bytes
                 and [(array.shape, array.dtype) for array in self._arrays] == self._kinds
@@ -191,6 +196,10 @@ class Watch:
             )
         except (KeyError, AttributeError, ValueError):
             return False
+
+    def _held_now(self) -> Iterator[Iterable[Any]]:
+        """What artists hold in the attributes that count, which are in the same order as before."""
+        return map(compress, map(dict.values, self._flagged), self._masks)
 
     def _new_walk_differs(self) -> bool:
         """Whether a new walk meets other values; if not, the new walk is kept."""
@@ -314,14 +323,14 @@ class Watch:
         # Drawing writes some attributes and reads them nowhere: each is looked at by name.
         attributes = vars(artist)
         self._flag(attributes)
-        self._lengths.append(len(attributes))
-        self._views.append(attributes)
-        self._viewed.extend(attributes)
-        for name, value in attributes.items():
-            if name not in UNSEEN and name not in skipped:
-                self._values.append(name)
-                self._pick(attributes, name)
-                self._pending.append(value)
+        names = tuple(attributes)
+        mask = _mask(names, skipped)
+        held = list(compress(attributes.values(), mask))
+        self._orders.append(names)
+        self._masks.append(mask)
+        self._held += held
+        self._values.append(tuple(compress(names, mask)))
+        self._pending += held
 
     def _visit_text(self, text: Any) -> None:
         # An axis that is measured and then drawn puts its empty label to and fro.
@@ -714,6 +723,12 @@ def _is_placed_by_view(axis: Any) -> bool:
     for ticker in (axis.major, axis.minor):
         used += (ticker.locator, ticker.formatter)
     return all(type(each) in PLACED_BY_VIEW for each in used)
+
+
+@functools.lru_cache(maxsize=1024)
+def _mask(names: tuple[str, ...], skipped: tuple[str, ...]) -> tuple[bool, ...]:
+    """Which attributes of an artist it is drawn from."""
+    return tuple(name not in UNSEEN and name not in skipped for name in names)
 
 
 def _hash(array: Any) -> bytes:

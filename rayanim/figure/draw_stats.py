@@ -151,10 +151,8 @@ class DrawMonitor:
         """What is drawn inside belongs to frame `number`."""
         frame = self._frame = FrameDraws(number, compared)
         began_s = time.perf_counter()
-        with contextlib.ExitStack() as stack:
-            if self._growing:
-                artist = sys.modules["matplotlib.artist"].Artist
-                stack.enter_context(replaced(artist, "__init__", _noting))
+        growing = [sys.modules["matplotlib.artist"].Artist] if self._growing else []
+        with replaced(*((artist, "__init__", _noting) for artist in growing)):
             yield frame
         frame.seconds = time.perf_counter() - began_s - frame.uncounted_s
         if frame.is_drawn:
@@ -252,14 +250,11 @@ def uncounted() -> Iterator[None]:
         monitor._frame.uncounted_s += time.perf_counter() - began_s
 
 
-@contextlib.contextmanager
-def _layouts_timed() -> Iterator[None]:
+def _layouts_timed() -> contextlib.AbstractContextManager[None]:
     """Have matplotlib's layout engines report to the open monitor how long they take."""
     module = sys.modules.get("matplotlib.layout_engine")
-    with contextlib.ExitStack() as stack:
-        for name in ENGINES if module is not None else ():
-            stack.enter_context(replaced(getattr(module, name), "execute", _timed))
-        yield
+    names = ENGINES if module is not None else ()
+    return replaced(*((getattr(module, name), "execute", _timed) for name in names))
 
 
 def _timed(execute: Any) -> Any:

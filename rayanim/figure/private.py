@@ -187,29 +187,34 @@ def scale_classes() -> list[type]:
     return list(known.values())
 
 
+Function = tuple[Any, str, Callable[[Any], Any]]
+"""A class or module, the name of a function in it, and what makes another of that."""
+
 _lock = threading.Lock()
 _in_place: dict[tuple[Any, str], tuple[int, Any]] = {}
 """By owner and name how many have it replaced now, and the function that was there before."""
 
 
 @contextlib.contextmanager
-def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
-    """Have ``make(function)`` in the place of a class's or module's own function."""
+def replaced(*functions: Function) -> Iterator[None]:
+    """Have ``make(function)`` in the place of a class's or module's own functions."""
     with _lock:
-        users, before = _in_place.get((owner, name), (0, None))
-        if not users:
-            before = vars(owner)[name]
-            setattr(owner, name, _made(make, before))
-        _in_place[owner, name] = (users + 1, before)
+        found = [vars(owner)[name] for owner, name, _ in functions]
+        for (owner, name, make), function in zip(functions, found, strict=True):
+            users, before = _in_place.get((owner, name), (0, function))
+            if not users:
+                setattr(owner, name, _made(make, function))
+            _in_place[owner, name] = (users + 1, before)
     try:
         yield
     finally:
         with _lock:
-            users, before = _in_place.pop((owner, name))
-            if users > 1:
-                _in_place[owner, name] = (users - 1, before)
-            else:
-                setattr(owner, name, before)
+            for owner, name, _ in functions:
+                users, before = _in_place.pop((owner, name))
+                if users > 1:
+                    _in_place[owner, name] = (users - 1, before)
+                else:
+                    setattr(owner, name, before)
 
 
 @functools.lru_cache(maxsize=64)
