@@ -186,7 +186,6 @@ class FigureDrawing:
 
     def _draw_artist(self, artist: Any) -> None:
         if is_hidden(artist):
-            self.store_loose_calls()
             node = self._node(artist, (artist,))
             node.hide()
             self._order.append(node)
@@ -232,9 +231,9 @@ class FigureDrawing:
 
     def _node(self, artist: Any, roots: tuple[Any, ...]) -> ArtistNode:
         """The node for `artist` now: it may be drawn several times in one frame."""
-        nodes = self._nodes_by_id.setdefault(id(artist), [])
-        if nodes and nodes[0].artist is not artist:
-            nodes.clear()
+        nodes = self._nodes_by_id.get(id(artist))
+        if nodes is None or nodes[0].artist is not artist:
+            nodes = self._nodes_by_id[id(artist)] = []
         for node in nodes:
             if node.frame_idx != self._frame_idx:
                 break
@@ -630,9 +629,13 @@ ENDS_AT_ONCE = frozenset(
 
 def is_hidden(artist: Any) -> bool:
     """Whether drawing an artist draws nothing, because it is not visible."""
-    if vars(artist).get("_visible") is not False or "draw" in vars(artist):
-        return False
-    return type(artist).draw in ENDS_AT_ONCE and is_known(artist)
+    attributes = vars(artist)
+    return (
+        attributes.get("_visible") is False
+        and "draw" not in attributes
+        and type(artist).draw in ENDS_AT_ONCE
+        and is_known(artist)
+    )
 
 
 def draws_alone(artist: Any) -> bool:
