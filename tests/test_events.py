@@ -61,9 +61,10 @@ def test_fields_hold_what_json_holds_and_say_so(kind):
     assert len(kind.__doc__) > 20
 
 
-def test_the_page_is_what_the_code_says():
-    """``python docs/write_events.py`` writes it."""
-    spec = importlib.util.spec_from_file_location("write_events", DOCS / "write_events.py")
+@pytest.mark.parametrize("name", ["events", "reference"])
+def test_the_page_is_what_the_code_says(name):
+    """``python docs/write_events.py`` and its kin write them."""
+    spec = importlib.util.spec_from_file_location(f"write_{name}", DOCS / f"write_{name}.py")
     writer = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(writer)
-    assert (DOCS / "events.md").read_text(encoding="utf-8") == writer.page()
+    assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == writer.page()
