@@ -98,7 +98,7 @@ def described(thing: Any) -> Iterator[str]:
     """The lines about one name."""
     yield f"\n### `{name_of(thing)}`\n"
     if callable(thing):
-        yield f"```python\n{signature_of(thing)}\n```\n"
+        yield f"```\n{signature_of(thing)}\n```\n"
     text, *sections = SECTION.split("\n" + inspect.getdoc(thing) + "\n")
     yield paragraphs(text)
     for title, body in zip(sections[::2], sections[1::2], strict=True):
