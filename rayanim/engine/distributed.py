@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rayanim.engine.actors import Acknowledgement
 from rayanim.engine.audit import Auditor
 from rayanim.engine.autoscaler import ScalingLimits
-from rayanim.engine.choose import ACTOR_START_S, Choice
+from rayanim.engine.choose import ACTOR_START_S, Choice, Chooser
 from rayanim.engine.chunks import ChunkQueue, ChunkSizes, Drawn, FrameTimes
-from rayanim.engine.draw import DrawnMeta, RenderSetup
+from rayanim.engine.draw import RenderSetup
 from rayanim.engine.encoder import EncoderLink
 from rayanim.engine.messages import (
     Action,
@@ -36,11 +35,10 @@ from rayanim.engine.messages import (
     Tick,
     WriteLost,
 )
-from rayanim.engine.plan import Chunk, Segment, SegmentPlan
+from rayanim.engine.plan import Chunk
 from rayanim.engine.pool import LocalRef, RenderPool, unpicklable_parameters_named
 from rayanim.engine.ray_session import node_label
 from rayanim.engine.scheduler import Scheduler, SchedulerSettings
-from rayanim.engine.stats import JobEvents
 from rayanim.errors import EncoderLostError, FarmStartError, RedrawError, ScriptError
 from rayanim.events import (
     ChunkSent,
@@ -53,12 +51,8 @@ from rayanim.events import (
 )
 
 if TYPE_CHECKING:
-    from rayanim.engine.cluster import ClusterLink
-    from rayanim.engine.job import Job
-    from rayanim.engine.local import Encoders
+    from rayanim.engine.job import VideoJob
     from rayanim.engine.packing import PackedSource
-    from rayanim.engine.writing import SegmentWriter
-    from rayanim.settings import PerformanceSettings
 
 TURN_S = 0.1
 """The longest wait of the loop."""
@@ -79,88 +73,67 @@ NODE_LIMIT_S = 900.0
 """Where a cluster has to add a node first: clouds take one to five minutes, large images longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemainingWork:
-    """What of the video is to be drawn on Ray, and what it is encoded and written with.
-
-    `encoders` are in this process and take raw frames. `writer` goes to an
-    encoder actor, which takes segments that render actors have encoded; it is
-    None where the video is one segment.
-    """
-
-    plan: SegmentPlan
-    encoders: Encoders
-    # The segment that ends with a chunk, with the digest of its frames.
-    segment_of: Callable[[Chunk], Segment]
-    # The last chunk that was drawn in this process, where its segment goes on.
-    begun: Chunk | None
-    frame_bytes: int
-    times: FrameTimes
-    writer: SegmentWriter | None
-    # Counts what is encoded in this process; whether that is all.
-    look_around: Callable[[], bool]
-    # Indices of the segments that this process has written since the last call.
-    found: Callable[[], Iterable[int]]
-    # Takes what actors say of what they have drawn.
-    drawn: Callable[[DrawnMeta], None]
-    # Writes the video's end, by a function of the number of frames where one is given.
-    finish: Callable[[Callable[[int], int] | None], int]
-
-
 class RayRun:
     """The frames of a job that are drawn on Ray."""
 
     def __init__(
         self,
-        job: Job,
-        events: JobEvents,
+        video: VideoJob,
         *,
-        packed_source: PackedSource,
         setup: RenderSetup,
-        work: RemainingWork,
+        times: FrameTimes,
+        begun: Chunk | None,
         choice: Choice,
         auditor: Auditor | None,
-        max_actors: int,
-        limit_bytes: int,
-        link: ClusterLink | None = None,
+        chooser: Chooser,
     ) -> None:
+        """`begun` is the last chunk that was drawn in this process, where its segment goes on."""
+        job, events = video.job, video.events
         performance = job.settings.performance
+        frame_bytes, max_actors = setup.spec.frame_bytes, chooser.most_actors()
+        self._video = video
         self._events = events
-        self._work = work
         self._auditor = auditor
         self._choice = choice
-        self._link = link
+        self._link = chooser.link
+        # What the encoder actor writes with: None where the video is one segment, of raw frames.
+        self._writer = video.writer_for_actor()
         self._sizes = ChunkSizes(
-            work.times,
-            frame_bytes=work.frame_bytes,
-            frames_left=work.plan.frames_left,
-            limit_bytes=limit_bytes,
+            times,
+            frame_bytes=frame_bytes,
+            frames_left=video.plan.frames_left,
+            limit_bytes=chooser.limit_bytes,
             max_actors=max_actors,
             queue_size=performance.worker_queue_size,
-            encoders=work.encoders.width,
+            encoders=video.encoders.width,
             asked=performance.frame_batch_amount,
-            may_encode=work.writer is not None,
+            may_encode=self._writer is not None,
         )
         events.engine_chosen("ray", choice.reason, choice.actors)
         self._name = job.name.in_pass(events.stats.ray_passes + 1)
         self._encoder: EncoderLink | None = None
-        self._pool = self._make_pool(packed_source, setup)
+        self._pool = self._make_pool(chooser.packed_source, setup)
         self._scheduler: Scheduler[LocalRef] = Scheduler(
             ChunkQueue(
                 self._chunks(),
-                frame_bytes=work.frame_bytes,
-                limit_bytes=limit_bytes,
-                first_frame=work.plan.next_frame,
-                begun=work.begun,
+                frame_bytes=frame_bytes,
+                limit_bytes=chooser.limit_bytes,
+                first_frame=video.plan.next_frame,
+                begun=begun,
             ),
             SchedulerSettings(
-                limits=_limits(performance, max_actors),
-                limit_bytes=limit_bytes,
-                likely_frames=lambda: self._sizes.likely(work.plan),
+                limits=ScalingLimits(
+                    min_actors=min(performance.min_workers, max_actors),
+                    max_actors=max_actors,
+                    hold_s=HOLD_S,
+                    settle_s=performance.perf_delay,
+                ),
+                limit_bytes=chooser.limit_bytes,
+                likely_frames=lambda: self._sizes.likely(video.plan),
                 window_s=performance.window_size,
                 actor_start_s=ACTOR_START_S + setup.open_s,
-                depth=performance.worker_queue_size if work.writer is None else None,
-                frame_s=work.times.draw_s,
+                depth=performance.worker_queue_size if self._writer is None else None,
+                frame_s=times.draw_s,
                 open_s=setup.open_s,
                 replays=setup.replay is not None or job.settings.sequential,
                 total=events.stats.total,
@@ -173,7 +146,7 @@ class RayRun:
 
     def _chunks(self) -> Iterator[Chunk]:
         """What is left of the video, cut as it is asked for."""
-        plan = self._work.plan
+        plan = self._video.plan
         while (chunk := plan.take(self._sizes.next_length(plan))) is not None:
             yield chunk
 
@@ -201,7 +174,7 @@ class RayRun:
             # Nodes may go while the video is joined.
             self._on(Finish())
             self._events.counted(self._scheduler.alive, self._scheduler.nodes)
-            file_bytes = self._work.finish(None if self._encoder is None else self._join)
+            file_bytes = self._video.finish(None if self._encoder is None else self._join)
             self._pool.close(self._scheduler.unresponsive_nodes)
             return file_bytes
 
@@ -223,14 +196,14 @@ class RayRun:
         """Have the auditor and the cache know what an actor has drawn."""
         if not isinstance(event, Arrived):
             return
-        self._work.drawn(event.meta)
+        self._video.cached.drawn(event.meta)
         if self._auditor is not None:
             self._auditor.offer(event.chunk, event.meta.marks)
 
     def _is_done(self) -> bool:
-        is_encoded = self._work.look_around()
+        is_encoded = self._video.look_around()
         if self._encoder is not None:
-            self._encoder.found(self._work.found())
+            self._encoder.found(self._video.take_found())
         return is_encoded and self._scheduler.finished
 
     def _show_progress(self) -> None:
@@ -286,7 +259,7 @@ class RayRun:
             case HandOn():
                 self._hand_on(action.drawn, action.batch_digest)
             case EndSegment():
-                self._work.encoders.end(self._work.segment_of(action.last))
+                self._video.encoders.end(self._video.segment_of(action.last))
             case Emit():
                 self._events.emit(action.event)
             case NoticeOnce():
@@ -297,7 +270,7 @@ class RayRun:
         if chunk.encodes:
             self._encoder_actor().put(chunk, payload, batch_digest)
         else:
-            self._work.encoders.add(chunk, payload.frames, self._encoded)
+            self._video.encoders.add(chunk, payload.frames, self._encoded)
 
     def _encoded(self, chunk: Chunk, busy_s: float, wait_s: float) -> None:
         self._on(Taken(chunk, busy_s, wait_s))
@@ -311,7 +284,7 @@ class RayRun:
         encoder_refs = [] if self._encoder is None else self._encoder.refs()
         refs = self._pool.refs() + encoder_refs
         patience_s = self._pool.poll_s(TURN_S)
-        if self._work.encoders.queued_frames:
+        if self._video.encoders.queued_frames:
             # They do not wake this loop; what they have taken makes room for more frames.
             patience_s = min(patience_s, ENCODER_POLL_S)
         if not refs:
@@ -383,9 +356,9 @@ class RayRun:
     def _encoder_actor(self) -> EncoderLink:
         """The encoder actor, which is started for the first segment that it gets."""
         if self._encoder is None:
-            if self._work.writer is None:
+            if self._writer is None:
                 raise RuntimeError("the video has one encoder, which is in this process")
-            self._encoder = EncoderLink(self._work.writer, self._name)
+            self._encoder = EncoderLink(self._writer, self._name)
             self._encoder.start()
         return self._encoder
 
@@ -417,15 +390,6 @@ class RayRun:
         except EncoderLostError as error:
             self._revive_encoder(error)
             return 0.0
-
-
-def _limits(settings: PerformanceSettings, max_actors: int) -> ScalingLimits:
-    return ScalingLimits(
-        min_actors=min(settings.min_workers, max_actors),
-        max_actors=max_actors,
-        hold_s=HOLD_S,
-        settle_s=settings.perf_delay,
-    )
 
 
 def no_actor_text(requested: int, waited_s: float, cpus: float, free_cpus: float) -> str:

@@ -322,12 +322,12 @@ class VideoJob:
         inside: InProcess,
         cached: CachedSegments,
     ) -> None:
-        self._job = job
-        self._events = events
+        self.job = job
+        self.events = events
         self._stats = events.stats
         self._chooser = chooser
         self._inside = inside
-        self._cached = cached
+        self.cached = cached
         self._is_joined = inside.transport == "segments"
         self._drawn_frames = 0
         self._replay: Replay | None = None
@@ -341,151 +341,134 @@ class VideoJob:
 
         self._inside.draw_first(self._chooser.pristine)
         longest = gop_frames(self._inside.spec)
-        self._plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
+        self.plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
         self._open_writer(longest)
-        self._encoders = Encoders(
+        self.encoders = Encoders(
             self._inside.spec,
             self._writer,
-            self._events,
+            self.events,
             cores=self._chooser.cores,
             limit_bytes=self._chooser.limit_bytes // 2,
         )
-        self._handover = Handover(
-            self._job, self._events, self._chooser, self._inside, self._encoders
-        )
+        self._handover = Handover(self.job, self.events, self._chooser, self._inside, self.encoders)
         with contextlib.ExitStack() as stack:
             stack.callback(self._handover.stop)
             stack.callback(self._writer.abort)
-            stack.callback(self._encoders.abort)
+            stack.callback(self.encoders.abort)
             return self._draw()
 
     def _open_writer(self, longest: int) -> None:
-        spec, paths = self._inside.spec, self._job.part_paths
+        spec, paths = self._inside.spec, self.job.part_paths
         self._space: SpaceWatch | None = None
         self._resumption: Resumption | None = None
         if not self._is_joined:
-            self._job.segment_store.pass_over(self._inside.transport_reason, self._events.notice)
+            self.job.segment_store.pass_over(self._inside.transport_reason, self.events.notice)
             # One output may need it alone.
-            is_of_one = self._job.settings.transport == "auto" and self._job.source.stays is None
-            n_frames = self._job.feed.n_frames
+            is_of_one = self.job.settings.transport == "auto" and self.job.source.stays is None
+            n_frames = self.job.feed.n_frames
             self._writer = FileWriter(spec, *paths, cuts=is_of_one, n_frames=n_frames)
-            self._events.emit(VideoOpened(spec=spec, store=None, stats=self._stats))
+            self.events.emit(VideoOpened(spec=spec, store=None, stats=self._stats))
             return
-        resumption = Resumption(self._job, self._events, self._inside, self._cached)
+        resumption = Resumption(self.job, self.events, self._inside, self.cached)
         self._store = resumption.open(longest, self._chooser.pristine)
-        self._events.emit(VideoOpened(spec=spec, store=self._store, stats=self._stats))
-        self._space = SpaceWatch(paths, self._events, with_parts=self._job.segment_store.takes_disk)
+        self.events.emit(VideoOpened(spec=spec, store=self._store, stats=self._stats))
+        self._space = SpaceWatch(paths, self.events, with_parts=self.job.segment_store.takes_disk)
         # What actors may go on with is joined at the end, by one process.
         writer = self._segment_writer(joins=not self._chooser.may_use_ray)
         writer.open()
-        resumption.leave_out_finished(self._plan, writer)
+        resumption.leave_out_finished(self.plan, writer)
         self._resumption = resumption
         self._writer = writer
 
     def _draw(self) -> tuple[Choice, int]:
         last: Chunk | None = None
-        while (chunk := self._inside.take(self._plan)) is not None:
+        while (chunk := self._inside.take(self.plan)) is not None:
             if self._chooser.pristine is not None and not self._inside.is_held(chunk):
                 self._inside.cross_gap(chunk, self._chooser.pristine)
             frames = self._inside.draw(chunk)
             self._drawn_frames += len(chunk)
-            self._encoders.wait_for_room()
-            self._encoders.add(chunk, frames)
+            self.encoders.wait_for_room()
+            self.encoders.add(chunk, frames)
             last = self._end_segment(chunk)
-            self._look_around()
-            self._events.emit(Progressed(queued_frames=self._encoders.queued_frames))
+            self.look_around()
+            self.events.emit(Progressed(queued_frames=self.encoders.queued_frames))
             if self._handover.is_due(self._drawn_frames) and self._finds_way():
                 try:
                     return self._handover.choice(self._drawn_frames), self._on_ray(last)
                 except NothingDrawnError as nothing:
                     self._go_on_here(nothing)
         if last is not None:
-            self._encoders.end(self._segment_of(last))
-        self._encoders.finish()
+            self.encoders.end(self.segment_of(last))
+        self.encoders.finish()
         choice = self._handover.chosen_here(self._drawn_frames)
-        return choice, self._finish()
+        return choice, self.finish()
 
     def _end_segment(self, chunk: Chunk) -> Chunk | None:
         """End the segment of which `chunk` has the last frames; else `chunk`."""
         if chunk.stop < chunk.segment.stop:
             return chunk
-        self._encoders.end(self._segment_of(chunk))
+        self.encoders.end(self.segment_of(chunk))
         return None
 
-    def _segment_of(self, last: Chunk) -> Segment:
+    def segment_of(self, last: Chunk) -> Segment:
         """The segment that ends with chunk `last`, named by its frames and parameters."""
-        digest = self._plan.take_digest(last.segment.index)
+        digest = self.plan.take_digest(last.segment.index)
         return replace(last.segment, stop=last.stop, batch_digest=digest)
 
-    def _look_around(self) -> bool:
+    def look_around(self) -> bool:
         """Count what is encoded, and check the disk; whether all is encoded."""
         if self._space is not None:
             self._space.check()
-        return self._encoders.settle()
+        return self.encoders.settle()
 
-    def _finish(self, finish: Callable[[int], int] | None = None) -> int:
+    def finish(self, finish: Callable[[int], int] | None = None) -> int:
         """Have the video's end written, by this process or by `finish`; its bytes."""
         if self._resumption is not None:
-            self._resumption.end_at(self._plan.n_begun)
+            self._resumption.end_at(self.plan.n_begun)
         began_s = self._stats.elapsed_s
         file_bytes = (finish or self._writer.finish)(self._stats.frames)
-        self._events.emit(VideoClosed(write_s=self._stats.elapsed_s - began_s))
+        self.events.emit(VideoClosed(write_s=self._stats.elapsed_s - began_s))
         return file_bytes
 
     def _on_ray(self, begun: Chunk | None) -> int:
-        from rayanim.engine.distributed import RayRun, RemainingWork
+        from rayanim.engine.distributed import RayRun
 
         self._handover.wait()
         if self._resumption is not None:
             self._resumption.audits_here = False
         run = RayRun(
-            self._job,
-            self._events,
-            packed_source=self._chooser.packed_source,
-            auditor=self._auditor(),
-            setup=replace(self._inside.setup(), replay=self._replay, begun=self._plan.next_frame),
-            work=RemainingWork(
-                plan=self._plan,
-                encoders=self._encoders,
-                segment_of=self._segment_of,
-                begun=begun,
-                frame_bytes=self._inside.spec.frame_bytes,
-                times=self._handover.frame_times(),
-                writer=self._writer_for_actor(),
-                look_around=self._look_around,
-                found=self._found,
-                drawn=self._cached.drawn,
-                finish=self._finish,
-            ),
+            self,
+            setup=replace(self._inside.setup(), replay=self._replay, begun=self.plan.next_frame),
+            times=self._handover.frame_times(),
+            begun=begun,
             choice=self._handover.choice(self._drawn_frames),
-            max_actors=self._chooser.most_actors(),
-            limit_bytes=self._chooser.limit_bytes,
-            link=self._chooser.link,
+            auditor=self._auditor(),
+            chooser=self._chooser,
         )
         return run.run()
 
     def _go_on_here(self, nothing: NothingDrawnError) -> None:
         """Draw on in this process: no actor can draw the source."""
         if nothing.taken is not None:
-            self._plan.put_back(nothing.taken)
+            self.plan.put_back(nothing.taken)
         why = nothing.why.rstrip(".")
-        self._events.notice_once(f"{why}. This process goes on, and draws all frames.", "stays")
+        self.events.notice_once(f"{why}. This process goes on, and draws all frames.", "stays")
         self._inside.must_stay = "render actors cannot draw it as this process does"
         self._handover.stay()
 
     def _auditor(self) -> Auditor | None:
         """What compares frames of actors with this process's; None where it was turned off."""
-        settings, packed = self._job.settings, self._chooser.pristine
+        settings, packed = self.job.settings, self._chooser.pristine
         if settings.audit == 0 or packed is None:
             return None
         return Auditor(
             self._inside.reference(packed, self._replay),
-            self._events,
+            self.events,
             share=settings.audit,
             replays=self._replay is not None or settings.sequential,
             last=self._inside.last,
-            start=self._plan.n_chunks,
-            cached=self._cached,
+            start=self.plan.n_chunks,
+            cached=self.cached,
         )
 
     def _finds_way(self) -> bool:
@@ -494,15 +477,15 @@ class VideoJob:
         They run the updates that they skip where that is cheap, or where frames
         turn out to depend on those before. They jump where it is not.
         """
-        settings, inside = self._job.settings, self._inside
+        settings, inside = self.job.settings, self._inside
         if settings.sequential or settings.independent:
             return True
         if self._possible is None:
-            self._possible = (self._job.replay(),)
+            self._possible = (self.job.replay(),)
         (replay,) = self._possible
         if replay is None or not self._replay_is_cheap():
             pristine = self._chooser.pristine
-            if not inside.can_test_order and self._plan.frames_left != 0:
+            if not inside.can_test_order and self.plan.frames_left != 0:
                 return False
             if pristine is not None and not inside.order_matters(pristine):
                 return True
@@ -515,7 +498,7 @@ class VideoJob:
 
     def _replay_is_cheap(self) -> bool:
         """Whether running all updates in each actor costs little beside drawing."""
-        times, advance_s = self._handover.frame_times(), self._job.source.advance_s
+        times, advance_s = self._handover.frame_times(), self.job.source.advance_s
         actors = max(1, self._handover.choice(self._drawn_frames).actors)
         if advance_s is None:
             return False
@@ -523,19 +506,17 @@ class VideoJob:
         replayed_s = advance_s + max(0.0, frame_s - advance_s) / actors
         return replayed_s < REPLAY_COSTS * frame_s / actors
 
-    def _writer_for_actor(self) -> SegmentWriter | None:
+    def writer_for_actor(self) -> SegmentWriter | None:
         """What an actor is to join the video with; None where one encoder makes all of it."""
-        if not self._is_joined:
-            return None
-        return self._segment_writer()
+        return self._segment_writer() if self._is_joined else None
 
     def _segment_writer(self, *, joins: bool = True) -> SegmentWriter:
-        path, *others = self._job.part_paths
+        path, *others = self.job.part_paths
         return SegmentWriter(
             self._inside.spec, path, self._store, others=tuple(others), joins=joins
         )
 
-    def _found(self) -> list[int]:
+    def take_found(self) -> list[int]:
         """The segments of which files were written or found here since the last call."""
         return self._writer.take_found() if isinstance(self._writer, SegmentWriter) else []
 
