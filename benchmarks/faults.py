@@ -18,7 +18,7 @@ import harm
 from numbered import FPS
 
 import rayanim
-from rayanim.engine.scheduler import SLACK_S, VERY_LATE
+from rayanim.engine.roster import SLACK_S, VERY_LATE
 
 Harm = Callable[[Any], None]
 

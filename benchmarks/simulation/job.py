@@ -249,7 +249,9 @@ class SimulatedJob:
             self._turn()
 
     def _tell(self, event: Event) -> None:
-        held = self._scheduler.held_by(event.number) if isinstance(event, Died) else ()
+        held: tuple[Chunk, ...] = ()
+        if isinstance(event, Died) and event.number in self._scheduler.roster:
+            held = tuple(self._scheduler.roster[event.number].held)
         try:
             self._act(event)
         except SegmentLostError:

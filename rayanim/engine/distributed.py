@@ -173,7 +173,7 @@ class RayRun:
             self._draw_all()
             # Nodes may go while the video is joined.
             self._on(Finish())
-            self._events.counted(self._scheduler.alive, self._scheduler.nodes)
+            self._count_fleet()
             file_bytes = self._video.finish(None if self._encoder is None else self._join)
             self._pool.close(self._scheduler.unresponsive_nodes)
             return file_bytes
@@ -206,15 +206,17 @@ class RayRun:
             self._encoder.found(self._video.take_found())
         return is_encoded and self._scheduler.finished
 
+    def _count_fleet(self) -> None:
+        self._events.counted(self._scheduler.roster.alive, self._scheduler.roster.nodes)
+
     def _show_progress(self) -> None:
-        scheduler = self._scheduler
-        self._events.counted(scheduler.alive, scheduler.nodes)
+        self._count_fleet()
         self._events.emit(
             Progressed(
-                alive=scheduler.alive,
-                requested=scheduler.requested,
-                target=scheduler.target,
-                queued_frames=scheduler.queue.queued_frames,
+                alive=self._scheduler.roster.alive,
+                requested=self._scheduler.roster.requested,
+                target=self._scheduler.target,
+                queued_frames=self._scheduler.queue.queued_frames,
             )
         )
 
@@ -347,7 +349,7 @@ class RayRun:
         there, free = ray.cluster_resources(), ray.available_resources()
         return FarmStartError(
             no_actor_text(
-                self._scheduler.requested, waited_s, there.get("CPU", 0), free.get("CPU", 0)
+                self._scheduler.roster.requested, waited_s, there.get("CPU", 0), free.get("CPU", 0)
             )
         )
 

@@ -58,13 +58,12 @@ from rayanim.events import (
 )
 from rayanim.figure.draw_stats import DrawMonitor
 from rayanim.parameters import Batch, Feed, PushedBack
-from rayanim.settings import RenderSettings, Transport
+from rayanim.settings import Transport
 from rayanim.sources import SequentialSource, only_forward
 
 if TYPE_CHECKING:
     from rayanim.engine.cached import CachedSegments
     from rayanim.engine.job import Job
-    from rayanim.engine.packing import PackedSource
     from rayanim.sources import Source
     from rayanim.storage.segments import SegmentFolder
     from rayanim.video.spec import StreamSpec
@@ -308,17 +307,13 @@ class InProcess:
             fresh = copied(pristine)
             find_jump(source, index, self._renderer, self._order_test, fresh, self.geometry)
 
-    def params_by_number(self) -> dict[int, Any] | None:
-        """What `update` gets for each frame of the whole video; None where there are none."""
-        return self._job.params_by_number()
-
     def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
         """What the frames of actors are compared with; this process's source serves it from now."""
         source = self._source
         if replay is None and isinstance(source, SequentialSource) and self._cached.is_active:
             # What was put before it runs the updates that are skipped; actors jump.
             source = self._job.source
-        return _Here(self, self._job.settings, source, packed, replay, self.last)
+        return _Here(self._job, self.setup(), source, packed, replay, self.last)
 
 
 class _Here:
@@ -326,37 +321,35 @@ class _Here:
 
     def __init__(
         self,
-        inside: InProcess,
-        settings: RenderSettings,
+        job: Job,
+        setup: RenderSetup,
         source: Source,
         packed: PackedSource,
         replay: Replay | None,
         last: int,
     ) -> None:
-        self._setup = inside.setup()
-        self._settings = settings
+        self._setup = setup
         self._packed = packed
         self._replay = replay
         if replay is not None:
-            params = inside.params_by_number()
-            done = last + 1
-            source = SequentialSource(source, settings.seed, params, only_forward, done=done)
-        self._renderer = self._in_full(source)
+            params = job.params_by_number()
+            source = SequentialSource(
+                source, job.settings.seed, params, only_forward, done=last + 1
+            )
+        self._renderer = self._renderer_of(source, in_full=True)
 
     def draw(self, number: int, params: Any) -> FrameMark:
         return self._renderer.mark(number, params)
 
     def draw_as_actor(self, batch: Batch, *, in_full: bool) -> FrameMark:
-        setup, settings = self._setup, self._settings
+        setup, seed = self._setup, self._setup.settings.seed
         with classes_apart(), copied(self._packed) as source:
             if self._replay is not None:
                 again = functools.partial(unpickled, self._packed)
-                source = self._replay.of(source, settings.seed, again) or source
+                source = self._replay.of(source, seed, again) or source
             try:
-                open_source(source, settings.seed, setup.geometry)
-                renderer = ChunkRenderer(source, setup.spec, settings, is_audited=True)
-                if in_full:
-                    renderer.draw_in_full_from_now()
+                open_source(source, seed, setup.geometry)
+                renderer = self._renderer_of(source, in_full=in_full)
                 for number, params in [*setup.first.frames(), *batch.frames()]:
                     mark = renderer.mark(number, params)
                 return mark
@@ -364,9 +357,11 @@ class _Here:
                 with contextlib.suppress(RayanimError):
                     close_source(source)
 
-    def _in_full(self, source: Source) -> ChunkRenderer:
-        renderer = ChunkRenderer(source, self._setup.spec, self._settings, is_audited=True)
-        renderer.draw_in_full_from_now()
+    def _renderer_of(self, source: Source, *, in_full: bool) -> ChunkRenderer:
+        setup = self._setup
+        renderer = ChunkRenderer(source, setup.spec, setup.settings, is_audited=True)
+        if in_full:
+            renderer.draw_in_full_from_now()
         return renderer
 
 
@@ -468,30 +463,7 @@ class _Frames:
 
     chunk: Chunk
     frames: RawPayload
-    when_encoded: WhenEncoded
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """An encoder has taken these frames."""
-
-    sent: _Frames
-    encode_s: float
-    wait_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A segment was encoded and written."""
-
-    segment: Segment
-    encode_s: float
-    write_s: float
-    written_bytes: int
-
-
-def _nothing_to_free(chunk: Chunk, encode_s: float, wait_s: float) -> None:
-    """The frames were drawn here."""
+    when_encoded: WhenEncoded | None
 
 
 class Encoders:
@@ -514,7 +486,8 @@ class Encoders:
         # The frames of each segment that is not ended; it ends with the segment, or with None.
         self._incoming: dict[int, SimpleQueue[_Frames | Segment | None]] = {}
         self._running: list[Future[None]] = []
-        self._results: SimpleQueue[_Taken | _Written] = SimpleQueue()
+        # What the threads have done, to be called by the thread that gives frames.
+        self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._changed = threading.Condition()
         self._waiting_bytes = 0
         self._busy_s = 0.0
@@ -536,10 +509,7 @@ class Encoders:
         return self._busy_s / self._encoded_frames if self._encoded_frames else None
 
     def add(
-        self,
-        chunk: Chunk,
-        frames: RawPayload,
-        when_encoded: WhenEncoded = _nothing_to_free,
+        self, chunk: Chunk, frames: RawPayload, when_encoded: WhenEncoded | None = None
     ) -> None:
         """The next frames of a segment; `when_encoded` is called by `settle`."""
         self._check()
@@ -567,10 +537,10 @@ class Encoders:
     def settle(self) -> bool:
         """Count what is encoded; whether that is all."""
         self._running = [each for each in self._running if not each.done()]
-        while not self._results.empty():
-            self._count(self._results.get())
+        while not self._done.empty():
+            self._done.get()()
         self._check()
-        return not self._running and self._results.empty()
+        return not self._running and self._done.empty()
 
     def finish(self) -> None:
         """Wait until everything is encoded and written; each segment was ended."""
@@ -596,22 +566,11 @@ class Encoders:
     def _has_room(self) -> bool:
         return self._failure is not None or self._waiting_bytes < self._limit_bytes
 
-    def _count(self, result: _Taken | _Written) -> None:
-        if isinstance(result, _Taken):
-            chunk = result.sent.chunk
-            self._events.emit(
-                SegmentEncoded.of(chunk, encode_s=result.encode_s, wait_s=result.wait_s)
-            )
-            result.sent.when_encoded(chunk, result.encode_s, result.wait_s)
-        else:
-            self._events.emit(
-                SegmentStored.of(
-                    result.segment,
-                    written_bytes=result.written_bytes,
-                    encode_s=result.encode_s,
-                    write_s=result.write_s,
-                )
-            )
+    def _taken(self, sent: _Frames, encode_s: float, wait_s: float) -> None:
+        """An encoder has taken frames."""
+        self._events.emit(SegmentEncoded.of(sent.chunk, encode_s=encode_s, wait_s=wait_s))
+        if sent.when_encoded is not None:
+            sent.when_encoded(sent.chunk, encode_s, wait_s)
 
     def _work(self, incoming: SimpleQueue[_Frames | Segment | None], n_frames: int) -> None:
         """Encode and write one segment, in a thread."""
@@ -638,26 +597,29 @@ class Encoders:
             encoder.encode(item.frames)
             wait_s, waits_since_s = began_s - waits_since_s, time.perf_counter()
             encode_s, at = waits_since_s - began_s, item.chunk.stop
-            self._count_busy(encode_s)
-            self._freed(item.frames)
-            self._results.put(_Taken(item, encode_s, wait_s))
+            self._count(item.frames, encode_s)
+            self._done.put(functools.partial(self._taken, item, encode_s, wait_s))
         if item is None:
             return
         _check_order(item.stop, at)
         began_s = time.perf_counter()
         encoded = encoder.finish()
         encoded_s = time.perf_counter()
-        self._count_busy(encoded_s - began_s)
+        with self._changed:
+            self._busy_s += encoded_s - began_s
         written_bytes = self._writer.put(item, encoded)
-        write_s = time.perf_counter() - encoded_s
-        self._results.put(_Written(item, encoded_s - began_s, write_s, written_bytes))
+        stored = SegmentStored.of(
+            item,
+            written_bytes=written_bytes,
+            encode_s=encoded_s - began_s,
+            write_s=time.perf_counter() - encoded_s,
+        )
+        self._done.put(functools.partial(self._events.emit, stored))
 
-    def _count_busy(self, took_s: float) -> None:
+    def _count(self, frames: RawPayload, encode_s: float) -> None:
+        """An encoder has taken frames: their bytes are free."""
         with self._changed:
-            self._busy_s += took_s
-
-    def _freed(self, frames: RawPayload) -> None:
-        with self._changed:
+            self._busy_s += encode_s
             self._encoded_frames += len(frames)
             self._waiting_bytes -= frames.nbytes
             self._changed.notify_all()

@@ -149,10 +149,11 @@ class Scheduler(Generic[Payload]):
     ) -> None:
         self.queue = queue
         self._settings = settings
-        self._roster = Roster()
+        self.roster = Roster()
         self._failures = NodeFailures()
         self._starts = ActorStarts()
-        self._refusal: RayanimError | None = None
+        self.refusal: RayanimError | None = None
+        """Why the source could not be opened on a node that is excluded."""
         self._answered_s: dict[str, float] = {}
         self._transfers: dict[tuple[int, int], tuple[str | None, Chunk, float]] = {}
         self._slowest_transfer_s = USUAL_TRANSFER_S
@@ -217,29 +218,9 @@ class Scheduler(Generic[Payload]):
     # ---- what the loop and the progress bar ask
 
     @property
-    def alive(self) -> int:
-        """Actors that can draw and were not asked to leave."""
-        return self._roster.alive
-
-    @property
-    def requested(self) -> int:
-        """Actors asked for, those included that can draw."""
-        return self._roster.requested
-
-    @property
-    def nodes(self) -> int:
-        """Nodes on which there are actors."""
-        return self._roster.nodes
-
-    @property
     def finished(self) -> bool:
         """Whether every chunk was drawn, encoded and written."""
         return self.queue.finished
-
-    @property
-    def refusal(self) -> RayanimError | None:
-        """Why the source could not be opened on a node that is excluded."""
-        return self._refusal
 
     @property
     def unresponsive_nodes(self) -> Collection[str]:
@@ -251,31 +232,27 @@ class Scheduler(Generic[Payload]):
         """Seconds for which no actor that was asked for has had a process."""
         return self._now_s - self._alive_s
 
-    def held_by(self, number: int) -> Collection[Chunk]:
-        """What actor `number` draws and is to draw; nothing where it is gone."""
-        return tuple(self._roster[number].held) if number in self._roster else ()
-
     # ---- actors come and go
 
     def _process_started(self, event: Answered) -> None:
-        if event.number not in self._roster:
+        if event.number not in self.roster:
             return
-        member = self._roster[event.number]
+        member = self.roster[event.number]
         member.node = event.node
         member.answered_s = self._answered_s[event.node] = self._now_s
-        self._roster.answer(member)
+        self.roster.answer(member)
         if event.node in self._failures.excluded:
             # It was asked for before its node was excluded, and has nothing to draw yet.
             self._emit(ActorReleased(actor=member.number))
             self._end(member)
 
     def _joined(self, event: Joined) -> None:
-        if event.number not in self._roster:
+        if event.number not in self.roster:
             return
-        member = self._roster[event.number]
+        member = self.roster[event.number]
         self._heard_from(member)
         self._starts.opened(self._now_s - member.answered_s)
-        self._roster.open(member)
+        self.roster.open(member)
         self._emit(ActorJoined(actor=member.number, waited_s=self._now_s - member.asked_s))
         self._news_s = self._now_s
         if member.node is not None:
@@ -292,13 +269,13 @@ class Scheduler(Generic[Payload]):
 
     def _apply(self, target: int) -> None:
         """Ask for actors, or release some, until `target` are requested."""
-        for _ in range(target - self._roster.requested):
+        for _ in range(target - self.roster.requested):
             self._numbers += 1
-            self._roster.add(Member(self._numbers, asked_s=self._now_s))
+            self.roster.add(Member(self._numbers, asked_s=self._now_s))
             self._emit(ActorAsked(actor=self._numbers))
             self._actions.append(Ask(self._numbers))
-        for member in self._roster.to_release(self._roster.requested - target):
-            self._roster.leave(member)
+        for member in self.roster.to_release(self.roster.requested - target):
+            self.roster.leave(member)
             self._release_if_idle(member)
 
     def _release_if_idle(self, member: Member) -> None:
@@ -306,14 +283,14 @@ class Scheduler(Generic[Payload]):
             return
         self._emit(ActorReleased(actor=member.number))
         if member.is_open:
-            self._roster.remove(member)
+            self.roster.remove(member)
             self._actions.append(Release(member.number))
         else:
             # Calls that wait would keep it: Ray would go on to find it a node, and start it.
             self._end(member)
 
     def _end(self, member: Member) -> None:
-        self._roster.remove(member)
+        self.roster.remove(member)
         self._actions.append(End(member.number))
 
     # ---- chunks are given out
@@ -321,8 +298,8 @@ class Scheduler(Generic[Payload]):
     def _assign(self) -> None:
         """Give all free actors something to draw, as far as there is any."""
         self._look_for_late()
-        for number in self._roster.free_places(self._depth):
-            node = self._roster[number].node
+        for number in self.roster.free_places(self._depth):
+            node = self.roster[number].node
             if node is not None and node in self._late.unresponsive_nodes:
                 continue
             chunk = self._next_for(number, node)
@@ -345,13 +322,13 @@ class Scheduler(Generic[Payload]):
                 very_late={i: on for i, on in late.very_late.items() if queue.may_be_copied(i)},
             )
         if late.chunks or self._failures.has_failures:
-            self._working_nodes = self._roster.working_nodes()
+            self._working_nodes = self.roster.working_nodes()
 
     def _submit(self, number: int, chunk: Chunk) -> None:
-        member = self._roster[number]
+        member = self.roster[number]
         if not member.held:
             member.began_s = self._now_s
-        self._roster.begin(member, chunk)
+        self.roster.begin(member, chunk)
         self._actions.append(Submit(number, chunk))
 
     def _next_for(self, number: int, node: str | None) -> Chunk | None:
@@ -362,7 +339,7 @@ class Scheduler(Generic[Payload]):
                 self._late = replace(late, copies_left=late.copies_left - 1)
                 return chunk
         chunk = self.queue.take(self._to_avoid(node))
-        if chunk is None and self.queue.all_handed_out and not self._roster[number].held:
+        if chunk is None and self.queue.all_handed_out and not self.roster[number].held:
             chunk = self._copy(late.chunks, number, node)
         return chunk
 
@@ -380,7 +357,7 @@ class Scheduler(Generic[Payload]):
             return None
         alone = len(self._working_nodes) < 2
         among = {index for index, nodes in late.items() if alone or node not in nodes}
-        among -= {chunk.index for chunk in self._roster[number].held}
+        among -= {chunk.index for chunk in self.roster[number].held}
         chunk = self.queue.take_copy(among)
         if chunk is not None and chunk.index in self._late.very_late:
             # That idle actors share the last chunks, which take no time, is worth no words.
@@ -395,19 +372,19 @@ class Scheduler(Generic[Payload]):
 
     def _stopped_drawing(self, number: int, chunk: Chunk) -> None:
         """The actor has given back `chunk`, and begins the next one."""
-        if number not in self._roster:
+        if number not in self.roster:
             return
-        member = self._roster[number]
+        member = self.roster[number]
         self._heard_from(member)
         if chunk not in member.held:
             return
-        self._roster.end(member, chunk)
+        self.roster.end(member, chunk)
         member.began_s, member.has_drawn = self._now_s, True
         if member.leaving:
             self._release_if_idle(member)
 
     def _node_of(self, number: int) -> str | None:
-        return self._roster[number].node if number in self._roster else None
+        return self.roster[number].node if number in self.roster else None
 
     def _transfer_began(self, event: TransferBegan) -> None:
         node = self._node_of(event.number)
@@ -482,12 +459,12 @@ class Scheduler(Generic[Payload]):
 
     def _died(self, event: Died) -> None:
         """An actor is gone: what it held is drawn again."""
-        if event.number not in self._roster:
+        if event.number not in self.roster:
             return
-        member = self._roster[event.number]
+        member = self.roster[event.number]
         drawing = member.held[0] if member.held else None
         waiting = tuple(member.held)[1:]
-        self._roster.remove(member)
+        self.roster.remove(member)
         # It may have died before it answered: Ray knows where.
         node = member.node or event.node
         if not member.is_open:
@@ -523,7 +500,7 @@ class Scheduler(Generic[Payload]):
         starts.deaths += 1
         if starts.deaths < MAX_DEATHS:
             return
-        nodes = MAX_NODES_TRIED if self._roster.alive else len(event.usable)
+        nodes = MAX_NODES_TRIED if self.roster.alive else len(event.usable)
         if starts.too_many_deaths(nodes):
             raise FarmStartError(
                 f"{starts.deaths} render actors in a row died while they opened the source "
@@ -544,7 +521,7 @@ class Scheduler(Generic[Payload]):
             self.queue.give_back(chunk)
             self._count(node, message)
             return
-        others = self._roster.working_nodes() - {node}
+        others = self.roster.working_nodes() - {node}
         seen_elsewhere = node is None or self._failures.has_failed_before(chunk.index)
         if seen_elsewhere or not others:
             raise event.failure
@@ -556,12 +533,12 @@ class Scheduler(Generic[Payload]):
 
     def _cannot_open(self, event: CallFailed, node: str | None) -> None:
         failure = event.failure
-        if event.number in self._roster:
-            self._end(self._roster[event.number])
+        if event.number in self.roster:
+            self._end(self.roster[event.number])
         others = set(event.usable) - {node, *self._failures.excluded}
-        if node is None or not others or (self._refusal is not None and not self._roster.alive):
+        if node is None or not others or (self.refusal is not None and not self.roster.alive):
             raise failure
-        self._refusal = failure
+        self.refusal = failure
         self._notice(
             f"{failure.message} That was on node {self._named(node)}, which is left out; "
             "others try."
@@ -587,7 +564,7 @@ class Scheduler(Generic[Payload]):
     def _exclude(self, node: str) -> None:
         """End all actors on `node`, and ask for no more there."""
         self._actions.append(Exclude(node))
-        for member in [each for each in self._roster if each.node == node]:
+        for member in [each for each in self.roster if each.node == node]:
             self._end(member)
             for chunk in member.held:
                 self.queue.give_back(chunk)
@@ -600,7 +577,7 @@ class Scheduler(Generic[Payload]):
             self._next_decision_s = self._now_s + TICK_S
             self._decide()
         self._assign()
-        if self._roster.answered or not self._roster.requested:
+        if self.roster.answered or not self.roster.requested:
             self._alive_s = self._now_s
         self._check_silence(encoder_silence_s)
 
@@ -614,8 +591,8 @@ class Scheduler(Generic[Payload]):
         frames_left, chunks_left = self._left()
         return Snapshot(
             now_s=self._now_s,
-            alive=self._roster.alive,
-            requested=self._roster.requested,
+            alive=self.roster.alive,
+            requested=self.roster.requested,
             queued_frames=self.queue.queued_frames,
             in_flight_bytes=self.queue.in_flight_bytes,
             in_flight_limit_bytes=self._settings.limit_bytes,
@@ -642,7 +619,7 @@ class Scheduler(Generic[Payload]):
         for number in self._find_late():
             self._give_up(number)
         limit_s = self._starts.limit_s
-        for member in self._roster.opening:
+        for member in self.roster.opening:
             if self._now_s - member.answered_s > limit_s:
                 text = f"Render actor {member.number} does not open its source: it is ended."
                 self._end(member)
@@ -661,16 +638,16 @@ class Scheduler(Generic[Payload]):
             return ()
         ago_s = {
             node: self._now_s - self._answered_s.get(node, self._now_s)
-            for node in self._roster.working_nodes()
+            for node in self.roster.working_nodes()
         }
-        self._late = find_late(self._assignments(), ago_s, self._roster.alive)
+        self._late = find_late(self._assignments(), ago_s, self.roster.alive)
         if self._late.patience_s > self._pace.patience_s:
             self._pace = replace(self._pace, patience_s=self._late.patience_s)
         return self._late.given_up
 
     def _assignments(self) -> Iterator[Assignment]:
         """What all actors draw and have yet to draw, and what is being transferred from them."""
-        for member in self._roster:
+        for member in self.roster:
             # Its first chunk may take long: the updates of all frames before run then.
             is_timed = member.has_drawn or not self._settings.replays
             for position, chunk in enumerate(member.held):
@@ -697,9 +674,9 @@ class Scheduler(Generic[Payload]):
 
     def _give_up(self, number: int) -> None:
         """End an actor that does not answer; its chunk is not counted as failed."""
-        if number not in self._roster:
+        if number not in self.roster:
             return
-        member, why = self._roster[number], "took far longer than others"
+        member, why = self.roster[number], "took far longer than others"
         self._end(member)
         drawing = member.held[0] if member.held else None
         text = f"Render actor {number} does not answer: it is ended."
@@ -716,7 +693,7 @@ class Scheduler(Generic[Payload]):
         settings = self._settings
         frame_s = max(settings.frame_s, self._pace.known_s)
         silence_s = self._now_s - self._news_s
-        longest_frames = max(map(len, self._roster.drawing()), default=1)
+        longest_frames = max(map(len, self.roster.drawing()), default=1)
         if silence_s > timeout_s(longest_frames, frame_s, settings.open_s):
             raise FarmSilentError(
                 f"No actor has answered for {silence_s:.0f} s. "
@@ -731,15 +708,15 @@ class Scheduler(Generic[Payload]):
     def _waits_for(self, encoder_silence_s: float) -> str:
         if encoder_silence_s > SILENCE_S:
             return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
-        drawing = self._roster.drawing()
+        drawing = self.roster.drawing()
         if drawing:
             named = [chunk.label for chunk in drawing[:MAX_NAMED]]
             more = len(drawing) - len(named)
             others = f", and {more} other chunks" if more else ""
             return f"Still drawing {', '.join(named)}{others}."
-        if self._roster.answered:
+        if self.roster.answered:
             return "Still opening the source in render actors."
-        requested = self._roster.requested
+        requested = self.roster.requested
         actors = "a render actor" if requested == 1 else f"{requested} render actors"
         return (
             f"Still waiting for Ray to find room for {actors}; `ray status` shows what it "

@@ -302,7 +302,7 @@ def test_idle_actors_do_not_each_look_through_all_others(monkeypatch: pytest.Mon
     copied = len(desk.on(Tick(), after_s=2 * LOOK_S)) + len(desk.on(Tick(), after_s=2 * LOOK_S))
     assert copied > 0
     counted: list[None] = []
-    roster = desk.scheduler._roster
+    roster = desk.scheduler.roster
     working_nodes = roster.working_nodes
     monkeypatch.setattr(
         type(roster), "working_nodes", lambda self: counted.append(None) or working_nodes()
