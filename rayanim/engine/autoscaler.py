@@ -37,8 +37,6 @@ import math
 from collections import deque
 from dataclasses import dataclass, replace
 
-from rayanim.errors import SettingsError
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -84,18 +82,6 @@ class ScalingLimits:
     max_actors: int
     hold_s: float = 1.0
     settle_s: float = 2.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.min_actors <= self.max_actors:
-            raise SettingsError(
-                f"The number of actors must be bounded by 1 <= min <= max, "
-                f"got min={self.min_actors!r} and max={self.max_actors!r}."
-            )
-        if not (self.hold_s >= 0 and self.settle_s >= 0):
-            raise SettingsError(
-                f"hold_s and settle_s must be 0 or more seconds, "
-                f"got {self.hold_s!r} and {self.settle_s!r}."
-            )
 
     def clamp(self, actors: int) -> int:
         """The allowed number that is nearest to `actors`."""
@@ -176,31 +162,40 @@ def decide(
 ) -> tuple[Decision, PolicyState]:
     """The decision for this tick and the state for the next."""
     seen = _observe(snapshot, limits, state)
-    target, reason = _target(snapshot, limits, seen)
-    decision = Decision(target, target - snapshot.requested, reason)
+    requested = snapshot.requested
+    target, why = _target(snapshot, limits, seen)
+    step = f"stay at {requested}"
+    if target != requested:
+        step = f"{'up' if target > requested else 'down'} from {requested} to {target}"
+    decision = Decision(target, target - requested, f"{step}: {why}")
     return decision, _remember(snapshot, limits, seen, decision)
 
 
 def _observe(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> PolicyState:
     """Follow since when each condition holds; a restless time counts for neither."""
-    now = snapshot.now_s
-    state = replace(state, arriving_at_s=now) if snapshot.pending else state
-    resting = _rested(now, state.changed_at_s, limits)
-    supply_known = resting and _rested(now, state.arriving_at_s, limits)
+    now_s = snapshot.now_s
+    state = replace(state, arriving_at_s=now_s) if snapshot.pending else state
+    resting = _rested(now_s, state.changed_at_s, limits)
+    supply_known = resting and _rested(now_s, state.arriving_at_s, limits)
+    is_idle = snapshot.encoder_idle_fraction > IDLE_SHARE
+    is_full = snapshot.window_share >= FULL_SHARE and not is_idle
     return replace(
         state,
         wanted=snapshot.requested if state.wanted is None else state.wanted,
-        peaks=_peaks(state.peaks, now, snapshot.demand, PEAK_HOLDS * limits.hold_s),
-        starved_since_s=_since(state.starved_since_s, now, supply_known and _starves(snapshot)),
-        full_since_s=_since(state.full_since_s, now, resting and _full(snapshot)),
+        peaks=_peaks(state.peaks, now_s, snapshot.demand, PEAK_HOLDS * limits.hold_s),
+        starved_since_s=_since(
+            state.starved_since_s, now_s, supply_known and is_idle and _has_room(snapshot)
+        ),
+        full_since_s=_since(state.full_since_s, now_s, resting and is_full),
     )
 
 
 def _remember(
     snapshot: Snapshot, limits: ScalingLimits, state: PolicyState, decision: Decision
 ) -> PolicyState:
-    shortage = state.shortage
-    if _held(state.starved_since_s, snapshot.now_s, limits.hold_s) and snapshot.demand:
+    shortage, since_s = state.shortage, state.starved_since_s
+    has_starved = since_s is not None and snapshot.now_s - since_s >= limits.hold_s
+    if has_starved and snapshot.demand:
         known = _floor(shortage, snapshot.demand)
         if snapshot.requested >= known:
             shortage = Shortage(snapshot.requested, snapshot.demand)
@@ -217,16 +212,15 @@ def _target(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> tu
         # Before the bounds: where all died at once, those would ask for the fewest.
         return _replace_dead(snapshot, limits, state.wanted)
     if limits.clamp(requested) != requested:
-        target = limits.clamp(requested)
-        return target, _step(snapshot, target, _bounds(limits))
+        return limits.clamp(requested), _bounds(limits)
     if snapshot.chunks_left is not None and limits.clamp(snapshot.chunks_left) < requested:
         target = limits.clamp(snapshot.chunks_left)
-        return target, _step(snapshot, target, f"segments left to draw: {snapshot.chunks_left}")
+        return target, f"segments left to draw: {snapshot.chunks_left}"
     if state.starved_since_s is not None:
         return _up(snapshot, limits, state.starved_since_s)
     if state.full_since_s is not None:
         return _down(snapshot, limits, state, state.full_since_s)
-    return requested, _stay(snapshot, limits, state)
+    return requested, _why_stay(snapshot, limits, state)
 
 
 def _replace_dead(snapshot: Snapshot, limits: ScalingLimits, wanted: int) -> tuple[int, str]:
@@ -235,74 +229,76 @@ def _replace_dead(snapshot: Snapshot, limits: ScalingLimits, wanted: int) -> tup
     useful = min(limits.clamp(wanted), _useful(snapshot, limits))
     target = max(limits.clamp(requested), useful)
     if target == requested:
-        return requested, f"stay at {requested}: {lost}, but the frames left repay no start"
-    return target, _step(snapshot, target, lost)
+        return requested, f"{lost}, but the frames left repay no start"
+    return target, lost
 
 
 def _up(snapshot: Snapshot, limits: ScalingLimits, since_s: float) -> tuple[int, str]:
-    requested, starving = snapshot.requested, _starving(snapshot)
+    requested, demand = snapshot.requested, snapshot.demand
+    starving = (
+        f"the encoder idled {snapshot.encoder_idle_fraction:.0%} "
+        f"with {snapshot.queued_frames} frames queued"
+    )
     if requested >= limits.max_actors:
-        return requested, f"stay at {requested}: {starving}, but {_bounds(limits)}"
+        return requested, f"{starving}, but {_bounds(limits)}"
     if snapshot.draw_fps_per_actor is None:
-        return requested, f"stay at {requested}: {starving}, but no actor has drawn a segment yet"
-    needed = _enough(snapshot.demand, HEADROOM_UP, limits, unknown=2 * requested)
+        return requested, f"{starving}, but no actor has drawn a segment yet"
+    needed, takes = 2 * requested, ""
+    if demand is not None:
+        needed = _actors(demand, HEADROOM_UP, limits.max_actors)
+        takes = f"; it takes {demand:.1f} actors to feed it"
     wait_s = limits.hold_s if needed > requested else PROBE_HOLDS * limits.hold_s
-    if not _held(since_s, snapshot.now_s, wait_s):
-        return requested, f"stay at {requested}: {starving}, not yet for {wait_s:g} s"
+    if snapshot.now_s - since_s < wait_s:
+        return requested, f"{starving}, not yet for {wait_s:g} s"
     wanted = limits.clamp(min(max(needed, requested + 1), 2 * requested))
     target = min(wanted, _useful(snapshot, limits))
     if target <= requested:
-        return requested, f"stay at {requested}: {starving}, but the frames left repay no start"
-    return target, _step(snapshot, target, f"{starving}{_demand_clause(snapshot)}")
+        return requested, f"{starving}, but the frames left repay no start"
+    return target, starving + takes
 
 
 def _down(
     snapshot: Snapshot, limits: ScalingLimits, state: PolicyState, since_s: float
 ) -> tuple[int, str]:
-    requested, full = snapshot.requested, _filled(snapshot)
+    requested = snapshot.requested
+    full = f"the encoder's queue is {snapshot.window_share:.0%} full"
     if not state.peaks:
-        return requested, f"stay at {requested}: {full}, but the rates are not known yet"
+        return requested, f"{full}, but the rates are not known yet"
     peak = state.peaks[0][1]
     enough = max(_actors(peak, HEADROOM_DOWN, limits.max_actors), _floor(state.shortage, peak))
     if enough >= requested:
-        return requested, f"stay at {requested}: {full}, and fewer would starve the encoder"
+        return requested, f"{full}, and fewer would starve the encoder"
     if requested <= limits.min_actors:
-        return requested, f"stay at {requested}: {full}, but {_bounds(limits)}"
-    if not _held(since_s, snapshot.now_s, limits.hold_s):
-        return requested, f"stay at {requested}: {full}, not yet for {limits.hold_s:g} s"
+        return requested, f"{full}, but {_bounds(limits)}"
+    if snapshot.now_s - since_s < limits.hold_s:
+        return requested, f"{full}, not yet for {limits.hold_s:g} s"
     target = limits.clamp(max(enough, math.ceil(requested / 2)))
-    return target, _step(snapshot, target, f"{full}; it took at most {peak:.1f} actors to feed it")
+    return target, f"{full}; it took at most {peak:.1f} actors to feed it"
 
 
-def _stay(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> str:
+def _why_stay(snapshot: Snapshot, limits: ScalingLimits, state: PolicyState) -> str:
     """Why nothing changes while no condition is being timed."""
-    stay = f"stay at {snapshot.requested}: "
     if snapshot.pending:
-        return stay + f"actors still starting: {snapshot.pending}"
+        return f"actors still starting: {snapshot.pending}"
     if not _rested(snapshot.now_s, state.changed_at_s, limits):
-        return stay + "the last change has to show first"
+        return "the last change has to show first"
     if not _rested(snapshot.now_s, state.arriving_at_s, limits):
-        return stay + "the new actors have to show first"
+        return "the new actors have to show first"
     if snapshot.encoder_idle_fraction > IDLE_SHARE:
-        return stay + (
-            f"the encoder idled {_percent(snapshot.encoder_idle_fraction)}, but "
+        return (
+            f"the encoder idled {snapshot.encoder_idle_fraction:.0%}, but "
             f"{snapshot.queued_frames} frames wait behind a slower one"
         )
-    return stay + "the encoder is fed and its queue has room"
+    return "the encoder is fed and its queue has room"
 
 
-def _starves(snapshot: Snapshot) -> bool:
+def _has_room(snapshot: Snapshot) -> bool:
+    """Whether little is queued, and one more actor has room in the window."""
     # What the actors hold is in the window too. Many actors fill most of it
     # just by drawing; there is room for one more while its part would fit.
     roomy_share = max(FULL_SHARE, snapshot.requested / (snapshot.requested + 1))
-    if snapshot.encoder_idle_fraction <= IDLE_SHARE or snapshot.window_share >= roomy_share:
-        return False
     low_frames = LOW_QUEUE_S * (snapshot.encode_fps or math.inf)
-    return snapshot.queued_frames < max(1.0, low_frames)
-
-
-def _full(snapshot: Snapshot) -> bool:
-    return snapshot.window_share >= FULL_SHARE and snapshot.encoder_idle_fraction <= IDLE_SHARE
+    return snapshot.window_share < roomy_share and snapshot.queued_frames < max(1.0, low_frames)
 
 
 def _peaks(
@@ -312,10 +308,6 @@ def _peaks(
     if demand is None:
         return recent
     return (*(peak for peak in recent if peak[1] > demand), (now_s, demand))
-
-
-def _enough(demand: float | None, headroom: float, limits: ScalingLimits, *, unknown: int) -> int:
-    return unknown if demand is None else _actors(demand, headroom, limits.max_actors)
 
 
 def _actors(demand: float, headroom: float, most: int) -> int:
@@ -332,19 +324,11 @@ def _floor(shortage: Shortage | None, demand: float) -> int:
 
 def _useful(snapshot: Snapshot, limits: ScalingLimits) -> int:
     """Actors that have a segment to draw and repay their start."""
-    repaid = _repaid(
-        snapshot.frames_left,
-        snapshot.draw_fps_per_actor,
-        snapshot.actor_start_s,
-        limits.max_actors,
-    )
-    return repaid if snapshot.chunks_left is None else min(repaid, snapshot.chunks_left)
-
-
-def _repaid(frames_left: int | None, draw_fps: float | None, start_s: float, most: int) -> int:
-    if frames_left is None or not draw_fps or start_s <= 0:
-        return most
-    return int(min(most, frames_left / draw_fps / (START_REPAID * start_s)))
+    most, start_s = limits.max_actors, snapshot.actor_start_s
+    if snapshot.frames_left is not None and snapshot.draw_fps_per_actor and start_s > 0:
+        left_s = snapshot.frames_left / snapshot.draw_fps_per_actor
+        most = int(min(most, left_s / (START_REPAID * start_s)))
+    return most if snapshot.chunks_left is None else min(most, snapshot.chunks_left)
 
 
 def _rested(now_s: float, moved_at_s: float | None, limits: ScalingLimits) -> bool:
@@ -357,36 +341,8 @@ def _since(since_s: float | None, now_s: float, holds: bool) -> float | None:
     return now_s if since_s is None else since_s
 
 
-def _held(since_s: float | None, now_s: float, hold_s: float) -> bool:
-    return since_s is not None and now_s - since_s >= hold_s
-
-
-def _step(snapshot: Snapshot, target: int, why: str) -> str:
-    direction = "up" if target > snapshot.requested else "down"
-    return f"{direction} from {snapshot.requested} to {target}: {why}"
-
-
-def _starving(snapshot: Snapshot) -> str:
-    return (
-        f"the encoder idled {_percent(snapshot.encoder_idle_fraction)} "
-        f"with {snapshot.queued_frames} frames queued"
-    )
-
-
-def _filled(snapshot: Snapshot) -> str:
-    return f"the encoder's queue is {_percent(snapshot.window_share)} full"
-
-
-def _demand_clause(snapshot: Snapshot) -> str:
-    return "" if snapshot.demand is None else f"; it takes {snapshot.demand:.1f} actors to feed it"
-
-
 def _bounds(limits: ScalingLimits) -> str:
     return f"{limits.min_actors} to {limits.max_actors} are allowed"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}"
 
 
 class SlidingSums:
