@@ -35,7 +35,6 @@ from typing import Generic, TypeVar
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.errors import SegmentLostError
 
-Item = TypeVar("Item")
 Payload = TypeVar("Payload")
 
 MAX_ATTEMPTS = 3
@@ -79,7 +78,8 @@ class ChunkQueue(Generic[Payload]):
         self._plan = plan
         self._frame_bytes = frame_bytes
         self._limit_bytes = limit_bytes
-        self._peeked: Chunk | None = None
+        self.peeked: Chunk | None = None
+        """The chunk that was taken from the plan, and not yet given out."""
         self._exhausted = False
         # Indices of open chunks that no actor draws any more, as a heap.
         self._again: list[int] = []
@@ -91,7 +91,7 @@ class ChunkQueue(Generic[Payload]):
         # Segments of which raw frames go to an encoder, by index.
         self._fed: dict[int, _Fed[Payload]] = {}
         if begun is not None:
-            self._fed[begun.segment.index] = _Fed(Ordering(begun.index + 1), begun.index)
+            self._fed[begun.segment.index] = _Fed(begun.index + 1)
         self.drawn_frames = 0
         self.drawing_frames = 0
         self.drawing_chunks = 0
@@ -122,20 +122,15 @@ class ChunkQueue(Generic[Payload]):
         """Whether no chunk was given out."""
         return not self.drawn_frames and not self._open
 
-    @property
-    def peeked(self) -> Chunk | None:
-        """The chunk that was taken from the plan, and not yet given out."""
-        return self._peeked
-
     def take(self, avoid: Container[int] = ()) -> Chunk | None:
         """The next chunk to draw, or None while there is none or no room."""
         again = self._pop_again(avoid)
         if again is not None:
             return self._give_out(self._open[again])
-        segment_or_none = self._peek()
-        if segment_or_none is None or not self._fits(segment_or_none):
+        chunk = self._peek()
+        if chunk is None or not self._fits(chunk):
             return None
-        chunk, self._peeked = segment_or_none, None
+        self.peeked = None
         self._open[chunk.index] = each = _Open(chunk, 0)
         self._set_bytes(each, self._raw_bytes(chunk))
         return self._give_out(each)
@@ -176,7 +171,7 @@ class ChunkQueue(Generic[Payload]):
         self._attempts[chunk.index] = attempts
         if attempts >= MAX_ATTEMPTS:
             first, last = chunk.batch.numbers[0], chunk.batch.numbers[-1]
-            what, how, them, frames = (f"Frame {first}", "To see why", "it", f"{first}")
+            what, how, them, frames = f"Frame {first}", "To see why", "it", f"{first}"
             if last > first:
                 what, how, them = f"A frame from {first} to {last}", "To see which", "them"
                 frames = f"{first}-{last}"
@@ -215,11 +210,7 @@ class ChunkQueue(Generic[Payload]):
         drawn = Drawn(chunk, payload)
         if chunk.encodes:
             return [drawn]
-        fed = self._fed[chunk.segment.index]
-        released = fed.ordering.put(chunk.index, drawn)
-        if released:
-            fed.released = released[-1].chunk.index
-        return released
+        return self._fed[chunk.segment.index].put(drawn)
 
     def ended(self) -> list[Chunk]:
         """The last chunks of segments whose frames were all released, each once."""
@@ -289,17 +280,17 @@ class ChunkQueue(Generic[Payload]):
         return not self._open or wanted_bytes <= self._limit_bytes
 
     def _peek(self) -> Chunk | None:
-        if self._peeked is None and not self._exhausted:
-            self._peeked = next(self._plan, None)
-            self._exhausted = self._peeked is None
-            self._note_end(self._pulled, self._peeked)
-            self._pulled = self._peeked
-        return self._peeked
+        if self.peeked is None and not self._exhausted:
+            self.peeked = next(self._plan, None)
+            self._exhausted = self.peeked is None
+            self._note_end(self._pulled, self.peeked)
+            self._pulled = self.peeked
+        return self.peeked
 
     def _note_end(self, before: Chunk | None, after: Chunk | None) -> None:
         """`after` follows `before`: maybe one segment ends, and the next one begins."""
         if after is not None and not after.encodes:
-            self._fed.setdefault(after.segment.index, _Fed(Ordering(after.index)))
+            self._fed.setdefault(after.segment.index, _Fed(after.index))
         if before is None or before.encodes:
             return
         if after is None or after.segment.index != before.segment.index:
@@ -310,38 +301,28 @@ class ChunkQueue(Generic[Payload]):
         return 0 if chunk.encodes else len(chunk) * self._frame_bytes
 
 
-class Ordering(Generic[Item]):
-    """Holds items back until all before them have come."""
+class _Fed(Generic[Payload]):
+    """A segment of which raw frames go to an encoder, in order, from chunk `first` on."""
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, first: int) -> None:
         self._next = first
-        self._early: dict[int, Item] = {}
+        self._early: dict[int, Drawn[Payload]] = {}
+        self.last: Chunk | None = None
+        """Its last chunk, once that is known."""
 
-    def __len__(self) -> int:
-        return len(self._early)
-
-    def put(self, index: int, item: Item) -> list[Item]:
-        """Take the item of `index`, and release what is in order now."""
-        self._early[index] = item
-        released: list[Item] = []
+    def put(self, drawn: Drawn[Payload]) -> list[Drawn[Payload]]:
+        """Take a chunk, and release those that are in order now."""
+        self._early[drawn.chunk.index] = drawn
+        released = []
         while self._next in self._early:
             released.append(self._early.pop(self._next))
             self._next += 1
         return released
 
-
-@dataclass(slots=True)
-class _Fed(Generic[Payload]):
-    """A segment of which raw frames go to an encoder: up to which chunk, and which is its last."""
-
-    ordering: Ordering[Drawn[Payload]]
-    released: int = -1
-    last: Chunk | None = None
-
     @property
     def is_complete(self) -> bool:
         """Whether all of it was released."""
-        return self.last is not None and self.last.index == self.released
+        return self.last is not None and self.last.index < self._next
 
 
 CHUNK_DRAW_S = 0.25

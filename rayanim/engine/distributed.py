@@ -36,7 +36,7 @@ from rayanim.engine.messages import (
     WriteLost,
 )
 from rayanim.engine.plan import Chunk
-from rayanim.engine.pool import LocalRef, RenderPool, unpicklable_parameters_named
+from rayanim.engine.pool import RenderPool, unpicklable_parameters_named
 from rayanim.engine.ray_session import node_label
 from rayanim.engine.scheduler import Scheduler, SchedulerSettings
 from rayanim.errors import EncoderLostError, FarmStartError, RedrawError, ScriptError
@@ -113,7 +113,7 @@ class RayRun:
         self._name = job.name.in_pass(events.stats.ray_passes + 1)
         self._encoder: EncoderLink | None = None
         self._pool = self._make_pool(chooser.packed_source, setup)
-        self._scheduler: Scheduler[LocalRef] = Scheduler(
+        self._scheduler: Scheduler[Any] = Scheduler(
             ChunkQueue(
                 self._chunks(),
                 frame_bytes=frame_bytes,
@@ -157,7 +157,7 @@ class RayRun:
         with unpicklable_parameters_named(Chunk(0, 0, 1, setup.first)):
             setup_ref = ray.put(setup)
         return RenderPool(
-            lambda: (source_ref, setup_ref),
+            (source_ref, setup_ref),
             self._name,
             None if self._link is None else self._link.need(),
             here=ray.get_runtime_context().get_node_id(),
@@ -267,12 +267,12 @@ class RayRun:
             case NoticeOnce():
                 self._events.notice_once(action.text, action.key)
 
-    def _hand_on(self, drawn: Drawn[LocalRef], batch_digest: str | None) -> None:
+    def _hand_on(self, drawn: Drawn[Any], batch_digest: str | None) -> None:
         chunk, payload = drawn.chunk, drawn.payload
         if chunk.encodes:
             self._encoder_actor().put(chunk, payload, batch_digest)
         else:
-            self._video.encoders.add(chunk, payload.frames, self._encoded)
+            self._video.encoders.add(chunk, payload, self._encoded)
 
     def _encoded(self, chunk: Chunk, busy_s: float, wait_s: float) -> None:
         self._on(Taken(chunk, busy_s, wait_s))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from rayanim.engine.actors import Acknowledgement, EncoderActor, Reply, remote
 from rayanim.engine.machine import process_of, wait_for_exit
 from rayanim.engine.plan import Chunk
-from rayanim.engine.pool import LocalRef
 from rayanim.engine.ray_session import first_line, is_code_fault, is_lost_argument
 from rayanim.engine.stats import JobName
 from rayanim.engine.writing import SegmentWriter
@@ -120,13 +119,8 @@ class EncoderLink:
             self._found.update(new)
             self._handle.found.remote(new)
 
-    def put(
-        self,
-        chunk: Chunk,
-        payload: LocalRef,
-        batch_digest: str | None = None,
-    ) -> None:
-        """Hand over a segment."""
+    def put(self, chunk: Chunk, payload: Any, batch_digest: str | None) -> None:
+        """Hand over a segment, by its reference."""
         if not self._handed:
             self._answered_s = time.perf_counter()
         self._hand_over(_Handed(chunk, payload, batch_digest))
@@ -217,7 +211,7 @@ class EncoderLink:
     def _hand_over(self, handed: _Handed) -> None:
         chunk = handed.chunk
         segment = replace(chunk.segment, stop=chunk.stop, batch_digest=handed.batch_digest)
-        self._handed[self._handle.encode.remote(segment, handed.payload.ref)] = handed
+        self._handed[self._handle.encode.remote(segment, handed.payload)] = handed
 
     def _limit_s(self) -> float:
         if self._slowest_s is None:
@@ -234,8 +228,8 @@ class _Handed:
     """
 
     chunk: Chunk
-    payload: LocalRef
-    batch_digest: str | None = None
+    payload: Any
+    batch_digest: str | None
 
 
 def _sizes_and_times(paths: Iterable[Path]) -> list[tuple[int, int]]:

@@ -395,8 +395,6 @@ class FrameCost:
 
     def add(self, frames: int, busy_s: float) -> None:
         """So many frames took `busy_s`."""
-        if frames <= 0:
-            return
         if self._frames < SAMPLE_FRAMES:
             self._first += [busy_s / frames] * frames
         self._recent.append(busy_s / frames)

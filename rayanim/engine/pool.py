@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -38,17 +38,6 @@ FINISH_LIMIT_S = 60.0
 
 UNRESPONSIVE_FINISH_LIMIT_S = 5.0
 """What it may take, after that, on a node that does not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalRef:
-    """A reference to what was drawn, which lies on the driver's node.
-
-    `frames` are raw frames, which Ray's object store holds as long as they are here.
-    """
-
-    ref: Any
-    frames: Any = None
 
 
 @dataclass(slots=True, eq=False)
@@ -87,13 +76,13 @@ class RenderPool:
 
     def __init__(
         self,
-        make_arguments: Callable[[], tuple[Any, ...]],
+        arguments: tuple[Any, ...],
         name: JobName,
         need: Need | None = None,
         *,
         here: str | None = None,
     ) -> None:
-        self._make_arguments = make_arguments
+        self._arguments = arguments
         self._name = name
         self._need = need
         self._here = here
@@ -112,7 +101,7 @@ class RenderPool:
         actor_class = self._class.options(
             **actor_options(self._need, self._excluded), name=self._name.render_actor(number)
         )
-        handle = actor_class.remote(*self._make_arguments(), f"{number} of {self._name.video}")
+        handle = actor_class.remote(*self._arguments, f"{number} of {self._name.video}")
         actor = self._actors[number] = _Actor(number, handle)
         self._remember(handle.hello.remote(), _Call(actor, "hello"))
         self._remember(handle.open.remote(), _Call(actor, "open"))
@@ -269,15 +258,16 @@ class RenderPool:
         return TransferBegan(actor.number, chunk, meta)
 
     def _arrived(self, ref: Any, drawn: _Transfer) -> Event:
+        """With raw frames, which Ray's store holds as long as they are here; or a segment's ref."""
         import ray
 
-        frames = None
+        payload = ref
         if not drawn.chunk.encodes:
             try:
-                frames = ray.get(ref, timeout=FETCH_LIMIT_S)
+                payload = ray.get(ref, timeout=FETCH_LIMIT_S)
             except ray.exceptions.RayError as error:
                 return PayloadLost(drawn.number, drawn.chunk, first_line(error))
-        return Arrived(drawn.number, drawn.chunk, drawn.meta, LocalRef(ref, frames))
+        return Arrived(drawn.number, drawn.chunk, drawn.meta, payload)
 
     def _failed(self, actor: _Actor, chunk: Chunk | None, failure: RayanimError) -> Event:
         usable = usable_nodes(self._need) if chunk is None else ()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -226,7 +225,6 @@ class JobStats:
     write_s: float = 0.0
     start_s: float = 0.0
     actors_peak: int = 0
-    actors_wanted: int = 0
     segments_retried: int = 0
     audited_frames: int = 0
     ray_passes: int = 0
@@ -278,7 +276,6 @@ class JobStats:
             case ActorJoined():
                 self.start_s = self.start_s or self.elapsed_s
             case ScalingDecided():
-                self.actors_wanted = event.target
                 if len(self.changes) < MAX_CHANGES:
                     self.changes.append(ActorChange(self.elapsed_s, event.target, event.reason))
             case FleetChanged():
@@ -398,16 +395,6 @@ class JobEvents:
             notes = event.timings.draws.notes
             for note in (*notes, *advice_of(self.stats.timings.draws)):
                 self.notice_once(note.text, note.key)
-
-    @contextlib.contextmanager
-    def passed_to(self, *listeners: Listener) -> Iterator[None]:
-        """Pass events to these as well, for a while."""
-        self._listeners += listeners
-        try:
-            yield
-        finally:
-            for listener in listeners:
-                self._listeners.remove(listener)
 
     def notice(self, text: str) -> None:
         """Something that a person should know of."""

@@ -12,7 +12,6 @@ from fake_writer import FakeWriter
 from rayanim.engine import encoder
 from rayanim.engine.encoder import EncoderLink
 from rayanim.engine.plan import Chunk, Segment
-from rayanim.engine.pool import LocalRef
 from rayanim.engine.stats import JobName
 from rayanim.errors import EncodeError
 from rayanim.parameters import Batch
@@ -35,7 +34,7 @@ def link_of(on_ray: Any, tmp_path: Path) -> Iterator[Callable[[str], EncoderLink
 
 
 def put(link: EncoderLink, ray: Any) -> None:
-    link.put(CHUNK, LocalRef(ray.put(b"pixels")), "digest")
+    link.put(CHUNK, ray.put(b"pixels"), "digest")
 
 
 @pytest.mark.slow

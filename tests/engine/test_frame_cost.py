@@ -15,11 +15,9 @@ def cost_of(*costs_s: float) -> FrameCost:
 
 
 def test_nothing_is_known_of_nothing() -> None:
-    """Before the first frame there is no cost, and no division by their number."""
+    """Before the first frame there is no cost."""
     cost = cost_of()
     assert (cost.is_known, cost.usual_s, cost.warm_up_s) == (False, 0.0, 0.0)
-    cost.add(0, 1.0)
-    assert cost.usual_s == 0.0
 
 
 def test_the_first_frames_are_not_taken_for_usual() -> None:
