@@ -323,63 +323,45 @@ FORGIVEN_BY = 10
 """Chunks drawn that make good for one failure: machines fail now and then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A node gets no more actors."""
-
-    node: str
-    failures: int
-    why: str
-
-
-@dataclass(slots=True)
-class _NodeRecord:
-    """What happened on one node."""
-
-    failures: int = 0
-    weight: float = 0.0
-
-
-@dataclass(slots=True)
 class NodeFailures:
     """Which nodes failed, which are excluded, and where each chunk has failed."""
 
-    excluded: list[str] = field(default_factory=list)
-    _records: dict[str, _NodeRecord] = field(default_factory=dict)
-    # The next attempt at a chunk is made elsewhere.
-    _failed_on: dict[int, set[str]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.excluded: list[str] = []
+        self.counts: Counter[str] = Counter()
+        """Failures of each node."""
+        # How much each node's failures weigh beside what it drew.
+        self._weights: dict[str, float] = {}
+        # The next attempt at a chunk is made elsewhere.
+        self._failed_on: dict[int, set[str]] = {}
 
     def seen(self, node: str) -> None:
         """An actor lives there."""
-        self._records.setdefault(node, _NodeRecord())
+        self._weights.setdefault(node, 0.0)
 
     def drawn(self, node: str | None, index: int) -> None:
         """An actor there has drawn chunk `index`."""
         self._failed_on.pop(index, None)
-        if node in self._records:
-            record = self._records[node]
-            record.weight = max(0.0, record.weight - 1 / FORGIVEN_BY)
+        if node in self._weights:
+            self._weights[node] = max(0.0, self._weights[node] - 1 / FORGIVEN_BY)
 
-    def failed(
-        self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
-    ) -> Exclusion | None:
+    def failed(self, node: str | None, *, index: int | None = None, weight: int = 1) -> bool:
         """An actor there died or failed; whether the node is excluded from now on."""
         if node is None:
-            return None
+            return False
         self.seen(node)
         if index is not None:
             self._failed_on.setdefault(index, set()).add(node)
-        record = self._records[node]
-        record.failures += 1
-        record.weight += weight
-        if node in self.excluded or record.weight < MAX_FAILURES or not self._others_do_well(node):
-            return None
+        self.counts[node] += 1
+        self._weights[node] += weight
+        is_enough = self._weights[node] >= MAX_FAILURES
+        if node in self.excluded or not is_enough or not self._others_do_well(node):
+            return False
         self.exclude(node)
-        return Exclusion(node, record.failures, why)
+        return True
 
     def exclude(self, node: str) -> None:
         """No more actors there, however the others do."""
-        self.seen(node)
         if node not in self.excluded:
             self.excluded.append(node)
 
@@ -404,8 +386,8 @@ class NodeFailures:
 
     def _others_do_well(self, node: str) -> bool:
         return any(
-            record.weight < 1
-            for other, record in self._records.items()
+            weight < 1
+            for other, weight in self._weights.items()
             if other != node and other not in self.excluded
         )
 

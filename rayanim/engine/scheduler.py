@@ -553,13 +553,12 @@ class Scheduler(Generic[Payload]):
     def _count(
         self, node: str | None, why: str, *, index: int | None = None, weight: int = 1
     ) -> None:
-        exclusion = self._failures.failed(node, why, index=index, weight=weight)
-        if exclusion is not None:
+        if self._failures.failed(node, index=index, weight=weight) and node is not None:
             self._notice(
-                f"Node {self._named(exclusion.node)} is left out: render actors failed there "
-                f"{exclusion.failures} times (at last: {exclusion.why}), and others do well."
+                f"Node {self._named(node)} is left out: render actors failed there "
+                f"{self._failures.counts[node]} times (at last: {why}), and others do well."
             )
-            self._exclude(exclusion.node)
+            self._exclude(node)
 
     def _exclude(self, node: str) -> None:
         """End all actors on `node`, and ask for no more there."""
