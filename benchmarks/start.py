@@ -44,7 +44,7 @@ def timed(starter):
 
 
 timed(ray_session.LocalRay)
-timed(warm._Attaching)
+timed(warm.AttachedSession)
 
 
 class Wave(rayanim.Animator):

@@ -97,18 +97,14 @@ class ClusterLink:
         self.session.wait()
         return True
 
-    def nodes(self) -> tuple[Node, ...]:
-        """Its living nodes."""
-        return living_nodes()
-
     def need(self) -> Need:
         """What one render actor takes."""
-        head = next((node.node_id for node in self.nodes() if node.is_head), None)
+        head = next((node.node_id for node in living_nodes() if node.is_head), None)
         return Need.of(self.settings, head)
 
     def room(self) -> int:
         """Render actors for which its nodes have room, when nobody else uses them."""
-        return room(self.nodes(), self.need())
+        return room(living_nodes(), self.need())
 
     def free(self) -> int:
         """Render actors for which there is room now."""
@@ -119,14 +115,13 @@ class ClusterLink:
 
     def most_actors(self) -> int:
         """The most render actors that the caller allows."""
-        need = self.need()
-        here = room(self.nodes(), need)
-        most = most_actors(self._workers, self._max_workers, here)
+        most = most_actors(self._workers, self._max_workers, self.room())
         if most == 0:
+            need = self.need()
             amounts = [f"{name} {amount:g}" for name, amount in need.resources.items()]
             labels = [f"{name}={value}" for name, value in need.labels.items()]
             raise ClusterError(
-                f"{self._address.origin}: none of the cluster's {len(self.nodes())} nodes "
+                f"{self._address.origin}: none of the cluster's {len(living_nodes())} nodes "
                 f"has room for a render actor, which takes {', '.join(amounts + labels)}. If the "
                 "cluster adds nodes on demand, give the highest number of actors: --max-workers N."
             )

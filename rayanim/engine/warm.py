@@ -275,9 +275,11 @@ class AttachedSession(RaySession):
         otherwise: LocalRay,
         release: Callable[[], None],
     ) -> None:
-        self._is_detaching = threading.Event()
-        super().__init__(_Attaching(wait, otherwise, self._is_detaching))
+        super().__init__(self)
+        self._wait_for_offer = wait
+        self._otherwise = otherwise
         self._release: Callable[[], None] | None = release
+        self._is_detaching = threading.Event()
 
     def stop(self) -> None:
         """Detach from it."""
@@ -291,19 +293,7 @@ class AttachedSession(RaySession):
         super()._restore_environment()
         read_token_again()
 
-
-class _Attaching:
-    """The `RayStarter` of an `AttachedSession`."""
-
-    def __init__(
-        self,
-        wait: Callable[[], RunningRay],
-        otherwise: LocalRay,
-        is_detaching: threading.Event,
-    ) -> None:
-        self._wait = wait
-        self._otherwise = otherwise
-        self._is_detaching = is_detaching
+    # ---- the starter of this session: see `RayStarter`
 
     @property
     def limit_s(self) -> float:
@@ -311,7 +301,7 @@ class _Attaching:
 
     def init(self) -> None:
         try:
-            found = self._wait()
+            found = self._wait_for_offer()
             see_answer(found.address)
         except (FarmStartError, OSError) as error:
             if self._is_detaching.is_set():
