@@ -73,13 +73,13 @@ class RenderActor:
 
         return str(ray.get_runtime_context().get_node_id())
 
-    def open(self) -> Reply[None]:
-        """Unpack and open the source, and draw the video's first frame."""
+    def open(self) -> RayanimError | None:
+        """Unpack and open the source, and draw the video's first frame; how it failed."""
         try:
             self._open()
         except RayanimError as error:
-            return Reply(None, error)
-        return Reply(None)
+            return error
+        return None
 
     def _open(self) -> None:
         setup = self._setup
@@ -141,24 +141,18 @@ class EncoderActor:
 
     def encode(self, segment: Segment, payload: EncodedSegment) -> Acknowledgement:
         """Take a segment."""
-        began = time.perf_counter()
+        began_s, written_bytes = time.perf_counter(), 0
         failure: RayanimError | None = None
-        written_bytes = 0
         try:
             written_bytes = self._writer.put(segment, payload)
         except RayanimError as error:
             failure = error
         # Its share of the actor's time: others were written at the same time.
-        took_s = (time.perf_counter() - began) / self._writer.width
-        return Acknowledgement(
-            took_s, self._idle_s(took_s), process_rss_bytes(), failure, written_bytes
-        )
-
-    def _idle_s(self, took_s: float) -> float:
-        """Seconds since the last answer that were not spent on this one."""
+        took_s = (time.perf_counter() - began_s) / self._writer.width
         with self._answering:
             since_s, self._answered_s = self._answered_s, time.perf_counter()
-            return max(0.0, self._answered_s - since_s - took_s)
+            idle_s = max(0.0, self._answered_s - since_s - took_s)
+        return Acknowledgement(took_s, idle_s, process_rss_bytes(), failure, written_bytes)
 
     def found(self, indices: Iterable[int]) -> None:
         """There are files of these segments that others wrote."""

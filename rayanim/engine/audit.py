@@ -212,9 +212,8 @@ class Auditor:
             return False
         if self._replays and number <= self._last:
             return False
-        at = batch.numbers.index(number)
         try:
-            self._reference.draw(number, None if batch.params is None else batch.params[at])
+            self._reference.draw(number, dict(batch.frames())[number])
         except RayanimError:
             return False
         return True

@@ -128,7 +128,10 @@ class ChunkQueue(Generic[Payload]):
         if again is not None:
             return self._give_out(self._open[again])
         chunk = self._peek()
-        if chunk is None or not self._fits(chunk):
+        if chunk is None:
+            return None
+        wanted_bytes = self.in_flight_bytes + self._raw_bytes(chunk)
+        if self._open and wanted_bytes > self._limit_bytes:
             return None
         self.peeked = None
         self._open[chunk.index] = each = _Open(chunk, 0)
@@ -274,10 +277,6 @@ class ChunkQueue(Generic[Payload]):
             return True
         each.drawing -= 1
         return each.is_drawn or each.drawing > 0
-
-    def _fits(self, chunk: Chunk) -> bool:
-        wanted_bytes = self.in_flight_bytes + self._raw_bytes(chunk)
-        return not self._open or wanted_bytes <= self._limit_bytes
 
     def _peek(self) -> Chunk | None:
         if self.peeked is None and not self._exhausted:

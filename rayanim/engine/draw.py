@@ -12,9 +12,9 @@ import math
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 import cloudpickle
@@ -78,11 +78,6 @@ class Timings:
             self.encode_s + other.encode_s,
             self.draws + other.draws,
         )
-
-    def after(self, others: Timings) -> Timings:
-        """These, with the time of `others`, whose frames were drawn in vain."""
-        both = self + others
-        return replace(both, frames=self.frames, draws=self.draws.after(others.draws))
 
     @property
     def busy_s(self) -> float:
@@ -176,29 +171,24 @@ class Worker:
 
     def work(self, chunk: Chunk) -> tuple[Payload, DrawnMeta]:
         """Draw a chunk."""
+        from rayanim.storage.fingerprint import batch_digest
+
         payload: Payload
-        payload, timings = self._renderer.collect(chunk, self._collector(chunk))
+        collector: Collector[Any] = RawFrames(self._setup.spec, len(chunk))
+        digest = None
+        if chunk.encodes:
+            collector = EncodedFrames(self._setup.spec, len(chunk.segment))
+            digest = batch_digest(chunk.batch.numbers, chunk.batch.params)
+        payload, timings = self._renderer.collect(chunk, collector)
         return payload, DrawnMeta(
             timings,
             process_rss_bytes(),
             payload_bytes=payload.nbytes if isinstance(payload, np.ndarray) else payload.data_bytes,
             marks=tuple(self._renderer.marks),
-            batch_digest=self._digest(chunk),
+            batch_digest=digest,
             noted=self._renderer.noted,
             opened=self._renderer.opened.first,
         )
-
-    def _digest(self, chunk: Chunk) -> str | None:
-        from rayanim.storage.fingerprint import batch_digest
-
-        if not chunk.encodes:
-            return None
-        return batch_digest(chunk.batch.numbers, chunk.batch.params)
-
-    def _collector(self, chunk: Chunk) -> Collector[Any]:
-        if chunk.encodes:
-            return EncodedFrames(self._setup.spec, len(chunk.segment))
-        return RawFrames(self._setup.spec, len(chunk))
 
 
 class ChunkRenderer:
@@ -424,6 +414,17 @@ def close_source(source: Source) -> None:
         ) from error
 
 
+@contextlib.contextmanager
+def opened(source: Source, seed: int | None, geometry: Geometry) -> Iterator[Source]:
+    """A source that is open for a while; how closing it fails does not matter."""
+    try:
+        open_source(source, seed, geometry)
+        yield source
+    finally:
+        with contextlib.suppress(RayanimError):
+            close_source(source)
+
+
 def measure_source(source: Source, seed: int | None, number: int, params: Any) -> Geometry:
     """What the video's first frame settles for all."""
     seed_for(seed, number)
@@ -479,19 +480,16 @@ class OrderTest:
 
     def order_matters(self, fresh: AbstractContextManager[Source], geometry: Geometry) -> bool:
         """Whether `fresh`, a source that has drawn nothing, draws one with other pixels."""
-        with fresh as source:
-            try:
-                open_source(source, self._settings.seed, geometry)
+        seed = self._settings.seed
+        try:
+            with fresh as copy, opened(copy, seed, geometry) as source:
                 renderer = ChunkRenderer(source, self._spec, self._settings, is_audited=True)
                 return not all(
                     renderer.mark(mark.number, params).same_as(mark)
                     for params, mark in reversed(self._drawn)
                 )
-            except RayanimError:
-                return True  # it cannot do without the frames before
-            finally:
-                with contextlib.suppress(RayanimError):
-                    close_source(source)
+        except RayanimError:
+            return True  # it cannot do without the frames before
 
 
 COSTLY = 0.5

@@ -23,7 +23,7 @@ from rayanim.engine.draw import Replay
 from rayanim.engine.local import DEPENDS, Encoders, InProcess, Resumption, SpaceWatch
 from rayanim.engine.messages import NothingDrawnError
 from rayanim.engine.metrics import MetricsExporter
-from rayanim.engine.packing import LARGE_BYTES
+from rayanim.engine.packing import LARGE_BYTES, copied
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.ray_session import RaySession, ray_errors_explained
 from rayanim.engine.stats import (
@@ -389,7 +389,9 @@ class VideoJob:
             self._drawn_frames += len(chunk)
             self.encoders.wait_for_room()
             self.encoders.add(chunk, frames)
-            last = self._end_segment(chunk)
+            last = chunk if chunk.stop < chunk.segment.stop else None
+            if last is None:
+                self.encoders.end(self.segment_of(chunk))
             self.look_around()
             self.events.emit(Progressed(queued_frames=self.encoders.queued_frames))
             if self._handover.is_due(self._drawn_frames) and self._finds_way():
@@ -402,13 +404,6 @@ class VideoJob:
         self.encoders.finish()
         choice = self._handover.chosen_here(self._drawn_frames)
         return choice, self.finish()
-
-    def _end_segment(self, chunk: Chunk) -> Chunk | None:
-        """End the segment of which `chunk` has the last frames; else `chunk`."""
-        if chunk.stop < chunk.segment.stop:
-            return chunk
-        self.encoders.end(self.segment_of(chunk))
-        return None
 
     def segment_of(self, last: Chunk) -> Segment:
         """The segment that ends with chunk `last`, named by its frames and parameters."""
@@ -484,10 +479,10 @@ class VideoJob:
             self._possible = (self.job.replay(),)
         (replay,) = self._possible
         if replay is None or not self._replay_is_cheap():
-            pristine = self._chooser.pristine
-            if not inside.can_test_order and self.plan.frames_left != 0:
+            pristine, test = self._chooser.pristine, inside.order_test
+            if not test.has_enough(inside.cost.usual_s) and self.plan.frames_left != 0:
                 return False
-            if pristine is not None and not inside.order_matters(pristine):
+            if pristine is not None and not test.order_matters(copied(pristine), inside.geometry):
                 return True
         if replay is None:
             inside.must_stay = DEPENDS

@@ -32,6 +32,7 @@ from rayanim.engine.draw import (
     find_jump,
     measure_source,
     open_source,
+    opened,
 )
 from rayanim.engine.packing import PackedSource, classes_apart, copied, unpickled
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
@@ -41,7 +42,6 @@ from rayanim.errors import (
     EncodeError,
     OutputError,
     ParametersError,
-    RayanimError,
     RedrawError,
     ScriptError,
     SettingsError,
@@ -95,6 +95,9 @@ class InProcess:
     """
 
     def __init__(self, job: Job, events: JobEvents, cached: CachedSegments) -> None:
+        from rayanim.video.codecs import probe
+        from rayanim.video.encode import segment_spec
+
         self._job = job
         self._cached = cached
         settings = job.settings
@@ -109,13 +112,12 @@ class InProcess:
             has_parameters = job.feed.name == "param_by_frame"
             advice = " Give param_by_frame at least one entry." if has_parameters else ""
             raise ParametersError(f"There is nothing to render: the video has no frames.{advice}")
-        number = first.numbers[0]
-        params = None if first.params is None else first.params[0]
+        ((number, params),) = first.frames()
         self._source = self._source_of(job)
-        began = time.perf_counter()
+        began_s = time.perf_counter()
         with cached.opened_by_setup:
             open_source(self._source, settings.seed, None)
-        self.open_s = time.perf_counter() - began
+        self.open_s = time.perf_counter() - began_s
         self._first_mark: FrameMark | None = None
         self.first_draw_s = 0.0
         """Seconds that the first frame took."""
@@ -133,7 +135,7 @@ class InProcess:
             self.transport, self.transport_reason = choose_transport(
                 self.spec, settings.transport, job.source.stays
             )
-            self._probe_encoder()
+            probe(self.spec if self.transport == "frames" else segment_spec(self.spec))
         except BaseException:
             self.abandon()
             raise
@@ -141,7 +143,7 @@ class InProcess:
         self._renderer = ChunkRenderer(self._source, self.spec, settings, opened=cached.opened)
         if job.in_full:
             self._renderer.draw_in_full_from_now()
-        self._order_test = OrderTest(self.spec, settings)
+        self.order_test = OrderTest(self.spec, settings)
         known_ms = job.settings.performance.draw_ms
         self.cost = FrameCost(None if known_ms is None else known_ms / 1000)
 
@@ -152,12 +154,6 @@ class InProcess:
         if not skips or settings.independent or settings.sequential or source.stays is not None:
             return source
         return SequentialSource(source, settings.seed, job.params_by_number(), only_forward)
-
-    def _probe_encoder(self) -> None:
-        from rayanim.video.codecs import probe
-        from rayanim.video.encode import segment_spec
-
-        probe(self.spec if self.transport == "frames" else segment_spec(self.spec))
 
     @property
     def stays(self) -> str | None:
@@ -191,12 +187,14 @@ class InProcess:
 
             self.spec = with_palettes(self._job, self, pristine)
 
-    def draw_ahead(self, pristine: PackedSource | None) -> bool:
-        """Draw the frame that follows those drawn first; False where there is none."""
-        batch, at = self._job.feed.take(1), len(self._ahead)
+    def draw_ahead(self, position: int, pristine: PackedSource | None) -> bool:
+        """Have the frame there drawn before its turn, after all before it; False without one."""
+        if position in self._held:
+            return True
+        batch = self._job.feed.take(1)
         if len(batch):
             self._ahead += batch.kept()
-            self._draw_ahead(batch, at, pristine)
+            self._draw_ahead(batch, position, pristine)
         return bool(len(batch))
 
     def _draw_ahead(self, batch: Batch, at: int, pristine: PackedSource | None) -> None:
@@ -208,10 +206,6 @@ class InProcess:
     def is_held(self, chunk: Chunk) -> bool:
         """Whether `chunk` is a frame that was drawn before its turn."""
         return len(chunk) == 1 and chunk.start in self._held
-
-    def is_drawn_ahead(self, position: int) -> bool:
-        """Whether the frame there was drawn before its turn."""
-        return position in self._held
 
     def held(self, position: int) -> Frame:
         """A frame that was drawn before its turn."""
@@ -232,7 +226,7 @@ class InProcess:
         self.first_draw_s = self.first_draw_s or timings.draw_s
         self._cached.note(self._renderer.noted)
         self._events.drawn_here(chunk, timings)
-        self._order_test.remember(chunk, frames)
+        self.order_test.remember(chunk, frames)
         self.last = chunk.batch.numbers[-1]
         return frames
 
@@ -288,15 +282,6 @@ class InProcess:
         with contextlib.suppress(ScriptError):
             self.close()
 
-    @property
-    def can_test_order(self) -> bool:
-        """Whether enough was drawn for `order_matters`."""
-        return self._order_test.has_enough(self.cost.usual_s)
-
-    def order_matters(self, pristine: PackedSource) -> bool:
-        """Whether frames depend on those before, by what a copy draws without them."""
-        return self._order_test.order_matters(copied(pristine), self.geometry)
-
     def cross_gap(self, chunk: Chunk, pristine: PackedSource) -> None:
         """Before `chunk` is drawn: find whether costly updates up to it must run."""
         index, source = chunk.batch.numbers[0], self._source
@@ -305,7 +290,7 @@ class InProcess:
         skips = (job.feed.is_selection or settings.resume) and not settings.sequential
         if isinstance(source, SequentialSource) and skips:
             fresh = copied(pristine)
-            find_jump(source, index, self._renderer, self._order_test, fresh, self.geometry)
+            find_jump(source, index, self._renderer, self.order_test, fresh, self.geometry)
 
     def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
         """What the frames of actors are compared with; this process's source serves it from now."""
@@ -347,15 +332,11 @@ class _Here:
             if self._replay is not None:
                 again = functools.partial(unpickled, self._packed)
                 source = self._replay.of(source, seed, again) or source
-            try:
-                open_source(source, seed, setup.geometry)
+            with opened(source, seed, setup.geometry):
                 renderer = self._renderer_of(source, in_full=in_full)
                 for number, params in [*setup.first.frames(), *batch.frames()]:
                     mark = renderer.mark(number, params)
                 return mark
-            finally:
-                with contextlib.suppress(RayanimError):
-                    close_source(source)
 
     def _renderer_of(self, source: Source, *, in_full: bool) -> ChunkRenderer:
         setup = self._setup

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from rayanim.engine.draw import ChunkRenderer, Frame, close_source, open_source
+from rayanim.engine.draw import ChunkRenderer, Frame, opened
 from rayanim.engine.packing import (
     classes_apart,
     module_variables,
@@ -93,7 +93,7 @@ def _with_palette(
     can_jump = is_known and (is_list or pristine is not None)
     room = max(1, HELD_BYTES // spec.frame_bytes)
     most, held = min(FIRST if can_jump else FIRST_ALONE, room), 1
-    while held < most and (inside.is_drawn_ahead(held) or inside.draw_ahead(pristine)):
+    while held < most and inside.draw_ahead(held, pristine):
         held += 1
     maker = PaletteMaker(spec, inside.held(0)[place])
     for position in range(held):
@@ -141,9 +141,8 @@ def _copied(
         stack.callback(set_module_variables, module_variables())
         restore_variables(pristine)
 
-        def opened(source: Source) -> ChunkRenderer:
-            stack.callback(_close, source)
-            open_source(source, seed, inside.geometry)
+        def drawing_of(source: Source) -> ChunkRenderer:
+            stack.enter_context(opened(source, seed, inside.geometry))
             return ChunkRenderer(source, spec, job.settings, is_audited=True)
 
         def copy() -> Source:
@@ -151,7 +150,7 @@ def _copied(
 
         is_same = False
         with contextlib.suppress(RayanimError):
-            drawing = opened(copy())
+            drawing = drawing_of(copy())
             drawing.draw_again(first, first_params, out)
             is_same = np.array_equal(out, in_turn)
         if not is_same:
@@ -159,7 +158,7 @@ def _copied(
             with classes_apart():
                 source = None if replay is None else replay.of(copy(), seed, copy)
             if source is not None:
-                drawing = opened(source)
+                drawing = drawing_of(source)
         for number, params in others:
             drawing.draw_again(number, params, out)
             yield out
@@ -169,17 +168,11 @@ def _without_replay(source: Source) -> Source:
     return source.inner if isinstance(source, SequentialSource) else source
 
 
-def _close(source: Source) -> None:
-    with contextlib.suppress(RayanimError):
-        close_source(source)
-
-
 def _picked(feed: Feed, wanted: list[int]) -> Iterator[tuple[int, Any]]:
     """Number and parameters of the frames at these positions."""
     at = 0
     for position in wanted:
         if position > at:
             feed.take(position - at)
-        batch = feed.take(1)
+        yield from feed.take(1).frames()
         at = position + 1
-        yield batch.numbers[0], None if batch.params is None else batch.params[0]

@@ -92,8 +92,10 @@ class SegmentPlan:
         self.segment_frames = longest or ENDLESS
         """Frames of a segment at most."""
         self._segment = Segment(-1, 0, 0)
-        self._at = 0
-        self._chunks = 0
+        self.next_frame = 0
+        """Position in the video of the frame that comes next."""
+        self.n_chunks = 0
+        """Chunks that were taken."""
         self._is_cut = longest is not None
         # Of segments that are drawn in several chunks, until they are asked for; and what the one
         # of the last chunk was before it.
@@ -111,22 +113,12 @@ class SegmentPlan:
     @property
     def is_between(self) -> bool:
         """Whether the next chunk begins a segment."""
-        return self._at >= self._segment.stop
-
-    @property
-    def next_frame(self) -> int:
-        """Position in the video of the frame that comes next."""
-        return self._at
-
-    @property
-    def n_chunks(self) -> int:
-        """Chunks that were taken."""
-        return self._chunks
+        return self.next_frame >= self._segment.stop
 
     @property
     def frames_left(self) -> int | None:
         """Frames that were not taken yet; None where the end is unknown."""
-        return None if self._n_frames is None else self._n_frames - self._at
+        return None if self._n_frames is None else self._n_frames - self.next_frame
 
     @property
     def segments_left(self) -> int | None:
@@ -138,7 +130,7 @@ class SegmentPlan:
     @property
     def n_begun(self) -> int:
         """Segments of which there are frames so far, those included that were left out."""
-        return self._segment.index + (self._at > self._segment.start)
+        return self._segment.index + (self.next_frame > self._segment.start)
 
     def take(self, length: int | None) -> Chunk | None:
         """The next chunk, of so many frames at most; None at the video's end.
@@ -147,7 +139,7 @@ class SegmentPlan:
         """
         if self.is_between and not self._begin_segment():
             return None
-        segment, left = self._segment, self._segment.stop - self._at
+        segment, left = self._segment, self._segment.stop - self.next_frame
         batch = self._feed.take(left if length is None else min(length, left))
         if not len(batch):
             return None
@@ -157,15 +149,15 @@ class SegmentPlan:
             self._before = self._digests.get(segment.index) or FramesDigest()
             digest = self._digests[segment.index] = self._before.copy()
             digest.add(batch.numbers, batch.params)
-        start, self._at = self._at, self._at + len(batch)
-        self._chunks += 1
-        return Chunk(self._chunks - 1, start, self._at, batch, segment, length is None)
+        start, self.next_frame = self.next_frame, self.next_frame + len(batch)
+        self.n_chunks += 1
+        return Chunk(self.n_chunks - 1, start, self.next_frame, batch, segment, length is None)
 
     def put_back(self, chunk: Chunk) -> None:
         """Undo the last `take`, which gave `chunk`."""
         self._feed = PushedBack(chunk.batch, self._feed)
-        self._at = chunk.start
-        self._chunks -= 1
+        self.next_frame = chunk.start
+        self.n_chunks -= 1
         if self._before is not None and self._is_cut and not chunk.encodes:
             self._digests[chunk.segment.index] = self._before
 
@@ -176,7 +168,7 @@ class SegmentPlan:
 
     def _begin_segment(self) -> bool:
         for length in self._lengths:
-            begun = Segment(self._segment.index + 1, self._at, self._at + length)
+            begun = Segment(self._segment.index + 1, self.next_frame, self.next_frame + length)
             self._segment = begun
             if not self._has_file(begun.index):
                 return True
@@ -185,5 +177,5 @@ class SegmentPlan:
             if not len(batch) or not self._is_done(found, batch):
                 self._feed = PushedBack(batch, self._feed)
                 return True
-            self._at = found.stop
+            self.next_frame = found.stop
         return False

@@ -161,8 +161,8 @@ class RenderPool:
             actor.node = answer
             return Answered(actor.number, answer)
         if call.chunk is None:
-            if answer.failure is not None:
-                return self._failed(actor, None, answer.failure)
+            if answer is not None:
+                return self._failed(actor, None, answer)
             actor.is_open = True
             return Joined(actor.number)
         return self._drawn(actor, call.chunk, call.payload_ref, answer)

@@ -113,11 +113,6 @@ def timeout_s(chunk_frames: int, frame_s: float, open_s: float) -> float:
     return max(MIN_TIMEOUT_S, chunk_s, TIMEOUT_FACTOR * open_s)
 
 
-def first_eight(node: str) -> str:
-    """A node for messages, where nothing more is known of it."""
-    return node[:8]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerSettings:
     """What does not change while a job runs on Ray.
@@ -138,7 +133,7 @@ class SchedulerSettings:
     open_s: float = 0.0
     replays: bool = False
     total: int | None = None
-    label: Callable[[str], str] = first_eight
+    label: Callable[[str], str] = str
 
 
 class Scheduler(Generic[Payload]):
@@ -212,7 +207,7 @@ class Scheduler(Generic[Payload]):
                 self.queue.payload_lost(event.chunk)
             case Finish():
                 self._apply(0)
-        self._end_segments()
+        self._actions += [EndSegment(last) for last in self.queue.ended()]
         return self._actions
 
     # ---- what the loop and the progress bar ask
@@ -438,9 +433,6 @@ class Scheduler(Generic[Payload]):
         self.queue.encoded(event.chunk)
         self._encoding.add(self._now_s, len(event.chunk), event.busy_s, event.wait_s)
         self._news_s = self._now_s
-
-    def _end_segments(self) -> None:
-        self._actions += [EndSegment(last) for last in self.queue.ended()]
 
     # ---- what fails
 

@@ -199,7 +199,7 @@ def test_an_actor_draws_in_full_what_others_could_not_draw_in_parts() -> None:
     """It learns so when it is made."""
     source = source_of(NumberedAnimator())
     actor = RenderActor(pack(source), setup_of(source, in_full=True))
-    assert actor.open().failure is None
+    assert actor.open() is None
     meta, _ = actor.render(Chunk(0, 0, 10, Batch(range(10), range(10))))
     assert meta.timings is not None
     assert meta.timings.draws.in_full == {"a difference was found": 10}
