@@ -136,10 +136,6 @@ class _Marked:
     batch: Batch
     is_cached: bool = False
 
-    @property
-    def number(self) -> int:
-        return self.mark.number
-
 
 class Auditor:
     """Draws marked frames of actors again, and compares.
@@ -226,11 +222,11 @@ class Auditor:
     def finish(self) -> None:
         """All frames are drawn: audit what must be."""
         self._wait_for_cached()
-        while self._waiting and (self._must_go_on() or self._is_among_first()):
+        must_all = self._share is not None
+        while self._waiting and (
+            must_all or self._is_among_first() or any(each.is_cached for each in self._waiting)
+        ):
             self._audit_next()
-
-    def _must_go_on(self) -> bool:
-        return self._share is not None or any(each.is_cached for each in self._waiting)
 
     def _is_among_first(self) -> bool:
         return self._done < FIRST_AUDITS or self._spent_s + self._usual_s < FIRST_S
@@ -240,22 +236,22 @@ class Auditor:
         return self._spent_s + self._usual_s < AUDIT_TIME * drawn_s
 
     def _audit_next(self) -> None:
-        marked = min(self._waiting, key=lambda each: each.number)
+        marked = min(self._waiting, key=lambda each: each.mark.number)
         self._waiting.remove(marked)
-        if self._replays and marked.number <= self._last:
+        if self._replays and marked.mark.number <= self._last:
             # Its update has run already, and to begin again would take long.
             return
         began_s = time.perf_counter()
         params = marked.batch.params
         try:
-            here = self._reference.draw(marked.number, None if params is None else params[-1])
+            here = self._reference.draw(marked.mark.number, None if params is None else params[-1])
         except ScriptError as error:
             raise self._not_drawn(marked, error) from error
         self._usual_s = time.perf_counter() - began_s
         self._spent_s += self._usual_s
         self._done += 1
-        self._last = max(self._last, marked.number)
-        self._events.emit(FrameAudited(frame=marked.number))
+        self._last = max(self._last, marked.mark.number)
+        self._events.emit(FrameAudited(frame=marked.mark.number))
         if marked.is_cached and self._cached is not None:
             self._cached.check(here, marked.mark)
         elif not here.same_as(marked.mark):
@@ -264,7 +260,7 @@ class Auditor:
     def _not_drawn(self, marked: _Marked, error: ScriptError) -> RedrawError:
         """Drawn in order, the video will show whether the frame can be drawn at all."""
         message = (
-            f"Frame {marked.number}, which a render actor has drawn, cannot be drawn in this "
+            f"Frame {marked.mark.number}, which a render actor has drawn, cannot be drawn in this "
             f"process: {error.message.rstrip('.')}"
         )
         replays = self._replays
@@ -274,7 +270,7 @@ class Auditor:
         """What a difference ends with: drawing all again, a safer way."""
         safer = self._safer(marked, here)
         safer.message = (
-            f"Frame {marked.number} has other pixels in a render actor than in this process"
+            f"Frame {marked.mark.number} has other pixels in a render actor than in this process"
             f"{marked.mark.where(here)}: {safer.message}"
         )
         return safer

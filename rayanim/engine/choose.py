@@ -94,6 +94,8 @@ class Chooser:
         self._settings = settings = job.settings
         self._events = events
         self._machine = Machine.here()
+        self.cores = self._machine.cores
+        """Cores that this process may use."""
         self.limit_bytes = min(
             settings.performance.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
         )
@@ -117,11 +119,6 @@ class Chooser:
         """Whether Ray comes into question at all."""
         engine = self._settings.engine
         return engine == "ray" or (engine == "auto" and self._allowed > 1)
-
-    @property
-    def cores(self) -> int:
-        """Cores that this process may use."""
-        return self._machine.cores
 
     def choose(
         self, costs: Costs, frames_left: int | None, *, elapsed_s: float | None = None

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rayanim.engine.actors import Acknowledgement
 from rayanim.engine.audit import Auditor
 from rayanim.engine.autoscaler import ScalingLimits
 from rayanim.engine.choose import ACTOR_START_S, Choice, Chooser
@@ -314,21 +313,17 @@ class RayRun:
         chunk, answer = acknowledged
         if answer is None:
             return WriteLost(chunk)
-        self._count_written(chunk, answer)
-        return Taken(chunk, answer.encode_s, answer.wait_s)
-
-    def _count_written(self, chunk: Chunk, answer: Acknowledgement) -> None:
         # What was encoded by who drew it is only written here.
-        self._events.emit(
-            SegmentStored.of(
-                chunk,
-                write_s=answer.encode_s,
-                wait_s=answer.wait_s,
-                written_bytes=answer.written_bytes,
-                rss_bytes=answer.rss_bytes,
-                by_actor=True,
-            )
+        stored = SegmentStored.of(
+            chunk,
+            write_s=answer.encode_s,
+            wait_s=answer.wait_s,
+            written_bytes=answer.written_bytes,
+            rss_bytes=answer.rss_bytes,
+            by_actor=True,
         )
+        self._events.emit(stored)
+        return Taken(chunk, answer.encode_s, answer.wait_s)
 
     def _check_actors(self) -> None:
         """End a job for which no actor ever has a process."""

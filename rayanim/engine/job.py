@@ -7,6 +7,7 @@ finds that to be quicker.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -218,11 +219,6 @@ class Handover:
         self._session = None
         self._consider(0)
 
-    def wait(self) -> None:
-        """Wait for the Ray that was started."""
-        if self._session is not None:
-            self._session.wait()
-
     def stop(self) -> None:
         """Stop the Ray that was started."""
         if self._session is not None:
@@ -331,8 +327,6 @@ class VideoJob:
         self._is_joined = inside.transport == "segments"
         self._drawn_frames = 0
         self._replay: Replay | None = None
-        # What actors could get, in a tuple once it was found.
-        self._possible: tuple[Replay | None] | None = None
         self._writer: Writer
 
     def run(self) -> tuple[Choice, int]:
@@ -428,7 +422,6 @@ class VideoJob:
     def _on_ray(self, begun: Chunk | None) -> int:
         from rayanim.engine.distributed import RayRun
 
-        self._handover.wait()
         if self._resumption is not None:
             self._resumption.audits_here = False
         run = RayRun(
@@ -475,9 +468,7 @@ class VideoJob:
         settings, inside = self.job.settings, self._inside
         if settings.sequential or settings.independent:
             return True
-        if self._possible is None:
-            self._possible = (self.job.replay(),)
-        (replay,) = self._possible
+        replay = self._possible_replay
         if replay is None or not self._replay_is_cheap():
             pristine, test = self._chooser.pristine, inside.order_test
             if not test.has_enough(inside.cost.usual_s) and self.plan.frames_left != 0:
@@ -490,6 +481,10 @@ class VideoJob:
             return False
         self._replay = replay
         return True
+
+    @functools.cached_property
+    def _possible_replay(self) -> Replay | None:
+        return self.job.replay()
 
     def _replay_is_cheap(self) -> bool:
         """Whether running all updates in each actor costs little beside drawing."""
@@ -553,7 +548,10 @@ class JobRunner:
                 # Returns when the address is checked: connecting goes on while frames are drawn.
                 link.start()
             has_gif = any(map(has_palette, job.suffixes))
-            needs_copy = self._skips_frames or self._cached.needs_copy or has_gif
+            # Frames may turn out to depend on others that this process does not draw.
+            skips = (job.feed.is_selection or job.settings.resume) and not job.settings.sequential
+            skips = skips and job.source.stays is None
+            needs_copy = skips or self._cached.needs_copy or has_gif
             if self._chooser.may_use_ray or needs_copy:
                 # Before the source is opened: what setup() makes may not be picklable.
                 self._chooser.pack()
@@ -586,13 +584,6 @@ class JobRunner:
         finally:
             if link is not None:
                 link.session.stop()
-
-    @property
-    def _skips_frames(self) -> bool:
-        """Whether frames may turn out to depend on others that this process does not draw."""
-        job = self._job
-        skips = job.feed.is_selection or job.settings.resume
-        return skips and not job.settings.sequential and job.source.stays is None
 
     def _run(self) -> Outcome:
         inside = InProcess(self._job, self._events, self._cached)

@@ -314,23 +314,16 @@ def is_code_fault(error: Exception) -> bool:
     full, into the same class as an exception of the called code; such an error
     is an instance of both.
     """
-    from ray.exceptions import (
-        ObjectLostError,
-        ObjectStoreFullError,
-        OutOfDiskError,
-        OutOfMemoryError,
-        RayActorError,
-        RayTaskError,
-    )
+    from ray import exceptions
 
     machine_faults = (
-        ObjectLostError,
-        RayActorError,
-        ObjectStoreFullError,
-        OutOfDiskError,
-        OutOfMemoryError,
+        exceptions.ObjectLostError,
+        exceptions.RayActorError,
+        exceptions.ObjectStoreFullError,
+        exceptions.OutOfDiskError,
+        exceptions.OutOfMemoryError,
     )
-    return isinstance(error, RayTaskError) and not isinstance(error, machine_faults)
+    return isinstance(error, exceptions.RayTaskError) and not isinstance(error, machine_faults)
 
 
 @contextlib.contextmanager

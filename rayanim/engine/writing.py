@@ -213,15 +213,11 @@ class Joining:
         self._n_frames = 0
         self._is_stopped = False
         self._failure: BaseException | None = None
-        self._frames = 0
+        self.frames = 0
+        """Frames that are in the video so far."""
         self._file_bytes = 0
         self._thread = threading.Thread(target=self._work, name="rayanim-join", daemon=True)
         self._thread.start()
-
-    @property
-    def frames(self) -> int:
-        """Frames that are in the video so far."""
-        return self._frames
 
     def add(self, index: int, start: int, segment: EncodedSegment) -> None:
         """There is a file of segment `index`, whose first frame is the video's `start`."""
@@ -324,13 +320,13 @@ class Joining:
         for index, (start, segment) in zip(run, self._store.each(self._take, run), strict=True):
             if self._is_stopped:
                 return
-            if start != self._frames:
+            if start != self.frames:
                 raise PartsError(
                     f"Part {index} in {str(self._store.path)!r} begins with frame {start} of the "
-                    f"video where {self._frames} was expected. Render without resuming."
+                    f"video where {self.frames} was expected. Render without resuming."
                 )
             joiner.add(segment)
-            self._frames += segment.n_frames
+            self.frames += segment.n_frames
 
     def _join_back(self, joiner: AnyJoiner) -> None:
         """Add the frames of all segments again, in reverse."""
@@ -354,9 +350,9 @@ class Joining:
         return info.start, segment
 
     def _check_length(self) -> None:
-        if self._frames != self._n_frames:
+        if self.frames != self._n_frames:
             raise PartsError(
-                f"The parts in {str(self._store.path)!r} hold {self._frames} frames of "
+                f"The parts in {str(self._store.path)!r} hold {self.frames} frames of "
                 f"{self._n_frames}. Does something else remove them? --resume draws them again."
             )
 
