@@ -36,12 +36,13 @@ from rayanim.report import ADVICE
 from rayanim.still import FrameDrawer
 
 if TYPE_CHECKING:
-    from rayanim.engine.draw import EncodedFrames, OrderTest
+    from rayanim.engine.draw import OrderTest
     from rayanim.engine.packing import PackedSource
     from rayanim.figure.figure import AnyPixels
     from rayanim.planning import PlannedVideo
     from rayanim.sources import Geometry
     from rayanim.video.convert import FramePacker
+    from rayanim.video.formats import AnySegmentEncoder
     from rayanim.video.spec import StreamSpec
 
 MOST_FRAMES, MOST_S, LEAST_FRAMES = 200, 10.0, 3
@@ -85,7 +86,7 @@ class _Measured:
         self._monitor = _FullDraws()
         self._frames: list[FrameDraws] = []
         self._convert_s = self._encode_s = 0.0
-        self._encoded: EncodedFrames | None = None
+        self._encoder: AnySegmentEncoder | None = None
         self.encode_ms: float | None = None
         self.test: OrderTest | None = None
         self.tested = 0
@@ -112,8 +113,8 @@ class _Measured:
 
     def close(self) -> None:
         """Close the encoder."""
-        if self._encoded is not None:
-            self._encoded.abort()
+        if self._encoder is not None:
+            self._encoder.abort()
 
     def _draw(self, number: int) -> None:
         self._monitor.position = len(self._frames)
@@ -127,16 +128,16 @@ class _Measured:
         self._packer.pack(pixels, frame, number)
         converted_s = time.perf_counter()
         self._convert_s += converted_s - began_s
-        if self._encoded is not None:
-            self._encoded.buffer()[:] = frame
-            self._encoded.add()
+        if self._encoder is not None:
+            self._encoder.encode(self._out)
             self._encode_s += time.perf_counter() - converted_s
         self._remember(number)
 
     def _open(self, pixels: npt.NDArray[np.uint8]) -> None:
-        from rayanim.engine.draw import EncodedFrames, OrderTest
+        from rayanim.engine.draw import OrderTest
         from rayanim.video.codecs import make_spec, probe
         from rayanim.video.convert import FramePacker
+        from rayanim.video.formats import segment_encoder
         from rayanim.video.spec import has_palette
 
         plan, size = self._plan, pixels.shape[1::-1]
@@ -150,7 +151,7 @@ class _Measured:
         # A palette is chosen from the whole video.
         if not has_palette(plan.target.suffix):
             probe(self.spec)
-            self._encoded = EncodedFrames(self.spec)
+            self._encoder = segment_encoder(self.spec)
 
     def _remember(self, number: int) -> None:
         from rayanim.engine.draw import MOST_DRAWN
@@ -163,10 +164,10 @@ class _Measured:
             self.tested += 1
 
     def _finish_encoding(self) -> None:
-        if self._encoded is None:
+        if self._encoder is None:
             return
         began_s = time.perf_counter()
-        self._encoded.finish()
+        self._encoder.finish()
         self._encode_s += time.perf_counter() - began_s
         self.encode_ms = 1000 * self._encode_s / len(self._frames)
 

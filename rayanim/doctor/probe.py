@@ -293,13 +293,7 @@ def pack_test_video() -> PackedSource:
 
 def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
     """Draw the test video in this process, and encode it with each encoder of rayanim's."""
-    from rayanim.engine.draw import (
-        ChunkRenderer,
-        EncodedFrames,
-        close_source,
-        measure_source,
-        open_source,
-    )
+    from rayanim.engine.draw import ChunkRenderer, close_source, measure_source, open_source
     from rayanim.engine.packing import unpack
     from rayanim.engine.plan import Chunk
     from rayanim.parameters import Batch
@@ -320,9 +314,7 @@ def draw_test_video(packed_source: PackedSource | None = None) -> DrawnFacts:
             for name in (codec.encoder for codec in _codecs()):
                 try:
                     spec = make_spec(".mkv", VideoSettings(codec=name), size, Fraction(30))
-                    encoded, _ = ChunkRenderer(source, spec, AS_IT_IS).collect(
-                        segment, EncodedFrames(spec)
-                    )
+                    encoded, _ = ChunkRenderer(source, spec, AS_IT_IS).encode(segment)
                 except (SettingsError, EncodeError) as error:
                     failures[name] = error.message
                 else:

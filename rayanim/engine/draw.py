@@ -14,8 +14,8 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Union
 
 import cloudpickle
 import numpy as np
@@ -174,16 +174,18 @@ class Worker:
         from rayanim.storage.fingerprint import batch_digest
 
         payload: Payload
-        collector: Collector[Any] = RawFrames(self._setup.spec, len(chunk))
         digest = None
         if chunk.encodes:
-            collector = EncodedFrames(self._setup.spec, len(chunk.segment))
+            payload, timings = self._renderer.encode(chunk)
+            payload_bytes = payload.data_bytes
             digest = batch_digest(chunk.batch.numbers, chunk.batch.params)
-        payload, timings = self._renderer.collect(chunk, collector)
+        else:
+            payload, timings = self._renderer.render(chunk)
+            payload_bytes = payload.nbytes
         return payload, DrawnMeta(
             timings,
             process_rss_bytes(),
-            payload_bytes=payload.nbytes if isinstance(payload, np.ndarray) else payload.data_bytes,
+            payload_bytes=payload_bytes,
             marks=tuple(self._renderer.marks),
             batch_digest=digest,
             noted=self._renderer.noted,
@@ -245,41 +247,59 @@ class ChunkRenderer:
 
         From a frame on that turns out to differ from a full draw, all are drawn in full.
         """
-        return self.collect(chunk, RawFrames(self._spec, len(chunk)))
+        frames = np.empty((len(chunk), self._spec.frame_bytes), np.uint8)
+        return frames, self._draw(chunk, frames)
 
-    def collect(self, chunk: Chunk, collector: Collector[Collected]) -> tuple[Collected, Timings]:
-        """Draw and convert all frames of `chunk` into `collector`, once."""
-        watch = _Stopwatch()
+    def encode(self, chunk: Chunk) -> tuple[EncodedSegment, Timings]:
+        """Draw and convert the frames of a segment, and encode them in the same thread."""
+        from rayanim.video.formats import segment_encoder
+
+        encoder = segment_encoder(self._spec, len(chunk.segment))
+        # One frame at a time: 250 of them in 1920x1080 would take 775 MB.
+        frame = np.empty((1, self._spec.frame_bytes), np.uint8)
+        try:
+            timings = self._draw(chunk, frame, encoder.encode)
+            began_s = time.perf_counter()
+            encoded = encoder.finish()
+            finish_s = time.perf_counter() - began_s
+        finally:
+            encoder.abort()
+        return encoded, replace(timings, encode_s=timings.encode_s + finish_s)
+
+    def _draw(
+        self,
+        chunk: Chunk,
+        frames: RawPayload,
+        encode: Callable[[RawPayload], None] | None = None,
+    ) -> Timings:
+        """Draw and convert all frames of `chunk` into `frames`, where each has room, or in turn."""
+        draw_s = convert_s = encode_s = 0.0
+        last_s = time.perf_counter()
         self.marks, self.noted = [], {}
         edges = (chunk.segment.start - chunk.start, chunk.segment.stop - 1 - chunk.start)
         # All frames before that one were drawn by the process that audits it: where drawing
         # keeps state, it differs most.
         first = chunk.batch.numbers[0] if chunk.start == self._begun and self._share != 0 else None
-        try:
-            with self._monitor.open(), self.opened:
-                for at, (number, params) in enumerate(chunk.batch.frames()):
-                    is_chosen = number == first or is_marked(self._seed, number, self._share)
-                    is_compared = is_chosen and not self._is_audited
-                    with self._monitor.frame(number, compared=is_compared):
-                        drawn = self._drawn(number, params)
-                    watch.lap("draw")
-                    frame = collector.buffer()
-                    self._packer.pack(drawn, frame, number)
-                    if is_chosen and self._is_audited:
-                        self.marks.append(FrameMark.of(number, frame.reshape(-1), self._spec))
-                    if self._is_noting and (
-                        at in edges or is_marked(self._seed, number, NOTED_SHARE)
-                    ):
-                        self.noted[number] = pixel_digest(frame.reshape(-1))
-                    watch.lap("convert")
-                    collector.add()
-                    watch.lap("encode")
-            collected = collector.finish()
-            watch.lap("encode")
-        except BaseException:
-            collector.abort()
-            raise
-        return collected, watch.timings(len(chunk), self._monitor.take())
+        with self._monitor.open(), self.opened:
+            for at, (number, params) in enumerate(chunk.batch.frames()):
+                is_chosen = number == first or is_marked(self._seed, number, self._share)
+                is_compared = is_chosen and not self._is_audited
+                with self._monitor.frame(number, compared=is_compared):
+                    drawn = self._drawn(number, params)
+                drawn_s = time.perf_counter()
+                frame = frames[at % len(frames)]
+                self._packer.pack(drawn, frame, number)
+                if is_chosen and self._is_audited:
+                    self.marks.append(FrameMark.of(number, frame, self._spec))
+                if self._is_noting and (at in edges or is_marked(self._seed, number, NOTED_SHARE)):
+                    self.noted[number] = pixel_digest(frame)
+                converted_s = time.perf_counter()
+                if encode is not None:
+                    encode(frames)
+                draw_s, convert_s = draw_s + drawn_s - last_s, convert_s + converted_s - drawn_s
+                last_s = time.perf_counter()
+                encode_s += last_s - converted_s
+        return Timings(draw_s, convert_s, len(chunk), encode_s, self._monitor.take())
 
     def draw_again(self, number: int, params: Any, out: Frame) -> None:
         """Draw frame `number` into `out` once more, without counting it."""
@@ -302,89 +322,6 @@ def comparing_share(audit: float | None) -> float:
     if audit is None:
         return AUDIT_TIME
     return math.inf if audit else 0.0
-
-
-Collected = TypeVar("Collected", covariant=True)
-
-
-class Collector(Protocol[Collected]):
-    """Takes the frames of one chunk, in order."""
-
-    def buffer(self) -> Frame:
-        """Where the next frame is to be put, (frame_bytes,) uint8."""
-
-    def add(self) -> None:
-        """The frame is there."""
-
-    def finish(self) -> Collected:
-        """What the frames came to."""
-
-    def abort(self) -> None:
-        """Free what was collected."""
-
-
-class RawFrames:
-    """Keeps frames as they are."""
-
-    def __init__(self, spec: StreamSpec, n_frames: int) -> None:
-        self._frames = np.empty((n_frames, spec.frame_bytes), np.uint8)
-        self._count = 0
-
-    def buffer(self) -> Frame:
-        frame: Frame = self._frames[self._count]
-        return frame
-
-    def add(self) -> None:
-        self._count += 1
-
-    def finish(self) -> RawPayload:
-        return self._frames
-
-    def abort(self) -> None:
-        """Nothing: the frames go with this object."""
-
-
-class EncodedFrames:
-    """Encodes the frames of a segment, in the thread that draws them."""
-
-    def __init__(self, spec: StreamSpec, n_frames: int | None = None) -> None:
-        from rayanim.video.formats import segment_encoder
-
-        self._encoder = segment_encoder(spec, n_frames)
-        # One frame at a time: 250 of them in 1920x1080 would take 775 MB.
-        self._frame = np.empty((1, spec.frame_bytes), np.uint8)
-
-    def buffer(self) -> Frame:
-        frame: Frame = self._frame[0]
-        return frame
-
-    def add(self) -> None:
-        self._encoder.encode(self._frame)
-
-    def finish(self) -> EncodedSegment:
-        return self._encoder.finish()
-
-    def abort(self) -> None:
-        self._encoder.abort()
-
-
-class _Stopwatch:
-    """Adds up the seconds between laps, by what they were spent on."""
-
-    def __init__(self) -> None:
-        self._spent_s = {"draw": 0.0, "convert": 0.0, "encode": 0.0}
-        self._last_s = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """The time since the lap before went into `stage`."""
-        now_s = time.perf_counter()
-        self._spent_s[stage] += now_s - self._last_s
-        self._last_s = now_s
-
-    def timings(self, frames: int, draws: DrawStats) -> Timings:
-        """What was spent on so many frames."""
-        spent_s = self._spent_s
-        return Timings(spent_s["draw"], spent_s["convert"], frames, spent_s["encode"], draws)
 
 
 def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> None:
