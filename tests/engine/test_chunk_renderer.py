@@ -57,7 +57,7 @@ def test_frames_are_encoded_as_one_encoder_does_it() -> None:
 def test_the_encoder_of_a_frame_that_fails_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its memory is freed."""
     closed: list[Any] = []
-    monkeypatch.setattr(SegmentEncoder, "abort", closed.append)
+    monkeypatch.setattr(SegmentEncoder, "abort", lambda self: closed.append(self))
     with pytest.raises(FrameError, match="no such grey"):
         renderer_of(Greys(fails_at=5)).encode(CHUNK)
     assert len(closed) == 1
