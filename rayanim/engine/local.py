@@ -37,7 +37,7 @@ from rayanim.engine.draw import (
 from rayanim.engine.packing import PackedSource, classes_apart, copied, unpickled
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.stats import JobEvents
-from rayanim.engine.writing import FrameEncoder, Writer
+from rayanim.engine.writing import Writer
 from rayanim.errors import (
     EncodeError,
     OutputError,
@@ -565,9 +565,7 @@ class Encoders:
                 self._failure = self._failure or error
                 self._changed.notify_all()
 
-    def _encode(
-        self, encoder: FrameEncoder, incoming: SimpleQueue[_Frames | Segment | None]
-    ) -> None:
+    def _encode(self, encoder: Any, incoming: SimpleQueue[_Frames | Segment | None]) -> None:
         at: int | None = None
         waits_since_s = time.perf_counter()
         while isinstance(item := incoming.get(), _Frames):

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rayanim.engine.plan import Segment
 from rayanim.errors import PartsError
@@ -14,44 +14,12 @@ from rayanim.errors import PartsError
 if TYPE_CHECKING:
     from rayanim.storage.segments import SegmentFolder
     from rayanim.video.encode import EncodedSegment
-    from rayanim.video.formats import AnyJoiner
+    from rayanim.video.formats import AnyFileEncoder, AnyJoiner, AnySegmentEncoder
     from rayanim.video.spec import StreamSpec
 
 
-class FrameEncoder(Protocol):
-    """One encoder run: `encode` frames in order, then `finish` or `abort`."""
-
-    def encode(self, frames: Any) -> None:
-        """Encode the next frames, (n, frame_bytes) uint8."""
-
-    def finish(self) -> Any:
-        """What the frames came to, for `Writer.put`."""
-
-    def abort(self) -> None:
-        """Close; no effect after `finish`."""
-
-
-class Writer(Protocol):
-    """Opens encoders, takes what they made, and makes the file."""
-
-    def encoder(self, n_frames: int | None = None) -> FrameEncoder:
-        """An encoder for one segment, of so many frames where that is known."""
-
-    def put(self, segment: Segment, encoded: Any) -> int:
-        """Take a segment; bytes written to the disk, 0 where that is not known yet."""
-
-    def found(self, indices: Iterable[int]) -> None:
-        """There are files of these segments that another process or an earlier job wrote."""
-
-    def finish(self, n_frames: int) -> int:
-        """Write the file's end; its size in bytes."""
-
-    def abort(self) -> None:
-        """Stop, and remove the video's unfinished file."""
-
-
 class FileWriter:
-    """One encoder writes the whole video into its file."""
+    """One encoder writes the whole video into its file; with the methods of `SegmentWriter`."""
 
     def __init__(
         self, spec: StreamSpec, *paths: Path, cuts: bool = False, n_frames: int | None = None
@@ -62,7 +30,7 @@ class FileWriter:
         self._n_frames = n_frames
         self._file_bytes = 0
 
-    def encoder(self, n_frames: int | None = None) -> FrameEncoder:
+    def encoder(self, n_frames: int | None = None) -> AnyFileEncoder:
         from rayanim.video.formats import file_encoder
 
         return file_encoder(self._spec, *self._paths, cuts=self._cuts, n_frames=self._n_frames)
@@ -120,12 +88,14 @@ class SegmentWriter:
         if self._joins:
             self._joining = Joining(self._spec, self.paths, self._store)
 
-    def encoder(self, n_frames: int | None = None) -> FrameEncoder:
+    def encoder(self, n_frames: int | None = None) -> AnySegmentEncoder:
+        """An encoder for one segment, of so many frames where that is known."""
         from rayanim.video.formats import segment_encoder
 
         return segment_encoder(self._spec, n_frames)
 
     def put(self, segment: Segment, encoded: EncodedSegment) -> int:
+        """Take a segment; bytes written to the disk."""
         index, start = segment.index, segment.start
         written_bytes = self._store.put(index, start, segment.batch_digest, encoded)
         if self._joining is None:
@@ -135,6 +105,7 @@ class SegmentWriter:
         return written_bytes
 
     def found(self, indices: Iterable[int]) -> None:
+        """There are files of these segments that another process or an earlier job wrote."""
         if self._joining is None:
             self._found.extend(indices)
         else:
@@ -145,6 +116,7 @@ class SegmentWriter:
         return [self._found.popleft() for _ in range(len(self._found))]
 
     def finish(self, n_frames: int) -> int:
+        """Write the file's end; its size in bytes."""
         if self._joining is None:
             self._joining = Joining(self._spec, self.paths, self._store)
         return self._joining.finish(n_frames)
@@ -153,6 +125,10 @@ class SegmentWriter:
         """Stop joining and remove the video's file; the segment files stay."""
         if self._joining is not None:
             self._joining.abort()
+
+
+Writer: TypeAlias = FileWriter | SegmentWriter
+"""Opens encoders, takes what they made, and makes the file."""
 
 
 class Prefix:
