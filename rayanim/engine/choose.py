@@ -237,11 +237,11 @@ class Chooser:
     def session(self, store_bytes: int) -> RaySession:
         """Ray for this job: the cluster's, or one of our own."""
         if self.link is not None:
-            return self.link.session
+            return self.link
         own = LocalRay(self.most_actors(), store_bytes)
         ready = self._ready_ray()
         if ready is None:
-            return RaySession(own)
+            return own
         self._sent = ready.sent(self.packed_source)
         return ready.session(own, self._notice_ready)
 
@@ -279,7 +279,7 @@ class Chooser:
         if self.link is None:
             return True
         if self._settings.engine == "ray":
-            self.link.session.wait()
+            self.link.wait()
         return self.link.is_there
 
 

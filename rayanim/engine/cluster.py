@@ -62,18 +62,20 @@ WHAT_TO_SET = (
 )
 
 
-class ClusterLink:
-    """The cluster of one job; `session` connects to it by `init`."""
+class ClusterLink(RaySession):
+    """The cluster of one job."""
+
+    limit_s = CONNECT_LIMIT_S
 
     def __init__(self, address: Address, settings: RenderSettings) -> None:
+        super().__init__()
         self._address = address
         self._workers = settings.workers
         self._max_workers = settings.performance.max_workers
         self.settings = settings.cluster
         self._checked = threading.Event()
-        self.session = RaySession(self)
 
-    def start(self) -> None:
+    def connect(self) -> None:
         """Begin to connect; returns as soon as the cluster is known to take this process.
 
         That is in 1 to 2 s. So a wrong address is reported before anything is
@@ -81,20 +83,20 @@ class ClusterLink:
         """
         if ray_is_running():
             self._check_same()
-        self.session.start()
+        self.start()
         until_s = time.monotonic() + self.limit_s
-        while not (self.session.ready or self._checked.wait(POLL_S)):
+        while not (self.ready or self._checked.wait(POLL_S)):
             if time.monotonic() > until_s:
                 raise self.failed(None)
-        if self.session.ready:
-            self.session.wait()
+        if self.ready:
+            self.wait()
 
     @property
     def is_there(self) -> bool:
         """Whether it can be asked; raises where the connection has failed."""
-        if not self.session.ready:
+        if not self.ready:
             return False
-        self.session.wait()
+        self.wait()
         return True
 
     def need(self) -> Need:
@@ -126,11 +128,6 @@ class ClusterLink:
                 "cluster adds nodes on demand, give the highest number of actors: --max-workers N."
             )
         return most
-
-    @property
-    def limit_s(self) -> float:
-        """Seconds after which connecting is taken for stuck."""
-        return CONNECT_LIMIT_S
 
     def init(self) -> None:
         """Check the cluster and connect."""

@@ -546,7 +546,7 @@ class JobRunner:
         try:
             if link is not None:
                 # Returns when the address is checked: connecting goes on while frames are drawn.
-                link.start()
+                link.connect()
             has_gif = any(map(has_palette, job.suffixes))
             # Frames may turn out to depend on others that this process does not draw.
             skips = (job.feed.is_selection or job.settings.resume) and not job.settings.sequential
@@ -583,7 +583,7 @@ class JobRunner:
             raise
         finally:
             if link is not None:
-                link.session.stop()
+                link.stop()
 
     def _run(self) -> Outcome:
         inside = InProcess(self._job, self._events, self._cached)

@@ -15,10 +15,10 @@ import subprocess
 import sys
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rayanim.errors import FarmError, FarmStartError, RayanimError
 
@@ -34,11 +34,13 @@ ALSO_SET = frozenset({"PYTHONBREAKPOINT"})
 """Variables beside its own that `ray.init` sets and leaves."""
 
 
-class RaySession:
+class RaySession(ABC):
     """Ray for one job."""
 
-    def __init__(self, starter: RayStarter) -> None:
-        self._starter = starter
+    limit_s = START_LIMIT_S
+    """Seconds after which a start is taken for stuck."""
+
+    def __init__(self) -> None:
         self._ours = False
         self._failure: BaseException | None = None
         self._started = threading.Event()
@@ -49,6 +51,14 @@ class RaySession:
         self._thread: threading.Thread | None = None
         self._environment: dict[str, str] | None = None
         self._on_sigterm: Any = None
+
+    @abstractmethod
+    def init(self) -> None:
+        """Call ``ray.init``; its logging is kept out of the caller's."""
+
+    @abstractmethod
+    def failed(self, error: BaseException | None) -> RayanimError:
+        """What to raise where `init` raised `error`, or took too long (None)."""
 
     def start(self) -> None:
         """Begin to start Ray; returns at once, and does nothing the second time."""
@@ -72,10 +82,10 @@ class RaySession:
 
     def wait(self) -> None:
         """Wait until Ray has started."""
-        if not self._started.wait(self._starter.limit_s):
-            raise self._starter.failed(None)
+        if not self._started.wait(self.limit_s):
+            raise self.failed(None)
         if self._failure is not None:
-            raise self._starter.failed(self._failure) from self._failure
+            raise self.failed(self._failure) from self._failure
         self._restore_sigterm()
 
     def stop(self) -> None:
@@ -109,7 +119,10 @@ class RaySession:
 
     def _hold(self) -> None:
         try:
-            self._init()
+            with kept_logging(), kept_interpreter():
+                # In a notebook, importing Ray logs a missing package at level INFO.
+                logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
+                self.init()
         except BaseException as error:  # handed to the thread that waits, whatever it is
             self._failure = error
             if not isinstance(error, Exception):
@@ -120,12 +133,6 @@ class RaySession:
             if self._abandoned:
                 self._shut_down()
         self._over.wait()
-
-    def _init(self) -> None:
-        with kept_logging(), kept_interpreter():
-            # In a notebook, importing Ray logs a missing package at level INFO.
-            logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
-            self._starter.init()
 
     def _restore_sigterm(self) -> None:
         """Undo Ray's own handler, which ends the process without cleaning up."""
@@ -144,34 +151,15 @@ class RaySession:
                 os.environ[name] = before[name]
 
 
-class RayStarter(Protocol):
-    """Starts Ray, or connects to one."""
-
-    @property
-    def limit_s(self) -> float:
-        """Seconds after which it is taken for stuck."""
-
-    def init(self) -> None:
-        """Call ``ray.init``; `RaySession` keeps its logging out of the caller's."""
-
-    def failed(self, error: BaseException | None) -> RayanimError:
-        """What to raise where `init` raised `error`, or took too long (None)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalRay:
+class LocalRay(RaySession):
     """A Ray of our own on this machine."""
 
-    num_cpus: int
-    store_bytes: int
-
-    @property
-    def limit_s(self) -> float:
-        """Seconds after which it is taken for stuck."""
-        return START_LIMIT_S
+    def __init__(self, num_cpus: int, store_bytes: int) -> None:
+        super().__init__()
+        self.num_cpus = num_cpus
+        self.store_bytes = store_bytes
 
     def init(self) -> None:
-        """Start it."""
         with environment_for_ray():
             import ray
 

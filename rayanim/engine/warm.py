@@ -208,7 +208,7 @@ class ReadyRay:
         release = None if why is not None else self.hold()
         if release is None:
             notice(f"{self.name} is not used: {why or 'it has just ended'}.")
-            return RaySession(otherwise)
+            return otherwise
         return AttachedSession(self.wait, otherwise, release)
 
     def sent(self, packed: PackedSource) -> PackedSource:
@@ -275,7 +275,7 @@ class AttachedSession(RaySession):
         otherwise: LocalRay,
         release: Callable[[], None],
     ) -> None:
-        super().__init__(self)
+        super().__init__()
         self._wait_for_offer = wait
         self._otherwise = otherwise
         self._release: Callable[[], None] | None = release
@@ -292,12 +292,6 @@ class AttachedSession(RaySession):
     def _restore_environment(self) -> None:
         super()._restore_environment()
         read_token_again()
-
-    # ---- the starter of this session: see `RayStarter`
-
-    @property
-    def limit_s(self) -> float:
-        return self._otherwise.limit_s
 
     def init(self) -> None:
         try:

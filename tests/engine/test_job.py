@@ -15,7 +15,6 @@ from numbered import FPS, Numbered, read_numbers
 import rayanim
 from rayanim.engine.distributed import RayRun
 from rayanim.engine.local import SpaceWatch
-from rayanim.engine.ray_session import LocalRay
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import RayanimError
 from rayanim.events import FramesRejected, JobResumed, SegmentStored
@@ -139,7 +138,7 @@ class LateRay:
 
     stopped = 0
 
-    def __init__(self, place: LocalRay) -> None:
+    def __init__(self, num_cpus: int, store_bytes: int) -> None:
         self.ready = False
 
     def start(self) -> None:
@@ -156,7 +155,7 @@ def test_a_video_that_is_done_before_ray_is_there_was_drawn_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report says so, and the Ray that was started is stopped."""
-    monkeypatch.setattr("rayanim.engine.choose.RaySession", LateRay)
+    monkeypatch.setattr("rayanim.engine.choose.LocalRay", LateRay)
     monkeypatch.setattr(LateRay, "stopped", 0)
     report = rayanim.produce(
         Numbered(40),
@@ -177,7 +176,7 @@ class NoRay(LateRay):
 
     ready = True
 
-    def __init__(self, place: LocalRay) -> None:
+    def __init__(self, num_cpus: int, store_bytes: int) -> None:
         pass
 
     def wait(self) -> None:
@@ -189,7 +188,7 @@ def test_where_ray_does_not_start_this_process_draws_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
     """It is told; whoever asks for Ray gets the error."""
-    monkeypatch.setattr("rayanim.engine.choose.RaySession", NoRay)
+    monkeypatch.setattr("rayanim.engine.choose.LocalRay", NoRay)
     video = tmp_path / "video.mp4"
     options: dict[str, Any] = {
         "workers": 2,

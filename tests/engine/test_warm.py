@@ -21,7 +21,7 @@ from samples import sampled
 import rayanim
 from rayanim.engine import warm
 from rayanim.engine.ray_process import RunningRay, read_at_start
-from rayanim.engine.ray_session import LocalRay, RaySession
+from rayanim.engine.ray_session import LocalRay
 from rayanim.engine.warm import Description, find, ready_warm, runtime_folder, versions
 from rayanim.errors import OutputError
 from rayanim.storage.lock import FileLock
@@ -131,7 +131,7 @@ def test_a_job_that_needs_more_starts_its_own(folder: Path, job: LocalRay, why: 
     said: list[str] = []
     found = described(folder)
     ready = ready_warm(found)
-    assert type(ready.session(job, said.append)) is RaySession
+    assert type(ready.session(job, said.append)) is LocalRay
     assert len(said) == 1 and why in said[0]
 
 
@@ -162,7 +162,7 @@ def test_a_ray_that_is_about_to_end_takes_no_job(folder: Path) -> None:
     second.stop()
     assert not warm.is_used(users) and not said
     users.unlink()
-    assert type(ready.session(OWN, said.append)) is RaySession
+    assert type(ready.session(OWN, said.append)) is LocalRay
     assert said == ["The warm Ray is not used: it has just ended."]
 
 
@@ -400,7 +400,7 @@ def test_a_ray_that_a_job_uses_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -
         session.stop()
         warm.drop_early()
         assert processes[0].is_dropped
-        assert type(ready.session(OWN, said.append)) is RaySession
+        assert type(ready.session(OWN, said.append)) is LocalRay
     assert said == ["The Ray that started with the script is not used: it has just ended."]
 
 
