@@ -17,18 +17,20 @@ _logger = logging.getLogger("rayanim")
 JOB_LABELS = ("video", "run")
 """Labels of every metric: the video's name, and what distinguishes jobs for videos of one name."""
 
-STAGE_SECONDS = "rayanim_stage_seconds_total"
-
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric, or one of its series where `stage` is set."""
 
     name: str
-    kind: Literal["counter", "gauge"]
     description: str
     read: Callable[[JobStats], float | None]
     stage: str | None = None
+
+    @property
+    def kind(self) -> Literal["counter", "gauge"]:
+        """What only grows is a counter."""
+        return "counter" if self.name.endswith("_total") else "gauge"
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -38,8 +40,7 @@ class Metric:
 
 def _seconds(stage: str, read: Callable[[JobStats], float]) -> Metric:
     return Metric(
-        STAGE_SECONDS,
-        "counter",
+        "rayanim_stage_seconds_total",
         "Seconds spent in each stage: draw, convert, encode, write, and wait, the encoder's "
         "for frames; of all actors together",
         read,
@@ -47,26 +48,19 @@ def _seconds(stage: str, read: Callable[[JobStats], float]) -> Metric:
     )
 
 
-def _frames_left(stats: JobStats) -> float | None:
-    return None if stats.total is None else stats.total - stats.frames
-
-
 METRICS = (
     Metric(
         "rayanim_frames_drawn_total",
-        "counter",
         "Frames drawn, by actors and by the driver",
         lambda stats: stats.timings.frames,
     ),
     Metric(
         "rayanim_frames_encoded_total",
-        "counter",
         "Frames encoded and taken into the video; not those of an earlier job's segments",
         lambda stats: stats.frames - stats.resumed_frames,
     ),
     Metric(
         "rayanim_segments_retried_total",
-        "counter",
         "Segments drawn again because what was drawn of them was lost",
         lambda stats: stats.segments_retried,
     ),
@@ -77,31 +71,26 @@ METRICS = (
     _seconds("write", lambda stats: stats.write_s),
     Metric(
         "rayanim_frames_left",
-        "gauge",
         "Frames of the video that are not in it yet",
-        _frames_left,
+        lambda stats: None if stats.total is None else stats.total - stats.frames,
     ),
     Metric(
         "rayanim_queued_frames",
-        "gauge",
         "Frames drawn that the encoder has not taken yet",
         lambda stats: stats.latest.queued_frames,
     ),
     Metric(
         "rayanim_actors_wanted",
-        "gauge",
         "Render actors that the controller wants",
         lambda stats: stats.latest.target,
     ),
     Metric(
         "rayanim_actors_asked_for",
-        "gauge",
         "Render actors that Ray was asked for, those included that are there",
         lambda stats: stats.latest.requested,
     ),
     Metric(
         "rayanim_actors_alive",
-        "gauge",
         "Render actors that can draw",
         lambda stats: stats.latest.alive,
     ),
