@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from rayanim.engine.cluster import ClusterLink
-from rayanim.engine.machine import Machine, process_rss_bytes
+from rayanim.engine.machine import free_memory_bytes, process_rss_bytes, usable_cores
 from rayanim.engine.ray_session import LocalRay, RaySession, free_ray_cpus, ray_is_running
 from rayanim.engine.stats import JobEvents
 from rayanim.engine.warm import ReadyRay, drop_early, ready_ray
@@ -93,18 +93,16 @@ class Chooser:
         self._job = job
         self._settings = settings = job.settings
         self._events = events
-        self._machine = Machine.here()
-        self.cores = self._machine.cores
-        """Cores that this process may use."""
+        self.cores = usable_cores()
+        """Those that this process may use."""
+        self._free_bytes = free_memory_bytes()
         self.limit_bytes = min(
-            settings.performance.in_flight_bytes, max(2**24, self._machine.free_memory_bytes // 4)
+            settings.performance.in_flight_bytes, max(2**24, self._free_bytes // 4)
         )
         address = settings.cluster_address
         self.link = None if address is None else ClusterLink(address, settings)
         # How many a share of a cluster comes to is known when it has answered.
-        self._allowed = settings.most_actors(
-            self._machine.cores if self.link is None else UNKNOWN_CPUS
-        )
+        self._allowed = settings.most_actors(self.cores if self.link is None else UNKNOWN_CPUS)
         self._most: int | None = None
         self._packed: PackedSource | NotPicklableError | None = None
         self._sent: PackedSource | None = None
@@ -138,7 +136,7 @@ class Chooser:
             costs,
             frames_left,
             max_actors=actors,
-            cores=self._machine.cores,
+            cores=self.cores,
             cluster_cores=None if self.link is None else actors,
             elapsed_s=self._events.stats.elapsed_s if elapsed_s is None else elapsed_s,
         )
@@ -264,7 +262,7 @@ class Chooser:
     def _find_most_actors(self) -> int:
         if self.link is not None:
             return min(self.link.most_actors(), self._allowed)
-        free_bytes = self._machine.free_memory_bytes - self.limit_bytes - RESERVE_BYTES
+        free_bytes = self._free_bytes - self.limit_bytes - RESERVE_BYTES
         by_memory = max(0, free_bytes) // process_rss_bytes()
         if by_memory < self._allowed:
             self._events.notice(

@@ -14,9 +14,8 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import psutil
@@ -27,19 +26,6 @@ ROOT = Path("/")
 V1_LIMIT = "memory.limit_in_bytes"
 NO_LIMIT_BYTES = 2**60
 """A group's limit above this is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What the process may use at the time it was looked at."""
-
-    cores: int
-    free_memory_bytes: int
-
-    @classmethod
-    def here(cls, *, root: Path = ROOT) -> Self:
-        """The machine that this process runs on, as it is now."""
-        return cls(cores=usable_cores(root=root), free_memory_bytes=free_memory_bytes(root=root))
 
 
 def usable_cores(*, root: Path = ROOT) -> int:

@@ -28,7 +28,6 @@ from rayanim.engine.choose import (
     ray_frame_seconds,
 )
 from rayanim.engine.job import Job
-from rayanim.engine.machine import Machine
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.engine.warm import ReadyRay
 from rayanim.errors import NotPicklableError
@@ -237,8 +236,8 @@ class Locked(NumberedAnimator):
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight cores, plenty of memory, and no Ray."""
-    here = Machine(cores=8, free_memory_bytes=16_000 * MIB)
-    monkeypatch.setattr(choose.Machine, "here", lambda: here)
+    monkeypatch.setattr(choose, "usable_cores", lambda: 8)
+    monkeypatch.setattr(choose, "free_memory_bytes", lambda: 16_000 * MIB)
     monkeypatch.setattr(choose, "ray_is_running", lambda: False)
     monkeypatch.setattr(choose, "free_ray_cpus", lambda otherwise: otherwise)
     monkeypatch.setattr(choose, "process_rss_bytes", lambda: 200 * MIB)
@@ -400,8 +399,7 @@ def test_an_unpicklable_source_is_reported_only_where_actors_were_worth_it() -> 
 @on_a_machine
 def test_memory_bounds_the_actors_and_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each actor is expected to take what this process takes."""
-    here = Machine(cores=8, free_memory_bytes=2000 * MIB)
-    monkeypatch.setattr(choose.Machine, "here", lambda: here)
+    monkeypatch.setattr(choose, "free_memory_bytes", lambda: 2000 * MIB)
     chooser, stats = chooser_of()
     most = chooser.most_actors()
     assert 1 <= most < 8
@@ -415,8 +413,7 @@ def test_memory_bounds_the_actors_and_is_reported_once(monkeypatch: pytest.Monke
 def test_the_window_takes_a_quarter_of_the_memory_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """And is never so small that nothing goes through."""
     for free_bytes, limit_bytes in ((16_000 * MIB, 256 * MIB), (400 * MIB, 100 * MIB), (0, 2**24)):
-        here = Machine(cores=8, free_memory_bytes=free_bytes)
-        monkeypatch.setattr(choose.Machine, "here", lambda here=here: here)
+        monkeypatch.setattr(choose, "free_memory_bytes", lambda free=free_bytes: free)
         assert chooser_of()[0].limit_bytes == limit_bytes
 
 

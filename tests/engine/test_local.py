@@ -10,6 +10,7 @@ import pytest
 from numbered import FPS, Numbered, numbered_frame, read_numbers
 
 import rayanim
+from rayanim.engine import choose
 from rayanim.engine.cached import CachedSegments
 from rayanim.engine.job import Job
 from rayanim.engine.local import (
@@ -21,7 +22,6 @@ from rayanim.engine.local import (
     FrameCost,
     InProcess,
 )
-from rayanim.engine.machine import Machine
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import FrameError, ParametersError, ScriptError, SettingsError
@@ -169,7 +169,7 @@ def test_raw_frames_are_not_held_where_nothing_is_to_be_found_out_or_no_room_is(
         add(self, *arguments)
 
     monkeypatch.setattr(Encoders, "add", noted)
-    monkeypatch.setattr(Machine, "here", lambda: Machine(cores=4, free_memory_bytes=0))
+    monkeypatch.setattr(choose, "free_memory_bytes", lambda: 0)
     monkeypatch.setattr(Counted, "drawn", 0)
     path = tmp_path / "video.mp4"
     rayanim.produce(Counted(30), FPS, outfile=path, transport="frames", progress=False, **options)
