@@ -140,7 +140,6 @@ class EncoderActor:
         return Reply(os.getpid())
 
     def encode(self, segment: Segment, payload: EncodedSegment) -> Acknowledgement:
-        """Take a segment."""
         began_s, written_bytes = time.perf_counter(), 0
         failure: RayanimError | None = None
         try:

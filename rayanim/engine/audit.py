@@ -91,7 +91,6 @@ class FrameMark:
         )
 
     def same_as(self, other: FrameMark) -> bool:
-        """Whether both frames have the same pixels."""
         return self.digest == other.digest
 
     def where(self, other: FrameMark) -> str:

@@ -101,7 +101,6 @@ class ChunkQueue(Generic[Payload]):
 
     @property
     def finished(self) -> bool:
-        """Whether every chunk of the plan was acknowledged."""
         return not self._open and self._peek() is None
 
     @property
@@ -320,7 +319,6 @@ class _Fed(Generic[Payload]):
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it was released."""
         return self.last is not None and self.last.index < self._next
 
 

@@ -100,7 +100,6 @@ class ClusterLink(RaySession):
         return True
 
     def need(self) -> Need:
-        """What one render actor takes."""
         head = next((node.node_id for node in living_nodes() if node.is_head), None)
         return Need.of(self.settings, head)
 
@@ -130,7 +129,6 @@ class ClusterLink(RaySession):
         return most
 
     def init(self) -> None:
-        """Check the cluster and connect."""
         address = self._address
         found = located(address)
         check_reach(found, address)
@@ -148,7 +146,6 @@ class ClusterLink(RaySession):
             )
 
     def failed(self, error: BaseException | None) -> RayanimError:
-        """One message for all that Ray may raise."""
         if isinstance(error, RayanimError):
             return error
         origin = self._address.origin
@@ -221,7 +218,6 @@ def _addresses(host: str) -> set[str]:
 
 
 def check_reach(found: str, address: Address) -> None:
-    """Check that a cluster's head listens at `found`."""
     host, _, port = found.rpartition(":")
     try:
         speaks_http2 = _speaks_http2(host.strip("[]"), int(port))

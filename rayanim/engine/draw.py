@@ -81,7 +81,6 @@ class Timings:
 
     @property
     def busy_s(self) -> float:
-        """Seconds in all."""
         return self.draw_s + self.convert_s + self.encode_s
 
 
@@ -170,7 +169,6 @@ class Worker:
             )
 
     def work(self, chunk: Chunk) -> tuple[Payload, DrawnMeta]:
-        """Draw a chunk."""
         from rayanim.storage.fingerprint import batch_digest
 
         payload: Payload
@@ -339,7 +337,6 @@ def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> 
 
 
 def close_source(source: Source) -> None:
-    """Close `source` in this process."""
     try:
         source.close()
     except RayanimError:

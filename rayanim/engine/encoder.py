@@ -59,7 +59,6 @@ class EncoderLink:
         self._handle: Any = None
 
     def start(self) -> None:
-        """Start the actor, and have it open its file."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -109,7 +108,6 @@ class EncoderLink:
         return True
 
     def refs(self) -> list[Any]:
-        """What to wait for."""
         return list(self._handed)
 
     def found(self, indices: Iterable[int]) -> None:

@@ -120,12 +120,10 @@ class Job:
 
     @property
     def suffixes(self) -> list[str]:
-        """Those of all outputs."""
         return [self.suffix, *(each.suffix for each in self.others)]
 
     @property
     def part_paths(self) -> list[Path]:
-        """The unfinished files of all outputs."""
         return [self.part_path, *(each.part_path for each in self.others)]
 
     def make_spec(self, geometry: Geometry, first: int) -> StreamSpec:
@@ -220,7 +218,6 @@ class Handover:
         self._consider(0)
 
     def stop(self) -> None:
-        """Stop the Ray that was started."""
         if self._session is not None:
             self._session.stop()
 
@@ -537,7 +534,6 @@ class JobRunner:
         self._cached = CachedSegments(job)
 
     def run(self) -> Outcome:
-        """Make the part file."""
         job = self._job
         self._progress.start(self._stats.total, job.part_path.stem)
         if self._notice is not None:

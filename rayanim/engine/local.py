@@ -213,7 +213,6 @@ class InProcess:
         return frame
 
     def draw(self, chunk: Chunk) -> RawPayload:
-        """Draw a chunk."""
         if self.is_held(chunk):
             return self._held.pop(chunk.start)
         frames, timings = self._renderer.render(chunk)
@@ -272,7 +271,6 @@ class InProcess:
         )
 
     def close(self) -> None:
-        """Close the source in this process."""
         if self._is_open:
             self._is_open = False
             close_source(self._source)
@@ -475,7 +473,6 @@ class Encoders:
 
     @property
     def queued_frames(self) -> int:
-        """Frames that wait to be encoded."""
         return self._waiting_bytes // self._frame_bytes
 
     @property
@@ -546,7 +543,6 @@ class Encoders:
         return self._failure is not None or self._waiting_bytes < self._limit_bytes
 
     def _taken(self, sent: _Frames, encode_s: float, wait_s: float) -> None:
-        """An encoder has taken frames."""
         self._events.emit(SegmentEncoded.of(sent.chunk, encode_s=encode_s, wait_s=wait_s))
         if sent.when_encoded is not None:
             sent.when_encoded(sent.chunk, encode_s, wait_s)
@@ -719,7 +715,6 @@ class SpaceWatch:
             self._disks.setdefault(each.parent.stat().st_dev, []).append(each)
 
     def check(self) -> None:
-        """Check, if it is time to."""
         from rayanim.storage.store import check_space, expected_bytes
 
         stats, now_s = self._events.stats, time.perf_counter()

@@ -49,7 +49,6 @@ def free_memory_bytes(*, root: Path = ROOT) -> int:
 
 
 def process_rss_bytes() -> int:
-    """Resident size of this process in bytes."""
     import psutil
 
     return int(psutil.Process().memory_info().rss)

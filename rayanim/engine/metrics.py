@@ -34,7 +34,6 @@ class Metric:
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """Its labels."""
         return JOB_LABELS if self.stage is None else (*JOB_LABELS, "stage")
 
 

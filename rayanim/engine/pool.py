@@ -97,7 +97,6 @@ class RenderPool:
     # ---- what the scheduler wants done
 
     def ask(self, number: int) -> None:
-        """Ask Ray for an actor."""
         actor_class = self._class.options(
             **actor_options(self._need, self._excluded), name=self._name.render_actor(number)
         )
@@ -107,7 +106,6 @@ class RenderPool:
         self._remember(handle.open.remote(), _Call(actor, "open"))
 
     def submit(self, number: int, chunk: Chunk) -> None:
-        """Give a chunk to actor `number`."""
         actor = self._actors[number]
         # Without a name of its own: Ray keeps nine series of metrics for each name it meets.
         render = actor.handle.render.options(num_returns=2)
@@ -124,7 +122,6 @@ class RenderPool:
         self._forget(actor)
 
     def end(self, number: int) -> None:
-        """End an actor at once."""
         import ray
 
         actor = self._actors.get(number)
@@ -133,13 +130,11 @@ class RenderPool:
             self._forget(actor)
 
     def exclude(self, node: str) -> None:
-        """Ask for no more actors on `node`."""
         self._excluded.append(node)
 
     # ---- what Ray answers
 
     def refs(self) -> list[Any]:
-        """What to wait for."""
         return list(self._calls)
 
     def take(self, ref: Any) -> Event | None:

@@ -128,12 +128,10 @@ class RayProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         return self._process.pid
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs."""
         return self._process.poll() is None
 
     def wait(self) -> RunningRay:
@@ -249,7 +247,6 @@ class Orders:
         self.is_wanted = True
 
     def read(self) -> None:
-        """Read them until the end."""
         while os.read(0, 1024):
             self._asked.set()
         if not self._is_starting:
@@ -257,7 +254,6 @@ class Orders:
         self.is_wanted = False
 
     def wait_for_start(self) -> None:
-        """Wait until Ray is to start."""
         self._asked.wait(max(0.0, self._began_s + HOLD_S - time.monotonic()))
         self._is_starting = True
 

@@ -81,7 +81,6 @@ class RaySession(ABC):
         return self._started.is_set()
 
     def wait(self) -> None:
-        """Wait until Ray has started."""
         if not self._started.wait(self.limit_s):
             raise self.failed(None)
         if self._failure is not None:

@@ -219,7 +219,6 @@ class Scheduler(Generic[Payload]):
 
     @property
     def unresponsive_nodes(self) -> Collection[str]:
-        """Nodes that have not answered for long."""
         return self._late.unresponsive_nodes
 
     @property

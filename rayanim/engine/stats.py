@@ -116,7 +116,6 @@ class FleetUse:
 
     @property
     def node_hours(self) -> float:
-        """`node_s` in hours."""
         return self.node_s / HOUR_S
 
     def note(self, at_s: float, actors: int, nodes: int) -> None:
@@ -237,11 +236,9 @@ class JobStats:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the job began."""
         return time.perf_counter() - self.began_s
 
     def apply(self, event: Event) -> None:
-        """Count `event`."""
         match event:
             case FramesDrawn():
                 self._drawn(event.timings)
@@ -388,7 +385,6 @@ class JobEvents:
         self._noticed: set[str] = set()
 
     def emit(self, event: Event) -> None:
-        """Something has just happened."""
         for listener in self._listeners:
             listener.apply(event)
         if isinstance(event, FramesDrawn | ChunkDrawn) and event.timings is not None:

@@ -91,7 +91,6 @@ def runtime_folder(*, make: bool = False) -> Path:
 
 
 def description_path() -> Path:
-    """Where the warm Ray is described."""
     return runtime_folder() / "rayanim-warm.json"
 
 
@@ -282,7 +281,6 @@ class AttachedSession(RaySession):
         self._is_detaching = threading.Event()
 
     def stop(self) -> None:
-        """Detach from it."""
         self._is_detaching.set()
         super().stop()
         release, self._release = self._release, None
@@ -401,7 +399,6 @@ def ready_ray(notice: Callable[[str], None]) -> ReadyRay | None:
 
 
 def ready_warm(found: Description) -> ReadyRay:
-    """The warm Ray, for a job."""
     return ReadyRay(
         name="The warm Ray",
         offer=found.ray,

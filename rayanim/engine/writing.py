@@ -147,7 +147,6 @@ class Prefix:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is one to take."""
         return self.next in self._early
 
     def take(self) -> range:
