@@ -67,9 +67,6 @@ STORE_BYTES_PER_S = 700e6
 RESERVE_BYTES = 512 * 2**20
 """Memory left to Ray's own processes and the rest of the machine."""
 
-UNKNOWN_CPUS = 1_000_000
-"""The CPUs of a cluster that has not answered yet: a share of them is more than one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -101,8 +98,8 @@ class Chooser:
         )
         address = settings.cluster_address
         self.link = None if address is None else ClusterLink(address, settings)
-        # How many a share of a cluster comes to is known when it has answered.
-        self._allowed = settings.most_actors(self.cores if self.link is None else UNKNOWN_CPUS)
+        # How many a share of a cluster comes to is known when it has answered: more than one.
+        self._allowed = settings.most_actors(self.cores if self.link is None else 1_000_000)
         self._most: int | None = None
         self._packed: PackedSource | NotPicklableError | None = None
         self._sent: PackedSource | None = None
@@ -118,9 +115,7 @@ class Chooser:
         engine = self._settings.engine
         return engine == "ray" or (engine == "auto" and self._allowed > 1)
 
-    def choose(
-        self, costs: Costs, frames_left: int | None, *, elapsed_s: float | None = None
-    ) -> Choice:
+    def choose(self, costs: Costs, frames_left: int | None) -> Choice:
         """Where the rest of the job is drawn."""
         engine, performance = self._settings.engine, self._settings.performance
         if engine == "local":
@@ -138,7 +133,7 @@ class Chooser:
             max_actors=actors,
             cores=self.cores,
             cluster_cores=None if self.link is None else actors,
-            elapsed_s=self._events.stats.elapsed_s if elapsed_s is None else elapsed_s,
+            elapsed_s=self._events.stats.elapsed_s,
         )
         if engine == "ray":
             choice = replace(

@@ -50,12 +50,6 @@ CONNECT_LIMIT_S = 120.0
 POLL_S = 0.02
 """Seconds between two looks at a connection that is being checked."""
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""How a client begins HTTP/2, and empty settings (RFC 9113, 3.4); gRPC is spoken over it."""
-
-SETTINGS_FRAME = 4
-"""The type of the frame that the server has to answer with."""
-
 WHAT_TO_SET = (
     "Set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN or its file in "
     "RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on the head prints it)."
@@ -244,9 +238,11 @@ def _speaks_http2(host: str, port: int) -> bool:
         if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
             return True
         connection.settimeout(REACH_LIMIT_S)
-        connection.sendall(PREFACE)
+        # How a client begins HTTP/2, and empty settings, which have to be answered with
+        # others, a frame of type 4 (RFC 9113, 3.4); gRPC is spoken over it.
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
         answer = connection.recv(9)
-        return len(answer) >= 4 and answer[3] == SETTINGS_FRAME
+        return len(answer) >= 4 and answer[3] == 4
 
 
 def choose_token(found: str) -> None:

@@ -153,7 +153,7 @@ class RayProcess:
             if pipe is not None:
                 pipe.close()
 
-    def end(self, limit_s: float = END_LIMIT_S) -> None:
+    def end(self) -> None:
         """Let it end, and wait: for the jobs that use it, then for so many seconds.
 
         Where it was killed, two agents of Ray would stay for a minute.
@@ -164,7 +164,7 @@ class RayProcess:
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(left, timeout=limit_s)
+        psutil.wait_procs(left, timeout=END_LIMIT_S)
 
     def _ask(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # it has ended, or was dropped

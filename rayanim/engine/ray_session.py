@@ -16,7 +16,7 @@ import sys
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,6 @@ START_LIMIT_S = 120.0
 
 STOP_PATIENCE_S = 8.0
 """The longest that Ctrl-C waits for a Ray that is still starting."""
-
-ALSO_SET = frozenset({"PYTHONBREAKPOINT"})
-"""Variables beside its own that `ray.init` sets and leaves."""
 
 
 class RaySession(ABC):
@@ -118,7 +115,7 @@ class RaySession(ABC):
 
     def _hold(self) -> None:
         try:
-            with kept_logging(), kept_interpreter():
+            with kept_interpreter():
                 # In a notebook, importing Ray logs a missing package at level INFO.
                 logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
                 self.init()
@@ -142,7 +139,7 @@ class RaySession(ABC):
     def _restore_environment(self) -> None:
         """Remove the variables that `ray.init` leaves behind."""
         before = self._environment or {}
-        touched = [name for name in os.environ if name.startswith("RAY_") or name in ALSO_SET]
+        touched = [name for name in os.environ if name.startswith(("RAY_", "PYTHONBREAKPOINT"))]
         for name in touched:
             if name not in before:
                 del os.environ[name]
@@ -238,26 +235,16 @@ def _home_is_writable() -> bool:
 
 
 @contextlib.contextmanager
-def kept_logging() -> Iterator[None]:
-    """Keep Ray from configuring loggers that are not its own."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-
-
-@contextlib.contextmanager
 def kept_interpreter() -> Iterator[None]:
     """Undo what importing Ray and `ray.init` set in this interpreter.
 
-    That is a hook for exceptions, filters for warnings of its own and of what
-    it imports, `faulthandler`, and a folder of packages before all others on
-    the search path. Nothing else is restored: the script's thread may change
-    the path and the filters at the same time.
+    That is the root logger, a hook for exceptions, filters for warnings of its own and of
+    what it imports, `faulthandler`, and a folder of packages before all others on the
+    search path. Nothing else is restored: the script's thread may change the path and the
+    filters at the same time.
     """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     search_path, filters = list(sys.path), list(warnings.filters)
     modules = set(sys.modules)
     faults_shown = faulthandler.is_enabled()
@@ -265,14 +252,16 @@ def kept_interpreter() -> Iterator[None]:
         with kept_excepthook():
             yield
     finally:
-        for entry in _added(sys.path, search_path):
+        for entry in [each for each in sys.path if each not in search_path]:
             if Path(entry).parent.name == "ray":
                 sys.path.remove(entry)
-        for added in _added(warnings.filters, filters):
+        for added in [each for each in warnings.filters if each not in filters]:
             if added[2].__module__ not in modules:
                 warnings.filters.remove(added)  # type: ignore[attr-defined]
         if not faults_shown:
             faulthandler.disable()
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -282,10 +271,6 @@ def kept_excepthook() -> Iterator[None]:
         yield
     finally:
         sys.excepthook = hook
-
-
-def _added(now: Iterable[Any], before: list[Any]) -> list[Any]:
-    return [each for each in now if each not in before]
 
 
 FETCH_LIMIT_S = 10.0
@@ -376,7 +361,7 @@ except ray.exceptions.AuthenticationError:
 """Read in Ray 2.55 to 2.60; where another release has other names, no token is sent."""
 
 
-def wants_token(address: str, *, limit_s: float = TOKEN_LIMIT_S) -> bool:
+def wants_token(address: str) -> bool:
     """Whether the cluster at `address` refuses a process without a token.
 
     Ray has no documented way to ask, and a process can use one mode only: so
@@ -388,7 +373,7 @@ def wants_token(address: str, *, limit_s: float = TOKEN_LIMIT_S) -> bool:
             env={**os.environ, "RAY_AUTH_MODE": "disabled"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=limit_s,
+            timeout=TOKEN_LIMIT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:

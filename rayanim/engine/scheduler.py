@@ -103,9 +103,6 @@ TIMEOUT_FACTOR = 20.0
 USUAL_TRANSFER_S = 0.5
 """What a transfer may well take before any is known."""
 
-MAX_NAMED = 3
-"""Chunks that a message names, of the many that are being drawn."""
-
 
 def timeout_s(chunk_frames: int, frame_s: float, open_s: float) -> float:
     """Seconds without any answer after which the job ends."""
@@ -700,7 +697,7 @@ class Scheduler(Generic[Payload]):
             return f"The encoder actor has not answered for {encoder_silence_s:.0f} s."
         drawing = self.roster.drawing()
         if drawing:
-            named = [chunk.label for chunk in drawing[:MAX_NAMED]]
+            named = [chunk.label for chunk in drawing[:3]]
             more = len(drawing) - len(named)
             others = f", and {more} other chunks" if more else ""
             return f"Still drawing {', '.join(named)}{others}."

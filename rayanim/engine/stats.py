@@ -97,8 +97,6 @@ MOST_SIZES = 500
 SHORTEST_STEP_S = 1.0
 """How far apart sizes are, at least, once there were too many."""
 
-HOUR_S = 3600.0
-
 
 @dataclass(slots=True)
 class FleetUse:
@@ -116,7 +114,7 @@ class FleetUse:
 
     @property
     def node_hours(self) -> float:
-        return self.node_s / HOUR_S
+        return self.node_s / 3600
 
     def note(self, at_s: float, actors: int, nodes: int) -> None:
         """There are so many now."""
