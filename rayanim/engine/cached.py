@@ -376,6 +376,7 @@ class CachedSegments:
         self._marks |= {number: digest.hex() for number, digest in noted.items()}
 
     def drawn(self, meta: DrawnMeta) -> None:
+        """An actor has drawn frames."""
         self._has_actors = True
         self._opened_elsewhere = self._opened_elsewhere or meta.opened
         self.note(meta.noted)

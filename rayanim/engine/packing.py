@@ -61,6 +61,7 @@ class Surroundings:
 
     @classmethod
     def captured(cls) -> Surroundings:
+        """Those of this process."""
         return cls(
             _changed_environment(),
             {category: locale.setlocale(category) for category in _categories()},
@@ -70,6 +71,7 @@ class Surroundings:
         )
 
     def apply(self) -> None:
+        """Make them this process's."""
         for name, value in self.environment.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -123,6 +125,7 @@ class PackedSource:
 
 
 def pack(source: Source) -> PackedSource:
+    """Pack a source that was not opened yet."""
     try:
         pickled = cloudpickle.dumps((source, capture_style(), Surroundings.captured()))
     except NotPicklableError:

@@ -209,6 +209,7 @@ class _Hashed:
         self._n_bytes = 0
 
     def write(self, data: Any) -> int:
+        """Add to the hash."""
         n_bytes = memoryview(data).nbytes
         self._n_bytes += n_bytes
         if self._n_bytes > MOST_BYTES:
