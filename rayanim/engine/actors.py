@@ -13,14 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rayanim.engine.draw import (
-    DrawnMeta,
-    Payload,
-    RenderSetup,
-    Worker,
-    close_source,
-    open_source,
-)
+from rayanim.engine.draw import DrawnMeta, Payload, RenderSetup, Worker, close_source, open_source
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.packing import PackedSource, unpack
 from rayanim.engine.plan import Chunk, Segment

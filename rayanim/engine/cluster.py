@@ -21,13 +21,7 @@ from typing import Any
 
 import psutil
 
-from rayanim.engine.placement import (
-    Need,
-    Node,
-    most_actors,
-    room,
-    room_on,
-)
+from rayanim.engine.placement import Need, Node, most_actors, room, room_on
 from rayanim.engine.ray_session import RaySession, first_line, ray_is_running, wants_token
 from rayanim.errors import ClusterError, RayanimError
 from rayanim.jobs.package import packed_for

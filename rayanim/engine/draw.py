@@ -32,13 +32,7 @@ from rayanim.engine.audit import (
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Chunk
 from rayanim.engine.reads import OpenedFiles
-from rayanim.errors import (
-    FrameError,
-    RayanimError,
-    RedrawError,
-    ScriptError,
-    SetupError,
-)
+from rayanim.errors import FrameError, RayanimError, RedrawError, ScriptError, SetupError
 from rayanim.figure.draw_stats import DrawMonitor, DrawStats
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
@@ -265,10 +259,7 @@ class ChunkRenderer:
         return encoded, replace(timings, encode_s=timings.encode_s + finish_s)
 
     def _draw(
-        self,
-        chunk: Chunk,
-        frames: RawPayload,
-        encode: Callable[[RawPayload], None] | None = None,
+        self, chunk: Chunk, frames: RawPayload, encode: Callable[[RawPayload], None] | None = None
     ) -> Timings:
         """Draw and convert all frames of `chunk` into `frames`, where each has room, or in turn."""
         draw_s = convert_s = encode_s = 0.0

@@ -170,12 +170,7 @@ class Handover:
     """Decides when actors go on with what this process began."""
 
     def __init__(
-        self,
-        job: Job,
-        events: JobEvents,
-        chooser: Chooser,
-        inside: InProcess,
-        encoders: Encoders,
+        self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess, encoders: Encoders
     ) -> None:
         self._job = job
         self._events = events
@@ -512,11 +507,7 @@ class JobRunner:
     """Runs one job."""
 
     def __init__(
-        self,
-        job: Job,
-        progress: Progress,
-        log: Listener | None = None,
-        notice: str | None = None,
+        self, job: Job, progress: Progress, log: Listener | None = None, notice: str | None = None
     ) -> None:
         self._job = job
         self._notice = notice

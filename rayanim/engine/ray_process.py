@@ -259,11 +259,7 @@ class Orders:
 
 
 def _start(num_cpus: int, orders: Orders) -> str:
-    os.environ.update(
-        RAY_AUTH_MODE="token",
-        RAY_preload_python_modules=PRELOADED,
-        MPLBACKEND="agg",
-    )
+    os.environ.update(RAY_AUTH_MODE="token", RAY_preload_python_modules=PRELOADED, MPLBACKEND="agg")
     # Ray sets it in a worker that has a task: too late for a NumPy that is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with environment_for_ray(), on_loopback():

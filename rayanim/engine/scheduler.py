@@ -11,13 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic
 
-from rayanim.engine.autoscaler import (
-    PolicyState,
-    ScalingLimits,
-    SlidingSums,
-    Snapshot,
-    decide,
-)
+from rayanim.engine.autoscaler import PolicyState, ScalingLimits, SlidingSums, Snapshot, decide
 from rayanim.engine.chunks import ChunkQueue, Payload
 from rayanim.engine.messages import (
     Action,
@@ -59,11 +53,7 @@ from rayanim.engine.roster import (
     Roster,
     find_late,
 )
-from rayanim.errors import (
-    FarmSilentError,
-    FarmStartError,
-    RayanimError,
-)
+from rayanim.errors import FarmSilentError, FarmStartError, RayanimError
 from rayanim.events import (
     ActorAsked,
     ActorDied,

@@ -37,14 +37,7 @@ from rayanim.events import (
 )
 from rayanim.figure.hints import advice_of
 from rayanim.progress.base import Progress, ProgressState
-from rayanim.report import (
-    ActorChange,
-    FleetSize,
-    OutputFile,
-    Report,
-    StageRates,
-    binding_stage,
-)
+from rayanim.report import ActorChange, FleetSize, OutputFile, Report, StageRates, binding_stage
 from rayanim.settings import PerformanceSettings
 from rayanim.video.timing import how_shown, length_s
 

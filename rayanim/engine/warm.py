@@ -269,10 +269,7 @@ class AttachedSession(RaySession):
     """A Ray that another process has started, for one job; it goes on afterwards."""
 
     def __init__(
-        self,
-        wait: Callable[[], RunningRay],
-        otherwise: LocalRay,
-        release: Callable[[], None],
+        self, wait: Callable[[], RunningRay], otherwise: LocalRay, release: Callable[[], None]
     ) -> None:
         super().__init__()
         self._wait_for_offer = wait
