@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rayanim.engine.draw import DrawnMeta, Payload, RenderSetup, Worker, close_source, open_source
 from rayanim.engine.machine import process_rss_bytes
@@ -25,14 +25,11 @@ if TYPE_CHECKING:
     from rayanim.video.encode import EncodedSegment
 
 
-Value = TypeVar("Value")
-
-
 @dataclass(frozen=True, slots=True)
-class Reply(Generic[Value]):
-    """What an actor's call gave, or how it failed."""
+class Reply:
+    """What a call of the encoder actor gave, or how it failed."""
 
-    value: Value
+    value: int
     failure: RayanimError | None = None
 
 
@@ -124,7 +121,7 @@ class EncoderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def open(self) -> Reply[int]:
+    def open(self) -> Reply:
         """Open the file: segments may come after that; the process's id."""
         try:
             self._writer.open()
@@ -150,7 +147,7 @@ class EncoderActor:
         """There are files of these segments that others wrote."""
         self._writer.found(indices)
 
-    def finish(self, n_frames: int) -> Reply[int]:
+    def finish(self, n_frames: int) -> Reply:
         """Write what is left of a video of `n_frames`, and close the file; its bytes."""
         try:
             return Reply(self._writer.finish(n_frames))

@@ -14,7 +14,7 @@ import hashlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from rayanim.parameters import Batch
 
 if TYPE_CHECKING:
     from rayanim.engine.cached import CachedSegments
+    from rayanim.engine.local import Reference
     from rayanim.engine.plan import Chunk
     from rayanim.engine.stats import JobEvents
     from rayanim.video.spec import StreamSpec
@@ -115,16 +116,6 @@ PROCESS = (
 )
 
 UPDATES = "it seems to depend on the frames before it"
-
-
-class Reference(Protocol):
-    """Draws frames in the script's own process."""
-
-    def draw(self, number: int, params: Any) -> FrameMark:
-        """Draw a frame in full, going on from those that were drawn here."""
-
-    def draw_as_actor(self, batch: Batch, *, in_full: bool) -> FrameMark:
-        """Begin again with a new source, as an actor does, and draw `batch`; its last frame."""
 
 
 @dataclass(frozen=True, slots=True)

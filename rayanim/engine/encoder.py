@@ -72,7 +72,7 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writer, f"of {self._name.video}")
         try:
-            opened: Reply[int] = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            opened: Reply = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
             if opened.failure is not None:
                 raise opened.failure
         except ray.exceptions.RayError as error:
@@ -158,7 +158,7 @@ class EncoderLink:
         ref = self._handle.finish.remote(n_frames)
         paths = self._writer.paths
         seen, changed_s = _sizes_and_times(paths), time.perf_counter()
-        answer: Reply[int] | None = None
+        answer: Reply | None = None
         while answer is None:
             try:
                 answer = ray.get(ref, timeout=FINISH_POLL_S)

@@ -20,7 +20,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from rayanim.animations import is_animation_source
-from rayanim.engine.audit import FrameMark, Reference
+from rayanim.engine.audit import FrameMark
 from rayanim.engine.draw import (
     ChunkRenderer,
     Frame,
@@ -296,11 +296,11 @@ class InProcess:
         if replay is None and isinstance(source, SequentialSource) and self._cached.is_active:
             # What was put before it runs the updates that are skipped; actors jump.
             source = self._job.source
-        return _Here(self._job, self.setup(), source, packed, replay, self.last)
+        return Reference(self._job, self.setup(), source, packed, replay, self.last)
 
 
-class _Here:
-    """Draws frames that actors have drawn, in this process; see `Reference`."""
+class Reference:
+    """Draws frames that actors have drawn, in this process."""
 
     def __init__(
         self,
@@ -322,9 +322,11 @@ class _Here:
         self._renderer = self._renderer_of(source, in_full=True)
 
     def draw(self, number: int, params: Any) -> FrameMark:
+        """Draw a frame in full, going on from those that were drawn here."""
         return self._renderer.mark(number, params)
 
     def draw_as_actor(self, batch: Batch, *, in_full: bool) -> FrameMark:
+        """Begin again with a new source, as an actor does, and draw `batch`; its last frame."""
         setup, seed = self._setup, self._setup.settings.seed
         with classes_apart(), copied(self._packed) as source:
             if self._replay is not None:

@@ -227,11 +227,10 @@ class RenderPool:
         """How the user's ``finish()`` failed in the actors that answer in time."""
         import ray
 
-        by_node = [(ref, node) for ref, (_, node) in self._closing.items()]
-        likely = [ref for ref, node in by_node if node not in unresponsive_nodes]
-        unlikely = [ref for ref, node in by_node if node in unresponsive_nodes]
         ready: list[Any] = []
-        for refs, limit_s in ((likely, FINISH_LIMIT_S), (unlikely, UNRESPONSIVE_FINISH_LIMIT_S)):
+        for is_likely, limit_s in ((True, FINISH_LIMIT_S), (False, UNRESPONSIVE_FINISH_LIMIT_S)):
+            by_node = ((ref, node) for ref, (_, node) in self._closing.items())
+            refs = [ref for ref, node in by_node if (node not in unresponsive_nodes) == is_likely]
             if refs:
                 ready += ray.wait(refs, num_returns=len(refs), timeout=limit_s)[0]
         failures: list[RayanimError] = []
