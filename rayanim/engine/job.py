@@ -102,8 +102,7 @@ class Job:
             n_frames = feed.n_frames or len(some)
             if len(cloudpickle.dumps(some)) * n_frames > LARGE_BYTES * len(some):
                 return None
-            batch = some + feed.take(sys.maxsize)
-            params = dict(zip(batch.numbers, batch.params or (), strict=True))
+            params = dict((some + feed.take(sys.maxsize)).frames())
             pickled = cloudpickle.dumps(params)
         except RayanimError:
             raise
@@ -191,9 +190,17 @@ class Handover:
         if self._job.settings.engine == "ray":
             self._session.wait()
             return True
-        return (
-            self._session.ready and self._has_come(self._session) and self._still_pays(drawn_frames)
-        )
+        if not self._session.ready:
+            return False
+        try:
+            self._session.wait()
+        except FarmStartError as error:
+            self._events.notice_once(f"{error.message} This process draws all frames.", "no Ray")
+            self._choice = in_process("Ray did not start")
+            return False
+        # Now that Ray runs, frames may have become cheap.
+        self._choice = self._choose(drawn_frames)
+        return self._choice.engine == "ray"
 
     def choice(self, drawn_frames: int) -> Choice:
         """What was chosen; chosen now where nothing was."""
@@ -254,26 +261,9 @@ class Handover:
         self._session = self._chooser.session(store_bytes)
         self._session.start()
 
-    def _has_come(self, session: RaySession) -> bool:
-        """Whether Ray started; where it did not, this process draws all frames."""
-        try:
-            session.wait()
-        except FarmStartError as error:
-            self._events.notice_once(f"{error.message} This process draws all frames.", "no Ray")
-            self._choice = in_process("Ray did not start")
-            return False
-        return True
-
-    def _still_pays(self, drawn_frames: int) -> bool:
-        """Whether Ray, now that it runs, is still quicker: frames may have become cheap."""
-        self._choice = self._choose(drawn_frames)
-        return self._choice.engine == "ray"
-
     def _choose(self, drawn_frames: int) -> Choice:
-        total = self._stats.total
-        left = None
-        if total is not None:
-            left = max(0, total - self._stats.resumed_frames - drawn_frames)
+        total, resumed = self._stats.total, self._stats.resumed_frames
+        left = None if total is None else max(0, total - resumed - drawn_frames)
         return self._chooser.choose(self._costs(), left)
 
     def frame_times(self) -> FrameTimes:
