@@ -37,7 +37,7 @@ from rayanim.engine.draw import (
 from rayanim.engine.packing import PackedSource, classes_apart, copied, unpickled
 from rayanim.engine.plan import Chunk, Segment, SegmentPlan
 from rayanim.engine.stats import JobEvents
-from rayanim.engine.writing import Writer
+from rayanim.engine.writing import SegmentWriter, Writer
 from rayanim.errors import (
     EncodeError,
     OutputError,
@@ -655,7 +655,7 @@ class Resumption:
         self._events.emit(StatusShown(text=text))
         self._events.emit(Progressed())
 
-    def leave_out_finished(self, plan: SegmentPlan, writer: Writer) -> None:
+    def leave_out_finished(self, plan: SegmentPlan, writer: SegmentWriter) -> None:
         """Have `plan` leave out the segments that an earlier job has finished."""
 
         def is_done(segment: Segment, batch: Batch) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FileWriter:
-    """One encoder writes the whole video into its file; with the methods of `SegmentWriter`."""
+    """One encoder writes the whole video into its file."""
 
     def __init__(
         self, spec: StreamSpec, *paths: Path, cuts: bool = False, n_frames: int | None = None
@@ -38,9 +38,6 @@ class FileWriter:
     def put(self, segment: Segment, encoded: Any) -> int:
         self._file_bytes = encoded
         return 0
-
-    def found(self, indices: Iterable[int]) -> None:
-        """Nothing: there are no segment files."""
 
     def finish(self, n_frames: int) -> int:
         return self._file_bytes
