@@ -19,7 +19,6 @@ from rayanim.engine.messages import (
     Ask,
     Begin,
     CallFailed,
-    Emit,
     End,
     EndSegment,
     Event,
@@ -48,6 +47,7 @@ from rayanim.events import (
     RayPassStarted,
     SegmentStored,
 )
+from rayanim.events import Event as JobEvent
 
 if TYPE_CHECKING:
     from rayanim.engine.job import VideoJob
@@ -261,10 +261,10 @@ class RayRun:
                 self._hand_on(action.drawn, action.batch_digest)
             case EndSegment():
                 self._video.encoders.end(self._video.segment_of(action.last))
-            case Emit():
-                self._events.emit(action.event)
             case NoticeOnce():
                 self._events.notice_once(action.text, action.key)
+            case JobEvent():
+                self._events.emit(action)
 
     def _hand_on(self, drawn: Drawn[Any], batch_digest: str | None) -> None:
         chunk, payload = drawn.chunk, drawn.payload

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from rayanim.engine.chunks import Drawn, Payload
 from rayanim.engine.plan import Chunk
+from rayanim.events import Event as JobEvent
 
 if TYPE_CHECKING:
     from rayanim.engine.draw import DrawnMeta
     from rayanim.errors import RayanimError
-    from rayanim.events import Event as JobEvent
 
 # ---- what happens
 
@@ -186,13 +186,6 @@ class EndSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class Emit:
-    """Emit an event of the job."""
-
-    event: JobEvent
-
-
-@dataclass(frozen=True, slots=True)
 class NoticeOnce:
     """Notice something once, however often it is found."""
 
@@ -200,7 +193,8 @@ class NoticeOnce:
     key: str
 
 
-Action = Ask | Submit | Release | End | Exclude | HandOn[Any] | EndSegment | Emit | NoticeOnce
+Action = Ask | Submit | Release | End | Exclude | HandOn[Any] | EndSegment | NoticeOnce | JobEvent
+"""What is to be done; an event of the job is to be emitted."""
 
 
 class NothingDrawnError(Exception):

@@ -75,12 +75,7 @@ class RenderPool:
     """The render actors of one job."""
 
     def __init__(
-        self,
-        arguments: tuple[Any, ...],
-        name: JobName,
-        need: Need | None = None,
-        *,
-        here: str | None = None,
+        self, arguments: tuple[Any, ...], name: JobName, need: Need | None, *, here: str
     ) -> None:
         self._arguments = arguments
         self._name = name

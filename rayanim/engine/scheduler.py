@@ -21,7 +21,6 @@ from rayanim.engine.messages import (
     Begin,
     CallFailed,
     Died,
-    Emit,
     End,
     EndSegment,
     Event,
@@ -66,7 +65,6 @@ from rayanim.events import (
     SegmentRetried,
     StatusShown,
 )
-from rayanim.events import Event as JobEvent
 
 TICK_S = 0.1
 """Seconds between two decisions on the number of actors."""
@@ -224,7 +222,7 @@ class Scheduler(Generic[Payload]):
         self.roster.answer(member)
         if event.node in self._failures.excluded:
             # It was asked for before its node was excluded, and has nothing to draw yet.
-            self._emit(ActorReleased(actor=member.number))
+            self._actions.append(ActorReleased(actor=member.number))
             self._end(member)
 
     def _joined(self, event: Joined) -> None:
@@ -234,7 +232,9 @@ class Scheduler(Generic[Payload]):
         self._heard_from(member)
         self._starts.opened(self._now_s - member.answered_s)
         self.roster.open(member)
-        self._emit(ActorJoined(actor=member.number, waited_s=self._now_s - member.asked_s))
+        self._actions.append(
+            ActorJoined(actor=member.number, waited_s=self._now_s - member.asked_s)
+        )
         self._news_s = self._now_s
         if member.node is not None:
             self._failures.seen(member.node)
@@ -246,14 +246,14 @@ class Scheduler(Generic[Payload]):
     def _change(self, target: int, reason: str) -> None:
         delta, self.target = target - self.target, target
         self._apply(target)
-        self._emit(ScalingDecided(target=target, delta=delta, reason=reason))
+        self._actions.append(ScalingDecided(target=target, delta=delta, reason=reason))
 
     def _apply(self, target: int) -> None:
         """Ask for actors, or release some, until `target` are requested."""
         for _ in range(target - self.roster.requested):
             self._numbers += 1
             self.roster.add(Member(self._numbers, asked_s=self._now_s))
-            self._emit(ActorAsked(actor=self._numbers))
+            self._actions.append(ActorAsked(actor=self._numbers))
             self._actions.append(Ask(self._numbers))
         for member in self.roster.to_release(self.roster.requested - target):
             self.roster.leave(member)
@@ -262,7 +262,7 @@ class Scheduler(Generic[Payload]):
     def _release_if_idle(self, member: Member) -> None:
         if member.held:
             return
-        self._emit(ActorReleased(actor=member.number))
+        self._actions.append(ActorReleased(actor=member.number))
         if member.is_open:
             self.roster.remove(member)
             self._actions.append(Release(member.number))
@@ -389,11 +389,11 @@ class Scheduler(Generic[Payload]):
             self._stopped_drawing(event.number, chunk)
         timings = meta.timings
         if timings is not None and self.queue.is_wanted(chunk):
-            self._emit(
+            self._actions.append(
                 ChunkDrawn.timed(chunk, timings, actor=event.number, rss_bytes=meta.rss_bytes)
             )
         else:
-            self._emit(CopyDrawn.of(chunk, actor=event.number, rss_bytes=meta.rss_bytes))
+            self._actions.append(CopyDrawn.of(chunk, actor=event.number, rss_bytes=meta.rss_bytes))
         self._news_s = self._now_s
         self._failures.drawn(node, chunk.index)
         if timings is not None and timings.frames:
@@ -680,7 +680,7 @@ class Scheduler(Generic[Payload]):
         if self._now_s - max(self._reported_s, self._news_s) > SILENCE_S:
             self._reported_s = self._now_s
             text = f"No frame was finished for {silence_s:.0f} s."
-            self._emit(StatusShown(text=f"{text} {self._waits_for(encoder_silence_s)}"))
+            self._actions.append(StatusShown(text=f"{text} {self._waits_for(encoder_silence_s)}"))
 
     def _waits_for(self, encoder_silence_s: float) -> str:
         if encoder_silence_s > SILENCE_S:
@@ -702,17 +702,14 @@ class Scheduler(Generic[Payload]):
 
     # ---- events of the job
 
-    def _emit(self, event: JobEvent) -> None:
-        self._actions.append(Emit(event))
-
     def _notice(self, text: str) -> None:
-        self._emit(Notice(text=text))
+        self._actions.append(Notice(text=text))
 
     def _retry(self, chunk: Chunk, reason: str, message: str) -> None:
-        self._emit(SegmentRetried.of(chunk, reason=reason, message=message))
+        self._actions.append(SegmentRetried.of(chunk, reason=reason, message=message))
 
     def _emit_death(self, number: int, why: str, drawing: Chunk | None, message: str = "") -> None:
-        self._emit(
+        self._actions.append(
             ActorDied(
                 actor=number,
                 reason=why,

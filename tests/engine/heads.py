@@ -32,17 +32,7 @@ PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeP
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A head that runs.
-
-    Attributes
-    ----------
-    address
-        ``HOST:PORT``.
-    environment
-        Of a process that may speak to it.
-    folder
-        Where it keeps its files.
-    """
+    """A head that runs; `environment` is that of a process that may speak to it."""
 
     address: str
     environment: dict[str, str]
@@ -61,16 +51,8 @@ def started_head(
 ) -> Iterator[Head]:
     """Start a head as a child; end it and its nodes, and nobody else's, in the end.
 
-    Parameters
-    ----------
-    options
-        More of ``ray start``.
-    growing
-        The kind of node that it adds on demand, as `node_types` takes it.
-    cpus
-        CPUs of the head itself.
-    variables
-        Of its environment, and of those that speak to it.
+    `options` are more of ``ray start``, `growing` is the kind of node that it adds on demand,
+    as `node_types` takes it, `variables` are of its environment and of those that speak to it.
     """
     # Ray's sockets have paths of 107 bytes at most.
     with tempfile.TemporaryDirectory(prefix="rh", dir="/tmp", ignore_cleanup_errors=True) as temp:

@@ -19,7 +19,6 @@ from rayanim.engine.messages import (
     Ask,
     Begin,
     Died,
-    Emit,
     End,
     EndSegment,
     Event,
@@ -169,8 +168,8 @@ class World:
             case EndSegment(last):
                 assert last.segment.index not in self.ended
                 self.ended[last.segment.index] = last.stop
-            case Emit(event):
-                self.job_events.append(event)
+            case JobEvent():
+                self.job_events.append(action)
             case NoticeOnce():
                 pass
 

@@ -27,13 +27,7 @@ SPEC = make_spec(".mp4", VideoSettings(preset="ultrafast"), SIZE, Fraction(30))
 
 
 class Kept:
-    """A writer that keeps segments, once it may.
-
-    Parameters
-    ----------
-    fail
-        Index of a segment that it refuses.
-    """
+    """A writer that keeps segments, once it may, and refuses the one of index `fail`."""
 
     def __init__(self, fail: int | None = None) -> None:
         self.fail = fail

@@ -22,11 +22,8 @@ N_FRAMES = 96
 class Noise(Numbered):
     """Numbered frames with a rim of noise, which no codec makes small.
 
-    Parameters
-    ----------
-    folder
-        Where the video is. A file ``stop`` in it names a frame that raises;
-        with one called ``wait`` the last segment waits until the video grows.
+    `folder` is where the video is. A file ``stop`` in it names a frame that raises;
+    with one called ``wait`` the last segment waits until the video grows.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -31,17 +31,7 @@ from rayanim.sources import Geometry
 
 
 class Source:
-    """Numbered frames, and a note of every call.
-
-    Parameters
-    ----------
-    n_frames
-        How many there are.
-    fail
-        What raises: a method's name.
-    size
-        The size that its first frame settles.
-    """
+    """Numbered frames, and a note of every call; the method that `fail` names raises."""
 
     name = "Source"
     difference = None

@@ -43,12 +43,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 class Random(Numbered):
     """Numbered frames with a corner of random numbers; what can go wrong is asked for.
 
-    Parameters
-    ----------
-    slow
-        A frame that takes long in the first actor that draws it.
-    stop
-        A frame that raises, once.
+    Frame `slow` takes long in the first actor that draws it, and frame `stop` raises, once.
     """
 
     def __init__(

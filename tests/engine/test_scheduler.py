@@ -20,7 +20,6 @@ from rayanim.engine.messages import (
     Begin,
     CallFailed,
     Died,
-    Emit,
     End,
     EndSegment,
     Exclude,
@@ -58,6 +57,7 @@ from rayanim.events import (
     SegmentRetried,
     StatusShown,
 )
+from rayanim.events import Event as JobEvent
 from rayanim.parameters import NumberFeed
 
 STORMY = Weather(dies=0.05, freezes=0.02, is_slow=0.02, loses_payload=0.05, loses_write=0.1)
@@ -183,9 +183,7 @@ class Desk:
         )
 
     def events(self, kind: type) -> list:
-        return [
-            each.event for each in self.did if isinstance(each, Emit) and type(each.event) is kind
-        ]
+        return [each for each in self.did if type(each) is kind]
 
 
 def test_a_job_from_its_first_actor_to_its_end() -> None:
@@ -195,7 +193,7 @@ def test_a_job_from_its_first_actor_to_its_end() -> None:
     assert desk.given() == {}
     desk.open(1)
     first = desk.given()[1]
-    assert [type(each) for each in desk.draw(1, first)] == [Emit, HandOn]
+    assert [type(each) for each in desk.draw(1, first)] == [ChunkDrawn, HandOn]
     second = desk.given()[1]
     did = desk.draw(1, second)
     assert [each.last for each in did if isinstance(each, EndSegment)] == [second]
@@ -413,8 +411,8 @@ def rates(
                 case Submit(number, chunk):
                     began_s = max([now_s, *(due for due, *_ in busy.get(number, []))])
                     busy.setdefault(number, []).append((began_s + len(chunk) / draw_fps, chunk))
-                case Emit(event):
-                    world.job_events.append(event)
+                case JobEvent():
+                    world.job_events.append(action)
         for number, held in busy.items():
             while held and held[0][0] <= now_s:
                 _, chunk = held.pop(0)
