@@ -25,7 +25,7 @@ from rayanim.engine.placement import Need, Node, most_actors, room, room_on
 from rayanim.engine.ray_session import RaySession, first_line, ray_is_running, wants_token
 from rayanim.errors import ClusterError, RayanimError
 from rayanim.jobs.package import packed_for
-from rayanim.settings import Address, ClusterSettings, RenderSettings
+from rayanim.settings import Address, RenderSettings
 
 _logger = logging.getLogger("rayanim")
 
@@ -123,14 +123,17 @@ class ClusterLink(RaySession):
         choose_token(found)
         check_fit(found, address)
         self._checked.set()
-        with _runtime_env(self.settings) as runtime_env:
+        # What the job's processes find on every node; nothing where a submitted job has it already.
+        with packed_for(self.settings, os.environ) as package:
+            for note in package.notes():
+                _logger.warning("%s", note)
             import ray
 
             ray.init(
                 address=found,
                 logging_level=logging.ERROR,
                 log_to_driver=_logger.isEnabledFor(logging.INFO),
-                runtime_env=runtime_env,
+                runtime_env=package.runtime_env or None,
             )
 
     def failed(self, error: BaseException | None) -> RayanimError:
@@ -294,8 +297,12 @@ def ask_head(address: str, limit_s: float) -> HeadAnswer | None:
     client = GcsClient(address=address)
     nodes = client.get_all_node_info(timeout=limit_s)
     alive = {key.hex(): node for key, node in nodes.items() if node.state == 0}
-    # The head's versions are there before its first node is.
-    metadata = _metadata(client)
+    metadata: dict[str, str] = {}
+    # The head's versions are there before its first node is; not in each release of Ray.
+    with contextlib.suppress(ImportError, AttributeError, ValueError):
+        from ray._common.usage.usage_lib import get_cluster_metadata
+
+        metadata = dict(get_cluster_metadata(client))
     return HeadAnswer(
         metadata.get("ray_version"),
         metadata.get("python_version"),
@@ -318,17 +325,6 @@ def _answer_of(found: str, address: Address) -> HeadAnswer | None:
         raise ClusterError(
             f"{address.origin}: the head at {found} does not answer ({first_line(error)})."
         ) from error
-
-
-def _metadata(client: Any) -> dict[str, str]:
-    try:
-        from ray._common.usage.usage_lib import get_cluster_metadata
-    except ImportError:
-        return {}
-    try:
-        return dict(get_cluster_metadata(client))
-    except (AttributeError, ValueError):  # nothing was put there
-        return {}
 
 
 def _token_fault() -> str:
@@ -382,15 +378,6 @@ def _no_node_here(found: str, address: Address, answer: HeadAnswer) -> str:
         "here first, or send the script: `rayanim submit SCRIPT.py --address "
         f"http://{host}:8265`."
     )
-
-
-@contextlib.contextmanager
-def _runtime_env(settings: ClusterSettings) -> Iterator[dict[str, Any] | None]:
-    """What the job's processes find on every node; None where a submitted job has it already."""
-    with packed_for(settings, os.environ) as package:
-        for note in package.notes():
-            _logger.warning("%s", note)
-        yield package.runtime_env or None
 
 
 @contextlib.contextmanager
