@@ -1,8 +1,7 @@
-"""Arithmetic of time: units, frame times, time maps, sequences, and the fluent chain.
+"""Arithmetic of time: units, frame times, changed speeds, sequences, and the fluent chain.
 
 All times are milliseconds from the start of whatever they belong to. Frame
-generators and scenes share the maps here; a map is a frozen value that knows
-only the duration of its child.
+generators and scenes share the base classes here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from itertools import accumulate
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -157,140 +155,6 @@ def _checked(rate: Fraction) -> Fraction:
     return rate if type(rate) is Fraction else Fraction(rate)
 
 
-class TimeMap(ABC):
-    """Turns the time of a wrapper into the time of the child it wraps."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def duration_ms(self, child_duration_ms: float) -> float:
-        """The wrapper's duration, given its child's."""
-
-    @abstractmethod
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        """The child's time at the wrapper's `time_ms`.
-
-        Times inside the wrapper give times inside the child. Times outside give
-        times outside, except through a `Crop`: so an easing that overshoots
-        reaches a scene.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Rescale(TimeMap):
-    """Play at `playback_rate` times the speed."""
-
-    playback_rate: float
-
-    def __post_init__(self) -> None:
-        to_positive("playback_rate", self.playback_rate)
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return child_duration_ms / self.playback_rate
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        return snap(time_ms * self.playback_rate, child_duration_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class RescaleTo(TimeMap):
-    """Play at the speed that makes it last exactly `new_duration_ms`."""
-
-    new_duration_ms: float
-
-    def __post_init__(self) -> None:
-        to_positive("new_duration", self.new_duration_ms)
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return self.new_duration_ms
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        return snap(time_ms * (child_duration_ms / self.new_duration_ms), child_duration_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Reverse(TimeMap):
-    """Play backwards."""
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return child_duration_ms
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        return snap(child_duration_ms - time_ms, child_duration_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Dilate(TimeMap):
-    """Let an easing change the child's time."""
-
-    dilator: Callable[..., float]
-    dilator_kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not callable(self.dilator):
-            raise SettingsError(
-                f"dilator must be a function of a number from 0 to 1 such as "
-                f"rayanim.easing.smoothstep, got {self.dilator!r}."
-            )
-        if not isinstance(self.dilator_kwargs, Mapping):
-            raise SettingsError(
-                f"dilator_kwargs must be a dict of keyword arguments, got {self.dilator_kwargs!r}."
-            )
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return child_duration_ms
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        share = clamp(time_ms / child_duration_ms, 1.0)
-        return snap(self._eased(share) * child_duration_ms, child_duration_ms)
-
-    def _eased(self, share: float) -> float:
-        eased = self.dilator(share, **self.dilator_kwargs)
-        try:
-            return to_number("what an easing returns", eased)
-        except SettingsError:
-            raise FrameError(
-                f"The easing {self.dilator!r} must return a finite number, "
-                f"got {eased!r} at {share!r}."
-            ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Crop(TimeMap):
-    """Play only the child's time from `start_ms` to `end_ms`."""
-
-    start_ms: float
-    end_ms: float
-
-    def __post_init__(self) -> None:
-        start_ms = to_number("crop_start", self.start_ms)
-        end_ms = to_number("crop_end", self.end_ms)
-        if start_ms < 0:
-            raise SettingsError(f"crop_start must be 0 ms or more, got {self.start_ms!r} ms.")
-        if end_ms <= start_ms:
-            raise SettingsError(
-                f"A crop must end after its start, got {self.start_ms!r} to {self.end_ms!r} ms."
-            )
-
-    def within(self, child_duration_ms: float) -> Crop:
-        """This crop with its end moved to the child's if they differ only by rounding."""
-        end_ms = snap(self.end_ms, child_duration_ms)
-        if end_ms > child_duration_ms:
-            raise SettingsError(
-                f"A crop cannot end at {self.end_ms!r} ms: what is cropped lasts "
-                f"{child_duration_ms!r} ms."
-            )
-        return Crop(self.start_ms, end_ms)
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return self.end_ms - self.start_ms
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        length_ms = self.duration_ms(child_duration_ms)
-        inside_ms = snap(clamp(time_ms, length_ms), length_ms)
-        return self.end_ms if inside_ms == length_ms else self.start_ms + inside_ms
-
-
 @dataclass(frozen=True, slots=True)
 class Sequence:
     """The times of children that play one after another."""
@@ -355,30 +219,6 @@ class Timed(Protocol):
 
 
 ChildT = TypeVar("ChildT", bound=Timed)
-MapT = TypeVar("MapT", bound=TimeMap)
-
-
-def _made_once(make: Callable[..., MapT]) -> Callable[..., MapT]:
-    """`make` with a cache, so that arguments are checked once and not for every frame."""
-    kept = lru_cache(maxsize=1000, typed=True)(make)
-
-    def made(*args: Any) -> MapT:
-        try:
-            return kept(*args)
-        except TypeError:  # an unhashable argument; `make` refuses it with its own message
-            return make(*args)
-
-    return made
-
-
-_rescale = _made_once(Rescale)
-_rescale_to = _made_once(RescaleTo)
-_reverse = Reverse()
-
-
-@_made_once
-def _crop(start_ms: float, end_ms: float, child_duration_ms: float) -> Crop:
-    return Crop(start_ms, end_ms).within(child_duration_ms)
 
 
 class Retimed(ABC, Generic[ChildT]):
@@ -403,18 +243,23 @@ class Retimed(ABC, Generic[ChildT]):
         duration_of(self)
 
     @property
-    @abstractmethod
-    def time_map(self) -> TimeMap:
-        """How this time becomes the child's."""
-
-    @property
     def duration(self) -> float:
         """Length in milliseconds."""
-        return self.time_map.duration_ms(duration_of(self.child))
+        return self._duration_ms(duration_of(self.child))
 
     def child_time(self, time_ms: float) -> float:
-        """The child's time at `time_ms` of this, both in milliseconds."""
-        return self.time_map.child_time_ms(time_ms, duration_of(self.child))
+        """The child's time at `time_ms` of this, both in milliseconds.
+
+        Times inside this give times inside the child. Times outside give times
+        outside, except through a crop: so an easing that overshoots reaches a scene.
+        """
+        return self._child_time_ms(time_ms, duration_of(self.child))
+
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        return child_duration_ms
+
+    @abstractmethod
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float: ...
 
 
 class AtRate(Retimed[ChildT]):
@@ -426,20 +271,19 @@ class AtRate(Retimed[ChildT]):
         What is played.
     playback_rate
         Seconds of the child that pass in one second: 2 halves the duration.
-
-    Attributes
-    ----------
-    child, playback_rate
-        As given; they can be assigned.
     """
 
     def __init__(self, child: ChildT, playback_rate: float) -> None:
         self.playback_rate = playback_rate
         super().__init__(child)
 
-    @property
-    def time_map(self) -> Rescale:
-        return _rescale(self.playback_rate)
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        to_positive("playback_rate", self.playback_rate)
+        return child_duration_ms / self.playback_rate
+
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        to_positive("playback_rate", self.playback_rate)
+        return snap(time_ms * self.playback_rate, child_duration_ms)
 
 
 class ForDuration(Retimed[ChildT]):
@@ -451,20 +295,19 @@ class ForDuration(Retimed[ChildT]):
         What is played.
     new_duration
         The duration in milliseconds.
-
-    Attributes
-    ----------
-    child, new_duration
-        As given; they can be assigned.
     """
 
     def __init__(self, child: ChildT, new_duration: float) -> None:
         self.new_duration = new_duration
         super().__init__(child)
 
-    @property
-    def time_map(self) -> RescaleTo:
-        return _rescale_to(self.new_duration)
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        to_positive("new_duration", self.new_duration)
+        return self.new_duration
+
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        to_positive("new_duration", self.new_duration)
+        return snap(time_ms * (child_duration_ms / self.new_duration), child_duration_ms)
 
 
 class Dilated(Retimed[ChildT]):
@@ -478,11 +321,6 @@ class Dilated(Retimed[ChildT]):
         The easing; see `rayanim.easing`.
     dilator_kwargs
         Keyword arguments for the easing.
-
-    Attributes
-    ----------
-    child, dilator, dilator_kwargs
-        As given, `dilator_kwargs` as a dict; they can be assigned.
     """
 
     def __init__(
@@ -495,9 +333,35 @@ class Dilated(Retimed[ChildT]):
         self.dilator_kwargs: Mapping[str, Any] = {} if dilator_kwargs is None else dilator_kwargs
         super().__init__(child)
 
-    @property
-    def time_map(self) -> Dilate:
-        return Dilate(self.dilator, {} if self.dilator_kwargs is None else self.dilator_kwargs)
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        self._checked_kwargs()
+        return child_duration_ms
+
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        share = clamp(time_ms / child_duration_ms, 1.0)
+        eased = self.dilator(share, **self._checked_kwargs())
+        try:
+            eased = to_number("what an easing returns", eased)
+        except SettingsError:
+            raise FrameError(
+                f"The easing {self.dilator!r} must return a finite number, "
+                f"got {eased!r} at {share!r}."
+            ) from None
+        return snap(eased * child_duration_ms, child_duration_ms)
+
+    def _checked_kwargs(self) -> Mapping[str, Any]:
+        """The easing's arguments, once both are known to be what they must be."""
+        if not callable(self.dilator):
+            raise SettingsError(
+                f"dilator must be a function of a number from 0 to 1 such as "
+                f"rayanim.easing.smoothstep, got {self.dilator!r}."
+            )
+        kwargs = {} if self.dilator_kwargs is None else self.dilator_kwargs
+        if not isinstance(kwargs, Mapping):
+            raise SettingsError(
+                f"dilator_kwargs must be a dict of keyword arguments, got {kwargs!r}."
+            )
+        return kwargs
 
 
 class Reversed(Retimed[ChildT]):
@@ -509,9 +373,8 @@ class Reversed(Retimed[ChildT]):
         What is played.
     """
 
-    @property
-    def time_map(self) -> Reverse:
-        return _reverse
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        return snap(child_duration_ms - time_ms, child_duration_ms)
 
 
 class Cropped(Retimed[ChildT]):
@@ -524,11 +387,6 @@ class Cropped(Retimed[ChildT]):
     crop_start, crop_end
         Where the stretch starts and ends, in milliseconds of the child's time.
         The end of the child is allowed.
-
-    Attributes
-    ----------
-    child, crop_start, crop_end
-        As given; they can be assigned.
     """
 
     def __init__(self, child: ChildT, crop_start: float, crop_end: float) -> None:
@@ -536,9 +394,32 @@ class Cropped(Retimed[ChildT]):
         self.crop_end = crop_end
         super().__init__(child)
 
-    @property
-    def time_map(self) -> Crop:
-        return _crop(self.crop_start, self.crop_end, duration_of(self.child))
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        return self._checked_end_ms(child_duration_ms) - self.crop_start
+
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        end_ms = self._checked_end_ms(child_duration_ms)
+        length_ms = end_ms - self.crop_start
+        inside_ms = snap(clamp(time_ms, length_ms), length_ms)
+        return end_ms if inside_ms == length_ms else self.crop_start + inside_ms
+
+    def _checked_end_ms(self, child_duration_ms: float) -> float:
+        """The end; it is the child's where the two differ only by rounding."""
+        start_ms = to_number("crop_start", self.crop_start)
+        end_ms = to_number("crop_end", self.crop_end)
+        if start_ms < 0:
+            raise SettingsError(f"crop_start must be 0 ms or more, got {self.crop_start!r} ms.")
+        if end_ms <= start_ms:
+            raise SettingsError(
+                f"A crop must end after its start, got {self.crop_start!r} to {self.crop_end!r} ms."
+            )
+        end_ms = snap(self.crop_end, child_duration_ms)
+        if end_ms > child_duration_ms:
+            raise SettingsError(
+                f"A crop cannot end at {self.crop_end!r} ms: what is cropped lasts "
+                f"{child_duration_ms!r} ms."
+            )
+        return end_ms
 
 
 class Fluent(Generic[ChildT]):
