@@ -1019,6 +1019,27 @@ class VideoSettings:
             ) from None
 
 
+OF_ONE_CODEC = ("crf", "preset", "pixel_format")
+"""What was chosen for one codec, and means nothing to another."""
+
+RIVALS = (("crf", "bitrate"), ("sequential", "independent"))
+"""Settings of which only one can be chosen."""
+
+
+def in_place(given: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
+    """What to change where `given` takes the place of other settings: their rivals are unset.
+
+    So are the settings in `without`, unless they are given.
+    """
+    rivals = (
+        rival
+        for pair in RIVALS
+        for choice, rival in (pair, pair[::-1])
+        if given.get(choice, False) is not False
+    )
+    return dict.fromkeys((*without, *rivals)) | dict(given)
+
+
 SAVEFIG_PIXELS = {
     "bbox_extra_artists",
     "bbox_inches",
