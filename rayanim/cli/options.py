@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from rayanim.cli.printing import in_options
 from rayanim.errors import SettingsError
 from rayanim.jobs.client import HIDDEN, masked
 from rayanim.settings import (
@@ -472,7 +473,7 @@ class Options:
                 values["cluster"] = ClusterSettings(**cluster)
             settings = RenderSettings(**values)
         except SettingsError as error:
-            raise click.UsageError(error.message) from error
+            raise click.UsageError(in_options(error.message, {*values, *cluster})) from error
         return cls(
             script_arguments=script_arguments,
             still_number=still_number,
