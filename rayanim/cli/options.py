@@ -65,7 +65,7 @@ def _parsed(*names: str, parse: Callable[[Any], Any], **options: Any) -> Decorat
     return click.option(*names, callback=callback, **options)
 
 
-def _json_option(name: str, example: str, help: str) -> Decorator:
+def json_text_option(name: str, example: str, help: str) -> Decorator:
     """An option whose text is a JSON object."""
 
     def parse(text: str) -> Any:
@@ -99,14 +99,14 @@ def actor_options(command: CommandT) -> CommandT:
             metavar="SIZE",
             help="Memory set aside for an actor, such as 2GB.",
         ),
-        _json_option("--resources", '{"render": 1}', "Custom Ray resources per actor."),
+        json_text_option("--resources", '{"render": 1}', "Custom Ray resources per actor."),
         click.option(
             "--keep-head-free",
             is_flag=True,
             default=None,
             help="Draw on other nodes than the cluster's head.",
         ),
-        _json_option(
+        json_text_option(
             "--label-selector", '{"role": "render"}', "Draw on nodes with these labels only."
         ),
     )

@@ -53,6 +53,8 @@ class ExpectedTexts:
 
     def expect(self, text: str) -> None:
         """`text` may be printed from now on."""
+        if not self._texts:
+            self._tail = ""
         self._texts.append(text)
 
     def printed(self, text: str) -> None:
@@ -64,7 +66,7 @@ class ExpectedTexts:
 
     def take_unprinted(self) -> list[str]:
         """Those that were not printed; they are expected no longer."""
-        unprinted, self._texts, self._tail = self._texts, [], ""
+        unprinted, self._texts = self._texts, []
         return unprinted
 
 
