@@ -29,7 +29,7 @@ __all__ = ["Animator", "IndexedFrameParams", "get_rendered_frame_ids"]
 
 _NVENC_PRESETS = {f"p{number}" for number in range(1, 8)}
 
-_FFMPEG_OPTIONS = {
+FFMPEG_OPTIONS = {
     "-b:v": "bitrate",
     "-c:v": "codec",
     "-codec:v": "codec",
@@ -40,7 +40,7 @@ _FFMPEG_OPTIONS = {
 }
 """Options of the ``ffmpeg`` command that have a counterpart here."""
 
-_FFMPEG_WITHOUT_EFFECT = {"-movflags", "-threads", "-tune"}
+FFMPEG_WITHOUT_EFFECT = {"-movflags", "-threads", "-tune"}
 """Options that change how a video is stored or encoded, not what it shows."""
 
 
@@ -256,29 +256,36 @@ def _read_ffmpeg_options(extra: list[str] | None) -> dict[str, Any]:
     words = iter(map(str, extra or ()))
     for word in words:
         value = next(words, None)
-        name = _FFMPEG_OPTIONS.get(word)
-        if value is None or (name is None and word not in _FFMPEG_WITHOUT_EFFECT):
+        name = FFMPEG_OPTIONS.get(word)
+        if value is None or (name is None and word not in FFMPEG_WITHOUT_EFFECT):
             raise SettingsError(
                 f"video_extra_ffmpeg_params={extra!r}: rayanim runs no ffmpeg command and has "
                 f"nothing for {word!r}. Use codec, crf, preset, pixel_format or bitrate."
             )
         if name is None:
             _logger.warning("video_extra_ffmpeg_params: %s %s has no effect.", word, value)
-        else:
-            options[name] = _read_ffmpeg_value(name, word, value)
+            continue
+        try:
+            options[name] = read_ffmpeg_value(name, value)
+        except ValueError:
+            raise SettingsError(
+                f"video_extra_ffmpeg_params: {word} must be a number, got {value!r}."
+            ) from None
     return options
 
 
-def _read_ffmpeg_value(name: str, word: str, value: str) -> Any:
+def read_ffmpeg_value(name: str, value: str) -> Any:
+    """What the argument `name` of `produce` is for an option of FFmpeg; or `ValueError`."""
     if name not in ("crf", "bitrate"):
         return value
     number = re.fullmatch(r"(\d+\.?\d*|\.\d+)([kKM]?)", value)
     if number is None or (name == "crf" and number[2]):
-        raise SettingsError(f"video_extra_ffmpeg_params: {word} must be a number, got {value!r}.")
-    if name == "crf":
-        return float(number[1])
+        raise ValueError(value)
+    found = float(number[1])
+    if name == "crf" or number[2] in ("k", "K"):
+        return found
     # FFmpeg's bit rates are in bits per second, ours in kilobits.
-    return float(number[1]) * {"": 0.001, "k": 1, "K": 1, "M": 1000}[number[2]]
+    return found * 1000 if number[2] else found / 1000
 
 
 def get_rendered_frame_ids(
