@@ -37,6 +37,7 @@ from rayanim.cli.options import (
     json_option,
     json_text_option,
     page_options,
+    script_arguments,
     video_options,
     with_options,
     words_again,
@@ -206,8 +207,7 @@ class Submission:
 
 
 @click.command(cls=ScriptCommand, epilog=SUBMIT_EXIT_CODES)
-@click.argument("script", type=click.Path(path_type=Path))
-@click.argument("name", required=False)
+@script_arguments
 @submit_options
 @common_options
 @video_options

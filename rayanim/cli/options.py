@@ -53,6 +53,15 @@ def with_options(command: CommandT, *options: Decorator) -> CommandT:
     return command
 
 
+def script_arguments(command: CommandT) -> CommandT:
+    """The arguments of commands that run a script."""
+    return with_options(
+        command,
+        click.argument("script", type=click.Path(path_type=Path)),
+        click.argument("name", required=False),
+    )
+
+
 def _parsed(*names: str, parse: Callable[[Any], Any], **options: Any) -> Decorator:
     """An option that `parse` reads; its `SettingsError` is a usage error."""
 
