@@ -301,6 +301,8 @@ class Act(_PlaysScenes, FrameGenerator):
     ----------
     state, renderer, scenes
         As given, the scenes as a tuple.
+    scenes_end_at
+        When each of them ends, in milliseconds.
     """
 
     def __init__(self, state: Any, renderer: ActRenderer, scenes: Any) -> None:
