@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rayanim.errors import SettingsError
 from rayanim.parameters import IndexedFrameParams
-from rayanim.settings import DEFAULT_FPS, is_number, plain
+from rayanim.settings import DEFAULT_FPS, is_positive, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -323,7 +323,8 @@ def get_rendered_frame_ids(
         If a rate or the speed is not positive and finite.
     """
     for value in (data_fps, play_speed, rendered_fps):
-        _check_positive(value)
+        if not is_positive(value):
+            raise SettingsError(f"Rates and speeds must be numbers above 0, got {value!r}.")
     # Fractions stay exact; a float speed makes all that follows a float, correctly rounded.
     stride = Fraction(plain(data_fps)) / (Fraction(plain(rendered_fps)) / plain(play_speed))
     if n_data_frames <= 0:
@@ -333,9 +334,3 @@ def get_rendered_frame_ids(
     count = max(1, int(n_data_frames / stride))
     ids: npt.NDArray[np.int64] = np.floor(np.arange(count) * float(stride)).astype(np.int64)
     return np.minimum(ids, np.int64(n_data_frames - 1))
-
-
-def _check_positive(value: Any) -> None:
-    """Raise `SettingsError` where a rate or a speed is no positive, finite number."""
-    if not is_number(value) or not 0 < value < float("inf"):
-        raise SettingsError(f"Rates and speeds must be numbers above 0, got {value!r}.")

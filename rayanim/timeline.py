@@ -167,7 +167,9 @@ class Sequence:
             raise SettingsError("A sequence needs at least one child, got none.")
         for index, duration_ms in enumerate(self.durations_ms):
             to_positive(f"the duration in ms of child {index}", duration_ms)
-        object.__setattr__(self, "ends_ms", _ends(self.durations_ms))
+        # Fractions add without rounding: a long sequence ends where it should.
+        ends = accumulate(map(Fraction, map(float, self.durations_ms)))
+        object.__setattr__(self, "ends_ms", tuple(map(float, ends)))
 
     @property
     def duration_ms(self) -> float:
@@ -203,11 +205,6 @@ class Sequence:
         index = min(index, len(self.ends_ms) - 1)
         start_ms = self.ends_ms[index - 1] if index else 0.0
         return index, clamp(now_ms - start_ms, self.durations_ms[index])
-
-
-def _ends(durations_ms: Iterable[float]) -> tuple[float, ...]:
-    # Fractions add without rounding: a long sequence ends where it should.
-    return tuple(float(end) for end in accumulate(map(Fraction, map(float, durations_ms))))
 
 
 class Timed(Protocol):

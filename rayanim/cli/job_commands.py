@@ -55,7 +55,7 @@ from rayanim.jobs.client import JobsClient, SubmittedJob
 from rayanim.jobs.fetch import Offer, check_free, fetch_video, targets
 from rayanim.jobs.watch import JobEvent, read_log
 from rayanim.progress.reporters import can_show_bar
-from rayanim.report import size_text
+from rayanim.report import plural, size_text
 
 if TYPE_CHECKING:
     from rayanim.jobs.client import JobRequest
@@ -314,8 +314,7 @@ def _output_in(folder: Path | None, options: Options) -> str | None:
 def _described(package: Package) -> str:
     if not package.files:
         return "the job"
-    many = "1 file" if len(package.files) == 1 else f"{len(package.files)} files"
-    return f"{many} ({size_text(package.size_bytes)})"
+    return f"{plural(len(package.files), 'file')} ({size_text(package.size_bytes)})"
 
 
 def _request(
