@@ -77,14 +77,9 @@ def _compared(packed: PackedSource, report: Report) -> str:
 
 
 def comparer(source: Source) -> Callable[[Report], str]:
-    """What compares frames of `source` as it is now, once its video is made; gives a text.
+    """What compares frames of `source` as it is now, once its video is made, and gives a text.
 
-    Raises
-    ------
-    FrameError
-        By the function that is returned, if pixels differ.
-    SettingsError
-        If it is no animation of matplotlib's.
+    Where pixels differ, it raises `FrameError`.
     """
     from rayanim.engine.packing import pack
 

@@ -201,13 +201,7 @@ TO_EVEN = {
 
 
 def mapped_options(options: Sequence[str], fps: float | None) -> dict[str, Any]:
-    """The arguments of `produce` that stand for options of FFmpeg.
-
-    Raises
-    ------
-    NotOursError
-        If one of them has no counterpart.
-    """
+    """The arguments of `produce` that stand for options of FFmpeg, or `NotOursError`."""
     found: dict[str, Any] = {}
     waiting = list(options)
     while waiting:

@@ -151,20 +151,9 @@ def check_fields(settings: Any) -> None:
 
 
 def parse_rate(fps: Any) -> Fraction:
-    """Frame rate as an exact fraction, in frames per second.
+    """Frame rate as an exact fraction, of a number, or of text such as ``"30000/1001"``.
 
-    Parameters
-    ----------
-    fps
-        An int, a float, a `fractions.Fraction`, or text as FFmpeg writes it:
-        ``"30"``, ``"23.976"``, ``"30000/1001"``. A float means the decimal
-        number that Python prints for it.
-
-    Raises
-    ------
-    SettingsError
-        If it is no number, not positive, not finite, or outside `MIN_FPS` to
-        `MAX_FPS`.
+    A float means the decimal number that Python prints for it.
     """
     fps = plain(fps)
     if isinstance(fps, bool) or fps is None:
@@ -187,18 +176,9 @@ def parse_rate(fps: Any) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The most render actors: a number, or a share of the cores that there are.
+    """The most render actors: a number, or a share of the cores without those spared.
 
-    Parameters
-    ----------
-    count
-        The number; None for a share.
-    percent
-        The share.
-    spared
-        Cores that are left to others.
-    is_auto
-        Whether the caller left the number open.
+    `is_auto`: the caller left the number open.
     """
 
     count: int | None = None
@@ -208,13 +188,7 @@ class Workers:
 
     @classmethod
     def parse(cls, workers: Any) -> Workers:
-        """Read ``"auto"``, a number, a percentage, ``-1`` for all cores, ``-2`` for all but one.
-
-        Raises
-        ------
-        SettingsError
-            For 0, and for anything else.
-        """
+        """Read ``"auto"``, a number, a percentage, ``-1`` for all cores, ``-2`` for all but one."""
         workers = plain(workers)
         if isinstance(workers, Workers):
             return workers
@@ -249,28 +223,14 @@ _PART = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*(?:x\s*(\d+)\s*)?)?")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Numbers of frames, ascending.
-
-    Parameters
-    ----------
-    ranges
-        Ranges that do not overlap, ascending.
-    text
-        What the user wrote, for messages.
-    """
+    """Numbers of frames, ascending, in ranges that do not overlap; `text` is as it was written."""
 
     ranges: tuple[range, ...]
     text: str
 
     @classmethod
     def parse(cls, text: str) -> Selection:
-        """Read numbers and inclusive ranges, separated by commas, a step after ``x``.
-
-        Raises
-        ------
-        SettingsError
-            If `text` is not of that form, or does not ascend.
-        """
+        """Read numbers and inclusive ranges, separated by commas, a step after ``x``."""
         parts = tuple(_parse_part(part, text) for part in str(text).split(","))
         for before, after in pairwise(parts):
             if after[0] <= before[-1]:
@@ -295,13 +255,7 @@ class Selection:
         return any(number in each for each in self.ranges)
 
     def within(self, n_frames: int) -> Sequence[int]:
-        """The numbers, checked against a video of `n_frames` frames.
-
-        Raises
-        ------
-        SettingsError
-            If one is not below `n_frames`.
-        """
+        """The numbers, checked against a video of `n_frames` frames."""
         if self.last >= n_frames:
             raise SettingsError(
                 f"There is no frame {self.last}: the video has frames 0 to {n_frames - 1}."
@@ -546,14 +500,9 @@ _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a cluster is, and how that was given.
+    """Where a cluster is, ``auto`` or ``HOST:PORT`` of its head, and how that was given.
 
-    Attributes
-    ----------
-    text
-        ``auto``, or ``HOST:PORT`` of the head.
-    origin
-        How it was given, for messages, such as ``address='auto'``.
+    `origin` is for messages, such as ``address='auto'``.
     """
 
     text: str
@@ -569,18 +518,7 @@ class Address:
 def read_address(given: str | None, environment: Mapping[str, str] = os.environ) -> Address | None:
     """The cluster that is asked for; None where Ray runs on this machine alone.
 
-    Parameters
-    ----------
-    given
-        ``auto``, ``HOST:PORT``, ``local``, or None, which looks into the
-        environment. ``auto`` does so first too, as in Ray itself.
-    environment
-        Where `RAY_ADDRESS` may stand.
-
-    Raises
-    ------
-    SettingsError
-        If it is no address, or one that only jobs can be sent to.
+    None looks for `RAY_ADDRESS` in the environment; so does ``auto`` first, as in Ray itself.
     """
     if given is not None and not isinstance(given, str):
         raise SettingsError(f"address must be 'auto' or 'HOST:PORT', got {given!r}.")
@@ -735,13 +673,7 @@ SIZES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 def parse_size(text: str) -> int:
-    """Bytes from text such as ``2GB``, ``1.5GiB`` or ``800M``.
-
-    Raises
-    ------
-    SettingsError
-        If it is no size.
-    """
+    """Bytes from text such as ``2GB``, ``1.5GiB`` or ``800M``."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if found is None or found[2].upper() not in SIZES:
         raise SettingsError(f"A size is a number and a unit, such as 2GB or 800MiB, got {text!r}.")
@@ -778,13 +710,7 @@ SHORTEST_S, LONGEST_S = Fraction(1, 1000), 86_400
 
 
 def parse_seconds(name: str, value: Any) -> Fraction:
-    """Seconds from a number of them, or from text such as ``2s`` or ``500ms``.
-
-    Raises
-    ------
-    SettingsError
-        If it is neither, or outside `SHORTEST_S` to `LONGEST_S`.
-    """
+    """Seconds from a number of them, or from text such as ``2s`` or ``500ms``."""
     value = plain(value)
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|)\s*", str(value))
     is_time = found is not None and (isinstance(value, str) or is_number(value))
@@ -871,15 +797,7 @@ def _speed(name: str, value: Any) -> Fraction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Sound: an array and its rate.
-
-    Parameters
-    ----------
-    values
-        ``(n,)`` or ``(n, 2)``, float from -1 to 1 or int16.
-    rate
-        Samples per second.
-    """
+    """Sound: ``(n,)`` or ``(n, 2)``, float from -1 to 1 or int16, so many samples a second."""
 
     values: Any
     rate: int

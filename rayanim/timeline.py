@@ -41,20 +41,7 @@ _MAX_ROUNDING_FRAMES = Fraction(1, 1000)
 
 
 def to_number(name: str, value: Any) -> float:
-    """`value` as a finite float.
-
-    Parameters
-    ----------
-    name
-        What the value is, for the error.
-    value
-        An int, a float, a fraction, or a NumPy number.
-
-    Raises
-    ------
-    SettingsError
-        If it is not a number, infinite or NaN.
-    """
+    """`value`, an int, a float, a fraction or a NumPy number, as a finite float."""
     try:
         number = math.nan if isinstance(value, (bool, str, bytes)) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -75,11 +62,6 @@ def to_positive(name: str, value: Any) -> float:
 
 def to_ms(amount: Any, unit: Any) -> float:
     """`amount` of `unit` in milliseconds.
-
-    Raises
-    ------
-    SettingsError
-        If the amount is not a number, or no unit has that name.
 
     Examples
     --------
@@ -113,18 +95,6 @@ def frame_count(duration_ms: float, rate: Fraction) -> int:
     A fraction of a frame at the end counts as a frame, because its first instant
     is shown. A duration that exceeds a whole number of frames only by rounding
     does not add a frame.
-
-    Parameters
-    ----------
-    duration_ms
-        Length of the video in milliseconds.
-    rate
-        Frames per second.
-
-    Raises
-    ------
-    SettingsError
-        If the duration or the rate is not positive and finite.
 
     Examples
     --------
@@ -182,11 +152,6 @@ class Sequence:
         Where two children meet, the later one plays. At the very end, the last
         child is at its end.
 
-        Raises
-        ------
-        SettingsError
-            If the time lies outside the sequence.
-
         Examples
         --------
         >>> two = Sequence((1000.0, 500.0))
@@ -221,16 +186,8 @@ ChildT = TypeVar("ChildT", bound=Timed)
 class Retimed(ABC, Generic[ChildT]):
     """A child played with its time changed.
 
-    Parameters
-    ----------
-    child
-        What is played.
-
-    Attributes
-    ----------
-    child
-        As given. This and all other attributes can be assigned: the new value
-        is used from then on, and is checked when it is used.
+    All attributes can be assigned: the new value is used from then on, and is checked when it
+    is used.
     """
 
     kind: ClassVar[type[Any]]
@@ -260,15 +217,7 @@ class Retimed(ABC, Generic[ChildT]):
 
 
 class AtRate(Retimed[ChildT]):
-    """A child played faster or slower.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    playback_rate
-        Seconds of the child that pass in one second: 2 halves the duration.
-    """
+    """A child played faster or slower: a rate of 2 halves its duration."""
 
     def __init__(self, child: ChildT, playback_rate: float) -> None:
         self.playback_rate = playback_rate
@@ -284,15 +233,7 @@ class AtRate(Retimed[ChildT]):
 
 
 class ForDuration(Retimed[ChildT]):
-    """A child played at the speed that gives it an exact duration.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    new_duration
-        The duration in milliseconds.
-    """
+    """A child played at the speed that gives it an exact duration, in milliseconds."""
 
     def __init__(self, child: ChildT, new_duration: float) -> None:
         self.new_duration = new_duration
@@ -308,17 +249,7 @@ class ForDuration(Retimed[ChildT]):
 
 
 class Dilated(Retimed[ChildT]):
-    """A child played in its own duration, at a speed that an easing changes.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    dilator
-        The easing; see `rayanim.easing`.
-    dilator_kwargs
-        Keyword arguments for the easing.
-    """
+    """A child played in its own duration, at a speed that an easing changes."""
 
     def __init__(
         self,
@@ -362,29 +293,14 @@ class Dilated(Retimed[ChildT]):
 
 
 class Reversed(Retimed[ChildT]):
-    """A child played backwards.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    """
+    """A child played backwards."""
 
     def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
         return snap(child_duration_ms - time_ms, child_duration_ms)
 
 
 class Cropped(Retimed[ChildT]):
-    """A stretch of a child.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    crop_start, crop_end
-        Where the stretch starts and ends, in milliseconds of the child's time.
-        The end of the child is allowed.
-    """
+    """A stretch of a child, from and to milliseconds of the child's time."""
 
     def __init__(self, child: ChildT, crop_start: float, crop_end: float) -> None:
         self.crop_start = crop_start
