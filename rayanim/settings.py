@@ -1033,7 +1033,7 @@ def _storage_options(name: str, value: Any) -> Any:
     return value
 
 
-_seconds = must_be("a number of seconds, 0 or more", lambda value: is_number(value) and value >= 0)
+seconds = must_be("a number of seconds, 0 or more", lambda value: is_number(value) and value >= 0)
 _share = must_be(
     "the share of the frames to audit, from 0 to 1",
     lambda value: is_number(value) and 0 <= value <= 1,
@@ -1106,7 +1106,7 @@ class RenderSettings(VideoSettings):
     storage_options: Mapping[str, Any] | None = setting(None, _storage_options)
 
     progress: Any = setting(None)
-    time_per_print: float = setting(15.0, _seconds)
+    time_per_print: float = setting(15.0, seconds)
     logger: Logger | None = setting(None, or_none(_logger_object))
     drawing_log_interval: int | None = setting(None, or_none(count))
     encoding_log_interval: int | None = setting(None, or_none(count))
