@@ -366,11 +366,14 @@ def _may_be_of_the_command(error: SettingsError | ClusterError, options: Collect
 
 
 def in_options(message: str, given: Collection[str]) -> str:
-    """`message` with the settings that the command was given under the names of its options."""
+    """`message` with the settings that the command was given under the names of its options.
+
+    They stand at its start, and where two of them are compared.
+    """
     context = click.get_current_context(silent=True)
     for each in context.command.params if context is not None else ():
         if each.name in given:
-            named = rf"^{each.name}\b|\b{each.name}(?==)|(?<=\band ){each.name}(?= exclude)"
+            named = rf"(?:^|(?<= and )|(?<= above )){each.name}(?=$|[ =:'])"
             message = re.sub(named, max(each.opts, key=len), message)
     return message
 
