@@ -68,7 +68,10 @@ def is_whole(value: Any) -> bool:
 def must_be(
     allowed: str, is_right: Callable[[Any], bool], kept: Callable[[Any], Any] | None = None
 ) -> Check:
-    """A check for values that are right, in words `allowed`; what `kept` makes of them is kept."""
+    """A check for values that are right, which are `allowed` in words.
+
+    What is kept of a value is what `kept` makes of it.
+    """
 
     def check(name: str, value: Any) -> Any:
         if not is_right(value):
@@ -103,9 +106,12 @@ def is_positive(value: Any) -> bool:
     return is_number(value) and math.isfinite(value) and value > 0
 
 
-count = must_be(
-    "a whole number of at least 1", lambda value: is_whole(value) and value >= 1, operator.index
-)
+def whole_number(allowed: str, low: float, high: float = math.inf) -> Check:
+    """A check for a whole number from `low` to `high`, which is `allowed` in words."""
+    return must_be(allowed, lambda value: is_whole(value) and low <= value <= high, operator.index)
+
+
+count = whole_number("a whole number of at least 1", 1)
 """The check for a count of at least 1."""
 
 truth = must_be("True or False", lambda value: isinstance(value, int) and value in (0, 1), bool)
@@ -693,17 +699,10 @@ def _bitrate(name: str, value: Any) -> Any:
 MOST_LOOPS = 65_535
 
 
-_loop = must_be(
-    f"a whole number of plays up to {MOST_LOOPS}, or 0 to play for ever",
-    lambda value: is_whole(value) and 0 <= value <= MOST_LOOPS,
-    operator.index,
+_loop = whole_number(
+    f"a whole number of plays up to {MOST_LOOPS}, or 0 to play for ever", 0, MOST_LOOPS
 )
-
-_colors = must_be(
-    "a whole number from 4 to 256",
-    lambda value: is_whole(value) and 4 <= value <= 256,
-    operator.index,
-)
+_colors = whole_number("a whole number from 4 to 256", 4, 256)
 
 SHORTEST_S, LONGEST_S = Fraction(1, 1000), 86_400
 """The least time that all containers can tell, and a day."""
@@ -860,12 +859,7 @@ def _chapters(name: str, value: Any) -> tuple[tuple[int, str], ...] | None:
     return tuple(sorted((operator.index(at), str(title)) for at, title in dict(value).items()))
 
 
-_frame = must_be(
-    "the number of a frame, from 0 on",
-    lambda value: is_whole(value) and value >= 0,
-    operator.index,
-)
-
+_frame = whole_number("the number of a frame, from 0 on", 0)
 _metadata = must_be(
     "a dict such as {'title': 'A wave'}",
     lambda value: isinstance(value or {}, Mapping | tuple),
@@ -998,7 +992,7 @@ def _frames(name: str, value: Any) -> Selection:
 def _seed(name: str, value: Any) -> Any:
     if value is None or value == "none":
         return None
-    return must_be("a whole number or None", is_whole, operator.index)(name, value)
+    return whole_number("a whole number or None", -math.inf)(name, value)
 
 
 def _performance(name: str, value: Any) -> PerformanceSettings:
