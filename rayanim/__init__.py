@@ -40,45 +40,6 @@ if TYPE_CHECKING:
     from rayanim.report import Report
     from rayanim.settings import ClusterSettings, PerformanceSettings
 
-_HOMES = {
-    "Animator": "animator",
-    "get_rendered_frame_ids": "animator",
-    "load_ipython_extension": "cli.magic",
-    "ClusterSettings": "settings",
-    "IndexedFrameParams": "parameters",
-    "PerformanceSettings": "settings",
-    "Report": "report",
-    "patch": "patching",
-    "produce": "render",
-    "save": "patching",
-    "show": "notebook",
-    "unpatch": "patching",
-    **dict.fromkeys(
-        (
-            "ClusterError",
-            "EncodeError",
-            "EncoderLostError",
-            "FarmError",
-            "FarmSilentError",
-            "FarmStartError",
-            "FrameError",
-            "JobError",
-            "NotPicklableError",
-            "OutputError",
-            "PackageError",
-            "ParametersError",
-            "PartsError",
-            "RayanimError",
-            "ResumeError",
-            "ScriptError",
-            "SegmentLostError",
-            "SettingsError",
-            "SetupError",
-        ),
-        "errors",
-    ),
-}
-
 _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
@@ -114,6 +75,21 @@ __all__ = [
     "show",
     "unpatch",
 ]
+
+_HOMES = {name: "errors" for name in __all__ if name.endswith("Error")} | {
+    "Animator": "animator",
+    "ClusterSettings": "settings",
+    "IndexedFrameParams": "parameters",
+    "PerformanceSettings": "settings",
+    "Report": "report",
+    "get_rendered_frame_ids": "animator",
+    "load_ipython_extension": "cli.magic",
+    "patch": "patching",
+    "produce": "render",
+    "save": "patching",
+    "show": "notebook",
+    "unpatch": "patching",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -259,7 +259,28 @@ def _checked_figure(figure: Any, name: str) -> Figure:
     return checked
 
 
-class Act(FrameGenerator):
+class _PlaysScenes:
+    """What plays scenes one after another."""
+
+    _player: _ScenePlayer
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The scenes, in order."""
+        return self._player.scenes
+
+    @property
+    def scenes_end_at(self) -> list[float]:
+        """When each scene ends, in milliseconds."""
+        return list(self._player.order.ends_ms)
+
+    @property
+    def duration(self) -> float:
+        """Length in milliseconds."""
+        return self._player.order.duration_ms
+
+
+class Act(_PlaysScenes, FrameGenerator):
     """A frame generator that draws a state while scenes change it.
 
     A scene always finds the state as the scenes before it leave it at their
@@ -292,20 +313,6 @@ class Act(FrameGenerator):
         self._player = _ScenePlayer(built_all(scenes, Scene))
 
     @property
-    def scenes(self) -> tuple[Scene, ...]:
-        """The scenes, in order."""
-        return self._player.scenes
-
-    @property
-    def scenes_end_at(self) -> list[float]:
-        """When each scene ends, in milliseconds."""
-        return list(self._player.order.ends_ms)
-
-    @property
-    def duration(self) -> float:
-        return self._player.order.duration_ms
-
-    @property
     def frame_size(self) -> Size:
         return to_size(self.renderer.frame_size)
 
@@ -335,38 +342,17 @@ class Act(FrameGenerator):
             self.renderer.release()
 
 
-class SceneSequenceScene(Scene):
+class SceneSequenceScene(_PlaysScenes, Scene):
     """Scenes that play one after another, as one scene.
 
     Parameters
     ----------
     scenes
         The scenes, at least one.
-
-    Attributes
-    ----------
-    scenes
-        As given, a tuple.
-    scenes_end_at
-        When each of them ends, in milliseconds.
     """
 
     def __init__(self, scenes: Any) -> None:
         self._player = _ScenePlayer(built_all(scenes, Scene))
-
-    @property
-    def scenes(self) -> tuple[Scene, ...]:
-        """The scenes, in order."""
-        return self._player.scenes
-
-    @property
-    def scenes_end_at(self) -> list[float]:
-        """When each scene ends, in milliseconds."""
-        return list(self._player.order.ends_ms)
-
-    @property
-    def duration(self) -> float:
-        return self._player.order.duration_ms
 
     def start(self, act_state: Any) -> None:
         call_once("start", self.scenes, act_state)
@@ -405,8 +391,13 @@ class JoinedScene(Scene):
     def __init__(self, children: Any, sep_enters: bool) -> None:
         self.children: tuple[Scene, ...] = built_all(children, Scene)
         self.sep_enters = sep_enters
+        first = self.children[0]
         for child in self.children[1:]:
-            _require_same_duration(self.children[0], child)
+            if not same_duration(duration_of(first), duration_of(child)):
+                raise SettingsError(
+                    f"Joined scenes must have the same duration, got {first.duration!r} ms and "
+                    f"{child.duration!r} ms. Use time_rescale_exact or crop."
+                )
         # The states for which the children have been entered since this scene was.
         self._begun_for: tuple[Any, ...] = ()
 
@@ -441,14 +432,6 @@ class JoinedScene(Scene):
         if not self.sep_enters:
             for child in self.children:
                 child.exit(act_state)
-
-
-def _require_same_duration(first: Scene, other: Scene) -> None:
-    if not same_duration(duration_of(first), duration_of(other)):
-        raise SettingsError(
-            f"Joined scenes must have the same duration, got {first.duration!r} ms and "
-            f"{other.duration!r} ms. Use time_rescale_exact or crop."
-        )
 
 
 class _RetimedScene(Retimed[Scene], Scene):
@@ -660,7 +643,10 @@ class _ScenePlayer:
         index, scene, scene_ms = self.at(time_ms)
         if dbg:
             print(f"at {time_ms} ms of the sequence: scene {index} at {scene_ms} ms")
-        self._reenter(state)
+        position = self._position(state)
+        if position.index >= 0 and not position.is_entered:
+            _enter(self.scenes[position.index], state, is_reentry=True)
+            self._set(_Position(state, position.index, is_entered=True))
         if index < self._position(state).index:
             self._go_back(state, index)
         if index > self._position(state).index:
@@ -683,12 +669,6 @@ class _ScenePlayer:
             self.leave(state)
         finally:
             self._set(_Position(state))
-
-    def _reenter(self, state: Any) -> None:
-        position = self._position(state)
-        if position.index >= 0 and not position.is_entered:
-            _enter(self.scenes[position.index], state, is_reentry=True)
-            self._set(_Position(state, position.index, is_entered=True))
 
     def _go_forward(self, state: Any, goal: int) -> None:
         """Enter scene `goal` after playing all scenes before it to their ends."""

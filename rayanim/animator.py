@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rayanim.errors import SettingsError
 from rayanim.parameters import IndexedFrameParams
-from rayanim.settings import DEFAULT_FPS, is_number, plain
+from rayanim.settings import DEFAULT_FPS, is_positive, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ __all__ = ["Animator", "IndexedFrameParams", "get_rendered_frame_ids"]
 
 _NVENC_PRESETS = {f"p{number}" for number in range(1, 8)}
 
-_FFMPEG_OPTIONS = {
+FFMPEG_OPTIONS = {
     "-b:v": "bitrate",
     "-c:v": "codec",
     "-codec:v": "codec",
@@ -40,7 +40,7 @@ _FFMPEG_OPTIONS = {
 }
 """Options of the ``ffmpeg`` command that have a counterpart here."""
 
-_FFMPEG_WITHOUT_EFFECT = {"-movflags", "-threads", "-tune"}
+FFMPEG_WITHOUT_EFFECT = {"-movflags", "-threads", "-tune"}
 """Options that change how a video is stored or encoded, not what it shows."""
 
 
@@ -256,29 +256,36 @@ def _read_ffmpeg_options(extra: list[str] | None) -> dict[str, Any]:
     words = iter(map(str, extra or ()))
     for word in words:
         value = next(words, None)
-        name = _FFMPEG_OPTIONS.get(word)
-        if value is None or (name is None and word not in _FFMPEG_WITHOUT_EFFECT):
+        name = FFMPEG_OPTIONS.get(word)
+        if value is None or (name is None and word not in FFMPEG_WITHOUT_EFFECT):
             raise SettingsError(
                 f"video_extra_ffmpeg_params={extra!r}: rayanim runs no ffmpeg command and has "
                 f"nothing for {word!r}. Use codec, crf, preset, pixel_format or bitrate."
             )
         if name is None:
             _logger.warning("video_extra_ffmpeg_params: %s %s has no effect.", word, value)
-        else:
-            options[name] = _read_ffmpeg_value(name, word, value)
+            continue
+        try:
+            options[name] = read_ffmpeg_value(name, value)
+        except ValueError:
+            raise SettingsError(
+                f"video_extra_ffmpeg_params: {word} must be a number, got {value!r}."
+            ) from None
     return options
 
 
-def _read_ffmpeg_value(name: str, word: str, value: str) -> Any:
+def read_ffmpeg_value(name: str, value: str) -> Any:
+    """What the argument `name` of `produce` is for an option of FFmpeg; or `ValueError`."""
     if name not in ("crf", "bitrate"):
         return value
     number = re.fullmatch(r"(\d+\.?\d*|\.\d+)([kKM]?)", value)
     if number is None or (name == "crf" and number[2]):
-        raise SettingsError(f"video_extra_ffmpeg_params: {word} must be a number, got {value!r}.")
-    if name == "crf":
-        return float(number[1])
+        raise ValueError(value)
+    found = float(number[1])
+    if name == "crf" or number[2] in ("k", "K"):
+        return found
     # FFmpeg's bit rates are in bits per second, ours in kilobits.
-    return float(number[1]) * {"": 0.001, "k": 1, "K": 1, "M": 1000}[number[2]]
+    return found * 1000 if number[2] else found / 1000
 
 
 def get_rendered_frame_ids(
@@ -316,7 +323,8 @@ def get_rendered_frame_ids(
         If a rate or the speed is not positive and finite.
     """
     for value in (data_fps, play_speed, rendered_fps):
-        _check_positive(value)
+        if not is_positive(value):
+            raise SettingsError(f"Rates and speeds must be numbers above 0, got {value!r}.")
     # Fractions stay exact; a float speed makes all that follows a float, correctly rounded.
     stride = Fraction(plain(data_fps)) / (Fraction(plain(rendered_fps)) / plain(play_speed))
     if n_data_frames <= 0:
@@ -326,9 +334,3 @@ def get_rendered_frame_ids(
     count = max(1, int(n_data_frames / stride))
     ids: npt.NDArray[np.int64] = np.floor(np.arange(count) * float(stride)).astype(np.int64)
     return np.minimum(ids, np.int64(n_data_frames - 1))
-
-
-def _check_positive(value: Any) -> None:
-    """Raise `SettingsError` where a rate or a speed is no positive, finite number."""
-    if not is_number(value) or not 0 < value < float("inf"):
-        raise SettingsError(f"Rates and speeds must be numbers above 0, got {value!r}.")

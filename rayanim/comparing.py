@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -27,48 +26,10 @@ least: the first one takes longer than the others."""
 LEAST_FRAMES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Frames that were drawn twice, and what `Animation.save` takes for one, in seconds."""
-
-    frames: int
-    first_wrong: int | None
-    matplotlib_s: float
-
-    def text(self, report: Report) -> str:
-        """What the comparison of a finished video has found, for people.
-
-        Raises
-        ------
-        FrameError
-            If pixels differ.
-        """
-        from rayanim.report import seconds_text
-
-        if not self.frames:
-            return f"{report.output}: not compared, for Animation.save draws no frame."
-        if self.first_wrong is not None:
-            raise FrameError(
-                f"{report.output}: frame {self.first_wrong} is not the one that Animation.save "
-                "draws. Does the script draw the same each time? Usual causes are the time of "
-                "day, and numbers of a random generator without a seed. If it does, please "
-                "report it; --drawing full draws each frame whole.",
-                frame=self.first_wrong,
-            )
-        whole_s = self.matplotlib_s * report.frames
-        saved_s = whole_s - report.elapsed_s
-        verdict = f"{seconds_text(saved_s)} saved" if saved_s > 0 else "no time was saved"
-        return (
-            f"{report.output}: Animation.save draws the same pixels in {self.frames} of "
-            f"{self.frames} frames compared. It would draw {report.frames} frames in "
-            f"{seconds_text(whole_s)} and encode them; rayanim took "
-            f"{seconds_text(report.elapsed_s)} for both: {verdict}."
-        )
-
-
-def compared(packed: PackedSource) -> Comparison:
+def _compared(packed: PackedSource, report: Report) -> str:
     """Compare the first frames of a source that was packed before its video was made."""
     from rayanim.engine.packing import copied
+    from rayanim.report import seconds_text
 
     digests: list[bytes] = []
     times_s: list[float] = []
@@ -85,29 +46,40 @@ def compared(packed: PackedSource) -> Comparison:
     with copied(packed) as source:
         if isinstance(source, AnimationSource):
             source.save_as_matplotlib(take)
-    wrong = None
+    if not digests:
+        return f"{report.output}: not compared, for Animation.save draws no frame."
     with copied(packed) as source:
         source.open(None)
         try:
             source.measure(0, None)
-            for number, digest in enumerate(digests):
-                if _digest(source.draw(number, None)) != digest:
-                    wrong = number
-                    break
+            drawn = (_digest(source.draw(number, None)) for number in range(len(digests)))
+            pairs = enumerate(zip(digests, drawn, strict=True))
+            wrong = next((number for number, (one, other) in pairs if one != other), None)
         finally:
             source.close()
-    return Comparison(len(digests), wrong, median(times_s or [0.0]))
+    if wrong is not None:
+        raise FrameError(
+            f"{report.output}: frame {wrong} is not the one that Animation.save draws. Does the "
+            "script draw the same each time? Usual causes are the time of day, and numbers of a "
+            "random generator without a seed. If it does, please report it; --drawing full draws "
+            "each frame whole.",
+            frame=wrong,
+        )
+    whole_s = median(times_s) * report.frames
+    saved_s = whole_s - report.elapsed_s
+    verdict = f"{seconds_text(saved_s)} saved" if saved_s > 0 else "no time was saved"
+    return (
+        f"{report.output}: Animation.save draws the same pixels in {len(digests)} of "
+        f"{len(digests)} frames compared. It would draw {report.frames} frames in "
+        f"{seconds_text(whole_s)} and encode them; rayanim took "
+        f"{seconds_text(report.elapsed_s)} for both: {verdict}."
+    )
 
 
 def comparer(source: Source) -> Callable[[Report], str]:
-    """What compares frames of `source` as it is now, once its video is made; gives a text.
+    """What compares frames of `source` as it is now, once its video is made, and gives a text.
 
-    Raises
-    ------
-    FrameError
-        By the function that is returned, if pixels differ.
-    SettingsError
-        If it is no animation of matplotlib's.
+    Where pixels differ, it raises `FrameError`.
     """
     from rayanim.engine.packing import pack
 
@@ -123,7 +95,7 @@ def comparer(source: Source) -> Callable[[Report], str]:
     except NotPicklableError as error:
         reason = error.message
         return lambda report: f"{report.output}: not compared. {reason}"
-    return lambda report: compared(packed).text(report)
+    return lambda report: _compared(packed, report)
 
 
 def _digest(pixels: npt.NDArray[np.uint8]) -> bytes:

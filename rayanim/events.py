@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from rayanim.errors import OutputError
@@ -42,14 +41,9 @@ class Event:
     A logged field holds a number, a text, a truth value or None, so that every
     reader of JSON understands it. Frames are ``[start, stop)``, as positions
     in the video.
-
-    Attributes
-    ----------
-    level
-        How much it matters. There are as many of ``debug`` as the video has
-        segments, and few of the others.
     """
 
+    # There are as many of ``debug`` as the video has segments, and few of the others.
     level: ClassVar[Level] = "info"
 
     @classmethod
@@ -476,30 +470,13 @@ LONGEST_TEXT = 2000
 class EventLog:
     """The log of one job: a line of JSON for each event, added to what the file holds.
 
-    It never ends the job and never waits. If lines cannot be written, people
-    read so once, and a `LogGap` counts them as soon as lines can be written.
-
-    Parameters
-    ----------
-    path
-        The file; `STANDARD_ERROR` writes to standard error.
-    job, run
-        What the video is called, and which job for it this is: on every line.
-    warn
-        Called once, with a sentence, if lines cannot be written.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be opened.
+    It never ends the job and never waits. If lines cannot be written, `warn` is
+    called once, and a `LogGap` counts them as soon as lines can be written. On every
+    line are `job`, the video's name, and `run`, which job for it this is.
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        job: str,
-        run: str,
-        warn: Callable[[str], None],
+        self, path: str | os.PathLike[str], job: str, run: str, warn: Callable[[str], None]
     ) -> None:
         self._path = os.fspath(path)
         self._names = {"job": job, "run": run}
@@ -514,12 +491,7 @@ class EventLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError):

@@ -14,7 +14,7 @@ from rayanim.errors import SettingsError
 from rayanim.events import Listener
 from rayanim.planning import PlannedVideo, read_outputs
 from rayanim.report import Report
-from rayanim.settings import Selection, parse_rate
+from rayanim.settings import OF_ONE_CODEC, Selection, in_place, parse_rate
 from rayanim.storage.address import Address, Outfile, Output
 from rayanim.storage.image_folder import is_image_pattern, with_number
 from rayanim.video.spec import without_effect
@@ -60,22 +60,16 @@ class Overrides:
 
     def applied(self, script: dict[str, Any]) -> dict[str, Any]:
         """The script's arguments with the command's in their place."""
-        changes = dict(self.arguments)
-        if changes.get("codec", script["codec"]) != script["codec"]:
-            # What was chosen for one codec means nothing to another.
-            changes = {"crf": None, "preset": None, "pixel_format": None, **changes}
+        without: set[str] = set()
+        if self.arguments.get("codec", script["codec"]) != script["codec"]:
+            without.update(OF_ONE_CODEC, ["bitrate"])
         if len(self.outputs) == 1 and script["outfile"]:
-            # So does what was chosen for another kind of file.
+            # What was chosen for another kind of file means nothing to this one.
             suffixes = {each.address.suffix.lower() for each in script["outfile"]}
             suffix = self.outputs[0].address.suffix
             if suffixes != {suffix.lower()}:
-                changes = dict.fromkeys(without_effect(suffix)) | changes
-        for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
-            if choice in changes and rival not in self.arguments:
-                changes[rival] = None
-        for choice, rival in (("sequential", "independent"), ("independent", "sequential")):
-            if changes.get(choice) and rival not in self.arguments:
-                changes[rival] = False
+                without.update(without_effect(suffix))
+        changes = in_place(self.arguments, without)
         if "dpi" in changes and isinstance(script["savefig_params"], dict):
             changes["savefig_params"] = {**script["savefig_params"], "dpi": changes["dpi"]}
         if "fps" not in changes:

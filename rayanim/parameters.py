@@ -604,7 +604,9 @@ def _in_order(
         ascends, highest = ascends and number > highest, max(number, highest)
         waiting[number] = copy_of(entry.params) if copies and number != following else entry.params
         heapq.heappush(numbers, number)
-        while numbers and (numbers[0] == following or _is_gap(known, ascends, numbers)):
+        # After so many, the frames that are missing before them are taken for left out.
+        is_gap = known is None and ascends
+        while numbers and (numbers[0] == following or (is_gap and len(numbers) > LOOK_AHEAD)):
             last = heapq.heappop(numbers)
             yield last, waiting.pop(last)
             if known is None and last != following:
@@ -615,11 +617,6 @@ def _in_order(
         yield last, waiting.pop(last)
     if n_frames is not None and count < n_frames:
         _warn_of_too_few(n_frames, count, name)
-
-
-def _is_gap(known: Sequence[int] | None, ascends: bool, numbers: Sequence[int]) -> bool:
-    """Whether the frames that are missing before `numbers` are taken for left out."""
-    return known is None and ascends and len(numbers) > LOOK_AHEAD
 
 
 def _came_twice(number: int) -> ParametersError:

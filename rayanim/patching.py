@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rayanim.animations import SavedAnimation
+from rayanim.animator import FFMPEG_OPTIONS, FFMPEG_WITHOUT_EFFECT, read_ffmpeg_value
 from rayanim.errors import OutputError, SettingsError
 from rayanim.figure.playback import (
     animation_class,
@@ -186,7 +187,7 @@ def _encoding(writer: Any, filename: Any) -> dict[str, Any]:
     return found
 
 
-NO_MATTER = {"-movflags", "-threads", "-tune", "-loglevel", "-hide_banner", "-an", "-y", "-layers"}
+NO_MATTER = FFMPEG_WITHOUT_EFFECT | {"-loglevel", "-hide_banner", "-an", "-y", "-layers"}
 """Options of FFmpeg and ImageMagick that change no picture."""
 
 WITHOUT_VALUE = {"-hide_banner", "-an", "-y"}
@@ -200,13 +201,7 @@ TO_EVEN = {
 
 
 def mapped_options(options: Sequence[str], fps: float | None) -> dict[str, Any]:
-    """The arguments of `produce` that stand for options of FFmpeg.
-
-    Raises
-    ------
-    NotOursError
-        If one of them has no counterpart.
-    """
+    """The arguments of `produce` that stand for options of FFmpeg, or `NotOursError`."""
     found: dict[str, Any] = {}
     waiting = list(options)
     while waiting:
@@ -215,16 +210,12 @@ def mapped_options(options: Sequence[str], fps: float | None) -> dict[str, Any]:
         text = f"{name} {value}".strip()
         if name in NO_MATTER:
             continue
-        if name in ("-vcodec", "-c:v", "-codec:v"):
-            found["codec"] = value
-        elif name == "-pix_fmt":
-            found["pixel_format"] = value
-        elif name == "-crf":
-            found["crf"] = float(value)
-        elif name == "-preset":
-            found["preset"] = value
-        elif name in ("-b:v", "-b"):
-            found["bitrate"] = _kilobits(value, text)
+        argument = "bitrate" if name == "-b" else FFMPEG_OPTIONS.get(name)
+        if argument is not None:
+            try:
+                found[argument] = read_ffmpeg_value(argument, value)
+            except ValueError:
+                raise NotOursError(f"rayanim does not understand {text!r}") from None
         elif name in ("-vf", "-filter:v") and value.strip("'\"") in TO_EVEN:
             found["odd_size"] = TO_EVEN[value.strip("'\"")]
         elif (name == "-r" and _same_number(value, fps)) or (name == "-loop" and value == "0"):
@@ -232,16 +223,6 @@ def mapped_options(options: Sequence[str], fps: float | None) -> dict[str, Any]:
         else:
             raise NotOursError(f"rayanim has no counterpart to {text!r}")
     return found
-
-
-def _kilobits(value: str, text: str) -> float:
-    units = {"k": 1.0, "m": 1000.0}
-    try:
-        if value[-1:].lower() in units:
-            return float(value[:-1]) * units[value[-1].lower()]
-        return float(value) / 1000
-    except ValueError:
-        raise NotOursError(f"rayanim does not understand {text!r}") from None
 
 
 def _same_number(value: str, fps: float | None) -> bool:

@@ -27,7 +27,15 @@ from rayanim.parameters import (
     comes_once,
     length_of,
 )
-from rayanim.settings import ClusterSettings, RenderSettings, Samples, Selection, check_outfile
+from rayanim.settings import (
+    OF_ONE_CODEC,
+    ClusterSettings,
+    RenderSettings,
+    Samples,
+    Selection,
+    check_outfile,
+    in_place,
+)
 from rayanim.storage.address import Address, Output, check_names, with_default_suffix
 from rayanim.storage.image_folder import ImageFolder, is_image, is_image_pattern, output_of
 from rayanim.storage.output import Target
@@ -195,7 +203,7 @@ def _planned_outputs(
     # What means something to one of them is no mistake.
     of_none = set.intersection(*(set(without_effect(each.suffix)) for each in addresses))
     main, *changes = (
-        _changes(address.suffix, dict(output.options), of_none)
+        _own_changes(address.suffix, dict(output.options), of_none)
         for address, output in zip(addresses, outputs, strict=True)
     )
     target = _target(addresses[0], replace(settings, **main), is_still=is_still)
@@ -206,16 +214,10 @@ def _planned_outputs(
     return replace(settings, **main), target, tuple(others)
 
 
-def _changes(suffix: str, own: dict[str, Any], of_none: set[str]) -> dict[str, Any]:
+def _own_changes(suffix: str, own: dict[str, Any], of_none: set[str]) -> dict[str, Any]:
     """The settings of an output that are not those of all: `own`, and what has no effect there."""
-    changes = dict.fromkeys(set(without_effect(suffix)) - of_none) | own
-    if "codec" in own:
-        # What was chosen for one codec means nothing to another.
-        changes = {"crf": None, "preset": None, "pixel_format": None} | changes
-    for choice, rival in (("crf", "bitrate"), ("bitrate", "crf")):
-        if choice in own and rival not in own:
-            changes[rival] = None
-    return changes
+    without = set(without_effect(suffix)) - of_none
+    return in_place(own, without.union(OF_ONE_CODEC) if "codec" in own else without)
 
 
 def _target(

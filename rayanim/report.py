@@ -141,17 +141,8 @@ def binding_stage(
     can be: start-up is named only where it is certain. Between equals drawing
     comes first.
 
-    Parameters
-    ----------
-    stages
-        Busy times of the job.
-    elapsed_s
-        Seconds from beginning to end.
-    actors
-        Render actors at the job's peak; 0 and 1 both mean one place that draws.
-    encoded_by_actors
-        Whether each actor encoded what it drew. Then the three are done in
-        turn, and the longest is what binds.
+    0 and 1 `actors` both mean one place that draws. Where each actor encoded what
+    it drew, the three are done in turn, and the longest is what binds.
     """
     if encoded_by_actors:
         return _longest_in_turn(stages, elapsed_s, actors)

@@ -60,17 +60,69 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def number_between(low: float, high: float, *, optional: bool = True) -> Check:
-    """A check for a number from `low` to `high`."""
+def is_whole(value: Any) -> bool:
+    """Whether `value` is a whole number, and no truth value."""
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def must_be(
+    allowed: str, is_right: Callable[[Any], bool], kept: Callable[[Any], Any] | None = None
+) -> Check:
+    """A check for values that are right, which are `allowed` in words.
+
+    What is kept of a value is what `kept` makes of it.
+    """
 
     def check(name: str, value: Any) -> Any:
-        if value is None and optional:
-            return None
-        if not is_number(value) or not low <= value <= high:
-            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}.")
-        return value
+        if not is_right(value):
+            raise SettingsError(f"{name} must be {allowed}, got {value!r:.80}.")
+        return value if kept is None else kept(value)
 
     return check
+
+
+def or_none(check: Check) -> Check:
+    """`check`, with None allowed too."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def number_between(low: float, high: float) -> Check:
+    """A check for a number from `low` to `high`."""
+    return must_be(
+        f"a number from {low:g} to {high:g}",
+        lambda value: is_number(value) and low <= value <= high,
+    )
+
+
+def one_of(*texts: str) -> Check:
+    """A check for one of these texts."""
+    *others, last = map(repr, texts)
+    allowed = f"{', '.join(others)} or {last}" if others else last
+    return must_be(allowed, lambda value: value in texts)
+
+
+def is_positive(value: Any) -> bool:
+    """Whether `value` is a finite number above 0."""
+    return is_number(value) and math.isfinite(value) and value > 0
+
+
+def whole_number(allowed: str, low: float, high: float = math.inf) -> Check:
+    """A check for a whole number from `low` to `high`, which is `allowed` in words."""
+    return must_be(allowed, lambda value: is_whole(value) and low <= value <= high, operator.index)
+
+
+count = whole_number("a whole number of at least 1", 1)
+"""The check for a count of at least 1."""
+
+truth = must_be("True or False", lambda value: isinstance(value, int) and value in (0, 1), bool)
+"""The check for a truth value; 0 and 1 are such, too."""
+
+_text = must_be("text", lambda value: isinstance(value, str))
+_positive = must_be("a number above 0", is_positive)
+
+
+def _truth_or_none(name: str, value: Any) -> Any:
+    return truth(name, value or False)
 
 
 def _crf(name: str, value: Any) -> Any:
@@ -86,51 +138,6 @@ def _crf(name: str, value: Any) -> Any:
 def number_text(value: Any) -> str:
     """As a user writes it: a whole number without ``.0``."""
     return f"{value:g}" if is_number(value) else repr(value)
-
-
-def count(name: str, value: Any) -> int:
-    """The check for a count of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise SettingsError(f"{name} must be a whole number of at least 1, got {value!r}.")
-    return operator.index(value)
-
-
-def count_or_none(name: str, value: Any) -> int | None:
-    """The check for such a count, or None."""
-    return None if value is None else count(name, value)
-
-
-def one_of(*texts: str) -> Check:
-    """A check for one of these texts."""
-    *others, last = map(repr, texts)
-    allowed = f"{', '.join(others)} or {last}" if others else last
-
-    def check(name: str, value: Any) -> Any:
-        if value not in texts:
-            raise SettingsError(f"{name} must be {allowed}, got {value!r}.")
-        return value
-
-    return check
-
-
-def one_of_or_none(*texts: str) -> Check:
-    """A check for one of these texts, or None."""
-    check = one_of(*texts)
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def text_or_none(name: str, value: Any) -> str | None:
-    """The check for a text, or None."""
-    if value is not None and not isinstance(value, str):
-        raise SettingsError(f"{name} must be text, got {value!r:.80}.")
-    return value
-
-
-def truth(name: str, value: Any) -> bool:
-    """The check for a truth value; 0 and 1 are such, too."""
-    if not isinstance(value, int) or value not in (0, 1):
-        raise SettingsError(f"{name} must be True or False, got {value!r:.80}.")
-    return bool(value)
 
 
 def setting(default: Any, check: Check | None = None) -> Any:
@@ -150,20 +157,9 @@ def check_fields(settings: Any) -> None:
 
 
 def parse_rate(fps: Any) -> Fraction:
-    """Frame rate as an exact fraction, in frames per second.
+    """Frame rate as an exact fraction, of a number, or of text such as ``"30000/1001"``.
 
-    Parameters
-    ----------
-    fps
-        An int, a float, a `fractions.Fraction`, or text as FFmpeg writes it:
-        ``"30"``, ``"23.976"``, ``"30000/1001"``. A float means the decimal
-        number that Python prints for it.
-
-    Raises
-    ------
-    SettingsError
-        If it is no number, not positive, not finite, or outside `MIN_FPS` to
-        `MAX_FPS`.
+    A float means the decimal number that Python prints for it.
     """
     fps = plain(fps)
     if isinstance(fps, bool) or fps is None:
@@ -186,18 +182,9 @@ def parse_rate(fps: Any) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The most render actors: a number, or a share of the cores that there are.
+    """The most render actors: a number, or a share of the cores without those spared.
 
-    Parameters
-    ----------
-    count
-        The number; None for a share.
-    percent
-        The share.
-    spared
-        Cores that are left to others.
-    is_auto
-        Whether the caller left the number open.
+    `is_auto`: the caller left the number open.
     """
 
     count: int | None = None
@@ -207,13 +194,7 @@ class Workers:
 
     @classmethod
     def parse(cls, workers: Any) -> Workers:
-        """Read ``"auto"``, a number, a percentage, ``-1`` for all cores, ``-2`` for all but one.
-
-        Raises
-        ------
-        SettingsError
-            For 0, and for anything else.
-        """
+        """Read ``"auto"``, a number, a percentage, ``-1`` for all cores, ``-2`` for all but one."""
         workers = plain(workers)
         if isinstance(workers, Workers):
             return workers
@@ -248,28 +229,14 @@ _PART = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*(?:x\s*(\d+)\s*)?)?")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Numbers of frames, ascending.
-
-    Parameters
-    ----------
-    ranges
-        Ranges that do not overlap, ascending.
-    text
-        What the user wrote, for messages.
-    """
+    """Numbers of frames, ascending, in ranges that do not overlap; `text` is as it was written."""
 
     ranges: tuple[range, ...]
     text: str
 
     @classmethod
     def parse(cls, text: str) -> Selection:
-        """Read numbers and inclusive ranges, separated by commas, a step after ``x``.
-
-        Raises
-        ------
-        SettingsError
-            If `text` is not of that form, or does not ascend.
-        """
+        """Read numbers and inclusive ranges, separated by commas, a step after ``x``."""
         parts = tuple(_parse_part(part, text) for part in str(text).split(","))
         for before, after in pairwise(parts):
             if after[0] <= before[-1]:
@@ -294,13 +261,7 @@ class Selection:
         return any(number in each for each in self.ranges)
 
     def within(self, n_frames: int) -> Sequence[int]:
-        """The numbers, checked against a video of `n_frames` frames.
-
-        Raises
-        ------
-        SettingsError
-            If one is not below `n_frames`.
-        """
+        """The numbers, checked against a video of `n_frames` frames."""
         if self.last >= n_frames:
             raise SettingsError(
                 f"There is no frame {self.last}: the video has frames 0 to {n_frames - 1}."
@@ -348,16 +309,16 @@ def _parse_part(part: str, text: str) -> range:
 
 
 _PERFORMANCE: dict[str, Check] = {
-    "num_workers": count_or_none,
-    "frame_batch_amount": count_or_none,
-    "window_size": number_between(0.01, 86_400, optional=False),
-    "perf_delay": number_between(0, 86_400, optional=False),
-    "max_workers": count_or_none,
+    "num_workers": or_none(count),
+    "frame_batch_amount": or_none(count),
+    "window_size": number_between(0.01, 86_400),
+    "perf_delay": number_between(0, 86_400),
+    "max_workers": or_none(count),
     "worker_queue_size": count,
     "min_workers": count,
     "in_flight_bytes": count,
-    "draw_ms": number_between(0, 1e9),
-    "encode_ms": number_between(0, 1e9),
+    "draw_ms": or_none(number_between(0, 1e9)),
+    "encode_ms": or_none(number_between(0, 1e9)),
 }
 """The performance settings and their checks."""
 
@@ -545,14 +506,9 @@ _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a cluster is, and how that was given.
+    """Where a cluster is, ``auto`` or ``HOST:PORT`` of its head, and how that was given.
 
-    Attributes
-    ----------
-    text
-        ``auto``, or ``HOST:PORT`` of the head.
-    origin
-        How it was given, for messages, such as ``address='auto'``.
+    `origin` is for messages, such as ``address='auto'``.
     """
 
     text: str
@@ -568,18 +524,7 @@ class Address:
 def read_address(given: str | None, environment: Mapping[str, str] = os.environ) -> Address | None:
     """The cluster that is asked for; None where Ray runs on this machine alone.
 
-    Parameters
-    ----------
-    given
-        ``auto``, ``HOST:PORT``, ``local``, or None, which looks into the
-        environment. ``auto`` does so first too, as in Ray itself.
-    environment
-        Where `RAY_ADDRESS` may stand.
-
-    Raises
-    ------
-    SettingsError
-        If it is no address, or one that only jobs can be sent to.
+    None looks for `RAY_ADDRESS` in the environment; so does ``auto`` first, as in Ray itself.
     """
     if given is not None and not isinstance(given, str):
         raise SettingsError(f"address must be 'auto' or 'HOST:PORT', got {given!r}.")
@@ -620,30 +565,15 @@ def _check_address(address: Address) -> None:
         )
 
 
-def _is_positive(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value) and value > 0
-
-
-def _positive(name: str, value: Any) -> Any:
-    if not _is_positive(value):
-        raise SettingsError(f"{name} must be a number above 0, got {value!r}.")
-    return value
-
-
-def _memory(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < SMALLEST_MEMORY_BYTES:
-        raise SettingsError(
-            f"{name} must be a whole number of bytes, at least {SMALLEST_MEMORY_BYTES} (16 MiB), "
-            f"got {value!r}."
-        )
-    return value
+_memory = must_be(
+    f"a whole number of bytes, at least {SMALLEST_MEMORY_BYTES} (16 MiB)",
+    lambda value: isinstance(value, int) and value >= SMALLEST_MEMORY_BYTES,
+)
 
 
 def _resources(name: str, value: Any) -> Any:
     if not isinstance(value, Mapping) or not all(
-        isinstance(each, str) and _is_positive(amount) for each, amount in value.items()
+        isinstance(each, str) and is_positive(amount) for each, amount in value.items()
     ):
         raise SettingsError(
             f"{name} must be a dict of names and amounts above 0, such as {{'render': 1}}, got "
@@ -658,22 +588,22 @@ def _resources(name: str, value: Any) -> Any:
     return value
 
 
-def _labels(name: str, value: Any) -> Any:
-    if not isinstance(value, Mapping) or not all(
-        isinstance(text, str) for pair in value.items() for text in pair
-    ):
-        raise SettingsError(
-            f"{name} must be a dict of labels and their texts, such as {{'role': 'render'}}, got "
-            f"{value!r}."
-        )
-    return value
+_labels = must_be(
+    "a dict of labels and their texts, such as {'role': 'render'}",
+    lambda value: (
+        isinstance(value, Mapping)
+        and all(isinstance(text, str) for pair in value.items() for text in pair)
+    ),
+)
 
-
-def _texts(name: str, value: Any) -> Any:
-    is_several = isinstance(value, Collection) and not isinstance(value, str)
-    if not is_several or not all(isinstance(each, str) for each in value):
-        raise SettingsError(f"{name} must be a tuple of texts, got {value!r}.")
-    return value
+_texts = must_be(
+    "a tuple of texts",
+    lambda value: (
+        isinstance(value, Collection)
+        and not isinstance(value, str)
+        and all(isinstance(each, str) for each in value)
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -713,10 +643,10 @@ class ClusterSettings:
         If one of them makes no sense.
     """
 
-    min_workers: int | None = setting(None, count_or_none)
-    max_workers: int | None = setting(None, count_or_none)
+    min_workers: int | None = setting(None, or_none(count))
+    max_workers: int | None = setting(None, or_none(count))
     actor_cpus: float = setting(1.0, _positive)
-    actor_memory_bytes: int | None = setting(None, _memory)
+    actor_memory_bytes: int | None = setting(None, or_none(_memory))
     resources: Mapping[str, float] = setting({}, _resources)
     keep_head_free: bool = setting(False, truth)
     label_selector: Mapping[str, str] = setting({}, _labels)
@@ -749,63 +679,37 @@ SIZES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 def parse_size(text: str) -> int:
-    """Bytes from text such as ``2GB``, ``1.5GiB`` or ``800M``.
-
-    Raises
-    ------
-    SettingsError
-        If it is no size.
-    """
+    """Bytes from text such as ``2GB``, ``1.5GiB`` or ``800M``."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if found is None or found[2].upper() not in SIZES:
         raise SettingsError(f"A size is a number and a unit, such as 2GB or 800MiB, got {text!r}.")
     return int(float(found[1]) * SIZES[found[2].upper()])
 
 
-def _bitrate(name: str, value: Any) -> float | None:
+def _bitrate(name: str, value: Any) -> Any:
     if value is None:
         return None
     if not is_number(value) or math.isnan(value):
         raise SettingsError(
             f"{name} must be a number of kilobits per second, or -1 for none, got {value!r}."
         )
-    checked: float | None = number_between(1, 10_000_000)(name, value) if value > 0 else None
-    return checked
+    return number_between(1, 10_000_000)(name, value) if value > 0 else None
 
 
 MOST_LOOPS = 65_535
 
 
-def _loop(name: str, value: Any) -> int | None:
-    """The check for how often a video plays: None and 0 are for ever."""
-    is_count = not isinstance(value, bool) and hasattr(value, "__index__")
-    if value is not None and not (is_count and 0 <= value <= MOST_LOOPS):
-        raise SettingsError(
-            f"{name} must be a whole number of plays up to {MOST_LOOPS}, or 0 to play for ever, "
-            f"got {value!r}."
-        )
-    return None if value is None else operator.index(value)
-
-
-def _colors(name: str, value: Any) -> int | None:
-    is_count = not isinstance(value, bool) and hasattr(value, "__index__")
-    if value is not None and not (is_count and 4 <= value <= 256):
-        raise SettingsError(f"{name} must be a whole number from 4 to 256, got {value!r}.")
-    return None if value is None else operator.index(value)
-
+_loop = whole_number(
+    f"a whole number of plays up to {MOST_LOOPS}, or 0 to play for ever", 0, MOST_LOOPS
+)
+_colors = whole_number("a whole number from 4 to 256", 4, 256)
 
 SHORTEST_S, LONGEST_S = Fraction(1, 1000), 86_400
 """The least time that all containers can tell, and a day."""
 
 
 def parse_seconds(name: str, value: Any) -> Fraction:
-    """Seconds from a number of them, or from text such as ``2s`` or ``500ms``.
-
-    Raises
-    ------
-    SettingsError
-        If it is neither, or outside `SHORTEST_S` to `LONGEST_S`.
-    """
+    """Seconds from a number of them, or from text such as ``2s`` or ``500ms``."""
     value = plain(value)
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|)\s*", str(value))
     is_time = found is not None and (isinstance(value, str) or is_number(value))
@@ -847,9 +751,8 @@ def _hold(name: str, value: Any) -> tuple[tuple[HoldAt, Fraction], ...]:
     found: dict[HoldAt, Fraction] = {}
     for at, time in pairs:
         at = plain(int(at) if isinstance(at, str) and at.isdecimal() else at)
-        is_number_of_frame = hasattr(at, "__index__") and not isinstance(at, bool) and at >= 0
         try:
-            if not is_number_of_frame and at not in ("first", "last"):
+            if not (is_whole(at) and at >= 0) and at not in ("first", "last"):
                 raise SettingsError("No such frame.")
             seconds = parse_seconds(name, time)
         except SettingsError:
@@ -893,15 +796,7 @@ def _speed(name: str, value: Any) -> Fraction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Sound: an array and its rate.
-
-    Parameters
-    ----------
-    values
-        ``(n,)`` or ``(n, 2)``, float from -1 to 1 or int16.
-    rate
-        Samples per second.
-    """
+    """Sound: ``(n,)`` or ``(n, 2)``, float from -1 to 1 or int16, so many samples a second."""
 
     values: Any
     rate: int
@@ -945,10 +840,9 @@ def _audio(name: str, value: Any) -> str | Samples | None:
     return Samples(values, rate)
 
 
-def _subtitles(name: str, value: Any) -> str | None:
-    if value is not None and not isinstance(value, str | os.PathLike):
-        raise SettingsError(f"{name} must be the name of an .srt file, got {value!r:.80}.")
-    return None if value is None else os.fspath(value)
+_subtitles = must_be(
+    "the name of an .srt file", lambda value: isinstance(value, str | os.PathLike), os.fspath
+)
 
 
 def _chapters(name: str, value: Any) -> tuple[tuple[int, str], ...] | None:
@@ -960,22 +854,17 @@ def _chapters(name: str, value: Any) -> tuple[tuple[int, str], ...] | None:
             f"{{0: 'Before', 120: 'After'}}, got {value!r:.80}."
         )
     for at in dict(value):
-        if isinstance(at, bool) or not hasattr(at, "__index__") or at < 0:
+        if not is_whole(at) or at < 0:
             raise SettingsError(f"A chapter of {name} must begin at a frame's number, got {at!r}.")
     return tuple(sorted((operator.index(at), str(title)) for at, title in dict(value).items()))
 
 
-def _frame(name: str, value: Any) -> int | None:
-    is_number = not isinstance(value, bool) and hasattr(value, "__index__")
-    if value is not None and not (is_number and value >= 0):
-        raise SettingsError(f"{name} must be the number of a frame, from 0 on, got {value!r}.")
-    return None if value is None else operator.index(value)
-
-
-def _metadata(name: str, value: Any) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value or {}, Mapping | tuple):
-        raise SettingsError(f"{name} must be a dict such as {{'title': 'A wave'}}, got {value!r}.")
-    return tuple((str(key), str(text)) for key, text in dict(value or {}).items())
+_frame = whole_number("the number of a frame, from 0 on", 0)
+_metadata = must_be(
+    "a dict such as {'title': 'A wave'}",
+    lambda value: isinstance(value or {}, Mapping | tuple),
+    lambda value: tuple((str(key), str(text)) for key, text in dict(value or {}).items()),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -987,27 +876,27 @@ class VideoSettings:
     which frames are scaled, and `frame`, the number of the one that an image shows.
     """
 
-    codec: str | None = setting(None, text_or_none)
+    codec: str | None = setting(None, or_none(_text))
     crf: float | None = setting(None, _crf)
-    preset: str | None = setting(None, text_or_none)
+    preset: str | None = setting(None, or_none(_text))
     bitrate: float | None = setting(None, _bitrate)
-    pixel_format: str | None = setting(None, text_or_none)
-    odd_size: OddSize = setting("pad", one_of("pad", "crop", "scale", "error"))
+    pixel_format: str | None = setting(None, or_none(_text))
+    odd_size: OddSize = setting("pad", one_of(*get_args(OddSize)))
     background: str = setting("white")
-    loop: int | None = setting(None, _loop)
-    dither: Dither | None = setting(None, one_of_or_none(*get_args(Dither)))
-    colors: int | None = setting(None, _colors)
+    loop: int | None = setting(None, or_none(_loop))
+    dither: Dither | None = setting(None, or_none(one_of(*get_args(Dither))))
+    colors: int | None = setting(None, or_none(_colors))
     metadata: tuple[tuple[str, str], ...] = setting((), _metadata)
     hold: tuple[tuple[HoldAt, Fraction], ...] = setting((), _hold)
     durations: tuple[Fraction, ...] = setting((), _durations)
     speed: Fraction = setting(Fraction(1), _speed)
-    ping_pong: bool = setting(False, lambda name, value: truth(name, value or False))
+    ping_pong: bool = setting(False, _truth_or_none)
     audio: str | Samples | None = setting(None, _audio)
-    subtitles: str | None = setting(None, _subtitles)
+    subtitles: str | None = setting(None, or_none(_subtitles))
     chapters: tuple[tuple[int, str], ...] | None = setting(None, _chapters)
-    hwaccel: Literal["auto"] | None = setting(None, one_of_or_none("auto"))
-    width: int | None = setting(None, count_or_none)
-    frame: int | None = setting(None, _frame)
+    hwaccel: Literal["auto"] | None = setting(None, or_none(one_of("auto")))
+    width: int | None = setting(None, or_none(count))
+    frame: int | None = setting(None, or_none(_frame))
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -1042,6 +931,27 @@ class VideoSettings:
             ) from None
 
 
+OF_ONE_CODEC = ("crf", "preset", "pixel_format")
+"""What was chosen for one codec, and means nothing to another."""
+
+RIVALS = (("crf", "bitrate"), ("sequential", "independent"))
+"""Settings of which only one can be chosen."""
+
+
+def in_place(given: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
+    """What to change where `given` takes the place of other settings: their rivals are unset.
+
+    So are the settings in `without`, unless they are given.
+    """
+    rivals = (
+        rival
+        for pair in RIVALS
+        for choice, rival in (pair, pair[::-1])
+        if given.get(choice, False) is not False
+    )
+    return dict.fromkeys((*without, *rivals)) | dict(given)
+
+
 SAVEFIG_PIXELS = {
     "bbox_extra_artists",
     "bbox_inches",
@@ -1057,10 +967,9 @@ SAVEFIG_FILE = {"backend", "format", "metadata", "orientation", "papertype", "pi
 """Options of ``Figure.savefig`` that say how to write an image file: no effect on a video."""
 
 
-def _dpi(name: str, value: Any) -> float | None:
+def _dpi(name: str, value: Any) -> Any:
     figure_s_own = value is None or value == "figure"
-    checked: float | None = None if figure_s_own else number_between(1, 10_000)(name, value)
-    return checked
+    return None if figure_s_own else number_between(1, 10_000)(name, value)
 
 
 def _savefig_params(name: str, value: Any) -> Any:
@@ -1076,16 +985,14 @@ def _savefig_params(name: str, value: Any) -> Any:
     return options
 
 
-def _frames(name: str, value: Any) -> Selection | None:
-    return value if value is None or isinstance(value, Selection) else Selection.parse(value)
+def _frames(name: str, value: Any) -> Selection:
+    return value if isinstance(value, Selection) else Selection.parse(value)
 
 
-def _seed(name: str, value: Any) -> int | None:
+def _seed(name: str, value: Any) -> Any:
     if value is None or value == "none":
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise SettingsError(f"{name} must be a whole number or None, got {value!r}.")
-    return operator.index(value)
+    return whole_number("a whole number or None", -math.inf)(name, value)
 
 
 def _performance(name: str, value: Any) -> PerformanceSettings:
@@ -1105,12 +1012,11 @@ def _address(name: str, value: Any) -> Any:
     return value
 
 
-def _cluster(name: str, value: Any) -> ClusterSettings:
-    if value is None:
-        return ClusterSettings()
-    if not isinstance(value, ClusterSettings):
-        raise SettingsError(f"{name} must be ClusterSettings, got {value!r:.80}.")
-    return value
+_cluster = must_be(
+    "ClusterSettings",
+    lambda value: value is None or isinstance(value, ClusterSettings),
+    lambda value: ClusterSettings() if value is None else value,
+)
 
 
 def _storage_options(name: str, value: Any) -> Any:
@@ -1121,24 +1027,12 @@ def _storage_options(name: str, value: Any) -> Any:
     return value
 
 
-def _duration(name: str, value: Any) -> float | None:
-    return None if value is None else _positive(name, value)
-
-
-def _seconds(name: str, value: Any) -> float:
-    if not is_number(value) or not value >= 0:
-        raise SettingsError(f"{name} must be a number of seconds, 0 or more, got {value!r}.")
-    return value
-
-
-def _share(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if not is_number(value) or not 0 <= value <= 1:
-        raise SettingsError(
-            f"{name} is the share of the frames to audit, from 0 to 1, got {value!r}."
-        )
-    return float(value)
+seconds = must_be("a number of seconds, 0 or more", lambda value: is_number(value) and value >= 0)
+_share = must_be(
+    "the share of the frames to audit, from 0 to 1",
+    lambda value: is_number(value) and 0 <= value <= 1,
+    float,
+)
 
 
 def check_outfile(name: str, value: Any) -> Any:
@@ -1156,16 +1050,8 @@ def check_outfile(name: str, value: Any) -> Any:
     return value
 
 
-def _log_json(name: str, value: Any) -> Any:
-    if value is not None and not isinstance(value, str | os.PathLike):
-        raise SettingsError(f"{name} must be a file's name, got {value!r:.80}.")
-    return value
-
-
-def _logger_or_none(name: str, value: Any) -> Any:
-    if value is not None and not hasattr(value, "isEnabledFor"):
-        raise SettingsError(f"{name} must be a logging.Logger, got {value!r:.80}.")
-    return value
+_log_json = must_be("a file's name", lambda value: isinstance(value, str | os.PathLike))
+_logger_object = must_be("a logging.Logger", lambda value: hasattr(value, "isEnabledFor"))
 
 
 _OF_CALLING_PROCESS = (  # noqa: SIM905
@@ -1184,25 +1070,25 @@ class RenderSettings(VideoSettings):
     """
 
     fps: Fraction = setting(Fraction(DEFAULT_FPS), lambda name, value: parse_rate(value))
-    frames: Selection | None = setting(None, _frames)
-    n_frames: int | None = setting(None, count_or_none)
-    duration: float | None = setting(None, _duration)
+    frames: Selection | None = setting(None, or_none(_frames))
+    n_frames: int | None = setting(None, or_none(count))
+    duration: float | None = setting(None, or_none(_positive))
     seed: int | None = setting(0, _seed)
-    sequential: bool = setting(False, lambda name, value: truth(name, value or False))
-    independent: bool = setting(False, lambda name, value: truth(name, value or False))
-    audit: float | None = setting(None, _share)
+    sequential: bool = setting(False, _truth_or_none)
+    independent: bool = setting(False, _truth_or_none)
+    audit: float | None = setting(None, or_none(_share))
 
     dpi: float | None = setting(100, _dpi)
-    height_px: int | None = setting(None, count_or_none)
+    height_px: int | None = setting(None, or_none(count))
     savefig_params: dict[str, Any] = setting({}, _savefig_params)
     reuse_figure_object: bool = setting(True, truth)
-    drawing: Drawing = setting("auto", one_of("auto", "full"))
+    drawing: Drawing = setting("auto", one_of(*get_args(Drawing)))
 
-    engine: Engine = setting("auto", one_of("auto", "local", "ray"))
+    engine: Engine = setting("auto", one_of(*get_args(Engine)))
     workers: Workers = setting(Workers(is_auto=True), lambda name, value: Workers.parse(value))
     performance: PerformanceSettings = setting(None, _performance)
-    transport: Literal["auto"] | Transport = setting("auto", one_of("auto", "segments", "frames"))
-    segment_frames: int | None = setting(None, count_or_none)
+    transport: Literal["auto"] | Transport = setting("auto", one_of("auto", *get_args(Transport)))
+    segment_frames: int | None = setting(None, or_none(count))
     address: str | None = setting(None, _address)
     cluster: ClusterSettings = setting(None, _cluster)
 
@@ -1214,11 +1100,11 @@ class RenderSettings(VideoSettings):
     storage_options: Mapping[str, Any] | None = setting(None, _storage_options)
 
     progress: Any = setting(None)
-    time_per_print: float = setting(15.0, _seconds)
-    logger: Logger | None = setting(None, _logger_or_none)
-    drawing_log_interval: int | None = setting(None, count_or_none)
-    encoding_log_interval: int | None = setting(None, count_or_none)
-    log_json: str | os.PathLike[str] | None = setting(None, _log_json)
+    time_per_print: float = setting(15.0, seconds)
+    logger: Logger | None = setting(None, or_none(_logger_object))
+    drawing_log_interval: int | None = setting(None, or_none(count))
+    encoding_log_interval: int | None = setting(None, or_none(count))
+    log_json: str | os.PathLike[str] | None = setting(None, or_none(_log_json))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -165,56 +165,70 @@ class UserCode:
         self._recent_s.append(time.perf_counter() - began_s)
 
 
-class AnimatorSource:
+class _OwnSource:
+    """What all sources of the user's code have: the order of frames, and what the code takes."""
+
+    stays: str | None = None
+
+    def __init__(self, settings: RenderSettings) -> None:
+        self._settings = settings
+        self._order = FrameOrder(None)
+        self._code = UserCode()
+        self._changes: ChangeRecorder | None = None
+
+    @property
+    def advance_s(self) -> float | None:
+        return self._code.usual_s
+
+    @contextlib.contextmanager
+    def _opening(self, thing: Any, geometry: Geometry | None) -> Iterator[None]:
+        """Have what the video sets on `thing` undone before the next video."""
+        self._order = FrameOrder(geometry)
+        self._changes = ChangeRecorder(thing)
+        try:
+            yield
+        except BaseException:
+            self._changes.record()
+            raise
+
+    def _record_changes(self) -> None:
+        if self._changes is not None:
+            self._changes.record()
+
+
+class AnimatorSource(_OwnSource):
     """An `Animator`: its figure is set up once, and updated for each frame."""
 
     n_frames = None
-    stays = None
 
-    def __init__(
-        self,
-        animator: Animator,
-        settings: RenderSettings,
-    ) -> None:
+    def __init__(self, animator: Animator, settings: RenderSettings) -> None:
+        super().__init__(settings)
         remove_leftovers(animator)
         self._animator = animator
-        self._settings = settings
         dpi = "figure" if settings.dpi is None else settings.dpi
         self._options = {"dpi": dpi, **settings.savefig_params}
         self._box = given_box(self._options)
-        self._order = FrameOrder(None)
         self._pixels: AnyPixels | None = None
         self._updated: int | None = None
-        self._changes: ChangeRecorder | None = None
-        self._updates = UserCode()
 
     @property
     def name(self) -> str:
         return type(self._animator).__name__
 
     @property
-    def advance_s(self) -> float | None:
-        return self._updates.usual_s
-
-    @property
     def state(self) -> Any:
         return self._animator, None if self._pixels is None else self._pixels.figure
 
     def open(self, geometry: Geometry | None) -> None:
-        self._order = FrameOrder(geometry)
         if geometry is not None:
             self._box = geometry.box
-        self._changes = ChangeRecorder(self._animator)
-        try:
+        with self._opening(self._animator, geometry):
             self._set_up()
-        except BaseException:
-            self._changes.record()
-            raise
         self._close_unless_reused()
 
     def measure(self, index: int, params: Any) -> Geometry:
         pixels = self._opened()
-        with self._updates.timed():
+        with self._code.timed():
             self._animator.update(index, params)
         # Drawing this frame must not update it a second time.
         self._updated = index
@@ -243,8 +257,7 @@ class AnimatorSource:
 
     def close(self) -> None:
         self._close_figure()
-        if self._changes is not None:
-            self._changes.record()
+        self._record_changes()
 
     def _set_up(self) -> None:
         figure = self._animator.setup()
@@ -261,7 +274,7 @@ class AnimatorSource:
         if self._updated == index:
             self._updated = None
             return self._opened()
-        with self._updates.timed():
+        with self._code.timed():
             pixels = self._opened()
             self._animator.update(index, params)
         self._updated = None
@@ -286,42 +299,28 @@ class AnimatorSource:
             self._pixels = None
 
 
-class GeneratorSource:
+class GeneratorSource(_OwnSource):
     """A `FrameGenerator` or `Act`: it draws any instant."""
 
-    stays = None
-
     def __init__(self, generator: FrameGenerator, settings: RenderSettings) -> None:
+        super().__init__(settings)
         remove_leftovers(generator)
         self._generator = generator
-        self._settings = settings
-        self._order = FrameOrder(None)
         self.n_frames = frame_count(_duration_ms(generator), settings.fps)
         self._size: tuple[int, int] | None = None
-        self._changes: ChangeRecorder | None = None
-        self._code = UserCode()
 
     @property
     def name(self) -> str:
         return type(self._generator).__name__
 
     @property
-    def advance_s(self) -> float | None:
-        return self._code.usual_s
-
-    @property
     def state(self) -> Any:
         return (self._generator,)
 
     def open(self, geometry: Geometry | None) -> None:
-        self._order = FrameOrder(geometry)
-        self._changes = ChangeRecorder(self._generator)
-        try:
+        with self._opening(self._generator, geometry):
             self._generator.start()
             self._size = self._checked_size() if geometry is None else geometry.size
-        except BaseException:
-            self._changes.record()
-            raise
 
     def measure(self, index: int, params: Any) -> Geometry:
         self._order.begin_with(index)
@@ -339,8 +338,7 @@ class GeneratorSource:
         try:
             self._generator.finish()
         finally:
-            if self._changes is not None:
-                self._changes.record()
+            self._record_changes()
 
     def _generated(self, index: int) -> Frame:
         with drawn_as(self._settings.drawing), self._code.timed():
@@ -367,28 +365,20 @@ drawn_figures: WeakSet[Any] = WeakSet()
 """Figures of the user's that were drawn in this process, and stay in pyplot."""
 
 
-class CodeSource(ABC):
+class CodeSource(_OwnSource, ABC):
     """Frames as the user's code gives them: arrays, Pillow images, matplotlib figures."""
 
-    stays: str | None = None
-
     def __init__(self, n_frames: int | None, settings: RenderSettings) -> None:
+        super().__init__(settings)
         self.n_frames = n_frames
-        self._settings = settings
-        self._order = FrameOrder(None)
         self._size: tuple[int, int] | None = None
         self._measured: tuple[int, Pixels] | None = None
         self._pixels: FigurePixels | None = None
         self._users_figures: set[Any] = set()
-        self._code = UserCode()
 
     @property
     @abstractmethod
     def name(self) -> str: ...
-
-    @property
-    def advance_s(self) -> float | None:
-        return self._code.usual_s
 
     @property
     def state(self) -> Any:
@@ -412,14 +402,11 @@ class CodeSource(ABC):
         return Geometry(size=self._size, first=index)
 
     def draw(self, index: int, params: Any) -> Pixels:
-        measured, self._measured = self._measured, None
-        if measured is not None and measured[0] == index:
-            return measured[1]
-        return self._draw(index, params)
+        measured = self._take_measured(index)
+        return self._draw(index, params) if measured is None else measured
 
     def advance(self, index: int, params: Any) -> None:
-        measured, self._measured = self._measured, None
-        if measured is not None and measured[0] == index:
+        if self._take_measured(index) is not None:
             return
         self._order.skip(index)
         with drawn_as(self._settings.drawing):
@@ -436,6 +423,10 @@ class CodeSource(ABC):
         else:
             self._pixels.close()
         self._pixels = None
+
+    def _take_measured(self, index: int) -> Pixels | None:
+        measured, self._measured = self._measured, None
+        return measured[1] if measured is not None and measured[0] == index else None
 
     def _draw(self, index: int, params: Any) -> Pixels:
         with drawn_as(self._settings.drawing), coming_by(self._order.approach(index)):

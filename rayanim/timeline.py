@@ -1,8 +1,7 @@
-"""Arithmetic of time: units, frame times, time maps, sequences, and the fluent chain.
+"""Arithmetic of time: units, frame times, changed speeds, sequences, and the fluent chain.
 
 All times are milliseconds from the start of whatever they belong to. Frame
-generators and scenes share the maps here; a map is a frozen value that knows
-only the duration of its child.
+generators and scenes share the base classes here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from itertools import accumulate
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -43,20 +41,7 @@ _MAX_ROUNDING_FRAMES = Fraction(1, 1000)
 
 
 def to_number(name: str, value: Any) -> float:
-    """`value` as a finite float.
-
-    Parameters
-    ----------
-    name
-        What the value is, for the error.
-    value
-        An int, a float, a fraction, or a NumPy number.
-
-    Raises
-    ------
-    SettingsError
-        If it is not a number, infinite or NaN.
-    """
+    """`value`, an int, a float, a fraction or a NumPy number, as a finite float."""
     try:
         number = math.nan if isinstance(value, (bool, str, bytes)) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -77,11 +62,6 @@ def to_positive(name: str, value: Any) -> float:
 
 def to_ms(amount: Any, unit: Any) -> float:
     """`amount` of `unit` in milliseconds.
-
-    Raises
-    ------
-    SettingsError
-        If the amount is not a number, or no unit has that name.
 
     Examples
     --------
@@ -116,18 +96,6 @@ def frame_count(duration_ms: float, rate: Fraction) -> int:
     is shown. A duration that exceeds a whole number of frames only by rounding
     does not add a frame.
 
-    Parameters
-    ----------
-    duration_ms
-        Length of the video in milliseconds.
-    rate
-        Frames per second.
-
-    Raises
-    ------
-    SettingsError
-        If the duration or the rate is not positive and finite.
-
     Examples
     --------
     >>> frame_count(5000, Fraction(60)), frame_count(1 / (1 / 3000), Fraction(60))
@@ -157,140 +125,6 @@ def _checked(rate: Fraction) -> Fraction:
     return rate if type(rate) is Fraction else Fraction(rate)
 
 
-class TimeMap(ABC):
-    """Turns the time of a wrapper into the time of the child it wraps."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def duration_ms(self, child_duration_ms: float) -> float:
-        """The wrapper's duration, given its child's."""
-
-    @abstractmethod
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        """The child's time at the wrapper's `time_ms`.
-
-        Times inside the wrapper give times inside the child. Times outside give
-        times outside, except through a `Crop`: so an easing that overshoots
-        reaches a scene.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Rescale(TimeMap):
-    """Play at `playback_rate` times the speed."""
-
-    playback_rate: float
-
-    def __post_init__(self) -> None:
-        to_positive("playback_rate", self.playback_rate)
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return child_duration_ms / self.playback_rate
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        return snap(time_ms * self.playback_rate, child_duration_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class RescaleTo(TimeMap):
-    """Play at the speed that makes it last exactly `new_duration_ms`."""
-
-    new_duration_ms: float
-
-    def __post_init__(self) -> None:
-        to_positive("new_duration", self.new_duration_ms)
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return self.new_duration_ms
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        return snap(time_ms * (child_duration_ms / self.new_duration_ms), child_duration_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Reverse(TimeMap):
-    """Play backwards."""
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return child_duration_ms
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        return snap(child_duration_ms - time_ms, child_duration_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Dilate(TimeMap):
-    """Let an easing change the child's time."""
-
-    dilator: Callable[..., float]
-    dilator_kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not callable(self.dilator):
-            raise SettingsError(
-                f"dilator must be a function of a number from 0 to 1 such as "
-                f"rayanim.easing.smoothstep, got {self.dilator!r}."
-            )
-        if not isinstance(self.dilator_kwargs, Mapping):
-            raise SettingsError(
-                f"dilator_kwargs must be a dict of keyword arguments, got {self.dilator_kwargs!r}."
-            )
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return child_duration_ms
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        share = clamp(time_ms / child_duration_ms, 1.0)
-        return snap(self._eased(share) * child_duration_ms, child_duration_ms)
-
-    def _eased(self, share: float) -> float:
-        eased = self.dilator(share, **self.dilator_kwargs)
-        try:
-            return to_number("what an easing returns", eased)
-        except SettingsError:
-            raise FrameError(
-                f"The easing {self.dilator!r} must return a finite number, "
-                f"got {eased!r} at {share!r}."
-            ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Crop(TimeMap):
-    """Play only the child's time from `start_ms` to `end_ms`."""
-
-    start_ms: float
-    end_ms: float
-
-    def __post_init__(self) -> None:
-        start_ms = to_number("crop_start", self.start_ms)
-        end_ms = to_number("crop_end", self.end_ms)
-        if start_ms < 0:
-            raise SettingsError(f"crop_start must be 0 ms or more, got {self.start_ms!r} ms.")
-        if end_ms <= start_ms:
-            raise SettingsError(
-                f"A crop must end after its start, got {self.start_ms!r} to {self.end_ms!r} ms."
-            )
-
-    def within(self, child_duration_ms: float) -> Crop:
-        """This crop with its end moved to the child's if they differ only by rounding."""
-        end_ms = snap(self.end_ms, child_duration_ms)
-        if end_ms > child_duration_ms:
-            raise SettingsError(
-                f"A crop cannot end at {self.end_ms!r} ms: what is cropped lasts "
-                f"{child_duration_ms!r} ms."
-            )
-        return Crop(self.start_ms, end_ms)
-
-    def duration_ms(self, child_duration_ms: float) -> float:
-        return self.end_ms - self.start_ms
-
-    def child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
-        length_ms = self.duration_ms(child_duration_ms)
-        inside_ms = snap(clamp(time_ms, length_ms), length_ms)
-        return self.end_ms if inside_ms == length_ms else self.start_ms + inside_ms
-
-
 @dataclass(frozen=True, slots=True)
 class Sequence:
     """The times of children that play one after another."""
@@ -303,7 +137,9 @@ class Sequence:
             raise SettingsError("A sequence needs at least one child, got none.")
         for index, duration_ms in enumerate(self.durations_ms):
             to_positive(f"the duration in ms of child {index}", duration_ms)
-        object.__setattr__(self, "ends_ms", _ends(self.durations_ms))
+        # Fractions add without rounding: a long sequence ends where it should.
+        ends = accumulate(map(Fraction, map(float, self.durations_ms)))
+        object.__setattr__(self, "ends_ms", tuple(map(float, ends)))
 
     @property
     def duration_ms(self) -> float:
@@ -315,11 +151,6 @@ class Sequence:
 
         Where two children meet, the later one plays. At the very end, the last
         child is at its end.
-
-        Raises
-        ------
-        SettingsError
-            If the time lies outside the sequence.
 
         Examples
         --------
@@ -341,11 +172,6 @@ class Sequence:
         return index, clamp(now_ms - start_ms, self.durations_ms[index])
 
 
-def _ends(durations_ms: Iterable[float]) -> tuple[float, ...]:
-    # Fractions add without rounding: a long sequence ends where it should.
-    return tuple(float(end) for end in accumulate(map(Fraction, map(float, durations_ms))))
-
-
 class Timed(Protocol):
     """Anything with a duration."""
 
@@ -355,45 +181,13 @@ class Timed(Protocol):
 
 
 ChildT = TypeVar("ChildT", bound=Timed)
-MapT = TypeVar("MapT", bound=TimeMap)
-
-
-def _made_once(make: Callable[..., MapT]) -> Callable[..., MapT]:
-    """`make` with a cache, so that arguments are checked once and not for every frame."""
-    kept = lru_cache(maxsize=1000, typed=True)(make)
-
-    def made(*args: Any) -> MapT:
-        try:
-            return kept(*args)
-        except TypeError:  # an unhashable argument; `make` refuses it with its own message
-            return make(*args)
-
-    return made
-
-
-_rescale = _made_once(Rescale)
-_rescale_to = _made_once(RescaleTo)
-_reverse = Reverse()
-
-
-@_made_once
-def _crop(start_ms: float, end_ms: float, child_duration_ms: float) -> Crop:
-    return Crop(start_ms, end_ms).within(child_duration_ms)
 
 
 class Retimed(ABC, Generic[ChildT]):
     """A child played with its time changed.
 
-    Parameters
-    ----------
-    child
-        What is played.
-
-    Attributes
-    ----------
-    child
-        As given. This and all other attributes can be assigned: the new value
-        is used from then on, and is checked when it is used.
+    All attributes can be assigned: the new value is used from then on, and is checked when it
+    is used.
     """
 
     kind: ClassVar[type[Any]]
@@ -403,87 +197,59 @@ class Retimed(ABC, Generic[ChildT]):
         duration_of(self)
 
     @property
-    @abstractmethod
-    def time_map(self) -> TimeMap:
-        """How this time becomes the child's."""
-
-    @property
     def duration(self) -> float:
         """Length in milliseconds."""
-        return self.time_map.duration_ms(duration_of(self.child))
+        return self._duration_ms(duration_of(self.child))
 
     def child_time(self, time_ms: float) -> float:
-        """The child's time at `time_ms` of this, both in milliseconds."""
-        return self.time_map.child_time_ms(time_ms, duration_of(self.child))
+        """The child's time at `time_ms` of this, both in milliseconds.
+
+        Times inside this give times inside the child. Times outside give times
+        outside, except through a crop: so an easing that overshoots reaches a scene.
+        """
+        return self._child_time_ms(time_ms, duration_of(self.child))
+
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        return child_duration_ms
+
+    @abstractmethod
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float: ...
 
 
 class AtRate(Retimed[ChildT]):
-    """A child played faster or slower.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    playback_rate
-        Seconds of the child that pass in one second: 2 halves the duration.
-
-    Attributes
-    ----------
-    child, playback_rate
-        As given; they can be assigned.
-    """
+    """A child played faster or slower: a rate of 2 halves its duration."""
 
     def __init__(self, child: ChildT, playback_rate: float) -> None:
         self.playback_rate = playback_rate
         super().__init__(child)
 
-    @property
-    def time_map(self) -> Rescale:
-        return _rescale(self.playback_rate)
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        to_positive("playback_rate", self.playback_rate)
+        return child_duration_ms / self.playback_rate
+
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        to_positive("playback_rate", self.playback_rate)
+        return snap(time_ms * self.playback_rate, child_duration_ms)
 
 
 class ForDuration(Retimed[ChildT]):
-    """A child played at the speed that gives it an exact duration.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    new_duration
-        The duration in milliseconds.
-
-    Attributes
-    ----------
-    child, new_duration
-        As given; they can be assigned.
-    """
+    """A child played at the speed that gives it an exact duration, in milliseconds."""
 
     def __init__(self, child: ChildT, new_duration: float) -> None:
         self.new_duration = new_duration
         super().__init__(child)
 
-    @property
-    def time_map(self) -> RescaleTo:
-        return _rescale_to(self.new_duration)
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        to_positive("new_duration", self.new_duration)
+        return self.new_duration
+
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        to_positive("new_duration", self.new_duration)
+        return snap(time_ms * (child_duration_ms / self.new_duration), child_duration_ms)
 
 
 class Dilated(Retimed[ChildT]):
-    """A child played in its own duration, at a speed that an easing changes.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    dilator
-        The easing; see `rayanim.easing`.
-    dilator_kwargs
-        Keyword arguments for the easing.
-
-    Attributes
-    ----------
-    child, dilator, dilator_kwargs
-        As given, `dilator_kwargs` as a dict; they can be assigned.
-    """
+    """A child played in its own duration, at a speed that an easing changes."""
 
     def __init__(
         self,
@@ -495,50 +261,78 @@ class Dilated(Retimed[ChildT]):
         self.dilator_kwargs: Mapping[str, Any] = {} if dilator_kwargs is None else dilator_kwargs
         super().__init__(child)
 
-    @property
-    def time_map(self) -> Dilate:
-        return Dilate(self.dilator, {} if self.dilator_kwargs is None else self.dilator_kwargs)
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        self._checked_kwargs()
+        return child_duration_ms
+
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        share = clamp(time_ms / child_duration_ms, 1.0)
+        eased = self.dilator(share, **self._checked_kwargs())
+        try:
+            eased = to_number("what an easing returns", eased)
+        except SettingsError:
+            raise FrameError(
+                f"The easing {self.dilator!r} must return a finite number, "
+                f"got {eased!r} at {share!r}."
+            ) from None
+        return snap(eased * child_duration_ms, child_duration_ms)
+
+    def _checked_kwargs(self) -> Mapping[str, Any]:
+        """The easing's arguments, once both are known to be what they must be."""
+        if not callable(self.dilator):
+            raise SettingsError(
+                f"dilator must be a function of a number from 0 to 1 such as "
+                f"rayanim.easing.smoothstep, got {self.dilator!r}."
+            )
+        kwargs = {} if self.dilator_kwargs is None else self.dilator_kwargs
+        if not isinstance(kwargs, Mapping):
+            raise SettingsError(
+                f"dilator_kwargs must be a dict of keyword arguments, got {kwargs!r}."
+            )
+        return kwargs
 
 
 class Reversed(Retimed[ChildT]):
-    """A child played backwards.
+    """A child played backwards."""
 
-    Parameters
-    ----------
-    child
-        What is played.
-    """
-
-    @property
-    def time_map(self) -> Reverse:
-        return _reverse
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        return snap(child_duration_ms - time_ms, child_duration_ms)
 
 
 class Cropped(Retimed[ChildT]):
-    """A stretch of a child.
-
-    Parameters
-    ----------
-    child
-        What is played.
-    crop_start, crop_end
-        Where the stretch starts and ends, in milliseconds of the child's time.
-        The end of the child is allowed.
-
-    Attributes
-    ----------
-    child, crop_start, crop_end
-        As given; they can be assigned.
-    """
+    """A stretch of a child, from and to milliseconds of the child's time."""
 
     def __init__(self, child: ChildT, crop_start: float, crop_end: float) -> None:
         self.crop_start = crop_start
         self.crop_end = crop_end
         super().__init__(child)
 
-    @property
-    def time_map(self) -> Crop:
-        return _crop(self.crop_start, self.crop_end, duration_of(self.child))
+    def _duration_ms(self, child_duration_ms: float) -> float:
+        return self._checked_end_ms(child_duration_ms) - self.crop_start
+
+    def _child_time_ms(self, time_ms: float, child_duration_ms: float) -> float:
+        end_ms = self._checked_end_ms(child_duration_ms)
+        length_ms = end_ms - self.crop_start
+        inside_ms = snap(clamp(time_ms, length_ms), length_ms)
+        return end_ms if inside_ms == length_ms else self.crop_start + inside_ms
+
+    def _checked_end_ms(self, child_duration_ms: float) -> float:
+        """The end; it is the child's where the two differ only by rounding."""
+        start_ms = to_number("crop_start", self.crop_start)
+        end_ms = to_number("crop_end", self.crop_end)
+        if start_ms < 0:
+            raise SettingsError(f"crop_start must be 0 ms or more, got {self.crop_start!r} ms.")
+        if end_ms <= start_ms:
+            raise SettingsError(
+                f"A crop must end after its start, got {self.crop_start!r} to {self.crop_end!r} ms."
+            )
+        end_ms = snap(self.crop_end, child_duration_ms)
+        if end_ms > child_duration_ms:
+            raise SettingsError(
+                f"A crop cannot end at {self.crop_end!r} ms: what is cropped lasts "
+                f"{child_duration_ms!r} ms."
+            )
+        return end_ms
 
 
 class Fluent(Generic[ChildT]):

@@ -385,7 +385,9 @@ def test_a_folder_gets_an_image_for_each_frame(script, capsys):
 def test_a_bad_option_does_not_blame_the_script(script, capsys, options):
     """What only the script's video can refuse is told without a line of the script."""
     assert call("run", script(CALLS), "--quiet", *options) == 2
-    assert capsys.readouterr().err.startswith("rayanim: error: ")
+    err = capsys.readouterr().err
+    assert err.startswith("rayanim: error: ")
+    assert "--crf" not in options or "--crf of libx264 must be" in err
 
 
 def test_a_log_that_cannot_be_written_does_not_blame_the_script(script, capsys):
@@ -729,9 +731,18 @@ def test_an_interrupt_that_stands_for_a_signal_is_that_signal():
     [
         (["preview", "x.py", "--port", "abc"], "'--port': it must be a whole number, got 'abc'."),
         (["run", "x.py", "--crf", "999"], "(VP9, AV1), got 999."),
+        (
+            ["run", "x.py", "--actor-memory", "3"],
+            "error: --actor-memory must be a whole number of "
+            "bytes, at least 16777216 (16 MiB), got 3.",
+        ),
+        (
+            ["run", "x.py", "--min-workers", "5", "--max-workers", "2"],
+            "error: --min-workers=5 is above --max-workers=2.",
+        ),
     ],
 )
-def test_numbers_are_shown_as_they_were_written(capsys, words, message):
+def test_settings_are_named_as_the_options_and_shown_as_they_were_written(capsys, words, message):
     """And what they must be is said in plain words."""
     assert call(*words) == 2
     assert capsys.readouterr().err.endswith(f"{message}\n")

@@ -10,9 +10,9 @@ import pytweening
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rayanim.acts import Scene, TimeDilateScene
 from rayanim.easing import Easing, doublespeed, freeze, smootheststep, smoothstep, squeeze
 from rayanim.errors import SettingsError
-from rayanim.timeline import Dilate
 
 PROPER = [squeeze, doublespeed, smoothstep, smootheststep]
 shares = st.floats(min_value=0, max_value=1)
@@ -86,7 +86,7 @@ class Quadratic(Easing):
 
 def test_easing_is_a_base_class() -> None:
     """A subclass defines __call__ and dilates time."""
-    assert Dilate(Quadratic()).child_time_ms(5, 10) == 2.5
+    assert TimeDilateScene(Scene(), Quadratic()).child_time(0.5) == 0.25
 
 
 def test_an_easing_class_without_call_says_so() -> None:
@@ -111,10 +111,10 @@ PYTWEENING = [
 @pytest.mark.parametrize("easing", PYTWEENING)
 def test_pytweening_easings_dilate_time(easing: Callable[[float], float]) -> None:
     """All of them can be used as they are, and start and end with the child."""
-    dilate = Dilate(easing)
+    scene = TimeDilateScene(Scene(), easing)
     # Its bounces really are off by 0.6 % at their ends.
-    assert dilate.child_time_ms(0, 1000) == pytest.approx(0, abs=6)
-    assert dilate.child_time_ms(1000, 1000) == pytest.approx(1000, abs=6)
+    assert scene.child_time(0) == pytest.approx(0, abs=0.006)
+    assert scene.child_time(1) == pytest.approx(1, abs=0.006)
 
 
 def test_pytweening_was_really_tried() -> None:

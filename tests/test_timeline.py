@@ -16,17 +16,20 @@ from hypothesis import strategies as st
 
 import rayanim.easing
 import rayanim.timeline
+from rayanim.acts import (
+    CroppedScene,
+    Scene,
+    TimeDilateScene,
+    TimeRescaleExactDurationScene,
+    TimeRescaleScene,
+    TimeReverseScene,
+)
 from rayanim.errors import FrameError, SettingsError
 from rayanim.timeline import (
     TOLERANCE,
     UNITS_LOOKUP,
-    Crop,
-    Dilate,
-    Rescale,
-    RescaleTo,
-    Reverse,
+    Retimed,
     Sequence,
-    TimeMap,
     frame_count,
     frame_time_ms,
     to_ms,
@@ -41,21 +44,35 @@ UNIT_LENGTHS_MS = [1, 1e3, 1e3, 6e4, 6e4, 3.6e6, 3.6e6, 3.6e6, 8.64e7, 8.64e7]
 NO_DURATIONS = [0, -1, math.nan, math.inf, -math.inf, 10**400, None, "5", True, 1j]
 
 
-def maps_for(duration_ms: float) -> st.SearchStrategy[TimeMap]:
-    """Every kind of map that fits a child of `duration_ms`."""
-    halves = st.floats(min_value=0, max_value=0.4)
+class Lasting(Scene):
+    """A scene of a given duration."""
+
+    def __init__(self, duration_ms: float) -> None:
+        self._duration_ms = duration_ms
+
+    @property
+    def duration(self) -> float:
+        return self._duration_ms
+
+
+def retimed(duration_ms: float) -> st.SearchStrategy[Retimed[Scene]]:
+    """A scene of `duration_ms` with its time changed in every way that there is."""
+    child, halves = Lasting(duration_ms), st.floats(min_value=0, max_value=0.4)
+    squeeze = rayanim.easing.squeeze
     return st.one_of(
-        st.builds(Rescale, st.floats(min_value=1e-3, max_value=1e3)),
-        st.builds(RescaleTo, durations),
-        st.just(Reverse()),
-        st.just(Dilate(rayanim.easing.smoothstep)),
-        st.just(Dilate(rayanim.easing.squeeze, {"amt": 0.3})),
-        st.builds(lambda a, b: Crop(a * duration_ms, (1 - b) * duration_ms), halves, halves),
+        st.builds(TimeRescaleScene, st.just(child), st.floats(min_value=1e-3, max_value=1e3)),
+        st.builds(TimeRescaleExactDurationScene, st.just(child), durations),
+        st.just(TimeReverseScene(child)),
+        st.just(TimeDilateScene(child, rayanim.easing.smoothstep)),
+        st.just(TimeDilateScene(child, squeeze, {"amt": 0.3})),
+        st.builds(
+            lambda a, b: CroppedScene(child, a * duration_ms, (1 - b) * duration_ms), halves, halves
+        ),
     )
 
 
 @pytest.mark.parametrize("module", [rayanim.timeline, rayanim.easing])
-def test_time_maps_and_easings_are_pure(module: ModuleType) -> None:
+def test_time_and_easings_are_pure(module: ModuleType) -> None:
     """Neither module imports Ray, PyAV, matplotlib, clocks, threads or processes."""
     tree = ast.parse(Path(str(module.__file__)).read_text())
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
@@ -142,9 +159,9 @@ def test_what_is_no_duration_is_refused(duration_ms: object) -> None:
     with pytest.raises(SettingsError, match="child 1"):
         Sequence((1.0, duration_ms))  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="playback_rate"):
-        Rescale(duration_ms)  # type: ignore[arg-type]
+        TimeRescaleScene(Scene(), duration_ms)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="new_duration"):
-        RescaleTo(duration_ms)  # type: ignore[arg-type]
+        TimeRescaleExactDurationScene(Scene(), duration_ms)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rate", [Fraction(0), Fraction(-1)])
@@ -160,63 +177,66 @@ def test_a_method_in_place_of_a_property_is_named() -> None:
         frame_count(lambda: 5000, Fraction(60))  # type: ignore[arg-type]
 
 
-@given(durations.flatmap(lambda d: st.tuples(st.just(d), maps_for(d), shares)))
-def test_time_maps_stay_inside_the_child(case: tuple[float, TimeMap, float]) -> None:
+@given(durations.flatmap(retimed), shares)
+def test_changed_times_stay_inside_the_child(scene: Retimed[Scene], share: float) -> None:
     """An instant of the wrapper is an instant of the child."""
-    duration_ms, time_map, share = case
-    time_ms = share * time_map.duration_ms(duration_ms)
-    assert 0 <= time_map.child_time_ms(time_ms, duration_ms) <= duration_ms
+    assert 0 <= scene.child_time(share * scene.duration) <= scene.child.duration
 
 
 @given(durations, shares)
 def test_reversing_twice_changes_nothing(duration_ms: float, share: float) -> None:
-    """Reverse is its own inverse."""
-    time_ms, back = share * duration_ms, Reverse()
-    twice = back.child_time_ms(back.child_time_ms(time_ms, duration_ms), duration_ms)
+    """A reversed scene is its own inverse."""
+    time_ms, back = share * duration_ms, TimeReverseScene(Lasting(duration_ms))
+    twice = back.child_time(back.child_time(time_ms))
     assert twice == pytest.approx(time_ms, abs=2 * TOLERANCE * duration_ms)
 
 
 @given(durations, st.floats(min_value=1e-3, max_value=1e3))
 def test_the_ends_are_met_exactly(duration_ms: float, factor: float) -> None:
     """The first and last instant of a wrapper are those of the child, without rounding."""
-    for time_map in (Rescale(factor), RescaleTo(factor), Crop(0, duration_ms)):
-        length_ms = time_map.duration_ms(duration_ms)
-        assert time_map.child_time_ms(0, duration_ms) == 0
-        assert time_map.child_time_ms(length_ms, duration_ms) == duration_ms
+    child = Lasting(duration_ms)
+    for scene in (
+        TimeRescaleScene(child, factor),
+        TimeRescaleExactDurationScene(child, factor),
+        CroppedScene(child, 0, duration_ms),
+    ):
+        assert scene.child_time(0) == 0
+        assert scene.child_time(scene.duration) == duration_ms
 
 
 def test_a_crop_may_end_with_the_child_but_for_rounding() -> None:
     """A billionth too late is the very end; more is an error."""
-    assert Crop(0, 10 + 1e-12).within(10).end_ms == 10
-    with pytest.raises(SettingsError, match=r"10\.1 ms.*lasts 10 ms"):
-        Crop(0, 10.1).within(10)
+    assert CroppedScene(Lasting(10), 0, 10 + 1e-12).duration == 10
+    with pytest.raises(SettingsError, match=r"10\.1 ms.*lasts 10\.0 ms"):
+        CroppedScene(Lasting(10), 0, 10.1)
 
 
 @pytest.mark.parametrize("ends", [(-1, 5), (5, 5), (5, 4), (math.nan, 5), (0, math.inf), (0, "5")])
 def test_senseless_crops_are_refused(ends: tuple[float, float]) -> None:
     """A crop has a start of 0 or more and an end after it."""
     with pytest.raises(SettingsError):
-        Crop(*ends)
+        CroppedScene(Lasting(10), *ends)
 
 
 @pytest.mark.parametrize("eased", [None, "1", math.nan, 1j, math.inf])
 def test_an_easing_that_gives_no_number_is_named(eased: object) -> None:
     """The error names the easing, what it gave and where."""
+    scene = TimeDilateScene(Lasting(10), lambda share: eased)  # type: ignore[arg-type,return-value]
     with pytest.raises(FrameError, match="easing"):
-        Dilate(lambda share: eased).child_time_ms(5, 10)  # type: ignore[arg-type,return-value]
+        scene.child_time(5)
 
 
 @pytest.mark.parametrize(("dilator", "kwargs"), [(0.5, {}), (abs, 5), (None, {})])
 def test_dilations_are_checked_when_made(dilator: object, kwargs: object) -> None:
     """What is no function, or no keyword arguments, is refused at once."""
     with pytest.raises(SettingsError, match="dilator"):
-        Dilate(dilator, kwargs)  # type: ignore[arg-type]
+        TimeDilateScene(Scene(), dilator, kwargs)  # type: ignore[arg-type]
 
 
 def test_an_easing_that_overshoots_is_passed_on() -> None:
-    """A map hands on times outside the child; it is for the wrapper to hold them."""
-    assert Dilate(lambda share: 1.5).child_time_ms(5, 10) == 15
-    assert Crop(2, 8).child_time_ms(50, 10) == 8
+    """A scene gets times outside of it; only a crop holds them."""
+    assert TimeDilateScene(Lasting(10), lambda share: 1.5).child_time(5) == 15
+    assert CroppedScene(Lasting(10), 2, 8).child_time(50) == 8
 
 
 def test_the_last_instant_is_the_end_of_the_last_child() -> None:

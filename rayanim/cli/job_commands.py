@@ -34,7 +34,10 @@ from rayanim.cli.options import (
     actor_options,
     common_options,
     going_on,
+    json_option,
+    json_text_option,
     page_options,
+    script_arguments,
     video_options,
     with_options,
     words_again,
@@ -52,7 +55,7 @@ from rayanim.jobs.client import JobsClient, SubmittedJob
 from rayanim.jobs.fetch import Offer, check_free, fetch_video, targets
 from rayanim.jobs.watch import JobEvent, read_log
 from rayanim.progress.reporters import can_show_bar
-from rayanim.report import size_text
+from rayanim.report import plural, size_text
 
 if TYPE_CHECKING:
     from rayanim.jobs.client import JobRequest
@@ -88,25 +91,7 @@ NOT_PASSED_ON = ("outputs", "preview", "as_json", "quiet", "videos_folder", "res
 """Options of `run` that mean something else, or nothing, on the cluster."""
 
 
-def _read_json(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
-    """An option that Ray's own command takes as JSON."""
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"is no JSON ({error}): {text!r}.") from error
-    if not isinstance(value, dict):
-        raise click.BadParameter(f"must be a JSON object such as {{}}, got {text!r}.")
-    return value
-
-
-def _json_option(name: str, help: str) -> Callable[[CommandT], CommandT]:
-    return click.option(name, metavar="JSON", callback=_read_json, help=help)
-
-
 _address = click.option("--address", metavar="URL", help=ADDRESS_HELP)
-_json = click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output.")
 
 
 def submit_options(command: CommandT) -> CommandT:
@@ -139,10 +124,10 @@ def submit_options(command: CommandT) -> CommandT:
             help="Have this installed on every node, or all that a .txt file lists.",
         ),
         click.option("--runtime-env", metavar="FILE", help="A YAML file for Ray."),
-        _json_option("--runtime-env-json", "The same as JSON text."),
+        json_text_option("--runtime-env-json", "{}", "The same as JSON text."),
         click.option("--submission-id", metavar="ID", help="The job's name on the cluster."),
         click.option("--no-wait", is_flag=True, help="Print the job's name and end at once."),
-        _json_option("--metadata-json", "Metadata, a JSON object of strings."),
+        json_text_option("--metadata-json", "{}", "Metadata, a JSON object of strings."),
         click.option(
             "--entrypoint-num-cpus", type=float, metavar="N", help="CPUs of the job's driver."
         ),
@@ -152,8 +137,10 @@ def submit_options(command: CommandT) -> CommandT:
         click.option(
             "--entrypoint-memory", type=int, metavar="BYTES", help="Memory of the job's driver."
         ),
-        _json_option("--entrypoint-resources", "Custom Ray resources of the job's driver."),
-        _json_option("--entrypoint-label-selector", "Where the driver may run."),
+        json_text_option(
+            "--entrypoint-resources", "{}", "Custom Ray resources of the job's driver."
+        ),
+        json_text_option("--entrypoint-label-selector", "{}", "Where the driver may run."),
     )
 
 
@@ -220,8 +207,7 @@ class Submission:
 
 
 @click.command(cls=ScriptCommand, epilog=SUBMIT_EXIT_CODES)
-@click.argument("script", type=click.Path(path_type=Path))
-@click.argument("name", required=False)
+@script_arguments
 @submit_options
 @common_options
 @video_options
@@ -328,8 +314,7 @@ def _output_in(folder: Path | None, options: Options) -> str | None:
 def _described(package: Package) -> str:
     if not package.files:
         return "the job"
-    many = "1 file" if len(package.files) == 1 else f"{len(package.files)} files"
-    return f"{many} ({size_text(package.size_bytes)})"
+    return f"{plural(len(package.files), 'file')} ({size_text(package.size_bytes)})"
 
 
 def _request(
@@ -422,7 +407,7 @@ LOG_LINES = 200
 @click.command()
 @click.argument("job", required=False)
 @_address
-@_json
+@json_option
 @_reporting_failures
 def status(job: str | None, address: str | None, as_json: bool) -> int:
     """Show rayanim's jobs on a cluster, or one JOB with its progress."""
@@ -449,7 +434,7 @@ def status(job: str | None, address: str | None, as_json: bool) -> int:
 @click.argument("job")
 @_address
 @click.option("-f", "--follow", is_flag=True, help="Follow it to its end; Ctrl-C leaves it.")
-@_json
+@json_option
 @_reporting_failures
 def logs(job: str, address: str | None, follow: bool, as_json: bool) -> int:
     """Show what JOB has printed and reported."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from rayanim.cli.printing import ending_signals, write_text
+from rayanim.cli.printing import ExpectedTexts, ending_signals, write_text
 from rayanim.errors import JobError
 from rayanim.jobs.client import STOP_WAIT_S, JobsClient, SubmittedJob
 from rayanim.jobs.fetch import Offer
@@ -30,10 +30,6 @@ def write_note(text: str) -> None:
     write_text(sys.stderr, f"{OWN_LINE}{text}")
 
 
-PRINTED_CHARS = 10_000
-"""How much of what the script printed last is looked at for a report, which has some 500."""
-
-
 class JobDisplay:
     """Shows people what a job does."""
 
@@ -43,8 +39,7 @@ class JobDisplay:
         self._quiet = quiet
         has_progress = with_progress and not quiet
         self._progress: Progress = choose_progress() if has_progress else NoProgress()
-        self._printed = ""
-        self._unprinted: list[str] = []
+        self._reports = ExpectedTexts()
         self._label = ""
         self._state: ProgressState | None = None
         self._has_bar = False
@@ -80,16 +75,13 @@ class JobDisplay:
     def end(self) -> None:
         """The job has ended: print the reports that the script has not printed itself."""
         self.pause()
-        unprinted, self._unprinted = self._unprinted, []
-        for text in unprinted:
+        for text in self._reports.take_unprinted():
             if not self._quiet:
                 write_text(sys.stdout, text)
 
     def _text(self, text: str) -> None:
         """What the script prints goes to standard output, what rayanim says to standard error."""
-        if self._unprinted:
-            self._printed = (self._printed + text)[-PRINTED_CHARS:]
-            self._unprinted = [each for each in self._unprinted if each not in self._printed]
+        self._reports.printed(text)
         QuietStream(sys.stderr if text.startswith(OWN_LINE) else sys.stdout).write(text)
 
     def _event(self, kind: str, values: dict[str, Any]) -> None:
@@ -108,9 +100,7 @@ class JobDisplay:
             self._state = None
             self._progress.fail()
         elif kind == "report":
-            if not self._unprinted:
-                self._printed = ""
-            self._unprinted.append(values["text"])
+            self._reports.expect(values["text"])
         elif kind == "video":
             self.videos.append(Offer.of(values))
         elif kind == "error":

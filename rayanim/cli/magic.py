@@ -56,13 +56,13 @@ def _options(line: str) -> Options | None:
         "it defines, or NAME of several; or what it renders itself.",
     )
     try:
-        words = shlex.split(line)
-        context = command.make_context("%%rayanim", words)
+        context = command.make_context("%%rayanim", shlex.split(line))
     except ValueError as error:
         raise SettingsError(f"The options {line!r} cannot be read: {error}.") from error
     except click.exceptions.Exit:
         return None
-    return Options.of(context.params, (), None)
+    with context:
+        return Options.of(context.params, (), None)
 
 
 def _render_cell(shell: Any, cell: str, options: Options) -> None:

@@ -25,6 +25,7 @@ from rayanim.cli.options import (
     json_option,
     page_options,
     parsed_time,
+    script_arguments,
     video_options,
 )
 from rayanim.cli.printing import INTERRUPTED, USAGE
@@ -116,8 +117,7 @@ def main() -> None:
 
 
 @main.command(cls=ScriptCommand, epilog=EXIT_CODES)
-@click.argument("script", type=click.Path(path_type=Path))
-@click.argument("name", required=False)
+@script_arguments
 @common_options
 @video_options
 @click.option(
@@ -163,8 +163,7 @@ def run(
 
 
 @main.command(cls=ScriptCommand, epilog=EXIT_CODES)
-@click.argument("script", type=click.Path(path_type=Path))
-@click.argument("name", required=False)
+@script_arguments
 @click.option(
     "--frame",
     metavar="N",
@@ -189,8 +188,7 @@ def still(ctx: click.Context, /, script: Path, frame: int, **given: Any) -> int:
     epilog="Exit codes: 0 ended by Ctrl-C; 2 an option or NAME is not valid, the port is taken, or "
     "there is no such script; 143 stopped by SIGTERM.",
 )
-@click.argument("script", type=click.Path(path_type=Path))
-@click.argument("name", required=False)
+@script_arguments
 @page_options
 @drawing_options
 @click.option("--draws-for-page", is_flag=True, hidden=True)
@@ -222,8 +220,7 @@ def preview(
 
 
 @main.command(cls=ScriptCommand, epilog=EXIT_CODES)
-@click.argument("script", type=click.Path(path_type=Path))
-@click.argument("name", required=False)
+@script_arguments
 @frames_option
 @drawing_options
 @json_option

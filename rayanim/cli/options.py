@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from rayanim.cli.printing import in_options
 from rayanim.errors import SettingsError
 from rayanim.jobs.client import HIDDEN, masked
 from rayanim.settings import (
@@ -52,6 +53,15 @@ def with_options(command: CommandT, *options: Decorator) -> CommandT:
     return command
 
 
+def script_arguments(command: CommandT) -> CommandT:
+    """The arguments of commands that run a script."""
+    return with_options(
+        command,
+        click.argument("script", type=click.Path(path_type=Path)),
+        click.argument("name", required=False),
+    )
+
+
 def _parsed(*names: str, parse: Callable[[Any], Any], **options: Any) -> Decorator:
     """An option that `parse` reads; its `SettingsError` is a usage error."""
 
@@ -64,7 +74,7 @@ def _parsed(*names: str, parse: Callable[[Any], Any], **options: Any) -> Decorat
     return click.option(*names, callback=callback, **options)
 
 
-def _json_option(name: str, example: str, help: str) -> Decorator:
+def json_text_option(name: str, example: str, help: str) -> Decorator:
     """An option whose text is a JSON object."""
 
     def parse(text: str) -> Any:
@@ -98,14 +108,14 @@ def actor_options(command: CommandT) -> CommandT:
             metavar="SIZE",
             help="Memory set aside for an actor, such as 2GB.",
         ),
-        _json_option("--resources", '{"render": 1}', "Custom Ray resources per actor."),
+        json_text_option("--resources", '{"render": 1}', "Custom Ray resources per actor."),
         click.option(
             "--keep-head-free",
             is_flag=True,
             default=None,
             help="Draw on other nodes than the cluster's head.",
         ),
-        _json_option(
+        json_text_option(
             "--label-selector", '{"role": "render"}', "Draw on nodes with these labels only."
         ),
     )
@@ -472,7 +482,7 @@ class Options:
                 values["cluster"] = ClusterSettings(**cluster)
             settings = RenderSettings(**values)
         except SettingsError as error:
-            raise click.UsageError(error.message) from error
+            raise click.UsageError(in_options(error.message, {*values, *cluster})) from error
         return cls(
             script_arguments=script_arguments,
             still_number=still_number,

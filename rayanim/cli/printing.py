@@ -53,6 +53,8 @@ class ExpectedTexts:
 
     def expect(self, text: str) -> None:
         """`text` may be printed from now on."""
+        if not self._texts:
+            self._tail = ""
         self._texts.append(text)
 
     def printed(self, text: str) -> None:
@@ -64,7 +66,7 @@ class ExpectedTexts:
 
     def take_unprinted(self) -> list[str]:
         """Those that were not printed; they are expected no longer."""
-        unprinted, self._texts, self._tail = self._texts, [], ""
+        unprinted, self._texts = self._texts, []
         return unprinted
 
 
@@ -315,9 +317,10 @@ def failure_of(
     code = FAILED
     if isinstance(error, SettingsError | JobError):
         code = USAGE if isinstance(error, SettingsError) else CLUSTER
+    message = error.message
     if isinstance(error, SettingsError | ClusterError) and _may_be_of_the_command(error, options):
-        script = None
-    return Failure(code, error.message, _shown_traceback(error, verbose, script), kind, frame)
+        script, message = None, in_options(message, options)
+    return Failure(code, message, _shown_traceback(error, verbose, script), kind, frame)
 
 
 @contextlib.contextmanager
@@ -360,6 +363,19 @@ def _may_be_of_the_command(error: SettingsError | ClusterError, options: Collect
         re.search(rf"\b{name}\b{_ALSO_NAMED.get(name, '')}", error.message)
         for name in given - {"outfile"}
     )
+
+
+def in_options(message: str, given: Collection[str]) -> str:
+    """`message` with the settings that the command was given under the names of its options.
+
+    They stand at its start, and where two of them are compared.
+    """
+    context = click.get_current_context(silent=True)
+    for each in context.command.params if context is not None else ():
+        if each.name in given:
+            named = rf"(?:^|(?<= and )|(?<= above )){each.name}(?=$|[ =:'])"
+            message = re.sub(named, max(each.opts, key=len), message)
+    return message
 
 
 PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep

@@ -272,7 +272,7 @@ class _Run:
         return False
 
     def _make_overrides(self) -> Overrides:
-        options = self._options
+        options, show = self._options, self._show
         arguments = options.arguments
         progress = self._printer.progress()
         if progress is not None:
@@ -285,17 +285,13 @@ class _Run:
             quality_fps=options.quality_fps,
             still_number=options.still_number,
             dry_run=options.dry_run,
-            show=self._show_with(self._printer),
+            show=None if show is None else lambda plan: show(plan, self._printer),
             watch=self._watch,
             on_report=self._report,
             on_comparison=self._compared if options.compare else None,
             videos=options.videos_folder,
             how_to_resume=f"run:\n  {options.resume_command or resuming(sys.argv)}",
         )
-
-    def _show_with(self, printer: Printer) -> Callable[[PlannedVideo], Report] | None:
-        show = self._show
-        return None if show is None else lambda plan: show(plan, printer)
 
     def _report(self, report: Report) -> None:
         files = [each.output for each in report.files]

@@ -60,10 +60,7 @@ def as_main(path: Path, arguments: Sequence[str] = ()) -> Iterator[ModuleType]:
 
 def execute(module: ModuleType) -> None:
     """Run the code of the file that `module` was made for."""
-    path = module.__file__
-    if path is None:
-        raise SettingsError(f"{module!r} belongs to no file.")
-    exec(_code_of(path), module.__dict__)  # noqa: S102
+    exec(_code_of(str(module.__file__)), module.__dict__)  # noqa: S102
 
 
 def check_syntax(path: Path) -> None:

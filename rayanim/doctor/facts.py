@@ -179,20 +179,3 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         rest = replace(each, nodes=())
         by_rest[rest] = (*by_rest.get(rest, ()), *each.nodes)
     return tuple(replace(rest, nodes=nodes) for rest, nodes in by_rest.items())
-
-
-def is_well(findings: Iterable[Finding]) -> bool:
-    """Whether there is no error."""
-    return all(each.level != "error" for each in findings)
-
-
-def summary(findings: Iterable[Finding]) -> str:
-    """One line: how many errors there are, and how many warnings."""
-    levels = [each.level for each in findings]
-    errors, warnings = _count(levels, "error"), _count(levels, "warning")
-    return f"{errors}, {warnings}.".capitalize()
-
-
-def _count(levels: list[Level], level: Level) -> str:
-    count = levels.count(level)
-    return f"{count or 'no'} {level}{'' if count == 1 else 's'}"

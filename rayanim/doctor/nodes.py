@@ -15,7 +15,7 @@ from typing import Any
 
 from rayanim.doctor import node_task
 from rayanim.doctor.checks import check_cluster, check_machine, check_token
-from rayanim.doctor.facts import ClusterFacts, Finding, NodeFacts, Probe, Token, is_well, summary
+from rayanim.doctor.facts import ClusterFacts, Finding, NodeFacts, Probe, Token
 from rayanim.doctor.probe import pack_test_video, probe_here
 from rayanim.engine.cluster import check_fit, check_reach, choose_token, located
 from rayanim.errors import ClusterError
@@ -49,12 +49,15 @@ class Examination:
     @property
     def is_well(self) -> bool:
         """Whether there is no error."""
-        return is_well(self.findings)
+        return all(each.level != "error" for each in self.findings)
 
     @property
     def summary(self) -> str:
-        """One line."""
-        return summary(self.findings)
+        """One line: how many errors there are, and how many warnings."""
+        levels = [each.level for each in self.findings]
+        counts = ((levels.count(level), level) for level in ("error", "warning"))
+        texts = (f"{count or 'no'} {level}{'' if count == 1 else 's'}" for count, level in counts)
+        return f"{', '.join(texts)}.".capitalize()
 
     def facts(self) -> dict[str, Any]:
         """What was found out as plain values for JSON."""

@@ -46,6 +46,7 @@ from rayanim.video.spec import gop_frames, segment_lengths
 
 if TYPE_CHECKING:
     from rayanim.engine.stats import JobStats
+    from rayanim.storage.segments import SegmentFolder
     from rayanim.video.spec import StreamSpec
 
 _logger = logging.getLogger("rayanim")
@@ -111,6 +112,7 @@ class LiveReport(WatchedRender):
         """Nothing is drawn yet, or no more."""
         self.version += 1
         self.stored, self.playing, self.read_segment = [], None, None
+        self.store: SegmentFolder | None = None
         self._spec: StreamSpec | None = None
         self._stats: JobStats | None = None
         self._drawn = Spans()
@@ -191,7 +193,7 @@ class LiveReport(WatchedRender):
     def _open(self, event: VideoOpened) -> None:
         self._spec, self._stats = event.spec, event.stats
         self.playing, why_not = playing_of(event.spec)
-        store = event.store
+        store = self.store = event.store
         if store is None:
             reason = event.stats.transport_reason
             why_not = f"One encoder makes the whole video ({reason}): it plays when it is finished."

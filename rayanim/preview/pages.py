@@ -69,11 +69,12 @@ class PageServer(ThreadingHTTPServer):
         return True
 
     def html(self) -> str:
-        """The page: one file, with the style that all pages share."""
+        """The page: one file, with the style and the script that all pages share."""
         here = Path(__file__).parent
         page = (here / self._page).read_text("utf-8")
-        style = (here / "style.css").read_text("utf-8")
-        return page.replace("{{style}}", style).replace("{{title}}", safe(self._title))
+        for name, file in (("{{style}}", "style.css"), ("{{script}}", "shared.js")):
+            page = page.replace(name, (here / file).read_text("utf-8"))
+        return page.replace("{{title}}", safe(self._title))
 
 
 class PageHandler(BaseHTTPRequestHandler):

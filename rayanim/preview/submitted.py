@@ -26,9 +26,7 @@ from rayanim.storage.segments import segment_from_bytes, segment_name
 from rayanim.video.spec import StreamSpec
 
 if TYPE_CHECKING:
-    from rayanim.events import VideoOpened
     from rayanim.jobs.client import JobsClient
-    from rayanim.report import Report
     from rayanim.video.encode import EncodedSegment
 
 EVERY_S = 2.0
@@ -45,8 +43,10 @@ class ForwardedReport(LiveReport):
     """The live report of a job's driver; `emit` writes news into the job's log."""
 
     def __init__(self, emit: Callable[[str, dict[str, Any]], None]) -> None:
-        self._linked: str | None = None
         super().__init__()
+        # The link by which the segments are served, and the version that they are of.
+        self._linked: str | None = None
+        self._linked_version = -1
         self._emit = emit
         self._emit_due_s = 0.0
         self._emitted = -1, 0
@@ -55,6 +55,11 @@ class ForwardedReport(LiveReport):
     def notify(self) -> None:
         """Emit what is new now and then, and the end at once."""
         super().notify()
+        if self._linked_version != self.version or self.shown["state"] == "finished":
+            self._unlink()
+            self._linked_version = self.version
+            if self.shown["state"] == "drawing":
+                self._link()
         is_due = time.monotonic() >= self._emit_due_s and self._emitted_bytes < ROUTINE_BYTES
         if self.shown["state"] not in ENDED and not is_due:
             return
@@ -70,20 +75,10 @@ class ForwardedReport(LiveReport):
             news.pop("spec", None)
         self._emitted = self.version, len(self.stored)
 
-    def finish(self, report: Report) -> None:
-        """A job's video is at its target, and its segments are gone."""
-        super().finish(report)
-        if self.shown["state"] == "finished":
-            self._unlink()
-
     def fail(self, text: str, *, is_stopped: bool = False) -> None:
         """The script has failed, or was stopped."""
         self._unlink()
         super().fail(text, is_stopped=is_stopped)
-
-    def _begin(self) -> None:
-        self._unlink()
-        super()._begin()
 
     def _unlink(self) -> None:
         name, self._linked = self._linked, None
@@ -91,13 +86,13 @@ class ForwardedReport(LiveReport):
             with contextlib.suppress(OSError):
                 unlink(name)
 
-    def _open(self, event: VideoOpened) -> None:
-        super()._open(event)
-        path = None if event.store is None else event.store.path
-        if self.playing is not None and isinstance(path, Path):
-            with contextlib.suppress(OSError):
-                self._linked = linked(path.absolute())
-        if self.playing is not None and self._linked is not None:
+    def _link(self) -> None:
+        """Have the dashboard serve the segments, and the news say how they are played."""
+        if self.playing is None or self.store is None or not isinstance(self.store.path, Path):
+            return
+        with contextlib.suppress(OSError):
+            self._linked = linked(self.store.path.absolute())
+        if self._linked is not None:
             self.shown |= {
                 "segments_at": self._linked,
                 "output_number": self.playing.output,

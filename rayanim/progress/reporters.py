@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from rayanim.errors import SettingsError
 from rayanim.progress import base
 from rayanim.progress.base import Progress, ProgressState, QuietStream, is_terminal
+from rayanim.settings import seconds
 
 if TYPE_CHECKING:
     from rich import progress as rich_progress
@@ -55,7 +56,7 @@ class LineProgress(NoProgress):
         stream: TextIO | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        self.every_s = _seconds(every_s)
+        self.every_s = seconds("time_per_print", every_s)
         self._logger = logger
         self._stream = stream
         self._clock = clock
@@ -139,7 +140,7 @@ class JsonProgress:
         clock: Clock = time.monotonic,
     ) -> None:
         self._stream = stream
-        self.every_s = _seconds(every_s)
+        self.every_s = seconds("every_s", every_s)
         self._clock = clock
         self._label = ""
         self._state = ProgressState(0)
@@ -216,16 +217,6 @@ class BothProgress:
         """Pass it on."""
         for other in self.others:
             other.fail()
-
-
-def _seconds(value: Any) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not value >= 0:
-        raise SettingsError(
-            f"The seconds between two lines of progress (time_per_print) must be "
-            f"0 or more, got {value!r}."
-        )
-    return float(value)
 
 
 NOTEBOOK_EVERY_S = 0.2

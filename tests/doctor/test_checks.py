@@ -18,9 +18,7 @@ from rayanim.doctor.facts import (
     Probe,
     Software,
     Token,
-    is_well,
     merged,
-    summary,
 )
 from rayanim.doctor.nodes import Examination
 
@@ -186,20 +184,25 @@ def test_the_same_finding_on_several_nodes_is_reported_once() -> None:
     assert finding.to_dict()["nodes"] == ["n0", "n1", "n2", "n3", "n4"]
 
 
+def found(*findings: Finding) -> Examination:
+    """An examination with these findings."""
+    return Examination(PROBE, Token(None, None), None, findings, ())
+
+
 def test_the_summary_counts() -> None:
     """Warnings are no errors."""
     warning, error = Finding("warning", "a", "b"), Finding("error", "a", "b")
-    assert is_well([warning]) and not is_well([warning, error])
-    assert summary([]) == "No errors, no warnings."
-    assert summary([warning]) == "No errors, 1 warning."
-    assert summary([error, error, warning]) == "2 errors, 1 warning."
+    assert found(warning).is_well and not found(warning, error).is_well
+    assert found().summary == "No errors, no warnings."
+    assert found(warning).summary == "No errors, 1 warning."
+    assert found(error, error, warning).summary == "2 errors, 1 warning."
 
 
 def test_people_read_the_machine_s_name_and_what_to_do() -> None:
     """A line for each finding, the remedy below it, and the summary last."""
     findings = (Finding("ok", "home", "/home/me"), Finding("error", "ray", "is missing", "get it"))
     shown = io.StringIO()
-    _print_text(shown, Examination(PROBE, Token(None, None), None, findings, ()))
+    _print_text(shown, found(*findings))
     assert shown.getvalue().splitlines() == [
         "This machine (here)",
         "  ✓ home  /home/me",
