@@ -17,7 +17,7 @@ from PIL import Image
 import rayanim
 from rayanim.errors import EncodeError, OutputError
 from rayanim.settings import VideoSettings
-from rayanim.storage.image_folder import ImageFolder, is_image_pattern
+from rayanim.storage.video_folder import VideoFolder, is_image_pattern
 from rayanim.video.codecs import make_spec
 from rayanim.video.encode import EncodedPacket, EncodedSegment
 from rayanim.video.images import ImageJoiner
@@ -175,9 +175,10 @@ def test_images_that_cannot_be_put_there_are_kept(tmp_path: Path) -> None:
     """The message names where."""
     (tmp_path / "a" / "1.png").mkdir(parents=True)
     (tmp_path / "a" / "1.png" / "mine").write_text("")
-    with pytest.raises(EncodeError, match=r"kept in '.*a\.part'"):
+    with pytest.raises(EncodeError, match=r"kept in '.*a\.\w+\.part'"):
         render([numbered_frame(number) for number in range(2)], tmp_path / "a" / "%d.png")
-    assert "1.png" in names(tmp_path / "a.part")
+    (kept,) = tmp_path.glob("a.*.part")
+    assert names(kept) == ["1.png"]
     assert (tmp_path / "a" / "1.png" / "mine").exists()
 
 
@@ -197,7 +198,7 @@ def test_images_may_be_protected(tmp_path: Path) -> None:
     """As a video may be."""
     frames = [numbered_frame(1)]
     render(frames, tmp_path / "a" / "%d.png", overwrite=False)
-    with pytest.raises(OutputError, match="has such images"):
+    with pytest.raises(OutputError, match="has files of such names"):
         render(frames, tmp_path / "a" / "%d.png", overwrite=False)
     render(frames, tmp_path / "a" / "other_%d.png", overwrite=False)
 
@@ -209,8 +210,8 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "b.part" / "mine").write_text("")
     frames = [numbered_frame(1)]
     for outfile, words in (
-        ("%d.png", "a folder of their own, such as 'frames/%d.png'"),
-        ("s3://bucket/frames/%d.png", "a folder of this machine"),
+        ("%d.png", "a folder of their own, such as 'video/%d.png'"),
+        ("s3://bucket/%d.png", "such as 's3://bucket/video/%d.png'"),
         (tmp_path / "file" / "%d.png", "is a file"),
         (tmp_path / "b" / "%d.png", "b.part' stands where"),
         (tmp_path / "b" / "%d.xyz", "No video format"),
@@ -256,7 +257,7 @@ def test_an_old_part_is_taken_away(tmp_path: Path) -> None:
     """One that a killed job has left."""
     (tmp_path / "a.part").mkdir()
     (tmp_path / "a.part" / "7.png").write_text("")
-    with ImageFolder(tmp_path / "a" / "%d.png").part() as part:
+    with VideoFolder(tmp_path / "a" / "%d.png").part() as part:
         assert not part.exists()
         part.mkdir()
         (part / "0.png").write_text("new")
