@@ -235,6 +235,8 @@ class VideoFile:
         # Of a video with frames of different length: its times are known with the next one.
         self._last: av.Packet[Any] | None = None
         self._first = 0
+        # Of a playlist: how long it is so far, and what its packets last too little in sum.
+        self._end = self._owed = 0
         is_new = self.path is not None and not self.path.exists()
         try:
             if self.path is not None and spec.container == PLAYLIST:
@@ -265,6 +267,8 @@ class VideoFile:
             # What is decoded last lasts until the end, whatever is shown last.
             is_by_dts = self._spec.container in _LIKE_MP4
             begin = int(last.dts or 0) - self._first if is_by_dts else int(last.pts or 0)
+            if self._spec.container == PLAYLIST:
+                begin = self._end - int(last.duration or 0) - self._owed
             last.duration = max(1, self.clock.end(n_frames) - begin)
             self._mux(last)
         for track in self._tracks:
@@ -312,9 +316,23 @@ class VideoFile:
         packet.pts, packet.dts = clock.at(number), decoded
         packet.duration = end - clock.at(number)
         packet.time_base = clock.tick
+        if self._spec.container == PLAYLIST:
+            self._share_duration(packet, end)
         if self._last is None:
             self._first = decoded
         return packet
+
+    def _share_duration(self, packet: av.Packet[Any], end: int) -> None:
+        """Have keyframes last a usual frame, and those after them what they last longer.
+
+        Of the last segment of a playlist FFmpeg adds up what packets last, and takes the first
+        one of it to last as long as the video's first.
+        """
+        self._end = max(self._end, end)
+        owed = int(packet.duration or 0) + self._owed
+        usual = self.clock.at(0) - self.clock.at(-1)
+        packet.duration = usual if packet.is_keyframe else max(1, owed)
+        self._owed = owed - packet.duration
 
     def _remove(self) -> None:
         if self.path is not None:
@@ -420,7 +438,7 @@ _FULL_RANGE = 2
 _GLOBAL_HEADER = 1 << 22
 
 # Their files give the time from one packet to be decoded to the next.
-_LIKE_MP4 = ("mp4", "mov", "avif", PLAYLIST)
+_LIKE_MP4 = ("mp4", "mov", "avif")
 
 # Apple's players open H.265 only with this tag; FFmpeg's default is hev1.
 _CODEC_TAGS = {("mp4", "libx265"): "hvc1", ("mov", "libx265"): "hvc1"}
@@ -452,7 +470,8 @@ def open_file(
             "hls_segment_filename": segments,
             "hls_fmp4_init_filename": header,
             "hls_time": str(PLAYLIST_SEGMENT_S[0]),
-            "hls_flags": "independent_segments", "avoid_negative_ts": "disabled",
+            "hls_flags": "independent_segments",
+            "avoid_negative_ts": "disabled",
         }
         container = av.open(
             spec.names, "w", format="hls", container_options=options, io_open=_opener(path)
@@ -472,7 +491,10 @@ def _opener(folder: Path | None) -> Callable[..., IO[bytes]]:
     """What opens the files of a playlist, by names that FFmpeg took from it."""
 
     def opened(name: str, flags: int, options: dict[str, str]) -> IO[bytes]:
-        return io.BytesIO() if folder is None else (folder / name).open("wb")
+        # Where the folder was removed, FFmpeg still closes what it has begun.
+        if folder is None or not folder.is_dir():
+            return io.BytesIO()
+        return (folder / name).open("wb")
 
     return opened
 
