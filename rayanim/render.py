@@ -139,8 +139,9 @@ def produce(
         finished segments are kept beside it. The suffix chooses the container:
         .mp4, .mov, .mkv, .webm, .gif, .webp, .apng, .avif, .m4v or .avi; a name
         without one gets .mp4, and ``rayanim --formats`` lists all. A name with a
-        number, such as ``frames/%04d.png``, is a folder with an image for each frame, and
-        ``talk/index.m3u8`` one with a playlist and its segments. Folders are made. A list makes several files of frames that are drawn once:
+        number, such as ``frames/%04d.png``, is a folder with an image for each frame,
+        and ``talk/index.m3u8`` one with a playlist and its segments. Folders are made.
+        A list makes several files of frames that are drawn once:
         ``["wave.mp4", "small.gif:width=480", "poster.png:frame=30"]``. Behind the name,
         and a colon, stands what one has of its own: the width to which its frames are
         scaled, the frame that an image shows (else the first), or one of codec, crf,

@@ -375,7 +375,7 @@ def test_a_folder_gets_an_image_for_each_frame(script, capsys):
     assert "images/%06d.png: 12 frames" in capsys.readouterr().out
     assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 0
     assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 2
-    assert "has such images" in capsys.readouterr().err
+    assert "has files of such names" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
