@@ -205,7 +205,7 @@ def produce(
     audio
         Sound: a file that FFmpeg reads, or an array and its rate, ``(samples, 44100)``,
         with floats from -1 to 1 or int16 of shape (n,) or (n, 2). It is cut, or padded with
-        silence, to the video's length; AAC in .mp4, .mov and .m4v, Opus in .mkv and .webm.
+        silence, to the video's length; AAC in .mp4, .mov, .m4v and .m3u8, Opus in .mkv and .webm.
     subtitles
         An .srt file, which becomes a text track of those.
     chapters

@@ -368,6 +368,13 @@ def test_an_output_without_a_name_is_refused(script, capsys, output, message):
     assert [path.name for path in Path.cwd().iterdir()] == ["script.py"]
 
 
+@pytest.mark.parametrize("output", ["images/", "talk/index.m3u8"])
+def test_a_folder_is_not_fetched_from_a_cluster(script, capsys, output):
+    """It is said before anything is sent."""
+    assert _code("submit", script(CALLS), "--fetch", "-o", output) == 2
+    assert "--fetch brings one file, and" in capsys.readouterr().err
+
+
 def test_a_folder_gets_an_image_for_each_frame(script, capsys):
     """And is named as it was asked for."""
     assert _code("run", script(CALLS), "-o", "images/") == 0

@@ -95,12 +95,13 @@ def test_a_folder_alone_gets_names_of_six_digits(tmp_path: Path, form: str) -> N
 
 
 @pytest.mark.slow
-def test_actors_write_the_same_images(tmp_path: Path, on_ray: Any) -> None:
+@pytest.mark.parametrize("name", ["%04d.png", "index.m3u8"])
+def test_actors_write_the_same_files(tmp_path: Path, on_ray: Any, name: str) -> None:
     """Byte for byte."""
     for folder, options in (("a", {"engine": "local"}), ("b", {"engine": "ray", "workers": 2})):
-        render(Numbered(N_FRAMES), tmp_path / folder / "%04d.png", segment_frames=6, **options)
-    for name in names(tmp_path / "a"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        render(Numbered(N_FRAMES), tmp_path / folder / name, segment_frames=6, **options)
+    for each in names(tmp_path / "a"):
+        assert (tmp_path / "a" / each).read_bytes() == (tmp_path / "b" / each).read_bytes()
     assert names(tmp_path / "a") == names(tmp_path / "b")
 
 
