@@ -16,7 +16,7 @@ from rayanim.planning import PlannedVideo, read_outputs
 from rayanim.report import Report
 from rayanim.settings import OF_ONE_CODEC, Selection, in_place, parse_rate
 from rayanim.storage.address import Address, Outfile, Output
-from rayanim.storage.image_folder import is_image_pattern, with_number
+from rayanim.storage.video_folder import is_image_pattern, with_number
 from rayanim.video.spec import without_effect
 
 _logger = logging.getLogger(__name__)

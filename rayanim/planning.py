@@ -37,8 +37,8 @@ from rayanim.settings import (
     in_place,
 )
 from rayanim.storage.address import Address, Output, check_names, with_default_suffix
-from rayanim.storage.image_folder import ImageFolder, is_image, is_image_pattern, output_of
 from rayanim.storage.output import Target
+from rayanim.storage.video_folder import VideoFolder, is_folder, is_image, output_of
 from rayanim.timeline import frame_count
 from rayanim.video.spec import without_effect
 
@@ -232,9 +232,10 @@ def _target(
         return Target(address, storage_options)
     from rayanim.video.codecs import check_target
 
-    is_folder = is_image_pattern(address.name)
-    check_target(address.name if is_folder else address.suffix, settings, is_beside=is_beside)
-    return (ImageFolder if is_folder else Target)(address, storage_options)
+    has_many_files = is_folder(address.name)
+    suffix = address.name if has_many_files else address.suffix
+    check_target(suffix, settings, is_beside=is_beside)
+    return (VideoFolder if has_many_files else Target)(address, storage_options)
 
 
 def _target_address(output: Output, *, is_still: bool) -> Address:

@@ -139,8 +139,9 @@ def produce(
         finished segments are kept beside it. The suffix chooses the container:
         .mp4, .mov, .mkv, .webm, .gif, .webp, .apng, .avif, .m4v or .avi; a name
         without one gets .mp4, and ``rayanim --formats`` lists all. A name with a
-        number, such as ``frames/%04d.png``, is a folder with an image for each frame.
-        Folders are made. A list makes several files of frames that are drawn once:
+        number, such as ``frames/%04d.png``, is a folder with an image for each frame,
+        and ``talk/index.m3u8`` one with a playlist and its segments. Folders are made.
+        A list makes several files of frames that are drawn once:
         ``["wave.mp4", "small.gif:width=480", "poster.png:frame=30"]``. Behind the name,
         and a colon, stands what one has of its own: the width to which its frames are
         scaled, the frame that an image shows (else the first), or one of codec, crf,
@@ -204,7 +205,7 @@ def produce(
     audio
         Sound: a file that FFmpeg reads, or an array and its rate, ``(samples, 44100)``,
         with floats from -1 to 1 or int16 of shape (n,) or (n, 2). It is cut, or padded with
-        silence, to the video's length; AAC in .mp4, .mov and .m4v, Opus in .mkv and .webm.
+        silence, to the video's length; AAC in .mp4, .mov, .m4v and .m3u8, Opus in .mkv and .webm.
     subtitles
         An .srt file, which becomes a text track of those.
     chapters

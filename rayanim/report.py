@@ -11,7 +11,7 @@ from rayanim.player import leave_out_figures, safe, video_html
 from rayanim.progress.base import duration, three_digits
 from rayanim.settings import PerformanceSettings
 from rayanim.storage.address import Address
-from rayanim.storage.image_folder import is_image
+from rayanim.storage.video_folder import is_image
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import LIMIT_S, Questions, Shown, Watched, browser, watch
+from devtools import page
 from numbered import SIZE, numbered_frame, read_numbers
 
 from rayanim import produce
@@ -182,3 +185,49 @@ def test_frames_that_last_longer(tmp_path: Path) -> None:
     watched = watch_or_skip(path, Questions(mime=H264, seeks_s=seeks_s))
     assert watched.duration_s == pytest.approx(5.0, abs=TOLERANCE_S)
     assert [each.number for each in watched.sought] == [0, 1, 9, 9, 0, 0]
+
+
+APPENDING = """(async (files) => {
+    const video = document.createElement("video"), source = new MediaSource();
+    video.src = URL.createObjectURL(source);
+    await new Promise(resolve => source.onsourceopen = resolve);
+    const buffer = source.addSourceBuffer(
+        'video/mp4; codecs="avc1.64001F, mp4a.40.2"');
+    for (const file of files) {
+        buffer.appendBuffer(Uint8Array.from(atob(file), each => each.charCodeAt(0)));
+        await new Promise((resolve, reject) => {
+            buffer.onupdateend = resolve;
+            buffer.onerror = reject;
+        });
+    }
+    source.endOfStream();
+    if (!video.readyState) await new Promise(resolve => video.onloadedmetadata = resolve);
+    const { length } = video.buffered;
+    return [length, video.buffered.start(0), video.buffered.end(0), video.videoWidth];
+})"""
+
+
+def test_a_browser_takes_the_segments_of_a_playlist(tmp_path: Path) -> None:
+    """Appended as hls.js appends them they are one piece, from the beginning to the end."""
+    sound = np.zeros(44_100 * 5, np.float32), 44_100
+    report = produce(
+        numbered_frame,
+        10,
+        n_frames=150,
+        outfile=tmp_path / "talk" / "index.m3u8",
+        audio=sound,
+        engine="local",
+        progress=False,
+    )
+    lines = report.output.read_text().splitlines()
+    names = ["index.mp4", *(each for each in lines if each.endswith(".m4s"))]
+    assert len(names) > 3
+    files = [
+        base64.b64encode((report.output.parent / name).read_bytes()).decode() for name in names
+    ]
+    with page() as blank:
+        if not blank.value(f"MediaSource.isTypeSupported('{H264}')"):
+            pytest.skip("this Chromium plays no H.264")
+        count, begin_s, end_s, width_px = blank.value(f"{APPENDING}({json.dumps(files)})")
+    assert (count, begin_s, width_px) == (1, 0, SIZE[0])
+    assert end_s == pytest.approx(15, abs=TOLERANCE_S)

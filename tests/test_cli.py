@@ -368,6 +368,13 @@ def test_an_output_without_a_name_is_refused(script, capsys, output, message):
     assert [path.name for path in Path.cwd().iterdir()] == ["script.py"]
 
 
+@pytest.mark.parametrize("output", ["images/", "talk/index.m3u8"])
+def test_a_folder_is_not_fetched_from_a_cluster(script, capsys, output):
+    """It is said before anything is sent."""
+    assert _code("submit", script(CALLS), "--fetch", "-o", output) == 2
+    assert "--fetch brings one file, and" in capsys.readouterr().err
+
+
 def test_a_folder_gets_an_image_for_each_frame(script, capsys):
     """And is named as it was asked for."""
     assert _code("run", script(CALLS), "-o", "images/") == 0
@@ -375,7 +382,7 @@ def test_a_folder_gets_an_image_for_each_frame(script, capsys):
     assert "images/%06d.png: 12 frames" in capsys.readouterr().out
     assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 0
     assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 2
-    assert "has such images" in capsys.readouterr().err
+    assert "has files of such names" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

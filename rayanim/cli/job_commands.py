@@ -56,6 +56,7 @@ from rayanim.jobs.fetch import Offer, check_free, fetch_video, targets
 from rayanim.jobs.watch import JobEvent, read_log
 from rayanim.progress.reporters import can_show_bar
 from rayanim.report import plural, size_text
+from rayanim.storage.video_folder import is_folder
 
 if TYPE_CHECKING:
     from rayanim.jobs.client import JobRequest
@@ -175,6 +176,11 @@ class Submission:
             raise SettingsError(
                 "--fetch brings one file to where -o says. Leave --fetch out, and bring several "
                 "with rayanim fetch JOB."
+            )
+        if self.fetch and output is not None and is_folder(output.name):
+            raise SettingsError(
+                f"--fetch brings one file, and {str(output)!r} has many. Leave it out, and write "
+                "them to a store or a shared disk."
             )
         if self.fetch and output is not None and not isinstance(output, Path):
             raise OutputError(

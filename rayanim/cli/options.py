@@ -30,10 +30,10 @@ from rayanim.settings import (
     parse_size,
 )
 from rayanim.storage.address import Address, Output, check_names, with_default_suffix
-from rayanim.storage.image_folder import (
-    ImageFolder,
+from rayanim.storage.video_folder import (
+    VideoFolder,
+    is_folder,
     is_image,
-    is_image_pattern,
     output_of,
     with_number,
 )
@@ -522,11 +522,11 @@ class Options:
         output = given.address
         if self.videos_folder is not None and isinstance(output, Path):
             output = self.videos_folder / output
-        is_folder = self.still_number is None and is_image_pattern(output.name)
+        has_many_files = self.still_number is None and is_folder(output.name)
         if is_here and not self.dry_run:
             from rayanim.storage.output import Target
 
-            target = ImageFolder(output) if is_folder else Target(output)
+            target = VideoFolder(output) if has_many_files else Target(output)
             target.check_early(overwrite=self.settings.overwrite)
         if self.still_number is not None:
             from rayanim.still import check_image_suffix
@@ -543,7 +543,7 @@ class Options:
         is_judged = "codec" in self.given and is_alone
         settings = self.settings if is_judged else VideoSettings(**known)
         own = dict(given.options)
-        suffix = output.name if is_folder else output.suffix
+        suffix = output.name if has_many_files else output.suffix
         check_target(suffix, replace(settings, **own) if own else settings, is_beside=is_beside)
 
 

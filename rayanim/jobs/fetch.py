@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from rayanim.errors import JobError, OutputError, SettingsError
 from rayanim.jobs.driver import JOB, LOG_FOLDER
 from rayanim.storage.lock import removed_on_failure
+from rayanim.storage.video_folder import is_folder
 
 if TYPE_CHECKING:
     from rayanim.jobs.client import JobsClient
@@ -70,7 +71,8 @@ def unlink(name: str) -> None:
 
 def offer(video: Path, videos: Path) -> Offer | None:
     """Offer `video`, which lies on this node; None where this is no job's driver."""
-    name = linked(video) if video.is_file() else None
+    is_one_file = video.is_file() and not is_folder(video.name)
+    name = linked(video) if is_one_file else None
     if name is None:
         return None
     relative = video.relative_to(videos) if video.is_relative_to(videos) else Path(video.name)

@@ -56,7 +56,7 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
     ),
     "an environment": ("venv", ".venv", ".tox", ".nox", "node_modules", "*.egg-info"),
     "an output of rayanim": ("*.parts", "*.part"),
-    VIDEO: ("*.mp4", "*.m4v", "*.mov", "*.mkv", "*.webm", "*.avi"),
+    VIDEO: ("*.mp4", "*.m4v", "*.mov", "*.mkv", "*.webm", "*.avi", "*.m3u8", "*.m4s"),
 }  # fmt: skip
 """Patterns, as in ``.gitignore``, of what is left out, by the reason."""
 

@@ -45,6 +45,10 @@ class Url:
         return self.rest.rpartition("/")[2]
 
     @property
+    def parent(self) -> Url:
+        return Url(self.text.removesuffix(self.name).rstrip("/"))
+
+    @property
     def suffix(self) -> str:
         return PurePosixPath(self.name).suffix
 

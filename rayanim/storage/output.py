@@ -21,7 +21,7 @@ from typing import Any
 
 from rayanim.errors import EncodeError, OutputError
 from rayanim.storage.address import Address, Url
-from rayanim.storage.lock import FileLock, reason_of, removed_on_failure
+from rayanim.storage.lock import FileLock, reason_of, remove_part, removed_on_failure
 from rayanim.storage.store import Store, family_of
 
 _logger = logging.getLogger("rayanim")
@@ -89,6 +89,13 @@ class Target:
             raise
         except (OSError, ValueError) as error:
             raise OutputError(f"{name!r} cannot be a file: {reason_of(error)}.") from error
+        self._check_found(kind, overwrite=overwrite)
+        if isinstance(real, Path):
+            _make_writable(real.parent)
+
+    def _check_found(self, kind: str | None, *, overwrite: bool) -> None:
+        """See that what is there, by its kind, may be replaced."""
+        name = str(self.address)
         if kind == "directory":
             raise OutputError(f"{name!r} is a folder. Name a file in it, such as video.mp4.")
         if kind is not None and not overwrite:
@@ -96,14 +103,13 @@ class Target:
                 f"{name!r} exists. Choose another name, or allow replacing it: "
                 "overwrite=True, or leave --no-overwrite out."
             )
-        if isinstance(real, Path):
-            _make_writable(real.parent)
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
         """Keep other jobs from the video and its segments."""
-        if isinstance(self.address, Url):
-            self._lock = Claim(self.store, self.address)
+        real = self._real
+        if isinstance(real, Url):
+            self._lock = Claim(self.store, real)
         else:
             self._lock = FileLock(Path(str(self._beside(".lock"))), _taken(self.address))
         with contextlib.closing(self._lock):
@@ -111,9 +117,9 @@ class Target:
 
     @contextlib.contextmanager
     def part(self) -> Iterator[Path]:
-        """The file to write while the video is not finished; it takes its place at the end.
+        """What to write while the video is not finished; it takes its place at the end.
 
-        It is of this machine: beside a path, or in the folder of temporary files.
+        It is on this machine: beside a path, or in the folder of temporary files.
         It goes when the job fails.
         """
         with contextlib.ExitStack() as stack:
@@ -122,9 +128,7 @@ class Target:
                 part = stack.enter_context(_temporary_folder()) / beside.name
             else:
                 part = beside
-                # A killed job's; or a link, which would be followed.
-                with contextlib.suppress(OSError):
-                    part.unlink()
+                self._clear(part)
                 if os.path.lexists(part):
                     raise OutputError(
                         f"{str(part)!r} stands where the unfinished video must be written. "
@@ -133,6 +137,11 @@ class Target:
             with removed_on_failure(part):
                 yield part
                 self._publish(part)
+
+    def _clear(self, part: Path) -> None:
+        """Remove what a killed job has left there; or a link, which would be followed."""
+        with contextlib.suppress(OSError):
+            part.unlink()
 
     @functools.cached_property
     def _real(self) -> Address:
@@ -157,10 +166,10 @@ class Target:
             ) from error
 
     def _publish(self, part: Path) -> None:
-        """Put the finished file in its place."""
+        """Put what is finished in its place."""
         real = self._real
         if isinstance(real, Path):
-            _rename(part, real)
+            self._move(part, real)
             return
         if not self.is_held:
             raise EncodeError(
@@ -168,16 +177,24 @@ class Target:
                 "now, so nothing was put there. When no other job does, run this one again with "
                 "--resume."
             )
-        _logger.info("Uploading %d bytes to %s.", part.stat().st_size, real)
+        _logger.info("Uploading %d bytes to %s.", _bytes_of(part), real)
         try:
-            self.store.upload(part, real)
+            self._upload(part, real)
         except OSError as error:
             kept = part.rename(part.with_name(real.name))
             raise EncodeError(
                 f"The finished video could not be put at {str(real)!r}: "
                 f"{error.strerror}. It is kept in {str(kept)!r}: copy it from there."
             ) from error
-        part.unlink()
+        remove_part(part)
+
+    def _move(self, part: Path, path: Path) -> None:
+        """Put it in its place on this machine."""
+        _rename(part, path)
+
+    def _upload(self, part: Path, url: Url) -> None:
+        """Put it in its place in a store."""
+        self.store.upload(part, url)
 
 
 def check_whole(parts: Sequence[Path], file_bytes: int) -> list[int]:

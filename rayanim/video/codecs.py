@@ -24,6 +24,8 @@ from rayanim.video.spec import (
     KEYFRAME_DISTANCE,
     OWN_PRESETS,
     PIXEL_FORMATS,
+    PLAYLIST,
+    PLAYLIST_SEGMENT_S,
     STILL,
     Codec,
     Container,
@@ -148,14 +150,14 @@ def make_spec(
         container=STILL if is_still else target.container.muxer,
         codec=target.codec.encoder,
         pixel_format=target.pixel_format.name,
-        options=_options(target, settings),
+        options=_options(target, settings, rate),
         bitrate_kbps=settings.bitrate,
         odd_size=odd_size,
         background=settings.background_rgb(),
         loop=settings.loop or 0,
         dither=(settings.dither or "none") if target.codec.encoder == "gif" else "",
         colors=settings.colors or 0,
-        names=suffix if "%" in suffix else "",
+        names=suffix if "%" in suffix or target.container.muxer == PLAYLIST else "",
         metadata=settings.metadata,
         timing=timing,
         tracks=_tracks(settings, target.container, Clock(rate, timing), n_frames),
@@ -238,9 +240,7 @@ def _resolve(suffix: str, settings: VideoSettings) -> _Target:
 def _container(suffix: str) -> Container:
     for container in CONTAINERS:
         if container.suffix == str(suffix).lower() or (
-            container.muxer == IMAGES
-            and "%" in suffix
-            and suffix.lower().endswith(container.suffix)
+            container.muxer in (IMAGES, PLAYLIST) and suffix.lower().endswith(container.suffix)
         ):
             return container
     known = ", ".join(each.suffix for each in CONTAINERS if each.muxer != IMAGES)
@@ -388,14 +388,19 @@ def _preset(codec: Codec, name: str | None) -> Preset:
     return Preset(name, codec.balanced.crf)
 
 
-def _options(target: _Target, settings: VideoSettings) -> tuple[tuple[str, str], ...]:
+def _options(
+    target: _Target, settings: VideoSettings, rate: Fraction
+) -> tuple[tuple[str, str], ...]:
     codec = target.codec
     if codec.crf_range is None:
         return codec.options
     preset = _preset(codec, settings.preset)
+    distance = KEYFRAME_DISTANCE
+    if target.container.muxer == PLAYLIST:
+        distance = min(distance, max(1, int(PLAYLIST_SEGMENT_S[1] * rate)))
     options = {
         "threads": str(ENCODER_THREADS),
-        "g": str(KEYFRAME_DISTANCE),
+        "g": str(distance),
         codec.preset_option: preset.name,
         **dict(codec.options),
         **dict(preset.options),

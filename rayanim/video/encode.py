@@ -6,12 +6,13 @@ import errno
 import gc
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
 import av.logging
@@ -22,7 +23,14 @@ from av.video.stream import VideoStream
 
 from rayanim.errors import EncodeError
 from rayanim.video.convert import Bytes, unpack
-from rayanim.video.spec import CODECS, StreamSpec, hardware_of
+from rayanim.video.spec import (
+    CODECS,
+    PLAYLIST,
+    PLAYLIST_SEGMENT_S,
+    StreamSpec,
+    hardware_of,
+    playlist_files,
+)
 from rayanim.video.timing import TICK, Clock
 from rayanim.video.tracks import TrackWriter, open_tracks
 
@@ -227,8 +235,12 @@ class VideoFile:
         # Of a video with frames of different length: its times are known with the next one.
         self._last: av.Packet[Any] | None = None
         self._first = 0
+        # Of a playlist: how long it is so far, and what its packets last too little in sum.
+        self._end = self._owed = 0
         is_new = self.path is not None and not self.path.exists()
         try:
+            if self.path is not None and spec.container == PLAYLIST:
+                make_anew(self.path)
             self._container, self.stream, self._tracks = open_file(spec, self.path)
         except FAILURES as error:
             if is_new:
@@ -255,6 +267,8 @@ class VideoFile:
             # What is decoded last lasts until the end, whatever is shown last.
             is_by_dts = self._spec.container in _LIKE_MP4
             begin = int(last.dts or 0) - self._first if is_by_dts else int(last.pts or 0)
+            if self._spec.container == PLAYLIST:
+                begin = self._end - int(last.duration or 0) - self._owed
             last.duration = max(1, self.clock.end(n_frames) - begin)
             self._mux(last)
         for track in self._tracks:
@@ -262,7 +276,10 @@ class VideoFile:
                 self._container.mux(each)
         self._container.close()
         del self._container, self.stream
-        return self.path.stat().st_size if self.path else 0
+        if self.path is None:
+            return 0
+        files = self.path.iterdir() if self.path.is_dir() else (self.path,)
+        return sum(each.stat().st_size for each in files)
 
     def discard(self) -> None:
         """Remove the file, and close it if that has not been tried."""
@@ -299,13 +316,41 @@ class VideoFile:
         packet.pts, packet.dts = clock.at(number), decoded
         packet.duration = end - clock.at(number)
         packet.time_base = clock.tick
+        if self._spec.container == PLAYLIST:
+            self._share_duration(packet, end)
         if self._last is None:
             self._first = decoded
         return packet
 
+    def _share_duration(self, packet: av.Packet[Any], end: int) -> None:
+        """Have keyframes last a usual frame, and those after them what they last longer.
+
+        Of the last segment of a playlist FFmpeg adds up what packets last, and takes the first
+        one of it to last as long as the video's first.
+        """
+        self._end = max(self._end, end)
+        owed = int(packet.duration or 0) + self._owed
+        usual = self.clock.at(0) - self.clock.at(-1)
+        packet.duration = usual if packet.is_keyframe else max(1, owed)
+        self._owed = owed - packet.duration
+
     def _remove(self) -> None:
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            remove_written(self.path)
+
+
+def make_anew(folder: Path) -> None:
+    """Make a folder, without what an encoder that was killed has left."""
+    remove_written(folder)
+    folder.mkdir()
+
+
+def remove_written(path: Path) -> None:
+    """Remove a file, or a folder of files."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class EncoderState:
@@ -417,14 +462,41 @@ def open_file(
         if path is not None:
             # Puts the index first; FFmpeg opens the file again for that.
             options["movflags"] = "+faststart"
-    file = io.BytesIO() if path is None else str(path)
-    container = av.open(file, "w", format=spec.container, container_options=options)
+    if spec.container == PLAYLIST:
+        segments, header = playlist_files(spec.names)
+        options |= {
+            "hls_playlist_type": "vod",
+            "hls_segment_type": "fmp4",
+            "hls_segment_filename": segments,
+            "hls_fmp4_init_filename": header,
+            "hls_time": str(PLAYLIST_SEGMENT_S[0]),
+            "hls_flags": "independent_segments",
+            "avoid_negative_ts": "disabled",
+        }
+        container = av.open(
+            spec.names, "w", format="hls", container_options=options, io_open=_opener(path)
+        )
+    else:
+        file = io.BytesIO() if path is None else str(path)
+        container = av.open(file, "w", format=spec.container, container_options=options)
     container.metadata.update(spec.metadata)
     stream = _add_stream(container, spec)
     tracks = open_tracks(container, spec)
     with quiet_svt(spec.codec):
         container.start_encoding()
     return container, stream, tracks
+
+
+def _opener(folder: Path | None) -> Callable[..., IO[bytes]]:
+    """What opens the files of a playlist, by names that FFmpeg took from it."""
+
+    def opened(name: str, flags: int, options: dict[str, str]) -> IO[bytes]:
+        # Where the folder was removed, FFmpeg still closes what it has begun.
+        if folder is None or not folder.is_dir():
+            return io.BytesIO()
+        return (folder / name).open("wb")
+
+    return opened
 
 
 def open_codec(spec: StreamSpec) -> VideoCodecContext:

@@ -19,7 +19,6 @@ from rayanim.video.encode import reason_for, try_to_open
 from rayanim.video.formats import file_encoder
 from rayanim.video.spec import (
     HARDWARE,
-    KEYFRAME_DISTANCE,
     OWN_PRESETS,
     Hardware,
     StreamSpec,
@@ -85,7 +84,7 @@ def _of_device(
         return None
     own = settings.preset if settings.preset in OWN_PRESETS else "balanced"
     preset = dict(zip(("small", "balanced", "quick"), device.presets, strict=True))[own]
-    options = {"g": str(KEYFRAME_DISTANCE), device.preset_option: preset}
+    options = {"g": dict(spec.options)["g"], device.preset_option: preset}
     crf = dict(spec.options).get("crf")
     if crf is not None:
         quality = str(round(float(crf)))

@@ -17,6 +17,8 @@ from rayanim.video.encode import (
     EncoderState,
     check_count,
     check_frames,
+    make_anew,
+    remove_written,
 )
 from rayanim.video.spec import StreamSpec
 from rayanim.video.timing import Clock
@@ -95,8 +97,7 @@ class ImageJoiner:
         self._images = 0
         if self._folder is not None:
             with self._state.step(self._remove):
-                self._remove()  # what an encoder that was killed has left
-                self._folder.mkdir()
+                make_anew(self._folder)
 
     def turn(self) -> None:
         """The segments that follow have the same frames in reverse."""
@@ -141,10 +142,8 @@ class ImageJoiner:
         self._images = stop
 
     def _remove(self) -> None:
-        if self._folder is not None and self._folder.is_dir():
-            for each in self._folder.iterdir():
-                each.unlink()
-            self._folder.rmdir()
+        if self._folder is not None:
+            remove_written(self._folder)
 
 
 class StillJoiner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -102,6 +103,12 @@ class Container:
 
 IMAGES = "image2"
 """What FFmpeg calls a folder with an image for each frame."""
+
+PLAYLIST = "hls"
+"""What it calls a folder with a playlist and its segments, for streaming."""
+
+PLAYLIST_SEGMENT_S = (4, 6)
+"""How long those are at least, and how far keyframes may be apart; Apple recommends six seconds."""
 
 STILL = "image of one frame"
 """In the place of a container's name: one frame beside a video, a poster for example."""
@@ -442,6 +449,8 @@ CONTAINERS: tuple[Container, ...] = (
         keeps_alpha=True,
         has_one_rate=True,
     ),
+    # Not H.265, AV1 or VP9: there are devices that play none of them from segments.
+    Container(suffix=".m3u8", muxer=PLAYLIST, codecs=("libx264",), audio_codec="aac"),
     Container(suffix=".avif", muxer="avif", codecs=("libsvtav1", "libaom-av1"), loops=True),
     Container(suffix=".gif", muxer="gif", codecs=("gif",), keeps_alpha=True, loops=True),
     Container(
@@ -547,9 +556,9 @@ class StreamSpec:
     `loop` is how often the video plays, 0 for ever. `palette` has the 256 colours of
     a GIF, each blue, green, red and alpha, in hexadecimal digits; it is empty until
     some frames have been drawn. `names` are those of the images in a folder, such as
-    ``%04d.png``. `timing` is None where all frames last ``1 / rate``. `frame` is the number
-    of the only one that an image shows. `segment_frames` is the most frames of a segment
-    where that was chosen.
+    ``%04d.png``, or that of a playlist. `timing` is None where all frames last ``1 / rate``.
+    `frame` is the number of the only one that an image shows. `segment_frames` is the most
+    frames of a segment where that was chosen.
 
     `others` are the other outputs of the same run. Their frames are packed one behind the
     other, those of the same pixels once; behind them stands a byte for each image of one
@@ -684,6 +693,15 @@ def segment_lengths(n_frames: int | None, longest: int = KEYFRAME_DISTANCE) -> I
     count = -(-n_frames // longest)
     for index in range(count):
         yield (index + 1) * n_frames // count - index * n_frames // count
+
+
+def playlist_files(name: str) -> tuple[str, str]:
+    """What FFmpeg is to call the segments of a playlist, with their number, and their header.
+
+    In the playlist these names are addresses, where other characters have a meaning.
+    """
+    stem = re.sub(r"[^\w.-]", "_", name.rpartition(".")[0])
+    return f"{stem}%d.m4s", f"{stem}.mp4"
 
 
 def has_palette(suffix: str) -> bool:

@@ -213,6 +213,9 @@ def test_a_driver_offers_what_it_has_made(tmp_path: Path, monkeypatch: pytest.Mo
             made, name="job-1.mp4"
         )
     assert Offer.of(made.to_dict()) == made and len(list(logs.iterdir())) == 1
+    playlist = video.with_name("index.m3u8")
+    playlist.write_text("")
+    assert offer(playlist, tmp_path / "videos") is None  # without its segments it is of no use
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ import pytest
 pytest.importorskip("s3fs", reason="the client of S3 is not installed: rayanim[s3]")
 pytest.importorskip("moto.server", reason="the server of S3 is not installed: rayanim[test]")
 
+from PIL import Image
 from s3_server import BUCKET, KEYS, S3Server, s3_server
 
 import rayanim
@@ -108,6 +110,17 @@ def test_the_video_is_that_of_a_disk_and_nothing_else_is_left(s3: Any, expected:
     assert str(report.output) == f"s3://{BUCKET}/a/video.mp4"
     assert report.to_dict()["output"] == f"s3://{BUCKET}/a/video.mp4"
     assert "s3://videos/a/video.mp4: 60 frames" in report.summary()
+
+
+def test_images_go_to_the_bucket_and_those_of_a_longer_video_go(s3: Any) -> None:
+    """Nothing else is left, and a bucket alone is no folder of their own."""
+    for n_frames in (7, 4):
+        produce(f"s3://{BUCKET}/a/%04d.png", n_frames=n_frames)
+    assert in_bucket(s3) == [f"a/{number:04d}.png" for number in range(4)]
+    image = Image.open(io.BytesIO(s3.cat_file(f"{BUCKET}/a/0003.png")))
+    assert (np.asarray(image)[..., :3] == shade(3)).all()
+    with pytest.raises(OutputError, match="folder of their own"):
+        produce(f"s3://{BUCKET}/%04d.png")
 
 
 def test_actors_write_to_the_bucket_with_what_the_driver_knows(

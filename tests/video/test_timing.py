@@ -61,7 +61,7 @@ CASES: dict[str, tuple[dict[str, Any], list[int], list[float]]] = {
 }
 """Settings; the numbers of the frames that are shown, and how many seconds each is."""
 
-SUFFIXES = (".mkv", ".webm", ".avif", ".gif", ".webp", ".apng")
+SUFFIXES = (".mkv", ".webm", ".avif", ".gif", ".webp", ".apng", ".m3u8")
 MADE = [
     *((case, ".mp4", transport) for case in CASES for transport in ("segments", "frames")),
     *(
@@ -120,7 +120,7 @@ def test_frames_last_as_long_as_asked_for(
         drawn.append(number)
         return numbered_frame(number)
 
-    path = tmp_path / f"video{suffix}"
+    path = tmp_path / "a" / f"video{suffix}"
     report = video(
         path,
         frame_at,

@@ -73,12 +73,12 @@ def click_s(samples: np.ndarray, rate: int, begin_s: float, end_s: float) -> flo
 
 
 @pytest.mark.parametrize("transport", ["segments", "frames"])
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v", ".mkv", ".webm"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v", ".mkv", ".webm", ".m3u8"])
 def test_sound_is_in_sync_and_as_long_as_the_video(
     suffix: str, transport: Any, tmp_path: Path
 ) -> None:
     """AAC or Opus; clicks to the millisecond; silence where the sound has ended."""
-    path = tmp_path / f"video{suffix}"
+    path = tmp_path / "a" / f"video{suffix}"
     settings = {"segment_frames": None} if transport == "frames" else {}
     sound = clicks(2 * RATE, 4410, 2 * RATE - 100)
     video(path, audio=sound, transport=transport, hold="1s", **settings)

@@ -1,9 +1,11 @@
-"""Folders of images, one for each frame: their pixels, and how they appear."""
+"""Videos that are folders: images, their pixels, and how files appear, also in stores."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,15 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from numbered import FPS, Numbered, numbered_frame, read_numbers
 from PIL import Image
 
 import rayanim
 from rayanim.errors import EncodeError, OutputError
 from rayanim.settings import VideoSettings
-from rayanim.storage.image_folder import ImageFolder, is_image_pattern
+from rayanim.storage.store import Store
+from rayanim.storage.video_folder import VideoFolder, is_image_pattern
 from rayanim.video.codecs import make_spec
 from rayanim.video.encode import EncodedPacket, EncodedSegment
 from rayanim.video.images import ImageJoiner
@@ -91,12 +95,13 @@ def test_a_folder_alone_gets_names_of_six_digits(tmp_path: Path, form: str) -> N
 
 
 @pytest.mark.slow
-def test_actors_write_the_same_images(tmp_path: Path, on_ray: Any) -> None:
+@pytest.mark.parametrize("name", ["%04d.png", "index.m3u8"])
+def test_actors_write_the_same_files(tmp_path: Path, on_ray: Any, name: str) -> None:
     """Byte for byte."""
     for folder, options in (("a", {"engine": "local"}), ("b", {"engine": "ray", "workers": 2})):
-        render(Numbered(N_FRAMES), tmp_path / folder / "%04d.png", segment_frames=6, **options)
-    for name in names(tmp_path / "a"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        render(Numbered(N_FRAMES), tmp_path / folder / name, segment_frames=6, **options)
+    for each in names(tmp_path / "a"):
+        assert (tmp_path / "a" / each).read_bytes() == (tmp_path / "b" / each).read_bytes()
     assert names(tmp_path / "a") == names(tmp_path / "b")
 
 
@@ -175,9 +180,10 @@ def test_images_that_cannot_be_put_there_are_kept(tmp_path: Path) -> None:
     """The message names where."""
     (tmp_path / "a" / "1.png").mkdir(parents=True)
     (tmp_path / "a" / "1.png" / "mine").write_text("")
-    with pytest.raises(EncodeError, match=r"kept in '.*a\.part'"):
+    with pytest.raises(EncodeError, match=r"kept in '.*a\.\w+\.part'"):
         render([numbered_frame(number) for number in range(2)], tmp_path / "a" / "%d.png")
-    assert "1.png" in names(tmp_path / "a.part")
+    (kept,) = tmp_path.glob("a.*.part")
+    assert names(kept) == ["1.png"]
     assert (tmp_path / "a" / "1.png" / "mine").exists()
 
 
@@ -197,7 +203,7 @@ def test_images_may_be_protected(tmp_path: Path) -> None:
     """As a video may be."""
     frames = [numbered_frame(1)]
     render(frames, tmp_path / "a" / "%d.png", overwrite=False)
-    with pytest.raises(OutputError, match="has such images"):
+    with pytest.raises(OutputError, match="has files of such names"):
         render(frames, tmp_path / "a" / "%d.png", overwrite=False)
     render(frames, tmp_path / "a" / "other_%d.png", overwrite=False)
 
@@ -209,8 +215,8 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "b.part" / "mine").write_text("")
     frames = [numbered_frame(1)]
     for outfile, words in (
-        ("%d.png", "a folder of their own, such as 'frames/%d.png'"),
-        ("s3://bucket/frames/%d.png", "a folder of this machine"),
+        ("%d.png", "a folder of their own, such as 'video/%d.png'"),
+        ("s3://bucket/%d.png", "such as 's3://bucket/video/%d.png'"),
         (tmp_path / "file" / "%d.png", "is a file"),
         (tmp_path / "b" / "%d.png", "b.part' stands where"),
         (tmp_path / "b" / "%d.xyz", "No video format"),
@@ -256,8 +262,86 @@ def test_an_old_part_is_taken_away(tmp_path: Path) -> None:
     """One that a killed job has left."""
     (tmp_path / "a.part").mkdir()
     (tmp_path / "a.part" / "7.png").write_text("")
-    with ImageFolder(tmp_path / "a" / "%d.png").part() as part:
+    with VideoFolder(tmp_path / "a" / "%d.png").part() as part:
         assert not part.exists()
         part.mkdir()
         (part / "0.png").write_text("new")
     assert names(tmp_path / "a") == ["0.png"]
+
+
+# ---- in stores
+
+
+@pytest.fixture
+def in_memory() -> Callable[[], dict[str, bytes]]:
+    """What is in a store that is empty at first, by address."""
+    store: dict[str, Any] = MemoryFileSystem.store
+    store.clear()
+    return lambda: {name: store[name].getvalue() for name in sorted(store)}
+
+
+@pytest.mark.parametrize("name", ["%04d.png", "index.m3u8"])
+def test_a_folder_in_a_store_has_the_files_of_one_on_a_disk(
+    name: str, tmp_path: Path, in_memory: Callable[[], dict[str, bytes]]
+) -> None:
+    """Those of a longer video go, and what else is there stays."""
+    frames = [numbered_frame(number) for number in range(N_FRAMES)]
+    render(frames * 6, f"memory://talks/a/{name}", segment_frames=20)
+    MemoryFileSystem().pipe_file("/talks/a/notes.txt", b"mine")
+    report = render(frames, f"memory://talks/a/{name}", segment_frames=20)
+    render(frames, tmp_path / name, segment_frames=20)
+    expected = {f"/talks/a/{each.name}": each.read_bytes() for each in tmp_path.iterdir()}
+    assert in_memory() == expected | {"/talks/a/notes.txt": b"mine"}
+    assert str(report.output) == f"memory://talks/a/{name}"
+    assert report.file_bytes == sum(map(len, expected.values()))
+
+
+def test_a_playlist_comes_after_its_segments(
+    monkeypatch: pytest.MonkeyPatch, in_memory: Callable[[], dict[str, bytes]]
+) -> None:
+    """So that what it names is there."""
+    came: list[str] = []
+    upload = Store.upload
+    monkeypatch.setattr(
+        Store, "upload", lambda *given: (came.append(given[2].name), upload(*given))
+    )
+    render(Numbered(N_FRAMES * 10), "memory://talks/a/index.m3u8")
+    assert came[0] == "index0.m4s" and came[-2:] == ["index.mp4", "index.m3u8"]
+    assert sorted(came) == [each.rpartition("/")[2] for each in in_memory()]
+
+
+def test_a_folder_in_a_store_is_resumed_and_may_be_protected(
+    tmp_path: Path, in_memory: Callable[[], dict[str, bytes]]
+) -> None:
+    """What was there stands until all is drawn."""
+    stop, outfile = tmp_path / "stop", "memory://talks/a/%02d.png"
+    options = {"n_frames": N_FRAMES, "engine": "local", "segment_frames": 6}
+    render(Sine(), outfile, n_frames=3)
+    before = in_memory()
+    with pytest.raises(OutputError, match="has files of such names"):
+        render(Sine(), outfile, overwrite=False, **options)
+    stop.touch()
+    with pytest.raises(RuntimeError, match="stopped here"):
+        render(Sine(stop), outfile, **options)
+    assert {name: data for name, data in in_memory().items() if ".parts/" not in name} == before
+    stop.unlink()
+    assert render(Sine(stop), outfile, **options, resume=True).resumed_frames == 18
+    assert list(in_memory()) == [f"/talks/a/{number:02d}.png" for number in range(N_FRAMES)]
+
+
+def test_images_that_a_store_refuses_are_kept(
+    monkeypatch: pytest.MonkeyPatch, in_memory: Callable[[], dict[str, bytes]]
+) -> None:
+    """On this machine; the message names where."""
+
+    def refuse(client: Any, path: str, to: str, **how: Any) -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(MemoryFileSystem, "put_file", refuse)
+    with pytest.raises(EncodeError, match="could not be put at 'memory://talks/a'") as caught:
+        render([numbered_frame(number) for number in range(2)], "memory://talks/a/%d.png")
+    kept = Path(str(caught.value).rpartition("kept in '")[2].partition("'")[0])
+    assert names(kept) == ["0.png", "1.png"]
+    shutil.rmtree(kept.parent)
+    # The segments: --resume uploads again.
+    assert all(".parts/" in name for name in in_memory())
