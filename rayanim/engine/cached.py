@@ -27,7 +27,13 @@ from rayanim.engine.draw import close_source, open_source
 from rayanim.engine.packing import PackedSource, copied
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.reads import OpenedFiles
-from rayanim.engine.state import check_parameters, random_digest, state_digest, surroundings_digest
+from rayanim.engine.state import (
+    check_parameters,
+    random_digest,
+    state_digest,
+    surroundings_digest,
+    version_of,
+)
 from rayanim.errors import PartsError, RayanimError, RedrawError
 from rayanim.parameters import Batch, copy_of
 from rayanim.randomness import seed_for
@@ -170,7 +176,8 @@ class CachedSegments:
         self._opened_elsewhere: str | None = None
         self.opened = OpenedFiles(is_on=self.is_active)
         """What the script's code has opened in this process while it drew."""
-        self.opened_by_setup = OpenedFiles(is_on=self.is_active)
+        # Where a path leads, and to whom it belongs, is in what setup makes of it.
+        self.opened_by_setup = OpenedFiles(is_on=self.is_active, not_reported=["stat"])
         """What it has opened before: it may look there again without opening it."""
 
     def _open_cache(self) -> None:
@@ -202,7 +209,7 @@ class CachedSegments:
             try:
                 check_parameters(self._job.params)
                 state = state_digest(source)
-                files = [_version_of(name) for name in self.opened_by_setup.names]
+                files = [(name, version_of(name)) for name in self.opened_by_setup.names]
                 here = surroundings_digest(self._job.settings)
                 self._bases = [f"{here} {state} {files}"]
                 if self._job.settings.seed is None:
@@ -400,15 +407,6 @@ class CachedSegments:
             self._cache.shrink()
         except Exception as error:  # the video is whole without it
             self._give_up(f"{str(self._cache.folder)!r} cannot be written: {error}")
-
-
-def _version_of(name: str) -> tuple[str, int, int]:
-    """A file with its size and when it was changed."""
-    try:
-        status = Path(name).stat()
-    except OSError:
-        return name, 0, 0
-    return name, status.st_size, status.st_mtime_ns
 
 
 def _short_digest(*values: Any) -> str:

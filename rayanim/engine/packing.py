@@ -156,7 +156,7 @@ def own_modules_by_value() -> Iterator[None]:
         module
         for name, module in list(sys.modules.items())
         if name not in ("__main__", "__mp_main__")
-        and _is_the_script_s(module)
+        and is_the_script_s(module)
         # Under another name cloudpickle does not find it.
         and sys.modules.get(module.__name__) is module
     ]
@@ -270,11 +270,11 @@ def module_variables() -> dict[str, dict[str, Any]]:
     """The plain values in the script's own modules, by module; `__main__` is pickled anyway."""
     found: dict[str, dict[str, Any]] = {}
     for name, module in list(sys.modules.items()):
-        if name != "__main__" and _is_the_script_s(module):
+        if name != "__main__" and is_the_script_s(module):
             values = {
                 key: value
                 for key, value in list(vars(module).items())
-                if not key.startswith("__") and _is_plain(value)
+                if not key.startswith("__") and is_plain(value)
             }
             if values:
                 found[name] = values
@@ -296,7 +296,7 @@ def _imported(name: str) -> ModuleType | None:
         return None
 
 
-def _is_the_script_s(module: ModuleType) -> bool:
+def is_the_script_s(module: Any) -> bool:
     """Whether a module is neither installed, nor Python's, nor ours."""
     file = getattr(module, "__file__", None)
     if not isinstance(module, ModuleType) or not file:
@@ -315,14 +315,15 @@ def is_outside(file: str) -> bool:
     return not any(Path(file).is_relative_to(path) for path in paths)
 
 
-def _is_plain(value: Any, depth: int = 4) -> bool:
+def is_plain(value: Any, depth: int = 4) -> bool:
+    """Whether a value, with all that it holds, is of such a kind."""
     if isinstance(value, np.ndarray | np.generic):
         return value.dtype != object and value.nbytes <= MOST_BYTES
     if type(value) in (list, tuple, set, frozenset, dict):
         if depth == 0 or len(value) > MOST_ENTRIES:
             return False
         entries = (*value, *value.values()) if isinstance(value, dict) else value
-        return all(_is_plain(each, depth - 1) for each in entries)
+        return all(is_plain(each, depth - 1) for each in entries)
     if isinstance(value, str | bytes):
         return len(value) <= MOST_BYTES
     return isinstance(value, PLAIN)

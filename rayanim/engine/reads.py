@@ -6,10 +6,11 @@ import contextlib
 import functools
 import inspect
 import os
+import random
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -18,11 +19,25 @@ from rayanim.figure.private import replaced
 OF_PATHS = frozenset(["open", "os.listdir", "os.scandir"])
 """What Python itself reports (PEP 578), under whatever name a function was bound before."""
 
-OF_OTHERS = frozenset(["os.system", "socket.connect", "sqlite3.connect", "subprocess.Popen"])
+OF_OTHERS = frozenset(
+    [
+        "ctypes.dlopen", "glob.glob", "mmap.__new__", "os.exec", "os.fork", "os.forkpty",
+        "os.getxattr", "os.listxattr", "os.posix_spawn", "os.spawn", "os.startfile", "os.system",
+        "pty.spawn", "socket.bind", "socket.connect", "socket.getaddrinfo",
+        "socket.gethostbyname", "socket.gethostname", "sqlite3.connect", "subprocess.Popen",
+        "winreg.ConnectRegistry", "winreg.OpenKey",
+    ]
+)  # fmt: skip
 """The same of what gives something without a file that this process opens."""
 
-IGNORED = (".ttf", ".otf", ".ttc", ".afm", ".pfb")
-"""Fonts."""
+NOT_REPORTED = (
+    "access", "cpu_count", "fstat", "fstatvfs", "getloadavg", "getlogin", "getpid", "lstat",
+    "pread", "preadv", "read", "readlink", "readv", "stat", "statvfs", "times", "uname", "urandom",
+)  # fmt: skip
+"""Functions of `os` that look at the system without an event."""
+
+FONTS = (".ttf", ".otf", ".ttc", ".afm", ".pfb")
+"""How the names of fonts end."""
 
 _INSTALLED = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep
@@ -44,8 +59,9 @@ class OpenedFiles:
     has its own fingerprint.
     """
 
-    def __init__(self, *, is_on: bool = True) -> None:
+    def __init__(self, *, is_on: bool = True, not_reported: Sequence[str] = NOT_REPORTED) -> None:
         self._is_on = is_on
+        self._not_reported = not_reported
         self.names: dict[str, None] = {}
         """In the order in which they were opened first."""
         self._places = contextlib.ExitStack()
@@ -60,8 +76,10 @@ class OpenedFiles:
             if not _is_listening:
                 _is_listening.append(True)
                 sys.addaudithook(_heard)
-            # Which Python does not report.
-            self._places.enter_context(replaced((os, "stat", _noting)))
+            looks = [(os, name, _noting) for name in self._not_reported if hasattr(os, name)]
+            seeds = [(owner, "seed", _noting_no_seed) for owner in (random, random.Random)]
+            # What numpy's generators ask where they get no seed.
+            self._places.enter_context(replaced(*looks, *seeds, (random, "_urandom", _noting)))
             _entered.append(self)
 
     def __exit__(
@@ -95,13 +113,40 @@ def _noting(function: Callable[..., Any]) -> Callable[..., Any]:
     return noting
 
 
+def _noting_no_seed(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def noting(*args: Any, **options: Any) -> Any:
+        given = (*args, *options.values())
+        if _entered and all(each is None or isinstance(each, random.Random) for each in given):
+            _note("", "random numbers without a seed")
+        return function(*args, **options)
+
+    return noting
+
+
 def _note(path: Any, event: str | None = None) -> None:
     if threading.current_thread().name.startswith("rayanim"):
         return
     text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path)
     # Not by a Path, whose `resolve` looks at the disk.
     absolute = os.path.abspath(text)  # noqa: PTH100
-    if event is None and (text.endswith(IGNORED) or absolute.startswith(_INSTALLED)):
+    if event is None and (absolute.startswith(_INSTALLED) or _is_of_a_font(absolute)):
         return
     for each in _entered:
         each.names.setdefault(event or absolute)
+
+
+def _is_of_a_font(path: str) -> bool:
+    """Whether it is a font that matplotlib knows, or what matplotlib looks at on the way to one.
+
+    The fingerprint of the process has when those were changed.
+    """
+    module = sys.modules.get("matplotlib.font_manager")
+    if module is None:
+        return False
+    if path.endswith(FONTS):
+        return path in {each.fname for each in module.fontManager.ttflist}
+    here = inspect.currentframe()
+    while here is not None and here.f_globals is not vars(module):
+        here = here.f_back
+    return here is not None

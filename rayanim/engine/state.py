@@ -9,15 +9,18 @@ fingerprint: unknown means changed.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import copyreg
 import decimal
-import dis
 import functools
+import gc
 import os
 import pickle
 import random
 import re
 import sys
+import time
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -28,12 +31,29 @@ import cloudpickle
 import numpy as np
 import xxhash
 
-from rayanim.engine.packing import Surroundings, is_outside, own_modules_by_value
-from rayanim.figure.figure import AnyPixels
+import rayanim
+from rayanim.engine.packing import (
+    Surroundings,
+    is_plain,
+    is_the_script_s,
+    module_variables,
+    own_modules_by_value,
+)
+from rayanim.engine.unseen import (
+    KNOWN_PACKAGES,
+    OF_A_TERMINAL,
+    OF_RAY,
+    check_home,
+    check_text,
+    check_threads,
+    imported_by,
+    why_not_seen,
+)
+from rayanim.figure.figure import AnyPixels, kept_figures
 from rayanim.figure.style import capture_style
 from rayanim.settings import RenderSettings
 from rayanim.sources import CHANGES, Source
-from rayanim.storage.fingerprint import NoDigestError, code_text, versions
+from rayanim.storage.fingerprint import NoDigestError, code_text, names_in, variables_of, versions
 
 MOST_BYTES = 256 * 2**20
 """A larger state has no fingerprint: this much takes a tenth of a second."""
@@ -41,61 +61,8 @@ MOST_BYTES = 256 * 2**20
 MOST_DEPTH = 3000
 """Python's limit of recursion while a state is pickled, whatever the script has set."""
 
-UNSEEN_MODULES = frozenset(
-    [
-        "aiohttp", "av", "cv2", "dask", "decord", "duckdb", "fastparquet", "fiona", "fitz",
-        "ftplib", "geopandas", "h5py", "http", "httpx", "itk", "librosa", "lxml", "MDAnalysis",
-        "mdtraj", "netCDF4", "open3d", "openslide", "osgeo", "polars", "psycopg", "psycopg2",
-        "pyarrow", "pygrib", "pymongo", "pyogrio", "pyreadstat", "pyvista", "rasterio", "redis",
-        "requests", "secrets", "serial", "SimpleITK", "socket", "soundfile", "sqlalchemy",
-        "sqlite3", "subprocess", "tables", "tiledb", "time", "torchaudio", "torchvision", "urllib",
-        "urllib3", "vtk", "vtkmodules", "xarray", "zarr",
-    ]
-)  # fmt: skip
-"""What reads files by itself, or later than it seems to, or gives something else each time."""
-
-UNSEEN_NAMES = frozenset(
-    [
-        "__import__", "SystemRandom", "argv", "eval", "exec", "getpid", "globals", "import_module",
-        "modules", "now",
-        "open_dataset", "orig_argv", "read_feather", "read_hdf", "read_orc", "read_parquet",
-        "read_sql", "today", "urandom", "utcnow", "uuid1", "uuid4",
-    ]
-)  # fmt: skip
-"""Names of functions that do, of the command's words, and of what finds variables by any name."""
-
-GENERATORS = frozenset(
-    ["MT19937", "PCG64", "Philox", "Random", "RandomState", "SFC64", "SeedSequence", "default_rng"]
-)
-"""Names of what makes random numbers, others each time where it gets no seed."""
-
 OF_DRAWING = ("dpi", "height_px", "savefig_params", "reuse_figure_object", "drawing")
 """Settings that decide about pixels, and that stand in no stream specification."""
-
-OF_A_TERMINAL = frozenset(
-    [
-        "_", "COLORTERM", "COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "GPG_AGENT_INFO",
-        "GPG_TTY", "LINES", "OLDPWD", "PWD", "SHLVL", "SSH_AGENT_PID", "SSH_AUTH_SOCK",
-        "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION",
-        "TERM_SESSION_ID", "TMUX", "TMUX_PANE", "VSCODE_GIT_ASKPASS_EXTRA_ARGS",
-        "VSCODE_GIT_ASKPASS_MAIN", "VSCODE_GIT_ASKPASS_NODE", "VSCODE_GIT_IPC_HANDLE",
-        "VSCODE_INJECTION", "VSCODE_IPC_HOOK_CLI", "VSCODE_PID", "VTE_VERSION", "WAYLAND_DISPLAY",
-        "WINDOWID", "WINDOWPATH", "XAUTHORITY", "XDG_ACTIVATION_TOKEN", "XDG_CURRENT_DESKTOP",
-        "XDG_MENU_PREFIX", "XDG_RUNTIME_DIR", "XDG_SEAT", "XDG_SEAT_PATH", "XDG_SESSION_CLASS",
-        "XDG_SESSION_DESKTOP", "XDG_SESSION_ID", "XDG_SESSION_PATH", "XDG_SESSION_TYPE", "XDG_VTNR",
-        "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS",
-        "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_JOB_ID", "RAY_TMPDIR", "RAY_USE_TLS",
-    ]
-)  # fmt: skip
-"""Variables that say where a command was typed, or that are of one process."""
-
-OF_RAY = (
-    "RAY_ACCEL_", "RAY_AUTH_", "RAY_BACKEND_", "RAY_CLIENT_", "RAY_CLUSTER_", "RAY_DASHBOARD_",
-    "RAY_DEDUP_", "RAY_ENABLE_", "RAY_GCS_", "RAY_LOG_", "RAY_NODE_", "RAY_RAYLET_",
-    "RAY_RUNTIME_ENV_", "RAY_TLS_", "RAY_TRAIN_", "RAY_USAGE_", "RAY_WORKER_", "RAY_enable_",
-    "RAY_max_", "RAY_memory_", "RAY_preload_", "RAY_worker_", "RAYANIM_",
-)  # fmt: skip
-"""How the names of Ray's own variables begin, and of rayanim's."""
 
 
 def surroundings_digest(settings: RenderSettings) -> str:
@@ -111,18 +78,35 @@ def surroundings_digest(settings: RenderSettings) -> str:
     numbers.clear_flags()
     styles = getattr(sys.modules.get("matplotlib.style"), "library", {})
     drawn_by = [getattr(settings, name) for name in OF_DRAWING]
-    return _digest(
-        (
-            (here, capture_style(), str(Path.cwd()), versions(), _installed()),
-            (sys.argv[1:], repr(numbers), {name: str(each) for name, each in styles.items()}),
-            (settings.duration is None, drawn_by),
+    style = capture_style()
+    fonts = () if style is None else style.fonts
+    with own_modules_by_value():
+        return _digest(
+            (
+                (here, style, str(Path.cwd()), versions(), sys.version, _installed()),
+                (sys.argv[1:], repr(numbers), {name: str(each) for name, each in styles.items()}),
+                (settings.duration is None, drawn_by, time.tzname, time.timezone),
+                [version_of(each) for each in (*fonts, *sorted(_RAYANIM.rglob("*.py")))],
+                (module_variables(), _put_on(builtins)),
+            )
         )
-    )
 
 
 def random_digest() -> str:
     """Fingerprint of the state of the process's own generators."""
     return _digest((random.getstate(), np.random.get_state()))
+
+
+_RAYANIM = Path(rayanim.__file__).parent
+
+
+def version_of(path: Any) -> tuple[int, ...]:
+    """What changes with a file: also where its time of modification is put back."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _installed() -> list[tuple[str, int]]:
@@ -146,8 +130,17 @@ def state_digest(source: Source) -> str:
     """
     if source.state is None:
         raise NoDigestError(f"{source.name} has no state that can be compared")
+    check_threads()
     with own_modules_by_value():
-        return _digest((source.state, capture_style()))
+        state = source.state, capture_style(), _figures_in_pyplot()
+        return _digest(state, checks_texts=True)
+
+
+def _figures_in_pyplot() -> list[Any]:
+    """Those that a script's code may ask for by their number."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    with kept_figures():
+        return [] if pyplot is None else [pyplot.figure(each) for each in pyplot.get_fignums()]
 
 
 def check_parameters(params: Any) -> None:
@@ -171,18 +164,18 @@ def check_parameters(params: Any) -> None:
 class _ParametersCheck(pickle.Pickler):
     def reducer_override(self, thing: Any) -> Any:
         """Called for each that is not of Python's own plain kinds."""
-        is_code = isinstance(thing, type | types.FunctionType | type(_refusal))
+        is_code = isinstance(thing, type | types.FunctionType | type(why_not_seen))
         kind = thing if is_code else type(thing)
         if kind.__module__ not in sys.modules or not _is_installed(kind):
             raise NoDigestError(f"parameters are of {kind.__qualname__}, the script's own")
         return NotImplemented
 
 
-def _digest(thing: Any) -> str:
+def _digest(thing: Any, *, checks_texts: bool = False) -> str:
     hashed = _Hashed()
     try:
         with _shallow():
-            _Hasher(hashed).dump(thing)
+            _Hasher(hashed, checks_texts).dump(thing)
     except NoDigestError:
         raise
     except Exception as error:  # the user's own objects may raise anything
@@ -221,8 +214,9 @@ class _Hashed:
 class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles what has one meaning to one sequence of bytes."""
 
-    def __init__(self, hashed: _Hashed) -> None:
+    def __init__(self, hashed: _Hashed, checks_texts: bool) -> None:
         super().__init__(hashed, protocol=5)
+        self._checks_texts = checks_texts
         matplotlib_transforms = sys.modules.get("matplotlib.transforms")
         matplotlib_cbook = sys.modules.get("matplotlib.cbook")
         self._nodes = getattr(matplotlib_transforms, "TransformNode", ())
@@ -232,28 +226,40 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         """Sets have no order."""
         kind = type(thing)
         if kind is set or kind is frozenset:
-            return kind.__name__, sorted(map(_digest, thing))
+            digests = (_digest(each, checks_texts=self._checks_texts) for each in thing)
+            return kind.__name__, sorted(digests)
+        if kind is str and self._checks_texts:
+            check_text(thing)
         return None
 
     def reducer_override(self, thing: Any) -> Any:
         """What stands for `thing`."""
         if isinstance(thing, types.CodeType):
-            if refusal := _refusal(thing):
-                raise NoDigestError(refusal)
-            return str, (code_text(thing),)
+            if reason := why_not_seen(thing):
+                raise NoDigestError(reason)
+            return tuple, (code_text(thing), *imported_by(thing))
         if isinstance(thing, AnyPixels):
             return tuple, ((thing.figure,),)
-        _check_home(thing)
-        if type(thing) is type(_refusal):
+        check_home(thing)
+        if type(thing) is type(why_not_seen):
             # `functools.lru_cache`, which pickles as a name.
-            return tuple, (thing.__wrapped__,)
+            return tuple, (thing.__wrapped__, *_kept_by(thing))
         if isinstance(thing, self._nodes):
             return object, (), _without_identities(thing.__getstate__())
         if isinstance(thing, self._registries):
             # Its own state counts how often it was pickled.
             _check_draw_event(thing)
             return object, (), {name: _called(each) for name, each in thing.callbacks.items()}
+        if type(thing) is functools.cached_property:
+            return tuple, (thing.func,)  # where it has a lock
         reduced = super().reducer_override(thing)
+        if reduced is NotImplemented and isinstance(thing, types.FunctionType):
+            # One that is in the place of a library's, under its name.
+            return _parts_of(thing) if _is_the_script_s_function(thing) else reduced
+        if reduced is NotImplemented and isinstance(thing, type | types.ModuleType):
+            is_a_library_s = _is_installed_module(thing) and thing.__name__ != "sys"
+            name = getattr(thing, "__qualname__", thing.__name__)
+            return (tuple, (name, _put_on(thing))) if is_a_library_s else reduced
         if reduced is NotImplemented:
             return self._with_all_attributes(thing)
         if isinstance(thing, type) and isinstance(reduced, tuple) and len(reduced) > 2:
@@ -280,22 +286,95 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
     def _with_all_attributes(thing: Any) -> Any:
         """Of an object of the user's all attributes, whatever its own pickling leaves out."""
         kind = type(thing)
-        attributes = getattr(thing, "__dict__", None)
-        if not isinstance(attributes, dict) or _is_installed(kind):
+        if _is_installed(kind):
             return NotImplemented
-        pickles_itself = any(
+        attributes = _slots_of(thing) | getattr(thing, "__dict__", {})
+        if not attributes:
+            return NotImplemented
+        pickles_itself = kind in copyreg.dispatch_table or any(
             getattr(kind, name, None) is not getattr(object, name, None) for name in _OWN_PICKLING
         )
         if not pickles_itself and not hasattr(kind, "param_by_frame"):
             return NotImplemented
         reduced = thing.__reduce_ex__(5)
         if isinstance(reduced, str):
-            return reduced
+            raise NoDigestError(f"{kind.__qualname__} pickles as a name")
         make, arguments, _state, *rest = [*reduced, None, None, None][:5]
         # Those of before are for another process, which sets up again.
         kept = _without_parameters(kind, attributes)
         kept.pop("_before_setup", None)
         return make, arguments, kept, *rest
+
+
+def _slots_of(thing: Any) -> dict[str, Any]:
+    """The attributes that have a place of their own."""
+    names = (
+        name
+        for kind in type(thing).__mro__
+        for name, place in vars(kind).items()
+        if isinstance(place, types.MemberDescriptorType)
+    )
+    return {name: getattr(thing, name) for name in names if hasattr(thing, name)}
+
+
+def _kept_by(function: Any) -> list[Any]:
+    """What `functools.lru_cache` has kept of calls, which it gives without making them again."""
+    return [each for each in gc.get_referents(function) if not _is_of_links(each)]
+
+
+def _is_of_links(held: Any) -> bool:
+    """Whether it is the class of the links between what is kept, or the dictionary of them."""
+    kinds = {held} if isinstance(held, type) else set()
+    kinds |= set(map(type, held.values())) if type(held) is dict else set()
+    return any((each.__module__, each.__name__) == _LINK for each in kinds)
+
+
+_LINK = ("functools", "_lru_list_elem")
+
+
+def _parts_of(function: types.FunctionType) -> tuple[Any, ...]:
+    """A function with all that it uses, whatever its name is."""
+    known = function.__globals__
+    used = {name: known[name] for name in names_in(function.__code__) & known.keys()}
+    cells = dict(variables_of(function))
+    return tuple, ((function.__code__, cells, dict(sorted(used.items()))),)
+
+
+def _is_the_script_s_function(function: types.FunctionType) -> bool:
+    home = function.__globals__.get("__name__")
+    return home == "__main__" or is_the_script_s(sys.modules.get(str(home)))
+
+
+def _is_installed_module(thing: type | types.ModuleType) -> bool:
+    """Whether it is a library's class that may be changed, or a library."""
+    home = str(thing.__module__ if isinstance(thing, type) else thing.__name__)
+    package = home.partition(".")[0]
+    is_fixed = isinstance(thing, type) and package in sys.stdlib_module_names
+    # One of the script's may have the name of a library.
+    is_own = is_the_script_s(sys.modules.get(home))
+    return package in KNOWN_PACKAGES and not is_fixed and not is_own
+
+
+def _put_on(owner: Any) -> dict[str, Any]:
+    """What a script may have put on a library or on a class of it: plain values, and its own."""
+    found = {}
+    # What a module keeps for itself may be another value in each process.
+    skipped = "_" if isinstance(owner, types.ModuleType) else "__"
+    for name, value in list(vars(owner).items()):
+        inner = value.__func__ if isinstance(value, staticmethod | classmethod) else value
+        inner = inner.fget if isinstance(inner, property) else inner
+        # The members of an `Enum` are of their own class.
+        if name.startswith(skipped) or isinstance(inner, types.ModuleType) or type(inner) is owner:
+            continue
+        if isinstance(inner, types.FunctionType):
+            is_own = _is_the_script_s_function(inner)
+        else:
+            is_own = is_plain(inner) or not _is_installed(
+                inner if isinstance(inner, type) else type(inner)
+            )
+        if is_own:
+            found[name] = inner
+    return found
 
 
 _OWN_PICKLING = ("__getstate__", "__reduce__", "__reduce_ex__")
@@ -311,13 +390,8 @@ def _without_parameters(kind: type, attributes: Mapping[str, Any]) -> dict[str, 
 
 def _is_installed(kind: type | types.FunctionType) -> bool:
     """Whether a class is Python's, rayanim's or an installed package's."""
-    package = kind.__module__.partition(".")[0]
-    if package == "__main__":
-        return False
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    if package == "rayanim" or package in sys.stdlib_module_names or file is None:
-        return True
-    return not is_outside(file)
+    module = sys.modules.get(kind.__module__)
+    return module is not None and kind.__module__ != "__main__" and not is_the_script_s(module)
 
 
 def _without_identities(state: dict[str, Any]) -> dict[str, Any]:
@@ -329,57 +403,23 @@ def _without_identities(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _called(references: dict[int, Any]) -> list[str]:
-    """What is called on an event of matplotlib's, by name."""
+def _called(references: dict[int, Any]) -> list[Any]:
+    """What is called on an event of matplotlib's: libraries' own by name."""
     functions = (reference() for reference in references.values())
-    named = (each if hasattr(each, "__qualname__") else type(each) for each in functions if each)
-    return [f"{each.__module__}.{each.__qualname__}" for each in named]
+    return [_name_of(each) if _is_a_library_s(each) else each for each in functions if each]
+
+
+def _name_of(called: Any) -> str:
+    named = called if hasattr(called, "__qualname__") else type(called)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _is_a_library_s(called: Any) -> bool:
+    return _name_of(called).startswith(("matplotlib.", "mpl_toolkits.", "rayanim."))
 
 
 def _check_draw_event(registry: Any) -> None:
     """Refuse what the user has called whenever a figure is drawn."""
-    for name in _called(registry.callbacks.get("draw_event", {})):
-        if not name.startswith(_OF_LIBRARIES):
-            raise NoDigestError(f"{name} is called whenever the figure is drawn")
-
-
-_OF_LIBRARIES = ("matplotlib.", "mpl_toolkits.", "rayanim.")
-
-
-def _check_home(thing: Any) -> None:
-    """Refuse what is of a module that gives what no fingerprint holds, or pickles as a name."""
-    home = thing.__name__ if isinstance(thing, types.ModuleType) else None
-    if isinstance(thing, types.BuiltinFunctionType | types.FunctionType | type):
-        home = thing.__module__
-    if isinstance(home, str):
-        file = getattr(sys.modules.get(home), "__file__", None) or ""
-        is_compiled = file.endswith((".so", ".pyd")) and is_outside(file)
-        if home.partition(".")[0] in UNSEEN_MODULES or is_compiled:
-            raise NoDigestError(f"what {home} gives is not seen")
-    if isinstance(thing, types.ModuleType) and home == "__main__":
-        raise NoDigestError("the script's code uses its own module")
-    if isinstance(thing, np.ufunc) and getattr(np, thing.__name__, None) is not thing:
-        raise NoDigestError(f"{thing.__name__} is no function of numpy's")
-
-
-@functools.lru_cache(maxsize=1000)
-def _refusal(code: types.CodeType) -> str | None:
-    """Why what `code` does may depend on something that no fingerprint holds."""
-    for name in UNSEEN_NAMES.intersection(code.co_names):
-        return f"what {name} gives is not seen"
-    made = None
-    for each in dis.get_instructions(code):
-        if each.opname in ("CACHE", "PRECALL", "PUSH_NULL"):
-            continue
-        has_none = (each.opname, each.argval) in (("CALL", 0), ("LOAD_CONST", None))
-        if made in GENERATORS and has_none:
-            return f"what {made} gives without a seed is not seen"
-        made = each.argval if isinstance(each.argval, str) else None
-        if each.opname == "IMPORT_NAME" and each.argval.partition(".")[0] in UNSEEN_MODULES:
-            return f"what {each.argval} gives is not seen"
-        if each.opname == "LOAD_CONST" and each.argval in ("now", "today"):
-            return f"what {each.argval} means is not seen"
-        if each.argval == "param_by_frame" and not each.opname.startswith("STORE"):
-            return f"{code.co_name} uses param_by_frame, the parameters of all frames"
-    inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
-    return next(filter(None, map(_refusal, inner)), None)
+    for each in _called(registry.callbacks.get("draw_event", {})):
+        if not isinstance(each, str):
+            raise NoDigestError(f"{_name_of(each)} is called whenever the figure is drawn")

@@ -74,6 +74,7 @@ def code_text(code: types.CodeType) -> str:
             repr((code.co_flags, code.co_names, code.co_varnames)),
             repr((code.co_freevars, code.co_cellvars)),
             code.co_code.hex(),
+            code.co_exceptiontable.hex(),
             *map(_constant_text, code.co_consts),
         ]
     )
@@ -90,10 +91,10 @@ def _constant_text(value: Any) -> str:
     return repr(value)
 
 
-def _names_in(code: types.CodeType) -> set[str]:
+def names_in(code: types.CodeType) -> set[str]:
     """Names that `code`, and what is defined in it, may look up."""
     inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
-    return set(code.co_names).union(*map(_names_in, inner))
+    return set(code.co_names).union(*map(names_in, inner))
 
 
 # ---- what a module imports
@@ -285,7 +286,7 @@ def _globals_without_file(function: FunctionType) -> list[Any]:
     if not _is_without_file(function):
         return []
     known = function.__globals__
-    found = [known.get(name) for name in sorted(_names_in(function.__code__))]
+    found = [known.get(name) for name in sorted(names_in(function.__code__))]
     return [each for each in found if isinstance(each, type | FunctionType)]
 
 
@@ -666,7 +667,7 @@ def _named_values(thing: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(thing, type):
         return
     if isinstance(thing, FunctionType):
-        yield from _variables(thing)
+        yield from variables_of(thing)
     elif isinstance(thing, functools.partial | MethodType) or not isinstance(
         getattr(thing, "__dict__", None), dict
     ):
@@ -700,7 +701,7 @@ def _is_of_script(cls: type) -> bool:
     return package == "__main__" or not (is_known or "site-packages" in file)
 
 
-def _variables(function: FunctionType) -> Iterator[tuple[str, Any]]:
+def variables_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """What a function has besides its code: defaults and what it closes over, by name."""
     code = function.__code__
     defaults = function.__defaults__ or ()
@@ -759,7 +760,7 @@ class _ValueWalk(Walk):
 
     def _add_function(self, function: FunctionType) -> None:
         self._put("function", code_text(function.__code__).encode("utf-8", "surrogatepass"))
-        for name, value in _variables(function):
+        for name, value in variables_of(function):
             self._put("variable", name.encode())
             self.add(value)
 

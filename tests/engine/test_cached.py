@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import builtins
 import collections
+import copyreg
 import decimal
 import functools
+import glob
 import gzip
 import importlib
+import io
 import os
+import random
 import sqlite3
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 import matplotlib.style
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 import rayanim
 from rayanim.engine import cached
 from rayanim.engine.packing import own_modules_by_value
 from rayanim.engine.reads import OpenedFiles
-from rayanim.engine.state import _digest, check_parameters, surroundings_digest
+from rayanim.engine.state import _digest, check_parameters, surroundings_digest, version_of
 from rayanim.settings import RenderSettings
 from rayanim.storage.cache import SegmentCache
 from rayanim.storage.fingerprint import NoDigestError
@@ -203,6 +213,7 @@ READERS: dict[str, Callable[[Path], float]] = {
 
 
 bound_before = os.listdir
+opened_before = os.open(__file__, os.O_RDONLY)
 
 OPENED: dict[str, Callable[[Path], Any]] = {
     **READERS,
@@ -212,6 +223,14 @@ OPENED: dict[str, Callable[[Path], Any]] = {
     "a command": lambda path: subprocess.run(["true"], check=True),
     "a shell": lambda path: os.system(":"),
     "a data base": lambda path: sqlite3.connect(path).close(),
+    "a file that was opened before": lambda path: os.pread(opened_before, 1, 0),
+    "a link": lambda path: path.is_symlink(),
+    "a right": lambda path: os.access(path, os.R_OK),
+    "a name": lambda path: glob.glob(str(path)),
+    "a process": lambda path: os.spawnlp(os.P_WAIT, "true", "true"),
+    "no seed of numpy's": lambda path: np.random.default_rng(),
+    "no seed of Python's": lambda path: random.Random(),
+    "the seed again": lambda path: random.seed(),
 }
 
 
@@ -222,6 +241,24 @@ def test_what_is_opened_is_noted(name: str, tmp_path: Path) -> None:
     with opened:
         OPENED[name](data)
     assert opened.first is not None
+
+
+def test_matplotlib_s_own_fonts_are_not_noted() -> None:
+    opened = OpenedFiles()
+    figure = Figure()
+    figure.text(0.5, 0.5, "text", family="serif")
+    with opened:
+        figure.savefig(io.BytesIO())
+    assert opened.first is None
+
+
+def test_random_numbers_with_a_seed_are_not_noted() -> None:
+    opened = OpenedFiles()
+    with opened:
+        random.seed(3)
+        random.Random(3).random()
+        np.random.default_rng(3).random()
+    assert opened.first is None
 
 
 def test_an_import_is_not_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,6 +396,193 @@ def test_a_fingerprint_leaves_objects_as_they_are() -> None:
     assert not known
 
 
+@pytest.mark.parametrize("size", [None, 4])
+def test_what_a_cached_function_has_kept_counts(size: int | None, tmp_path: Path) -> None:
+    data = tmp_path / "data.txt"
+
+    @functools.lru_cache(size)
+    def read() -> dict[str, str]:
+        return {"height": data.read_text()}
+
+    def digest_with(text: str) -> str:
+        data.write_text(text)
+        read.cache_clear()
+        read()
+        return digest(read)
+
+    assert digest_with("1") == digest_with("1") != digest_with("2")
+
+
+def test_a_module_that_a_function_imports_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = module_of(tmp_path / "edited.py", "HEIGHTS = [object, 1]")
+    monkeypatch.setitem(sys.modules, "edited", module)
+
+    def height() -> Any:
+        import edited  # type: ignore[import-not-found]
+
+        return edited.HEIGHTS[1]
+
+    before = digest(height)
+    assert digest(height) == before
+    module.HEIGHTS[1] = 2
+    assert digest(height) != before
+
+
+def test_variables_of_the_script_s_modules_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = module_of(tmp_path / "edited.py", "height = 1")
+    monkeypatch.setitem(sys.modules, "edited", module)
+    before = surroundings_digest(RenderSettings())
+    module.height = 2
+    assert surroundings_digest(RenderSettings()) != before
+
+
+PUT: dict[str, tuple[Any, Any, Any]] = {
+    "a value on a library": (np, lambda: np.zeros(1), 1.5),
+    "a value on a class": (Line2D, Figure(), 1.5),
+    "a function on a class": (Axes, Figure(), lambda axes, height=1.5: height),
+    "a property": (Line2D, Figure(), property(lambda line, height=1.5: height)),
+    "an object of the script's": (Line2D, Figure(), Level(1.5)),
+}
+for _owner, figure, _value in PUT.values():
+    if isinstance(figure, Figure):
+        figure.add_subplot().plot([0, 1])
+
+
+@pytest.mark.parametrize("name", PUT)
+def test_what_a_script_puts_on_a_library_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, thing, value = PUT[name]
+    before = digest(thing)
+    assert digest(thing) == before
+    monkeypatch.setattr(owner, "own_height", value, raising=False)
+    assert digest(thing) != before
+
+
+def test_a_function_in_the_place_of_a_library_s_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest_with(height: float) -> str:
+        @functools.wraps(Axes.plot)
+        def plot(axes: Any, *values: Any) -> Any:
+            return axes.axhline(height)
+
+        monkeypatch.setattr(Axes, "plot", plot)
+        return digest(PUT["a value on a class"][1])
+
+    assert digest_with(1) == digest_with(1) != digest_with(2)
+
+
+def test_what_a_script_puts_among_the_builtins_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = surroundings_digest(RenderSettings())
+    monkeypatch.setattr(builtins, "own_height", 1, raising=False)
+    assert surroundings_digest(RenderSettings()) != before
+
+
+class Slotted:
+    """Its pickle has nothing of it."""
+
+    __slots__ = ("height",)
+
+    def __init__(self, height: float = 0) -> None:
+        self.height = height
+
+    def __reduce__(self) -> Any:
+        return Slotted, ()
+
+
+class Registered:
+    """Its pickle has nothing of it, as someone else has it."""
+
+    def __init__(self, height: float = 0) -> None:
+        self.height = height
+
+
+@pytest.mark.parametrize("kind", [Slotted, Registered])
+def test_what_an_object_s_own_pickle_leaves_out_counts(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(copyreg.dispatch_table, Registered, lambda thing: (Registered, ()))
+    assert digest(kind(1)) == digest(kind(1)) != digest(kind(2))
+
+
+def test_what_a_figure_calls_on_an_event_counts() -> None:
+    def figure_with(height: float) -> Figure:
+        figure = Figure()
+        called = figure.add_subplot().callbacks.connect
+        called("xlim_changed", lambda axes: axes.set_ylim(0, height))
+        return figure
+
+    assert digest(figure_with(1)) == digest(figure_with(1)) != digest(figure_with(2))
+
+
+def test_a_cached_property_has_a_fingerprint() -> None:
+    class Lazy:
+        @functools.cached_property
+        def height(self) -> float:
+            return 1.0
+
+    digest(Lazy())
+
+
+def test_figures_in_pyplot_count(tmp_path: Path) -> None:
+    class Beside(Level):
+        def update(self, frame_idx: int, params: Any) -> None:
+            beside = plt.figure("beside").axes[0].lines[0].get_ydata()[1]
+            super().update(frame_idx, params + (beside if frame_idx > 20 else 0))
+
+    for height in (1, 2):
+        plt.figure("beside").clear()
+        plt.figure("beside").add_subplot().plot([0, height])
+        assert_fresh(Beside(), tmp_path, found=0)
+    plt.close("beside")
+
+
+def test_a_file_with_its_old_time_is_another_one(tmp_path: Path) -> None:
+    data = tmp_path / "data.txt"
+    data.write_text("1")
+    status, before = data.stat(), version_of(data)
+    assert version_of(data) == before
+    data.write_text("2")
+    os.utime(data, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert version_of(data) != before
+
+
+def test_a_font_that_is_replaced_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    font = tmp_path / "own.ttf"
+    shipped = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    font.write_bytes(shipped.read_bytes())
+    known = [*font_manager.fontManager.ttflist]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", known)
+    font_manager.fontManager.addfont(font)
+    before = surroundings_digest(RenderSettings())
+    font.write_bytes(shipped.with_name("DejaVuSerif.ttf").read_bytes())
+    assert surroundings_digest(RenderSettings()) != before
+
+
+def test_a_thread_of_the_script_s_has_nothing_cached(tmp_path: Path) -> None:
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    try:
+        assert_fresh(Level(), tmp_path, found=0)
+        assert_fresh(Level(), tmp_path, found=0)
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_where_exceptions_are_caught_counts() -> None:
+    def height() -> float:
+        try:
+            return float("1")
+        except ValueError:
+            return 2.0
+
+    code = height.__code__
+    assert digest(code) != digest(code.replace(co_exceptiontable=b""))
+
+
 def test_what_is_nested_too_deep_has_no_fingerprint() -> None:
     limit, nested = sys.getrecursionlimit(), [0]
     for _ in range(5000):
@@ -467,8 +691,6 @@ NOT_SEEN = {
     "now": "import numpy as np\ndef height(p): return p + 0 * np.datetime64('now').astype(int)",
     "a random number": "import random\n"
     "def height(p): return p + 0 * random.SystemRandom().random()",
-    "a generator without a seed": "import numpy as np\n"
-    "def height(p): return p + 0 * np.random.default_rng().random()",
     "the process": "import os\ndef height(p): return p + 0 * os.getpid()",
     "the command's words": "import sys\ndef height(p): return p + len(sys.argv) - len(sys.argv)",
     "any variable": "def height(p): return p + eval('0')",
@@ -477,6 +699,23 @@ NOT_SEEN = {
     "class Own(Line2D): pass\n"
     "own = Own([], [])\n"
     "def height(p): return p + len(own.get_xdata())",
+    "the time under another name": "import datetime\nclock = datetime.datetime.now\n"
+    "def height(p): return p + 0 * clock().day",
+    "the time by a text": "import numpy as np\nword = 'now'\n"
+    "def height(p): return p + 0 * np.datetime64(word).astype(int)",
+    "a variable of a terminal": "import os\n"
+    "def height(p): return p + 0 * len(os.environ.get('COLUMNS', ''))",
+    "a hash": "def height(p): return p + 0 * hash('a')",
+    "a package that is not known": "import hypothesis\n"
+    "def height(p): return p + 0 * len(hypothesis.__version__)",
+    "a module of Python's that is not known": "import timeit\n"
+    "def height(p): return p + 0 * timeit.default_timer()",
+    "code that is read again": "from importlib import reload\n"
+    "def height(p): return p if p else reload(reload)",
+    "variables by their functions": "def height(p): return p + 0 * len(height.__globals__)",
+    "an import of a package's": "def height(p):\n from . import other\n return p",
+    "what pickles as a name": "class Own:\n def __reduce__(self): return 'own'\n"
+    "own = Own()\nown.height = 1\ndef height(p): return p + own.height",
     "what cannot be pickled": "lock = __import__('threading').Lock()\n"
     "def height(p): return p + 0 * lock.locked()",
 }
