@@ -373,7 +373,12 @@ class AnimationSource:
             # A copy as it is now, which goes on from there.
             if self._faces != self._faces_now():
                 raise NotPicklableError("the figure's own colours are not those of its frames")
-            now = {"_pickled": self._picklable(), "_random": self._stream}
+            # With its own canvas, by which pyplot knows the figure.
+            self._playback.leave_figure()
+            try:
+                now = {"_pickled": self._picklable(), "_random": self._stream}
+            finally:
+                self._playback.take_figure(self._save_options())
             return {**state, **now, "_begins_after": self._done}
         return {
             **state,

@@ -175,6 +175,23 @@ class _FigureSource(ABC):
     @abstractmethod
     def _pixels_of(self, figure: Figure) -> AnyPixels: ...
 
+    @contextlib.contextmanager
+    def given_back(self) -> Iterator[None]:
+        """Give the figure its own canvas, by which pyplot knows it, for a while."""
+        pixels = self._pixels
+        if pixels is None:
+            yield
+            return
+        figure = pixels.figure
+        canvas, dpi = figure.canvas, figure.dpi
+        pixels.release()
+        try:
+            yield
+        finally:
+            figure.set_canvas(canvas)
+            if figure.dpi != dpi:
+                figure.set_dpi(dpi)
+
     def __getstate__(self) -> dict[str, Any]:
         figure = None if self._pixels is None else self._pixels.figure
         return {**vars(self), "_pixels": figure}
@@ -652,6 +669,13 @@ class ScaledSource(_WrappedSource):
 
     def close(self) -> None:
         self._source.close()
+
+
+def figure_given_back(source: Source) -> contextlib.AbstractContextManager[None]:
+    """Have the figure of an open source be as the script left it, inside."""
+    while isinstance(source, _WrappedSource):
+        source = source.inner
+    return source.given_back() if isinstance(source, _FigureSource) else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -303,6 +303,17 @@ class WithColourBar(rayanim.Animator):
         self.ax.set_xlim(-1, self.sum)
 
 
+class WithPyplot(Sums):
+    """In its last frame it uses pyplot's current figure."""
+
+    def update(self, frame_idx, params):
+        import matplotlib.pyplot as plt
+
+        super().update(frame_idx, params)
+        if frame_idx == 5:
+            plt.title("the end")
+
+
 class Bars:
     """State in the variables that a function closes over."""
 
@@ -336,11 +347,12 @@ def an_animation(name: str) -> Any:
 WITH_SNAPSHOTS = {
     "animator": made_by(Sums, sequential=True),
     "callbacks": made_by(WithColourBar),
+    "pyplot": made_by(WithPyplot, dpi=60),
     "box": made_by(Sums, savefig_params={"bbox_inches": "tight"}),
     "function": lambda outfile: rayanim.produce(
         Bars(), n_frames=6, outfile=outfile, engine="local", progress=False
     ),
-    **{name: an_animation(name) for name in ("global_random_numbers", "state_in_a_simulation")},
+    **{name: an_animation(name) for name in ("global_random_numbers", "pyplot_s_own_functions")},
 }
 
 

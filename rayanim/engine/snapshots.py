@@ -21,7 +21,7 @@ from rayanim.engine.audit import pixel_digest
 from rayanim.engine.packing import PackedSource, pack, restore_variables, unpickled
 from rayanim.engine.state import check_parameters, pickles_itself, state_digest
 from rayanim.errors import NotPicklableError
-from rayanim.sources import Pixels, Source
+from rayanim.sources import Pixels, Source, figure_given_back
 from rayanim.storage.fingerprint import NoDigestError
 
 _logger = logging.getLogger("rayanim")
@@ -82,7 +82,8 @@ class Snapshots:
         try:
             # It refuses what is unknown, or too large.
             state_digest(source)
-            self._kept[number] = Snapshot(pack(source, _pickled))
+            with figure_given_back(source):
+                self._kept[number] = Snapshot(pack(source, _pickled))
         except (NoDigestError, NotPicklableError) as error:
             self.give_up(str(error))
             return False
