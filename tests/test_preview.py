@@ -202,8 +202,8 @@ def test_any_frame_is_the_one_that_is_rendered(name, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def at_each_frame(monkeypatch):
-    """Snapshots are taken before each frame; the numbers of those that were gone on from."""
+def at_every_second(monkeypatch):
+    """Snapshots are taken before every second frame; the numbers of those that were gone on from."""
     monkeypatch.setattr(snapshots, "EVERY_S", 0.0)
     monkeypatch.setattr(snapshots, "COSTLY", math.inf)
     used: list[int] = []
@@ -357,34 +357,34 @@ WITH_SNAPSHOTS = {
 
 
 @pytest.mark.parametrize("name", WITH_SNAPSHOTS)
-def test_snapshots_give_the_frames_that_are_rendered(name, at_each_frame, tmp_path, monkeypatch):
+def test_snapshots_give_the_frames_that_are_rendered(name, at_every_second, tmp_path, monkeypatch):
     """Back, and on to a later one."""
     monkeypatch.chdir(tmp_path)
     wanted = rendered(WITH_SNAPSHOTS[name], tmp_path)
     for number, frame in drawn_in_order(WITH_SNAPSHOTS[name], [5, 3, 1, 5]).items():
         np.testing.assert_array_equal(frame[..., :3], wanted[number][..., :3])
-    assert at_each_frame == [2, 4]  # before frame 1 it begins again
+    assert at_every_second == [2, 4]  # before frame 1 it begins again
 
 
 @pytest.mark.parametrize(("kind", "tried"), [(ByIdentity, [2]), (LeavesOut, [])])
 def test_where_a_snapshot_would_draw_another_frame_all_updates_run(
-    kind, tried, at_each_frame, tmp_path, monkeypatch
+    kind, tried, at_every_second, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     wanted = rendered(made_by(kind), tmp_path)
     for number, frame in drawn_in_order(made_by(kind), [5, 3, 4, 2]).items():
         np.testing.assert_array_equal(frame[..., :3], wanted[number][..., :3])
-    assert at_each_frame == tried
+    assert at_every_second == tried
 
 
 def test_going_back_runs_the_updates_since_the_snapshot_before(
-    at_each_frame, tmp_path, monkeypatch
+    at_every_second, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
 
     def show(plan: Any) -> Any:
         with contextlib.closing(FrameDrawer(plan, in_any_order=True)) as drawer:
-            for number, updated in [(30, range(31)), (20, [19, 20]), (29, [28, 29])]:
+            for number, updated in [(30, range(31)), (20, [19, 20]), (29, [27, 28, 29])]:
                 assert drawer.has(number)
                 CALLS.updated.clear()
                 drawer.draw(number)
@@ -393,11 +393,11 @@ def test_going_back_runs_the_updates_since_the_snapshot_before(
 
     with overriding(Overrides(show=show)):
         Counted().make_video("video.mp4", [0.1] * 40, fps=10)
-    assert at_each_frame == [19, 28]
+    assert at_every_second == [19, 27]
 
 
 @pytest.mark.parametrize("most", ["MOST", "MOST_BYTES"])
-def test_there_are_so_many_snapshots_at_most(most, at_each_frame, monkeypatch):
+def test_there_are_so_many_snapshots_at_most(most, at_every_second, monkeypatch):
     """All over the video, at distances that grow with it."""
     monkeypatch.setattr(snapshots, "EVERY_S", 1.0)
     monkeypatch.setattr(snapshots, most, 8)
@@ -408,11 +408,10 @@ def test_there_are_so_many_snapshots_at_most(most, at_each_frame, monkeypatch):
         if kept.takes(source, number):
             kept.remember(number, stripes(0))
         kept.spend(1.0)
-        found = [kept.latest(each) or 0 for each in range(1, number + 1)]
-        assert len(set(found)) <= 9
-        assert max(each - at for at, each in zip(found, range(1, number + 1), strict=True)) <= max(
-            2, number // 2
-        )
+        if number % 100 == 0:
+            found = [kept.latest(each) or 0 for each in range(1, number + 1)]
+            assert len(set(found)) <= 9
+            assert max(each - at for each, at in enumerate(found, 1)) <= number // 2
 
 
 class Fails(Sums):
