@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ MOST, MOST_BYTES = 64, 256 * 2**20
 
 
 @dataclass(slots=True)
-class Snapshot:
+class KeptState:
     """The state before a frame, and what the frame looked like."""
 
     packed: PackedSource
@@ -48,7 +49,7 @@ class Snapshots:
     """Those of one source, by the number of the frame that comes next."""
 
     def __init__(self, params: Any) -> None:
-        self._kept: dict[int, Snapshot] = {}
+        self._kept: dict[int, KeptState] = {}
         self._every_s = EVERY_S
         self._since_s = self._began_s = self._last_took_s = 0.0
         self._is_over = False
@@ -83,7 +84,7 @@ class Snapshots:
             # It refuses what is unknown, or too large.
             state_digest(source)
             with figure_given_back(source):
-                self._kept[number] = Snapshot(pack(source, _pickled))
+                self._kept[number] = KeptState(pack(source, _pickled))
         except (NoDigestError, NotPicklableError) as error:
             self.give_up(str(error))
             return False
@@ -122,13 +123,13 @@ def _digest_of(frame: Pixels) -> bytes:
 
 
 def _pickled(thing: Any) -> bytes:
-    from matplotlib.cbook import CallbackRegistry
+    registries = getattr(sys.modules.get("matplotlib.cbook"), "CallbackRegistry", ())
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Keeps what figures call, which matplotlib drops: colour bars follow so."""
 
         def reducer_override(self, each: Any) -> Any:
-            if isinstance(each, CallbackRegistry):
+            if isinstance(each, registries):
                 return object.__new__, (type(each),), _with_callbacks(each)
             if not isinstance(each, type) and pickles_itself(type(each)):
                 raise NotPicklableError(f"{type(each).__qualname__} may leave something out")
