@@ -104,9 +104,12 @@ class AnimationSource:
         self._figures = contextlib.ExitStack()
         self.stop = 0
         """The highest number of a frame that was asked for, and one."""
-        # Frames whose update has run, and the data of the next one where it was taken.
-        self._done = 0
+        # Frames whose update has run, at the beginning and now; what others are made from, and
+        # the data of the next one where it was taken.
+        self._begins_after = self._done = 0
+        self._frames: Iterator[Any] = iter(())
         self._next: Any = None
+        self._faces: Any = None
         self._updates_s: deque[float] = deque(maxlen=RECENT_UPDATES)
         self._draws_s: deque[float] = deque(maxlen=RECENT_UPDATES)
 
@@ -148,17 +151,32 @@ class AnimationSource:
         if self._has_begun:
             return
         self._has_begun = True
-        self._done, self._next = 0, None
+        self._done, self._next = self._begins_after, None
         try:
             if self._pickled is not None:
                 # Anew, for pyplot: while it is drawn, a copy's figure is the current one.
                 self._figures.enter_context(kept_figures())
                 self._load()
-            with self._as_in_the_script():
-                self._playback.begin(self._save_options())
+            self._faces = self._faces_now()
+            if self._begins_after:
+                self._go_on()
+            else:
+                with self._as_in_the_script():
+                    self._playback.begin(self._save_options())
+                self._frames = iter(self._playback.next_data, END)
         except BaseException:
             self._leave_figure()
             raise
+
+    def _go_on(self) -> None:
+        """Begin in the middle, where the figure is that of the frame before."""
+        self._playback.take_figure(self._save_options())
+        found = [steady_frames(each) for each in self._playback.animations]
+        frames = [each for each in found if each is not None]
+        self._frames = itertools.islice(zip(*frames, strict=False), self._begins_after, None)
+
+    def _faces_now(self) -> tuple[Any, Any]:
+        return self._playback.figure.get_facecolor(), self._playback.figure.get_edgecolor()
 
     def measure(self, index: int, params: Any) -> Geometry:
         if self._copy is not None:
@@ -299,7 +317,7 @@ class AnimationSource:
         """Whether there is another frame."""
         if self._next is None:
             with self._as_in_the_script():
-                self._next = self._playback.next_data()
+                self._next = next(self._frames, END)
         return self._next is not END
 
     def _update(self) -> None:
@@ -344,14 +362,29 @@ class AnimationSource:
 
     def __getstate__(self) -> dict[str, Any]:
         saved = self._saved
-        return {
+        state = {
             "name": self.name,
             "n_frames": self.n_frames,
             "_saved": (saved.whole_pairs, saved.on_white),
             "_settings": self._settings,
-            "_pickled": self._pickled or self._for_copies or self._picklable(),
             "_for_copies": None,
+        }
+        if self._pickled is not None and self._has_begun:
+            # A copy as it is now, which goes on from there.
+            if self._faces != self._faces_now():
+                raise NotPicklableError("the figure's own colours are not those of its frames")
+            # With its own canvas, by which pyplot knows the figure.
+            self._playback.leave_figure()
+            try:
+                now = {"_pickled": self._picklable(), "_random": self._stream}
+            finally:
+                self._playback.take_figure(self._save_options())
+            return {**state, **now, "_begins_after": self._done}
+        return {
+            **state,
+            "_pickled": self._pickled or self._for_copies or self._picklable(),
             "_random": self._random or _random_state(),
+            "_begins_after": 0,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -368,6 +401,8 @@ class AnimationSource:
         self._copy = None
         self.stop = 0
         self._updates_s, self._draws_s = deque(maxlen=1), deque(maxlen=1)
+        if self._begins_after:
+            self.begin()
 
     def _load(self) -> None:
         import cloudpickle

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from rayanim.animator import Animator
+    from rayanim.engine.snapshots import Snapshots
     from rayanim.frame_gen import FrameGenerator
 
 Pixels = npt.NDArray[np.uint8]
@@ -73,7 +74,8 @@ class Geometry:
 class Source(Protocol):
     """Something that draws frames by number, in any order, in any process.
 
-    It is pickled before it is opened, never after.
+    Actors get it pickled before it is opened. A snapshot is pickled after; what comes out of it
+    is open, and goes on from there.
     """
 
     @property
@@ -196,7 +198,42 @@ class _OwnSource:
             self._changes.record()
 
 
-class AnimatorSource(_OwnSource):
+class _FigureSource(_OwnSource, ABC):
+    """Is pickled with the figure that it draws, without the canvas on which it does."""
+
+    _pixels: AnyPixels | None
+
+    @abstractmethod
+    def _pixels_of(self, figure: Figure) -> AnyPixels: ...
+
+    @contextlib.contextmanager
+    def given_back(self) -> Iterator[None]:
+        """Give the figure its own canvas, by which pyplot knows it, for a while."""
+        pixels = self._pixels
+        if pixels is None:
+            yield
+            return
+        figure = pixels.figure
+        canvas, dpi = figure.canvas, figure.dpi
+        pixels.release()
+        try:
+            yield
+        finally:
+            figure.set_canvas(canvas)
+            if figure.dpi != dpi:
+                figure.set_dpi(dpi)
+
+    def __getstate__(self) -> dict[str, Any]:
+        figure = None if self._pixels is None else self._pixels.figure
+        return {**vars(self), "_pixels": figure}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _pixels=None)
+        if state["_pixels"] is not None:
+            self._pixels = self._pixels_of(state["_pixels"])
+
+
+class AnimatorSource(_FigureSource):
     """An `Animator`: its figure is set up once, and updated for each frame."""
 
     n_frames = None
@@ -365,7 +402,7 @@ drawn_figures: WeakSet[Any] = WeakSet()
 """Figures of the user's that were drawn in this process, and stay in pyplot."""
 
 
-class CodeSource(_OwnSource, ABC):
+class CodeSource(_FigureSource):
     """Frames as the user's code gives them: arrays, Pillow images, matplotlib figures."""
 
     def __init__(self, n_frames: int | None, settings: RenderSettings) -> None:
@@ -625,6 +662,13 @@ class ScaledSource(_WrappedSource):
         self._source.close()
 
 
+def figure_given_back(source: Source) -> contextlib.AbstractContextManager[None]:
+    """Have the figure of an open source be as the script left it, inside."""
+    while isinstance(source, _WrappedSource):
+        source = source.inner
+    return source.given_back() if isinstance(source, _FigureSource) else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def naming_frame(source: Source, number: int) -> Iterator[None]:
     """Have what is raised inside name frame `number`, unless it names one already."""
@@ -649,7 +693,7 @@ class SequentialSource(_WrappedSource):
 
     Before a frame is drawn, the updates of the frames that were skipped run
     without drawing. For a frame before the last one drawn, the source begins
-    again from its start.
+    again from its start, or from a snapshot where it has some.
     """
 
     def __init__(
@@ -660,6 +704,7 @@ class SequentialSource(_WrappedSource):
         again: Callable[[], Source] | None = None,
         *,
         done: int = 0,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._source = source
         # Gives the source anew, with the variables of its functions; else it is copied.
@@ -669,6 +714,7 @@ class SequentialSource(_WrappedSource):
         self._numbers = None if params is None else list(params)
         self._geometry: Geometry | None = None
         self._pristine: Source = source
+        self._snapshots = snapshots
         # All frames before this one have had their update.
         self._done = done
         self.jumps = False
@@ -691,12 +737,11 @@ class SequentialSource(_WrappedSource):
         return self._geometry
 
     def draw(self, index: int, params: Any) -> Pixels:
-        if index < self._done and not self.jumps:
+        if not self.jumps:
             with uncounted():
-                self._begin_again()
-            seed_for(self._seed, index)
+                self._leave_for(index)
         self._advance_to(index)
-        frame = self._source.draw(index, params)
+        frame = self._drawn(index, params)
         self._done = index + 1
         return frame
 
@@ -707,18 +752,65 @@ class SequentialSource(_WrappedSource):
     def close(self) -> None:
         self._source.close()
 
-    def _begin_again(self) -> None:
+    def _leave_for(self, index: int) -> None:
+        """Be where only updates are missing before frame `index`, and few if that can be."""
+        nearest = None if self._snapshots is None else self._snapshots.latest(index)
+        if index >= self._done and (nearest is None or nearest <= self._done):
+            return
         self._source.close()
+        if (
+            nearest is None
+            or self._snapshots is None
+            or not self._goes_on(nearest, self._snapshots)
+        ):
+            self._begin_again()
+        seed_for(self._seed, index)
+
+    def _goes_on(self, number: int, snapshots: Snapshots) -> bool:
+        """Whether the snapshot before frame `number` can be gone on from, and has drawn it."""
+        source, is_same = None, False
+        try:
+            source = snapshots.restored(number)
+            seed_for(self._seed, number)
+            is_same = snapshots.is_same(number, source.draw(number, self._params_of(number)))
+        except Exception:  # whatever the user's code raises; without a snapshot it is reported
+            _logger.debug("A snapshot is of no use.", exc_info=True)
+        if is_same and source is not None:
+            self._source, self._done = source, number + 1
+            return True
+        snapshots.give_up(f"frame {number} differs where it is drawn by a copy of the source")
+        with contextlib.suppress(Exception):
+            if source is not None:
+                source.close()
+        return False
+
+    def _begin_again(self) -> None:
         # What update() appends to may have been made before setup().
         self._source = _copied(self._pristine) if self._again is None else self._again()
         seed_for(self._seed, SETUP)
         self._source.open(self._geometry)
         self._done = 0
 
+    def _drawn(self, index: int, params: Any) -> Pixels:
+        """Frame `index`, the next one; a snapshot before it is taken if it is time."""
+        snapshots = self._snapshots
+        if snapshots is None or self.jumps:
+            return self._source.draw(index, params)
+        with uncounted():
+            is_taken = snapshots.takes(self._source, index)
+        frame = self._source.draw(index, params)
+        snapshots.spend(self._source.advance_s or 0.0)
+        if is_taken:
+            snapshots.remember(index, frame)
+        return frame
+
+    def _params_of(self, number: int) -> Any:
+        return None if self._params is None else self._params[number]
+
     def skipped_frames(self, index: int) -> Iterator[tuple[int, Any]]:
         """The frames whose update has not run, up to frame `index`: numbers and parameters."""
         for number in self.skipped(index):
-            yield number, None if self._params is None else self._params[number]
+            yield number, self._params_of(number)
 
     def _advance_to(self, index: int) -> None:
         if self._done >= index or self.jumps:
@@ -727,14 +819,24 @@ class SequentialSource(_WrappedSource):
             for number, params in self.skipped_frames(index):
                 seed_for(self._seed, number)
                 with naming_frame(self._source, number):
-                    if number == 0 or (self._numbers and number == self._numbers[0]):
-                        # As a serial run does: what drawing it leaves behind counts, the limits
-                        # of a norm for example.
-                        self._source.draw(number, params)
-                    else:
-                        self._source.advance(number, params)
+                    self._step(number, params)
         self._done = index
         seed_for(self._seed, index)
+
+    def _step(self, number: int, params: Any) -> None:
+        """Reach the state after frame `number`, the next one, which need not be drawn."""
+        if number == 0 or (self._numbers and number == self._numbers[0]):
+            # As a serial run does: what drawing it leaves behind counts, the limits
+            # of a norm for example.
+            self._source.draw(number, params)
+        elif self._snapshots is None:
+            self._source.advance(number, params)
+        elif self._snapshots.takes(self._source, number):
+            self._snapshots.remember(number, self._source.draw(number, params))
+        else:
+            began_s = time.perf_counter()
+            self._source.advance(number, params)
+            self._snapshots.spend(time.perf_counter() - began_s)
 
     def skipped(self, index: int) -> Sequence[int]:
         """Numbers of the frames whose update has not run, up to frame `index`."""

@@ -123,7 +123,7 @@ class FrameDrawer:
         """What the first frame settled, once one was drawn."""
         self._drawn = -1
         self._packed: PackedSource | None = None
-        self._is_tested = plan.settings.sequential
+        self._is_tested = plan.settings.sequential or isinstance(plan.source, AnimationSource)
         comes_once = plan.source.stays is not None or (
             plan.params is not None and plan.feed.again() is None
         )
@@ -256,20 +256,29 @@ class FrameDrawer:
     def _in_sequence(self) -> Source:
         """The source, which draws a frame in the state that a serial run would have."""
         from rayanim.engine.packing import unpickled
+        from rayanim.engine.snapshots import Snapshots
         from rayanim.sources import SequentialSource, only_forward
 
         plan, settings, packed = self._plan, self._plan.settings, self._packed
-        if isinstance(plan.source, AnimationSource):
-            return plan.source if packed is None else unpickled(packed)
-        if self._passes or settings.independent or plan.source.stays is not None:
-            return plan.source
         source, by_number = plan.source, None
+        is_animation = isinstance(source, AnimationSource)
+        if is_animation and packed is not None:
+            source = unpickled(packed)
+        if is_animation and (packed is None or settings.independent):
+            return source
+        if self._passes or settings.independent or source.stays is not None:
+            return source
         if isinstance(source, SequentialSource):
             source = source.inner
         if plan.params is not None:
             by_number = dict(ParameterFeed(plan.params).take(sys.maxsize).frames())
-        again = only_forward if packed is None else functools.partial(_again, packed)
-        return SequentialSource(source, settings.seed, by_number, again)
+        if packed is None:
+            return SequentialSource(source, settings.seed, by_number, only_forward)
+        again = functools.partial(_again, packed)
+        # An animation goes on with the random numbers that it had.
+        is_known = is_animation or settings.seed is not None
+        snapshots = Snapshots(by_number) if is_known else None
+        return SequentialSource(source, settings.seed, by_number, again, snapshots=snapshots)
 
 
 def _again(packed: PackedSource) -> Source:

@@ -8,6 +8,7 @@ import functools
 import http.client
 import io
 import json
+import math
 import os
 import queue
 import random
@@ -21,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -37,6 +38,7 @@ from samples import sampled
 import rayanim
 from rayanim.cli import main
 from rayanim.cli.preview_command import drawing_command, rendering_command
+from rayanim.engine import snapshots
 from rayanim.errors import FrameError, OutputError
 from rayanim.overrides import Overrides, overriding
 from rayanim.preview.server import PreviewServer
@@ -199,6 +201,22 @@ def test_any_frame_is_the_one_that_is_rendered(name, tmp_path, monkeypatch):
         np.testing.assert_array_equal(frame[..., :3], wanted[number][..., :3])
 
 
+@pytest.fixture
+def at_every_second(monkeypatch):
+    """Snapshots are taken at every second frame; the numbers of those that were gone on from."""
+    monkeypatch.setattr(snapshots, "EVERY_S", 0.0)
+    monkeypatch.setattr(snapshots, "COSTLY", math.inf)
+    used: list[int] = []
+    restored = snapshots.Snapshots.restored
+
+    def noting(self: Any, number: int) -> Any:
+        used.append(number)
+        return restored(self, number)
+
+    monkeypatch.setattr(snapshots.Snapshots, "restored", noting)
+    return used
+
+
 QUICK = (
     "a_layout_engine",
     "closure_sets_data",
@@ -220,6 +238,182 @@ def test_any_frame_of_an_unchanged_animation_is_the_one_that_is_saved(name, tmp_
     order = [number for number in ORDER if number < len(wanted)]
     for number, frame in drawn_in_order(save, order).items():
         np.testing.assert_array_equal(frame[..., :3], wanted[number][..., :3])
+
+
+# ---- snapshots
+
+
+CALLS = SimpleNamespace(updated=[])
+
+
+class Counted(Sums):
+    """Notes its updates where no snapshot holds them."""
+
+    def update(self, frame_idx, params):
+        CALLS.updated.append(frame_idx)
+        super().update(frame_idx, params)
+
+
+MARK = object()
+
+
+class ByIdentity(Sums):
+    """Knows by an object that a copy of it has not."""
+
+    def setup(self):
+        self.mark = MARK
+        return super().setup()
+
+    def update(self, frame_idx, params):
+        self.sum += params if self.mark is MARK else 0
+        self.bar.set_height(self.sum)
+
+
+class LeavesOut(Sums):
+    """Says itself what a pickle of it holds."""
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "seen"}
+
+    def update(self, frame_idx, params):
+        self.seen = [*getattr(self, "seen", []), params]
+        self.bar.set_height(sum(self.seen))
+
+
+class WithColourBar(rayanim.Animator):
+    """Its colour bar follows the image, and a text the limits: what matplotlib's pickles drop."""
+
+    def setup(self):
+        import matplotlib.pyplot as plt
+
+        self.sum = 0
+        fig, ax = plt.subplots(figsize=(2, 1.5))
+        self.image = ax.imshow(np.eye(4))
+        fig.colorbar(self.image)
+        self.text = fig.text(0, 0, "")
+        self.ax = ax
+        ax.callbacks.connect("xlim_changed", self.follow)
+        return fig
+
+    def follow(self, ax):
+        self.text.set_text(str(self.sum))
+
+    def update(self, frame_idx, params):
+        self.sum += params
+        self.image.set_data(np.eye(4) * self.sum)
+        self.image.set_clim(0, self.sum)
+        self.ax.set_xlim(-1, self.sum)
+
+
+class WithPyplot(Sums):
+    """In its last frame it uses pyplot's current figure."""
+
+    def update(self, frame_idx, params):
+        import matplotlib.pyplot as plt
+
+        super().update(frame_idx, params)
+        if frame_idx == 5:
+            plt.title("the end")
+
+
+class Bars:
+    """State in the variables that a function closes over."""
+
+    def __call__(self, number: int) -> Any:
+        import matplotlib.pyplot as plt
+
+        if number == 0:
+            self.fig, ax = plt.subplots(figsize=(2, 1.5))
+            self.bar, self.sum = ax.bar([0], [0])[0], 0
+            ax.set_ylim(0, 20)
+        self.sum += number
+        self.bar.set_height(self.sum + random.random())
+        return self.fig
+
+
+def made_by(kind: type[rayanim.Animator], **options: Any) -> Any:
+    return lambda outfile: kind().make_video(
+        outfile, [1, 2, 3, 2, 1, 4], fps=10, engine="local", progress=False, **options
+    )
+
+
+def an_animation(name: str) -> Any:
+    def save(outfile: str) -> None:
+        random.seed(1)
+        np.random.seed(1)
+        rayanim.produce(PATTERNS[name](), outfile=outfile, engine="local", progress=False)
+
+    return save
+
+
+WITH_SNAPSHOTS = {
+    "animator": made_by(Sums, sequential=True),
+    "callbacks": made_by(WithColourBar),
+    "pyplot": made_by(WithPyplot, dpi=60),
+    "box": made_by(Sums, savefig_params={"bbox_inches": "tight"}),
+    "function": lambda outfile: rayanim.produce(
+        Bars(), n_frames=6, outfile=outfile, engine="local", progress=False
+    ),
+    **{name: an_animation(name) for name in ("global_random_numbers", "pyplot_s_own_functions")},
+}
+
+
+@pytest.mark.parametrize("name", WITH_SNAPSHOTS)
+def test_snapshots_give_the_frames_that_are_rendered(name, at_every_second, tmp_path, monkeypatch):
+    """Back, and on to a later one."""
+    monkeypatch.chdir(tmp_path)
+    wanted = rendered(WITH_SNAPSHOTS[name], tmp_path)
+    for number, frame in drawn_in_order(WITH_SNAPSHOTS[name], [5, 3, 1, 5]).items():
+        np.testing.assert_array_equal(frame[..., :3], wanted[number][..., :3])
+    assert at_every_second == [2, 4]  # before frame 1 it begins again
+
+
+@pytest.mark.parametrize(("kind", "tried"), [(ByIdentity, [2]), (LeavesOut, [])])
+def test_where_a_snapshot_would_draw_another_frame_all_updates_run(
+    kind, tried, at_every_second, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    wanted = rendered(made_by(kind), tmp_path)
+    for number, frame in drawn_in_order(made_by(kind), [5, 3, 4, 2]).items():
+        np.testing.assert_array_equal(frame[..., :3], wanted[number][..., :3])
+    assert at_every_second == tried
+
+
+def test_going_back_runs_the_updates_since_the_snapshot_before(
+    at_every_second, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    def show(plan: Any) -> Any:
+        with contextlib.closing(FrameDrawer(plan, in_any_order=True)) as drawer:
+            for number, updated in [(30, range(31)), (20, [19, 20]), (29, [27, 28, 29])]:
+                assert drawer.has(number)
+                CALLS.updated.clear()
+                drawer.draw(number)
+                assert CALLS.updated == list(updated)
+        return SimpleNamespace(rendered=False)
+
+    with overriding(Overrides(show=show)):
+        Counted().make_video("video.mp4", [0.1] * 40, fps=10)
+    assert at_every_second == [19, 27]
+
+
+@pytest.mark.parametrize("most", ["MOST", "MOST_BYTES"])
+def test_there_are_so_many_snapshots_at_most(most, at_every_second, monkeypatch):
+    """All over the video, at distances that grow with it."""
+    monkeypatch.setattr(snapshots, "EVERY_S", 1.0)
+    monkeypatch.setattr(snapshots, most, 8)
+    monkeypatch.setattr(snapshots, "state_digest", lambda source: "")
+    monkeypatch.setattr(snapshots, "pack", lambda *_: SimpleNamespace(pickled=b"1"))
+    kept, source = snapshots.Snapshots(None), cast("Any", None)
+    for number in range(1, 1001):
+        if kept.takes(source, number):
+            kept.remember(number, stripes(0))
+        kept.spend(1.0)
+        if number % 100 == 0:
+            found = [kept.latest(each) or 0 for each in range(1, number + 1)]
+            assert len(set(found)) <= 9
+            assert max(each - at for each, at in enumerate(found, 1)) <= number // 2
 
 
 class Fails(Sums):

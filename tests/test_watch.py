@@ -775,7 +775,7 @@ class SeenByAPage(LiveReport):
 @pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
 @pytest.mark.timeout(240)
 def test_a_browser_shows_one_video_after_the_other(tmp_path):
-    """A second GIF in the place of the first; frames by number only where all last the same."""
+    """A second GIF in the place of the first; it steps also where frames last differently."""
     numbered = "['back', 'next', 'scrub', 'frame'].map((id) => $(id).hidden)"
     with a_page() as page:
         watched = SeenByAPage(page)
@@ -785,13 +785,25 @@ def test_a_browser_shows_one_video_after_the_other(tmp_path):
             for name in ("one.gif", "two.gif"):
                 render(Numbered(10), tmp_path / name, watched)
                 page.wait_for(f"image.getAttribute('src') === 'video?{watched.version}'")
-            render(Numbered(10), tmp_path / "held.mp4", watched, hold="1s")
-            page.wait_for("document.body.dataset.shown === 'whole' && front.duration > 1")
-            assert page.value(numbered) == [True] * 4
-            page.value("(wants = false, front.pause(), front.currentTime = .2)")
-            page.press("ArrowRight")
-            assert page.value("front.currentTime") == 0.2
-            page.wait_for("$('time').textContent === '0.20 s'")
+            held = {"hold": "4=1s,last=1s", "ping_pong": True}
+            render(Numbered(10), tmp_path / "held.mp4", watched, **held)
+            page.wait_for("document.body.dataset.shown === 'whole' && front.duration > 3")
+            assert page.value(numbered) == [False] * 4
+            length_s = page.value("front.duration")
+            assert page.value("$('about').textContent").endswith(f"10 frames, {length_s:.2f} s")
+            # The neighbouring frame, however long this one lasts; then all come again in reverse.
+            page.value("(wants = false, front.pause(), go(3))")
+            for key, number, begins_s in [
+                ("ArrowRight", 4, 4 / FPS),
+                ("ArrowRight", 5, 5 / FPS + 1),
+                ("ArrowLeft", 4, 4 / FPS),
+                ("End", 0, length_s - 1 / FPS),
+                ("ArrowLeft", 1, length_s - 2 / FPS),
+            ]:
+                page.press(key)
+                page.wait_for(f"$('frame').textContent === 'Frame {number}' && !front.seeking")
+                assert page.value("$('time').textContent") == f"{begins_s:.2f} s"
+                assert page.value(f"front.currentTime - {begins_s}") > 0
             render(Numbered(10), tmp_path / "even.mp4", watched)
             page.wait_for("document.body.dataset.shown === 'whole' && front.duration < 1")
             assert page.value(numbered) == [False] * 4

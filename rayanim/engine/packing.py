@@ -18,7 +18,7 @@ import sysconfig
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -115,7 +115,7 @@ def _first_environment() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class PackedSource:
-    """A source that was not opened yet, pickled for actors, and what it needs there."""
+    """A pickled source, and what it needs where it is unpickled."""
 
     pickled: bytes
     search_path: tuple[str, ...]
@@ -124,10 +124,10 @@ class PackedSource:
     variables: bytes | None = None
 
 
-def pack(source: Source) -> PackedSource:
-    """Pack a source that was not opened yet."""
+def pack(source: Source, dumps: Callable[[Any], bytes] = cloudpickle.dumps) -> PackedSource:
+    """Pack a source: for actors, one that was not opened yet."""
     try:
-        pickled = cloudpickle.dumps((source, capture_style(), Surroundings.captured()))
+        pickled = dumps((source, capture_style(), Surroundings.captured()))
     except NotPicklableError:
         raise
     except Exception as error:

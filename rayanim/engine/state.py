@@ -291,10 +291,7 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         attributes = _slots_of(thing) | getattr(thing, "__dict__", {})
         if not attributes:
             return NotImplemented
-        pickles_itself = kind in copyreg.dispatch_table or any(
-            getattr(kind, name, None) is not getattr(object, name, None) for name in _OWN_PICKLING
-        )
-        if not pickles_itself and not hasattr(kind, "param_by_frame"):
+        if not pickles_itself(kind) and not hasattr(kind, "param_by_frame"):
             return NotImplemented
         reduced = thing.__reduce_ex__(5)
         if isinstance(reduced, str):
@@ -386,6 +383,16 @@ def _without_parameters(kind: type, attributes: Mapping[str, Any]) -> dict[str, 
     """The attributes without an `Animator`'s parameters, which segments name."""
     skipped = {CHANGES} | ({"param_by_frame"} if hasattr(kind, "param_by_frame") else set())
     return {name: value for name, value in attributes.items() if name not in skipped}
+
+
+def pickles_itself(kind: type) -> bool:
+    """Whether a class of the user's says itself what a pickle of it holds."""
+    return not _is_installed(kind) and (
+        kind in copyreg.dispatch_table
+        or any(
+            getattr(kind, name, None) is not getattr(object, name, None) for name in _OWN_PICKLING
+        )
+    )
 
 
 def _is_installed(kind: type | types.FunctionType) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
+from rayanim.errors import RayanimError
 from rayanim.player import media_type
 from rayanim.preview.pages import PageHandler, PageServer
 
@@ -159,9 +161,24 @@ class _WatchHandler(PageHandler):
             self.send_news(self.server.watched.news())
         elif path == "video":
             self._send_video(self.server.watched.video)
+        elif path == "starts":
+            self._send_starts(self.server.watched.video)
         elif segment is not None:
             found = self.server.watched.segment(int(segment[2]), int(segment[1]))
             self.send(404) if found is None else self.send(200, *found)
+        else:
+            self.send(404)
+
+    def _send_starts(self, path: Path | None) -> None:
+        """Send when each frame of the finished video begins, in seconds."""
+        from rayanim.video.formats import frame_times
+
+        try:
+            times_s = frame_times(path)[1] if path is not None else []
+        except RayanimError:  # no video, or moved away
+            times_s = []
+        if times_s:
+            self.send(200, json.dumps(times_s).encode(), "application/json")
         else:
             self.send(404)
 
