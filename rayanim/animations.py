@@ -136,7 +136,10 @@ class AnimationSource:
         if any(type(each).__module__ != "matplotlib.animation" for each in animations):
             return None
         frames = [steady_frames(each) for each in animations]
-        return code_of(animations), self._playback.figure, frames
+        # What the functions get besides the frame: `fargs`.
+        values = [value for each in animations for value in vars(each).values()]
+        given = [value for value in values if isinstance(value, list | tuple)]
+        return code_of(animations), self._playback.figure, frames, given
 
     def open(self, geometry: Geometry | None) -> None:
         if self._is_used:

@@ -250,6 +250,10 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
             # Its own state counts how often it was pickled.
             _check_draw_event(thing)
             return object, (), {name: _called(each) for name, each in thing.callbacks.items()}
+        if type(thing).__name__ in ("FontProperties", "FreeTypeFont"):
+            # matplotlib's and Pillow's, which have the file's name alone.
+            path = thing.path if hasattr(thing, "path") else thing.get_file()
+            return tuple, (thing.__reduce_ex__(5)[1:3], version_of(path) if path else None)
         if type(thing) is functools.cached_property:
             return tuple, (thing.func,)  # where it has a lock
         reduced = super().reducer_override(thing)
@@ -316,6 +320,12 @@ def _slots_of(thing: Any) -> dict[str, Any]:
 
 def _kept_by(function: Any) -> list[Any]:
     """What `functools.lru_cache` has kept of calls, which it gives without making them again."""
+    module = sys.modules.get(function.__module__)
+    found: Any = module
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    if found is function and not is_the_script_s(module) and function.__module__ != "__main__":
+        return []  # a library's
     return [each for each in gc.get_referents(function) if not _is_of_links(each)]
 
 
@@ -355,13 +365,12 @@ def _is_installed_module(thing: type | types.ModuleType) -> bool:
 def _put_on(owner: Any) -> dict[str, Any]:
     """What a script may have put on a library or on a class of it: plain values, and its own."""
     found = {}
-    # What a module keeps for itself may be another value in each process.
-    skipped = "_" if isinstance(owner, types.ModuleType) else "__"
     for name, value in list(vars(owner).items()):
         inner = value.__func__ if isinstance(value, staticmethod | classmethod) else value
         inner = inner.fget if isinstance(inner, property) else inner
-        # The members of an `Enum` are of their own class.
-        if name.startswith(skipped) or isinstance(inner, types.ModuleType) or type(inner) is owner:
+        # What a library keeps for itself changes as it is used; members of an `Enum` are of their
+        # own class.
+        if name.startswith("_") or isinstance(inner, types.ModuleType) or type(inner) is owner:
             continue
         if isinstance(inner, types.FunctionType):
             is_own = _is_the_script_s_function(inner)

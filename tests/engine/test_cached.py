@@ -30,9 +30,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib import font_manager
+from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import ImageFont
 
 import rayanim
 from rayanim.engine import cached
@@ -560,6 +562,19 @@ def test_a_font_that_is_replaced_counts(tmp_path: Path, monkeypatch: pytest.Monk
     assert surroundings_digest(RenderSettings()) != before
 
 
+@pytest.mark.parametrize(
+    "font", [lambda path: font_manager.FontProperties(fname=path), ImageFont.truetype]
+)
+def test_a_font_by_its_file_counts(font: Callable[[str], Any], tmp_path: Path) -> None:
+    path = tmp_path / "own.ttf"
+    shipped = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    path.write_bytes(shipped.read_bytes())
+    before = digest(font(str(path)))
+    assert digest(font(str(path))) == before
+    path.write_bytes(shipped.with_name("DejaVuSerif.ttf").read_bytes())
+    assert digest(font(str(path))) != before
+
+
 def test_a_thread_of_the_script_s_has_nothing_cached(tmp_path: Path) -> None:
     ended = threading.Event()
     thread = threading.Thread(target=ended.wait)
@@ -803,8 +818,6 @@ def test_parameters_that_come_once_are_not_cached(tmp_path: Path, cache: Segment
 
 
 def test_frames_of_an_animation_a_function_and_a_list(tmp_path: Path) -> None:
-    from matplotlib.animation import FuncAnimation
-
     def frame(number: int) -> Any:
         return np.full((48, 64, 3), 6 * number, np.uint8)
 
@@ -823,6 +836,21 @@ def test_frames_of_an_animation_a_function_and_a_list(tmp_path: Path) -> None:
         report = render(make(), tmp_path, None, **options)
         assert report.cached_frames == N_FRAMES
         assert (tmp_path / "a.mp4").read_bytes() == fresh(make(), tmp_path, None, **options)
+    assert render(animation(0.5), tmp_path, None).cached_frames == 0
+
+
+def test_what_an_animation_s_function_gets_besides_counts(tmp_path: Path) -> None:
+    def animation(height: float) -> FuncAnimation:
+        figure = Figure(figsize=(0.64, 0.48), dpi=100)
+        (line,) = figure.subplots().plot([0, 1], [0, 1])
+
+        def update(number: int, height: float) -> None:
+            line.set_ydata([0, height if number > 20 else 1])
+
+        return FuncAnimation(figure, update, frames=N_FRAMES, fargs=(height,), interval=40)
+
+    render(animation(1), tmp_path, None)
+    assert render(animation(1), tmp_path, None).cached_frames == N_FRAMES
     assert render(animation(0.5), tmp_path, None).cached_frames == 0
 
 
