@@ -106,6 +106,15 @@ def test_what_an_actor_cannot_draw_is_not_sent(name):
         pickle.dumps(source)
 
 
+def test_large_arrays_are_sent() -> None:
+    """Of more than 64 KB, which pickle hands over as they lie in memory."""
+    fig, ax = plt.subplots()
+    mesh = ax.pcolormesh(np.zeros((120, 120)))
+    animation = FuncAnimation(fig, lambda i: mesh.set_array(np.full((120, 120), i)), frames=2)
+    copied = pickle.loads(pickle.dumps(source_of(animation)))
+    assert copied.n_frames == 2
+
+
 @pytest.mark.parametrize("name", sorted(COME_ONCE))
 def test_frames_that_come_once_stay_in_one_process(name):
     """A generator is read by nobody but the script's own process."""

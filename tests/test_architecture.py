@@ -252,7 +252,7 @@ def loads_one_of(modules: set[str], each: Import) -> bool:
 
 
 # Documented names of the standard library that begin with an underscore.
-STANDARD = {"_exit"}
+STANDARD = {"_exit", "_DummyThread"}
 
 
 def own_private_names() -> set[str]:

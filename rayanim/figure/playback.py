@@ -496,7 +496,8 @@ class BoundedBytes(io.BytesIO):
         self._most_bytes = most_bytes
 
     def write(self, data: Any) -> int:
-        if self.tell() + len(data) > self._most_bytes:
+        # Large arrays come as buffers that have no length.
+        if self.tell() + memoryview(data).nbytes > self._most_bytes:
             raise NotPicklableError(
                 f"the animation takes more than {self._most_bytes / 2**20:.0f} MB, and each "
                 "actor would hold all of it"
