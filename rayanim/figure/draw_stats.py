@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -73,10 +73,6 @@ class DrawStats:
     def frames(self) -> int:
         """Frames drawn incrementally or in full."""
         return self.incremental + sum(self.in_full.values())
-
-    def after(self, other: DrawStats) -> DrawStats:
-        """This, and the notes of `other`, whose frames were drawn again."""
-        return replace(self, notes=(*other.notes, *self.notes))
 
     def __add__(self, other: DrawStats) -> DrawStats:
         """The sums, without the notes: each is reported with the segment that it came with."""

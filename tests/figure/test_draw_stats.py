@@ -291,4 +291,3 @@ def test_stats_are_pickled_and_added() -> None:
     noted = DrawStats(notes=(Note("key", "text"),))
     assert (stats + noted) == stats
     assert (stats + stats).layout_s == {"tight": (stats + stats).own_layout_s} == {"tight": 0.2}
-    assert stats.after(noted).notes == noted.notes
