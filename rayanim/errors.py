@@ -208,6 +208,16 @@ class _RemoteError(Exception):
         return f"\n\n{self.args[0].rstrip()}"
 
 
+def script_s_own(error: ScriptError) -> Exception | None:
+    """The exception of the user's that `error` stands for, if it was raised in this process."""
+    cause = error.__cause__
+    while isinstance(cause, RayanimError):
+        cause = cause.__cause__
+    if isinstance(cause, Exception) and not isinstance(cause, _RemoteError):
+        return cause
+    return None
+
+
 def as_raised(error: ScriptError) -> ScriptError:
     """`error`, made to be an instance of the class of the user's exception, too.
 
@@ -215,13 +225,8 @@ def as_raised(error: ScriptError) -> ScriptError:
     `update`. Returns `error` itself if the exception was raised in an actor, or if
     its class cannot be combined with ours.
     """
-    cause = error.__cause__
-    while isinstance(cause, RayanimError):
-        cause = cause.__cause__
-    kind = type(error)
-    if not isinstance(cause, Exception) or isinstance(cause, _RemoteError):
-        return error
-    if isinstance(error, type(cause)):
+    cause, kind = script_s_own(error), type(error)
+    if cause is None or isinstance(error, type(cause)):
         return error
     try:
         names = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_kind": kind}

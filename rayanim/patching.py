@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayanim.animations import SavedAnimation
 from rayanim.animator import FFMPEG_OPTIONS, FFMPEG_WITHOUT_EFFECT, read_ffmpeg_value
-from rayanim.errors import OutputError, SettingsError
+from rayanim.errors import FrameError, OutputError, SettingsError, SetupError, script_s_own
 from rayanim.figure.playback import (
     animation_class,
     figure_of,
@@ -78,10 +78,10 @@ def save(
 
     Raises
     ------
-    RuntimeError, TypeError
-        As matplotlib does.
+    Exception
+        What matplotlib raises, and what the script's own code raises, with a note on the frame.
     RayanimError
-        As `rayanim.produce` does.
+        For all else, as `rayanim.produce` does.
     """
     from rayanim.overrides import current
     from rayanim.render import produce
@@ -111,7 +111,14 @@ def save(
         # Shown, whatever the file would be.
         saved = SavedAnimation(animation, tuple(given["extra_anim"] or ()))
         arguments = {"frame_gen": saved, "outfile": "video.mp4", "fps": rate_of(animation)}
-    return produce(**{**arguments, **options})
+    try:
+        return produce(**{**arguments, **options})
+    except (FrameError, SetupError) as error:
+        failure, own = error, script_s_own(error)
+    if own is None:
+        raise failure
+    own.add_note(failure.message)
+    raise own
 
 
 def _arguments(animation: Animation, filename: Any, given: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from rayanim.animations import AnimationFeed, SavedAnimation
-from rayanim.errors import RedrawError, ScriptError, as_raised, print_in_one_line
+from rayanim.errors import (
+    FrameError,
+    RedrawError,
+    ScriptError,
+    as_raised,
+    print_in_one_line,
+    script_s_own,
+)
 from rayanim.events import (
     EventLog,
     JobFailed,
@@ -317,8 +324,14 @@ def _produce(arguments: dict[str, Any]) -> Report:
     try:
         plan = make_plan(arguments, is_still=overrides.still_number is not None)
         compare = _comparer(plan, overrides)
-        report = _carried_out(plan, overrides)
         feed = plan.feed.inner if isinstance(plan.feed, ThinnedFeed) else plan.feed
+        try:
+            report = _carried_out(plan, overrides)
+        except FrameError as error:
+            if isinstance(feed, AnimationFeed) and script_s_own(error) is None:
+                # What failed in an actor fails here, too, and the script may catch it.
+                feed.catch_up()
+            raise
         if isinstance(feed, AnimationFeed) and report.rendered:
             feed.catch_up()
     except ScriptError as error:
