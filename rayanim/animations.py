@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rayanim.engine.reads import OpenedFiles
 from rayanim.errors import FrameError, NotPicklableError, RayanimError, SettingsError, SetupError
 from rayanim.figure.draw_stats import uncounted
 from rayanim.figure.figure import kept_figures
@@ -47,6 +48,8 @@ COME_ONCE = "its frames come from a generator, which is read once, in order"
 """Why all frames of such an animation are drawn in one process."""
 
 UPDATES_ARE_COSTLY = "its updates take long beside drawing, and each actor would run all of them"
+
+WRITES = "its updates write {name}, and each actor would run them, too"
 
 MOST_OF_A_FRAME = 0.2
 """The share of a frame's time that its update may take where actors run all updates."""
@@ -112,6 +115,7 @@ class AnimationSource:
         self._faces: Any = None
         self._updates_s: deque[float] = deque(maxlen=RECENT_UPDATES)
         self._draws_s: deque[float] = deque(maxlen=RECENT_UPDATES)
+        self._written = OpenedFiles(only_written=True)
 
     @property
     def stays(self) -> str | None:
@@ -120,6 +124,8 @@ class AnimationSource:
         update_s = self.advance_s
         if self._settings.independent:
             return None
+        if self._written.first is not None:
+            return WRITES.format(name=self._written.first)
         if update_s is None or len(self._draws_s) < RECENT_UPDATES:
             return None
         if update_s > MOST_OF_A_FRAME * (update_s + median(self._draws_s)):
@@ -254,7 +260,8 @@ class AnimationSource:
         _set_random_state(self._stream)
         try:
             while self._done < self.stop and self._peek():
-                self._update()
+                with naming_frame(self, self._done):
+                    self._update()
                 self._playback.saved.skip_draw()
         finally:
             self._playback.leave_figure()
@@ -404,6 +411,7 @@ class AnimationSource:
         self._copy = None
         self.stop = 0
         self._updates_s, self._draws_s = deque(maxlen=1), deque(maxlen=1)
+        self._written = OpenedFiles(is_on=False)
         if self._begins_after:
             self.begin()
 
@@ -421,7 +429,8 @@ class AnimationSource:
     def _as_in_the_script(self) -> Iterator[None]:
         """Run the script's code with its own random stream, in an actor without what it prints."""
         if self._pickled is None:
-            yield
+            with self._written:
+                yield
             return
         _set_random_state(self._stream)
         with contextlib.redirect_stdout(NOWHERE):

@@ -709,3 +709,47 @@ def test_a_writer_that_failed_takes_no_more_frames(folder, monkeypatch):
             grabbed_frames += 1
     assert grabbed_frames < 300
     assert "draw_idle" not in vars(fig.canvas)
+
+
+class DivergedError(Exception):
+    """Of a script, with arguments of its own."""
+
+    def __init__(self, step: int, value: float) -> None:
+        super().__init__(f"at step {step}")
+        self.value = value
+
+
+def diverges(i: int) -> None:
+    if i == 7:
+        raise DivergedError(i, 0.5)
+
+
+@pytest.mark.parametrize("engine", sampled(["local", "ray"], ["local"]))
+def test_a_script_catches_what_it_raised_itself(engine, folder, request):
+    """The same object, with a note that says in which frame; from actors, too."""
+    if engine == "ray":
+        request.getfixturevalue("on_ray")
+    animation = FuncAnimation(plt.figure(), diverges, frames=12, init_func=lambda: None)
+    with pytest.raises(DivergedError) as caught:
+        rayanim.save(animation, "a.mp4", engine=engine, workers=2, progress=False)
+    assert type(caught.value) is DivergedError and str(caught.value) == "at step 7"
+    assert caught.value.value == 0.5
+    assert "rame 7 of FuncAnimation" in "".join(caught.value.__notes__)
+
+
+def test_updates_that_write_files_run_in_one_process(folder):
+    """Each actor would write them, too; reading is free to all, and so is what says so itself."""
+    Path("data.txt").write_text("0")
+
+    def update(i):
+        with open("log.txt" if i == 1 else "data.txt", "a" if i == 1 else "r"):
+            pass
+
+    animation = FuncAnimation(plt.figure(), update, frames=3, init_func=lambda: None)
+    source = source_of(animation)
+    source.open(None)
+    source.measure(0, None)
+    assert source.stays is None
+    source.draw(1, None)
+    assert "log.txt" in str(source.stays)
+    source.close()

@@ -1,14 +1,15 @@
 """Packs a source for actors, with what its script's process has and an actor's has not.
 
 That is the search path, the working folder, `sys.argv`, what the script changed in its
-environment, locale, warning filters and how numpy prints and fails, matplotlib's
-settings, and the plain values of variables in the script's own modules, which a
-script may have set at run time: an actor imports those modules afresh.
+environment, locale, warning filters, how numpy prints and fails, how `decimal` rounds,
+matplotlib's settings, and the plain values of variables in the script's own modules,
+which a script may have set at run time: an actor imports those modules afresh.
 """
 
 from __future__ import annotations
 
 import contextlib
+import decimal
 import functools
 import importlib
 import locale
@@ -50,7 +51,7 @@ class Surroundings:
     """What a script may set for its whole process, beside matplotlib's settings.
 
     `environment` has what the script changed, None for what it deleted; `categories`
-    the locale by its categories.
+    the locale by its categories, `deepest` how deep functions may call themselves.
     """
 
     environment: Mapping[str, str | None]
@@ -58,6 +59,8 @@ class Surroundings:
     filters: tuple[Any, ...]
     print_options: Mapping[str, Any]
     error_handling: Any
+    decimals: decimal.Context
+    deepest: int
 
     @classmethod
     def captured(cls) -> Surroundings:
@@ -68,6 +71,8 @@ class Surroundings:
             tuple(warnings.filters),
             np.get_printoptions(),
             np.geterr(),
+            decimal.getcontext(),
+            sys.getrecursionlimit(),
         )
 
     def apply(self) -> None:
@@ -86,6 +91,8 @@ class Surroundings:
         warnings.filters[:] = self.filters  # type: ignore[index]
         np.set_printoptions(**self.print_options)
         np.seterr(**self.error_handling)
+        decimal.setcontext(self.decimals)
+        sys.setrecursionlimit(max(self.deepest, sys.getrecursionlimit()))
 
 
 def _categories() -> tuple[int, ...]:
@@ -162,13 +169,55 @@ def own_modules_by_value() -> Iterator[None]:
     ]
     registered = cloudpickle.list_registry_pickle_by_value()
     found = [module for module in found if module.__name__ not in registered]
+    reduce = cloudpickle.Pickler.reducer_override
+
+    def reducer_override(pickler: Any, thing: Any) -> Any:
+        shared = getattr(pickler, "globals_ref", None)
+        if shared is None or not any(thing is module for module in found):
+            return reduce(pickler, thing)
+        # What cloudpickle gives the module's functions for their global variables.
+        variables = shared.setdefault(id(vars(thing)), {})
+        values = {name: value for name, value in vars(thing).items() if name != "__builtins__"}
+        return ModuleCopy, (variables,), values, None, None, _set_variables
+
     for module in found:
         cloudpickle.register_pickle_by_value(module)
+    cloudpickle.Pickler.reducer_override = reducer_override
     try:
         yield
     finally:
+        cloudpickle.Pickler.reducer_override = reduce
         for module in found:
             cloudpickle.unregister_pickle_by_value(module)
+
+
+class ModuleCopy(ModuleType):
+    """A copy of a module: its attributes are the global variables of its functions' copies."""
+
+    def __init__(self, variables: dict[str, Any]) -> None:
+        super().__init__("copied")
+        for name in list(vars(self)):
+            super().__delattr__(name)
+        super().__setattr__("_variables", variables)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return vars(self)["_variables"][name]
+        except KeyError:
+            raise AttributeError(f"module has no attribute {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self)["_variables"][name] = value
+
+    def __delattr__(self, name: str) -> None:
+        del vars(self)["_variables"][name]
+
+    def __dir__(self) -> list[str]:
+        return list(vars(self)["_variables"])
+
+
+def _set_variables(copy: ModuleCopy, values: dict[str, Any]) -> None:
+    vars(copy)["_variables"].update(values)
 
 
 def unpack(packed: PackedSource) -> Source:

@@ -56,12 +56,19 @@ class OpenedFiles:
     """What is opened, looked for or listed while this context is entered.
 
     rayanim's own threads, which write segments, do not count; nor does what imports code, which
-    has its own fingerprint.
+    has its own fingerprint. With `only_written` neither does what is not opened to be written.
     """
 
-    def __init__(self, *, is_on: bool = True, not_reported: Sequence[str] = NOT_REPORTED) -> None:
+    def __init__(
+        self,
+        *,
+        is_on: bool = True,
+        not_reported: Sequence[str] = NOT_REPORTED,
+        only_written: bool = False,
+    ) -> None:
         self._is_on = is_on
         self._not_reported = not_reported
+        self.only_written = only_written
         self.names: dict[str, None] = {}
         """In the order in which they were opened first."""
         self._places = contextlib.ExitStack()
@@ -76,10 +83,11 @@ class OpenedFiles:
             if not _is_listening:
                 _is_listening.append(True)
                 sys.addaudithook(_heard)
-            looks = [(os, name, _noting) for name in self._not_reported if hasattr(os, name)]
-            seeds = [(owner, "seed", _noting_no_seed) for owner in (random, random.Random)]
-            # What numpy's generators ask where they get no seed.
-            self._places.enter_context(replaced(*looks, *seeds, (random, "_urandom", _noting)))
+            if not self.only_written:
+                looks = [(os, name, _noting) for name in self._not_reported if hasattr(os, name)]
+                seeds = [(owner, "seed", _noting_no_seed) for owner in (random, random.Random)]
+                # What numpy's generators ask where they get no seed.
+                self._places.enter_context(replaced(*looks, *seeds, (random, "_urandom", _noting)))
             _entered.append(self)
 
     def __exit__(
@@ -100,7 +108,8 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
     caller = None if here is None else here.f_back
     if caller is None or not caller.f_code.co_filename.startswith("<frozen importlib"):
         path = arguments[0] if event in OF_PATHS else None
-        _note("." if path is None else path, None if event in OF_PATHS else event)
+        is_written = event == "open" and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        _note("." if path is None else path, None if event in OF_PATHS else event, is_written)
 
 
 def _noting(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,7 +133,7 @@ def _noting_no_seed(function: Callable[..., Any]) -> Callable[..., Any]:
     return noting
 
 
-def _note(path: Any, event: str | None = None) -> None:
+def _note(path: Any, event: str | None = None, is_written: bool = False) -> None:
     if threading.current_thread().name.startswith("rayanim"):
         return
     text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path)
@@ -133,7 +142,8 @@ def _note(path: Any, event: str | None = None) -> None:
     if event is None and (absolute.startswith(_INSTALLED) or _is_of_a_font(absolute)):
         return
     for each in _entered:
-        each.names.setdefault(event or absolute)
+        if not each.only_written or (is_written and text != os.devnull):
+            each.names.setdefault(event or absolute)
 
 
 def _is_of_a_font(path: str) -> bool:

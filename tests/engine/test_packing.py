@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import decimal
 import importlib
 import locale
 import os
+import pickle
 import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cloudpickle
 import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import matplotlib.units as munits
@@ -19,7 +22,13 @@ import pytest
 from numbered import in_actor
 
 import rayanim
-from rayanim.engine.packing import module_variables, pack, set_module_variables, unpickled
+from rayanim.engine.packing import (
+    module_variables,
+    own_modules_by_value,
+    pack,
+    set_module_variables,
+    unpickled,
+)
 from rayanim.settings import RenderSettings
 from rayanim.sources import as_source
 
@@ -31,6 +40,9 @@ LARGE = list(range(100_000))
 _seen = 0
 def double(value):
     return 2 * value
+def see():
+    global _seen
+    _seen += 1
 class Kind:
     pass
 kind = Kind()
@@ -81,6 +93,8 @@ class Surrounded(rayanim.Animator):
             len(caught),
             np.array([1 / 3]),
             np.geterr()["over"],
+            decimal.Decimal(1) / 3,
+            sys.getrecursionlimit(),
             mdates.get_epoch(),
             type(munits.registry.get(Length)).__name__,
         )
@@ -90,6 +104,22 @@ class Surrounded(rayanim.Animator):
 
 class Noted(Warning):
     pass
+
+
+def test_a_module_and_its_functions_are_copied_as_one(module: Any) -> None:
+    """What its functions set is seen in the module, and what is set in it by its functions."""
+    with own_modules_by_value():
+        packed = cloudpickle.dumps((module.see, module, module.see))
+    see, copy, again = pickle.loads(packed)
+    see()
+    copy.see()
+    assert (copy._seen, module._seen) == (2, 0)
+    copy._seen = 7
+    again()
+    assert copy._seen == 8 and copy.double(2) == 4
+    assert "ACCENT" in dir(copy) and not hasattr(copy, "MISSING")
+    del copy.ACCENT
+    assert not hasattr(copy, "ACCENT")
 
 
 class Length(float):
@@ -103,17 +133,19 @@ class LengthConverter(munits.ConversionInterface):
 def test_what_a_script_sets_for_its_process_reaches_actors(
     on_ray: Any, tmp_path: Path, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Modules, arguments, environment, locale, warnings, numpy's options, units, dates' epoch."""
+    """Modules, arguments, environment, locale, warnings, options of numpy, `decimal` and others."""
     module.ACCENT = "tab:red"
     monkeypatch.setattr(sys, "argv", ["script.py", "9"])
     monkeypatch.setenv("SCRIPT_COLOUR", "red")
     monkeypatch.delenv("HOME")
     monkeypatch.setitem(munits.registry, Length, LengthConverter())
     monkeypatch.setattr(mdates, "_epoch", "2000-01-01T00:00")
-    before = locale.setlocale(locale.LC_NUMERIC)
+    before, deepest = locale.setlocale(locale.LC_NUMERIC), sys.getrecursionlimit()
     locale.setlocale(locale.LC_NUMERIC, "C.UTF-8")
+    sys.setrecursionlimit(deepest + 5000)
+    numbers = np.printoptions(precision=3), np.errstate(over="raise"), decimal.localcontext(prec=4)
     try:
-        with np.printoptions(precision=3), np.errstate(over="raise"), warnings.catch_warnings():
+        with numbers[0], numbers[1], numbers[2], warnings.catch_warnings():
             warnings.simplefilter("ignore", Noted)
             here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
             options: dict[str, Any] = {"n_frames": 24, "progress": False}
@@ -123,6 +155,7 @@ def test_what_a_script_sets_for_its_process_reaches_actors(
             )
     finally:
         locale.setlocale(locale.LC_NUMERIC, before)
+        sys.setrecursionlimit(deepest)
     assert not report.events
     assert there.read_bytes() == here.read_bytes()
 
