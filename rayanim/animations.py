@@ -506,6 +506,9 @@ class AnimationFeed:
             return ()
         if self._source.has_frame(number):
             return (number,)
+        if not self._at:
+            # Nothing is drawn, after which it would be closed.
+            self._source.close()
         if self._selection is not None:
             raise SettingsError(
                 f"frames {self._selection.text!r}: {self._source.name} ended before frame {number}."

@@ -638,6 +638,17 @@ def test_a_figure_is_given_back_where_the_script_fails(folder, update, options):
         assert len(canvas.callbacks.callbacks["draw_event"]) == 1
 
 
+@pytest.mark.parametrize(("values", "frames"), [([], None), ([1], "7")])
+def test_a_figure_is_given_back_where_there_is_no_frame(folder, values, frames):
+    """Whether a generator has one is known after the first draw."""
+    fig = plt.figure()
+    canvas = fig.canvas
+    animation = FuncAnimation(fig, lambda i: None, frames=iter(values), save_count=5)
+    with pytest.raises(ValueError):
+        rayanim.save(animation, "a.mp4", progress=False, frames=frames)
+    assert fig.canvas is canvas
+
+
 @pytest.mark.parametrize("method", sampled(["to_html5_video", "to_jshtml"], ["to_jshtml"]))
 def test_the_command_leaves_pages_alone(folder, method):
     """The file behind a page is the page's; the animation is as one that is shown."""
