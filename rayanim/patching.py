@@ -83,6 +83,8 @@ def save(
     RayanimError
         For all else, as `rayanim.produce` does.
     """
+    import matplotlib as mpl
+
     from rayanim.overrides import current
     from rayanim.render import produce
 
@@ -112,7 +114,9 @@ def save(
         saved = SavedAnimation(animation, tuple(given["extra_anim"] or ()))
         arguments = {"frame_gen": saved, "outfile": "video.mp4", "fps": rate_of(animation)}
     try:
-        return produce(**{**arguments, **options})
+        # As matplotlib does, so that what an update sets is back afterwards.
+        with mpl.rc_context():
+            return produce(**{**arguments, **options})
     except (FrameError, SetupError) as error:
         failure, own = error, script_s_own(error)
     if own is None:

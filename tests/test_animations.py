@@ -638,6 +638,17 @@ def test_a_figure_is_given_back_where_the_script_fails(folder, update, options):
         assert len(canvas.callbacks.callbacks["draw_event"]) == 1
 
 
+def test_settings_that_an_update_changes_are_back_afterwards(folder):
+    """`Animation.save` puts them back."""
+
+    def update(i):
+        mpl.rcParams["axes.facecolor"] = f"C{i}"
+
+    before = mpl.rcParams["axes.facecolor"]
+    rayanim.save(FuncAnimation(plt.figure(), update, frames=3), "a.mp4", progress=False)
+    assert mpl.rcParams["axes.facecolor"] == before
+
+
 @pytest.mark.parametrize(("values", "frames"), [([], None), ([1], "7")])
 def test_a_figure_is_given_back_where_there_is_no_frame(folder, values, frames):
     """Whether a generator has one is known after the first draw."""
