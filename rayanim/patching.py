@@ -83,8 +83,6 @@ def save(
     RayanimError
         For all else, as `rayanim.produce` does.
     """
-    import matplotlib as mpl
-
     from rayanim.overrides import current
     from rayanim.render import produce
 
@@ -114,8 +112,8 @@ def save(
         saved = SavedAnimation(animation, tuple(given["extra_anim"] or ()))
         arguments = {"frame_gen": saved, "outfile": "video.mp4", "fps": rate_of(animation)}
     try:
-        # As matplotlib does, so that what an update sets is back afterwards.
-        with mpl.rc_context():
+        # As in matplotlib, what an update sets is put back afterwards.
+        with sys.modules["matplotlib"].rc_context():
             return produce(**{**arguments, **options})
     except (FrameError, SetupError) as error:
         failure, own = error, script_s_own(error)
