@@ -215,8 +215,6 @@ class AnimationSource:
             return
         self._is_used = True
         self._leave_figure()
-        # Ray, which goes on from here, must not change what the script's code gets.
-        self._stream = _random_state()
 
     def has_frame(self, index: int) -> bool:
         """Whether there is a frame `index`, a later one than those before.
@@ -254,10 +252,11 @@ class AnimationSource:
 
         So the script goes on as after `Animation.save`.
         """
+        if self._stream is not None:
+            _set_random_state(self._stream)
         if self._done >= self.stop or self._settings.independent:
             return
         self._playback.take_figure(self._save_options())
-        _set_random_state(self._stream)
         try:
             while self._done < self.stop and self._peek():
                 with naming_frame(self, self._done):
@@ -428,12 +427,11 @@ class AnimationSource:
     @contextlib.contextmanager
     def _as_in_the_script(self) -> Iterator[None]:
         """Run the script's code with its own random stream, in an actor without what it prints."""
-        if self._pickled is None:
-            with self._written:
-                yield
-            return
-        _set_random_state(self._stream)
-        with contextlib.redirect_stdout(NOWHERE):
+        # Ray, which may start meanwhile, must not change what the script's code gets.
+        if self._stream is not None:
+            _set_random_state(self._stream)
+        is_copy = self._pickled is not None
+        with contextlib.redirect_stdout(NOWHERE) if is_copy else self._written:
             yield
         self._stream = _random_state()
 
