@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import animation
 from matplotlib.animation import ArtistAnimation, FuncAnimation
+from matplotlib.colors import PowerNorm
 
 PATTERNS: dict[str, Callable[[], Any]] = {}
 SAVED_WITH: dict[str, dict[str, Any]] = {}
@@ -684,5 +685,37 @@ def limits_that_something_follows():
     def update(i):
         line.set_ydata(X * i)
         ax.set_ylim(0, 6 * i + 1)
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def colours_whose_limits_a_later_frame_gives():
+    fig, (left, right) = axes(ncols=2)
+    dots = left.scatter([], [], c=[])
+    left.set(xlim=(0, 1), ylim=(0, 1))
+    levels = np.arange(16).reshape(4, 4)
+    image = right.imshow(levels)
+    x = y = values = np.linspace(0, 1, 3 * N)
+
+    def update(i):
+        dots.set_offsets(np.column_stack([x[: 3 * i], y[: 3 * i]]))
+        dots.set_array(values[: 3 * i])
+        if i == 2:
+            image.set_norm(PowerNorm(0.5))
+        image.set_data(levels * (i + 1))
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def table_whose_letters_shrink_for_good():
+    fig, ax = axes()
+    ax.axis("off")
+    table = ax.table(cellText=[["a", "b"], ["c", "d"]], loc="center")
+
+    def update(i):
+        table[0, 0].get_text().set_text("x" * (30 if i == 1 else 1))
+        table[1, 1].get_text().set_text(str(i))
 
     return FuncAnimation(fig, update, frames=N)

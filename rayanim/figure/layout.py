@@ -113,13 +113,14 @@ def skip_draw(figure: Figure) -> None:
     """Leave `figure` as drawing it would, without pixels."""
     in_space = any(hasattr(ax, "get_proj") for ax in figure.axes)
     is_laid_out = runs_layout(figure) or (in_space and figure.get_layout_engine() is not None)
-    if is_laid_out or _has_arrows(figure):
+    if is_laid_out or _has_arrows(figure) or any(ax.tables for ax in figure.axes):
         # The next layout begins where this one ends: even what rounding does to it shows. And
         # tight_layout() measures axes in 3D as they were drawn last. Arrows keep the scale that
-        # their first draw finds.
+        # their first draw finds, and tables the smallest letters that a draw needed.
         figure.draw_without_rendering()
     else:
         _settle_limits(figure)
+        _settle_norms(figure)
 
 
 def _has_arrows(figure: Any) -> bool:
@@ -141,6 +142,21 @@ def _settle_limits(figure: Any) -> None:
         ax.get_position()
         if hasattr(ax, "get_proj"):
             ax.M = ax.get_proj()
+
+
+def _settle_norms(figure: Any) -> None:
+    """Have colours without limits find them in the values of this frame, as a draw would."""
+    for axes in every_axes(figure.axes):
+        unscaled = [
+            each
+            for each in axes.get_children()
+            if hasattr(each, "autoscale_None") and each.get_visible() and not each.norm.scaled()
+        ]
+        for each in sorted(unscaled if axes.get_visible() else [], key=lambda it: it.get_zorder()):
+            values = each.get_array()
+            # Those of an image in colours have no limits.
+            if values is not None and values.ndim < 3:
+                each.autoscale_None()
 
 
 def layout_boxes(figure: Any) -> list[Any]:
