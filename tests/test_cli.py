@@ -627,7 +627,11 @@ def _wait_for(path: Path, limit_s: float = 60.0) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "number", "code"),
-    [("local", signal.SIGINT, 130), ("local", signal.SIGTERM, 143), ("ray", signal.SIGINT, 130)],
+    [
+        ("local", signal.SIGINT, 130),
+        ("local", signal.SIGTERM, 143),
+        pytest.param("ray", signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_ends_the_run_cleanly(script, engine, number, code):
     """The exit code says which, the old video is untouched, no part and no process is left."""

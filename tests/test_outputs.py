@@ -214,7 +214,8 @@ TIMED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", sampled(TIMED, TIMED[:1]))
+@pytest.mark.slow
+@pytest.mark.parametrize("options", TIMED)
 def test_timing_holds_for_all(tmp_path: Path, options: dict[str, Any]) -> None:
     """Frames in reverse are encoded for each; an image of one frame has no time."""
     audio = (np.sin(np.arange(44_100) / 20), 44_100)

@@ -218,7 +218,6 @@ def at_every_second(monkeypatch):
 
 
 QUICK = (
-    "a_layout_engine",
     "closure_sets_data",
     "global_random_numbers",
 )
@@ -670,6 +669,7 @@ rayanim.produce(frames(), fps=20, outfile="video.mp4")
 """
 
 
+@pytest.mark.slow
 def test_frames_that_come_once_are_drawn_again_by_a_fresh_process(tmp_path):
     """How many there are is known at their end; what the script prints is no answer."""
     with served(write(tmp_path, GENERATOR)) as client:
@@ -681,6 +681,7 @@ def test_frames_that_come_once_are_drawn_again_by_a_fresh_process(tmp_path):
         assert client.frame(9, 1)[0] == 409
 
 
+@pytest.mark.slow
 def test_a_script_without_a_video_says_so(tmp_path):
     with served(write(tmp_path, "import sys; sys.exit(3)")) as client:
         assert "ended with exit code 3" in client.wait_for(status="failed")["error"]["text"]
@@ -765,6 +766,7 @@ def test_a_port_that_is_taken_is_named(closed_to_others, tmp_path):
     assert main.main(taken, standalone_mode=False) == 2
 
 
+@pytest.mark.slow
 def test_two_scripts_at_once(tmp_path):
     """Each has its own page, token and process."""
     one, two = write(tmp_path / "one"), write(tmp_path / "two", color="blue")
@@ -848,7 +850,7 @@ def test_a_render_that_begins_while_the_preview_ends_ends_with_it(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGKILL], [signal.SIGKILL]))
 def test_no_process_is_left(tmp_path, number):
     """Neither after Ctrl-C nor where the server itself dies; not even one that is busy."""
     script = write(
@@ -927,6 +929,7 @@ def wait_for_frame(page: Page, number: int, version: int) -> None:
     page.wait_for(f"document.body.dataset.shown === '{version}:{number}'")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
 @pytest.mark.timeout(240)
 def test_a_browser_shows_any_frame_and_follows_the_script(tmp_path, monkeypatch):

@@ -517,6 +517,7 @@ def test_the_style_of_this_test_shows(tmp_path: Path, style: None) -> None:
     assert font_manager.findfont("Font of this test").endswith("font.ttf")
 
 
+@pytest.mark.slow
 def test_parameters_that_cannot_travel_are_named(on_ray: Any, video: Path) -> None:
     """An entry that does not pickle is one error that names its frame, not Ray's own."""
     parameters = [threading.Lock() for _ in range(8)]

@@ -489,7 +489,7 @@ def one_that_grows(n_frames: int = 60) -> Iterator[dict[str, Any]]:
     ("engine", "options"),
     sampled(
         [("local", {}), ("local", {"frames": "0-59"}), ("ray", {}), ("ray", {"segment_frames": 8})],
-        [("local", {}), ("local", {"frames": "0-59"}), ("ray", {})],
+        [("local", {}), ("local", {"frames": "0-59"})],
     ),
 )
 def test_parameters_that_a_generator_goes_on_changing(

@@ -772,6 +772,7 @@ class SeenByAPage(LiveReport):
             self.page.wait_for(f"image.getAttribute('src') === '{address}'")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(browser() is None, reason="there is no Chromium on the PATH")
 @pytest.mark.timeout(240)
 def test_a_browser_shows_one_video_after_the_other(tmp_path):

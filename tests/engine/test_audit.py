@@ -13,7 +13,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from numbered import Numbered, in_actor
-from samples import sampled
 
 import rayanim
 from rayanim.engine.audit import (
@@ -267,7 +266,8 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(PLANTED, ["hidden state"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found_and_the_video_is_right(
     on_ray: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ from rayanim.storage.cache import SegmentCache
 from rayanim.storage.fingerprint import NoDigestError
 
 N_FRAMES, SEGMENT = 40, 8
-EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 5
+EXAMPLES = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 3
 PARAMS = [i / 10 for i in range(N_FRAMES)]
 
 
@@ -980,6 +980,7 @@ def test_a_job_that_fails_leaves_nothing_in_the_cache(tmp_path: Path, cache: Seg
     assert cache.size()[0] == 0
 
 
+@pytest.mark.slow
 def test_frames_drawn_on_ray_are_found_in_process_and_the_other_way_round(
     on_ray: Any, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def test_frames_come_in_order_from_four_actors(on_ray, tmp_path):
     assert 1 <= report.actors_peak <= 4
 
 
+@pytest.mark.slow
 def test_a_frame_that_always_kills_ends_the_job_naming_its_segment(on_ray, tmp_path):
     """A poisonous frame costs three actors, then one clear error; no file is left."""
     with pytest.raises(SegmentLostError, match="3 times") as caught:

@@ -189,6 +189,7 @@ def test_a_resumed_video(tmp_path: Path, expected: dict[str, str], name: str) ->
     assert sha(tmp_path / name) == expected[name]
 
 
+@pytest.mark.slow
 def test_a_resumed_video_on_ray(on_ray: Any, tmp_path: Path, expected: dict[str, str]) -> None:
     """Segments that are missing anywhere are drawn, and no others."""
     missing = (0, 2, 5)
@@ -288,7 +289,7 @@ def test_a_video_of_unknown_length(
 
 @pytest.mark.parametrize(
     ("drawn_in", "n_frames"),
-    [("chunks", 1), ("chunks", 10), ("chunks", 11), ("segments", 11)],
+    sampled([("chunks", 1), ("chunks", 10), ("chunks", 11), ("segments", 11)], [("chunks", 1)]),
     indirect=["drawn_in"],
 )
 def test_lengths_around_that_of_a_segment(

@@ -289,6 +289,7 @@ def result(process: subprocess.Popen[str]) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_jobs_share_a_warm_ray_and_finish_on_it_when_it_is_stopped(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process_of_its_own: Any

@@ -14,7 +14,6 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sameness import assert_same_as_full, unguarded
-from samples import sampled
 from videos import X
 
 from rayanim.figure.canvas import IncrementalCanvas
@@ -100,7 +99,8 @@ def drawn_anew_with(_: Any, figure: Figure, number: int) -> None:
     drawn_anew(figure, number)
 
 
-@pytest.mark.parametrize("seed", sampled(range(4), [1]))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
 def test_frames_are_those_of_a_full_draw_whatever_the_script_does(seed: int) -> None:
     """Changes in any order, with axes that are set up as before in between."""
     chosen = random.Random(seed)

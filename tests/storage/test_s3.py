@@ -123,6 +123,7 @@ def test_images_go_to_the_bucket_and_those_of_a_longer_video_go(s3: Any) -> None
         produce(f"s3://{BUCKET}/%04d.png")
 
 
+@pytest.mark.slow
 def test_actors_write_to_the_bucket_with_what_the_driver_knows(
     s3: Any, expected: str, on_ray: Any
 ) -> None:

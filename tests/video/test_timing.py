@@ -364,6 +364,7 @@ def test_a_resumed_video_plays_back_too(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_actors_encode_both_ways(tmp_path: Path, on_ray: Any) -> None:
     """To the bytes of one process."""
     settings = {"progress": False, "segment_frames": 8, "ping_pong": True, "hold": "1s"}

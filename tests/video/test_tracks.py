@@ -161,6 +161,7 @@ def test_ten_minutes_are_in_sync_to_a_frame(tmp_path: Path) -> None:
     assert heard_s == pytest.approx(seen_s, abs=0.002)
 
 
+@pytest.mark.slow
 def test_actors_join_with_sound(tmp_path: Path, on_ray: Any) -> None:
     """To the bytes of one process; the array's file is on this machine."""
     for engine in ("local", "ray"):
