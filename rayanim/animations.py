@@ -107,6 +107,8 @@ class AnimationSource:
         self._figures = contextlib.ExitStack()
         self.stop = 0
         """The highest number of a frame that was asked for, and one."""
+        # What an update raised.
+        self._failure: Exception | None = None
         # Frames whose update has run, at the beginning and now; what others are made from, and
         # the data of the next one where it was taken.
         self._begins_after = self._done = 0
@@ -254,6 +256,10 @@ class AnimationSource:
         """
         if self._stream is not None:
             _set_random_state(self._stream)
+        if self._failure is not None:
+            # An audit was here before: it is not run a second time.
+            with naming_frame(self, self._done):
+                raise self._failure
         if self._done >= self.stop or self._settings.independent:
             return
         self._playback.take_figure(self._save_options())
@@ -333,7 +339,11 @@ class AnimationSource:
         data, self._next = self._next, None
         began_s = time.perf_counter()
         with self._as_in_the_script():
-            self._playback.update(data)
+            try:
+                self._playback.update(data)
+            except Exception as error:
+                self._failure = error
+                raise
         self._updates_s.append(time.perf_counter() - began_s)
         self._done += 1
 
@@ -407,7 +417,7 @@ class AnimationSource:
             animation, tuple(extra), whole_pairs=whole_pairs, on_white=on_white
         )
         self._has_begun = self._is_used = False
-        self._copy = None
+        self._copy = self._failure = None
         self.stop = 0
         self._updates_s, self._draws_s = deque(maxlen=1), deque(maxlen=1)
         self._written = OpenedFiles(is_on=False)
