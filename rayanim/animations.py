@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rayanim.engine.reads import OpenedFiles
+from rayanim.engine.reads import WrittenFile
 from rayanim.errors import FrameError, NotPicklableError, RayanimError, SettingsError, SetupError
 from rayanim.figure.draw_stats import uncounted
 from rayanim.figure.figure import kept_figures
@@ -117,7 +117,7 @@ class AnimationSource:
         self._faces: Any = None
         self._updates_s: deque[float] = deque(maxlen=RECENT_UPDATES)
         self._draws_s: deque[float] = deque(maxlen=RECENT_UPDATES)
-        self._written = OpenedFiles(only_written=True)
+        self._written = WrittenFile()
 
     @property
     def stays(self) -> str | None:
@@ -126,8 +126,8 @@ class AnimationSource:
         update_s = self.advance_s
         if self._settings.independent:
             return None
-        if self._written.first is not None:
-            return WRITES.format(name=self._written.first)
+        if self._written.path is not None:
+            return WRITES.format(name=self._written.path)
         if update_s is None or len(self._draws_s) < RECENT_UPDATES:
             return None
         if update_s > MOST_OF_A_FRAME * (update_s + median(self._draws_s)):
@@ -200,7 +200,8 @@ class AnimationSource:
             return self._copy.draw(index, params)
         self._reach(index)
         began_s = time.perf_counter()
-        pixels = self._playback.saved.draw()
+        with self._own_random():
+            pixels = self._playback.saved.draw()
         self._draws_s.append(time.perf_counter() - began_s)
         return pixels
 
@@ -209,7 +210,7 @@ class AnimationSource:
             self._copy.advance(index, params)
             return
         self._reach(index)
-        self._playback.saved.skip_draw()
+        self._skip_draw()
 
     def close(self) -> None:
         if self._copy is not None:
@@ -237,7 +238,7 @@ class AnimationSource:
                 if not self._peek():
                     return False
                 self._update()
-                self._playback.saved.skip_draw()
+                self._skip_draw()
             return self._peek()
         except BaseException as error:
             self._leave_figure()
@@ -267,7 +268,7 @@ class AnimationSource:
             while self._done < self.stop and self._peek():
                 with naming_frame(self, self._done):
                     self._update()
-                self._playback.saved.skip_draw()
+                self._skip_draw()
         finally:
             self._playback.leave_figure()
 
@@ -324,9 +325,10 @@ class AnimationSource:
         self._update()
         if self._done == 1 and index:
             # What the first draw leaves behind counts, the limits of a norm for example.
-            self._playback.saved.draw()
+            with self._own_random():
+                self._playback.saved.draw()
         elif self._done <= index:
-            self._playback.saved.skip_draw()
+            self._skip_draw()
 
     def _peek(self) -> bool:
         """Whether there is another frame."""
@@ -348,7 +350,7 @@ class AnimationSource:
         self._done += 1
 
     def _begin_again(self) -> None:
-        if self._pickled is None:
+        if self._pickled is None or self._begins_after:
             raise FrameError(f"{self.name}: its frames can be drawn once, in order.")
         self._leave_figure()
         self._has_begun = False
@@ -420,7 +422,7 @@ class AnimationSource:
         self._copy = self._failure = None
         self.stop = 0
         self._updates_s, self._draws_s = deque(maxlen=1), deque(maxlen=1)
-        self._written = OpenedFiles(is_on=False)
+        self._written = WrittenFile()
         if self._begins_after:
             self.begin()
 
@@ -437,13 +439,21 @@ class AnimationSource:
     @contextlib.contextmanager
     def _as_in_the_script(self) -> Iterator[None]:
         """Run the script's code with its own random stream, in an actor without what it prints."""
-        # Ray, which may start meanwhile, must not change what the script's code gets.
+        is_copy = self._pickled is not None
+        with self._own_random(), contextlib.redirect_stdout(NOWHERE) if is_copy else self._written:
+            yield
+
+    @contextlib.contextmanager
+    def _own_random(self) -> Iterator[None]:
+        """With the script's own random numbers: Ray, which may start meanwhile, takes some."""
         if self._stream is not None:
             _set_random_state(self._stream)
-        is_copy = self._pickled is not None
-        with contextlib.redirect_stdout(NOWHERE) if is_copy else self._written:
-            yield
+        yield
         self._stream = _random_state()
+
+    def _skip_draw(self) -> None:
+        with self._own_random():
+            self._playback.saved.skip_draw()
 
 
 def _random_state() -> tuple[Any, Any]:

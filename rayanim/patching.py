@@ -120,6 +120,8 @@ def save(
     if own is None:
         raise failure
     own.add_note(failure.message)
+    # What the command prints, if the script lets it through.
+    vars(own)["rayanim_error"] = failure
     raise own
 
 

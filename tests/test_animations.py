@@ -9,6 +9,9 @@ import io
 import pickle
 import random
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from matplotlib.animation import (
     PillowWriter,
     writers,
 )
+from matplotlib.lines import Line2D
 from PIL import Image
 from samples import sampled
 
@@ -757,6 +761,49 @@ def test_a_script_catches_what_it_raised_itself(engine, folder, request):
     assert type(caught.value) is DivergedError and str(caught.value) == "at step 7"
     assert caught.value.value == 0.5
     assert "rame 7 of FuncAnimation" in "".join(caught.value.__notes__)
+
+
+def test_the_command_names_the_frame_of_what_the_script_raised(folder, capfd):
+    """One line, after the script's own part of the traceback."""
+    script = LINE + "ani = FuncAnimation(fig, lambda i: 1 // (3 - i), frames=6); ani.save('a.mp4')"
+    assert ended(script) == 1
+    shown = capfd.readouterr().err
+    assert shown.count("Drawing frame 3 of FuncAnimation raised ZeroDivisionError") == 1
+    assert "rayanim: error: Drawing frame 3" in shown and "patching.py" not in shown
+
+
+class TakesNumbers(Line2D):
+    def draw(self, renderer):
+        random.random()
+        super().draw(renderer)
+
+
+def test_drawing_takes_of_the_script_s_random_numbers(folder):
+    """One for each draw, as in a loop that draws once."""
+    random.seed(1)
+    expected = [random.random() for _ in range(6)]
+    fig, ax = plt.subplots()
+    ax.add_line(TakesNumbers([0, 1], [0, 1]))
+    taken: list[float] = []
+    animation = FuncAnimation(
+        fig, lambda i: taken.append(random.random()), frames=3, init_func=lambda: None
+    )
+    random.seed(1)
+    rayanim.save(animation, "a.mp4", workers=1, audit=0, drawing="full", progress=False)
+    assert taken == expected[::2]
+
+
+def test_temporary_files_and_pipes_are_no_files_of_an_update(folder):
+    def update(i):
+        with tempfile.TemporaryFile() as file:
+            file.write(b"1")
+        subprocess.run([sys.executable, "-c", ""], input=b"1", check=True)
+
+    source = source_of(FuncAnimation(plt.figure(), update, frames=3, init_func=lambda: None))
+    source.open(None)
+    source.measure(0, None)
+    assert source.stays is None
+    source.close()
 
 
 def test_updates_that_write_files_run_in_one_process(folder):

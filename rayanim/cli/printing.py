@@ -307,6 +307,11 @@ def failure_of(
     options: Collection[str] = (),
 ) -> Failure:
     """What to print of `error`; `options` are the settings that the command was given."""
+    failure = vars(error).get("rayanim_error")
+    if failure is not None:
+        # `rayanim.save` raises what is the script's own, with a note that is the message here.
+        error.__notes__.remove(failure.message)
+        error = failure
     kind, frame = type(error).__name__, getattr(error, "frame", None)
     if isinstance(error, KeyboardInterrupt):
         code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED

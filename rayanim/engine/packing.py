@@ -65,13 +65,15 @@ class Surroundings:
     @classmethod
     def captured(cls) -> Surroundings:
         """Those of this process."""
+        decimals = decimal.getcontext().copy()
+        decimals.clear_flags()
         return cls(
             _changed_environment(),
             {category: locale.setlocale(category) for category in _categories()},
             tuple(warnings.filters),
             np.get_printoptions(),
             np.geterr(),
-            decimal.getcontext(),
+            decimals,
             sys.getrecursionlimit(),
         )
 
@@ -173,11 +175,13 @@ def own_modules_by_value() -> Iterator[None]:
 
     def reducer_override(pickler: Any, thing: Any) -> Any:
         shared = getattr(pickler, "globals_ref", None)
-        if shared is None or not any(thing is module for module in found):
+        is_copy = type(thing) is ModuleCopy
+        if shared is None or not (is_copy or any(thing is module for module in found)):
             return reduce(pickler, thing)
+        own = vars(thing)["_variables"] if is_copy else vars(thing)
         # What cloudpickle gives the module's functions for their global variables.
-        variables = shared.setdefault(id(vars(thing)), {})
-        values = {name: value for name, value in vars(thing).items() if name != "__builtins__"}
+        variables = shared.setdefault(id(own), {})
+        values = {name: value for name, value in own.items() if name != "__builtins__"}
         return ModuleCopy, (variables,), values, None, None, _set_variables
 
     for module in found:

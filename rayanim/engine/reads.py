@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import inspect
+import io
 import os
 import random
 import sys
 import sysconfig
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -56,7 +59,7 @@ class OpenedFiles:
     """What is opened, looked for or listed while this context is entered.
 
     rayanim's own threads, which write segments, do not count; nor does what imports code, which
-    has its own fingerprint. With `only_written` neither does what is not opened to be written.
+    has its own fingerprint.
     """
 
     def __init__(
@@ -64,11 +67,9 @@ class OpenedFiles:
         *,
         is_on: bool = True,
         not_reported: Sequence[str] = NOT_REPORTED,
-        only_written: bool = False,
     ) -> None:
         self._is_on = is_on
         self._not_reported = not_reported
-        self.only_written = only_written
         self.names: dict[str, None] = {}
         """In the order in which they were opened first."""
         self._places = contextlib.ExitStack()
@@ -83,11 +84,10 @@ class OpenedFiles:
             if not _is_listening:
                 _is_listening.append(True)
                 sys.addaudithook(_heard)
-            if not self.only_written:
-                looks = [(os, name, _noting) for name in self._not_reported if hasattr(os, name)]
-                seeds = [(owner, "seed", _noting_no_seed) for owner in (random, random.Random)]
-                # What numpy's generators ask where they get no seed.
-                self._places.enter_context(replaced(*looks, *seeds, (random, "_urandom", _noting)))
+            looks = [(os, name, _noting) for name in self._not_reported if hasattr(os, name)]
+            seeds = [(owner, "seed", _noting_no_seed) for owner in (random, random.Random)]
+            # What numpy's generators ask where they get no seed.
+            self._places.enter_context(replaced(*looks, *seeds, (random, "_urandom", _noting)))
             _entered.append(self)
 
     def __exit__(
@@ -108,8 +108,7 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
     caller = None if here is None else here.f_back
     if caller is None or not caller.f_code.co_filename.startswith("<frozen importlib"):
         path = arguments[0] if event in OF_PATHS else None
-        is_written = event == "open" and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
-        _note("." if path is None else path, None if event in OF_PATHS else event, is_written)
+        _note("." if path is None else path, None if event in OF_PATHS else event)
 
 
 def _noting(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,7 +132,7 @@ def _noting_no_seed(function: Callable[..., Any]) -> Callable[..., Any]:
     return noting
 
 
-def _note(path: Any, event: str | None = None, is_written: bool = False) -> None:
+def _note(path: Any, event: str | None = None) -> None:
     if threading.current_thread().name.startswith("rayanim"):
         return
     text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else repr(path)
@@ -142,8 +141,57 @@ def _note(path: Any, event: str | None = None, is_written: bool = False) -> None
     if event is None and (absolute.startswith(_INSTALLED) or _is_of_a_font(absolute)):
         return
     for each in _entered:
-        if not each.only_written or (is_written and text != os.devnull):
-            each.names.setdefault(event or absolute)
+        each.names.setdefault(event or absolute)
+
+
+class WrittenFile:
+    """The first file that this thread opens to write it while this context is entered."""
+
+    def __init__(self) -> None:
+        self.path: str | None = None
+        self._places = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        opens = [(owner, "open", _noting_mode) for owner in (builtins, io)]
+        self._places.enter_context(replaced(*opens, (os, "open", _noting_flags)))
+        token = _written.set(self)
+        self._places.callback(_written.reset, token)
+
+    def __exit__(self, *_: object) -> None:
+        self._places.close()
+
+    def note(self, path: Any) -> None:
+        """Such a file is opened; neither a pipe nor what is thrown away."""
+        if self.path is None and isinstance(path, str | bytes | os.PathLike):
+            text = os.fsdecode(path)
+            self.path = None if text == os.devnull else os.path.abspath(text)  # noqa: PTH100
+
+
+_written: ContextVar[WrittenFile | None] = ContextVar("rayanim_written", default=None)
+
+
+def _noting_mode(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def noting(file: Any, mode: Any = "r", *args: Any, **options: Any) -> Any:
+        written = _written.get()
+        # An opener opens the file by itself.
+        if written is not None and set("wax+").intersection(mode) and "opener" not in options:
+            written.note(file)
+        return function(file, mode, *args, **options)
+
+    return noting
+
+
+def _noting_flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def noting(path: Any, flags: int, *args: Any, **options: Any) -> Any:
+        written = _written.get()
+        # Temporary files are made under names of their own.
+        if written is not None and flags & (os.O_WRONLY | os.O_RDWR) and not flags & os.O_EXCL:
+            written.note(path)
+        return function(path, flags, *args, **options)
+
+    return noting
 
 
 def _is_of_a_font(path: str) -> bool:

@@ -1,9 +1,9 @@
 """Snapshots of an open source: to go back, the updates since the nearest one run, and not all.
 
 A snapshot is what an actor would be sent of the source, with its figure, before the update of a
-frame. There are some where the cache would know the state by a fingerprint, so that all of it is of
-known kinds. A copy is gone on from if it draws that frame with the same pixels; else all updates
-run, as without snapshots.
+frame. They are taken where the cache could fingerprint the state: then all of it is of known
+kinds. The source goes on from a snapshot only if that draws its frame with the same pixels; else
+all updates run, as without snapshots.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _logger = logging.getLogger("rayanim")
 EVERY_S = 0.25
 """Between two snapshots updates take so long, or longer."""
 
-COSTLY = 0.1
+LARGEST_SHARE = 0.1
 """Snapshots may take this share of the time of the updates between them."""
 
 MOST, MOST_BYTES = 64, 256 * 2**20
@@ -67,7 +67,9 @@ class Snapshots:
 
     def latest(self, number: int) -> int | None:
         """The last frame before frame `number` that there is a snapshot of."""
-        return max((each for each in self._kept if each < number), default=None)
+        # One without pixels: its frame could not be drawn.
+        there = (at for at, kept in self._kept.items() if at < number and kept.pixels)
+        return max(there, default=None)
 
     def spend(self, update_s: float) -> None:
         """An update took so long."""
@@ -77,7 +79,7 @@ class Snapshots:
         """Keep the state before frame `number`, if it is time; whether it was."""
         if number in self._kept:
             self._since_s = 0.0
-        if self._is_over or self._since_s <= max(self._every_s, self._last_took_s / COSTLY):
+        if self._is_over or self._since_s <= max(self._every_s, self._last_took_s / LARGEST_SHARE):
             return False
         self._began_s = time.perf_counter()
         try:

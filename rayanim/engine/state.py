@@ -12,7 +12,6 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copyreg
-import decimal
 import functools
 import gc
 import os
@@ -74,8 +73,6 @@ def surroundings_digest(settings: RenderSettings) -> str:
     }
     # Ray adds filters of warnings, which no frame shows.
     here = replace(Surroundings.captured(), environment=environment, filters=())
-    numbers = decimal.getcontext().copy()
-    numbers.clear_flags()
     styles = getattr(sys.modules.get("matplotlib.style"), "library", {})
     drawn_by = [getattr(settings, name) for name in OF_DRAWING]
     style = capture_style()
@@ -84,7 +81,7 @@ def surroundings_digest(settings: RenderSettings) -> str:
         return _digest(
             (
                 (here, style, str(Path.cwd()), versions(), sys.version, _installed()),
-                (sys.argv[1:], repr(numbers), {name: str(each) for name, each in styles.items()}),
+                (sys.argv[1:], {name: str(each) for name, each in styles.items()}),
                 (settings.duration is None, drawn_by, time.tzname, time.timezone),
                 [version_of(each) for each in (*fonts, *sorted(_RAYANIM.rglob("*.py")))],
                 (module_variables(), _put_on(builtins)),

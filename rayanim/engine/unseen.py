@@ -1,4 +1,4 @@
-"""Refuses what no fingerprint holds: where something is unknown, nothing is cached.
+"""Refuses what cannot be fingerprinted: where something is unknown, nothing is cached.
 
 That is the time of day, what another program gives, what a package reads by itself, variables that
 are found by names which stand in no code, and threads beside the drawing. What is read while frames

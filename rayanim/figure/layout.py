@@ -113,7 +113,7 @@ def skip_draw(figure: Figure) -> None:
     """Leave `figure` as drawing it would, without pixels."""
     in_space = any(hasattr(ax, "get_proj") for ax in figure.axes)
     is_laid_out = runs_layout(figure) or (in_space and figure.get_layout_engine() is not None)
-    if is_laid_out or _has_arrows(figure) or any(ax.tables for ax in figure.axes):
+    if is_laid_out or _has_arrows(figure) or any(ax.tables for ax in every_axes(figure.axes)):
         # The next layout begins where this one ends: even what rounding does to it shows. And
         # tight_layout() measures axes in 3D as they were drawn last. Arrows keep the scale that
         # their first draw finds, and tables the smallest letters that a draw needed.
