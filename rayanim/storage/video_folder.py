@@ -61,8 +61,8 @@ def with_number(address: Address, number: int) -> Address:
 class VideoFolder(Target):
     """The place of such a folder, which is replaced whole where it has one video's files alone.
 
-    Where it has others, the files are put into it one by one, each whole, a playlist after its
-    segments. So they are where it is a mount point. So they are in a store.
+    Into a folder with other files they are put one by one, each whole, a playlist after its
+    segments. The same is done with a mount point. The same is done in a store.
     """
 
     def __init__(self, address: Address, storage_options: Mapping[str, Any] | None = None) -> None:

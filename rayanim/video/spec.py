@@ -702,8 +702,8 @@ def segment_lengths(n_frames: int | None, longest: int = KEYFRAME_DISTANCE) -> I
 def playlist_files(name: str) -> tuple[str, str]:
     """What FFmpeg is to call the segments of a playlist, with their number, and their header.
 
-    In the playlist these names are addresses, where other characters have a meaning. No other
-    output has such names, and no name has the form of another playlist's.
+    In the playlist these names are addresses, where other characters have a meaning. No video
+    ends so, and the line keeps ``clip1.m3u8`` and ``clip11.m3u8`` apart.
     """
     stem = re.sub(r"[^\w.-]", "_", name.rpartition(".")[0])
     return f"{stem}_%d.m4s", f"{stem}_header.m4s"
