@@ -14,7 +14,7 @@ from rayanim.errors import SettingsError
 from rayanim.events import Listener
 from rayanim.planning import PlannedVideo, read_outputs
 from rayanim.report import Report
-from rayanim.settings import OF_ONE_CODEC, Selection, in_place, parse_rate
+from rayanim.settings import OF_ONE_CODEC, Selection, parse_rate, without_rivals
 from rayanim.storage.address import Address, Outfile, Output
 from rayanim.storage.video_folder import is_image_pattern, with_number
 from rayanim.video.spec import without_effect
@@ -69,7 +69,7 @@ class Overrides:
             suffix = self.outputs[0].address.suffix
             if suffixes != {suffix.lower()}:
                 without.update(without_effect(suffix))
-        changes = in_place(self.arguments, without)
+        changes = without_rivals(self.arguments, without)
         if "dpi" in changes and isinstance(script["savefig_params"], dict):
             changes["savefig_params"] = {**script["savefig_params"], "dpi": changes["dpi"]}
         if "fps" not in changes:

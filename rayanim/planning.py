@@ -34,7 +34,7 @@ from rayanim.settings import (
     Samples,
     Selection,
     check_outfile,
-    in_place,
+    without_rivals,
 )
 from rayanim.storage.address import Address, Output, check_names, with_default_suffix
 from rayanim.storage.output import Target
@@ -217,7 +217,7 @@ def _planned_outputs(
 def _own_changes(suffix: str, own: dict[str, Any], of_none: set[str]) -> dict[str, Any]:
     """The settings of an output that are not those of all: `own`, and what has no effect there."""
     without = set(without_effect(suffix)) - of_none
-    return in_place(own, without.union(OF_ONE_CODEC) if "codec" in own else without)
+    return without_rivals(own, without.union(OF_ONE_CODEC) if "codec" in own else without)
 
 
 def _target(

@@ -938,7 +938,7 @@ RIVALS = (("crf", "bitrate"), ("sequential", "independent"))
 """Settings of which only one can be chosen."""
 
 
-def in_place(given: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
+def without_rivals(given: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
     """What to change where `given` takes the place of other settings: their rivals are unset.
 
     So are the settings in `without`, unless they are given.

@@ -220,7 +220,7 @@ def test_a_browser_takes_the_segments_of_a_playlist(tmp_path: Path) -> None:
         progress=False,
     )
     lines = report.output.read_text().splitlines()
-    names = ["index.mp4", *(each for each in lines if each.endswith(".m4s"))]
+    names = ["index_header.m4s", *(each for each in lines if each.endswith(".m4s"))]
     assert len(names) > 3
     files = [
         base64.b64encode((report.output.parent / name).read_bytes()).decode() for name in names

@@ -129,10 +129,16 @@ def removed_on_failure(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         # The error that ended the block is the one to report.
-        remove_part(path)
+        if path in _unfinished:
+            remove_part(path)
         raise
     finally:
         _unfinished.pop(path, None)
+
+
+def keep(path: Path) -> None:
+    """Leave there what `removed_on_failure` would remove."""
+    _unfinished.pop(path, None)
 
 
 def remove_unfinished() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rayanim.errors import EncodeError, OutputError
 from rayanim.storage.address import Address, Outfile, Output, Url, address_of, split_options
-from rayanim.storage.lock import remove_part, removed_on_failure
+from rayanim.storage.lock import keep, remove_part, removed_on_failure
 from rayanim.storage.output import Target
 from rayanim.video.spec import CONTAINERS, IMAGES, PLAYLIST, playlist_files
 
@@ -61,14 +61,16 @@ def with_number(address: Address, number: int) -> Address:
 class VideoFolder(Target):
     """The place of such a folder, which is replaced whole where it has one video's files alone.
 
-    Else, where it is a mount point, and in a store, the files are put into it one by one, each
-    whole, a playlist after its segments.
+    Into a folder with other files they are put one by one, each whole, a playlist after its
+    segments. The same is done with a mount point. The same is done in a store.
     """
 
     def __init__(self, address: Address, storage_options: Mapping[str, Any] | None = None) -> None:
         folder = address.parent
         # What is beside the folder until it is whole cannot be beside a bucket.
         if not folder.name or (isinstance(folder, Url) and "/" not in folder.rest):
+            if isinstance(address, Url) and "/" not in address.rest:
+                folder = Url(f"{address.protocol}://bucket")
             raise OutputError(
                 f"{str(address)!r} has many files, which need a folder of their own, such as "
                 f"{str(folder / 'video' / address.name)!r}."
@@ -90,8 +92,10 @@ class VideoFolder(Target):
         return self.address.name
 
     def exists(self) -> bool:
-        is_there = self._kind(self._real) == "directory"
-        return is_there and bool(self._numbers_in(self._real) - {None})
+        if self._kind(self._real) != "directory":
+            return False
+        names = self.store.names(self._real)
+        return any(each in self._others or self._number_of(each) is not None for each in names)
 
     @functools.cached_property
     def _real(self) -> Address:
@@ -125,7 +129,11 @@ class VideoFolder(Target):
         try:
             self._replace(part, path)
         except OSError as error:
-            kept = part.rename(path.with_name(f"{path.name}.{secrets.token_hex(4)}.part"))
+            kept = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+            try:
+                part.rename(kept)
+            except OSError:
+                keep(kept := part)
             raise EncodeError(
                 f"The finished files could not be put at {str(path)!r}: {error.strerror}. Those "
                 f"that are not there are kept in {str(kept)!r}: move them from there."

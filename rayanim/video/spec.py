@@ -108,7 +108,11 @@ PLAYLIST = "hls"
 """What it calls a folder with a playlist and its segments, for streaming."""
 
 PLAYLIST_SEGMENT_S = (4, 6)
-"""How long those are at least, and how far keyframes may be apart; Apple recommends six seconds."""
+"""How long those are on average, and how far keyframes may be apart, for which Apple says six.
+
+FFmpeg counts from the beginning: the nth one ends at the first keyframe from 4 n seconds on. The
+last one is as long as what is left or is held.
+"""
 
 STILL = "image of one frame"
 """In the place of a container's name: one frame beside a video, a poster for example."""
@@ -698,10 +702,11 @@ def segment_lengths(n_frames: int | None, longest: int = KEYFRAME_DISTANCE) -> I
 def playlist_files(name: str) -> tuple[str, str]:
     """What FFmpeg is to call the segments of a playlist, with their number, and their header.
 
-    In the playlist these names are addresses, where other characters have a meaning.
+    In the playlist these names are addresses, where other characters have a meaning. No video
+    ends so, and the line keeps ``clip1.m3u8`` and ``clip11.m3u8`` apart.
     """
     stem = re.sub(r"[^\w.-]", "_", name.rpartition(".")[0])
-    return f"{stem}%d.m4s", f"{stem}.mp4"
+    return f"{stem}_%d.m4s", f"{stem}_header.m4s"
 
 
 def has_palette(suffix: str) -> bool:

@@ -187,6 +187,23 @@ def test_images_that_cannot_be_put_there_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "1.png" / "mine").exists()
 
 
+def test_images_are_kept_where_nothing_can_be_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder that they were written to."""
+
+    def refuse(source: Any, target: Any) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    with pytest.raises(EncodeError, match=r"kept in '.*/a\.part'") as caught:  # noqa: SIM117
+        with VideoFolder(tmp_path / "a" / "%d.png").part() as part:
+            part.mkdir()
+            (part / "0.png").write_text("new")
+            monkeypatch.setattr(os, "rename", refuse)
+    assert "not be put at" in str(caught.value)
+    assert names(tmp_path / "a.part") == ["0.png"]
+
+
 def test_what_a_killed_encoder_left_goes(tmp_path: Path) -> None:
     """Another one starts anew in the same folder."""
     spec = make_spec("%d.png", VideoSettings(), (4, 2), Fraction(30))
@@ -208,6 +225,15 @@ def test_images_may_be_protected(tmp_path: Path) -> None:
     render(frames, tmp_path / "a" / "other_%d.png", overwrite=False)
 
 
+@pytest.mark.parametrize("there", ["index.m3u8", "index_header.m4s", "index_0.m4s"])
+def test_a_playlist_may_be_protected(tmp_path: Path, there: str) -> None:
+    """Also one of another program, whose segments have other names."""
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(OutputError, match="has files of such names"):
+        render([numbered_frame(1)], tmp_path / "index.m3u8", overwrite=False)
+    assert names(tmp_path) == [there]
+
+
 def test_places_that_cannot_be(tmp_path: Path) -> None:
     """Each is refused in one sentence, before work starts."""
     (tmp_path / "file").write_text("")
@@ -217,6 +243,8 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
     for outfile, words in (
         ("%d.png", "a folder of their own, such as 'video/%d.png'"),
         ("s3://bucket/%d.png", "such as 's3://bucket/video/%d.png'"),
+        ("s3://x.m3u8", "such as 's3://bucket/video/x.m3u8'"),
+        ("memory://x.m3u8", "such as 'memory://bucket/video/x.m3u8'"),
         (tmp_path / "file" / "%d.png", "is a file"),
         (tmp_path / "b" / "%d.png", "b.part' stands where"),
         (tmp_path / "b" / "%d.xyz", "No video format"),
@@ -306,7 +334,7 @@ def test_a_playlist_comes_after_its_segments(
         Store, "upload", lambda *given: (came.append(given[2].name), upload(*given))
     )
     render(Numbered(N_FRAMES * 10), "memory://talks/a/index.m3u8")
-    assert came[0] == "index0.m4s" and came[-2:] == ["index.mp4", "index.m3u8"]
+    assert came[0] == "index_0.m4s" and came[-2:] == ["index_header.m4s", "index.m3u8"]
     assert sorted(came) == [each.rpartition("/")[2] for each in in_memory()]
 
 

@@ -19,7 +19,9 @@ from rayanim.video.codecs import make_spec
 from rayanim.video.formats import file_encoder
 
 FPS, N_FRAMES = 10, 150
-NAMES = ["index.m3u8", "index.mp4", "index0.m4s", "index1.m4s", "index2.m4s", "index3.m4s"]
+SEGMENTS = ["index_0.m4s", "index_1.m4s", "index_2.m4s", "index_3.m4s"]
+NAMES = ["index.m3u8", *SEGMENTS, "index_header.m4s"]
+SHORTER = ["index.m3u8", *SEGMENTS[:2], "index_header.m4s"]
 
 
 def render(path: Any, **settings: Any) -> rayanim.Report:
@@ -49,8 +51,8 @@ def test_frames_come_back_at_their_times(tmp_path: Path, transport: Any) -> None
     assert times_s == pytest.approx(np.arange(N_FRAMES) / FPS, abs=0.0005)
     assert sum(lengths_s(folder / "index.m3u8")) == pytest.approx(N_FRAMES / FPS)
     at = 0
-    header = (folder / "index.mp4").read_bytes()
-    for name, length_s in zip(NAMES[2:], lengths_s(folder / "index.m3u8"), strict=True):
+    header = (folder / "index_header.m4s").read_bytes()
+    for name, length_s in zip(SEGMENTS, lengths_s(folder / "index.m3u8"), strict=True):
         assert length_s < 10
         alone = tmp_path / "alone.mp4"
         alone.write_bytes(header + (folder / name).read_bytes())
@@ -98,7 +100,7 @@ def test_a_resumed_playlist_takes_the_place_of_the_old_one(tmp_path: Path) -> No
     stop.unlink()
     assert again(resume=True).resumed_frames == 55
     assert read_numbers(folder / "index.m3u8") == list(range(110))
-    assert sorted(each.name for each in folder.iterdir()) == NAMES[:4]
+    assert sorted(each.name for each in folder.iterdir()) == SHORTER
     assert [each.name for each in tmp_path.iterdir()] == ["talk"]
 
 
@@ -108,8 +110,19 @@ def test_a_page_beside_it_stays(tmp_path: Path) -> None:
     render(folder / "index.m3u8")
     (folder / "index.html").write_text("mine")
     render(folder / "index.m3u8", n_frames=60)
-    assert sorted(each.name for each in folder.iterdir()) == ["index.html", *NAMES[:4]]
+    assert sorted(each.name for each in folder.iterdir()) == ["index.html", *SHORTER]
     assert read_numbers(folder / "index.m3u8") == list(range(60))
+
+
+def test_a_video_and_another_playlist_beside_it_stay(tmp_path: Path) -> None:
+    """Whatever they are called."""
+    render([tmp_path / "clip1.m3u8", tmp_path / "clip1.mp4"], n_frames=3)
+    assert read_numbers(tmp_path / "clip1.mp4") == [0, 1, 2]
+    render(tmp_path / "clip11.m3u8")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    render(tmp_path / "clip1.m3u8", n_frames=3)
+    render(tmp_path / "clip.m3u8", n_frames=3, overwrite=False)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
 def test_names_of_segments_are_addresses(tmp_path: Path) -> None:
@@ -118,10 +131,10 @@ def test_names_of_segments_are_addresses(tmp_path: Path) -> None:
     render(playlist, n_frames=3)
     assert {each.name for each in playlist.parent.iterdir()} == {
         "50% #1?.m3u8",
-        "50___1_.mp4",
-        "50___1_0.m4s",
+        "50___1__header.m4s",
+        "50___1__0.m4s",
     }
-    assert "50___1_0.m4s\n" in playlist.read_text()
+    assert "50___1__0.m4s\n" in playlist.read_text()
     assert read_numbers(playlist) == [0, 1, 2]
 
 
@@ -143,7 +156,7 @@ def test_one_that_fails_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixt
         encoder = file_encoder(spec, folder)
         for number in range(N_FRAMES):
             encoder.encode(np.full((1, spec.frame_bytes), number, np.uint8))
-        assert (folder / "index0.m4s").exists()
+        assert (folder / "index_0.m4s").exists()
         if ends == "removed":
             for each in folder.iterdir():
                 each.unlink()
