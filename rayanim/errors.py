@@ -235,7 +235,8 @@ def as_raised(error: ScriptError) -> ScriptError:
         python_s = next(each for each in type(cause).__mro__ if each.__module__ == "builtins")
         made: Any = python_s.__new__(both, error.message)
         made.args = error.args
-        made.__dict__.update(vars(error))
+        # With the attributes of both: a script may read those of its own.
+        made.__dict__.update(vars(cause) | vars(error))
     except Exception:  # whatever the user's class raises when it is subclassed or made
         return error
     made.__cause__ = cause

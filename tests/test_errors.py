@@ -214,3 +214,19 @@ def test_an_excepthook_of_the_caller_s_stays(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "excepthook", hook)
     print_in_one_line(KeyboardInterrupt())
     assert sys.excepthook is hook
+
+
+class StepError(Exception):
+    """Of a script, with an attribute of its own."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__("diverged")
+        self.step = step
+
+
+def test_what_is_raised_has_the_attributes_of_the_script_s_exception() -> None:
+    error = FrameError("Frame 3: diverged", frame=3)
+    error.__cause__ = StepError(7)
+    raised: Any = errors.as_raised(error)
+    assert isinstance(raised, StepError) and isinstance(raised, FrameError)
+    assert (raised.step, raised.frame, raised.message) == (7, 3, "Frame 3: diverged")
