@@ -104,7 +104,8 @@ def described(thing: Any) -> Iterator[str]:
     for title, body in zip(sections[::2], sections[1::2], strict=True):
         yield f"\n**{title}**\n"
         if title == DOCTEST:
-            yield f"```pycon\n{body.strip()}\n```"
+            shown = body.strip().replace("  # doctest: +SKIP", "")
+            yield f"```pycon\n{shown}\n```"
         else:
             yield from listed(body)
     yield from methods(thing)

@@ -43,6 +43,11 @@ def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player 
         If there is no such file, or browsers do not show it.
     RayanimError
         As `rayanim.produce` does.
+
+    Examples
+    --------
+    >>> rayanim.show(animation)  # doctest: +SKIP
+    >>> rayanim.show("wave.mp4")  # doctest: +SKIP
     """
     from rayanim.render import produce
 

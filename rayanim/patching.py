@@ -82,6 +82,11 @@ def save(
         What matplotlib raises, and what the script's own code raises, with a note on the frame.
     RayanimError
         For all else, as `rayanim.produce` does.
+
+    Examples
+    --------
+    >>> animation = FuncAnimation(fig, update, frames=120)  # doctest: +SKIP
+    >>> rayanim.save(animation, "wave.mp4", fps=30, workers=4)  # doctest: +SKIP
     """
     from rayanim.overrides import current
     from rayanim.render import produce

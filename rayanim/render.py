@@ -309,6 +309,13 @@ def produce(
         reached.
     EncodeError
         If FFmpeg or the disk refuses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def fade(number):
+    ...     return np.full((240, 320, 3), 2 * number, np.uint8)
+    >>> report = rayanim.produce(fade, fps=30, n_frames=120, outfile="f.mp4")  # doctest: +SKIP
     """
     return _produce(locals())
 
