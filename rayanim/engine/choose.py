@@ -314,10 +314,11 @@ def choose_engine(
     if here_s > costs.start_s:
         drawn_meanwhile = costs.start_s / local_s
         there_s = costs.start_s + (frames_left - drawn_meanwhile) * ray_s + costs.stop_s
+    here, there = f"{here_s:.1f} s in this process", f"{there_s:.1f} s on Ray"
     if GAIN_NEEDED * there_s < here_s:
-        reason = f"the rest would take {here_s:.1f} s in this process, {there_s:.1f} s on Ray"
+        reason = f"the rest was expected to take {here}, {there}"
         return Choice("ray", actors, here_s, there_s, reason)
-    reason = f"the rest would take {there_s:.1f} s on Ray, {here_s:.1f} s in this process"
+    reason = f"the rest was expected to take {there}, {here}"
     return Choice("local", 0, here_s, there_s, reason)
 
 

@@ -64,7 +64,7 @@ def test_a_short_job_stays_in_process() -> None:
     """300 frames of a simple plot are drawn when Ray has just started and stopped."""
     choice = chosen(PLOT, 300, 2, 2)
     assert (choice.engine, choice.actors) == ("local", 0)
-    assert choice.reason == "the rest would take 5.4 s on Ray, 4.5 s in this process"
+    assert choice.reason == "the rest was expected to take 5.4 s on Ray, 4.5 s in this process"
 
 
 def test_a_long_job_goes_to_ray() -> None:
@@ -74,7 +74,7 @@ def test_a_long_job_goes_to_ray() -> None:
     assert choice.predicted_local_s == pytest.approx(150)
     assert choice.predicted_ray_s is not None
     assert choice.predicted_ray_s < 120
-    assert choice.reason.startswith("the rest would take 150.0 s in this process, 11")
+    assert choice.reason.startswith("the rest was expected to take 150.0 s in this process, 11")
 
 
 def test_few_costly_frames_go_to_ray() -> None:
