@@ -761,13 +761,13 @@ class SequentialSource(_WrappedSource):
         if (
             nearest is None
             or self._snapshots is None
-            or not self._goes_on(nearest, self._snapshots)
+            or not self._continues_from(nearest, self._snapshots)
         ):
             self._begin_again()
         seed_for(self._seed, index)
 
-    def _goes_on(self, number: int, snapshots: Snapshots) -> bool:
-        """Whether the snapshot before frame `number` can be gone on from, and has drawn it."""
+    def _continues_from(self, number: int, snapshots: Snapshots) -> bool:
+        """Continue from the snapshot before frame `number` if it draws that frame as before."""
         source, is_same = None, False
         try:
             source = snapshots.restored(number)

@@ -203,7 +203,7 @@ def test_any_frame_is_the_one_that_is_rendered(name, tmp_path, monkeypatch):
 
 @pytest.fixture
 def at_every_second(monkeypatch):
-    """Snapshots are taken at every second frame; the numbers of those that were gone on from."""
+    """Snapshots are taken at every second frame; the numbers of those that were used."""
     monkeypatch.setattr(snapshots, "EVERY_S", 0.0)
     monkeypatch.setattr(snapshots, "LARGEST_SHARE", math.inf)
     used: list[int] = []
