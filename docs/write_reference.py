@@ -131,7 +131,7 @@ def inherited(kind: type, below: int = 0) -> Iterator[str]:
     """The tree of errors under `kind`."""
     yield f"{'  ' * below}- `{kind.__name__}`: {paragraphs(inspect.getdoc(kind).splitlines()[0])}"
     for each in kind.__subclasses__():
-        if each.__name__ in rayanim.__all__:
+        if getattr(rayanim, each.__name__, None) is each:
             yield from inherited(each, below + 1)
 
 

@@ -464,7 +464,7 @@ def _spreading(
         max_actors=plan.settings.most_actors(cores),
         cores=cores,
     )
-    text = choice.reason.replace("the rest", "all frames")
+    text = choice.reason.replace("the rest was", "all frames were")
     yield f"{text[0].upper()}{text[1:]}."
 
 
