@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from rayanim.report import Report
     from rayanim.settings import ClusterSettings, PerformanceSettings
 
+__version__ = "0.1.0"
+
 _ROOMS = ("acts", "easing", "frame_gen", "timeline")
 
 __all__ = [
@@ -93,8 +95,6 @@ _HOMES = {name: "errors" for name in __all__ if name.endswith("Error")} | {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return _version()
     if name in _ROOMS:
         return import_module(f"rayanim.{name}")
     if name in _HOMES:
@@ -102,15 +102,6 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     raise AttributeError(f"module 'rayanim' has no attribute {name!r}")
-
-
-def _version() -> str:
-    from importlib.metadata import version
-    from importlib.resources import files
-
-    # The code that is sent to a cluster has no metadata.
-    packaged = files(__name__) / "PACKAGED_VERSION"
-    return packaged.read_text() if packaged.is_file() else version("rayanim")
 
 
 def __dir__() -> list[str]:

@@ -14,6 +14,7 @@ import functools
 import importlib
 import locale
 import os
+import re
 import sys
 import sysconfig
 import time
@@ -359,13 +360,19 @@ def is_the_script_s(module: Any) -> bool:
     return is_outside(file)
 
 
+INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
+
+
 @functools.lru_cache(maxsize=10_000)
 def is_outside(file: str) -> bool:
     """Whether a file is neither of an installed package nor Python's."""
-    if {"site-packages", "dist-packages"} & set(Path(file).parts):
-        return False
-    paths = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
-    return not any(Path(file).is_relative_to(path) for path in paths)
+    return not (INSTALLED.search(file) or file.startswith(_own_folders()))
+
+
+@functools.cache
+def _own_folders() -> tuple[str, ...]:
+    """Where Python's own modules lie."""
+    return tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 
 
 def is_plain(value: Any, depth: int = 4) -> bool:

@@ -103,8 +103,10 @@ def versions() -> dict[str, str]:
     """What has to be the same in the process of a job and in the warm Ray."""
     from importlib.metadata import version  # 20 ms, a tenth of a short video
 
+    from rayanim import __version__
+
     return {
-        "rayanim": version("rayanim"),
+        "rayanim": __version__,
         "ray": version("ray"),
         "python": platform.python_version(),
         "environment": sys.prefix,

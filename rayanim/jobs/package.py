@@ -410,13 +410,10 @@ def write_zip(folder: Path, files: Mapping[str, int], target: Path) -> None:
 
 
 def _copy_of_rayanim(parent: Path) -> Path:
-    """This rayanim's code in a folder below `parent`, with its version and requirements."""
-    from rayanim import __version__
-
+    """This rayanim's code in a folder below `parent`, with its requirements."""
     source = Path(__file__).resolve().parent.parent
     copy = parent / source.name
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.py[co]"))
-    (copy / "PACKAGED_VERSION").write_text(__version__)
     (copy / "PACKAGED_REQUIREMENTS").write_text("\n".join(own_requirements()))
     return copy
 
