@@ -962,14 +962,13 @@ def _not_a_source(thing: Any) -> str:
     hint = ""
     if inspect.isclass(thing):
         hint = f" It is a class: give an instance, {thing.__name__}()."
-    elif type(thing).__module__ == "matplotlib.animation":
-        hint = (
-            " Give the function behind it, with `return fig` at its end: "
-            "produce(update, n_frames=100)."
-        )
+    elif is_figure(thing) or hasattr(thing, "get_figure"):
+        hint = " Give the function that updates it for each frame, with `return fig` at its end."
+    elif isinstance(thing, str) and thing.endswith(".py"):
+        hint = f" To render a script, use the command: rayanim run {thing}"
     return (
-        "What is to be rendered must be an Animator, a FrameGenerator, an Act, a function, or "
-        f"frames in a list or from a generator, got {thing!r:.120}.{hint}"
+        "What is to be rendered must be an Animator, a FrameGenerator, an Act, a FuncAnimation, a "
+        f"function, or frames in a list or from a generator, got {thing!r:.120}.{hint}"
     )
 
 

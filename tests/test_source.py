@@ -535,15 +535,16 @@ def test_a_generator_function_is_not_taken_for_a_function_of_the_frame_number() 
         source_of(frames, n_frames=1)
 
 
-def test_an_animation_of_matplotlib_s_gets_the_remedy() -> None:
-    """Its function is the source."""
-    from matplotlib.animation import FuncAnimation
-
-    figure = plt.figure()
-    animation = FuncAnimation(figure, lambda number: [], frames=2)
-    with pytest.raises(SettingsError, match=r"produce\(update, n_frames=100\)"):
-        source_of(animation)
-    animation._draw_was_started = True  # or it warns that it was never shown
+def test_what_cannot_be_rendered_gets_the_remedy() -> None:
+    """A figure alone, a class, the name of a script."""
+    figure, axes = plt.subplots()
+    for thing in (figure, axes):
+        with pytest.raises(SettingsError, match="Give the function that updates it"):
+            source_of(thing)
+    with pytest.raises(SettingsError, match=r"give an instance, Figure\(\)"):
+        source_of(Figure)
+    with pytest.raises(SettingsError, match=r"rayanim run wave\.py"):
+        source_of("wave.py")
     plt.close(figure)
 
 
