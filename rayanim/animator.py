@@ -15,6 +15,7 @@ import numpy.typing as npt
 from rayanim.errors import SettingsError
 from rayanim.parameters import IndexedFrameParams
 from rayanim.settings import DEFAULT_FPS, is_positive, plain
+from rayanim.tracebacks import called_by_users
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,6 +111,7 @@ class Animator(ABC):
             Its entry in `param_by_frame`.
         """
 
+    @called_by_users
     def make_video(
         self,
         output_file: Outfile,

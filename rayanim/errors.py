@@ -197,11 +197,11 @@ def _rebuild(cls: type[RayanimError], state: dict[str, Any]) -> RayanimError:
     users = state.get("traceback_text")
     if users is not None:
         # The exception that it was raised from is not pickled; Python shows its text instead.
-        error.__cause__ = _RemoteError(users)
+        error.__cause__ = RemoteError(users)
     return error
 
 
-class _RemoteError(Exception):
+class RemoteError(Exception):
     """Shows the traceback of a user's exception that was raised in another process."""
 
     def __str__(self) -> str:
@@ -213,7 +213,7 @@ def script_s_own(error: ScriptError) -> Exception | None:
     cause = error.__cause__
     while isinstance(cause, RayanimError):
         cause = cause.__cause__
-    if isinstance(cause, Exception) and not isinstance(cause, _RemoteError):
+    if isinstance(cause, Exception) and not isinstance(cause, RemoteError):
         return cause
     return None
 

@@ -15,8 +15,10 @@ from rayanim.overrides import current
 from rayanim.player import IMAGE_TYPES, VIDEO_TYPES, Player, media_type
 from rayanim.report import Report
 from rayanim.storage.address import Outfile, Url, address_of
+from rayanim.tracebacks import called_by_users
 
 
+@called_by_users
 def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player | Report:
     """Render a video and show it in a notebook, where this is a cell's last line.
 

@@ -44,6 +44,7 @@ class Overrides:
     on_report: Callable[[Report], None] | None = None
     on_comparison: Callable[[str], None] | None = None
     how_to_resume: str = "give resume=True."
+    whole_tracebacks: bool = False
     calls: int = 0
 
     def admit(self, thing: Any) -> bool:

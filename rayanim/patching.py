@@ -29,6 +29,7 @@ from rayanim.figure.playback import (
     why_not_played,
     writer_of_all,
 )
+from rayanim.tracebacks import called_by_users
 
 if TYPE_CHECKING:
     from matplotlib.animation import Animation
@@ -42,6 +43,7 @@ class NotOursError(Exception):
     """Why a call is matplotlib's."""
 
 
+@called_by_users
 def save(
     animation: Animation,
     filename: str | os.PathLike[str],
@@ -405,6 +407,7 @@ HOW = ("address", "engine", "progress", "workers")
 """What the command says of how all is drawn."""
 
 
+@called_by_users
 def _save(animation: Animation, filename: Any, *arguments: Any, **options: Any) -> None:
     save(animation, filename, *arguments, **options)
 

@@ -59,6 +59,7 @@ from rayanim.settings import (
 )
 from rayanim.storage.address import Outfile
 from rayanim.storage.output import check_whole
+from rayanim.tracebacks import called_by_users
 
 if TYPE_CHECKING:
     from rayanim.engine.stats import JobName, Outcome
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
+@called_by_users
 def produce(
     frame_gen: Any,
     fps: int | float | str | Fraction | None = None,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import io
 import json
-import linecache
 import os
 import re
 import shutil
@@ -14,11 +12,10 @@ import signal
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, TextIO
 
 import click
@@ -26,16 +23,14 @@ import click
 from rayanim.errors import (
     ClusterError,
     JobError,
-    NotPicklableError,
     OutputError,
     RayanimError,
-    ScriptError,
     SettingsError,
-    _RemoteError,
 )
 from rayanim.settings import ClusterSettings
 from rayanim.storage.address import Address
 from rayanim.storage.lock import remove_unfinished
+from rayanim.tracebacks import of_error, of_script, whole
 
 FAILED, USAGE, CLUSTER, INTERRUPTED = 1, 2, 3, 130
 
@@ -315,9 +310,9 @@ def failure_of(
     kind, frame = type(error).__name__, getattr(error, "frame", None)
     if isinstance(error, KeyboardInterrupt):
         code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
-        return Failure(code, "", _whole_traceback(error) if verbose else "", kind)
+        return Failure(code, "", whole(error) if verbose else "", kind)
     if not isinstance(error, RayanimError):
-        text = _whole_traceback(error) if verbose else _script_traceback(error)
+        text = whole(error) if verbose else of_script(error)
         return Failure(FAILED, "", text, kind)
     code = FAILED
     if isinstance(error, SettingsError | JobError):
@@ -325,7 +320,7 @@ def failure_of(
     message = error.message
     if isinstance(error, SettingsError | ClusterError) and _may_be_of_the_command(error, options):
         script, message = None, in_options(message, options)
-    return Failure(code, message, _shown_traceback(error, verbose, script), kind, frame)
+    return Failure(code, message, of_error(error, script, verbose=verbose), kind, frame)
 
 
 @contextlib.contextmanager
@@ -381,147 +376,3 @@ def in_options(message: str, given: Collection[str]) -> str:
             named = rf"(?:^|(?<= and )|(?<= above )){each.name}(?=$|[ =:'])"
             message = re.sub(named, max(each.opts, key=len), message)
     return message
-
-
-PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
-"""Where rayanim's own code lies; its lines of a traceback are of no use to a user."""
-
-_HEADER_ALONE = re.compile(
-    r"^Traceback \(most recent call last\):\n(?!  (?:File |\[Previous ))", re.MULTILINE
-)
-_FRAME = re.compile(r'^(?P<indent>[ |]*)File "(?P<file>.+)", line \d+', re.MULTILINE)
-
-
-def _shown_traceback(error: RayanimError, verbose: bool, script: Path | None) -> str:
-    """What is shown before the message of one of rayanim's own exceptions."""
-    users = _users_traceback(error) if isinstance(error, ScriptError) else None
-    if verbose:
-        # An actor's traceback is text and no part of the exception's own.
-        remote = f"{users.rstrip()}\n\n" if users and error.__cause__ is None else ""
-        return _with_files(remote + _whole_traceback(error).replace(REMOTE, ""), script)
-    if isinstance(error, NotPicklableError):
-        return ""  # the pickler's own frames; the message names the attribute
-    if users:
-        shown = _with_files(without_own_frames(users), script)
-        return shown if _FRAME.search(shown) else ""  # else the message says as much
-    return _line_of(error, script)
-
-
-def _users_traceback(error: ScriptError) -> str | None:
-    """What the user's code raised, as Python shows it where it was raised in this process."""
-    cause = error.__cause__
-    while isinstance(cause, ScriptError):
-        cause = cause.__cause__
-    is_raised_here = cause is not None and not isinstance(cause, RayanimError | _RemoteError)
-    if cause is None or not is_raised_here or error.traceback_text is None:
-        return error.traceback_text
-    return _as_python_shows(cause, cause.__traceback__)
-
-
-def _whole_traceback(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
-
-
-def _script_traceback(error: BaseException) -> str:
-    """The traceback from the script's first frame on."""
-    first = error.__traceback__
-    while first is not None and _is_own(first.tb_frame.f_code.co_filename):
-        first = first.tb_next
-    return _HEADER_ALONE.sub("", _as_python_shows(error, first))
-
-
-def _as_python_shows(error: BaseException, first: TracebackType | None) -> str:
-    """`error` with the traceback that begins at `first`."""
-    if sys.version_info >= (3, 12):
-        return "".join(traceback.format_exception(type(error), error, first))
-    # "Did you mean" is known to the interpreter's own hook alone, and that one
-    # shows the traceback that the exception has.
-    whole = error.__traceback__
-    try:
-        with contextlib.redirect_stderr(io.StringIO()) as shown:
-            sys.__excepthook__(type(error), error.with_traceback(first), first)
-    finally:
-        error.__traceback__ = whole
-    return shown.getvalue()
-
-
-def without_own_frames(text: str) -> str:
-    """A traceback's text without the frames of rayanim's own code."""
-    kept: list[str] = []
-    hidden: str | None = None  # the indentation of the frame that is being left out
-    for line in text.rstrip().splitlines():
-        found = _FRAME.match(line)
-        if found:
-            hidden = found["indent"] if _is_own(found["file"]) else None
-        elif hidden is not None and not line.startswith(
-            (f"{hidden}  ", f"{hidden}[Previous line repeated")
-        ):
-            hidden = None
-        if hidden is None:
-            kept.append(line)
-    return _HEADER_ALONE.sub("", "\n".join(kept) + "\n")
-
-
-REMOTE = f"{_RemoteError.__module__}.{_RemoteError.__qualname__}: \n\n"
-"""What Python writes before the traceback that comes from an actor."""
-
-_SENT = re.compile(r'File "<dynamic-code>", line (?P<line>\d+), in (?P<name>.+)')
-"""Pickled code has forgotten in which file it is."""
-
-_NAMED_BY_PYTHON = {
-    "<lambda>": ast.Lambda,
-    "<listcomp>": ast.ListComp,
-    "<setcomp>": ast.SetComp,
-    "<dictcomp>": ast.DictComp,
-    "<genexpr>": ast.GeneratorExp,
-}
-
-
-def _with_files(text: str, script: Path | None) -> str:
-    """An actor's traceback in which frames of the script, and of modules beside it, are found."""
-    if script is None or _SENT.search(text) is None:
-        return text
-    script = script.absolute()
-    loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    beside = sorted({Path(file) for file in loaded if file and Path(file).parent == script.parent})
-    paths = [script, *(path for path in beside if path != script)]
-
-    def found(match: re.Match[str]) -> str:
-        line, name = int(match["line"]), match["name"]
-        path = next((str(path) for path in paths if _has_code(path, line, name)), None)
-        if path is None:
-            return match[0]
-        shown = linecache.getline(path, line).strip()
-        return f'File "{path}", line {line}, in {name}\n    {shown}'
-
-    return _SENT.sub(found, text)
-
-
-def _has_code(path: Path, line: int, name: str) -> bool:
-    """Whether a function called `name` stands at that line of the file."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return False
-    kind = _NAMED_BY_PYTHON.get(name, ast.FunctionDef | ast.AsyncFunctionDef)
-    return any(
-        isinstance(node, kind)
-        and isinstance(node, ast.stmt | ast.expr)
-        and getattr(node, "name", name) == name
-        and node.lineno <= line <= (node.end_lineno or 0)
-        for node in ast.walk(tree)
-    )
-
-
-def _is_own(file: str) -> bool:
-    # Actors on other machines have it elsewhere, but always installed.
-    return file.startswith(PACKAGE) or f"{os.sep}site-packages{os.sep}rayanim{os.sep}" in file
-
-
-def _line_of(error: BaseException, script: Path | None) -> str:
-    """The script's line that led to `error`, as a traceback shows it; empty where none did."""
-    if script is None:
-        return ""
-    path = str(script.absolute())
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename == path]
-    return "".join(traceback.format_list(frames[-1:]))

@@ -290,6 +290,7 @@ class _Run:
             on_report=self._report,
             on_comparison=self._compared if options.compare else None,
             videos=options.videos_folder,
+            whole_tracebacks=options.verbose,
             how_to_resume=f"run:\n  {options.resume_command or resuming(sys.argv)}",
         )
 
