@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -743,8 +744,20 @@ def _enter(scene: Scene, state: Any, *, is_reentry: bool) -> None:
 def chapters_of(generator: FrameGenerator) -> list[tuple[float, str]]:
     """When each scene of an act begins, or of several acts in sequence, in ms, and its title.
 
-    A title is the attribute `title` of a scene or generator, or its class's name.
+    A title is the attribute `title` of a scene or generator, or its class's name. Equal ones
+    are numbered.
     """
+    found = _chapters_of(generator)
+    titles = [title for _, title in found]
+    seen = Counter[str]()
+    for at, (at_ms, title) in enumerate(found):
+        if titles.count(title) > 1:
+            seen[title] += 1
+            found[at] = (at_ms, f"{title} {seen[title]}")
+    return found
+
+
+def _chapters_of(generator: FrameGenerator) -> list[tuple[float, str]]:
     children: tuple[Any, ...]
     if isinstance(generator, Act):
         children, ends_ms = generator.scenes, generator.scenes_end_at
@@ -754,7 +767,7 @@ def chapters_of(generator: FrameGenerator) -> list[tuple[float, str]]:
         return []
     found = []
     for begin_ms, child in zip([0.0, *ends_ms], children, strict=False):
-        inner = chapters_of(child) if isinstance(child, FrameGenerator) else []
+        inner = _chapters_of(child) if isinstance(child, FrameGenerator) else []
         found += [(begin_ms + at_ms, title) for at_ms, title in inner]
         if not inner:
             found.append((begin_ms, _title_of(child)))

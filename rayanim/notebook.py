@@ -68,8 +68,20 @@ def show(source: Any, outfile: Outfile | None = None, **options: Any) -> Player 
         return produce(source, outfile=outfile, **options)
     name = getattr(source, "__name__", type(source).__name__).strip("<>")
     with tempfile.TemporaryDirectory(prefix="rayanim-show-") as folder:
-        report = produce(source, outfile=Path(folder, f"{name}.mp4"), **options)
+        with nothing_to_resume(folder):
+            report = produce(source, outfile=Path(folder, f"{name}.mp4"), **options)
         return shown_report(report, Path(folder))
+
+
+@contextlib.contextmanager
+def nothing_to_resume(folder: str) -> Iterator[None]:
+    """Leave out of an exception the note on segments in a folder that is about to go."""
+    try:
+        yield
+    except BaseException as error:
+        notes = getattr(error, "__notes__", [])
+        notes[:] = [each for each in notes if folder not in each]
+        raise
 
 
 def _checked(video: Outfile) -> Path:

@@ -16,7 +16,7 @@ from rayanim.planning import PlannedVideo, read_outputs
 from rayanim.report import Report
 from rayanim.settings import OF_ONE_CODEC, Selection, parse_rate, without_rivals
 from rayanim.storage.address import Address, Outfile, Output
-from rayanim.storage.video_folder import is_image_pattern, with_number
+from rayanim.storage.video_folder import is_image_pattern, shown, with_number
 from rayanim.video.spec import without_effect
 
 _logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Overrides:
     how_to_resume: str = "give resume=True."
     whole_tracebacks: bool = False
     calls: int = 0
+    _unnamed: int = 0
 
     def admit(self, thing: Any) -> bool:
         """Count a call that would render `thing`, and say whether it is carried out."""
@@ -76,6 +77,8 @@ class Overrides:
         if "fps" not in changes:
             changes["fps"] = self._rate(script)
         changes["outfile"] = self._outputs_of_call(script["outfile"])
+        if not self.outputs and not script["outfile"]:
+            self._unnamed += 1
         if self.still_number is not None:
             changes["frames"] = self._frames_of_still(script, self.still_number)
             if changes["outfile"] and not self.outputs:
@@ -94,13 +97,22 @@ class Overrides:
 
     def _outputs_of_call(self, named: tuple[Output, ...]) -> tuple[Output, ...]:
         """The outputs of a call that names these."""
-        default = () if self.default_output is None else (Output(self.default_output),)
+        default = self._default_outputs()
         outputs = self.outputs or named or default
         if self.videos is not None:
             return tuple(self._below_videos(each, self.videos) for each in outputs)
         if outputs is named or self.folder is None or self.folder == Path.cwd():
             return outputs  # as they were written, for messages
         return tuple(replace(each, address=self.folder / each.address) for each in outputs)
+
+    def _default_outputs(self) -> tuple[Output, ...]:
+        """Of a video without a name; after ``wave.mp4`` the next one is ``wave-2.mp4``."""
+        default = self.default_output
+        if default is None:
+            return ()
+        if self._unnamed:
+            default = default.with_name(f"{default.stem}-{self._unnamed + 1}{default.suffix}")
+        return (Output(default),)
 
     @staticmethod
     def _below_videos(output: Output, videos: Path) -> Output:
@@ -167,7 +179,8 @@ class PassedOver(Report):
 
     def summary(self) -> str:
         """One line."""
-        return f"{self.output}: passed over, another video was asked for."
+        name = f"{shown(self.output)}: " if self.output.name else ""
+        return f"{name}not rendered, because another video was asked for."
 
     __str__ = summary
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from rayanim.report import Report, plural, seconds_text
+from rayanim.report import Report, in_full_text, plural, seconds_text
 
 ROWS_SHOWN, SLOWEST_SHOWN = 10, 3
 
@@ -128,8 +128,7 @@ class ProfileReport(Report):
     def _sentences(self) -> Iterator[str]:
         longest = max(self.stages_ms, key=lambda each: each.ms)
         yield f"Longest: {longest.name}; {longest.advice}."
-        for why, frames in self.full_frames:
-            yield f"Drew {plural(frames, 'frame')} in full: {why}."
+        yield from in_full_text(self.full_frames)
         slowest = ", ".join(f"{number} ({ms_text(ms)} ms)" for number, ms in self.slowest())
         if slowest:
             usual_ms = median(ms for _, ms in self.frames_ms)

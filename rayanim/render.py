@@ -403,6 +403,12 @@ def _carried_out(plan: PlannedVideo, overrides: Overrides) -> Report:
         from rayanim.dry_run import describe
 
         return describe(plan)
+    if plan.settings.resume:
+        from rayanim.dry_run import finished_before
+
+        finished = finished_before(plan)
+        if finished is not None:
+            return finished
     return render(plan, overrides.how_to_resume, overrides.watch)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Literal, Self
@@ -11,7 +11,7 @@ from rayanim.player import leave_out_figures, safe, video_html
 from rayanim.progress.base import duration, three_digits
 from rayanim.settings import PerformanceSettings
 from rayanim.storage.address import Address
-from rayanim.storage.video_folder import is_image
+from rayanim.storage.video_folder import is_image, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ Binding = Literal["drawing", "script", "converting", "encoding", "start-up"]
 SCRIPT = "the script's own code"
 
 ADVICE: dict[Binding, str] = {
-    "drawing": "a quicker drawing would help",
+    "drawing": "drawing less would help",
     "script": "a quicker update() would help",
     "converting": "smaller frames would help",
     "encoding": "a faster preset or codec would help",
@@ -368,7 +368,9 @@ class Report(_SettingsOf):
         videos = [self._video_line(), *map(_output_line, self.others), *self._without_tracks()]
         if not self.rendered:
             return "\n".join(videos)
-        lines = [*videos, self._time_line(), self._bottleneck_line()]
+        lines = [*videos, self._time_line()]
+        if not self._is_finished_before:
+            lines.append(self._bottleneck_line())
         return "\n".join(lines + ([_events_line(self.events)] if self.events else []))
 
     __str__ = summary
@@ -379,7 +381,7 @@ class Report(_SettingsOf):
 
     def __repr__(self) -> str:
         size = f"{plural(self.frames, 'frame')}, {seconds_text(self.video_s)}"
-        return f"<{type(self).__name__} {self.output}: {size}>"
+        return f"<{type(self).__name__} {shown(self.output)}: {size}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values that JSON can hold; rates as ``"30000/1001"``.
@@ -398,6 +400,11 @@ class Report(_SettingsOf):
         return values
 
     @property
+    def _is_finished_before(self) -> bool:
+        """Whether no frame was rendered: all segments were there."""
+        return 0 < self.frames == self.resumed_frames
+
+    @property
     def _is_encoded_by_actors(self) -> bool:
         return self.engine == "ray" and self.transport == "segments"
 
@@ -412,10 +419,10 @@ class Report(_SettingsOf):
 
     def _video_line(self) -> str:
         width, height = self.size
-        shown = f", {self.shown}" if self.shown else ""
+        how = f", {self.shown}" if self.shown else ""
         text = (
-            f"{self.output}: {plural(self.frames, 'frame')} of {width}x{height} at "
-            f"{_rate_text(self.rate)} fps{shown} ({seconds_text(self.video_s)}), "
+            f"{shown(self.output)}: {plural(self.frames, 'frame')} of {width}x{height} at "
+            f"{_rate_text(self.rate)} fps{how} ({seconds_text(self.video_s)}), "
         )
         return text + _file_text(self)
 
@@ -425,7 +432,9 @@ class Report(_SettingsOf):
         files = [each for each in files if not is_image(each[0])]
         lacks = []
         for kind in ("sound", "subtitles"):
-            without = [str(at) for at, tracks in files if not any(kind in each for each in tracks)]
+            without = [
+                shown(at) for at, tracks in files if not any(kind in each for each in tracks)
+            ]
             if 0 < len(without) < len(files):
                 lacks.append(f"no {kind} in {', '.join(without)}")
         if lacks:
@@ -433,6 +442,9 @@ class Report(_SettingsOf):
             yield f"{text[0].upper()}{text[1:]}."
 
     def _time_line(self) -> str:
+        source = "the cache" if self.cached_frames else "an earlier run"
+        if self._is_finished_before:
+            return f"Finished in {seconds_text(self.elapsed_s)}: all frames came from {source}."
         where = "in this process"
         if self.engine == "ray":
             nodes = f" on {self.nodes_peak} nodes" if self.nodes_peak > 1 else ""
@@ -443,7 +455,6 @@ class Report(_SettingsOf):
             f"drawn {where}{why}."
         )
         if self.resumed_frames:
-            source = "the cache" if self.cached_frames else "an earlier run"
             text += f" {plural(self.resumed_frames, 'frame')} came from {source}."
         return text
 
@@ -496,6 +507,8 @@ class Report(_SettingsOf):
         return ""
 
     def _details(self) -> Iterator[str]:
+        if self._is_finished_before:
+            return
         rendered_s = float((self.frames - self.resumed_frames) / self.rate)
         ratio = rendered_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
         yield f"Speed: {three_digits(ratio)} times real time."
@@ -506,8 +519,7 @@ class Report(_SettingsOf):
             yield f"The first actor could draw after {seconds_text(self.start_s)}."
         if self.nodes_peak > 1:
             yield f"Nodes were in use for {three_digits(self.node_hours)} node-hours in all."
-        for why, frames in self.full_frames:
-            yield f"Drew {plural(frames, 'frame')} in full: {why}."
+        yield from in_full_text(self.full_frames)
         if self.transport_reason:
             how = "Segments were encoded one by one and joined"
             if self.transport == "frames":
@@ -525,7 +537,7 @@ class Report(_SettingsOf):
 
 def _output_line(file: OutputFile) -> str:
     width, height = file.size
-    return f"{file.output}: {width}x{height}, {_file_text(file)}"
+    return f"{shown(file.output)}: {width}x{height}, {_file_text(file)}"
 
 
 def _file_text(file: Report | OutputFile) -> str:
@@ -543,6 +555,16 @@ def _events_line(events: tuple[str, ...]) -> str:
 def plural(number: int, noun: str) -> str:
     """``1 frame``, ``2 frames``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def in_full_text(full_frames: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """How many frames were drawn in full, and why, as a sentence; nothing where none was."""
+    if not full_frames:
+        return
+    in_full = plural(sum(frames for _, frames in full_frames), "frame")
+    counted = len(full_frames) > 1
+    why = ", ".join(f"{why} ({frames})" if counted else why for why, frames in full_frames)
+    yield f"Drew {in_full} in full: {why}."
 
 
 def _rate_text(rate: Fraction) -> str:

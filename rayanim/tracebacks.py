@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import difflib
 import functools
+import inspect
 import io
 import linecache
 import os
@@ -12,7 +14,7 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -44,9 +46,26 @@ def called_by_users(function: Callable[ParamsT, ResultT]) -> Callable[ParamsT, R
     @functools.wraps(function)
     def called(*args: ParamsT.args, **kwargs: ParamsT.kwargs) -> ResultT:
         with _UsersFrames():
+            _check_names(function, kwargs)
             return function(*args, **kwargs)
 
     return called
+
+
+def _check_names(function: Callable[..., Any], given: Iterable[str]) -> None:
+    """Refuse an argument of a name that there is not, and say which may be meant."""
+    known = dict(inspect.signature(function).parameters)
+    if any(each.kind is each.VAR_KEYWORD for each in known.values()):
+        from rayanim.render import produce
+
+        known |= inspect.signature(produce).parameters
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1, 0.5)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise TypeError(
+                f"{function.__name__}() got an unexpected keyword argument {name!r}.{hint}"
+            )
 
 
 class _UsersFrames:
@@ -59,7 +78,7 @@ class _UsersFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: Any
     ) -> None:
         # Python takes the traceback from the exception when it goes on, and adds the callers.
-        is_wrong_call = isinstance(error, TypeError) and trace.tb_next is None
+        is_wrong_call = isinstance(error, TypeError) and _last_file(trace) == __file__
         if isinstance(error, RayanimError) or is_wrong_call or _is_script_s(error):
             from rayanim.overrides import current
 
@@ -72,6 +91,12 @@ def _is_script_s(error: BaseException | None) -> bool:
     return "rayanim_error" in getattr(error, "__dict__", ())
 
 
+def _last_file(trace: TracebackType) -> str:
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_filename
+
+
 def _leave_out_own_frames(error: BaseException | None) -> None:
     """Do so in `error`, and in what it was raised from."""
     seen: set[int] = set()
@@ -79,16 +104,29 @@ def _leave_out_own_frames(error: BaseException | None) -> None:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         error.__traceback__ = users_frames(error, libraries=libraries)
-        cause = error.__cause__
-        # What names the frame besides says all that its cause does.
-        while isinstance(cause, RayanimError) and cause.message in str(error):
-            cause = error.__cause__ = cause.__cause__
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if isinstance(error, RayanimError):
+            cause = error.__cause__ = _cause_for_users(error, cause)
         if isinstance(cause, RemoteError):
             script = getattr(sys.modules.get("__main__"), "__file__", None)
             text = _with_files(without_own_frames(cause.args[0]), script and Path(script))
             cause.args = (text,)
         libraries = isinstance(error, ScriptError) and not isinstance(error, NotPicklableError)
-        error = cause or (None if error.__suppress_context__ else error.__context__)
+        error = cause
+
+
+def _cause_for_users(error: RayanimError, cause: BaseException | None) -> BaseException | None:
+    """What `error` was raised from, by way of `cause`, where that says more than its message."""
+    passed = {id(error)}
+    while isinstance(cause, RayanimError) and cause.message in error.message:
+        if id(cause) in passed:
+            return None
+        passed.add(id(cause))
+        cause = cause.__cause__
+    if isinstance(error, ScriptError) or cause is None:
+        return cause
+    # Else it is how rayanim came upon it.
+    return cause if users_frames(cause, libraries=False) is not None else None
 
 
 def users_frames(error: BaseException, *, libraries: bool = True) -> TracebackType | None:
@@ -101,12 +139,12 @@ def users_frames(error: BaseException, *, libraries: bool = True) -> TracebackTy
     between: list[TracebackType] = []  # what rayanim calls
     after_own, trace = True, error.__traceback__
     while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
+        file, known = trace.tb_frame.f_code.co_filename, trace.tb_frame.f_globals
         # The code of a dataclass has no file.
-        module = str(trace.tb_frame.f_globals.get("__name__"))
+        module = str(known.get("__name__"))
         if _is_own(file) or module.startswith("rayanim."):
             between, after_own = [], True
-        elif not _is_installed(file):
+        elif is_users(file) and "__builtins__" in known:  # Cython's frames are without
             kept.append(trace)
             between, after_own = [], False
         else:
@@ -123,6 +161,11 @@ def users_frames(error: BaseException, *, libraries: bool = True) -> TracebackTy
 def _is_own(file: str) -> bool:
     # Actors on other machines have it elsewhere, but always installed.
     return file.startswith(PACKAGE) or f"{os.sep}site-packages{os.sep}rayanim{os.sep}" in file
+
+
+def is_users(file: str) -> bool:
+    """Whether the file is neither rayanim's nor of Python, nor of a package."""
+    return not _is_own(file) and not _is_installed(file)
 
 
 def _is_installed(file: str) -> bool:

@@ -379,10 +379,39 @@ def test_a_folder_gets_an_image_for_each_frame(script, capsys):
     """And is named as it was asked for."""
     assert _code("run", script(CALLS), "-o", "images/") == 0
     assert len(list(Path("images").iterdir())) == 12
-    assert "images/%06d.png: 12 frames" in capsys.readouterr().out
+    assert "images/: 12 frames" in capsys.readouterr().out
     assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 0
     assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 2
     assert "has files of such names" in capsys.readouterr().err
+
+
+def test_a_finished_video_that_is_to_be_resumed_is_left_alone(script, capsys):
+    """Exit code 0; and an error where the script is newer than what is there."""
+    path = script(CALLS)
+    assert call("run", path) == 0
+    before = Path("video.mp4").stat()
+    capsys.readouterr()
+    assert call("run", path, "--resume") == 0
+    out = capsys.readouterr().out
+    assert "video.mp4 is finished: it is newer than the script" in out
+    assert Path("video.mp4").stat() == before
+    os.utime("script.py", (before.st_mtime + 10, before.st_mtime + 10))
+    assert call("run", path, "--resume") == 2
+    err = capsys.readouterr().err
+    assert "There is nothing to resume" in err and "Leave out --resume." in err
+
+
+@pytest.mark.parametrize("output", ["video.mp4", "images/"])
+def test_what_may_not_be_replaced_is_said_in_the_words_of_who_said_so(script, capsys, output):
+    """The option's name, or the argument's."""
+    path = script(CALLS)
+    assert call("run", path, "-o", output) == 0
+    assert call("run", path, "-o", output, "--no-overwrite") == 2
+    err = capsys.readouterr().err
+    assert "and --no-overwrite keeps" in err and "overwrite=False" not in err
+    path = script(CALLS.replace("engine=", "overwrite=False, engine="))
+    assert call("run", path, "-o", output) == 2
+    assert "and overwrite=False keeps" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -403,7 +432,9 @@ def test_a_log_that_cannot_be_written_does_not_blame_the_script(script, capsys):
     assert capsys.readouterr().err.startswith("rayanim: error: ")
 
 
-@pytest.mark.parametrize(("options", "is_shown"), [(["cluster"], False), ([], True)])
+@pytest.mark.parametrize(
+    ("options", "is_shown"), [(["address"], False), (["cluster"], False), ([], True)]
+)
 def test_an_address_of_the_command_s_does_not_blame_the_script(tmp_path, options, is_shown):
     """The script's line is shown only where the address may be its own."""
     path = tmp_path / "script.py"

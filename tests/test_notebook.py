@@ -105,6 +105,22 @@ def test_a_source_is_rendered_and_nothing_else_is_left(tmp_path, monkeypatch) ->
     assert rayanim.show(Numbered(12), **LOCAL)._repr_html_() == shown._repr_html_()
 
 
+def test_what_was_not_kept_is_not_said_to_be(tmp_path) -> None:
+    """Nothing can be resumed from a folder that is gone."""
+
+    def stop(done: int, total: int | None) -> None:
+        if done > 30:
+            raise KeyboardInterrupt
+
+    options = {"segment_frames": 8, "engine": "local", "progress": stop}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        rayanim.show(Numbered(60), **options)
+    assert not getattr(caught.value, "__notes__", [])
+    with pytest.raises(KeyboardInterrupt) as caught:
+        rayanim.show(Numbered(60), outfile=tmp_path / "kept.mp4", **options)
+    assert "kept in" in caught.value.__notes__[0]
+
+
 def test_a_function_without_a_name_is_a_file_without_brackets() -> None:
     """The name is shown."""
     shown = rayanim.show(lambda frame_idx: numbered_frame(frame_idx), n_frames=2, **LOCAL)

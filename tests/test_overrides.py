@@ -49,6 +49,14 @@ def test_overrides_reach_the_scripts_threads():
     assert seen == [True]
 
 
+def test_videos_without_a_name_do_not_replace_each_other(tmp_path):
+    """The first goes where the command's default says, the next ones beside it."""
+    overrides = Overrides(default_output=tmp_path / "wave.mp4")
+    for name in ("wave.mp4", "wave-2.mp4", "wave-3.mp4"):
+        assert render(overrides, None).output == tmp_path / name
+    assert read_numbers(tmp_path / "wave-2.mp4") == list(range(12))
+
+
 def test_arguments_take_precedence(tmp_path):
     """Output, rate and frames of the command replace those of the script."""
     overrides = Overrides(
@@ -96,7 +104,10 @@ def test_calls_that_are_not_wanted_render_nothing(tmp_path):
     """A call that is passed over gets a report that says so, and does not count."""
     overrides = Overrides(wanted=lambda thing: False)
     report = render(overrides, tmp_path / "a.mp4")
-    assert "passed over" in str(report) and not report.rendered
+    assert (
+        str(report).endswith("not rendered, because another video was asked for.")
+        and not report.rendered
+    )
     assert overrides.calls == 0 and not (tmp_path / "a.mp4").exists()
 
 

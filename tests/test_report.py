@@ -92,8 +92,12 @@ def test_the_longest_of_three_binds(
 @pytest.mark.parametrize(
     ("binding", "engine", "text"),
     [
-        ("drawing", "ray", "drawing took longest; more actors or a quicker drawing would help"),
-        ("drawing", "local", "drawing took longest; a quicker drawing would help"),
+        (
+            "drawing",
+            "ray",
+            "drawing took longest; more actors or drawing less would help",
+        ),
+        ("drawing", "local", "drawing took longest; drawing less would help"),
         ("script", "local", "the script's own code took longest; a quicker update() would help"),
         ("converting", "local", "converting took longest; smaller frames would help"),
         ("encoding", "local", "encoding took longest; a faster preset or codec would help"),
@@ -108,7 +112,7 @@ def test_two_stages_can_only_together_be_the_longest() -> None:
     """Where neither takes as long as encoding, both are named."""
     stages = StageRates.measured(300, draw_s=5, convert_s=4, encode_s=6)
     report = make_report(stages=stages, engine="local", actors_peak=0)
-    assert report.binding_text.startswith("drawing and converting together took longest; a quick")
+    assert report.binding_text.startswith("drawing and converting together took longest")
 
 
 def test_actors_that_encode_leave_one_stage_the_longest() -> None:
@@ -203,12 +207,36 @@ def test_how_figures_were_drawn_ends_the_third_line(
     assert report.summary().splitlines()[2].endswith(f"encoding 200).{text}")
 
 
+def test_a_video_that_was_not_drawn_has_no_bottleneck() -> None:
+    """All of it came from the cache, or from an earlier run."""
+    report = make_report(resumed_frames=300, cached_frames=300, elapsed_s=2.0)
+    assert report.summary().splitlines()[1:] == [
+        "Finished in 2.00 s: all frames came from the cache."
+    ]
+    assert report.details() == ""
+    report = make_report(resumed_frames=300)
+    assert report.summary().endswith("all frames came from an earlier run.")
+
+
+def test_images_go_by_their_folder() -> None:
+    """No file has the name of them all."""
+    report = make_report(output=Path("frames/%04d.png"))
+    assert report.summary().startswith("frames/: 300 frames") and "frames/:" in repr(report)
+
+
+def test_all_reasons_for_full_draws_are_one_sentence() -> None:
+    """With the frames of each."""
+    report = make_report(full_frames=(("the layout moved", 3), ("the first frame", 1)))
+    line = "Drew 4 frames in full: the layout moved (3), the first frame (1)."
+    assert line in report.details().splitlines()
+
+
 def test_details_are_for_those_who_ask() -> None:
     """What would help, what was waited for, and why frames were drawn in full."""
     report = make_report(full_frames=(("the first frame", 1),), nodes_peak=3, node_hours=0.02)
     assert report.details().splitlines() == [
         "Speed: 2.00 times real time.",
-        "Drawing took longest; more actors or a quicker drawing would help.",
+        "Drawing took longest; more actors or drawing less would help.",
         "The encoder waited 2.50 s for frames.",
         "The first actor could draw after 3.30 s.",
         "Nodes were in use for 0.02 node-hours in all.",
@@ -348,7 +376,7 @@ def test_the_dictionary_is_pinned() -> None:
             "write_s": 0.0,
         },
         "binding": "drawing",
-        "binding_text": "drawing took longest; more actors or a quicker drawing would help",
+        "binding_text": "drawing took longest; more actors or drawing less would help",
         "incremental_frames": 298,
         "full_frames": [{"reason": "the first frame", "frames": 2}],
         "audited_frames": 0,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.animation import FuncAnimation
 
 import rayanim
 from rayanim.overrides import Overrides, overriding
-from rayanim.tracebacks import PACKAGE, without_own_frames
+from rayanim.tracebacks import PACKAGE, called_by_users, without_own_frames
 
 OWN = Path(without_own_frames.__code__.co_filename)
 
@@ -67,20 +68,43 @@ def test_a_wrong_return_value_is_reported_once() -> None:
     assert PACKAGE not in text and text.count("Traceback") == 1
 
 
-def test_a_bad_setting_shows_the_call() -> None:
-    """Not how it was read."""
+@pytest.mark.parametrize(
+    "options", [{"fps": "x"}, {"audio": "no.wav"}, {"outfile": "/proc/x/a.mp4"}]
+)
+def test_a_bad_setting_shows_the_call(options: dict[str, Any]) -> None:
+    """Not how it was found."""
     with pytest.raises(rayanim.SettingsError) as caught:
-        rayanim.produce(np.zeros, fps="x", n_frames=5, outfile="video.mp4")
+        rayanim.produce(np.zeros, n_frames=5, **{"outfile": "video.mp4", **options})
     text = shown(caught.value)
-    assert "<string>" not in text and PACKAGE not in text and text.count("Traceback") == 1
-    assert 'fps="x"' in text
+    assert PACKAGE not in text and text.count("File ") == 1
+    assert text.count("\nrayanim.errors.") == 1 and "rayanim.produce(np" in text
 
 
 def test_a_wrong_argument_shows_the_call() -> None:
-    """Python's own TypeError."""
-    with pytest.raises(TypeError, match="'n_frame'") as caught:
+    """And says which was meant."""
+    with pytest.raises(TypeError, match=r"produce.*'n_frame'\. Did you mean 'n_frames'") as caught:
         rayanim.produce(np.zeros, n_frame=5)  # type: ignore[call-arg]
     assert PACKAGE not in shown(caught.value)
+    with pytest.raises(TypeError, match=r"make_video.*'fbs'\. Did you mean 'fps'") as caught:
+        Broken(0).make_video("video.mp4", n_frames=5, fbs=30)
+    assert PACKAGE not in shown(caught.value)
+    with pytest.raises(TypeError, match="missing 1 required") as caught:
+        Broken(0).make_video()  # type: ignore[call-arg]
+    assert PACKAGE not in shown(caught.value)
+
+
+def test_causes_in_a_circle_come_to_an_end() -> None:
+    """As where an exception is raised from itself."""
+    first, second = rayanim.ClusterError("no answer"), rayanim.ClusterError("no answer")
+    first.__cause__, second.__cause__ = second, second
+
+    @called_by_users
+    def fail() -> None:
+        raise first
+
+    with pytest.raises(rayanim.ClusterError) as caught:
+        fail()
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("patched", [False, True])

@@ -13,7 +13,7 @@ import click
 
 from rayanim.cli.options import GroupedCommand, Options
 from rayanim.errors import SettingsError
-from rayanim.notebook import figures_held_back, shown_report
+from rayanim.notebook import figures_held_back, nothing_to_resume, shown_report
 from rayanim.overrides import Overrides, current, overriding
 from rayanim.patching import Unsaved, patched
 from rayanim.player import Player, leave_out_figures
@@ -82,7 +82,8 @@ def _render_cell(shell: Any, cell: str, options: Options) -> None:
             on_report=lambda report: shown.append((shown_report(report, Path(folder)), report)),
             how_to_resume="add --resume behind %%rayanim.",
         )
-        with figures_held_back(), overriding(overrides), patched(unsaved):
+        held_back, kept = figures_held_back(), nothing_to_resume(folder)
+        with kept, held_back, overriding(overrides), patched(unsaved):
             _run_cell(shell, cell, options, unsaved, output)
         for each, report in shown:
             display(each)

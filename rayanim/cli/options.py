@@ -93,14 +93,16 @@ def actor_options(command: CommandT) -> CommandT:
     """Options of `run` and `submit` for what may be asked of a cluster."""
     return with_options(
         command,
-        click.option("--min-workers", type=int, metavar="N", help="The fewest actors."),
+        click.option("--min-workers", type=WholeNumber(), metavar="N", help="The fewest actors."),
         click.option(
             "--max-workers",
-            type=int,
+            type=WholeNumber(),
             metavar="N",
             help="The most; a cluster that can grow adds nodes for them.",
         ),
-        click.option("--actor-cpus", type=float, metavar="N", help="CPUs set aside for an actor."),
+        click.option(
+            "--actor-cpus", type=Number(), metavar="N", help="CPUs set aside for an actor."
+        ),
         _parsed(
             "--actor-memory",
             "actor_memory_bytes",
@@ -162,6 +164,18 @@ class WholeNumber(click.IntRange):
             int(value)
         except ValueError:
             self.fail(f"it must be a whole number, got {value!r}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number within bounds, in the same words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        try:
+            float(value)
+        except ValueError:
+            self.fail(f"it must be a number, got {value!r}.", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -229,7 +243,9 @@ def video_options(command: CommandT) -> CommandT:
             help="Draw what changed in a figure, or everything in every frame.",
         ),
         frames_option,
-        click.option("--crf", type=float, metavar="N", help="Quality: lower is better and larger."),
+        click.option(
+            "--crf", type=Number(), metavar="N", help="Quality: lower is better and larger."
+        ),
         click.option(
             "--codec",
             metavar="NAME",
@@ -248,7 +264,7 @@ def video_options(command: CommandT) -> CommandT:
         click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
         click.option(
             "--loop",
-            type=int,
+            type=WholeNumber(),
             metavar="N",
             help="Plays of a GIF or animated image; default: 0, for ever.",
         ),
@@ -258,7 +274,10 @@ def video_options(command: CommandT) -> CommandT:
             help="How a GIF shows colours that it lacks; default: none, the nearest one.",
         ),
         click.option(
-            "--colors", type=int, metavar="N", help="The most colours of a GIF, at most 256."
+            "--colors",
+            type=WholeNumber(),
+            metavar="N",
+            help="The most colours of a GIF, at most 256.",
         ),
         click.option(
             "--hold",
@@ -278,13 +297,13 @@ def video_options(command: CommandT) -> CommandT:
         click.option("--subtitles", metavar="FILE", help="An .srt file, as a text track."),
         click.option(
             "--bitrate",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Number(min=0, min_open=True),
             metavar="KBIT/S",
             help="Kilobits per second, in place of a quality.",
         ),
         click.option(
             "--audit",
-            type=click.FloatRange(0, 1),
+            type=Number(),
             metavar="SHARE",
             help="Draw this share of the frames again, to compare; default: 5 % of the time.",
         ),
@@ -295,7 +314,7 @@ def video_options(command: CommandT) -> CommandT:
         ),
         click.option(
             "--segment-frames",
-            type=int,
+            type=WholeNumber(),
             metavar="N",
             help="The most frames in a segment; part of what decides the video's bytes.",
         ),
@@ -362,7 +381,7 @@ def drawing_options(command: CommandT) -> CommandT:
         ),
         click.option(
             "--dpi",
-            type=float,
+            type=Number(),
             metavar="N",
             help="Pixels per inch of figures.",
         ),

@@ -354,7 +354,7 @@ def _may_be_of_the_command(error: SettingsError | ClusterError, options: Collect
     """Whether the command's options, and not the script's call, may be what is wrong."""
     given = set(options)
     if isinstance(error, ClusterError):
-        return "cluster" in given
+        return not given.isdisjoint(("address", "cluster"))
     if isinstance(error, OutputError):
         return bool(given & _OF_OUTPUT)
     if "cluster" in given:  # its settings have names of their own
@@ -368,11 +368,15 @@ def _may_be_of_the_command(error: SettingsError | ClusterError, options: Collect
 def in_options(message: str, given: Collection[str]) -> str:
     """`message` with the settings that the command was given under the names of its options.
 
-    They stand at its start, and where two of them are compared.
+    They stand at its start, and where two of them are compared; flags with what they are set to.
     """
     context = click.get_current_context(silent=True)
     for each in context.command.params if context is not None else ():
-        if each.name in given:
+        if each.name in given and isinstance(each, click.Option) and each.is_bool_flag:
+            set_to = {True: each.opts, False: each.secondary_opts}
+            for value, names in set_to.items():
+                message = message.replace(f"{each.name}={value}", max(names or [""], key=len))
+        elif each.name in given:
             named = rf"(?:^|(?<= and )|(?<= above )){each.name}(?=$|[ =:'])"
             message = re.sub(named, max(each.opts, key=len), message)
     return message

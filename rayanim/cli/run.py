@@ -31,6 +31,7 @@ from rayanim.patching import Unsaved, patched
 from rayanim.planning import PlannedVideo
 from rayanim.report import Report
 from rayanim.storage.address import Address
+from rayanim.storage.video_folder import shown
 
 if TYPE_CHECKING:
     from rayanim.preview.live_report import LiveReport
@@ -104,7 +105,7 @@ class Printer:
         self._stdout.expected.expect(replace(report, events=()).summary())
         if self._verbose and report.rendered:
             self._stdout.expected.expect(report.details())
-        self._finished += [str(each.output) for each in report.files]
+        self._finished += [shown(each.output) for each in report.files]
 
     def event(self, name: str, values: dict[str, Any]) -> None:
         """Something for programs alone."""

@@ -51,6 +51,7 @@ from rayanim.randomness import kept_randomness
 from rayanim.settings import RenderSettings
 from rayanim.sources import Geometry, Source
 from rayanim.storage.segments import SegmentStore
+from rayanim.storage.video_folder import is_folder, shown
 from rayanim.video.spec import has_palette, with_others
 
 if TYPE_CHECKING:
@@ -116,6 +117,12 @@ class Job:
             return None
         batch = ParameterFeed(self.params, self.settings.n_frames).take(sys.maxsize)
         return dict(batch.frames())
+
+    @property
+    def label(self) -> str:
+        """The video's name for the bar, as the report has it."""
+        name = self.part_path.stem
+        return shown(Path(name, self.suffix)) if is_folder(self.suffix) else name
 
     @property
     def suffixes(self) -> list[str]:
@@ -516,7 +523,7 @@ class JobRunner:
 
     def run(self) -> Outcome:
         job = self._job
-        self._progress.start(self._stats.total, job.part_path.stem)
+        self._progress.start(self._stats.total, job.label)
         if self._notice is not None:
             self._events.notice_once(self._notice)
         link = self._chooser.link

@@ -425,7 +425,7 @@ def choose_transport(
         return asked, f"transport={asked!r} was asked for"
     if reason is not None:
         return "frames", reason
-    return "segments", "closed segments of this stream can be joined"
+    return "segments", "this kind of video allows it"
 
 
 MAX_THREADS = 4

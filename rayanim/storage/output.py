@@ -66,6 +66,11 @@ class Target:
             return self._kind(self.address) is not None
         return self.address.exists()
 
+    def finished_s(self) -> float | None:
+        """When what is there was written; None for nothing, and in a store."""
+        is_there = isinstance(self._real, Path) and self.exists()
+        return Path(str(self._real)).stat().st_mtime if is_there else None
+
     def check_early(self, *, overwrite: bool) -> None:
         """`check`, where something is there, and without a look at the network."""
         if isinstance(self.address, Url):
@@ -100,8 +105,8 @@ class Target:
             raise OutputError(f"{name!r} is a folder. Name a file in it, such as video.mp4.")
         if kind is not None and not overwrite:
             raise OutputError(
-                f"{name!r} exists. Choose another name, or allow replacing it: "
-                "overwrite=True, or leave --no-overwrite out."
+                f"{name!r} exists, and overwrite=False keeps it from being replaced. Leave that "
+                "out, or choose another name."
             )
 
     @contextlib.contextmanager

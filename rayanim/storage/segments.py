@@ -142,17 +142,12 @@ _WORDS = {
     "format": "the format of the segments",
     "rayanim": "rayanim's version",
     "n_frames": "the number of frames",
-    "segment_frames": "how the video is cut into segments",
-    "seed": "the seed",
     "source_name": "what is drawn",
-    "rate": "the frame rate",
+    "rate": "fps",
     "size": "the video's size",
     "source_size": "the size of what is drawn",
-    "pixel_format": "the pixel format",
     "options": "the encoder's options",
-    "bitrate_kbps": "the bit rate in kbit/s",
-    "odd_size": "what becomes of odd sizes",
-    "background": "the background",
+    "bitrate_kbps": "bitrate",
 }
 _UNREADABLE = {
     "source": "the drawing code has changed",
@@ -415,16 +410,16 @@ class SegmentFolder:
         path = str(self.path)
         if not self.exists():
             raise ResumeError(
-                f"There is nothing to resume: no folder {path!r}. Render without resuming."
+                f"There is nothing to resume: there is no folder {path!r}. Leave out resume=True."
             )
         if not self._is_folder():
             raise ResumeError(
-                f"{path!r} is a link or a file, not a folder of segments. Render without resuming."
+                f"{path!r} is a link or a file, not a folder of segments. Leave out resume=True."
             )
         if self.store.kind(self.path / MANIFEST) is None:
             raise ResumeError(
-                f"{path!r} has no {MANIFEST}: it holds no segments to resume. Render without "
-                "resuming."
+                f"{path!r} has no {MANIFEST}: it holds no segments to resume. Leave out "
+                "resume=True."
             )
 
     def is_of(self, manifest: Manifest) -> bool:
@@ -651,7 +646,7 @@ class SegmentStore:
         if self._resume:
             raise ResumeError(
                 f"There are no segments to resume: the video goes through one encoder ({why}). "
-                "Render it without resuming."
+                "Leave out resume=True."
             )
         if self._keep:
             log(f"There are no segments to keep: the video goes through one encoder ({why}).")
@@ -727,7 +722,11 @@ class SegmentStore:
             they, them = ("It is", "it") if segments == 1 else ("They are", "them")
             found = f"{_count(segments)} of {of}"
             where = f"Moved {found} to" if is_moved else f"{found} {_are(segments)} in"
-            advice = f" To use {them}, stop this job and run it with --resume." if is_same else ""
+            advice = (
+                f" To use {them}, stop this job and run it with --resume (resume=True)."
+                if is_same
+                else ""
+            )
             log(f"{where} {str(old.path)!r}. {they} deleted when this video is complete.{advice}")
         created = replace(current, video=manifest.digest)
         try:
@@ -764,14 +763,14 @@ class SegmentStore:
             found = used.manifest()
         except PartsError as error:
             raise ResumeError(
-                f"{str(used.path / MANIFEST)!r} cannot be used: {error.message}. Render without "
-                "resuming."
+                f"{str(used.path / MANIFEST)!r} cannot be used: {error.message}. Leave out "
+                "resume=True."
             ) from error
         if differences := found.differences(manifest):
             raise ResumeError(
                 f"The segments in {str(used.path)!r} are of another video: "
-                f"{'; '.join(differences)}. Restore the old settings, or run without --resume: a "
-                "new video is made, and these segments are deleted when it is complete."
+                f"{'; '.join(differences)}. Restore that, or leave out resume=True: a new video "
+                "is made, and these segments are deleted when it is complete."
             )
         return found
 
@@ -806,6 +805,13 @@ class SegmentStore:
         # Of equals, the first.
         both = (self._current, self._old)
         return max(both, key=lambda each: (each.is_of(manifest), each.count()))
+
+
+def has_segments(target: Target) -> bool:
+    """Whether a job of this target, or one before, has left a folder of segments."""
+    current = target.segments
+    both = (current, current.with_name(f"{current.name}.old"))
+    return any(SegmentFolder(target.store, each).exists() for each in both)
 
 
 def _count(segments: int) -> str:

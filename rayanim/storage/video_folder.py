@@ -37,6 +37,11 @@ def is_folder(name: str) -> bool:
     return is_image_pattern(name) or name.lower().endswith(_PLAYLISTS)
 
 
+def shown(address: Address) -> str:
+    """The address for people; of images their folder, since no file has the name of them all."""
+    return f"{address.parent}/" if is_image_pattern(address.name) else str(address)
+
+
 def is_image(address: Address) -> bool:
     """Whether it names an image of one frame."""
     return address.suffix.lower() in _SUFFIXES and not is_image_pattern(address.name)
@@ -108,8 +113,8 @@ class VideoFolder(Target):
             raise OutputError(f"{folder!r} is a file, and no folder.")
         if not overwrite and self.exists():
             raise OutputError(
-                f"{folder!r} has files of such names. Choose another folder, or allow replacing "
-                "them: overwrite=True, or leave --no-overwrite out."
+                f"{folder!r} has files of such names, and overwrite=False keeps them from being "
+                "replaced. Leave that out, or choose another folder."
             )
 
     def _clear(self, part: Path) -> None:

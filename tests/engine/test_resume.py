@@ -440,12 +440,12 @@ def test_what_drawing_appends_to_is_no_other_value(video: Path, whole: str) -> N
 
 
 CHANGED: dict[str, tuple[dict[str, Any], str]] = {
-    "fps": ({"fps": 25}, "the number of frames was 96, is 80 now; the frame rate was 30, is 25"),
+    "fps": ({"fps": 25}, "the number of frames was 96, is 80 now; fps was 30, is 25"),
     "codec": ({"codec": "h265"}, "codec was libx264, is libx265 now"),
     "crf": ({"crf": 30}, "crf was 24.4, is 30 now"),
-    "seed": ({"seed": 1}, "the seed was 0, is 1 now"),
+    "seed": ({"seed": 1}, "seed was 0, is 1 now"),
     "frames": ({"frames": "0-89"}, "the number of frames was 96, is 90 now"),
-    "segments": ({"segment_frames": 250}, "how the video is cut into segments was"),
+    "segments": ({"segment_frames": 250}, "segment_frames was"),
 }
 
 
@@ -458,7 +458,7 @@ def test_what_has_changed_is_named(video: Path, what: str) -> None:
     arguments["segment_frames"] = SEGMENT
     with pytest.raises(ResumeError, match=message) as caught:
         rayanim.produce(Stopped(video.parent), outfile=video, **(arguments | options))
-    assert "Restore the old settings, or run without --resume" in caught.value.message
+    assert "Restore that, or leave out resume=True" in caught.value.message
     assert len(parts_of(video)) == 5
     assert video.read_text() == "the video of before"
 

@@ -159,7 +159,7 @@ def test_other_settings_are_refused_and_change_nothing(video: Path) -> None:
     """The segments stay for who takes the change back."""
     fail_after(video, 0, 1)
     with (
-        pytest.raises(ResumeError, match="the seed was 0, is 5 now"),
+        pytest.raises(ResumeError, match="seed was 0, is 5 now"),
         keeping(video, object, resume=True) as segment_store,
     ):
         opened(segment_store, seed=5)

@@ -278,7 +278,7 @@ def test_segments_of_another_video_that_are_aside_are_not_used(video: Path) -> N
     """What differs is named."""
     ended_job(video).rename(old_of(video))
     with (
-        pytest.raises(ResumeError, match="the seed was 0, is 1 now"),
+        pytest.raises(ResumeError, match="seed was 0, is 1 now"),
         job(video, resume=True, seed=1),
     ):
         pass
@@ -426,7 +426,7 @@ def test_segments_of_another_video_are_not_used(
     before = everything(path)
     with pytest.raises(ResumeError) as caught, job(video, resume=True):
         pass
-    for sentence in [*sentences, "Restore the old settings, or run without --resume"]:
+    for sentence in [*sentences, "Restore that, or leave out resume=True"]:
         assert sentence in caught.value.message
     assert everything(path) == before
     with job(video, resume=True, **changes) as one:
@@ -441,7 +441,7 @@ def test_a_broken_manifest_is_not_used(video: Path, data: bytes) -> None:
     path = ended_job(video)
     (path / MANIFEST).write_bytes(data)
     with (
-        pytest.raises(ResumeError, match=r"manifest\.json.*cannot be used.*without resuming"),
+        pytest.raises(ResumeError, match=r"manifest\.json.*cannot be used.*resume=True"),
         job(video, resume=True),
     ):
         pass

@@ -232,7 +232,7 @@ def test_scenes_are_chapters(suffix: str, tmp_path: Path) -> None:
     options = {"engine": "local", "progress": False}
     path = tmp_path / f"video{suffix}"
     rayanim.produce(both, FPS, outfile=path, hold={"first": 1}, **options)
-    assert chapters_in(path) == [(0, 2, "Rise"), (2, 4, "The fall"), (4, 5, "Rise")]
+    assert chapters_in(path) == [(0, 2, "Rise 1"), (2, 4, "The fall"), (4, 5, "Rise 2")]
     rayanim.produce(act, FPS, outfile=path, chapters={}, **options)
     assert chapters_in(path) == []
     rayanim.produce(Act(Place(), Draw(), [Rise()]), FPS, outfile=path, **options)
