@@ -52,8 +52,8 @@ class FinishedReport(Report):
         """One line."""
         return (
             f"{shown(self.output)} is finished: it is newer than the script, and there are no "
-            "segments to resume from. Nothing was rendered. To render it again, leave out --resume "
-            "(resume=True)."
+            "segments to resume from. Nothing was rendered. To render it again, with other "
+            "settings for example, leave out --resume (resume=True)."
         )
 
     __str__ = summary

@@ -302,8 +302,8 @@ def cache(clear: bool) -> int:
     """Show what the cache of finished segments holds.
 
     `rayanim run --cache` takes from it the segments whose frames have not
-    changed, and keeps new ones there. When it is full, those go first that were
-    not used for the longest time.
+    changed, and keeps new ones there. When it is full, those that were not used
+    for the longest time go first.
     """
     from rayanim.cli.cache_command import clear_cache, show_cache
 

@@ -93,10 +93,12 @@ def actor_options(command: CommandT) -> CommandT:
     """Options of `run` and `submit` for what may be asked of a cluster."""
     return with_options(
         command,
-        click.option("--min-workers", type=WholeNumber(), metavar="N", help="The fewest actors."),
+        click.option(
+            "--min-workers", type=Number(whole=True), metavar="N", help="The fewest actors."
+        ),
         click.option(
             "--max-workers",
-            type=WholeNumber(),
+            type=Number(whole=True),
             metavar="N",
             help="The most; a cluster that can grow adds nodes for them.",
         ),
@@ -167,16 +169,19 @@ class WholeNumber(click.IntRange):
         return super().convert(value, param, ctx)
 
 
-class Number(click.FloatRange):
-    """A number within bounds, in the same words."""
+class Number(click.types.FloatParamType):
+    """A number, with a fraction or `whole`; the settings know its bounds."""
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number."""
         try:
-            float(value)
+            return int(value) if self._whole else float(value)
         except ValueError:
-            self.fail(f"it must be a number, got {value!r}.", param, ctx)
-        return super().convert(value, param, ctx)
+            what = "a whole number" if self._whole else "a number"
+            self.fail(f"it must be {what}, got {value!r}.", param, ctx)
 
 
 def parsed_time(ctx: click.Context, param: click.Parameter, text: str) -> float:
@@ -264,7 +269,7 @@ def video_options(command: CommandT) -> CommandT:
         click.option("--pixel-format", metavar="NAME", help="FFmpeg's name, such as yuv420p."),
         click.option(
             "--loop",
-            type=WholeNumber(),
+            type=Number(whole=True),
             metavar="N",
             help="Plays of a GIF or animated image; default: 0, for ever.",
         ),
@@ -275,7 +280,7 @@ def video_options(command: CommandT) -> CommandT:
         ),
         click.option(
             "--colors",
-            type=WholeNumber(),
+            type=Number(whole=True),
             metavar="N",
             help="The most colours of a GIF, at most 256.",
         ),
@@ -297,7 +302,7 @@ def video_options(command: CommandT) -> CommandT:
         click.option("--subtitles", metavar="FILE", help="An .srt file, as a text track."),
         click.option(
             "--bitrate",
-            type=Number(min=0, min_open=True),
+            type=click.FloatRange(min=0, min_open=True),
             metavar="KBIT/S",
             help="Kilobits per second, in place of a quality.",
         ),
@@ -314,7 +319,7 @@ def video_options(command: CommandT) -> CommandT:
         ),
         click.option(
             "--segment-frames",
-            type=WholeNumber(),
+            type=Number(whole=True),
             metavar="N",
             help="The most frames in a segment; part of what decides the video's bytes.",
         ),
