@@ -137,8 +137,8 @@ class Overrides:
         # Frames that are given one by one would only play at another speed.
         if parse_rate(fps) != self.quality_fps:
             _logger.warning(
-                "An animation, a list or a generator keeps its own rate, here %s fps. "
-                "Change it with --fps.",
+                "What gives its frames one by one, such as a list, a generator or an Animator's "
+                "parameters, keeps its own rate, here %s fps. Change it with --fps.",
                 fps,
             )
         return fps

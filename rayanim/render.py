@@ -130,9 +130,9 @@ def produce(
     frame_gen
         A `FrameGenerator`, an `Act`, an `Animator`, or a function of the frame
         number (with `n_frames`) or of the time in milliseconds (with
-        `duration`). A function may return an array, a Pillow image or a
-        matplotlib figure. So may a list of frames hold them, and a generator
-        yield them: it is read once, in order, in this process.
+        `duration`). A function returns an array, a Pillow image or a
+        matplotlib figure. A list may hold such frames, and a generator may yield
+        them; a generator is read once, in order, in this process.
     fps
         Frames per second: a number, a `Fraction`, or text such as
         ``"30000/1001"``; None takes an `Animator`'s own, and 30 of all else.
@@ -140,8 +140,8 @@ def produce(
         Pixels per inch of figures that an `Animator` or a function draws;
         None and ``"figure"`` keep each figure's own.
     bitrate
-        Target bit rate in kilobits per second; 0 or less leaves the codec to
-        its constant quality.
+        Target bit rate in kilobits per second; with 0 or less the video has a
+        constant quality, see `crf`.
     outfile
         Where the video goes: a path, or the URL of a store that fsspec knows,
         for example ``s3://bucket/video.mp4``. Until the video is complete, its
@@ -173,15 +173,16 @@ def produce(
         ``h264``, ``h265``, ``vp9``, ``av1``, ``prores``, ``qtrle``, ``ffv1``,
         ``webp-lossy``, or an FFmpeg encoder's name; None takes the container's usual one.
     crf, pixel_format
-        The encoder's; None takes rayanim's defaults.
+        The encoder's quality, lower is better and larger, and FFmpeg's name of the
+        pixel format; None takes rayanim's defaults.
     preset
         ``small``, ``balanced`` or ``quick``: smaller files or less processor
         time, at about the same quality, for every codec; or one of the
         encoder's own, such as ``slow``. None is ``balanced``.
     hwaccel
-        ``auto`` has a graphics card encode where one can, else software. What it makes is not the
-        same on each machine, goes through one encoder, and cannot be resumed. So does a
-        `codec` such as ``h264_nvenc``.
+        With ``auto`` a graphics card encodes where one can, else software. Its videos are
+        not the same on each machine, go through one encoder and cannot be resumed. The same
+        holds for a `codec` such as ``h264_nvenc``.
     odd_size
         ``pad``, ``crop``, ``scale`` or ``error``, where the pixel format needs
         an even width and height.
@@ -216,12 +217,12 @@ def produce(
         with floats from -1 to 1 or int16 of shape (n,) or (n, 2). It is cut, or padded with
         silence, to the video's length; AAC in .mp4, .mov, .m4v and .m3u8, Opus in .mkv and .webm.
     subtitles
-        An .srt file, which becomes a text track of those.
+        An .srt file, which becomes a text track in .mp4, .mov, .m4v, .mkv and .webm.
     chapters
         Titles by the number of each chapter's first frame: ``{0: "Before", 120: "After"}``.
-        None takes the scenes of an `Act`, and of acts in sequence; ``{}`` makes none.
+        None takes the scenes of an `Act`, and acts or generators in sequence; ``{}`` makes none.
     overwrite
-        Whether an existing file may be replaced. It is, by a finished one only.
+        Whether an existing file may be replaced, which is done when the new one is finished.
     progress
         None shows a bar where there is a terminal or a notebook and lines
         elsewhere; False is silent; a function is called with ``(done, total)``.
@@ -234,10 +235,10 @@ def produce(
         them alone.
     param_by_frame, n_frames
         An `Animator`'s parameters, see `Animator.make_video`; left out, its
-        attributes of these names are taken. `n_frames` also makes a function
-        one of the frame number.
+        attributes of these names are taken. With `n_frames` a function is called
+        with the frame number.
     duration
-        Milliseconds; makes a function one of the time.
+        The video's length in milliseconds; a function is called with the time.
     savefig_params
         Options of ``Figure.savefig`` for an `Animator`. Those that only say how
         to write an image file, such as ``metadata``, have no effect.
@@ -256,8 +257,8 @@ def produce(
         them if a test on the first frames shows that frames do not depend on
         each other. True has them run in any case. None takes an `Animator`'s own.
     independent
-        True declares that no frame depends on those before it: what is skipped is
-        not run. None takes an `Animator`'s own.
+        True declares that no frame depends on those before it: updates of skipped
+        frames are not run. None takes an `Animator`'s own.
     audit
         The share of the frames that are drawn again in full and compared: 0 for none,
         1 for all, which is proof. None audits some of the first frames, and then
@@ -273,13 +274,14 @@ def produce(
         bytes; None is the distance of keyframes, 250.
     resume
         Go on from the segments that an earlier job of the same video has left,
-        one that was killed, stopped or failed.
+        one that was killed, stopped or failed. If the video is finished, nothing is
+        rendered, and the report says so.
     keep_parts
         Keep the finished segments beside the video.
     cache
-        True takes segments of an earlier video from the user's cache where nothing that
-        rayanim can see of what decides about their frames has changed, and keeps new ones
-        there. Some of their frames are drawn again and compared.
+        True takes from the user's cache the segments whose frames have not changed, as far
+        as rayanim can see, and keeps new ones there. Some of the frames that were taken are
+        drawn again and compared.
     address
         A Ray cluster that this machine belongs to: ``auto``, or ``HOST:PORT``
         of its head. None looks into ``RAY_ADDRESS``, and without one Ray runs
@@ -296,7 +298,7 @@ def produce(
     Returns
     -------
     Report
-        What was made, how quickly, what bound it, and the settings found.
+        What was made, how quickly, what took longest, and the settings found.
 
     Raises
     ------

@@ -382,7 +382,7 @@ def drawing_options(command: CommandT) -> CommandT:
             "--quality",
             type=click.Choice(list(QUALITIES)),
             help="Height and rate: l is 480p15, m 720p30, h 1080p60, p 1440p60, k 2160p60. "
-            "Animations of matplotlib's, lists and generators keep their own rate.",
+            "Frames that are given one by one, as by a list or parameters, keep their own rate.",
         ),
         click.option(
             "--dpi",
