@@ -408,6 +408,7 @@ HOW = ("address", "engine", "progress", "workers")
 
 
 @called_by_users
+@functools.wraps(save)
 def _save(animation: Animation, filename: Any, *arguments: Any, **options: Any) -> None:
     save(animation, filename, *arguments, **options)
 

@@ -88,6 +88,14 @@ def test_a_wrong_argument_shows_the_call() -> None:
     with pytest.raises(TypeError, match=r"make_video.*'fbs'\. Did you mean 'fps'") as caught:
         Broken(0).make_video("video.mp4", n_frames=5, fbs=30)
     assert PACKAGE not in shown(caught.value)
+    animation = FuncAnimation(plt.figure(), int, frames=5)
+    rayanim.patch()
+    try:
+        with pytest.raises(TypeError, match=r"^save.*'crv'\. Did you mean 'crf'"):
+            animation.save("video.mp4", crv=20)
+        animation.save("video.mp4", writer="pillow", progress_callback=lambda *_: None)
+    finally:
+        rayanim.unpatch()
     with pytest.raises(TypeError, match="missing 1 required") as caught:
         Broken(0).make_video()  # type: ignore[call-arg]
     assert PACKAGE not in shown(caught.value)
