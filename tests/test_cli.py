@@ -872,7 +872,7 @@ def test_help_is_grouped(capsys):
         (("preview",), "Print the page's address, and open no browser."),
         (("doctor",), "report what is wrong and how to fix it"),
         (("run",), "Take unchanged segments from the cache"),
-        (("cache",), "When it is full, those go first that were not used for the longest time."),
+        (("cache",), "When it is full, those that were not used for the longest time go first."),
         (("warm",), "End when no job has used it for so long: 90s, 30m or 2h."),
     ],
 )

@@ -295,7 +295,7 @@ class Joining:
             if start != self.frames:
                 raise PartsError(
                     f"Part {index} in {str(self._store.path)!r} begins with frame {start} of the "
-                    f"video where {self.frames} was expected. Render without resuming."
+                    f"video where {self.frames} was expected. Leave out resume=True."
                 )
             joiner.add(segment)
             self.frames += segment.n_frames

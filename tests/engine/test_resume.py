@@ -394,7 +394,7 @@ def test_a_cut_manifest_ends_the_job(video: Path, left: int) -> None:
     stop_at(video, 45)
     manifest = video.with_name("video.mp4.parts") / "manifest.json"
     manifest.write_bytes(manifest.read_bytes()[:left])
-    with pytest.raises(ResumeError, match=r"manifest\.json' cannot be used.*without resuming"):
+    with pytest.raises(ResumeError, match=r"manifest\.json' cannot be used.*resume=True"):
         render(Stopped(video.parent), video, resume=True)
     assert video.read_text() == "the video of before"
     assert len(parts_of(video)) == 5
