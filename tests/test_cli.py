@@ -379,7 +379,12 @@ def test_a_folder_gets_an_image_for_each_frame(script, capsys):
     """And is named as it was asked for."""
     assert _code("run", script(CALLS), "-o", "images/") == 0
     assert len(list(Path("images").iterdir())) == 12
-    assert "images/: 12 frames" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "images/: 12 frames" in shown.out and "images/: 12/12 frames" in shown.err
+    assert _code("run", script(CALLS), "-o", "talk/index.m3u8") == 0
+    shown = capsys.readouterr()
+    assert "talk/index.m3u8: 12 frames" in shown.out
+    assert "talk/index.m3u8: 12/12 frames" in shown.err
     assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 0
     assert _code("run", script(CALLS), "-o", "images/a_%d.jpg", "--no-overwrite") == 2
     assert "has files of such names" in capsys.readouterr().err
