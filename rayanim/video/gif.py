@@ -19,11 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from rayanim.video.convert import Bytes
-from rayanim.video.encode import (
-    EncodedPacket,
-    EncodedSegment,
-    open_codec,
-)
+from rayanim.video.encode import EncodedPacket, EncodedSegment, open_codec
 from rayanim.video.images import ImageSegmentEncoder
 from rayanim.video.join import Joiner
 from rayanim.video.spec import StreamSpec
@@ -175,7 +171,7 @@ class PaletteMapper:
 
 
 class GifSegmentEncoder(ImageSegmentEncoder):
-    """Encodes one segment of a GIF: `encode` frames, then `finish` or `abort`.
+    """Encodes one segment of a GIF.
 
     Its first image is a whole one. To join it, the pixels of its first and its last
     frame are kept: see `GifJoiner`.
@@ -184,23 +180,23 @@ class GifSegmentEncoder(ImageSegmentEncoder):
     def __init__(self, spec: StreamSpec) -> None:
         super().__init__(spec)
         self._first = self._last = np.empty((0, 0), np.uint8)
-        with self._state.step(self._packets.clear):
+        with self._explaining():
             self._mapper = PaletteMapper(spec)
             self._images = _ImageEncoder(spec, self._mapper.palette)
 
     def _packet(self, packed: Bytes) -> EncodedPacket:
         self._last = self._mapper.map(packed)
-        at = self._state.frames
-        if not at:
+        is_first = not self._frames
+        if is_first:
             self._first = self._last
-        return EncodedPacket(self._images.encode(self._last), at, not at)
+        return EncodedPacket(self._images.encode(self._last), self._frames, is_first)
 
     def _ends(self) -> bytes:
         return zlib.compress(self._first.tobytes() + self._last.tobytes(), 1)
 
 
 class GifJoiner(Joiner):
-    """Writes one GIF: `add` its segments in order, then `finish` or `abort`.
+    """Writes one GIF.
 
     The first image of each segment but the video's first is encoded again, as what
     has changed since the last frame of the segment before. So the file is, byte for
@@ -216,7 +212,7 @@ class GifJoiner(Joiner):
     def finish(self) -> int:
         """Write the end of the file, and return its size in bytes."""
         size_bytes = super().finish()
-        clock, n_frames = self._file.clock, self._state.frames
+        clock, n_frames = self._file.clock, self._frames
         if not clock.is_even and self._file.path is not None:
             begin, end = (
                 round(100 * at * clock.tick) for at in (clock.at(n_frames - 1), clock.end(n_frames))

@@ -19,12 +19,10 @@ from typing import BinaryIO, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image
 
-from rayanim.errors import EncodeError
 from rayanim.video.convert import Bytes
-from rayanim.video.encode import EncodedPacket, EncodedSegment, EncoderState
-from rayanim.video.images import ImageSegmentEncoder
+from rayanim.video.encode import EncodedPacket, EncodedSegment
+from rayanim.video.images import ImageSegmentEncoder, TimedJoiner
 from rayanim.video.spec import StreamSpec
-from rayanim.video.timing import Clock
 
 _PLACE = struct.Struct("<4I")
 """What stands before each image: left, top, width and height in pixels."""
@@ -47,7 +45,7 @@ class Rectangle(NamedTuple):
 
 
 class RectangleSegmentEncoder(ImageSegmentEncoder):
-    """Encodes one segment: `encode` frames, then `finish` or `abort`.
+    """Encodes one segment.
 
     Its first image is a whole one. To join it, the pixels of its first and its last
     frame are kept: see `RectangleJoiner`.
@@ -62,7 +60,7 @@ class RectangleSegmentEncoder(ImageSegmentEncoder):
         image = changed_image(packed, before, self._spec)
         self._last = packed.tobytes()
         self._first = self._first or self._last
-        return EncodedPacket(image, self._state.frames, before is None)
+        return EncodedPacket(image, self._frames, before is None)
 
     def _ends(self) -> bytes:
         return zlib.compress(self._first + self._last, 1)
@@ -102,68 +100,24 @@ def changed_rectangle(pixels: Bytes, before: Bytes) -> Rectangle:
     return Rectangle(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
 
 
-class RectangleJoiner:
-    """Writes one animation: `add` its segments in order, then `finish` or `abort`.
+class RectangleJoiner(TimedJoiner):
+    """Writes one animation.
 
     The first image of each segment but the video's first is encoded again, as what
     has changed since the last frame of the segment before.
     """
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
-        self._spec = spec
-        self._path = None if path is None else Path(path)
-        name = "a test in memory" if path is None else repr(str(path))
-        self._state = EncoderState(spec, name)
+        super().__init__(spec, path)
         self._last: Bytes | None = None
-        with self._state.step(self._discard):
+        with self._explaining():
             # Closed by `finish` or `abort`.
             file = io.BytesIO() if path is None else Path(path).open("w+b")  # noqa: SIM115
             self._file: BinaryIO = file
             self._writer = (_Apng if spec.container == "apng" else _Webp)(spec, self._file)
-        self._clock = Clock(spec.rate, spec.timing)
-        # An image is written with its time, which is known with the next one.
-        self._waiting = b""
 
-    def turn(self) -> None:
-        """The segments that follow have the same frames in reverse."""
-        with self._state.step(self._discard):
-            self._write_waiting(self._clock.end(self._state.frames))
-        self._clock.turn(self._state.frames)
-
-    def add(self, segment: EncodedSegment) -> None:
-        """Write the next segment."""
-        self._state.check_open()
-        with self._state.step(self._discard):
-            for packet in self._packets(segment):
-                self._write_waiting(self._clock.at(self._state.frames))
-                self._waiting = packet.data
-                self._state.frames += 1
-
-    def finish(self) -> int:
-        """Write the end of the file, and return its size in bytes."""
-        self._state.check_open()
-        if not self._state.frames:
-            raise EncodeError("There is no frame to write.")
-        with self._state.step(self._discard):
-            self._write_waiting(self._clock.end(self._state.frames))
-            self._writer.finish(self._state.frames)
-            self._file.flush()
-            size_bytes = self._file.seek(0, os.SEEK_END)
-            self._file.close()
-        self._state.end()
-        return size_bytes
-
-    def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
-        if self._state.end():
-            self._discard()
-
-    def _write_waiting(self, end: int) -> None:
-        """Write the image before, which is shown until `end`."""
-        image, self._waiting = self._waiting, b""
-        if not image:
-            return
-        number, clock = self._state.frames - 1, self._clock
+    def _write(self, image: bytes, end: int) -> None:
+        number, clock = self._frames - 1, self._clock
         times_s = clock.at(number) * clock.tick, end * clock.tick
         place = Rectangle(*_PLACE.unpack_from(image))
         self._writer.add(number, times_s, place, image[_PLACE.size :])
@@ -178,11 +132,17 @@ class RectangleJoiner:
         data = changed_image(first, before, self._spec)
         return (replace(changed, data=data, is_keyframe=False), *others)
 
+    def _close(self) -> int:
+        self._writer.finish(self._frames)
+        self._file.flush()
+        size_bytes = self._file.seek(0, os.SEEK_END)
+        self._file.close()
+        return size_bytes
+
     def _discard(self) -> None:
         if hasattr(self, "_file"):
             self._file.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        super()._discard()
 
 
 class _Apng:
