@@ -84,7 +84,7 @@ class SimulatedJob:
         self._act(Begin(1 if self._scenario.autoscaled else self._scenario.actors, "simulated"))
         self._tick()
         self._sample()
-        while not (self._scheduler.finished and self._threads.is_done):
+        while not (self._scheduler.queue.finished and self._threads.is_done):
             self._agenda.step()
         drawn_s, node_s, busy_s = self._agenda.now_s, self._nodes.paid_s(), self._busy_s
         self._act(Finish())

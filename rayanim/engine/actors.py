@@ -10,15 +10,23 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rayanim.engine.draw import DrawnMeta, Payload, RenderSetup, Worker, close_source, open_source
+from rayanim.engine.audit import PROCESS, FrameMark
+from rayanim.engine.draw import (
+    ChunkRenderer,
+    DrawnMeta,
+    Payload,
+    RenderSetup,
+    close_source,
+    open_source,
+)
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.packing import PackedSource, unpack
 from rayanim.engine.plan import Chunk, Segment
 from rayanim.engine.writing import SegmentWriter
-from rayanim.errors import RayanimError
+from rayanim.errors import RayanimError, RedrawError
 
 if TYPE_CHECKING:
     from rayanim.sources import Source
@@ -52,7 +60,7 @@ class RenderActor:
         self._packed: PackedSource | None = packed
         self._setup = setup
         self._source: Source | None = None
-        self._worker: Worker
+        self._renderer: ChunkRenderer
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
@@ -76,25 +84,62 @@ class RenderActor:
         packed = self._packed
         if packed is None:
             raise RuntimeError("the source is open")
-        source = unpack(packed)
+        self._source = source = unpack(packed)
         if setup.replay is not None:
             replayed = setup.replay.of(source, setup.settings.seed, lambda: unpack(packed))
-            if replayed is None:
-                setup = replace(setup, replay=None)
-            source = replayed or source
-        self._source = source
+            self._source = source = replayed or source
         # It may be large.
         self._packed = None
-        open_source(self._source, setup.settings.seed, setup.geometry)
-        self._worker = Worker(self._source, setup)
-        self._worker.draw_first()
+        open_source(source, setup.settings.seed, setup.geometry)
+        self._renderer = ChunkRenderer(
+            source, setup.spec, setup.settings, is_audited=True, begun=setup.begun
+        )
+        if setup.in_full:
+            self._renderer.draw_in_full_from_now()
+        self._draw_first()
+
+    def _draw_first(self) -> None:
+        """Draw the video's first frame, as the first process did: what that leaves behind counts.
+
+        Raises `RedrawError` if it has other pixels here.
+        """
+        setup = self._setup
+        frames, _ = self._renderer.render(Chunk(0, 0, 1, setup.first))
+        if setup.first_mark is None or setup.settings.audit == 0:
+            return
+        mark = FrameMark.of(setup.first_mark.number, frames[0], setup.spec)
+        if not mark.same_as(setup.first_mark):
+            raise RedrawError(
+                f"Frame {mark.number}, the first one, has other pixels in a render actor than in "
+                f"the script's process{mark.where(setup.first_mark)}: {PROCESS}",
+                in_process=True,
+            )
 
     def render(self, chunk: Chunk) -> tuple[DrawnMeta, Payload | None]:
         """Draw a chunk; its frames, or its segment, come as an object of their own."""
+        from rayanim.storage.fingerprint import batch_digest
+
+        payload: Payload
+        digest, renderer = None, self._renderer
         try:
-            payload, meta = self._worker.work(chunk)
+            if chunk.encodes:
+                payload, timings = renderer.encode(chunk)
+                payload_bytes = payload.data_bytes
+                digest = batch_digest(chunk.batch.numbers, chunk.batch.params)
+            else:
+                payload, timings = renderer.render(chunk)
+                payload_bytes = payload.nbytes
         except RayanimError as error:
             return DrawnMeta(None, process_rss_bytes(), error), None
+        meta = DrawnMeta(
+            timings,
+            process_rss_bytes(),
+            payload_bytes=payload_bytes,
+            marks=tuple(renderer.marks),
+            batch_digest=digest,
+            noted=renderer.noted,
+            opened=renderer.opened.first,
+        )
         return meta, payload
 
     def close(self) -> RayanimError | None:

@@ -203,7 +203,7 @@ class RayRun:
         is_encoded = self._video.look_around()
         if self._encoder is not None:
             self._encoder.found(self._video.take_found())
-        return is_encoded and self._scheduler.finished
+        return is_encoded and self._scheduler.queue.finished
 
     def _count_fleet(self) -> None:
         self._events.counted(self._scheduler.roster.alive, self._scheduler.roster.nodes)

@@ -47,6 +47,7 @@ from rayanim.errors import (
     SettingsError,
 )
 from rayanim.events import (
+    ChunkDrawn,
     FrameAudited,
     FramesRejected,
     JobResumed,
@@ -118,7 +119,8 @@ class InProcess:
         with cached.opened_by_setup:
             open_source(self._source, settings.seed, None)
         self.open_s = time.perf_counter() - began_s
-        self._first_mark: FrameMark | None = None
+        self.first_mark: FrameMark
+        """Of the video's first frame, once it was drawn."""
         self.first_draw_s = 0.0
         """Seconds that the first frame took."""
         self.last = -1
@@ -170,18 +172,13 @@ class InProcess:
         """The video's frames; to be asked for once."""
         return PushedBack(self._ahead, self._job.feed)
 
-    @property
-    def first_digest(self) -> bytes:
-        """A short name for the pixels of the video's first frame; after it was drawn."""
-        return b"" if self._first_mark is None else self._first_mark.digest
-
     def draw_first(self, pristine: PackedSource | None) -> None:
         """Draw the video's first frame, and what the palette of a GIF is chosen from.
 
         They stay in `feed`.
         """
         self._draw_ahead(self._first, 0, pristine)
-        self._first_mark = FrameMark.of(self._first.numbers[0], self.held(0), self.spec)
+        self.first_mark = FrameMark.of(self._first.numbers[0], self.held(0), self.spec)
         if any(each.container == "gif" for each in self.spec.outputs):
             from rayanim.engine.palette import with_palettes
 
@@ -224,7 +221,7 @@ class InProcess:
         self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
         self.first_draw_s = self.first_draw_s or timings.draw_s
         self._cached.note(self._renderer.noted)
-        self._events.drawn_here(chunk, timings)
+        self._events.emit(ChunkDrawn.timed(chunk, timings, actor=None))
         self.order_test.remember(chunk, frames)
         self.last = chunk.batch.numbers[-1]
         return frames
@@ -265,7 +262,7 @@ class InProcess:
             geometry=self.geometry,
             spec=self.spec,
             first=self._ahead[:1],
-            first_mark=self._first_mark,
+            first_mark=self.first_mark,
             open_s=self.open_s,
             in_full=self._job.in_full or self._renderer.difference is not None,
         )
@@ -632,18 +629,19 @@ class Resumption:
             ),
             seed=settings.seed,
             source_name=self._job.source.name,
-            first_frame=self._inside.first_digest.hex(),
+            first_frame=self._inside.first_mark.digest.hex(),
             log=self._events.notice,
         )
         found = self._cached.find(self._inside, longest, store, pristine)
         self._segment_store.take_up_cached(found, self._cached.keep)
-        if self._segment_store.resumed_frames:
+        if self._segment_store.finished:
             self._report(is_cached=bool(found))
         return store
 
     def _report(self, *, is_cached: bool) -> None:
-        resumed = self._segment_store.resumed_frames
-        written_bytes = self._segment_store.resumed_bytes
+        finished = self._segment_store.finished.values()
+        resumed = sum(info.n_frames for info in finished)
+        written_bytes = sum(info.file_bytes for info in finished)
         cached = resumed if is_cached else 0
         event = JobResumed(frames=resumed, cached_frames=cached, written_bytes=written_bytes)
         self._events.emit(event)
@@ -669,7 +667,7 @@ class Resumption:
                 self._draw_again(segment.index, Chunk(0, segment.start, segment.stop, batch))
             return bool(is_there)
 
-        plan.leave_out(self._segment_store.has_file, is_done)
+        plan.leave_out(self._segment_store.finished.__contains__, is_done)
 
     def end_at(self, segments: int) -> None:
         """The video has so many segments: those of an earlier job beyond them go."""
@@ -678,7 +676,7 @@ class Resumption:
             self._events.emit(FramesRejected(frames=surplus, written_bytes=0))
 
     def _draw_again(self, index: int, chunk: Chunk) -> None:
-        info = self._segment_store.info_of(index)
+        info = self._segment_store.finished[index]
         self._events.emit(FramesRejected(frames=info.n_frames, written_bytes=info.file_bytes))
         self._events.notice_once(
             f"The segment of {chunk.label} has another length or was drawn with other "
@@ -717,7 +715,8 @@ class SpaceWatch:
             self._disks.setdefault(each.parent.stat().st_dev, []).append(each)
 
     def check(self) -> None:
-        from rayanim.storage.store import check_space, expected_bytes
+        from rayanim.storage.output import bytes_of
+        from rayanim.storage.store import check_space
 
         stats, now_s = self._events.stats, time.perf_counter()
         if stats.total is None or stats.written_frames < MIN_MEASURED_FRAMES:
@@ -725,22 +724,19 @@ class SpaceWatch:
         if now_s < self._next_check_s:
             return
         self._next_check_s = now_s + CHECK_EVERY_S
-        joined = {disk: sum(map(_bytes_of, outputs)) for disk, outputs in self._disks.items()}
+        joined = {
+            disk: sum(bytes_of(each) or 0 for each in outputs)
+            for disk, outputs in self._disks.items()
+        }
         joined_bytes = sum(joined.values())
-        rest_bytes, needed_bytes = (
-            expected_bytes(
-                stats.written_bytes,
-                stats.written_frames,
-                stats.total,
-                joined_bytes=joined_bytes,
-                with_parts=with_parts,
-            )
-            for with_parts in (False, self._with_parts)
-        )
+        # What is to come is taken to be like what is done. Segments stay until the video is whole.
+        video_bytes = -(-stats.written_bytes * stats.total // stats.written_frames)
+        rest_bytes = max(0, video_bytes - joined_bytes)
+        parts_bytes = max(0, video_bytes - stats.written_bytes) if self._with_parts else 0
         first, *others = self._disks
-        # What is to come is shared out like what is joined.
+        # It is shared out like what is joined.
         needed = {disk: rest_bytes * joined[disk] // max(1, joined_bytes) for disk in others}
-        needed[first] = needed_bytes - sum(needed.values())
+        needed[first] = parts_bytes + rest_bytes - sum(needed.values())
         try:
             for disk, outputs in self._disks.items():
                 check_space(outputs[0].parent, needed[disk])
@@ -750,9 +746,3 @@ class SpaceWatch:
             self._events.notice_once(
                 f"If all frames are like the first ones: {error.message}", "space"
             )
-
-
-def _bytes_of(output: Path) -> int:
-    """Bytes of an unfinished file, or of a folder of images."""
-    files = output.iterdir() if output.is_dir() else [output]
-    return sum(each.stat().st_size for each in files if each.exists())

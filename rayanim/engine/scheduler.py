@@ -198,11 +198,6 @@ class Scheduler(Generic[Payload]):
     # ---- what the loop and the progress bar ask
 
     @property
-    def finished(self) -> bool:
-        """Whether every chunk was drawn, encoded and written."""
-        return self.queue.finished
-
-    @property
     def unresponsive_nodes(self) -> Collection[str]:
         return self._late.unresponsive_nodes
 

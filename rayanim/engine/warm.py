@@ -35,6 +35,7 @@ from rayanim.engine.ray_process import (
     JOBS_AT_ONCE,
     RayProcess,
     RunningRay,
+    locked,
     on_loopback,
 )
 from rayanim.engine.ray_session import LocalRay, RaySession
@@ -174,19 +175,22 @@ def find() -> tuple[Description | None, str | None]:
 
 def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock file at `path`."""
-    import fcntl
+    return _is_held(path, shared=True)
 
+
+def is_used(users: Path) -> bool:
+    """Whether a job holds the file."""
+    return _is_held(users, shared=False)
+
+
+def _is_held(path: Path, *, shared: bool) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = locked(path, shared=shared)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
+    if descriptor is not None:
         os.close(descriptor)
-    return False
+    return descriptor is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,21 +253,15 @@ def joined(users: str) -> Callable[[], None] | None:
 
     The system removes the mark of a job that is killed.
     """
-    import fcntl
-
-    try:
-        descriptor = os.open(users, os.O_RDWR)
-    except OSError:
-        return None
     # The warm process holds the file for a moment whenever it looks.
     for _ in range(10):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(0.01)
-        else:
+            descriptor = locked(users, shared=True)
+        except OSError:  # its Ray has ended
+            return None
+        if descriptor is not None:
             return partial(os.close, descriptor)
-    os.close(descriptor)
+        time.sleep(0.01)
     return None
 
 
@@ -474,20 +472,6 @@ class WarmProcess:
     def _end(ray: RayProcess, users: Path) -> None:
         ray.end()
         users.unlink(missing_ok=True)
-
-
-def is_used(users: Path) -> bool:
-    """Whether a job holds the file."""
-    import fcntl
-
-    try:
-        with users.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:  # its Ray has ended
-        return False
-    return False
 
 
 def main() -> None:

@@ -177,7 +177,7 @@ class Target:
                 "now, so nothing was put there. When no other job does, run this one again with "
                 "--resume."
             )
-        _logger.info("Uploading %d bytes to %s.", _bytes_of(part), real)
+        _logger.info("Uploading %d bytes to %s.", bytes_of(part), real)
         try:
             self._upload(part, real)
         except OSError as error:
@@ -202,7 +202,7 @@ def check_whole(parts: Sequence[Path], file_bytes: int) -> list[int]:
 
     Their bytes.
     """
-    found = [_bytes_of(part) for part in parts]
+    found = [bytes_of(part) for part in parts]
     if None in found or sum(filter(None, found)) != file_bytes:
         names = " and ".join(repr(str(part)) for part in parts)
         sizes = " and ".join(map(str, found))
@@ -213,7 +213,8 @@ def check_whole(parts: Sequence[Path], file_bytes: int) -> list[int]:
     return [each or 0 for each in found]
 
 
-def _bytes_of(part: Path) -> int | None:
+def bytes_of(part: Path) -> int | None:
+    """Bytes of an unfinished file, or of a folder of images; None where there is none."""
     if not part.exists():
         return None
     files = part.iterdir() if part.is_dir() else (part,)

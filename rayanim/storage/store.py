@@ -611,23 +611,3 @@ def check_space(folder: Path, needed_bytes: int) -> None:
             f"its segments need about {needed_bytes / 2**20:,.1f} MB more. Free some space, or "
             "write elsewhere."
         )
-
-
-def expected_bytes(
-    done_bytes: int,
-    done_frames: int,
-    total_frames: int,
-    *,
-    joined_bytes: int = 0,
-    with_parts: bool = True,
-) -> int:
-    """How much is still to be written: the missing segment files, and the rest of the video.
-
-    Both are there at once, as the segments go when the video is whole. What is
-    to come is taken to be like what is done.
-    """
-    if done_frames <= 0:
-        return 0
-    video_bytes = -(-done_bytes * total_frames // done_frames)
-    segment_bytes = max(0, video_bytes - done_bytes) if with_parts else 0
-    return segment_bytes + max(0, video_bytes - joined_bytes)

@@ -131,7 +131,7 @@ class Step:
         return was_open
 
 
-class Encoder(Step):
+class FrameEncoder(Step):
     """Encodes frames: `encode`, then `finish` or `abort`."""
 
     def encode(self, frames: Bytes) -> None:
@@ -147,7 +147,7 @@ class Encoder(Step):
         raise NotImplementedError
 
 
-class VideoEncoder(Encoder):
+class VideoEncoder(FrameEncoder):
     """Writes one video.
 
     Memory is bounded by the codec's lookahead: with libx264 a process stays at
@@ -189,7 +189,7 @@ class VideoEncoder(Encoder):
             self._packets += 1
 
 
-class PacketEncoder(Encoder):
+class PacketEncoder(FrameEncoder):
     """Encodes one segment. Memory: the encoder's, and the packets so far."""
 
     def __init__(self, spec: StreamSpec) -> None:
@@ -641,18 +641,10 @@ def reason_for(error: Exception, retry: Callable[[], object]) -> str:
     the GIL, which they need to log.
     """
     words = str(getattr(error, "strerror", None) or error)
-    with _no_garbage_collection(), _log_on(), av.logging.Capture() as logs:
-        _try(retry)
+    with _no_garbage_collection(), _log_on(), av.logging.Capture() as logs, suppress(*FAILURES):
+        retry()  # only its log matters
     lines = dict.fromkeys(f"{name}: {message.strip()}" for _level, name, message in logs)
     return "; ".join([words, *lines])
-
-
-def _try(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except (av.FFmpegError, OSError, ValueError):
-        # Expected: only its log matters.
-        return
 
 
 @contextmanager

@@ -170,7 +170,6 @@ class SegmentsEncoder:
         return [last]
 
     def abort(self) -> None:
-        """Close the encoder; no effect after `finish`."""
         if self._encoder is not None:
             self._encoder.abort()
 
@@ -188,16 +187,13 @@ class SegmentedEncoder:
         self._joiner.turn()
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         self._join(self._segments.encode(frames))
 
     def finish(self) -> int:
-        """Close the file, and return its size in bytes."""
         self._join(self._segments.finish())
         return self._joiner.finish()
 
     def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
         self._segments.abort()
         self._joiner.abort()
 
@@ -264,7 +260,6 @@ class PingPongSegmentEncoder:
         self._encoder = _segment_encoder(spec)
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         self._encoder.encode(frames)
         self._kept.add(frames)
 
@@ -279,7 +274,6 @@ class PingPongSegmentEncoder:
         return replace(there, back=back)
 
     def abort(self) -> None:
-        """Close the encoder; no effect after `finish`."""
         self._encoder.abort()
         self._kept.close()
 
@@ -292,12 +286,10 @@ class PingPongEncoder:
         self._encoder = encoder
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         self._encoder.encode(frames)
         self._kept.add(frames)
 
     def finish(self) -> int:
-        """Close the file, and return its size in bytes."""
         self._encoder.turn()
         for frame in self._kept.reversed():
             self._encoder.encode(frame)
@@ -306,7 +298,6 @@ class PingPongEncoder:
         return size_bytes
 
     def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
         self._encoder.abort()
         self._kept.close()
 

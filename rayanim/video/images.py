@@ -81,7 +81,6 @@ class TimedJoiner(OwnJoiner):
         self._waiting = b""
 
     def turn(self) -> None:
-        """The segments that follow have the same frames in reverse."""
         with self._explaining():
             self._write_waiting(self._clock.end(self._frames))
         self._clock.turn(self._frames)

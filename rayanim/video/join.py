@@ -50,7 +50,6 @@ class Joiner(Step):
         self._waiting: EncodedSegment | None = None
 
     def turn(self) -> None:
-        """The segments that follow have the same frames in reverse."""
         waiting = 0 if self._waiting is None else self._waiting.n_frames
         self._file.clock.turn(self._frames + waiting)
 

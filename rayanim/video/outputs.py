@@ -59,7 +59,6 @@ class OutputsSegmentEncoder:
         self._frames = 0
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         for number, ended in self._outputs.encode(frames):
             self._ended[number] += ended
         self._frames += len(frames)
@@ -76,7 +75,6 @@ class OutputsSegmentEncoder:
         return replace(segment, back=replace(segment, outputs=tuple(map(tuple, back))))
 
     def abort(self) -> None:
-        """Close the encoders; no effect after `finish`."""
         self._outputs.abort()
 
 
@@ -96,7 +94,6 @@ class OutputsJoiner:
                 joiner.add(each)
 
     def turn(self) -> None:
-        """The segments that follow have the same frames in reverse."""
         for each in self._joiners:
             each.turn()
 
@@ -105,7 +102,6 @@ class OutputsJoiner:
         return sum(each.finish() for each in self._joiners)
 
     def abort(self) -> None:
-        """Close without finishing and remove the files; no effect after `finish`."""
         for each in self._joiners:
             each.abort()
 
@@ -121,7 +117,6 @@ class OutputsEncoder:
         self._outputs = _Outputs(spec, encoders)
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         for _ in self._outputs.encode(frames):
             pass
 
@@ -130,7 +125,6 @@ class OutputsEncoder:
         return sum(each.finish() for each in self._outputs.encoders)
 
     def abort(self) -> None:
-        """Close without finishing and remove the files; no effect after `finish`."""
         self._outputs.abort()
 
 

@@ -117,7 +117,7 @@ class World:
     def run(self) -> None:
         """From the first actor to the last frame."""
         self.on(Begin(self.max_actors, "all of them"))
-        while not self.scheduler.finished:
+        while not self.scheduler.queue.finished:
             assert self.now_s < LATEST_S, "the job does not end"
             self.on(Tick())
             self.now_s += 0.1

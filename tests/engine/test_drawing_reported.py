@@ -19,9 +19,9 @@ from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.engine.actors import RenderActor
 from rayanim.engine.draw import ChunkRenderer, RenderSetup, Timings, open_source
 from rayanim.engine.packing import pack
-from rayanim.engine.plan import Chunk
+from rayanim.engine.plan import Chunk, Segment
 from rayanim.engine.stats import JobEvents, JobStats, ProgressListener
-from rayanim.events import FramesDrawn
+from rayanim.events import ChunkDrawn
 from rayanim.figure import artists
 from rayanim.figure import changes as changes_module
 from rayanim.figure.canvas import IncrementalCanvas
@@ -223,7 +223,11 @@ def test_notes_with_one_key_are_shown_once() -> None:
     events = JobEvents(stats, ProgressListener(stats, shown))
     for text in ("44 lines", "45 lines"):
         notes = (Note("pile-up", text), Note("difference", "Frame 3"))
-        events.emit(FramesDrawn(timings=Timings(0.1, 0.1, 1, draws=DrawStats(notes=notes))))
+        events.emit(
+            ChunkDrawn.timed(
+                Segment(0, 0, 1), Timings(0.1, 0.1, 1, draws=DrawStats(notes=notes)), actor=None
+            )
+        )
     events.notice_once("44 lines")
     events.notice_once("44 lines")
     assert stats.events == shown.messages == ["44 lines", "Frame 3", "44 lines"]

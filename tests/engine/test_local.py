@@ -101,7 +101,7 @@ def test_the_first_frame_is_drawn_before_the_plan_is_made(tmp_path: Path) -> Non
     """It names the video, and is still to come."""
     inside = inside_of(Source(3), tmp_path / "part")
     inside.draw_first(None)
-    assert inside.first_digest
+    assert inside.first_mark.digest
     opening = inside.held(0)
     assert np.array_equal(opening, inside.draw(first(inside))[0])
 

@@ -199,7 +199,7 @@ def test_a_job_from_its_first_actor_to_its_end() -> None:
     assert [each.last for each in did if isinstance(each, EndSegment)] == [second]
     for chunk in (first, second):
         desk.on(Taken(chunk, 0.1, 0.0))
-    assert desk.scheduler.finished
+    assert desk.scheduler.queue.finished
     assert Release(1) in desk.on(Finish())
 
 
