@@ -34,22 +34,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What a call of the encoder actor gave, or how it failed."""
-
-    value: int
-    failure: RayanimError | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Acknowledgement:
     """The encoder actor has taken a segment."""
 
     encode_s: float
     wait_s: float
     rss_bytes: int
-    failure: RayanimError | None
-    written_bytes: int = 0
+    written_bytes: int
 
 
 class RenderActor:
@@ -57,7 +48,7 @@ class RenderActor:
 
     def __init__(self, packed: PackedSource, setup: RenderSetup, label: str = "") -> None:
         self._label = label
-        self._packed: PackedSource | None = packed
+        self._packed = packed
         self._setup = setup
         self._source: Source | None = None
         self._renderer: ChunkRenderer
@@ -80,16 +71,12 @@ class RenderActor:
         return None
 
     def _open(self) -> None:
-        setup = self._setup
-        packed = self._packed
-        if packed is None:
-            raise RuntimeError("the source is open")
+        setup, packed = self._setup, self._packed
+        del self._packed  # it may be large
         self._source = source = unpack(packed)
         if setup.replay is not None:
             replayed = setup.replay.of(source, setup.settings.seed, lambda: unpack(packed))
             self._source = source = replayed or source
-        # It may be large.
-        self._packed = None
         open_source(source, setup.settings.seed, setup.geometry)
         self._renderer = ChunkRenderer(
             source, setup.spec, setup.settings, is_audited=True, begun=setup.begun
@@ -115,7 +102,7 @@ class RenderActor:
                 in_process=True,
             )
 
-    def render(self, chunk: Chunk) -> tuple[DrawnMeta, Payload | None]:
+    def render(self, chunk: Chunk) -> tuple[DrawnMeta | RayanimError, Payload | None]:
         """Draw a chunk; its frames, or its segment, come as an object of their own."""
         from rayanim.storage.fingerprint import batch_digest
 
@@ -130,7 +117,7 @@ class RenderActor:
                 payload, timings = renderer.render(chunk)
                 payload_bytes = payload.nbytes
         except RayanimError as error:
-            return DrawnMeta(None, process_rss_bytes(), error), None
+            return error, None
         meta = DrawnMeta(
             timings,
             process_rss_bytes(),
@@ -166,38 +153,37 @@ class EncoderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def open(self) -> Reply:
+    def open(self) -> int | RayanimError:
         """Open the file: segments may come after that; the process's id."""
         try:
             self._writer.open()
         except RayanimError as error:
-            return Reply(os.getpid(), error)
-        return Reply(os.getpid())
+            return error
+        return os.getpid()
 
-    def encode(self, segment: Segment, payload: EncodedSegment) -> Acknowledgement:
-        began_s, written_bytes = time.perf_counter(), 0
-        failure: RayanimError | None = None
+    def encode(self, segment: Segment, payload: EncodedSegment) -> Acknowledgement | RayanimError:
+        began_s = time.perf_counter()
         try:
             written_bytes = self._writer.put(segment, payload)
         except RayanimError as error:
-            failure = error
+            return error
         # Its share of the actor's time: others were written at the same time.
         took_s = (time.perf_counter() - began_s) / self._writer.width
         with self._answering:
             since_s, self._answered_s = self._answered_s, time.perf_counter()
             idle_s = max(0.0, self._answered_s - since_s - took_s)
-        return Acknowledgement(took_s, idle_s, process_rss_bytes(), failure, written_bytes)
+        return Acknowledgement(took_s, idle_s, process_rss_bytes(), written_bytes)
 
     def found(self, indices: Iterable[int]) -> None:
         """There are files of these segments that others wrote."""
         self._writer.found(indices)
 
-    def finish(self, n_frames: int) -> Reply:
+    def finish(self, n_frames: int) -> int | RayanimError:
         """Write what is left of a video of `n_frames`, and close the file; its bytes."""
         try:
-            return Reply(self._writer.finish(n_frames))
+            return self._writer.finish(n_frames)
         except RayanimError as error:
-            return Reply(0, error)
+            return error
 
 
 def remote(actor_class: type[Any], **options: Any) -> Any:

@@ -121,9 +121,8 @@ class Replay:
 class DrawnMeta:
     """What is known of a drawn chunk without its pixels; `marks` are of frames to audit."""
 
-    timings: Timings | None
+    timings: Timings
     rss_bytes: int
-    failure: RayanimError | None = None
     payload_bytes: int = 0
     marks: tuple[FrameMark, ...] = ()
     batch_digest: str | None = None

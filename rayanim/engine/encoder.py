@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayanim.engine.actors import Acknowledgement, EncoderActor, Reply, remote
+from rayanim.engine.actors import Acknowledgement, EncoderActor, remote
 from rayanim.engine.machine import process_of, wait_for_exit
 from rayanim.engine.plan import Chunk
 from rayanim.engine.ray_session import first_line, is_code_fault, is_lost_argument
@@ -72,9 +72,9 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writer, f"of {self._name.video}")
         try:
-            opened: Reply = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
-            if opened.failure is not None:
-                raise opened.failure
+            opened = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            if isinstance(opened, RayanimError):
+                raise opened
         except ray.exceptions.RayError as error:
             self.kill()
             raise FarmStartError(
@@ -83,7 +83,7 @@ class EncoderLink:
         except BaseException:
             self.kill()
             raise
-        self._process = process_of(opened.value)
+        self._process = process_of(opened)
         self._answered_s = time.perf_counter()
 
     def restart(self) -> bool:
@@ -135,7 +135,7 @@ class EncoderLink:
         if handed is None:
             return None
         try:
-            answer: Acknowledgement = ray.get(ref)
+            answer: Acknowledgement | RayanimError = ray.get(ref)
         except ray.exceptions.RayError as error:
             if is_lost_argument(error):
                 del self._handed[ref]
@@ -144,8 +144,8 @@ class EncoderLink:
         del self._handed[ref]
         self._restarts = 0
         del self._losses[handed.chunk.index]
-        if answer.failure is not None:
-            raise answer.failure
+        if isinstance(answer, RayanimError):
+            raise answer
         self._answered_s = time.perf_counter()
         self._found.add(handed.chunk.segment.index)
         self._slowest_s = max(self._slowest_s or 0.0, answer.encode_s)
@@ -158,7 +158,7 @@ class EncoderLink:
         ref = self._handle.finish.remote(n_frames)
         paths = self._writer.paths
         seen, changed_s = _sizes_and_times(paths), time.perf_counter()
-        answer: Reply | None = None
+        answer: int | RayanimError | None = None
         while answer is None:
             try:
                 answer = ray.get(ref, timeout=FINISH_POLL_S)
@@ -171,9 +171,9 @@ class EncoderLink:
                     raise _no_answer(now_s - changed_s) from None
             except ray.exceptions.RayError as error:
                 raise _failure_of(error) from error
-        if answer.failure is not None:
-            raise answer.failure
-        return answer.value
+        if isinstance(answer, RayanimError):
+            raise answer
+        return answer
 
     def waiting_s(self) -> float:
         """Seconds for which an answer has been due; raises where that is too long."""

@@ -8,19 +8,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rayanim.engine import messages
 from rayanim.engine.actors import RenderActor, remote
 from rayanim.engine.cluster import node_of_actor, usable_nodes
 from rayanim.engine.draw import DrawnMeta
-from rayanim.engine.messages import (
-    Answered,
-    Arrived,
-    CallFailed,
-    Died,
-    Event,
-    Joined,
-    PayloadLost,
-    TransferBegan,
-)
 from rayanim.engine.placement import Need, actor_options
 from rayanim.engine.plan import Chunk
 from rayanim.engine.ray_session import FETCH_LIMIT_S, first_line, is_code_fault, plain_text
@@ -132,7 +123,7 @@ class RenderPool:
     def refs(self) -> list[Any]:
         return list(self._calls)
 
-    def take(self, ref: Any) -> Event | None:
+    def take(self, ref: Any) -> messages.Event | None:
         """What the ready `ref` means; None where it belongs to an actor that is gone."""
         import ray
 
@@ -149,12 +140,12 @@ class RenderPool:
             return self._died(actor, error)
         if call.method == "hello":
             actor.node = answer
-            return Answered(actor.number, answer)
+            return messages.Answered(actor.number, answer)
         if call.chunk is None:
             if answer is not None:
                 return self._failed(actor, None, answer)
             actor.is_open = True
-            return Joined(actor.number)
+            return messages.Joined(actor.number)
         return self._drawn(actor, call.chunk, call.payload_ref, answer)
 
     def poll_s(self, otherwise_s: float) -> float:
@@ -166,7 +157,7 @@ class RenderPool:
         is_young = time.perf_counter() - youngest_s < YOUNG_TRANSFER_S
         return TRANSFER_POLL_S if is_young else otherwise_s
 
-    def arrived(self) -> list[Event]:
+    def arrived(self) -> list[messages.Event]:
         """The chunks that are here now, and those that never will be."""
         import ray
 
@@ -237,16 +228,18 @@ class RenderPool:
                     failures.append(failure)
         return failures
 
-    def _drawn(self, actor: _Actor, chunk: Chunk, payload_ref: Any, meta: DrawnMeta) -> Event:
-        if meta.failure is not None:
-            return self._failed(actor, chunk, meta.failure)
+    def _drawn(
+        self, actor: _Actor, chunk: Chunk, payload_ref: Any, meta: DrawnMeta | RayanimError
+    ) -> messages.Event:
+        if isinstance(meta, RayanimError):
+            return self._failed(actor, chunk, meta)
         transfer = _Transfer(actor.number, chunk, meta, time.perf_counter())
         if actor.node == self._here:
             return self._arrived(payload_ref, transfer)
         self._transfers[payload_ref] = transfer
-        return TransferBegan(actor.number, chunk, meta)
+        return messages.TransferBegan(actor.number, chunk, meta)
 
-    def _arrived(self, ref: Any, drawn: _Transfer) -> Event:
+    def _arrived(self, ref: Any, drawn: _Transfer) -> messages.Event:
         """With raw frames, which Ray's store holds as long as they are here; or a segment's ref."""
         import ray
 
@@ -255,18 +248,18 @@ class RenderPool:
             try:
                 payload = ray.get(ref, timeout=FETCH_LIMIT_S)
             except ray.exceptions.RayError as error:
-                return PayloadLost(drawn.number, drawn.chunk, first_line(error))
-        return Arrived(drawn.number, drawn.chunk, drawn.meta, payload)
+                return messages.PayloadLost(drawn.number, drawn.chunk, first_line(error))
+        return messages.Arrived(drawn.number, drawn.chunk, drawn.meta, payload)
 
-    def _failed(self, actor: _Actor, chunk: Chunk | None, failure: RayanimError) -> Event:
+    def _failed(self, actor: _Actor, chunk: Chunk | None, failure: RayanimError) -> messages.Event:
         usable = usable_nodes(self._need) if chunk is None else ()
-        return CallFailed(actor.number, chunk, failure, usable)
+        return messages.CallFailed(actor.number, chunk, failure, usable)
 
-    def _died(self, actor: _Actor, error: Exception) -> Event:
+    def _died(self, actor: _Actor, error: Exception) -> messages.Event:
         node = actor.node or node_of_actor(actor.handle)
         usable = () if actor.is_open else usable_nodes(self._need)
         self.end(actor.number)
-        return Died(actor.number, node, first_line(error), usable)
+        return messages.Died(actor.number, node, first_line(error), usable)
 
 
 def _call_error(chunk: Chunk | None, error: Exception) -> RayanimError:

@@ -190,7 +190,16 @@ class Target:
 
     def _move(self, part: Path, path: Path) -> None:
         """Put it in its place on this machine."""
-        _rename(part, path)
+        try:
+            _sync(part, os.O_RDWR)
+            part.replace(path)
+            # It is there; a folder that may be written, but not read, cannot be synced.
+            with contextlib.suppress(PermissionError):
+                _sync(path.parent, os.O_RDONLY)
+        except OSError as error:
+            raise EncodeError(
+                f"The finished video could not be put at {str(path)!r}: {error.strerror}."
+            ) from error
 
     def _upload(self, part: Path, url: Url) -> None:
         """Put it in its place in a store."""
@@ -261,19 +270,6 @@ def _temporary_folder() -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             folder.rmdir()
-
-
-def _rename(part: Path, path: Path) -> None:
-    try:
-        _sync(part, os.O_RDWR)
-        part.replace(path)
-        # It is there; a folder that may be written, but not read, cannot be synced.
-        with contextlib.suppress(PermissionError):
-            _sync(path.parent, os.O_RDONLY)
-    except OSError as error:
-        raise EncodeError(
-            f"The finished video could not be put at {str(path)!r}: {error.strerror}."
-        ) from error
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -446,17 +446,11 @@ def explained(error: Exception, spec: StreamSpec, name: str, frame: int) -> Enco
 
 # ITU-T H.273: 1 is BT.709 for primaries, transfer and matrix; matrix 0 is RGB.
 _BT709 = 1
-
-
 _RGB_MATRIX = 0
-
 
 # FFmpeg's AVColorRange.
 _LIMITED_RANGE = 1
-
-
 _FULL_RANGE = 2
-
 
 # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER: one header for the stream, not in the packets.
 _GLOBAL_HEADER = 1 << 22
