@@ -21,7 +21,6 @@ from rayanim.engine.messages import (
     EndSegment,
     Event,
     Finish,
-    HandOn,
     PayloadLost,
     Release,
     Submit,
@@ -286,7 +285,7 @@ class SimulatedJob:
                 self._nodes.submit(number, chunk, self._agenda.now_s + self._turn_s)
             case Release(number) | End(number):
                 self._nodes.end(number)
-            case HandOn(drawn, _):
+            case Drawn() as drawn:
                 self._hand_on(drawn)
             case EndSegment(last):
                 self._threads.end(last.segment.index)

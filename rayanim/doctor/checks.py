@@ -396,10 +396,8 @@ def _causes(here: Probe, there: Probe) -> Iterator[str]:
         same_name = there.fonts.default_file == here.fonts.default_file
         which = "another file of that name" if same_name else f"here {here.fonts.default_file}"
         yield f"the default font is {there.fonts.default_file}, {which}"
-    for lacking, where in (
-        (here.fonts.families - there.fonts.families, "there"),
-        (there.fonts.families - here.fonts.families, "here"),
-    ):
+    here_has, there_has = set(here.fonts.families), set(there.fonts.families)
+    for lacking, where in ((here_has - there_has, "there"), (there_has - here_has, "here")):
         if lacking:
             yield f"fonts missing {where}: {_listed(sorted(lacking))}"
     settings = _unequal(there.fonts.settings, here.fonts.settings)

@@ -61,19 +61,10 @@ class Examination:
     def facts(self) -> dict[str, Any]:
         """What was found out as plain values for JSON."""
         return {
-            "machine": _plain(asdict(self.here)),
+            "machine": asdict(self.here),
             "token": asdict(self.token),
-            "cluster": None if self.cluster is None else _plain(asdict(self.cluster)),
+            "cluster": None if self.cluster is None else asdict(self.cluster),
         }
-
-
-def _plain(value: Any) -> Any:
-    """`value` with sets as sorted lists, and what holds them likewise."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return sorted(value) if isinstance(value, frozenset) else value
 
 
 def examine(address: str | None = None, *, limit_s: float = ANSWER_LIMIT_S) -> Examination:

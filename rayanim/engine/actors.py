@@ -79,10 +79,13 @@ class RenderActor:
             self._source = source = replayed or source
         open_source(source, setup.settings.seed, setup.geometry)
         self._renderer = ChunkRenderer(
-            source, setup.spec, setup.settings, is_audited=True, begun=setup.begun
+            source,
+            setup.spec,
+            setup.settings,
+            is_audited=True,
+            in_full=setup.in_full,
+            begun=setup.begun,
         )
-        if setup.in_full:
-            self._renderer.draw_in_full_from_now()
         self._draw_first()
 
     def _draw_first(self) -> None:

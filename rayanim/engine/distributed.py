@@ -240,21 +240,16 @@ class RayRun:
                 self._pool.end(action.number)
             case messages.Exclude():
                 self._pool.exclude(action.node)
-            case messages.HandOn():
-                self._hand_on(action.drawn, action.batch_digest)
+            case Drawn() if action.chunk.encodes:
+                self._encoder_actor().put(action)
+            case Drawn():
+                self._video.encoders.add(action.chunk, action.payload, self._encoded)
             case messages.EndSegment():
                 self._video.encoders.end(self._video.segment_of(action.last))
             case messages.NoticeOnce():
                 self._events.notice_once(action.text, action.key)
             case JobEvent():
                 self._events.emit(action)
-
-    def _hand_on(self, drawn: Drawn[Any], batch_digest: str | None) -> None:
-        chunk, payload = drawn.chunk, drawn.payload
-        if chunk.encodes:
-            self._encoder_actor().put(chunk, payload, batch_digest)
-        else:
-            self._video.encoders.add(chunk, payload, self._encoded)
 
     def _encoded(self, chunk: Chunk, busy_s: float, wait_s: float) -> None:
         self._on(messages.Taken(chunk, busy_s, wait_s))

@@ -134,7 +134,8 @@ class ChunkRenderer:
     """Draws chunks of one open source; keeps the converter and its buffers.
 
     With `is_audited` it marks frames for the process that audits them, and leaves
-    comparing to it; otherwise it compares some frames with full draws.
+    comparing to it; otherwise it compares some frames with full draws. `in_full`: a
+    difference from a full draw was found elsewhere.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class ChunkRenderer:
         settings: RenderSettings,
         *,
         is_audited: bool = False,
+        in_full: bool = False,
         begun: int = -1,
         opened: OpenedFiles | None = None,
     ) -> None:
@@ -157,6 +159,7 @@ class ChunkRenderer:
         self._begun = begun
         self._packer = FramePacker(spec)
         self._monitor = DrawMonitor(0.0 if is_audited else comparing_share(settings.audit))
+        self._monitor.in_full = in_full
         self.marks: list[FrameMark] = []
         """Of the frames drawn by the last call."""
         self.noted: dict[int, bytes] = {}
@@ -174,10 +177,6 @@ class ChunkRenderer:
     def lays_out(self) -> bool:
         """Whether a layout has run in a frame that was drawn."""
         return self._monitor.lays_out
-
-    def draw_in_full_from_now(self) -> None:
-        """No incremental draws any more: a difference from a full draw was found elsewhere."""
-        self._monitor.in_full = True
 
     def render(self, chunk: Chunk) -> tuple[RawPayload, Timings]:
         """Draw and convert all frames of `chunk`.

@@ -168,12 +168,10 @@ FIRM_S = 2.0
 class Handover:
     """Decides when actors go on with what this process began."""
 
-    def __init__(
-        self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess, encoders: Encoders
-    ) -> None:
-        self._job = job
-        self._events = events
-        self._stats = events.stats
+    def __init__(self, chooser: Chooser, inside: InProcess, encoders: Encoders) -> None:
+        self._job = inside.job
+        self._events = inside.events
+        self._stats = inside.events.stats
         self._chooser = chooser
         self._inside = inside
         self._encoders = encoders
@@ -292,20 +290,13 @@ class VideoJob:
     stream that cannot be joined from segments is one segment.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        events: JobEvents,
-        chooser: Chooser,
-        inside: InProcess,
-        cached: CachedSegments,
-    ) -> None:
-        self.job = job
-        self.events = events
-        self._stats = events.stats
+    def __init__(self, chooser: Chooser, inside: InProcess) -> None:
+        self.job = inside.job
+        self.events = inside.events
+        self._stats = inside.events.stats
         self._chooser = chooser
         self._inside = inside
-        self.cached = cached
+        self.cached = inside.cached
         self._is_joined = inside.transport == "segments"
         self._drawn_frames = 0
         self._replay: Replay | None = None
@@ -326,7 +317,7 @@ class VideoJob:
             cores=self._chooser.cores,
             limit_bytes=self._chooser.limit_bytes // 2,
         )
-        self._handover = Handover(self.job, self.events, self._chooser, self._inside, self.encoders)
+        self._handover = Handover(self._chooser, self._inside, self.encoders)
         with contextlib.ExitStack() as stack:
             stack.callback(self._handover.stop)
             stack.callback(self._writer.abort)
@@ -345,7 +336,7 @@ class VideoJob:
             self._writer = FileWriter(spec, *paths, cuts=is_of_one, n_frames=n_frames)
             self.events.emit(VideoOpened(spec=spec, store=None, stats=self._stats))
             return
-        resumption = Resumption(self.job, self.events, self._inside, self.cached)
+        resumption = Resumption(self._inside)
         self._store = resumption.open(longest, self._chooser.pristine)
         self.events.emit(VideoOpened(spec=spec, store=self._store, stats=self._stats))
         self._space = SpaceWatch(paths, self.events, with_parts=self.job.segment_store.takes_disk)
@@ -568,8 +559,7 @@ class JobRunner:
             TransportChosen(transport=inside.transport, reason=inside.transport_reason)
         )
         try:
-            video_job = VideoJob(self._job, self._events, self._chooser, inside, self._cached)
-            choice, file_bytes = video_job.run()
+            choice, file_bytes = VideoJob(self._chooser, inside).run()
         except BaseException:
             inside.abandon()
             raise

@@ -99,10 +99,10 @@ class InProcess:
         from rayanim.video.codecs import probe
         from rayanim.video.encode import segment_spec
 
-        self._job = job
-        self._cached = cached
+        self.job = job
+        self.cached = cached
         settings = job.settings
-        self._events = events
+        self.events = events
         self._is_open = False
         self.must_stay: str | None = None
         """Why frames cannot be drawn elsewhere, as far as that was found out."""
@@ -142,9 +142,9 @@ class InProcess:
             self.abandon()
             raise
         cached.begin(self._source)
-        self._renderer = ChunkRenderer(self._source, self.spec, settings, opened=cached.opened)
-        if job.in_full:
-            self._renderer.draw_in_full_from_now()
+        self._renderer = ChunkRenderer(
+            self._source, self.spec, settings, in_full=job.in_full, opened=cached.opened
+        )
         self.order_test = OrderTest(self.spec, settings)
         known_ms = job.settings.performance.draw_ms
         self.cost = FrameCost(None if known_ms is None else known_ms / 1000)
@@ -152,7 +152,7 @@ class InProcess:
     def _source_of(self, job: Job) -> Source:
         """The source; where frames are left out, their updates run all the same."""
         settings, source = job.settings, job.source
-        skips = job.feed.is_selection or settings.resume or self._cached.is_active
+        skips = job.feed.is_selection or settings.resume or self.cached.is_active
         if not skips or settings.independent or settings.sequential or source.stays is not None:
             return source
         return SequentialSource(source, settings.seed, job.params_by_number(), only_forward)
@@ -160,17 +160,17 @@ class InProcess:
     @property
     def stays(self) -> str | None:
         """Why no frame may be drawn elsewhere, or None."""
-        if self._job.source.stays is not None:
-            return self._job.source.stays
+        if self.job.source.stays is not None:
+            return self.job.source.stays
         if self.must_stay is not None:
             return self.must_stay
         lays_out = self._measured.lays_out or self._renderer.lays_out
-        return LAID_OUT if lays_out and not self._job.settings.sequential else None
+        return LAID_OUT if lays_out and not self.job.settings.sequential else None
 
     @property
     def feed(self) -> Feed:
         """The video's frames; to be asked for once."""
-        return PushedBack(self._ahead, self._job.feed)
+        return PushedBack(self._ahead, self.job.feed)
 
     def draw_first(self, pristine: PackedSource | None) -> None:
         """Draw the video's first frame, and what the palette of a GIF is chosen from.
@@ -182,13 +182,13 @@ class InProcess:
         if any(each.container == "gif" for each in self.spec.outputs):
             from rayanim.engine.palette import with_palettes
 
-            self.spec = with_palettes(self._job, self, pristine)
+            self.spec = with_palettes(self.job, self, pristine)
 
     def draw_ahead(self, position: int, pristine: PackedSource | None) -> bool:
         """Have the frame there drawn before its turn, after all before it; False without one."""
         if position in self._held:
             return True
-        batch = self._job.feed.take(1)
+        batch = self.job.feed.take(1)
         if len(batch):
             self._ahead += batch.kept()
             self._draw_ahead(batch, position, pristine)
@@ -213,27 +213,27 @@ class InProcess:
         if self.is_held(chunk):
             return self._held.pop(chunk.start)
         frames, timings = self._renderer.render(chunk)
-        if self._renderer.difference is not None and self._job.may_redraw:
+        if self._renderer.difference is not None and self.job.may_redraw:
             # The frames before may be wrong as well.
             raise RedrawError(self._renderer.difference, in_full=True)
         timings = replace(timings, draw_s=timings.draw_s + self._made_s)
         self._made_s = 0.0
         self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
         self.first_draw_s = self.first_draw_s or timings.draw_s
-        self._cached.note(self._renderer.noted)
-        self._events.emit(ChunkDrawn.timed(chunk, timings, actor=None))
+        self.cached.note(self._renderer.noted)
+        self.events.emit(ChunkDrawn.timed(chunk, timings, actor=None))
         self.order_test.remember(chunk, frames)
         self.last = chunk.batch.numbers[-1]
         return frames
 
     def audit_cached(self, batch: Batch) -> None:
         """Draw some frames of a segment that the cache has, and compare."""
-        for before, one in self._cached.take_marked(batch.numbers[-1] + 1):
+        for before, one in self.cached.take_marked(batch.numbers[-1] + 1):
             ((number, params),) = one.frames()
             here = self._renderer.mark(number, params)
             self.last = number
-            self._events.emit(FrameAudited(frame=number))
-            self._cached.check(here, before)
+            self.events.emit(FrameAudited(frame=number))
+            self.cached.check(here, before)
 
     def take(self, plan: SegmentPlan) -> Chunk | None:
         """The chunk to draw next, as long as fits between two updates of progress."""
@@ -242,14 +242,14 @@ class InProcess:
         is_first = not plan.next_frame or plan.next_frame in self._held
         chunk = plan.take(1 if is_first else self.frames_per_step())
         # A generator of frames draws in here.
-        self._made_s = 0.0 if self._job.source.stays is None else time.perf_counter() - began_s
+        self._made_s = 0.0 if self.job.source.stays is None else time.perf_counter() - began_s
         return chunk
 
     def frames_per_step(self) -> int:
         """Frames to draw until progress and the choice where to draw are updated."""
         # The script's own animation can be drawn again as it stands, but not reached again, and
         # a generator may go on changing what it has given.
-        is_animation = is_animation_source(self._job.source)
+        is_animation = is_animation_source(self.job.source)
         if not self.cost.is_known or is_animation or self._first.is_borrowed:
             return 1
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
@@ -258,13 +258,13 @@ class InProcess:
     def setup(self) -> RenderSetup:
         """What render actors need to draw the same frames; after the first was drawn."""
         return RenderSetup(
-            settings=self._job.settings,
+            settings=self.job.settings,
             geometry=self.geometry,
             spec=self.spec,
             first=self._ahead[:1],
             first_mark=self.first_mark,
             open_s=self.open_s,
-            in_full=self._job.in_full or self._renderer.difference is not None,
+            in_full=self.job.in_full or self._renderer.difference is not None,
         )
 
     def close(self) -> None:
@@ -280,7 +280,7 @@ class InProcess:
     def cross_gap(self, chunk: Chunk, pristine: PackedSource) -> None:
         """Before `chunk` is drawn: find whether costly updates up to it must run."""
         index, source = chunk.batch.numbers[0], self._source
-        job, settings = self._job, self._job.settings
+        job, settings = self.job, self.job.settings
         # For the cache a test on some frames is no proof.
         skips = (job.feed.is_selection or settings.resume) and not settings.sequential
         if isinstance(source, SequentialSource) and skips:
@@ -290,10 +290,10 @@ class InProcess:
     def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
         """What the frames of actors are compared with; this process's source serves it from now."""
         source = self._source
-        if replay is None and isinstance(source, SequentialSource) and self._cached.is_active:
+        if replay is None and isinstance(source, SequentialSource) and self.cached.is_active:
             # What was put before it runs the updates that are skipped; actors jump.
-            source = self._job.source
-        return Reference(self._job, self.setup(), source, packed, replay, self.last)
+            source = self.job.source
+        return Reference(self.job, self.setup(), source, packed, replay, self.last)
 
 
 class Reference:
@@ -337,10 +337,7 @@ class Reference:
 
     def _renderer_of(self, source: Source, *, in_full: bool) -> ChunkRenderer:
         setup = self._setup
-        renderer = ChunkRenderer(source, setup.spec, setup.settings, is_audited=True)
-        if in_full:
-            renderer.draw_in_full_from_now()
-        return renderer
+        return ChunkRenderer(source, setup.spec, setup.settings, is_audited=True, in_full=in_full)
 
 
 SAMPLE_S = 0.5
@@ -606,20 +603,16 @@ def _check_order(frame: int, expected: int | None) -> None:
 class Resumption:
     """What a job finds of an earlier one."""
 
-    def __init__(
-        self, job: Job, events: JobEvents, inside: InProcess, cached: CachedSegments
-    ) -> None:
-        self._job = job
-        self._events = events
+    def __init__(self, inside: InProcess) -> None:
         self._inside = inside
-        self._cached = cached
-        self._segment_store = job.segment_store
+        self._events = inside.events
+        self._segment_store = inside.job.segment_store
         self.audits_here = True
         """Whether this process draws the frames that follow, and frames of the cache with them."""
 
     def open(self, longest: int, pristine: PackedSource | None) -> SegmentFolder:
         """Where segment files are put; counts and reports what is there."""
-        settings = self._job.settings
+        settings = self._inside.job.settings
         asked = settings.performance.frame_batch_amount
         store = self._segment_store.open(
             self._inside.spec,
@@ -628,12 +621,12 @@ class Resumption:
                 "by the number of frames" if asked is None else f"{asked} frames at most"
             ),
             seed=settings.seed,
-            source_name=self._job.source.name,
+            source_name=self._inside.job.source.name,
             first_frame=self._inside.first_mark.digest.hex(),
             log=self._events.notice,
         )
-        found = self._cached.find(self._inside, longest, store, pristine)
-        self._segment_store.take_up_cached(found, self._cached.keep)
+        found = self._inside.cached.find(self._inside, longest, store, pristine)
+        self._segment_store.take_up_cached(found, self._inside.cached.keep)
         if self._segment_store.finished:
             self._report(is_cached=bool(found))
         return store

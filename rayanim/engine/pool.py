@@ -52,16 +52,6 @@ class _Call:
     payload_ref: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Transfer:
-    """A drawn chunk that is being transferred to the driver's node."""
-
-    number: int
-    chunk: Chunk
-    meta: DrawnMeta
-    since_s: float
-
-
 class RenderPool:
     """The render actors of one job."""
 
@@ -78,7 +68,8 @@ class RenderPool:
         self._calls: dict[Any, _Call] = {}
         # Calls of `close`: the actor, and its node.
         self._closing: dict[Any, tuple[Any, str | None]] = {}
-        self._transfers: dict[Any, _Transfer] = {}
+        self._transfers: dict[Any, messages.TransferBegan] = {}
+        self._latest_transfer_s = 0.0
 
     # ---- what the scheduler wants done
 
@@ -152,9 +143,7 @@ class RenderPool:
         """Seconds to wait for other things at most before `arrived` is asked again."""
         if not self._transfers:
             return otherwise_s
-        # The youngest was added last.
-        youngest_s = next(reversed(self._transfers.values())).since_s
-        is_young = time.perf_counter() - youngest_s < YOUNG_TRANSFER_S
+        is_young = time.perf_counter() - self._latest_transfer_s < YOUNG_TRANSFER_S
         return TRANSFER_POLL_S if is_young else otherwise_s
 
     def arrived(self) -> list[messages.Event]:
@@ -233,13 +222,14 @@ class RenderPool:
     ) -> messages.Event:
         if isinstance(meta, RayanimError):
             return self._failed(actor, chunk, meta)
-        transfer = _Transfer(actor.number, chunk, meta, time.perf_counter())
+        drawn = messages.TransferBegan(actor.number, chunk, meta)
         if actor.node == self._here:
-            return self._arrived(payload_ref, transfer)
-        self._transfers[payload_ref] = transfer
-        return messages.TransferBegan(actor.number, chunk, meta)
+            return self._arrived(payload_ref, drawn)
+        self._transfers[payload_ref] = drawn
+        self._latest_transfer_s = time.perf_counter()
+        return drawn
 
-    def _arrived(self, ref: Any, drawn: _Transfer) -> messages.Event:
+    def _arrived(self, ref: Any, drawn: messages.TransferBegan) -> messages.Event:
         """With raw frames, which Ray's store holds as long as they are here; or a segment's ref."""
         import ray
 

@@ -17,7 +17,6 @@ from rayanim.engine.autoscaler import PolicyState, ScalingLimits, SlidingSums, S
 from rayanim.engine.chunks import ChunkQueue, Payload
 from rayanim.engine.plan import Chunk
 from rayanim.engine.roster import (
-    MAX_DEATHS,
     MAX_FAILURES,
     MAX_NODES_TRIED,
     NOTHING_LATE,
@@ -356,8 +355,9 @@ class Scheduler(Generic[Payload]):
         self._news_s = self._now_s
         self._failures.drawn(node, chunk.index)
         self._learn(timings.busy_s, timings.draw_s + timings.convert_s, timings.frames)
-        for drawn in self.queue.drawn(chunk, event.payload, meta.payload_bytes):
-            self._actions.append(messages.HandOn(drawn, meta.batch_digest))
+        self._actions += self.queue.drawn(
+            chunk, event.payload, meta.payload_bytes, meta.batch_digest
+        )
 
     def _learn(self, busy_s: float, draw_s: float, frames: int) -> None:
         """How long chunks take: so many frames took an actor `busy_s`."""
@@ -434,8 +434,6 @@ class Scheduler(Generic[Payload]):
             return
         starts = self._starts
         starts.deaths += 1
-        if starts.deaths < MAX_DEATHS:
-            return
         nodes = MAX_NODES_TRIED if self.roster.alive else len(event.usable)
         if starts.too_many_deaths(nodes):
             raise FarmStartError(

@@ -40,7 +40,10 @@ MACHINE = MachineFacts(
     home_is_writable=True,
 )
 FONTS = Fonts(
-    families=frozenset({"DejaVu Sans", "STIXGeneral"}),
+    families=(
+        "DejaVu Sans",
+        "STIXGeneral",
+    ),
     family=("sans-serif",),
     default_file="DejaVuSans.ttf",
     default_digest="aa",

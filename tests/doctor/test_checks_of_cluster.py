@@ -70,7 +70,14 @@ def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() 
 
 def test_other_fonts_explain_other_text() -> None:
     """Another file under the same name, what is missing, what is more."""
-    fonts = replace(FONTS, default_digest="bb", families=frozenset({"DejaVu Sans", "Arial"}))
+    fonts = replace(
+        FONTS,
+        default_digest="bb",
+        families=(
+            "DejaVu Sans",
+            "Arial",
+        ),
+    )
     (finding,) = said_of(node(probe=replace(drawing(frames="other"), fonts=fonts)))
     assert "another file of that name" in finding.text
     assert "fonts missing there: STIXGeneral" in finding.text

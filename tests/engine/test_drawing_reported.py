@@ -119,12 +119,12 @@ def source_of(thing: Any) -> Source:
     return as_source(thing, RenderSettings(fps=Fraction(FPS), dpi=None))
 
 
-def renderer_of(source: Source) -> ChunkRenderer:
+def renderer_of(source: Source, *, in_full: bool = False) -> ChunkRenderer:
     open_source(source, 0, None)
     size = source.measure(0, None).size
     spec = make_spec(".mp4", VideoSettings(), size, Fraction(FPS))
     # Every frame may be compared; the canvas sees to the time that it takes.
-    return ChunkRenderer(source, spec, RenderSettings(audit=1))
+    return ChunkRenderer(source, spec, RenderSettings(audit=1), in_full=in_full)
 
 
 def chunk(start: int, stop: int) -> Chunk:
@@ -134,8 +134,8 @@ def chunk(start: int, stop: int) -> Chunk:
 @pytest.mark.parametrize("make", [act, HiddenAnimator])
 def test_a_difference_makes_the_rest_be_drawn_in_full(make: Any, restored: None) -> None:
     """In acts as in animators: from the frame on, the pixels are those of full draws."""
-    in_parts, in_full = renderer_of(source_of(make())), renderer_of(source_of(make()))
-    in_full.draw_in_full_from_now()
+    in_parts = renderer_of(source_of(make()))
+    in_full = renderer_of(source_of(make()), in_full=True)
     notes: list[Note] = []
     found_at = None
     for start in range(0, N_FRAMES, 6):

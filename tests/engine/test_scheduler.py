@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scheduler_world import FRAME_BYTES, Weather, World
 
 from rayanim.engine.autoscaler import ScalingLimits
-from rayanim.engine.chunks import ChunkQueue
+from rayanim.engine.chunks import ChunkQueue, Drawn
 from rayanim.engine.draw import DrawnMeta, Timings
 from rayanim.engine.messages import (
     Action,
@@ -24,7 +24,6 @@ from rayanim.engine.messages import (
     EndSegment,
     Exclude,
     Finish,
-    HandOn,
     Joined,
     Release,
     Submit,
@@ -193,7 +192,7 @@ def test_a_job_from_its_first_actor_to_its_end() -> None:
     assert desk.given() == {}
     desk.open(1)
     first = desk.given()[1]
-    assert [type(each) for each in desk.draw(1, first)] == [ChunkDrawn, HandOn]
+    assert [type(each) for each in desk.draw(1, first)] == [ChunkDrawn, Drawn]
     second = desk.given()[1]
     did = desk.draw(1, second)
     assert [each.last for each in did if isinstance(each, EndSegment)] == [second]
@@ -208,8 +207,8 @@ def test_frames_that_come_early_wait_for_those_before() -> None:
     desk = Desk()
     desk.open(1), desk.open(2)
     given = desk.given()
-    assert not [each for each in desk.draw(2, given[2]) if isinstance(each, HandOn)]
-    handed = [each.drawn.chunk for each in desk.draw(1, given[1]) if isinstance(each, HandOn)]
+    assert not [each for each in desk.draw(2, given[2]) if isinstance(each, Drawn)]
+    handed = [each.chunk for each in desk.draw(1, given[1]) if isinstance(each, Drawn)]
     assert handed == [given[1], given[2]]
 
 
@@ -284,7 +283,7 @@ def test_a_slow_chunk_is_drawn_by_an_idle_actor_too() -> None:
             each.number: each.chunk for each in desk.on(Tick(), LOOK_S) if type(each) is Submit
         }
     assert copies == {2: given[1]}
-    assert [type(each) for each in desk.draw(2, given[1])].count(HandOn) == 3
+    assert [type(each) for each in desk.draw(2, given[1])].count(Drawn) == 3
     desk.draw(1, given[1])
     assert desk.events(CopyDrawn) and not desk.events(ChunkDrawn)
 
@@ -419,8 +418,8 @@ def rates(
                 timings = Timings(len(chunk) / draw_fps, 0.0, len(chunk))
                 meta = DrawnMeta(timings, 1, payload_bytes=len(chunk) * FRAME_BYTES)
                 event = Arrived(number, chunk, meta, "frames")
-                handed = [each for each in world.scheduler.on(event, now_s) if type(each) is HandOn]
-                waiting += [each.drawn.chunk for each in handed]
+                handed = [each for each in world.scheduler.on(event, now_s) if type(each) is Drawn]
+                waiting += [each.chunk for each in handed]
         while waiting and free_s <= now_s:
             chunk = waiting.pop(0)
             busy_s, idle_s = len(chunk) / encode_fps, max(0.0, now_s - free_s - step_s)
