@@ -306,7 +306,7 @@ class VideoJob:
         """Make the part file; where it was drawn, and its bytes."""
         from rayanim.video.spec import gop_frames
 
-        self._inside.draw_first(self._chooser.pristine)
+        self._inside.draw_first()
         longest = gop_frames(self._inside.spec)
         self.plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
         self._open_writer(longest)
@@ -337,7 +337,7 @@ class VideoJob:
             self.events.emit(VideoOpened(spec=spec, store=None, stats=self._stats))
             return
         resumption = Resumption(self._inside)
-        self._store = resumption.open(longest, self._chooser.pristine)
+        self._store = resumption.open(longest)
         self.events.emit(VideoOpened(spec=spec, store=self._store, stats=self._stats))
         self._space = SpaceWatch(paths, self.events, with_parts=self.job.segment_store.takes_disk)
         # What actors may go on with is joined at the end, by one process.
@@ -350,8 +350,8 @@ class VideoJob:
     def _draw(self) -> tuple[Choice, int]:
         last: Chunk | None = None
         while (chunk := self._inside.take(self.plan)) is not None:
-            if self._chooser.pristine is not None and not self._inside.is_held(chunk):
-                self._inside.cross_gap(chunk, self._chooser.pristine)
+            if not self._inside.is_held(chunk):
+                self._inside.cross_gap(chunk)
             frames = self._inside.draw(chunk)
             self._drawn_frames += len(chunk)
             self.encoders.wait_for_room()
@@ -419,7 +419,7 @@ class VideoJob:
 
     def _auditor(self) -> Auditor | None:
         """What compares frames of actors with this process's; None where it was turned off."""
-        settings, packed = self.job.settings, self._chooser.pristine
+        settings, packed = self.job.settings, self._inside.pristine
         if settings.audit == 0 or packed is None:
             return None
         return Auditor(
@@ -443,7 +443,7 @@ class VideoJob:
             return True
         replay = self._possible_replay
         if replay is None or not self._replay_is_cheap():
-            pristine, test = self._chooser.pristine, inside.order_test
+            pristine, test = inside.pristine, inside.order_test
             if not test.has_enough(inside.cost.usual_s) and self.plan.frames_left != 0:
                 return False
             if pristine is not None and not test.order_matters(copied(pristine), inside.geometry):
@@ -554,7 +554,7 @@ class JobRunner:
                 link.stop()
 
     def _run(self) -> Outcome:
-        inside = InProcess(self._job, self._events, self._cached)
+        inside = InProcess(self._job, self._events, self._cached, self._chooser.pristine)
         self._events.emit(
             TransportChosen(transport=inside.transport, reason=inside.transport_reason)
         )

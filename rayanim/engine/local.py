@@ -95,12 +95,20 @@ class InProcess:
     happen here, so whatever is wrong with them is reported before an actor starts.
     """
 
-    def __init__(self, job: Job, events: JobEvents, cached: CachedSegments) -> None:
+    def __init__(
+        self,
+        job: Job,
+        events: JobEvents,
+        cached: CachedSegments,
+        pristine: PackedSource | None = None,
+    ) -> None:
         from rayanim.video.codecs import probe
         from rayanim.video.encode import segment_spec
 
         self.job = job
         self.cached = cached
+        self.pristine = pristine
+        """The source as it was before it was opened, where that is known."""
         settings = job.settings
         self.events = events
         self._is_open = False
@@ -172,32 +180,31 @@ class InProcess:
         """The video's frames; to be asked for once."""
         return PushedBack(self._ahead, self.job.feed)
 
-    def draw_first(self, pristine: PackedSource | None) -> None:
+    def draw_first(self) -> None:
         """Draw the video's first frame, and what the palette of a GIF is chosen from.
 
         They stay in `feed`.
         """
-        self._draw_ahead(self._first, 0, pristine)
+        self._draw_ahead(self._first, 0)
         self.first_mark = FrameMark.of(self._first.numbers[0], self.held(0), self.spec)
         if any(each.container == "gif" for each in self.spec.outputs):
             from rayanim.engine.palette import with_palettes
 
-            self.spec = with_palettes(self.job, self, pristine)
+            self.spec = with_palettes(self)
 
-    def draw_ahead(self, position: int, pristine: PackedSource | None) -> bool:
+    def draw_ahead(self, position: int) -> bool:
         """Have the frame there drawn before its turn, after all before it; False without one."""
         if position in self._held:
             return True
         batch = self.job.feed.take(1)
         if len(batch):
             self._ahead += batch.kept()
-            self._draw_ahead(batch, position, pristine)
+            self._draw_ahead(batch, position)
         return bool(len(batch))
 
-    def _draw_ahead(self, batch: Batch, at: int, pristine: PackedSource | None) -> None:
+    def _draw_ahead(self, batch: Batch, at: int) -> None:
         chunk = Chunk(at, at, at + 1, batch)
-        if pristine is not None:
-            self.cross_gap(chunk, pristine)
+        self.cross_gap(chunk)
         self._held[at] = self.draw(chunk)
 
     def is_held(self, chunk: Chunk) -> bool:
@@ -277,14 +284,14 @@ class InProcess:
         with contextlib.suppress(ScriptError):
             self.close()
 
-    def cross_gap(self, chunk: Chunk, pristine: PackedSource) -> None:
+    def cross_gap(self, chunk: Chunk) -> None:
         """Before `chunk` is drawn: find whether costly updates up to it must run."""
         index, source = chunk.batch.numbers[0], self._source
         job, settings = self.job, self.job.settings
         # For the cache a test on some frames is no proof.
         skips = (job.feed.is_selection or settings.resume) and not settings.sequential
-        if isinstance(source, SequentialSource) and skips:
-            fresh = copied(pristine)
+        if isinstance(source, SequentialSource) and skips and self.pristine is not None:
+            fresh = copied(self.pristine)
             find_jump(source, index, self._renderer, self.order_test, fresh, self.geometry)
 
     def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
@@ -610,7 +617,7 @@ class Resumption:
         self.audits_here = True
         """Whether this process draws the frames that follow, and frames of the cache with them."""
 
-    def open(self, longest: int, pristine: PackedSource | None) -> SegmentFolder:
+    def open(self, longest: int) -> SegmentFolder:
         """Where segment files are put; counts and reports what is there."""
         settings = self._inside.job.settings
         asked = settings.performance.frame_batch_amount
@@ -625,8 +632,9 @@ class Resumption:
             first_frame=self._inside.first_mark.digest.hex(),
             log=self._events.notice,
         )
-        found = self._inside.cached.find(self._inside, longest, store, pristine)
-        self._segment_store.take_up_cached(found, self._inside.cached.keep)
+        inside = self._inside
+        found = inside.cached.find(inside, longest, store, inside.pristine)
+        self._segment_store.take_up_cached(found, inside.cached.keep)
         if self._segment_store.finished:
             self._report(is_cached=bool(found))
         return store
