@@ -251,37 +251,10 @@ def _explained() -> Iterator[None]:
         ) from error
 
 
-class PingPongSegmentEncoder:
-    """Encodes one segment, and its frames in reverse."""
+class _BothWays:
+    """Encodes frames, and keeps them to encode them again in reverse."""
 
-    def __init__(self, spec: StreamSpec) -> None:
-        self._spec = spec
-        self._kept = _KeptFrames()
-        self._encoder = _segment_encoder(spec)
-
-    def encode(self, frames: Bytes) -> None:
-        self._encoder.encode(frames)
-        self._kept.add(frames)
-
-    def finish(self) -> EncodedSegment:
-        """The segment, with the other in it."""
-        there = self._encoder.finish()
-        self._encoder = _segment_encoder(self._spec)
-        for frame in self._kept.reversed():
-            self._encoder.encode(frame)
-        back = self._encoder.finish()
-        self.abort()
-        return replace(there, back=back)
-
-    def abort(self) -> None:
-        self._encoder.abort()
-        self._kept.close()
-
-
-class PingPongEncoder:
-    """Writes one video: its frames, then all of them in reverse."""
-
-    def __init__(self, encoder: VideoEncoder | SegmentedEncoder) -> None:
+    def __init__(self, encoder: Any) -> None:
         self._kept = _KeptFrames()
         self._encoder = encoder
 
@@ -289,17 +262,39 @@ class PingPongEncoder:
         self._encoder.encode(frames)
         self._kept.add(frames)
 
-    def finish(self) -> int:
-        self._encoder.turn()
-        for frame in self._kept.reversed():
-            self._encoder.encode(frame)
-        size_bytes = self._encoder.finish()
-        self.abort()
-        return size_bytes
-
     def abort(self) -> None:
         self._encoder.abort()
         self._kept.close()
+
+    def _finish_back(self) -> Any:
+        for frame in self._kept.reversed():
+            self._encoder.encode(frame)
+        made = self._encoder.finish()
+        self.abort()
+        return made
+
+
+class PingPongSegmentEncoder(_BothWays):
+    """Encodes one segment, and its frames in reverse."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        super().__init__(_segment_encoder(spec))
+        self._spec = spec
+
+    def finish(self) -> EncodedSegment:
+        """The segment, with the other in it."""
+        there: EncodedSegment = self._encoder.finish()
+        self._encoder = _segment_encoder(self._spec)
+        return replace(there, back=self._finish_back())
+
+
+class PingPongEncoder(_BothWays):
+    """Writes one video: its frames, then all of them in reverse."""
+
+    def finish(self) -> int:
+        self._encoder.turn()
+        size_bytes: int = self._finish_back()
+        return size_bytes
 
 
 def frame_times(path: str | os.PathLike[str]) -> tuple[int, list[float]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from rayanim.video.convert import Bytes
 from rayanim.video.encode import EncodedSegment, check_frames
 from rayanim.video.formats import (
-    AnyFileEncoder,
     AnyJoiner,
     Path,
     SegmentsEncoder,
@@ -82,10 +81,7 @@ class OutputsJoiner:
     """Writes a file for each output: `add` segments in order, then `finish` or `abort`."""
 
     def __init__(self, spec: StreamSpec, *paths: Path) -> None:
-        self._joiners: list[AnyJoiner] = []
-        with _aborted_on_failure(self._joiners):
-            for each, path in zip(spec.outputs, _all_paths(spec, paths), strict=True):
-                self._joiners.append(joiner_of(each, path))
+        self._joiners: list[AnyJoiner] = _opened(spec, paths, joiner_of)
 
     def add(self, segment: EncodedSegment) -> None:
         """Write the next segment of each output."""
@@ -110,11 +106,8 @@ class OutputsEncoder:
     """Writes a whole file for each output: `encode` frames, then `finish` or `abort`."""
 
     def __init__(self, spec: StreamSpec, *paths: Path, cuts: bool, n_frames: int | None) -> None:
-        encoders: list[AnyFileEncoder] = []
-        with _aborted_on_failure(encoders):
-            for each, path in zip(spec.outputs, _all_paths(spec, paths), strict=True):
-                encoders.append(file_encoder(each, path, cuts=cuts, n_frames=n_frames))
-        self._outputs = _Outputs(spec, encoders)
+        open_encoder = functools.partial(file_encoder, cuts=cuts, n_frames=n_frames)
+        self._outputs = _Outputs(spec, _opened(spec, paths, open_encoder))
 
     def encode(self, frames: Bytes) -> None:
         for _ in self._outputs.encode(frames):
@@ -128,16 +121,16 @@ class OutputsEncoder:
         self._outputs.abort()
 
 
-def _all_paths(spec: StreamSpec, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """A path for each output; without one, all are kept in memory."""
-    return (None,) * len(spec.outputs) if paths == (None,) else paths
-
-
-@contextlib.contextmanager
-def _aborted_on_failure(opened: list[Any]) -> Iterator[None]:
+def _opened(
+    spec: StreamSpec, paths: tuple[Path, ...], open_one: Callable[[StreamSpec, Path], Any]
+) -> list[Any]:
+    """One for each output, with its path; None keeps all of them in memory."""
+    found: list[Any] = []
     try:
-        yield
+        for at, each in enumerate(spec.outputs):
+            found.append(open_one(each, None if paths == (None,) else paths[at]))
     except BaseException:
-        for each in opened:
+        for each in found:
             each.abort()
         raise
+    return found
