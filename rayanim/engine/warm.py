@@ -26,8 +26,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from rayanim.engine.machine import usable_cores
 from rayanim.engine.ray_process import (
     AT_START,
@@ -222,30 +220,9 @@ class ReadyRay:
         def is_sent(name: str) -> bool:
             return not (name.startswith("RAY_") or name == "MPLBACKEND" or AT_START.match(name))
 
-        environment = {name: value for name, value in os.environ.items() if is_sent(name)}
-        others = [name for name in self.offer.variables if is_sent(name)]
-        removed = [name for name in others if name not in environment]
-        source = _SourceIn(environment, removed, packed.pickled)
-        return replace(packed, pickled=cloudpickle.dumps(source))
-
-
-class _SourceIn:
-    """A pickled source that is unpickled in the environment of the process that sent it."""
-
-    def __init__(self, environment: dict[str, str], removed: list[str], pickled: bytes) -> None:
-        self._arguments = environment, removed, pickled
-
-    def __reduce__(self) -> Any:
-        return unpickled_in, self._arguments
-
-
-def unpickled_in(environment: Mapping[str, str], removed: list[str], pickled: bytes) -> Any:
-    """What was pickled, once `environment` is this process's."""
-    for name in removed:
-        os.environ.pop(name, None)
-    os.environ.update(environment)
-    time.tzset()
-    return cloudpickle.loads(pickled)
+        there: dict[str, str | None] = dict.fromkeys(self.offer.variables)
+        environment = {name: value for name, value in (there | os.environ).items() if is_sent(name)}
+        return replace(packed, environment=environment)
 
 
 def joined(users: str) -> Callable[[], None] | None:
