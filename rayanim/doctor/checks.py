@@ -21,6 +21,7 @@ from rayanim.doctor.facts import (
     Token,
     merged,
 )
+from rayanim.progress.base import size_text
 
 LEAST_FREE_BYTES = 2**30
 """Ray's processes take some 500 MB, and each actor with matplotlib 200 MB and more."""
@@ -414,11 +415,3 @@ def _unequal(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
-
-
-def size_text(size_bytes: float) -> str:
-    """Bytes for people: ``3.1 GiB``."""
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes / 2**10:.3g} KiB"
