@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +61,42 @@ class ImageSegmentEncoder(PacketEncoder):
     def _ends(self) -> bytes:
         """What joining needs beside the images."""
         return b""
+
+
+class ChangesEncoder(ImageSegmentEncoder):
+    """Makes of each frame but the first an image of what has changed.
+
+    To join it, the pixels of its first and its last frame are kept: see `following`.
+    """
+
+    def __init__(self, spec: StreamSpec) -> None:
+        super().__init__(spec)
+        self._first: Bytes | None = None
+        self._last: Bytes | None = None
+
+    def _keep(self, pixels: Bytes) -> None:
+        """These are the next frame's, in memory of their own."""
+        self._last = pixels
+        self._first = pixels if self._first is None else self._first
+
+    def _ends(self) -> bytes:
+        ends = [each.tobytes() for each in (self._first, self._last) if each is not None]
+        return zlib.compress(b"".join(ends), 1)
+
+
+def following(
+    segment: EncodedSegment, before: Bytes | None, changed: Callable[[Bytes, Bytes], bytes]
+) -> tuple[tuple[EncodedPacket, ...], Bytes]:
+    """The images of a segment behind frame `before`, and the pixels of its last frame.
+
+    Its first image is encoded again, as what has `changed` since. So the file is that of
+    one encoder, however the video is cut.
+    """
+    first, last = np.frombuffer(zlib.decompress(segment.ends), np.uint8).reshape(2, -1)
+    if before is None:
+        return segment.packets, last
+    image, *others = segment.packets
+    return (replace(image, data=changed(first, before), is_keyframe=False), *others), last
 
 
 class OwnJoiner(Step):

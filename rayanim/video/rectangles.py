@@ -6,12 +6,12 @@ specification (third edition, 2025) and Google's "WebP Container Specification".
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
@@ -21,7 +21,7 @@ from PIL import Image
 
 from rayanim.video.convert import Bytes
 from rayanim.video.encode import EncodedPacket, EncodedSegment
-from rayanim.video.images import ImageSegmentEncoder, TimedJoiner
+from rayanim.video.images import ChangesEncoder, TimedJoiner, following
 from rayanim.video.spec import StreamSpec
 
 _PLACE = struct.Struct("<4I")
@@ -44,26 +44,13 @@ class Rectangle(NamedTuple):
     height: int
 
 
-class RectangleSegmentEncoder(ImageSegmentEncoder):
-    """Encodes one segment.
-
-    Its first image is a whole one. To join it, the pixels of its first and its last
-    frame are kept: see `RectangleJoiner`.
-    """
-
-    def __init__(self, spec: StreamSpec) -> None:
-        super().__init__(spec)
-        self._first = self._last = b""
+class RectangleSegmentEncoder(ChangesEncoder):
+    """Encodes one segment."""
 
     def _packet(self, packed: Bytes) -> EncodedPacket:
-        before = np.frombuffer(self._last, np.uint8) if self._last else None
-        image = changed_image(packed, before, self._spec)
-        self._last = packed.tobytes()
-        self._first = self._first or self._last
-        return EncodedPacket(image, self._frames, before is None)
-
-    def _ends(self) -> bytes:
-        return zlib.compress(self._first + self._last, 1)
+        image = changed_image(packed, self._last, self._spec)
+        self._keep(packed.copy())
+        return EncodedPacket(image, self._frames, not self._frames)
 
 
 def changed_image(packed: Bytes, before: Bytes | None, spec: StreamSpec) -> bytes:
@@ -101,11 +88,7 @@ def changed_rectangle(pixels: Bytes, before: Bytes) -> Rectangle:
 
 
 class RectangleJoiner(TimedJoiner):
-    """Writes one animation.
-
-    The first image of each segment but the video's first is encoded again, as what
-    has changed since the last frame of the segment before.
-    """
+    """Writes one animation."""
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         super().__init__(spec, path)
@@ -123,14 +106,9 @@ class RectangleJoiner(TimedJoiner):
         self._writer.add(number, times_s, place, image[_PLACE.size :])
 
     def _packets(self, segment: EncodedSegment) -> tuple[EncodedPacket, ...]:
-        ends = np.frombuffer(zlib.decompress(segment.ends), np.uint8)
-        first, last = ends.reshape(2, self._spec.frame_bytes)
-        before, self._last = self._last, last
-        if before is None:
-            return segment.packets
-        changed, *others = segment.packets
-        data = changed_image(first, before, self._spec)
-        return (replace(changed, data=data, is_keyframe=False), *others)
+        changed = functools.partial(changed_image, spec=self._spec)
+        packets, self._last = following(segment, self._last, changed)
+        return packets
 
     def _close(self) -> int:
         self._writer.finish(self._frames)
