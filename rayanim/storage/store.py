@@ -192,27 +192,6 @@ def persistently(
             time.sleep(pause_s)
 
 
-def side_by_side(
-    call: Callable[[ItemT], ResultT], items: Iterable[ItemT], width: int
-) -> Iterator[ResultT]:
-    """What `call` gives for each of `items`, in order; at most `width` are under way or wait."""
-    if width == 1:
-        yield from map(call, items)
-        return
-    with ThreadPoolExecutor(width, thread_name_prefix="rayanim-store") as executor:
-        waiting = []
-        try:
-            for item in items:
-                waiting.append(executor.submit(call, item))
-                if len(waiting) == width:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for each in waiting:
-                each.cancel()
-
-
 # ---- the store
 
 _FIRST: dict[str, Any] = {"limit_s": FIRST_CALL_LIMIT_S, "pauses_s": ()}
@@ -391,8 +370,22 @@ class Store:
         self._check_arrived(url, digests)
 
     def each(self, call: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> Iterator[ResultT]:
-        """What `call` gives for each item, in order, up to `width` of them ahead of time."""
-        return side_by_side(call, items, self.width)
+        """What `call` gives for each item, in order; at most `width` are under way or wait."""
+        if self.width == 1:
+            yield from map(call, items)
+            return
+        with ThreadPoolExecutor(self.width, thread_name_prefix="rayanim-store") as executor:
+            waiting = []
+            try:
+                for item in items:
+                    waiting.append(executor.submit(call, item))
+                    if len(waiting) == self.width:
+                        yield waiting.pop(0).result()
+                while waiting:
+                    yield waiting.pop(0).result()
+            finally:
+                for each in waiting:
+                    each.cancel()
 
     def _copied(self, source: Address, to: Address) -> None:
         def copied() -> bool:
