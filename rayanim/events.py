@@ -210,13 +210,12 @@ class ChunkDrawn(SegmentEvent):
     draw_s: float
     convert_s: float
     encode_s: float
-    # None where its frames were counted as they were drawn, by `FramesDrawn`.
     timings: Timings | None = field(default=None, metadata=NOT_LOGGED)
     rss_bytes: int = field(default=0, metadata=NOT_LOGGED)
 
     @classmethod
     def timed(cls, stretch: Stretch, timings: Timings, **fields: Any) -> Self:
-        """The event for a segment that took so long, and is counted by it."""
+        """The event for frames that took so long."""
         return cls.of(
             stretch,
             draw_s=timings.draw_s,
@@ -364,13 +363,6 @@ class ChunkSent(SegmentEvent, InternalEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FramesDrawn(InternalEvent):
-    """Frames were drawn in the calling process, some of a segment for example."""
-
-    timings: Timings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameAudited(InternalEvent):
     """A frame that an actor had drawn was drawn again in the calling process, and compared."""
 
@@ -397,9 +389,7 @@ class FramesRejected(InternalEvent):
 class VideoClosed(InternalEvent):
     """The file has its end: what was left in the encoder, or the last segments."""
 
-    encode_s: float = 0.0
-    write_s: float = 0.0
-    wait_s: float = 0.0
+    write_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Literal, Self
 
 from rayanim.player import leave_out_figures, safe, video_html
-from rayanim.progress.base import duration, three_digits
+from rayanim.progress.base import duration, size_text, three_digits
 from rayanim.settings import PerformanceSettings
 from rayanim.storage.address import Address
 from rayanim.storage.video_folder import is_image, shown
@@ -576,13 +576,3 @@ def _rate_text(rate: Fraction) -> str:
 def seconds_text(seconds: float) -> str:
     """Seconds as ``9.40 s`` or ``1:40``."""
     return f"{three_digits(seconds)} s" if seconds < 99.95 else duration(seconds)
-
-
-def size_text(size_bytes: int) -> str:
-    """Bytes as ``999 bytes``, ``2.00 KiB`` or ``5.00 MiB``."""
-    size = float(size_bytes)
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size_bytes} bytes" if unit == "bytes" else f"{three_digits(size)} {unit}"
-        size /= 1024
-    return f"{three_digits(size)} GiB"

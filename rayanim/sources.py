@@ -387,15 +387,8 @@ class GeneratorSource(_OwnSource):
 
 def _duration_ms(generator: FrameGenerator) -> float:
     """The generator's own duration, which may be a property of the user's."""
-    try:
+    with user_code(f"{type(generator).__name__}.duration", SetupError):
         return generator.duration
-    except RayanimError:
-        raise
-    except Exception as error:
-        raise SetupError(
-            f"{type(generator).__name__}.duration raised {type(error).__name__}: {error}",
-            traceback_text=traceback.format_exc(),
-        ) from error
 
 
 drawn_figures: WeakSet[Any] = WeakSet()
@@ -670,21 +663,33 @@ def figure_given_back(source: Source) -> contextlib.AbstractContextManager[None]
 
 
 @contextlib.contextmanager
+def user_code(
+    what: str, kind: type[ScriptError] = ScriptError, frame: int | None = None
+) -> Iterator[None]:
+    """Turn what the user's code raises inside into an error of ours that says what it did."""
+    try:
+        yield
+    except RayanimError:
+        raise
+    except Exception as error:
+        raise kind(
+            f"{what} raised {type(error).__name__}: {error}",
+            frame=frame,
+            traceback_text=traceback.format_exc(),
+        ) from error
+
+
+@contextlib.contextmanager
 def naming_frame(source: Source, number: int) -> Iterator[None]:
     """Have what is raised inside name frame `number`, unless it names one already."""
     try:
-        yield
-    except RayanimError as error:
-        if not isinstance(error, ScriptError) or error.frame is not None:
+        with user_code(f"Drawing frame {number} of {source.name}", FrameError, number):
+            yield
+    except ScriptError as error:
+        if error.frame is not None:
             raise
         raise FrameError(
             f"Frame {number}: {error.message}", frame=number, traceback_text=error.traceback_text
-        ) from error
-    except Exception as error:
-        raise FrameError(
-            f"Drawing frame {number} of {source.name} raised {type(error).__name__}: {error}",
-            frame=number,
-            traceback_text=traceback.format_exc(),
         ) from error
 
 

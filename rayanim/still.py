@@ -16,7 +16,8 @@ from rayanim.animations import AnimationSource
 from rayanim.errors import NotPicklableError, OutputError, ParametersError, SettingsError
 from rayanim.figure.draw_stats import uncounted
 from rayanim.parameters import Batch, ParameterFeed
-from rayanim.report import Report, size_text
+from rayanim.progress.base import size_text
+from rayanim.report import Report
 from rayanim.settings import VideoSettings
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 
 from rayanim.engine.autoscaler import ScalingLimits
-from rayanim.engine.chunks import ChunkQueue
+from rayanim.engine.chunks import ChunkQueue, Drawn
 from rayanim.engine.draw import DrawnMeta, Timings
 from rayanim.engine.messages import (
     Answered,
     Arrived,
     Begin,
-    HandOn,
     Joined,
     Submit,
     Taken,
@@ -60,7 +59,7 @@ def _one_turn(scheduler: Scheduler[None], number: int, chunk: Chunk, now_s: floa
     scheduler.on(TransferBegan(number, chunk, meta), now_s)
     actions = scheduler.on(Arrived(number, chunk, meta, None), now_s)
     scheduler.on(
-        Taken(next(each for each in actions if type(each) is HandOn).drawn.chunk, 0.0, 0.0), now_s
+        Taken(next(each for each in actions if type(each) is Drawn).chunk, 0.0, 0.0), now_s
     )
     return next(each.chunk for each in scheduler.on(Tick(), now_s) if type(each) is Submit)
 

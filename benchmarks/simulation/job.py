@@ -21,7 +21,6 @@ from rayanim.engine.messages import (
     EndSegment,
     Event,
     Finish,
-    HandOn,
     PayloadLost,
     Release,
     Submit,
@@ -84,7 +83,7 @@ class SimulatedJob:
         self._act(Begin(1 if self._scenario.autoscaled else self._scenario.actors, "simulated"))
         self._tick()
         self._sample()
-        while not (self._scheduler.finished and self._threads.is_done):
+        while not (self._scheduler.queue.finished and self._threads.is_done):
             self._agenda.step()
         drawn_s, node_s, busy_s = self._agenda.now_s, self._nodes.paid_s(), self._busy_s
         self._act(Finish())
@@ -286,7 +285,7 @@ class SimulatedJob:
                 self._nodes.submit(number, chunk, self._agenda.now_s + self._turn_s)
             case Release(number) | End(number):
                 self._nodes.end(number)
-            case HandOn(drawn, _):
+            case Drawn() as drawn:
                 self._hand_on(drawn)
             case EndSegment(last):
                 self._threads.end(last.segment.index)

@@ -6,7 +6,8 @@ import sys
 
 from rayanim.cli.printing import exiting_on_failure, write_text
 from rayanim.errors import OutputError
-from rayanim.report import plural, size_text
+from rayanim.progress.base import size_text
+from rayanim.report import plural
 from rayanim.storage.cache import SegmentCache
 
 

@@ -54,8 +54,9 @@ from rayanim.jobs import client as jobs
 from rayanim.jobs.client import JobsClient, SubmittedJob
 from rayanim.jobs.fetch import Offer, check_free, fetch_video, targets
 from rayanim.jobs.watch import JobEvent, read_log
+from rayanim.progress.base import size_text
 from rayanim.progress.reporters import can_show_bar
-from rayanim.report import plural, size_text
+from rayanim.report import plural
 from rayanim.storage.video_folder import is_folder
 
 if TYPE_CHECKING:

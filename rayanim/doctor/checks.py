@@ -21,6 +21,7 @@ from rayanim.doctor.facts import (
     Token,
     merged,
 )
+from rayanim.progress.base import size_text
 
 LEAST_FREE_BYTES = 2**30
 """Ray's processes take some 500 MB, and each actor with matplotlib 200 MB and more."""
@@ -396,10 +397,8 @@ def _causes(here: Probe, there: Probe) -> Iterator[str]:
         same_name = there.fonts.default_file == here.fonts.default_file
         which = "another file of that name" if same_name else f"here {here.fonts.default_file}"
         yield f"the default font is {there.fonts.default_file}, {which}"
-    for lacking, where in (
-        (here.fonts.families - there.fonts.families, "there"),
-        (there.fonts.families - here.fonts.families, "here"),
-    ):
+    here_has, there_has = set(here.fonts.families), set(there.fonts.families)
+    for lacking, where in ((here_has - there_has, "there"), (there_has - here_has, "here")):
         if lacking:
             yield f"fonts missing {where}: {_listed(sorted(lacking))}"
     settings = _unequal(there.fonts.settings, here.fonts.settings)
@@ -416,11 +415,3 @@ def _unequal(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
-
-
-def size_text(size_bytes: float) -> str:
-    """Bytes for people: ``3.1 GiB``."""
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes / 2**10:.3g} KiB"

@@ -49,7 +49,7 @@ class Encoder:
 class Fonts:
     """The fonts that matplotlib finds, and its settings that are not the default ones."""
 
-    families: frozenset[str]
+    families: tuple[str, ...]
     family: tuple[str, ...]
     default_file: str
     default_digest: str

@@ -6,20 +6,19 @@ import logging
 import os
 import pickle
 import stat
-import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rayanim.doctor import node_task
 from rayanim.doctor.checks import check_cluster, check_machine, check_token
 from rayanim.doctor.facts import ClusterFacts, Finding, NodeFacts, Probe, Token
 from rayanim.doctor.probe import pack_test_video, probe_here
-from rayanim.engine.cluster import check_fit, check_reach, choose_token, located
+from rayanim.engine.cluster import checked
 from rayanim.errors import ClusterError
 from rayanim.settings import Address, read_address
+from rayanim.storage.store import within
 
 INIT_LIMIT_S = 60.0
 """For Ray's own steps once the head has answered; they take a second or two."""
@@ -62,19 +61,10 @@ class Examination:
     def facts(self) -> dict[str, Any]:
         """What was found out as plain values for JSON."""
         return {
-            "machine": _plain(asdict(self.here)),
+            "machine": asdict(self.here),
             "token": asdict(self.token),
-            "cluster": None if self.cluster is None else _plain(asdict(self.cluster)),
+            "cluster": None if self.cluster is None else asdict(self.cluster),
         }
-
-
-def _plain(value: Any) -> Any:
-    """`value` with sets as sorted lists, and what holds them likewise."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return sorted(value) if isinstance(value, frozenset) else value
 
 
 def examine(address: str | None = None, *, limit_s: float = ANSWER_LIMIT_S) -> Examination:
@@ -139,30 +129,51 @@ def ask_cluster(address: Address, version: str, *, limit_s: float) -> ClusterFac
 
 def connect(address: Address) -> Any:
     """Connect this process to the cluster at `address`, as for a video; gives the module `ray`."""
-    head = located(address)
-    check_reach(head, address)
-    choose_token(head)
-    check_fit(head, address)
-    failures: list[BaseException] = []
-    thread = threading.Thread(target=_init, args=(head, failures), daemon=True)
-    thread.start()
-    thread.join(INIT_LIMIT_S)
-    if thread.is_alive():
-        raise ClusterError(f"Ray did not connect to {head} within {INIT_LIMIT_S:g} s.")
-    if failures:
-        raise ClusterError(f"Ray cannot use {head}: {failures[0]}") from failures[0]
-    import ray
+    head = checked(address)
 
-    return ray
-
-
-def _init(head: str, failures: list[BaseException]) -> None:
-    try:
+    def connected() -> Any:
         import ray
 
         ray.init(address=head, logging_level=logging.ERROR, log_to_driver=False)
-    except BaseException as error:  # handed to the thread that waits
-        failures.append(error)
+        return ray
+
+    try:
+        return within(INIT_LIMIT_S, connected)
+    except Exception as error:  # whatever Ray raises, or that it does not answer
+        raise ClusterError(f"Ray cannot use {head}: {error}") from error
+
+
+def _node_task() -> Callable[[str, bytes], dict[str, object]]:
+    """What runs on a node, with or without rayanim there: it needs the standard library alone.
+
+    Made here, it is pickled with its code and not by its name. It answers in plain values,
+    which a node with another rayanim can give, too.
+    """
+
+    def answer(version: str, packed_video: bytes) -> dict[str, object]:
+        import importlib.metadata
+        import pickle
+        import platform
+
+        def installed(name: str) -> str | None:
+            try:
+                return importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                return None
+
+        found: dict[str, object] = {
+            "python": platform.python_version(),
+            "ray": installed("ray"),
+            "rayanim": installed("rayanim"),
+        }
+        if found["rayanim"] == version:
+            from rayanim.doctor.probe import probe_here
+
+            video = pickle.loads(packed_video)  # noqa: S301 # the driver's own, through Ray
+            found["probe"] = pickle.dumps(probe_here(video))
+        return found
+
+    return answer
 
 
 def _ask_nodes(
@@ -173,19 +184,15 @@ def _ask_nodes(
 
     video = ray.put(pickle.dumps(pack_test_video()))
     asked = {}
-    ray.cloudpickle.register_pickle_by_value(node_task)
-    try:
-        for node_id in node_ids:
-            # No CPU: also nodes that are busy, or that have none for actors, answer.
-            task = ray.remote(node_task.answer).options(
-                num_cpus=0,
-                max_retries=0,
-                name="rayanim doctor",
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
-            )
-            asked[task.remote(version, video)] = node_id
-    finally:
-        ray.cloudpickle.unregister_pickle_by_value(node_task)
+    for node_id in node_ids:
+        # No CPU: also nodes that are busy, or that have none for actors, answer.
+        task = ray.remote(_node_task()).options(
+            num_cpus=0,
+            max_retries=0,
+            name="rayanim doctor",
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
+        )
+        asked[task.remote(version, video)] = node_id
     by_s = time.monotonic() + limit_s
     answers: dict[str, Mapping[str, Any] | str] = {}
     waiting = list(asked)

@@ -187,7 +187,7 @@ def find_fonts() -> Fonts:
     settings, defaults = mpl.rcParams, mpl.rcParamsDefault
     changed = [name for name in settings if name not in LEFT_ALONE]
     return Fonts(
-        families=frozenset(entry.name for entry in fontManager.ttflist),
+        families=tuple(sorted({entry.name for entry in fontManager.ttflist})),
         family=tuple(properties.get_family()),
         default_file=Path(found).name,
         default_digest=_digest([Path(found).read_bytes()]),

@@ -10,27 +10,27 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rayanim.engine.draw import DrawnMeta, Payload, RenderSetup, Worker, close_source, open_source
+from rayanim.engine.audit import PROCESS, FrameMark
+from rayanim.engine.draw import (
+    ChunkRenderer,
+    DrawnMeta,
+    Payload,
+    RenderSetup,
+    close_source,
+    open_source,
+)
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.packing import PackedSource, unpack
 from rayanim.engine.plan import Chunk, Segment
 from rayanim.engine.writing import SegmentWriter
-from rayanim.errors import RayanimError
+from rayanim.errors import RayanimError, RedrawError
 
 if TYPE_CHECKING:
     from rayanim.sources import Source
     from rayanim.video.encode import EncodedSegment
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a call of the encoder actor gave, or how it failed."""
-
-    value: int
-    failure: RayanimError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,7 @@ class Acknowledgement:
     encode_s: float
     wait_s: float
     rss_bytes: int
-    failure: RayanimError | None
-    written_bytes: int = 0
+    written_bytes: int
 
 
 class RenderActor:
@@ -49,10 +48,10 @@ class RenderActor:
 
     def __init__(self, packed: PackedSource, setup: RenderSetup, label: str = "") -> None:
         self._label = label
-        self._packed: PackedSource | None = packed
+        self._packed = packed
         self._setup = setup
         self._source: Source | None = None
-        self._worker: Worker
+        self._renderer: ChunkRenderer
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
@@ -72,29 +71,65 @@ class RenderActor:
         return None
 
     def _open(self) -> None:
-        setup = self._setup
-        packed = self._packed
-        if packed is None:
-            raise RuntimeError("the source is open")
-        source = unpack(packed)
+        setup, packed = self._setup, self._packed
+        del self._packed  # it may be large
+        self._source = source = unpack(packed)
         if setup.replay is not None:
             replayed = setup.replay.of(source, setup.settings.seed, lambda: unpack(packed))
-            if replayed is None:
-                setup = replace(setup, replay=None)
-            source = replayed or source
-        self._source = source
-        # It may be large.
-        self._packed = None
-        open_source(self._source, setup.settings.seed, setup.geometry)
-        self._worker = Worker(self._source, setup)
-        self._worker.draw_first()
+            self._source = source = replayed or source
+        open_source(source, setup.settings.seed, setup.geometry)
+        self._renderer = ChunkRenderer(
+            source,
+            setup.spec,
+            setup.settings,
+            is_audited=True,
+            in_full=setup.in_full,
+            begun=setup.begun,
+        )
+        self._draw_first()
 
-    def render(self, chunk: Chunk) -> tuple[DrawnMeta, Payload | None]:
+    def _draw_first(self) -> None:
+        """Draw the video's first frame, as the first process did: what that leaves behind counts.
+
+        Raises `RedrawError` if it has other pixels here.
+        """
+        setup = self._setup
+        frames, _ = self._renderer.render(Chunk(0, 0, 1, setup.first))
+        if setup.first_mark is None or setup.settings.audit == 0:
+            return
+        mark = FrameMark.of(setup.first_mark.number, frames[0], setup.spec)
+        if not mark.same_as(setup.first_mark):
+            raise RedrawError(
+                f"Frame {mark.number}, the first one, has other pixels in a render actor than in "
+                f"the script's process{mark.where(setup.first_mark)}: {PROCESS}",
+                in_process=True,
+            )
+
+    def render(self, chunk: Chunk) -> tuple[DrawnMeta | RayanimError, Payload | None]:
         """Draw a chunk; its frames, or its segment, come as an object of their own."""
+        from rayanim.storage.fingerprint import batch_digest
+
+        payload: Payload
+        digest, renderer = None, self._renderer
         try:
-            payload, meta = self._worker.work(chunk)
+            if chunk.encodes:
+                payload, timings = renderer.encode(chunk)
+                payload_bytes = payload.data_bytes
+                digest = batch_digest(chunk.batch.numbers, chunk.batch.params)
+            else:
+                payload, timings = renderer.render(chunk)
+                payload_bytes = payload.nbytes
         except RayanimError as error:
-            return DrawnMeta(None, process_rss_bytes(), error), None
+            return error, None
+        meta = DrawnMeta(
+            timings,
+            process_rss_bytes(),
+            payload_bytes=payload_bytes,
+            marks=tuple(renderer.marks),
+            batch_digest=digest,
+            noted=renderer.noted,
+            opened=renderer.opened.first,
+        )
         return meta, payload
 
     def close(self) -> RayanimError | None:
@@ -121,38 +156,37 @@ class EncoderActor:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self._label}".rstrip()
 
-    def open(self) -> Reply:
+    def open(self) -> int | RayanimError:
         """Open the file: segments may come after that; the process's id."""
         try:
             self._writer.open()
         except RayanimError as error:
-            return Reply(os.getpid(), error)
-        return Reply(os.getpid())
+            return error
+        return os.getpid()
 
-    def encode(self, segment: Segment, payload: EncodedSegment) -> Acknowledgement:
-        began_s, written_bytes = time.perf_counter(), 0
-        failure: RayanimError | None = None
+    def encode(self, segment: Segment, payload: EncodedSegment) -> Acknowledgement | RayanimError:
+        began_s = time.perf_counter()
         try:
             written_bytes = self._writer.put(segment, payload)
         except RayanimError as error:
-            failure = error
+            return error
         # Its share of the actor's time: others were written at the same time.
         took_s = (time.perf_counter() - began_s) / self._writer.width
         with self._answering:
             since_s, self._answered_s = self._answered_s, time.perf_counter()
             idle_s = max(0.0, self._answered_s - since_s - took_s)
-        return Acknowledgement(took_s, idle_s, process_rss_bytes(), failure, written_bytes)
+        return Acknowledgement(took_s, idle_s, process_rss_bytes(), written_bytes)
 
     def found(self, indices: Iterable[int]) -> None:
         """There are files of these segments that others wrote."""
         self._writer.found(indices)
 
-    def finish(self, n_frames: int) -> Reply:
+    def finish(self, n_frames: int) -> int | RayanimError:
         """Write what is left of a video of `n_frames`, and close the file; its bytes."""
         try:
-            return Reply(self._writer.finish(n_frames))
+            return self._writer.finish(n_frames)
         except RayanimError as error:
-            return Reply(0, error)
+            return error
 
 
 def remote(actor_class: type[Any], **options: Any) -> Any:

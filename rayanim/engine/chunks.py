@@ -46,10 +46,11 @@ MAX_COPIES = 2
 
 @dataclass(frozen=True, slots=True)
 class Drawn(Generic[Payload]):
-    """A chunk with what its actor handed back."""
+    """What an actor has drawn: raw frames for their segment's encoder, or a segment to write."""
 
     chunk: Chunk
     payload: Payload
+    batch_digest: str | None = None
 
 
 @dataclass(slots=True)
@@ -195,7 +196,13 @@ class ChunkQueue(Generic[Payload]):
         if each is not None and not each.is_drawn and chunk.encodes:
             self._set_bytes(each, max(each.held_bytes, payload_bytes))
 
-    def drawn(self, chunk: Chunk, payload: Payload, payload_bytes: int) -> list[Drawn[Payload]]:
+    def drawn(
+        self,
+        chunk: Chunk,
+        payload: Payload,
+        payload_bytes: int,
+        batch_digest: str | None = None,
+    ) -> list[Drawn[Payload]]:
         """Take a drawn chunk; what may now go to an encoder, or be written."""
         each = self._open.get(chunk.index)
         if each is None or each.is_drawn:
@@ -209,7 +216,7 @@ class ChunkQueue(Generic[Payload]):
         self.drawn_frames += len(chunk)
         self.queued_frames += len(chunk)
         self._attempts.pop(chunk.index, None)
-        drawn = Drawn(chunk, payload)
+        drawn = Drawn(chunk, payload, batch_digest)
         if chunk.encodes:
             return [drawn]
         return self._fed[chunk.segment.index].put(drawn)
@@ -245,16 +252,10 @@ class ChunkQueue(Generic[Payload]):
             self._needless_copies[chunk.index] = each.drawing
 
     def _pop_again(self, avoid: Container[int]) -> int | None:
-        """The first lost chunk that is not in `avoid`; None if there is none."""
-        if not self._again:
+        """The first lost chunk; None if there is none, or it is for another node."""
+        if not self._again or self._again[0] in avoid:
             return None
-        if self._again[0] not in avoid:
-            return heapq.heappop(self._again)
-        index = min((index for index in self._again if index not in avoid), default=None)
-        if index is not None:
-            self._again.remove(index)
-            heapq.heapify(self._again)
-        return index
+        return heapq.heappop(self._again)
 
     def _give_out(self, each: _Open) -> Chunk:
         each.drawing += 1

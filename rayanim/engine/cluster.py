@@ -15,7 +15,7 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,11 +117,7 @@ class ClusterLink(RaySession):
         return most
 
     def init(self) -> None:
-        address = self._address
-        found = located(address)
-        check_reach(found, address)
-        choose_token(found)
-        check_fit(found, address)
+        found = checked(self._address)
         self._checked.set()
         # What the job's processes find on every node; nothing where a submitted job has it already.
         with packed_for(self.settings, os.environ) as package:
@@ -160,6 +156,15 @@ class ClusterLink(RaySession):
                 f"{self._address.origin}: this process is connected to the Ray at {there} "
                 "already. Leave the address out to use that one, or call ray.shutdown() first."
             )
+
+
+def checked(address: Address) -> str:
+    """``HOST:PORT`` of the head, which takes this process."""
+    found = located(address)
+    check_reach(found, address)
+    choose_token(found)
+    check_fit(found, address)
+    return found
 
 
 def located(address: Address) -> str:
@@ -343,30 +348,18 @@ def _check_versions(answer: HeadAnswer, address: Address) -> None:
 
     # As strict as Ray itself, which refuses where this passes.
     by_minor = os.environ.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL") == "minor"
-    fault = version_fault(
-        {"ray": answer.ray_version, "python": answer.python_version},
-        {"ray": ray.__version__, "python": platform.python_version()},
-        2 if by_minor else 3,
-    )
-    if fault is not None:
-        raise ClusterError(
-            f"{address.origin}: the cluster's versions are not those of this process: {fault}. "
-            "Run the script with the Python and Ray that the cluster was started with: pickled "
-            "code does not pass between them."
-        )
-
-
-def version_fault(
-    cluster: Mapping[str, str], own: Mapping[str, str], python_parts: int
-) -> str | None:
-    """Which of a cluster's versions do not fit this process; None where all do."""
+    python, parts = platform.python_version(), 2 if by_minor else 3
     faults = []
-    if cluster["ray"] != own["ray"]:
-        faults.append(f"Ray {cluster['ray']} there and {own['ray']} here")
-    there, here = (each["python"].split(".")[:python_parts] for each in (cluster, own))
-    if there != here:
-        faults.append(f"Python {cluster['python']} there and {own['python']} here")
-    return " and ".join(faults) or None
+    if answer.ray_version != ray.__version__:
+        faults.append(f"Ray {answer.ray_version} there and {ray.__version__} here")
+    if answer.python_version.split(".")[:parts] != python.split(".")[:parts]:
+        faults.append(f"Python {answer.python_version} there and {python} here")
+    if faults:
+        raise ClusterError(
+            f"{address.origin}: the cluster's versions are not those of this process: "
+            f"{' and '.join(faults)}. Run the script with the Python and Ray that the cluster was "
+            "started with: pickled code does not pass between them."
+        )
 
 
 def _no_node_here(found: str, address: Address, answer: HeadAnswer) -> str:

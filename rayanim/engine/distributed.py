@@ -7,32 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from rayanim.engine import messages
 from rayanim.engine.audit import Auditor
 from rayanim.engine.autoscaler import ScalingLimits
 from rayanim.engine.choose import ACTOR_START_S, Choice, Chooser
 from rayanim.engine.chunks import ChunkQueue, ChunkSizes, Drawn, FrameTimes
 from rayanim.engine.draw import RenderSetup
 from rayanim.engine.encoder import EncoderLink
-from rayanim.engine.messages import (
-    Action,
-    Arrived,
-    Ask,
-    Begin,
-    CallFailed,
-    End,
-    EndSegment,
-    Event,
-    Exclude,
-    Finish,
-    HandOn,
-    NothingDrawnError,
-    NoticeOnce,
-    Release,
-    Submit,
-    Taken,
-    Tick,
-    WriteLost,
-)
 from rayanim.engine.plan import Chunk
 from rayanim.engine.pool import RenderPool, unpicklable_parameters_named
 from rayanim.engine.ray_session import node_label
@@ -171,16 +152,16 @@ class RayRun:
             self._events.emit(RayPassStarted())
             self._draw_all()
             # Nodes may go while the video is joined.
-            self._on(Finish())
+            self._on(messages.Finish())
             self._count_fleet()
             file_bytes = self._video.finish(None if self._encoder is None else self._join)
             self._pool.close(self._scheduler.unresponsive_nodes)
             return file_bytes
 
     def _draw_all(self) -> None:
-        self._on(Begin(self._choice.actors, self._choice.reason))
+        self._on(messages.Begin(self._choice.actors, self._choice.reason))
         while not self._is_done():
-            self._on(Tick(self._encoder_silence_s()))
+            self._on(messages.Tick(self._encoder_silence_s()))
             for event in self._answers():
                 self._on(event)
                 self._offer(event)
@@ -191,9 +172,9 @@ class RayRun:
         if self._auditor is not None:
             self._auditor.finish()
 
-    def _offer(self, event: Event) -> None:
+    def _offer(self, event: messages.Event) -> None:
         """Have the auditor and the cache know what an actor has drawn."""
-        if not isinstance(event, Arrived):
+        if not isinstance(event, messages.Arrived):
             return
         self._video.cached.drawn(event.meta)
         if self._auditor is not None:
@@ -203,7 +184,7 @@ class RayRun:
         is_encoded = self._video.look_around()
         if self._encoder is not None:
             self._encoder.found(self._video.take_found())
-        return is_encoded and self._scheduler.finished
+        return is_encoded and self._scheduler.queue.finished
 
     def _count_fleet(self) -> None:
         self._events.counted(self._scheduler.roster.alive, self._scheduler.roster.nodes)
@@ -221,64 +202,61 @@ class RayRun:
 
     # ---- actions
 
-    def _on(self, event: Event) -> None:
+    def _on(self, event: messages.Event) -> None:
         try:
             actions = self._scheduler.on(event, time.perf_counter())
         except (ScriptError, RedrawError) as failure:
-            if isinstance(event, CallFailed):
+            if isinstance(event, messages.CallFailed):
                 self._check_failure(event, failure)
             raise
         for action in actions:
             self._carry_out(action)
 
-    def _check_failure(self, event: CallFailed, failure: ScriptError | RedrawError) -> None:
+    def _check_failure(
+        self, event: messages.CallFailed, failure: ScriptError | RedrawError
+    ) -> None:
         """Raise another error where what failed in an actor goes well in this process."""
         queue, auditor = self._scheduler.queue, self._auditor
         # This process has opened the source, and drawn the first frame.
         is_well_here = event.chunk is None
         if event.chunk is None and queue.is_untouched:
-            raise NothingDrawnError(failure.message, queue.peeked)
+            raise messages.NothingDrawnError(failure.message, queue.peeked)
         if event.chunk is not None and auditor is not None and isinstance(failure, ScriptError):
             is_well_here = auditor.is_drawn_here(failure.frame, event.chunk.batch)
         if is_well_here and isinstance(failure, ScriptError):
             message = f"{failure.message.rstrip('.')}, in render actors only"
             raise RedrawError(message, in_process=True) from failure
 
-    def _carry_out(self, action: Action) -> None:
+    def _carry_out(self, action: messages.Action) -> None:
         match action:
-            case Ask():
+            case messages.Ask():
                 self._pool.ask(action.number)
-            case Submit():
+            case messages.Submit():
                 self._pool.submit(action.number, action.chunk)
                 self._events.emit(ChunkSent.of(action.chunk, actor=action.number))
-            case Release():
+            case messages.Release():
                 self._pool.release(action.number)
-            case End():
+            case messages.End():
                 self._pool.end(action.number)
-            case Exclude():
+            case messages.Exclude():
                 self._pool.exclude(action.node)
-            case HandOn():
-                self._hand_on(action.drawn, action.batch_digest)
-            case EndSegment():
+            case Drawn() if action.chunk.encodes:
+                self._encoder_actor().put(action)
+            case Drawn():
+                self._video.encoders.add(action.chunk, action.payload, self._encoded)
+            case messages.EndSegment():
                 self._video.encoders.end(self._video.segment_of(action.last))
-            case NoticeOnce():
+            case messages.NoticeOnce():
                 self._events.notice_once(action.text, action.key)
             case JobEvent():
                 self._events.emit(action)
 
-    def _hand_on(self, drawn: Drawn[Any], batch_digest: str | None) -> None:
-        chunk, payload = drawn.chunk, drawn.payload
-        if chunk.encodes:
-            self._encoder_actor().put(chunk, payload, batch_digest)
-        else:
-            self._video.encoders.add(chunk, payload, self._encoded)
-
     def _encoded(self, chunk: Chunk, busy_s: float, wait_s: float) -> None:
-        self._on(Taken(chunk, busy_s, wait_s))
+        self._on(messages.Taken(chunk, busy_s, wait_s))
 
     # ---- events
 
-    def _answers(self) -> Iterator[Event]:
+    def _answers(self) -> Iterator[messages.Event]:
         """Wait for answers, a moment at most."""
         import ray
 
@@ -301,7 +279,7 @@ class RayRun:
         # Drawn chunks may be on their way while nothing else is.
         yield from self._pool.arrived()
 
-    def _written(self, ref: Any) -> Event | None:
+    def _written(self, ref: Any) -> messages.Event | None:
         """What the encoder actor answered."""
         try:
             acknowledged = self._encoder_actor().take(ref)
@@ -312,7 +290,7 @@ class RayRun:
             return None
         chunk, answer = acknowledged
         if answer is None:
-            return WriteLost(chunk)
+            return messages.WriteLost(chunk)
         # What was encoded by who drew it is only written here.
         stored = SegmentStored.of(
             chunk,
@@ -323,7 +301,7 @@ class RayRun:
             by_actor=True,
         )
         self._events.emit(stored)
-        return Taken(chunk, answer.encode_s, answer.wait_s)
+        return messages.Taken(chunk, answer.encode_s, answer.wait_s)
 
     def _check_actors(self) -> None:
         """End a job for which no actor ever has a process."""

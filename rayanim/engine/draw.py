@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import math
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -24,20 +23,18 @@ import numpy.typing as npt
 from rayanim.engine.audit import (
     AUDIT_TIME,
     NOTED_SHARE,
-    PROCESS,
     FrameMark,
     is_marked,
     pixel_digest,
 )
-from rayanim.engine.machine import process_rss_bytes
 from rayanim.engine.plan import Chunk
 from rayanim.engine.reads import OpenedFiles
-from rayanim.errors import FrameError, RayanimError, RedrawError, ScriptError, SetupError
+from rayanim.errors import FrameError, RayanimError, SetupError
 from rayanim.figure.draw_stats import DrawMonitor, DrawStats
 from rayanim.parameters import Batch
 from rayanim.randomness import SETUP, seed_for
 from rayanim.settings import RenderSettings
-from rayanim.sources import Geometry, Source, naming_frame
+from rayanim.sources import Geometry, Source, naming_frame, user_code
 from rayanim.video.spec import StreamSpec
 
 if TYPE_CHECKING:
@@ -124,9 +121,8 @@ class Replay:
 class DrawnMeta:
     """What is known of a drawn chunk without its pixels; `marks` are of frames to audit."""
 
-    timings: Timings | None
+    timings: Timings
     rss_bytes: int
-    failure: RayanimError | None = None
     payload_bytes: int = 0
     marks: tuple[FrameMark, ...] = ()
     batch_digest: str | None = None
@@ -134,62 +130,12 @@ class DrawnMeta:
     opened: str | None = None
 
 
-class Worker:
-    """Draws chunks of an open source, and encodes those that are whole segments."""
-
-    def __init__(self, source: Source, setup: RenderSetup) -> None:
-        self._setup = setup
-        self._renderer = ChunkRenderer(
-            source, setup.spec, setup.settings, is_audited=True, begun=setup.begun
-        )
-        if setup.in_full:
-            self._renderer.draw_in_full_from_now()
-
-    def draw_first(self) -> None:
-        """Draw the video's first frame, as the first process did: what that leaves behind counts.
-
-        Raises `RedrawError` if it has other pixels here.
-        """
-        setup = self._setup
-        frames, _ = self._renderer.render(Chunk(0, 0, 1, setup.first))
-        if setup.first_mark is None or setup.settings.audit == 0:
-            return
-        mark = FrameMark.of(setup.first_mark.number, frames[0], setup.spec)
-        if not mark.same_as(setup.first_mark):
-            raise RedrawError(
-                f"Frame {mark.number}, the first one, has other pixels in a render actor than in "
-                f"the script's process{mark.where(setup.first_mark)}: {PROCESS}",
-                in_process=True,
-            )
-
-    def work(self, chunk: Chunk) -> tuple[Payload, DrawnMeta]:
-        from rayanim.storage.fingerprint import batch_digest
-
-        payload: Payload
-        digest = None
-        if chunk.encodes:
-            payload, timings = self._renderer.encode(chunk)
-            payload_bytes = payload.data_bytes
-            digest = batch_digest(chunk.batch.numbers, chunk.batch.params)
-        else:
-            payload, timings = self._renderer.render(chunk)
-            payload_bytes = payload.nbytes
-        return payload, DrawnMeta(
-            timings,
-            process_rss_bytes(),
-            payload_bytes=payload_bytes,
-            marks=tuple(self._renderer.marks),
-            batch_digest=digest,
-            noted=self._renderer.noted,
-            opened=self._renderer.opened.first,
-        )
-
-
 class ChunkRenderer:
     """Draws chunks of one open source; keeps the converter and its buffers.
 
     With `is_audited` it marks frames for the process that audits them, and leaves
-    comparing to it; otherwise it compares some frames with full draws.
+    comparing to it; otherwise it compares some frames with full draws. `in_full`: a
+    difference from a full draw was found elsewhere.
     """
 
     def __init__(
@@ -199,6 +145,7 @@ class ChunkRenderer:
         settings: RenderSettings,
         *,
         is_audited: bool = False,
+        in_full: bool = False,
         begun: int = -1,
         opened: OpenedFiles | None = None,
     ) -> None:
@@ -212,6 +159,7 @@ class ChunkRenderer:
         self._begun = begun
         self._packer = FramePacker(spec)
         self._monitor = DrawMonitor(0.0 if is_audited else comparing_share(settings.audit))
+        self._monitor.in_full = in_full
         self.marks: list[FrameMark] = []
         """Of the frames drawn by the last call."""
         self.noted: dict[int, bytes] = {}
@@ -229,10 +177,6 @@ class ChunkRenderer:
     def lays_out(self) -> bool:
         """Whether a layout has run in a frame that was drawn."""
         return self._monitor.lays_out
-
-    def draw_in_full_from_now(self) -> None:
-        """No incremental draws any more: a difference from a full draw was found elsewhere."""
-        self._monitor.in_full = True
 
     def render(self, chunk: Chunk) -> tuple[RawPayload, Timings]:
         """Draw and convert all frames of `chunk`.
@@ -316,27 +260,13 @@ def comparing_share(audit: float | None) -> float:
 def open_source(source: Source, seed: int | None, geometry: Geometry | None) -> None:
     """Open `source` in this process, with random numbers that are the same in each."""
     seed_for(seed, SETUP)
-    try:
+    with user_code(f"Setting up {source.name}", SetupError):
         source.open(geometry)
-    except RayanimError:
-        raise
-    except Exception as error:
-        raise SetupError(
-            f"Setting up {source.name} raised {type(error).__name__}: {error}",
-            traceback_text=traceback.format_exc(),
-        ) from error
 
 
 def close_source(source: Source) -> None:
-    try:
+    with user_code(f"{source.name}: closing it"):
         source.close()
-    except RayanimError:
-        raise
-    except Exception as error:
-        raise ScriptError(
-            f"{source.name}: closing it raised {type(error).__name__}: {error}",
-            traceback_text=traceback.format_exc(),
-        ) from error
 
 
 @contextlib.contextmanager

@@ -6,11 +6,12 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayanim.engine.actors import Acknowledgement, EncoderActor, Reply, remote
+from rayanim.engine.actors import Acknowledgement, EncoderActor, remote
+from rayanim.engine.chunks import Drawn
 from rayanim.engine.machine import process_of, wait_for_exit
 from rayanim.engine.plan import Chunk
 from rayanim.engine.ray_session import first_line, is_code_fault, is_lost_argument
@@ -47,7 +48,8 @@ class EncoderLink:
         self._writer = writer
         self._name = name
         self._numbers = 0
-        self._handed: dict[Any, _Handed] = {}
+        # Not acknowledged yet: were a payload dropped, Ray might free it before it is read.
+        self._handed: dict[Any, Drawn[Any]] = {}
         # All segments that have files, for an actor in the place of this one: 3 MB for
         # the 40,000 segments of ten million frames.
         self._found: set[int] = set()
@@ -72,9 +74,9 @@ class EncoderLink:
         )
         self._handle = placed.remote(self._writer, f"of {self._name.video}")
         try:
-            opened: Reply = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
-            if opened.failure is not None:
-                raise opened.failure
+            opened = ray.get(self._handle.open.remote(), timeout=START_LIMIT_S)
+            if isinstance(opened, RayanimError):
+                raise opened
         except ray.exceptions.RayError as error:
             self.kill()
             raise FarmStartError(
@@ -83,7 +85,7 @@ class EncoderLink:
         except BaseException:
             self.kill()
             raise
-        self._process = process_of(opened.value)
+        self._process = process_of(opened)
         self._answered_s = time.perf_counter()
 
     def restart(self) -> bool:
@@ -117,11 +119,11 @@ class EncoderLink:
             self._found.update(new)
             self._handle.found.remote(new)
 
-    def put(self, chunk: Chunk, payload: Any, batch_digest: str | None) -> None:
+    def put(self, drawn: Drawn[Any]) -> None:
         """Hand over a segment, by its reference."""
         if not self._handed:
             self._answered_s = time.perf_counter()
-        self._hand_over(_Handed(chunk, payload, batch_digest))
+        self._hand_over(drawn)
 
     def take(self, ref: Any) -> tuple[Chunk, Acknowledgement | None] | None:
         """What the ready `ref` acknowledges; None where it is not the encoder's.
@@ -135,7 +137,7 @@ class EncoderLink:
         if handed is None:
             return None
         try:
-            answer: Acknowledgement = ray.get(ref)
+            answer: Acknowledgement | RayanimError = ray.get(ref)
         except ray.exceptions.RayError as error:
             if is_lost_argument(error):
                 del self._handed[ref]
@@ -144,8 +146,8 @@ class EncoderLink:
         del self._handed[ref]
         self._restarts = 0
         del self._losses[handed.chunk.index]
-        if answer.failure is not None:
-            raise answer.failure
+        if isinstance(answer, RayanimError):
+            raise answer
         self._answered_s = time.perf_counter()
         self._found.add(handed.chunk.segment.index)
         self._slowest_s = max(self._slowest_s or 0.0, answer.encode_s)
@@ -158,7 +160,7 @@ class EncoderLink:
         ref = self._handle.finish.remote(n_frames)
         paths = self._writer.paths
         seen, changed_s = _sizes_and_times(paths), time.perf_counter()
-        answer: Reply | None = None
+        answer: int | RayanimError | None = None
         while answer is None:
             try:
                 answer = ray.get(ref, timeout=FINISH_POLL_S)
@@ -171,9 +173,9 @@ class EncoderLink:
                     raise _no_answer(now_s - changed_s) from None
             except ray.exceptions.RayError as error:
                 raise _failure_of(error) from error
-        if answer.failure is not None:
-            raise answer.failure
-        return answer.value
+        if isinstance(answer, RayanimError):
+            raise answer
+        return answer
 
     def waiting_s(self) -> float:
         """Seconds for which an answer has been due; raises where that is too long."""
@@ -206,28 +208,15 @@ class EncoderLink:
         if process is not None:
             wait_for_exit(process, EXIT_LIMIT_S)
 
-    def _hand_over(self, handed: _Handed) -> None:
-        chunk = handed.chunk
-        segment = replace(chunk.segment, stop=chunk.stop, batch_digest=handed.batch_digest)
-        self._handed[self._handle.encode.remote(segment, handed.payload)] = handed
+    def _hand_over(self, drawn: Drawn[Any]) -> None:
+        chunk = drawn.chunk
+        segment = replace(chunk.segment, stop=chunk.stop, batch_digest=drawn.batch_digest)
+        self._handed[self._handle.encode.remote(segment, drawn.payload)] = drawn
 
     def _limit_s(self) -> float:
         if self._slowest_s is None:
             return ENCODE_LIMIT_S
         return min(ENCODE_LIMIT_S, max(self._writer.patience_s, SLOWER_FACTOR * self._slowest_s))
-
-
-@dataclass(frozen=True, slots=True)
-class _Handed:
-    """A segment that the encoder has not acknowledged yet.
-
-    Its payload is kept here: were it dropped, Ray might free it before the
-    encoder reads it.
-    """
-
-    chunk: Chunk
-    payload: Any
-    batch_digest: str | None
 
 
 def _sizes_and_times(paths: Iterable[Path]) -> list[tuple[int, int]]:

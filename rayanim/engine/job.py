@@ -175,12 +175,10 @@ FIRM_S = 2.0
 class Handover:
     """Decides when actors go on with what this process began."""
 
-    def __init__(
-        self, job: Job, events: JobEvents, chooser: Chooser, inside: InProcess, encoders: Encoders
-    ) -> None:
-        self._job = job
-        self._events = events
-        self._stats = events.stats
+    def __init__(self, chooser: Chooser, inside: InProcess, encoders: Encoders) -> None:
+        self._job = inside.job
+        self._events = inside.events
+        self._stats = inside.events.stats
         self._chooser = chooser
         self._inside = inside
         self._encoders = encoders
@@ -299,20 +297,13 @@ class VideoJob:
     stream that cannot be joined from segments is one segment.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        events: JobEvents,
-        chooser: Chooser,
-        inside: InProcess,
-        cached: CachedSegments,
-    ) -> None:
-        self.job = job
-        self.events = events
-        self._stats = events.stats
+    def __init__(self, chooser: Chooser, inside: InProcess) -> None:
+        self.job = inside.job
+        self.events = inside.events
+        self._stats = inside.events.stats
         self._chooser = chooser
         self._inside = inside
-        self.cached = cached
+        self.cached = inside.cached
         self._is_joined = inside.transport == "segments"
         self._drawn_frames = 0
         self._replay: Replay | None = None
@@ -322,7 +313,7 @@ class VideoJob:
         """Make the part file; where it was drawn, and its bytes."""
         from rayanim.video.spec import gop_frames
 
-        self._inside.draw_first(self._chooser.pristine)
+        self._inside.draw_first()
         longest = gop_frames(self._inside.spec)
         self.plan = SegmentPlan(self._inside.feed, longest if self._is_joined else None)
         self._open_writer(longest)
@@ -333,7 +324,7 @@ class VideoJob:
             cores=self._chooser.cores,
             limit_bytes=self._chooser.limit_bytes // 2,
         )
-        self._handover = Handover(self.job, self.events, self._chooser, self._inside, self.encoders)
+        self._handover = Handover(self._chooser, self._inside, self.encoders)
         with contextlib.ExitStack() as stack:
             stack.callback(self._handover.stop)
             stack.callback(self._writer.abort)
@@ -352,8 +343,8 @@ class VideoJob:
             self._writer = FileWriter(spec, *paths, cuts=is_of_one, n_frames=n_frames)
             self.events.emit(VideoOpened(spec=spec, store=None, stats=self._stats))
             return
-        resumption = Resumption(self.job, self.events, self._inside, self.cached)
-        self._store = resumption.open(longest, self._chooser.pristine)
+        resumption = Resumption(self._inside)
+        self._store = resumption.open(longest)
         self.events.emit(VideoOpened(spec=spec, store=self._store, stats=self._stats))
         self._space = SpaceWatch(paths, self.events, with_parts=self.job.segment_store.takes_disk)
         # What actors may go on with is joined at the end, by one process.
@@ -366,8 +357,8 @@ class VideoJob:
     def _draw(self) -> tuple[Choice, int]:
         last: Chunk | None = None
         while (chunk := self._inside.take(self.plan)) is not None:
-            if self._chooser.pristine is not None and not self._inside.is_held(chunk):
-                self._inside.cross_gap(chunk, self._chooser.pristine)
+            if not self._inside.is_held(chunk):
+                self._inside.cross_gap(chunk)
             frames = self._inside.draw(chunk)
             self._drawn_frames += len(chunk)
             self.encoders.wait_for_room()
@@ -435,7 +426,7 @@ class VideoJob:
 
     def _auditor(self) -> Auditor | None:
         """What compares frames of actors with this process's; None where it was turned off."""
-        settings, packed = self.job.settings, self._chooser.pristine
+        settings, packed = self.job.settings, self._inside.pristine
         if settings.audit == 0 or packed is None:
             return None
         return Auditor(
@@ -459,7 +450,7 @@ class VideoJob:
             return True
         replay = self._possible_replay
         if replay is None or not self._replay_is_cheap():
-            pristine, test = self._chooser.pristine, inside.order_test
+            pristine, test = inside.pristine, inside.order_test
             if not test.has_enough(inside.cost.usual_s) and self.plan.frames_left != 0:
                 return False
             if pristine is not None and not test.order_matters(copied(pristine), inside.geometry):
@@ -570,13 +561,12 @@ class JobRunner:
                 link.stop()
 
     def _run(self) -> Outcome:
-        inside = InProcess(self._job, self._events, self._cached)
+        inside = InProcess(self._job, self._events, self._cached, self._chooser.pristine)
         self._events.emit(
             TransportChosen(transport=inside.transport, reason=inside.transport_reason)
         )
         try:
-            video_job = VideoJob(self._job, self._events, self._chooser, inside, self._cached)
-            choice, file_bytes = video_job.run()
+            choice, file_bytes = VideoJob(self._chooser, inside).run()
         except BaseException:
             inside.abandon()
             raise

@@ -47,6 +47,7 @@ from rayanim.errors import (
     SettingsError,
 )
 from rayanim.events import (
+    ChunkDrawn,
     FrameAudited,
     FramesRejected,
     JobResumed,
@@ -94,14 +95,22 @@ class InProcess:
     happen here, so whatever is wrong with them is reported before an actor starts.
     """
 
-    def __init__(self, job: Job, events: JobEvents, cached: CachedSegments) -> None:
+    def __init__(
+        self,
+        job: Job,
+        events: JobEvents,
+        cached: CachedSegments,
+        pristine: PackedSource | None = None,
+    ) -> None:
         from rayanim.video.codecs import probe
         from rayanim.video.encode import segment_spec
 
-        self._job = job
-        self._cached = cached
+        self.job = job
+        self.cached = cached
+        self.pristine = pristine
+        """The source as it was before it was opened, where that is known."""
         settings = job.settings
-        self._events = events
+        self.events = events
         self._is_open = False
         self.must_stay: str | None = None
         """Why frames cannot be drawn elsewhere, as far as that was found out."""
@@ -118,7 +127,8 @@ class InProcess:
         with cached.opened_by_setup:
             open_source(self._source, settings.seed, None)
         self.open_s = time.perf_counter() - began_s
-        self._first_mark: FrameMark | None = None
+        self.first_mark: FrameMark
+        """Of the video's first frame, once it was drawn."""
         self.first_draw_s = 0.0
         """Seconds that the first frame took."""
         self.last = -1
@@ -140,9 +150,9 @@ class InProcess:
             self.abandon()
             raise
         cached.begin(self._source)
-        self._renderer = ChunkRenderer(self._source, self.spec, settings, opened=cached.opened)
-        if job.in_full:
-            self._renderer.draw_in_full_from_now()
+        self._renderer = ChunkRenderer(
+            self._source, self.spec, settings, in_full=job.in_full, opened=cached.opened
+        )
         self.order_test = OrderTest(self.spec, settings)
         known_ms = job.settings.performance.draw_ms
         self.cost = FrameCost(None if known_ms is None else known_ms / 1000)
@@ -150,7 +160,7 @@ class InProcess:
     def _source_of(self, job: Job) -> Source:
         """The source; where frames are left out, their updates run all the same."""
         settings, source = job.settings, job.source
-        skips = job.feed.is_selection or settings.resume or self._cached.is_active
+        skips = job.feed.is_selection or settings.resume or self.cached.is_active
         if not skips or settings.independent or settings.sequential or source.stays is not None:
             return source
         return SequentialSource(source, settings.seed, job.params_by_number(), only_forward)
@@ -158,49 +168,43 @@ class InProcess:
     @property
     def stays(self) -> str | None:
         """Why no frame may be drawn elsewhere, or None."""
-        if self._job.source.stays is not None:
-            return self._job.source.stays
+        if self.job.source.stays is not None:
+            return self.job.source.stays
         if self.must_stay is not None:
             return self.must_stay
         lays_out = self._measured.lays_out or self._renderer.lays_out
-        return LAID_OUT if lays_out and not self._job.settings.sequential else None
+        return LAID_OUT if lays_out and not self.job.settings.sequential else None
 
     @property
     def feed(self) -> Feed:
         """The video's frames; to be asked for once."""
-        return PushedBack(self._ahead, self._job.feed)
+        return PushedBack(self._ahead, self.job.feed)
 
-    @property
-    def first_digest(self) -> bytes:
-        """A short name for the pixels of the video's first frame; after it was drawn."""
-        return b"" if self._first_mark is None else self._first_mark.digest
-
-    def draw_first(self, pristine: PackedSource | None) -> None:
+    def draw_first(self) -> None:
         """Draw the video's first frame, and what the palette of a GIF is chosen from.
 
         They stay in `feed`.
         """
-        self._draw_ahead(self._first, 0, pristine)
-        self._first_mark = FrameMark.of(self._first.numbers[0], self.held(0), self.spec)
+        self._draw_ahead(self._first, 0)
+        self.first_mark = FrameMark.of(self._first.numbers[0], self.held(0), self.spec)
         if any(each.container == "gif" for each in self.spec.outputs):
             from rayanim.engine.palette import with_palettes
 
-            self.spec = with_palettes(self._job, self, pristine)
+            self.spec = with_palettes(self)
 
-    def draw_ahead(self, position: int, pristine: PackedSource | None) -> bool:
+    def draw_ahead(self, position: int) -> bool:
         """Have the frame there drawn before its turn, after all before it; False without one."""
         if position in self._held:
             return True
-        batch = self._job.feed.take(1)
+        batch = self.job.feed.take(1)
         if len(batch):
             self._ahead += batch.kept()
-            self._draw_ahead(batch, position, pristine)
+            self._draw_ahead(batch, position)
         return bool(len(batch))
 
-    def _draw_ahead(self, batch: Batch, at: int, pristine: PackedSource | None) -> None:
+    def _draw_ahead(self, batch: Batch, at: int) -> None:
         chunk = Chunk(at, at, at + 1, batch)
-        if pristine is not None:
-            self.cross_gap(chunk, pristine)
+        self.cross_gap(chunk)
         self._held[at] = self.draw(chunk)
 
     def is_held(self, chunk: Chunk) -> bool:
@@ -216,27 +220,27 @@ class InProcess:
         if self.is_held(chunk):
             return self._held.pop(chunk.start)
         frames, timings = self._renderer.render(chunk)
-        if self._renderer.difference is not None and self._job.may_redraw:
+        if self._renderer.difference is not None and self.job.may_redraw:
             # The frames before may be wrong as well.
             raise RedrawError(self._renderer.difference, in_full=True)
         timings = replace(timings, draw_s=timings.draw_s + self._made_s)
         self._made_s = 0.0
         self.cost.add(timings.frames, timings.draw_s + timings.convert_s)
         self.first_draw_s = self.first_draw_s or timings.draw_s
-        self._cached.note(self._renderer.noted)
-        self._events.drawn_here(chunk, timings)
+        self.cached.note(self._renderer.noted)
+        self.events.emit(ChunkDrawn.timed(chunk, timings, actor=None))
         self.order_test.remember(chunk, frames)
         self.last = chunk.batch.numbers[-1]
         return frames
 
     def audit_cached(self, batch: Batch) -> None:
         """Draw some frames of a segment that the cache has, and compare."""
-        for before, one in self._cached.take_marked(batch.numbers[-1] + 1):
+        for before, one in self.cached.take_marked(batch.numbers[-1] + 1):
             ((number, params),) = one.frames()
             here = self._renderer.mark(number, params)
             self.last = number
-            self._events.emit(FrameAudited(frame=number))
-            self._cached.check(here, before)
+            self.events.emit(FrameAudited(frame=number))
+            self.cached.check(here, before)
 
     def take(self, plan: SegmentPlan) -> Chunk | None:
         """The chunk to draw next, as long as fits between two updates of progress."""
@@ -245,14 +249,14 @@ class InProcess:
         is_first = not plan.next_frame or plan.next_frame in self._held
         chunk = plan.take(1 if is_first else self.frames_per_step())
         # A generator of frames draws in here.
-        self._made_s = 0.0 if self._job.source.stays is None else time.perf_counter() - began_s
+        self._made_s = 0.0 if self.job.source.stays is None else time.perf_counter() - began_s
         return chunk
 
     def frames_per_step(self) -> int:
         """Frames to draw until progress and the choice where to draw are updated."""
         # The script's own animation can be drawn again as it stands, but not reached again, and
         # a generator may go on changing what it has given.
-        is_animation = is_animation_source(self._job.source)
+        is_animation = is_animation_source(self.job.source)
         if not self.cost.is_known or is_animation or self._first.is_borrowed:
             return 1
         by_time = int(STEP_S / max(1e-6, self.cost.usual_s))
@@ -261,13 +265,13 @@ class InProcess:
     def setup(self) -> RenderSetup:
         """What render actors need to draw the same frames; after the first was drawn."""
         return RenderSetup(
-            settings=self._job.settings,
+            settings=self.job.settings,
             geometry=self.geometry,
             spec=self.spec,
             first=self._ahead[:1],
-            first_mark=self._first_mark,
+            first_mark=self.first_mark,
             open_s=self.open_s,
-            in_full=self._job.in_full or self._renderer.difference is not None,
+            in_full=self.job.in_full or self._renderer.difference is not None,
         )
 
     def close(self) -> None:
@@ -280,23 +284,23 @@ class InProcess:
         with contextlib.suppress(ScriptError):
             self.close()
 
-    def cross_gap(self, chunk: Chunk, pristine: PackedSource) -> None:
+    def cross_gap(self, chunk: Chunk) -> None:
         """Before `chunk` is drawn: find whether costly updates up to it must run."""
         index, source = chunk.batch.numbers[0], self._source
-        job, settings = self._job, self._job.settings
+        job, settings = self.job, self.job.settings
         # For the cache a test on some frames is no proof.
         skips = (job.feed.is_selection or settings.resume) and not settings.sequential
-        if isinstance(source, SequentialSource) and skips:
-            fresh = copied(pristine)
+        if isinstance(source, SequentialSource) and skips and self.pristine is not None:
+            fresh = copied(self.pristine)
             find_jump(source, index, self._renderer, self.order_test, fresh, self.geometry)
 
     def reference(self, packed: PackedSource, replay: Replay | None) -> Reference:
         """What the frames of actors are compared with; this process's source serves it from now."""
         source = self._source
-        if replay is None and isinstance(source, SequentialSource) and self._cached.is_active:
+        if replay is None and isinstance(source, SequentialSource) and self.cached.is_active:
             # What was put before it runs the updates that are skipped; actors jump.
-            source = self._job.source
-        return Reference(self._job, self.setup(), source, packed, replay, self.last)
+            source = self.job.source
+        return Reference(self.job, self.setup(), source, packed, replay, self.last)
 
 
 class Reference:
@@ -340,10 +344,7 @@ class Reference:
 
     def _renderer_of(self, source: Source, *, in_full: bool) -> ChunkRenderer:
         setup = self._setup
-        renderer = ChunkRenderer(source, setup.spec, setup.settings, is_audited=True)
-        if in_full:
-            renderer.draw_in_full_from_now()
-        return renderer
+        return ChunkRenderer(source, setup.spec, setup.settings, is_audited=True, in_full=in_full)
 
 
 SAMPLE_S = 0.5
@@ -609,20 +610,16 @@ def _check_order(frame: int, expected: int | None) -> None:
 class Resumption:
     """What a job finds of an earlier one."""
 
-    def __init__(
-        self, job: Job, events: JobEvents, inside: InProcess, cached: CachedSegments
-    ) -> None:
-        self._job = job
-        self._events = events
+    def __init__(self, inside: InProcess) -> None:
         self._inside = inside
-        self._cached = cached
-        self._segment_store = job.segment_store
+        self._events = inside.events
+        self._segment_store = inside.job.segment_store
         self.audits_here = True
         """Whether this process draws the frames that follow, and frames of the cache with them."""
 
-    def open(self, longest: int, pristine: PackedSource | None) -> SegmentFolder:
+    def open(self, longest: int) -> SegmentFolder:
         """Where segment files are put; counts and reports what is there."""
-        settings = self._job.settings
+        settings = self._inside.job.settings
         asked = settings.performance.frame_batch_amount
         store = self._segment_store.open(
             self._inside.spec,
@@ -631,19 +628,21 @@ class Resumption:
                 "by the number of frames" if asked is None else f"{asked} frames at most"
             ),
             seed=settings.seed,
-            source_name=self._job.source.name,
-            first_frame=self._inside.first_digest.hex(),
+            source_name=self._inside.job.source.name,
+            first_frame=self._inside.first_mark.digest.hex(),
             log=self._events.notice,
         )
-        found = self._cached.find(self._inside, longest, store, pristine)
-        self._segment_store.take_up_cached(found, self._cached.keep)
-        if self._segment_store.resumed_frames:
+        inside = self._inside
+        found = inside.cached.find(inside, longest, store, inside.pristine)
+        self._segment_store.take_up_cached(found, inside.cached.keep)
+        if self._segment_store.finished:
             self._report(is_cached=bool(found))
         return store
 
     def _report(self, *, is_cached: bool) -> None:
-        resumed = self._segment_store.resumed_frames
-        written_bytes = self._segment_store.resumed_bytes
+        finished = self._segment_store.finished.values()
+        resumed = sum(info.n_frames for info in finished)
+        written_bytes = sum(info.file_bytes for info in finished)
         cached = resumed if is_cached else 0
         event = JobResumed(frames=resumed, cached_frames=cached, written_bytes=written_bytes)
         self._events.emit(event)
@@ -669,7 +668,7 @@ class Resumption:
                 self._draw_again(segment.index, Chunk(0, segment.start, segment.stop, batch))
             return bool(is_there)
 
-        plan.leave_out(self._segment_store.has_file, is_done)
+        plan.leave_out(self._segment_store.finished.__contains__, is_done)
 
     def end_at(self, segments: int) -> None:
         """The video has so many segments: those of an earlier job beyond them go."""
@@ -678,7 +677,7 @@ class Resumption:
             self._events.emit(FramesRejected(frames=surplus, written_bytes=0))
 
     def _draw_again(self, index: int, chunk: Chunk) -> None:
-        info = self._segment_store.info_of(index)
+        info = self._segment_store.finished[index]
         self._events.emit(FramesRejected(frames=info.n_frames, written_bytes=info.file_bytes))
         self._events.notice_once(
             f"The segment of {chunk.label} has another length or was drawn with other "
@@ -717,7 +716,8 @@ class SpaceWatch:
             self._disks.setdefault(each.parent.stat().st_dev, []).append(each)
 
     def check(self) -> None:
-        from rayanim.storage.store import check_space, expected_bytes
+        from rayanim.storage.output import bytes_of
+        from rayanim.storage.store import check_space
 
         stats, now_s = self._events.stats, time.perf_counter()
         if stats.total is None or stats.written_frames < MIN_MEASURED_FRAMES:
@@ -725,22 +725,19 @@ class SpaceWatch:
         if now_s < self._next_check_s:
             return
         self._next_check_s = now_s + CHECK_EVERY_S
-        joined = {disk: sum(map(_bytes_of, outputs)) for disk, outputs in self._disks.items()}
+        joined = {
+            disk: sum(bytes_of(each) or 0 for each in outputs)
+            for disk, outputs in self._disks.items()
+        }
         joined_bytes = sum(joined.values())
-        rest_bytes, needed_bytes = (
-            expected_bytes(
-                stats.written_bytes,
-                stats.written_frames,
-                stats.total,
-                joined_bytes=joined_bytes,
-                with_parts=with_parts,
-            )
-            for with_parts in (False, self._with_parts)
-        )
+        # What is to come is taken to be like what is done. Segments stay until the video is whole.
+        video_bytes = -(-stats.written_bytes * stats.total // stats.written_frames)
+        rest_bytes = max(0, video_bytes - joined_bytes)
+        parts_bytes = max(0, video_bytes - stats.written_bytes) if self._with_parts else 0
         first, *others = self._disks
-        # What is to come is shared out like what is joined.
+        # It is shared out like what is joined.
         needed = {disk: rest_bytes * joined[disk] // max(1, joined_bytes) for disk in others}
-        needed[first] = needed_bytes - sum(needed.values())
+        needed[first] = parts_bytes + rest_bytes - sum(needed.values())
         try:
             for disk, outputs in self._disks.items():
                 check_space(outputs[0].parent, needed[disk])
@@ -750,9 +747,3 @@ class SpaceWatch:
             self._events.notice_once(
                 f"If all frames are like the first ones: {error.message}", "space"
             )
-
-
-def _bytes_of(output: Path) -> int:
-    """Bytes of an unfinished file, or of a folder of images."""
-    files = output.iterdir() if output.is_dir() else [output]
-    return sum(each.stat().st_size for each in files if each.exists())

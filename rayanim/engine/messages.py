@@ -171,14 +171,6 @@ class Exclude:
 
 
 @dataclass(frozen=True, slots=True)
-class HandOn(Generic[Payload]):
-    """Give raw frames to their segment's encoder, or a segment to the actor that writes."""
-
-    drawn: Drawn[Payload]
-    batch_digest: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class EndSegment:
     """All frames of a segment were given to its encoder; `last` is its last chunk."""
 
@@ -193,8 +185,8 @@ class NoticeOnce:
     key: str
 
 
-Action = Ask | Submit | Release | End | Exclude | HandOn[Any] | EndSegment | NoticeOnce | JobEvent
-"""What is to be done; an event of the job is to be emitted."""
+Action = Ask | Submit | Release | End | Exclude | Drawn[Any] | EndSegment | NoticeOnce | JobEvent
+"""What is to be done: what was drawn is to be handed on, an event of the job to be emitted."""
 
 
 class NothingDrawnError(Exception):

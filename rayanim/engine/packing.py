@@ -21,7 +21,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any
@@ -80,13 +80,7 @@ class Surroundings:
 
     def apply(self) -> None:
         """Make them this process's."""
-        for name, value in self.environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        if hasattr(time, "tzset"):
-            time.tzset()
+        set_environment(self.environment)
         for category, name in self.categories.items():
             # A locale that this machine has not: audits find out whether it shows.
             with contextlib.suppress(locale.Error):
@@ -96,6 +90,17 @@ class Surroundings:
         np.seterr(**self.error_handling)
         decimal.setcontext(self.decimals)
         sys.setrecursionlimit(max(self.deepest, sys.getrecursionlimit()))
+
+
+def set_environment(changes: Mapping[str, str | None]) -> None:
+    """Set these variables, and delete those that are None."""
+    for name, value in changes.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    if hasattr(time, "tzset"):
+        time.tzset()
 
 
 def _categories() -> tuple[int, ...]:
@@ -125,13 +130,17 @@ def _first_environment() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class PackedSource:
-    """A pickled source, and what it needs where it is unpickled."""
+    """A pickled source, and what it needs where it is unpickled.
+
+    `environment` is what is different from that of the process where it is unpickled.
+    """
 
     pickled: bytes
     search_path: tuple[str, ...]
     folder: str
     arguments: tuple[str, ...] = ()
     variables: bytes | None = None
+    environment: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def pack(source: Source, dumps: Callable[[Any], bytes] = cloudpickle.dumps) -> PackedSource:
@@ -227,6 +236,7 @@ def _set_variables(copy: ModuleCopy, values: dict[str, Any]) -> None:
 
 def unpack(packed: PackedSource) -> Source:
     """Prepare this process for drawing, then unpickle the source."""
+    set_environment(packed.environment)
     # Before any user code is imported: there may be no display here.
     os.environ["MPLBACKEND"] = "agg"
     sys.path.extend(entry for entry in packed.search_path if entry not in sys.path)

@@ -69,31 +69,27 @@ def positions(n_frames: int) -> list[int]:
     return [index * (n_frames - 1) // (count - 1) for index in range(count)]
 
 
-def with_palettes(job: Job, inside: InProcess, pristine: PackedSource | None) -> StreamSpec:
-    """The spec of `inside`, which has drawn the first frame, with a palette for each GIF.
-
-    `pristine` is the source as it was before it was opened, None where that is not known.
-    """
+def with_palettes(inside: InProcess) -> StreamSpec:
+    """The spec of `inside`, which has drawn the first frame, with a palette for each GIF."""
     spec = inside.spec
     outputs = [
-        _with_palette(job, inside, pristine, each, place) if each.container == "gif" else each
+        _with_palette(inside, each, place) if each.container == "gif" else each
         for each, place in zip(spec.outputs, spec.places, strict=True)
     ]
     return replace(outputs[0], others=tuple(outputs[1:]))
 
 
-def _with_palette(
-    job: Job, inside: InProcess, pristine: PackedSource | None, spec: StreamSpec, place: slice
-) -> StreamSpec:
+def _with_palette(inside: InProcess, spec: StreamSpec, place: slice) -> StreamSpec:
     """`spec`, the frames of which stand at `place` among those of all outputs."""
     from rayanim.video.gif import PaletteMaker
 
+    job, pristine = inside.job, inside.pristine
     feed, is_list = job.feed.again(), listed_bytes(job.source) is not None
     is_known = feed is not None and feed.n_frames is not None
     can_jump = is_known and (is_list or pristine is not None)
     room = max(1, HELD_BYTES // spec.frame_bytes)
     most, held = min(FIRST if can_jump else FIRST_ALONE, room), 1
-    while held < most and inside.draw_ahead(held, pristine):
+    while held < most and inside.draw_ahead(held):
         held += 1
     maker = PaletteMaker(spec, inside.held(0)[place])
     for position in range(held):
@@ -104,7 +100,7 @@ def _with_palette(
         others = _listed(job, spec, frames) if is_list else None
         if others is None and pristine is not None:
             in_turn = inside.held(held - 1)[place]
-            others = _copied(job, inside, pristine, frames, spec, in_turn)
+            others = _copied(inside, pristine, frames, spec, in_turn)
         for frame in others or ():
             maker.add(frame)
     return maker.finish()
@@ -120,18 +116,13 @@ def _listed(job: Job, spec: StreamSpec, frames: Frames) -> Iterator[Frame]:
 
 
 def _copied(
-    job: Job,
-    inside: InProcess,
-    pristine: PackedSource,
-    frames: Frames,
-    spec: StreamSpec,
-    in_turn: Frame,
+    inside: InProcess, pristine: PackedSource, frames: Frames, spec: StreamSpec, in_turn: Frame
 ) -> Iterator[Frame]:
     """Frames that a copy of the source draws, up to one that it fails to draw.
 
     The first of them was drawn before, `in_turn`.
     """
-    seed = job.settings.seed
+    job, seed = inside.job, inside.job.settings.seed
     (first, first_params), *others = frames
     out = np.empty(spec.frame_bytes, np.uint8)
     with contextlib.ExitStack() as stack:

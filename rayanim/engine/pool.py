@@ -8,19 +8,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rayanim.engine import messages
 from rayanim.engine.actors import RenderActor, remote
 from rayanim.engine.cluster import node_of_actor, usable_nodes
 from rayanim.engine.draw import DrawnMeta
-from rayanim.engine.messages import (
-    Answered,
-    Arrived,
-    CallFailed,
-    Died,
-    Event,
-    Joined,
-    PayloadLost,
-    TransferBegan,
-)
 from rayanim.engine.placement import Need, actor_options
 from rayanim.engine.plan import Chunk
 from rayanim.engine.ray_session import FETCH_LIMIT_S, first_line, is_code_fault, plain_text
@@ -61,16 +52,6 @@ class _Call:
     payload_ref: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Transfer:
-    """A drawn chunk that is being transferred to the driver's node."""
-
-    number: int
-    chunk: Chunk
-    meta: DrawnMeta
-    since_s: float
-
-
 class RenderPool:
     """The render actors of one job."""
 
@@ -87,7 +68,8 @@ class RenderPool:
         self._calls: dict[Any, _Call] = {}
         # Calls of `close`: the actor, and its node.
         self._closing: dict[Any, tuple[Any, str | None]] = {}
-        self._transfers: dict[Any, _Transfer] = {}
+        self._transfers: dict[Any, messages.TransferBegan] = {}
+        self._latest_transfer_s = 0.0
 
     # ---- what the scheduler wants done
 
@@ -132,7 +114,7 @@ class RenderPool:
     def refs(self) -> list[Any]:
         return list(self._calls)
 
-    def take(self, ref: Any) -> Event | None:
+    def take(self, ref: Any) -> messages.Event | None:
         """What the ready `ref` means; None where it belongs to an actor that is gone."""
         import ray
 
@@ -149,24 +131,22 @@ class RenderPool:
             return self._died(actor, error)
         if call.method == "hello":
             actor.node = answer
-            return Answered(actor.number, answer)
+            return messages.Answered(actor.number, answer)
         if call.chunk is None:
             if answer is not None:
                 return self._failed(actor, None, answer)
             actor.is_open = True
-            return Joined(actor.number)
+            return messages.Joined(actor.number)
         return self._drawn(actor, call.chunk, call.payload_ref, answer)
 
     def poll_s(self, otherwise_s: float) -> float:
         """Seconds to wait for other things at most before `arrived` is asked again."""
         if not self._transfers:
             return otherwise_s
-        # The youngest was added last.
-        youngest_s = next(reversed(self._transfers.values())).since_s
-        is_young = time.perf_counter() - youngest_s < YOUNG_TRANSFER_S
+        is_young = time.perf_counter() - self._latest_transfer_s < YOUNG_TRANSFER_S
         return TRANSFER_POLL_S if is_young else otherwise_s
 
-    def arrived(self) -> list[Event]:
+    def arrived(self) -> list[messages.Event]:
         """The chunks that are here now, and those that never will be."""
         import ray
 
@@ -237,16 +217,19 @@ class RenderPool:
                     failures.append(failure)
         return failures
 
-    def _drawn(self, actor: _Actor, chunk: Chunk, payload_ref: Any, meta: DrawnMeta) -> Event:
-        if meta.failure is not None:
-            return self._failed(actor, chunk, meta.failure)
-        transfer = _Transfer(actor.number, chunk, meta, time.perf_counter())
+    def _drawn(
+        self, actor: _Actor, chunk: Chunk, payload_ref: Any, meta: DrawnMeta | RayanimError
+    ) -> messages.Event:
+        if isinstance(meta, RayanimError):
+            return self._failed(actor, chunk, meta)
+        drawn = messages.TransferBegan(actor.number, chunk, meta)
         if actor.node == self._here:
-            return self._arrived(payload_ref, transfer)
-        self._transfers[payload_ref] = transfer
-        return TransferBegan(actor.number, chunk, meta)
+            return self._arrived(payload_ref, drawn)
+        self._transfers[payload_ref] = drawn
+        self._latest_transfer_s = time.perf_counter()
+        return drawn
 
-    def _arrived(self, ref: Any, drawn: _Transfer) -> Event:
+    def _arrived(self, ref: Any, drawn: messages.TransferBegan) -> messages.Event:
         """With raw frames, which Ray's store holds as long as they are here; or a segment's ref."""
         import ray
 
@@ -255,18 +238,18 @@ class RenderPool:
             try:
                 payload = ray.get(ref, timeout=FETCH_LIMIT_S)
             except ray.exceptions.RayError as error:
-                return PayloadLost(drawn.number, drawn.chunk, first_line(error))
-        return Arrived(drawn.number, drawn.chunk, drawn.meta, payload)
+                return messages.PayloadLost(drawn.number, drawn.chunk, first_line(error))
+        return messages.Arrived(drawn.number, drawn.chunk, drawn.meta, payload)
 
-    def _failed(self, actor: _Actor, chunk: Chunk | None, failure: RayanimError) -> Event:
+    def _failed(self, actor: _Actor, chunk: Chunk | None, failure: RayanimError) -> messages.Event:
         usable = usable_nodes(self._need) if chunk is None else ()
-        return CallFailed(actor.number, chunk, failure, usable)
+        return messages.CallFailed(actor.number, chunk, failure, usable)
 
-    def _died(self, actor: _Actor, error: Exception) -> Event:
+    def _died(self, actor: _Actor, error: Exception) -> messages.Event:
         node = actor.node or node_of_actor(actor.handle)
         usable = () if actor.is_open else usable_nodes(self._need)
         self.end(actor.number)
-        return Died(actor.number, node, first_line(error), usable)
+        return messages.Died(actor.number, node, first_line(error), usable)
 
 
 def _call_error(chunk: Chunk | None, error: Exception) -> RayanimError:

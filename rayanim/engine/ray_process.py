@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import re
 import secrets
@@ -28,7 +27,7 @@ from typing import Any
 
 import psutil
 
-from rayanim.engine.ray_session import START_LIMIT_S, environment_for_ray
+from rayanim.engine.ray_session import START_LIMIT_S, environment_for_ray, start_ray
 from rayanim.errors import FarmStartError
 
 STORE_BYTES = 512 * 2**20
@@ -266,39 +265,36 @@ def _start(num_cpus: int, orders: Orders) -> str:
         import ray
 
         orders.wait_for_start()
-        ray.init(
-            address="local",
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            object_store_memory=STORE_BYTES,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            _node_ip_address="127.0.0.1",
-            _system_config={"free_objects_period_milliseconds": 0},
-        )
+        start_ray(num_cpus, STORE_BYTES, log_to_driver=False, _node_ip_address="127.0.0.1")
     return str(ray.get_runtime_context().gcs_address)
 
 
 @contextlib.contextmanager
 def unused(users: str) -> Iterator[None]:
     """Wait until no job holds the file `users`; none comes while the block runs. Then remove it."""
-    if not users:
+    with contextlib.ExitStack() as stack:
+        if users:
+            with contextlib.suppress(FileNotFoundError):
+                while (descriptor := locked(users, shared=False)) is None:
+                    time.sleep(IN_USE_POLL_S)
+                stack.callback(os.close, descriptor)
+                Path(users).unlink()
         yield
-        return
+
+
+def locked(path: str | Path, *, shared: bool) -> int | None:
+    """A descriptor of the file, which is locked until that is closed; None where others hold it."""
     import fcntl
 
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(users, os.O_RDWR)
-            stack.callback(os.close, descriptor)
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(IN_USE_POLL_S)
-            Path(users).unlink()
-        yield
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return descriptor
 
 
 if __name__ == "__main__":

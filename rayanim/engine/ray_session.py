@@ -157,20 +157,9 @@ class LocalRay(RaySession):
 
     def init(self) -> None:
         with environment_for_ray():
-            import ray
-
-            ray.init(
-                address="local",
-                num_cpus=self.num_cpus,
-                include_dashboard=False,
-                object_store_memory=self.store_bytes,
-                logging_level=logging.ERROR,
-                # Ray's own messages and what actors print: only under `-v`.
-                log_to_driver=_logger.isEnabledFor(logging.INFO),
-                # The store's allocator walks through fresh pages while freed
-                # objects wait for a batch; freeing at once halves a put's cost.
-                _system_config={"free_objects_period_milliseconds": 0},
-            )
+            # Ray's own messages and what actors print: only under `-v`.
+            is_verbose = _logger.isEnabledFor(logging.INFO)
+            start_ray(self.num_cpus, self.store_bytes, log_to_driver=is_verbose)
 
     def failed(self, error: BaseException | None) -> RayanimError:
         """What to do instead: draw in this process."""
@@ -180,6 +169,23 @@ class LocalRay(RaySession):
         return FarmStartError(
             f"Ray did not start{what}. Draw in this process instead with workers=1."
         )
+
+
+def start_ray(num_cpus: int, store_bytes: int, **options: Any) -> None:
+    """Start a Ray of our own on this machine."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        object_store_memory=store_bytes,
+        logging_level=logging.ERROR,
+        # The store's allocator walks through fresh pages while freed objects wait
+        # for a batch; freeing at once halves a put's cost.
+        _system_config={"free_objects_period_milliseconds": 0},
+        **options,
+    )
 
 
 def free_ray_cpus(otherwise: int) -> int:

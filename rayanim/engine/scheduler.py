@@ -11,35 +11,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic
 
+from rayanim import events
+from rayanim.engine import messages
 from rayanim.engine.autoscaler import PolicyState, ScalingLimits, SlidingSums, Snapshot, decide
 from rayanim.engine.chunks import ChunkQueue, Payload
-from rayanim.engine.messages import (
-    Action,
-    Answered,
-    Arrived,
-    Ask,
-    Begin,
-    CallFailed,
-    Died,
-    End,
-    EndSegment,
-    Event,
-    Exclude,
-    Finish,
-    HandOn,
-    Joined,
-    NoticeOnce,
-    PayloadLost,
-    Release,
-    Submit,
-    Taken,
-    Tick,
-    TransferBegan,
-    WriteLost,
-)
 from rayanim.engine.plan import Chunk
 from rayanim.engine.roster import (
-    MAX_DEATHS,
     MAX_FAILURES,
     MAX_NODES_TRIED,
     NOTHING_LATE,
@@ -53,18 +30,6 @@ from rayanim.engine.roster import (
     find_late,
 )
 from rayanim.errors import FarmSilentError, FarmStartError, RayanimError
-from rayanim.events import (
-    ActorAsked,
-    ActorDied,
-    ActorJoined,
-    ActorReleased,
-    ChunkDrawn,
-    CopyDrawn,
-    Notice,
-    ScalingDecided,
-    SegmentRetried,
-    StatusShown,
-)
 
 TICK_S = 0.1
 """Seconds between two decisions on the number of actors."""
@@ -154,35 +119,35 @@ class Scheduler(Generic[Payload]):
         self._reported_s = now_s
         self._alive_s = now_s
         self._now_s = now_s
-        self._actions: list[Action] = []
+        self._actions: list[messages.Action] = []
         self.target = 0
 
-    def on(self, event: Event, now_s: float) -> list[Action]:
+    def on(self, event: messages.Event, now_s: float) -> list[messages.Action]:
         """What is to be done because of `event`; raises what ends the job."""
         self._now_s = now_s
         self._actions = []
         match event:
-            case Begin():
+            case messages.Begin():
                 self._change(event.actors, event.reason)
-            case Tick():
+            case messages.Tick():
                 self._tick(event.encoder_silence_s)
-            case Answered():
+            case messages.Answered():
                 self._process_started(event)
-            case Joined():
+            case messages.Joined():
                 self._joined(event)
-            case TransferBegan():
+            case messages.TransferBegan():
                 self._transfer_began(event)
-            case Arrived():
+            case messages.Arrived():
                 self._arrived(event)
-            case PayloadLost():
+            case messages.PayloadLost():
                 self._payload_lost(event)
-            case Died():
+            case messages.Died():
                 self._died(event)
-            case CallFailed():
+            case messages.CallFailed():
                 self._call_failed(event)
-            case Taken():
+            case messages.Taken():
                 self._taken(event)
-            case WriteLost():
+            case messages.WriteLost():
                 self._retry(
                     event.chunk,
                     "what was drawn was lost with its machine",
@@ -190,17 +155,12 @@ class Scheduler(Generic[Payload]):
                     "They are drawn again.",
                 )
                 self.queue.payload_lost(event.chunk)
-            case Finish():
+            case messages.Finish():
                 self._apply(0)
-        self._actions += [EndSegment(last) for last in self.queue.ended()]
+        self._actions += [messages.EndSegment(last) for last in self.queue.ended()]
         return self._actions
 
     # ---- what the loop and the progress bar ask
-
-    @property
-    def finished(self) -> bool:
-        """Whether every chunk was drawn, encoded and written."""
-        return self.queue.finished
 
     @property
     def unresponsive_nodes(self) -> Collection[str]:
@@ -213,7 +173,7 @@ class Scheduler(Generic[Payload]):
 
     # ---- actors come and go
 
-    def _process_started(self, event: Answered) -> None:
+    def _process_started(self, event: messages.Answered) -> None:
         if event.number not in self.roster:
             return
         member = self.roster[event.number]
@@ -222,10 +182,10 @@ class Scheduler(Generic[Payload]):
         self.roster.answer(member)
         if event.node in self._failures.excluded:
             # It was asked for before its node was excluded, and has nothing to draw yet.
-            self._actions.append(ActorReleased(actor=member.number))
+            self._actions.append(events.ActorReleased(actor=member.number))
             self._end(member)
 
-    def _joined(self, event: Joined) -> None:
+    def _joined(self, event: messages.Joined) -> None:
         if event.number not in self.roster:
             return
         member = self.roster[event.number]
@@ -233,7 +193,7 @@ class Scheduler(Generic[Payload]):
         self._starts.opened(self._now_s - member.answered_s)
         self.roster.open(member)
         self._actions.append(
-            ActorJoined(actor=member.number, waited_s=self._now_s - member.asked_s)
+            events.ActorJoined(actor=member.number, waited_s=self._now_s - member.asked_s)
         )
         self._news_s = self._now_s
         if member.node is not None:
@@ -246,15 +206,15 @@ class Scheduler(Generic[Payload]):
     def _change(self, target: int, reason: str) -> None:
         delta, self.target = target - self.target, target
         self._apply(target)
-        self._actions.append(ScalingDecided(target=target, delta=delta, reason=reason))
+        self._actions.append(events.ScalingDecided(target=target, delta=delta, reason=reason))
 
     def _apply(self, target: int) -> None:
         """Ask for actors, or release some, until `target` are requested."""
         for _ in range(target - self.roster.requested):
             self._numbers += 1
             self.roster.add(Member(self._numbers, asked_s=self._now_s))
-            self._actions.append(ActorAsked(actor=self._numbers))
-            self._actions.append(Ask(self._numbers))
+            self._actions.append(events.ActorAsked(actor=self._numbers))
+            self._actions.append(messages.Ask(self._numbers))
         for member in self.roster.to_release(self.roster.requested - target):
             self.roster.leave(member)
             self._release_if_idle(member)
@@ -262,17 +222,17 @@ class Scheduler(Generic[Payload]):
     def _release_if_idle(self, member: Member) -> None:
         if member.held:
             return
-        self._actions.append(ActorReleased(actor=member.number))
+        self._actions.append(events.ActorReleased(actor=member.number))
         if member.is_open:
             self.roster.remove(member)
-            self._actions.append(Release(member.number))
+            self._actions.append(messages.Release(member.number))
         else:
             # Calls that wait would keep it: Ray would go on to find it a node, and start it.
             self._end(member)
 
     def _end(self, member: Member) -> None:
         self.roster.remove(member)
-        self._actions.append(End(member.number))
+        self._actions.append(messages.End(member.number))
 
     # ---- chunks are given out
 
@@ -310,7 +270,7 @@ class Scheduler(Generic[Payload]):
         if not member.held:
             member.began_s = self._now_s
         self.roster.begin(member, chunk)
-        self._actions.append(Submit(number, chunk))
+        self._actions.append(messages.Submit(number, chunk))
 
     def _next_for(self, number: int, node: str | None) -> Chunk | None:
         late = self._late
@@ -346,7 +306,7 @@ class Scheduler(Generic[Payload]):
                 f"{chunk.label.capitalize()} took an actor longer than usual: another one "
                 "draws them, too."
             )
-            self._actions.append(NoticeOnce(text, "late"))
+            self._actions.append(messages.NoticeOnce(text, "late"))
         return chunk
 
     # ---- chunks come back
@@ -367,7 +327,7 @@ class Scheduler(Generic[Payload]):
     def _node_of(self, number: int) -> str | None:
         return self.roster[number].node if number in self.roster else None
 
-    def _transfer_began(self, event: TransferBegan) -> None:
+    def _transfer_began(self, event: messages.TransferBegan) -> None:
         node = self._node_of(event.number)
         self._stopped_drawing(event.number, event.chunk)
         self._transfers[event.number, event.chunk.index] = node, event.chunk, self._now_s
@@ -382,24 +342,22 @@ class Scheduler(Generic[Payload]):
         self._slowest_transfer_s = max(self._slowest_transfer_s, self._now_s - since_s)
         return True, node
 
-    def _arrived(self, event: Arrived[Payload]) -> None:
-        chunk, meta = event.chunk, event.meta
-        was_moved, node = self._end_transfer(event.number, chunk)
+    def _arrived(self, event: messages.Arrived[Payload]) -> None:
+        actor, chunk, meta, timings = event.number, event.chunk, event.meta, event.meta.timings
+        was_moved, node = self._end_transfer(actor, chunk)
         if not was_moved:
-            self._stopped_drawing(event.number, chunk)
-        timings = meta.timings
-        if timings is not None and self.queue.is_wanted(chunk):
-            self._actions.append(
-                ChunkDrawn.timed(chunk, timings, actor=event.number, rss_bytes=meta.rss_bytes)
-            )
+            self._stopped_drawing(actor, chunk)
+        of_actor = {"actor": actor, "rss_bytes": meta.rss_bytes}
+        if self.queue.is_wanted(chunk):
+            self._actions.append(events.ChunkDrawn.timed(chunk, timings, **of_actor))
         else:
-            self._actions.append(CopyDrawn.of(chunk, actor=event.number, rss_bytes=meta.rss_bytes))
+            self._actions.append(events.CopyDrawn.of(chunk, **of_actor))
         self._news_s = self._now_s
         self._failures.drawn(node, chunk.index)
-        if timings is not None and timings.frames:
-            self._learn(timings.busy_s, timings.draw_s + timings.convert_s, timings.frames)
-        for drawn in self.queue.drawn(chunk, event.payload, meta.payload_bytes):
-            self._actions.append(HandOn(drawn, meta.batch_digest))
+        self._learn(timings.busy_s, timings.draw_s + timings.convert_s, timings.frames)
+        self._actions += self.queue.drawn(
+            chunk, event.payload, meta.payload_bytes, meta.batch_digest
+        )
 
     def _learn(self, busy_s: float, draw_s: float, frames: int) -> None:
         """How long chunks take: so many frames took an actor `busy_s`."""
@@ -415,14 +373,14 @@ class Scheduler(Generic[Payload]):
             # Short chunks are queued at the actors, long ones wait until somebody is idle.
             self._depth = 2 if busy_s < SHORT_CHUNK_S else 1
 
-    def _taken(self, event: Taken) -> None:
+    def _taken(self, event: messages.Taken) -> None:
         self.queue.encoded(event.chunk)
         self._encoding.add(self._now_s, len(event.chunk), event.busy_s, event.wait_s)
         self._news_s = self._now_s
 
     # ---- what fails
 
-    def _payload_lost(self, event: PayloadLost) -> None:
+    def _payload_lost(self, event: messages.PayloadLost) -> None:
         was_moved, _ = self._end_transfer(event.number, event.chunk)
         if not was_moved:
             self._stopped_drawing(event.number, event.chunk)
@@ -435,7 +393,7 @@ class Scheduler(Generic[Payload]):
             )
         self.queue.give_back(event.chunk)
 
-    def _died(self, event: Died) -> None:
+    def _died(self, event: messages.Died) -> None:
         """An actor is gone: what it held is drawn again."""
         if event.number not in self.roster:
             return
@@ -470,14 +428,12 @@ class Scheduler(Generic[Payload]):
             self.queue.lost(drawing, event.why)
         self._count(node, event.why, index=None if wanted is None else wanted.index)
 
-    def _died_while_starting(self, node: str | None, event: Died) -> None:
+    def _died_while_starting(self, node: str | None, event: messages.Died) -> None:
         if node is not None and node not in event.usable:
             # Its machine has gone, and all on it: that is not the source's fault.
             return
         starts = self._starts
         starts.deaths += 1
-        if starts.deaths < MAX_DEATHS:
-            return
         nodes = MAX_NODES_TRIED if self.roster.alive else len(event.usable)
         if starts.too_many_deaths(nodes):
             raise FarmStartError(
@@ -486,7 +442,7 @@ class Scheduler(Generic[Payload]):
                 "Try workers=1."
             )
 
-    def _call_failed(self, event: CallFailed) -> None:
+    def _call_failed(self, event: messages.CallFailed) -> None:
         """Code failed in an actor: another node tries once, where there is one."""
         node = self._node_of(event.number)
         if event.chunk is None:
@@ -509,7 +465,7 @@ class Scheduler(Generic[Payload]):
         self.queue.give_back(chunk)
         self._count(node, message, index=chunk.index)
 
-    def _cannot_open(self, event: CallFailed, node: str | None) -> None:
+    def _cannot_open(self, event: messages.CallFailed, node: str | None) -> None:
         failure = event.failure
         if event.number in self.roster:
             self._end(self.roster[event.number])
@@ -540,7 +496,7 @@ class Scheduler(Generic[Payload]):
 
     def _exclude(self, node: str) -> None:
         """End all actors on `node`, and ask for no more there."""
-        self._actions.append(Exclude(node))
+        self._actions.append(messages.Exclude(node))
         for member in [each for each in self.roster if each.node == node]:
             self._end(member)
             for chunk in member.held:
@@ -679,8 +635,9 @@ class Scheduler(Generic[Payload]):
             )
         if self._now_s - max(self._reported_s, self._news_s) > SILENCE_S:
             self._reported_s = self._now_s
-            text = f"No frame was finished for {silence_s:.0f} s."
-            self._actions.append(StatusShown(text=f"{text} {self._waits_for(encoder_silence_s)}"))
+            waits_for = self._waits_for(encoder_silence_s)
+            text = f"No frame was finished for {silence_s:.0f} s. {waits_for}"
+            self._actions.append(events.StatusShown(text=text))
 
     def _waits_for(self, encoder_silence_s: float) -> str:
         if encoder_silence_s > SILENCE_S:
@@ -703,14 +660,14 @@ class Scheduler(Generic[Payload]):
     # ---- events of the job
 
     def _notice(self, text: str) -> None:
-        self._actions.append(Notice(text=text))
+        self._actions.append(events.Notice(text=text))
 
     def _retry(self, chunk: Chunk, reason: str, message: str) -> None:
-        self._actions.append(SegmentRetried.of(chunk, reason=reason, message=message))
+        self._actions.append(events.SegmentRetried.of(chunk, reason=reason, message=message))
 
     def _emit_death(self, number: int, why: str, drawing: Chunk | None, message: str = "") -> None:
         self._actions.append(
-            ActorDied(
+            events.ActorDied(
                 actor=number,
                 reason=why,
                 start=None if drawing is None else drawing.start,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from rayanim.engine.draw import NO_TIME, Timings
 from rayanim.engine.machine import process_rss_bytes
-from rayanim.engine.plan import Chunk
 from rayanim.events import (
     ActorJoined,
     ChunkDrawn,
@@ -20,7 +19,6 @@ from rayanim.events import (
     Event,
     FleetChanged,
     FrameAudited,
-    FramesDrawn,
     FramesRejected,
     InternalEvent,
     JobResumed,
@@ -231,10 +229,10 @@ class JobStats:
 
     def apply(self, event: Event) -> None:
         match event:
-            case FramesDrawn():
-                self._drawn(event.timings)
             case ChunkDrawn():
-                self._drawn(event.timings or NO_TIME)
+                timings = event.timings or NO_TIME
+                self.timings += timings
+                self.encode_s += timings.encode_s
                 self._memory("RenderActor", event.rss_bytes)
             case FrameAudited():
                 self.audited_frames += 1
@@ -247,9 +245,7 @@ class JobStats:
             case SegmentStored():
                 self._written(event)
             case VideoClosed():
-                self.encode_s += event.encode_s
                 self.write_s += event.write_s
-                self.wait_s += event.wait_s
             case JobResumed():
                 self._resumed(event.frames, event.written_bytes)
                 self.cached_frames += event.cached_frames
@@ -276,10 +272,6 @@ class JobStats:
         is_kept = event.message and not isinstance(event, InternalEvent)
         if is_kept and len(self.events) < MAX_EVENTS:
             self.events.append(event.message)
-
-    def _drawn(self, timings: Timings) -> None:
-        self.timings += timings
-        self.encode_s += timings.encode_s
 
     def _encoded(self, frames: int, encode_s: float, wait_s: float = 0.0) -> None:
         self.frames += frames
@@ -356,7 +348,7 @@ class FrameCountLog:
         """Log where a multiple was passed by drawing or encoding, not by resuming."""
         before_drawn, self._drawn = self._drawn, self._stats.timings.frames
         before_encoded, self._encoded = self._encoded, self._stats.frames
-        if isinstance(event, FramesDrawn | ChunkDrawn):
+        if isinstance(event, ChunkDrawn):
             self._log("drawn", self._every_drawn, before_drawn, self._drawn)
         elif isinstance(event, SegmentEncoded | SegmentStored):
             self._log("encoded", self._every_encoded, before_encoded, self._encoded)
@@ -378,7 +370,7 @@ class JobEvents:
     def emit(self, event: Event) -> None:
         for listener in self._listeners:
             listener.apply(event)
-        if isinstance(event, FramesDrawn | ChunkDrawn) and event.timings is not None:
+        if isinstance(event, ChunkDrawn) and event.timings is not None:
             notes = event.timings.draws.notes
             for note in (*notes, *advice_of(self.stats.timings.draws)):
                 self.notice_once(note.text, note.key)
@@ -401,19 +393,6 @@ class JobEvents:
             self.emit(
                 EngineChosen(engine=engine, reason=reason, actors=actors, transport=transport)
             )
-
-    def drawn_here(self, chunk: Chunk, timings: Timings) -> None:
-        """A chunk was drawn in this process."""
-        self.emit(FramesDrawn(timings=timings))
-        self.emit(
-            ChunkDrawn.of(
-                chunk,
-                actor=None,
-                draw_s=timings.draw_s,
-                convert_s=timings.convert_s,
-                encode_s=timings.encode_s,
-            )
-        )
 
     def counted(self, actors: int, nodes: int) -> None:
         """So many actors can draw, on so many nodes; emitted if the nodes are more or fewer."""

@@ -26,8 +26,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from rayanim.engine.machine import usable_cores
 from rayanim.engine.ray_process import (
     AT_START,
@@ -35,6 +33,7 @@ from rayanim.engine.ray_process import (
     JOBS_AT_ONCE,
     RayProcess,
     RunningRay,
+    locked,
     on_loopback,
 )
 from rayanim.engine.ray_session import LocalRay, RaySession
@@ -174,19 +173,22 @@ def find() -> tuple[Description | None, str | None]:
 
 def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock file at `path`."""
-    import fcntl
+    return _is_held(path, shared=True)
 
+
+def is_used(users: Path) -> bool:
+    """Whether a job holds the file."""
+    return _is_held(users, shared=False)
+
+
+def _is_held(path: Path, *, shared: bool) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = locked(path, shared=shared)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
+    if descriptor is not None:
         os.close(descriptor)
-    return False
+    return descriptor is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,30 +220,9 @@ class ReadyRay:
         def is_sent(name: str) -> bool:
             return not (name.startswith("RAY_") or name == "MPLBACKEND" or AT_START.match(name))
 
-        environment = {name: value for name, value in os.environ.items() if is_sent(name)}
-        others = [name for name in self.offer.variables if is_sent(name)]
-        removed = [name for name in others if name not in environment]
-        source = _SourceIn(environment, removed, packed.pickled)
-        return replace(packed, pickled=cloudpickle.dumps(source))
-
-
-class _SourceIn:
-    """A pickled source that is unpickled in the environment of the process that sent it."""
-
-    def __init__(self, environment: dict[str, str], removed: list[str], pickled: bytes) -> None:
-        self._arguments = environment, removed, pickled
-
-    def __reduce__(self) -> Any:
-        return unpickled_in, self._arguments
-
-
-def unpickled_in(environment: Mapping[str, str], removed: list[str], pickled: bytes) -> Any:
-    """What was pickled, once `environment` is this process's."""
-    for name in removed:
-        os.environ.pop(name, None)
-    os.environ.update(environment)
-    time.tzset()
-    return cloudpickle.loads(pickled)
+        there: dict[str, str | None] = dict.fromkeys(self.offer.variables)
+        environment = {name: value for name, value in (there | os.environ).items() if is_sent(name)}
+        return replace(packed, environment=environment)
 
 
 def joined(users: str) -> Callable[[], None] | None:
@@ -249,21 +230,15 @@ def joined(users: str) -> Callable[[], None] | None:
 
     The system removes the mark of a job that is killed.
     """
-    import fcntl
-
-    try:
-        descriptor = os.open(users, os.O_RDWR)
-    except OSError:
-        return None
     # The warm process holds the file for a moment whenever it looks.
     for _ in range(10):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(0.01)
-        else:
+            descriptor = locked(users, shared=True)
+        except OSError:  # its Ray has ended
+            return None
+        if descriptor is not None:
             return partial(os.close, descriptor)
-    os.close(descriptor)
+        time.sleep(0.01)
     return None
 
 
@@ -474,20 +449,6 @@ class WarmProcess:
     def _end(ray: RayProcess, users: Path) -> None:
         ray.end()
         users.unlink(missing_ok=True)
-
-
-def is_used(users: Path) -> bool:
-    """Whether a job holds the file."""
-    import fcntl
-
-    try:
-        with users.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:  # its Ray has ended
-        return False
-    return False
 
 
 def main() -> None:

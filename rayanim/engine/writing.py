@@ -58,14 +58,14 @@ class SegmentWriter:
         self,
         spec: StreamSpec,
         path: Path,
-        store: SegmentFolder,
+        folder: SegmentFolder,
         *,
         others: tuple[Path, ...] = (),
         joins: bool = True,
     ) -> None:
         self._spec = spec
         self.paths = (path, *others)
-        self._store = store
+        self._folder = folder
         self._joins = joins
         self._joining: Joining | None = None
         # Filled by several threads: a deque's two ends need no lock.
@@ -74,16 +74,16 @@ class SegmentWriter:
     @property
     def width(self) -> int:
         """How many segment files are worth writing at once."""
-        return self._store.width
+        return self._folder.store.width
 
     @property
     def patience_s(self) -> float:
         """A store tries for as long by itself, and then reports what is wrong."""
-        return self._store.patience_s
+        return self._folder.store.patience_s
 
     def open(self) -> None:
         if self._joins:
-            self._joining = Joining(self._spec, self.paths, self._store)
+            self._joining = Joining(self._spec, self.paths, self._folder)
 
     def encoder(self, n_frames: int | None = None) -> AnySegmentEncoder:
         """An encoder for one segment, of so many frames where that is known."""
@@ -94,7 +94,7 @@ class SegmentWriter:
     def put(self, segment: Segment, encoded: EncodedSegment) -> int:
         """Take a segment; bytes written to the disk."""
         index, start = segment.index, segment.start
-        written_bytes = self._store.put(index, start, segment.batch_digest, encoded)
+        written_bytes = self._folder.put(index, start, segment.batch_digest, encoded)
         if self._joining is None:
             self._found.append(index)
         else:
@@ -115,7 +115,7 @@ class SegmentWriter:
     def finish(self, n_frames: int) -> int:
         """Write the file's end; its size in bytes."""
         if self._joining is None:
-            self._joining = Joining(self._spec, self.paths, self._store)
+            self._joining = Joining(self._spec, self.paths, self._folder)
         return self._joining.finish(n_frames)
 
     def abort(self) -> None:
@@ -172,10 +172,10 @@ class Joining:
     and removes the file; every later call raises it.
     """
 
-    def __init__(self, spec: StreamSpec, paths: tuple[Path, ...], store: SegmentFolder) -> None:
+    def __init__(self, spec: StreamSpec, paths: tuple[Path, ...], folder: SegmentFolder) -> None:
         self._spec = spec
         self._paths = paths
-        self._store = store
+        self._folder = folder
         self._prefix = Prefix()
         # Start and data by index; at most `HELD_BYTES`.
         self._held: dict[int, tuple[int, EncodedSegment]] = {}
@@ -237,13 +237,13 @@ class Joining:
             raise self._failure
 
     def _all_indices(self) -> list[int]:
-        indices = sorted(self._store.indices())
+        indices = sorted(self._folder.indices())
         missing = sorted(set(range(indices[-1] + 1)) - set(indices)) if indices else []
         if missing:
             named = ", ".join(map(str, missing[:3])) + (" ..." if len(missing) > 3 else "")
             raise PartsError(
                 f"{len(missing)} parts of {indices[-1] + 1} are missing in "
-                f"{str(self._store.path)!r}: {named}. Does something else remove them? "
+                f"{str(self._folder.path)!r}: {named}. Does something else remove them? "
                 "--resume draws them again."
             )
         return indices
@@ -289,12 +289,14 @@ class Joining:
         return self._count is not None and self._prefix.next >= self._count
 
     def _join(self, joiner: AnyJoiner, run: range) -> None:
-        for index, (start, segment) in zip(run, self._store.each(self._take, run), strict=True):
+        for index, (start, segment) in zip(
+            run, self._folder.store.each(self._take, run), strict=True
+        ):
             if self._is_stopped:
                 return
             if start != self.frames:
                 raise PartsError(
-                    f"Part {index} in {str(self._store.path)!r} begins with frame {start} of the "
+                    f"Part {index} in {str(self._folder.path)!r} begins with frame {start} of the "
                     f"video where {self.frames} was expected. Leave out resume=True."
                 )
             joiner.add(segment)
@@ -304,11 +306,11 @@ class Joining:
         """Add the frames of all segments again, in reverse."""
         joiner.turn()
         indices = reversed(range(self._prefix.next))
-        for _info, segment in self._store.each(self._store.look_up, indices):
+        for _info, segment in self._folder.store.each(self._folder.look_up, indices):
             if self._is_stopped:
                 return
             if segment.back is None:
-                raise PartsError(f"A part in {str(self._store.path)!r} has no frames in reverse.")
+                raise PartsError(f"A part in {str(self._folder.path)!r} has no frames in reverse.")
             joiner.add(segment.back)
 
     def _take(self, index: int) -> tuple[int, EncodedSegment]:
@@ -318,13 +320,13 @@ class Joining:
             if held is not None:
                 self._held_bytes -= _memory_bytes(held[1])
                 return held
-        info, segment = self._store.look_up(index)
+        info, segment = self._folder.look_up(index)
         return info.start, segment
 
     def _check_length(self) -> None:
         if self.frames != self._n_frames:
             raise PartsError(
-                f"The parts in {str(self._store.path)!r} hold {self.frames} frames of "
+                f"The parts in {str(self._folder.path)!r} hold {self.frames} frames of "
                 f"{self._n_frames}. Does something else remove them? --resume draws them again."
             )
 

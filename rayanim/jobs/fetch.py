@@ -135,7 +135,6 @@ def fetch_video(
     target: Path,
     *,
     on_bytes: Callable[[int], None] = lambda size_bytes: None,
-    pause_s: float = PAUSE_S,
 ) -> None:
     """Bring the video of `offer` to `target`.
 
@@ -145,7 +144,7 @@ def fetch_video(
     growing = target.with_name(f"{target.name}.{secrets.token_hex(6)}.fetch")
     try:
         with removed_on_failure(growing):
-            _download(client, node_id, offer, growing, on_bytes, pause_s)
+            _download(client, node_id, offer, growing, on_bytes)
             if _digest(growing) != offer.sha256:
                 raise JobError(
                     f"{offer.output} has changed since the job finished it, so it was not "
@@ -165,7 +164,6 @@ def _download(
     offer: Offer,
     growing: Path,
     on_bytes: Callable[[int], None],
-    pause_s: float,
 ) -> None:
     """Bring the video into `growing`."""
     failures = most_bytes = 0
@@ -180,7 +178,7 @@ def _download(
             most_bytes = max(most_bytes, came_bytes)
             if failures == ATTEMPTS:
                 raise
-            time.sleep(pause_s)
+            time.sleep(PAUSE_S)
 
 
 def _write(

@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from rayanim.errors import PackageError
-from rayanim.report import size_text
+from rayanim.progress.base import size_text
 from rayanim.settings import ClusterSettings
 
 _logger = logging.getLogger("rayanim")

@@ -156,12 +156,10 @@ class JobWatch:
         client: JobsClient,
         submission_id: str,
         *,
-        reconnect_s: float = RECONNECT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._id = submission_id
-        self._reconnect_s = reconnect_s
         self._clock = clock
         self._reader = LogReader()
         self._read_chars = 0
@@ -194,7 +192,7 @@ class JobWatch:
                     yield JobNotice("the connection has broken, the job goes on; trying again.")
                 self._has_broken = self._may_lack_text = True
             yield None
-            time.sleep(self._reconnect_s)
+            time.sleep(RECONNECT_S)
 
     def _read_on(self) -> Generator[Item, None, SubmittedJob | None]:
         """Read the log until the job ends, which gives the job, or the connection seems dead."""

@@ -39,8 +39,8 @@ from rayanim.events import (
 from rayanim.player import media_type
 from rayanim.preview.playing import playing_of
 from rayanim.preview.watching import WatchedRender
-from rayanim.progress.base import actors, count, duration, percent, three_digits
-from rayanim.report import Report, plural, size_text
+from rayanim.progress.base import actors, count, duration, percent, size_text, three_digits
+from rayanim.report import Report, plural
 from rayanim.settings import PerformanceSettings
 from rayanim.video.spec import gop_frames, segment_lengths
 

@@ -141,6 +141,16 @@ def three_digits(number: float) -> str:
     return f"{number:.2f}" if number >= 0.1 else f"{number:.2g}" if number >= 1e-4 else "0"
 
 
+def size_text(size_bytes: float) -> str:
+    """Bytes as ``999 bytes``, ``2.00 KiB`` or ``5.00 MiB``."""
+    size = size_bytes
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{three_digits(size)} {unit}"
+        size /= 1024
+    return f"{three_digits(size)} GiB"
+
+
 def percent(state: ProgressState) -> str | None:
     """The share that is done as ``42%``, rounded down so that 100 % means all; or None."""
     if not state.total:

@@ -194,27 +194,22 @@ class BothProgress:
         self.others = others
 
     def start(self, total: int | None, label: str, done: int = 0) -> None:
-        """Pass it on."""
         for other in self.others:
             other.start(total, label, done)
 
     def update(self, state: ProgressState) -> None:
-        """Pass it on."""
         for other in self.others:
             other.update(state)
 
     def message(self, text: str) -> None:
-        """Pass it on."""
         for other in self.others:
             other.message(text)
 
     def finish(self, state: ProgressState) -> None:
-        """Pass it on."""
         for other in self.others:
             other.finish(state)
 
     def fail(self) -> None:
-        """Pass it on."""
         for other in self.others:
             other.fail()
 

@@ -182,7 +182,7 @@ class Target:
                 "now, so nothing was put there. When no other job does, run this one again with "
                 "--resume."
             )
-        _logger.info("Uploading %d bytes to %s.", _bytes_of(part), real)
+        _logger.info("Uploading %d bytes to %s.", bytes_of(part), real)
         try:
             self._upload(part, real)
         except OSError as error:
@@ -195,7 +195,16 @@ class Target:
 
     def _move(self, part: Path, path: Path) -> None:
         """Put it in its place on this machine."""
-        _rename(part, path)
+        try:
+            _sync(part, os.O_RDWR)
+            part.replace(path)
+            # It is there; a folder that may be written, but not read, cannot be synced.
+            with contextlib.suppress(PermissionError):
+                _sync(path.parent, os.O_RDONLY)
+        except OSError as error:
+            raise EncodeError(
+                f"The finished video could not be put at {str(path)!r}: {error.strerror}."
+            ) from error
 
     def _upload(self, part: Path, url: Url) -> None:
         """Put it in its place in a store."""
@@ -207,7 +216,7 @@ def check_whole(parts: Sequence[Path], file_bytes: int) -> list[int]:
 
     Their bytes.
     """
-    found = [_bytes_of(part) for part in parts]
+    found = [bytes_of(part) for part in parts]
     if None in found or sum(filter(None, found)) != file_bytes:
         names = " and ".join(repr(str(part)) for part in parts)
         sizes = " and ".join(map(str, found))
@@ -218,7 +227,8 @@ def check_whole(parts: Sequence[Path], file_bytes: int) -> list[int]:
     return [each or 0 for each in found]
 
 
-def _bytes_of(part: Path) -> int | None:
+def bytes_of(part: Path) -> int | None:
+    """Bytes of an unfinished file, or of a folder of images; None where there is none."""
     if not part.exists():
         return None
     files = part.iterdir() if part.is_dir() else (part,)
@@ -265,19 +275,6 @@ def _temporary_folder() -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             folder.rmdir()
-
-
-def _rename(part: Path, path: Path) -> None:
-    try:
-        _sync(part, os.O_RDWR)
-        part.replace(path)
-        # It is there; a folder that may be written, but not read, cannot be synced.
-        with contextlib.suppress(PermissionError):
-            _sync(path.parent, os.O_RDONLY)
-    except OSError as error:
-        raise EncodeError(
-            f"The finished video could not be put at {str(path)!r}: {error.strerror}."
-        ) from error
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import msgpack
 
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
     from rayanim.parameters import Batch
     from rayanim.storage.output import Target
     from rayanim.video.spec import StreamSpec
-
-ResultT = TypeVar("ResultT")
 
 FORMAT = 4
 """Raised with every change of the two formats, so that older segments are not used."""
@@ -323,16 +321,6 @@ class SegmentFolder:
     video: str = ""
     """The digest of the manifest."""
 
-    @property
-    def width(self) -> int:
-        """How many segments are worth writing at once."""
-        return self.store.width
-
-    @property
-    def patience_s(self) -> float:
-        """Seconds that writing a segment may take before something is wrong."""
-        return self.store.patience_s
-
     def put(self, index: int, start: int, batch_digest: str | None, segment: EncodedSegment) -> int:
         """Write one segment, whole or not at all; its bytes. One that is there is replaced."""
         data = segment_to_bytes(index, start, batch_digest, segment, video=self.video)
@@ -346,10 +334,6 @@ class SegmentFolder:
         except PartsError as error:
             path = str(self.path / segment_name(index))
             raise PartsError(f"The segment {path!r} cannot be used: {error.message}.") from None
-
-    def each(self, call: Callable[[int], ResultT], indices: Iterable[int]) -> Iterator[ResultT]:
-        """What `call` gives for each segment, in order, up to `width` of them ahead of time."""
-        return self.store.each(call, indices)
 
     def indices(self) -> Iterator[int]:
         """The segments that have a file, whole or not."""
@@ -365,7 +349,7 @@ class SegmentFolder:
     def examined(self) -> tuple[dict[int, SegmentInfo], dict[str, str]]:
         """The whole segments by index, and why the others are rejected by file name.
 
-        Every byte is read, of up to `width` segments at a time.
+        Every byte is read, of several segments at a time where the store allows it.
         """
         finished: dict[int, SegmentInfo] = {}
         rejected: dict[str, str] = {}
@@ -376,7 +360,7 @@ class SegmentFolder:
             except PartsError as error:
                 rejected[segment_name(index)] = error.message
 
-        for _ in self.each(examine, sorted(self.indices())):
+        for _ in self.store.each(examine, sorted(self.indices())):
             pass
         return finished, rejected
 
@@ -567,7 +551,8 @@ class SegmentStore:
         self._old = SegmentFolder(target.store, old)
         self._used: SegmentFolder | None = None
         self._manifest: Manifest | None = None
-        self._finished: dict[int, SegmentInfo] = {}
+        self.finished: dict[int, SegmentInfo] = {}
+        """What an earlier job's whole segments say of themselves, by index."""
         self._keep_segments: Callable[[SegmentFolder], None] = lambda folder: None
 
     def __enter__(self) -> Self:
@@ -661,30 +646,12 @@ class SegmentStore:
         """Whether segments take room on the disk that the video is written to."""
         return self._target.store.is_on_disk
 
-    @property
-    def resumed_frames(self) -> int:
-        """Frames in whole segments of an earlier job."""
-        return sum(info.n_frames for info in self._finished.values())
-
-    @property
-    def resumed_bytes(self) -> int:
-        """Bytes of those segments."""
-        return sum(info.file_bytes for info in self._finished.values())
-
-    def has_file(self, index: int) -> bool:
-        """Whether an earlier job has left a file of segment `index`."""
-        return index in self._finished
-
     def take_up(self, segment: Segment, batch: Batch) -> bool:
         """Whether an earlier job's file of `segment` holds the frames of `batch`."""
-        info = self._finished[segment.index]
+        info = self.finished[segment.index]
         digest = batch_digest(batch.numbers, batch.params)
         is_same = (info.start, info.stop) == (segment.start, segment.stop)
         return is_same and digest is not None and digest == info.batch_digest
-
-    def info_of(self, index: int) -> SegmentInfo:
-        """What an earlier job's file of segment `index` says of itself."""
-        return self._finished[index]
 
     def take_up_cached(self, indices: Iterable[int], keep: Callable[[SegmentFolder], None]) -> None:
         """Take the segments of the cache that were put into the folder for an earlier job's.
@@ -693,14 +660,14 @@ class SegmentStore:
         """
         self._keep_segments = keep
         if self._used is not None and list(indices):
-            self._finished |= self._used.examined()[0]
+            self.finished |= self._used.examined()[0]
 
     def end_at(self, segments: int) -> int:
         """Remove an earlier job's segments that lie behind the video's end; their frames.
 
         A generator of parameters may give fewer than the last time.
         """
-        beyond = [self._finished.pop(index) for index in list(self._finished) if index >= segments]
+        beyond = [self.finished.pop(index) for index in list(self.finished) if index >= segments]
         if self._used is not None:
             self._used.remove_from(segments)
         return sum(info.n_frames for info in beyond)
@@ -746,7 +713,7 @@ class SegmentStore:
         used.remove_unfinished()
         # Its own digest: of values without one, the two manifests may have other ones.
         used = replace(used, video=found.digest)
-        self._finished, rejected = used.examined()
+        self.finished, rejected = used.examined()
         for name, why in rejected.items():
             log(f"The segment {name} is not used: {why}. Its frames are drawn again.")
         if names := found.not_compared(manifest):

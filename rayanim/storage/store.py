@@ -192,27 +192,6 @@ def persistently(
             time.sleep(pause_s)
 
 
-def side_by_side(
-    call: Callable[[ItemT], ResultT], items: Iterable[ItemT], width: int
-) -> Iterator[ResultT]:
-    """What `call` gives for each of `items`, in order; at most `width` are under way or wait."""
-    if width == 1:
-        yield from map(call, items)
-        return
-    with ThreadPoolExecutor(width, thread_name_prefix="rayanim-store") as executor:
-        waiting = []
-        try:
-            for item in items:
-                waiting.append(executor.submit(call, item))
-                if len(waiting) == width:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for each in waiting:
-                each.cancel()
-
-
 # ---- the store
 
 _FIRST: dict[str, Any] = {"limit_s": FIRST_CALL_LIMIT_S, "pauses_s": ()}
@@ -391,8 +370,22 @@ class Store:
         self._check_arrived(url, digests)
 
     def each(self, call: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> Iterator[ResultT]:
-        """What `call` gives for each item, in order, up to `width` of them ahead of time."""
-        return side_by_side(call, items, self.width)
+        """What `call` gives for each item, in order; at most `width` are under way or wait."""
+        if self.width == 1:
+            yield from map(call, items)
+            return
+        with ThreadPoolExecutor(self.width, thread_name_prefix="rayanim-store") as executor:
+            waiting = []
+            try:
+                for item in items:
+                    waiting.append(executor.submit(call, item))
+                    if len(waiting) == self.width:
+                        yield waiting.pop(0).result()
+                while waiting:
+                    yield waiting.pop(0).result()
+            finally:
+                for each in waiting:
+                    each.cancel()
 
     def _copied(self, source: Address, to: Address) -> None:
         def copied() -> bool:
@@ -611,23 +604,3 @@ def check_space(folder: Path, needed_bytes: int) -> None:
             f"its segments need about {needed_bytes / 2**20:,.1f} MB more. Free some space, or "
             "write elsewhere."
         )
-
-
-def expected_bytes(
-    done_bytes: int,
-    done_frames: int,
-    total_frames: int,
-    *,
-    joined_bytes: int = 0,
-    with_parts: bool = True,
-) -> int:
-    """How much is still to be written: the missing segment files, and the rest of the video.
-
-    Both are there at once, as the segments go when the video is whole. What is
-    to come is taken to be like what is done.
-    """
-    if done_frames <= 0:
-        return 0
-    video_bytes = -(-done_bytes * total_frames // done_frames)
-    segment_bytes = max(0, video_bytes - done_bytes) if with_parts else 0
-    return segment_bytes + max(0, video_bytes - joined_bytes)

@@ -43,7 +43,6 @@ _logger = logging.getLogger("rayanim")
 DEFAULT_PIXEL_FORMAT = "yuv420p"
 """Every player supports it; 4:4:4 keeps thin coloured lines sharper, but browsers refuse it."""
 
-
 GIF_FPS = 50
 """Browsers play faster GIFs at 10 frames per second."""
 

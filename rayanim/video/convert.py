@@ -14,9 +14,7 @@ from rayanim.video.spec import PixelFormat, StreamSpec
 
 Bytes = NDArray[np.uint8]
 
-
 Places: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
-
 
 _RGBA_BYTES = 4
 
@@ -281,11 +279,7 @@ class Tiled:
 
 # In a pixel read as one number, red is the lowest byte and alpha the highest.
 _PIXEL = np.dtype("<u4")
-
-
 _OPAQUE = 0xFF000000
-
-
 _RED_AND_BLUE = 0x00FF00FF
 
 # Pixels that are blended at a time: four arrays of 64 kB fit into a core's cache.
@@ -361,17 +355,9 @@ class Blender:
 
 # libswscale's flags (libswscale/swscale.h). PyAV 15 names only some of them.
 _SWS_BICUBIC = 0x4
-
-
 _SWS_AREA = 0x20
-
-
 _SWS_FULL_CHROMA_INPUT = 0x4000
-
-
 _SWS_ACCURATE_RND = 0x40000
-
-
 _SWS_BITEXACT = 0x80000
 
 # A chroma sample is the mean of its 2x2 pixels and of no others. BITEXACT gives the
@@ -379,8 +365,6 @@ _SWS_BITEXACT = 0x80000
 # 4.1 ms per 1920x1080 frame); ACCURATE_RND would add 2 to 10 ms and changed no bit
 # of noise in any of the formats.
 _SAME_SIZE_FLAGS = _SWS_AREA | _SWS_BITEXACT
-
-
 _RESIZE_FLAGS = _SWS_BICUBIC | _SWS_BITEXACT | _SWS_ACCURATE_RND | _SWS_FULL_CHROMA_INPUT
 
 # One thread: an actor has one core, and PyAV from 17 on would use all of them.

@@ -87,98 +87,148 @@ FAILURES = (av.FFmpegError, OSError, ValueError)
 _X265_DELAY_FRAMES = 3
 
 
-class VideoEncoder:
-    """Writes one video: `encode` frames, then `finish` or `abort`.
+class Step:
+    """One step of making a video, which is open until it is finished, aborted, or fails.
+
+    The first failure closes it and discards what it made, and every later call raises
+    it again.
+    """
+
+    def __init__(self, spec: StreamSpec, name: str) -> None:
+        self._spec = spec
+        self._name = name
+        self._failure: EncodeError | None = None
+        self._is_open = True
+        self._frames = 0  # taken so far
+
+    def abort(self) -> None:
+        """Close without finishing and discard what was made; no effect after `finish`."""
+        if self._end():
+            self._discard()
+
+    def _discard(self) -> None:
+        raise NotImplementedError
+
+    def _check_open(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if not self._is_open:
+            raise EncodeError(f"{self._name} is closed already; open a new encoder.")
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Turn a failure inside into an EncodeError, after closing and discarding."""
+        try:
+            yield
+        except FAILURES as error:
+            self.abort()
+            self._failure = explained(error, self._spec, self._name, self._frames)
+            raise self._failure from error
+
+    def _end(self) -> bool:
+        """Close; False if it was closed already."""
+        was_open, self._is_open = self._is_open, False
+        return was_open
+
+
+class FrameEncoder(Step):
+    """Encodes frames: `encode`, then `finish` or `abort`."""
+
+    def encode(self, frames: Bytes) -> None:
+        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
+        self._check_open()
+        check_frames(frames, self._spec)
+        with self._explaining():
+            for packed in frames:
+                self._encode(packed)
+                self._frames += 1
+
+    def _encode(self, packed: Bytes) -> None:
+        raise NotImplementedError
+
+
+class VideoEncoder(FrameEncoder):
+    """Writes one video.
 
     Memory is bounded by the codec's lookahead: with libx264 a process stays at
-    600 MB for 1920x1080. The first failure closes and removes the file, and
-    every later call raises it again.
+    600 MB for 1920x1080.
     """
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
-        self._spec = spec
         self._file = VideoFile(spec, path)
-        self._state = EncoderState(spec, self._file.name)
+        super().__init__(spec, self._file.name)
         self._packets = 0
 
     def turn(self) -> None:
         """The frames that follow are those so far, in reverse."""
-        self._file.clock.turn(self._state.frames)
-
-    def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
-        self._state.check_open()
-        check_frames(frames, self._spec)
-        with self._state.step(self._file.discard):
-            for packed in frames:
-                self._mux(frame_of(packed, self._spec, self._state.frames))
-                self._state.frames += 1
+        self._file.clock.turn(self._frames)
 
     def finish(self) -> int:
         """Encode the frames still in the codec, close the file, and return its size in bytes."""
-        self._state.check_open()
-        with self._state.step(self._file.discard):
+        self._check_open()
+        with self._explaining():
             self._mux(None)
-            check_count(self._state.frames, self._packets)
-            size_bytes = self._file.close(self._state.frames)
-        self._state.end()
+            check_count(self._frames, self._packets)
+            size_bytes = self._file.close(self._frames)
+        self._end()
         return size_bytes
 
-    def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
-        if self._state.end():
-            self._file.discard()
+    def _discard(self) -> None:
+        self._file.discard()
+
+    def _encode(self, packed: Bytes) -> None:
+        self._mux(frame_of(packed, self._spec, self._frames))
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
+        is_end = frame is None
+        is_short_x265 = self._spec.codec == "libx265" and self._frames < _X265_DELAY_FRAMES
         for packet in self._file.stream.encode(frame):
-            if frame is None and self._is_short_x265():
+            if is_end and is_short_x265:
                 packet.dts = packet.pts
-            is_end = frame is None
-            self._file.mux(packet, self._state.frames if is_end else None)
+            self._file.mux(packet, self._frames if is_end else None)
             self._packets += 1
 
-    def _is_short_x265(self) -> bool:
-        return self._spec.codec == "libx265" and self._state.frames < _X265_DELAY_FRAMES
 
-
-class SegmentEncoder:
-    """Encodes one segment: `encode` frames, then `finish` or `abort`.
-
-    The first failure ends it, and every later call raises it again. Memory: the
-    codec's lookahead, and the packets so far.
-    """
+class PacketEncoder(FrameEncoder):
+    """Encodes one segment. Memory: the encoder's, and the packets so far."""
 
     def __init__(self, spec: StreamSpec) -> None:
-        self._spec = segment_spec(spec)
+        super().__init__(spec, "a segment")
         self._packets: list[EncodedPacket] = []
-        self._state = EncoderState(self._spec, "a segment")
-        with self._state.step(self._release):
-            self._context = open_codec(self._spec)
-
-    def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
-        self._state.check_open()
-        check_frames(frames, self._spec)
-        with self._state.step(self._release):
-            for packed in frames:
-                self._take(frame_of(packed, self._spec, self._state.frames))
-                self._state.frames += 1
 
     def finish(self) -> EncodedSegment:
-        """Encode the frames still in the codec, and close it."""
-        self._state.check_open()
-        with self._state.step(self._release):
-            self._take(None)
-            check_count(self._state.frames, len(self._packets))
-            header = bytes(self._context.extradata or b"")
-            segment = EncodedSegment(self._state.frames, header, tuple(self._packets))
+        """Encode the frames still in the encoder, and close it."""
+        self._check_open()
+        with self._explaining():
+            self._encode_rest()
+            check_count(self._frames, len(self._packets))
+            segment = self._segment()
         self.abort()
         return segment
 
-    def abort(self) -> None:
-        """Close the encoder; no effect after `finish`."""
-        if self._state.end():
-            self._release()
+    def _encode_rest(self) -> None:
+        """Nothing, for an encoder that makes a packet of each frame at once."""
+
+    def _segment(self) -> EncodedSegment:
+        raise NotImplementedError
+
+    def _discard(self) -> None:
+        self._packets = []
+
+
+class SegmentEncoder(PacketEncoder):
+    """Encodes one segment by FFmpeg."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        super().__init__(segment_spec(spec))
+        with self._explaining():
+            self._context = open_codec(self._spec)
+
+    def _encode(self, packed: Bytes) -> None:
+        self._take(frame_of(packed, self._spec, self._frames))
+
+    def _encode_rest(self) -> None:
+        self._take(None)
 
     def _take(self, frame: av.VideoFrame | None) -> None:
         for packet in self._context.encode(frame):
@@ -186,11 +236,15 @@ class SegmentEncoder:
                 raise ValueError("it made a packet without a time")
             self._packets.append(EncodedPacket(bytes(packet), packet.pts, packet.is_keyframe))
 
-    def _release(self) -> None:
+    def _segment(self) -> EncodedSegment:
+        header = bytes(self._context.extradata or b"")
+        return EncodedSegment(self._frames, header, tuple(self._packets))
+
+    def _discard(self) -> None:
+        super()._discard()
         # PyAV frees an encoder, and ends its threads, when nothing refers to it.
         if hasattr(self, "_context"):
             del self._context
-        self._packets = []
 
 
 def why_not_joinable(spec: StreamSpec) -> str | None:
@@ -228,7 +282,7 @@ class VideoFile:
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         self.path = None if path is None else Path(path).absolute()
-        self.name = "a test in memory" if self.path is None else repr(str(self.path))
+        self.name = name_of(self.path)
         self._spec = spec
         self.clock = Clock(spec.rate, spec.timing)
         """When frames are shown."""
@@ -353,39 +407,9 @@ def remove_written(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-class EncoderState:
-    """Whether an encoder is open, closed or failed; the first failure is raised by later calls."""
-
-    def __init__(self, spec: StreamSpec, name: str) -> None:
-        self._spec = spec
-        self.name = name
-        self._failure: EncodeError | None = None
-        self._is_open = True
-        self.frames = 0
-        """Number of frames taken so far."""
-
-    def check_open(self) -> None:
-        """Raise the first failure again, or an EncodeError if the encoder is closed."""
-        if self._failure is not None:
-            raise self._failure
-        if not self._is_open:
-            raise EncodeError(f"{self.name} is closed already; open a new encoder.")
-
-    @contextmanager
-    def step(self, discard: Callable[[], None]) -> Iterator[None]:
-        """Turn a failure inside into an EncodeError, after closing and discarding."""
-        try:
-            yield
-        except FAILURES as error:
-            if self.end():
-                discard()
-            self._failure = explained(error, self._spec, self.name, self.frames)
-            raise self._failure from error
-
-    def end(self) -> bool:
-        """Close; False if it was closed already."""
-        was_open, self._is_open = self._is_open, False
-        return was_open
+def name_of(path: str | os.PathLike[str] | None) -> str:
+    """What a file is called in messages; None is one in memory."""
+    return "a test in memory" if path is None else repr(str(path))
 
 
 def check_frames(frames: Bytes, spec: StreamSpec) -> None:
@@ -422,17 +446,11 @@ def explained(error: Exception, spec: StreamSpec, name: str, frame: int) -> Enco
 
 # ITU-T H.273: 1 is BT.709 for primaries, transfer and matrix; matrix 0 is RGB.
 _BT709 = 1
-
-
 _RGB_MATRIX = 0
-
 
 # FFmpeg's AVColorRange.
 _LIMITED_RANGE = 1
-
-
 _FULL_RANGE = 2
-
 
 # FFmpeg's AV_CODEC_FLAG_GLOBAL_HEADER: one header for the stream, not in the packets.
 _GLOBAL_HEADER = 1 << 22
@@ -617,18 +635,10 @@ def reason_for(error: Exception, retry: Callable[[], object]) -> str:
     the GIL, which they need to log.
     """
     words = str(getattr(error, "strerror", None) or error)
-    with _no_garbage_collection(), _log_on(), av.logging.Capture() as logs:
-        _try(retry)
+    with _no_garbage_collection(), _log_on(), av.logging.Capture() as logs, suppress(*FAILURES):
+        retry()  # only its log matters
     lines = dict.fromkeys(f"{name}: {message.strip()}" for _level, name, message in logs)
     return "; ".join([words, *lines])
-
-
-def _try(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except (av.FFmpegError, OSError, ValueError):
-        # Expected: only its log matters.
-        return
 
 
 @contextmanager

@@ -7,9 +7,9 @@ import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import av
 import numpy as np
@@ -18,6 +18,7 @@ from rayanim.errors import EncodeError
 from rayanim.video.convert import Bytes
 from rayanim.video.encode import (
     EncodedSegment,
+    PacketEncoder,
     SegmentEncoder,
     VideoEncoder,
     why_not_joinable,
@@ -31,17 +32,24 @@ from rayanim.video.spec import IMAGES, STILL, StreamSpec, gop_frames, segment_le
 Path: TypeAlias = str | os.PathLike[str] | None
 
 
-class AnySegmentEncoder(Protocol):
-    """Encodes one segment."""
+MadeT_co = TypeVar("MadeT_co", covariant=True)
+
+
+class AnyEncoder(Protocol[MadeT_co]):
+    """Encodes frames, in order."""
 
     def encode(self, frames: Bytes) -> None:
         """Encode the next frames, ``(n, frame_bytes)`` uint8."""
 
-    def finish(self) -> EncodedSegment:
-        """The segment."""
+    def finish(self) -> MadeT_co:
+        """Encode what is left; the segment, or the bytes of the finished file."""
 
     def abort(self) -> None:
-        """Close the encoder; no effect after `finish`."""
+        """Close without finishing and remove what was made; no effect after `finish`."""
+
+
+AnySegmentEncoder: TypeAlias = AnyEncoder[EncodedSegment]
+AnyFileEncoder: TypeAlias = AnyEncoder[int]
 
 
 class AnyJoiner(Protocol):
@@ -60,35 +68,14 @@ class AnyJoiner(Protocol):
         """Close without finishing and remove what is written; no effect after `finish`."""
 
 
-class AnyFileEncoder(Protocol):
-    """Writes one video from its frames."""
-
-    def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
-
-    def finish(self) -> int:
-        """Close the file, and return its size in bytes."""
-
-    def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Classes:
-    """What encodes the segments of a format, and what joins them to a file at a path."""
-
-    segment_encoder: type[Any]
-    joiner: type[Any]
-
-
-OWN = {
-    "gif": Classes(GifSegmentEncoder, GifJoiner),
-    "apng": Classes(RectangleSegmentEncoder, RectangleJoiner),
-    "webp": Classes(RectangleSegmentEncoder, RectangleJoiner),
-    IMAGES: Classes(ImageSegmentEncoder, ImageJoiner),
-    STILL: Classes(ImageSegmentEncoder, StillJoiner),
+OWN: dict[str, tuple[type[PacketEncoder], type[Any]]] = {
+    "gif": (GifSegmentEncoder, GifJoiner),
+    "apng": (RectangleSegmentEncoder, RectangleJoiner),
+    "webp": (RectangleSegmentEncoder, RectangleJoiner),
+    IMAGES: (ImageSegmentEncoder, ImageJoiner),
+    STILL: (ImageSegmentEncoder, StillJoiner),
 }
-"""Formats that FFmpeg's encoder and muxer do not make alone, by the container's name."""
+"""What encodes the segments of formats that FFmpeg does not make alone, and what joins them."""
 
 
 def segment_encoder(spec: StreamSpec, n_frames: int | None = None) -> AnySegmentEncoder:
@@ -101,9 +88,8 @@ def segment_encoder(spec: StreamSpec, n_frames: int | None = None) -> AnySegment
 
 
 def _segment_encoder(spec: StreamSpec) -> AnySegmentEncoder:
-    own = OWN.get(spec.container)
-    encoder: AnySegmentEncoder = SegmentEncoder(spec) if own is None else own.segment_encoder(spec)
-    return encoder
+    own_class, _ = OWN.get(spec.container, (SegmentEncoder, None))
+    return own_class(spec)
 
 
 def joiner_of(spec: StreamSpec, path: Path, *others: Path) -> AnyJoiner:
@@ -112,8 +98,8 @@ def joiner_of(spec: StreamSpec, path: Path, *others: Path) -> AnyJoiner:
         from rayanim.video.outputs import OutputsJoiner
 
         return OutputsJoiner(spec, path, *others)
-    own = OWN.get(spec.container)
-    joiner: AnyJoiner = Joiner(spec, path) if own is None else own.joiner(spec, path)
+    _, own_class = OWN.get(spec.container, (None, Joiner))
+    joiner: AnyJoiner = own_class(spec, path)
     return joiner
 
 
@@ -184,7 +170,6 @@ class SegmentsEncoder:
         return [last]
 
     def abort(self) -> None:
-        """Close the encoder; no effect after `finish`."""
         if self._encoder is not None:
             self._encoder.abort()
 
@@ -202,16 +187,13 @@ class SegmentedEncoder:
         self._joiner.turn()
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         self._join(self._segments.encode(frames))
 
     def finish(self) -> int:
-        """Close the file, and return its size in bytes."""
         self._join(self._segments.finish())
         return self._joiner.finish()
 
     def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
         self._segments.abort()
         self._joiner.abort()
 
@@ -269,60 +251,50 @@ def _explained() -> Iterator[None]:
         ) from error
 
 
-class PingPongSegmentEncoder:
-    """Encodes one segment, and its frames in reverse."""
+class _BothWays:
+    """Encodes frames, and keeps them to encode them again in reverse."""
 
-    def __init__(self, spec: StreamSpec) -> None:
-        self._spec = spec
-        self._kept = _KeptFrames()
-        self._encoder = _segment_encoder(spec)
-
-    def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
-        self._encoder.encode(frames)
-        self._kept.add(frames)
-
-    def finish(self) -> EncodedSegment:
-        """The segment, with the other in it."""
-        there = self._encoder.finish()
-        self._encoder = _segment_encoder(self._spec)
-        for frame in self._kept.reversed():
-            self._encoder.encode(frame)
-        back = self._encoder.finish()
-        self.abort()
-        return replace(there, back=back)
-
-    def abort(self) -> None:
-        """Close the encoder; no effect after `finish`."""
-        self._encoder.abort()
-        self._kept.close()
-
-
-class PingPongEncoder:
-    """Writes one video: its frames, then all of them in reverse."""
-
-    def __init__(self, encoder: VideoEncoder | SegmentedEncoder) -> None:
+    def __init__(self, encoder: Any) -> None:
         self._kept = _KeptFrames()
         self._encoder = encoder
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         self._encoder.encode(frames)
         self._kept.add(frames)
 
-    def finish(self) -> int:
-        """Close the file, and return its size in bytes."""
-        self._encoder.turn()
-        for frame in self._kept.reversed():
-            self._encoder.encode(frame)
-        size_bytes = self._encoder.finish()
-        self.abort()
-        return size_bytes
-
     def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
         self._encoder.abort()
         self._kept.close()
+
+    def _finish_back(self) -> Any:
+        for frame in self._kept.reversed():
+            self._encoder.encode(frame)
+        made = self._encoder.finish()
+        self.abort()
+        return made
+
+
+class PingPongSegmentEncoder(_BothWays):
+    """Encodes one segment, and its frames in reverse."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        super().__init__(_segment_encoder(spec))
+        self._spec = spec
+
+    def finish(self) -> EncodedSegment:
+        """The segment, with the other in it."""
+        there: EncodedSegment = self._encoder.finish()
+        self._encoder = _segment_encoder(self._spec)
+        return replace(there, back=self._finish_back())
+
+
+class PingPongEncoder(_BothWays):
+    """Writes one video: its frames, then all of them in reverse."""
+
+    def finish(self) -> int:
+        self._encoder.turn()
+        size_bytes: int = self._finish_back()
+        return size_bytes
 
 
 def frame_times(path: str | os.PathLike[str]) -> tuple[int, list[float]]:

@@ -8,7 +8,6 @@ muxer writes delays that follow the video's clock: 3, 3 and 4 hundredths at 30 f
 from __future__ import annotations
 
 import os
-import zlib
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -19,12 +18,8 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from rayanim.video.convert import Bytes
-from rayanim.video.encode import (
-    EncodedPacket,
-    EncodedSegment,
-    open_codec,
-)
-from rayanim.video.images import ImageSegmentEncoder
+from rayanim.video.encode import EncodedPacket, EncodedSegment, open_codec
+from rayanim.video.images import ChangesEncoder, following
 from rayanim.video.join import Joiner
 from rayanim.video.spec import StreamSpec
 
@@ -174,38 +169,23 @@ class PaletteMapper:
         return _plane(mapped, self._size[0])
 
 
-class GifSegmentEncoder(ImageSegmentEncoder):
-    """Encodes one segment of a GIF: `encode` frames, then `finish` or `abort`.
-
-    Its first image is a whole one. To join it, the pixels of its first and its last
-    frame are kept: see `GifJoiner`.
-    """
+class GifSegmentEncoder(ChangesEncoder):
+    """Encodes one segment of a GIF."""
 
     def __init__(self, spec: StreamSpec) -> None:
         super().__init__(spec)
-        self._first = self._last = np.empty((0, 0), np.uint8)
-        with self._state.step(self._packets.clear):
+        with self._explaining():
             self._mapper = PaletteMapper(spec)
             self._images = _ImageEncoder(spec, self._mapper.palette)
 
     def _packet(self, packed: Bytes) -> EncodedPacket:
-        self._last = self._mapper.map(packed)
-        at = self._state.frames
-        if not at:
-            self._first = self._last
-        return EncodedPacket(self._images.encode(self._last), at, not at)
-
-    def _ends(self) -> bytes:
-        return zlib.compress(self._first.tobytes() + self._last.tobytes(), 1)
+        numbers = self._mapper.map(packed)
+        self._keep(numbers)
+        return EncodedPacket(self._images.encode(numbers), self._frames, not self._frames)
 
 
 class GifJoiner(Joiner):
-    """Writes one GIF: `add` its segments in order, then `finish` or `abort`.
-
-    The first image of each segment but the video's first is encoded again, as what
-    has changed since the last frame of the segment before. So the file is, byte for
-    byte, that of one encoder without dithering, however the video is cut.
-    """
+    """Writes one GIF: byte for byte that of one encoder without dithering, see `following`."""
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
         super().__init__(spec, path)
@@ -216,7 +196,7 @@ class GifJoiner(Joiner):
     def finish(self) -> int:
         """Write the end of the file, and return its size in bytes."""
         size_bytes = super().finish()
-        clock, n_frames = self._file.clock, self._state.frames
+        clock, n_frames = self._file.clock, self._frames
         if not clock.is_even and self._file.path is not None:
             begin, end = (
                 round(100 * at * clock.tick) for at in (clock.at(n_frames - 1), clock.end(n_frames))
@@ -230,18 +210,14 @@ class GifJoiner(Joiner):
         return size_bytes
 
     def _packets(self, segment: EncodedSegment, start: int) -> tuple[EncodedPacket, ...]:
-        width, height = self._spec.size
-        ends = np.frombuffer(zlib.decompress(segment.ends), np.uint8)
-        first, last = ends.reshape(2, height, width)
-        before, self._last = self._last, last
-        packets = segment.packets
-        if before is not None:
-            images = _ImageEncoder(self._spec, self._palette)
-            images.encode(before)
-            changed, *others = packets
-            packets = (replace(changed, data=images.encode(first), is_keyframe=False), *others)
+        packets, self._last = following(segment, self._last, self._changed)
         self._last_image = packets[-1].data
         return packets
+
+    def _changed(self, first: Bytes, before: Bytes) -> bytes:
+        images, shape = _ImageEncoder(self._spec, self._palette), self._spec.size[::-1]
+        images.encode(before.reshape(shape))
+        return images.encode(first.reshape(shape))
 
 
 class _ImageEncoder:

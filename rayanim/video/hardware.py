@@ -8,7 +8,6 @@ one encoder, in the process that writes the file.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,13 +16,7 @@ from rayanim.errors import EncodeError
 from rayanim.settings import VideoSettings
 from rayanim.video.encode import reason_for, try_to_open
 from rayanim.video.formats import file_encoder
-from rayanim.video.spec import (
-    HARDWARE,
-    OWN_PRESETS,
-    Hardware,
-    StreamSpec,
-    Tracks,
-)
+from rayanim.video.spec import HARDWARE, OWN_PRESETS, Hardware, StreamSpec, Tracks
 
 _logger = logging.getLogger("rayanim")
 
@@ -33,8 +26,9 @@ def in_hardware(spec: StreamSpec, settings: VideoSettings) -> StreamSpec:
     wanted = (settings.codec or "").lower()
     is_auto = settings.hwaccel == "auto"
     reasons = {}
-    for device, encoder in _candidates(spec.codec):
-        if encoder != wanted and not is_auto:
+    encoders = ((device, *names) for device in HARDWARE for names in device.encoders)
+    for device, encoder, software in encoders:
+        if software != spec.codec or (encoder != wanted and not is_auto):
             continue
         found = _of_device(spec, settings, device, encoder)
         reason = f"it takes no {spec.pixel_format}" if found is None else why_not(found)
@@ -69,13 +63,6 @@ def why_not(spec: StreamSpec) -> str | None:
     return None
 
 
-def _candidates(software: str) -> Iterator[tuple[Hardware, str]]:
-    for device in HARDWARE:
-        for encoder, stands_for in device.encoders:
-            if stands_for == software:
-                yield device, encoder
-
-
 def _of_device(
     spec: StreamSpec, settings: VideoSettings, device: Hardware, encoder: str
 ) -> StreamSpec | None:
@@ -83,7 +70,7 @@ def _of_device(
     if spec.pixel_format != "yuv420p":
         return None
     own = settings.preset if settings.preset in OWN_PRESETS else "balanced"
-    preset = dict(zip(("small", "balanced", "quick"), device.presets, strict=True))[own]
+    preset = device.presets[OWN_PRESETS.index(own)]
     options = {"g": dict(spec.options)["g"], device.preset_option: preset}
     crf = dict(spec.options).get("crf")
     if crf is not None:

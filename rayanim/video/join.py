@@ -13,7 +13,7 @@ from rayanim.errors import EncodeError
 from rayanim.video.encode import (
     EncodedPacket,
     EncodedSegment,
-    EncoderState,
+    Step,
     VideoFile,
     segment_spec,
 )
@@ -30,18 +30,17 @@ _START_CODE = b"\0\0\1"
 _SEI = 6
 
 
-class Joiner:
+class Joiner(Step):
     """Writes one video: `add` its segments in order, then `finish` or `abort`.
 
     Nothing is encoded; an encoder is opened only because FFmpeg takes the video's
-    header from it. No packets are kept. The first failure closes and removes the
-    file, and every later call raises it again.
+    header from it. No packets are kept.
     """
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
-        self._spec = segment_spec(spec)
-        self._file = VideoFile(self._spec, path)
-        self._state = EncoderState(self._spec, self._file.name)
+        spec = segment_spec(spec)
+        self._file = VideoFile(spec, path)
+        super().__init__(spec, self._file.name)
         context = self._file.stream.codec_context
         self._header = bytes(context.extradata or b"")
         self._delay_frames = _delay_frames(self._spec.codec, context)
@@ -51,15 +50,14 @@ class Joiner:
         self._waiting: EncodedSegment | None = None
 
     def turn(self) -> None:
-        """The segments that follow have the same frames in reverse."""
         waiting = 0 if self._waiting is None else self._waiting.n_frames
-        self._file.clock.turn(self._state.frames + waiting)
+        self._file.clock.turn(self._frames + waiting)
 
     def add(self, segment: EncodedSegment) -> None:
         """Write the next segment."""
-        self._state.check_open()
+        self._check_open()
         self._check(segment)
-        with self._state.step(self._file.discard):
+        with self._explaining():
             self._write_waiting()
             self._waiting = segment
             if self._file.clock.is_even:
@@ -67,29 +65,27 @@ class Joiner:
 
     def finish(self) -> int:
         """Write the end of the file, and return its size in bytes."""
-        self._state.check_open()
-        with self._state.step(self._file.discard):
+        self._check_open()
+        with self._explaining():
             self._write_waiting(is_last=True)
-            if not self._state.frames:
+            if not self._frames:
                 raise ValueError("there is no frame in it")
-            size_bytes = self._file.close(self._state.frames)
-        self._state.end()
+            size_bytes = self._file.close(self._frames)
+        self._end()
         return size_bytes
 
-    def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
-        if self._state.end():
-            self._file.discard()
+    def _discard(self) -> None:
+        self._file.discard()
 
     def _write_waiting(self, *, is_last: bool = False) -> None:
         segment, self._waiting = self._waiting, None
         if segment is None:
             return
-        start = self._state.frames
+        start = self._frames
         n_frames = start + segment.n_frames if is_last else None
         for packet in self._packets(segment, start):
             self._file.mux(self._timed(packet, start), n_frames)
-            self._state.frames += 1
+            self._frames += 1
 
     def _check(self, segment: EncodedSegment) -> None:
         wrong = what_is_wrong(segment, self._delay_frames)
@@ -99,7 +95,7 @@ class Joiner:
                 "with different settings, or by a different version of FFmpeg?"
             )
         if wrong is not None:
-            raise EncodeError(f"A segment cannot follow frame {self._state.frames}: {wrong}")
+            raise EncodeError(f"A segment cannot follow frame {self._frames}: {wrong}")
 
     def _packets(self, segment: EncodedSegment, start: int) -> tuple[EncodedPacket, ...]:
         if start == 0 or self._spec.codec != "libx264":
@@ -113,7 +109,7 @@ class Joiner:
         timed.stream = self._file.stream
         timed.time_base = self._time_base
         timed.pts = start + packet.pts
-        timed.dts = self._state.frames - self._delay_frames
+        timed.dts = self._frames - self._delay_frames
         timed.duration = 1
         timed.is_keyframe = packet.is_keyframe
         return timed

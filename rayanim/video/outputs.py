@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from rayanim.video.convert import Bytes
 from rayanim.video.encode import EncodedSegment, check_frames
 from rayanim.video.formats import (
-    AnyFileEncoder,
     AnyJoiner,
     Path,
     SegmentsEncoder,
@@ -59,7 +58,6 @@ class OutputsSegmentEncoder:
         self._frames = 0
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         for number, ended in self._outputs.encode(frames):
             self._ended[number] += ended
         self._frames += len(frames)
@@ -76,7 +74,6 @@ class OutputsSegmentEncoder:
         return replace(segment, back=replace(segment, outputs=tuple(map(tuple, back))))
 
     def abort(self) -> None:
-        """Close the encoders; no effect after `finish`."""
         self._outputs.abort()
 
 
@@ -84,10 +81,7 @@ class OutputsJoiner:
     """Writes a file for each output: `add` segments in order, then `finish` or `abort`."""
 
     def __init__(self, spec: StreamSpec, *paths: Path) -> None:
-        self._joiners: list[AnyJoiner] = []
-        with _aborted_on_failure(self._joiners):
-            for each, path in zip(spec.outputs, _all_paths(spec, paths), strict=True):
-                self._joiners.append(joiner_of(each, path))
+        self._joiners: list[AnyJoiner] = _opened(spec, paths, joiner_of)
 
     def add(self, segment: EncodedSegment) -> None:
         """Write the next segment of each output."""
@@ -96,7 +90,6 @@ class OutputsJoiner:
                 joiner.add(each)
 
     def turn(self) -> None:
-        """The segments that follow have the same frames in reverse."""
         for each in self._joiners:
             each.turn()
 
@@ -105,7 +98,6 @@ class OutputsJoiner:
         return sum(each.finish() for each in self._joiners)
 
     def abort(self) -> None:
-        """Close without finishing and remove the files; no effect after `finish`."""
         for each in self._joiners:
             each.abort()
 
@@ -114,14 +106,10 @@ class OutputsEncoder:
     """Writes a whole file for each output: `encode` frames, then `finish` or `abort`."""
 
     def __init__(self, spec: StreamSpec, *paths: Path, cuts: bool, n_frames: int | None) -> None:
-        encoders: list[AnyFileEncoder] = []
-        with _aborted_on_failure(encoders):
-            for each, path in zip(spec.outputs, _all_paths(spec, paths), strict=True):
-                encoders.append(file_encoder(each, path, cuts=cuts, n_frames=n_frames))
-        self._outputs = _Outputs(spec, encoders)
+        open_encoder = functools.partial(file_encoder, cuts=cuts, n_frames=n_frames)
+        self._outputs = _Outputs(spec, _opened(spec, paths, open_encoder))
 
     def encode(self, frames: Bytes) -> None:
-        """Encode the next frames, ``(n, frame_bytes)`` uint8."""
         for _ in self._outputs.encode(frames):
             pass
 
@@ -130,20 +118,19 @@ class OutputsEncoder:
         return sum(each.finish() for each in self._outputs.encoders)
 
     def abort(self) -> None:
-        """Close without finishing and remove the files; no effect after `finish`."""
         self._outputs.abort()
 
 
-def _all_paths(spec: StreamSpec, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """A path for each output; without one, all are kept in memory."""
-    return (None,) * len(spec.outputs) if paths == (None,) else paths
-
-
-@contextlib.contextmanager
-def _aborted_on_failure(opened: list[Any]) -> Iterator[None]:
+def _opened(
+    spec: StreamSpec, paths: tuple[Path, ...], open_one: Callable[[StreamSpec, Path], Any]
+) -> list[Any]:
+    """One for each output, with its path; None keeps all of them in memory."""
+    found: list[Any] = []
     try:
-        yield
+        for at, each in enumerate(spec.outputs):
+            found.append(open_one(each, None if paths == (None,) else paths[at]))
     except BaseException:
-        for each in opened:
+        for each in found:
             each.abort()
         raise
+    return found

@@ -6,12 +6,12 @@ specification (third edition, 2025) and Google's "WebP Container Specification".
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
@@ -19,12 +19,10 @@ from typing import BinaryIO, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image
 
-from rayanim.errors import EncodeError
 from rayanim.video.convert import Bytes
-from rayanim.video.encode import EncodedPacket, EncodedSegment, EncoderState
-from rayanim.video.images import ImageSegmentEncoder
+from rayanim.video.encode import EncodedPacket, EncodedSegment
+from rayanim.video.images import ChangesEncoder, TimedJoiner, following
 from rayanim.video.spec import StreamSpec
-from rayanim.video.timing import Clock
 
 _PLACE = struct.Struct("<4I")
 """What stands before each image: left, top, width and height in pixels."""
@@ -46,26 +44,13 @@ class Rectangle(NamedTuple):
     height: int
 
 
-class RectangleSegmentEncoder(ImageSegmentEncoder):
-    """Encodes one segment: `encode` frames, then `finish` or `abort`.
-
-    Its first image is a whole one. To join it, the pixels of its first and its last
-    frame are kept: see `RectangleJoiner`.
-    """
-
-    def __init__(self, spec: StreamSpec) -> None:
-        super().__init__(spec)
-        self._first = self._last = b""
+class RectangleSegmentEncoder(ChangesEncoder):
+    """Encodes one segment."""
 
     def _packet(self, packed: Bytes) -> EncodedPacket:
-        before = np.frombuffer(self._last, np.uint8) if self._last else None
-        image = changed_image(packed, before, self._spec)
-        self._last = packed.tobytes()
-        self._first = self._first or self._last
-        return EncodedPacket(image, self._state.frames, before is None)
-
-    def _ends(self) -> bytes:
-        return zlib.compress(self._first + self._last, 1)
+        image = changed_image(packed, self._last, self._spec)
+        self._keep(packed.copy())
+        return EncodedPacket(image, self._frames, not self._frames)
 
 
 def changed_image(packed: Bytes, before: Bytes | None, spec: StreamSpec) -> bytes:
@@ -102,87 +87,40 @@ def changed_rectangle(pixels: Bytes, before: Bytes) -> Rectangle:
     return Rectangle(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
 
 
-class RectangleJoiner:
-    """Writes one animation: `add` its segments in order, then `finish` or `abort`.
-
-    The first image of each segment but the video's first is encoded again, as what
-    has changed since the last frame of the segment before.
-    """
+class RectangleJoiner(TimedJoiner):
+    """Writes one animation."""
 
     def __init__(self, spec: StreamSpec, path: str | os.PathLike[str] | None) -> None:
-        self._spec = spec
-        self._path = None if path is None else Path(path)
-        name = "a test in memory" if path is None else repr(str(path))
-        self._state = EncoderState(spec, name)
+        super().__init__(spec, path)
         self._last: Bytes | None = None
-        with self._state.step(self._discard):
+        with self._explaining():
             # Closed by `finish` or `abort`.
             file = io.BytesIO() if path is None else Path(path).open("w+b")  # noqa: SIM115
             self._file: BinaryIO = file
             self._writer = (_Apng if spec.container == "apng" else _Webp)(spec, self._file)
-        self._clock = Clock(spec.rate, spec.timing)
-        # An image is written with its time, which is known with the next one.
-        self._waiting = b""
 
-    def turn(self) -> None:
-        """The segments that follow have the same frames in reverse."""
-        with self._state.step(self._discard):
-            self._write_waiting(self._clock.end(self._state.frames))
-        self._clock.turn(self._state.frames)
-
-    def add(self, segment: EncodedSegment) -> None:
-        """Write the next segment."""
-        self._state.check_open()
-        with self._state.step(self._discard):
-            for packet in self._packets(segment):
-                self._write_waiting(self._clock.at(self._state.frames))
-                self._waiting = packet.data
-                self._state.frames += 1
-
-    def finish(self) -> int:
-        """Write the end of the file, and return its size in bytes."""
-        self._state.check_open()
-        if not self._state.frames:
-            raise EncodeError("There is no frame to write.")
-        with self._state.step(self._discard):
-            self._write_waiting(self._clock.end(self._state.frames))
-            self._writer.finish(self._state.frames)
-            self._file.flush()
-            size_bytes = self._file.seek(0, os.SEEK_END)
-            self._file.close()
-        self._state.end()
-        return size_bytes
-
-    def abort(self) -> None:
-        """Close without finishing and remove the file; no effect after `finish`."""
-        if self._state.end():
-            self._discard()
-
-    def _write_waiting(self, end: int) -> None:
-        """Write the image before, which is shown until `end`."""
-        image, self._waiting = self._waiting, b""
-        if not image:
-            return
-        number, clock = self._state.frames - 1, self._clock
+    def _write(self, image: bytes, end: int) -> None:
+        number, clock = self._frames - 1, self._clock
         times_s = clock.at(number) * clock.tick, end * clock.tick
         place = Rectangle(*_PLACE.unpack_from(image))
         self._writer.add(number, times_s, place, image[_PLACE.size :])
 
     def _packets(self, segment: EncodedSegment) -> tuple[EncodedPacket, ...]:
-        ends = np.frombuffer(zlib.decompress(segment.ends), np.uint8)
-        first, last = ends.reshape(2, self._spec.frame_bytes)
-        before, self._last = self._last, last
-        if before is None:
-            return segment.packets
-        changed, *others = segment.packets
-        data = changed_image(first, before, self._spec)
-        return (replace(changed, data=data, is_keyframe=False), *others)
+        changed = functools.partial(changed_image, spec=self._spec)
+        packets, self._last = following(segment, self._last, changed)
+        return packets
+
+    def _close(self) -> int:
+        self._writer.finish(self._frames)
+        self._file.flush()
+        size_bytes = self._file.seek(0, os.SEEK_END)
+        self._file.close()
+        return size_bytes
 
     def _discard(self) -> None:
         if hasattr(self, "_file"):
             self._file.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        super()._discard()
 
 
 class _Apng:

@@ -33,17 +33,14 @@ OWN_PRESETS = ("small", "balanced", "quick")
 """rayanim's own presets, which every codec has; ``balanced`` is the default."""
 
 _X26X_PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     "placebo",
-)
+)  # fmt: skip
+
+_FFV1_FORMATS = (
+    "bgr0", "bgra", "yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le",
+    "yuva420p", "gray",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +144,6 @@ CODECS: tuple[Codec, ...] = (
             ),
         ),
         crf_range=(0, 51),
-        crf_is_whole=False,
         presets=_X26X_PRESETS,
         preset_option="preset",
         size=1,
@@ -169,7 +165,6 @@ CODECS: tuple[Codec, ...] = (
         balanced=Preset("medium", 19),
         quick=Preset("superfast", 18),
         crf_range=(0, 51),
-        crf_is_whole=False,
         presets=_X26X_PRESETS,
         preset_option="preset",
         # FFmpeg lists yuva420p, and refuses it.
@@ -246,18 +241,7 @@ CODECS: tuple[Codec, ...] = (
     Codec(
         encoder="ffv1",
         aliases=("ffv1",),
-        pixel_formats=(
-            "bgr0",
-            "bgra",
-            "yuv420p",
-            "yuv422p",
-            "yuv444p",
-            "yuv420p10le",
-            "yuv422p10le",
-            "yuv444p10le",
-            "yuva420p",
-            "gray",
-        ),
+        pixel_formats=_FFV1_FORMATS,
         size=38,
         min_side_px=2,
         max_size=(65535, 65535),

@@ -40,7 +40,10 @@ MACHINE = MachineFacts(
     home_is_writable=True,
 )
 FONTS = Fonts(
-    families=frozenset({"DejaVu Sans", "STIXGeneral"}),
+    families=(
+        "DejaVu Sans",
+        "STIXGeneral",
+    ),
     family=("sans-serif",),
     default_file="DejaVuSans.ttf",
     default_digest="aa",
@@ -146,7 +149,7 @@ def test_limits_of_a_container_are_reported() -> None:
     """Its cores and its memory, beside the hardware's."""
     machine = replace(MACHINE, usable_cores=2, group_memory_bytes=4 * GIB)
     text = " ".join(each.text for each in check_resources(machine))
-    assert "2 of 8" in text and "may use 4 GiB of 32 GiB" in text
+    assert "2 of 8" in text and "may use 4.00 GiB of 32.0 GiB" in text
 
 
 def test_h264_must_work_and_the_other_codecs_may_lack() -> None:

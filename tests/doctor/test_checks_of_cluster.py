@@ -44,7 +44,7 @@ def test_nodes_that_draw_alike_are_well() -> None:
     cluster = ClusterFacts("auto", ray="2.60.0", python="3.12.1", nodes=(node("a"), node("b")))
     found = check_cluster(HERE, cluster)
     assert [each.level for each in found] == ["ok", "ok"]
-    assert "2 nodes, 16 CPUs, 32 GiB of memory, 8 GiB of object store" in found[0].text
+    assert "2 nodes, 16 CPUs, 32.0 GiB of memory, 8.00 GiB of object store" in found[0].text
     assert "all 2 nodes" in found[1].text
 
 
@@ -70,7 +70,14 @@ def test_a_node_with_another_matplotlib_is_named_with_what_it_draws_otherwise() 
 
 def test_other_fonts_explain_other_text() -> None:
     """Another file under the same name, what is missing, what is more."""
-    fonts = replace(FONTS, default_digest="bb", families=frozenset({"DejaVu Sans", "Arial"}))
+    fonts = replace(
+        FONTS,
+        default_digest="bb",
+        families=(
+            "DejaVu Sans",
+            "Arial",
+        ),
+    )
     (finding,) = said_of(node(probe=replace(drawing(frames="other"), fonts=fonts)))
     assert "another file of that name" in finding.text
     assert "fonts missing there: STIXGeneral" in finding.text
@@ -122,7 +129,7 @@ def test_an_encoder_that_only_this_machine_has_is_an_error() -> None:
         (
             node(probe=replace(HERE, machine=replace(MACHINE, shared_memory_bytes=2**26))),
             "warning",
-            "/dev/shm has 64 MiB",
+            "/dev/shm has 64.0 MiB",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from rayanim.engine.autoscaler import ScalingLimits
-from rayanim.engine.chunks import MAX_ATTEMPTS, ChunkQueue
+from rayanim.engine.chunks import MAX_ATTEMPTS, ChunkQueue, Drawn
 from rayanim.engine.draw import DrawnMeta, Timings
 from rayanim.engine.messages import (
     Action,
@@ -24,7 +24,6 @@ from rayanim.engine.messages import (
     Event,
     Exclude,
     Finish,
-    HandOn,
     Joined,
     NoticeOnce,
     PayloadLost,
@@ -117,7 +116,7 @@ class World:
     def run(self) -> None:
         """From the first actor to the last frame."""
         self.on(Begin(self.max_actors, "all of them"))
-        while not self.scheduler.finished:
+        while not self.scheduler.queue.finished:
             assert self.now_s < LATEST_S, "the job does not end"
             self.on(Tick())
             self.now_s += 0.1
@@ -163,7 +162,7 @@ class World:
                 self.actors.pop(number, None)
             case Exclude(node):
                 self.excluded.add(node)
-            case HandOn(drawn, _):
+            case Drawn() as drawn:
                 self._hand_on(drawn.chunk)
             case EndSegment(last):
                 assert last.segment.index not in self.ended

@@ -25,10 +25,10 @@ from rayanim.engine.audit import (
     is_marked,
 )
 from rayanim.engine.draw import ChunkRenderer, Timings, open_source
-from rayanim.engine.plan import Chunk
+from rayanim.engine.plan import Chunk, Segment
 from rayanim.engine.stats import JobEvents, JobStats
 from rayanim.errors import FrameError, RedrawError
-from rayanim.events import FramesDrawn
+from rayanim.events import ChunkDrawn
 from rayanim.parameters import Batch
 from rayanim.settings import RenderSettings, VideoSettings
 from rayanim.sources import as_source
@@ -103,7 +103,7 @@ def test_the_first_are_audited_and_then_as_many_as_there_is_time_for() -> None:
         audits.offer(chunk(start, start + 5), [mark(start + 2)])
         audits.step()
     assert here.drawn == [5 * each + 2 for each in range(FIRST_AUDITS)]
-    audits._events.emit(FramesDrawn(timings=Timings(1e6, 0.0, 100)))
+    audits._events.emit(ChunkDrawn.timed(Segment(0, 0, 100), Timings(1e6, 0.0, 100), actor=None))
     before = len(here.drawn)
     while len(here.drawn) > before or before == FIRST_AUDITS:
         before = len(here.drawn)

@@ -19,9 +19,9 @@ from rayanim.acts import Act, ActState, FigureRenderer, Scene
 from rayanim.engine.actors import RenderActor
 from rayanim.engine.draw import ChunkRenderer, RenderSetup, Timings, open_source
 from rayanim.engine.packing import pack
-from rayanim.engine.plan import Chunk
+from rayanim.engine.plan import Chunk, Segment
 from rayanim.engine.stats import JobEvents, JobStats, ProgressListener
-from rayanim.events import FramesDrawn
+from rayanim.events import ChunkDrawn
 from rayanim.figure import artists
 from rayanim.figure import changes as changes_module
 from rayanim.figure.canvas import IncrementalCanvas
@@ -119,12 +119,12 @@ def source_of(thing: Any) -> Source:
     return as_source(thing, RenderSettings(fps=Fraction(FPS), dpi=None))
 
 
-def renderer_of(source: Source) -> ChunkRenderer:
+def renderer_of(source: Source, *, in_full: bool = False) -> ChunkRenderer:
     open_source(source, 0, None)
     size = source.measure(0, None).size
     spec = make_spec(".mp4", VideoSettings(), size, Fraction(FPS))
     # Every frame may be compared; the canvas sees to the time that it takes.
-    return ChunkRenderer(source, spec, RenderSettings(audit=1))
+    return ChunkRenderer(source, spec, RenderSettings(audit=1), in_full=in_full)
 
 
 def chunk(start: int, stop: int) -> Chunk:
@@ -134,8 +134,8 @@ def chunk(start: int, stop: int) -> Chunk:
 @pytest.mark.parametrize("make", [act, HiddenAnimator])
 def test_a_difference_makes_the_rest_be_drawn_in_full(make: Any, restored: None) -> None:
     """In acts as in animators: from the frame on, the pixels are those of full draws."""
-    in_parts, in_full = renderer_of(source_of(make())), renderer_of(source_of(make()))
-    in_full.draw_in_full_from_now()
+    in_parts = renderer_of(source_of(make()))
+    in_full = renderer_of(source_of(make()), in_full=True)
     notes: list[Note] = []
     found_at = None
     for start in range(0, N_FRAMES, 6):
@@ -223,7 +223,11 @@ def test_notes_with_one_key_are_shown_once() -> None:
     events = JobEvents(stats, ProgressListener(stats, shown))
     for text in ("44 lines", "45 lines"):
         notes = (Note("pile-up", text), Note("difference", "Frame 3"))
-        events.emit(FramesDrawn(timings=Timings(0.1, 0.1, 1, draws=DrawStats(notes=notes))))
+        events.emit(
+            ChunkDrawn.timed(
+                Segment(0, 0, 1), Timings(0.1, 0.1, 1, draws=DrawStats(notes=notes)), actor=None
+            )
+        )
     events.notice_once("44 lines")
     events.notice_once("44 lines")
     assert stats.events == shown.messages == ["44 lines", "Frame 3", "44 lines"]

@@ -10,6 +10,7 @@ import pytest
 from fake_writer import FakeWriter
 
 from rayanim.engine import encoder
+from rayanim.engine.chunks import Drawn
 from rayanim.engine.encoder import EncoderLink
 from rayanim.engine.plan import Chunk, Segment
 from rayanim.engine.stats import JobName
@@ -34,7 +35,7 @@ def link_of(on_ray: Any, tmp_path: Path) -> Iterator[Callable[[str], EncoderLink
 
 
 def put(link: EncoderLink, ray: Any) -> None:
-    link.put(CHUNK, ray.put(b"pixels"), "digest")
+    link.put(Drawn(CHUNK, ray.put(b"pixels"), "digest"))
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from rayanim.engine import cluster
-from rayanim.engine.cluster import version_fault
 from rayanim.engine.placement import (
     Need,
     Node,
@@ -78,13 +77,3 @@ def test_an_empty_cluster_grows_to_the_bound_that_was_given(
     settings = RenderSettings(address="auto", **{where: bounds[where](max_workers=8)})
     link = cluster.ClusterLink(Address("auto", "address='auto'"), settings)
     assert link.most_actors() == 8
-
-
-def test_versions_that_do_not_fit_are_named() -> None:
-    """Ray's must be the same, Python's as far as asked."""
-    own = {"ray": "2.60.0", "python": "3.11.7"}
-    assert version_fault(own, own, 3) is None
-    assert version_fault({**own, "python": "3.11.9"}, own, 2) is None
-    other = {"ray": "2.55.0", "python": "3.12.1"}
-    fault = version_fault(other, own, 2)
-    assert fault == "Ray 2.55.0 there and 2.60.0 here and Python 3.12.1 there and 3.11.7 here"

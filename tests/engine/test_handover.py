@@ -43,6 +43,11 @@ class Fake:
     may_use_ray: bool = True
     is_known: bool = True
     stays: str | None = None
+    events: Recorded = field(default_factory=Recorded)
+
+    @property
+    def job(self) -> Fake:
+        return self
 
     @property
     def cost(self) -> Fake:
@@ -58,8 +63,8 @@ class Scripted(Handover):
 
     def __init__(self, choices: Sequence[Choice], engine: str = "auto") -> None:
         fake: Any = Fake(engine)
-        self.events: Any = Recorded()
-        super().__init__(fake, self.events, fake, fake, fake)
+        self.events = fake.events
+        super().__init__(fake, fake, fake)
         self._found = iter(choices)
         self.starts = 0
 

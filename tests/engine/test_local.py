@@ -100,8 +100,8 @@ def test_frames_are_drawn_once_in_chunks(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_first_frame_is_drawn_before_the_plan_is_made(tmp_path: Path) -> None:
     """It names the video, and is still to come."""
     inside = inside_of(Source(3), tmp_path / "part")
-    inside.draw_first(None)
-    assert inside.first_digest
+    inside.draw_first()
+    assert inside.first_mark.digest
     opening = inside.held(0)
     assert np.array_equal(opening, inside.draw(first(inside))[0])
 
@@ -177,7 +177,7 @@ def test_a_step_that_fails_brings_the_user_s_traceback(
     """The source that was opened is closed again."""
     source = Source(fail=step)
     with pytest.raises(kind, match=f"{step} failed") as caught:
-        inside_of(source, tmp_path / "part").draw_first(None)
+        inside_of(source, tmp_path / "part").draw_first()
     assert "_note" in (caught.value.traceback_text or "")
     assert ("close" in source.calls) == (step == "measure")
 

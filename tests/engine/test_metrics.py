@@ -21,9 +21,10 @@ from numbered import read_numbers
 from rayanim.engine import metrics
 from rayanim.engine.draw import Timings
 from rayanim.engine.metrics import JOB_LABELS, METRICS, MetricsExporter, increment
+from rayanim.engine.plan import Segment
 from rayanim.engine.stats import JobEvents, JobName, JobStats
 from rayanim.events import (
-    FramesDrawn,
+    ChunkDrawn,
     JobResumed,
     Progressed,
     RayPassEnded,
@@ -104,7 +105,7 @@ def test_counters_add_up_to_the_job_s_counts_and_gauges_end_at_nothing(
     """What was counted before Ray started is exported with the first values."""
     events = new_events()
     events.emit(JobResumed(frames=5, written_bytes=100))
-    events.emit(FramesDrawn(timings=Timings(2.0, 0.5, 10)))
+    events.emit(ChunkDrawn.timed(Segment(0, 0, 10), Timings(2.0, 0.5, 10), actor=None))
     events.emit(RayPassStarted())
     events.emit(SegmentEncoded(segment=0, start=0, stop=10, encode_s=0.25, wait_s=0.125))
     events.emit(Progressed(alive=2, requested=3, target=4, queued_frames=5))
@@ -115,7 +116,7 @@ def test_counters_add_up_to_the_job_s_counts_and_gauges_end_at_nothing(
     gauges = ("queued_frames", "actors_wanted", "actors_asked_for", "actors_alive")
     assert [values[f"rayanim_{name}"]["wave", "7f"] for name in gauges] == [5, 4, 3, 2]
     events.emit(SegmentRetried(segment=0, start=0, stop=8, reason="it died"))
-    events.emit(FramesDrawn(timings=Timings(1.0, 0.5, 8)))
+    events.emit(ChunkDrawn.timed(Segment(0, 0, 8), Timings(1.0, 0.5, 8), actor=None))
     events.emit(SegmentStored(segment=1, start=10, stop=18, written_bytes=100, write_s=0.5))
     events.emit(RayPassEnded())
     assert values["rayanim_frames_drawn_total"] == {("wave", "7f"): 18}
@@ -146,7 +147,7 @@ def test_metrics_that_fail_end_alone(instruments: dict[str, Instrument]) -> None
     failing = instruments["rayanim_frames_drawn_total"] = Instrument(fails=True)
     events = new_events()
     events.emit(RayPassStarted())
-    events.emit(FramesDrawn(timings=Timings(1.0, 0.5, 8)))
+    events.emit(ChunkDrawn.timed(Segment(0, 0, 8), Timings(1.0, 0.5, 8), actor=None))
     events.emit(Progressed())
     events.emit(RayPassEnded())
     assert failing.calls == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -221,3 +222,23 @@ def test_a_cluster_that_does_not_fit_says_what_to_do(
     assert told in refused.value.message
     remedies = ("Run the script with the Python and Ray", "rayanim submit SCRIPT.py")
     assert any(remedy in refused.value.message for remedy in remedies)
+
+
+def test_versions_must_be_the_same_as_far_as_ray_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's wholly, Python's wholly or but for its last part."""
+    ray = pytest.importorskip("ray")
+    address, here = Address("10.0.0.1:6379", "--address"), platform.python_version()
+    other_patch = f"{here.rpartition('.')[0]}.99"
+
+    def check(ray_version: str, python_version: str) -> None:
+        answer = HeadAnswer(ray_version, python_version, True, ("10.0.0.1",))
+        monkeypatch.setattr(cluster, "ask_head", lambda address, limit_s: answer)
+        cluster.check_fit(address.text, address)
+
+    with pytest.raises(ClusterError) as refused:
+        check("2.0.0", other_patch)
+    assert f"Ray 2.0.0 there and {ray.__version__} here and Python" in refused.value.message
+    monkeypatch.setenv("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "minor")
+    check(ray.__version__, other_patch)
+    with pytest.raises(ClusterError, match=r"Python 3\.1\.0 there and"):
+        check(ray.__version__, "3.1.0")

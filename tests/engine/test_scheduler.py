@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scheduler_world import FRAME_BYTES, Weather, World
 
 from rayanim.engine.autoscaler import ScalingLimits
-from rayanim.engine.chunks import ChunkQueue
+from rayanim.engine.chunks import ChunkQueue, Drawn
 from rayanim.engine.draw import DrawnMeta, Timings
 from rayanim.engine.messages import (
     Action,
@@ -24,7 +24,6 @@ from rayanim.engine.messages import (
     EndSegment,
     Exclude,
     Finish,
-    HandOn,
     Joined,
     Release,
     Submit,
@@ -193,13 +192,13 @@ def test_a_job_from_its_first_actor_to_its_end() -> None:
     assert desk.given() == {}
     desk.open(1)
     first = desk.given()[1]
-    assert [type(each) for each in desk.draw(1, first)] == [ChunkDrawn, HandOn]
+    assert [type(each) for each in desk.draw(1, first)] == [ChunkDrawn, Drawn]
     second = desk.given()[1]
     did = desk.draw(1, second)
     assert [each.last for each in did if isinstance(each, EndSegment)] == [second]
     for chunk in (first, second):
         desk.on(Taken(chunk, 0.1, 0.0))
-    assert desk.scheduler.finished
+    assert desk.scheduler.queue.finished
     assert Release(1) in desk.on(Finish())
 
 
@@ -208,8 +207,8 @@ def test_frames_that_come_early_wait_for_those_before() -> None:
     desk = Desk()
     desk.open(1), desk.open(2)
     given = desk.given()
-    assert not [each for each in desk.draw(2, given[2]) if isinstance(each, HandOn)]
-    handed = [each.drawn.chunk for each in desk.draw(1, given[1]) if isinstance(each, HandOn)]
+    assert not [each for each in desk.draw(2, given[2]) if isinstance(each, Drawn)]
+    handed = [each.chunk for each in desk.draw(1, given[1]) if isinstance(each, Drawn)]
     assert handed == [given[1], given[2]]
 
 
@@ -284,7 +283,7 @@ def test_a_slow_chunk_is_drawn_by_an_idle_actor_too() -> None:
             each.number: each.chunk for each in desk.on(Tick(), LOOK_S) if type(each) is Submit
         }
     assert copies == {2: given[1]}
-    assert [type(each) for each in desk.draw(2, given[1])].count(HandOn) == 3
+    assert [type(each) for each in desk.draw(2, given[1])].count(Drawn) == 3
     desk.draw(1, given[1])
     assert desk.events(CopyDrawn) and not desk.events(ChunkDrawn)
 
@@ -329,6 +328,34 @@ def test_an_actor_of_a_silent_node_is_given_up() -> None:
     assert desk.now_s < 60.0
 
 
+def test_a_chunk_that_takes_long_everywhere_is_drawn_in_the_end() -> None:
+    """Where those who drew it were given up, the next one gets longer."""
+    desk = Desk(actors=4, n_frames=40_000)
+    for number in range(1, 5):
+        desk.open(number, f"node-{number}")
+    heavy, given_up, is_drawn = None, 0, False
+    began_s: dict[int, tuple[float, Chunk]] = {}
+    while not is_drawn and desk.now_s < 300.0:
+        did = desk.on(Tick(), after_s=0.1)
+        for action in did:
+            if isinstance(action, Submit):
+                heavy = heavy or action.chunk
+                began_s[action.number] = desk.now_s, action.chunk
+            elif isinstance(action, End):
+                given_up += began_s.pop(action.number)[1] == heavy
+            elif isinstance(action, Ask):
+                desk.open(action.number, f"node-{action.number}")
+        for number, (at_s, chunk) in list(began_s.items()):
+            if desk.now_s - at_s >= (40.0 if chunk == heavy else 0.1):
+                del began_s[number]
+                timings = Timings(desk.now_s - at_s, 0.0, len(chunk))
+                desk.on(Arrived(number, chunk, DrawnMeta(timings, 9, payload_bytes=5), "frames"))
+                for drawn in [each for each in desk.did if isinstance(each, Drawn)]:
+                    desk.on(Taken(drawn.chunk, 0.0, 0.0))
+                is_drawn = is_drawn or chunk == heavy
+    assert is_drawn and 0 < given_up <= 2
+
+
 def test_a_loop_that_was_held_up_reads_answers_first() -> None:
     """Their answers are not read yet: nobody is given up after a pause of the loop itself."""
     desk = Desk(actors=2, n_frames=100)
@@ -337,6 +364,18 @@ def test_a_loop_that_was_held_up_reads_answers_first() -> None:
     desk.draw(2, given[2], took_s=0.1)
     desk.on(Tick())
     assert not [each for each in desk.on(Tick(), after_s=300.0) if isinstance(each, End)]
+
+
+def test_an_actor_s_first_chunk_may_take_the_updates_of_all_frames_before() -> None:
+    """Where actors run the updates of frames that they skip: others draw new chunks, and not it."""
+    desk = Desk(actors=2, n_frames=60, replays=True)
+    desk.open(1, "a"), desk.open(2, "b")
+    given = desk.given()
+    while not desk.scheduler.queue.all_handed_out:
+        assert given[1] != given[2]
+        desk.draw(1, given.pop(1), took_s=0.1)
+        submitted = [each for each in desk.on(Tick(), after_s=1.0) if isinstance(each, Submit)]
+        given |= {each.number: each.chunk for each in submitted}
 
 
 def test_an_actor_that_never_opens_its_source_is_ended() -> None:
@@ -419,8 +458,8 @@ def rates(
                 timings = Timings(len(chunk) / draw_fps, 0.0, len(chunk))
                 meta = DrawnMeta(timings, 1, payload_bytes=len(chunk) * FRAME_BYTES)
                 event = Arrived(number, chunk, meta, "frames")
-                handed = [each for each in world.scheduler.on(event, now_s) if type(each) is HandOn]
-                waiting += [each.drawn.chunk for each in handed]
+                handed = [each for each in world.scheduler.on(event, now_s) if type(each) is Drawn]
+                waiting += [each.chunk for each in handed]
         while waiting and free_s <= now_s:
             chunk = waiting.pop(0)
             busy_s, idle_s = len(chunk) / encode_fps, max(0.0, now_s - free_s - step_s)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rayanim.engine.draw import Timings
-from rayanim.engine.plan import Chunk
+from rayanim.engine.plan import Segment
 from rayanim.engine.stats import (
     MAX_EVENTS,
     MOST_SIZES,
@@ -29,7 +29,6 @@ from rayanim.events import (
     ActorDied,
     ChunkDrawn,
     Event,
-    FramesDrawn,
     JobResumed,
     Notice,
     Progressed,
@@ -39,7 +38,6 @@ from rayanim.events import (
     StatusShown,
 )
 from rayanim.figure.draw_stats import DrawStats
-from rayanim.parameters import Batch
 from rayanim.progress import NoProgress, ProgressState
 from rayanim.report import FleetSize
 from rayanim.settings import PerformanceSettings
@@ -96,15 +94,6 @@ def test_an_event_reaches_every_listener_once_stats_first() -> None:
     assert len(kept.events) == 2
     assert (stats.timings.frames, stats.timings.draw_s, stats.encode_s) == (20, 4.0, 0.5)
     assert stats.peak_rss_bytes == {"RenderActor": 2000}
-
-
-def test_frames_drawn_in_this_process_count_once() -> None:
-    """They are counted and logged by two events."""
-    stats, kept = JobStats(10), Kept()
-    JobEvents(stats, kept).drawn_here(Chunk(0, 0, 10, Batch(range(10), None)), TIMINGS)
-    assert (stats.timings.frames, stats.timings.draw_s) == (10, 2.0)
-    (logged,) = (event for event in kept.events if isinstance(event, ChunkDrawn))
-    assert (logged.start, logged.stop, logged.actor, logged.draw_s) == (0, 10, None, 2.0)
 
 
 def test_frames_count_when_an_encoder_has_them_and_bytes_when_they_are_written() -> None:
@@ -166,7 +155,9 @@ def test_the_bottleneck_agrees_with_the_hint_on_slow_code(
     """Where the script's own code takes most of a frame, the drawing is not named."""
     stats = JobStats(50)
     draws = DrawStats(incremental=50, timed_frames=50, timed_s=5.0, drawing_s=drawing_s)
-    JobEvents(stats).emit(FramesDrawn(timings=Timings(5.0, 0.1, 50, 0.1, draws)))
+    JobEvents(stats).emit(
+        ChunkDrawn.timed(Segment(0, 0, 50), Timings(5.0, 0.1, 50, 0.1, draws), actor=None)
+    )
     spec = StreamSpec((64, 48), (64, 48), Fraction(30), "mp4", "libx264", "yuv420p")
     outcome = Outcome(spec, 1, "local", "", PerformanceSettings(), stats)
     report = report_of(Path("a.mp4"), outcome)

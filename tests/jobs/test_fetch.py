@@ -19,6 +19,13 @@ from rayanim.jobs.client import SubmittedJob
 from rayanim.jobs.driver import JOB, LOG_FOLDER
 from rayanim.jobs.fetch import ATTEMPTS, Offer, check_free, fetch_video, offer, targets
 
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other at once."""
+    monkeypatch.setattr("rayanim.jobs.fetch.PAUSE_S", 0.0)
+
+
 VIDEO = random.Random(7).randbytes(300_000)
 
 
@@ -80,7 +87,6 @@ def test_a_connection_that_breaks_starts_again(tmp_path: Path) -> None:
         offer_of(VIDEO),
         target,
         on_bytes=lambda _: seen.append(target.read_bytes()),
-        pause_s=0,
     )
     assert target.read_bytes() == VIDEO and client.connections == 4
     assert set(seen) == {b"the video of yesterday"}
@@ -91,7 +97,7 @@ def test_a_connection_that_breaks_later_each_time_is_not_given_up(tmp_path: Path
     """However often: only tries that get no further count."""
     further = tuple(range(20_000, 20_000 + 1000 * 3 * ATTEMPTS, 1000))
     client = FakeClient(VIDEO, breaks=tuple(each for at in further for each in (at, 0)))
-    fetch_video(client, "node-1", offer_of(VIDEO), tmp_path / "wave.mp4", pause_s=0)
+    fetch_video(client, "node-1", offer_of(VIDEO), tmp_path / "wave.mp4")
     assert client.connections == 2 * len(further) + 1
     assert (tmp_path / "wave.mp4").read_bytes() == VIDEO
 
@@ -102,7 +108,7 @@ def test_a_connection_that_always_breaks_is_given_up(tmp_path: Path) -> None:
     target.write_bytes(b"the video of yesterday")
     client = FakeClient(VIDEO, breaks=(100_000,) * 100)
     with pytest.raises(JobError, match="broken"):
-        fetch_video(client, "node-1", offer_of(VIDEO), target, pause_s=0)
+        fetch_video(client, "node-1", offer_of(VIDEO), target)
     assert client.connections == ATTEMPTS
     assert target.read_bytes() == b"the video of yesterday"
     assert list(tmp_path.iterdir()) == [target]
@@ -185,7 +191,7 @@ def test_a_video_of_another_length_is_refused(tmp_path: Path, content: bytes) ->
     """Longer or shorter than what was offered, it is another one by now."""
     target = tmp_path / "wave.mp4"
     with pytest.raises(JobError):
-        fetch_video(FakeClient(content), "node-1", offer_of(VIDEO), target, pause_s=0)
+        fetch_video(FakeClient(content), "node-1", offer_of(VIDEO), target)
     assert list(tmp_path.iterdir()) == []
 
 

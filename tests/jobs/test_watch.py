@@ -57,6 +57,12 @@ class FakeCluster:
         yield LOG
 
 
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other at once."""
+    monkeypatch.setattr("rayanim.jobs.watch.RECONNECT_S", 0.0)
+
+
 class Follower:
     """Follows a job and keeps what comes."""
 
@@ -65,7 +71,7 @@ class Follower:
         self.events: list[Any] = []
         self.notices: list[str] = []
         self.ended: SubmittedJob | None = None
-        self._items = JobWatch(client, "job-1", reconnect_s=0, **given).follow()
+        self._items = JobWatch(client, "job-1", **given).follow()
 
     def follow(self, is_over: Callable[[], bool] = lambda: False) -> SubmittedJob | None:
         """Follow on until the job ends or `is_over`."""

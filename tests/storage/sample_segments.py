@@ -80,7 +80,7 @@ class Job:
     @property
     def finished(self) -> list[int]:
         """The segments that it found."""
-        return sorted(self.segment_store._finished)
+        return sorted(self.segment_store.finished)
 
 
 @contextlib.contextmanager

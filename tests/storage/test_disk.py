@@ -13,7 +13,7 @@ from sample_segments import segment
 
 from rayanim.errors import EncodeError, OutputError
 from rayanim.storage.segments import SegmentFolder, segment_name
-from rayanim.storage.store import Store, check_space, expected_bytes
+from rayanim.storage.store import Store, check_space
 
 
 def disk_with(free_bytes: int) -> Any:
@@ -56,29 +56,6 @@ def test_a_disk_of_unknown_size_is_no_error(
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     check_space(tmp_path, 1000)
-
-
-def test_what_is_joined_already_takes_no_more_room() -> None:
-    """While a video is joined as it is drawn, its part on the disk is counted once."""
-    assert expected_bytes(60, 6, 10, joined_bytes=50) == 40 + 50
-    assert expected_bytes(60, 6, 10, joined_bytes=50, with_parts=False) == 50
-    assert expected_bytes(100, 10, 10, joined_bytes=101) == 0
-
-
-@pytest.mark.parametrize(
-    ("done", "expected"),
-    [
-        # A video of 100 bytes: its missing segments, and the video itself.
-        ((10, 1, 10), 90 + 100),
-        ((100, 10, 10), 0 + 100),
-        ((0, 0, 10), 0),
-        ((0, 5, 10), 0),
-        ((10, 3, 10), 24 + 34),
-    ],
-)
-def test_what_is_still_to_be_written(done: tuple[int, int, int], expected: int) -> None:
-    """The segments that are missing, and the joined video beside them."""
-    assert expected_bytes(*done) == expected
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from rayanim.storage.store import (
     digests_of,
     persistently,
     refusal_of,
-    side_by_side,
     within,
 )
 
@@ -87,7 +86,7 @@ def test_only_what_may_pass_is_tried_again(is_lasting: bool, tries: int) -> None
     assert len(calls) == tries
 
 
-def test_side_by_side_keeps_the_order_and_its_bound() -> None:
+def test_calls_side_by_side_keep_their_order_and_bound() -> None:
     """Nothing is taken from the source long before it is wanted."""
     taken: list[int] = []
 
@@ -96,7 +95,9 @@ def test_side_by_side_keeps_the_order_and_its_bound() -> None:
             taken.append(number)
             yield number
 
-    results = side_by_side(lambda number: number * 2, source(), 4)
+    store = Store()
+    store.width = 4
+    results = store.each(lambda number: number * 2, source())
     assert next(results) == 0
     assert len(taken) == 4
     assert list(results) == list(range(2, 40, 2))

@@ -56,6 +56,10 @@ def opened(segment_store: SegmentStore, log: list[str] | None = None, **changes:
     return segment_store.open(SPEC, **{**values, **changes})
 
 
+def resumed_frames(segment_store: SegmentStore) -> int:
+    return sum(each.n_frames for each in segment_store.finished.values())
+
+
 def put(store: Any, index: int, params: Sequence[Any] | None = None) -> None:
     each, batch = planned(index, params)
     digest = batch_digest(batch.numbers, batch.params)
@@ -89,8 +93,8 @@ def test_segments_go_with_success_and_stay_with_failure(video: Path) -> None:
     assert "To go on from there, give resume=True." in error.__notes__[0]
     with keeping(video, object, resume=True) as segment_store:
         opened(segment_store)
-        assert (segment_store.resumed_frames, segment_store.path.exists()) == (9, True)
-        assert segment_store.resumed_bytes == sum(
+        assert (resumed_frames(segment_store), segment_store.path.exists()) == (9, True)
+        assert sum(each.file_bytes for each in segment_store.finished.values()) == sum(
             each.stat().st_size for each in segment_store.path.glob("*.part")
         )
     assert list(video.parent.iterdir()) == []
@@ -119,8 +123,8 @@ def test_only_the_same_frames_are_used_again(video: Path) -> None:
         assert segment_store.take_up(*planned(0, ["a", "b", "d"])) is False
         assert segment_store.take_up(*planned(0)) is False
         assert segment_store.take_up(*planned(1, ["a", "b"], n_frames=2)) is False
-        assert [segment_store.has_file(index) for index in range(3)] == [True, True, False]
-        assert segment_store.info_of(1).n_frames == 3
+        assert set(segment_store.finished) == {0, 1}
+        assert segment_store.finished[1].n_frames == 3
 
 
 def test_parameters_without_a_name_are_drawn_again(video: Path) -> None:
@@ -142,7 +146,7 @@ def test_segments_behind_the_end_go(video: Path) -> None:
         store = opened(segment_store, log)
         assert segment_store.end_at(2) == 3
         assert sorted(store.indices()) == [0, 1]
-        assert segment_store.resumed_frames == 6
+        assert resumed_frames(segment_store) == 6
         assert segment_store.end_at(2) == 0
     assert "000003.part is not used" in log[0]
 
@@ -165,7 +169,7 @@ def test_other_settings_are_refused_and_change_nothing(video: Path) -> None:
         opened(segment_store, seed=5)
     with keeping(video, object, resume=True, keep=True) as segment_store:
         opened(segment_store)
-        assert segment_store.resumed_frames == 6
+        assert resumed_frames(segment_store) == 6
     assert len(list(segment_store.path.glob("*.part"))) == 2
 
 
@@ -192,7 +196,7 @@ def test_other_values_are_another_video(video: Path) -> None:
     log: list[str] = []
     with keeping(video, Thing(speed=1, lock=3), resume=True) as segment_store:
         opened(segment_store, log)
-        assert segment_store.resumed_frames == 3
+        assert resumed_frames(segment_store) == 3
     assert len(log) == 1
     assert "could not be compared with those of the earlier job: lock." in log[0]
 
@@ -205,7 +209,7 @@ def test_a_job_with_fewer_segments_says_which_are_resumed(video: Path) -> None:
     assert "video.mp4.parts.old'" in error.__notes__[0]
     with keeping(video, object, resume=True) as segment_store:
         opened(segment_store)
-        assert segment_store.resumed_frames == 9
+        assert resumed_frames(segment_store) == 9
     assert list(video.parent.iterdir()) == []
 
 
@@ -229,7 +233,7 @@ def test_an_interrupt_while_ending_leaves_the_target_free(
     fail_after(video, 0)
     with keeping(video, object, resume=True) as segment_store:
         opened(segment_store)
-        assert segment_store.resumed_frames == 3
+        assert resumed_frames(segment_store) == 3
 
 
 class Unreachable(Store):
