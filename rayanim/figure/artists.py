@@ -53,6 +53,10 @@ from rayanim.figure.recorder import (
 )
 
 
+OWNERS = (Axes, FigureBase)
+"""Artists that draw others."""
+
+
 class FigureDrawing:
     """Draws one figure, frame by frame, into recordings.
 
@@ -156,7 +160,7 @@ class FigureDrawing:
         for artist in artists:
             if not self.makes_nodes:
                 artist.draw(self._renderer)
-            elif isinstance(artist, Axes | FigureBase):
+            elif isinstance(artist, OWNERS):
                 self._draw_owner(artist)
             else:
                 self._draw_artist(artist)

@@ -14,10 +14,17 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rayanim.figure.artists import ArtistNode, FigureDrawing
+from rayanim.figure.artists import NOTHING, ArtistNode, FigureDrawing
 from rayanim.figure.draw_stats import FIRST_FRAME, open_monitor
 from rayanim.figure.private import missing_names
-from rayanim.figure.recorder import Box, RecordingRenderer, masks_mix, touch, union
+from rayanim.figure.recorder import (
+    Box,
+    RecordingRenderer,
+    inside,
+    masks_mix,
+    touch,
+    union,
+)
 
 WORTH = 0.8
 """Where what changed takes more than this share of a full draw, a full draw is quicker."""
@@ -387,6 +394,7 @@ class Layers:
         self._picture: npt.NDArray[np.uint8] | None = None
         self._patches: list[Patch] = []
         self._over: set[ArtistNode] = set()
+        self._in_picture: set[ArtistNode] = set()
         self._must_repaint = True
         self._outgrown = 0
 
@@ -400,13 +408,40 @@ class Layers:
 
     def show(self, nodes: list[ArtistNode], frame_idx: int) -> None:
         """Bring the renderer's pixels up to date."""
-        outgrown = [node.outgrew_reach() for node in nodes if node.dirty]
-        if self._picture is None or any(node.dirty and node not in self._over for node in nodes):
+        dirty = [node for node in nodes if node.dirty]
+        outgrown = [node for node in dirty if node.outgrew_reach()]
+        came = [node for node in dirty if node not in self._over]
+        if self._picture is None or not self._lie_over(came, nodes):
             self._plan(nodes, frame_idx)
-        elif any(outgrown):
+        elif any(node not in came for node in outgrown):
             self._outgrown += 1
             self._plan(nodes, frame_idx)
         self._draw_patches()
+
+    def _lie_over(self, came: list[ArtistNode], nodes: list[ArtistNode]) -> bool:
+        """Whether what came is drawn in patches that are there, with all that lies above it.
+
+        As in an ArtistAnimation: one image in the place of another.
+        """
+        if not came:
+            return True
+        if not self._in_picture.isdisjoint(came):
+            return False
+        places = {node: place for place, node in enumerate(nodes)}
+        for node in came:
+            patch = next((each for each in self._patches if inside(node.reach, each.box)), None)
+            above = nodes[places[node] + 1 :]
+            if patch is None or any(
+                each in self._in_picture and touch(each.reach, node.reach) for each in above
+            ):
+                return False
+            # What is hidden may come again.
+            gone = [each for each in patch.nodes if each.recording is NOTHING]
+            patch.nodes = [each for each in patch.nodes if each.recording is not NOTHING]
+            patch.nodes = sorted([*patch.nodes, node], key=places.__getitem__)
+            self._over.difference_update(gone)
+            self._over.add(node)
+        return True
 
     def _plan(self, nodes: list[ArtistNode], frame_idx: int) -> None:
         """Choose what is drawn over the picture, and make the picture."""
@@ -431,6 +466,7 @@ class Layers:
         for node in still:
             node.replay()
         self._picture = self.renderer.pixels.copy()
+        self._in_picture = {node for node in still if node.recording and node.recording.calls}
         self._must_repaint = True
 
     def _draw_patches(self) -> None:

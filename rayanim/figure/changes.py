@@ -152,12 +152,45 @@ class Watch:
 
     def _walk(self) -> None:
         try:
-            while self._pending and self.reason is None:
-                self._visit(self._pending.pop())
+            self._visit_pending()
         except Exception as error:
             self.reason = f"it could not be followed: {type(error).__name__}: {error}"
         if self.reason is not None:
             self._flagged.clear()
+
+    def _visit_pending(self) -> None:
+        # One loop without calls for most things: a walk meets thousands.
+        pending, places, things = self._pending, self.places, self.things
+        add = self._values.append
+        shared = {} if self._shared is None else self._shared.places
+        while pending and self.reason is None:
+            thing = pending.pop()
+            kind = type(thing)
+            if kind in PLAIN_ATOMS:
+                add(kind)
+                add(thing)
+                continue
+            if kind in ATOMS:
+                # Some that are equal show differently: -0.0, a time zone of another name.
+                add(kind)
+                add(repr(thing))
+                continue
+            key = id(thing)
+            if key in places:
+                add(AGAIN)
+                add(places[key])
+                continue
+            if key in shared:
+                add(SHARED)
+                add(shared[key])
+                continue
+            places[key] = len(things)
+            things.append(thing)
+            add(kind)
+            visit = _VISITS.get(kind)
+            if visit is None:
+                visit = _VISITS[kind] = _visit_of(kind)
+            visit(self, thing)
 
     def changed(self) -> bool:
         """Whether anything is not as it was."""
@@ -212,33 +245,6 @@ class Watch:
         for name, value in vars(now).items():
             setattr(self, name, value)
         return False
-
-    def _visit(self, thing: Any) -> None:
-        kind = type(thing)
-        values = self._values
-        if kind in ATOMS:
-            values.append(kind)
-            # Some that are equal show differently: -0.0, a time zone of another name.
-            values.append(thing if kind in PLAIN_ATOMS else repr(thing))
-            return
-        place = self.places.get(id(thing))
-        if place is not None:
-            values.append(AGAIN)
-            values.append(place)
-            return
-        if self._shared is not None:
-            place = self._shared.place_of(thing)
-            if place is not None:
-                values.append(SHARED)
-                values.append(place)
-                return
-        self.places[id(thing)] = len(self.things)
-        self.things.append(thing)
-        values.append(kind)
-        visit = _VISITS.get(kind)
-        if visit is None:
-            visit = _VISITS[kind] = _visit_of(kind)
-        visit(self, thing)
 
     def _visit_value(self, thing: Any) -> None:
         """Something that never changes, but may be another one with an equal value."""
@@ -531,9 +537,10 @@ class SharedInputs:
         """Whether its changes are seen now."""
         return self.watch is not None
 
-    def place_of(self, thing: Any) -> int | None:
-        """The place of `thing` among those that are watched here, None if it is not."""
-        return None if self._watch is None else self._watch.places.get(id(thing))
+    @property
+    def places(self) -> dict[int, int]:
+        """The places of the things that are watched here, by their ids."""
+        return {} if self._watch is None else self._watch.places
 
     def refresh(self, epoch: int) -> None:
         """Find out whether it changed; once in each epoch, see `FigureDrawing`."""
