@@ -101,6 +101,7 @@ class AnimationSource:
         # The random numbers that a copy begins with, and those that come next.
         self._random: Any = None
         self._stream: Any = None
+        self._has_own_random = False
         self._copy: AnimationSource | None = None
         self._has_begun = self._is_used = False
         # Of a copy: what has pyplot forget its figures.
@@ -198,9 +199,9 @@ class AnimationSource:
     def draw(self, index: int, params: Any) -> npt.NDArray[np.uint8]:
         if self._copy is not None:
             return self._copy.draw(index, params)
-        self._reach(index)
-        began_s = time.perf_counter()
         with self._own_random():
+            self._reach(index)
+            began_s = time.perf_counter()
             pixels = self._playback.saved.draw()
         self._draws_s.append(time.perf_counter() - began_s)
         return pixels
@@ -209,8 +210,9 @@ class AnimationSource:
         if self._copy is not None:
             self._copy.advance(index, params)
             return
-        self._reach(index)
-        self._skip_draw()
+        with self._own_random():
+            self._reach(index)
+            self._skip_draw()
 
     def close(self) -> None:
         if self._copy is not None:
@@ -410,6 +412,7 @@ class AnimationSource:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self._has_begun = self._is_used = self._has_own_random = False
         whole_pairs, on_white = state["_saved"]
         self._figures = contextlib.ExitStack()
         with kept_figures():
@@ -418,7 +421,6 @@ class AnimationSource:
         self._saved = SavedAnimation(
             animation, tuple(extra), whole_pairs=whole_pairs, on_white=on_white
         )
-        self._has_begun = self._is_used = False
         self._copy = self._failure = None
         self.stop = 0
         self._updates_s, self._draws_s = deque(maxlen=1), deque(maxlen=1)
@@ -435,6 +437,8 @@ class AnimationSource:
         with classes_apart():
             self._playback = cloudpickle.loads(self._pickled)
         self._stream = self._random
+        if self._has_own_random:
+            _set_random_state(self._stream)
 
     @contextlib.contextmanager
     def _as_in_the_script(self) -> Iterator[None]:
@@ -445,10 +449,20 @@ class AnimationSource:
 
     @contextlib.contextmanager
     def _own_random(self) -> Iterator[None]:
-        """With the script's own random numbers: Ray, which may start meanwhile, takes some."""
+        """With the script's own random numbers: Ray, which may start meanwhile, takes some.
+
+        Once for all that is done for a frame: it takes as long as drawing a line.
+        """
+        if self._has_own_random:
+            yield
+            return
         if self._stream is not None:
             _set_random_state(self._stream)
-        yield
+        self._has_own_random = True
+        try:
+            yield
+        finally:
+            self._has_own_random = False
         self._stream = _random_state()
 
     def _skip_draw(self) -> None:

@@ -159,7 +159,7 @@ class AxisMemory:
 
     def end_frame(self) -> None:
         """After all in the axes was drawn: from now on, the script may get hold of ticks."""
-        self._references = list(_references(self._ticks))
+        self._references = None if self._last is None else list(_references(self._ticks))
 
     def _restored(self, last: LastDraw, now: Watch, shared: SharedInputs) -> Watch | None:
         """Put back what the last draw left; None where that does not make them what they were."""
