@@ -10,6 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.transforms import IdentityTransform
 from sameness import assert_same_as_full, unguarded
 from samples import sampled
@@ -84,6 +85,53 @@ def test_artists_that_are_shown_one_after_the_other_leave_nothing_behind() -> No
     shown = [(0,), (1,), (2, 5), (2,), (3, 5), (), (0, 5), (4,), (0,), (5, 1), (), (4, 3)]
     canvas = assert_same_as_full(build, [partial(show, numbers=numbers) for numbers in shown])
     assert canvas.drawn_incrementally == len(shown) + 1
+
+
+def test_what_comes_in_the_place_of_another_leaves_the_rest_painted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in an ArtistAnimation: the background is not painted again for each image."""
+    figure = Figure(figsize=(3, 2), dpi=50)
+    ax = figure.add_subplot()
+    images = [ax.imshow(np.full((3, 3), number), vmin=0, vmax=9) for number in range(9)]
+    canvas = unguarded(figure)
+    replayed: list[object] = []
+    replay = artists.ArtistNode.replay
+
+    def noted(node: artists.ArtistNode) -> None:
+        replayed.append(node.artist)
+        replay(node)
+
+    monkeypatch.setattr(artists.ArtistNode, "replay", noted)
+    for shown in images:
+        for image in images:
+            image.set_visible(image is shown)
+        replayed.clear()
+        canvas.draw()
+        assert np.array_equal(canvas.pixels, full_pixels(figure))
+    assert images[-1] in replayed
+    assert figure.patch not in replayed
+
+
+def test_what_comes_below_something_that_stays_is_drawn_below_it() -> None:
+    """Where what moves lies above both."""
+
+    def build() -> Figure:
+        figure = Figure(figsize=(2, 2), dpi=50)
+        ax = figure.add_axes((0, 0, 1, 1), frameon=False)
+        for zorder, color in enumerate(("red", "green", "blue")):
+            box = Rectangle((0.1, 0.1), 0.6, 0.6, color=color, zorder=zorder)
+            ax.add_patch(box).set_visible(zorder > 0)
+        return figure
+
+    def move(figure: Figure, to: float) -> None:
+        figure.axes[0].patches[2].set_width(to)
+
+    def show(figure: Figure) -> None:
+        figure.axes[0].patches[0].set_visible(True)
+
+    moves = [partial(move, to=width) for width in (0.3, 0.7, 0.2, 0.6, 0.1)]
+    assert_same_as_full(build, [*moves, show, *moves])
 
 
 def test_a_wide_line_with_sharp_corners_leaves_nothing_behind() -> None:
