@@ -52,7 +52,6 @@ from rayanim.figure.recorder import (
     widened,
 )
 
-
 OWNERS = (Axes, FigureBase)
 """Artists that draw others."""
 

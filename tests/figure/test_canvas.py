@@ -110,7 +110,7 @@ def test_what_comes_in_the_place_of_another_leaves_the_rest_painted(
         canvas.draw()
         assert np.array_equal(canvas.pixels, full_pixels(figure))
     assert images[-1] in replayed
-    assert figure.patch not in replayed
+    assert figure not in replayed
 
 
 def test_what_comes_below_something_that_stays_is_drawn_below_it() -> None:
