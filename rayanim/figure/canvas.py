@@ -396,7 +396,7 @@ class Layers:
         self._over: set[ArtistNode] = set()
         self._in_picture: set[ArtistNode] = set()
         self._must_repaint = True
-        self._outgrown = 0
+        self._outgrown = self._came = 0
 
     def forget_order(self) -> None:
         """The nodes are others now, or in another order."""
@@ -425,7 +425,9 @@ class Layers:
         """
         if not came:
             return True
-        if not self._in_picture.isdisjoint(came):
+        self._came += 1
+        if self._came > MOVES_FOR or not self._in_picture.isdisjoint(came):
+            # What came long ago and stays is better off in the picture.
             return False
         places = {node: place for place, node in enumerate(nodes)}
         for node in came:
@@ -466,6 +468,7 @@ class Layers:
         for node in still:
             node.replay()
         self._picture = self.renderer.pixels.copy()
+        self._came = 0
         self._in_picture = {node for node in still if node.recording and node.recording.calls}
         self._must_repaint = True
 
