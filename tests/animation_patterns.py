@@ -11,9 +11,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import animation
+from matplotlib import animation, patheffects
 from matplotlib.animation import ArtistAnimation, FuncAnimation
 from matplotlib.colors import PowerNorm
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.transforms import Affine2D
+from matplotlib.widgets import Slider
 
 PATTERNS: dict[str, Callable[[], Any]] = {}
 SAVED_WITH: dict[str, dict[str, Any]] = {}
@@ -717,5 +720,154 @@ def table_whose_letters_shrink_for_good():
     def update(i):
         table[0, 0].get_text().set_text("x" * (30 if i == 1 else 1))
         table[1, 1].get_text().set_text(str(i))
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def containers_that_are_moved():
+    fig, (upper, lower) = axes(nrows=2)
+    x = X[::9]
+    bars = upper.errorbar(x, np.sin(x), yerr=0.3, capsize=2)
+    heads, stems, _ = lower.stem(x, np.cos(x))
+
+    def update(i):
+        y = np.sin(x + i)
+        bars[0].set_ydata(y)
+        bars[2][0].set_segments([[(at, top - 0.2), (at, top + i)] for at, top in np.c_[x, y]])
+        heads.set_ydata(y)
+        stems.set_segments([[(at, 0), (at, top)] for at, top in np.c_[x, y]])
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def outlines_and_a_hand_drawn_line():
+    with plt.rc_context({"path.sketch": (1, 100, 2)}):
+        fig, ax = axes()
+        (line,) = ax.plot(X, X, path_effects=[patheffects.SimpleLineShadow(), patheffects.Normal()])
+    text = ax.text(1, 3, "text")
+
+    def update(i):
+        line.set_ydata(np.sin(X + i))
+        text.set(position=(1 + i / 3, 0), rotation=9 * i)
+        text.set_path_effects([patheffects.withStroke(linewidth=1 + i, foreground="y")])
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def radar_on_polar_axes():
+    fig, ax = axes(subplot_kw={"projection": "polar"})
+    ax.set(theta_zero_location="N", theta_direction=-1)
+    (sweep,) = ax.plot([], [])
+    dots = ax.scatter([], [], c="r")
+
+    def update(i):
+        sweep.set_data([i, i], [0, 1])
+        dots.set_offsets(np.c_[X[:i], X[:i] / 9])
+        return sweep, dots
+
+    return FuncAnimation(fig, update, frames=N, blit=True)
+
+
+@pattern()
+def pies_and_boxes_made_again():
+    fig, (left, right) = axes(ncols=2)
+
+    def update(i):
+        left.clear()
+        right.clear()
+        left.pie([1, 2, 3 + i], explode=[0, 0.1, 0], labels=list("abc"), shadow=True)
+        right.boxplot([X, X * i, X**2], notch=True)
+        right.violinplot([X + i, X], showmedians=True)
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def a_picture_in_a_box():
+    fig, ax = axes()
+    ax.set(xlim=(0, 9), ylim=(0, 9))
+    picture = OffsetImage(np.arange(300).reshape(10, 10, 3) / 300, zoom=1.5)
+    box = AnnotationBbox(picture, (1, 1))
+    ax.add_artist(box)
+
+    def update(i):
+        box.xy = box.xybox = (1 + i, 1 + i / 2)
+        picture.set_zoom(1 + i / 5)
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def an_inset_that_follows():
+    fig, ax = axes()
+    (line,) = ax.plot(X, np.sin(X))
+    inset = ax.inset_axes((0.6, 0.6, 0.35, 0.35), xlim=(1, 2), ylim=(-1, 1))
+    (inner,) = inset.plot(X, np.sin(X))
+    ax.indicate_inset_zoom(inset)
+
+    def update(i):
+        for each in (line, inner):
+            each.set_ydata(np.sin(X * i))
+        inset.set_xlim(1 + i / 2, 2 + i / 2)
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def a_slider_that_is_moved():
+    fig, ax = axes()
+    (line,) = ax.plot(X, X)
+    slider = Slider(fig.add_axes((0.2, 0, 0.6, 0.1)), "factor", 0, 9)
+    slider.on_changed(lambda value: line.set_ydata(np.sin(X * value)))
+    return FuncAnimation(fig, lambda i: slider.set_val(i), frames=N)
+
+
+@pattern()
+def a_spine_that_moves_and_a_second_axis():
+    fig, ax = axes()
+    ax.spines["left"].set_position("center")
+    ax.secondary_xaxis("top", functions=(lambda x: 2 * x, lambda x: x / 2))
+    text = ax.text(0.1, 0.9, "", transform=ax.transAxes, va="top", bbox={"boxstyle": "round"})
+
+    def update(i):
+        ax.spines["bottom"].set_position(("data", i / 9))
+        text.set_text("\n".join([rf"$\mu = {i}$"] * (i + 1)))
+        text.get_bbox_patch().set_boxstyle("round" if i % 2 else "sawtooth")
+        ax.set_xlim(0, 1 + i / 5)
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def revealed_and_blinking():
+    fig, ax = axes()
+    lines = [ax.plot([0, 1], [n, 5 - n], lw=3)[0] for n in range(6)]
+    image = ax.imshow(np.eye(4), extent=(0, 1, 0, 5), aspect="auto", alpha=0.5)
+    ax.set_title("title")
+
+    def update(i):
+        for number, line in enumerate(lines):
+            line.set_visible((number + i) % 3 == 0 or number < i)
+        image.set_visible(i % 2 == 0)
+        ax.xaxis.set_visible(i % 4 < 2)
+        ax.title.set_visible(i % 3 > 0)
+
+    return FuncAnimation(fig, update, frames=N)
+
+
+@pattern()
+def transforms_that_turn():
+    fig, ax = axes()
+    ax.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal")
+    turned = Affine2D()
+    ax.add_patch(plt.Rectangle((-1, -0.5), 2, 1, transform=turned + ax.transData))
+    image = ax.imshow(np.eye(4), extent=(-0.5, 0.5, -0.5, 0.5), zorder=3)
+
+    def update(i):
+        turned.rotate_deg(7)
+        image.set_transform(Affine2D().rotate_deg(10 * i) + ax.transData)
 
     return FuncAnimation(fig, update, frames=N)
