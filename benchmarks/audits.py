@@ -153,7 +153,13 @@ FAULTS = {
 
 def make(thing: Any, folder: Path, n_frames: int, **options: Any) -> rayanim.Report:
     return rayanim.produce(
-        thing, 30, outfile=folder / "video.mp4", n_frames=n_frames, progress=False, **options
+        thing,
+        30,
+        outfile=folder / "video.mp4",
+        n_frames=n_frames,
+        progress=False,
+        cache=False,
+        **options,
     )
 
 

@@ -33,7 +33,7 @@ class Video(run_rayanim.Wave):
 frames, engine, weight, path = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 matrix = np.random.default_rng(0).random((140, 140))
 shares = [number / frames for number in range(frames)]
-report = Video().make_video(path, shares, 50, progress=False, engine=engine)
+report = Video().make_video(path, shares, 50, progress=False, cache=False, engine=engine)
 print(report.engine, report.actors_peak, report.engine_reason, sep="; ")
 """
 

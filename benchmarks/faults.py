@@ -109,6 +109,7 @@ def _run(cluster: Any, harm_done: Harm | None, n_frames: int, frame_s: float) ->
             segment_frames=harm.SEGMENT,
             audit=0,
             progress=once,
+            cache=False,
         )
         seconds = time.perf_counter() - (once.began_s or 0.0)
         digest = hashlib.sha256((folder / "video.mp4").read_bytes()).hexdigest()

@@ -53,7 +53,7 @@ def by_rayanim(make: Make, path: Path) -> float:
         return figure
 
     began_s = time.perf_counter()
-    rayanim.produce(draw, 30, outfile=path, n_frames=FRAMES, progress=False)
+    rayanim.produce(draw, 30, outfile=path, n_frames=FRAMES, progress=False, cache=False)
     return time.perf_counter() - began_s
 
 

@@ -70,6 +70,7 @@ def measure_here(frames: int, arguments: argparse.Namespace) -> dict[str, int]:
             workers=arguments.workers,
             preset="ultrafast",
             progress=False,
+            cache=False,
         )
     if report.frames != frames:
         raise RuntimeError(f"{report.frames} frames in place of {frames}")

@@ -43,7 +43,13 @@ def run(names: list[str], thing: Any = None, **options: Any) -> tuple[float, ray
         outputs = [f"{Path(folder)}/{name}" for name in names]
         began_s = processor_s()
         report = rayanim.produce(
-            thing or Wave(), outfile=outputs, engine="local", workers=1, progress=False, **options
+            thing or Wave(),
+            outfile=outputs,
+            engine="local",
+            workers=1,
+            progress=False,
+            cache=False,
+            **options,
         )
         return processor_s() - began_s, report
 
@@ -52,7 +58,12 @@ def drawn(n_frames: int) -> list[Any]:
     """The frames, to be encoded without drawing them again."""
     with tempfile.TemporaryDirectory() as folder:
         rayanim.produce(
-            Wave(), n_frames=n_frames, outfile=f"{folder}/f/%04d.png", workers=1, progress=False
+            Wave(),
+            n_frames=n_frames,
+            outfile=f"{folder}/f/%04d.png",
+            workers=1,
+            progress=False,
+            cache=False,
         )
         return [np.array(Image.open(each)) for each in sorted(Path(folder, "f").iterdir())]
 

@@ -73,7 +73,7 @@ def render(case: str, frames: int, output: str, workers: str) -> rayanim.Report:
         animator: Any = ANIMATORS[case]()
         shares = [number / frames for number in range(frames)]
         report: rayanim.Report = animator.make_video(
-            output, shares, drawings.FPS, num_workers=count, progress=False
+            output, shares, drawings.FPS, num_workers=count, progress=False, cache=False
         )
         return report
     video: Any
@@ -82,7 +82,9 @@ def render(case: str, frames: int, output: str, workers: str) -> rayanim.Report:
         video = acts.Act(State(), KeptSweep(), [grow])
     else:
         video = {"square": Square, "sweep": Timed}[case](frames)
-    return rayanim.produce(video, drawings.FPS, outfile=output, workers=count, progress=False)
+    return rayanim.produce(
+        video, drawings.FPS, outfile=output, workers=count, progress=False, cache=False
+    )
 
 
 if __name__ == "__main__":

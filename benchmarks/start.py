@@ -63,7 +63,7 @@ class Wave(rayanim.Animator):
             time.sleep(0.01)
 
 
-report = Wave().make_video(PATH, range(200), engine="ray", progress=False)
+report = Wave().make_video(PATH, range(200), engine="ray", progress=False, cache=False)
 assert report.engine == "ray"
 times["actor's first frame"] = Path(PATH + ".drawn").stat().st_ctime - BEGAN
 usage = os.times()

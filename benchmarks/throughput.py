@@ -122,6 +122,7 @@ def _measured(case: str, folder: Path, stopwatch: Stopwatch, **options: Any) -> 
         stopwatch.parameters(),
         run_rayanim.drawings.FPS,
         progress=stopwatch,
+        cache=False,
         segment_frames=10 if case == "sleep" else None,
         **options,
     )

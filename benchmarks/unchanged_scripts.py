@@ -134,7 +134,9 @@ def _run_pair(
         path.write_text(text, encoding="utf-8")
         old = _timed([sys.executable, "old.py"], folder, environment)
         _check(Path(folder), suffix)
-        new = _timed([sys.executable, "-m", "rayanim", "run", "old.py"], folder, environment)
+        new = _timed(
+            [sys.executable, "-m", "rayanim", "run", "--no-cache", "old.py"], folder, environment
+        )
         _check(Path(folder), suffix)
         return old[0], new[0], old[1], new[1]
 

@@ -139,6 +139,13 @@ class JobResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUnused(Event):
+    """No frame came from the cache, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChosen(Event):
     """Where frames are drawn from now on: ``local``, or ``ray`` with `actors` at first."""
 
@@ -305,6 +312,7 @@ KINDS: tuple[type[Event], ...] = (
     JobFinished,
     JobFailed,
     JobResumed,
+    CacheUnused,
     EngineChosen,
     ScalingDecided,
     ActorAsked,

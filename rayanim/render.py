@@ -279,9 +279,9 @@ def produce(
     keep_parts
         Keep the finished segments beside the video.
     cache
-        True takes from the user's cache the segments whose frames have not changed, as far
-        as rayanim can see, and keeps new ones there. Some of the frames that were taken are
-        drawn again and compared.
+        True takes segments of an earlier video from the user's cache where nothing that
+        decides about their frames has changed, and keeps new ones there. Some of their
+        frames are drawn again and compared. What cannot be followed is not cached.
     address
         A Ray cluster that this machine belongs to: ``auto``, or ``HOST:PORT``
         of its head. None looks into ``RAY_ADDRESS``, and without one Ray runs

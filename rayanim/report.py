@@ -247,6 +247,9 @@ class Report(_SettingsOf):
         Frames in segments that an earlier job had finished.
     cached_frames
         How many of those came from the cache.
+    cache_reason
+        Why none did, as far as there is something to say: what has changed since the last
+        time, or what the script does that the cache cannot follow.
     actors_peak
         The most render actors that were up at once; 0 in this process.
     start_s
@@ -300,6 +303,7 @@ class Report(_SettingsOf):
     transport_reason: str = ""
     resumed_frames: int = 0
     cached_frames: int = 0
+    cache_reason: str = ""
     actors_peak: int = 0
     start_s: float = 0.0
     stages: StageRates = field(default_factory=StageRates, metadata=_as_json(asdict))
@@ -456,6 +460,8 @@ class Report(_SettingsOf):
         )
         if self.resumed_frames:
             text += f" {plural(self.resumed_frames, 'frame')} came from {source}."
+        elif self.cache_reason:
+            text += f" Reused no segment: {self.cache_reason}."
         return text
 
     def _bottleneck_line(self) -> str:

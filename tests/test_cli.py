@@ -24,6 +24,7 @@ from PIL import Image
 import rayanim
 from rayanim.cli import main
 from rayanim.cli.printing import Stopped, failure_of, stopping_on_signals
+from rayanim.engine import cached, plain
 from rayanim.errors import ClusterError, FrameError
 from rayanim.settings import VideoSettings
 from rayanim.video.codecs import check_target
@@ -1001,6 +1002,9 @@ rayanim.produce(frame, 30, n_frames=12, outfile="video.mp4", engine="local")
 def test_the_cache_is_shown_and_cleared(script, capsys, tmp_path, monkeypatch):
     """Without `--cache` it is left alone."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    # What pytest has loaded is not the script's.
+    for module in (cached, plain):
+        monkeypatch.setattr(module, "own_files", lambda: {"__main__": script(PLAIN)})
     assert call("run", script(PLAIN), "-o", "one.mp4", "--quiet") == 0
     assert call("cache") == 0
     folder = tmp_path / "rayanim" / "segments"

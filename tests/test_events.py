@@ -17,6 +17,7 @@ FIELDS = {
     "job_finished": "output frames resumed_frames file_bytes elapsed_s engine actors_peak",
     "job_failed": "error text elapsed_s",
     "job_resumed": "frames cached_frames written_bytes",
+    "cache_unused": "reason",
     "engine_chosen": "engine reason actors transport",
     "scaling_decided": "target delta reason",
     "actor_asked": "actor",

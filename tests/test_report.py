@@ -363,6 +363,7 @@ def test_the_dictionary_is_pinned() -> None:
         "transport_reason": "",
         "resumed_frames": 30,
         "cached_frames": 0,
+        "cache_reason": "",
         "actors_peak": 4,
         "start_s": 3.3,
         "stages": {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -24,20 +25,22 @@ import numpy as np
 
 from rayanim.engine.audit import AUDIT_TIME, FrameMark
 from rayanim.engine.draw import close_source, open_source
-from rayanim.engine.packing import PackedSource, copied
+from rayanim.engine.packing import PackedSource, copied, own_files
+from rayanim.engine.plain import why_script_is_not_plain
 from rayanim.engine.plan import Chunk, SegmentPlan
 from rayanim.engine.reads import OpenedFiles
 from rayanim.engine.state import (
     check_parameters,
+    figures_in_pyplot,
     random_digest,
     state_digest,
-    surroundings_digest,
+    surroundings_parts,
     version_of,
 )
 from rayanim.errors import PartsError, RayanimError, RedrawError
 from rayanim.parameters import Batch, copy_of
 from rayanim.randomness import seed_for
-from rayanim.storage.cache import SegmentCache
+from rayanim.storage.cache import SegmentCache, short_digests
 from rayanim.storage.fingerprint import FramesDigest, NoDigestError, batch_digest
 from rayanim.storage.segments import SegmentFolder, segment_name
 
@@ -98,6 +101,7 @@ class UpdatesInAdvance:
         self._pristine = pristine
         self._places = contextlib.ExitStack()
         self._source: Source | None = None
+        self._others: list[int] = []
         self._at = self._done = 0
         self._spent_s = 0.0
         self._is_over = False
@@ -120,7 +124,7 @@ class UpdatesInAdvance:
                     if not goes_on:
                         return None
                 self._at = index
-            found = state_digest(source)
+            found = state_digest(source, self._others)
         except Exception as error:  # the script's own; where a frame is drawn, it is reported
             _logger.info("No fingerprint after frames that are not drawn: %s.", error)
             return None
@@ -133,6 +137,8 @@ class UpdatesInAdvance:
             self._places.close()
 
     def _begun(self) -> Source:
+        # The fingerprint of the source that is drawn has them.
+        self._others = figures_in_pyplot()
         source = self._source = self._places.enter_context(copied(self._pristine))
         open_source(source, self._seed, self._geometry)
         self._places.callback(close_source, source)
@@ -179,6 +185,10 @@ class CachedSegments:
         # Where a path leads, and to whom it belongs, is in what setup makes of it.
         self.opened_by_setup = OpenedFiles(is_on=self.is_active, not_reported=["stat"])
         """What it has opened before: it may look there again without opening it."""
+        self._parts: dict[str, str] = {}
+        self._modules: dict[str, str] = {}
+        self.why_missed = ""
+        """Why no segment was found, as far as that is known."""
 
     def _open_cache(self) -> None:
         try:
@@ -195,23 +205,36 @@ class CachedSegments:
         return self._why_not is None
 
     @property
+    def why_unused(self) -> str:
+        """Why no segment came from the cache, where the user should know."""
+        is_of_the_script = self._cache is not None and self._cache.is_usable
+        return (self._why_not or self.why_missed) if is_of_the_script else ""
+
+    @property
     def needs_copy(self) -> bool:
         """Whether a copy of the source may run updates in advance."""
         settings = self._job.settings
         # The states of source and figure hold no random numbers.
         is_seeded = settings.seed is not None
-        has_params = self._job.params is not None
-        return self.is_active and has_params and is_seeded and not settings.independent
+        n_frames = 0 if self._job.params is None else self._job.feed.n_frames or 0
+        is_worth_it = n_frames >= FEWEST_FRAMES
+        return self.is_active and is_worth_it and is_seeded and not settings.independent
 
     def begin(self, source: Source) -> None:
         """The source is open, and has drawn nothing."""
         if self.is_active:
             try:
+                why = why_script_is_not_plain()
+                if why is not None:
+                    raise NoDigestError(f"{why}, which is not followed")
                 check_parameters(self._job.params)
+                self._modules = own_files()
+                here = surroundings_parts(self._job.settings)
+                # Where setup has looked without opening it, is in what it has made of it.
+                read = {name: str(version_of(name)) for name in self.opened_by_setup.names}
                 state = state_digest(source)
-                files = [(name, version_of(name)) for name in self.opened_by_setup.names]
-                here = surroundings_digest(self._job.settings)
-                self._bases = [f"{here} {state} {files}"]
+                self._parts = {**read, **here, "a value that is drawn from": state}
+                self._bases = [str(sorted(self._parts.items()))]
                 if self._job.settings.seed is None:
                     self._random_state = random_digest()
                     self._bases.insert(0, f"{self._bases[0]} {self._random_state}")
@@ -228,6 +251,8 @@ class CachedSegments:
         opened = self.opened.first or self._opened_elsewhere
         if self.is_active and opened is not None:
             self._give_up(f"the script's code opens files while it draws ({opened:.200})")
+        if self.is_active and self._modules and own_files() != self._modules:
+            self._give_up("the script's code imports modules while it draws")
 
     # ---- finding
 
@@ -249,10 +274,12 @@ class CachedSegments:
         if feed is None:
             return []
         self._videos = [_short_digest(folder.video, base) for base in self._bases]
+        code = self._job.segment_store.code
+        self._parts = short_digests({"the script's code": code, **self._parts})
         plan = SegmentPlan(feed, longest)
         chunks = list(iter(lambda: plan.take(None), None))
         for chunk in chunks:
-            digest = batch_digest(chunk.batch.numbers, chunk.batch.params)
+            digest = digest_of(chunk.batch)
             if digest is not None:
                 what = (chunk.segment_index, chunk.start, digest)
                 self._segments[chunk.segment_index] = CachedSegment(chunk.batch, what)
@@ -277,7 +304,26 @@ class CachedSegments:
         for index, segment in self._segments.items():
             segment.next_state = states[index + 1]
         self._choose_audits(found, chunks, inside)
+        if not found:
+            self._explain()
         return sorted(found)
+
+    def _explain(self) -> None:
+        """Find what differs from the last time that a video of this name was rendered."""
+        last = None if self._cache is None else self._cache.last(self._name)
+        if last is None:
+            return
+        changed = [name for name, digest in self._parts.items() if last.get(name) != digest]
+        changed += [name for name in last if name not in self._parts]
+        if changed:
+            here = f"{Path.cwd()}{os.sep}"
+            others = f", and {len(changed) - 1} more" if changed[1:] else ""
+            self.why_missed = f"{changed[0].removeprefix(here)} has changed{others}"
+
+    @property
+    def _name(self) -> str:
+        """What stands for the video, whatever it is drawn from."""
+        return _short_digest(str(self._job.segment_store.path), self._job.source.name)
 
     def _is_found(
         self, segment: CachedSegment | None, kind: str, before: str | None, folder: SegmentFolder
@@ -294,8 +340,7 @@ class CachedSegments:
     ) -> bool:
         """Whether the cache has a segment by that key; and take it."""
         known = cache.about(key)
-        # With another share all is to be drawn and audited, or nothing may be audited.
-        if known is None or self._job.settings.audit is not None:
+        if known is None:
             return False
         marks = {int(number): digest for number, digest in known["marks"].items()}
         index = segment.what[0]
@@ -393,6 +438,10 @@ class CachedSegments:
         self._check_opened()
         if not self.is_active or self._cache is None:
             return
+        if any(segment.what[2] != digest_of(segment.batch) for segment in self._segments.values()):
+            # One frame's may be another's, too.
+            self._give_up("the script's code changes its parameters")
+            return
         try:
             # Where no random number was taken, it makes no difference which ones would have come.
             is_random = self._has_actors or random_digest() != self._random_state
@@ -404,9 +453,15 @@ class CachedSegments:
                 for key in segment.keys if marks and path.is_file() else ():
                     if key != segment.taken_by and key.startswith(video):
                         self._cache.keep(key, path, about)
+            self._cache.keep_last(self._name, self._parts)
             self._cache.shrink()
         except Exception as error:  # the video is whole without it
             self._give_up(f"{str(self._cache.folder)!r} cannot be written: {error}")
+
+
+def digest_of(batch: Batch) -> str | None:
+    """Digest of some frames' numbers and parameters."""
+    return batch_digest(batch.numbers, batch.params)
 
 
 def _short_digest(*values: Any) -> str:
@@ -420,6 +475,9 @@ def why_not_cached(job: Job) -> str | None:
         return "cache=False"
     if settings.resume:
         return "the job goes on from an earlier one"
+    if settings.audit is not None:
+        # All is to be drawn and audited, or nothing may be audited.
+        return "the share of audits was given"
     if job.feed.is_selection:
         return "only some frames were asked for"
     if job.source.stays is not None:

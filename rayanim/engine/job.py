@@ -38,6 +38,7 @@ from rayanim.engine.stats import (
 from rayanim.engine.writing import FileWriter, SegmentWriter, Writer
 from rayanim.errors import FarmStartError, FrameError, RayanimError, RedrawError
 from rayanim.events import (
+    CacheUnused,
     Listener,
     Listeners,
     Progressed,
@@ -571,6 +572,8 @@ class JobRunner:
             inside.abandon()
             raise
         inside.close()
+        if why := self._cached.why_unused:
+            self._events.emit(CacheUnused(reason=why))
         self._events.engine_chosen(choice.engine, choice.reason, choice.actors)
         return self._outcome(inside, choice, file_bytes)
 

@@ -150,8 +150,14 @@ class InProcess:
             self.abandon()
             raise
         cached.begin(self._source)
+        self._drawing_settings = replace(settings, cache=cached.is_active)
+        """Those of what draws: without the cache, nothing is noted for it."""
         self._renderer = ChunkRenderer(
-            self._source, self.spec, settings, in_full=job.in_full, opened=cached.opened
+            self._source,
+            self.spec,
+            self._drawing_settings,
+            in_full=job.in_full,
+            opened=cached.opened,
         )
         self.order_test = OrderTest(self.spec, settings)
         known_ms = job.settings.performance.draw_ms
@@ -265,7 +271,7 @@ class InProcess:
     def setup(self) -> RenderSetup:
         """What render actors need to draw the same frames; after the first was drawn."""
         return RenderSetup(
-            settings=self.job.settings,
+            settings=self._drawing_settings,
             geometry=self.geometry,
             spec=self.spec,
             first=self._ahead[:1],

@@ -370,6 +370,16 @@ def is_the_script_s(module: Any) -> bool:
     return is_outside(file)
 
 
+def own_files() -> dict[str, str]:
+    """The files of the script's own modules that are loaded, by name."""
+    return {
+        name: str(module.__file__)
+        for name, module in list(sys.modules.items())
+        if name != "__mp_main__"
+        and (is_the_script_s(module) or (name == "__main__" and getattr(module, "__file__", None)))
+    }
+
+
 INSTALLED = re.compile(r"[\\/](site|dist)-packages[\\/]")
 
 

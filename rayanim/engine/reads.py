@@ -12,6 +12,7 @@ import random
 import sys
 import sysconfig
 import threading
+import types
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from types import TracebackType
@@ -41,6 +42,37 @@ NOT_REPORTED = (
 
 FONTS = (".ttf", ".otf", ".ttc", ".afm", ".pfb")
 """How the names of fonts end."""
+
+OF_A_TERMINAL = frozenset(
+    [
+        "_", "COLORTERM", "COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "GPG_AGENT_INFO",
+        "GPG_TTY", "LINES", "OLDPWD", "PWD", "SHLVL", "SSH_AGENT_PID", "SSH_AUTH_SOCK",
+        "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION",
+        "TERM_SESSION_ID", "TMUX", "TMUX_PANE", "VSCODE_GIT_ASKPASS_EXTRA_ARGS",
+        "VSCODE_GIT_ASKPASS_MAIN", "VSCODE_GIT_ASKPASS_NODE", "VSCODE_GIT_IPC_HANDLE",
+        "VSCODE_INJECTION", "VSCODE_IPC_HOOK_CLI", "VSCODE_PID", "VTE_VERSION", "WAYLAND_DISPLAY",
+        "WINDOWID", "WINDOWPATH", "XAUTHORITY", "XDG_ACTIVATION_TOKEN", "XDG_CURRENT_DESKTOP",
+        "XDG_MENU_PREFIX", "XDG_RUNTIME_DIR", "XDG_SEAT", "XDG_SEAT_PATH", "XDG_SESSION_CLASS",
+        "XDG_SESSION_DESKTOP", "XDG_SESSION_ID", "XDG_SESSION_PATH", "XDG_SESSION_TYPE", "XDG_VTNR",
+        "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS",
+        "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_JOB_ID", "RAY_TMPDIR", "RAY_USE_TLS",
+    ]
+)  # fmt: skip
+"""Variables that say where a command was typed, or that are of one process."""
+
+OF_RAY = (
+    "RAY_ACCEL_", "RAY_AUTH_", "RAY_BACKEND_", "RAY_CLIENT_", "RAY_CLUSTER_", "RAY_DASHBOARD_",
+    "RAY_DEDUP_", "RAY_ENABLE_", "RAY_GCS_", "RAY_LOG_", "RAY_NODE_", "RAY_RAYLET_",
+    "RAY_RUNTIME_ENV_", "RAY_TLS_", "RAY_TRAIN_", "RAY_USAGE_", "RAY_WORKER_", "RAY_enable_",
+    "RAY_max_", "RAY_memory_", "RAY_preload_", "RAY_worker_", "RAYANIM_",
+)  # fmt: skip
+"""How the names of Ray's own variables begin, and of rayanim's."""
+
+
+def is_of_a_terminal(name: str) -> bool:
+    """Whether a variable of the environment says where a command was typed, and no more."""
+    return name in OF_A_TERMINAL or name.startswith(OF_RAY)
+
 
 _INSTALLED = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep
@@ -84,8 +116,11 @@ class OpenedFiles:
             if not _is_listening:
                 _is_listening.append(True)
                 sys.addaudithook(_heard)
-            looks = [(os, name, _noting) for name in self._not_reported if hasattr(os, name)]
+            looks: list[Any] = [
+                (os, name, _noting) for name in self._not_reported if hasattr(os, name)
+            ]
             seeds = [(owner, "seed", _noting_no_seed) for owner in (random, random.Random)]
+            looks.append((type(os.environ), "__getitem__", _noting_variable))
             # What numpy's generators ask where they get no seed.
             self._places.enter_context(replaced(*looks, *seeds, (random, "_urandom", _noting)))
             _entered.append(self)
@@ -106,9 +141,15 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
         return
     here = inspect.currentframe()
     caller = None if here is None else here.f_back
-    if caller is None or not caller.f_code.co_filename.startswith("<frozen importlib"):
+    if caller is None or not _is_of_an_import(caller):
         path = arguments[0] if event in OF_PATHS else None
         _note("." if path is None else path, None if event in OF_PATHS else event)
+
+
+def _is_of_an_import(frame: types.FrameType) -> bool:
+    """Whether code is read, and not what lies beside it (`pkgutil.get_data`)."""
+    caller = frame if frame.f_back is None or frame.f_code.co_name != "get_data" else frame.f_back
+    return all(each.f_code.co_filename.startswith("<frozen importlib") for each in (frame, caller))
 
 
 def _noting(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,6 +158,18 @@ def _noting(function: Callable[..., Any]) -> Callable[..., Any]:
         if _entered:
             _note(args[0] if args else next(iter(options.values()), "."))
         return function(*args, **options)
+
+    return noting
+
+
+def _noting_variable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What says where a command was typed is not compared."""
+
+    @functools.wraps(function)
+    def noting(environment: Any, name: Any) -> Any:
+        if _entered and isinstance(name, str | bytes) and is_of_a_terminal(os.fsdecode(name)):
+            _note("", f"the environment variable {os.fsdecode(name)}")
+        return function(environment, name)
 
     return noting
 

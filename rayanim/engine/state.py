@@ -12,16 +12,20 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copyreg
+import dataclasses
+import enum
 import functools
 import gc
 import os
 import pickle
 import random
 import re
+import reprlib
 import sys
 import time
 import types
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,10 +42,9 @@ from rayanim.engine.packing import (
     module_variables,
     own_modules_by_value,
 )
+from rayanim.engine.reads import is_of_a_terminal
 from rayanim.engine.unseen import (
     KNOWN_PACKAGES,
-    OF_A_TERMINAL,
-    OF_RAY,
     check_home,
     check_text,
     check_threads,
@@ -52,7 +55,13 @@ from rayanim.figure.figure import AnyPixels, kept_figures
 from rayanim.figure.style import capture_style
 from rayanim.settings import RenderSettings
 from rayanim.sources import CHANGES, Source
-from rayanim.storage.fingerprint import NoDigestError, code_text, names_in, variables_of, versions
+from rayanim.storage.fingerprint import (
+    NoDigestError,
+    code_text,
+    names_in,
+    variables_of,
+    versions,
+)
 
 MOST_BYTES = 256 * 2**20
 """A larger state has no fingerprint: this much takes a tenth of a second."""
@@ -66,27 +75,56 @@ OF_DRAWING = ("dpi", "height_px", "savefig_params", "reuse_figure_object", "draw
 
 def surroundings_digest(settings: RenderSettings) -> str:
     """Fingerprint of the process and of how it draws, without the script's own objects."""
+    return repr(sorted(surroundings_parts(settings).items()))
+
+
+def surroundings_parts(settings: RenderSettings) -> dict[str, str]:
+    """The same by what it is of, in the words of a sentence that ends in "has changed"."""
     environment = {
-        name: value
+        f"the environment variable {name}": value
         for name, value in sorted(os.environ.items())
-        if name not in OF_A_TERMINAL and not name.startswith(OF_RAY)
+        if not is_of_a_terminal(name)
     }
-    # Ray adds filters of warnings, which no frame shows.
-    here = replace(Surroundings.captured(), environment=environment, filters=())
+    here = replace(Surroundings.captured(), environment={}, filters=())
+    colors = sys.modules.get("matplotlib.colors")
     styles = getattr(sys.modules.get("matplotlib.style"), "library", {})
     drawn_by = [getattr(settings, name) for name in OF_DRAWING]
     style = capture_style()
     fonts = () if style is None else style.fonts
+    parts: dict[str, Any] = {
+        "the command": sys.argv[1:],
+        "the working folder": str(Path.cwd()),
+        "what the process has set": (here, _filters(), _flags(), time.tzname, time.timezone),
+        "matplotlib's settings": (
+            (style, {name: str(each) for name, each in styles.items()}),
+            # Those of matplotlib's own names, too.
+            {} if colors is None else dict(colors.get_named_colors_mapping()),
+        ),
+        "the set of fonts": [version_of(each) for each in fonts],
+        "the set of installed packages": (versions(), sys.version, _installed()),
+        "rayanim": [version_of(each) for each in sorted(_RAYANIM.rglob("*.py"))],
+        "a setting of drawing": (settings.duration is None, drawn_by),
+        "a variable of a module": (module_variables(), _put_on(builtins)),
+    }
     with own_modules_by_value():
-        return _digest(
-            (
-                (here, style, str(Path.cwd()), versions(), sys.version, _installed()),
-                (sys.argv[1:], {name: str(each) for name, each in styles.items()}),
-                (settings.duration is None, drawn_by, time.tzname, time.timezone),
-                [version_of(each) for each in (*fonts, *sorted(_RAYANIM.rglob("*.py")))],
-                (module_variables(), _put_on(builtins)),
-            )
-        )
+        return environment | {name: _digest(each) for name, each in parts.items()}
+
+
+def _flags() -> tuple[Any, ...]:
+    """How Python was started."""
+    return tuple(sys.flags), sys.warnoptions
+
+
+def _filters() -> list[Any]:
+    """The filters of warnings that a script or the command may have set: libraries have others."""
+    filters: list[tuple[Any, ...]] = list(warnings.filters)
+    return [
+        (action, getattr(message, "pattern", message), category.__qualname__, place, line)
+        for action, message, category, place, line in filters
+        # Those that libraries set as they are imported, which Ray is in some processes.
+        if category.__module__.partition(".")[0] not in ("numpy", "ray", "requests", "urllib3")
+        and not str(getattr(message, "pattern", message)).startswith("numpy.")
+    ]
 
 
 def random_digest() -> str:
@@ -117,8 +155,10 @@ def _installed() -> list[tuple[str, int]]:
     return sorted((each.name, each.stat().st_mtime_ns) for each in found)
 
 
-def state_digest(source: Source) -> str:
+def state_digest(source: Source, left_out: Collection[int] = ()) -> str:
     """Fingerprint of an open source and of all that its code uses.
+
+    `left_out` are numbers of figures in pyplot that are compared elsewhere.
 
     Raises
     ------
@@ -129,15 +169,24 @@ def state_digest(source: Source) -> str:
         raise NoDigestError(f"{source.name} has no state that can be compared")
     check_threads()
     with own_modules_by_value():
-        state = source.state, capture_style(), _figures_in_pyplot()
+        state = source.state, capture_style(), _figures_in_pyplot(left_out)
         return _digest(state, checks_texts=True)
 
 
-def _figures_in_pyplot() -> list[Any]:
-    """Those that a script's code may ask for by their number."""
+def figures_in_pyplot() -> list[int]:
+    """The numbers of those that a script's code may ask for."""
     pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    return [] if pyplot is None else pyplot.get_fignums()
+
+
+def _figures_in_pyplot(left_out: Collection[int]) -> list[Any]:
+    """Them, and which is the current one."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if not figures_in_pyplot():
+        return []
     with kept_figures():
-        return [] if pyplot is None else [pyplot.figure(each) for each in pyplot.get_fignums()]
+        numbers = [pyplot.gcf().number, *figures_in_pyplot()]
+        return [numbers, *(pyplot.figure(each) for each in numbers[1:] if each not in left_out)]
 
 
 def check_parameters(params: Any) -> None:
@@ -191,6 +240,12 @@ def _shallow() -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
+MOST_CHECKED, LONGEST_CHECKED = 20_000, 100
+"""Texts that are not checked again, and their length: most are names of attributes."""
+
+_checked: set[str] = set()
+
+
 class _Hashed:
     """A file that keeps only a hash of what is written to it."""
 
@@ -214,8 +269,10 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, hashed: _Hashed, checks_texts: bool) -> None:
         super().__init__(hashed, protocol=5)
         self._checks_texts = checks_texts
+        self._sets: dict[int, int] = {}
         matplotlib_transforms = sys.modules.get("matplotlib.transforms")
         matplotlib_cbook = sys.modules.get("matplotlib.cbook")
+        self._artists = getattr(sys.modules.get("matplotlib.artist"), "Artist", ())
         self._nodes = getattr(matplotlib_transforms, "TransformNode", ())
         self._registries = getattr(matplotlib_cbook, "CallbackRegistry", ())
 
@@ -224,9 +281,13 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         kind = type(thing)
         if kind is set or kind is frozenset:
             digests = (_digest(each, checks_texts=self._checks_texts) for each in thing)
-            return kind.__name__, sorted(digests)
-        if kind is str and self._checks_texts:
+            # Which ones are the same set: what is added to one is in the other.
+            at = 0 if kind is frozenset else self._sets.setdefault(id(thing), len(self._sets))
+            return kind.__name__, at, sorted(digests)
+        if kind is str and self._checks_texts and thing not in _checked:
             check_text(thing)
+            if len(_checked) < MOST_CHECKED and len(thing) < LONGEST_CHECKED:
+                _checked.add(thing)
         return None
 
     def reducer_override(self, thing: Any) -> Any:
@@ -238,6 +299,13 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(thing, AnyPixels):
             return tuple, ((thing.figure,),)
         check_home(thing)
+        if isinstance(thing, types.FunctionType) and thing.__code__.co_filename in _REPRS:
+            # It asks for identities, to know what it is inside of.
+            return tuple, (code_text(thing.__code__), getattr(thing, "__wrapped__", None))
+        is_artist = isinstance(thing, self._artists)
+        called = thing.stale_callback if is_artist else None
+        if isinstance(called, types.FunctionType) and not _is_a_library_s(called):
+            raise NoDigestError(f"{_name_of(called)} is called whenever an artist changes")
         if type(thing) is type(why_not_seen):
             # `functools.lru_cache`, which pickles as a name.
             return tuple, (thing.__wrapped__, *_kept_by(thing))
@@ -246,11 +314,16 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(thing, self._registries):
             # Its own state counts how often it was pickled.
             _check_draw_event(thing)
-            return object, (), {name: _called(each) for name, each in thing.callbacks.items()}
+            called = {name: _called(each) for name, each in thing.callbacks.items()}
+            set_on = {name: each for name, each in vars(thing).items() if name[0] != "_"}
+            return object, (), (called, _set_by_a_script(set_on | {"callbacks": None}))
         if type(thing).__name__ in ("FontProperties", "FreeTypeFont"):
             # matplotlib's and Pillow's, which have the file's name alone.
             path = thing.path if hasattr(thing, "path") else thing.get_file()
             return tuple, (thing.__reduce_ex__(5)[1:3], version_of(path) if path else None)
+        if type(thing) is np.ndarray and isinstance(thing.base, np.ndarray | bytearray):
+            # Another array shows what is written here, and has more to be seen.
+            return tuple, (thing.__reduce_ex__(5)[1:], thing.base)
         if type(thing) is functools.cached_property:
             return tuple, (thing.func,)  # where it has a lock
         reduced = super().reducer_override(thing)
@@ -281,6 +354,10 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         )
         if isinstance(state, tuple) and isinstance(state[0], dict):
             state = (_without_parameters(kind, state[0]), *state[1:])
+        state = (state, kind.__qualname__)
+        if issubclass(kind, enum.Enum):
+            # Of its members a pickle has only the values.
+            state = (state, [dict(vars(each)) for each in kind.__members__.values()])
         return make, arguments, state, *rest
 
     @staticmethod
@@ -288,7 +365,7 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         """Of an object of the user's all attributes, whatever its own pickling leaves out."""
         kind = type(thing)
         if _is_installed(kind):
-            return NotImplemented
+            return _with_set_attributes(thing)
         attributes = _slots_of(thing) | getattr(thing, "__dict__", {})
         if not attributes:
             return NotImplemented
@@ -302,6 +379,35 @@ class _Hasher(cloudpickle.Pickler):  # type: ignore[misc]
         kept = _without_parameters(kind, attributes)
         kept.pop("_before_setup", None)
         return make, arguments, kept, *rest
+
+
+def _with_set_attributes(thing: Any) -> Any:
+    """A library's object with what a script may have set on it, which its own pickle leaves out."""
+    kind = type(thing)
+    is_default = all(getattr(kind, name, None) is getattr(object, name, None) for name in _OWN)
+    # Figures and artists keep all but what a script cannot set to any effect.
+    if is_default or kind.__module__.startswith("matplotlib.") or kind in copyreg.dispatch_table:
+        return NotImplemented
+    attributes: Any = getattr(thing, "__dict__", None)
+    reduced = thing.__reduce_ex__(5) if isinstance(attributes, dict) and attributes else ""
+    if isinstance(reduced, str):
+        return NotImplemented
+    make, arguments, state, *rest = [*reduced, None, None, None][:5]
+    return make, arguments, (state, _set_by_a_script(attributes)), *rest
+
+
+def _set_by_a_script(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in attributes.items()
+        if is_plain(value) or not _is_installed(value if isinstance(value, type) else type(value))
+    }
+
+
+_REPRS = frozenset([dataclasses.__file__, reprlib.__file__])
+"""Where the functions are that guard a `__repr__` against objects that hold themselves."""
+
+_OWN = ("__getstate__", "__reduce__", "__reduce_ex__")
 
 
 def _slots_of(thing: Any) -> dict[str, Any]:
@@ -380,8 +486,6 @@ def _put_on(owner: Any) -> dict[str, Any]:
     return found
 
 
-_OWN_PICKLING = ("__getstate__", "__reduce__", "__reduce_ex__")
-
 _TRACKER_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -395,9 +499,7 @@ def pickles_itself(kind: type) -> bool:
     """Whether a class of the user's says itself what a pickle of it holds."""
     return not _is_installed(kind) and (
         kind in copyreg.dispatch_table
-        or any(
-            getattr(kind, name, None) is not getattr(object, name, None) for name in _OWN_PICKLING
-        )
+        or any(getattr(kind, name, None) is not getattr(object, name, None) for name in _OWN)
     )
 
 

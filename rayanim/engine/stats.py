@@ -13,6 +13,7 @@ from rayanim.engine.draw import NO_TIME, Timings
 from rayanim.engine.machine import process_rss_bytes
 from rayanim.events import (
     ActorJoined,
+    CacheUnused,
     ChunkDrawn,
     CopyDrawn,
     EngineChosen,
@@ -203,6 +204,7 @@ class JobStats:
     timings: Timings = NO_TIME
     resumed_frames: int = 0
     cached_frames: int = 0
+    cache_reason: str = ""
     written_frames: int = 0
     written_bytes: int = 0
     transport: str = "frames"
@@ -249,6 +251,8 @@ class JobStats:
             case JobResumed():
                 self._resumed(event.frames, event.written_bytes)
                 self.cached_frames += event.cached_frames
+            case CacheUnused():
+                self.cache_reason = event.reason
             case FramesRejected():
                 self._resumed(-event.frames, -event.written_bytes)
             case TransportChosen():
@@ -449,6 +453,7 @@ def report_of(
         transport_reason=stats.transport_reason,
         resumed_frames=stats.resumed_frames,
         cached_frames=stats.cached_frames,
+        cache_reason=stats.cache_reason,
         actors_peak=stats.actors_peak,
         start_s=stats.start_s,
         stages=stages,

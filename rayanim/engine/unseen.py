@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import os
 import sys
 import threading
 import types
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rayanim.engine.packing import is_the_script_s
+from rayanim.engine.reads import OF_A_TERMINAL, OF_RAY
 from rayanim.storage.fingerprint import NoDigestError
 
 KNOWN_PACKAGES = frozenset(
@@ -27,11 +29,11 @@ KNOWN_PACKAGES = frozenset(
         "_datetime", "_decimal", "_functools", "_heapq", "_io", "_json", "_operator", "_pickle",
         "_random", "_sitebuiltins", "_sre", "_statistics", "_strptime", "_struct", "_weakref",
         "_weakrefset", "abc", "argparse", "array", "ast", "base64", "binascii", "bisect",
-        "builtins", "bz2", "calendar", "cmath", "codecs", "collections", "colorsys",
+        "builtins", "bz2", "cmath", "codecs", "collections", "colorsys",
         "configparser", "contextlib", "copy", "copyreg", "csv", "dataclasses", "datetime",
         "decimal", "difflib", "enum", "errno", "fnmatch", "fractions", "functools",
         "genericpath", "glob", "graphlib", "gzip", "hashlib", "heapq", "html", "io", "itertools",
-        "json", "keyword", "logging", "lzma", "math", "numbers", "ntpath", "operator", "os",
+        "json", "keyword", "lzma", "math", "numbers", "ntpath", "operator", "os",
         "pathlib", "pickle", "posixpath", "pprint", "random", "re", "reprlib", "shutil",
         "statistics", "string", "struct", "sys", "textwrap", "tomllib", "traceback", "types",
         "typing", "unicodedata", "uuid", "warnings", "weakref", "zipfile", "zlib", "zoneinfo",
@@ -65,33 +67,55 @@ UNSEEN_NAMES = frozenset(
 )  # fmt: skip
 """Names of functions that do, of the command's words, and of what finds variables by any name."""
 
-OF_THIS_PROCESS = frozenset(["hash", "id", "input"])
-"""Python's own functions that give something else in each process."""
-
-OF_A_TERMINAL = frozenset(
+SEEN_OF_THE_SYSTEM = frozenset(
     [
-        "_", "COLORTERM", "COLUMNS", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "GPG_AGENT_INFO",
-        "GPG_TTY", "LINES", "OLDPWD", "PWD", "SHLVL", "SSH_AGENT_PID", "SSH_AUTH_SOCK",
-        "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION",
-        "TERM_SESSION_ID", "TMUX", "TMUX_PANE", "VSCODE_GIT_ASKPASS_EXTRA_ARGS",
-        "VSCODE_GIT_ASKPASS_MAIN", "VSCODE_GIT_ASKPASS_NODE", "VSCODE_GIT_IPC_HANDLE",
-        "VSCODE_INJECTION", "VSCODE_IPC_HOOK_CLI", "VSCODE_PID", "VTE_VERSION", "WAYLAND_DISPLAY",
-        "WINDOWID", "WINDOWPATH", "XAUTHORITY", "XDG_ACTIVATION_TOKEN", "XDG_CURRENT_DESKTOP",
-        "XDG_MENU_PREFIX", "XDG_RUNTIME_DIR", "XDG_SEAT", "XDG_SEAT_PATH", "XDG_SESSION_CLASS",
-        "XDG_SESSION_DESKTOP", "XDG_SESSION_ID", "XDG_SESSION_PATH", "XDG_SESSION_TYPE", "XDG_VTNR",
-        "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS",
-        "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_JOB_ID", "RAY_TMPDIR", "RAY_USE_TLS",
+        # of os
+        "DirEntry", "PathLike", "_Environ", "abort", "access", "altsep", "chdir", "chmod",
+        "close", "copy_file_range", "curdir", "defpath", "devnull", "dup", "environ", "environb",
+        "error", "execute", "extsep", "fdopen", "fsdecode", "fsencode", "fspath", "fstat",
+        "fsync", "ftruncate", "getcwd", "getcwdb", "getenv", "getenvb", "kill", "linesep", "link",
+        "listdir", "lseek", "lstat", "makedirs", "mkdir", "name", "open", "pardir", "path",
+        "pathsep", "pipe", "putenv", "read", "readlink", "remove", "removedirs", "rename",
+        "renames", "replace", "rmdir", "scandir", "sendfile", "sep", "splice", "st", "stat",
+        "stat_result", "symlink", "sync", "system", "times", "truncate", "unlink", "unsetenv",
+        "utime", "walk", "write",
+        # of sys
+        "byteorder", "copyright", "exc_info", "excepthook", "exception", "exit", "flags",
+        "float_info", "float_repr_style", "getdefaultencoding", "getfilesystemencoding",
+        "getrecursionlimit", "hexversion", "implementation", "int_info", "intern", "maxsize",
+        "maxunicode", "platform", "prefix", "setrecursionlimit", "stderr", "stdout", "version",
+        "version_info", "warnoptions",
     ]
 )  # fmt: skip
-"""Variables that say where a command was typed, or that are of one process."""
+"""Names of `os` and `sys` that give what is compared, or what is noted while frames are drawn."""
 
-OF_RAY = (
-    "RAY_ACCEL_", "RAY_AUTH_", "RAY_BACKEND_", "RAY_CLIENT_", "RAY_CLUSTER_", "RAY_DASHBOARD_",
-    "RAY_DEDUP_", "RAY_ENABLE_", "RAY_GCS_", "RAY_LOG_", "RAY_NODE_", "RAY_RAYLET_",
-    "RAY_RUNTIME_ENV_", "RAY_TLS_", "RAY_TRAIN_", "RAY_USAGE_", "RAY_WORKER_", "RAY_enable_",
-    "RAY_max_", "RAY_memory_", "RAY_preload_", "RAY_worker_", "RAYANIM_",
+OF_THE_SYSTEM = (
+    frozenset(
+        name
+        for module in (os, sys)
+        for name, value in vars(module).items()
+        if not name.startswith("__")
+        and not name.isupper()
+        and not isinstance(value, types.ModuleType)
+    )
+    - SEEN_OF_THE_SYSTEM
+    - {"Mapping", "MutableMapping", "audit", "isatty", "lockf", "major", "minor", "nice", "wait"}
+)
+"""All other names there, but for words of many meanings: what this machine, this process or its
+user is."""
+
+OF_PLACES = frozenset(
+    [
+        "co_firstlineno", "co_lines", "co_linetable", "co_positions", "extract_stack",
+        "extract_tb", "findsource", "format_exc", "format_stack", "format_tb", "getinnerframes",
+        "getouterframes", "getsource", "getsourcelines", "lineno", "print_stack", "tb_frame",
+        "tb_lineno",
+    ]
 )  # fmt: skip
-"""How the names of Ray's own variables begin, and of rayanim's."""
+"""What gives the lines of the script, which comments move."""
+
+OF_THIS_PROCESS = frozenset(["hash", "id", "input"])
+"""Python's own functions that give something else in each process."""
 
 UNSEEN_TEXTS = (OF_A_TERMINAL | {"now", "today"}) - {"_"}
 """Texts that stand for what no fingerprint holds."""
@@ -115,7 +139,8 @@ def check_home(thing: Any) -> None:
     home = thing.__name__ if isinstance(thing, types.ModuleType) else None
     if isinstance(thing, types.BuiltinFunctionType | types.FunctionType | type):
         home = thing.__module__
-        if thing.__name__ in UNSEEN_NAMES:
+        names = UNSEEN_NAMES | (OF_THE_SYSTEM if home in ("posix", "nt", "os", "sys") else set())
+        if thing.__name__ in names:
             raise NoDigestError(f"what {thing.__name__} gives is not seen")
     if isinstance(home, str) and home in sys.modules:
         _check_package(home)
@@ -153,7 +178,8 @@ def check_text(text: str) -> None:
 @functools.lru_cache(maxsize=1000)
 def why_not_seen(code: types.CodeType) -> str | None:
     """Why what `code` does may depend on something that no fingerprint holds."""
-    for name in UNSEEN_NAMES.intersection(code.co_names):
+    names = UNSEEN_NAMES | OF_THE_SYSTEM | OF_PLACES
+    for name in names.intersection(code.co_names):
         return f"what {name} gives is not seen"
     for each in dis.get_instructions(code):
         is_global = each.opname in ("LOAD_GLOBAL", "LOAD_NAME") and code.co_name != "__hash__"
@@ -162,7 +188,7 @@ def why_not_seen(code: types.CodeType) -> str | None:
         if each.argval == "param_by_frame" and not each.opname.startswith("STORE"):
             return f"{code.co_name} uses param_by_frame, the parameters of all frames"
     for text in (each for each in code.co_consts if isinstance(each, str)):
-        if text in UNSEEN_NAMES | UNSEEN_TEXTS or text.startswith(OF_RAY):
+        if text in names | UNSEEN_TEXTS or text.startswith(OF_RAY):
             return f"what {text!r} stands for is not seen"
     inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
     return next(filter(None, map(why_not_seen, inner)), None)

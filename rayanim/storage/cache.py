@@ -5,6 +5,7 @@
     ~/.cache/rayanim/segments/
         0a3f...c2.part    a segment file, linked from the folder of the video that it was made for
         0a3f...c2.json    what is known of it, see `ABOUT`
+        77b0...1d.last    of a video the digests of what it was drawn from, for messages
 
 Files are named by their key, which stands for all that decides about the segment's frames. They are
 replaced as a whole, and go by age: the one that was not used for the longest time first. Whatever
@@ -20,6 +21,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,9 @@ source after its updates, or null."""
 
 LIMIT_BYTES = 2 * 2**30
 """Two million frames of plots in 640x480, or some hours of full HD."""
+
+MOST_LAST = 500
+"""Some 10 KB each."""
 
 _TAKEN_AS_COPY = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
 """What a disk answers where a file cannot have another name."""
@@ -109,6 +114,27 @@ class SegmentCache:
             with contextlib.suppress(OSError):
                 unfinished.unlink()
 
+    def last(self, name: str) -> dict[str, str] | None:
+        """Digests of what the video `name` was drawn from when it was rendered last."""
+        try:
+            found = json.loads(self._path(name, ".last").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def keep_last(self, name: str, digests: Mapping[str, str]) -> None:
+        """Keep them.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses.
+        """
+        self._path(name, ".last").write_text(json.dumps(digests))
+        kept = sorted(self.folder.glob("*.last"), key=_time_of)
+        for path in kept[:-MOST_LAST]:
+            path.unlink()
+
     def drop(self, beginning: str) -> None:
         """Forget the segments whose key begins so."""
         with contextlib.suppress(OSError):
@@ -154,6 +180,18 @@ class SegmentCache:
 
     def _path(self, key: str, suffix: str) -> Path:
         return self.folder / (key + suffix)
+
+
+def _time_of(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def short_digests(digests: Mapping[str, str]) -> dict[str, str]:
+    """Digests of texts, for a file of the cache's."""
+    return {key: blake2b(each.encode()).hexdigest()[:16] for key, each in digests.items()}
 
 
 def _link(source: Path, to: Path) -> None:

@@ -386,7 +386,7 @@ def _read(file: str, is_tree: bool, _mtime_ns: int, _size_bytes: int) -> _Module
 
 def _normalised(source: bytes) -> str:
     try:
-        return ast.dump(_WithoutHowToRun().visit(ast.parse(source)))
+        return ast.dump(_without_parameters(_WithoutHowToRun().visit(ast.parse(source))))
     except (SyntaxError, ValueError, RecursionError):
         return source.decode("utf-8", "replace")
 
@@ -402,6 +402,97 @@ class _WithoutHowToRun(ast.NodeTransformer):
         if called in _RENDERING_CALLS:
             node.keywords = [each for each in node.keywords if each.arg not in _HOW_TO_RUN]
         return node
+
+
+_PURE_CALLS = {
+    "abs", "bool", "dict", "enumerate", "float", "int", "len", "list", "max", "min", "range",
+    "reversed", "round", "sorted", "str", "sum", "tuple", "zip",
+}  # fmt: skip
+_PURE_PACKAGES = {"cmath", "math", "np", "numpy"}
+_NOT_PURE = {"random", "load", "fromfile", "loadtxt", "genfromtxt", "memmap", "seterr", "save"}
+_PURE = (
+    ast.Attribute, ast.BinOp, ast.BoolOp, ast.Call, ast.Compare, ast.Constant, ast.Dict,
+    ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.List, ast.ListComp, ast.Name, ast.Set,
+    ast.SetComp, ast.Slice, ast.Starred, ast.Subscript, ast.Tuple, ast.UnaryOp, ast.comprehension,
+    ast.keyword, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop,
+)  # fmt: skip
+
+
+def _without_parameters(tree: ast.Module) -> ast.Module:
+    """Without how parameters are computed, where that does nothing else: segments compare them."""
+    calls = [each for each in ast.walk(tree) if _renders(each)]
+    names = set()
+    for call in calls:
+        for holder, field in _parameters_of(call):
+            value = getattr(holder, field) if isinstance(field, str) else holder[field]
+            if isinstance(value, ast.Name):
+                names.add(value.id)
+            elif _is_pure(value):
+                empty = ast.Constant(None)
+                if isinstance(field, str):
+                    setattr(holder, field, empty)
+                else:
+                    holder[field] = empty
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target = statement.targets[0]
+            name = target.id if isinstance(target, ast.Name) else ""
+            # Once there, and once in the call.
+            if name in names and _is_pure(statement.value) and _uses(tree, name) == 2:
+                statement.value = ast.Constant(None)
+    return tree
+
+
+def _uses(node: ast.AST, name: str) -> int:
+    """How often a name stands for the module's variable, or may do so."""
+    if isinstance(node, ast.Name):
+        return int(node.id == name)
+    inner = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        arguments = node.args
+        own = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        if name in {each.arg for each in own}:
+            inner = [arguments, *getattr(node, "decorator_list", [])]
+    named = isinstance(node, ast.Global | ast.Nonlocal) and name in node.names
+    return named + sum(_uses(each, name) for each in inner)
+
+
+def _renders(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    return getattr(node.func, "attr", getattr(node.func, "id", None)) in _RENDERING_CALLS
+
+
+def _parameters_of(call: Any) -> list[tuple[Any, Any]]:
+    """Where the parameters of a call that renders stand: a holder, and where in it."""
+    found: list[tuple[Any, Any]] = [
+        (each, "value") for each in call.keywords if each.arg == "param_by_frame"
+    ]
+    is_method = isinstance(call.func, ast.Attribute) and call.func.attr == "make_video"
+    plain = not any(isinstance(each, ast.Starred) for each in call.args)
+    if is_method and plain and len(call.args) > 1:
+        found.append((call.args, 1))
+    return found
+
+
+def _is_pure(node: ast.AST) -> bool:
+    """Whether an expression does nothing but compute a value."""
+    for each in ast.walk(node):
+        if not isinstance(each, _PURE):
+            return False
+        if isinstance(each, ast.Attribute) and each.attr in _NOT_PURE:
+            return False
+        if isinstance(each, ast.Call) and not _is_pure_call(each.func):
+            return False
+    return True
+
+
+def _is_pure_call(function: ast.AST) -> bool:
+    if isinstance(function, ast.Name):
+        return function.id in _PURE_CALLS
+    while isinstance(function, ast.Attribute):
+        function = function.value
+    return isinstance(function, ast.Name) and function.id in _PURE_PACKAGES
 
 
 def _text_without_file(bearer: type | FunctionType) -> str:

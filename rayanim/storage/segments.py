@@ -642,6 +642,11 @@ class SegmentStore:
         return self._current.path if self._used is None else self._used.path
 
     @property
+    def code(self) -> str:
+        """Fingerprint of the code behind what is rendered."""
+        return self._source
+
+    @property
     def takes_disk(self) -> bool:
         """Whether segments take room on the disk that the video is written to."""
         return self._target.store.is_on_disk

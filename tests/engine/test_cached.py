@@ -5,13 +5,17 @@ from __future__ import annotations
 import builtins
 import collections
 import copyreg
+import dataclasses
 import decimal
+import enum
 import functools
 import glob
 import gzip
 import importlib
+import importlib.machinery
 import io
 import os
+import pkgutil
 import random
 import sqlite3
 import subprocess
@@ -37,7 +41,7 @@ from matplotlib.lines import Line2D
 from PIL import ImageFont
 
 import rayanim
-from rayanim.engine import cached
+from rayanim.engine import cached, plain
 from rayanim.engine.packing import own_modules_by_value
 from rayanim.engine.reads import OpenedFiles
 from rayanim.engine.state import _digest, check_parameters, surroundings_digest, version_of
@@ -56,6 +60,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SegmentCache:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cached, "CHEAP_UPDATES", 1e9)
     monkeypatch.setattr(cached, "FEWEST_FRAMES", 1)
+    # A plain script's: what pytest has loaded and read is not looked at.
+    script = tmp_path / "plain.py"
+    script.write_text("import rayanim")
+    for module in (plain, cached):
+        monkeypatch.setattr(module, "own_files", lambda: {"__main__": str(script)})
     return SegmentCache()
 
 
@@ -230,6 +239,8 @@ OPENED: dict[str, Callable[[Path], Any]] = {
     "a right": lambda path: os.access(path, os.R_OK),
     "a name": lambda path: glob.glob(str(path)),
     "a process": lambda path: os.spawnlp(os.P_WAIT, "true", "true"),
+    "a variable of a terminal": lambda path: os.environ.get("".join(["TE", "RM"])),
+    "data beside code": lambda path: pkgutil.get_data("tests_beside", "data.txt"),
     "no seed of numpy's": lambda path: np.random.default_rng(),
     "no seed of Python's": lambda path: random.Random(),
     "the seed again": lambda path: random.seed(),
@@ -237,9 +248,17 @@ OPENED: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("name", OPENED)
-def test_what_is_opened_is_noted(name: str, tmp_path: Path) -> None:
+def test_what_is_opened_is_noted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened, data = OpenedFiles(), tmp_path / "data.txt"
     data.write_text("1")
+    beside = types.ModuleType("tests_beside")
+    beside.__file__ = str(tmp_path / "__init__.py")
+    beside.__spec__ = importlib.machinery.ModuleSpec(
+        "tests_beside", importlib.machinery.SourceFileLoader("tests_beside", beside.__file__)
+    )
+    monkeypatch.setitem(sys.modules, "tests_beside", beside)
     with opened:
         OPENED[name](data)
     assert opened.first is not None
@@ -315,6 +334,17 @@ def test_code_that_uses_all_parameters_is_not_cached(tmp_path: Path) -> None:
     assert_fresh(AtOnce(), tmp_path, None, found=0)
 
 
+def test_parameters_that_updates_change_are_not_kept(tmp_path: Path, cache: SegmentCache) -> None:
+    class Adds(Level):
+        def update(self, frame_idx: int, params: Any) -> None:
+            params.append(1)
+            super().update(frame_idx, len(params))
+
+    shared: list[int] = []
+    render(Adds(), tmp_path, [shared if number > 20 else [] for number in range(N_FRAMES)])
+    assert cache.size()[0] == 0
+
+
 def test_parameters_on_the_class_are_those_of_their_segments(tmp_path: Path) -> None:
     class Own(Level):
         param_by_frame: Any = PARAMS
@@ -370,6 +400,47 @@ def digest(thing: Any) -> str:
     """The fingerprint of an object."""
     with own_modules_by_value():
         return _digest(thing)
+
+
+@dataclasses.dataclass
+class Point:
+    height: float = 1
+
+
+class Kind(enum.Enum):
+    LOW = 1
+
+
+def test_a_data_class_has_a_fingerprint() -> None:
+    assert digest(Point()) == digest(Point()) != digest(Point(2))
+
+
+@pytest.mark.parametrize("kind", [Kind, collections.Counter, random.Random, np.ma.array])
+def test_attributes_that_a_pickle_leaves_out_count(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing = Kind.LOW if kind is Kind else kind([1, 2]) if kind is np.ma.array else kind()
+    before = digest(thing)
+    monkeypatch.setattr(thing, "own_height", 1, raising=False)
+    assert digest(thing) != before
+
+
+def test_an_array_that_is_part_of_another_is_no_copy() -> None:
+    whole = np.arange(9)
+    assert digest((whole, whole[2:4])) != digest((whole, whole[2:4].copy()))
+    assert digest(np.arange(9)[2:4]) != digest(np.arange(2, 4))
+
+
+def test_one_set_is_not_two() -> None:
+    one = {1}
+    assert digest((one, one)) == digest((one, one)) != digest((one, {1}))
+
+
+def test_what_is_called_when_an_artist_changes_is_not_seen() -> None:
+    line = Line2D([], [])
+    line.stale_callback = lambda artist, stale: None  # type: ignore[assignment]
+    with pytest.raises(NoDigestError, match="whenever an artist changes"):
+        digest(line)
 
 
 class Dotted(dict[str, float]):
@@ -1039,6 +1110,51 @@ def test_another_process_finds_them(tmp_path: Path) -> None:
         found.append(int(done.stdout))
     # All before the change at least: whether updates are cheap enough, the machine decides.
     assert (found[0], found[1] >= 2 * SEGMENT) == (0, True)
+
+
+PLAIN_SCRIPT = """
+import json
+import rayanim
+from matplotlib.figure import Figure
+
+class Video(rayanim.Animator):
+    def setup(self):
+        figure = Figure(figsize=(0.64, 0.48), dpi=100)
+        self.ax = figure.add_axes((0, 0, 1, 1))
+        (self.line,) = self.ax.plot([0, 1], [0, 10])
+        return figure
+
+    def update(self, frame_idx, params):
+        self.line.set_ydata([params, {height}])
+
+{more}
+params = [1.0] * 16 + [{changed}] * 8 + [1.0] * 16
+Video().make_video("a.mp4", params)
+"""
+
+
+def test_edits_of_a_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What makes the parameters counts by them, other code as a whole; and the user is told."""
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def rendered(height: float = 3, changed: float = 2, more: str = "") -> str:
+        text = PLAIN_SCRIPT.format(height=height, changed=changed, more=more)
+        (tmp_path / "script.py").write_text(text)
+        command = [sys.executable, "-m", "rayanim", "run", "script.py"]
+        options = ["--engine", "local", "--segment-frames", "8", "--cache"]
+        done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert "cache" not in rendered()
+    assert "16 frames came from the cache" in rendered(changed=4)
+    assert "all frames came from the cache" in rendered(changed=4, more="# A comment.")
+    assert "Reused no segment: the script's code has changed" in rendered(height=4)
+    text = "Reused no segment: the script sets json.height, which is not followed."
+    assert text in rendered(more="json.height = 3")
 
 
 # ---- random edits
