@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayanim.errors import ParametersError
@@ -12,7 +10,6 @@ from rayanim.planning import PlannedVideo, warn_of_late_subtitles, with_audio_fi
 from rayanim.report import OutputFile, Report, plural
 from rayanim.settings import RenderSettings, Transport
 from rayanim.storage.video_folder import shown
-from rayanim.tracebacks import is_users
 
 if TYPE_CHECKING:
     from rayanim.video.spec import StreamSpec
@@ -42,46 +39,6 @@ class PlanReport(Report):
         """As `Report.to_dict`, with the bounds."""
         bounds = {name: getattr(self, name) for name in ("max_actors", "max_segment_frames")}
         return {**Report.to_dict(self), **bounds}
-
-
-@dataclass(slots=True, kw_only=True, repr=False)
-class FinishedReport(Report):
-    """The report of a video that was to be resumed and is finished."""
-
-    def summary(self) -> str:
-        """One line."""
-        return (
-            f"{shown(self.output)} is finished: it is newer than the script, and there are no "
-            "segments to resume from. Nothing was rendered. To render it again, with other "
-            "settings for example, leave out --resume (resume=True)."
-        )
-
-    __str__ = summary
-
-
-def finished_before(plan: PlannedVideo) -> FinishedReport | None:
-    """The report of a video that is there, newer than its code, without segments of a job."""
-    from rayanim.storage.segments import has_segments
-
-    finished_s = [each.finished_s() for each in plan.targets]
-    written_s = _written_s()
-    if None in finished_s or written_s is None or has_segments(plan.target):
-        return None
-    if min(filter(None, finished_s)) < written_s:
-        return None
-    planned = describe(plan)
-    values = {each.name: getattr(planned, each.name) for each in fields(Report)}
-    return FinishedReport(**values)
-
-
-def _written_s() -> float | None:
-    """When the newest file of the user's code was written; None where there is no script."""
-    script = getattr(sys.modules["__main__"], "__file__", None)
-    if script is None or not is_users(script):
-        return None
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    paths = (Path(file) for file in files if file and is_users(file))
-    return max((path.stat().st_mtime for path in paths if path.exists()), default=None)
 
 
 def describe(plan: PlannedVideo) -> PlanReport:

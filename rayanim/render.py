@@ -274,14 +274,14 @@ def produce(
         bytes; None is the distance of keyframes, 250.
     resume
         Go on from the segments that an earlier job of the same video has left,
-        one that was killed, stopped or failed. If the video is finished, nothing is
-        rendered, and the report says so.
+        one that was killed, stopped or failed.
     keep_parts
         Keep the finished segments beside the video.
     cache
         True takes segments of an earlier video from the user's cache where nothing that
-        decides about their frames has changed, and keeps new ones there. Some of their
-        frames are drawn again and compared. What cannot be followed is not cached.
+        decides about their frames has changed, as far as rayanim can see, and keeps new ones
+        there. Some of their frames are drawn again and compared. What cannot be followed is
+        not cached.
     address
         A Ray cluster that this machine belongs to: ``auto``, or ``HOST:PORT``
         of its head. None looks into ``RAY_ADDRESS``, and without one Ray runs
@@ -405,12 +405,6 @@ def _carried_out(plan: PlannedVideo, overrides: Overrides) -> Report:
         from rayanim.dry_run import describe
 
         return describe(plan)
-    if plan.settings.resume:
-        from rayanim.dry_run import finished_before
-
-        finished = finished_before(plan)
-        if finished is not None:
-            return finished
     return render(plan, overrides.how_to_resume, overrides.watch)
 
 

@@ -207,6 +207,7 @@ class CachedSegments:
     @property
     def why_unused(self) -> str:
         """Why no segment came from the cache, where the user should know."""
+        self._check_opened()
         is_of_the_script = self._cache is not None and self._cache.is_usable
         return (self._why_not or self.why_missed) if is_of_the_script else ""
 
@@ -233,7 +234,7 @@ class CachedSegments:
                 # Where setup has looked without opening it, is in what it has made of it.
                 read = {name: str(version_of(name)) for name in self.opened_by_setup.names}
                 state = state_digest(source)
-                self._parts = {**read, **here, "a value that is drawn from": state}
+                self._parts = {**read, **here, "a value that the script draws from": state}
                 self._bases = [str(sorted(self._parts.items()))]
                 if self._job.settings.seed is None:
                     self._random_state = random_digest()
@@ -275,7 +276,13 @@ class CachedSegments:
             return []
         self._videos = [_short_digest(folder.video, base) for base in self._bases]
         code = self._job.segment_store.code
-        self._parts = short_digests({"the script's code": code, **self._parts})
+        self._parts = short_digests(
+            {
+                "the script's code": code,
+                **self._parts,
+                "a setting of the video, or its first frame,": folder.video,
+            }
+        )
         plan = SegmentPlan(feed, longest)
         chunks = list(iter(lambda: plan.take(None), None))
         for chunk in chunks:
@@ -456,7 +463,7 @@ class CachedSegments:
             self._cache.keep_last(self._name, self._parts)
             self._cache.shrink()
         except Exception as error:  # the video is whole without it
-            self._give_up(f"{str(self._cache.folder)!r} cannot be written: {error}")
+            _logger.warning("The cache %r cannot be written: %s.", str(self._cache.folder), error)
 
 
 def digest_of(batch: Batch) -> str | None:

@@ -103,35 +103,13 @@ BUILTINS = frozenset(vars(builtins)) - {
 
 SPECIAL = frozenset(
     [
-        "__add__",
-        "__all__",
-        "__call__",
-        "__contains__",
-        "__doc__",
-        "__enter__",
-        "__eq__",
-        "__exit__",
-        "__file__",
-        "__future__",
-        "__getitem__",
-        "__hash__",
-        "__init__",
-        "__init_subclass__",
-        "__iter__",
-        "__len__",
-        "__lt__",
-        "__main__",
-        "__mul__",
-        "__name__",
-        "__next__",
-        "__post_init__",
-        "__qualname__",
-        "__repr__",
-        "__slots__",
-        "__str__",
-        "__version__",
+        "__add__", "__all__", "__call__", "__contains__", "__doc__", "__enter__",
+        "__eq__", "__exit__", "__file__", "__future__", "__getitem__", "__hash__",
+        "__init__", "__init_subclass__", "__iter__", "__len__", "__lt__", "__main__",
+        "__mul__", "__name__", "__next__", "__post_init__", "__qualname__", "__repr__",
+        "__slots__", "__str__", "__version__",
     ]
-)
+)  # fmt: skip
 """Names with underscores that lead nowhere else."""
 
 FIXED = (
@@ -193,6 +171,8 @@ class _Check:
         package = full.partition(".")[0]
         if not _is_installed(package):
             self._own[name] = full
+            if name == "*":
+                self._unknown.append(f"all of {full.removesuffix('.*')}")
             return
         self._libraries[name] = full
         if package not in PACKAGES:
@@ -205,7 +185,8 @@ class _Check:
         for package in self._unknown:
             yield f"imports {package}"
         for node in ast.walk(self._tree):
-            yield from self._of(node)
+            for reason in self._of(node):
+                yield f"{reason} in line {getattr(node, 'lineno', 0)}"
 
     def _of(self, node: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Name | ast.Attribute):
@@ -220,6 +201,8 @@ class _Check:
                 yield f"uses {name}"
             if name in vars(builtins).keys() - BUILTINS - self._bound and is_loaded:
                 yield f"uses {name}"
+            if name == "mro":
+                yield "looks up the bases of a class"
         if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
             yield from self._of_target(node)
         if isinstance(node, ast.Call):
@@ -302,9 +285,13 @@ class _Check:
             child, parent = parent, self._parents.get(parent)
         if isinstance(parent, ast.Call | ast.keyword):
             call = parent if isinstance(parent, ast.Call) else self._parents.get(parent)
-            function = getattr(call, "func", None)
-            is_builtin = isinstance(function, ast.Name) and function.id in _ASKING
-            return is_builtin or (function is not None and self._full_name(function) is not None)
+            function = call.func if isinstance(call, ast.Call) else node
+            if isinstance(function, ast.Name) and function.id in _ASKING:
+                return True
+            # A library could give a class or a module back, under another name.
+            value = _value_of(self._full_name(node) or "")[1]
+            is_function = isinstance(value, types.FunctionType)
+            return is_function and self._full_name(function) is not None
         if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef):
             return child is parent.returns or child in parent.decorator_list
         if isinstance(parent, ast.AnnAssign | ast.arg):
@@ -384,11 +371,8 @@ def is_of_file(module: Any, file: str) -> bool:
     return isinstance(module, types.ModuleType) and getattr(module, "__file__", None) == file
 
 
-_ASKING = (
-    "all", "any", "callable", "enumerate", "filter", "isinstance", "issubclass", "list", "map",
-    "max", "min", "sorted", "sum", "zip",
-)  # fmt: skip
-"""Functions of Python's own that set nothing."""
+_ASKING = ("callable", "isinstance", "issubclass")
+"""Functions of Python's own that only look at what they get."""
 
 _HEAP_TYPE, _IMMUTABLE_TYPE = 1 << 9, 1 << 8
 """CPython's flags of classes."""

@@ -94,7 +94,13 @@ def surroundings_parts(settings: RenderSettings) -> dict[str, str]:
     parts: dict[str, Any] = {
         "the command": sys.argv[1:],
         "the working folder": str(Path.cwd()),
-        "what the process has set": (here, _filters(), _flags(), time.tzname, time.timezone),
+        "a setting of the process, such as its locale or warning filters,": (
+            here,
+            _filters(),
+            _flags(),
+            time.tzname,
+            time.timezone,
+        ),
         "matplotlib's settings": (
             (style, {name: str(each) for name, each in styles.items()}),
             # Those of matplotlib's own names, too.

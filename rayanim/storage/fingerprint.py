@@ -27,7 +27,7 @@ import sysconfig
 import types
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
@@ -421,13 +421,14 @@ _PURE = (
 def _without_parameters(tree: ast.Module) -> ast.Module:
     """Without how parameters are computed, where that does nothing else: segments compare them."""
     calls = [each for each in ast.walk(tree) if _renders(each)]
+    own = _own_names(tree)
     names = set()
     for call in calls:
         for holder, field in _parameters_of(call):
             value = getattr(holder, field) if isinstance(field, str) else holder[field]
             if isinstance(value, ast.Name):
                 names.add(value.id)
-            elif _is_pure(value):
+            elif _is_pure(value, own):
                 empty = ast.Constant(None)
                 if isinstance(field, str):
                     setattr(holder, field, empty)
@@ -438,7 +439,7 @@ def _without_parameters(tree: ast.Module) -> ast.Module:
             target = statement.targets[0]
             name = target.id if isinstance(target, ast.Name) else ""
             # Once there, and once in the call.
-            if name in names and _is_pure(statement.value) and _uses(tree, name) == 2:
+            if name in names and _is_pure(statement.value, own) and _uses(tree, name) == 2:
                 statement.value = ast.Constant(None)
     return tree
 
@@ -475,10 +476,30 @@ def _parameters_of(call: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-def _is_pure(node: ast.AST) -> bool:
-    """Whether an expression does nothing but compute a value."""
+def _own_names(tree: ast.Module) -> set[str]:
+    """Names that may stand for code of the module's, or of what it imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = {each.asname or each.name: each.name for each in node.names}
+            is_whole = isinstance(node, ast.Import)
+            found |= {
+                name for name, full in names.items() if not is_whole or full not in _PURE_PACKAGES
+            }
+        elif isinstance(node, ast.arg) or (
+            isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+        ):
+            name = node.arg if isinstance(node, ast.arg) else node.id
+            found |= {name} & (_PURE_CALLS | _PURE_PACKAGES)
+    return found
+
+
+def _is_pure(node: ast.AST, own: Collection[str]) -> bool:
+    """Whether an expression does nothing but compute a value, without the module's `own` code."""
     for each in ast.walk(node):
-        if not isinstance(each, _PURE):
+        if not isinstance(each, _PURE) or (isinstance(each, ast.Name) and each.id in own):
             return False
         if isinstance(each, ast.Attribute) and each.attr in _NOT_PURE:
             return False

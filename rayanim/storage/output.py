@@ -66,11 +66,6 @@ class Target:
             return self._kind(self.address) is not None
         return self.address.exists()
 
-    def finished_s(self) -> float | None:
-        """When what is there was written; None for nothing, and in a store."""
-        is_there = isinstance(self._real, Path) and self.exists()
-        return Path(str(self._real)).stat().st_mtime if is_there else None
-
     def check_early(self, *, overwrite: bool) -> None:
         """`check`, where something is there, and without a look at the network."""
         if isinstance(self.address, Url):

@@ -394,7 +394,8 @@ class SegmentFolder:
         path = str(self.path)
         if not self.exists():
             raise ResumeError(
-                f"There is nothing to resume: there is no folder {path!r}. Leave out resume=True."
+                f"There is nothing to resume: no job has left its segments in {path!r}. The video "
+                "is finished, or was stopped before its first segment. Leave out resume=True."
             )
         if not self._is_folder():
             raise ResumeError(
@@ -777,13 +778,6 @@ class SegmentStore:
         # Of equals, the first.
         both = (self._current, self._old)
         return max(both, key=lambda each: (each.is_of(manifest), each.count()))
-
-
-def has_segments(target: Target) -> bool:
-    """Whether a job of this target, or one before, has left a folder of segments."""
-    current = target.segments
-    both = (current, current.with_name(f"{current.name}.old"))
-    return any(SegmentFolder(target.store, each).exists() for each in both)
 
 
 def _count(segments: int) -> str:

@@ -1153,7 +1153,8 @@ def test_edits_of_a_script(
     assert "16 frames came from the cache" in rendered(changed=4)
     assert "all frames came from the cache" in rendered(changed=4, more="# A comment.")
     assert "Reused no segment: the script's code has changed" in rendered(height=4)
-    text = "Reused no segment: the script sets json.height, which is not followed."
+    line = PLAIN_SCRIPT.partition("{more}")[0].count("\n") + 1
+    text = f"the script sets json.height in line {line}, which is not followed."
     assert text in rendered(more="json.height = 3")
 
 

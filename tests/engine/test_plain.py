@@ -80,6 +80,12 @@ NOT_PLAIN = {
     "all names": "import numpy as np\nnp.__dict__['height'] = 1",
     "through getattr": "import numpy as np\ngetattr(np, 'seterr' + 'call')(print)",
     "a metaclass": "class Kind(type): pass\nclass Own(metaclass=Kind): pass",
+    "a class in a loop": "from matplotlib.lines import Line2D\n"
+    "for n, kind in enumerate((Line2D,)): kind.zorder = n",
+    "a class in a list": "from matplotlib.lines import Line2D\nlist((Line2D,))[0].zorder = 1",
+    "a class given to a library": "import functools\nfrom matplotlib.lines import Line2D\n"
+    "def set_on(owner): owner.zorder = 1\nfunctools.partial(set_on, Line2D)()",
+    "bases of a class": "def f(kind): kind.mro()[1].zorder = 3",
     "no code": "if:",
 }
 
@@ -108,9 +114,22 @@ def test_a_library_through_an_own_module(tmp_path: Path, monkeypatch: pytest.Mon
         own = "import plain_helper\nplain_helper.height = 2"
         assert why(tmp_path / "script.py", own) is None
         through = "import plain_helper\nplain_helper.numpy.height = 2"
-        assert why(tmp_path / "script.py", through) == "uses plain_helper.numpy"
+        assert why(tmp_path / "script.py", through) == "uses plain_helper.numpy in line 2"
     finally:
         del sys.modules["plain_helper"]
+
+
+def test_all_names_of_an_own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library's class may be among them."""
+    (tmp_path / "plain_common.py").write_text("from matplotlib.patches import Patch")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "plain_common", raising=False)
+    __import__("plain_common")
+    try:
+        text = "from plain_common import *\nPatch.zorder = 3"
+        assert why(tmp_path / "script.py", text) == "imports all of plain_common"
+    finally:
+        del sys.modules["plain_common"]
 
 
 def test_a_module_that_is_no_source_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

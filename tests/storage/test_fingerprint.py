@@ -341,3 +341,22 @@ def test_nothing_is_imported_by_looking(project: Path) -> None:
     """A module that only a function would import has not run."""
     (project / "colours.py").write_text("raise SystemExit('was run')\n")
     assert len(fingerprints_of(project)) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [
+        ("params = [1.0 * {0} for _ in range(9)]", False),
+        ("params = sum([[{0}]], [])", False),
+        ("def sum(values): return values + [{0}]\nparams = sum([1])", True),
+        ("from own import range\nparams = [{0} for _ in range(9)]", True),
+        ("def key(value): return {0}\nparams = sorted([2, 1], key=key)", True),
+    ],
+)
+def test_how_parameters_are_computed_counts_where_it_may_do_more(
+    tmp_path: Path, code: str, counts: bool
+) -> None:
+    """Functions of Python's and numpy's do no more; the segments compare what they give."""
+    texts = [f"{code.format(value)}\nvideo.make_video('a.mp4', params)\n" for value in (1, 2)]
+    one, other = (fingerprint_module._normalised(text.encode()) for text in texts)
+    assert (one != other) is counts
