@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import click
 import numpy as np
 import psutil
 import pytest
@@ -23,7 +24,7 @@ from PIL import Image
 
 import rayanim
 from rayanim.cli import main
-from rayanim.cli.printing import Stopped, failure_of, stopping_on_signals
+from rayanim.cli.printing import Stopped, failure_of, in_options, stopping_on_signals
 from rayanim.engine import cached, plain
 from rayanim.errors import ClusterError, FrameError
 from rayanim.settings import VideoSettings
@@ -446,6 +447,19 @@ def test_an_address_of_the_command_s_does_not_blame_the_script(tmp_path, options
     except ClusterError as error:
         failure = failure_of(error, script=path, options=options)
     assert bool(failure.traceback_text) == is_shown
+
+
+def test_flags_are_named_as_they_were_given():
+    """Unless there is no word for it; longer names that end alike stay."""
+    options = [click.Option(["--cache/--no-cache"]), click.Option(["--resume"], is_flag=True)]
+    with click.Context(click.Command("run", params=options)):
+        for message, shown in {
+            "cache=True or resume=True": "--cache or --resume",
+            "cache=False and resume=False": "--no-cache and resume=False",
+            "use_cache=True": "use_cache=True",
+        }.items():
+            assert in_options(message, {"cache", "resume"}) == shown
+            assert in_options(message, ()) == message
 
 
 def test_suggestions_are_kept(script, capsys):

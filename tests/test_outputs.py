@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ from rayanim.engine.chunks import ChunkSizes
 from rayanim.errors import FrameError, OutputError, ResumeError, SettingsError
 from rayanim.overrides import Overrides, overriding
 from rayanim.planning import read_outputs
+from rayanim.settings import VideoSettings
 from rayanim.storage.address import Output
+from rayanim.video.codecs import make_spec
+from rayanim.video.formats import file_encoder, joiner_of
 
 N_FRAMES = 260
 """Two segments of the usual length, which for most outputs are cut again."""
@@ -322,6 +327,18 @@ def test_an_output_in_the_way_leaves_all_as_they_were(tmp_path: Path) -> None:
         "a.mp4": "a.mp4",
         "b.gif": "b.gif",
     }
+
+
+@pytest.mark.parametrize("names", [["a.gif"], ["a.gif", "b.gif", "c.gif"]])
+@pytest.mark.parametrize("open_files", [joiner_of, file_encoder])
+def test_there_is_a_path_for_each_output(
+    tmp_path: Path, open_files: Callable[..., Any], names: list[str]
+) -> None:
+    """Before any file is begun."""
+    one = make_spec(".gif", VideoSettings(), (16, 16), Fraction(30))
+    with pytest.raises(ValueError, match="zip"):
+        open_files(replace(one, others=(one,)), *(tmp_path / name for name in names))
+    assert not os.listdir(tmp_path)
 
 
 SCRIPT = """

@@ -375,7 +375,9 @@ def in_options(message: str, given: Collection[str]) -> str:
         if each.name in given and isinstance(each, click.Option) and each.is_bool_flag:
             set_to = {True: each.opts, False: each.secondary_opts}
             for value, names in set_to.items():
-                message = message.replace(f"{each.name}={value}", max(names or [""], key=len))
+                if names:
+                    name = max(names, key=len)
+                    message = re.sub(rf"\b{each.name}={value}\b", name, message)
         elif each.name in given:
             named = rf"(?:^|(?<= and )|(?<= above )){each.name}(?=$|[ =:'])"
             message = re.sub(named, max(each.opts, key=len), message)

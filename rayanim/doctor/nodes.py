@@ -132,15 +132,18 @@ def connect(address: Address) -> Any:
     head = checked(address)
 
     def connected() -> Any:
-        import ray
+        try:
+            import ray
 
-        ray.init(address=head, logging_level=logging.ERROR, log_to_driver=False)
+            ray.init(address=head, logging_level=logging.ERROR, log_to_driver=False)
+        except BaseException as error:  # whatever Ray raises, also SystemExit
+            raise ClusterError(f"Ray cannot use {head}: {error}") from error
         return ray
 
     try:
         return within(INIT_LIMIT_S, connected)
-    except Exception as error:  # whatever Ray raises, or that it does not answer
-        raise ClusterError(f"Ray cannot use {head}: {error}") from error
+    except TimeoutError as error:
+        raise ClusterError(f"Ray did not connect to {head} within {INIT_LIMIT_S:g} s.") from error
 
 
 def _node_task() -> Callable[[str, bytes], dict[str, object]]:

@@ -252,10 +252,16 @@ class ChunkQueue(Generic[Payload]):
             self._needless_copies[chunk.index] = each.drawing
 
     def _pop_again(self, avoid: Container[int]) -> int | None:
-        """The first lost chunk; None if there is none, or it is for another node."""
-        if not self._again or self._again[0] in avoid:
+        """The first lost chunk that is not in `avoid`; None if there is none."""
+        if not self._again:
             return None
-        return heapq.heappop(self._again)
+        if self._again[0] not in avoid:
+            return heapq.heappop(self._again)
+        index = min((index for index in self._again if index not in avoid), default=None)
+        if index is not None:
+            self._again.remove(index)
+            heapq.heapify(self._again)
+        return index
 
     def _give_out(self, each: _Open) -> Chunk:
         each.drawing += 1

@@ -20,7 +20,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,17 +102,13 @@ class SegmentCache:
             If the disk refuses.
         """
         part = self._path(key, ".part")
-        unfinished = self.folder / f"{key}.{secrets.token_hex(4)}.tmp"
-        try:
+        with self._unfinished(key) as unfinished:
             # First what a segment is of no use without.
             unfinished.write_text(json.dumps(about))
             unfinished.replace(self._path(key, ".json"))
             _link(segment, unfinished)
             unfinished.replace(part)
             os.utime(part)
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
 
     def last(self, name: str) -> dict[str, str] | None:
         """Digests of what the video `name` was drawn from when it was rendered last."""
@@ -130,10 +126,12 @@ class SegmentCache:
         OSError
             If the disk refuses.
         """
-        self._path(name, ".last").write_text(json.dumps(digests))
+        with self._unfinished(name) as unfinished:
+            unfinished.write_text(json.dumps(digests))
+            unfinished.replace(self._path(name, ".last"))
         kept = sorted(self.folder.glob("*.last"), key=_time_of)
         for path in kept[:-MOST_LAST]:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def drop(self, beginning: str) -> None:
         """Forget the segments whose key begins so."""
@@ -177,6 +175,16 @@ class SegmentCache:
                         # Not the entry's own, which has no inode on Windows.
                         found.append(KeptSegment(key, os.stat(entry)))  # noqa: PTH116
         return found
+
+    @contextlib.contextmanager
+    def _unfinished(self, key: str) -> Iterator[Path]:
+        """Where to write a file until it is whole; what is left there is removed."""
+        path = self._path(key, f".{secrets.token_hex(4)}.tmp")
+        try:
+            yield path
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def _path(self, key: str, suffix: str) -> Path:
         return self.folder / (key + suffix)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import av
 import numpy as np
@@ -68,14 +68,23 @@ class AnyJoiner(Protocol):
         """Close without finishing and remove what is written; no effect after `finish`."""
 
 
-OWN: dict[str, tuple[type[PacketEncoder], type[Any]]] = {
-    "gif": (GifSegmentEncoder, GifJoiner),
-    "apng": (RectangleSegmentEncoder, RectangleJoiner),
-    "webp": (RectangleSegmentEncoder, RectangleJoiner),
-    IMAGES: (ImageSegmentEncoder, ImageJoiner),
-    STILL: (ImageSegmentEncoder, StillJoiner),
+class Classes(NamedTuple):
+    """What encodes a format's segments, and what joins them."""
+
+    segment_encoder: type[PacketEncoder]
+    joiner: type[Any]
+
+
+BY_FFMPEG = Classes(SegmentEncoder, Joiner)
+
+OWN = {
+    "gif": Classes(GifSegmentEncoder, GifJoiner),
+    "apng": Classes(RectangleSegmentEncoder, RectangleJoiner),
+    "webp": Classes(RectangleSegmentEncoder, RectangleJoiner),
+    IMAGES: Classes(ImageSegmentEncoder, ImageJoiner),
+    STILL: Classes(ImageSegmentEncoder, StillJoiner),
 }
-"""What encodes the segments of formats that FFmpeg does not make alone, and what joins them."""
+"""Formats that FFmpeg does not make alone, by the container's name."""
 
 
 def segment_encoder(spec: StreamSpec, n_frames: int | None = None) -> AnySegmentEncoder:
@@ -88,8 +97,7 @@ def segment_encoder(spec: StreamSpec, n_frames: int | None = None) -> AnySegment
 
 
 def _segment_encoder(spec: StreamSpec) -> AnySegmentEncoder:
-    own_class, _ = OWN.get(spec.container, (SegmentEncoder, None))
-    return own_class(spec)
+    return OWN.get(spec.container, BY_FFMPEG).segment_encoder(spec)
 
 
 def joiner_of(spec: StreamSpec, path: Path, *others: Path) -> AnyJoiner:
@@ -98,8 +106,7 @@ def joiner_of(spec: StreamSpec, path: Path, *others: Path) -> AnyJoiner:
         from rayanim.video.outputs import OutputsJoiner
 
         return OutputsJoiner(spec, path, *others)
-    _, own_class = OWN.get(spec.container, (None, Joiner))
-    joiner: AnyJoiner = own_class(spec, path)
+    joiner: AnyJoiner = OWN.get(spec.container, BY_FFMPEG).joiner(spec, path)
     return joiner
 
 

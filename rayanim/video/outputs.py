@@ -125,10 +125,13 @@ def _opened(
     spec: StreamSpec, paths: tuple[Path, ...], open_one: Callable[[StreamSpec, Path], Any]
 ) -> list[Any]:
     """One for each output, with its path; None keeps all of them in memory."""
+    if paths == (None,):
+        paths *= len(spec.outputs)
+    pairs = list(zip(spec.outputs, paths, strict=True))
     found: list[Any] = []
     try:
-        for at, each in enumerate(spec.outputs):
-            found.append(open_one(each, None if paths == (None,) else paths[at]))
+        for each, path in pairs:
+            found.append(open_one(each, path))
     except BaseException:
         for each in found:
             each.abort()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib
 import pytest
 
 import rayanim
+from rayanim.doctor import nodes
 from rayanim.doctor.nodes import connect, find_token
 from rayanim.doctor.probe import (
     PANELS,
@@ -114,3 +118,36 @@ def test_a_head_that_is_not_there_is_reported_at_once() -> None:
     """Before Ray, which would look for it for a minute."""
     with pytest.raises(ClusterError, match=r"nothing answers at 127\.0\.0\.1:1.*ray start"):
         connect(read_address("127.0.0.1:1", {}))
+
+
+def connect_with(init: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The message where `init` is what Ray does once the head has answered."""
+    ray = ModuleType("ray")
+    monkeypatch.setattr(ray, "init", lambda **_: init(), raising=False)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(nodes, "checked", lambda address: address.text)
+    with pytest.raises(ClusterError) as caught:
+        connect(read_address("10.0.0.1:6379", {}))
+    return caught.value.message
+
+
+def test_a_head_with_which_ray_waits_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "INIT_LIMIT_S", 0.0)
+    is_over = threading.Event()
+    try:
+        message = connect_with(lambda: is_over.wait(60), monkeypatch)
+    finally:
+        is_over.set()
+    assert message == "Ray did not connect to 10.0.0.1:6379 within 0 s."
+
+
+@pytest.mark.parametrize("kind", [SystemExit, RuntimeError, TimeoutError])
+def test_what_ray_raises_is_said(
+    monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    """Also what would end the process."""
+
+    def init() -> None:
+        raise kind("no such node")
+
+    assert connect_with(init, monkeypatch) == "Ray cannot use 10.0.0.1:6379: no such node"

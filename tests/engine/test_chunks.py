@@ -196,6 +196,18 @@ def test_lost_chunks_come_before_new_ones_in_order() -> None:
     assert [queue.take() for _ in range(3)] == [first, second, third]
 
 
+def test_lost_chunks_behind_one_to_avoid_are_given_out() -> None:
+    """The one that failed on a node is left for others, and comes first there."""
+    queue = queue_of(8, 2, 8)
+    first, second, third = (queue.take() for _ in range(3))
+    assert first is not None and second is not None and third is not None
+    for each in (third, second, first):
+        queue.lost(each, "killed")
+    assert queue.take(avoid={first.index}) == second
+    assert queue.take() == first
+    assert queue.take(avoid={first.index}) == third
+
+
 def test_a_chunk_that_kills_again_and_again_ends_the_job() -> None:
     """Its frames, the number of attempts and the last reason are named."""
     queue = queue_of(40, 4, 40)

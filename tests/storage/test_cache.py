@@ -103,3 +103,32 @@ def test_clearing_removes_all(cache: SegmentCache) -> None:
     cache.clear()
     cache.clear()
     assert (cache.size(), cache.folder.exists()) == ((0, 0), False)
+
+
+def test_digests_of_the_last_video_are_replaced_as_a_whole(
+    cache: SegmentCache, tmp_path: Path
+) -> None:
+    """Who reads them meanwhile has the old ones or the new ones."""
+    cache.keep_last("v", {"a": "1"})
+    os.link(cache.folder / "v.last", tmp_path / "being read")
+    cache.keep_last("v", {"b": "2"})
+    assert cache.last("v") == {"b": "2"}
+    assert (tmp_path / "being read").read_text() == '{"a": "1"}'
+    assert os.listdir(cache.folder) == ["v.last"]
+
+
+def test_two_jobs_may_drop_the_same_old_digests(
+    cache: SegmentCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.keep_last("old", {})
+
+    def dropped_by_another(path: Path) -> float:
+        if path.name != "old.last":
+            return 1.0
+        path.unlink()
+        return 0.0
+
+    monkeypatch.setattr("rayanim.storage.cache._time_of", dropped_by_another)
+    monkeypatch.setattr("rayanim.storage.cache.MOST_LAST", 1)
+    cache.keep_last("new", {"a": "1"})
+    assert cache.last("new") == {"a": "1"}
