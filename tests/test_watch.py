@@ -857,7 +857,7 @@ def test_a_render_on_three_nodes_is_watched_while_one_is_killed(shared_cluster, 
 
         once = harm.Once(kill_a_node, tmp_path)
         render(
-            Traced(n_frames, tmp_path, delay_s=0.02),
+            Traced(n_frames, tmp_path, delay_s=0.05),
             tmp_path / "video.mp4",
             watched,
             workers=ACTORS,
