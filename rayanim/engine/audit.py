@@ -42,7 +42,7 @@ AUDIT_TIME = 0.05
 FIRST_AUDITS, FIRST_S = 6, 0.5
 """So many are made however long they take, and as many as take half a second: that is 20 of a plain
 figure, which find an error in a tenth of the frames in 7 of 8 jobs, in half of them always. Time
-is the processor's, or a busy machine would have fewer: 85 of 100 faults were found on one so."""
+is the processor's, so that a busy machine makes as many."""
 
 MOST_WAITING = 20
 """Marked frames that wait for their audit, 12 KB each at 1920x1080, with what `update` gets for

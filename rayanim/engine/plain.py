@@ -46,7 +46,7 @@ PACKAGES = frozenset(
     ]
 )  # fmt: skip
 """Of these, functions whose names do not say so keep nothing that decides about pixels, but where
-`rayanim.engine.state` looks. Of others nobody knows: a pickle, for example, may call anything."""
+`rayanim.engine.state` looks. Of others it is not known: a pickle, for example, may call anything."""
 
 KEEPING = (
     "add", "append", "clear", "disable", "enable", "extend", "insert", "install", "load_module",
@@ -396,7 +396,7 @@ def why_script_is_not_plain() -> str | None:
     """Why some of the script's code that is loaded is not plain; None where all is."""
     files = own_files()
     if "__main__" not in files:
-        # Of the cells of a notebook nobody knows which ran.
+        # Which cells of a notebook ran is not known.
         return "the script has no file"
     for name, file in files.items():
         why: str | None = "is no source code"
