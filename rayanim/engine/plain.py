@@ -46,7 +46,7 @@ PACKAGES = frozenset(
     ]
 )  # fmt: skip
 """Of these, functions whose names do not say so keep nothing that decides about pixels, but where
-`rayanim.engine.state` looks. Of others it is not known: a pickle, for example, may call anything."""
+`rayanim.engine.state` looks. Others may do anything: a pickle calls whatever it names."""
 
 KEEPING = (
     "add", "append", "clear", "disable", "enable", "extend", "insert", "install", "load_module",
